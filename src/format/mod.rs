@@ -1,0 +1,10 @@
+//! The bytes of the journal, described in FORMAT.md: what a row is, how rows make a block.
+
+pub(crate) mod block;
+pub(crate) mod codec;
+pub(crate) mod floats;
+pub(crate) mod name;
+pub(crate) mod row;
+
+/// Length of the checksum in front of every stored value.
+pub(crate) const CHECKSUM_BYTES: usize = 8;

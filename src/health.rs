@@ -1,0 +1,157 @@
+//! How a journal is doing, in numbers that add up.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::ids::RunId;
+use crate::queue::drops::Dropped;
+use crate::timestamp::Timestamp;
+
+/// Whether a journal can commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub enum State {
+    /// All is well.
+    Running,
+    /// The device is full: events are kept, commits are tried again, overflow is counted.
+    NoRoom,
+    /// A commit failed for good; this handle writes nothing more. Drop it and open again.
+    Failed,
+    /// The journal was closed.
+    Closed,
+}
+
+/// A reading of [`Journal::health`](crate::Journal::health). Counts are those of this handle since
+/// it was opened.
+///
+/// While nothing is in flight — after a flush, with no call running — the books close:
+/// `offered == committed + queued + unknown + dropped.total()`.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether commits go through.
+    pub state: State,
+    /// Events that callers wanted recorded.
+    pub offered: u64,
+    /// Events on disk: inferences, repeats, system events and checkpoint events.
+    pub committed: u64,
+    /// Events accepted and not yet on disk.
+    pub queued: u64,
+    /// Events of a batch whose commit failed in a way that leaves open whether it holds.
+    pub unknown: u64,
+    /// Events not recorded, by reason.
+    pub dropped: Dropped,
+    /// Among the committed: recorded as a reference to the same answer shortly before.
+    pub repeats: u64,
+    /// Among the committed: the same question was answered differently shortly before.
+    pub divergences: u64,
+    /// Among the committed: confidence given, but NaN or outside 0 to 1.
+    pub invalid: u64,
+    /// Room in the queue, in events.
+    pub queue_capacity: usize,
+    /// Commits that reached the disk.
+    pub commits: u64,
+    /// When the last one did.
+    pub last_commit: Option<Timestamp>,
+    /// How long the last one took.
+    pub last_commit_took: Duration,
+    /// The last error, in words; kept after recovery.
+    pub last_error: Option<String>,
+    /// The run that inferences are recorded under now.
+    pub run: RunId,
+    /// Names that this process has used.
+    pub names: usize,
+    /// Size of `journal.redb` in bytes; 0 in memory.
+    pub file_bytes: u64,
+    /// Memory of this process at the writer's last sample, bytes; `None` where unsupported.
+    pub process_memory: Option<u64>,
+    /// The human-readable files; `None` if they are off.
+    pub mirror: Option<MirrorHealth>,
+}
+
+/// How the human-readable files are doing; part of [`Health`].
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct MirrorHealth {
+    /// Whether this process writes the files; otherwise another one does, or nobody yet.
+    pub writing: bool,
+    /// Entries committed and not yet in the files, at the last look; 0 if another process writes.
+    pub lag: u64,
+    /// Lines written by this process.
+    pub lines: u64,
+    /// What keeps the files from being written now, in words.
+    pub fault: Option<String>,
+}
+
+/// What the writer knows; read by whoever asks for the health.
+#[derive(Debug)]
+pub(crate) struct Status {
+    inner: Mutex<Known>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) state: State,
+    pub(crate) counts: Counts,
+    /// Events in the writer's hands.
+    pub(crate) in_hand: u64,
+    pub(crate) unknown: u64,
+    pub(crate) commits: u64,
+    pub(crate) last_commit: Option<Timestamp>,
+    pub(crate) last_commit_took: Duration,
+    pub(crate) failure: Option<Error>,
+    pub(crate) run: RunId,
+    pub(crate) file_bytes: u64,
+    pub(crate) process_memory: Option<u64>,
+    /// Whether the writer thread has ended.
+    pub(crate) gone: bool,
+}
+
+/// What a batch contributes to the counts once it is committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) events: u64,
+    pub(crate) repeats: u64,
+    pub(crate) divergences: u64,
+    pub(crate) invalid: u64,
+    /// Events that the batch's gap entries stand for.
+    pub(crate) gaps: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.events += other.events;
+        self.repeats += other.repeats;
+        self.divergences += other.divergences;
+        self.invalid += other.invalid;
+        self.gaps += other.gaps;
+    }
+}
+
+impl Status {
+    pub(crate) fn new(run: RunId) -> Self {
+        Status {
+            inner: Mutex::new(Known {
+                state: State::Running,
+                counts: Counts::default(),
+                in_hand: 0,
+                unknown: 0,
+                commits: 0,
+                last_commit: None,
+                last_commit_took: Duration::ZERO,
+                failure: None,
+                run,
+                file_bytes: 0,
+                process_memory: None,
+                gone: false,
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,91 @@
+//! An embedded flight recorder for inference loops.
+//!
+//! One call records a model's decision in less than 100 ns; a background thread commits it to
+//! redb; any thread and any process reads it while the loop runs.
+//!
+//! ```
+//! use std::time::Duration;
+//! use annals::Journal;
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let dir = dir.path().join("data");
+//! let journal = Journal::open(&dir)?;
+//! let recorder = journal
+//!     .recorder("dqn_agent", "ETH/USDT")
+//!     .actions(["BUY", "SELL", "HOLD"])
+//!     .build()?;
+//!
+//! let timer = recorder.start();
+//! let probabilities = [0.85, 0.10, 0.05]; // the forward pass
+//! let id = recorder.log(timer, 0, &probabilities, &[0.1, 0.2, 0.3]);
+//!
+//! journal.flush().wait(Duration::from_secs(5))?; // on disk now
+//! let newest = journal.reader()?.newest(1).next().transpose()?;
+//! assert_eq!(newest.map(|record| record.id), id);
+//! journal.close()?;
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
+//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads.
+//! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
+//! on disk, in `FORMAT.md`.
+
+mod clock;
+mod conditions;
+mod entry;
+mod error;
+mod event;
+mod features;
+mod flush;
+mod format;
+mod global;
+mod health;
+mod ids;
+mod inference;
+mod journal;
+#[cfg(feature = "tracing")]
+mod layer;
+mod mirror;
+mod options;
+mod panic_flush;
+mod queue;
+mod reader;
+mod recorder;
+mod store;
+mod text;
+mod timestamp;
+mod value;
+mod writer;
+
+pub use clock::ManualClock;
+pub use entry::{
+    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
+    SystemEvent,
+};
+pub use error::{Error, Result};
+pub use event::{CheckpointAction, Level};
+pub use features::feature_hash;
+pub use flush::Flush;
+pub use format::row::GapReason;
+pub use global::{install, installed, log};
+pub use health::{Health, MirrorHealth, State};
+pub use ids::{InferenceId, JournalId, RunId};
+pub use inference::{Inference, Timer};
+pub use journal::Journal;
+#[cfg(feature = "tracing")]
+pub use layer::JournalLayer;
+pub use mirror::settings::{LogKind, Mirror, Rotation};
+pub use mirror::{Cleaned, recent_lines};
+pub use options::{Options, Overflow, Sharing};
+pub use queue::drops::Dropped;
+pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs};
+pub use recorder::{Prepared, Recorder, RecorderBuilder};
+pub use timestamp::Timestamp;
+pub use value::Value;
+
+/// README.md, whose examples run with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}

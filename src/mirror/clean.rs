@@ -1,0 +1,241 @@
+//! Clean-up of old files: by age, by number, by lines; and their compression.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+use super::files::Files;
+use super::place::{self, Found};
+use super::settings::{LogKind, Mirror};
+use super::state::private;
+
+/// What a clean-up did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// Files deleted.
+    pub deleted: u64,
+    /// Files compressed.
+    pub compressed: u64,
+    /// Files whose first lines were cut off.
+    pub cut: u64,
+}
+
+/// Applies the settings to all files in `directory`.
+pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> io::Result<Cleaned> {
+    let mut cleaned = Cleaned::default();
+    for kind in LogKind::ALL {
+        let Some(current) = files.current(kind) else {
+            continue;
+        };
+        let old = |file: &Found| file.name != current;
+        if let Some(most) = settings.keep_files {
+            let found = place::files(directory, kind)?;
+            let surplus = found.len().saturating_sub(most.max(1));
+            for file in found.iter().take(surplus).filter(|file| old(file)) {
+                fs::remove_file(directory.join(&file.name))?;
+                cleaned.deleted += 1;
+            }
+        }
+        if let Some(age) = settings.keep_age {
+            for file in place::files(directory, kind)?
+                .iter()
+                .filter(|file| old(file))
+            {
+                let path = directory.join(&file.name);
+                if is_older(&path, age)? {
+                    fs::remove_file(path)?;
+                    cleaned.deleted += 1;
+                }
+            }
+        }
+        if let Some(lines) = settings.keep_lines {
+            keep_lines(directory, kind, lines, files, &mut cleaned)?;
+        }
+        if settings.compress {
+            for file in place::files(directory, kind)?
+                .iter()
+                .filter(|file| old(file))
+            {
+                if !file.compressed && compress(directory, &file.name)? {
+                    cleaned.compressed += 1;
+                }
+            }
+        }
+    }
+    Ok(cleaned)
+}
+
+fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
+    let written = fs::metadata(path)?.modified()?;
+    // A file from the future is not old.
+    let since = SystemTime::now().duration_since(written);
+    Ok(since.is_ok_and(|since| since > age))
+}
+
+fn keep_lines(
+    directory: &Path,
+    kind: LogKind,
+    lines: u64,
+    files: &mut Files,
+    cleaned: &mut Cleaned,
+) -> io::Result<()> {
+    let mut left = lines;
+    for file in place::files(directory, kind)?.iter().rev() {
+        let path = directory.join(&file.name);
+        let is_current = files
+            .current(kind)
+            .is_some_and(|current| current == file.name);
+        if left == 0 && !is_current {
+            fs::remove_file(&path)?;
+            cleaned.deleted += 1;
+            continue;
+        }
+        let has = count_lines(&path, file.compressed)?;
+        if has <= left {
+            left -= has;
+            continue;
+        }
+        let surplus = has - left;
+        left = 0;
+        if is_current {
+            files.rewrite(kind, |path| cut(directory, path, surplus))?;
+            cleaned.cut += 1;
+        } else if !file.compressed {
+            cut(directory, &path, surplus)?;
+            cleaned.cut += 1;
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, compressed: bool) -> io::Result<Box<dyn Read>> {
+    let file = File::open(path)?;
+    Ok(if compressed {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
+}
+
+fn count_lines(path: &Path, compressed: bool) -> io::Result<u64> {
+    let mut reader = open(path, compressed)?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut lines = 0;
+    loop {
+        let read = reader.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        let ends = buffer[..read].iter().filter(|byte| **byte == b'\n');
+        lines += ends.count() as u64;
+    }
+}
+
+/// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Says how
+/// long the file is afterwards.
+fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    for _ in 0..surplus {
+        line.clear();
+        reader.read_until(b'\n', &mut line)?;
+    }
+    let start = reader.stream_position()?;
+    let mut source = reader.into_inner();
+    source.seek(SeekFrom::Start(start))?;
+    let aside = directory.join(".cut.new");
+    let mut file = private(
+        &aside,
+        OpenOptions::new().write(true).create(true).truncate(true),
+    )?;
+    let length = io::copy(&mut source, &mut file)?;
+    file.sync_all()?;
+    fs::rename(aside, path)?;
+    Ok(length)
+}
+
+/// Replaces `name` by `name.gz` and says whether it did. A crash leaves the one, the other or both;
+/// a compressed file that is there already is never replaced.
+fn compress(directory: &Path, name: &str) -> io::Result<bool> {
+    let target = directory.join(format!("{name}.gz"));
+    if fs::symlink_metadata(&target).is_ok() {
+        return Ok(false);
+    }
+    let path = directory.join(name);
+    let aside = directory.join(".compressed.new");
+    let file = private(
+        &aside,
+        OpenOptions::new().write(true).create(true).truncate(true),
+    )?;
+    let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
+    io::copy(&mut File::open(&path)?, &mut encoder)?;
+    let mut writer = encoder.finish()?;
+    writer.flush()?;
+    writer.get_ref().sync_all()?;
+    fs::rename(aside, target)?;
+    fs::remove_file(path)?;
+    Ok(true)
+}
+
+/// The last `n` lines of `kind` in `directory`, oldest first, compressed files included.
+pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Vec<String>> {
+    let mut newest_first: Vec<String> = Vec::new();
+    for file in place::files(directory, kind)?.iter().rev() {
+        if newest_first.len() >= n {
+            break;
+        }
+        let path = directory.join(&file.name);
+        let wanted = n - newest_first.len();
+        let lines = if file.compressed {
+            let mut text = String::new();
+            open(&path, true)?.read_to_string(&mut text)?;
+            last_lines(&text, wanted)
+        } else {
+            tail(&path, wanted)?
+        };
+        newest_first.extend(lines);
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// The last whole lines of `text`, newest first.
+fn last_lines(text: &str, wanted: usize) -> Vec<String> {
+    // A line that is being written has no end yet, and is not given.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    if whole.is_empty() {
+        return Vec::new();
+    }
+    whole.rsplit('\n').take(wanted).map(str::to_owned).collect()
+}
+
+/// The last whole lines of a plain file, newest first, read from its end.
+fn tail(path: &Path, wanted: usize) -> io::Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut span = (wanted as u64).saturating_mul(256).max(4_096);
+    loop {
+        let start = length.saturating_sub(span);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        (&mut file).take(length - start).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        // The first line of a span from the middle may be the end of a longer one.
+        let whole = if start == 0 {
+            &*text
+        } else {
+            text.split_once('\n').map_or("", |(_, rest)| rest)
+        };
+        let lines = last_lines(whole, wanted);
+        if lines.len() >= wanted || start == 0 {
+            return Ok(lines);
+        }
+        span = span.saturating_mul(4);
+    }
+}

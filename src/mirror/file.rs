@@ -1,0 +1,185 @@
+//! One current file, through tracing-appender; this is the only file that names it.
+//!
+//! tracing-appender opens and appends. When a file ends, which link points to it and who may read
+//! it is decided here: its own rotation goes by the clock and its own link deletes whatever bears
+//! the link's name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tracing_appender::rolling::{RollingFileAppender, Rotation as Rolling};
+
+use super::place::{Part, Position};
+use super::settings::{LogKind, Rotation};
+use super::state::private;
+
+/// A file of the mirror that is being appended to.
+pub(super) struct LogFile {
+    path: PathBuf,
+    appender: RollingFileAppender,
+    /// A second handle: it cuts, syncs and notices when the file has lost its name.
+    handle: File,
+}
+
+/// What [`LogFile::open`] found and did.
+pub(super) struct Opened {
+    pub(super) file: LogFile,
+    pub(super) position: Position,
+    /// Where a regular file that bore the link's name is now.
+    pub(super) moved: Option<PathBuf>,
+}
+
+impl LogFile {
+    /// Opens the file at `position` with everything behind its length cut off, creating it if it
+    /// is missing, and points the link at it. Says how long the file really is (somebody may have
+    /// deleted or shortened it) and what was moved aside for the link.
+    pub(super) fn open(
+        directory: &Path,
+        kind: LogKind,
+        rotation: Rotation,
+        position: Position,
+    ) -> io::Result<Opened> {
+        let name = position.part.file_name(kind, rotation);
+        let path = directory.join(&name);
+        refuse_other_than_file(&path)?;
+        let handle = private(
+            &path,
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false),
+        )?;
+        let found = handle.metadata()?.len();
+        if found > position.length {
+            handle.set_len(position.length)?;
+        }
+        let stem = format!("{}.{}", kind.stem(), position.part.label(rotation));
+        let appender = RollingFileAppender::builder()
+            .rotation(Rolling::NEVER)
+            .filename_prefix(stem)
+            .filename_suffix("txt")
+            .build(directory)
+            .map_err(io::Error::other)?;
+        let moved = point_link(directory, kind, &name)?;
+        let file = LogFile {
+            path,
+            appender,
+            handle,
+        };
+        let length = found.min(position.length);
+        Ok(Opened {
+            file,
+            position: Position { length, ..position },
+            moved,
+        })
+    }
+
+    /// Appends whole lines.
+    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.appender.write_all(lines)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.handle.sync_data()
+    }
+
+    /// Whether the file still has its name: somebody may have deleted it or put something else
+    /// in its place.
+    pub(super) fn is_in_place(&self) -> bool {
+        is_named(&self.handle, &self.path)
+    }
+}
+
+/// Whether `path` still names the open `file`.
+pub(super) fn is_named(file: &File, path: &Path) -> bool {
+    match (fs::symlink_metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => same_file(&named, &open),
+        _ => false,
+    }
+}
+
+#[cfg(all(unix, not(annals_portable)))]
+fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    one.is_file() && one.dev() == other.dev() && one.ino() == other.ino()
+}
+
+#[cfg(not(all(unix, not(annals_portable))))]
+fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    one.is_file() && one.len() == other.len()
+}
+
+/// A link could lead out of the directory, and a directory cannot be written.
+fn refuse_other_than_file(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(io::Error::other(format!(
+            "{} is no regular file: move it away",
+            path.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes `inference_records.txt` lead to the current file, in one step. A regular file of that
+/// name (the predecessor's log) is moved aside, never deleted.
+#[cfg(all(unix, not(annals_portable)))]
+fn point_link(directory: &Path, kind: LogKind, target: &str) -> io::Result<Option<PathBuf>> {
+    let mut moved = None;
+    let link = directory.join(format!("{}.txt", kind.stem()));
+    match fs::symlink_metadata(&link) {
+        Ok(found) if found.file_type().is_symlink() => {
+            if fs::read_link(&link)? == Path::new(target) {
+                return Ok(None);
+            }
+        }
+        Ok(found) if found.is_file() => moved = Some(move_aside(directory, kind, &link)?),
+        Ok(_) => {
+            return Err(io::Error::other(format!(
+                "{} is a directory: move it away",
+                link.display()
+            )));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let aside = directory.join(format!(".{}.link", kind.stem()));
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(target, &aside)?;
+    fs::rename(aside, link)?;
+    Ok(moved)
+}
+
+/// Without links there is none: the newest file is found by its name.
+#[cfg(not(all(unix, not(annals_portable))))]
+fn point_link(_directory: &Path, _kind: LogKind, _target: &str) -> io::Result<Option<PathBuf>> {
+    Ok(None)
+}
+
+#[cfg(all(unix, not(annals_portable)))]
+fn move_aside(directory: &Path, kind: LogKind, file: &Path) -> io::Result<PathBuf> {
+    for number in 0..u32::MAX {
+        let name = match number {
+            0 => format!("{}.before-annals.txt", kind.stem()),
+            more => format!("{}.before-annals-{more}.txt", kind.stem()),
+        };
+        let aside = directory.join(name);
+        // The lock on the directory keeps other mirrors out, so nobody takes the name meanwhile.
+        if fs::symlink_metadata(&aside).is_err() {
+            fs::rename(file, &aside)?;
+            return Ok(aside);
+        }
+    }
+    Err(io::Error::other("too many files have been moved aside"))
+}
+
+/// The first position of the file that follows `part`.
+pub(super) fn begin(part: Part) -> Position {
+    Position { part, length: 0 }
+}

@@ -1,0 +1,282 @@
+//! The three files together: what is written is written for all of them, or taken back.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::days::Days;
+use super::file::{LogFile, begin};
+use super::place::{self, Part, Position};
+use super::render::Renderer;
+use super::settings::{LogKind, Mirror};
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::format::block::Placed;
+use crate::ids::JournalId;
+use crate::store::{Located, Source};
+
+/// Bytes of lines that are held before they go to their file.
+const BUFFER_BYTES: usize = 256 << 10;
+
+pub(super) struct Files {
+    directory: PathBuf,
+    journal: JournalId,
+    settings: Mirror,
+    days: Days,
+    renderer: Renderer,
+    /// What has been written for good.
+    state: State,
+    /// Where the round that is under way has come to; equal to the state's between rounds.
+    reached: [Option<Position>; 3],
+    open: [Option<LogFile>; 3],
+    buffers: [Vec<u8>; 3],
+    /// The last state that was stored.
+    stored: State,
+    /// Files that were in the way of a link, where they are now.
+    moved: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Goes on where the state in `directory` says. Without one, files of the mirror's names are
+    /// moved aside and everything is written anew.
+    pub(super) fn resume(
+        directory: &Path,
+        journal: JournalId,
+        settings: Mirror,
+    ) -> io::Result<Files> {
+        let state = match State::load(directory, journal)? {
+            Some(state) => without_days(state, directory, &settings)?,
+            None => {
+                move_aside(directory)?;
+                State::start()
+            }
+        };
+        Ok(Files {
+            directory: directory.to_owned(),
+            journal,
+            days: Days::new(settings.zone),
+            renderer: Renderer::new(settings.zone),
+            settings,
+            state,
+            reached: state.positions,
+            open: [None, None, None],
+            buffers: [Vec::new(), Vec::new(), Vec::new()],
+            stored: state,
+            moved: Vec::new(),
+        })
+    }
+
+    /// The sequence of the first entry whose line is not written.
+    pub(super) fn next(&self) -> u64 {
+        self.state.next
+    }
+
+    /// The files that have been moved aside since the last call.
+    pub(super) fn take_moved(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// The name of each kind's current file, for the clean-up.
+    pub(super) fn current(&self, kind: LogKind) -> Option<String> {
+        let position = self.state.positions[kind as usize]?;
+        Some(position.part.file_name(kind, self.settings.rotation))
+    }
+
+    /// Writes the lines of `blocks`, all of them or, after an error, none. Says how many.
+    pub(super) fn write(&mut self, source: &Source, blocks: &[Located]) -> Result<u64> {
+        let written = self.write_round(source, blocks);
+        match written {
+            Ok((lines, next)) => {
+                self.state = State {
+                    next,
+                    positions: self.reached,
+                };
+                Ok(lines)
+            }
+            Err(error) => {
+                // The files may hold a part of the round: opened again, they are cut.
+                self.open = [None, None, None];
+                self.reached = self.state.positions;
+                self.buffers.iter_mut().for_each(Vec::clear);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_round(&mut self, source: &Source, blocks: &[Located]) -> Result<(u64, u64)> {
+        let mut lines = 0;
+        let mut next = self.state.next;
+        for placed in blocks.iter().flat_map(|block| &block.rows) {
+            if placed.sequence < next {
+                continue;
+            }
+            next = placed.sequence + 1;
+            let kind = Renderer::kind(&placed.row);
+            if !self.settings.off.contains(&kind) {
+                self.push(kind, source, placed)?;
+                lines += 1;
+            }
+        }
+        for kind in LogKind::ALL {
+            self.flush(kind, usize::MAX)
+                .map_err(|error| self.fault(error))?;
+        }
+        Ok((lines, next))
+    }
+
+    fn push(&mut self, kind: LogKind, source: &Source, placed: &Placed) -> Result<()> {
+        let index = kind as usize;
+        let before = self.buffers[index].len();
+        self.renderer
+            .push(&mut self.buffers[index], source, placed)?;
+        let line = self.buffers[index].len() - before;
+        self.turn_page(kind, placed.place.recorded, before, line)
+            .map_err(|error| self.fault(error))?;
+        if self.buffers[index].len() >= BUFFER_BYTES {
+            self.flush(kind, usize::MAX)
+                .map_err(|error| self.fault(error))?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new file if the line of `line` bytes that was rendered last, behind `before`
+    /// bytes, belongs into one.
+    fn turn_page(
+        &mut self,
+        kind: LogKind,
+        recorded: i64,
+        before: usize,
+        line: usize,
+    ) -> io::Result<()> {
+        let index = kind as usize;
+        let rotation = self.settings.rotation;
+        let day = if rotation.is_daily() {
+            self.days.of(recorded)
+        } else {
+            0
+        };
+        let Some(current) = self.reached[index] else {
+            self.reached[index] = Some(begin(Part { day, part: 0 }));
+            return Ok(());
+        };
+        let filled = current.length + before as u64;
+        // A clock that goes back does not reopen yesterday's file.
+        let next = if day > current.part.day {
+            Part { day, part: 0 }
+        } else if filled > 0 && filled + line as u64 > rotation.most_bytes() {
+            Part {
+                day: current.part.day,
+                part: current.part.part + 1,
+            }
+        } else {
+            return Ok(());
+        };
+        self.flush(kind, before)?;
+        if let Some(file) = self.open[index].take() {
+            file.sync()?;
+        }
+        self.reached[index] = Some(begin(next));
+        Ok(())
+    }
+
+    /// Sends the first `most` buffered bytes of `kind` to its file.
+    fn flush(&mut self, kind: LogKind, most: usize) -> io::Result<()> {
+        let index = kind as usize;
+        let length = self.buffers[index].len().min(most);
+        let Some(position) = self.reached[index].filter(|_| length > 0) else {
+            return Ok(());
+        };
+        if self.open[index]
+            .as_ref()
+            .is_none_or(|file| !file.is_in_place())
+        {
+            let rotation = self.settings.rotation;
+            let opened = LogFile::open(&self.directory, kind, rotation, position)?;
+            self.open[index] = Some(opened.file);
+            self.reached[index] = Some(opened.position);
+            self.moved.extend(opened.moved);
+        }
+        if let (Some(file), Some(position)) = (&mut self.open[index], &mut self.reached[index]) {
+            file.append(&self.buffers[index][..length])?;
+            position.length += length as u64;
+        }
+        self.buffers[index].drain(..length);
+        Ok(())
+    }
+
+    /// Makes everything written so far durable and stores how far that is.
+    pub(super) fn save(&mut self) -> Result<()> {
+        if self.state == self.stored {
+            return Ok(());
+        }
+        self.try_save().map_err(|error| self.fault(error))
+    }
+
+    fn try_save(&mut self) -> io::Result<()> {
+        for file in self.open.iter().flatten() {
+            file.sync()?;
+        }
+        self.state.save(&self.directory, self.journal)?;
+        self.stored = self.state;
+        Ok(())
+    }
+
+    /// Lets the current file of `kind` be changed by `change`, which is told its path and says
+    /// how long it is afterwards.
+    pub(super) fn rewrite(
+        &mut self,
+        kind: LogKind,
+        change: impl FnOnce(&Path) -> io::Result<u64>,
+    ) -> io::Result<()> {
+        let index = kind as usize;
+        let Some(position) = self.state.positions[index] else {
+            return Ok(());
+        };
+        // Saved before and after: a crash in between finds a file that is shorter than stored,
+        // with nothing in it that is not stored as written.
+        self.try_save()?;
+        self.open[index] = None;
+        let name = position.part.file_name(kind, self.settings.rotation);
+        let length = change(&self.directory.join(name))?;
+        self.state.positions[index] = Some(Position { length, ..position });
+        self.reached = self.state.positions;
+        self.try_save()
+    }
+
+    fn fault(&self, error: io::Error) -> Error {
+        Error::io("write the text files in", &self.directory, error)
+    }
+}
+
+/// Where rotation was daily before and is not now, the first file without a day follows.
+fn without_days(mut state: State, directory: &Path, settings: &Mirror) -> io::Result<State> {
+    for kind in LogKind::ALL {
+        let position = &mut state.positions[kind as usize];
+        if settings.rotation.is_daily() || position.is_none_or(|position| position.part.day == 0) {
+            continue;
+        }
+        let files = place::files(directory, kind)?;
+        let dayless = files.iter().filter(|file| file.name.contains(".part-"));
+        let part = dayless.map(|file| file.part.part + 1).max().unwrap_or(0);
+        *position = Some(begin(Part { day: 0, part }));
+    }
+    Ok(state)
+}
+
+/// Renames the mirror's files so that they are neither written nor cleaned up any more.
+fn move_aside(directory: &Path) -> io::Result<()> {
+    for kind in LogKind::ALL {
+        for file in place::files(directory, kind)? {
+            let mut number = 0_u32;
+            loop {
+                let aside = directory.join(format!("{}.aside-{number}", file.name));
+                if fs::symlink_metadata(&aside).is_err() {
+                    fs::rename(directory.join(&file.name), aside)?;
+                    break;
+                }
+                number += 1;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,414 @@
+//! The human-readable files: a follower of the journal with a place of its own, in its own thread.
+//!
+//! It writes only what is committed, each line once, in the order of commit. One process holds
+//! the directory's lock; when it dies, another goes on where the stored state says. A failure here
+//! never fails a commit.
+
+mod clean;
+mod days;
+mod file;
+mod files;
+mod place;
+mod render;
+pub(crate) mod settings;
+mod state;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::conditions::Conditions;
+use crate::error::{Error, Result};
+use crate::event::Level;
+use crate::health::MirrorHealth;
+use crate::ids::JournalId;
+use crate::store::Source;
+use crate::value::Value;
+pub use clean::Cleaned;
+use files::Files;
+use settings::{LogKind, Mirror};
+use state::{State, private};
+
+/// How often the journal is looked at: one read of some 10 µs.
+const POLL: Duration = Duration::from_millis(100);
+/// How often the lock is tried while another process holds it, and a fault is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// How often files and state are made durable while lines are written.
+const SAVE: Duration = Duration::from_secs(1);
+/// How often old files are cleaned up.
+const CLEAN: Duration = Duration::from_secs(60);
+/// How much is decoded at once.
+const BUDGET_BYTES: usize = 1 << 20;
+
+/// The thread that writes the files, and what is known of it.
+pub(crate) struct MirrorThread {
+    commands: Sender<Command>,
+    done: Receiver<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    health: Arc<Mutex<MirrorHealth>>,
+    directory: PathBuf,
+}
+
+enum Command {
+    CleanUp(Sender<Result<Cleaned>>),
+    /// Write what is committed, then end, in time for this instant.
+    Finish(Instant),
+}
+
+impl MirrorThread {
+    /// Starts mirroring the journal behind `source` into `directory`.
+    pub(crate) fn start(
+        source: Arc<Source>,
+        journal: JournalId,
+        directory: PathBuf,
+        settings: Mirror,
+        conditions: Arc<Conditions>,
+    ) -> Result<MirrorThread> {
+        let (commands, received) = crossbeam_channel::unbounded();
+        let (done_sender, done) = crossbeam_channel::bounded(1);
+        let health = Arc::new(Mutex::new(MirrorHealth::default()));
+        let mut follower = Follower {
+            source,
+            journal,
+            directory: directory.clone(),
+            settings,
+            conditions,
+            health: health.clone(),
+            held: None,
+            saved: Instant::now(),
+            cleaned: None,
+        };
+        let name = "annals-mirror";
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                follower.run(&received);
+                // Nobody may be waiting any more.
+                let _ = done_sender.send(());
+            })
+            .map_err(|cause| Error::Thread {
+                name,
+                cause: Arc::new(cause),
+            })?;
+        Ok(MirrorThread {
+            commands,
+            done,
+            thread: Mutex::new(Some(thread)),
+            health,
+            directory,
+        })
+    }
+
+    pub(crate) fn health(&self) -> MirrorHealth {
+        lock(&self.health).clone()
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn clean_up(&self, timeout: Duration) -> Result<Cleaned> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        // If the thread is gone, so is the receiver's other end, which is an answer too.
+        let _ = self.commands.send(Command::CleanUp(sender));
+        match receiver.recv_timeout(timeout) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
+                operation: "clean-up of the text files",
+                waited: timeout,
+            }),
+        }
+    }
+
+    /// Lets the thread write what is committed and waits for it, for at most `timeout`; says
+    /// whether it ended in time.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        let Some(thread) = lock(&self.thread).take() else {
+            return true;
+        };
+        let deadline = Instant::now() + timeout;
+        let _ = self.commands.send(Command::Finish(deadline));
+        match self.done.recv_timeout(timeout) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                // It has said its last word, so this returns at once.
+                let _ = thread.join();
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Follower {
+    source: Arc<Source>,
+    journal: JournalId,
+    directory: PathBuf,
+    settings: Mirror,
+    conditions: Arc<Conditions>,
+    health: Arc<Mutex<MirrorHealth>>,
+    /// Present while this process is the one that writes.
+    held: Option<Held>,
+    saved: Instant,
+    cleaned: Option<Instant>,
+}
+
+struct Held {
+    files: Files,
+    lock: File,
+}
+
+const LOCK: &str = ".lock";
+const COMPONENT: &str = "annals";
+const UNCLEAN: &str = "the text files cannot be cleaned up";
+const FAULT: &str = "the text files cannot be written";
+
+impl Follower {
+    fn run(&mut self, commands: &Receiver<Command>) {
+        let mut deadline = None;
+        loop {
+            let outcome = self.round(deadline);
+            if outcome.is_err() {
+                // The directory may be gone, and the lock with it: begin again from what is stored.
+                self.held = None;
+                lock(&self.health).writing = false;
+            }
+            let pause = if outcome.is_err() { RETRY } else { POLL };
+            self.report(outcome.err());
+            if deadline.is_some() {
+                return;
+            }
+            let pause = if self.held.is_some() { pause } else { RETRY };
+            match commands.recv_timeout(pause) {
+                Ok(Command::CleanUp(reply)) => {
+                    let cleaned = self.round(None).and_then(|()| self.clean());
+                    let _ = reply.send(cleaned);
+                }
+                Ok(Command::Finish(until)) => deadline = Some(until),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => deadline = Some(Instant::now()),
+            }
+        }
+    }
+
+    fn round(&mut self, deadline: Option<Instant>) -> Result<()> {
+        let path = self.directory.join(LOCK);
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| !file::is_named(&held.lock, &path))
+        {
+            // The directory or the lock was removed: another process may hold a new one.
+            self.held = None;
+        }
+        if self.held.is_none() {
+            self.held = self.try_hold()?;
+            lock(&self.health).writing = self.held.is_some();
+        }
+        let caught_up = self.catch_up(deadline);
+        self.report_moved();
+        caught_up?;
+        let due = deadline.is_some() || self.saved.elapsed() >= SAVE;
+        if due && let Some(held) = &mut self.held {
+            held.files.save()?;
+            self.saved = Instant::now();
+        }
+        if self.cleaned.is_none_or(|last| last.elapsed() >= CLEAN) {
+            self.clean_and_report();
+        }
+        Ok(())
+    }
+
+    /// A clean-up that fails does not keep lines from being written.
+    fn clean_and_report(&mut self) {
+        match self.clean() {
+            Ok(_) => {
+                self.conditions.clear(COMPONENT, UNCLEAN);
+            }
+            Err(error) => {
+                self.cleaned = Some(Instant::now());
+                let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+                self.conditions
+                    .raise(Level::Warn, COMPONENT, UNCLEAN, cause);
+            }
+        }
+    }
+
+    /// Takes the directory's lock and the stored state; `None` while another process has it.
+    fn try_hold(&self) -> Result<Option<Held>> {
+        let fault = |error| Error::io("prepare the text files in", &self.directory, error);
+        create(&self.directory).map_err(fault)?;
+        let path = self.directory.join(LOCK);
+        let lock = private(
+            &path,
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false),
+        )
+        .map_err(fault)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Without locks the journal is exclusive, and so are its files.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(fault(error)),
+        }
+        let files = Files::resume(&self.directory, self.journal, self.settings.clone());
+        Ok(Some(Held {
+            files: files.map_err(fault)?,
+            lock,
+        }))
+    }
+
+    /// Writes everything that is committed, in pieces, until `deadline`.
+    fn catch_up(&mut self, deadline: Option<Instant>) -> Result<()> {
+        let Some(held) = &mut self.held else {
+            return Ok(());
+        };
+        loop {
+            if !file::is_named(&held.lock, &self.directory.join(LOCK)) {
+                // The next round begins anew.
+                return Ok(());
+            }
+            let blocks = self.source.after(held.files.next(), BUDGET_BYTES)?;
+            let end = self.source.next_sequence()?;
+            let mut known = lock(&self.health);
+            known.lag = end.saturating_sub(held.files.next());
+            drop(known);
+            if blocks.is_empty() {
+                return Ok(());
+            }
+            let lines = held.files.write(&self.source, &blocks)?;
+            let mut known = lock(&self.health);
+            known.lines += lines;
+            known.lag = end.saturating_sub(held.files.next());
+            drop(known);
+            if self.saved.elapsed() >= SAVE {
+                held.files.save()?;
+                self.saved = Instant::now();
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn clean(&mut self) -> Result<Cleaned> {
+        let Some(held) = &mut self.held else {
+            return Ok(Cleaned::default());
+        };
+        // Positions first: a crash after the clean-up must not go back to files that it removed.
+        held.files.save()?;
+        self.saved = Instant::now();
+        let cleaned = clean::clean(&self.directory, &self.settings, &mut held.files)
+            .map_err(|error| Error::io("clean up the text files in", &self.directory, error))?;
+        self.cleaned = Some(Instant::now());
+        Ok(cleaned)
+    }
+
+    /// Records which of somebody's files were moved aside.
+    fn report_moved(&mut self) {
+        let moved = self.held.as_mut().map(|held| held.files.take_moved());
+        for path in moved.into_iter().flatten() {
+            let to = vec![("to".to_owned(), Value::Text(path.display().to_string()))];
+            self.conditions.say(
+                Level::Warn,
+                COMPONENT,
+                "a file that bore the name of a text file of the journal was moved aside",
+                to,
+            );
+        }
+    }
+
+    /// Says a fault when it begins and when it is over.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        let before = std::mem::replace(&mut known.fault, fault.clone());
+        drop(known);
+        match (before, fault) {
+            (_, Some(fault)) => {
+                let cause = vec![("cause".to_owned(), Value::Text(fault))];
+                self.conditions.raise(Level::Warn, COMPONENT, FAULT, cause);
+            }
+            (Some(_), None) => {
+                self.conditions.clear(COMPONENT, FAULT);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn create(directory: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(directory)
+}
+
+/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
+/// lines it has.
+pub(crate) fn rebuild(
+    source: &Source,
+    journal: JournalId,
+    directory: &Path,
+    settings: Mirror,
+) -> Result<u64> {
+    let fault = |error| Error::io("write the text files in", directory, error);
+    create(directory).map_err(fault)?;
+    let stored = State::load(directory, journal).map_err(fault)?;
+    let mut taken = stored.is_some();
+    for kind in LogKind::ALL {
+        taken |= !place::files(directory, kind).map_err(fault)?.is_empty();
+    }
+    if taken {
+        return Err(fault(io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut files = Files::resume(directory, journal, settings).map_err(fault)?;
+    let mut lines = 0;
+    loop {
+        let blocks = source.after(files.next(), BUDGET_BYTES)?;
+        if blocks.is_empty() {
+            files.save()?;
+            return Ok(lines);
+        }
+        lines += files.write(source, &blocks)?;
+    }
+}
+
+/// The last `n` lines of one kind of human-readable file in `directory`, oldest first.
+///
+/// Reads the ends of plain files and all of compressed ones; a line that is being written is left
+/// out. The predecessor's `get_recent_inferences(lines=50)`.
+///
+/// # Errors
+/// [`Error::Io`] if the directory or a file cannot be read.
+///
+/// ```no_run
+/// use annals::{LogKind, recent_lines};
+///
+/// for line in recent_lines("data/logs", LogKind::Inferences, 50)? {
+///     println!("{line}");
+/// }
+/// # Ok::<(), annals::Error>(())
+/// ```
+pub fn recent_lines(directory: impl AsRef<Path>, kind: LogKind, n: usize) -> Result<Vec<String>> {
+    let directory = directory.as_ref();
+    clean::recent(directory, kind, n)
+        .map_err(|error| Error::io("read the text files in", directory, error))
+}

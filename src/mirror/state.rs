@@ -1,0 +1,138 @@
+//! How far the mirror has come, stored beside it, so that every line is written once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::place::{Part, Position};
+use super::settings::LogKind;
+use crate::ids::JournalId;
+
+const FILE: &str = ".cursor";
+const HEADER: &str = "annals mirror 1";
+
+/// Invariant M2: every entry before `next` has its line in the files, and nothing from `next` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    /// The sequence of the first entry whose line is not written.
+    pub(super) next: u64,
+    pub(super) positions: [Option<Position>; 3],
+}
+
+impl State {
+    pub(super) fn start() -> Self {
+        State {
+            next: 1,
+            positions: [None; 3],
+        }
+    }
+
+    /// The state stored in `directory` for `journal`; `None` if there is none, it is damaged, or
+    /// it is another journal's.
+    pub(super) fn load(directory: &Path, journal: JournalId) -> io::Result<Option<State>> {
+        match fs::read_to_string(directory.join(FILE)) {
+            Ok(text) => Ok(State::parse(&text, journal)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores the state durably: written aside, synced, renamed.
+    pub(super) fn save(&self, directory: &Path, journal: JournalId) -> io::Result<()> {
+        let path = directory.join(FILE);
+        let aside = directory.join(".cursor.new");
+        let mut file = private(
+            &aside,
+            OpenOptions::new().write(true).create(true).truncate(true),
+        )?;
+        file.write_all(self.print(journal).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(aside, path)
+    }
+
+    fn print(&self, journal: JournalId) -> String {
+        let mut body = format!("{HEADER}\njournal {journal}\nnext {}\n", self.next);
+        for (kind, position) in LogKind::ALL.into_iter().zip(self.positions) {
+            if let Some(Position { part, length }) = position {
+                let (stem, Part { day, part }) = (kind.stem(), part);
+                body.push_str(&format!("{stem} {day} {part} {length}\n"));
+            }
+        }
+        let sum = xxh3_64(body.as_bytes());
+        body.push_str(&format!("sum {sum:016x}\n"));
+        body
+    }
+
+    fn parse(text: &str, journal: JournalId) -> Option<State> {
+        let (body, sum) = text.rsplit_once("sum ")?;
+        let sum = u64::from_str_radix(sum.trim_end(), 16).ok()?;
+        if sum != xxh3_64(body.as_bytes()) {
+            return None;
+        }
+        let mut lines = body.lines();
+        let owner = format!("journal {journal}");
+        if lines.next()? != HEADER || lines.next()? != owner {
+            return None;
+        }
+        let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
+        let mut state = State {
+            next,
+            positions: [None; 3],
+        };
+        for line in lines {
+            let mut words = line.split(' ');
+            let stem = words.next()?;
+            let index = LogKind::ALL.iter().position(|kind| kind.stem() == stem)?;
+            let day = words.next()?.parse().ok()?;
+            let part = words.next()?.parse().ok()?;
+            let length = words.next()?.parse().ok()?;
+            state.positions[index] = Some(Position {
+                part: Part { day, part },
+                length,
+            });
+        }
+        Some(state)
+    }
+}
+
+/// Opens a file that only its owner may read, where the system knows such a thing.
+pub(super) fn private(path: &PathBuf, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_back_and_a_damaged_or_foreign_one_is_not() {
+        let state = State {
+            next: 77,
+            positions: [
+                Some(Position {
+                    part: Part { day: -1, part: 2 },
+                    length: 9,
+                }),
+                None,
+                None,
+            ],
+        };
+        let printed = state.print(JournalId(5));
+        assert_eq!(State::parse(&printed, JournalId(5)), Some(state));
+        assert_eq!(State::parse(&printed, JournalId(6)), None);
+        for index in 0..printed.len() - 1 {
+            let mut damaged = printed.clone().into_bytes();
+            damaged[index] ^= 1;
+            let damaged = String::from_utf8_lossy(&damaged).into_owned();
+            assert_eq!(State::parse(&damaged, JournalId(5)), None, "{damaged}");
+        }
+    }
+}

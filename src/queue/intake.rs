@@ -1,0 +1,328 @@
+//! From an inference as the caller describes it to the record that is queued.
+
+use super::Queue;
+use super::names::{LocalName, NO_NAME};
+use super::record::{Event, Extended, Message, NO_EVENT_TIME, NO_PROCESSING, Record};
+use crate::event::{CheckpointAction, Level};
+use crate::format::floats::{INLINE, MOST};
+use crate::format::name::NameKind;
+use crate::format::row::Texts;
+use crate::ids::InferenceId;
+use crate::inference::{Inference, Processing};
+use crate::timestamp::Timestamp;
+use crate::value::Value;
+
+/// Text that one inference may carry, names and attributes together, in bytes.
+const MOST_TEXT: usize = 1 << 20;
+
+/// The names of an inference, in whichever form they are at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) model: LocalName,
+    pub(crate) symbol: LocalName,
+    pub(crate) action: LocalName,
+    pub(crate) checkpoint: LocalName,
+    pub(crate) labels: LocalName,
+}
+
+/// What an inference has besides its names and probabilities.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) confidence: Option<f32>,
+    pub(crate) features: Option<u64>,
+    pub(crate) processing: Processing,
+    pub(crate) event_time: Option<Timestamp>,
+}
+
+impl Facts {
+    fn event(&self) -> Option<i64> {
+        self.event_time.map(Timestamp::as_micros)
+    }
+}
+
+impl Queue {
+    /// Queues an inference whose names are strings.
+    #[inline]
+    pub(crate) fn log(&self, inference: &Inference<'_>) -> Option<InferenceId> {
+        let facts = Facts {
+            confidence: inference.confidence.or_else(|| {
+                let chosen = |entry: &&(&str, f32)| entry.0 == inference.action;
+                inference
+                    .probabilities
+                    .iter()
+                    .find(chosen)
+                    .map(|entry| entry.1)
+            }),
+            features: inference.features,
+            processing: inference.processing,
+            event_time: inference.event_time,
+        };
+        let plain = inference.probabilities.len() <= INLINE
+            && inference.memory.is_none()
+            && inference.attributes.is_empty();
+        if plain && let Some(names) = self.names_of(inference) {
+            let mut probabilities = [0.0; INLINE];
+            for (slot, (_, value)) in probabilities.iter_mut().zip(inference.probabilities) {
+                *slot = *value;
+            }
+            let count = inference.probabilities.len();
+            return self.log_record(names, facts, probabilities, count);
+        }
+        self.log_extended(inference, facts)
+    }
+
+    /// Queues an inference whose names are numbers and whose probabilities fit in place.
+    #[inline]
+    pub(crate) fn log_record(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: [f32; INLINE],
+        count: usize,
+    ) -> Option<InferenceId> {
+        let record = self.record(names, facts, probabilities, count);
+        self.send(
+            record.id,
+            Message::Inference(record),
+            record.ticks,
+            facts.event(),
+        )
+    }
+
+    #[inline]
+    fn record(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: [f32; INLINE],
+        count: usize,
+    ) -> Record {
+        let ticks = self.clock.ticks();
+        let processing = match facts.processing {
+            Processing::Unknown => NO_PROCESSING,
+            Processing::Since(timer) => ticks.saturating_sub(timer.ticks),
+            Processing::Known(time) => u64::try_from(time.as_nanos()).unwrap_or(NO_PROCESSING - 1),
+        };
+        Record {
+            id: self.take_id(),
+            ticks,
+            event: facts.event_time.map_or(NO_EVENT_TIME, |time| {
+                time.as_micros().max(NO_EVENT_TIME + 1)
+            }),
+            features: facts.features.unwrap_or(0),
+            processing,
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
+            checkpoint: names.checkpoint,
+            labels: names.labels,
+            confidence: facts.confidence.unwrap_or(f32::NAN),
+            probabilities,
+            probability_count: u8::try_from(count).unwrap_or(u8::MAX),
+            has_features: facts.features.is_some(),
+            has_confidence: facts.confidence.is_some(),
+        }
+    }
+
+    #[inline]
+    fn names_of(&self, inference: &Inference<'_>) -> Option<Names> {
+        let known = self.names.with_thread(|names| {
+            Some(Names {
+                model: names.find(NameKind::Model, inference.model)?,
+                symbol: names.find(NameKind::Symbol, inference.symbol)?,
+                action: names.find(NameKind::Action, inference.action)?,
+                checkpoint: match inference.checkpoint {
+                    Some(id) => names.find(NameKind::Checkpoint, id)?,
+                    None => NO_NAME,
+                },
+                labels: match inference.probabilities {
+                    [] => NO_NAME,
+                    entries => names.find_labels(entries.iter().map(|entry| entry.0))?,
+                },
+            })
+        });
+        known.flatten().or_else(|| self.new_names_of(inference))
+    }
+
+    /// The names of an inference of which some are new to this thread, or other labels than the
+    /// last one's.
+    #[inline(never)]
+    fn new_names_of(&self, inference: &Inference<'_>) -> Option<Names> {
+        Some(Names {
+            model: self.names.id(NameKind::Model, inference.model)?,
+            symbol: self.names.id(NameKind::Symbol, inference.symbol)?,
+            action: self.names.id(NameKind::Action, inference.action)?,
+            checkpoint: match inference.checkpoint {
+                Some(id) => self.names.id(NameKind::Checkpoint, id)?,
+                None => NO_NAME,
+            },
+            labels: match inference.probabilities {
+                [] => NO_NAME,
+                entries => self.names.labels_id(entries.iter().map(|entry| entry.0))?,
+            },
+        })
+    }
+
+    #[cold]
+    fn log_extended(&self, inference: &Inference<'_>, facts: Facts) -> Option<InferenceId> {
+        if inference.probabilities.len() > MOST {
+            self.refuse_call(facts);
+            return None;
+        }
+        let mut texts = Texts::default();
+        let name = |kind, text: &str, written: &mut Option<String>| {
+            self.names.id(kind, text).unwrap_or_else(|| {
+                *written = Some(text.to_owned());
+                NO_NAME
+            })
+        };
+        let labels = inference.probabilities.iter().map(|entry| entry.0);
+        let names = Names {
+            model: name(NameKind::Model, inference.model, &mut texts.model),
+            symbol: name(NameKind::Symbol, inference.symbol, &mut texts.symbol),
+            action: name(NameKind::Action, inference.action, &mut texts.action),
+            checkpoint: inference.checkpoint.map_or(NO_NAME, |id| {
+                name(NameKind::Checkpoint, id, &mut texts.checkpoint)
+            }),
+            labels: if inference.probabilities.is_empty() {
+                NO_NAME
+            } else {
+                self.names.labels_id(labels.clone()).unwrap_or_else(|| {
+                    texts.labels = Some(labels.map(str::to_owned).collect());
+                    NO_NAME
+                })
+            },
+        };
+        texts.attributes = inference
+            .attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect();
+        let probabilities = inference.probabilities.iter().map(|entry| entry.1);
+        self.send_extended(
+            names,
+            facts,
+            probabilities.collect(),
+            inference.memory,
+            texts,
+        )
+    }
+
+    /// Queues an inference with something that a record has no room for, in a box.
+    #[cold]
+    pub(crate) fn send_extended(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: Box<[f32]>,
+        memory: Option<u64>,
+        texts: Texts,
+    ) -> Option<InferenceId> {
+        let record = self.record(names, facts, [0.0; INLINE], 0);
+        if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT {
+            self.refuse(record.ticks, facts.event());
+            return None;
+        }
+        let extended = Extended {
+            record,
+            probabilities,
+            memory,
+            texts: (texts != Texts::default()).then(|| Box::new(texts)),
+        };
+        self.send(
+            record.id,
+            Message::Extended(Box::new(extended)),
+            record.ticks,
+            facts.event(),
+        )
+    }
+
+    /// Queues a system event; says whether it was.
+    pub(crate) fn system_event(
+        &self,
+        level: Level,
+        component: &str,
+        message: String,
+        fields: Vec<(String, Value)>,
+    ) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let text: usize = fields.iter().map(attribute_bytes).sum();
+        if text + message.len() + component.len() > MOST_TEXT {
+            self.refuse(ticks, None);
+            return false;
+        }
+        let name = self.names.id(NameKind::Component, component);
+        let event = Event::System {
+            ticks,
+            level,
+            component: name.unwrap_or(NO_NAME),
+            written: name.is_none().then(|| component.to_owned()),
+            message,
+            fields,
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Queues a checkpoint event; says whether it was.
+    pub(crate) fn checkpoint_event(
+        &self,
+        action: CheckpointAction,
+        model: &str,
+        checkpoint: &str,
+        detail: &str,
+    ) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        if model.len() + checkpoint.len() + detail.len() > MOST_TEXT {
+            self.refuse(ticks, None);
+            return false;
+        }
+        let names = (
+            self.names.id(NameKind::Model, model),
+            self.names.id(NameKind::Checkpoint, checkpoint),
+        );
+        let event = Event::Checkpoint {
+            ticks,
+            action,
+            model: names.0.unwrap_or(NO_NAME),
+            checkpoint: names.1.unwrap_or(NO_NAME),
+            written: (
+                names.0.is_none().then(|| model.to_owned()),
+                names.1.is_none().then(|| checkpoint.to_owned()),
+            ),
+            detail: detail.to_owned(),
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Counts a call that cannot be recorded as it was given.
+    #[cold]
+    pub(crate) fn refuse_call(&self, facts: Facts) {
+        self.take_id();
+        self.refuse(self.clock.ticks(), facts.event());
+    }
+}
+
+fn text_bytes(texts: &Texts) -> usize {
+    let names = [
+        &texts.model,
+        &texts.symbol,
+        &texts.action,
+        &texts.checkpoint,
+    ];
+    let names = names.into_iter().flatten().map(String::len);
+    let labels = texts.labels.iter().flatten().map(|label| label.len() + 64);
+    let attributes = texts.attributes.iter().map(attribute_bytes);
+    names.chain(labels).chain(attributes).sum()
+}
+
+fn attribute_bytes((key, value): &(String, Value)) -> usize {
+    // Lengths and tags count too, as generously as the limit on decoding counts them.
+    const OVERHEAD: usize = 64;
+    let text = match value {
+        Value::Text(text) => text.len(),
+        _ => 0,
+    };
+    OVERHEAD + key.len() + text
+}

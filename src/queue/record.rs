@@ -1,0 +1,117 @@
+//! What travels through the queue: a small record that is copied, and a box for the rest.
+
+use crate::format::floats::INLINE;
+use crate::format::row::Texts;
+
+use super::names::{LocalName, NO_NAME};
+use crate::event::{CheckpointAction, Level};
+use crate::value::Value;
+
+/// Stands for "no event time given": the inference happened when it was recorded.
+pub(crate) const NO_EVENT_TIME: i64 = i64::MIN;
+/// Stands for "processing time unknown".
+pub(crate) const NO_PROCESSING: u64 = u64::MAX;
+
+/// An inference whose names are numbers and whose probabilities fit in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) id: u64,
+    /// Monotonic time of the call.
+    pub(crate) ticks: u64,
+    /// Microseconds since 1970, or [`NO_EVENT_TIME`].
+    pub(crate) event: i64,
+    /// xxh3-64 of the features, if `has_features`.
+    pub(crate) features: u64,
+    /// Nanoseconds, or [`NO_PROCESSING`].
+    pub(crate) processing: u64,
+    pub(crate) model: LocalName,
+    pub(crate) symbol: LocalName,
+    pub(crate) action: LocalName,
+    pub(crate) checkpoint: LocalName,
+    pub(crate) labels: LocalName,
+    pub(crate) confidence: f32,
+    pub(crate) probabilities: [f32; INLINE],
+    pub(crate) probability_count: u8,
+    pub(crate) has_features: bool,
+    pub(crate) has_confidence: bool,
+}
+
+/// An inference with something that a [`Record`] has no room for.
+#[derive(Debug)]
+pub(crate) struct Extended {
+    /// Its probabilities are ignored.
+    pub(crate) record: Record,
+    pub(crate) probabilities: Box<[f32]>,
+    /// Bytes of process memory that the caller gave.
+    pub(crate) memory: Option<u64>,
+    pub(crate) texts: Option<Box<Texts>>,
+}
+
+/// Something that is no inference.
+#[derive(Debug)]
+pub(crate) enum Event {
+    System {
+        ticks: u64,
+        level: Level,
+        component: LocalName,
+        written: Option<String>,
+        message: String,
+        fields: Vec<(String, Value)>,
+    },
+    Checkpoint {
+        ticks: u64,
+        action: CheckpointAction,
+        model: LocalName,
+        checkpoint: LocalName,
+        written: (Option<String>, Option<String>),
+        detail: String,
+    },
+}
+
+/// One slot of the queue.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Inference(Record),
+    Extended(Box<Extended>),
+    Event(Box<Event>),
+}
+
+impl Message {
+    /// Every name that the message refers to.
+    pub(crate) fn names(&self) -> [LocalName; 5] {
+        let record = match self {
+            Message::Inference(record) => record,
+            Message::Extended(extended) => &extended.record,
+            Message::Event(event) => return event.names(),
+        };
+        [
+            record.model,
+            record.symbol,
+            record.action,
+            record.checkpoint,
+            record.labels,
+        ]
+    }
+}
+
+impl Event {
+    fn names(&self) -> [LocalName; 5] {
+        match self {
+            Event::System { component, .. } => [*component, NO_NAME, NO_NAME, NO_NAME, NO_NAME],
+            Event::Checkpoint {
+                model, checkpoint, ..
+            } => [*model, *checkpoint, NO_NAME, NO_NAME, NO_NAME],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_stays_small() {
+        // Two slots to a pair of cache lines: every byte here is copied twice per inference.
+        assert!(size_of::<Message>() <= 112, "{}", size_of::<Message>());
+    }
+}

@@ -1,0 +1,197 @@
+//! Reading a journal: from any thread and any process, while it is being written.
+
+mod cursor;
+mod follow;
+mod names;
+mod pages;
+mod query;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::entry::{Content, Entry, InferenceRecord};
+use crate::error::Result;
+use crate::ids::{InferenceId, JournalId};
+use crate::mirror;
+use crate::mirror::settings::Mirror;
+use crate::options::Options;
+use crate::store::{Directory, Source};
+pub use cursor::Cursor;
+pub use follow::Follow;
+use names::NameBook;
+pub use pages::{Gaps, Runs};
+pub use query::{Inferences, Query, Repeats};
+
+/// Reads a journal: committed entries, in snapshots that are held for microseconds.
+///
+/// It has a handle of its own, so it goes on when the writer of this process fails, and holds up
+/// nobody. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
+/// keep nothing open between two items.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) source: Arc<Source>,
+    names: Arc<NameBook>,
+    id: JournalId,
+    label: Option<Arc<str>>,
+}
+
+impl Reader {
+    /// Opens the journal in `dir` for reading, beside whoever writes it.
+    ///
+    /// Takes milliseconds. If the last writer died, the file is opened for writing once, which
+    /// recovers it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`](crate::Error::Missing) if there is no journal,
+    /// [`Error::NeedsRecovery`](crate::Error::NeedsRecovery) if its writer died and this process
+    /// may not write, and those of [`Journal::open`](crate::Journal::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let reader = annals::Reader::open(&dir)?;
+    /// for record in reader.newest(20) {
+    ///     println!("{:?}", record?);
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Reader> {
+        let options = Options::default();
+        let directory = Directory::existing(dir.as_ref())?;
+        let source = Source::open(directory, options.sharing, options.cache_bytes)?;
+        Reader::new(Arc::new(source))
+    }
+
+    pub(crate) fn new(source: Arc<Source>) -> Result<Reader> {
+        let identity = source.identity()?;
+        Ok(Reader {
+            source,
+            names: Arc::new(NameBook::default()),
+            id: identity.journal(),
+            label: identity.label.map(Into::into),
+        })
+    }
+
+    /// The journal's identity.
+    #[must_use]
+    pub fn id(&self) -> JournalId {
+        self.id
+    }
+
+    /// The label that the journal was created with.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The newest `n` inferences, newest first, without repeats.
+    pub fn newest(&self, n: usize) -> Inferences {
+        self.inferences().newest_first().limit(n).iter()
+    }
+
+    /// Begins a query over all inferences.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Timestamp};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let hour_ago = Timestamp::now().saturating_sub(Duration::from_secs(3_600));
+    /// let bought = reader.inferences().model("dqn_agent").action("BUY").since(hour_ago);
+    /// assert_eq!(bought.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn inferences(&self) -> Query {
+        Query::new(self.clone())
+    }
+
+    /// The inference with this id, or `None` if it was dropped, is not committed yet, or never
+    /// was. A repeat comes with its original's answer. One look-up in the index and one block.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
+        let found = self.source.find(id.to_u64())?;
+        found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
+    }
+
+    /// The entry with this sequence.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
+        let found = self.source.at(sequence)?;
+        found
+            .map(|placed| self.names.entry(&self.source, placed))
+            .transpose()
+    }
+
+    /// The cursor before the journal's first entry.
+    #[must_use]
+    pub fn start(&self) -> Cursor {
+        Cursor::at_start(self.id)
+    }
+
+    /// The cursor after the last committed entry.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn end(&self) -> Result<Cursor> {
+        Ok(Cursor::new(self.id, self.source.next_sequence()?))
+    }
+
+    /// Every entry from `cursor` on, in sequence, each once, now and as more are committed.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`](crate::Error::ForeignCursor) if the cursor is another journal's.
+    pub fn follow(&self, cursor: Cursor) -> Result<Follow> {
+        Follow::new(self.clone(), cursor)
+    }
+
+    /// Writes the human-readable files of the whole journal anew into `directory`, which must not
+    /// hold any. With the same settings they are equal, to the byte, to what the mirror wrote, as
+    /// far as the journal still holds the entries. Says how many lines there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
+    /// mirror already, and those of reading.
+    pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
+        mirror::rebuild(&self.source, self.id, directory.as_ref(), settings)
+    }
+
+    /// Every run that this journal has seen, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        Runs::new(self.source.clone())
+    }
+
+    /// Every gap, oldest first.
+    #[must_use]
+    pub fn gaps(&self) -> Gaps {
+        Gaps::new(self.clone())
+    }
+}
+
+impl Entry {
+    /// The id of an inference or a repeat.
+    #[must_use]
+    pub fn id(&self) -> Option<InferenceId> {
+        match &self.content {
+            Content::Inference(record) => Some(record.id),
+            Content::Repeat(repeat) => Some(repeat.id),
+            Content::Gap(_) | Content::SystemEvent(_) | Content::CheckpointEvent(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("id", &self.id)
+            .field("path", &self.source.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! From stored rows to entries with names in words.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ahash::AHashMap;
+
+use crate::entry::{
+    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, SystemEvent,
+};
+use crate::error::{Error, Result};
+use crate::format::block::Placed;
+use crate::format::name::LABEL_SEPARATOR;
+use crate::format::row::{GapRow, InferenceRow, NameId, RepeatRow, Row, Texts, flag};
+use crate::ids::{InferenceId, RunId};
+use crate::store::Source;
+use crate::timestamp::Timestamp;
+
+type Labels = Arc<[Arc<str>]>;
+
+/// The names read so far. Names are only ever added, so what is cached stays true.
+#[derive(Default)]
+pub(super) struct NameBook {
+    names: RwLock<AHashMap<NameId, Arc<str>>>,
+    labels: RwLock<AHashMap<NameId, Labels>>,
+}
+
+impl NameBook {
+    /// The name with this id, or the one that is written out beside it.
+    fn name(&self, source: &Source, id: NameId, written: Option<&String>) -> Result<Arc<str>> {
+        if let Some(text) = written {
+            return Ok(text.as_str().into());
+        }
+        if let Some(name) = read(&self.names).get(&id) {
+            return Ok(name.clone());
+        }
+        let (_, name) = source.name(id)?.ok_or_else(|| Error::Corrupt {
+            path: source.path().to_owned(),
+            detail: format!("names: {id} is used but not there"),
+        })?;
+        write(&self.names).insert(id, name.clone());
+        Ok(name)
+    }
+
+    fn labels(&self, source: &Source, id: NameId, texts: Option<&Texts>) -> Result<Labels> {
+        if let Some(labels) = texts.and_then(|texts| texts.labels.as_ref()) {
+            return Ok(labels.iter().map(|label| label.as_str().into()).collect());
+        }
+        if id == 0 {
+            return Ok(Arc::new([]));
+        }
+        if let Some(labels) = read(&self.labels).get(&id) {
+            return Ok(labels.clone());
+        }
+        let joined = self.name(source, id, None)?;
+        let labels: Labels = joined.split(LABEL_SEPARATOR).map(Into::into).collect();
+        write(&self.labels).insert(id, labels.clone());
+        Ok(labels)
+    }
+
+    /// The entry that `placed` is.
+    pub(super) fn entry(&self, source: &Source, placed: Placed) -> Result<Entry> {
+        let sequence = placed.sequence;
+        let recorded_time = Timestamp::from_micros(placed.place.recorded);
+        let content = match &placed.row {
+            Row::Inference(row) => Content::Inference(self.inference(source, &placed, row)?),
+            Row::Repeat(row) => Content::Repeat(self.repeat(source, &placed, row)?),
+            Row::Gap(row) => Content::Gap(gap(sequence, row)),
+            Row::SystemEvent(row) => Content::SystemEvent(SystemEvent {
+                run: RunId(row.run),
+                level: row.level,
+                component: self.name(source, row.component, row.written.as_ref())?,
+                message: row.message.clone(),
+                fields: row.fields.clone(),
+            }),
+            Row::CheckpointEvent(row) => Content::CheckpointEvent(CheckpointEvent {
+                run: RunId(row.run),
+                action: row.action,
+                model: self.name(source, row.model, row.written.0.as_ref())?,
+                checkpoint: self.name(source, row.checkpoint, row.written.1.as_ref())?,
+                detail: row.detail.clone(),
+            }),
+        };
+        Ok(Entry {
+            sequence,
+            recorded_time,
+            content,
+        })
+    }
+
+    /// The inference that `placed` is; a repeat with its original's answer; `None` for others.
+    pub(super) fn record(
+        &self,
+        source: &Source,
+        placed: Placed,
+    ) -> Result<Option<InferenceRecord>> {
+        match &placed.row {
+            Row::Inference(row) => self.inference(source, &placed, row).map(Some),
+            Row::Repeat(row) => {
+                let repeat = self.repeat(source, &placed, row)?;
+                let original = match source.find(repeat.original.to_u64())? {
+                    Some(original) => match &original.row {
+                        Row::Inference(row) => Some(self.inference(source, &original, row)?),
+                        _ => None,
+                    },
+                    None => None,
+                };
+                let recorded = Timestamp::from_micros(placed.place.recorded);
+                let sequence = placed.sequence;
+                Ok(Some(as_record(
+                    repeat,
+                    original.as_ref(),
+                    sequence,
+                    recorded,
+                )))
+            }
+            Row::Gap(_) | Row::SystemEvent(_) | Row::CheckpointEvent(_) => Ok(None),
+        }
+    }
+
+    fn inference(
+        &self,
+        source: &Source,
+        placed: &Placed,
+        row: &InferenceRow,
+    ) -> Result<InferenceRecord> {
+        let texts = row.texts.as_deref();
+        Ok(InferenceRecord {
+            id: InferenceId::from_u64(placed.place.id),
+            sequence: placed.sequence,
+            event_time: Timestamp::from_micros(placed.place.event),
+            recorded_time: Timestamp::from_micros(placed.place.recorded),
+            model: self.name(source, row.model, texts.and_then(|t| t.model.as_ref()))?,
+            symbol: self.name(source, row.symbol, texts.and_then(|t| t.symbol.as_ref()))?,
+            action: self.name(source, row.action, texts.and_then(|t| t.action.as_ref()))?,
+            confidence: row.confidence,
+            probabilities: Probabilities {
+                labels: self.labels(source, row.labels, texts)?,
+                values: row.probabilities.clone(),
+            },
+            feature_hash: row.features.map(u64::from_le_bytes),
+            processing_time: processing_time(row.processing),
+            memory: placed
+                .memory
+                .checked_sub(1)
+                .map(|kib| kib.saturating_mul(1_024)),
+            checkpoint: self.checkpoint(source, row.checkpoint, texts)?,
+            attributes: texts.map_or_else(Vec::new, |texts| texts.attributes.clone()),
+            divergent: row.flags & flag::DIVERGENT != 0,
+            repeat_of: None,
+        })
+    }
+
+    fn repeat(&self, source: &Source, placed: &Placed, row: &RepeatRow) -> Result<Repeat> {
+        let texts = row.texts.as_deref();
+        let id = placed.place.id;
+        Ok(Repeat {
+            id: InferenceId::from_u64(id),
+            original: InferenceId::from_u64(id.wrapping_sub(row.original.cast_unsigned())),
+            event_time: Timestamp::from_micros(placed.place.event),
+            model: self.name(source, row.model, texts.and_then(|t| t.model.as_ref()))?,
+            symbol: self.name(source, row.symbol, texts.and_then(|t| t.symbol.as_ref()))?,
+            action: self.name(source, row.action, texts.and_then(|t| t.action.as_ref()))?,
+            processing_time: processing_time(row.processing),
+            checkpoint: self.checkpoint(source, row.checkpoint, texts)?,
+        })
+    }
+
+    fn checkpoint(
+        &self,
+        source: &Source,
+        id: NameId,
+        texts: Option<&Texts>,
+    ) -> Result<Option<Arc<str>>> {
+        match texts.and_then(|texts| texts.checkpoint.as_ref()) {
+            Some(written) => Ok(Some(written.as_str().into())),
+            None if id == 0 => Ok(None),
+            None => self.name(source, id, None).map(Some),
+        }
+    }
+}
+
+/// A repeat as an inference, with what it repeats filled in as far as that is still there.
+fn as_record(
+    repeat: Repeat,
+    original: Option<&InferenceRecord>,
+    sequence: u64,
+    recorded_time: Timestamp,
+) -> InferenceRecord {
+    InferenceRecord {
+        id: repeat.id,
+        sequence,
+        event_time: repeat.event_time,
+        recorded_time,
+        model: repeat.model,
+        symbol: repeat.symbol,
+        action: repeat.action,
+        confidence: original.map_or(f32::NAN, |original| original.confidence),
+        probabilities: original.map_or_else(Probabilities::none, |original| {
+            original.probabilities.clone()
+        }),
+        feature_hash: original.and_then(|original| original.feature_hash),
+        processing_time: repeat.processing_time,
+        memory: None,
+        checkpoint: repeat.checkpoint,
+        attributes: Vec::new(),
+        divergent: false,
+        repeat_of: Some(repeat.original),
+    }
+}
+
+pub(super) fn gap(sequence: u64, row: &GapRow) -> Gap {
+    let times = |range: Option<(i64, i64)>| {
+        range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
+    };
+    Gap {
+        sequence,
+        run: RunId(row.run),
+        reason: row.reason,
+        count: row.count,
+        after: row.after.map(InferenceId::from_u64),
+        recorded_range: times(row.recorded_range),
+        event_range: times(row.event_range),
+    }
+}
+
+fn processing_time(stored: u64) -> Option<Duration> {
+    stored.checked_sub(1).map(Duration::from_nanos)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

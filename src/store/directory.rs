@@ -1,0 +1,203 @@
+//! The journal's directory: where things lie, who may look, which run is alive.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::ids::RunId;
+
+/// The layout of one journal's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+}
+
+pub(super) const HOT_FILE: &str = "journal.redb";
+/// A hot file that is being created; renamed when redb has finished it.
+const UNFINISHED: &str = "journal.redb.new-";
+
+impl Directory {
+    /// The directory at `root`, which must exist.
+    pub(crate) fn existing(root: &Path) -> Result<Self> {
+        match fs::metadata(root) {
+            Ok(found) if found.is_dir() => Ok(Directory {
+                root: root.to_owned(),
+            }),
+            Ok(_) => Err(Error::NotADirectory {
+                path: root.to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Missing {
+                path: root.to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(Error::NotADirectory {
+                    path: root.to_owned(),
+                })
+            }
+            Err(error) => Err(Error::io("look at", root, error)),
+        }
+    }
+
+    /// The directory at `root`, created with its parents (for its owner only) where missing.
+    pub(crate) fn create(root: &Path) -> Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(all(unix, not(annals_portable)))]
+        {
+            use std::os::unix::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        if let Err(error) = builder.create(root) {
+            // A file in the way is said in so many words.
+            return Err(match Directory::existing(root) {
+                Err(said @ Error::NotADirectory { .. }) => said,
+                _ => Error::io("create", root, error),
+            });
+        }
+        let directory = Directory::existing(root)?;
+        let runs = directory.runs();
+        builder
+            .create(&runs)
+            .map_err(|error| Error::io("create", runs, error))?;
+        Ok(directory)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn hot_file(&self) -> PathBuf {
+        self.root.join(HOT_FILE)
+    }
+
+    /// A name for a hot file that is being created, different for every call.
+    pub(super) fn unfinished_hot_file(&self, unique: u64) -> PathBuf {
+        self.root.join(format!("{UNFINISHED}{unique:016x}"))
+    }
+
+    /// Gives a finished hot file its name unless another process was faster.
+    pub(super) fn publish_hot_file(&self, finished: &Path) -> Result<()> {
+        let name = self.hot_file();
+        let published = match fs::hard_link(finished, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // File systems without hard links: a rename could replace a file that another
+            // process created in this very moment, so look first. See ARCHITECTURE.md.
+            Err(_) if !name.exists() => fs::rename(finished, &name),
+            outcome => outcome,
+        };
+        published.map_err(|error| Error::io("create", name, error))?;
+        // After a rename there is nothing left to remove.
+        let _ = fs::remove_file(finished);
+        self.sync()
+    }
+
+    /// Keeps other processes from creating the hot file until the value is dropped. Waits for one
+    /// that is creating it now.
+    pub(super) fn hold_creation(&self) -> Result<File> {
+        let path = self.runs().join("create.lock");
+        let file = private_file(&path)?;
+        match file.lock() {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                Err(Error::io("lock", &path, error))
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// Removes hot files whose creation was cut short by a crash. Call it with the creation held:
+    /// then every one of them is abandoned.
+    pub(super) fn remove_unfinished(&self) {
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                // What cannot be removed now is tried again at the next opening.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Makes the directory's own entries durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
+        #[cfg(all(unix, not(annals_portable)))]
+        {
+            File::open(&self.root)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|error| Error::io("sync", &self.root, error))?;
+        }
+        Ok(())
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    fn run_lock(&self, run: RunId) -> PathBuf {
+        self.runs().join(format!("{run}.lock"))
+    }
+
+    /// Takes the lock that says that `run` is alive; released when the value is dropped.
+    pub(super) fn hold_run(&self, run: RunId) -> Result<RunLock> {
+        let path = self.run_lock(run);
+        let file = private_file(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            // Without locks the journal is exclusive, and nobody else asks.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::io("lock", &path, io::ErrorKind::WouldBlock.into()));
+            }
+        }
+        Ok(RunLock { path, _file: file })
+    }
+
+    /// Whether `run`'s process has let go of its lock, willingly or not.
+    pub(super) fn is_run_dead(&self, run: RunId) -> bool {
+        // A shared lock, so that two who look at once do not take each other for the run.
+        match File::open(self.run_lock(run)) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::Error(error)) => error.kind() == io::ErrorKind::Unsupported,
+            },
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes the lock file of a run that has ended.
+    pub(super) fn forget_run(&self, run: RunId) {
+        let _ = fs::remove_file(self.run_lock(run));
+    }
+}
+
+/// Opens a file that only its owner may read, creating it if it is missing.
+fn private_file(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+        .open(path)
+        .map_err(|error| Error::io("create", path, error))
+}
+
+/// Held while a run lives.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl RunLock {
+    /// Lets go of the lock of a run that has ended in good order.
+    pub(super) fn release(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

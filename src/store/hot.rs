@@ -1,0 +1,329 @@
+//! The writing side of the hot file: runs begin and end here, names get their ids, batches commit.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::directory::{Directory, HOT_FILE, RunLock};
+use super::keys;
+use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
+use super::meta::{self, Identity, damaged, sealed};
+use super::runs::{self, RunEnd, RunRow};
+use crate::error::{Error, Result};
+use crate::format::block::{Block, BlockEncoder};
+use crate::format::codec;
+use crate::format::row::{GapReason, GapRow};
+use crate::ids::{MAX_RUN, RunId};
+use crate::options::{Options, Sharing};
+
+/// The open file, shared with readers where only one handle may be open. Empty between a failure
+/// and the reopening.
+pub(super) type Slot = Arc<RwLock<Option<Kv>>>;
+
+/// The hot file of a journal, open for writing.
+pub(crate) struct Hot {
+    slot: Slot,
+    directory: Option<Directory>,
+    path: PathBuf,
+    sharing: Sharing,
+    cache_bytes: usize,
+    locks: Vec<(RunId, RunLock)>,
+}
+
+/// One batch to be committed.
+pub(crate) struct Commit<'a> {
+    pub(crate) blocks: &'a mut [Block],
+    pub(crate) run: RunId,
+    pub(crate) row: &'a RunRow,
+}
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    /// The sequence after the batch's last entry.
+    pub(crate) next: u64,
+}
+
+impl Hot {
+    /// Opens the journal in `directory`, creating its file if there is none.
+    pub(crate) fn open(directory: Directory, options: &Options) -> Result<Self> {
+        let path = directory.hot_file();
+        let creation = directory.hold_creation()?;
+        directory.remove_unfinished();
+        if !path.exists() {
+            create(&directory, options)?;
+        }
+        drop(creation);
+        // Looked at before it is opened for writing, which changes it: what is refused stays as it
+        // was. Only a file whose writer died cannot be looked at first.
+        if let Some(kv) = Kv::try_open_read_only(&path, options.sharing, options.cache_bytes)? {
+            kv.read(|snapshot| meta::identity(snapshot, &path))?;
+        }
+        let kv = Kv::open(&path, options.sharing, options.cache_bytes)?;
+        Hot::start(kv, Some(directory), options)
+    }
+
+    /// A journal without a directory.
+    pub(crate) fn in_memory(options: &Options) -> Result<Self> {
+        let kv = Kv::in_memory(options.cache_bytes)?;
+        Hot::start(kv, None, options)
+    }
+
+    fn start(kv: Kv, directory: Option<Directory>, options: &Options) -> Result<Self> {
+        let path = kv.path().to_owned();
+        let identity = new_identity(options)?;
+        kv.write(|transaction| meta::ensure(transaction, &path, &identity))
+            .map_err(WriteFailure::into_error)?;
+        Ok(Hot {
+            slot: Arc::new(RwLock::new(Some(kv))),
+            sharing: if directory.is_some() {
+                options.sharing
+            } else {
+                Sharing::Exclusive
+            },
+            directory,
+            path,
+            cache_bytes: options.cache_bytes,
+            locks: Vec::new(),
+        })
+    }
+
+    /// For readers of this process, where only this handle may be open.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot.clone()
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// The journal's directory, for messages.
+    pub(crate) fn name(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Bytes that the hot file takes; 0 in memory.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
+    }
+
+    /// Takes the next run number, and writes a gap for every run that died without closing.
+    pub(crate) fn begin_run(&mut self, now: i64) -> Result<(RunId, RunRow), WriteFailure> {
+        let row = RunRow::begin(now);
+        let path = self.path.clone();
+        let directory = self.directory.clone();
+        let (run, lock, dead) = self.write(|transaction| {
+            let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
+            let number = runs::highest(transaction, &path)? + 1;
+            if number > MAX_RUN {
+                return Err(Error::RunsExhausted {
+                    path: path.clone(),
+                    limit: MAX_RUN,
+                });
+            }
+            let run = RunId(number);
+            // The lock is held before anybody can see the run: whoever sees it unlocked
+            // takes it for dead.
+            let lock = match &directory {
+                Some(directory) => Some(directory.hold_run(run)?),
+                None => None,
+            };
+            runs::put(transaction, run, &row)?;
+            Ok((run, lock, dead))
+        })?;
+        self.locks.extend(lock.map(|lock| (run, lock)));
+        if let Some(directory) = &self.directory {
+            dead.into_iter().for_each(|run| directory.forget_run(run));
+        }
+        Ok((run, row))
+    }
+
+    /// Writes down how `run` ended and lets go of its lock.
+    pub(crate) fn end_run(
+        &mut self,
+        run: RunId,
+        row: &mut RunRow,
+        end: RunEnd,
+    ) -> Result<(), WriteFailure> {
+        row.end = Some(end);
+        self.write(|transaction| runs::put(transaction, run, row))?;
+        if let Some(index) = self.locks.iter().position(|(held, _)| *held == run) {
+            self.locks.swap_remove(index).1.release();
+        }
+        Ok(())
+    }
+
+    /// The stored ids of `names`, given now to those that have none, in a transaction of its own.
+    pub(crate) fn intern(&self, names: &[(u8, Arc<str>)]) -> Result<Vec<u32>, WriteFailure> {
+        let path = self.path.clone();
+        self.write(|transaction| {
+            let mut next = highest_name(transaction, &path)? + 1;
+            let mut ids = Vec::with_capacity(names.len());
+            for (kind, text) in names {
+                let key = keys::name(*kind, text);
+                let known = transaction.get(Table::NameIds, &key, codec::decode::<u32>)?;
+                let id = match known {
+                    Some(id) => id.map_err(|why| damaged(&path, "name_ids", &why))?,
+                    None => {
+                        let id = next;
+                        next += 1;
+                        transaction.put(Table::NameIds, &key, &mut sealed(&id))?;
+                        let number = keys::number(u64::from(id));
+                        transaction.put(Table::Names, &number, &mut sealed(&(kind, &**text)))?;
+                        id
+                    }
+                };
+                ids.push(id);
+            }
+            Ok(ids)
+        })
+    }
+
+    /// Commits one batch durably. The caller must not assume anything about it after an error.
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
+        let path = self.path.clone();
+        self.write(|transaction| {
+            let next = append(transaction, &path, commit.blocks)?;
+            runs::put(transaction, commit.run, commit.row)?;
+            Ok(Receipt { next })
+        })
+    }
+
+    /// After a failed commit: closes the file, opens it again and says how many batches of `run`
+    /// it holds.
+    pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        *slot = None;
+        let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
+        let key = keys::number(u64::from(run.get()));
+        let batch = kv.read(|snapshot| {
+            let row = snapshot.get(Table::Runs, &key, |value| {
+                runs::decode(&self.path, &key, value).map(|(_, row)| row.batch)
+            })?;
+            row.unwrap_or_else(|| Err(damaged(&self.path, "runs", "this run's row is missing")))
+        })?;
+        *slot = Some(kv);
+        Ok(batch)
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => kv.write(body),
+            None => Err(WriteFailure::NoRoom(Error::NoRoom {
+                path: self.path.clone(),
+                reason: "the file could not be opened again after a failed write".to_owned(),
+            })),
+        }
+    }
+}
+
+fn new_identity(options: &Options) -> Result<Identity> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        let source = std::io::Error::other(error.to_string());
+        Error::io("draw a random identity for", HOT_FILE, source)
+    })?;
+    Ok(Identity {
+        id: u128::from_le_bytes(random),
+        label: options.label.clone(),
+        created: options.clock.now().as_micros(),
+    })
+}
+
+/// Creates the hot file under another name, so that a crash leaves no half of one behind.
+fn create(directory: &Directory, options: &Options) -> Result<()> {
+    let identity = new_identity(options)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "any 64 of the bits are random"
+    )]
+    let unfinished = directory.unfinished_hot_file(identity.id as u64);
+    let kv = Kv::create(&unfinished, options.cache_bytes)?;
+    kv.write(|transaction| meta::ensure(transaction, &unfinished, &identity))
+        .map_err(WriteFailure::into_error)?;
+    drop(kv);
+    directory.publish_hot_file(&unfinished)
+}
+
+fn bury_dead_runs(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    directory: Option<&Directory>,
+    now: i64,
+) -> Result<Vec<RunId>> {
+    let Some(directory) = directory else {
+        return Ok(Vec::new());
+    };
+    let open = runs::select(transaction, path, |row| row.end.is_none())?;
+    let mut dead = Vec::new();
+    let mut encoder = BlockEncoder::default();
+    for (run, mut row) in open {
+        if !directory.is_run_dead(run) {
+            continue;
+        }
+        let mut gap = GapRow {
+            recorded: 0,
+            run: run.get(),
+            reason: GapReason::Died,
+            count: None,
+            after: (row.last_id > 0).then_some(row.last_id),
+            recorded_range: None,
+            event_range: None,
+        };
+        encoder.gap(now, &mut gap);
+        row.end = Some(RunEnd::FoundDead(now));
+        runs::put(transaction, run, &row)?;
+        dead.push(run);
+    }
+    append(transaction, path, &mut encoder.take())?;
+    Ok(dead)
+}
+
+/// Gives `blocks` their sequences and stores them with their indexes.
+fn append(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    blocks: &mut [Block],
+) -> Result<u64> {
+    let mut next = meta::next_sequence_to_write(transaction, path)?;
+    if blocks.is_empty() {
+        return Ok(next);
+    }
+    for block in blocks.iter_mut() {
+        let first = next;
+        transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
+        for (hour, low, high) in block.hours.iter() {
+            let key = keys::pair(keys::ordered(*hour), first);
+            transaction.put(Table::Hours, &key, &mut sealed(&(low, high)))?;
+        }
+        for (bucket, low, high) in block.ids.iter() {
+            let key = keys::pair(*bucket, first);
+            transaction.put(Table::Ids, &key, &mut sealed(&(low, high)))?;
+        }
+        for (mark, position) in &block.marks {
+            let key = keys::pair(*mark as u64, first + u64::from(*position));
+            transaction.put(Table::Marks, &key, &mut sealed(&()))?;
+        }
+        next += u64::from(block.count);
+    }
+    meta::set_next_sequence(transaction, next)?;
+    Ok(next)
+}
+
+fn highest_name(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
+    let mut highest = Some(0);
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
+        highest = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+        Ok(ControlFlow::Break(()))
+    })?;
+    highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))
+}

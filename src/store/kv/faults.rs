@@ -1,0 +1,132 @@
+//! Which operation failed first: redb reports an error, not where it came from.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+/// The first operation that failed in a write transaction: redb reports an error, not whether it
+/// came from a write (nothing is lost) or from a sync (nobody can say).
+#[derive(Clone, Debug, Default)]
+pub(super) struct FaultLog(Arc<Mutex<Option<Fault>>>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    operation: Operation,
+    kind: io::ErrorKind,
+    pub(super) reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Read,
+    Write,
+    Resize,
+    Sync,
+}
+
+impl Fault {
+    pub(super) fn is_out_of_room(&self) -> bool {
+        matches!(self.operation, Operation::Write | Operation::Resize)
+            && matches!(
+                self.kind,
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            )
+    }
+}
+
+impl FaultLog {
+    fn note<T>(&self, operation: Operation, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| Fault {
+                operation,
+                kind: error.kind(),
+                reason: error.to_string(),
+            });
+        }
+        result
+    }
+
+    pub(super) fn first(&self) -> Option<Fault> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.clone()
+    }
+
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// redb's own file backend, with its failures written down.
+#[derive(Debug)]
+pub(super) struct Watched {
+    file: FileBackend,
+    faults: FaultLog,
+}
+
+impl Watched {
+    pub(super) fn new(file: FileBackend, faults: FaultLog) -> Self {
+        Watched { file, faults }
+    }
+}
+
+impl StorageBackend for Watched {
+    fn len(&self) -> io::Result<u64> {
+        self.faults.note(Operation::Read, self.file.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.faults
+            .note(Operation::Read, self.file.read(offset, out))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.faults.note(Operation::Resize, self.file.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.note(Operation::Sync, self.file.sync_data())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.faults
+            .note(Operation::Write, self.file.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}

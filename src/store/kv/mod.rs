@@ -1,0 +1,264 @@
+//! The only folder that names redb: ordered tables of bytes, every value under a checksum, every
+//! failure a typed error.
+//!
+//! Above it nobody sees a redb type, a redb error or a redb panic. A value is stored as eight bytes
+//! of xxh3-64 over (table, key, payload) followed by the payload, so bytes that a bad disk moved,
+//! swapped or flipped do not pass as data.
+
+mod errors;
+mod faults;
+mod tables;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
+
+use crate::error::{Error, Result};
+use crate::options::Sharing;
+pub(crate) use errors::foreign;
+use errors::{commit_error, database_error, guard, transaction_error};
+use faults::{FaultLog, Watched};
+pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
+
+/// A write transaction that did not commit, and what that means for its rows.
+#[derive(Debug)]
+pub(crate) enum WriteFailure {
+    /// The device is full. Whether the rows are there must be looked up after reopening; if they
+    /// are not, they may be sent again.
+    NoRoom(Error),
+    /// Anything else. After a failed sync the kernel may already have thrown the pages away and
+    /// marked them clean, so trying again would report success for data that is lost.
+    Fatal(Error),
+}
+
+impl WriteFailure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            WriteFailure::NoRoom(error) | WriteFailure::Fatal(error) => error,
+        }
+    }
+}
+
+/// How often a reader recovers a file whose writers keep dying before it gives up.
+const RECOVERIES: usize = 5;
+
+enum Handle {
+    Writer(redb::Database),
+    Reader(redb::ReadOnlyDatabase),
+}
+
+/// One open redb file.
+pub(crate) struct Kv {
+    handle: Handle,
+    path: PathBuf,
+    faults: FaultLog,
+}
+
+impl Kv {
+    /// Opens an existing file for writing. A foreign or damaged one is refused, untouched.
+    pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| Error::io("open for writing", path, error))?;
+        refuse_foreign(&file, path)?;
+        Kv::start(file, path, sharing, cache_bytes)
+    }
+
+    /// Creates a new file, private to its owner. A crash in here leaves a file that redb refuses
+    /// for ever, so a caller creates under another name and renames.
+    pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Kv> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(all(unix, not(annals_portable)))]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let file = options
+            .open(path)
+            .map_err(|error| Error::io("create", path, error))?;
+        Kv::start(file, path, Sharing::Exclusive, cache_bytes)
+    }
+
+    fn start(file: File, path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
+        let faults = FaultLog::default();
+        let opened = guard(path, || {
+            let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
+            let backend = Watched::new(file, faults.clone());
+            builder(sharing, cache_bytes)
+                .create_with_backend(backend)
+                .map_err(|error| database_error(path, error))
+        })?;
+        Ok(Kv {
+            handle: Handle::Writer(opened),
+            path: path.to_owned(),
+            faults,
+        })
+    }
+
+    /// Opens the file for reading beside whoever writes it. If the last writer died and left the
+    /// file in need of recovery, it is opened for writing once first.
+    pub(crate) fn open_read_only(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
+        for _ in 0..RECOVERIES {
+            if let Some(kv) = Kv::try_open_read_only(path, sharing, cache_bytes)? {
+                return Ok(kv);
+            }
+            let recovered = Kv::open(path, sharing, cache_bytes).map_err(|error| match error {
+                Error::Corrupt { .. } | Error::Foreign { .. } => error,
+                _ => Error::NeedsRecovery {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                },
+            })?;
+            // While a writer is open the file counts as consistent, even if several recover it at
+            // once and the first to close cannot say so for all of them.
+            if sharing == Sharing::Shared
+                && let Some(kv) = Kv::try_open_read_only(path, sharing, cache_bytes)?
+            {
+                return Ok(kv);
+            }
+            drop(recovered);
+        }
+        Err(Error::NeedsRecovery {
+            path: path.to_owned(),
+            reason: "other writers died during the recovery".to_owned(),
+        })
+    }
+
+    /// Opens the file for reading; `None` if its last writer died and it must be recovered first.
+    pub(crate) fn try_open_read_only(
+        path: &Path,
+        sharing: Sharing,
+        cache_bytes: usize,
+    ) -> Result<Option<Kv>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing {
+                    path: path.parent().unwrap_or(path).to_owned(),
+                });
+            }
+            Err(error) => return Err(Error::io("open", path, error)),
+        };
+        refuse_foreign(&file, path)?;
+        let faults = FaultLog::default();
+        guard(path, || {
+            let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
+            let backend = Watched::new(file, faults.clone());
+            match builder(sharing, cache_bytes).open_read_only_with_backend(backend) {
+                Ok(database) => Ok(Some(Kv {
+                    handle: Handle::Reader(database),
+                    path: path.to_owned(),
+                    faults: faults.clone(),
+                })),
+                Err(DatabaseError::RepairAborted) => Ok(None),
+                Err(error) => Err(database_error(path, error)),
+            }
+        })
+    }
+
+    /// A file that lives in memory and dies with this value.
+    pub(crate) fn in_memory(cache_bytes: usize) -> Result<Kv> {
+        let path = PathBuf::from("<memory>");
+        let database = guard(&path, || {
+            builder(Sharing::Exclusive, cache_bytes)
+                .create_with_backend(InMemoryBackend::new())
+                .map_err(|error| database_error(&path, error))
+        })?;
+        Ok(Kv {
+            handle: Handle::Writer(database),
+            path,
+            faults: FaultLog::default(),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `body` on one consistent snapshot. Costs about 5 µs plus the body; does not block
+    /// writers, and must not run code of the library's user, who might take for ever.
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        guard(&self.path, || {
+            let transaction = match &self.handle {
+                Handle::Writer(database) => database.begin_read(),
+                Handle::Reader(database) => database.begin_read(),
+            };
+            let transaction = transaction.map_err(|error| transaction_error(&self.path, error))?;
+            body(&Snapshot::new(transaction, &self.path))
+        })
+    }
+
+    /// Runs `body` in one durable transaction: all of it is on disk when this returns `Ok`. An
+    /// error from `body` aborts. Waits, without a bound, for other processes' transactions.
+    pub(crate) fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        self.faults.clear();
+        let outcome = guard(&self.path, || {
+            let Handle::Writer(database) = &self.handle else {
+                return Err(Error::io(
+                    "write through a read-only handle to",
+                    &self.path,
+                    io::ErrorKind::PermissionDenied.into(),
+                ));
+            };
+            let transaction = database
+                .begin_write()
+                .map_err(|error| transaction_error(&self.path, error))?;
+            let value = { body(&mut WriteTransaction::new(&transaction, &self.path))? };
+            transaction
+                .commit()
+                .map_err(|error| commit_error(&self.path, error))?;
+            Ok(value)
+        });
+        outcome.map_err(|error| match self.faults.first() {
+            Some(fault) if fault.is_out_of_room() => WriteFailure::NoRoom(Error::NoRoom {
+                path: self.path.clone(),
+                reason: fault.reason,
+            }),
+            _ => WriteFailure::Fatal(error),
+        })
+    }
+}
+
+fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.set_concurrency_mode(match sharing {
+        Sharing::Shared => ConcurrencyMode::MultiWriter,
+        Sharing::Exclusive => ConcurrencyMode::ExclusiveWriter,
+    });
+    builder
+}
+
+/// The first bytes of every redb file.
+const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
+
+/// Refuses a file that redb did not write, or did not finish, before redb gets to see it: redb
+/// would start a new database in an empty one.
+fn refuse_foreign(file: &File, path: &Path) -> Result<()> {
+    let mut start = Vec::with_capacity(MAGIC.len());
+    let metadata = file
+        .metadata()
+        .map_err(|error| Error::io("look at", path, error))?;
+    if !metadata.is_file() {
+        return Err(foreign(path, "it is not a regular file"));
+    }
+    file.take(MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| Error::io("read", path, error))?;
+    if start == MAGIC {
+        Ok(())
+    } else if start.is_empty() {
+        Err(foreign(path, "it is empty"))
+    } else {
+        Err(foreign(path, "it does not begin like a redb file"))
+    }
+}

@@ -1,0 +1,272 @@
+//! Tables of bytes with a checksum in front of every value, seen through a snapshot or being
+//! written in a transaction.
+
+use std::cell::OnceCell;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::errors::{storage_error, table_error};
+use crate::error::{Error, Result};
+use crate::format::CHECKSUM_BYTES;
+
+type Bytes = &'static [u8];
+
+/// The tables of the hot file; the names are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// What the journal is: format, identity, next sequence.
+    Meta,
+    /// Name id → kind and text.
+    Names,
+    /// Kind and text → name id.
+    NameIds,
+    /// Run number → what became of the run.
+    Runs,
+    /// First sequence → block of entries.
+    Blocks,
+    /// (hour of event time, first sequence) → the seconds of that hour that the block touches.
+    Hours,
+    /// (id / 256, first sequence) → the ids of that bucket that the block touches.
+    Ids,
+    /// (kind, sequence) of the entries that are rare and looked for by kind.
+    Marks,
+}
+
+impl Table {
+    const ALL: [Table; 8] = [
+        Table::Meta,
+        Table::Names,
+        Table::NameIds,
+        Table::Runs,
+        Table::Blocks,
+        Table::Hours,
+        Table::Ids,
+        Table::Marks,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Names => "names",
+            Table::NameIds => "name_ids",
+            Table::Runs => "runs",
+            Table::Blocks => "blocks",
+            Table::Hours => "hours",
+            Table::Ids => "ids",
+            Table::Marks => "marks",
+        }
+    }
+
+    const fn definition(self) -> TableDefinition<'static, Bytes, Bytes> {
+        TableDefinition::new(self.name())
+    }
+}
+
+/// Which way a scan runs over its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Ascending,
+    Descending,
+}
+
+/// The range of keys that a scan covers.
+pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// One consistent view of the file.
+pub(crate) struct Snapshot<'a> {
+    transaction: ReadTransaction,
+    tables: [OnceCell<Option<redb::ReadOnlyTable<Bytes, Bytes>>>; Table::ALL.len()],
+    path: &'a Path,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(transaction: ReadTransaction, path: &'a Path) -> Self {
+        Snapshot {
+            transaction,
+            tables: Default::default(),
+            path,
+        }
+    }
+
+    /// The payload under `key`, shown to `see`.
+    pub(crate) fn get<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        match self.table(table)? {
+            Some(rows) => get(rows, self.path, table, key, see),
+            None => Ok(None),
+        }
+    }
+
+    /// Shows every row of the range to `see` until it breaks.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        match self.table(table)? {
+            Some(rows) => scan(rows, self.path, table, range, direction, see),
+            None => Ok(()),
+        }
+    }
+
+    fn table(&self, table: Table) -> Result<Option<&redb::ReadOnlyTable<Bytes, Bytes>>> {
+        let cell = &self.tables[table as usize];
+        if let Some(opened) = cell.get() {
+            return Ok(opened.as_ref());
+        }
+        let opened = match self.transaction.open_table(table.definition()) {
+            Ok(rows) => Some(rows),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(table_error(self.path, error)),
+        };
+        Ok(cell.get_or_init(|| opened).as_ref())
+    }
+}
+
+/// A transaction that is being written, with every table that it has touched open.
+pub(crate) struct WriteTransaction<'t> {
+    transaction: &'t redb::WriteTransaction,
+    tables: [Option<redb::Table<'t, Bytes, Bytes>>; Table::ALL.len()],
+    path: &'t Path,
+}
+
+impl<'t> WriteTransaction<'t> {
+    pub(super) fn new(transaction: &'t redb::WriteTransaction, path: &'t Path) -> Self {
+        WriteTransaction {
+            transaction,
+            tables: Default::default(),
+            path,
+        }
+    }
+
+    /// Whether the file holds no table at all: it was created just now.
+    pub(crate) fn is_new(&self) -> Result<bool> {
+        let mut tables = self
+            .transaction
+            .list_tables()
+            .map_err(|error| storage_error(self.path, error))?;
+        Ok(tables.next().is_none())
+    }
+
+    pub(crate) fn get<T>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        let path = self.path;
+        get(self.table(table)?, path, table, key, see)
+    }
+
+    pub(crate) fn scan(
+        &mut self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let path = self.path;
+        scan(self.table(table)?, path, table, range, direction, see)
+    }
+
+    /// Stores `value`, whose first [`CHECKSUM_BYTES`] are room for the checksum.
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &mut [u8]) -> Result<()> {
+        seal(table, key, value);
+        let path = self.path;
+        self.table(table)?
+            .insert(key, &*value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Opens `table`, creating it if this file has never had it.
+    fn table(&mut self, table: Table) -> Result<&mut redb::Table<'t, Bytes, Bytes>> {
+        let slot = &mut self.tables[table as usize];
+        match slot {
+            Some(rows) => Ok(rows),
+            None => {
+                let rows = self
+                    .transaction
+                    .open_table(table.definition())
+                    .map_err(|error| table_error(self.path, error))?;
+                Ok(slot.insert(rows))
+            }
+        }
+    }
+}
+
+fn get<T>(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    table: Table,
+    key: &[u8],
+    see: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>> {
+    let found = rows.get(key).map_err(|error| storage_error(path, error))?;
+    match found {
+        Some(value) => Ok(Some(see(unseal(path, table, key, value.value())?))),
+        None => Ok(None),
+    }
+}
+
+fn scan(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    table: Table,
+    range: KeyRange<'_>,
+    direction: Direction,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut found = rows
+        .range::<&[u8]>(range)
+        .map_err(|error| storage_error(path, error))?;
+    loop {
+        let row = match direction {
+            Direction::Ascending => found.next(),
+            Direction::Descending => found.next_back(),
+        };
+        let Some(row) = row else { return Ok(()) };
+        let (key, value) = row.map_err(|error| storage_error(path, error))?;
+        let key = key.value();
+        if see(key, unseal(path, table, key, value.value())?)?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hash = Xxh3::new();
+    hash.update(table.name().as_bytes());
+    hash.update(&key.len().to_le_bytes());
+    hash.update(key);
+    hash.update(payload);
+    hash.digest().to_le_bytes()
+}
+
+fn seal(table: Table, key: &[u8], value: &mut [u8]) {
+    let (sum, payload) = value.split_at_mut(CHECKSUM_BYTES);
+    sum.copy_from_slice(&checksum(table, key, payload));
+}
+
+fn unseal<'v>(path: &Path, table: Table, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
+    match value.split_at_checked(CHECKSUM_BYTES) {
+        Some((sum, payload)) if sum == checksum(table, key, payload) => Ok(payload),
+        _ => Err(Error::Corrupt {
+            path: path.to_owned(),
+            detail: format!("checksum of {} {}", table.name(), hex(key)),
+        }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

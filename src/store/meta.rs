@@ -1,0 +1,115 @@
+//! What a journal says of itself: its format, its identity, its next sequence.
+
+use serde::{Deserialize, Serialize};
+
+use super::kv::{self, Snapshot, Table, WriteTransaction};
+use crate::error::{Error, Result};
+use crate::format::{CHECKSUM_BYTES, codec};
+use crate::ids::JournalId;
+use std::path::Path;
+
+/// The format that this version reads and writes.
+pub(crate) const FORMAT: u32 = 1;
+
+const FORMAT_KEY: &[u8] = b"format";
+const IDENTITY_KEY: &[u8] = b"identity";
+const NEXT_KEY: &[u8] = b"next_sequence";
+
+/// The first sequence of a journal; 0 stands for "before everything".
+pub(crate) const FIRST_SEQUENCE: u64 = 1;
+
+/// Written once, when the journal is created.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: u128,
+    pub(crate) label: Option<String>,
+    /// Microseconds since 1970.
+    pub(crate) created: i64,
+}
+
+impl Identity {
+    pub(crate) fn journal(&self) -> JournalId {
+        JournalId(self.id)
+    }
+}
+
+/// A value as it is stored: room for the checksum, then its encoding.
+pub(super) fn sealed(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![0; CHECKSUM_BYTES];
+    let encoded = codec::encode_into(value, &mut bytes);
+    debug_assert!(encoded.is_ok(), "stored types have known lengths");
+    bytes
+}
+
+pub(super) fn damaged(path: &Path, what: &str, why: &str) -> Error {
+    Error::Corrupt {
+        path: path.to_owned(),
+        detail: format!("{what}: {why}"),
+    }
+}
+
+/// Writes format and identity into a new file; in an old one, checks the format.
+pub(super) fn ensure(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    identity: &Identity,
+) -> Result<()> {
+    if !transaction.is_new()? {
+        let format = transaction.get(Table::Meta, FORMAT_KEY, codec::decode::<u32>)?;
+        return check_format(path, format);
+    }
+    transaction.put(Table::Meta, FORMAT_KEY, &mut sealed(&FORMAT))?;
+    transaction.put(Table::Meta, IDENTITY_KEY, &mut sealed(identity))?;
+    set_next_sequence(transaction, FIRST_SEQUENCE)
+}
+
+fn check_format(path: &Path, format: Option<Result<u32, String>>) -> Result<()> {
+    match format {
+        Some(Ok(FORMAT)) => Ok(()),
+        Some(Ok(found)) => Err(Error::UnknownFormat {
+            path: path.to_owned(),
+            found,
+            supported: FORMAT,
+        }),
+        Some(Err(why)) => Err(damaged(path, "meta format", &why)),
+        None => Err(kv::foreign(
+            path,
+            "it is a redb file without a journal in it",
+        )),
+    }
+}
+
+/// Checks the format and reads the identity.
+pub(super) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity> {
+    check_format(
+        path,
+        snapshot.get(Table::Meta, FORMAT_KEY, codec::decode::<u32>)?,
+    )?;
+    match snapshot.get(Table::Meta, IDENTITY_KEY, codec::decode)? {
+        Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
+        None => Err(damaged(path, "meta identity", "it is missing")),
+    }
+}
+
+/// The sequence that the next entry will get.
+pub(super) fn next_sequence(snapshot: &Snapshot<'_>, path: &Path) -> Result<u64> {
+    known_sequence(path, snapshot.get(Table::Meta, NEXT_KEY, codec::decode)?)
+}
+
+pub(super) fn next_sequence_to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+) -> Result<u64> {
+    known_sequence(path, transaction.get(Table::Meta, NEXT_KEY, codec::decode)?)
+}
+
+fn known_sequence(path: &Path, stored: Option<Result<u64, String>>) -> Result<u64> {
+    match stored {
+        Some(next) => next.map_err(|why| damaged(path, "meta next_sequence", &why)),
+        None => Err(damaged(path, "meta next_sequence", "it is missing")),
+    }
+}
+
+pub(super) fn set_next_sequence(transaction: &mut WriteTransaction<'_>, next: u64) -> Result<()> {
+    transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
+}

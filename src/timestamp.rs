@@ -1,0 +1,132 @@
+//! The one representation of a point in time.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
+///
+/// An `i64` of microseconds reaches 292,000 years in both directions, so back-tests over old or
+/// far-off dates need no special case; finer differences within one process are covered by the
+/// processing time, which is kept in nanoseconds.
+///
+/// ```
+/// use annals::Timestamp;
+/// use chrono::{TimeZone, Utc};
+///
+/// let bar = Timestamp::from(Utc.with_ymd_and_hms(2007, 12, 31, 0, 0, 0).unwrap());
+/// assert_eq!(bar.to_string(), "2007-12-31T00:00:00.000000Z");
+/// assert!(bar < Timestamp::now());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The earliest representable time.
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    /// The latest representable time.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
+    /// The time `micros` microseconds after (or, if negative, before) 1970-01-01 UTC.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Timestamp(micros)
+    }
+
+    /// Microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// What this machine's wall clock says. One clock read, about 25 ns.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// This time moved later by `by`; stops at [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, by: Duration) -> Self {
+        Timestamp(self.0.saturating_add(micros(by)))
+    }
+
+    /// This time moved earlier by `by`; stops at [`Timestamp::MIN`].
+    #[must_use]
+    pub fn saturating_sub(self, by: Duration) -> Self {
+        Timestamp(self.0.saturating_sub(micros(by)))
+    }
+
+    /// The same time as a `chrono` value, or `None` beyond the years that chrono covers.
+    #[must_use]
+    pub fn to_datetime(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp(micros(after)),
+            Err(before) => Timestamp(-micros(before.duration())),
+        }
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(time: DateTime<Utc>) -> Self {
+        Timestamp(time.timestamp_micros())
+    }
+}
+
+/// RFC 3339 with microseconds, in UTC; times beyond chrono's years as `<microseconds>us`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_datetime() {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    #[test]
+    fn year_9999_and_1833_survive() {
+        for (year, text) in [(9999, "9999-07-01T"), (1833, "1833-07-01T")] {
+            let time = Utc.with_ymd_and_hms(year, 7, 1, 0, 0, 0).single();
+            let stamp = Timestamp::from(time.unwrap_or_default());
+            assert!(stamp.to_string().starts_with(text), "{stamp}");
+            assert_eq!(stamp.to_datetime(), time);
+        }
+    }
+
+    #[test]
+    fn ends_saturate_and_print() {
+        assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.saturating_sub(Duration::MAX), Timestamp::MIN);
+        assert_eq!(Timestamp::MAX.to_string(), "9223372036854775807us");
+    }
+
+    #[test]
+    fn before_1970_counts_down() {
+        let before = UNIX_EPOCH - Duration::from_micros(5);
+        assert_eq!(Timestamp::from(before).as_micros(), -5);
+    }
+}

@@ -1,0 +1,357 @@
+//! From queued messages to encoded rows: names translated, repeats recognised, times anchored.
+
+use ahash::AHashSet;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::dedup::{self, Answer, Dedup, Question};
+use crate::clock::Anchor;
+use crate::event::Level;
+use crate::format::block::{Block, BlockEncoder, Place};
+use crate::format::floats::Floats;
+use crate::format::row::{
+    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, RepeatRow, SystemEventRow, Texts,
+    flag,
+};
+use crate::health::Counts;
+use crate::ids::{InferenceId, RunId};
+use crate::queue::drops::Lost;
+use crate::queue::names::{LocalName, NO_NAME};
+use crate::queue::record::{Event, Message, NO_EVENT_TIME, NO_PROCESSING, Record};
+use crate::value::Value;
+
+/// Names of this process → stored name ids; 0 where none is known yet.
+#[derive(Default)]
+pub(super) struct StoredNames(Vec<NameId>);
+
+impl StoredNames {
+    #[inline]
+    fn get(&self, name: LocalName) -> NameId {
+        self.0.get(name as usize).copied().unwrap_or(0)
+    }
+
+    pub(super) fn set(&mut self, name: LocalName, stored: NameId) {
+        let index = name as usize;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, 0);
+        }
+        self.0[index] = stored;
+    }
+
+    /// The names in `messages` that have no stored id yet, each once.
+    pub(super) fn unknown(&self, messages: &[Message]) -> Vec<LocalName> {
+        let mut unknown = AHashSet::new();
+        for message in messages {
+            for name in message.names() {
+                if name != NO_NAME && self.get(name) == 0 {
+                    unknown.insert(name);
+                }
+            }
+        }
+        unknown.into_iter().collect()
+    }
+}
+
+/// Divergences that are said; later ones are counted only.
+const MOST_SAID: usize = 4_096;
+
+/// What becomes of an inference.
+enum Verdict {
+    New,
+    Repeat {
+        original: u64,
+    },
+    /// The first of its model and checkpoint, or one of many.
+    Divergent {
+        first: bool,
+    },
+}
+
+/// Rows encoded for the next commit, and what they count for.
+pub(super) struct Batch {
+    encoder: BlockEncoder,
+    dedup: Dedup,
+    counts: Counts,
+    last_id: u64,
+    run: RunId,
+    /// Models and checkpoints (as in a [`Question`]) whose divergence has been said.
+    said: AHashSet<(u64, u64)>,
+}
+
+/// What was read of the clocks and the process for one sweep.
+#[derive(Clone, Copy)]
+pub(super) struct Readings {
+    pub(super) anchor: Anchor,
+    /// KiB plus one; 0 is unknown.
+    pub(super) memory: u64,
+}
+
+impl Batch {
+    pub(super) fn new(run: RunId, dedup: Dedup) -> Self {
+        Batch {
+            encoder: BlockEncoder::default(),
+            dedup,
+            counts: Counts::default(),
+            last_id: 0,
+            run,
+            said: AHashSet::new(),
+        }
+    }
+
+    /// Later events belong to `run`.
+    pub(super) fn move_to_run(&mut self, run: RunId) {
+        self.run = run;
+    }
+
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.encoder.pending_bytes()
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.counts.events
+    }
+
+    /// Everything encoded since the last call, for one commit: blocks, counts and highest id.
+    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, u64) {
+        let blocks = self.encoder.take();
+        let counts = std::mem::take(&mut self.counts);
+        (blocks, counts, std::mem::take(&mut self.last_id))
+    }
+
+    pub(super) fn push_gap(&mut self, reason: GapReason, lost: Lost, anchor: Anchor) {
+        let recorded = (
+            anchor.wall_of(lost.first_ticks).as_micros(),
+            anchor.wall_of(lost.last_ticks).as_micros(),
+        );
+        let mut row = GapRow {
+            recorded: 0,
+            run: self.run.get(),
+            reason,
+            count: Some(lost.count),
+            after: None,
+            recorded_range: Some(recorded),
+            event_range: lost.events.or(Some(recorded)),
+        };
+        self.encoder.gap(recorded.1, &mut row);
+        self.counts.gaps += lost.count;
+    }
+
+    pub(super) fn push(&mut self, message: Message, names: &StoredNames, readings: Readings) {
+        match message {
+            Message::Inference(record) => {
+                let count = usize::from(record.probability_count);
+                let probabilities = Floats::Inline {
+                    len: record.probability_count,
+                    values: record.probabilities,
+                };
+                debug_assert!(count <= record.probabilities.len());
+                self.push_inference(
+                    &record,
+                    probabilities,
+                    readings.memory,
+                    None,
+                    names,
+                    readings,
+                );
+            }
+            Message::Extended(extended) => {
+                let memory = extended
+                    .memory
+                    .map_or(readings.memory, |bytes| (bytes / 1_024).saturating_add(1));
+                let probabilities = Floats::new(&extended.probabilities);
+                let (record, texts) = (extended.record, extended.texts);
+                self.push_inference(&record, probabilities, memory, texts, names, readings);
+            }
+            Message::Event(event) => self.push_event(*event, names, readings.anchor),
+        }
+    }
+
+    fn push_event(&mut self, event: Event, names: &StoredNames, anchor: Anchor) {
+        self.counts.events += 1;
+        match event {
+            Event::System {
+                ticks,
+                level,
+                component,
+                written,
+                message,
+                fields,
+            } => {
+                let mut row = SystemEventRow {
+                    recorded: 0,
+                    run: self.run.get(),
+                    level,
+                    component: names.get(component),
+                    written,
+                    message,
+                    fields,
+                };
+                let recorded = anchor.wall_of(ticks).as_micros();
+                self.encoder.system_event(recorded, &mut row);
+            }
+            Event::Checkpoint {
+                ticks,
+                action,
+                model,
+                checkpoint,
+                written,
+                detail,
+            } => {
+                let mut row = CheckpointEventRow {
+                    recorded: 0,
+                    run: self.run.get(),
+                    action,
+                    model: names.get(model),
+                    checkpoint: names.get(checkpoint),
+                    written,
+                    detail,
+                };
+                let recorded = anchor.wall_of(ticks).as_micros();
+                self.encoder.checkpoint_event(recorded, &mut row);
+            }
+        }
+    }
+
+    fn push_inference(
+        &mut self,
+        record: &Record,
+        probabilities: Floats,
+        memory: u64,
+        texts: Option<Box<Texts>>,
+        names: &StoredNames,
+        readings: Readings,
+    ) {
+        let recorded = readings.anchor.wall_of(record.ticks).as_micros();
+        let place = Place {
+            id: record.id,
+            recorded,
+            event: match record.event {
+                NO_EVENT_TIME => recorded,
+                event => event,
+            },
+        };
+        let mut row = InferenceRow {
+            id: 0,
+            recorded: 0,
+            event: 0,
+            model: names.get(record.model),
+            symbol: names.get(record.symbol),
+            action: names.get(record.action),
+            checkpoint: names.get(record.checkpoint),
+            labels: names.get(record.labels),
+            flags: if record.has_confidence {
+                0
+            } else {
+                flag::NO_CONFIDENCE
+            },
+            confidence: record.confidence,
+            probabilities,
+            features: record.has_features.then(|| record.features.to_le_bytes()),
+            processing: match record.processing {
+                NO_PROCESSING => 0,
+                nanos => nanos + 1,
+            },
+            memory: 0,
+            texts,
+        };
+        self.counts.events += 1;
+        self.last_id = self.last_id.max(record.id);
+        if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
+            self.counts.invalid += 1;
+        }
+        match self.judge(record, &row) {
+            Verdict::Repeat { original } => self.push_repeat(place, original, row),
+            Verdict::New => self.encoder.inference(place, memory, &mut row),
+            Verdict::Divergent { first } => {
+                row.flags |= flag::DIVERGENT;
+                self.counts.divergences += 1;
+                self.encoder.inference(place, memory, &mut row);
+                if first {
+                    self.say_divergence(place);
+                }
+            }
+        }
+    }
+
+    /// A model that answers the same question in two ways is worth a line, once per checkpoint.
+    fn say_divergence(&mut self, place: Place) {
+        let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
+        let mut row = SystemEventRow {
+            recorded: 0,
+            run: self.run.get(),
+            level: Level::Warn,
+            component: 0,
+            written: Some("annals".to_owned()),
+            message: "a model answered the same features with the same checkpoint differently"
+                .to_owned(),
+            fields: vec![("inference".to_owned(), inference)],
+        };
+        self.encoder.system_event(place.recorded, &mut row);
+    }
+
+    fn push_repeat(&mut self, place: Place, original: u64, row: InferenceRow) {
+        self.counts.repeats += 1;
+        let texts = row.texts.map(|texts| {
+            Box::new(Texts {
+                labels: None,
+                ..*texts
+            })
+        });
+        let mut repeat = RepeatRow {
+            id: 0,
+            recorded: 0,
+            event: 0,
+            original: 0,
+            processing: row.processing,
+            model: row.model,
+            symbol: row.symbol,
+            action: row.action,
+            checkpoint: row.checkpoint,
+            texts,
+        };
+        self.encoder.repeat(place, original, &mut repeat);
+    }
+
+    fn judge(&mut self, record: &Record, row: &InferenceRow) -> Verdict {
+        // Without features there is no question to compare; attributes may hold anything.
+        let has_attributes = row
+            .texts
+            .as_ref()
+            .is_some_and(|texts| !texts.attributes.is_empty());
+        if self.dedup.is_off() || !record.has_features || has_attributes {
+            return Verdict::New;
+        }
+        let texts = row.texts.as_deref();
+        let written = |id: NameId, text: Option<&String>| match text {
+            Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
+            None => u64::from(id),
+        };
+        let question = Question {
+            model: written(row.model, texts.and_then(|texts| texts.model.as_ref())),
+            symbol: written(row.symbol, texts.and_then(|texts| texts.symbol.as_ref())),
+            checkpoint: written(
+                row.checkpoint,
+                texts.and_then(|texts| texts.checkpoint.as_ref()),
+            ),
+            features: record.features,
+        };
+        let labels = match texts.and_then(|texts| texts.labels.as_ref()) {
+            Some(labels) => xxh3_64(labels.join("\0").as_bytes()) | 1 << 63,
+            None => u64::from(row.labels),
+        };
+        let answer = Answer::new(
+            written(row.action, texts.and_then(|texts| texts.action.as_ref())),
+            labels,
+            row.confidence,
+            row.probabilities.as_slice(),
+        );
+        match self.dedup.judge(question, answer, record.id, record.ticks) {
+            dedup::Verdict::New => Verdict::New,
+            dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
+            dedup::Verdict::Divergent => {
+                let subject = (question.model, question.checkpoint);
+                let first = self.said.len() < MOST_SAID && self.said.insert(subject);
+                Verdict::Divergent { first }
+            }
+        }
+    }
+}
