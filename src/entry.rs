@@ -240,7 +240,7 @@ pub struct Run {
     pub process: u32,
     /// What became of it.
     pub state: RunState,
-    /// Events committed so far: inferences and repeats.
+    /// Events committed so far: inferences, repeats, system events and checkpoint events.
     pub committed: u64,
     /// Events that gap entries of this run stand for.
     pub dropped: u64,

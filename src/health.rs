@@ -16,7 +16,8 @@ use crate::timestamp::Timestamp;
 pub enum State {
     /// All is well.
     Running,
-    /// The device is full: events are kept, commits are tried again, overflow is counted.
+    /// The device is full, or the file could not be opened again after it was: events are kept,
+    /// commits are tried again, overflow is counted. `last_error` says which.
     NoRoom,
     /// A commit failed for good; this handle writes nothing more. Drop it and open again.
     Failed,
@@ -34,7 +35,7 @@ pub enum State {
 pub struct Health {
     /// Whether commits go through.
     pub state: State,
-    /// Events that callers wanted recorded.
+    /// Events that were to be recorded: the callers' and those of the journal itself.
     pub offered: u64,
     /// Events on disk: inferences, repeats, system events and checkpoint events.
     pub committed: u64,

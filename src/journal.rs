@@ -107,7 +107,7 @@ impl Journal {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
         let now = options.clock.now().as_micros();
-        let (run, row) = hot.begin_run(now).map_err(WriteFailure::into_error)?;
+        let (run, row) = hot.begin_run(now, None).map_err(WriteFailure::into_error)?;
         let queue = Arc::new(Queue::new(
             run,
             options.queue_capacity,
@@ -291,8 +291,10 @@ impl Journal {
     /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
     pub fn reader(&self) -> Result<Reader> {
         // Cloned out of the lock: reading may wait, and close must not wait for it.
-        let kept = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.clone();
+        let kept = {
+            let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.clone()
+        };
         if let Some(source) = kept {
             return Reader::new(source);
         }

@@ -241,7 +241,7 @@ impl Options {
         if let Overflow::Block { timeout } = self.overflow
             && timeout > most
         {
-            return bad("overflow", format!("{timeout:?}"), "block for at most 1 h");
+            return bad("overflow", format!("{timeout:?}"), "give at most 1 h");
         }
         if !(4..=1 << 24).contains(&self.queue_capacity) {
             let value = self.queue_capacity.to_string();

@@ -425,8 +425,8 @@ fn calls_that_cannot_be_recorded_are_refused_and_counted() {
 fn the_largest_calls_that_fit_are_recorded() {
     let journal = Journal::in_memory().unwrap();
     let most = vec![("BUY", 0.5); 1_024];
-    // Key and text together are one mebibyte.
-    let attributes = [("note", Value::Text("x".repeat((1 << 20) - 4)))];
+    // Key, text and 64 bytes for the attribute itself are one mebibyte.
+    let attributes = [("note", Value::Text("x".repeat((1 << 20) - 68)))];
     let plain = Inference::new("m", "s", "BUY");
     let ids = [
         journal.log(plain.probabilities(&most)).unwrap(),

@@ -421,7 +421,8 @@ fn write_on(dir: &Path, what: &str) -> bool {
     let id = journal.log(Inference::new("later", "s", "BUY")).unwrap();
     let flushed = journal.flush().wait(BOUND);
     let closed = journal.close();
-    assert_eq!(flushed.is_ok(), journal.health().committed == 1, "{what}");
+    // The mirror may say that it cannot read what is damaged.
+    assert_eq!(flushed.is_ok(), journal.health().committed >= 1, "{what}");
     assert_books_close(&journal.health());
     if let (Ok(()), Ok(())) = (flushed, closed) {
         let found = Reader::open(dir).and_then(|reader| reader.get(id));
@@ -941,6 +942,13 @@ fn an_option_that_cannot_work_is_refused_by_name() {
         ("ids_per_run", options().ids_per_run(0)),
         ("ids_per_run", options().ids_per_run((1 << 39) + 1)),
         ("label", options().label("x".repeat(1_025))),
+        ("close_timeout", options().close_timeout(Duration::MAX)),
+        (
+            "overflow",
+            options().overflow(Overflow::Block {
+                timeout: hour + Duration::from_nanos(1),
+            }),
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
@@ -977,10 +985,8 @@ fn options_at_their_ends_work() {
         options().dedup_window(Duration::MAX),
         options().memory_interval(Duration::ZERO),
         options().memory_interval(Duration::MAX),
-        options().close_timeout(Duration::MAX),
-        options().overflow(Overflow::Block {
-            timeout: Duration::MAX,
-        }),
+        options().close_timeout(NEVER),
+        options().overflow(Overflow::Block { timeout: NEVER }),
         options().flush_on_panic(Duration::MAX),
         options().label(""),
         options().label("x".repeat(1_024)),
@@ -1007,15 +1013,12 @@ fn a_close_that_has_no_time_says_so_and_loses_nothing() {
     let journal = options.open(dir.path()).unwrap();
     let id = journal.log(plain()).unwrap();
     flush(&journal);
-    match journal.close() {
-        // The writer may have been faster.
-        Ok(()) => {}
-        Err(error) => {
-            assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
-            assert!(error.to_string().contains("wait longer"), "{error}");
-        }
+    // The writer may be faster, at once or while it is asked again and again.
+    while let Err(error) = journal.close() {
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        assert!(error.to_string().contains("wait longer"), "{error}");
+        thread::yield_now();
     }
-    journal.close().unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     assert!(reader.get(id).unwrap().is_some());
 }

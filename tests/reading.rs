@@ -654,7 +654,9 @@ fn log_call(journal: &Journal, call: &Call, before: &[Expected]) -> Expected {
     let by_label = call.labelled.then_some(0.75);
     let mut expected = Expected {
         id,
-        sequence: before.len() as u64 + 1,
+        sequence: before
+            .last()
+            .map_or(1, |last| last.sequence + 1 + said(before)),
         event: call.event.unwrap_or(NOW),
         confidence: confidence.or(by_label).unwrap_or(f32::NAN).to_bits(),
         probabilities: probabilities
@@ -671,6 +673,17 @@ fn log_call(journal: &Journal, call: &Call, before: &[Expected]) -> Expected {
     };
     judge(&mut expected, before);
     expected
+}
+
+/// Behind the first divergence of a model and checkpoint stands an event that says so.
+fn said(before: &[Expected]) -> u64 {
+    let Some((last, earlier)) = before.split_last() else {
+        return 0;
+    };
+    let same = |of: &Expected| {
+        of.divergent && (&of.model, &of.checkpoint) == (&last.model, &last.checkpoint)
+    };
+    u64::from(last.divergent && !earlier.iter().any(same))
 }
 
 /// The last answer in full to the same question decides.

@@ -1,6 +1,7 @@
 //! Clean-up of old files: by age, by number, by lines; and their compression.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -10,9 +11,9 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::files::Files;
-use super::place::{self, Found};
+use super::place::{self, Found, Part};
 use super::settings::{LogKind, Mirror};
-use super::state::private;
+use super::state::scratch;
 
 /// What a clean-up did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,10 +151,7 @@ fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
     let mut source = reader.into_inner();
     source.seek(SeekFrom::Start(start))?;
     let aside = directory.join(".cut.new");
-    let mut file = private(
-        &aside,
-        OpenOptions::new().write(true).create(true).truncate(true),
-    )?;
+    let mut file = scratch(&aside)?;
     let length = io::copy(&mut source, &mut file)?;
     file.sync_all()?;
     fs::rename(aside, path)?;
@@ -161,18 +159,19 @@ fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
 }
 
 /// Replaces `name` by `name.gz` and says whether it did. A crash leaves the one, the other or both;
-/// a compressed file that is there already is never replaced.
+/// a compressed file that is there already and holds anything else is kept, and the plain one too.
 fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     let target = directory.join(format!("{name}.gz"));
-    if fs::symlink_metadata(&target).is_ok() {
-        return Ok(false);
-    }
     let path = directory.join(name);
+    if fs::symlink_metadata(&target).is_ok() {
+        let same = hold_the_same(&path, &target)?;
+        if same {
+            fs::remove_file(path)?;
+        }
+        return Ok(same);
+    }
     let aside = directory.join(".compressed.new");
-    let file = private(
-        &aside,
-        OpenOptions::new().write(true).create(true).truncate(true),
-    )?;
+    let file = scratch(&aside)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut File::open(&path)?, &mut encoder)?;
     let mut writer = encoder.finish()?;
@@ -183,12 +182,34 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether a plain file holds what a compressed one does.
+fn hold_the_same(plain: &Path, compressed: &Path) -> io::Result<bool> {
+    let mut plain = BufReader::new(File::open(plain)?);
+    let mut compressed = BufReader::new(open(compressed, true)?);
+    loop {
+        let (one, other) = (plain.fill_buf()?, compressed.fill_buf()?);
+        let length = one.len().min(other.len());
+        if length == 0 || one[..length] != other[..length] {
+            return Ok(one.is_empty() && other.is_empty());
+        }
+        plain.consume(length);
+        compressed.consume(length);
+    }
+}
+
 /// The last `n` lines of `kind` in `directory`, oldest first, compressed files included.
 pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Vec<String>> {
     let mut newest_first: Vec<String> = Vec::new();
-    for file in place::files(directory, kind)?.iter().rev() {
+    let files = place::files(directory, kind)?;
+    let plain = files.iter().filter(|file| !file.compressed);
+    let plain: BTreeSet<Part> = plain.map(|file| file.part).collect();
+    for file in files.iter().rev() {
         if newest_first.len() >= n {
             break;
+        }
+        // A crash amid a compression leaves both.
+        if file.compressed && plain.contains(&file.part) {
+            continue;
         }
         let path = directory.join(&file.name);
         let wanted = n - newest_first.len();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tracing_appender::rolling::{RollingFileAppender, Rotation as Rolling};
 
 use super::place::{Part, Position};
-use super::settings::{LogKind, Rotation};
+use super::settings::LogKind;
 use super::state::private;
 
 /// A file of the mirror that is being appended to.
@@ -34,13 +34,8 @@ impl LogFile {
     /// Opens the file at `position` with everything behind its length cut off, creating it if it
     /// is missing, and points the link at it. Says how long the file really is (somebody may have
     /// deleted or shortened it) and what was moved aside for the link.
-    pub(super) fn open(
-        directory: &Path,
-        kind: LogKind,
-        rotation: Rotation,
-        position: Position,
-    ) -> io::Result<Opened> {
-        let name = position.part.file_name(kind, rotation);
+    pub(super) fn open(directory: &Path, kind: LogKind, position: Position) -> io::Result<Opened> {
+        let name = position.part.file_name(kind);
         let path = directory.join(&name);
         refuse_other_than_file(&path)?;
         let handle = private(
@@ -55,7 +50,7 @@ impl LogFile {
         if found > position.length {
             handle.set_len(position.length)?;
         }
-        let stem = format!("{}.{}", kind.stem(), position.part.label(rotation));
+        let stem = format!("{}.{}", kind.stem(), position.part.label());
         let appender = RollingFileAppender::builder()
             .rotation(Rolling::NEVER)
             .filename_prefix(stem)
@@ -85,10 +80,11 @@ impl LogFile {
         self.handle.sync_data()
     }
 
-    /// Whether the file still has its name: somebody may have deleted it or put something else
-    /// in its place.
-    pub(super) fn is_in_place(&self) -> bool {
-        is_named(&self.handle, &self.path)
+    /// Whether the file still has its name and `length`: somebody may have deleted or emptied it
+    /// or put something else in its place.
+    pub(super) fn is_as_left(&self, length: u64) -> bool {
+        let found = self.handle.metadata();
+        found.is_ok_and(|found| found.len() == length) && is_named(&self.handle, &self.path)
     }
 }
 
@@ -124,11 +120,23 @@ fn refuse_other_than_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Moves a regular file that bears the link's name aside; says where it is now.
+pub(super) fn make_way(directory: &Path, kind: LogKind) -> io::Result<Option<PathBuf>> {
+    let link = directory.join(format!("{}.txt", kind.stem()));
+    match fs::symlink_metadata(&link) {
+        Ok(found) if found.is_file() && LINKS => move_aside(directory, kind, &link).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Whether this system's links are used; without them nothing is in their way.
+const LINKS: bool = cfg!(all(unix, not(annals_portable)));
+
 /// Makes `inference_records.txt` lead to the current file, in one step. A regular file of that
 /// name (the predecessor's log) is moved aside, never deleted.
 #[cfg(all(unix, not(annals_portable)))]
 fn point_link(directory: &Path, kind: LogKind, target: &str) -> io::Result<Option<PathBuf>> {
-    let mut moved = None;
+    let moved = make_way(directory, kind)?;
     let link = directory.join(format!("{}.txt", kind.stem()));
     match fs::symlink_metadata(&link) {
         Ok(found) if found.file_type().is_symlink() => {
@@ -136,7 +144,6 @@ fn point_link(directory: &Path, kind: LogKind, target: &str) -> io::Result<Optio
                 return Ok(None);
             }
         }
-        Ok(found) if found.is_file() => moved = Some(move_aside(directory, kind, &link)?),
         Ok(_) => {
             return Err(io::Error::other(format!(
                 "{} is a directory: move it away",
@@ -162,7 +169,6 @@ fn point_link(_directory: &Path, _kind: LogKind, _target: &str) -> io::Result<Op
     Ok(None)
 }
 
-#[cfg(all(unix, not(annals_portable)))]
 fn move_aside(directory: &Path, kind: LogKind, file: &Path) -> io::Result<PathBuf> {
     for number in 0..u32::MAX {
         let name = match number {

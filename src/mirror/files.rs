@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::days::Days;
-use super::file::{LogFile, begin};
+use super::file::{LogFile, begin, make_way};
 use super::place::{self, Part, Position};
 use super::render::Renderer;
 use super::settings::{LogKind, Mirror};
@@ -37,20 +37,31 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Goes on where the state in `directory` says. Without one, files of the mirror's names are
-    /// moved aside and everything is written anew.
+    /// Goes on where the state in `directory` says. Without one, or with one that is ahead of the
+    /// journal's `end` (an older journal was put back), files of the mirror's names are moved
+    /// aside and everything is written anew.
     pub(super) fn resume(
         directory: &Path,
         journal: JournalId,
+        end: u64,
         settings: Mirror,
     ) -> io::Result<Files> {
         let state = match State::load(directory, journal)? {
-            Some(state) => without_days(state, directory, &settings)?,
-            None => {
+            Some(state) if state.next <= end => state,
+            _ => {
                 move_aside(directory)?;
-                State::start()
+                // Stored before the first line, so that a file is never taken for somebody else's.
+                let start = State::start();
+                start.save(directory, journal)?;
+                start
             }
         };
+        let mut moved = Vec::new();
+        for kind in LogKind::ALL {
+            if !settings.off.contains(&kind) {
+                moved.extend(make_way(directory, kind)?);
+            }
+        }
         Ok(Files {
             directory: directory.to_owned(),
             journal,
@@ -62,7 +73,7 @@ impl Files {
             open: [None, None, None],
             buffers: [Vec::new(), Vec::new(), Vec::new()],
             stored: state,
-            moved: Vec::new(),
+            moved,
         })
     }
 
@@ -79,7 +90,7 @@ impl Files {
     /// The name of each kind's current file, for the clean-up.
     pub(super) fn current(&self, kind: LogKind) -> Option<String> {
         let position = self.state.positions[kind as usize]?;
-        Some(position.part.file_name(kind, self.settings.rotation))
+        Some(position.part.file_name(kind))
     }
 
     /// Writes the lines of `blocks`, all of them or, after an error, none. Says how many.
@@ -150,11 +161,7 @@ impl Files {
     ) -> io::Result<()> {
         let index = kind as usize;
         let rotation = self.settings.rotation;
-        let day = if rotation.is_daily() {
-            self.days.of(recorded)
-        } else {
-            0
-        };
+        let day = rotation.is_daily().then(|| self.days.of(recorded));
         let Some(current) = self.reached[index] else {
             self.reached[index] = Some(begin(Part { day, part: 0 }));
             return Ok(());
@@ -186,15 +193,15 @@ impl Files {
         let Some(position) = self.reached[index].filter(|_| length > 0) else {
             return Ok(());
         };
-        if self.open[index]
-            .as_ref()
-            .is_none_or(|file| !file.is_in_place())
-        {
-            let rotation = self.settings.rotation;
-            let opened = LogFile::open(&self.directory, kind, rotation, position)?;
+        let open = self.open[index].as_ref();
+        if open.is_none_or(|file| !file.is_as_left(position.length)) {
+            let opened = LogFile::open(&self.directory, kind, position)?;
             self.open[index] = Some(opened.file);
             self.reached[index] = Some(opened.position);
             self.moved.extend(opened.moved);
+            if opened.position != position {
+                self.note_loss(kind, opened.position)?;
+            }
         }
         if let (Some(file), Some(position)) = (&mut self.open[index], &mut self.reached[index]) {
             file.append(&self.buffers[index][..length])?;
@@ -202,6 +209,19 @@ impl Files {
         }
         self.buffers[index].drain(..length);
         Ok(())
+    }
+
+    /// Somebody deleted or shortened the file. Stored before anything is appended: after a crash,
+    /// what is appended now must not be taken for what was there before.
+    fn note_loss(&mut self, kind: LogKind, found: Position) -> io::Result<()> {
+        let stored = &mut self.state.positions[kind as usize];
+        match stored {
+            Some(stored) if stored.part == found.part && stored.length > found.length => {
+                *stored = found;
+                self.try_save()
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes everything written so far durable and stores how far that is.
@@ -236,7 +256,7 @@ impl Files {
         // with nothing in it that is not stored as written.
         self.try_save()?;
         self.open[index] = None;
-        let name = position.part.file_name(kind, self.settings.rotation);
+        let name = position.part.file_name(kind);
         let length = change(&self.directory.join(name))?;
         self.state.positions[index] = Some(Position { length, ..position });
         self.reached = self.state.positions;
@@ -246,21 +266,6 @@ impl Files {
     fn fault(&self, error: io::Error) -> Error {
         Error::io("write the text files in", &self.directory, error)
     }
-}
-
-/// Where rotation was daily before and is not now, the first file without a day follows.
-fn without_days(mut state: State, directory: &Path, settings: &Mirror) -> io::Result<State> {
-    for kind in LogKind::ALL {
-        let position = &mut state.positions[kind as usize];
-        if settings.rotation.is_daily() || position.is_none_or(|position| position.part.day == 0) {
-            continue;
-        }
-        let files = place::files(directory, kind)?;
-        let dayless = files.iter().filter(|file| file.name.contains(".part-"));
-        let part = dayless.map(|file| file.part.part + 1).max().unwrap_or(0);
-        *position = Some(begin(Part { day: 0, part }));
-    }
-    Ok(state)
 }
 
 /// Renames the mirror's files so that they are neither written nor cleaned up any more.

@@ -83,6 +83,11 @@ impl MirrorThread {
             saved: Instant::now(),
             cleaned: None,
         };
+        // Held before the first event is logged, so that a program which ends at once still says
+        // what stood in the way. A fault is met again, and reported, by the thread.
+        follower.held = follower.try_hold().unwrap_or(None);
+        lock(&health).writing = follower.held.is_some();
+        follower.report_moved();
         let name = "annals-mirror";
         let thread = thread::Builder::new()
             .name(name.to_owned())
@@ -264,7 +269,10 @@ impl Follower {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(fault(error)),
         }
-        let files = Files::resume(&self.directory, self.journal, self.settings.clone());
+        // Read while the lock is held: nobody stores a state beyond it meanwhile.
+        let end = self.source.next_sequence()?;
+        let settings = self.settings.clone();
+        let files = Files::resume(&self.directory, self.journal, end, settings);
         Ok(Some(Held {
             files: files.map_err(fault)?,
             lock,
@@ -379,7 +387,8 @@ pub(crate) fn rebuild(
     if taken {
         return Err(fault(io::ErrorKind::AlreadyExists.into()));
     }
-    let mut files = Files::resume(directory, journal, settings).map_err(fault)?;
+    let end = source.next_sequence()?;
+    let mut files = Files::resume(directory, journal, end, settings).map_err(fault)?;
     let mut lines = 0;
     loop {
         let blocks = source.after(files.next(), BUDGET_BYTES)?;

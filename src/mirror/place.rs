@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use super::days;
-use super::settings::{LogKind, Rotation};
+use super::settings::LogKind;
 
-/// Which file of a kind is written: its day (0 if days do not matter) and its part of that day.
+/// Which file of a kind is written. Files without a day are older than those with one: where the
+/// rotation was daily before and is not now, the last day goes on in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part {
-    pub(super) day: i64,
+    /// `None` if there never was a rotation by days.
+    pub(super) day: Option<i64>,
     pub(super) part: u32,
 }
 
@@ -24,31 +26,31 @@ pub(super) struct Position {
 impl Part {
     /// The file's name: `inference_records.2026-11-23.txt`, `….2026-11-23.1.txt`; without days,
     /// `inference_records.part-0.txt`.
-    pub(super) fn file_name(self, kind: LogKind, rotation: Rotation) -> String {
-        format!("{}.{}.txt", kind.stem(), self.label(rotation))
+    pub(super) fn file_name(self, kind: LogKind) -> String {
+        format!("{}.{}.txt", kind.stem(), self.label())
     }
 
     /// The part of the name that differs between the files of a kind.
-    pub(super) fn label(self, rotation: Rotation) -> String {
-        match (rotation.is_daily(), self.part) {
-            (true, 0) => days::name(self.day),
-            (true, part) => format!("{}.{part}", days::name(self.day)),
-            (false, part) => format!("part-{part}"),
+    pub(super) fn label(self) -> String {
+        match (self.day, self.part) {
+            (Some(day), 0) => days::name(day),
+            (Some(day), part) => format!("{}.{part}", days::name(day)),
+            (None, part) => format!("part-{part}"),
         }
     }
 
     fn parse(label: &str) -> Option<Part> {
         if let Some(part) = label.strip_prefix("part-") {
             let part = part.parse().ok()?;
-            return Some(Part { day: 0, part });
+            return Some(Part { day: None, part });
         }
         match label.split_once('.') {
             Some((day, part)) => Some(Part {
-                day: days::parse(day)?,
+                day: Some(days::parse(day)?),
                 part: part.parse().ok()?,
             }),
             None => Some(Part {
-                day: days::parse(label)?,
+                day: Some(days::parse(label)?),
                 part: 0,
             }),
         }
@@ -100,19 +102,10 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for (rotation, part) in [
-            (
-                Rotation::Daily,
-                Part {
-                    day: 20_780,
-                    part: 0,
-                },
-            ),
-            (Rotation::Daily, Part { day: -3, part: 7 }),
-            (Rotation::Never, Part { day: 0, part: 0 }),
-            (Rotation::Size(1), Part { day: 0, part: 12 }),
-        ] {
-            assert_eq!(Part::parse(&part.label(rotation)), Some(part));
+        let days = [None, Some(20_780), Some(0), Some(-3)];
+        for (day, part) in days.into_iter().flat_map(|day| [(day, 0), (day, 7)]) {
+            let part = Part { day, part };
+            assert_eq!(Part::parse(&part.label()), Some(part));
         }
         assert_eq!(Part::parse("before-annals"), None);
     }

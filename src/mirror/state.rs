@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -44,10 +44,7 @@ impl State {
     pub(super) fn save(&self, directory: &Path, journal: JournalId) -> io::Result<()> {
         let path = directory.join(FILE);
         let aside = directory.join(".cursor.new");
-        let mut file = private(
-            &aside,
-            OpenOptions::new().write(true).create(true).truncate(true),
-        )?;
+        let mut file = scratch(&aside)?;
         file.write_all(self.print(journal).as_bytes())?;
         file.sync_all()?;
         fs::rename(aside, path)
@@ -58,6 +55,7 @@ impl State {
         for (kind, position) in LogKind::ALL.into_iter().zip(self.positions) {
             if let Some(Position { part, length }) = position {
                 let (stem, Part { day, part }) = (kind.stem(), part);
+                let day = day.map_or_else(|| "-".to_owned(), |day| day.to_string());
                 body.push_str(&format!("{stem} {day} {part} {length}\n"));
             }
         }
@@ -86,7 +84,10 @@ impl State {
             let mut words = line.split(' ');
             let stem = words.next()?;
             let index = LogKind::ALL.iter().position(|kind| kind.stem() == stem)?;
-            let day = words.next()?.parse().ok()?;
+            let day = match words.next()? {
+                "-" => None,
+                day => Some(day.parse().ok()?),
+            };
             let part = words.next()?.parse().ok()?;
             let length = words.next()?.parse().ok()?;
             state.positions[index] = Some(Position {
@@ -98,8 +99,18 @@ impl State {
     }
 }
 
+/// Creates a file that is to be renamed. What bears its name was left by a crash, or put there by
+/// somebody: a link is not followed.
+pub(super) fn scratch(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    private(path, OpenOptions::new().write(true).create_new(true))
+}
+
 /// Opens a file that only its owner may read, where the system knows such a thing.
-pub(super) fn private(path: &PathBuf, options: &mut OpenOptions) -> io::Result<File> {
+pub(super) fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(all(unix, not(annals_portable)))]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -118,10 +129,16 @@ mod tests {
             next: 77,
             positions: [
                 Some(Position {
-                    part: Part { day: -1, part: 2 },
+                    part: Part {
+                        day: Some(-1),
+                        part: 2,
+                    },
                     length: 9,
                 }),
-                None,
+                Some(Position {
+                    part: Part { day: None, part: 0 },
+                    length: 1,
+                }),
                 None,
             ],
         };

@@ -2,7 +2,7 @@
 
 use super::Queue;
 use super::names::{LocalName, NO_NAME};
-use super::record::{Event, Extended, Message, NO_EVENT_TIME, NO_PROCESSING, Record};
+use super::record::{Event, Extended, Message, NO_PROCESSING, Record};
 use crate::event::{CheckpointAction, Level};
 use crate::format::floats::{INLINE, MOST};
 use crate::format::name::NameKind;
@@ -101,14 +101,15 @@ impl Queue {
         let processing = match facts.processing {
             Processing::Unknown => NO_PROCESSING,
             Processing::Since(timer) => ticks.saturating_sub(timer.ticks),
-            Processing::Known(time) => u64::try_from(time.as_nanos()).unwrap_or(NO_PROCESSING - 1),
+            Processing::Known(time) => {
+                let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                nanos.min(NO_PROCESSING - 1)
+            }
         };
         Record {
             id: self.take_id(),
             ticks,
-            event: facts.event_time.map_or(NO_EVENT_TIME, |time| {
-                time.as_micros().max(NO_EVENT_TIME + 1)
-            }),
+            event: facts.event_time.map_or(0, Timestamp::as_micros),
             features: facts.features.unwrap_or(0),
             processing,
             model: names.model,
@@ -119,6 +120,7 @@ impl Queue {
             confidence: facts.confidence.unwrap_or(f32::NAN),
             probabilities,
             probability_count: u8::try_from(count).unwrap_or(u8::MAX),
+            has_event: facts.event_time.is_some(),
             has_features: facts.features.is_some(),
             has_confidence: facts.confidence.is_some(),
         }

@@ -80,7 +80,8 @@ impl Queue {
     }
 
     /// Takes the id for an event. Its call must end in [`send`](Self::send) or
-    /// [`refuse`](Self::refuse), or the accounts will not close.
+    /// [`refuse`](Self::refuse), or, for an event of the writer's own, in a batch: otherwise the
+    /// accounts would not close.
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)

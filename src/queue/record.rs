@@ -7,8 +7,6 @@ use super::names::{LocalName, NO_NAME};
 use crate::event::{CheckpointAction, Level};
 use crate::value::Value;
 
-/// Stands for "no event time given": the inference happened when it was recorded.
-pub(crate) const NO_EVENT_TIME: i64 = i64::MIN;
 /// Stands for "processing time unknown".
 pub(crate) const NO_PROCESSING: u64 = u64::MAX;
 
@@ -18,7 +16,7 @@ pub(crate) struct Record {
     pub(crate) id: u64,
     /// Monotonic time of the call.
     pub(crate) ticks: u64,
-    /// Microseconds since 1970, or [`NO_EVENT_TIME`].
+    /// Microseconds since 1970, if `has_event`; otherwise it happened when it was recorded.
     pub(crate) event: i64,
     /// xxh3-64 of the features, if `has_features`.
     pub(crate) features: u64,
@@ -32,6 +30,7 @@ pub(crate) struct Record {
     pub(crate) confidence: f32,
     pub(crate) probabilities: [f32; INLINE],
     pub(crate) probability_count: u8,
+    pub(crate) has_event: bool,
     pub(crate) has_features: bool,
     pub(crate) has_confidence: bool,
 }

@@ -23,7 +23,7 @@ pub enum Repeats {
 }
 
 /// A question about inferences; from [`Reader::inferences`]. Nothing is read before
-/// [`iter`](Self::iter).
+/// [`iter`](Self::iter), and entries only as the iterator gives them.
 #[derive(Clone, Debug)]
 #[must_use = "a query reads nothing until iter is called"]
 pub struct Query {
@@ -121,7 +121,7 @@ impl Query {
     /// blocks that touch the range are read. A range that is empty or reversed gives nothing.
     pub fn iter(&self) -> Inferences {
         Inferences {
-            state: State::New(Box::new(self.clone())),
+            state: State::New(Box::new((self.clone(), self.reader.source.next_sequence()))),
         }
     }
 }
@@ -141,7 +141,8 @@ pub struct Inferences {
 }
 
 enum State {
-    New(Box<Query>),
+    /// With the sequence after the last entry that was committed when the query was run.
+    New(Box<(Query, Result<u64>)>),
     Running(Box<Running>),
     Ended,
 }
@@ -160,8 +161,9 @@ impl Iterator for Inferences {
 
 impl Inferences {
     fn step(&mut self) -> Result<Option<InferenceRecord>> {
-        if let State::New(query) = &self.state {
-            self.state = State::Running(Box::new(Running::start(query)?));
+        if let State::New(asked) = &self.state {
+            let (query, end) = &**asked;
+            self.state = State::Running(Box::new(Running::start(query, end.clone()?)?));
         }
         match &mut self.state {
             State::Running(running) => running.step(),
@@ -180,10 +182,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(query: &Query) -> Result<Self> {
-        let source = &query.reader.source;
-        // Entries committed after this moment are not given, in either direction.
-        let end = source.next_sequence()?;
+    /// `end` bounds the entries that are given, in either direction.
+    fn start(query: &Query, end: u64) -> Result<Self> {
         Ok(Running {
             filter: Filter::new(query, end)?,
             left: query.limit,

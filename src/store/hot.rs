@@ -33,8 +33,8 @@ pub(crate) struct Hot {
 /// One batch to be committed.
 pub(crate) struct Commit<'a> {
     pub(crate) blocks: &'a mut [Block],
-    pub(crate) run: RunId,
-    pub(crate) row: &'a RunRow,
+    /// What becomes of the runs that the batch has events of.
+    pub(crate) rows: &'a [(RunId, RunRow)],
 }
 
 /// Where a batch went.
@@ -57,7 +57,12 @@ impl Hot {
         // Looked at before it is opened for writing, which changes it: what is refused stays as it
         // was. Only a file whose writer died cannot be looked at first.
         if let Some(kv) = Kv::try_open_read_only(&path, options.sharing, options.cache_bytes)? {
-            kv.read(|snapshot| meta::identity(snapshot, &path))?;
+            kv.read(|snapshot| {
+                meta::identity(snapshot, &path)?;
+                meta::next_sequence(snapshot, &path)?;
+                snapshot.check_tables()?;
+                runs::page(snapshot, &path, 0, usize::MAX)
+            })?;
         }
         let kv = Kv::open(&path, options.sharing, options.cache_bytes)?;
         Hot::start(kv, Some(directory), options)
@@ -111,8 +116,13 @@ impl Hot {
         std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
-    /// Takes the next run number, and writes a gap for every run that died without closing.
-    pub(crate) fn begin_run(&mut self, now: i64) -> Result<(RunId, RunRow), WriteFailure> {
+    /// Takes the next run number, and writes a gap for every run that died without closing. In
+    /// the same transaction `before`, this handle's last run, gets the row that says how it ended.
+    pub(crate) fn begin_run(
+        &mut self,
+        now: i64,
+        before: Option<(RunId, &RunRow)>,
+    ) -> Result<(RunId, RunRow), WriteFailure> {
         let row = RunRow::begin(now);
         let path = self.path.clone();
         let directory = self.directory.clone();
@@ -133,8 +143,14 @@ impl Hot {
                 None => None,
             };
             runs::put(transaction, run, &row)?;
+            if let Some((before, ended)) = before {
+                runs::put(transaction, before, ended)?;
+            }
             Ok((run, lock, dead))
         })?;
+        if let Some((before, _)) = before {
+            self.release(before);
+        }
         self.locks.extend(lock.map(|lock| (run, lock)));
         if let Some(directory) = &self.directory {
             dead.into_iter().for_each(|run| directory.forget_run(run));
@@ -151,10 +167,14 @@ impl Hot {
     ) -> Result<(), WriteFailure> {
         row.end = Some(end);
         self.write(|transaction| runs::put(transaction, run, row))?;
+        self.release(run);
+        Ok(())
+    }
+
+    fn release(&mut self, run: RunId) {
         if let Some(index) = self.locks.iter().position(|(held, _)| *held == run) {
             self.locks.swap_remove(index).1.release();
         }
-        Ok(())
     }
 
     /// The stored ids of `names`, given now to those that have none, in a transaction of its own.
@@ -188,7 +208,9 @@ impl Hot {
         let path = self.path.clone();
         self.write(|transaction| {
             let next = append(transaction, &path, commit.blocks)?;
-            runs::put(transaction, commit.run, commit.row)?;
+            for (run, row) in commit.rows {
+                runs::put(transaction, *run, row)?;
+            }
             Ok(Receipt { next })
         })
     }

@@ -58,6 +58,7 @@ pub(super) fn ensure(
         let format = transaction.get(Table::Meta, FORMAT_KEY, codec::decode::<u32>)?;
         return check_format(path, format);
     }
+    transaction.create_tables()?;
     transaction.put(Table::Meta, FORMAT_KEY, &mut sealed(&FORMAT))?;
     transaction.put(Table::Meta, IDENTITY_KEY, &mut sealed(identity))?;
     set_next_sequence(transaction, FIRST_SEQUENCE)

@@ -20,7 +20,7 @@ pub(crate) struct RunRow {
     pub(crate) process: u32,
     /// Counts the run's commits: after an ambiguous failure it tells whether the last one holds.
     pub(crate) batch: u64,
-    /// Inferences and repeats committed.
+    /// Inferences, repeats and events committed.
     pub(crate) committed: u64,
     /// Events given up and written down as gaps.
     pub(crate) dropped: u64,

@@ -150,6 +150,7 @@ impl Source {
         self.read(|snapshot| {
             let mut found: Vec<Located> = Vec::new();
             let mut bytes = 0;
+            let until = until.min(meta::next_sequence(snapshot, &self.path)?);
             let end = keys::number(until);
             let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
             snapshot.scan(
@@ -159,16 +160,23 @@ impl Source {
                 |key, payload| {
                     let located = self.locate(key, payload)?;
                     let after = located.first + located.rows.len() as u64;
-                    if let Some(newer) = found.last()
-                        && newer.first != after
-                    {
-                        return Err(self.missing(after, newer.first));
+                    // The newest block may hold `until` itself; all others end where the next begins.
+                    let dense = found
+                        .last()
+                        .map_or(after >= until, |newer| newer.first == after);
+                    if !dense {
+                        let newer = found.last().map_or(until, |newer| newer.first);
+                        return Err(self.missing(after, newer));
                     }
                     bytes += payload.len();
                     found.push(located);
                     Ok(go_on(bytes < budget))
                 },
             )?;
+            let oldest = found.last().map_or(until, |located| located.first);
+            if bytes < budget && oldest > FIRST_SEQUENCE {
+                return Err(self.missing(FIRST_SEQUENCE, oldest));
+            }
             Ok(found)
         })
     }

@@ -4,6 +4,7 @@ use ahash::AHashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::dedup::{self, Answer, Dedup, Question};
+use super::runs::Share;
 use crate::clock::Anchor;
 use crate::event::Level;
 use crate::format::block::{Block, BlockEncoder, Place};
@@ -16,7 +17,7 @@ use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
 use crate::queue::drops::Lost;
 use crate::queue::names::{LocalName, NO_NAME};
-use crate::queue::record::{Event, Message, NO_EVENT_TIME, NO_PROCESSING, Record};
+use crate::queue::record::{Event, Message, NO_PROCESSING, Record};
 use crate::value::Value;
 
 /// Names of this process → stored name ids; 0 where none is known yet.
@@ -71,10 +72,13 @@ pub(super) struct Batch {
     encoder: BlockEncoder,
     dedup: Dedup,
     counts: Counts,
-    last_id: u64,
+    /// Whose the counted events are.
+    shares: Vec<Share>,
     run: RunId,
     /// Models and checkpoints (as in a [`Question`]) whose divergence has been said.
     said: AHashSet<(u64, u64)>,
+    /// Events of our own that nobody offered yet.
+    own: u64,
 }
 
 /// What was read of the clocks and the process for one sweep.
@@ -91,9 +95,10 @@ impl Batch {
             encoder: BlockEncoder::default(),
             dedup,
             counts: Counts::default(),
-            last_id: 0,
+            shares: Vec::new(),
             run,
             said: AHashSet::new(),
+            own: 0,
         }
     }
 
@@ -106,15 +111,40 @@ impl Batch {
         self.encoder.pending_bytes()
     }
 
+    /// How many events of its own the batch has made since the last call. They are to be counted
+    /// as offered, or the accounts would not close.
+    pub(super) fn take_own(&mut self) -> u64 {
+        std::mem::take(&mut self.own)
+    }
+
     pub(super) fn events(&self) -> u64 {
         self.counts.events
     }
 
-    /// Everything encoded since the last call, for one commit: blocks, counts and highest id.
-    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, u64) {
+    /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
+    /// shares of them.
+    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<Share>) {
         let blocks = self.encoder.take();
         let counts = std::mem::take(&mut self.counts);
-        (blocks, counts, std::mem::take(&mut self.last_id))
+        (blocks, counts, std::mem::take(&mut self.shares))
+    }
+
+    /// Counts one event for `run`; `id` is 0 if it has none.
+    fn count(&mut self, run: RunId, id: u64) {
+        self.counts.events += 1;
+        // The run of the last event is almost always that of the next one.
+        let known = self.shares.iter_mut().rev().find(|share| share.run == run);
+        match known {
+            Some(share) => {
+                share.events += 1;
+                share.last_id = share.last_id.max(id);
+            }
+            None => self.shares.push(Share {
+                run,
+                events: 1,
+                last_id: id,
+            }),
+        }
     }
 
     pub(super) fn push_gap(&mut self, reason: GapReason, lost: Lost, anchor: Anchor) {
@@ -166,7 +196,7 @@ impl Batch {
     }
 
     fn push_event(&mut self, event: Event, names: &StoredNames, anchor: Anchor) {
-        self.counts.events += 1;
+        self.count(self.run, 0);
         match event {
             Event::System {
                 ticks,
@@ -224,9 +254,10 @@ impl Batch {
         let place = Place {
             id: record.id,
             recorded,
-            event: match record.event {
-                NO_EVENT_TIME => recorded,
-                event => event,
+            event: if record.has_event {
+                record.event
+            } else {
+                recorded
             },
         };
         let mut row = InferenceRow {
@@ -253,8 +284,7 @@ impl Batch {
             memory: 0,
             texts,
         };
-        self.counts.events += 1;
-        self.last_id = self.last_id.max(record.id);
+        self.count(InferenceId::from_u64(record.id).run(), record.id);
         if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
             self.counts.invalid += 1;
         }
@@ -274,6 +304,8 @@ impl Batch {
 
     /// A model that answers the same question in two ways is worth a line, once per checkpoint.
     fn say_divergence(&mut self, place: Place) {
+        self.own += 1;
+        self.count(self.run, 0);
         let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
         let mut row = SystemEventRow {
             recorded: 0,

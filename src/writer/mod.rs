@@ -5,6 +5,7 @@
 
 mod batch;
 pub(crate) mod dedup;
+mod runs;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::queue::record::Message;
 use crate::store::{Commit, Hot, RunEnd, RunRow, WriteFailure};
 use batch::{Batch, Readings, StoredNames};
 use dedup::Dedup;
+use runs::Runs;
 
 /// Events taken from the queue before their names are looked up together.
 const SLICE: usize = 4_096;
@@ -44,8 +46,7 @@ pub(crate) struct Writer {
     requests: Receiver<Answer>,
     hot: Hot,
     settings: Settings,
-    run: RunId,
-    row: RunRow,
+    runs: Runs,
     names: StoredNames,
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
@@ -65,7 +66,7 @@ pub(crate) struct Writer {
 struct Attempt {
     blocks: Vec<Block>,
     counts: Counts,
-    row: RunRow,
+    rows: Vec<(RunId, RunRow)>,
 }
 
 /// What one try at a commit came to.
@@ -99,8 +100,7 @@ impl Writer {
             status,
             requests,
             hot,
-            run: run.0,
-            row: run.1,
+            runs: Runs::new(run.0, run.1),
             names: StoredNames::default(),
             incoming: Vec::with_capacity(SLICE),
             attempt: None,
@@ -213,6 +213,9 @@ impl Writer {
         for message in self.incoming.drain(..) {
             self.batch.push(message, &self.names, readings);
         }
+        for _event in 0..self.batch.take_own() {
+            self.queue.take_id();
+        }
         Ok(())
     }
 
@@ -261,15 +264,14 @@ impl Writer {
             return Ok(());
         };
         let began = Instant::now();
-        let batch = attempt.row.batch;
+        let batch = attempt.rows.first().map(|(_, row)| row.batch);
         let outcome = self.hot.commit(Commit {
             blocks: &mut attempt.blocks,
-            run: self.run,
-            row: &attempt.row,
+            rows: &attempt.rows,
         });
         match outcome {
             Ok(_) => self.settle(began),
-            Err(failure) => match self.recover(failure, Some(batch)) {
+            Err(failure) => match self.recover(failure, batch) {
                 Progress::Done => self.settle(began),
                 Progress::Held(error) => return Err(error),
             },
@@ -285,19 +287,14 @@ impl Writer {
                 self.batch.push_gap(reason, lost, anchor);
             }
         }
-        let (blocks, counts, last_id) = self.batch.take();
+        let (blocks, counts, shares) = self.batch.take();
         if blocks.is_empty() {
             return;
         }
-        let mut row = self.row.clone();
-        row.batch += 1;
-        row.committed += counts.events;
-        row.dropped += counts.gaps;
-        row.last_id = row.last_id.max(last_id);
         self.attempt = Some(Attempt {
+            rows: self.runs.with(&shares, counts.gaps),
             blocks,
             counts,
-            row,
         });
     }
 
@@ -306,7 +303,7 @@ impl Writer {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
-        self.row = attempt.row;
+        self.runs.settle(attempt.rows);
         self.held = None;
         self.last_commit = Instant::now();
         let file_bytes = self.hot.file_bytes();
@@ -323,21 +320,23 @@ impl Writer {
     /// After a failed transaction. `batch` is the number of the commit that failed, if it was
     /// one: it may be on disk all the same.
     fn recover(&mut self, failure: WriteFailure, batch: Option<u64>) -> Progress {
-        let error = match failure {
+        let full = match failure {
             WriteFailure::NoRoom(error) => error,
             WriteFailure::Fatal(error) => {
                 self.fail(error);
                 return Progress::Done;
             }
         };
-        match self.hot.reopen(self.run) {
+        let error = match self.hot.reopen(self.runs.current()) {
             Ok(stored) if Some(stored) == batch => return Progress::Done,
-            Ok(_) | Err(Error::Io { .. } | Error::NoRoom { .. }) => {}
+            Ok(_) => full,
+            // What keeps the file from being opened may pass, and nothing is lost by waiting.
+            Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
             Err(worse) => {
                 self.fail(worse);
                 return Progress::Done;
             }
-        }
+        };
         self.held = Some((Instant::now(), error.clone()));
         let mut known = self.status.lock();
         known.state = State::NoRoom;
@@ -408,7 +407,8 @@ impl Writer {
         } else {
             let now = self.queue.clock.now().as_micros();
             let end = RunEnd::Closed(now);
-            let ended = self.hot.end_run(self.run, &mut self.row, end);
+            let run = self.runs.current();
+            let ended = self.hot.end_run(run, self.runs.row(), end);
             ended.map_err(WriteFailure::into_error)
         };
         let file_bytes = self.hot.file_bytes();
@@ -427,7 +427,10 @@ impl Writer {
             return;
         }
         let now = self.queue.clock.now().as_micros();
-        let (run, row) = match self.hot.begin_run(now) {
+        let mut ended = self.runs.row().clone();
+        ended.end = Some(RunEnd::Continued(now));
+        let old = self.runs.current();
+        let (run, row) = match self.hot.begin_run(now, Some((old, &ended))) {
             Ok(begun) => begun,
             Err(failure) => {
                 // Half of the counter is left: time enough to try again.
@@ -435,17 +438,10 @@ impl Writer {
                 return;
             }
         };
-        let (old_run, mut old_row) = (self.run, std::mem::replace(&mut self.row, row));
-        self.run = run;
+        self.runs.move_to(run, row, ended);
         self.queue.move_to_run(run);
         self.batch.move_to_run(run);
         self.status.lock().run = run;
-        let ended = self
-            .hot
-            .end_run(old_run, &mut old_row, RunEnd::Continued(now));
-        if let Err(failure) = ended {
-            self.recover(failure, None);
-        }
     }
 
     fn readings(&mut self) -> Readings {

@@ -52,7 +52,8 @@ enum Handle {
 
 /// One open redb file.
 pub(crate) struct Kv {
-    handle: Handle,
+    /// Present until it is dropped.
+    handle: Option<Handle>,
     path: PathBuf,
     faults: FaultLog,
 }
@@ -60,6 +61,7 @@ pub(crate) struct Kv {
 impl Kv {
     /// Opens an existing file for writing. A foreign or damaged one is refused, untouched.
     pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
+        refuse_other_than_file(path)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -95,7 +97,7 @@ impl Kv {
                 .map_err(|error| database_error(path, error))
         })?;
         Ok(Kv {
-            handle: Handle::Writer(opened),
+            handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             faults,
         })
@@ -136,6 +138,7 @@ impl Kv {
         sharing: Sharing,
         cache_bytes: usize,
     ) -> Result<Option<Kv>> {
+        refuse_other_than_file(path)?;
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -152,7 +155,7 @@ impl Kv {
             let backend = Watched::new(file, faults.clone());
             match builder(sharing, cache_bytes).open_read_only_with_backend(backend) {
                 Ok(database) => Ok(Some(Kv {
-                    handle: Handle::Reader(database),
+                    handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
                     faults: faults.clone(),
                 })),
@@ -171,7 +174,7 @@ impl Kv {
                 .map_err(|error| database_error(&path, error))
         })?;
         Ok(Kv {
-            handle: Handle::Writer(database),
+            handle: Some(Handle::Writer(database)),
             path,
             faults: FaultLog::default(),
         })
@@ -186,8 +189,9 @@ impl Kv {
     pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         guard(&self.path, || {
             let transaction = match &self.handle {
-                Handle::Writer(database) => database.begin_read(),
-                Handle::Reader(database) => database.begin_read(),
+                Some(Handle::Writer(database)) => database.begin_read(),
+                Some(Handle::Reader(database)) => database.begin_read(),
+                None => return Err(self.no_handle()),
             };
             let transaction = transaction.map_err(|error| transaction_error(&self.path, error))?;
             body(&Snapshot::new(transaction, &self.path))
@@ -202,12 +206,8 @@ impl Kv {
     ) -> Result<T, WriteFailure> {
         self.faults.clear();
         let outcome = guard(&self.path, || {
-            let Handle::Writer(database) = &self.handle else {
-                return Err(Error::io(
-                    "write through a read-only handle to",
-                    &self.path,
-                    io::ErrorKind::PermissionDenied.into(),
-                ));
+            let Some(Handle::Writer(database)) = &self.handle else {
+                return Err(self.no_handle());
             };
             let transaction = database
                 .begin_write()
@@ -226,6 +226,25 @@ impl Kv {
             _ => WriteFailure::Fatal(error),
         })
     }
+
+    fn no_handle(&self) -> Error {
+        Error::io(
+            "write through a read-only handle to",
+            &self.path,
+            io::ErrorKind::PermissionDenied.into(),
+        )
+    }
+}
+
+impl Drop for Kv {
+    fn drop(&mut self) {
+        let handle = self.handle.take();
+        // After a panic inside redb its locks are poisoned, and closing it panics once more.
+        let _ = guard(&self.path, || {
+            drop(handle);
+            Ok(())
+        });
+    }
 }
 
 fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {
@@ -240,6 +259,15 @@ fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {
 
 /// The first bytes of every redb file.
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
+
+/// Opening a pipe would wait for its other end.
+fn refuse_other_than_file(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(foreign(path, "it is not a regular file")),
+        // Whatever is wrong with it, opening it says so.
+        _ => Ok(()),
+    }
+}
 
 /// Refuses a file that redb did not write, or did not finish, before redb gets to see it: redb
 /// would start a new database in an empty one.

@@ -118,6 +118,15 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// Refuses a file that lacks one of its tables.
+    pub(crate) fn check_tables(&self) -> Result<()> {
+        for table in Table::ALL {
+            self.table(table)?;
+        }
+        Ok(())
+    }
+
+    /// `None` only for the table that tells a journal from other files: all are created together.
     fn table(&self, table: Table) -> Result<Option<&redb::ReadOnlyTable<Bytes, Bytes>>> {
         let cell = &self.tables[table as usize];
         if let Some(opened) = cell.get() {
@@ -125,7 +134,13 @@ impl<'a> Snapshot<'a> {
         }
         let opened = match self.transaction.open_table(table.definition()) {
             Ok(rows) => Some(rows),
-            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(TableError::TableDoesNotExist(_)) if table == Table::Meta => None,
+            Err(TableError::TableDoesNotExist(name)) => {
+                return Err(Error::Corrupt {
+                    path: self.path.to_owned(),
+                    detail: format!("table {name} is missing"),
+                });
+            }
             Err(error) => return Err(table_error(self.path, error)),
         };
         Ok(cell.get_or_init(|| opened).as_ref())
@@ -155,6 +170,14 @@ impl<'t> WriteTransaction<'t> {
             .list_tables()
             .map_err(|error| storage_error(self.path, error))?;
         Ok(tables.next().is_none())
+    }
+
+    /// Creates every table, so that a missing one is a damage and never just empty.
+    pub(crate) fn create_tables(&mut self) -> Result<()> {
+        for table in Table::ALL {
+            self.table(table)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn get<T>(
