@@ -295,7 +295,7 @@ fn days_are_cut_at_every_midnight_and_a_clock_that_goes_back_reopens_none() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let logs = dir.join("logs");
-    let hour = Duration::from_hours(1);
+    let hour = Duration::from_secs(3_600);
     let midnight = Timestamp::from_micros(JULY + (9 * 3_600 + 25 * 60 + 21) * 1_000_000);
     assert_eq!(midnight.to_string(), "2025-07-26T00:00:00.000000Z");
     let clock = ManualClock::at(midnight.saturating_sub(Duration::from_micros(1)));
@@ -364,7 +364,7 @@ fn sizes_are_kept_and_a_line_is_never_split() {
         let line = files[0].1.find('\n').unwrap() + 1;
         for (index, (name, text)) in files.iter().enumerate() {
             assert!(text.len() as u64 <= MOST, "{name} has {}", text.len());
-            let full = text.len() + line > MOST as usize;
+            let full = (text.len() + line) as u64 > MOST;
             assert!(full || index + 1 == files.len(), "{name} is cut too early");
         }
         // What is longer than a file stands alone.
@@ -597,7 +597,7 @@ fn old_files_are_deleted_and_the_current_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let (logs, clock) = (dir.join("logs"), july());
-    let mirror = Mirror::new().keep_age(Duration::from_hours(48));
+    let mirror = Mirror::new().keep_age(2 * DAY);
     let journal = open_at(dir, mirror, &clock);
     log_days(&journal, &clock, 0..4);
     wait_for_lines(&journal, 4);

@@ -456,7 +456,7 @@ fn what_is_moved_aside_by_a_closing_journal_is_recorded_too() {
     let place = Place::new();
     fs::create_dir_all(place.logs()).unwrap();
     fs::write(place.log("inference_records.txt"), "old\n").unwrap();
-    let options = Journal::options().commit_interval(std::time::Duration::from_hours(1));
+    let options = Journal::options().commit_interval(std::time::Duration::from_secs(3_600));
     let journal = options.clock(july()).open(place.dir()).unwrap();
     log_number(&journal, 0); // not committed before the journal closes
     journal.close().unwrap();

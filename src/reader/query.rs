@@ -97,7 +97,7 @@ impl Query {
         self.times = Some(match time.into().as_micros().checked_sub(1) {
             Some(last) => start..=last,
             // Nothing is before the beginning of time.
-            None => i64::MAX..=i64::MIN,
+            None => RangeInclusive::new(i64::MAX, i64::MIN),
         });
         self
     }

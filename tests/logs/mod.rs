@@ -23,7 +23,7 @@ pub const KINDS: [LogKind; 3] = [LogKind::Inferences, LogKind::Checkpoints, LogK
 /// 2025-07-25 14:34:39 UTC, in microseconds.
 pub const JULY: i64 = 1_753_454_079_000_000;
 
-pub const DAY: Duration = Duration::from_hours(24);
+pub const DAY: Duration = Duration::from_secs(86_400);
 
 pub fn july() -> ManualClock {
     ManualClock::at(Timestamp::from_micros(JULY))
