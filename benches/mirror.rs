@@ -89,7 +89,7 @@ fn produce(recorder: &Recorder, events: u64) {
         let time = Duration::from_nanos(random.next() % 20_000_000);
         // What is dropped is counted, and looked at in the end.
         let _ = recorder
-            .inference(event as usize % 3)
+            .inference(usize::try_from(event % 3).unwrap_or(0))
             .probabilities(&probabilities)
             .features_hashed(random.next())
             .processing_time(time)

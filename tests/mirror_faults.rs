@@ -2,7 +2,7 @@
 //! fault is said, and afterwards every line is there once.
 
 #![cfg(all(unix, not(annals_portable)))]
-#![allow(clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod logs;
 

@@ -2,7 +2,7 @@
 //! when it dies, and every entry of all has one line.
 
 #![cfg(all(unix, not(annals_portable)))]
-#![allow(clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 mod logs;
