@@ -1,6 +1,8 @@
 //! System and checkpoint events: what is said is read back, in the journal and in the text files;
 //! what goes on for long is said when it begins and when it ends.
 
+#![allow(clippy::unwrap_used)]
+
 mod logs;
 
 use std::path::Path;

@@ -242,7 +242,7 @@ fn another_journals_files_are_kept_aside() {
     other.run(12..14);
     other.assert_mirrored();
     let aside = format!("{TODAY}.aside-0");
-    assert_eq!(other.aside(), [aside.clone()]);
+    assert_eq!(other.aside(), std::slice::from_ref(&aside));
     assert_eq!(fs::read(other.log(&aside)).unwrap(), text);
 }
 
