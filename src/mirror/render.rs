@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use ahash::AHashMap;
-
 use super::settings::LogKind;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
@@ -16,9 +14,9 @@ use crate::text::{
 };
 use crate::timestamp::Timestamp;
 
-/// Names as they stand in a column, by stored id.
+/// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]
-struct Columns(AHashMap<NameId, Box<[u8]>>);
+struct Columns(Vec<Option<Box<[u8]>>>);
 
 /// How a name is rendered.
 #[derive(Clone, Copy)]
@@ -46,14 +44,22 @@ impl Style {
 
 impl Columns {
     fn learn(&mut self, source: &Source, style: Style, id: NameId) -> Result<()> {
-        if id != 0 && !self.0.contains_key(&id) {
-            self.0.insert(id, style.render(&name(source, id)?));
+        let index = id as usize;
+        if id == 0 || self.0.get(index).is_some_and(Option::is_some) {
+            return Ok(());
         }
+        // Looked up first: an id that no name has must not ask for room.
+        let rendered = style.render(&name(source, id)?);
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0[index] = Some(rendered);
         Ok(())
     }
 
     fn get(&self, id: NameId) -> &[u8] {
-        self.0.get(&id).map_or(b"", |rendered| rendered)
+        let rendered = self.0.get(id as usize).and_then(Option::as_deref);
+        rendered.unwrap_or_default()
     }
 }
 
