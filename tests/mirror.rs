@@ -274,6 +274,8 @@ fn only_their_owner_may_look_at_the_files() {
     let mirror = Mirror::new().rotation(Rotation::Size(100)).compress_old();
     let mirror = mirror.keep_last_lines(5).directory(&logs);
     let journal = open(&dir.join("data"), mirror);
+    // The clean-up that happens by itself, once a minute, is over.
+    journal.clean_up_logs(BOUND).unwrap();
     for _ in 0..3 {
         log_every_name(&journal);
     }
@@ -599,6 +601,8 @@ fn old_files_are_deleted_and_the_current_one_is_not() {
     let (logs, clock) = (dir.join("logs"), july());
     let mirror = Mirror::new().keep_age(2 * DAY);
     let journal = open_at(dir, mirror, &clock);
+    // The clean-up that happens by itself, once a minute, is over.
+    journal.clean_up_logs(BOUND).unwrap();
     log_days(&journal, &clock, 0..4);
     wait_for_lines(&journal, 4);
     let long_ago = SystemTime::now() - 3 * DAY;
