@@ -1,5 +1,6 @@
 //! A second reader: the bytes of a block, decoded by another implementation of the encoding into
-//! types of its own. What is on disk depends on no single library.
+//! types of its own, and by columns as FORMAT.md describes them. What is on disk depends on no
+//! single library.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,36 +14,19 @@ use wincode::config::Configuration;
 const BLOCK: &str = include_str!("golden/block.hex");
 
 #[derive(SchemaRead, Debug, PartialEq)]
+struct ColumnHead {
+    least: i64,
+    width: u8,
+}
+
+#[derive(SchemaRead, Debug, PartialEq)]
 struct Header {
     count: u32,
+    events: u32,
+    texts: u32,
     base_id: u64,
     base_recorded: i64,
-}
-
-#[derive(SchemaRead, Debug, PartialEq)]
-enum Row {
-    Inference(InferenceRow),
-    Repeat(RepeatRow),
-    Gap(GapRow),
-}
-
-#[derive(SchemaRead, Debug, PartialEq)]
-struct InferenceRow {
-    id: i64,
-    recorded: i64,
-    event: i64,
-    model: u32,
-    symbol: u32,
-    action: u32,
-    checkpoint: u32,
-    labels: u32,
-    flags: u8,
-    confidence: f32,
-    probabilities: Vec<f32>,
-    features: Option<[u8; 8]>,
-    processing: u64,
-    memory: i64,
-    texts: Option<Texts>,
+    columns: [ColumnHead; 13],
 }
 
 #[derive(SchemaRead, Debug, PartialEq, Default)]
@@ -64,17 +48,8 @@ enum Value {
 }
 
 #[derive(SchemaRead, Debug, PartialEq)]
-struct RepeatRow {
-    id: i64,
-    recorded: i64,
-    event: i64,
-    original: i64,
-    processing: u64,
-    model: u32,
-    symbol: u32,
-    action: u32,
-    checkpoint: u32,
-    texts: Option<Texts>,
+enum Note {
+    Gap(GapRow),
 }
 
 #[derive(SchemaRead, Debug, PartialEq)]
@@ -86,7 +61,6 @@ enum GapReason {
 
 #[derive(SchemaRead, Debug, PartialEq)]
 struct GapRow {
-    recorded: i64,
     run: u32,
     reason: GapReason,
     count: Option<u64>,
@@ -109,79 +83,132 @@ macro_rules! take {
     }};
 }
 
-fn block() -> (Header, Vec<Row>) {
+/// A block as it lies there: the columns' numbers, then the lists.
+#[derive(Debug, PartialEq)]
+struct Parts {
+    columns: Vec<Vec<i64>>,
+    confidences: Vec<f32>,
+    features: Vec<u64>,
+    probabilities: Vec<f32>,
+    notes: Vec<(u32, i64, Note)>,
+    texts: Vec<(u32, Texts)>,
+}
+
+/// Columns that the lists' lengths depend on.
+const FLAGS: usize = 9;
+const PROBABILITIES: usize = 10;
+
+/// Reads a block from the front of `rest`; `None` if it is cut short.
+fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
+    let header = take!(rest, Header).ok()?;
+    let mut columns = Vec::new();
+    for head in &header.columns {
+        let mut column = Vec::new();
+        for _ in 0..header.events {
+            let (bytes, behind) = rest.split_at_checked(head.width.into())?;
+            *rest = behind;
+            let mut distance = [0; 8];
+            distance[..bytes.len()].copy_from_slice(bytes);
+            column.push(head.least.wrapping_add(i64::from_le_bytes(distance)));
+        }
+        columns.push(column);
+    }
+    let with = |bit: i64| {
+        columns[FLAGS]
+            .iter()
+            .filter(move |flags| **flags & bit != 0)
+    };
+    let has_confidence = header.events as usize - with(2).count();
+    let has_features = with(8).count();
+    let probabilities: i64 = columns[PROBABILITIES].iter().sum();
+    let float = |bytes: [u8; 4]| f32::from_le_bytes(bytes);
+    let confidences = list(rest, has_confidence, float)?;
+    let features = list(rest, has_features, u64::from_le_bytes)?;
+    let probabilities = list(rest, usize::try_from(probabilities).unwrap(), float)?;
+    let notes = (header.events..header.count).map(|_| take!(rest, (u32, i64, Note)).ok());
+    let notes = notes.collect::<Option<_>>()?;
+    let texts = (0..header.texts).map(|_| take!(rest, (u32, Texts)).ok());
+    let texts = texts.collect::<Option<_>>()?;
+    let parts = Parts {
+        columns,
+        confidences,
+        features,
+        probabilities,
+        notes,
+        texts,
+    };
+    Some((header, parts))
+}
+
+fn list<T, const WIDTH: usize>(
+    rest: &mut &[u8],
+    count: usize,
+    number: impl Fn([u8; WIDTH]) -> T,
+) -> Option<Vec<T>> {
+    let (bytes, behind) = rest.split_at_checked(count * WIDTH)?;
+    *rest = behind;
+    let chunks = bytes.chunks_exact(WIDTH);
+    Some(
+        chunks
+            .map(|chunk| number(chunk.try_into().unwrap()))
+            .collect(),
+    )
+}
+
+#[test]
+fn every_part_of_a_block_is_read() {
     let bytes = bytes(BLOCK);
     let mut rest = bytes.as_slice();
-    let header = take!(&mut rest, Header).unwrap();
-    let rows = (0..header.count).map(|_| take!(&mut rest, Row).unwrap());
-    let rows = rows.collect();
-    assert_eq!(rest, [0_u8; 0], "nothing follows the last row");
-    (header, rows)
-}
-
-#[test]
-fn the_header_is_read() {
-    let expected = Header {
-        count: 3,
-        base_id: (1 << 40) | 7,
-        base_recorded: 1_000_000,
+    let (header, parts) = block(&mut rest).unwrap();
+    assert_eq!(rest, [0_u8; 0], "nothing follows the last part");
+    assert_eq!((header.count, header.events, header.texts), (4, 3, 1));
+    assert_eq!(header.base_id, (1 << 40) | 7);
+    assert_eq!(header.base_recorded, 1_000_000);
+    let gap = GapRow {
+        run: 1,
+        reason: GapReason::QueueFull,
+        count: Some(5),
+        after: None,
+        recorded_range: Some((1, 2)),
+        event_range: None,
     };
-    assert_eq!(block().0, expected);
-}
-
-#[test]
-fn every_kind_of_row_is_read() {
-    let expected = [
-        Row::Inference(InferenceRow {
-            id: 0,
-            recorded: 0,
-            event: 0,
-            model: 1,
-            symbol: 2,
-            action: 3,
-            checkpoint: 0,
-            labels: 4,
-            flags: 0,
-            confidence: 0.85,
-            probabilities: vec![0.85, 0.1, 0.05],
-            features: Some([1, 2, 3, 4, 5, 6, 7, 8]),
-            processing: 12_500_001,
-            memory: 2_049,
-            texts: None,
-        }),
-        Row::Repeat(RepeatRow {
-            id: 2,
-            recorded: 250,
-            event: 0,
-            original: 2,
-            processing: 0,
-            model: 1,
-            symbol: 2,
-            action: 3,
-            checkpoint: 0,
-            texts: None,
-        }),
-        Row::Gap(GapRow {
-            recorded: 50,
-            run: 1,
-            reason: GapReason::QueueFull,
-            count: Some(5),
-            after: None,
-            recorded_range: Some((1, 2)),
-            event_range: None,
-        }),
-    ];
-    assert_eq!(block().1, expected);
+    let texts = Texts {
+        action: Some("BUY".to_owned()),
+        attributes: vec![("k".to_owned(), Value::Integer(-1))],
+        ..Texts::default()
+    };
+    let expected = Parts {
+        // An inference, its repeat, and a back-dated inference with another id in between.
+        columns: vec![
+            vec![0, 2, -1],
+            vec![0, 250, -50],
+            vec![0, 0, -3_600_000_000 - 1_000_200],
+            vec![0, 2, 0],
+            vec![1; 3],
+            vec![2; 3],
+            vec![3; 3],
+            vec![0; 3],
+            vec![4; 3],
+            vec![8, 6, 3],
+            vec![3, 0, 0],
+            vec![12_500_001, 0, 12_500_001],
+            vec![2_049, 2_049, 0],
+        ],
+        confidences: vec![0.85],
+        features: vec![0x0807_0605_0403_0201],
+        probabilities: vec![0.85, 0.1, 0.05],
+        notes: vec![(2, 1_000_300, Note::Gap(gap))],
+        texts: vec![(2, texts)],
+    };
+    assert_eq!(parts, expected);
 }
 
 #[test]
 fn a_block_that_is_cut_short_is_not_read() {
     let bytes = bytes(BLOCK);
     for length in 0..bytes.len() {
-        let mut rest = &bytes[..length];
-        let read =
-            take!(&mut rest, Header).is_ok() && (0..3).all(|_| take!(&mut rest, Row).is_ok());
-        assert!(!read, "{length} bytes of {} are enough", bytes.len());
+        let read = block(&mut &bytes[..length]);
+        assert_eq!(read, None, "{length} bytes of {} are enough", bytes.len());
     }
 }
 
@@ -217,19 +244,21 @@ fn file_of_one_row(model: &str) -> Vec<u8> {
 fn a_row_with_everything_in_it_is_read_from_the_file() {
     let model = "m".repeat(300);
     let file = file_of_one_row(&model);
-    // One row, and the first id of the first run.
-    let start = [1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+    // One event with texts, and the first id of the first run.
+    let start = [1, 1, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
     let found = file.windows(start.len()).position(|bytes| bytes == start);
     let mut rest = &file[found.unwrap()..];
-    let header = take!(&mut rest, Header).unwrap();
+    let (header, parts) = block(&mut rest).unwrap();
     assert_eq!((header.base_id, header.base_recorded), (1 << 40, NOW));
-    let Row::Inference(row) = take!(&mut rest, Row).unwrap() else {
-        panic!("no inference");
-    };
+    // Equal numbers take no bytes, and the only one of its kind equals itself.
+    assert!(header.columns.iter().all(|column| column.width == 0));
+    let columns: Vec<i64> = parts.columns.iter().map(|column| column[0]).collect();
     // The names that the table has got are numbers from 1, in an order of its own.
-    let mut names = [row.symbol, row.action];
+    let mut names = [columns[5], columns[6]];
     names.sort_unstable();
     assert_eq!(names, [1, 2]);
+    assert_eq!(columns[..5], [0, 0, -1, 0, 0]);
+    assert_eq!(columns[7..], [0, 0, 8, 2, 70_001, 11]);
     let labels = ["a\u{1f}b", "c"].map(str::to_owned);
     let named = |name: &str, value| (name.to_owned(), value);
     let texts = Texts {
@@ -243,22 +272,9 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
         ],
         ..Texts::default()
     };
-    let expected = InferenceRow {
-        id: 0,
-        recorded: 0,
-        event: -1,
-        model: 0,
-        symbol: row.symbol,
-        action: row.action,
-        checkpoint: 0,
-        labels: 0,
-        flags: 0,
-        confidence: 2.0,
-        probabilities: vec![0.25, 0.75],
-        features: Some([8, 7, 6, 5, 4, 3, 2, 1]),
-        processing: 70_001,
-        memory: 11,
-        texts: Some(texts),
-    };
-    assert_eq!(row, expected);
+    assert_eq!(parts.texts, [(0, texts)]);
+    assert_eq!(parts.confidences, [2.0]);
+    assert_eq!(parts.features, [0x0102_0304_0506_0708]);
+    assert_eq!(parts.probabilities, [0.25, 0.75]);
+    assert_eq!(parts.notes, []);
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use annals::{Inference, Journal, Level, LogKind, ManualClock, Mirror, Rotation, Timestamp};
 use common::{Child, Random, command, role, say, spin};
-use logs::{BOUND, assert_mirrored, flush, lines, names, wait_until};
+use logs::{BOUND, assert_mirrored, count_lines, flush, names, wait_until};
 
 /// How soon the files are written again after their writer has died.
 const TAKE_OVER: Duration = Duration::from_secs(2);
@@ -150,7 +150,7 @@ fn one_of_two_processes_writes_the_lines_of_both() {
     }
     // The holder writes what the other process commits, too.
     wait_until("all lines are there", || {
-        lines(&logs, LogKind::Inferences).len() == 2 * 20 * 10
+        count_lines(&logs, LogKind::Inferences) == 2 * 20 * 10
     });
     close(other);
     close(holder);
@@ -251,7 +251,7 @@ fn two_processes_may_start_in_the_same_instant_at_midnight() {
         wait_until("all lines are there", || {
             let writer = Journal::open(&dir).unwrap();
             writer.close().unwrap();
-            lines(&dir.join("logs"), LogKind::Inferences).len() == 2 * 5 * 10
+            count_lines(&dir.join("logs"), LogKind::Inferences) == 2 * 5 * 10
         });
         assert_mirrored(&dir, &dir.join("logs"));
         let old = names(&dir.join("logs")).into_iter();
@@ -268,7 +268,7 @@ fn delete_under_both(delete: impl Fn(&Path)) {
     let (mut first, mut second, logs) = holder_and_other(dir);
     log(&mut first);
     wait_until("the lines are there", || {
-        lines(&logs, LogKind::Inferences).len() == 10
+        count_lines(&logs, LogKind::Inferences) == 10
     });
     delete(&logs);
     wait_until("there is a lock again", || logs.join(".lock").exists());

@@ -1,33 +1,68 @@
-//! Blocks: runs of encoded rows, the unit that is stored, checked and read.
+//! Blocks: runs of entries, the unit that is stored, checked and read.
 //!
-//! A block's value is `[checksum][header][row]…`. No block is ever extended, so whoever has read
-//! a block has read it for ever.
-
-use std::ops::Range;
+//! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. What has an id is
+//! stored in columns, so that a reader who wants one number of each entry touches only those
+//! bytes. No block is ever extended, so whoever has read a block has read it for ever.
 
 use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::CHECKSUM_BYTES;
 use super::codec;
-use super::row::{CheckpointEventRow, GapRow, InferenceRow, RepeatRow, Row, SystemEventRow};
+use super::column::{Column, ColumnHead};
+use super::row::{InferenceRow, Names, Note, RepeatRow, Row, Texts, flag};
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
-/// The header's largest size: a count and two 64-bit numbers, each with a length byte.
-const HEADER_BYTES: usize = 5 + 9 + 9;
-const ROWS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
+/// The header's largest size: four counts, two 64-bit numbers and the columns' heads.
+const HEADER_BYTES: usize = 4 * 5 + 2 * 9 + COLUMNS * 10;
+const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
+/// Entries of a block, at most: what needs no bytes must not be counted for ever.
+pub(super) const MOST_ROWS: u32 = 16_384;
 
 /// Ids are indexed in buckets of this many bits.
 pub(crate) const ID_BUCKET_BITS: u32 = 8;
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    count: u32,
-    base_id: u64,
-    base_recorded: i64,
+/// What is stored of every inference and repeat, in this order.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Id, less the id before (or the header's).
+    Id,
+    /// Recorded time, less the one before (or the header's), microseconds.
+    Recorded,
+    /// Event time less recorded time, microseconds.
+    Event,
+    /// Of a repeat, its id less its original's; otherwise 0.
+    Original,
+    Model,
+    Symbol,
+    Action,
+    Checkpoint,
+    Labels,
+    Flags,
+    /// How many probabilities.
+    Probabilities,
+    /// Processing time, nanoseconds plus one; 0 is unknown.
+    Processing,
+    /// Process memory, KiB plus one; 0 is unknown.
+    Memory,
+}
+
+pub(super) const COLUMNS: usize = Part::Memory as usize + 1;
+
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) struct Header {
+    /// Entries.
+    pub(super) count: u32,
+    /// Entries with an id: inferences and repeats. The rest are notes.
+    pub(super) events: u32,
+    /// Events with texts.
+    pub(super) texts: u32,
+    pub(super) base_id: u64,
+    pub(super) base_recorded: i64,
+    pub(super) columns: [ColumnHead; COLUMNS],
 }
 
 /// Kinds of entry that are rare enough to be indexed one by one.
@@ -92,7 +127,7 @@ impl<K: Copy + Eq + std::hash::Hash> Spans<K> {
 }
 
 /// Where and when a row belongs, in absolute numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) id: u64,
     pub(crate) recorded: i64,
@@ -104,16 +139,44 @@ pub(crate) struct Place {
 struct Previous {
     id: u64,
     recorded: i64,
+    /// What a repeat has not, it stores as the event before did: a column of equals is free.
+    labels: u32,
     memory: u64,
+}
+
+/// An inference or a repeat, as it is stored.
+struct Stored<'a> {
+    place: Place,
+    memory: u64,
+    names: Names,
+    labels: u32,
+    flags: u8,
+    original: i64,
+    confidence: f32,
+    features: u64,
+    probabilities: &'a [f32],
+    processing: u64,
+    texts: Option<&'a Texts>,
 }
 
 /// Turns rows into blocks.
 #[derive(Default)]
 pub(crate) struct BlockEncoder {
-    base: Previous,
+    /// Of the first event.
+    base: Place,
     previous: Previous,
-    rows: Vec<u8>,
+    columns: [Column; COLUMNS],
+    /// Bytes that each event takes in the columns.
+    event_bytes: usize,
+    /// Of the events that have one.
+    confidences: Vec<u8>,
+    features: Vec<u8>,
+    probabilities: Vec<u8>,
+    notes: Vec<u8>,
+    texts: Vec<u8>,
     count: u32,
+    events: u32,
+    text_count: u32,
     hours: Spans<i64>,
     ids: Spans<u64>,
     marks: Vec<(Mark, u32)>,
@@ -122,102 +185,160 @@ pub(crate) struct BlockEncoder {
 }
 
 impl BlockEncoder {
-    /// Appends an inference; `row`'s differences are filled in here. `memory` is KiB plus one.
-    pub(crate) fn inference(&mut self, place: Place, memory: u64, row: &mut InferenceRow) {
-        self.append(place, |previous, out| {
-            row.id = difference(place.id, previous.id);
-            row.recorded = place.recorded.wrapping_sub(previous.recorded);
-            row.event = place.event.wrapping_sub(place.recorded);
-            row.memory = difference(memory, previous.memory);
-            previous.memory = memory;
-            encode_variant(0, row, out);
-        });
-        self.index(place);
-    }
-
-    /// Appends a repeat of the inference `original`.
-    pub(crate) fn repeat(&mut self, place: Place, original: u64, row: &mut RepeatRow) {
-        self.append(place, |previous, out| {
-            row.id = difference(place.id, previous.id);
-            row.recorded = place.recorded.wrapping_sub(previous.recorded);
-            row.event = place.event.wrapping_sub(place.recorded);
-            row.original = difference(place.id, original);
-            encode_variant(1, row, out);
-        });
-        self.index(place);
-    }
-
-    /// Appends a gap.
-    pub(crate) fn gap(&mut self, recorded: i64, row: &mut GapRow) {
-        self.append_marked(Mark::Gap, recorded, |difference, out| {
-            row.recorded = difference;
-            encode_variant(2, row, out);
-        });
-    }
-
-    /// Appends a system event.
-    pub(crate) fn system_event(&mut self, recorded: i64, row: &mut SystemEventRow) {
-        self.append_marked(Mark::SystemEvent, recorded, |difference, out| {
-            row.recorded = difference;
-            encode_variant(3, row, out);
-        });
-    }
-
-    /// Appends a checkpoint event.
-    pub(crate) fn checkpoint_event(&mut self, recorded: i64, row: &mut CheckpointEventRow) {
-        self.append_marked(Mark::CheckpointEvent, recorded, |difference, out| {
-            row.recorded = difference;
-            encode_variant(4, row, out);
-        });
-    }
-
-    /// Appends a row that has no id and no place in the index of event times, but a mark.
-    fn append_marked(
-        &mut self,
-        mark: Mark,
-        recorded: i64,
-        mut encode: impl FnMut(i64, &mut Vec<u8>),
-    ) {
-        let id = if self.count == 0 { 0 } else { self.previous.id };
-        let place = Place {
-            id,
-            recorded,
-            event: recorded,
+    /// Appends an inference. `memory` is KiB plus one.
+    pub(crate) fn inference(&mut self, place: Place, memory: u64, row: &InferenceRow) {
+        let has_features = if row.features.is_some() {
+            flag::FEATURES
+        } else {
+            0
         };
-        self.append(place, |previous, out| {
-            encode(recorded.wrapping_sub(previous.recorded), out);
+        self.append(&Stored {
+            place,
+            memory,
+            names: row.names,
+            labels: row.labels,
+            flags: row.flags | has_features,
+            original: 0,
+            confidence: row.confidence,
+            features: row.features.unwrap_or(0),
+            probabilities: row.probabilities.as_slice(),
+            processing: row.processing,
+            texts: row.texts.as_deref(),
         });
-        self.marks.push((mark, self.count - 1));
     }
 
-    fn append(&mut self, place: Place, mut encode: impl FnMut(&mut Previous, &mut Vec<u8>)) {
-        if self.count == 0 {
-            self.start(place);
-        }
-        let before = self.rows.len();
-        let mut previous = self.previous;
-        encode(&mut previous, &mut self.rows);
-        // A row too large for any block has one of its own.
-        if self.rows.len() > ROWS_BYTES && before > 0 {
-            self.rows.truncate(before);
+    /// Appends a repeat.
+    pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) {
+        self.append(&Stored {
+            place,
+            memory: self.previous.memory,
+            names: row.names,
+            labels: self.previous.labels,
+            flags: flag::REPEAT | flag::NO_CONFIDENCE,
+            original: place.id.wrapping_sub(row.original).cast_signed(),
+            confidence: f32::NAN,
+            features: 0,
+            probabilities: &[],
+            processing: row.processing,
+            texts: row.texts.as_deref(),
+        });
+    }
+
+    /// Appends an entry that has no id and no place in the index of event times, but a mark.
+    pub(crate) fn note(&mut self, recorded: i64, note: &Note) {
+        let mark = match note {
+            Note::Gap(_) => Mark::Gap,
+            Note::SystemEvent(_) => Mark::SystemEvent,
+            Note::CheckpointEvent(_) => Mark::CheckpointEvent,
+        };
+        let before = self.notes.len();
+        encode(&(self.count, recorded, note), &mut self.notes);
+        if self.is_full(self.event_bytes, 0) {
+            self.notes.truncate(before);
             self.finish();
-            self.start(place);
-            previous = self.previous;
-            encode(&mut previous, &mut self.rows);
+            encode(&(self.count, recorded, note), &mut self.notes);
         }
-        previous.id = place.id;
-        previous.recorded = place.recorded;
-        self.previous = previous;
+        self.marks.push((mark, self.count));
         self.count += 1;
     }
 
-    fn start(&mut self, place: Place) {
-        self.base = Previous {
-            id: place.id,
-            recorded: place.recorded,
-            memory: 0,
+    fn append(&mut self, stored: &Stored<'_>) {
+        let before = self.texts.len();
+        let mut values = self.values(stored);
+        let mut event_bytes = self.event_bytes_with(&values);
+        self.push_texts(stored);
+        let flat = 12 + 4 * stored.probabilities.len();
+        if self.is_full(event_bytes, event_bytes + flat) {
+            self.texts.truncate(before);
+            self.finish();
+            values = self.values(stored);
+            event_bytes = self.event_bytes_with(&values);
+            self.push_texts(stored);
+        }
+        if self.events == 0 {
+            self.base = stored.place;
+        }
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+        self.event_bytes = event_bytes;
+        if stored.flags & flag::NO_CONFIDENCE == 0 {
+            self.confidences
+                .extend_from_slice(&stored.confidence.to_le_bytes());
+        }
+        if stored.flags & flag::FEATURES != 0 {
+            self.features
+                .extend_from_slice(&stored.features.to_le_bytes());
+        }
+        for probability in stored.probabilities {
+            self.probabilities
+                .extend_from_slice(&probability.to_le_bytes());
+        }
+        self.text_count += u32::from(stored.texts.is_some());
+        self.previous = Previous {
+            id: stored.place.id,
+            recorded: stored.place.recorded,
+            labels: stored.labels,
+            memory: stored.memory,
         };
-        self.previous = self.base;
+        self.count += 1;
+        self.events += 1;
+        self.index(stored.place);
+    }
+
+    fn values(&self, stored: &Stored<'_>) -> [i64; COLUMNS] {
+        let Place {
+            id,
+            recorded,
+            event,
+        } = stored.place;
+        let previous = match self.events {
+            0 => (id, recorded),
+            _ => (self.previous.id, self.previous.recorded),
+        };
+        let names = stored.names;
+        [
+            id.wrapping_sub(previous.0).cast_signed(),
+            recorded.wrapping_sub(previous.1),
+            event.wrapping_sub(recorded),
+            stored.original,
+            names.model.into(),
+            names.symbol.into(),
+            names.action.into(),
+            names.checkpoint.into(),
+            stored.labels.into(),
+            stored.flags.into(),
+            i64::try_from(stored.probabilities.len()).unwrap_or(i64::MAX),
+            stored.processing.cast_signed(),
+            stored.memory.cast_signed(),
+        ]
+    }
+
+    fn event_bytes_with(&self, values: &[i64; COLUMNS]) -> usize {
+        let columns = self.columns.iter().zip(values);
+        columns
+            .map(|(column, value)| column.width_with(*value))
+            .sum()
+    }
+
+    fn push_texts(&mut self, stored: &Stored<'_>) {
+        if let Some(texts) = stored.texts {
+            encode(&(self.events, texts), &mut self.texts);
+        }
+    }
+
+    /// Whether the block has to be finished before it takes an entry of `more` bytes, with
+    /// `event_bytes` for each event in the columns. An entry too large for any block has one of
+    /// its own.
+    fn is_full(&self, event_bytes: usize, more: usize) -> bool {
+        let bytes = self.events as usize * event_bytes + self.flat_bytes() + more;
+        self.count > 0 && (bytes > PARTS_BYTES || self.count == MOST_ROWS)
+    }
+
+    /// Bytes of everything that is not in columns.
+    fn flat_bytes(&self) -> usize {
+        let lists = self.confidences.len() + self.features.len() + self.probabilities.len();
+        lists + self.notes.len() + self.texts.len()
     }
 
     fn index(&mut self, place: Place) {
@@ -239,13 +360,28 @@ impl BlockEncoder {
         }
         let header = Header {
             count: self.count,
+            events: self.events,
+            texts: self.text_count,
             base_id: self.base.id,
             base_recorded: self.base.recorded,
+            columns: std::array::from_fn(|column| self.columns[column].head()),
         };
-        let mut value = Vec::with_capacity(CHECKSUM_BYTES + HEADER_BYTES + self.rows.len());
+        let parts = self.events as usize * self.event_bytes + self.flat_bytes();
+        let mut value = Vec::with_capacity(CHECKSUM_BYTES + HEADER_BYTES + parts);
         value.resize(CHECKSUM_BYTES, 0);
         encode(&header, &mut value);
-        value.extend_from_slice(&self.rows);
+        for column in &mut self.columns {
+            column.pack(&mut value);
+        }
+        for list in [
+            &mut self.confidences,
+            &mut self.features,
+            &mut self.probabilities,
+            &mut self.notes,
+            &mut self.texts,
+        ] {
+            value.append(list);
+        }
         self.finished_bytes += value.len();
         self.finished.push(Block {
             value,
@@ -254,13 +390,14 @@ impl BlockEncoder {
             ids: std::mem::take(&mut self.ids),
             marks: std::mem::take(&mut self.marks),
         });
-        self.rows.clear();
-        self.count = 0;
+        (self.base, self.previous) = (Place::default(), Previous::default());
+        (self.count, self.events, self.text_count) = (0, 0, 0);
+        self.event_bytes = 0;
     }
 
     /// Bytes encoded and not yet taken.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.finished_bytes + self.rows.len()
+        self.finished_bytes + self.events as usize * self.event_bytes + self.flat_bytes()
     }
 
     /// All rows so far, as blocks; the encoder is empty afterwards.
@@ -269,16 +406,6 @@ impl BlockEncoder {
         self.finished_bytes = 0;
         std::mem::take(&mut self.finished)
     }
-}
-
-fn difference(value: u64, base: u64) -> i64 {
-    value.wrapping_sub(base).cast_signed()
-}
-
-fn encode_variant(variant: u8, row: &impl Serialize, out: &mut Vec<u8>) {
-    // What bincode writes for `Row`, without building the enum around a borrowed row.
-    out.push(variant);
-    encode(row, out);
 }
 
 fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
@@ -290,76 +417,11 @@ fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) sequence: u64,
+    /// Of a note, only the times are meant.
     pub(crate) place: Place,
     /// KiB plus one; 0 is unknown.
     pub(crate) memory: u64,
     pub(crate) row: Row,
-}
-
-impl Placed {
-    /// Whether this row has an id of its own: an inference or a repeat.
-    pub(crate) fn is_event(&self) -> bool {
-        matches!(self.row, Row::Inference(_) | Row::Repeat(_))
-    }
-}
-
-/// Decodes the payload of the block whose first sequence is `first`.
-pub(crate) fn decode(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
-    let (header, taken): (Header, usize) =
-        codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
-    let mut rest = payload.get(taken..).unwrap_or_default();
-    // A row has at least three bytes, so a damaged count cannot ask for more than is there.
-    let plausible = (header.count as usize).min(rest.len() / 3 + 1);
-    let mut rows = Vec::with_capacity(plausible);
-    let mut previous = Previous {
-        id: header.base_id,
-        recorded: header.base_recorded,
-        memory: 0,
-    };
-    for position in 0..u64::from(header.count) {
-        let (row, taken): (Row, usize) =
-            codec::decode_front(rest).map_err(|error| format!("row {position}: {error}"))?;
-        rest = rest.get(taken..).unwrap_or_default();
-        let (id, recorded, event) = match &row {
-            Row::Inference(row) => {
-                previous.memory = previous.memory.wrapping_add_signed(row.memory);
-                (row.id, row.recorded, row.event)
-            }
-            Row::Repeat(row) => (row.id, row.recorded, row.event),
-            Row::Gap(row) => (0, row.recorded, 0),
-            Row::SystemEvent(row) => (0, row.recorded, 0),
-            Row::CheckpointEvent(row) => (0, row.recorded, 0),
-        };
-        previous.id = previous.id.wrapping_add_signed(id);
-        previous.recorded = previous.recorded.wrapping_add(recorded);
-        rows.push(Placed {
-            sequence: first.wrapping_add(position),
-            place: Place {
-                id: previous.id,
-                recorded: previous.recorded,
-                event: previous.recorded.wrapping_add(event),
-            },
-            memory: previous.memory,
-            row,
-        });
-    }
-    if rest.is_empty() {
-        Ok(rows)
-    } else {
-        Err(format!("{} bytes after the last row", rest.len()))
-    }
-}
-
-/// The count that a block's header states, for checks that need no rows.
-pub(crate) fn count(payload: &[u8]) -> Result<u32, String> {
-    let (header, _): (Header, usize) =
-        codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
-    Ok(header.count)
-}
-
-/// The sequences of a block.
-pub(crate) fn sequences(first: u64, payload: &[u8]) -> Result<Range<u64>, String> {
-    Ok(first..first.saturating_add(u64::from(count(payload)?)))
 }
 
 #[cfg(test)]

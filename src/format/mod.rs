@@ -2,9 +2,11 @@
 
 pub(crate) mod block;
 pub(crate) mod codec;
+mod column;
 pub(crate) mod floats;
 pub(crate) mod name;
 pub(crate) mod row;
+pub(crate) mod view;
 
 /// Length of the checksum in front of every stored value.
 pub(crate) const CHECKSUM_BYTES: usize = 8;

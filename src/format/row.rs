@@ -1,7 +1,5 @@
-//! The stored form of every kind of entry. The order of fields and variants is the format.
-//!
-//! Numbers are variable-length, so what is small on disk has to be small as a number: ids and
-//! times are differences to the row before, names are ids, absent is 0.
+//! Every kind of entry. What has an id is stored in columns (`block`); the rest, and all text, as
+//! [`Note`]s and [`Texts`], whose order of fields and variants is the format.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,46 +10,65 @@ use crate::value::Value;
 /// A stored name id; 0 means "none" or, if [`Texts`] has one, "written out".
 pub(crate) type NameId = u32;
 
-/// One entry. New kinds are added at the end.
-#[derive(Serialize, Deserialize, Debug, Clone)]
+/// One entry.
+#[derive(Debug, Clone)]
 pub(crate) enum Row {
     Inference(InferenceRow),
     Repeat(RepeatRow),
+    Note(Note),
+}
+
+/// An entry without an id. New kinds are added at the end.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) enum Note {
     Gap(GapRow),
     SystemEvent(SystemEventRow),
     CheckpointEvent(CheckpointEventRow),
 }
 
-/// Bits of [`InferenceRow::flags`].
+/// Bits of [`InferenceRow::flags`]; what is not an inference's own is set in storing it.
 pub(crate) mod flag {
     /// The same features and checkpoint were answered differently within the window.
     pub(crate) const DIVERGENT: u8 = 1;
-    /// The caller gave no confidence; the stored NaN is not the model's.
+    /// The caller gave no confidence, and none is stored.
     pub(crate) const NO_CONFIDENCE: u8 = 2;
+    /// The row is a repeat: it has no answer of its own.
+    pub(crate) const REPEAT: u8 = 4;
+    /// A feature hash is stored.
+    pub(crate) const FEATURES: u8 = 8;
+    pub(crate) const ALL: u8 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES;
 }
 
-#[derive(Serialize, Deserialize, Debug, Clone)]
-pub(crate) struct InferenceRow {
-    /// Difference to the id before.
-    pub(crate) id: i64,
-    /// Difference to the recorded time before, microseconds.
-    pub(crate) recorded: i64,
-    /// Event time less recorded time, microseconds.
-    pub(crate) event: i64,
+/// The names of an inference or repeat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Names {
     pub(crate) model: NameId,
     pub(crate) symbol: NameId,
     pub(crate) action: NameId,
     pub(crate) checkpoint: NameId,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct InferenceRow {
+    pub(crate) names: Names,
     pub(crate) labels: NameId,
     pub(crate) flags: u8,
+    /// NaN if there is none.
     pub(crate) confidence: f32,
     pub(crate) probabilities: Floats,
-    /// xxh3-64 of the features, little-endian.
-    pub(crate) features: Option<[u8; 8]>,
+    /// xxh3-64 of the features.
+    pub(crate) features: Option<u64>,
     /// Processing time in nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
-    /// Process memory in KiB plus one (0 is unknown), as a difference to the row before.
-    pub(crate) memory: i64,
+    pub(crate) texts: Option<Box<Texts>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RepeatRow {
+    pub(crate) names: Names,
+    /// The id of the inference that it repeats.
+    pub(crate) original: u64,
+    pub(crate) processing: u64,
     pub(crate) texts: Option<Box<Texts>>,
 }
 
@@ -67,23 +84,7 @@ pub(crate) struct Texts {
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
-pub(crate) struct RepeatRow {
-    pub(crate) id: i64,
-    pub(crate) recorded: i64,
-    pub(crate) event: i64,
-    /// This row's id less the id of the inference that it repeats.
-    pub(crate) original: i64,
-    pub(crate) processing: u64,
-    pub(crate) model: NameId,
-    pub(crate) symbol: NameId,
-    pub(crate) action: NameId,
-    pub(crate) checkpoint: NameId,
-    pub(crate) texts: Option<Box<Texts>>,
-}
-
-#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(crate) struct GapRow {
-    pub(crate) recorded: i64,
     pub(crate) run: u32,
     pub(crate) reason: GapReason,
     /// How many; `None` is unknown.
@@ -98,7 +99,6 @@ pub(crate) struct GapRow {
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(crate) struct SystemEventRow {
-    pub(crate) recorded: i64,
     pub(crate) run: u32,
     pub(crate) level: Level,
     pub(crate) component: NameId,
@@ -110,7 +110,6 @@ pub(crate) struct SystemEventRow {
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(crate) struct CheckpointEventRow {
-    pub(crate) recorded: i64,
     pub(crate) run: u32,
     pub(crate) action: CheckpointAction,
     pub(crate) model: NameId,

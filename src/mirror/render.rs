@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::settings::LogKind;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
-use crate::format::row::{GapReason, GapRow, InferenceRow, NameId, RepeatRow, Row, SystemEventRow};
+use crate::format::row::{
+    GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, SystemEventRow,
+};
 use crate::ids::InferenceId;
 use crate::store::Source;
 use crate::text::{
@@ -97,8 +99,8 @@ impl Renderer {
     pub(super) fn kind(row: &Row) -> LogKind {
         match row {
             Row::Inference(_) | Row::Repeat(_) => LogKind::Inferences,
-            Row::CheckpointEvent(_) => LogKind::Checkpoints,
-            Row::Gap(_) | Row::SystemEvent(_) => LogKind::System,
+            Row::Note(Note::CheckpointEvent(_)) => LogKind::Checkpoints,
+            Row::Note(Note::Gap(_) | Note::SystemEvent(_)) => LogKind::System,
         }
     }
 
@@ -113,13 +115,13 @@ impl Renderer {
         match &placed.row {
             Row::Inference(row) => self.inference(out, source, placed.place.event, row),
             Row::Repeat(row) => self.repeat(out, source, placed, row),
-            Row::Gap(row) => {
+            Row::Note(Note::Gap(row)) => {
                 let message = gap_message(row);
                 push_system_event(out, &mut self.stamps, recorded, "WARN", "annals", &message);
                 Ok(())
             }
-            Row::SystemEvent(row) => self.system_event(out, source, recorded, row),
-            Row::CheckpointEvent(row) => {
+            Row::Note(Note::SystemEvent(row)) => self.system_event(out, source, recorded, row),
+            Row::Note(Note::CheckpointEvent(row)) => {
                 let text = |id, written: &Option<String>| match written {
                     Some(text) => Ok(text.as_str().into()),
                     None => name(source, id),
@@ -142,15 +144,12 @@ impl Renderer {
         }
     }
 
-    fn learn(
-        &mut self,
-        source: &Source,
-        [model, symbol, action, checkpoint]: [NameId; 4],
-    ) -> Result<()> {
-        self.models.learn(source, MODEL, model)?;
-        self.symbols.learn(source, SYMBOL, symbol)?;
-        self.actions.learn(source, ACTION, action)?;
-        self.checkpoints.learn(source, Style::Bracketed, checkpoint)
+    fn learn(&mut self, source: &Source, names: Names) -> Result<()> {
+        self.models.learn(source, MODEL, names.model)?;
+        self.symbols.learn(source, SYMBOL, names.symbol)?;
+        self.actions.learn(source, ACTION, names.action)?;
+        self.checkpoints
+            .learn(source, Style::Bracketed, names.checkpoint)
     }
 
     fn inference(
@@ -160,25 +159,26 @@ impl Renderer {
         event: i64,
         row: &InferenceRow,
     ) -> Result<()> {
-        self.learn(source, [row.model, row.symbol, row.action, row.checkpoint])?;
+        let names = row.names;
+        self.learn(source, names)?;
         let texts = row.texts.as_deref();
         let written = |text: Option<&String>, style: Style| text.map(|text| style.render(text));
         let model = written(texts.and_then(|t| t.model.as_ref()), MODEL);
         let symbol = written(texts.and_then(|t| t.symbol.as_ref()), SYMBOL);
         let action = written(texts.and_then(|t| t.action.as_ref()), ACTION);
         let checkpoint = written(texts.and_then(|t| t.checkpoint.as_ref()), Style::Bracketed);
-        let known = (row.checkpoint != 0).then(|| self.checkpoints.get(row.checkpoint));
+        let known = (names.checkpoint != 0).then(|| self.checkpoints.get(names.checkpoint));
         let line = InferenceLine {
             time: event,
             model: model
                 .as_deref()
-                .unwrap_or_else(|| self.models.get(row.model)),
+                .unwrap_or_else(|| self.models.get(names.model)),
             symbol: symbol
                 .as_deref()
-                .unwrap_or_else(|| self.symbols.get(row.symbol)),
+                .unwrap_or_else(|| self.symbols.get(names.symbol)),
             action: action
                 .as_deref()
-                .unwrap_or_else(|| self.actions.get(row.action)),
+                .unwrap_or_else(|| self.actions.get(names.action)),
             confidence: row.confidence,
             processing_nanos: row.processing.checked_sub(1),
             checkpoint: checkpoint.as_deref().or(known),
@@ -194,27 +194,27 @@ impl Renderer {
         placed: &Placed,
         row: &RepeatRow,
     ) -> Result<()> {
-        self.learn(source, [row.model, row.symbol, row.action, row.checkpoint])?;
+        let names = row.names;
+        self.learn(source, names)?;
         let texts = row.texts.as_deref();
         let written = |text: Option<&String>, style: Style| text.map(|text| style.render(text));
         let model = written(texts.and_then(|t| t.model.as_ref()), MODEL);
         let symbol = written(texts.and_then(|t| t.symbol.as_ref()), SYMBOL);
         let action = written(texts.and_then(|t| t.action.as_ref()), ACTION);
         let checkpoint = written(texts.and_then(|t| t.checkpoint.as_ref()), Style::Bracketed);
-        let known = (row.checkpoint != 0).then(|| self.checkpoints.get(row.checkpoint));
-        let original = placed.place.id.wrapping_sub(row.original.cast_unsigned());
-        let original = InferenceId::from_u64(original);
+        let known = (names.checkpoint != 0).then(|| self.checkpoints.get(names.checkpoint));
+        let original = InferenceId::from_u64(row.original);
         let line = RepeatLine {
             time: placed.place.event,
             model: model
                 .as_deref()
-                .unwrap_or_else(|| self.models.get(row.model)),
+                .unwrap_or_else(|| self.models.get(names.model)),
             symbol: symbol
                 .as_deref()
-                .unwrap_or_else(|| self.symbols.get(row.symbol)),
+                .unwrap_or_else(|| self.symbols.get(names.symbol)),
             action: action
                 .as_deref()
-                .unwrap_or_else(|| self.actions.get(row.action)),
+                .unwrap_or_else(|| self.actions.get(names.action)),
             original_run: original.run().get(),
             original_counter: original.counter(),
             processing_nanos: row.processing.checked_sub(1),

@@ -11,7 +11,7 @@ use crate::entry::{
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::name::LABEL_SEPARATOR;
-use crate::format::row::{GapRow, InferenceRow, NameId, RepeatRow, Row, Texts, flag};
+use crate::format::row::{GapRow, InferenceRow, NameId, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::{InferenceId, RunId};
 use crate::store::Source;
 use crate::timestamp::Timestamp;
@@ -21,7 +21,8 @@ type Labels = Arc<[Arc<str>]>;
 /// The names read so far. Names are only ever added, so what is cached stays true.
 #[derive(Default)]
 pub(super) struct NameBook {
-    names: RwLock<AHashMap<NameId, Arc<str>>>,
+    /// By id: ids are dense.
+    names: RwLock<Vec<Option<Arc<str>>>>,
     labels: RwLock<AHashMap<NameId, Labels>>,
 }
 
@@ -31,14 +32,19 @@ impl NameBook {
         if let Some(text) = written {
             return Ok(text.as_str().into());
         }
-        if let Some(name) = read(&self.names).get(&id) {
+        let index = id as usize;
+        if let Some(Some(name)) = read(&self.names).get(index) {
             return Ok(name.clone());
         }
         let (_, name) = source.name(id)?.ok_or_else(|| Error::Corrupt {
             path: source.path().to_owned(),
             detail: format!("names: {id} is used but not there"),
         })?;
-        write(&self.names).insert(id, name.clone());
+        let mut names = write(&self.names);
+        if names.len() <= index {
+            names.resize(index + 1, None);
+        }
+        names[index] = Some(name.clone());
         Ok(name)
     }
 
@@ -65,15 +71,15 @@ impl NameBook {
         let content = match &placed.row {
             Row::Inference(row) => Content::Inference(self.inference(source, &placed, row)?),
             Row::Repeat(row) => Content::Repeat(self.repeat(source, &placed, row)?),
-            Row::Gap(row) => Content::Gap(gap(sequence, row)),
-            Row::SystemEvent(row) => Content::SystemEvent(SystemEvent {
+            Row::Note(Note::Gap(row)) => Content::Gap(gap(sequence, row)),
+            Row::Note(Note::SystemEvent(row)) => Content::SystemEvent(SystemEvent {
                 run: RunId(row.run),
                 level: row.level,
                 component: self.name(source, row.component, row.written.as_ref())?,
                 message: row.message.clone(),
                 fields: row.fields.clone(),
             }),
-            Row::CheckpointEvent(row) => Content::CheckpointEvent(CheckpointEvent {
+            Row::Note(Note::CheckpointEvent(row)) => Content::CheckpointEvent(CheckpointEvent {
                 run: RunId(row.run),
                 action: row.action,
                 model: self.name(source, row.model, row.written.0.as_ref())?,
@@ -114,7 +120,7 @@ impl NameBook {
                     recorded,
                 )))
             }
-            Row::Gap(_) | Row::SystemEvent(_) | Row::CheckpointEvent(_) => Ok(None),
+            Row::Note(_) => Ok(None),
         }
     }
 
@@ -130,21 +136,33 @@ impl NameBook {
             sequence: placed.sequence,
             event_time: Timestamp::from_micros(placed.place.event),
             recorded_time: Timestamp::from_micros(placed.place.recorded),
-            model: self.name(source, row.model, texts.and_then(|t| t.model.as_ref()))?,
-            symbol: self.name(source, row.symbol, texts.and_then(|t| t.symbol.as_ref()))?,
-            action: self.name(source, row.action, texts.and_then(|t| t.action.as_ref()))?,
+            model: self.name(
+                source,
+                row.names.model,
+                texts.and_then(|t| t.model.as_ref()),
+            )?,
+            symbol: self.name(
+                source,
+                row.names.symbol,
+                texts.and_then(|t| t.symbol.as_ref()),
+            )?,
+            action: self.name(
+                source,
+                row.names.action,
+                texts.and_then(|t| t.action.as_ref()),
+            )?,
             confidence: row.confidence,
             probabilities: Probabilities {
                 labels: self.labels(source, row.labels, texts)?,
                 values: row.probabilities.clone(),
             },
-            feature_hash: row.features.map(u64::from_le_bytes),
+            feature_hash: row.features,
             processing_time: processing_time(row.processing),
             memory: placed
                 .memory
                 .checked_sub(1)
                 .map(|kib| kib.saturating_mul(1_024)),
-            checkpoint: self.checkpoint(source, row.checkpoint, texts)?,
+            checkpoint: self.checkpoint(source, row.names.checkpoint, texts)?,
             attributes: texts.map_or_else(Vec::new, |texts| texts.attributes.clone()),
             divergent: row.flags & flag::DIVERGENT != 0,
             repeat_of: None,
@@ -153,16 +171,27 @@ impl NameBook {
 
     fn repeat(&self, source: &Source, placed: &Placed, row: &RepeatRow) -> Result<Repeat> {
         let texts = row.texts.as_deref();
-        let id = placed.place.id;
         Ok(Repeat {
-            id: InferenceId::from_u64(id),
-            original: InferenceId::from_u64(id.wrapping_sub(row.original.cast_unsigned())),
+            id: InferenceId::from_u64(placed.place.id),
+            original: InferenceId::from_u64(row.original),
             event_time: Timestamp::from_micros(placed.place.event),
-            model: self.name(source, row.model, texts.and_then(|t| t.model.as_ref()))?,
-            symbol: self.name(source, row.symbol, texts.and_then(|t| t.symbol.as_ref()))?,
-            action: self.name(source, row.action, texts.and_then(|t| t.action.as_ref()))?,
+            model: self.name(
+                source,
+                row.names.model,
+                texts.and_then(|t| t.model.as_ref()),
+            )?,
+            symbol: self.name(
+                source,
+                row.names.symbol,
+                texts.and_then(|t| t.symbol.as_ref()),
+            )?,
+            action: self.name(
+                source,
+                row.names.action,
+                texts.and_then(|t| t.action.as_ref()),
+            )?,
             processing_time: processing_time(row.processing),
-            checkpoint: self.checkpoint(source, row.checkpoint, texts)?,
+            checkpoint: self.checkpoint(source, row.names.checkpoint, texts)?,
         })
     }
 

@@ -8,7 +8,7 @@ use super::names;
 use crate::entry::{Gap, Run, RunState};
 use crate::error::{Error, Result};
 use crate::format::block::Mark;
-use crate::format::row::Row;
+use crate::format::row::{Note, Row};
 use crate::ids::{InferenceId, RunId};
 use crate::store::{RunEnd, RunRow, Source};
 use crate::timestamp::Timestamp;
@@ -120,7 +120,7 @@ impl Gaps {
             return Ok(None);
         };
         match source.at(sequence)?.map(|placed| placed.row) {
-            Some(Row::Gap(row)) => Ok(Some(names::gap(sequence, &row))),
+            Some(Row::Note(Note::Gap(row))) => Ok(Some(names::gap(sequence, &row))),
             _ => Err(Error::Corrupt {
                 path: source.path().to_owned(),
                 detail: format!("marks: entry {sequence} is no gap"),

@@ -224,16 +224,6 @@ impl Running {
     fn fill(&mut self) -> Result<bool> {
         let source = &self.reader.source;
         let (filter, direction) = (&self.filter, self.direction);
-        let mut keep = |located: &Located, hour: Option<i64>| {
-            let rows = located.rows.iter().filter(|placed| {
-                let in_hour = hour.is_none_or(|h| placed.place.event.div_euclid(HOUR_MICROS) == h);
-                in_hour && filter.keeps(placed)
-            });
-            match direction {
-                Direction::Ascending => self.buffered.extend(rows.cloned()),
-                Direction::Descending => self.buffered.extend(rows.rev().cloned()),
-            }
-        };
         match &mut self.plan {
             Plan::BySequence { next, .. }
                 if direction == Direction::Ascending && *next >= filter.end =>
@@ -253,12 +243,35 @@ impl Running {
                     Direction::Ascending => last.first + last.rows.len() as u64,
                     Direction::Descending => last.first,
                 };
-                located.iter().for_each(|block| keep(block, None));
+                for block in located {
+                    // More than are asked for need not be kept.
+                    let most = self.left.saturating_sub(self.buffered.len());
+                    let rows = block.rows.into_iter();
+                    let kept = |placed: &Placed| filter.keeps(placed);
+                    match direction {
+                        Direction::Ascending => {
+                            self.buffered.extend(rows.filter(kept).take(most));
+                        }
+                        Direction::Descending => {
+                            self.buffered.extend(rows.rev().filter(kept).take(most));
+                        }
+                    }
+                }
                 Ok(true)
             }
             Plan::ByTime(plan) => match plan.next(source, direction)? {
                 Some((hour, located)) => {
-                    keep(&located, Some(hour));
+                    let rows = located.rows.iter().filter(|placed| {
+                        placed.place.event.div_euclid(HOUR_MICROS) == hour && filter.keeps(placed)
+                    });
+                    match direction {
+                        Direction::Ascending => {
+                            self.buffered.extend(rows.take(self.left).cloned());
+                        }
+                        Direction::Descending => {
+                            self.buffered.extend(rows.rev().take(self.left).cloned());
+                        }
+                    }
                     Ok(true)
                 }
                 None => Ok(false),
@@ -382,14 +395,10 @@ impl Filter {
 
     fn keeps(&self, placed: &Placed) -> bool {
         let (names, texts) = match &placed.row {
-            Row::Inference(row) => (
-                [row.model, row.symbol, row.action, row.checkpoint],
-                row.texts.as_deref(),
-            ),
-            Row::Repeat(row) if self.repeats == Repeats::Include => (
-                [row.model, row.symbol, row.action, row.checkpoint],
-                row.texts.as_deref(),
-            ),
+            Row::Inference(row) => (row.names, row.texts.as_deref()),
+            Row::Repeat(row) if self.repeats == Repeats::Include => {
+                (row.names, row.texts.as_deref())
+            }
             _ => return false,
         };
         let is = |wanted: &Option<Wanted>, id: NameId, written: Option<&String>| {
@@ -401,20 +410,24 @@ impl Filter {
                 .times
                 .as_ref()
                 .is_none_or(|times| times.contains(&event))
-            && is(&self.model, names[0], texts.and_then(|t| t.model.as_ref()))
+            && is(
+                &self.model,
+                names.model,
+                texts.and_then(|t| t.model.as_ref()),
+            )
             && is(
                 &self.symbol,
-                names[1],
+                names.symbol,
                 texts.and_then(|t| t.symbol.as_ref()),
             )
             && is(
                 &self.action,
-                names[2],
+                names.action,
                 texts.and_then(|t| t.action.as_ref()),
             )
             && is(
                 &self.checkpoint,
-                names[3],
+                names.checkpoint,
                 texts.and_then(|t| t.checkpoint.as_ref()),
             )
     }

@@ -12,7 +12,7 @@ use super::runs::{self, RunEnd, RunRow};
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder};
 use crate::format::codec;
-use crate::format::row::{GapReason, GapRow};
+use crate::format::row::{GapReason, GapRow, Note};
 use crate::ids::{MAX_RUN, RunId};
 use crate::options::{Options, Sharing};
 
@@ -291,8 +291,7 @@ fn bury_dead_runs(
         if !directory.is_run_dead(run) {
             continue;
         }
-        let mut gap = GapRow {
-            recorded: 0,
+        let gap = GapRow {
             run: run.get(),
             reason: GapReason::Died,
             count: None,
@@ -300,7 +299,7 @@ fn bury_dead_runs(
             recorded_range: None,
             event_range: None,
         };
-        encoder.gap(now, &mut gap);
+        encoder.note(now, &Note::Gap(gap));
         row.end = Some(RunEnd::FoundDead(now));
         runs::put(transaction, run, &row)?;
         dead.push(run);

@@ -14,6 +14,7 @@ use super::runs::{self, RunRow};
 use crate::error::{Error, Result};
 use crate::format::block::{self, ID_BUCKET_BITS, Mark, Placed};
 use crate::format::codec;
+use crate::format::view::BlockView;
 use crate::ids::RunId;
 use crate::options::Sharing;
 
@@ -187,10 +188,29 @@ impl Source {
     }
 
     fn block_in(&self, snapshot: &Snapshot<'_>, first: u64) -> Result<Located> {
-        let key = keys::number(first);
-        snapshot
-            .get(Table::Blocks, &key, |payload| self.locate(&key, payload))?
-            .unwrap_or_else(|| Err(self.missing(first, first + 1)))
+        self.look_into(snapshot, first, |view| {
+            let rows = view.rows()?;
+            Ok(Located { first, rows })
+        })
+    }
+
+    /// Shows the block that begins at `first` to `see`.
+    fn look_into<T>(
+        &self,
+        snapshot: &Snapshot<'_>,
+        first: u64,
+        see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
+    ) -> Result<T> {
+        let seen = snapshot.get(Table::Blocks, &keys::number(first), |payload| {
+            BlockView::new(first, payload)
+                .and_then(see)
+                .map_err(|why| self.broken(first, &why))
+        })?;
+        seen.unwrap_or_else(|| Err(self.missing(first, first + 1)))
+    }
+
+    fn broken(&self, first: u64, why: &str) -> Error {
+        damaged(&self.path, &format!("block {first}"), why)
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
@@ -267,11 +287,7 @@ impl Source {
                     return Ok(ControlFlow::Continue(()));
                 }
                 let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                let located = self.block_in(snapshot, first)?;
-                found = located
-                    .rows
-                    .into_iter()
-                    .find(|row| row.is_event() && row.place.id == id);
+                found = self.look_into(snapshot, first, |view| view.find(id))?;
                 Ok(go_on(found.is_none()))
             })?;
             Ok(found)
@@ -285,11 +301,7 @@ impl Source {
                 return Ok(None);
             }
             let first = self.first_of_block_with(snapshot, sequence)?;
-            let located = self.block_in(snapshot, first)?;
-            let found = located
-                .rows
-                .into_iter()
-                .find(|row| row.sequence == sequence);
+            let found = self.look_into(snapshot, first, |view| view.at(sequence))?;
             found
                 .map(Some)
                 .ok_or_else(|| self.missing(sequence, sequence + 1))
@@ -336,8 +348,9 @@ impl Source {
             Direction::Descending,
             |key, payload| {
                 let start = self.first_of(key)?;
-                let covered = block::sequences(start, payload)
-                    .map_err(|why| damaged(&self.path, &format!("block {start}"), &why))?;
+                let covered = BlockView::new(start, payload)
+                    .map_err(|why| self.broken(start, &why))?
+                    .sequences();
                 if !covered.contains(&sequence) {
                     return Err(self.missing(covered.end, sequence + 1));
                 }
@@ -354,8 +367,9 @@ impl Source {
 
     fn locate(&self, key: &[u8], payload: &[u8]) -> Result<Located> {
         let first = self.first_of(key)?;
-        let rows = block::decode(first, payload)
-            .map_err(|why| damaged(&self.path, &format!("block {first}"), &why))?;
+        let rows = BlockView::new(first, payload)
+            .and_then(|view| view.rows())
+            .map_err(|why| self.broken(first, &why))?;
         Ok(Located { first, rows })
     }
 

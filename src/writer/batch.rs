@@ -10,8 +10,8 @@ use crate::event::Level;
 use crate::format::block::{Block, BlockEncoder, Place};
 use crate::format::floats::Floats;
 use crate::format::row::{
-    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, RepeatRow, SystemEventRow, Texts,
-    flag,
+    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow,
+    SystemEventRow, Texts, flag,
 };
 use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
@@ -152,8 +152,7 @@ impl Batch {
             anchor.wall_of(lost.first_ticks).as_micros(),
             anchor.wall_of(lost.last_ticks).as_micros(),
         );
-        let mut row = GapRow {
-            recorded: 0,
+        let row = GapRow {
             run: self.run.get(),
             reason,
             count: Some(lost.count),
@@ -161,7 +160,7 @@ impl Batch {
             recorded_range: Some(recorded),
             event_range: lost.events.or(Some(recorded)),
         };
-        self.encoder.gap(recorded.1, &mut row);
+        self.encoder.note(recorded.1, &Note::Gap(row));
         self.counts.gaps += lost.count;
     }
 
@@ -206,8 +205,7 @@ impl Batch {
                 message,
                 fields,
             } => {
-                let mut row = SystemEventRow {
-                    recorded: 0,
+                let row = SystemEventRow {
                     run: self.run.get(),
                     level,
                     component: names.get(component),
@@ -216,7 +214,7 @@ impl Batch {
                     fields,
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
-                self.encoder.system_event(recorded, &mut row);
+                self.encoder.note(recorded, &Note::SystemEvent(row));
             }
             Event::Checkpoint {
                 ticks,
@@ -226,8 +224,7 @@ impl Batch {
                 written,
                 detail,
             } => {
-                let mut row = CheckpointEventRow {
-                    recorded: 0,
+                let row = CheckpointEventRow {
                     run: self.run.get(),
                     action,
                     model: names.get(model),
@@ -236,7 +233,7 @@ impl Batch {
                     detail,
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
-                self.encoder.checkpoint_event(recorded, &mut row);
+                self.encoder.note(recorded, &Note::CheckpointEvent(row));
             }
         }
     }
@@ -261,13 +258,12 @@ impl Batch {
             },
         };
         let mut row = InferenceRow {
-            id: 0,
-            recorded: 0,
-            event: 0,
-            model: names.get(record.model),
-            symbol: names.get(record.symbol),
-            action: names.get(record.action),
-            checkpoint: names.get(record.checkpoint),
+            names: Names {
+                model: names.get(record.model),
+                symbol: names.get(record.symbol),
+                action: names.get(record.action),
+                checkpoint: names.get(record.checkpoint),
+            },
             labels: names.get(record.labels),
             flags: if record.has_confidence {
                 0
@@ -276,12 +272,11 @@ impl Batch {
             },
             confidence: record.confidence,
             probabilities,
-            features: record.has_features.then(|| record.features.to_le_bytes()),
+            features: record.has_features.then_some(record.features),
             processing: match record.processing {
                 NO_PROCESSING => 0,
                 nanos => nanos + 1,
             },
-            memory: 0,
             texts,
         };
         self.count(InferenceId::from_u64(record.id).run(), record.id);
@@ -290,11 +285,11 @@ impl Batch {
         }
         match self.judge(record, &row) {
             Verdict::Repeat { original } => self.push_repeat(place, original, row),
-            Verdict::New => self.encoder.inference(place, memory, &mut row),
+            Verdict::New => self.encoder.inference(place, memory, &row),
             Verdict::Divergent { first } => {
                 row.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
-                self.encoder.inference(place, memory, &mut row);
+                self.encoder.inference(place, memory, &row);
                 if first {
                     self.say_divergence(place);
                 }
@@ -307,8 +302,7 @@ impl Batch {
         self.own += 1;
         self.count(self.run, 0);
         let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
-        let mut row = SystemEventRow {
-            recorded: 0,
+        let row = SystemEventRow {
             run: self.run.get(),
             level: Level::Warn,
             component: 0,
@@ -317,7 +311,7 @@ impl Batch {
                 .to_owned(),
             fields: vec![("inference".to_owned(), inference)],
         };
-        self.encoder.system_event(place.recorded, &mut row);
+        self.encoder.note(place.recorded, &Note::SystemEvent(row));
     }
 
     fn push_repeat(&mut self, place: Place, original: u64, row: InferenceRow) {
@@ -328,19 +322,13 @@ impl Batch {
                 ..*texts
             })
         });
-        let mut repeat = RepeatRow {
-            id: 0,
-            recorded: 0,
-            event: 0,
-            original: 0,
+        let repeat = RepeatRow {
+            names: row.names,
+            original,
             processing: row.processing,
-            model: row.model,
-            symbol: row.symbol,
-            action: row.action,
-            checkpoint: row.checkpoint,
             texts,
         };
-        self.encoder.repeat(place, original, &mut repeat);
+        self.encoder.repeat(place, &repeat);
     }
 
     fn judge(&mut self, record: &Record, row: &InferenceRow) -> Verdict {
@@ -358,10 +346,16 @@ impl Batch {
             None => u64::from(id),
         };
         let question = Question {
-            model: written(row.model, texts.and_then(|texts| texts.model.as_ref())),
-            symbol: written(row.symbol, texts.and_then(|texts| texts.symbol.as_ref())),
+            model: written(
+                row.names.model,
+                texts.and_then(|texts| texts.model.as_ref()),
+            ),
+            symbol: written(
+                row.names.symbol,
+                texts.and_then(|texts| texts.symbol.as_ref()),
+            ),
             checkpoint: written(
-                row.checkpoint,
+                row.names.checkpoint,
                 texts.and_then(|texts| texts.checkpoint.as_ref()),
             ),
             features: record.features,
@@ -371,7 +365,10 @@ impl Batch {
             None => u64::from(row.labels),
         };
         let answer = Answer::new(
-            written(row.action, texts.and_then(|texts| texts.action.as_ref())),
+            written(
+                row.names.action,
+                texts.and_then(|texts| texts.action.as_ref()),
+            ),
             labels,
             row.confidence,
             row.probabilities.as_slice(),

@@ -141,6 +141,13 @@ pub fn lines(directory: &Path, kind: LogKind) -> Vec<String> {
     lines
 }
 
+/// How many whole lines of a kind there are while somebody may still be writing one.
+pub fn count_lines(directory: &Path, kind: LogKind) -> usize {
+    let texts = texts(directory, kind);
+    let ends = texts.iter().map(|(_, text)| text.matches('\n').count());
+    ends.sum()
+}
+
 /// The lines that the entries of a whole journal must have, by kind.
 pub fn expected(reader: &Reader) -> [Vec<String>; 3] {
     let mut expected = [const { Vec::new() }; 3];

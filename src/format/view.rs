@@ -1,0 +1,349 @@
+//! Reading a block: found and measured first, then as much of it decoded as is asked for.
+
+use std::ops::Range;
+
+use super::block::{COLUMNS, Header, MOST_ROWS, Part, Place, Placed};
+use super::codec;
+use super::column::unpack;
+use super::floats::{Floats, MOST};
+use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+
+type Result<T> = std::result::Result<T, String>;
+
+/// A block whose columns have been found.
+pub(crate) struct BlockView<'a> {
+    first: u64,
+    header: Header,
+    columns: [&'a [u8]; COLUMNS],
+    /// The flat lists, the notes and the texts.
+    rest: &'a [u8],
+}
+
+impl<'a> BlockView<'a> {
+    /// `first` is the sequence of the block's first entry.
+    pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
+        let (header, taken): (Header, usize) =
+            codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
+        let plausible = header.events <= header.count && header.texts <= header.events;
+        if !plausible || header.count > MOST_ROWS || header.count == 0 {
+            return Err(format!(
+                "{} entries, {} with an id, {} with texts",
+                header.count, header.events, header.texts
+            ));
+        }
+        let mut rest = payload.get(taken..).unwrap_or_default();
+        let mut columns = [&[][..]; COLUMNS];
+        for (index, head) in header.columns.iter().enumerate() {
+            if head.width() > 8 {
+                return Err(format!("column {index} is {} bytes wide", head.width()));
+            }
+            let bytes = head.width() * header.events as usize;
+            columns[index] = split(&mut rest, bytes, || format!("column {index}"))?;
+        }
+        Ok(BlockView {
+            first,
+            header,
+            columns,
+            rest,
+        })
+    }
+
+    /// The sequences of the block's entries.
+    pub(crate) fn sequences(&self) -> Range<u64> {
+        self.first..self.first.saturating_add(self.header.count.into())
+    }
+
+    /// All entries.
+    pub(crate) fn rows(&self) -> Result<Vec<Placed>> {
+        let mut events = Events::new(self)?;
+        let mut notes = std::mem::take(&mut events.notes).into_iter().peekable();
+        let mut rows = Vec::with_capacity(self.header.count as usize);
+        for position in 0..self.header.count {
+            let sequence = self.first.wrapping_add(position.into());
+            let placed = match notes.next_if(|note| note.0 == position) {
+                Some((_, recorded, note)) => placed_note(sequence, recorded, note),
+                None => {
+                    events.step()?;
+                    events.row(sequence)?
+                }
+            };
+            rows.push(placed);
+        }
+        Ok(rows)
+    }
+
+    /// The inference or repeat with this id.
+    pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
+        let mut events = Events::new(self)?;
+        for _event in 0..self.header.events {
+            events.step()?;
+            if events.id == id {
+                let sequence = self.first.wrapping_add(events.position().into());
+                return events.row(sequence).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entry with this sequence, if the block has it.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+        if !self.sequences().contains(&sequence) {
+            return Ok(None);
+        }
+        let mut events = Events::new(self)?;
+        let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        let known = events.notes.iter().position(|note| note.0 == position);
+        if let Some(index) = known {
+            let (_, recorded, note) = events.notes.swap_remove(index);
+            return Ok(Some(placed_note(sequence, recorded, note)));
+        }
+        for _event in 0..self.header.events {
+            events.step()?;
+            if events.position() == position {
+                return events.row(sequence).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn column(&self, part: Part) -> Vec<i64> {
+        let index = part as usize;
+        let count = self.header.events as usize;
+        unpack(self.header.columns[index], self.columns[index], count)
+    }
+}
+
+fn placed_note(sequence: u64, recorded: i64, note: Note) -> Placed {
+    Placed {
+        sequence,
+        place: Place {
+            id: 0,
+            recorded,
+            event: recorded,
+        },
+        memory: 0,
+        row: Row::Note(note),
+    }
+}
+
+/// Position in the block, recorded time, and what is noted.
+type StoredNote = (u32, i64, Note);
+
+/// The events of a block, gone through in order: what varies in length has to be summed up.
+struct Events<'a> {
+    columns: [Vec<i64>; COLUMNS],
+    /// What is left of the lists, this event's part included.
+    confidences: &'a [u8],
+    features: &'a [u8],
+    probabilities: &'a [u8],
+    notes: Vec<StoredNote>,
+    texts: Vec<(u32, Texts)>,
+    /// Events stepped on so far; the current one is the last of them.
+    steps: usize,
+    id: u64,
+    recorded: i64,
+    flags: u8,
+    probability_bytes: usize,
+}
+
+impl<'a> Events<'a> {
+    fn new(view: &BlockView<'a>) -> Result<Self> {
+        let header = &view.header;
+        let flags = view.column(Part::Flags);
+        let having = |bit: u8, set: bool| {
+            let has = |flags: &&i64| (**flags & i64::from(bit) != 0) == set;
+            flags.iter().filter(has).count()
+        };
+        let lengths = view.column(Part::Probabilities);
+        let mut probabilities = 0;
+        for length in &lengths {
+            probabilities += usize::try_from(*length)
+                .ok()
+                .filter(|length| *length <= MOST)
+                .ok_or_else(|| format!("{length} probabilities"))?;
+        }
+        let mut rest = view.rest;
+        let mut list = |name: &str, bytes: usize| split(&mut rest, bytes, || name.to_owned());
+        let confidences = list("confidences", 4 * having(flag::NO_CONFIDENCE, false))?;
+        let features = list("features", 8 * having(flag::FEATURES, true))?;
+        let probabilities = list("probabilities", 4 * probabilities)?;
+        let notes = listed(&mut rest, header.count - header.events, "note")?;
+        let texts = listed(&mut rest, header.texts, "texts")?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes after the last part", rest.len()));
+        }
+        let ordered = |note: &[StoredNote]| note[0].0 < note[1].0;
+        let within = |note: &StoredNote| note.0 < header.count;
+        if !notes.windows(2).all(ordered) || !notes.last().is_none_or(within) {
+            return Err("the notes are out of order".to_owned());
+        }
+        Ok(Events {
+            columns: [
+                view.column(Part::Id),
+                view.column(Part::Recorded),
+                view.column(Part::Event),
+                view.column(Part::Original),
+                view.column(Part::Model),
+                view.column(Part::Symbol),
+                view.column(Part::Action),
+                view.column(Part::Checkpoint),
+                view.column(Part::Labels),
+                flags,
+                lengths,
+                view.column(Part::Processing),
+                view.column(Part::Memory),
+            ],
+            confidences,
+            features,
+            probabilities,
+            notes,
+            texts,
+            steps: 0,
+            id: header.base_id,
+            recorded: header.base_recorded,
+            flags: flag::NO_CONFIDENCE,
+            probability_bytes: 0,
+        })
+    }
+
+    fn value(&self, part: Part) -> i64 {
+        let event = self.steps.wrapping_sub(1);
+        self.columns[part as usize].get(event).copied().unwrap_or(0)
+    }
+
+    /// Goes on to the next event.
+    fn step(&mut self) -> Result<()> {
+        // What the event before has of the lists is behind us.
+        if self.flags & flag::NO_CONFIDENCE == 0 {
+            self.confidences = self.confidences.get(4..).unwrap_or_default();
+        }
+        if self.flags & flag::FEATURES != 0 {
+            self.features = self.features.get(8..).unwrap_or_default();
+        }
+        let behind = self.probability_bytes;
+        self.probabilities = self.probabilities.get(behind..).unwrap_or_default();
+        self.steps += 1;
+        let flags = u8::try_from(self.value(Part::Flags)).unwrap_or(u8::MAX);
+        if flags & !flag::ALL != 0 {
+            return Err(format!("flags {flags}"));
+        }
+        self.flags = flags;
+        self.id = self.id.wrapping_add_signed(self.value(Part::Id));
+        self.recorded = self.recorded.wrapping_add(self.value(Part::Recorded));
+        // Measured by `new`.
+        self.probability_bytes = usize::try_from(self.value(Part::Probabilities)).unwrap_or(0) * 4;
+        Ok(())
+    }
+
+    /// The current event's position in the block: the notes before it count too.
+    fn position(&self) -> u32 {
+        let mut position = u32::try_from(self.steps)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(1);
+        for note in &self.notes {
+            position += u32::from(note.0 <= position);
+        }
+        position
+    }
+
+    /// The current event.
+    fn row(&self, sequence: u64) -> Result<Placed> {
+        let name = |part: Part| {
+            let value = self.value(part);
+            NameId::try_from(value).map_err(|_| format!("{value} is no name id"))
+        };
+        let names = Names {
+            model: name(Part::Model)?,
+            symbol: name(Part::Symbol)?,
+            action: name(Part::Action)?,
+            checkpoint: name(Part::Checkpoint)?,
+        };
+        let processing = self.value(Part::Processing).cast_unsigned();
+        let row = if self.flags & flag::REPEAT != 0 {
+            Row::Repeat(RepeatRow {
+                names,
+                original: self
+                    .id
+                    .wrapping_sub(self.value(Part::Original).cast_unsigned()),
+                processing,
+                texts: self.texts(),
+            })
+        } else {
+            Row::Inference(InferenceRow {
+                names,
+                labels: name(Part::Labels)?,
+                flags: self.flags & !flag::FEATURES,
+                confidence: self.confidence(),
+                probabilities: self.probabilities(),
+                features: self.features(),
+                processing,
+                texts: self.texts(),
+            })
+        };
+        Ok(Placed {
+            sequence,
+            place: Place {
+                id: self.id,
+                recorded: self.recorded,
+                event: self.recorded.wrapping_add(self.value(Part::Event)),
+            },
+            memory: self.value(Part::Memory).cast_unsigned(),
+            row,
+        })
+    }
+
+    fn confidence(&self) -> f32 {
+        match self.confidences.first_chunk() {
+            Some(bytes) if self.flags & flag::NO_CONFIDENCE == 0 => f32::from_le_bytes(*bytes),
+            _ => f32::NAN,
+        }
+    }
+
+    fn features(&self) -> Option<u64> {
+        let bytes = self.features.first_chunk()?;
+        (self.flags & flag::FEATURES != 0).then(|| u64::from_le_bytes(*bytes))
+    }
+
+    fn probabilities(&self) -> Floats {
+        let bytes = self.probabilities.get(..self.probability_bytes);
+        let (chunks, _) = bytes.unwrap_or_default().as_chunks();
+        Floats::collect(
+            chunks.len(),
+            chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)),
+        )
+    }
+
+    fn texts(&self) -> Option<Box<Texts>> {
+        let event = u32::try_from(self.steps.wrapping_sub(1)).ok()?;
+        let index = self
+            .texts
+            .binary_search_by_key(&event, |texts| texts.0)
+            .ok()?;
+        Some(Box::new(self.texts[index].1.clone()))
+    }
+}
+
+/// The next `bytes` of `rest`, which begins behind them afterwards.
+fn split<'a>(rest: &mut &'a [u8], bytes: usize, what: impl Fn() -> String) -> Result<&'a [u8]> {
+    let (part, behind) = rest
+        .split_at_checked(bytes)
+        .ok_or_else(|| format!("{} has {} of {bytes} bytes", what(), rest.len()))?;
+    *rest = behind;
+    Ok(part)
+}
+
+/// The next `count` encoded values of `rest`, which begins behind them afterwards.
+fn listed<T: serde::de::DeserializeOwned>(
+    rest: &mut &[u8],
+    count: u32,
+    what: &str,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for number in 0..count {
+        let (value, taken) =
+            codec::decode_front(rest).map_err(|error| format!("{what} {number}: {error}"))?;
+        *rest = rest.get(taken..).unwrap_or_default();
+        found.push(value);
+    }
+    Ok(found)
+}
