@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use annals::{Inference, Journal, Level, LogKind, ManualClock, Mirror, Rotation, Timestamp};
 use common::{Child, Random, command, role, say, spin};
-use logs::{BOUND, assert_mirrored, count_lines, flush, names, wait_until};
+use logs::{BOUND, assert_mirrored, count_lines, flush, is_mirrored, names, wait_until};
 
 /// How soon the files are written again after their writer has died.
 const TAKE_OVER: Duration = Duration::from_secs(2);
@@ -251,7 +251,9 @@ fn two_processes_may_start_in_the_same_instant_at_midnight() {
         wait_until("all lines are there", || {
             let writer = Journal::open(&dir).unwrap();
             writer.close().unwrap();
-            count_lines(&dir.join("logs"), LogKind::Inferences) == 2 * 5 * 10
+            let logs = dir.join("logs");
+            let inferences = count_lines(&logs, LogKind::Inferences);
+            inferences == 2 * 5 * 10 && is_mirrored(&dir, &logs)
         });
         assert_mirrored(&dir, &dir.join("logs"));
         let old = names(&dir.join("logs")).into_iter();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,6 +156,13 @@ pub fn expected(reader: &Reader) -> [Vec<String>; 3] {
         expected[kind as usize].push(line);
     }
     expected
+}
+
+/// Whether there are as many whole lines as entries, while somebody may still be writing.
+pub fn is_mirrored(dir: &Path, logs: &Path) -> bool {
+    let expected = expected(&Reader::open(dir).unwrap());
+    let mut kinds = KINDS.into_iter();
+    kinds.all(|kind| count_lines(logs, kind) == expected[kind as usize].len())
 }
 
 /// Asserts that the files hold one line for each entry of the journal in `dir`, in order.
@@ -333,7 +340,11 @@ pub fn copy(from: &Path, to: &Path) {
         } else if kind.is_symlink() {
             link(fs::read_link(&from).unwrap(), &to);
         } else {
-            fs::copy(&from, &to).unwrap();
+            match fs::copy(&from, &to) {
+                // It was there for a moment only.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }
