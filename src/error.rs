@@ -45,7 +45,7 @@ pub enum Error {
         supported: u32,
     },
     /// Stored bytes are not what was written: a damaged disk, a truncated or edited file.
-    #[error("{} is damaged: {detail}; restore a backup or salvage it with verify", path.display())]
+    #[error("{} is damaged: {detail}; restore a backup, or read what is readable of it", path.display())]
     Corrupt {
         /// The file in question.
         path: PathBuf,
