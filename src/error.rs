@@ -135,6 +135,16 @@ pub enum Error {
         /// Why it does not fit.
         reason: String,
     },
+    /// What was asked for has been retired.
+    #[error("entry {sequence} of {} has been retired, the first one kept is {kept}: go on from Reader::start", path.display())]
+    Retired {
+        /// The file in question.
+        path: PathBuf,
+        /// The sequence that was asked for.
+        sequence: u64,
+        /// The first sequence that is kept.
+        kept: u64,
+    },
     /// All 16,777,215 run numbers have been used.
     #[error("{} has used all of its {limit} runs: start a new journal directory", path.display())]
     RunsExhausted {

@@ -71,6 +71,8 @@ pub struct Health {
     pub process_memory: Option<u64>,
     /// The human-readable files; `None` if they are off.
     pub mirror: Option<MirrorHealth>,
+    /// The segments; `None` in memory.
+    pub sealing: Option<SealingHealth>,
 }
 
 /// How the human-readable files are doing; part of [`Health`].
@@ -84,6 +86,18 @@ pub struct MirrorHealth {
     /// Lines written by this process.
     pub lines: u64,
     /// What keeps the files from being written now, in words.
+    pub fault: Option<String>,
+}
+
+/// How sealing is doing; part of [`Health`].
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct SealingHealth {
+    /// Segments at the last look.
+    pub segments: u64,
+    /// Bytes of blocks in the hot file at the last look.
+    pub hot_bytes: u64,
+    /// What keeps segments from being sealed now, in words.
     pub fault: Option<String>,
 }
 

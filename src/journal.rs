@@ -20,7 +20,8 @@ use crate::panic_flush;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::recorder::RecorderBuilder;
-use crate::store::{Directory, Hot, Source, WriteFailure};
+use crate::sealing::{Limits, SealThread};
+use crate::store::{Directory, Hot, Sealer, Source, WriteFailure};
 use crate::value::Value;
 use crate::writer::Writer;
 
@@ -46,6 +47,7 @@ pub struct Journal {
     done: Receiver<Result<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     mirror: Option<MirrorThread>,
+    sealing: Option<SealThread>,
     conditions: Arc<Conditions>,
     /// Let go of when the journal closes, so that another process may have the file to itself;
     /// what lives in memory only is kept.
@@ -117,6 +119,7 @@ impl Journal {
         ));
         let status = Arc::new(Status::new(run));
         status.lock().file_bytes = hot.file_bytes();
+        let sealer = Sealer::beside(&hot, source.identity()?.id);
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
         let writer = Writer::new(
@@ -151,6 +154,7 @@ impl Journal {
             done,
             thread: Mutex::new(Some(thread)),
             mirror: None,
+            sealing: None,
             conditions,
             source: Mutex::new(Some(source.clone())),
             sharing: options.sharing,
@@ -159,6 +163,16 @@ impl Journal {
             dir,
             close_timeout: options.close_timeout,
         };
+        if let Some(sealer) = sealer {
+            let limits = Limits {
+                bytes: options.seal_bytes,
+                age: options.seal_age,
+            };
+            let conditions = journal.conditions.clone();
+            let sealing =
+                SealThread::start(sealer, source.clone(), limits, options.clock, conditions)?;
+            journal.sealing = Some(sealing);
+        }
         if let Some((directory, settings)) = logs.zip(options.mirror) {
             let mirror = MirrorThread::start(
                 source,
@@ -340,7 +354,35 @@ impl Journal {
             file_bytes: known.file_bytes,
             process_memory: known.process_memory,
             mirror: self.mirror.as_ref().map(MirrorThread::health),
+            sealing: self.sealing.as_ref().map(SealThread::health),
         }
+    }
+
+    /// Seals everything that is committed now, instead of when there is enough of it: moves it from
+    /// `journal.redb` into a segment, which is what backups copy and retention removes. Says how
+    /// many entries were sealed; none if another process is sealing. Writes them all once more
+    /// and fsyncs; loops and commits go on meanwhile.
+    ///
+    /// # Errors
+    /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
+    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
+    /// or lives in memory.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.flush().wait(minute)?;
+    /// assert_eq!(journal.seal(minute)?, 1);
+    /// assert!(journal.reader()?.get(id)?.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn seal(&self, timeout: Duration) -> Result<u64> {
+        let sealing = self.sealing.as_ref().ok_or(Error::Closed)?;
+        sealing.seal(timeout)
     }
 
     /// The journal's identity.
@@ -369,6 +411,9 @@ impl Journal {
             return Ok(());
         };
         let began = Instant::now();
+        // Told now, waited for last: it stops after the slice that it is at.
+        let sealing = self.sealing.as_ref();
+        sealing.inspect(|sealing| sealing.stop());
         let result = match self.done.recv_timeout(self.close_timeout) {
             Ok(result) => {
                 // It has sent its last word, so this returns at once.
@@ -390,7 +435,9 @@ impl Journal {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             source.take();
         }
-        if mirrored {
+        let left = self.close_timeout.saturating_sub(began.elapsed());
+        let sealed = sealing.is_none_or(|sealing| sealing.finish(left));
+        if mirrored && sealed {
             result
         } else {
             result.and(Err(self.close_timed_out()))

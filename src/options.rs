@@ -76,6 +76,8 @@ pub struct Options {
     pub(crate) flush_on_panic: Option<Duration>,
     pub(crate) label: Option<String>,
     pub(crate) mirror: Option<Mirror>,
+    pub(crate) seal_bytes: u64,
+    pub(crate) seal_age: Duration,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -98,6 +100,8 @@ impl Default for Options {
             flush_on_panic: None,
             label: None,
             mirror: Some(Mirror::default()),
+            seal_bytes: 128 << 20,
+            seal_age: Duration::from_secs(86_400),
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -207,6 +211,20 @@ impl Options {
         self
     }
 
+    /// Bytes of blocks in `journal.redb` after which the oldest are sealed: moved into a segment, a
+    /// file that is never written again. Keeps commits small. Default 128 MiB.
+    pub fn seal_bytes(mut self, bytes: u64) -> Self {
+        self.seal_bytes = bytes;
+        self
+    }
+
+    /// How old the oldest entry in `journal.redb` may be, by recorded time, before it is sealed.
+    /// Looked at once a minute. Default one day.
+    pub fn seal_age(mut self, age: Duration) -> Self {
+        self.seal_age = age;
+        self
+    }
+
     /// Takes all times from `clock`, for tests.
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = Clock::Manual(clock);
@@ -250,6 +268,10 @@ impl Options {
         if !(1 << 16..=1 << 28).contains(&self.commit_bytes) {
             let value = self.commit_bytes.to_string();
             return bad("commit_bytes", value, "give 64 KiB to 256 MiB");
+        }
+        if !(1 << 16..=1 << 40).contains(&self.seal_bytes) {
+            let value = self.seal_bytes.to_string();
+            return bad("seal_bytes", value, "give 64 KiB to 1 TiB");
         }
         if self.dedup_capacity > 1 << 24 {
             let value = self.dedup_capacity.to_string();

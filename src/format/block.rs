@@ -185,6 +185,15 @@ pub(crate) struct BlockEncoder {
 }
 
 impl BlockEncoder {
+    /// Appends an entry that was read from another block.
+    pub(crate) fn again(&mut self, placed: &Placed) {
+        match &placed.row {
+            Row::Inference(row) => self.inference(placed.place, placed.memory, row),
+            Row::Repeat(row) => self.repeat(placed.place, row),
+            Row::Note(note) => self.note(placed.place.recorded, note),
+        }
+    }
+
     /// Appends an inference. `memory` is KiB plus one.
     pub(crate) fn inference(&mut self, place: Place, memory: u64, row: &InferenceRow) {
         let has_features = if row.features.is_some() {
@@ -398,6 +407,12 @@ impl BlockEncoder {
     /// Bytes encoded and not yet taken.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.finished_bytes + self.events as usize * self.event_bytes + self.flat_bytes()
+    }
+
+    /// The blocks that nothing more would fit into.
+    pub(crate) fn take_full(&mut self) -> Vec<Block> {
+        self.finished_bytes = 0;
+        std::mem::take(&mut self.finished)
     }
 
     /// All rows so far, as blocks; the encoder is empty afterwards.

@@ -50,13 +50,19 @@ impl Follow {
         if cursor.journal() != reader.id() {
             return Err(foreign(format!("this is journal {}", reader.id())));
         }
-        let end = reader.source.next_sequence()?;
-        if cursor.next_sequence() > end {
+        let extent = reader.source.extent()?;
+        let mut next = cursor.next_sequence();
+        if next > extent.next {
+            let end = extent.next;
             return Err(foreign(format!("this journal ends before {end}")));
+        }
+        // The start is wherever the journal begins now.
+        if cursor == reader.start() {
+            next = extent.kept;
         }
         Ok(Follow {
             reader,
-            next: cursor.next_sequence(),
+            next,
             buffered: VecDeque::new(),
         })
     }

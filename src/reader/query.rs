@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::format::block::{HOUR_MICROS, Placed};
 use crate::format::name::NameKind;
 use crate::format::row::{NameId, Row};
-use crate::store::{Direction, HourPlace, Located, Source};
+use crate::store::{Direction, Extent, HourPlace, Located, Source};
 use crate::timestamp::Timestamp;
 
 /// Whether a query gives repeats too.
@@ -121,7 +121,7 @@ impl Query {
     /// blocks that touch the range are read. A range that is empty or reversed gives nothing.
     pub fn iter(&self) -> Inferences {
         Inferences {
-            state: State::New(Box::new((self.clone(), self.reader.source.next_sequence()))),
+            state: State::New(Box::new((self.clone(), self.reader.source.extent()))),
         }
     }
 }
@@ -141,8 +141,8 @@ pub struct Inferences {
 }
 
 enum State {
-    /// With the sequence after the last entry that was committed when the query was run.
-    New(Box<(Query, Result<u64>)>),
+    /// With what the journal held when the query was run.
+    New(Box<(Query, Result<Extent>)>),
     Running(Box<Running>),
     Ended,
 }
@@ -162,8 +162,8 @@ impl Iterator for Inferences {
 impl Inferences {
     fn step(&mut self) -> Result<Option<InferenceRecord>> {
         if let State::New(asked) = &self.state {
-            let (query, end) = &**asked;
-            self.state = State::Running(Box::new(Running::start(query, end.clone()?)?));
+            let (query, extent) = &**asked;
+            self.state = State::Running(Box::new(Running::start(query, extent.clone()?)?));
         }
         match &mut self.state {
             State::Running(running) => running.step(),
@@ -182,18 +182,18 @@ struct Running {
 }
 
 impl Running {
-    /// `end` bounds the entries that are given, in either direction.
-    fn start(query: &Query, end: u64) -> Result<Self> {
+    /// `extent` bounds the entries that are given, in either direction.
+    fn start(query: &Query, extent: Extent) -> Result<Self> {
         Ok(Running {
-            filter: Filter::new(query, end)?,
+            filter: Filter::new(query, extent.next)?,
             left: query.limit,
             direction: query.direction,
             plan: match &query.times {
                 Some(times) => Plan::ByTime(ByTime::new(times.clone())),
                 None => Plan::BySequence {
                     next: match query.direction {
-                        Direction::Ascending => 1,
-                        Direction::Descending => end,
+                        Direction::Ascending => extent.kept,
+                        Direction::Descending => extent.next,
                     },
                     // The newest few are most often in the newest block.
                     budget: 1,

@@ -41,13 +41,7 @@ impl Directory {
 
     /// The directory at `root`, created with its parents (for its owner only) where missing.
     pub(crate) fn create(root: &Path) -> Result<Self> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(all(unix, not(annals_portable)))]
-        {
-            use std::os::unix::fs::DirBuilderExt;
-            builder.mode(0o700);
-        }
+        let builder = private_directories();
         if let Err(error) = builder.create(root) {
             // A file in the way is said in so many words.
             return Err(match Directory::existing(root) {
@@ -121,14 +115,21 @@ impl Directory {
 
     /// Makes the directory's own entries durable.
     pub(super) fn sync(&self) -> Result<()> {
-        // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
-        #[cfg(all(unix, not(annals_portable)))]
-        {
-            File::open(&self.root)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|error| Error::io("sync", &self.root, error))?;
-        }
-        Ok(())
+        sync_directory(&self.root)
+    }
+
+    /// Where segments lie.
+    pub(super) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    /// The directory of the segments, created for its owner only where it is missing.
+    pub(super) fn create_segments(&self) -> Result<PathBuf> {
+        let path = self.segments();
+        private_directories()
+            .create(&path)
+            .map_err(|error| Error::io("create", &path, error))?;
+        Ok(path)
     }
 
     fn runs(&self) -> PathBuf {
@@ -174,8 +175,34 @@ impl Directory {
     }
 }
 
+/// Makes the entries of `directory` durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<()> {
+    // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| Error::io("sync", directory, error))?;
+    }
+    #[cfg(not(all(unix, not(annals_portable))))]
+    let _ = directory;
+    Ok(())
+}
+
+/// Creates directories, with their parents, that only their owner may look into.
+fn private_directories() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder
+}
+
 /// Opens a file that only its owner may read, creating it if it is missing.
-fn private_file(path: &Path) -> Result<File> {
+pub(super) fn private_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(all(unix, not(annals_portable)))]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::directory::{Directory, HOT_FILE, RunLock};
+use super::index;
 use super::keys;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Identity, damaged, sealed};
@@ -59,7 +60,7 @@ impl Hot {
         if let Some(kv) = Kv::try_open_read_only(&path, options.sharing, options.cache_bytes)? {
             kv.read(|snapshot| {
                 meta::identity(snapshot, &path)?;
-                meta::next_sequence(snapshot, &path)?;
+                meta::extent(snapshot, &path)?;
                 snapshot.check_tables()?;
                 runs::page(snapshot, &path, 0, usize::MAX)
             })?;
@@ -314,29 +315,17 @@ fn append(
     path: &Path,
     blocks: &mut [Block],
 ) -> Result<u64> {
-    let mut next = meta::next_sequence_to_write(transaction, path)?;
+    let mut extent = meta::extent_to_write(transaction, path)?;
     if blocks.is_empty() {
-        return Ok(next);
+        return Ok(extent.next);
     }
     for block in blocks.iter_mut() {
-        let first = next;
-        transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
-        for (hour, low, high) in block.hours.iter() {
-            let key = keys::pair(keys::ordered(*hour), first);
-            transaction.put(Table::Hours, &key, &mut sealed(&(low, high)))?;
-        }
-        for (bucket, low, high) in block.ids.iter() {
-            let key = keys::pair(*bucket, first);
-            transaction.put(Table::Ids, &key, &mut sealed(&(low, high)))?;
-        }
-        for (mark, position) in &block.marks {
-            let key = keys::pair(*mark as u64, first + u64::from(*position));
-            transaction.put(Table::Marks, &key, &mut sealed(&()))?;
-        }
-        next += u64::from(block.count);
+        index::put(transaction, extent.next, block)?;
+        extent.next += u64::from(block.count);
+        extent.hot_bytes += block.value.len() as u64;
     }
-    meta::set_next_sequence(transaction, next)?;
-    Ok(next)
+    meta::set_extent(transaction, extent)?;
+    Ok(extent.next)
 }
 
 fn highest_name(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {

@@ -1,4 +1,4 @@
-//! What a journal says of itself: its format, its identity, its next sequence.
+//! What a journal says of itself: its format, its identity, how far it reaches.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub(crate) const FORMAT: u32 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
 const IDENTITY_KEY: &[u8] = b"identity";
-const NEXT_KEY: &[u8] = b"next_sequence";
+const EXTENT_KEY: &[u8] = b"extent";
 
 /// The first sequence of a journal; 0 stands for "before everything".
 pub(crate) const FIRST_SEQUENCE: u64 = 1;
@@ -61,7 +61,7 @@ pub(super) fn ensure(
     transaction.create_tables()?;
     transaction.put(Table::Meta, FORMAT_KEY, &mut sealed(&FORMAT))?;
     transaction.put(Table::Meta, IDENTITY_KEY, &mut sealed(identity))?;
-    set_next_sequence(transaction, FIRST_SEQUENCE)
+    set_extent(transaction, Extent::new())
 }
 
 fn check_format(path: &Path, format: Option<Result<u32, String>>) -> Result<()> {
@@ -92,25 +92,54 @@ pub(super) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity>
     }
 }
 
-/// The sequence that the next entry will get.
-pub(super) fn next_sequence(snapshot: &Snapshot<'_>, path: &Path) -> Result<u64> {
-    known_sequence(path, snapshot.get(Table::Meta, NEXT_KEY, codec::decode)?)
+/// Which sequences there are, and where.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The sequence that the next entry will get.
+    pub(crate) next: u64,
+    /// The first one whose block is in the hot file. Earlier ones are in segments.
+    pub(crate) hot: u64,
+    /// The first one that is kept. Earlier ones are retired.
+    pub(crate) kept: u64,
+    /// Bytes of the blocks from `hot` on.
+    pub(crate) hot_bytes: u64,
+    /// Counts the changes to the table of segments.
+    pub(crate) generation: u64,
 }
 
-pub(super) fn next_sequence_to_write(
-    transaction: &mut WriteTransaction<'_>,
-    path: &Path,
-) -> Result<u64> {
-    known_sequence(path, transaction.get(Table::Meta, NEXT_KEY, codec::decode)?)
-}
-
-fn known_sequence(path: &Path, stored: Option<Result<u64, String>>) -> Result<u64> {
-    match stored {
-        Some(next) => next.map_err(|why| damaged(path, "meta next_sequence", &why)),
-        None => Err(damaged(path, "meta next_sequence", "it is missing")),
+impl Extent {
+    pub(super) fn new() -> Self {
+        Extent {
+            next: FIRST_SEQUENCE,
+            hot: FIRST_SEQUENCE,
+            kept: FIRST_SEQUENCE,
+            hot_bytes: 0,
+            generation: 0,
+        }
     }
 }
 
-pub(super) fn set_next_sequence(transaction: &mut WriteTransaction<'_>, next: u64) -> Result<()> {
-    transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
+pub(super) fn extent(snapshot: &Snapshot<'_>, path: &Path) -> Result<Extent> {
+    known_extent(path, snapshot.get(Table::Meta, EXTENT_KEY, codec::decode)?)
+}
+
+pub(super) fn extent_to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+) -> Result<Extent> {
+    known_extent(
+        path,
+        transaction.get(Table::Meta, EXTENT_KEY, codec::decode)?,
+    )
+}
+
+fn known_extent(path: &Path, stored: Option<Result<Extent, String>>) -> Result<Extent> {
+    match stored {
+        Some(extent) => extent.map_err(|why| damaged(path, "meta extent", &why)),
+        None => Err(damaged(path, "meta extent", "it is missing")),
+    }
+}
+
+pub(super) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent) -> Result<()> {
+    transaction.put(Table::Meta, EXTENT_KEY, &mut sealed(&extent))
 }

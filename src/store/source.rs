@@ -1,45 +1,50 @@
-//! The reading side: blocks by sequence, by hour of event time and by id, each in one short
-//! snapshot, decoded before it is handed out.
+//! The reading side: one journal, whether its blocks are in the hot file or in segments. Each
+//! question is answered in short snapshots, decoded before it is handed out.
 
-use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use super::blocks::{Blocks, HourPlace, Located};
 use super::directory::Directory;
 use super::hot::{Hot, Slot};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
-use super::meta::{self, FIRST_SEQUENCE, Identity, damaged};
+use super::meta::{self, Extent, Identity, damaged};
 use super::runs::{self, RunRow};
+use super::segments::{Registered, Segment, SegmentCache};
 use crate::error::{Error, Result};
-use crate::format::block::{self, ID_BUCKET_BITS, Mark, Placed};
+use crate::format::block::{Mark, Placed};
 use crate::format::codec;
-use crate::format::view::BlockView;
 use crate::ids::RunId;
 use crate::options::Sharing;
 
-/// A decoded block and the sequence of its first row.
-#[derive(Debug)]
-pub(crate) struct Located {
-    pub(crate) first: u64,
-    pub(crate) rows: Vec<Placed>,
-}
-
 /// A name as it is stored: what it names and its text.
 pub(crate) type StoredName = (u8, Arc<str>);
-
-/// A place in the index of event times: an hour since 1970, and a block that touches it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HourPlace {
-    pub(crate) hour: i64,
-    pub(crate) first: u64,
-}
 
 /// A journal open for reading.
 pub(crate) struct Source {
     slot: Slot,
     directory: Option<Directory>,
     path: PathBuf,
+    segments: SegmentCache,
+    identity: OnceLock<Identity>,
+}
+
+/// One snapshot of the hot file, and what it says of where everything is.
+struct View<'s, 'k> {
+    snapshot: &'s Snapshot<'k>,
+    extent: Extent,
+    path: &'s Path,
+}
+
+impl<'s, 'k> View<'s, 'k> {
+    fn hot(&self) -> Blocks<'s, 'k> {
+        Blocks {
+            snapshot: self.snapshot,
+            path: self.path,
+            range: self.extent.hot..self.extent.next,
+        }
+    }
 }
 
 impl Source {
@@ -51,6 +56,8 @@ impl Source {
             slot: Arc::new(RwLock::new(Some(kv))),
             directory: Some(directory),
             path,
+            segments: SegmentCache::default(),
+            identity: OnceLock::new(),
         })
     }
 
@@ -65,6 +72,8 @@ impl Source {
                 slot: hot.slot(),
                 directory: directory.cloned(),
                 path: hot.name().to_owned(),
+                segments: SegmentCache::default(),
+                identity: OnceLock::new(),
             }),
         }
     }
@@ -84,13 +93,33 @@ impl Source {
         }
     }
 
+    fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {
+        self.read(|snapshot| {
+            let extent = meta::extent(snapshot, &self.path)?;
+            body(&View {
+                snapshot,
+                extent,
+                path: &self.path,
+            })
+        })
+    }
+
     pub(crate) fn identity(&self) -> Result<Identity> {
-        self.read(|snapshot| meta::identity(snapshot, &self.path))
+        if let Some(identity) = self.identity.get() {
+            return Ok(identity.clone());
+        }
+        let identity = self.read(|snapshot| meta::identity(snapshot, &self.path))?;
+        Ok(self.identity.get_or_init(|| identity).clone())
+    }
+
+    /// Which sequences there are.
+    pub(crate) fn extent(&self) -> Result<Extent> {
+        self.read(|snapshot| meta::extent(snapshot, &self.path))
     }
 
     /// The sequence after the last committed entry.
     pub(crate) fn next_sequence(&self) -> Result<u64> {
-        self.read(|snapshot| meta::next_sequence(snapshot, &self.path))
+        Ok(self.extent()?.next)
     }
 
     pub(crate) fn name(&self, id: u32) -> Result<Option<StoredName>> {
@@ -111,106 +140,38 @@ impl Source {
             .map_err(|why| damaged(&self.path, &format!("name id of {text:?}"), &why))
     }
 
-    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
-    /// Empty at the journal's end.
+    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read or
+    /// the file ends that they are in. Empty at the journal's end.
     pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
-        self.read(|snapshot| {
-            let next = meta::next_sequence(snapshot, &self.path)?;
-            let mut found = Vec::new();
-            if from >= next {
-                return Ok(found);
-            }
-            let mut expected = self.first_of_block_with(snapshot, from)?;
-            let mut bytes = 0;
-            let start = keys::number(expected);
-            let range = (Bound::Included(&start[..]), Bound::Unbounded);
-            snapshot.scan(
-                Table::Blocks,
-                range,
-                Direction::Ascending,
-                |key, payload| {
-                    let located = self.locate(key, payload)?;
-                    if located.first != expected {
-                        return Err(self.missing(expected, located.first));
-                    }
-                    expected += located.rows.len() as u64;
-                    bytes += payload.len();
-                    found.push(located);
-                    Ok(go_on(bytes < budget))
-                },
-            )?;
-            if bytes < budget && expected != next {
-                return Err(self.missing(expected, next));
-            }
-            Ok(found)
-        })
+        self.in_part_of(from, |blocks| blocks.after(from, budget))
+            .map(Option::unwrap_or_default)
     }
 
-    /// Blocks that begin before `until`, newest first, until `budget` bytes are read.
+    /// Blocks that begin before `until`, newest first, until `budget` bytes are read or the file
+    /// begins that they are in. Empty at the journal's beginning.
     pub(crate) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
-        self.read(|snapshot| {
-            let mut found: Vec<Located> = Vec::new();
-            let mut bytes = 0;
-            let until = until.min(meta::next_sequence(snapshot, &self.path)?);
-            let end = keys::number(until);
-            let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
-            snapshot.scan(
-                Table::Blocks,
-                range,
-                Direction::Descending,
-                |key, payload| {
-                    let located = self.locate(key, payload)?;
-                    let after = located.first + located.rows.len() as u64;
-                    // The newest block may hold `until` itself; all others end where the next begins.
-                    let dense = found
-                        .last()
-                        .map_or(after >= until, |newer| newer.first == after);
-                    if !dense {
-                        let newer = found.last().map_or(until, |newer| newer.first);
-                        return Err(self.missing(after, newer));
-                    }
-                    bytes += payload.len();
-                    found.push(located);
-                    Ok(go_on(bytes < budget))
-                },
-            )?;
-            let oldest = found.last().map_or(until, |located| located.first);
-            if bytes < budget && oldest > FIRST_SEQUENCE {
-                return Err(self.missing(FIRST_SEQUENCE, oldest));
-            }
-            Ok(found)
-        })
+        let extent = self.extent()?;
+        let until = until.min(extent.next);
+        if until <= extent.kept {
+            return Ok(Vec::new());
+        }
+        self.in_part_of(until - 1, |blocks| blocks.before(until, budget))
+            .map(Option::unwrap_or_default)
     }
 
     /// The block that begins at `first`.
     pub(crate) fn block(&self, first: u64) -> Result<Located> {
-        self.read(|snapshot| self.block_in(snapshot, first))
+        let found = self.in_part_of(first, |blocks| blocks.block(first))?;
+        found.ok_or_else(|| damaged(&self.path, "blocks", &format!("none begins at {first}")))
     }
 
-    fn block_in(&self, snapshot: &Snapshot<'_>, first: u64) -> Result<Located> {
-        self.look_into(snapshot, first, |view| {
-            let rows = view.rows()?;
-            Ok(Located { first, rows })
-        })
-    }
-
-    /// Shows the block that begins at `first` to `see`.
-    fn look_into<T>(
-        &self,
-        snapshot: &Snapshot<'_>,
-        first: u64,
-        see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
-    ) -> Result<T> {
-        let seen = snapshot.get(Table::Blocks, &keys::number(first), |payload| {
-            BlockView::new(first, payload)
-                .and_then(see)
-                .map_err(|why| self.broken(first, &why))
-        })?;
-        seen.unwrap_or_else(|| Err(self.missing(first, first + 1)))
-    }
-
-    fn broken(&self, first: u64, why: &str) -> Error {
-        damaged(&self.path, &format!("block {first}"), why)
+    /// The entry with this sequence.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+        let found = self.in_part_of(sequence, |blocks| blocks.at(sequence));
+        match found {
+            Err(Error::Retired { .. }) => Ok(None),
+            found => Ok(found?.flatten()),
+        }
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
@@ -223,105 +184,53 @@ impl Source {
         direction: Direction,
         most: usize,
     ) -> Result<Vec<HourPlace>> {
-        let mut found = Vec::new();
         if from > until {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let hour = |micros: i64| keys::ordered(micros.div_euclid(block::HOUR_MICROS));
-        let low = keys::pair(hour(from), 0);
-        let high = keys::pair(hour(until), u64::MAX);
-        let past = past.map(|place| keys::pair(keys::ordered(place.hour), place.first));
-        let range = match (&past, direction) {
-            (None, _) => (Bound::Included(&low[..]), Bound::Included(&high[..])),
-            (Some(past), Direction::Ascending) => {
-                (Bound::Excluded(&past[..]), Bound::Included(&high[..]))
-            }
-            (Some(past), Direction::Descending) => {
-                (Bound::Included(&low[..]), Bound::Excluded(&past[..]))
-            }
+        let touches = |segment: &Registered| {
+            let times = segment.row.event_times;
+            times.is_some_and(|(first, last)| first <= until && last >= from)
         };
-        self.read(|snapshot| {
-            snapshot.scan(Table::Hours, range, direction, |key, value| {
-                let (place, touched) = self.hour_place(key, value)?;
-                if touched.0 <= until && touched.1 >= from {
-                    found.push(place);
-                }
-                Ok(go_on(found.len() < most))
-            })
+        let mut found = Vec::new();
+        self.in_parts(touches, |blocks| {
+            found.extend(blocks.hours(from, until, past, direction, most)?);
+            Ok(true)
         })?;
+        // Each part gave its first ones; the first of all are among them.
+        found.sort_unstable();
+        if direction == Direction::Descending {
+            found.reverse();
+        }
+        found.truncate(most);
         Ok(found)
-    }
-
-    /// A row of the index of event times, with the first and last microsecond that it covers.
-    fn hour_place(&self, key: &[u8], value: &[u8]) -> Result<(HourPlace, (i64, i64))> {
-        let broken = |why: &str| damaged(&self.path, "hours", why);
-        let (hour, first) = keys::first_number(key)
-            .zip(keys::second_number(key))
-            .ok_or_else(|| broken("a key is too short"))?;
-        let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
-        let hour = keys::unordered(hour);
-        // The first hour that an i64 reaches begins before it does.
-        let at = |second: u16, more: i128| {
-            let micros = i128::from(hour) * i128::from(block::HOUR_MICROS)
-                + i128::from(second) * 1_000_000
-                + more;
-            let clamped = micros.clamp(i64::MIN.into(), i64::MAX.into());
-            i64::try_from(clamped).unwrap_or_default()
-        };
-        let touched = (at(low, 0), at(high, 999_999));
-        Ok((HourPlace { hour, first }, touched))
     }
 
     /// The inference or repeat with this id.
     pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
-        let bucket = id >> ID_BUCKET_BITS;
-        let within = u16::try_from(id & ((1 << ID_BUCKET_BITS) - 1)).unwrap_or(u16::MAX);
-        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
-        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
-        self.read(|snapshot| {
-            let mut found = None;
-            snapshot.scan(Table::Ids, range, Direction::Ascending, |key, value| {
-                let broken = |why: &str| damaged(&self.path, "ids", why);
-                let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
-                if !(low..=high).contains(&within) {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                found = self.look_into(snapshot, first, |view| view.find(id))?;
-                Ok(go_on(found.is_none()))
-            })?;
-            Ok(found)
-        })
-    }
-
-    /// The entry with this sequence.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
-        self.read(|snapshot| {
-            if sequence < FIRST_SEQUENCE || sequence >= meta::next_sequence(snapshot, &self.path)? {
-                return Ok(None);
-            }
-            let first = self.first_of_block_with(snapshot, sequence)?;
-            let found = self.look_into(snapshot, first, |view| view.at(sequence))?;
-            found
-                .map(Some)
-                .ok_or_else(|| self.missing(sequence, sequence + 1))
-        })
+        let holds = |segment: &Registered| {
+            let ids = segment.row.ids;
+            ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
+        };
+        let mut found = None;
+        self.in_parts(holds, |blocks| {
+            found = blocks.find(id)?;
+            Ok(found.is_none())
+        })?;
+        Ok(found)
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
     pub(crate) fn marks(&self, mark: Mark, from: u64, most: usize) -> Result<Vec<u64>> {
-        let start = keys::pair(mark as u64, from);
-        let end = keys::pair(mark as u64, u64::MAX);
-        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut found = Vec::new();
-        self.read(|snapshot| {
-            snapshot.scan(Table::Marks, range, Direction::Ascending, |key, _| {
-                let sequence = keys::second_number(key)
-                    .ok_or_else(|| damaged(&self.path, "marks", "a key is too short"))?;
-                found.push(sequence);
-                Ok(go_on(found.len() < most))
-            })
-        })?;
+        self.in_parts(
+            |segment| segment.row.next > from,
+            |blocks| {
+                found.extend(blocks.marks(mark, from, most)?);
+                Ok(true)
+            },
+        )?;
+        found.sort_unstable();
+        found.truncate(most);
         Ok(found)
     }
 
@@ -337,58 +246,107 @@ impl Source {
             .is_some_and(|directory| directory.is_run_dead(run))
     }
 
-    /// The first sequence of the block that holds `sequence`, or of the first block after it.
-    fn first_of_block_with(&self, snapshot: &Snapshot<'_>, sequence: u64) -> Result<u64> {
-        let mut first = None;
-        let end = keys::number(sequence);
-        let range = (Bound::Unbounded, Bound::Included(&end[..]));
-        snapshot.scan(
-            Table::Blocks,
-            range,
-            Direction::Descending,
-            |key, payload| {
-                let start = self.first_of(key)?;
-                let covered = BlockView::new(start, payload)
-                    .map_err(|why| self.broken(start, &why))?
-                    .sequences();
-                if !covered.contains(&sequence) {
-                    return Err(self.missing(covered.end, sequence + 1));
-                }
-                first = Some(start);
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
-        Ok(first.unwrap_or(FIRST_SEQUENCE))
+    /// The segments, oldest first.
+    pub(crate) fn segments(&self) -> Result<Arc<[Registered]>> {
+        self.view(|view| self.list(view))
     }
 
-    fn first_of(&self, key: &[u8]) -> Result<u64> {
-        keys::first_number(key).ok_or_else(|| damaged(&self.path, "blocks", "a key is too short"))
+    fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {
+        let generation = view.extent.generation;
+        self.segments.list(view.snapshot, &self.path, generation)
     }
 
-    fn locate(&self, key: &[u8], payload: &[u8]) -> Result<Located> {
-        let first = self.first_of(key)?;
-        let rows = BlockView::new(first, payload)
-            .and_then(|view| view.rows())
-            .map_err(|why| self.broken(first, &why))?;
-        Ok(Located { first, rows })
+    /// Runs `body` on the file that holds `sequence`; `None` beyond the journal's end.
+    fn in_part_of<T>(
+        &self,
+        sequence: u64,
+        body: impl Fn(&Blocks<'_, '_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        enum Where<T> {
+            Answered(Option<T>),
+            In(Registered),
+        }
+        let found = self.view(|view| {
+            if sequence >= view.extent.next {
+                return Ok(Where::Answered(None));
+            }
+            if sequence >= view.extent.hot {
+                return Ok(Where::Answered(Some(body(&view.hot())?)));
+            }
+            let segments = self.list(view)?;
+            let index = segments.partition_point(|segment| segment.row.next <= sequence);
+            match segments.get(index) {
+                Some(segment) if segment.first <= sequence => Ok(Where::In(segment.clone())),
+                _ if sequence < view.extent.kept => Err(self.retired(sequence, view.extent.kept)),
+                _ => Err(damaged(
+                    &self.path,
+                    "segments",
+                    &format!("none holds sequence {sequence}"),
+                )),
+            }
+        })?;
+        match found {
+            Where::Answered(answer) => Ok(answer),
+            Where::In(segment) => {
+                let answer = self.segment(&segment).and_then(|open| open.read(&body));
+                self.unless_retired(&segment, answer).map(Some)
+            }
+        }
     }
 
-    fn missing(&self, from: u64, until: u64) -> Error {
-        damaged(
-            &self.path,
-            "blocks",
-            &format!(
-                "sequences {from} to {} are missing",
-                until.saturating_sub(1)
-            ),
-        )
+    /// Runs `body` on the hot file and then on the segments that `wanted` likes, newest first,
+    /// until it says that it has enough.
+    fn in_parts(
+        &self,
+        wanted: impl Fn(&Registered) -> bool,
+        mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,
+    ) -> Result<()> {
+        let segments = self.view(|view| {
+            let more = body(&view.hot())?;
+            Ok(if more { Some(self.list(view)?) } else { None })
+        })?;
+        let wanted = segments
+            .iter()
+            .flat_map(|segments| segments.iter().rev())
+            .filter(|s| wanted(s));
+        for segment in wanted {
+            let answer = self.segment(segment).and_then(|open| open.read(&mut body));
+            match self.unless_retired(segment, answer) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                // What has been retired meanwhile is not there any more.
+                Err(Error::Retired { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
-}
 
-fn go_on(more: bool) -> ControlFlow<()> {
-    if more {
-        ControlFlow::Continue(())
-    } else {
-        ControlFlow::Break(())
+    fn segment(&self, segment: &Registered) -> Result<Arc<Segment>> {
+        let directory = self
+            .directory
+            .as_ref()
+            .ok_or_else(|| damaged(&self.path, "segments", "a journal in memory has none"))?;
+        let journal = self.identity()?.id;
+        self.segments.open(directory, journal, segment)
+    }
+
+    /// Turns the error of a segment that has been retired meanwhile into one that says so.
+    fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
+        let Err(error) = answer else { return answer };
+        let kept = self.extent()?.kept;
+        if segment.first < kept {
+            Err(self.retired(segment.first, kept))
+        } else {
+            Err(error)
+        }
+    }
+
+    fn retired(&self, sequence: u64, kept: u64) -> Error {
+        Error::Retired {
+            path: self.path.clone(),
+            sequence,
+            kept,
+        }
     }
 }

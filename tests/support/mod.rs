@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annals::{
     Content, Entry, Gap, GapReason, Health, InferenceId, InferenceRecord, Journal, Reader, Repeat,
@@ -19,6 +19,15 @@ pub const NEVER: Duration = Duration::from_secs(3_600);
 /// Commits what was logged.
 pub fn flush(journal: &Journal) {
     journal.flush().wait(BOUND).unwrap();
+}
+
+/// Waits until `holds`, and fails if that takes too long.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < BOUND, "it takes too long until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Every entry in sequence; fails if a sequence is missing.

@@ -52,9 +52,9 @@ impl FaultLog {
         result
     }
 
-    pub(super) fn first(&self) -> Option<Fault> {
-        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        first.clone()
+    /// The first fault since the last call or clearing.
+    pub(super) fn take(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn clear(&self) {

@@ -204,7 +204,6 @@ impl Kv {
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
-        self.faults.clear();
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
                 return Err(self.no_handle());
@@ -212,13 +211,15 @@ impl Kv {
             let transaction = database
                 .begin_write()
                 .map_err(|error| transaction_error(&self.path, error))?;
+            // From here on this is the only transaction of this handle that writes.
+            self.faults.clear();
             let value = { body(&mut WriteTransaction::new(&transaction, &self.path))? };
             transaction
                 .commit()
                 .map_err(|error| commit_error(&self.path, error))?;
             Ok(value)
         });
-        outcome.map_err(|error| match self.faults.first() {
+        outcome.map_err(|error| match self.faults.take() {
             Some(fault) if fault.is_out_of_room() => WriteFailure::NoRoom(Error::NoRoom {
                 path: self.path.clone(),
                 reason: fault.reason,

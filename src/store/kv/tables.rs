@@ -33,14 +33,26 @@ pub(crate) enum Table {
     Ids,
     /// (kind, sequence) of the entries that are rare and looked for by kind.
     Marks,
+    /// First sequence → what is in the segment that begins there.
+    Segments,
 }
 
 impl Table {
-    const ALL: [Table; 8] = [
+    const ALL: [Table; 9] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
         Table::Runs,
+        Table::Blocks,
+        Table::Hours,
+        Table::Ids,
+        Table::Marks,
+        Table::Segments,
+    ];
+
+    /// Those of a segment's file.
+    const OF_SEGMENT: [Table; 5] = [
+        Table::Meta,
         Table::Blocks,
         Table::Hours,
         Table::Ids,
@@ -57,6 +69,7 @@ impl Table {
             Table::Hours => "hours",
             Table::Ids => "ids",
             Table::Marks => "marks",
+            Table::Segments => "segments",
         }
     }
 
@@ -172,11 +185,28 @@ impl<'t> WriteTransaction<'t> {
         Ok(tables.next().is_none())
     }
 
-    /// Creates every table, so that a missing one is a damage and never just empty.
+    /// Creates every table of a hot file, so that a missing one is a damage and never just empty.
     pub(crate) fn create_tables(&mut self) -> Result<()> {
         for table in Table::ALL {
             self.table(table)?;
         }
+        Ok(())
+    }
+
+    /// Creates every table of a segment.
+    pub(crate) fn create_tables_of_segment(&mut self) -> Result<()> {
+        for table in Table::OF_SEGMENT {
+            self.table(table)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is under `key`.
+    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .remove(key)
+            .map_err(|error| storage_error(path, error))?;
         Ok(())
     }
 

@@ -1,0 +1,233 @@
+//! The thread that keeps the hot file small: it looks once a second whether there is enough to seal.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::clock::Clock;
+use crate::conditions::Conditions;
+use crate::error::{Error, Result};
+use crate::event::Level;
+use crate::health::SealingHealth;
+use crate::store::{Sealer, Source};
+use crate::value::Value;
+
+/// How often the size is looked at: one read of some 10 µs.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the age is looked at, which costs a block.
+const LOOK_AT_AGE: Duration = Duration::from_secs(60);
+/// How long a fault rests before it is tried again.
+const REST: Duration = Duration::from_secs(10);
+
+const COMPONENT: &str = "annals";
+const FAULT: &str = "segments cannot be sealed";
+
+/// When blocks are sealed; see [`Options`](crate::Options).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bytes: u64,
+    pub(crate) age: Duration,
+}
+
+/// The thread that seals, and what is known of it.
+pub(crate) struct SealThread {
+    commands: Sender<Sender<Result<u64>>>,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    health: Arc<Mutex<SealingHealth>>,
+}
+
+impl SealThread {
+    pub(crate) fn start(
+        sealer: Sealer,
+        source: Arc<Source>,
+        limits: Limits,
+        clock: Clock,
+        conditions: Arc<Conditions>,
+    ) -> Result<SealThread> {
+        let (commands, received) = crossbeam_channel::unbounded();
+        let health = Arc::new(Mutex::new(SealingHealth::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut sealing = Sealing {
+            sealer,
+            source,
+            limits,
+            clock,
+            conditions,
+            stop: stop.clone(),
+            health: health.clone(),
+            aged: None,
+        };
+        let name = "annals-sealer";
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || sealing.run(&received))
+            .map_err(|cause| Error::Thread {
+                name,
+                cause: Arc::new(cause),
+            })?;
+        Ok(SealThread {
+            commands,
+            stop,
+            thread: Mutex::new(Some(thread)),
+            health,
+        })
+    }
+
+    pub(crate) fn health(&self) -> SealingHealth {
+        lock(&self.health).clone()
+    }
+
+    /// Seals all that is committed, whatever its size; says how many entries.
+    pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        // If the thread is gone, so is the receiver's other end, which is an answer too.
+        let _ = self.commands.send(sender);
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
+        }
+        match receiver.recv_timeout(timeout) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
+                operation: "sealing",
+                waited: timeout,
+            }),
+        }
+    }
+
+    /// Tells the thread to end after the slice that it is at. What is left undone is done by
+    /// whoever seals next.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
+        }
+    }
+
+    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.stop();
+        let Some(thread) = lock(&self.thread).take() else {
+            return true;
+        };
+        let began = Instant::now();
+        while !thread.is_finished() {
+            if began.elapsed() >= timeout {
+                *lock(&self.thread) = Some(thread);
+                return false;
+            }
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        // It has ended, so this returns at once; a panic was its last word.
+        let _ = thread.join();
+        true
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Sealing {
+    sealer: Sealer,
+    source: Arc<Source>,
+    limits: Limits,
+    clock: Clock,
+    conditions: Arc<Conditions>,
+    stop: Arc<AtomicBool>,
+    health: Arc<Mutex<SealingHealth>>,
+    /// When the age was looked at last.
+    aged: Option<Instant>,
+}
+
+impl Sealing {
+    fn run(&mut self, commands: &Receiver<Sender<Result<u64>>>) {
+        while !self.stop.load(Ordering::Acquire) {
+            let outcome = self.round();
+            let rest = if outcome.is_err() { REST } else { LOOK };
+            self.report(outcome.err());
+            let began = Instant::now();
+            while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
+                if let Ok(reply) = commands.try_recv() {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(self.seal_all());
+                    continue;
+                }
+                thread::park_timeout(rest.saturating_sub(began.elapsed()));
+            }
+        }
+    }
+
+    fn round(&mut self) -> Result<()> {
+        while self.is_due()? && !self.stop.load(Ordering::Acquire) {
+            if self.seal()?.is_none() {
+                // Another process is at it.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_due(&mut self) -> Result<bool> {
+        let extent = self.source.extent()?;
+        let segments = self.source.segments()?.len() as u64;
+        let mut known = lock(&self.health);
+        (known.segments, known.hot_bytes) = (segments, extent.hot_bytes);
+        drop(known);
+        if extent.hot_bytes >= self.limits.bytes {
+            return Ok(true);
+        }
+        if extent.hot == extent.next || self.aged.is_some_and(|at| at.elapsed() < LOOK_AT_AGE) {
+            return Ok(false);
+        }
+        self.aged = Some(Instant::now());
+        let oldest = self.source.after(extent.hot, 1)?;
+        let recorded = oldest.first().and_then(|block| block.rows.first());
+        let since = recorded.map_or(0, |placed| {
+            self.clock
+                .now()
+                .as_micros()
+                .saturating_sub(placed.place.recorded)
+        });
+        let age = u64::try_from(since).unwrap_or(0);
+        Ok(Duration::from_micros(age) >= self.limits.age)
+    }
+
+    /// Seals one segment; `None` if there was nothing to do or another process is at it.
+    fn seal(&self) -> Result<Option<u64>> {
+        let go_on = || !self.stop.load(Ordering::Acquire);
+        let now = self.clock.now().as_micros();
+        let sealed = self.sealer.seal(self.limits.bytes, now, &go_on)?;
+        Ok(sealed.map(|segment| segment.row.next - segment.first))
+    }
+
+    fn seal_all(&self) -> Result<u64> {
+        let mut entries = 0;
+        while let Some(sealed) = self.seal()? {
+            entries += sealed;
+        }
+        Ok(entries)
+    }
+
+    /// Says a fault when it begins and when it is over. The journal goes on meanwhile.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        let before = std::mem::replace(&mut known.fault, fault.clone());
+        drop(known);
+        match (before, fault) {
+            (_, Some(fault)) => {
+                let cause = vec![("cause".to_owned(), Value::Text(fault))];
+                self.conditions.raise(Level::Warn, COMPONENT, FAULT, cause);
+            }
+            (Some(_), None) => {
+                self.conditions.clear(COMPONENT, FAULT);
+            }
+            (None, None) => {}
+        }
+    }
+}

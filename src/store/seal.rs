@@ -1,0 +1,375 @@
+//! Sealing: the hot file's blocks become a segment.
+//!
+//! The order is what keeps a journal whole: the segment is written under another name, finished,
+//! synced and given its name; then one transaction registers it and moves the border between
+//! segments and hot file; only then are the blocks behind the border removed, in slices. A crash
+//! leaves a file without a registration, or blocks behind the border. Nobody reads either, and
+//! whoever seals next removes both.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::sync::PoisonError;
+
+use super::blocks::Blocks;
+use super::directory::{Directory, private_file, sync_directory};
+use super::hot::{Hot, Slot};
+use super::index;
+use super::keys;
+use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
+use super::meta::{self, Extent};
+use super::segments::{self, Registered, SegmentRow, file_name, put_head};
+use crate::error::{Error, Result};
+use crate::format::block::{Block, BlockEncoder, Placed};
+use crate::format::row::Row;
+use crate::format::view::BlockView;
+use crate::options::Sharing;
+
+/// Memory for cached pages while a segment is written.
+const CACHE_BYTES: usize = 4 << 20;
+/// How much one transaction of the segment writes.
+const SLICE_BYTES: usize = 4 << 20;
+/// How many blocks one transaction removes from the hot file: others wait for it.
+const SLICE_BLOCKS: usize = 32;
+
+const LOCK: &str = ".lock";
+const UNFINISHED: &str = ".new-";
+
+/// Seals segments of one journal.
+pub(crate) struct Sealer {
+    slot: Slot,
+    directory: Directory,
+    sharing: Sharing,
+    journal: u128,
+}
+
+impl Sealer {
+    /// A sealer beside the writer `hot`; `None` for a journal in memory.
+    pub(crate) fn beside(hot: &Hot, journal: u128) -> Option<Self> {
+        Some(Sealer {
+            slot: hot.slot(),
+            directory: hot.directory()?.clone(),
+            sharing: hot.sharing(),
+            journal,
+        })
+    }
+
+    /// Seals about `bytes` of the oldest blocks, or all there are, and clears away what a crash
+    /// left. `None` if there is nothing to seal or another process is at it. Asks `go_on` between
+    /// two slices.
+    pub(crate) fn seal(
+        &self,
+        bytes: u64,
+        now: i64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Registered>> {
+        let folder = self.directory.create_segments()?;
+        let path = folder.join(LOCK);
+        let lock = private_file(&path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Without locks the journal is exclusive, and nobody else seals.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+        }
+        let sealed = self.with_kv(|kv| self.seal_under_lock(kv, &folder, bytes, now, go_on));
+        drop::<File>(lock);
+        sealed
+    }
+
+    /// Lends a handle for writing: one of its own, or the writer's where only one may be open.
+    fn with_kv<T>(&self, body: impl FnOnce(&Kv) -> Result<T>) -> Result<T> {
+        let path = self.directory.hot_file();
+        if self.sharing == Sharing::Shared {
+            return body(&Kv::open(&path, self.sharing, CACHE_BYTES)?);
+        }
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => body(kv),
+            None => Err(Error::Failed {
+                path,
+                reason: "the file is being opened again after a failed write".to_owned(),
+            }),
+        }
+    }
+
+    fn seal_under_lock(
+        &self,
+        kv: &Kv,
+        folder: &Path,
+        bytes: u64,
+        now: i64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Registered>> {
+        remove_strays(kv, folder)?;
+        remove_sealed(kv, go_on)?;
+        let extent = kv.read(|snapshot| meta::extent(snapshot, kv.path()))?;
+        if extent.hot == extent.next {
+            return Ok(None);
+        }
+        let unfinished = folder.join(format!("{:020}{UNFINISHED}{:016x}", extent.hot, now));
+        // One that a crash left was removed above, so this name is free.
+        let written = self.merge(kv, &unfinished, extent, bytes, go_on);
+        let registered = match written {
+            Ok(Some(mut written)) => {
+                written.registered.row.sealed = now;
+                publish(kv, folder, &unfinished, written).map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if !matches!(registered, Ok(Some(_))) {
+            // What cannot be removed now is removed by whoever seals next.
+            let _ = fs::remove_file(&unfinished);
+        }
+        let registered = registered?;
+        remove_sealed(kv, go_on)?;
+        Ok(registered)
+    }
+
+    /// Writes a segment of the blocks from the border on; `None` if it was told to stop.
+    fn merge(
+        &self,
+        kv: &Kv,
+        unfinished: &Path,
+        extent: Extent,
+        bytes: u64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Written>> {
+        let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
+        let (mut next, mut taken) = (extent.hot, 0);
+        while next < extent.next && segment.bytes < bytes {
+            if !go_on() {
+                return Ok(None);
+            }
+            let found = kv.read(|snapshot| {
+                let blocks = Blocks {
+                    snapshot,
+                    path: kv.path(),
+                    range: extent.hot..extent.next,
+                };
+                blocks.after(next, SLICE_BYTES)
+            })?;
+            for located in &found {
+                located.rows.iter().for_each(|placed| segment.push(placed));
+                next = located.first + located.rows.len() as u64;
+                taken += located.bytes as u64;
+            }
+            segment.write_full()?;
+        }
+        let row = segment.finish(self.journal)?;
+        Ok(Some(Written {
+            registered: Registered {
+                first: extent.hot,
+                row,
+            },
+            taken,
+        }))
+    }
+}
+
+/// A segment that is finished and not registered.
+struct Written {
+    registered: Registered,
+    /// What its blocks took in the hot file.
+    taken: u64,
+}
+
+/// Gives the finished segment its name and registers it.
+fn publish(kv: &Kv, folder: &Path, unfinished: &Path, written: Written) -> Result<Registered> {
+    let Written { registered, taken } = written;
+    let file = folder.join(file_name(registered.first, registered.row.next));
+    // No registered segment has this name, so what may be there was left by a crash.
+    fs::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
+    sync_directory(folder)?;
+    // After an error it may be registered all the same: the file stays, and whoever seals next
+    // sees which it is.
+    kv.write(|transaction| {
+        let mut extent = meta::extent_to_write(transaction, kv.path())?;
+        segments::put(transaction, registered.first, &registered.row)?;
+        extent.hot = registered.row.next;
+        extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
+        extent.generation += 1;
+        meta::set_extent(transaction, extent)
+    })
+    .map_err(WriteFailure::into_error)?;
+    Ok(registered)
+}
+
+/// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
+fn remove_strays(kv: &Kv, folder: &Path) -> Result<()> {
+    let known = kv.read(|snapshot| segments::list(snapshot, kv.path()))?;
+    let known: BTreeSet<String> = known
+        .iter()
+        .map(|segment| file_name(segment.first, segment.row.next))
+        .collect();
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("read", folder, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ours = name.contains(UNFINISHED) || is_segment(&name);
+        if ours && !known.contains(&name) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file has the form of a segment's name. Other files are somebody else's.
+fn is_segment(name: &str) -> bool {
+    let sequences = name
+        .strip_suffix(".redb")
+        .and_then(|name| name.split_once('-'));
+    sequences.is_some_and(|(first, last)| {
+        let digits =
+            |text: &str| text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits(first) && digits(last)
+    })
+}
+
+/// Removes the hot blocks that are in segments, a slice at a time.
+fn remove_sealed(kv: &Kv, go_on: &dyn Fn() -> bool) -> Result<()> {
+    while go_on() {
+        let removed = kv.write(|transaction| {
+            let border = meta::extent_to_write(transaction, kv.path())?.hot;
+            let mut found = Vec::new();
+            let end = keys::number(border);
+            let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
+            transaction.scan(
+                Table::Blocks,
+                range,
+                Direction::Ascending,
+                |key, payload| {
+                    let first = keys::first_number(key).unwrap_or(0);
+                    let rows = BlockView::new(first, payload).and_then(|view| view.rows());
+                    let rows = rows
+                        .map_err(|why| meta::damaged(kv.path(), &format!("block {first}"), &why))?;
+                    let mut encoder = BlockEncoder::default();
+                    rows.iter().for_each(|placed| encoder.again(placed));
+                    found.push((first, encoder.take()));
+                    Ok(if found.len() < SLICE_BLOCKS {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    })
+                },
+            )?;
+            for (first, like) in &found {
+                index::remove(transaction, *first, like)?;
+            }
+            Ok(found.len())
+        });
+        if removed.map_err(WriteFailure::into_error)? < SLICE_BLOCKS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A segment that is being written.
+struct SegmentWriter {
+    kv: Kv,
+    encoder: BlockEncoder,
+    first: u64,
+    /// The sequence that the next block gets.
+    next: u64,
+    bytes: u64,
+    row: SegmentRow,
+}
+
+impl SegmentWriter {
+    fn create(path: &Path, first: u64) -> Result<Self> {
+        let kv = Kv::create(path, CACHE_BYTES)?;
+        kv.write(|transaction| transaction.create_tables_of_segment())
+            .map_err(WriteFailure::into_error)?;
+        Ok(SegmentWriter {
+            kv,
+            encoder: BlockEncoder::default(),
+            first,
+            next: first,
+            bytes: 0,
+            row: SegmentRow {
+                next: first,
+                bytes: 0,
+                events: 0,
+                recorded: (i64::MAX, i64::MIN),
+                event_times: None,
+                ids: None,
+                sealed: 0,
+            },
+        })
+    }
+
+    fn push(&mut self, placed: &Placed) {
+        self.encoder.again(placed);
+        let place = placed.place;
+        let row = &mut self.row;
+        row.next = placed.sequence + 1;
+        row.recorded.0 = row.recorded.0.min(place.recorded);
+        row.recorded.1 = row.recorded.1.max(place.recorded);
+        if !matches!(placed.row, Row::Note(_)) {
+            row.events += 1;
+            widen(&mut row.event_times, place.event);
+            widen(&mut row.ids, place.id);
+        }
+    }
+
+    /// Writes the blocks that are full.
+    fn write_full(&mut self) -> Result<()> {
+        let blocks = self.encoder.take_full();
+        self.write(blocks, |_| Ok(()))
+    }
+
+    fn write(
+        &mut self,
+        mut blocks: Vec<Block>,
+        more: impl FnOnce(&mut WriteTransaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut next = self.next;
+        self.kv
+            .write(|transaction| {
+                for block in &mut blocks {
+                    index::put(transaction, next, block)?;
+                    next += u64::from(block.count);
+                }
+                more(transaction)
+            })
+            .map_err(WriteFailure::into_error)?;
+        self.next = next;
+        self.bytes += blocks
+            .iter()
+            .map(|block| block.value.len() as u64)
+            .sum::<u64>();
+        Ok(())
+    }
+
+    /// Writes what is left and says what the segment holds.
+    fn finish(mut self, journal: u128) -> Result<SegmentRow> {
+        let blocks = self.encoder.take();
+        let (first, next) = (self.first, self.row.next);
+        self.write(blocks, |transaction| {
+            put_head(transaction, journal, first, next)
+        })?;
+        let path = self.kv.path().to_owned();
+        // Closing writes to the file once more.
+        drop(self.kv);
+        let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
+        file.sync_all()
+            .map_err(|error| Error::io("sync", &path, error))?;
+        let length = file
+            .metadata()
+            .map_err(|error| Error::io("look at", &path, error))?;
+        self.row.bytes = length.len();
+        Ok(self.row)
+    }
+}
+
+/// Makes `span` cover `value`.
+fn widen<T: Ord + Copy>(span: &mut Option<(T, T)>, value: T) {
+    let (low, high) = span.unwrap_or((value, value));
+    *span = Some((low.min(value), high.max(value)));
+}

@@ -1,0 +1,225 @@
+//! Segments: files of full blocks that are never written again, and the table that knows them.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::blocks::Blocks;
+use super::directory::Directory;
+use super::keys;
+use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
+use super::meta::{damaged, sealed};
+use crate::error::{Error, Result};
+use crate::format::codec;
+use crate::options::Sharing;
+
+/// Memory for cached pages of each open segment.
+const CACHE_BYTES: usize = 1 << 20;
+/// Segments that are kept open: most questions are about a few of them.
+const MOST_OPEN: usize = 8;
+
+/// What is stored of a segment, under its first sequence.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    /// The sequence after its last entry.
+    pub(crate) next: u64,
+    /// Size of its file.
+    pub(crate) bytes: u64,
+    /// Inferences and repeats in it.
+    pub(crate) events: u64,
+    /// First and last recorded time, microseconds since 1970.
+    pub(crate) recorded: (i64, i64),
+    /// First and last event time of its inferences and repeats.
+    pub(crate) event_times: Option<(i64, i64)>,
+    /// Their lowest and highest id.
+    pub(crate) ids: Option<(u64, u64)>,
+    /// When it was sealed.
+    pub(crate) sealed: i64,
+}
+
+/// A registered segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) first: u64,
+    pub(crate) row: SegmentRow,
+}
+
+impl Registered {
+    pub(super) fn file(&self, directory: &Directory) -> PathBuf {
+        directory
+            .segments()
+            .join(file_name(self.first, self.row.next))
+    }
+}
+
+/// `<first>-<last>.redb`, so that names sort like sequences.
+pub(super) fn file_name(first: u64, next: u64) -> String {
+    format!("{first:020}-{:020}.redb", next.saturating_sub(1))
+}
+
+pub(super) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    first: u64,
+    row: &SegmentRow,
+) -> Result<()> {
+    transaction.put(Table::Segments, &keys::number(first), &mut sealed(row))
+}
+
+/// All registered segments, in order.
+pub(super) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registered>> {
+    let mut found: Vec<Registered> = Vec::new();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    snapshot.scan(
+        Table::Segments,
+        everything,
+        Direction::Ascending,
+        |key, value| {
+            let first = keys::first_number(key)
+                .ok_or_else(|| damaged(path, "segments", "a key is too short"))?;
+            let row: SegmentRow = codec::decode(value)
+                .map_err(|why| damaged(path, &format!("segment {first}"), &why))?;
+            if let Some(before) = found.last()
+                && before.row.next != first
+            {
+                let gap = format!("none begins at {}", before.row.next);
+                return Err(damaged(path, "segments", &gap));
+            }
+            found.push(Registered { first, row });
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(found)
+}
+
+/// What a segment's file says of itself.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    format: u32,
+    journal: u128,
+    first: u64,
+    next: u64,
+}
+
+const HEAD_KEY: &[u8] = b"segment";
+
+/// Writes into the file of a finished segment whose it is and what it holds.
+pub(super) fn put_head(
+    transaction: &mut WriteTransaction<'_>,
+    journal: u128,
+    first: u64,
+    next: u64,
+) -> Result<()> {
+    let head = Head {
+        format: super::meta::FORMAT,
+        journal,
+        first,
+        next,
+    };
+    transaction.put(Table::Meta, HEAD_KEY, &mut sealed(&head))
+}
+
+/// An open segment.
+pub(super) struct Segment {
+    kv: Kv,
+    registered: Registered,
+}
+
+impl Segment {
+    /// Opens the file and checks that it is the registered one.
+    pub(super) fn open(
+        directory: &Directory,
+        journal: u128,
+        registered: Registered,
+    ) -> Result<Self> {
+        let path = registered.file(directory);
+        let missing = || damaged(&path, "segment", "the file is missing");
+        let opened = Kv::try_open_read_only(&path, Sharing::Exclusive, CACHE_BYTES);
+        let kv = match opened {
+            Err(Error::Missing { .. }) => return Err(missing()),
+            opened => opened?.ok_or_else(|| damaged(&path, "segment", "it was not finished"))?,
+        };
+        let head: Option<Result<Head, String>> =
+            kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
+        let expected = Head {
+            format: super::meta::FORMAT,
+            journal,
+            first: registered.first,
+            next: registered.row.next,
+        };
+        match head {
+            Some(Ok(head)) if head == expected => Ok(Segment { kv, registered }),
+            Some(Ok(head)) => {
+                let why = format!("it is {head:?}, registered is {expected:?}");
+                Err(damaged(&path, "segment", &why))
+            }
+            Some(Err(why)) => Err(damaged(&path, "segment", &why)),
+            None => Err(damaged(&path, "segment", "it does not say what it holds")),
+        }
+    }
+
+    /// Runs `body` on the segment's blocks.
+    pub(super) fn read<T>(&self, body: impl FnOnce(&Blocks<'_, '_>) -> Result<T>) -> Result<T> {
+        self.kv.read(|snapshot| {
+            body(&Blocks {
+                snapshot,
+                path: self.kv.path(),
+                range: self.registered.first..self.registered.row.next,
+            })
+        })
+    }
+}
+
+/// The segments as one reader knows them.
+#[derive(Default)]
+pub(super) struct SegmentCache {
+    listed: Mutex<Option<Listed>>,
+    /// Most recently used last.
+    open: Mutex<Vec<(u64, Arc<Segment>)>>,
+}
+
+/// A generation of the table, and the segments in it.
+type Listed = (u64, Arc<[Registered]>);
+
+impl SegmentCache {
+    /// The segments of `generation`, which `snapshot` shows.
+    pub(super) fn list(
+        &self,
+        snapshot: &Snapshot<'_>,
+        path: &Path,
+        generation: u64,
+    ) -> Result<Arc<[Registered]>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listed {
+            Some((known, segments)) if *known == generation => Ok(segments.clone()),
+            _ => {
+                let segments: Arc<[Registered]> = list(snapshot, path)?.into();
+                *listed = Some((generation, segments.clone()));
+                Ok(segments)
+            }
+        }
+    }
+
+    /// The open segment, opened if need be.
+    pub(super) fn open(
+        &self,
+        directory: &Directory,
+        journal: u128,
+        registered: &Registered,
+    ) -> Result<Arc<Segment>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |(first, segment): &(u64, Arc<Segment>)| {
+            *first == registered.first && segment.registered.row == registered.row
+        };
+        let segment = match open.iter().position(same) {
+            Some(index) => open.remove(index).1,
+            None => Arc::new(Segment::open(directory, journal, registered.clone())?),
+        };
+        if open.len() == MOST_OPEN {
+            open.remove(0);
+        }
+        open.push((registered.first, segment.clone()));
+        Ok(segment)
+    }
+}
