@@ -214,6 +214,43 @@ fn readers_and_followers_notice_nothing_while_it_is_sealed() {
     journal.close().unwrap();
 }
 
+/// Blocks are merged in sealing, so a block's first sequence is no place to go on from.
+#[test]
+fn an_iterator_that_is_under_way_gives_each_inference_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().seal_bytes(1 << 30).open(dir.path()).unwrap();
+    for round in 0..60 {
+        log(&journal, round * 60, 60);
+    }
+    let reader = journal.reader().unwrap();
+    let all = || reader.inferences().repeats(Repeats::Include);
+    let (from, until) = (micros(NOW + HOUR), micros(NOW + 22 * HOUR));
+    let ranged = || all().since(from).until(until);
+    let queries = [
+        all(),
+        all().newest_first(),
+        ranged(),
+        ranged().newest_first(),
+        all().model("b"),
+        ranged().model("b").newest_first(),
+    ];
+    for some in [1, 61, 900] {
+        let expected: Vec<_> = queries.iter().map(|query| listed(query.iter())).collect();
+        let mut under_way: Vec<_> = queries.iter().map(annals::Query::iter).collect();
+        let begun: Vec<_> = under_way
+            .iter_mut()
+            .map(|iter| listed(iter.take(some)))
+            .collect();
+        log(&journal, 10_000, 60);
+        assert!(journal.seal(BOUND).unwrap() > 0);
+        for (index, (mut found, rest)) in begun.into_iter().zip(under_way).enumerate() {
+            found.extend(listed(rest));
+            assert_same(&[found], &expected[index..=index]);
+        }
+    }
+    journal.close().unwrap();
+}
+
 /// A journal with three segments and something behind them.
 fn sealed_thrice(dir: &Path) -> Vec<String> {
     let journal = options().seal_bytes(1 << 30).open(dir).unwrap();

@@ -1,7 +1,7 @@
 //! Inferences by time, model, symbol, action and checkpoint, in either order.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::Reader;
@@ -239,6 +239,9 @@ impl Running {
                 let Some(last) = located.last() else {
                     return Ok(false);
                 };
+                // A block may have been merged with others meanwhile: what it has beyond the
+                // place that was reached has been given already.
+                let reached = *next;
                 *next = match direction {
                     Direction::Ascending => last.first + last.rows.len() as u64,
                     Direction::Descending => last.first,
@@ -250,9 +253,11 @@ impl Running {
                     let kept = |placed: &Placed| filter.keeps(placed);
                     match direction {
                         Direction::Ascending => {
+                            let rows = rows.filter(|placed| placed.sequence >= reached);
                             self.buffered.extend(rows.filter(kept).take(most));
                         }
                         Direction::Descending => {
+                            let rows = rows.filter(|placed| placed.sequence < reached);
                             self.buffered.extend(rows.rev().filter(kept).take(most));
                         }
                     }
@@ -260,9 +265,12 @@ impl Running {
                 Ok(true)
             }
             Plan::ByTime(plan) => match plan.next(source, direction)? {
-                Some((hour, located)) => {
-                    let rows = located.rows.iter().filter(|placed| {
-                        placed.place.event.div_euclid(HOUR_MICROS) == hour && filter.keeps(placed)
+                Some(piece) => {
+                    let rows = piece.block.rows.iter().filter(|placed| {
+                        let hour = placed.place.event.div_euclid(HOUR_MICROS);
+                        hour == piece.hour
+                            && piece.fresh.contains(&placed.sequence)
+                            && filter.keeps(placed)
                     });
                     match direction {
                         Direction::Ascending => {
@@ -295,10 +303,20 @@ enum Plan {
 struct ByTime {
     times: RangeInclusive<i64>,
     places: VecDeque<HourPlace>,
-    past: Option<HourPlace>,
+    /// How far the answer has come: an hour, and the border between what has been given of it and
+    /// what has not. Blocks may be merged while the query runs, sequences stay.
+    reached: Option<HourPlace>,
     ended: bool,
     /// Most recently used last.
     blocks: Vec<Arc<Located>>,
+}
+
+/// A part of the answer: what a block has of an hour.
+struct Piece {
+    hour: i64,
+    block: Arc<Located>,
+    /// The sequences that have not been given.
+    fresh: Range<u64>,
 }
 
 impl ByTime {
@@ -306,42 +324,71 @@ impl ByTime {
         ByTime {
             times,
             places: VecDeque::new(),
-            past: None,
+            reached: None,
             ended: false,
             blocks: Vec::new(),
         }
     }
 
     /// The next hour that holds something, and the block that holds it.
-    fn next(
-        &mut self,
-        source: &Source,
-        direction: Direction,
-    ) -> Result<Option<(i64, Arc<Located>)>> {
+    fn next(&mut self, source: &Source, direction: Direction) -> Result<Option<Piece>> {
         if self.places.is_empty() && !self.ended {
-            let (from, until) = (*self.times.start(), *self.times.end());
-            let places = source.hours(from, until, self.past, direction, PLACES)?;
-            self.ended = places.len() < PLACES;
-            self.past = places.last().copied();
-            self.places = places.into();
+            self.look_up(source, direction)?;
         }
         let Some(place) = self.places.pop_front() else {
             return Ok(None);
         };
-        Ok(Some((place.hour, self.block(source, place.first)?)))
+        let Some(block) = self.block(source, place.first)? else {
+            return Ok(None);
+        };
+        let end = block.first + block.rows.len() as u64;
+        let reached = self.reached.filter(|reached| reached.hour == place.hour);
+        let (fresh, border) = match (direction, reached.map(|reached| reached.first)) {
+            (Direction::Ascending, before) => (before.unwrap_or(0)..u64::MAX, end),
+            (Direction::Descending, before) => (0..before.unwrap_or(u64::MAX), block.first),
+        };
+        self.reached = Some(HourPlace {
+            hour: place.hour,
+            first: border,
+        });
+        Ok(Some(Piece {
+            hour: place.hour,
+            block,
+            fresh,
+        }))
     }
 
-    fn block(&mut self, source: &Source, first: u64) -> Result<Arc<Located>> {
-        let known = self.blocks.iter().position(|block| block.first == first);
-        let block = match known {
+    fn look_up(&mut self, source: &Source, direction: Direction) -> Result<()> {
+        let mut start = self.reached;
+        // Going up, the block that holds the border may have something left.
+        if let (Direction::Ascending, Some(reached)) = (direction, &mut start)
+            && let Some(block) = source.block_with(reached.first)?
+        {
+            reached.first = block.first;
+        }
+        let (from, until) = (*self.times.start(), *self.times.end());
+        let places = source.hours(from, until, start, direction, PLACES)?;
+        self.ended = places.len() < PLACES;
+        self.places = places.into();
+        Ok(())
+    }
+
+    fn block(&mut self, source: &Source, sequence: u64) -> Result<Option<Arc<Located>>> {
+        let holds = |block: &Arc<Located>| {
+            (block.first..block.first + block.rows.len() as u64).contains(&sequence)
+        };
+        let block = match self.blocks.iter().position(holds) {
             Some(index) => self.blocks.remove(index),
-            None => Arc::new(source.block(first)?),
+            None => match source.block_with(sequence)? {
+                Some(block) => Arc::new(block),
+                None => return Ok(None),
+            },
         };
         if self.blocks.len() == BLOCKS {
             self.blocks.remove(0);
         }
         self.blocks.push(block.clone());
-        Ok(block)
+        Ok(Some(block))
     }
 }
 

@@ -106,8 +106,9 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
-    /// The block that begins at `first`.
-    pub(super) fn block(&self, first: u64) -> Result<Located> {
+    /// The block that holds `sequence`.
+    pub(super) fn block_with(&self, sequence: u64) -> Result<Located> {
+        let first = self.first_of_block_with(sequence)?;
         let key = keys::number(first);
         let found = self
             .snapshot
@@ -131,12 +132,12 @@ impl Blocks<'_, '_> {
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// (microseconds), following `past` if given, in `direction`.
+    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
     pub(super) fn hours(
         &self,
         from: i64,
         until: i64,
-        past: Option<HourPlace>,
+        start: Option<HourPlace>,
         direction: Direction,
         most: usize,
     ) -> Result<Vec<HourPlace>> {
@@ -144,14 +145,14 @@ impl Blocks<'_, '_> {
         let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
         let low = keys::pair(hour(from), 0);
         let high = keys::pair(hour(until), u64::MAX);
-        let past = past.map(|place| keys::pair(keys::ordered(place.hour), place.first));
-        let range = match (&past, direction) {
+        let start = start.map(|place| keys::pair(keys::ordered(place.hour), place.first));
+        let range = match (&start, direction) {
             (None, _) => (Bound::Included(&low[..]), Bound::Included(&high[..])),
-            (Some(past), Direction::Ascending) => {
-                (Bound::Excluded(&past[..]), Bound::Included(&high[..]))
+            (Some(start), Direction::Ascending) => {
+                (Bound::Included(&start[..]), Bound::Included(&high[..]))
             }
-            (Some(past), Direction::Descending) => {
-                (Bound::Included(&low[..]), Bound::Excluded(&past[..]))
+            (Some(start), Direction::Descending) => {
+                (Bound::Included(&low[..]), Bound::Excluded(&start[..]))
             }
         };
         self.snapshot

@@ -29,6 +29,8 @@ use crate::options::Sharing;
 
 /// Memory for cached pages while a segment is written.
 const CACHE_BYTES: usize = 4 << 20;
+/// How much is decoded at once: decoded, it takes six times as much.
+const READ_BYTES: usize = 256 << 10;
 /// How much one transaction of the segment writes.
 const SLICE_BYTES: usize = 4 << 20;
 /// How many blocks one transaction removes from the hot file: others wait for it.
@@ -141,7 +143,7 @@ impl Sealer {
     ) -> Result<Option<Written>> {
         let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
         let (mut next, mut taken) = (extent.hot, 0);
-        while next < extent.next && segment.bytes < bytes {
+        while next < extent.next && segment.bytes() < bytes {
             if !go_on() {
                 return Ok(None);
             }
@@ -151,14 +153,16 @@ impl Sealer {
                     path: kv.path(),
                     range: extent.hot..extent.next,
                 };
-                blocks.after(next, SLICE_BYTES)
+                blocks.after(next, READ_BYTES)
             })?;
             for located in &found {
                 located.rows.iter().for_each(|placed| segment.push(placed));
                 next = located.first + located.rows.len() as u64;
                 taken += located.bytes as u64;
             }
-            segment.write_full()?;
+            if segment.is_slice_full() {
+                segment.write_full()?;
+            }
         }
         let row = segment.finish(self.journal)?;
         Ok(Some(Written {
@@ -318,6 +322,15 @@ impl SegmentWriter {
         }
     }
 
+    /// Bytes of blocks so far, written or not.
+    fn bytes(&self) -> u64 {
+        self.bytes + self.encoder.pending_bytes() as u64
+    }
+
+    fn is_slice_full(&self) -> bool {
+        self.encoder.pending_bytes() >= SLICE_BYTES
+    }
+
     /// Writes the blocks that are full.
     fn write_full(&mut self) -> Result<()> {
         let blocks = self.encoder.take_full();
@@ -354,6 +367,7 @@ impl SegmentWriter {
         self.write(blocks, |transaction| {
             put_head(transaction, journal, first, next)
         })?;
+        self.kv.compact()?;
         let path = self.kv.path().to_owned();
         // Closing writes to the file once more.
         drop(self.kv);

@@ -159,10 +159,9 @@ impl Source {
             .map(Option::unwrap_or_default)
     }
 
-    /// The block that begins at `first`.
-    pub(crate) fn block(&self, first: u64) -> Result<Located> {
-        let found = self.in_part_of(first, |blocks| blocks.block(first))?;
-        found.ok_or_else(|| damaged(&self.path, "blocks", &format!("none begins at {first}")))
+    /// The block that holds `sequence`; `None` beyond the journal's end.
+    pub(crate) fn block_with(&self, sequence: u64) -> Result<Option<Located>> {
+        self.in_part_of(sequence, |blocks| blocks.block_with(sequence))
     }
 
     /// The entry with this sequence.
@@ -175,12 +174,12 @@ impl Source {
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// (microseconds), following `past` if given, in `direction`.
+    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
     pub(crate) fn hours(
         &self,
         from: i64,
         until: i64,
-        past: Option<HourPlace>,
+        start: Option<HourPlace>,
         direction: Direction,
         most: usize,
     ) -> Result<Vec<HourPlace>> {
@@ -193,7 +192,7 @@ impl Source {
         };
         let mut found = Vec::new();
         self.in_parts(touches, |blocks| {
-            found.extend(blocks.hours(from, until, past, direction, most)?);
+            found.extend(blocks.hours(from, until, start, direction, most)?);
             Ok(true)
         })?;
         // Each part gave its first ones; the first of all are among them.

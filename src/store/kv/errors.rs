@@ -4,7 +4,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+use redb::{
+    CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
+};
 
 use crate::error::{Error, Result};
 
@@ -82,6 +84,16 @@ pub(super) fn table_error(path: &Path, error: TableError) -> Error {
             &format!("it is a redb file whose table {table} has other types"),
         ),
         other => corrupt(path, other.to_string()),
+    }
+}
+
+pub(super) fn compaction_error(path: &Path, error: CompactionError) -> Error {
+    match error {
+        CompactionError::Storage(error) => storage_error(path, error),
+        other => Error::InUse {
+            path: path.to_owned(),
+            reason: other.to_string(),
+        },
     }
 }
 

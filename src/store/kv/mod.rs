@@ -19,7 +19,7 @@ use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
 use crate::error::{Error, Result};
 use crate::options::Sharing;
 pub(crate) use errors::foreign;
-use errors::{commit_error, database_error, guard, transaction_error};
+use errors::{commit_error, compaction_error, database_error, guard, transaction_error};
 use faults::{FaultLog, Watched};
 pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
 
@@ -225,6 +225,20 @@ impl Kv {
                 reason: fault.reason,
             }),
             _ => WriteFailure::Fatal(error),
+        })
+    }
+
+    /// Moves what is stored together and gives the rest of the file back. Holds up everybody else.
+    pub(crate) fn compact(&mut self) -> Result<()> {
+        let path = self.path.clone();
+        let Some(Handle::Writer(database)) = &mut self.handle else {
+            return Err(self.no_handle());
+        };
+        guard(&path, || {
+            database
+                .compact()
+                .map_err(|error| compaction_error(&path, error))?;
+            Ok(())
         })
     }
 
