@@ -45,12 +45,14 @@ mod inference;
 mod journal;
 #[cfg(feature = "tracing")]
 mod layer;
+mod metadata;
 mod mirror;
 mod options;
 mod panic_flush;
 mod queue;
 mod reader;
 mod recorder;
+mod registry;
 mod store;
 mod text;
 mod timestamp;
@@ -74,12 +76,21 @@ pub use inference::{Inference, Timer};
 pub use journal::Journal;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
+pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
 pub use queue::drops::Dropped;
 pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs};
 pub use recorder::{Prepared, Recorder, RecorderBuilder};
+pub use registry::{
+    AliasChange, Applied, Checkpoint, Decision, Fallback, Import, List, Loaded, NewCheckpoint,
+    Plan, Planned, Policy, Problem, Registry, Report, Retention, Skipped, Watch, Watched,
+    WeightsReader,
+};
+#[cfg(feature = "safetensors")]
+pub use registry::{SafetensorsHeader, TensorInfo};
+pub use store::{Condition, Mode, Origin};
 pub use timestamp::Timestamp;
 pub use value::Value;
 

@@ -1,5 +1,6 @@
 //! The journal's directory and the redb file in it: who may write, what is on disk, how it is found.
 
+mod checkpoints;
 mod directory;
 mod hot;
 mod keys;
@@ -8,8 +9,13 @@ mod meta;
 mod runs;
 mod source;
 
+pub(crate) use checkpoints::{
+    Access, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, ModelRow, View, names,
+    unknown,
+};
+pub use checkpoints::{Condition, Mode, Origin};
 pub(crate) use directory::Directory;
 pub(crate) use hot::{Commit, Hot};
-pub(crate) use kv::{Direction, WriteFailure};
+pub(crate) use kv::{Direction, Table, WriteFailure};
 pub(crate) use runs::{RunEnd, RunRow};
 pub(crate) use source::{HourPlace, Located, Source};

@@ -33,10 +33,28 @@ pub(crate) enum Table {
     Ids,
     /// (kind, sequence) of the entries that are rare and looked for by kind.
     Marks,
+    /// Checkpoint id → what is known of it.
+    Checkpoints,
+    /// Model → its monitor and what its checkpoints add up to.
+    Models,
+    /// (model, newest first) → checkpoint id.
+    Newest,
+    /// (model, metric, score, newest first) → checkpoint id.
+    Ranking,
+    /// (model, tag, newest first) → checkpoint id.
+    Tags,
+    /// (model, alias) → where it points now.
+    Aliases,
+    /// (model, alias, time) → where it pointed from then on.
+    AliasHistory,
+    /// Checkpoint id → when and why it was deleted.
+    Deleted,
+    /// Checkpoint id → files of a deleted checkpoint that are still to be removed.
+    Leaving,
 }
 
 impl Table {
-    const ALL: [Table; 8] = [
+    const ALL: [Table; 17] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -45,6 +63,15 @@ impl Table {
         Table::Hours,
         Table::Ids,
         Table::Marks,
+        Table::Checkpoints,
+        Table::Models,
+        Table::Newest,
+        Table::Ranking,
+        Table::Tags,
+        Table::Aliases,
+        Table::AliasHistory,
+        Table::Deleted,
+        Table::Leaving,
     ];
 
     const fn name(self) -> &'static str {
@@ -57,6 +84,15 @@ impl Table {
             Table::Hours => "hours",
             Table::Ids => "ids",
             Table::Marks => "marks",
+            Table::Checkpoints => "checkpoints",
+            Table::Models => "models",
+            Table::Newest => "newest",
+            Table::Ranking => "ranking",
+            Table::Tags => "tags",
+            Table::Aliases => "aliases",
+            Table::AliasHistory => "alias_history",
+            Table::Deleted => "deleted",
+            Table::Leaving => "leaving",
         }
     }
 
@@ -207,6 +243,15 @@ impl<'t> WriteTransaction<'t> {
         let path = self.path;
         self.table(table)?
             .insert(key, &*value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Removes what is stored under `key`, if anything is.
+    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .remove(key)
             .map_err(|error| storage_error(path, error))?;
         Ok(())
     }
