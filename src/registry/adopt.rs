@@ -90,17 +90,23 @@ impl Registry {
         // What was deleted stays deleted, whatever lies about.
         let mut entries: Vec<Import> = core.store.read(|view| {
             let mut kept = Vec::new();
+            let mut ids = HashSet::new();
             for mut entry in entries {
                 if view.deleted(&entry.id)?.is_some() {
                     continue;
                 }
-                // `best.pt` of two models are two checkpoints.
-                if entry.row.origin == Origin::Found
-                    && let Some(known) = view.checkpoint(&entry.id)?
-                    && known.file != entry.row.file
-                {
-                    entry.id = format!("{}_{}", entry.row.model, entry.id);
+                // `best.pt` of two models, and `a.pt` beside `a.onnx`, are two checkpoints.
+                if entry.row.digest.is_none() {
+                    for id in spare_ids(&entry) {
+                        let known = view.checkpoint(&id)?.map(|known| known.file);
+                        let is_same = known.as_ref().is_none_or(|file| *file == entry.row.file);
+                        if is_same && !ids.contains(&id) {
+                            entry.id = id;
+                            break;
+                        }
+                    }
                 }
+                ids.insert(entry.id.clone());
                 kept.push(entry);
             }
             Ok(kept)
@@ -111,6 +117,18 @@ impl Registry {
         }
         Ok(new)
     }
+}
+
+/// Ids that a plain file may have: the first that nothing else has is taken.
+fn spare_ids(entry: &Import) -> [String; 4] {
+    let (model, stem) = (&entry.row.model, &entry.id);
+    let file = entry.row.file.rsplit(['/', '\\']).next().unwrap_or(stem);
+    [
+        stem.clone(),
+        format!("{model}_{stem}"),
+        file.to_owned(),
+        format!("{model}_{file}"),
+    ]
 }
 
 /// The model of a folder of plain files: the folder's name.
