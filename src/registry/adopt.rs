@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
 use super::sidecar::{self, Unreadable};
 use super::{Registry, sweep};
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
-use crate::store::{CheckpointRow, Condition, Origin, View, names};
+use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
 
 /// Files that are no weights, by what their names end in.
@@ -270,7 +270,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     Some(Import {
         id: stem.to_owned(),
         row: CheckpointRow {
-            model: Arc::from(model),
+            model: model.into(),
             model_type: String::new(),
             created: created.as_micros(),
             order: 0,
@@ -286,7 +286,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
             parent: None,
             tags: Vec::new(),
             pinned: false,
-            metadata: metadata(path),
+            metadata: Details::new(metadata(path)),
         },
     })
 }

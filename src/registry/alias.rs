@@ -234,7 +234,7 @@ fn roll_back(
         if let Some(row) = change.checkpoint(&target)? {
             let back = step.as_ref().and_then(|step| step.back);
             change.point(model, alias, Some(&target), core.now(), back)?;
-            return Ok(Checkpoint::new(&target, row, &core.root));
+            return Ok(Checkpoint::new(&*target, row, &core.root));
         }
     }
     Err(Error::NothingBefore {
@@ -263,7 +263,7 @@ impl Core {
             return Ok(None);
         };
         let found = view.checkpoint(&row.target)?;
-        Ok(found.map(|found| Checkpoint::new(&row.target, found, &self.root)))
+        Ok(found.map(|found| Checkpoint::new(&*row.target, found, &self.root)))
     }
 
     fn pointed(&self, model: &str, alias: &str, id: &str) {

@@ -21,7 +21,7 @@ struct Known {
 }
 
 impl Checkpoint {
-    pub(crate) fn new(id: &str, row: CheckpointRow, root: &Arc<Path>) -> Self {
+    pub(crate) fn new(id: impl Into<Box<str>>, row: CheckpointRow, root: &Arc<Path>) -> Self {
         Checkpoint(Arc::new(Known {
             id: id.into(),
             row,
@@ -77,7 +77,7 @@ impl Checkpoint {
     /// The value of its training metadata with this name.
     #[must_use]
     pub fn metadata(&self, name: &str) -> Option<&Metadata> {
-        let metadata = &self.0.row.metadata;
+        let metadata = self.0.row.metadata.entries();
         metadata
             .iter()
             .find(|(known, _)| known == name)
@@ -87,7 +87,7 @@ impl Checkpoint {
     /// Names and values of its training metadata.
     #[must_use]
     pub fn all_metadata(&self) -> &[(String, Metadata)] {
-        &self.0.row.metadata
+        self.0.row.metadata.entries()
     }
 
     /// The training step, if one was given.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::Registry;
 use super::save::NewCheckpoint;
@@ -91,8 +90,8 @@ impl Registry {
         core.watches.nudge();
         let inserted = inserted.map_err(ChangeFailure::into_error)?;
         if core.journal.is_some() {
-            let models: std::collections::BTreeSet<&Arc<str>> =
-                slice.iter().map(|entry| &entry.row.model).collect();
+            let models: std::collections::BTreeSet<&str> =
+                slice.iter().map(|entry| &*entry.row.model).collect();
             models.into_iter().for_each(|model| core.say_some(model));
         }
         Ok(inserted)

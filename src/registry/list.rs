@@ -122,7 +122,7 @@ impl List {
                     return Ok(None);
                 };
                 let found = view.checkpoint(&row.target)?;
-                Ok(found.map(|found| Checkpoint::new(&row.target, found, &core.root)))
+                Ok(found.map(|found| Checkpoint::new(&*row.target, found, &core.root)))
             })?;
             let found = found.filter(|found| self.limit > 0 && self.takes(found));
             return Ok(found.into_iter().collect());
@@ -140,7 +140,7 @@ impl List {
                 let mut page = Vec::with_capacity(ids.len());
                 for (key, id) in ids {
                     let found = view.checkpoint(&id)?;
-                    page.push((key, found.map(|row| Checkpoint::new(&id, row, &core.root))));
+                    page.push((key, found.map(|row| Checkpoint::new(&*id, row, &core.root))));
                 }
                 Ok(page)
             })?;

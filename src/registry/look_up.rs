@@ -43,7 +43,7 @@ impl Registry {
                 return Ok(None);
             };
             let row = view.checkpoint(&id)?;
-            Ok(row.map(|row| Checkpoint::new(&id, row, &core.root)))
+            Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
         })?;
         core.noted(model, newest)
     }

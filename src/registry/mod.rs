@@ -99,6 +99,9 @@ struct Core {
     watches: watch::Watches,
     /// Models whose folder this process has cleared of what dead savers left.
     swept: Mutex<HashSet<String>>,
+    /// The last id that this process claimed, without its number, and the number: where one second
+    /// sees many, each need not try those before it.
+    last_claim: Mutex<(String, u32)>,
     /// See [`Registry::at_each_step`].
     step: OnceLock<fn(&str)>,
     /// What went wrong when models were taken in by themselves.
@@ -146,6 +149,7 @@ impl Registry {
             journal,
             watches: watch::Watches::default(),
             swept: Mutex::default(),
+            last_claim: Mutex::default(),
             step: OnceLock::new(),
             rebuild_failure: Mutex::default(),
         });

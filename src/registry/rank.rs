@@ -124,6 +124,10 @@ impl Core {
     }
 
     pub(super) fn best(&self, view: &mut impl View, model: &str) -> Result<Option<Checkpoint>> {
+        if let Some((id, row)) = view.best(model)? {
+            return Ok(Some(Checkpoint::new(id, row, &self.root)));
+        }
+        // There is none; why not?
         let Some(row) = view.model(model)? else {
             return Ok(None);
         };
@@ -160,7 +164,7 @@ impl Core {
         let mut found = Vec::with_capacity(ranked.len());
         for (id, _) in ranked {
             if let Some(row) = view.checkpoint(&id)? {
-                found.push(Checkpoint::new(&id, row, &self.root));
+                found.push(Checkpoint::new(&*id, row, &self.root));
             }
         }
         Ok(found)

@@ -210,7 +210,7 @@ fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Re
     let mut found = Vec::new();
     for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
         if let Some(row) = view.checkpoint(&id)? {
-            found.push(Checkpoint::new(&id, row, &core.root));
+            found.push(Checkpoint::new(&*id, row, &core.root));
         }
     }
     let mut kept: HashMap<String, String> = HashMap::new();

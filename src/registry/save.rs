@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::checkpoint::Checkpoint;
 use super::files::{self, Fingerprint, Hashing};
@@ -13,7 +13,7 @@ use super::{Core, Registry, sidecar, sweep};
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::metadata::Metadata;
-use crate::store::{ChangeFailure, CheckpointRow, Condition, Origin, View, names};
+use crate::store::{ChangeFailure, CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
 
 /// Nesting of metadata that is taken.
@@ -277,7 +277,7 @@ impl<'r> NewCheckpoint<'r> {
         }
         let created = self.created.map(Timestamp::as_micros);
         let row = CheckpointRow {
-            model: Arc::from(self.model),
+            model: self.model.into(),
             model_type: self.model_type,
             created: created.unwrap_or_else(|| self.registry.core().now()),
             order: 0,
@@ -293,7 +293,7 @@ impl<'r> NewCheckpoint<'r> {
             parent: self.parent,
             tags: self.tags,
             pinned: false,
-            metadata: self.metadata,
+            metadata: Details::new(self.metadata),
         };
         let text = sidecar::write("", &row).len();
         if text > MOST_TEXT {
@@ -336,7 +336,7 @@ fn caught(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
 struct Claim<'c> {
     core: &'c Core,
     id: String,
-    model: Arc<str>,
+    model: Box<str>,
     folder: PathBuf,
     stem: String,
     /// Open, and thereby locked, while the save lives: tells a save from what a dead one left.
@@ -354,7 +354,14 @@ impl<'c> Claim<'c> {
         core.step("claim");
         let claims = core.hold_claims(false)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
-        for attempt in 1..MOST_PER_SECOND {
+        let first = {
+            let last = core
+                .last_claim
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if last.0 == base { last.1 + 1 } else { 1 }
+        };
+        for attempt in first..MOST_PER_SECOND {
             let id = match attempt {
                 1 => base.clone(),
                 more => format!("{base}_{more}"),
@@ -388,7 +395,12 @@ impl<'c> Claim<'c> {
                 Ok(view.checkpoint(&claim.id)?.is_some() || view.deleted(&claim.id)?.is_some())
             })?;
             if !used {
-                drop(claims);
+                let mut last = core
+                    .last_claim
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *last = (base, attempt);
+                drop((claims, last));
                 return Ok(claim);
             }
         }
@@ -455,7 +467,7 @@ impl<'c> Claim<'c> {
         }
         core.step("say");
         self.leftovers.clear();
-        let saved = Checkpoint::new(&self.id, row, &core.root);
+        let saved = Checkpoint::new(&*self.id, row, &core.root);
         core.say(
             CheckpointAction::Saved,
             saved.model(),

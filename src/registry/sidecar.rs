@@ -2,14 +2,13 @@
 //! which the registry can be rebuilt.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::{fs, io};
 
 use serde_json::{Map, Value, json};
 
 use super::files::hex;
 use crate::metadata::{Metadata, real_from_json, real_to_json};
-use crate::store::{CheckpointRow, Condition, Origin};
+use crate::store::{CheckpointRow, Condition, Details, Origin};
 
 /// The version that this library writes and reads.
 pub(super) const VERSION: u64 = 1;
@@ -58,7 +57,7 @@ pub(super) fn write(id: &str, row: &CheckpointRow) -> String {
     let metrics: Map<_, _> = metrics
         .map(|(k, v)| (k.clone(), real_to_json(*v)))
         .collect();
-    let metadata = row.metadata.iter();
+    let metadata = row.metadata.entries().iter();
     let metadata: Map<_, _> = metadata.map(|(k, v)| (k.clone(), v.to_json())).collect();
     let mut body = json!({
         MARK: VERSION,
@@ -154,7 +153,7 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
     let metadata = map("metadata")?.iter();
     let tags = body.get("tags")?.as_array()?.iter();
     let row = CheckpointRow {
-        model: Arc::from(text("model")?),
+        model: text("model")?.into(),
         model_type: text("model_type")?,
         created: body.get("created_us")?.as_i64()?,
         order: 0,
@@ -180,9 +179,11 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
             .map(|tag| tag.as_str().map(str::to_owned))
             .collect::<Option<_>>()?,
         pinned: false,
-        metadata: metadata
-            .map(|(k, v)| (k.clone(), Metadata::from_json(v)))
-            .collect(),
+        metadata: Details::new(
+            metadata
+                .map(|(k, v)| (k.clone(), Metadata::from_json(v)))
+                .collect(),
+        ),
     };
     Some((text("id")?, row))
 }
@@ -224,7 +225,7 @@ mod tests {
             parent: Some("p".to_owned()),
             tags: vec!["nightly".to_owned()],
             pinned: false,
-            metadata: vec![("lr".to_owned(), Metadata::from(0.001))],
+            metadata: Details::new(vec![("lr".to_owned(), Metadata::from(0.001))]),
         }
     }
 

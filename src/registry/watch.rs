@@ -116,7 +116,7 @@ impl Shared {
                     return Ok(None);
                 };
                 let row = view.checkpoint(&id)?;
-                Ok(row.map(|row| Checkpoint::new(&id, row, &core.root)))
+                Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
             }
             Watched::Alias(alias) => core.pointed_at(view, &self.model, alias),
         });

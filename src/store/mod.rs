@@ -10,8 +10,8 @@ mod runs;
 mod source;
 
 pub(crate) use checkpoints::{
-    Access, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, ModelRow, View, names,
-    unknown,
+    Access, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, Details, ModelRow, View,
+    names, unknown,
 };
 pub use checkpoints::{Condition, Mode, Origin};
 pub(crate) use directory::Directory;

@@ -6,6 +6,9 @@
 //! R2: a model's row counts its checkpoints, their bytes and their metrics.
 //! R3: an alias points at a checkpoint of its model, and is the last entry of its history.
 //! R4: no id is in `checkpoints` and in `deleted`.
+//! R5: a model with a monitor and a checkpoint that ranks by it has the first of that ranking in
+//! `bests`, with a copy of its row, so that the question asked most is answered by one look; no
+//! other model is there. Only `with_model` writes it, which every change of a model ends with.
 
 use serde::Serialize;
 
@@ -29,7 +32,17 @@ impl Change<'_, '_> {
         let mut row = self.model(model)?.unwrap_or_default();
         edit(&mut row);
         row.changed = self.number;
-        self.store(Table::Models, model.as_bytes(), &row)
+        self.store(Table::Models, model.as_bytes(), &row)?;
+        let Some((metric, mode)) = &row.monitor else {
+            return Ok(());
+        };
+        let best = self.ranked(model, metric, *mode, 1)?.into_iter().next();
+        if let Some((id, _)) = best
+            && let Some(best) = self.checkpoint(&id)?
+        {
+            return self.store(Table::Bests, model.as_bytes(), &(id, best));
+        }
+        self.transaction.remove(Table::Bests, model.as_bytes())
     }
 
     /// Adds a checkpoint. Gives it its number and, if it was saved just now, an order that makes it

@@ -52,6 +52,11 @@ pub(crate) trait View {
         self.fetch(Table::Models, model.as_bytes())
     }
 
+    /// A model's best checkpoint by its monitor, if it has a monitor and any ranks.
+    fn best(&mut self, model: &str) -> Result<Option<(String, CheckpointRow)>> {
+        self.fetch(Table::Bests, model.as_bytes())
+    }
+
     fn alias(&mut self, model: &str, alias: &str) -> Result<Option<AliasRow>> {
         let mut key = keys::prefix(&[model, alias]);
         key.pop();

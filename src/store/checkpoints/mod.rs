@@ -2,13 +2,14 @@
 //! means.
 
 mod change;
+mod details;
 mod keys;
 mod look;
 pub(crate) mod names;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use super::directory::Directory;
 use super::hot::{Hot, Slot};
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::format::codec;
 use crate::options::Sharing;
 pub(crate) use change::unknown;
+pub(crate) use details::Details;
 use look::Look;
 pub(crate) use look::{Change, View};
 pub(crate) use rows::{CheckpointRow, DeletedRow, ModelRow};
@@ -203,9 +205,11 @@ pub(crate) enum Access {
         directory: Directory,
         cache_bytes: usize,
     },
+    /// Not held here: a journal that is closed lets go of its file.
     Within {
         directory: Directory,
-        slot: Slot,
+        slot: Weak<RwLock<Option<Kv>>>,
+        cache_bytes: usize,
     },
     /// The journal is in memory, and weights need a place to lie.
     Nowhere,
@@ -220,7 +224,8 @@ impl Access {
             },
             (Some(directory), Sharing::Exclusive) => Access::Within {
                 directory: directory.clone(),
-                slot: hot.slot(),
+                slot: Arc::downgrade(&hot.slot()),
+                cache_bytes,
             },
             (None, _) => Access::Nowhere,
         }
@@ -232,9 +237,14 @@ impl Access {
                 directory,
                 cache_bytes,
             } => Checkpoints::open(directory.clone(), Sharing::Shared, *cache_bytes),
-            Access::Within { directory, slot } => {
-                Ok(Checkpoints::within(directory.clone(), slot.clone()))
-            }
+            Access::Within {
+                directory,
+                slot,
+                cache_bytes,
+            } => match slot.upgrade() {
+                Some(slot) => Ok(Checkpoints::within(directory.clone(), slot)),
+                None => Checkpoints::open(directory.clone(), Sharing::Exclusive, *cache_bytes),
+            },
             Access::Nowhere => Err(Error::NoDirectory),
         }
     }

@@ -1,10 +1,8 @@
 //! What is stored of checkpoints. The order of fields and variants is the format.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::metadata::Metadata;
+use super::details::Details;
 
 /// Which end of a metric is the good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,7 +49,7 @@ pub enum Condition {
 /// One checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CheckpointRow {
-    pub(crate) model: Arc<str>,
+    pub(crate) model: Box<str>,
     pub(crate) model_type: String,
     /// Microseconds since 1970.
     pub(crate) created: i64,
@@ -74,7 +72,7 @@ pub(crate) struct CheckpointRow {
     pub(crate) parent: Option<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) pinned: bool,
-    pub(crate) metadata: Vec<(String, Metadata)>,
+    pub(crate) metadata: Details,
 }
 
 /// One model.
@@ -112,7 +110,7 @@ pub(crate) struct AliasStep {
 /// A checkpoint that is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeletedRow {
-    pub(crate) model: Arc<str>,
+    pub(crate) model: Box<str>,
     /// Microseconds since 1970.
     pub(crate) at: i64,
     pub(crate) why: String,

@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::errors::{storage_error, table_error};
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub(crate) enum Table {
     Checkpoints,
     /// Model → its monitor and what its checkpoints add up to.
     Models,
+    /// Model → its best checkpoint by its monitor: id and row.
+    Bests,
     /// (model, newest first) → checkpoint id.
     Newest,
     /// (model, metric, score, newest first) → checkpoint id.
@@ -54,7 +56,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Table; 17] = [
+    const ALL: [Table; 18] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -65,6 +67,7 @@ impl Table {
         Table::Marks,
         Table::Checkpoints,
         Table::Models,
+        Table::Bests,
         Table::Newest,
         Table::Ranking,
         Table::Tags,
@@ -86,6 +89,7 @@ impl Table {
             Table::Marks => "marks",
             Table::Checkpoints => "checkpoints",
             Table::Models => "models",
+            Table::Bests => "bests",
             Table::Newest => "newest",
             Table::Ranking => "ranking",
             Table::Tags => "tags",
@@ -312,12 +316,36 @@ fn scan(
 }
 
 fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    // The usual small value is put together on the stack: a streaming hasher costs more to set up.
+    let mut whole = [0; 768];
+    if let Some(bytes) = joined(
+        &mut whole,
+        [
+            table.name().as_bytes(),
+            &key.len().to_le_bytes(),
+            key,
+            payload,
+        ],
+    ) {
+        return xxh3_64(bytes).to_le_bytes();
+    }
     let mut hash = Xxh3::new();
     hash.update(table.name().as_bytes());
     hash.update(&key.len().to_le_bytes());
     hash.update(key);
     hash.update(payload);
     hash.digest().to_le_bytes()
+}
+
+/// The parts one behind the other, if they fit.
+fn joined<'b>(room: &'b mut [u8], parts: [&[u8]; 4]) -> Option<&'b [u8]> {
+    let mut length = 0;
+    for part in parts {
+        room.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
+        length += part.len();
+    }
+    room.get(..length)
 }
 
 fn seal(table: Table, key: &[u8], value: &mut [u8]) {
