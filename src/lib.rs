@@ -1,4 +1,4 @@
-//! An embedded flight recorder for inference loops.
+//! An embedded flight recorder and checkpoint registry for inference loops.
 //!
 //! One call records a model's decision in less than 100 ns; a background thread commits it to
 //! redb; any thread and any process reads it while the loop runs.
@@ -26,7 +26,8 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
-//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads.
+//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads;
+//! [`Registry`] keeps the models' checkpoints.
 //! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
 //! on disk, in `FORMAT.md`.
 

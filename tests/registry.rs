@@ -269,6 +269,7 @@ proptest! {
     #[test]
     fn ranking_is_a_sort(values in prop::collection::vec(metric(), 1..24), drop in any::<u32>()) {
         let place = place();
+        place.registry.set_monitor(MODEL, "m", Mode::Max).unwrap();
         let mut known = Vec::new();
         for (age, value) in values.iter().enumerate() {
             let new = place.registry.checkpoint(MODEL);
@@ -301,6 +302,9 @@ proptest! {
                 Err(error) => panic!("{error}"),
             };
             prop_assert_eq!(ids(&top), &expected[..]);
+            place.registry.set_monitor(MODEL, "m", mode).unwrap();
+            let best = place.registry.best(MODEL).ok().flatten();
+            prop_assert_eq!(best.as_ref().map(Checkpoint::id), expected.first().copied());
             if !expected.is_empty() {
                 let three = place.registry.top_k(MODEL, "m", mode, 3).unwrap();
                 prop_assert_eq!(ids(&three), &expected[..expected.len().min(3)]);

@@ -664,6 +664,24 @@ fn fill_the_disk(dir: &Path) {
         .save(b"small")
         .unwrap();
     registry.load(second.id()).unwrap();
+
+    // The registry's own file fills too; what was promised stays.
+    let mut promised = Vec::new();
+    let error = loop {
+        let new = registry.checkpoint(MODEL).metric("loss", 0.3);
+        match new.metadata("much", "x".repeat(1 << 20)).save(b"small") {
+            Ok(saved) => promised.push(saved.id().to_owned()),
+            Err(error) => break error,
+        }
+        assert!(promised.len() < 50, "the limit does not hold");
+    };
+    assert!(matches!(error, Error::NotSaved { .. }), "{error:?}");
+    let registry = Registry::open(dir).unwrap();
+    let listed = registry.list(MODEL).get().unwrap();
+    assert_eq!(listed.len(), promised.len() + 2);
+    for id in &promised {
+        registry.load(id).unwrap();
+    }
     say("held");
 }
 
@@ -679,7 +697,10 @@ fn a_disk_that_fills_during_the_weights_costs_nothing_else() {
     let child = Child::start_with(shell, "fills the disk", dir.path());
     assert_eq!(child.hear(), "held");
     child.finish();
-    assert_eq!(files(&folder(&dir)).len(), 4);
+    let registry = Registry::open(dir.path()).unwrap();
+    let listed = registry.list(MODEL).get().unwrap();
+    assert_eq!(files(&folder(&dir)).len(), 2 * listed.len());
+    save(&registry, 0.1); // there is room again
 }
 
 fn may_not_write(dir: &Path) {

@@ -158,6 +158,7 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
             others.insert(name.to_owned(), path);
         }
     }
+    let sidecars_seen: HashSet<PathBuf> = sidecars.iter().map(|(_, path)| path.clone()).collect();
     for (name, path) in sidecars {
         let stem = name.trim_end_matches(names::SIDECAR);
         let read = sidecar::read(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -203,7 +204,13 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
     }
     let busy = &found.busy;
     let plain = others.into_iter().filter(|(name, _)| !busy.contains(name));
-    let plain = plain.filter(|(name, _)| !name.ends_with(names::PARTIAL));
+    // A save may have begun behind the back of this look, which then missed its claim.
+    let is_spoken_for = |path: &Path| {
+        let is_new = |sidecar: &PathBuf| !sidecars_seen.contains(sidecar) && sidecar.exists();
+        is_new(&path.with_extension(&names::SIDECAR[1..]))
+    };
+    let plain =
+        plain.filter(|(name, path)| !name.ends_with(names::PARTIAL) && !is_spoken_for(path));
     found.plain.extend(plain.map(|(_, path)| path));
     Ok(found)
 }

@@ -193,26 +193,34 @@ impl Registry {
             }
             return Ok(());
         }
-        match &now {
-            Condition::Present if *before != now => report.restored.push(id.to_owned()),
-            Condition::Present => {}
-            Condition::Missing => report.missing.push(id.to_owned()),
-            Condition::Corrupt(why) => report.corrupt.push((id.to_owned(), why.clone())),
-        }
         if now != *before {
-            if now != Condition::Present {
-                let why = match &now {
-                    Condition::Corrupt(why) => why,
-                    _ => "its weights are missing",
-                };
-                core.say(CheckpointAction::Failed, checkpoint.model(), id, why);
-            }
-            let edited = core.change(|change| change.edit(id, |row| row.condition = now).map(drop));
+            let noted = now.clone();
+            let edited =
+                core.change(|change| change.edit(id, |row| row.condition = noted).map(drop));
             match edited {
                 // Deleted meanwhile: nothing to compare.
-                Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => {}
+                Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => return Ok(()),
                 outcome => outcome?,
             }
+        }
+        let why = match &now {
+            Condition::Present => {
+                if *before != now {
+                    report.restored.push(id.to_owned());
+                }
+                return Ok(());
+            }
+            Condition::Missing => {
+                report.missing.push(id.to_owned());
+                "its weights are missing"
+            }
+            Condition::Corrupt(why) => {
+                report.corrupt.push((id.to_owned(), why.clone()));
+                why
+            }
+        };
+        if now != *before {
+            core.say(CheckpointAction::Failed, checkpoint.model(), id, why);
         }
         Ok(())
     }

@@ -13,7 +13,9 @@ use super::{Core, Registry, sidecar, sweep};
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::metadata::Metadata;
-use crate::store::{ChangeFailure, CheckpointRow, Condition, Details, Origin, View, names};
+use crate::store::{
+    ChangeFailure, CheckpointRow, Condition, Details, HOT_FILE, Origin, View, names,
+};
 use crate::timestamp::Timestamp;
 
 /// Nesting of metadata that is taken.
@@ -133,7 +135,7 @@ impl NewCheckpoint<'_> {
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidOption`] for metadata beyond its bounds,
     /// [`Error::UnknownCheckpoint`] for a parent that nobody knows, [`Error::NotSaved`] if the
-    /// weights or the sidecar cannot be written, [`Error::NoRoom`] and others of a commit, and
+    /// weights, the sidecar or the entry cannot be written, others of a commit, and
     /// [`Error::Unconfirmed`] if the commit's fate is unknown.
     ///
     /// ```
@@ -482,14 +484,15 @@ impl<'c> Claim<'c> {
     /// After a commit that nobody can vouch for: nothing is removed unless it certainly did not
     /// happen.
     fn settle(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
+        let core = self.core;
         if matches!(error, Error::NoRoom { .. }) {
-            let known = self
-                .core
-                .store
-                .read_settled(|view| view.checkpoint(&self.id));
+            let known = core.store.read_settled(|view| view.checkpoint(&self.id));
             match known {
                 Ok(Some(known)) if known.digest == row.digest => return Ok(()),
-                Ok(_) => return Err(error),
+                Ok(_) => {
+                    let cause = io::Error::new(io::ErrorKind::StorageFull, error.to_string());
+                    return Err(self.not_saved(&core.root.join(HOT_FILE), cause));
+                }
                 Err(_) => {}
             }
         }

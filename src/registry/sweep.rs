@@ -1,7 +1,7 @@
 //! What dead savers and deleters left is cleared away: only what the registry wrote itself.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -69,7 +69,8 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         };
         let path = folder.join(name);
-        if !alive.contains(stem) && !is_held(&path) && files::remove(&path).is_ok() {
+        let is_dead = path.exists() && !alive.contains(stem) && !is_held(&path);
+        if is_dead && files::remove(&path).is_ok() {
             removed.push(path);
         }
     }
@@ -93,7 +94,13 @@ fn belongs(name: &str, stem: &str) -> bool {
 /// Whether a living process has the file locked, and thereby is saving the checkpoint.
 pub(super) fn is_held(path: &Path) -> bool {
     match File::open(path) {
-        Ok(file) => !files::try_hold(&file).unwrap_or(false),
+        // Shared, so that two who look at once do not take each other for the saver.
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            // Without locks one process at a time has the directory.
+            Err(TryLockError::Error(error)) => error.kind() != std::io::ErrorKind::Unsupported,
+        },
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }

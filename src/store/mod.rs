@@ -14,7 +14,7 @@ pub(crate) use checkpoints::{
     names, unknown,
 };
 pub use checkpoints::{Condition, Mode, Origin};
-pub(crate) use directory::Directory;
+pub(crate) use directory::{Directory, HOT_FILE};
 pub(crate) use hot::{Commit, Hot};
 pub(crate) use kv::{Direction, Table, WriteFailure};
 pub(crate) use runs::{RunEnd, RunRow};

@@ -175,6 +175,13 @@ impl Checkpoints {
         if self.sharing == Sharing::Exclusive {
             return Ok(());
         }
+        let is_open = {
+            let slot = self.write.read().unwrap_or_else(PoisonError::into_inner);
+            slot.is_some()
+        };
+        if is_open {
+            return Ok(());
+        }
         let mut slot = self.write.write().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             *slot = Some(Kv::open(&self.path, self.sharing, self.cache_bytes)?);
