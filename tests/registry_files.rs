@@ -599,6 +599,27 @@ fn reconciling_reports_what_does_not_fit_and_removes_none_of_it() {
     assert_eq!(registry.reconcile().unwrap(), report);
 }
 
+/// A backup that is copied back over the folder brings files, not checkpoints.
+#[test]
+fn what_was_deleted_stays_deleted() {
+    let (dir, registry) = place();
+    let (old, _new) = (save(&registry, 0.1), save(&registry, 0.2));
+    let sidecar = old.path().with_extension("json");
+    let backup = [old.path(), sidecar.clone()].map(|path| (fs::read(&path).unwrap(), path));
+    registry.delete(old.id(), "test").unwrap();
+    for (contents, path) in backup {
+        fs::write(path, contents).unwrap();
+    }
+    let report = registry.reconcile().unwrap();
+    assert!(report.adopted.is_empty(), "{report:?}");
+    assert_eq!(report.orphaned, [sidecar]);
+    assert!(matches!(
+        registry.load(old.id()),
+        Err(Error::Deleted { .. })
+    ));
+    assert_eq!(files(&folder(&dir)).len(), 4);
+}
+
 /// A sidecar is only text; it must not lead out of its folder.
 #[test]
 fn a_forged_sidecar_leads_nowhere() {

@@ -40,7 +40,8 @@ pub struct Report {
     pub missing: Vec<String>,
     /// Ids whose weights are not what was saved, and how that shows.
     pub corrupt: Vec<(String, String)>,
-    /// Whole sidecars that speak of weights that are not there.
+    /// Whole sidecars that speak of weights that are not there, or of checkpoints that were deleted
+    /// and whose files have come back.
     pub orphaned: Vec<PathBuf>,
     /// Files that the registry did not write and does not know.
     pub foreign: Vec<PathBuf>,
@@ -146,6 +147,17 @@ impl Registry {
             plain,
             ..
         } = adopt::look(folder)?;
+        core.store.read(|view| {
+            for Import { id, row } in &described {
+                if view.deleted(id)?.is_some() {
+                    let stem = names::stem(&row.model, id);
+                    report
+                        .orphaned
+                        .push(folder.join(format!("{stem}{}", names::SIDECAR)));
+                }
+            }
+            Ok(())
+        })?;
         report.adopted.extend(self.adopt(described)?);
         let known = known_files(core, folder)?;
         for path in plain {
