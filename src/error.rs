@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::timestamp::Timestamp;
+
 /// The result of this crate's fallible calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -156,6 +158,140 @@ pub enum Error {
     /// [`install`](crate::install) was called before in this process.
     #[error("a journal is already installed in this process: use annals::installed()")]
     AlreadyInstalled,
+    /// A name cannot be used as given.
+    #[error("{name:?} cannot be a {what}: {reason}")]
+    InvalidName {
+        /// What it was to name.
+        what: &'static str,
+        /// The name, shortened if it is long.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is no checkpoint with this id.
+    #[error(
+        "no checkpoint {id:?} in the registry: list() says which there are, and reconcile() takes in files that it does not know yet"
+    )]
+    UnknownCheckpoint {
+        /// The id, shortened if it is long.
+        id: String,
+    },
+    /// There was a checkpoint with this id, and it was deleted.
+    #[error("checkpoint {id} was deleted at {at}: {why}; ask best() or latest() for another")]
+    Deleted {
+        /// The id.
+        id: String,
+        /// When.
+        at: Timestamp,
+        /// By whose wish or which rule.
+        why: String,
+    },
+    /// No checkpoint of this model has this metric.
+    #[error(
+        "no checkpoint of {model} has the metric {metric:?}: known are {}",
+        listed(known)
+    )]
+    UnknownMetric {
+        /// The model.
+        model: String,
+        /// The metric that was asked for.
+        metric: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Nobody said which metric ranks this model's checkpoints.
+    #[error(
+        "{model} has no monitor: call set_monitor, or best_by with one of {}",
+        listed(known)
+    )]
+    NoMonitor {
+        /// The model.
+        model: String,
+        /// The metrics that its checkpoints have.
+        known: Vec<String>,
+    },
+    /// An alias points nowhere.
+    #[error("{model} has no alias {alias:?}: known are {}", listed(known))]
+    UnknownAlias {
+        /// The model.
+        model: String,
+        /// The alias that was asked for.
+        alias: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// An alias has never pointed at anything else that still exists.
+    #[error(
+        "the alias {alias:?} of {model} has nothing to roll back to: set_alias points it at a checkpoint by id"
+    )]
+    NothingBefore {
+        /// The model.
+        model: String,
+        /// The alias.
+        alias: String,
+    },
+    /// A checkpoint could not be saved; nothing of it is left.
+    #[error("cannot save a checkpoint of {model} at {}: {cause}; nothing of it was kept", path.display())]
+    NotSaved {
+        /// The model.
+        model: String,
+        /// The file that could not be written.
+        path: PathBuf,
+        /// What the system or the writing closure said.
+        cause: Arc<io::Error>,
+    },
+    /// A checkpoint is whole on disk, but its entry in the registry may not be.
+    #[error("checkpoint {id} is whole in {}, but it is not certain that the registry has it ({reason}): reconcile() settles it", path.display())]
+    Unconfirmed {
+        /// The id.
+        id: String,
+        /// The file of its weights.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The weights of a checkpoint are gone.
+    #[error("the weights of checkpoint {id} are missing from {}: restore the file and reconcile(), or take best_loadable()", path.display())]
+    WeightsMissing {
+        /// The id.
+        id: String,
+        /// Where they should be.
+        path: PathBuf,
+    },
+    /// The weights of a checkpoint are not what was saved.
+    #[error("the weights of checkpoint {id} in {} are damaged ({detail}): restore the file and reconcile(), or take best_loadable()", path.display())]
+    WeightsCorrupt {
+        /// The id.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// How it shows.
+        detail: String,
+    },
+    /// A checkpoint must not be deleted.
+    #[error("checkpoint {id} is protected ({by}): release it first")]
+    Protected {
+        /// The id.
+        id: String,
+        /// What protects it.
+        by: String,
+    },
+    /// What a plan was made from has changed; nothing that differs from the plan was deleted.
+    #[error(
+        "the plan is out of date, {deleted} were deleted before that showed: {}; make a new plan",
+        listed(changes)
+    )]
+    PlanOutdated {
+        /// What is different now, checkpoint by checkpoint.
+        changes: Vec<String>,
+        /// How many checkpoints of the plan had been deleted by then.
+        deleted: usize,
+    },
+    /// A journal in memory has no directory for weights.
+    #[error(
+        "the journal is in memory, and checkpoints need a directory: open one with Journal::open"
+    )]
+    NoDirectory,
     /// A thread could not be started.
     #[error("cannot start the thread {name}: {cause}")]
     Thread {
@@ -164,6 +300,23 @@ pub enum Error {
         /// What the system said.
         cause: Arc<io::Error>,
     },
+}
+
+/// Some of the words, for a message.
+fn listed(words: &[String]) -> String {
+    const MOST: usize = 20;
+    let mut list = words
+        .iter()
+        .take(MOST)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if words.is_empty() {
+        list.push_str("none");
+    } else if words.len() > MOST {
+        list.push_str(&format!(" and {} more", words.len() - MOST));
+    }
+    list
 }
 
 impl Error {

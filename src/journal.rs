@@ -1,7 +1,7 @@
 //! The owner of a journal: it starts the writer, hands out recorders and readers, and ends it all.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,9 @@ use crate::panic_flush;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::recorder::RecorderBuilder;
+use crate::registry::{self, Registry};
 use crate::sealing::{Limits, SealThread};
-use crate::store::{Directory, Hot, Sealer, Source, WriteFailure};
+use crate::store::{Access, Directory, Hot, Sealer, Source, WriteFailure};
 use crate::value::Value;
 use crate::writer::Writer;
 
@@ -54,6 +55,9 @@ pub struct Journal {
     source: Mutex<Option<Arc<Source>>>,
     sharing: Sharing,
     cache_bytes: usize,
+    /// How the registry's part of the file is opened, and the registry while anybody holds it.
+    checkpoints: Access,
+    registry: Mutex<Weak<registry::Owner>>,
     id: JournalId,
     dir: Option<PathBuf>,
     close_timeout: Duration,
@@ -120,6 +124,7 @@ impl Journal {
         let status = Arc::new(Status::new(run));
         status.lock().file_bytes = hot.file_bytes();
         let sealer = Sealer::beside(&hot, source.identity()?.id);
+        let checkpoints = Access::of(&hot, options.cache_bytes);
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
         let writer = Writer::new(
@@ -159,6 +164,8 @@ impl Journal {
             source: Mutex::new(Some(source.clone())),
             sharing: options.sharing,
             cache_bytes: options.cache_bytes,
+            checkpoints,
+            registry: Mutex::default(),
             id,
             dir,
             close_timeout: options.close_timeout,
@@ -316,6 +323,35 @@ impl Journal {
         let directory = Directory::existing(dir)?;
         let source = Source::open(directory, self.sharing, self.cache_bytes)?;
         Reader::new(Arc::new(source))
+    }
+
+    /// The checkpoint registry of this directory. What it does is recorded here: saving, loading,
+    /// activating, deleting, and weights that fail their check. Opens the file once more (some
+    /// milliseconds); while a registry is held, further calls give the same one.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`] in memory, and those of [`Registry::open`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// assert!(registry.latest("dqn_agent")?.is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn registry(&self) -> Result<Registry> {
+        let mut held = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owner) = held.upgrade() {
+            return Ok(Registry::of(owner));
+        }
+        let store = self.checkpoints.open()?;
+        let says = registry::Says {
+            queue: self.queue.clone(),
+            conditions: self.conditions.clone(),
+        };
+        let registry = Registry::start(store, self.queue.clock.clone(), Some(says));
+        *held = Arc::downgrade(registry.owner());
+        Ok(registry)
     }
 
     /// Asks for everything logged so far to be committed now, whatever the interval.

@@ -1,4 +1,4 @@
-//! An embedded flight recorder for inference loops.
+//! An embedded flight recorder and checkpoint registry for inference loops.
 //!
 //! One call records a model's decision in less than 100 ns; a background thread commits it to
 //! redb; any thread and any process reads it while the loop runs.
@@ -26,7 +26,8 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
-//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads.
+//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads;
+//! [`Registry`] keeps the models' checkpoints.
 //! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
 //! on disk, in `FORMAT.md`.
 
@@ -45,12 +46,14 @@ mod inference;
 mod journal;
 #[cfg(feature = "tracing")]
 mod layer;
+mod metadata;
 mod mirror;
 mod options;
 mod panic_flush;
 mod queue;
 mod reader;
 mod recorder;
+mod registry;
 mod sealing;
 mod store;
 mod text;
@@ -75,12 +78,21 @@ pub use inference::{Inference, Timer};
 pub use journal::Journal;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
+pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
 pub use queue::drops::Dropped;
 pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs};
 pub use recorder::{Prepared, Recorder, RecorderBuilder};
+pub use registry::{
+    AliasChange, Applied, Checkpoint, Decision, Fallback, Import, List, Loaded, NewCheckpoint,
+    Plan, Planned, Policy, Problem, Registry, Report, Retention, Skipped, Watch, Watched,
+    WeightsReader,
+};
+#[cfg(feature = "safetensors")]
+pub use registry::{SafetensorsHeader, TensorInfo};
+pub use store::{Condition, Mode, Origin};
 pub use timestamp::Timestamp;
 pub use value::Value;
 

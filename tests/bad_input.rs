@@ -571,7 +571,8 @@ fn a_block_that_is_lost_is_noticed_from_either_end() {
 /// A table is named in one place; without its name it is not there, which is not to say empty.
 #[test]
 fn a_table_that_is_lost_is_noticed() {
-    let tables = "blockshoursidsmarksmetaname_idsnamesruns";
+    let tables = "alias_historyaliasesbestsblockscheckpointsdeletedhoursidsleavingmarksmetamodels\
+                  name_idsnamesnewestrankingrunssegmentstags";
     let lost = [
         ("blocks", "blockt"),
         ("hours", "hourt"),
@@ -579,6 +580,7 @@ fn a_table_that_is_lost_is_noticed() {
         ("marks", "markt"),
         ("name_ids", "name_idt"),
         ("runs", "runt"),
+        ("segments", "segmentt"),
     ];
     for (name, other) in lost {
         let (dir, known) = small_journal();

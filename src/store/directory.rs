@@ -13,7 +13,7 @@ pub(crate) struct Directory {
     root: PathBuf,
 }
 
-pub(super) const HOT_FILE: &str = "journal.redb";
+pub(crate) const HOT_FILE: &str = "journal.redb";
 /// A hot file that is being created; renamed when redb has finished it.
 const UNFINISHED: &str = "journal.redb.new-";
 

@@ -1,6 +1,7 @@
 //! The journal's directory and the redb file in it: who may write, what is on disk, how it is found.
 
 mod blocks;
+mod checkpoints;
 mod directory;
 mod hot;
 mod index;
@@ -13,9 +14,14 @@ mod segments;
 mod source;
 
 pub(crate) use blocks::{HourPlace, Located};
-pub(crate) use directory::Directory;
+pub(crate) use checkpoints::{
+    Access, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, Details, ModelRow, View,
+    names, unknown,
+};
+pub use checkpoints::{Condition, Mode, Origin};
+pub(crate) use directory::{Directory, HOT_FILE};
 pub(crate) use hot::{Commit, Hot};
-pub(crate) use kv::{Direction, WriteFailure};
+pub(crate) use kv::{Direction, Table, WriteFailure};
 pub(crate) use meta::Extent;
 pub(crate) use runs::{RunEnd, RunRow};
 pub(crate) use seal::Sealer;

@@ -40,7 +40,12 @@ pub struct Line {
 impl Child {
     /// Starts this test binary again, as `role` in `dir`.
     pub fn start(role: &str, dir: &Path) -> Child {
-        let mut process = Command::new(env::current_exe().unwrap())
+        Child::start_with(Command::new(env::current_exe().unwrap()), role, dir)
+    }
+
+    /// Like `start`, by a command that runs this test binary with the arguments that follow.
+    pub fn start_with(mut command: Command, role: &str, dir: &Path) -> Child {
+        let mut process = command
             .args(["--exact", "child", "--nocapture"])
             .env(ROLE, role)
             .env(DIRECTORY, dir)
@@ -95,6 +100,22 @@ impl Child {
         self.process.wait().unwrap();
         // The pipe still holds what was written before; it ends with the process.
         self.lines.iter().collect()
+    }
+
+    /// Waits until the child has died of itself, or has said that it is done: `true`.
+    pub fn die_or_say(mut self) -> bool {
+        let said = self.lines.recv_timeout(BOUND).map(|line| line.text);
+        match said {
+            Ok(_) => {
+                self.finish();
+                true
+            }
+            Err(error) => {
+                assert_eq!(error, RecvTimeoutError::Disconnected);
+                assert!(!self.process.wait().unwrap().success());
+                false
+            }
+        }
     }
 
     /// Lets the child come to its end by itself.

@@ -114,12 +114,28 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
     let periods = Periods::divide(samples, train_until);
     enough(&source, &series, &periods)?;
     let names = || series.iter().map(|series| series.symbol.as_str());
-    let book = Book::open(&arguments.dir, network::NAME, names())?;
+    let mut book = Book::open(&arguments.dir, &model(arguments), names())?;
 
     if !arguments.quiet {
         print_plan(out, arguments, &source, &series, &periods)?;
     }
-    let network = train(arguments, out, &periods)?;
+    let trained = train(arguments, out, &periods, &book)?;
+    // What decides is what was saved, not what happens to be in memory.
+    let network = match book.load_best(network::Network::read)? {
+        Some((best, checkpoint)) => {
+            let deleted = book.tidy()?;
+            if !arguments.quiet {
+                writeln!(
+                    out,
+                    "Loaded checkpoint {} (epoch {}), the best; deleted {deleted} old ones.",
+                    checkpoint.id(),
+                    checkpoint.epoch().unwrap_or_default(),
+                )?;
+            }
+            best
+        }
+        None => trained,
+    };
     book.note(&format!(
         "trained on {} samples, {}",
         periods.training.len(),
@@ -157,6 +173,15 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
     report::print_lines(out, &finished.lines)?;
     report::print_health(out, &finished.health, &arguments.dir.display().to_string())?;
     Ok(())
+}
+
+/// What to call the model: networks that were trained on different bars do not compare.
+fn model(arguments: &Arguments) -> String {
+    let file = arguments.csv.as_ref().and_then(|path| path.file_stem());
+    match file {
+        Some(file) => format!("{}_{}", network::NAME, file.to_string_lossy()),
+        None => network::NAME.to_owned(),
+    }
 }
 
 /// The bars, and what to call where they came from.
@@ -281,6 +306,7 @@ fn train(
     arguments: &Arguments,
     out: &mut dyn Write,
     periods: &Periods,
+    book: &Book,
 ) -> Result<network::Network> {
     let started = Instant::now();
     let schedule = Schedule {
@@ -298,7 +324,8 @@ fn train(
         &periods.training,
         &periods.validation,
         schedule,
-        |epoch, _| -> Result<()> {
+        |epoch, network| -> Result<()> {
+            book.save(epoch, |path| network.write(path))?;
             if !arguments.quiet {
                 bar.suspend(|| {
                     writeln!(

@@ -5,6 +5,8 @@
 //! carries the mean and deviation of its training set with it, so that whoever holds a network can
 //! hand it features as they come out of the market.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::{D, DType, Device, Result, Tensor, Var};
@@ -19,6 +21,11 @@ pub const LAYERS: [usize; 4] = [FEATURES, 128, 64, ACTIONS.len()];
 
 /// The name of the network in the journal.
 pub const NAME: &str = "mlp";
+
+/// The layers' names in a file, and those of the scale's two rows.
+const NAMES: [&str; 3] = ["first", "second", "last"];
+const MEAN: &str = "scale.mean";
+const DEVIATION: &str = "scale.deviation";
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 2e-4;
@@ -47,14 +54,14 @@ impl Network {
         let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
         let [inputs, first, second, outputs] = LAYERS;
         let layers = [
-            linear(inputs, first, builder.pp("first"))?,
-            linear(first, second, builder.pp("second"))?,
-            linear(second, outputs, builder.pp("last"))?,
+            linear(inputs, first, builder.pp(NAMES[0]))?,
+            linear(first, second, builder.pp(NAMES[1]))?,
+            linear(second, outputs, builder.pp(NAMES[2]))?,
         ];
         for (name, inputs, outputs) in [
-            ("first", inputs, first),
-            ("second", first, second),
-            ("last", second, outputs),
+            (NAMES[0], inputs, first),
+            (NAMES[1], first, second),
+            (NAMES[2], second, outputs),
         ] {
             let bound = 1.0 / (inputs as f32).sqrt();
             let weights: Vec<f32> = (0..inputs * outputs)
@@ -91,6 +98,49 @@ impl Network {
             .iter()
             .map(|variable| variable.elem_count())
             .sum()
+    }
+
+    /// Writes the network into a safetensors file: its weights, and the scale of its inputs.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut tensors: HashMap<String, Tensor> = HashMap::new();
+        for (name, layer) in NAMES.into_iter().zip(&self.layers) {
+            tensors.insert(format!("{name}.weight"), layer.weight().clone());
+            if let Some(bias) = layer.bias() {
+                tensors.insert(format!("{name}.bias"), bias.clone());
+            }
+        }
+        for (name, values) in [(MEAN, &self.scale.mean), (DEVIATION, &self.scale.deviation)] {
+            let values = Tensor::from_slice(values, FEATURES, &Device::Cpu)?;
+            tensors.insert(name.to_owned(), values);
+        }
+        candle_core::safetensors::save(&tensors, path)
+    }
+
+    /// The network in a file that [`write`](Self::write) wrote.
+    pub fn read(path: &Path) -> Result<Self> {
+        let tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
+        let tensor = |name: &str| {
+            let found = tensors.get(name);
+            found.ok_or_else(|| candle_core::Error::Msg(format!("there is no tensor {name}")))
+        };
+        let vector = |name| -> Result<Vector> {
+            let values = tensor(name)?.to_vec1::<f32>()?;
+            let count = values.len();
+            let wrong = |_| candle_core::Error::Msg(format!("{name} has {count} values"));
+            values.try_into().map_err(wrong)
+        };
+        let scale = Scale {
+            mean: vector(MEAN)?,
+            deviation: vector(DEVIATION)?,
+        };
+        let mut network = Self::new(scale, &mut Random(0))?;
+        for layer in NAMES {
+            for part in ["weight", "bias"] {
+                let name = format!("{layer}.{part}");
+                network.variables.set_one(&name, tensor(&name)?)?;
+            }
+        }
+        Ok(network)
     }
 
     fn logits(&self, input: &Tensor) -> Result<Tensor> {
@@ -473,6 +523,21 @@ mod tests {
                 assert!((one - of_batch).abs() < 1e-5, "{one} {of_batch}");
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_network_comes_back_from_its_file_as_it_was() -> Result<()> {
+        let (network, ..) = trained(3)?;
+        let path = std::env::temp_dir().join(format!("network-{}.safetensors", std::process::id()));
+        network.write(&path)?;
+        let read = Network::read(&path)?;
+        std::fs::remove_file(&path)?;
+        for sample in plain(5) {
+            let before = network.probabilities(&sample.features)?;
+            assert_eq!(read.probabilities(&sample.features)?, before);
+        }
+        assert!(Network::read(Path::new("nowhere")).is_err());
         Ok(())
     }
 

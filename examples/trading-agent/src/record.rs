@@ -3,21 +3,28 @@
 //! The shape is the one any inference loop can take over: open a journal, build one recorder per
 //! symbol up front, and write each decision down in the one call that follows the forward pass.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use annals::{Journal, Level, LogKind, Recorder};
+use annals::{Checkpoint, Journal, Level, LogKind, Mode, Policy, Recorder, Registry};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
 use crate::features::{ACTIONS, Vector};
+use crate::network::Epoch;
 
 /// How long the end of a run waits for what is still on its way to disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A journal, with a recorder for each symbol.
+/// What ranks the checkpoints.
+const MONITOR: &str = "val_loss";
+
+/// A journal and its checkpoints, with a recorder for each symbol.
 pub struct Book {
     journal: Journal,
+    registry: Registry,
+    model: String,
     recorders: Vec<Recorder>,
 }
 
@@ -96,7 +103,71 @@ impl Book {
                     })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { journal, recorders })
+        let registry = journal
+            .registry()
+            .context("the checkpoints cannot be opened")?;
+        registry
+            .set_monitor(model, MONITOR, Mode::Min)
+            .context("the checkpoints' monitor cannot be set")?;
+        Ok(Self {
+            journal,
+            registry,
+            model: model.to_owned(),
+            recorders,
+        })
+    }
+
+    /// Saves the network as it is after an epoch; `write` writes it into the file that it is given.
+    pub fn save(
+        &self,
+        epoch: &Epoch,
+        write: impl FnOnce(&Path) -> candle_core::Result<()>,
+    ) -> Result<()> {
+        self.registry
+            .checkpoint(&*self.model)
+            .model_type("mlp")
+            .extension("safetensors")
+            .epoch(epoch.number.into())
+            .metric(MONITOR, epoch.validation_loss)
+            .metric("val_accuracy", epoch.validation_accuracy)
+            .metric("training_loss", epoch.training_loss)
+            .save_to_path(|path| write(path).map_err(io::Error::other))
+            .with_context(|| format!("the checkpoint of epoch {} cannot be saved", epoch.number))?;
+        Ok(())
+    }
+
+    /// Loads the best checkpoint, verified, with `read`, and notes it in every decision from now
+    /// on. A damaged one is passed over; `None` if there is none at all.
+    pub fn load_best<T>(
+        &mut self,
+        read: impl FnOnce(&Path) -> candle_core::Result<T>,
+    ) -> Result<Option<(T, Checkpoint)>> {
+        let best = self
+            .registry
+            .best_loadable(&self.model)
+            .context("the best checkpoint cannot be loaded")?;
+        let Some(best) = best else { return Ok(None) };
+        let checkpoint = best.loaded.checkpoint().clone();
+        let network = read(best.loaded.path())
+            .with_context(|| format!("checkpoint {} cannot be used", checkpoint.id()))?;
+        self.registry
+            .activate(checkpoint.id())
+            .context("the best checkpoint cannot be made the active one")?;
+        for recorder in &mut self.recorders {
+            recorder.set_checkpoint(checkpoint.id());
+        }
+        Ok(Some((network, checkpoint)))
+    }
+
+    /// Deletes old checkpoints, but the best and the newest ones. Says how many.
+    pub fn tidy(&self) -> Result<usize> {
+        let policy = Policy::new().latest(5).best(5, MONITOR, Mode::Min);
+        let plan = self.registry.retention(policy).model(&*self.model).plan();
+        let applied = plan.and_then(annals::Plan::apply);
+        Ok(applied
+            .context("old checkpoints cannot be deleted")?
+            .deleted
+            .len())
     }
 
     /// Decides on one bar and writes the decision down, timing the two apart.
@@ -145,8 +216,13 @@ impl Book {
     /// Waits until everything recorded is on disk, then reads the newest entries and the journal's
     /// health back, closes it, and reads the ends of its text files.
     pub fn finish(self, newest: usize) -> Result<Finished> {
-        let Self { journal, recorders } = self;
-        drop(recorders);
+        let Self {
+            journal,
+            registry,
+            recorders,
+            ..
+        } = self;
+        drop((recorders, registry));
         journal
             .flush()
             .wait(PATIENCE)
@@ -180,7 +256,7 @@ impl Book {
         journal.close().context("the journal cannot be closed")?;
         let mut lines = Vec::new();
         if let Some(logs) = &logs {
-            for kind in [LogKind::Inferences, LogKind::System] {
+            for kind in [LogKind::Inferences, LogKind::Checkpoints, LogKind::System] {
                 let newest = annals::recent_lines(logs, kind, newest)
                     .context("the text files cannot be read back")?;
                 lines.push((logs.join(format!("{}.txt", kind.stem())), newest));

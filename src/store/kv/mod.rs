@@ -12,6 +12,7 @@ mod tables;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
@@ -56,6 +57,8 @@ pub(crate) struct Kv {
     handle: Option<Handle>,
     path: PathBuf,
     faults: FaultLog,
+    /// Held by whoever writes through this handle, so that `faults` is about its transaction alone.
+    writing: Mutex<()>,
 }
 
 impl Kv {
@@ -100,6 +103,7 @@ impl Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             faults,
+            writing: Mutex::new(()),
         })
     }
 
@@ -158,6 +162,7 @@ impl Kv {
                     handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
                     faults: faults.clone(),
+                    writing: Mutex::new(()),
                 })),
                 Err(DatabaseError::RepairAborted) => Ok(None),
                 Err(error) => Err(database_error(path, error)),
@@ -177,6 +182,7 @@ impl Kv {
             handle: Some(Handle::Writer(database)),
             path,
             faults: FaultLog::default(),
+            writing: Mutex::new(()),
         })
     }
 
@@ -204,6 +210,7 @@ impl Kv {
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
                 return Err(self.no_handle());

@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::errors::{storage_error, table_error};
 use crate::error::{Error, Result};
@@ -35,10 +35,30 @@ pub(crate) enum Table {
     Marks,
     /// First sequence → what is in the segment that begins there.
     Segments,
+    /// Checkpoint id → what is known of it.
+    Checkpoints,
+    /// Model → its monitor and what its checkpoints add up to.
+    Models,
+    /// Model → its best checkpoint by its monitor: id and row.
+    Bests,
+    /// (model, newest first) → checkpoint id.
+    Newest,
+    /// (model, metric, score, newest first) → checkpoint id.
+    Ranking,
+    /// (model, tag, newest first) → checkpoint id.
+    Tags,
+    /// (model, alias) → where it points now.
+    Aliases,
+    /// (model, alias, time) → where it pointed from then on.
+    AliasHistory,
+    /// Checkpoint id → when and why it was deleted.
+    Deleted,
+    /// Checkpoint id → files of a deleted checkpoint that are still to be removed.
+    Leaving,
 }
 
 impl Table {
-    const ALL: [Table; 9] = [
+    const ALL: [Table; 19] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -48,6 +68,16 @@ impl Table {
         Table::Ids,
         Table::Marks,
         Table::Segments,
+        Table::Checkpoints,
+        Table::Models,
+        Table::Bests,
+        Table::Newest,
+        Table::Ranking,
+        Table::Tags,
+        Table::Aliases,
+        Table::AliasHistory,
+        Table::Deleted,
+        Table::Leaving,
     ];
 
     /// Those of a segment's file.
@@ -70,6 +100,16 @@ impl Table {
             Table::Ids => "ids",
             Table::Marks => "marks",
             Table::Segments => "segments",
+            Table::Checkpoints => "checkpoints",
+            Table::Models => "models",
+            Table::Bests => "bests",
+            Table::Newest => "newest",
+            Table::Ranking => "ranking",
+            Table::Tags => "tags",
+            Table::Aliases => "aliases",
+            Table::AliasHistory => "alias_history",
+            Table::Deleted => "deleted",
+            Table::Leaving => "leaving",
         }
     }
 
@@ -201,15 +241,6 @@ impl<'t> WriteTransaction<'t> {
         Ok(())
     }
 
-    /// Removes what is under `key`.
-    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
-        let path = self.path;
-        self.table(table)?
-            .remove(key)
-            .map_err(|error| storage_error(path, error))?;
-        Ok(())
-    }
-
     pub(crate) fn get<T>(
         &mut self,
         table: Table,
@@ -237,6 +268,15 @@ impl<'t> WriteTransaction<'t> {
         let path = self.path;
         self.table(table)?
             .insert(key, &*value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Removes what is stored under `key`, if anything is.
+    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .remove(key)
             .map_err(|error| storage_error(path, error))?;
         Ok(())
     }
@@ -297,12 +337,36 @@ fn scan(
 }
 
 fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    // The usual small value is put together on the stack: a streaming hasher costs more to set up.
+    let mut whole = [0; 768];
+    if let Some(bytes) = joined(
+        &mut whole,
+        [
+            table.name().as_bytes(),
+            &key.len().to_le_bytes(),
+            key,
+            payload,
+        ],
+    ) {
+        return xxh3_64(bytes).to_le_bytes();
+    }
     let mut hash = Xxh3::new();
     hash.update(table.name().as_bytes());
     hash.update(&key.len().to_le_bytes());
     hash.update(key);
     hash.update(payload);
     hash.digest().to_le_bytes()
+}
+
+/// The parts one behind the other, if they fit.
+fn joined<'b>(room: &'b mut [u8], parts: [&[u8]; 4]) -> Option<&'b [u8]> {
+    let mut length = 0;
+    for part in parts {
+        room.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
+        length += part.len();
+    }
+    room.get(..length)
 }
 
 fn seal(table: Table, key: &[u8], value: &mut [u8]) {

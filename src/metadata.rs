@@ -1,0 +1,228 @@
+//! Nested values: what a training run says of itself.
+
+use serde::{Deserialize, Serialize};
+
+/// A value of a checkpoint's training metadata, as nested as JSON.
+///
+/// ```
+/// use annals::Metadata;
+///
+/// let optimiser = Metadata::map([("name", Metadata::from("adam")), ("lr", 0.001.into())]);
+/// assert_eq!(optimiser.get("lr").and_then(Metadata::as_f64), Some(0.001));
+/// assert_eq!(optimiser.to_string(), r#"{"name":"adam","lr":0.001}"#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Metadata {
+    /// Nothing.
+    Null,
+    /// Yes or no.
+    Flag(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A real number; NaN and infinities are kept.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Values in order.
+    List(Vec<Metadata>),
+    /// Named values in order.
+    Map(Vec<(String, Metadata)>),
+}
+
+impl Metadata {
+    /// A map of these names and values.
+    pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Metadata)>) -> Self {
+        Metadata::Map(entries.into_iter().map(|(k, v)| (k.into(), v)).collect())
+    }
+
+    /// The value with this name, if this is a map that has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Metadata> {
+        match self {
+            Metadata::Map(entries) => entries.iter().find(|(k, _)| k == name).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// The number, whole or real.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "what f64 means to its callers")]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Metadata::Integer(number) => Some(*number as f64),
+            Metadata::Real(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Metadata::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How many levels of lists and maps lie within each other; counts no further than `most`.
+    pub(crate) fn depth(&self, most: usize) -> usize {
+        let below = |values: &mut dyn Iterator<Item = &Metadata>| match most {
+            0 => 0,
+            _ => values.map(|value| value.depth(most - 1)).max().unwrap_or(0),
+        };
+        match self {
+            Metadata::List(values) => 1 + below(&mut values.iter()),
+            Metadata::Map(entries) => 1 + below(&mut entries.iter().map(|(_, value)| value)),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Metadata::Null => Json::Null,
+            Metadata::Flag(flag) => Json::Bool(*flag),
+            Metadata::Integer(number) => Json::from(*number),
+            Metadata::Real(number) => real_to_json(*number),
+            Metadata::Text(text) => Json::String(text.clone()),
+            Metadata::List(values) => values.iter().map(Metadata::to_json).collect(),
+            Metadata::Map(entries) => {
+                let entries = entries.iter();
+                entries.map(|(k, v)| (k.clone(), v.to_json())).collect()
+            }
+        }
+    }
+
+    pub(crate) fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Metadata::Null,
+            Json::Bool(flag) => Metadata::Flag(*flag),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Metadata::Integer(number),
+                None => Metadata::Real(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Metadata::Text(text.clone()),
+            Json::Array(values) => Metadata::List(values.iter().map(Self::from_json).collect()),
+            Json::Object(entries) => match real_from_json(json) {
+                Some(number) => Metadata::Real(number),
+                None => {
+                    let entries = entries.iter();
+                    Metadata::Map(
+                        entries
+                            .map(|(k, v)| (k.clone(), Self::from_json(v)))
+                            .collect(),
+                    )
+                }
+            },
+        }
+    }
+}
+
+/// JSON has no words for what is not finite: those are written `{"$real": "NaN"}`.
+const REAL: &str = "$real";
+
+pub(crate) fn real_to_json(number: f64) -> serde_json::Value {
+    if number.is_finite() {
+        serde_json::Value::from(number)
+    } else {
+        serde_json::json!({ REAL: number.to_string() })
+    }
+}
+
+pub(crate) fn real_from_json(json: &serde_json::Value) -> Option<f64> {
+    match json {
+        serde_json::Value::Object(entries) if entries.len() == 1 => {
+            entries.get(REAL)?.as_str()?.parse().ok()
+        }
+        other => other.as_f64(),
+    }
+}
+
+/// JSON.
+impl std::fmt::Display for Metadata {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // By hand, because JSON's own maps forget the order.
+            Metadata::Map(entries) => {
+                f.write_str("{")?;
+                for (index, (name, value)) in entries.iter().enumerate() {
+                    let comma = if index > 0 { "," } else { "" };
+                    write!(
+                        f,
+                        "{comma}{}:{value}",
+                        serde_json::Value::from(name.as_str())
+                    )?;
+                }
+                f.write_str("}")
+            }
+            Metadata::List(values) => {
+                f.write_str("[")?;
+                for (index, value) in values.iter().enumerate() {
+                    let comma = if index > 0 { "," } else { "" };
+                    write!(f, "{comma}{value}")?;
+                }
+                f.write_str("]")
+            }
+            other => other.to_json().fmt(f),
+        }
+    }
+}
+
+impl From<&str> for Metadata {
+    fn from(text: &str) -> Self {
+        Metadata::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Metadata {
+    fn from(text: String) -> Self {
+        Metadata::Text(text)
+    }
+}
+
+impl From<f64> for Metadata {
+    fn from(number: f64) -> Self {
+        Metadata::Real(number)
+    }
+}
+
+impl From<i64> for Metadata {
+    fn from(number: i64) -> Self {
+        Metadata::Integer(number)
+    }
+}
+
+impl From<bool> for Metadata {
+    fn from(flag: bool) -> Self {
+        Metadata::Flag(flag)
+    }
+}
+
+impl<T: Into<Metadata>> From<Vec<T>> for Metadata {
+    fn from(values: Vec<T>) -> Self {
+        Metadata::List(values.into_iter().map(Into::into).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_gives_back_what_it_was_given() {
+        let deep = Metadata::map([
+            ("a", Metadata::from(vec![1, 2, i64::MIN])),
+            ("b", Metadata::map([("nan", Metadata::from(f64::INFINITY))])),
+            ("c", Metadata::Null),
+            ("d", Metadata::from(0.1 + 0.2)),
+            ("e", Metadata::from(3.0)),
+        ]);
+        assert_eq!(Metadata::from_json(&deep.to_json()), deep);
+        assert_eq!(deep.depth(9), 2);
+        assert_eq!(deep.depth(0), 1);
+        let nan = Metadata::from_json(&Metadata::from(f64::NAN).to_json());
+        assert!(matches!(nan, Metadata::Real(number) if number.is_nan()));
+    }
+}

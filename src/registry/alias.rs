@@ -1,0 +1,273 @@
+//! Movable names, pins and tags.
+
+use super::checkpoint::Checkpoint;
+use super::{Core, Registry};
+use crate::error::{Error, Result};
+use crate::event::CheckpointAction;
+use crate::store::{Change, ChangeFailure, View, names};
+use crate::timestamp::Timestamp;
+
+/// The alias of the checkpoint that is in use.
+pub(super) const ACTIVE: &str = "active";
+
+/// Where an alias pointed from a time on; see [`Registry::alias_history`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AliasChange {
+    /// From when on.
+    pub since: Timestamp,
+    /// The id that it pointed at; `None` for nowhere.
+    pub target: Option<String>,
+}
+
+impl Registry {
+    /// Makes a checkpoint the active one of its model: the alias `active`. One redb commit; every
+    /// process that watches it learns of it within 250 ms.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a commit.
+    pub fn activate(&self, id: &str) -> Result<()> {
+        self.set_alias(ACTIVE, id)
+    }
+
+    /// A model's active checkpoint.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn active(&self, model: &str) -> Result<Option<Checkpoint>> {
+        self.alias(model, ACTIVE)
+    }
+
+    /// Points an alias of the checkpoint's model at it, from now on. A checkpoint with an alias is
+    /// not deleted. Pointing it where it points already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a
+    /// commit.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let a = registry.checkpoint("dqn_agent").save(b"a")?;
+    /// let b = registry.checkpoint("dqn_agent").save(b"b")?;
+    /// registry.set_alias("champion", a.id())?;
+    /// registry.set_alias("champion", b.id())?;
+    /// let back = registry.rollback("dqn_agent", "champion")?;
+    /// assert_eq!(back.id(), a.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn set_alias(&self, alias: &str, id: &str) -> Result<()> {
+        names::check_word("alias", alias)?;
+        let core = self.core();
+        let model = core.change(|change| {
+            let Some(row) = change.checkpoint(id)? else {
+                return Err(change.why_unknown(id)?);
+            };
+            let now = change.alias(&row.model, alias)?;
+            if now.as_ref().is_none_or(|now| now.target != id) {
+                let back = now.map(|now| now.since);
+                change.point(&row.model, alias, Some(id), core.now(), back)?;
+            }
+            Ok(row.model)
+        })?;
+        core.pointed(&model, alias, id);
+        Ok(())
+    }
+
+    /// Removes an alias; its history stays. Says whether there was one.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn remove_alias(&self, model: &str, alias: &str) -> Result<bool> {
+        let core = self.core();
+        core.change(|change| {
+            let now = change.alias(model, alias)?;
+            if let Some(now) = &now {
+                change.point(model, alias, None, core.now(), Some(now.since))?;
+            }
+            Ok(now.is_some())
+        })
+    }
+
+    /// The checkpoint that an alias points at.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn alias(&self, model: &str, alias: &str) -> Result<Option<Checkpoint>> {
+        let core = self.core();
+        core.store.read(|view| core.pointed_at(view, model, alias))
+    }
+
+    /// A model's aliases and the ids that they point at.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn aliases(&self, model: &str) -> Result<Vec<(String, String)>> {
+        let aliases = self.core().store.read(|view| view.aliases(model))?;
+        Ok(aliases
+            .into_iter()
+            .map(|(name, row)| (name, row.target))
+            .collect())
+    }
+
+    /// The id that an alias pointed at, at a time; it may have been deleted since. `None` if it
+    /// pointed nowhere.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn alias_at(
+        &self,
+        model: &str,
+        alias: &str,
+        time: impl Into<Timestamp>,
+    ) -> Result<Option<String>> {
+        let time = time.into().as_micros();
+        let step = self
+            .core()
+            .store
+            .read(|view| view.alias_at(model, alias, time))?;
+        Ok(step.and_then(|step| step.target))
+    }
+
+    /// Where an alias has pointed, oldest first.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn alias_history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
+        let steps = self
+            .core()
+            .store
+            .read(|view| view.alias_steps(model, alias))?;
+        let steps = steps.into_iter();
+        Ok(steps
+            .map(|(since, step)| AliasChange {
+                since: Timestamp::from_micros(since),
+                target: step.target,
+            })
+            .collect())
+    }
+
+    /// Points an alias where it pointed before, passing over what was deleted since; again and
+    /// again, it goes further back. Returns the checkpoint that it points at now.
+    ///
+    /// # Errors
+    /// [`Error::NothingBefore`], [`Error::UnknownAlias`] if it never was, and those of a commit.
+    pub fn rollback(&self, model: &str, alias: &str) -> Result<Checkpoint> {
+        let core = self.core();
+        let found = core.change(|change| {
+            let Some(last) = change.last_step(model, alias)? else {
+                let known = change.aliases(model)?;
+                return Err(Error::UnknownAlias {
+                    model: names::shown(model),
+                    alias: names::shown(alias),
+                    known: known.into_iter().map(|(name, _)| name).collect(),
+                });
+            };
+            roll_back(change, model, alias, last, core)
+        })?;
+        core.pointed(model, alias, found.id());
+        Ok(found)
+    }
+
+    /// Protects a checkpoint from deletion. One redb commit.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a commit.
+    pub fn pin(&self, id: &str) -> Result<()> {
+        self.core()
+            .change(|change| change.edit(id, |row| row.pinned = true).map(drop))
+    }
+
+    /// Undoes [`pin`](Self::pin).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpin(&self, id: &str) -> Result<()> {
+        self.core()
+            .change(|change| change.edit(id, |row| row.pinned = false).map(drop))
+    }
+
+    /// Adds a tag to a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], and those of [`pin`](Self::pin).
+    pub fn tag(&self, id: &str, tag: &str) -> Result<()> {
+        names::check_word("tag", tag)?;
+        let add = |tags: &mut Vec<String>| {
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+        };
+        self.core()
+            .change(|change| change.edit(id, |row| add(&mut row.tags)).map(drop))
+    }
+
+    /// Takes a tag off a checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`pin`](Self::pin).
+    pub fn untag(&self, id: &str, tag: &str) -> Result<()> {
+        let edit = |row: &mut crate::store::CheckpointRow| row.tags.retain(|known| known != tag);
+        self.core().change(|change| change.edit(id, edit).map(drop))
+    }
+}
+
+fn roll_back(
+    change: &mut Change<'_, '_>,
+    model: &str,
+    alias: &str,
+    last: i64,
+    core: &Core,
+) -> Result<Checkpoint> {
+    let now = change.alias(model, alias)?.map(|now| now.target);
+    let mut step = change.alias_step(model, alias, last)?;
+    // Each entry knows the one that it replaced, which is older: this ends.
+    while let Some(time) = step.and_then(|step| step.back) {
+        step = change.alias_step(model, alias, time)?;
+        let Some(target) = step.as_ref().and_then(|step| step.target.clone()) else {
+            continue;
+        };
+        if now.as_deref() == Some(&target) {
+            continue;
+        }
+        if let Some(row) = change.checkpoint(&target)? {
+            let back = step.as_ref().and_then(|step| step.back);
+            change.point(model, alias, Some(&target), core.now(), back)?;
+            return Ok(Checkpoint::new(&*target, row, &core.root));
+        }
+    }
+    Err(Error::NothingBefore {
+        model: names::shown(model),
+        alias: names::shown(alias),
+    })
+}
+
+impl Core {
+    pub(super) fn change<T>(
+        &self,
+        body: impl FnOnce(&mut Change<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let changed = self.store.write(body).map_err(ChangeFailure::into_error);
+        self.watches.nudge();
+        changed
+    }
+
+    pub(super) fn pointed_at(
+        &self,
+        view: &mut impl View,
+        model: &str,
+        alias: &str,
+    ) -> Result<Option<Checkpoint>> {
+        let Some(row) = view.alias(model, alias)? else {
+            return Ok(None);
+        };
+        let found = view.checkpoint(&row.target)?;
+        Ok(found.map(|found| Checkpoint::new(&*row.target, found, &self.root)))
+    }
+
+    fn pointed(&self, model: &str, alias: &str, id: &str) {
+        let detail = if alias == ACTIVE { "" } else { alias };
+        self.say(CheckpointAction::Activated, model, id, detail);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the registry knows of one checkpoint.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::metadata::Metadata;
+use crate::store::{CheckpointRow, Condition, Origin, names};
+use crate::timestamp::Timestamp;
+
+/// One checkpoint as the registry knew it when it was asked. Cheap to clone; its weights are not
+/// in it: see [`Registry::load`](crate::Registry::load).
+#[derive(Clone, PartialEq)]
+pub struct Checkpoint(Arc<Known>);
+
+#[derive(PartialEq)]
+struct Known {
+    id: Box<str>,
+    row: CheckpointRow,
+    root: Arc<Path>,
+}
+
+impl Checkpoint {
+    pub(crate) fn new(id: impl Into<Box<str>>, row: CheckpointRow, root: &Arc<Path>) -> Self {
+        Checkpoint(Arc::new(Known {
+            id: id.into(),
+            row,
+            root: root.clone(),
+        }))
+    }
+
+    pub(crate) fn row(&self) -> &CheckpointRow {
+        &self.0.row
+    }
+
+    /// Its id: `<model>_<YYYYMMDD_HHMMSS>` (UTC), with `_2`, `_3` and so on behind it where one
+    /// second saw several. What was found in a folder has its file's name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The model whose state it is.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.0.row.model
+    }
+
+    /// The kind of model, as given; may be empty.
+    #[must_use]
+    pub fn model_type(&self) -> &str {
+        &self.0.row.model_type
+    }
+
+    /// When saving it began, or its file's time where it was found.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.row.created)
+    }
+
+    /// The metric with this name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = &self.0.row.metrics;
+        metrics
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// Names and values of its metrics, as they were given.
+    #[must_use]
+    pub fn metrics(&self) -> &[(String, f64)] {
+        &self.0.row.metrics
+    }
+
+    /// The value of its training metadata with this name.
+    #[must_use]
+    pub fn metadata(&self, name: &str) -> Option<&Metadata> {
+        let metadata = self.0.row.metadata.entries();
+        metadata
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Names and values of its training metadata.
+    #[must_use]
+    pub fn all_metadata(&self) -> &[(String, Metadata)] {
+        self.0.row.metadata.entries()
+    }
+
+    /// The training step, if one was given.
+    #[must_use]
+    pub fn step(&self) -> Option<u64> {
+        self.0.row.step
+    }
+
+    /// The training epoch, if one was given.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.0.row.epoch
+    }
+
+    /// The id of the checkpoint that training went on from.
+    #[must_use]
+    pub fn parent(&self) -> Option<&str> {
+        self.0.row.parent.as_deref()
+    }
+
+    /// Its tags, in the order in which they were given.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.0.row.tags
+    }
+
+    /// Whether it is pinned, which protects it from deletion.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.0.row.pinned
+    }
+
+    /// Size of its weights in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.row.bytes
+    }
+
+    /// blake3 digest of its weights; `None` for a file that nobody has read since it was found.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.0.row.digest
+    }
+
+    /// Where it came from, which decides what may be removed with it.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.0.row.origin
+    }
+
+    /// What is known of its weights. Only checkpoints whose weights are present are ranked.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.0.row.condition
+    }
+
+    /// The file of its weights, unverified; [`Registry::load`](crate::Registry::load) verifies.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        path(&self.0.root, &self.0.row)
+    }
+}
+
+/// The file of a checkpoint's weights.
+pub(super) fn path(root: &Path, row: &CheckpointRow) -> PathBuf {
+    match row.origin {
+        Origin::Registered => PathBuf::from(&row.file),
+        _ => root.join(names::FOLDER).join(&row.file),
+    }
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = &self.0.row;
+        f.debug_struct("Checkpoint")
+            .field("id", &self.id())
+            .field("created", &self.created())
+            .field("metrics", &row.metrics)
+            .field("step", &row.step)
+            .field("epoch", &row.epoch)
+            .field("tags", &row.tags)
+            .field("bytes", &row.bytes)
+            .field("condition", &row.condition)
+            .finish_non_exhaustive()
+    }
+}

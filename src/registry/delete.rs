@@ -1,0 +1,150 @@
+//! Deletion: the registry first, then the files, and only those that the registry wrote.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::{Core, Registry, files};
+use crate::error::{Error, Result};
+use crate::event::CheckpointAction;
+use crate::store::{ChangeFailure, CheckpointRow, DeletedRow, Origin, View, names};
+
+/// What keeps a checkpoint from being deleted on request.
+pub(super) fn held_by(
+    view: &mut impl View,
+    id: &str,
+    row: &CheckpointRow,
+) -> Result<Option<String>> {
+    if row.pinned {
+        return Ok(Some("pinned".to_owned()));
+    }
+    let aliases = view.aliases(&row.model)?;
+    let alias = aliases.into_iter().find(|(_, alias)| alias.target == id);
+    if let Some((name, _)) = alias {
+        return Ok(Some(format!("alias {name:?}")));
+    }
+    let count = view.model(&row.model)?.map_or(0, |model| model.checkpoints);
+    Ok((count <= 1).then(|| "the last checkpoint of its model".to_owned()))
+}
+
+/// What keeps a checkpoint from being deleted by a policy: the same, and what a model would go on
+/// with.
+pub(super) fn kept_by(
+    view: &mut impl View,
+    id: &str,
+    row: &CheckpointRow,
+) -> Result<Option<String>> {
+    if let Some(by) = held_by(view, id, row)? {
+        return Ok(Some(by));
+    }
+    if view.newest(&row.model)?.as_deref() == Some(id) {
+        return Ok(Some("the newest of its model".to_owned()));
+    }
+    if let Some((metric, mode)) = view.model(&row.model)?.and_then(|model| model.monitor) {
+        let best = view.ranked(&row.model, &metric, mode, 1)?;
+        if best.first().is_some_and(|(best, _)| best == id) {
+            return Ok(Some(format!("the best of its model by {metric} ({mode})")));
+        }
+    }
+    Ok(None)
+}
+
+/// The files that go with a checkpoint: those that the registry wrote.
+pub(super) fn files_of(id: &str, row: &CheckpointRow) -> Vec<String> {
+    let stem = names::stem(&row.model, id);
+    let sidecar = format!("{}/{stem}{}", names::spelling(&row.model), names::SIDECAR);
+    match row.origin {
+        Origin::Saved => vec![row.file.clone(), sidecar],
+        Origin::Registered => vec![sidecar],
+        Origin::Found => Vec::new(),
+    }
+}
+
+/// Removes files of deleted checkpoints, and writes down that they are gone. What cannot be
+/// removed now stays on the list.
+pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Result<Vec<PathBuf>> {
+    if leaving.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut removed = Vec::new();
+    let mut folders = BTreeSet::new();
+    let mut gone = Vec::new();
+    for (id, names) in leaving {
+        let mut all = true;
+        for name in names {
+            core.step("remove file");
+            let path = core.root.join(names::FOLDER).join(name);
+            let existed = path.exists();
+            all &= files::remove(&path).is_ok();
+            folders.extend(path.parent().map(PathBuf::from));
+            if existed {
+                removed.push(path);
+            }
+        }
+        if all {
+            gone.push(id);
+        }
+    }
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        files::sync_folder(folder)?;
+    }
+    core.step("forget files");
+    let forgotten = core.store.write(|change| {
+        for id in &gone {
+            change.files_gone(id)?;
+        }
+        Ok(())
+    });
+    // Should that fail, somebody looks for files that are gone: no harm.
+    let _ = forgotten;
+    Ok(removed)
+}
+
+impl Registry {
+    /// Deletes one checkpoint: its entry first, in a transaction, then its files, as far as the
+    /// registry wrote them. Whoever has it open goes on reading, where the system allows it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::Protected`] if it is pinned, has
+    /// an alias, or is the last of its model; and those of a commit.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let old = registry.checkpoint("dqn_agent").save(b"old")?;
+    /// registry.checkpoint("dqn_agent").save(b"new")?;
+    /// registry.delete(old.id(), "superseded")?;
+    /// assert!(registry.get(old.id())?.is_none());
+    /// assert!(matches!(registry.load(old.id()), Err(annals::Error::Deleted { .. })));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn delete(&self, id: &str, why: &str) -> Result<()> {
+        let core = self.core();
+        let now = core.now();
+        core.step("delete");
+        let deleted = core.store.write(|change| {
+            let Some(row) = change.checkpoint(id)? else {
+                return Err(change.why_unknown(id)?);
+            };
+            if let Some(by) = held_by(change, id, &row)? {
+                return Err(Error::Protected {
+                    id: names::shown(id),
+                    by,
+                });
+            }
+            let note = DeletedRow {
+                model: row.model.clone(),
+                at: now,
+                why: why.to_owned(),
+            };
+            let files = files_of(id, &row);
+            change.delete(id, &note, &files)?;
+            Ok((row, files))
+        });
+        let (row, files) = deleted.map_err(ChangeFailure::into_error)?;
+        core.say(CheckpointAction::Deleted, &row.model, id, why);
+        core.watches.nudge();
+        remove_files(core, &[(id.to_owned(), files)])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Files of checkpoints: written aside, made durable, given their names, and never over another.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Read or written at a time: memory does not grow with the file.
+const CHUNK: usize = 256 << 10;
+
+/// Opens a new file that only its owner may read; fails if the name is taken.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    private(&mut options).open(path)
+}
+
+/// Opens a file that only its owner may read, creating it if it is missing.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    private(&mut options).open(path)
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// Creates `folder` below the existing `root`, for its owner only, and makes its name durable.
+pub(super) fn create_folder(root: &Path, folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder
+        .create(folder)
+        .map_err(|cause| Error::io("create", folder, cause))?;
+    let mut above = folder.parent();
+    while let Some(directory) = above {
+        sync_folder(directory)?;
+        above = directory.parent().filter(|_| directory != root);
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        File::open(folder)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|cause| Error::io("sync", folder, cause))?;
+    }
+    #[cfg(not(all(unix, not(annals_portable))))]
+    let _ = folder;
+    Ok(())
+}
+
+/// Gives a finished file its name; fails if the name is taken.
+pub(super) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(finished, name) {
+        Ok(()) => fs::remove_file(finished),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // File systems without hard links. The id is claimed, so no other saver wants this name.
+        Err(_) if !name.exists() => fs::rename(finished, name),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the lock of a file for as long as it is open; `false` if another has it.
+pub(super) fn try_hold(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // Without locks one process at a time has the directory.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Size and digest of a file's contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    pub(super) bytes: u64,
+    pub(super) digest: [u8; 32],
+}
+
+/// Passes on what is written or read and takes its fingerprint.
+#[derive(Debug)]
+pub(super) struct Hashing<W> {
+    inner: W,
+    hasher: Box<blake3::Hasher>,
+    bytes: u64,
+}
+
+impl<W> Hashing<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Hashing {
+            inner,
+            hasher: Box::new(blake3::Hasher::new()),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            bytes: self.bytes,
+            digest: *self.hasher.finalize().as_bytes(),
+        }
+    }
+
+    fn see(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.inner.write(bytes)?;
+        self.see(bytes.get(..taken).unwrap_or(bytes));
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.inner.read(buffer)?;
+        if let Some(read) = buffer.get(..taken) {
+            self.see(read);
+        }
+        Ok(taken)
+    }
+}
+
+/// Copies everything, a piece at a time.
+pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+    let mut piece = vec![0; CHUNK];
+    loop {
+        let taken = match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all(piece.get(..taken).unwrap_or(&piece))?;
+    }
+}
+
+/// Reads a file to its end and takes its fingerprint.
+pub(super) fn fingerprint(file: &mut File) -> io::Result<Fingerprint> {
+    let mut hashing = Hashing::new(file);
+    copy(&mut hashing, &mut io::sink())?;
+    Ok(hashing.fingerprint())
+}
+
+/// Removes a file; one that is not there is removed.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,321 @@
+//! Loading: weights are handed out when their digest was compared, or while it is.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::Checkpoint;
+use super::files::{self, Fingerprint, Hashing};
+use super::{Core, Registry};
+use crate::error::{Error, Result};
+use crate::event::CheckpointAction;
+use crate::store::{Condition, View};
+
+/// Weights whose digest was compared. Holds the file open: on Unix it can be read to its end even
+/// if the checkpoint is deleted meanwhile.
+#[derive(Debug)]
+pub struct Loaded {
+    checkpoint: Checkpoint,
+    path: PathBuf,
+    file: File,
+}
+
+impl Loaded {
+    /// What the registry knows of it.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Its file, for libraries that open files themselves.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, at its beginning.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    /// All of the weights, in memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn into_bytes(mut self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self.file.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(cause) => Err(Error::io("read", self.path, cause)),
+        }
+    }
+}
+
+impl Read for Loaded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Loaded {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Weights whose digest is compared as they are read: the read that meets the end fails with
+/// [`io::ErrorKind::InvalidData`] if they are not what was saved. Trust them only after that.
+#[derive(Debug)]
+pub struct WeightsReader {
+    checkpoint: Checkpoint,
+    hashing: Hashing<File>,
+    done: bool,
+}
+
+impl WeightsReader {
+    /// What the registry knows of it.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+}
+
+impl Read for WeightsReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.hashing.read(buffer)?;
+        if taken == 0 && !buffer.is_empty() && !self.done {
+            if let Some(difference) = difference(&self.checkpoint, self.hashing.fingerprint()) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, difference));
+            }
+            self.done = true;
+        }
+        Ok(taken)
+    }
+}
+
+/// The best checkpoint that could be loaded, and those that are better and could not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Fallback {
+    /// The weights, verified.
+    pub loaded: Loaded,
+    /// Better ones, best first, and what is wrong with each. Empty if the best is well.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A checkpoint that could not be loaded.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub error: Error,
+}
+
+impl Registry {
+    /// Verifies a checkpoint's weights and opens them: size and blake3 digest, one pass over the
+    /// file in pieces. Weights that nobody has read since they were found in a folder have no
+    /// digest yet; the first load gives them one.
+    ///
+    /// A checkpoint whose weights prove missing or damaged no longer ranks, until
+    /// [`reconcile`](Self::reconcile) finds them well.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::WeightsMissing`],
+    /// [`Error::WeightsCorrupt`], [`Error::Io`] if the file cannot be read.
+    pub fn load(&self, id: &str) -> Result<Loaded> {
+        let core = self.core();
+        let checkpoint = self.find(id)?;
+        let path = checkpoint.path();
+        let mut file = core.open(&checkpoint, &path)?;
+        let found = files::fingerprint(&mut file).map_err(|e| Error::io("read", &path, e))?;
+        if let Some(difference) = difference(&checkpoint, found) {
+            return Err(core.corrupt(&checkpoint, path, difference));
+        }
+        file.rewind().map_err(|e| Error::io("read", &path, e))?;
+        core.learn(&checkpoint, found);
+        core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
+        Ok(Loaded {
+            checkpoint,
+            path,
+            file,
+        })
+    }
+
+    /// Opens a checkpoint's weights to be verified while they are read; see [`WeightsReader`].
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), except for damage, which the reader reports.
+    pub fn reader(&self, id: &str) -> Result<WeightsReader> {
+        let core = self.core();
+        let checkpoint = self.find(id)?;
+        let file = core.open(&checkpoint, &checkpoint.path())?;
+        core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
+        Ok(WeightsReader {
+            checkpoint,
+            hashing: Hashing::new(file),
+            done: false,
+        })
+    }
+
+    /// Loads a model's best checkpoint, or the best of those whose weights are well, and says what
+    /// is wrong with the better ones. `None` if none ranks or none is well.
+    ///
+    /// # Errors
+    /// Those of [`best`](Self::best) and of a file that is there and cannot be read.
+    ///
+    /// ```
+    /// # use annals::{Journal, Mode};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// registry.set_monitor("dqn_agent", "loss", Mode::Min)?;
+    /// let good = registry.checkpoint("dqn_agent").metric("loss", 0.2).save(b"good")?;
+    /// let best = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"best")?;
+    /// std::fs::remove_file(best.path()).unwrap();
+    ///
+    /// let fallback = registry.best_loadable("dqn_agent")?.expect("one is well");
+    /// assert_eq!(fallback.loaded.checkpoint().id(), good.id());
+    /// assert_eq!(fallback.skipped[0].id, best.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn best_loadable(&self, model: &str) -> Result<Option<Fallback>> {
+        // What fails is passed over also where it cannot be written down.
+        let mut skipped: Vec<Skipped> = Vec::new();
+        loop {
+            let best = match skipped.len() {
+                0 => self.best(model)?.into_iter().collect(),
+                passed => self.ranked_past(model, passed)?,
+            };
+            let is_new = |found: &&Checkpoint| skipped.iter().all(|known| known.id != found.id());
+            let Some(next) = best.iter().find(is_new) else {
+                return Ok(None);
+            };
+            match self.load(next.id()) {
+                Ok(loaded) => return Ok(Some(Fallback { loaded, skipped })),
+                Err(
+                    error @ (Error::WeightsMissing { .. }
+                    | Error::WeightsCorrupt { .. }
+                    | Error::Deleted { .. }
+                    | Error::UnknownCheckpoint { .. }),
+                ) => skipped.push(Skipped {
+                    id: next.id().to_owned(),
+                    error,
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Enough of the best that one lies behind `passed` others.
+    fn ranked_past(&self, model: &str, passed: usize) -> Result<Vec<Checkpoint>> {
+        match self.monitor(model)? {
+            Some((metric, mode)) => match self.top_k(model, &metric, mode, passed + 1) {
+                Err(Error::UnknownMetric { .. }) => Ok(Vec::new()),
+                found => found,
+            },
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What tells these contents from those that were saved.
+pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<String> {
+    if found.bytes != checkpoint.bytes() {
+        let (is, was) = (found.bytes, checkpoint.bytes());
+        return Some(format!("it has {is} bytes, {was} were saved"));
+    }
+    match checkpoint.digest() {
+        Some(digest) if digest != found.digest => Some(format!(
+            "its blake3 digest is {}, {} was saved",
+            files::hex(&found.digest),
+            files::hex(&digest)
+        )),
+        _ => None,
+    }
+}
+
+impl Core {
+    fn open(&self, checkpoint: &Checkpoint, path: &Path) -> Result<File> {
+        // Opening a pipe would wait for its other end.
+        let opened = match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => File::open(path),
+            Ok(_) => {
+                let what = "it is no regular file".to_owned();
+                return Err(self.corrupt(checkpoint, path.to_owned(), what));
+            }
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Deleted since it was looked up?
+                self.store
+                    .read(|view| match view.checkpoint(checkpoint.id())? {
+                        Some(_) => Ok(()),
+                        None => {
+                            let note = view.deleted(checkpoint.id())?;
+                            Err(crate::store::unknown(checkpoint.id(), note))
+                        }
+                    })?;
+                self.mark(checkpoint, Condition::Missing);
+                self.say(
+                    CheckpointAction::Failed,
+                    checkpoint.model(),
+                    checkpoint.id(),
+                    "its weights are missing",
+                );
+                Err(Error::WeightsMissing {
+                    id: checkpoint.id().to_owned(),
+                    path: path.to_owned(),
+                })
+            }
+            Err(error) => Err(Error::io("open", path, error)),
+        }
+    }
+
+    fn corrupt(&self, checkpoint: &Checkpoint, path: PathBuf, detail: String) -> Error {
+        self.mark(checkpoint, Condition::Corrupt(detail.clone()));
+        self.say(
+            CheckpointAction::Failed,
+            checkpoint.model(),
+            checkpoint.id(),
+            &detail,
+        );
+        Error::WeightsCorrupt {
+            id: checkpoint.id().to_owned(),
+            path,
+            detail,
+        }
+    }
+
+    /// Notes what is wrong, so that it no longer ranks. Whoever may not write goes without.
+    fn mark(&self, checkpoint: &Checkpoint, condition: Condition) {
+        if *checkpoint.condition() == condition {
+            return;
+        }
+        let noted = self.change(|change| {
+            change
+                .edit(checkpoint.id(), |row| row.condition = condition)
+                .map(drop)
+        });
+        // The error that is on its way says more than a failure to write it down.
+        let _ = noted;
+    }
+
+    /// Gives weights that nobody had read their digest.
+    fn learn(&self, checkpoint: &Checkpoint, found: Fingerprint) {
+        if checkpoint.digest().is_none() {
+            let learnt = self.change(|change| {
+                let edit = |row: &mut crate::store::CheckpointRow| {
+                    row.digest.get_or_insert(found.digest);
+                };
+                change.edit(checkpoint.id(), edit).map(drop)
+            });
+            // Without the right to write, the next load learns it.
+            let _ = learnt;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Finding checkpoints other than the best.
+
+use super::Registry;
+use super::checkpoint::Checkpoint;
+use super::rank::known;
+use crate::error::{Error, Result};
+use crate::store::View;
+
+/// How far a lineage is followed.
+const LONGEST_LINE: usize = 100_000;
+
+impl Registry {
+    /// The checkpoint with this id; `None` if there is none, or none any more. One snapshot.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get(&self, id: &str) -> Result<Option<Checkpoint>> {
+        let core = self.core();
+        let row = core.store.read(|view| view.checkpoint(id))?;
+        Ok(row.map(|row| Checkpoint::new(id, row, &core.root)))
+    }
+
+    /// The checkpoint with this id, or why there is none.
+    ///
+    /// # Errors
+    /// [`Error::Deleted`] with time and reason, [`Error::UnknownCheckpoint`], and those of reading.
+    pub fn find(&self, id: &str) -> Result<Checkpoint> {
+        let core = self.core();
+        core.store.read(|view| match view.checkpoint(id)? {
+            Some(row) => Ok(Checkpoint::new(id, row, &core.root)),
+            None => Err(crate::store::unknown(id, view.deleted(id)?)),
+        })
+    }
+
+    /// A model's newest checkpoint: the one that was saved last, whatever the clock did.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn latest(&self, model: &str) -> Result<Option<Checkpoint>> {
+        let core = self.core();
+        let newest = core.store.read(|view| {
+            let Some(id) = view.newest(model)? else {
+                return Ok(None);
+            };
+            let row = view.checkpoint(&id)?;
+            Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
+        })?;
+        core.noted(model, newest)
+    }
+
+    /// The models that have checkpoints or a monitor, by name.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn models(&self) -> Result<Vec<String>> {
+        let models = self.core().store.read(|view| view.models())?;
+        Ok(models.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The metrics that a model's checkpoints have, in the order in which they appeared.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn metrics(&self, model: &str) -> Result<Vec<String>> {
+        let row = self.core().store.read(|view| view.model(model))?;
+        Ok(row.map_or_else(Vec::new, |row| known(&row)))
+    }
+
+    /// How many checkpoints a model has. One row is read, however many there are.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn count(&self, model: &str) -> Result<u64> {
+        let row = self.core().store.read(|view| view.model(model))?;
+        Ok(row.map_or(0, |row| row.checkpoints))
+    }
+
+    /// Bytes that the weights of a model's checkpoints take. One row is read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn bytes(&self, model: &str) -> Result<u64> {
+        let row = self.core().store.read(|view| view.model(model))?;
+        Ok(row.map_or(0, |row| row.bytes))
+    }
+
+    /// A checkpoint and what it was trained on from: itself, its parent, its parent's parent, as
+    /// far as they are known. Ends at a parent that was deleted, and at one that comes again.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`] or [`Error::Deleted`] if `id` itself is not there, and those of
+    /// reading.
+    pub fn lineage(&self, id: &str) -> Result<Vec<Checkpoint>> {
+        let mut line = vec![self.find(id)?];
+        let mut seen = std::collections::HashSet::from([id.to_owned()]);
+        while line.len() < LONGEST_LINE {
+            let Some(parent) = line.last().and_then(Checkpoint::parent) else {
+                break;
+            };
+            if !seen.insert(parent.to_owned()) {
+                break;
+            }
+            match self.find(parent) {
+                Ok(parent) => line.push(parent),
+                Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(line)
+    }
+}

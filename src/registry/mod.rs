@@ -1,0 +1,262 @@
+//! The checkpoint registry: which states a model has been saved in, and which of them is best.
+
+mod adopt;
+mod alias;
+mod checkpoint;
+mod delete;
+mod files;
+mod import;
+mod list;
+mod load;
+mod look_up;
+mod rank;
+mod reconcile;
+mod retention;
+#[cfg(feature = "safetensors")]
+mod safetensors;
+mod save;
+mod sidecar;
+mod sweep;
+mod watch;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::clock::Clock;
+use crate::conditions::Conditions;
+use crate::error::{Error, Result};
+use crate::event::{CheckpointAction, Level};
+use crate::options::Options;
+use crate::queue::Queue;
+use crate::store::{Checkpoints, Directory, names};
+
+pub use alias::AliasChange;
+pub use checkpoint::Checkpoint;
+pub use import::Import;
+pub use list::List;
+pub use load::{Fallback, Loaded, Skipped, WeightsReader};
+pub use reconcile::{Problem, Report};
+pub use retention::{Applied, Decision, Plan, Planned, Policy, Retention};
+#[cfg(feature = "safetensors")]
+pub use safetensors::{SafetensorsHeader, TensorInfo};
+pub use save::NewCheckpoint;
+pub use watch::{Watch, Watched};
+
+/// The checkpoints of all models: saved whole or not at all, found without touching their weights,
+/// verified when they are loaded, and never deleted by surprise.
+///
+/// A registry belongs to the directory of a journal; weights lie below it, in
+/// `checkpoints/<model>/`. Any number of processes use it at once. It is cheap to clone, and
+/// `Send + Sync`.
+///
+/// ```
+/// use annals::{Journal, Mode, Watched};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// let journal = Journal::open(&dir)?;
+/// let registry = journal.registry()?; // or Registry::open(&dir), in any process
+/// registry.set_monitor("dqn_agent", "val_loss", Mode::Min)?;
+///
+/// for (epoch, loss) in [(1, 0.5), (2, 0.0234), (3, f64::NAN)] {
+///     registry
+///         .checkpoint("dqn_agent")
+///         .model_type("rl")
+///         .metric("val_loss", loss)
+///         .epoch(epoch)
+///         .metadata("lr", 0.001)
+///         .save(b"the weights")?; // on disk, with its entry, when this returns
+/// }
+///
+/// let best = registry.best("dqn_agent")?.expect("two of three rank"); // no weights touched
+/// assert_eq!(best.epoch(), Some(2));
+/// assert_eq!(registry.load(best.id())?.into_bytes()?, b"the weights"); // digest verified
+///
+/// registry.activate(best.id())?;
+/// let mut active = registry.watch("dqn_agent", Watched::active())?;
+/// assert_eq!(active.current().map(|c| c.id()), Some(best.id())); // nanoseconds; ask every tick
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    owner: Arc<Owner>,
+}
+
+/// Ends the watching thread when the last registry and the last watch are gone.
+pub(crate) struct Owner {
+    core: Arc<Core>,
+    watcher: watch::Watcher,
+}
+
+/// What the registry's calls and its watching thread share.
+struct Core {
+    store: Checkpoints,
+    root: Arc<Path>,
+    clock: Clock,
+    journal: Option<Says>,
+    watches: watch::Watches,
+    /// Models whose folder this process has cleared of what dead savers left.
+    swept: Mutex<HashSet<String>>,
+    /// The last id that this process claimed, without its number, and the number: where one second
+    /// sees many, each need not try those before it.
+    last_claim: Mutex<(String, u32)>,
+    /// See [`Registry::at_each_step`].
+    step: OnceLock<fn(&str)>,
+    /// What went wrong when models were taken in by themselves.
+    rebuild_failure: Mutex<Option<Error>>,
+}
+
+/// Where the registry says what it did.
+pub(crate) struct Says {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) conditions: Arc<Conditions>,
+}
+
+impl Registry {
+    /// Opens the registry of the journal in `dir`, with or without a journal open there, in this
+    /// process or in others.
+    ///
+    /// Takes milliseconds at any size. Writes nothing, except when models have files below
+    /// `checkpoints/` that the registry knows nothing of: these are taken in first, from their
+    /// sidecars or, without any, from names, sizes and times of the files. What it does is not
+    /// recorded in the journal: for that, use [`Journal::registry`](crate::Journal::registry).
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`](crate::Reader::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let registry = annals::Registry::open(&dir)?;
+    /// assert!(registry.models()?.is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Registry> {
+        let options = Options::default();
+        let directory = Directory::existing(dir.as_ref())?;
+        let store = Checkpoints::open(directory, options.sharing, options.cache_bytes)?;
+        Ok(Registry::start(store, options.clock, None))
+    }
+
+    pub(crate) fn start(store: Checkpoints, clock: Clock, journal: Option<Says>) -> Registry {
+        let core = Arc::new(Core {
+            root: store.root().into(),
+            store,
+            clock,
+            journal,
+            watches: watch::Watches::default(),
+            swept: Mutex::default(),
+            last_claim: Mutex::default(),
+            step: OnceLock::new(),
+            rebuild_failure: Mutex::default(),
+        });
+        let watcher = watch::Watcher::new(core.clone());
+        let registry = Registry {
+            owner: Arc::new(Owner { core, watcher }),
+        };
+        registry.take_in_unknown_models();
+        registry
+    }
+
+    pub(crate) fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    pub(crate) fn of(owner: Arc<Owner>) -> Registry {
+        Registry { owner }
+    }
+
+    fn core(&self) -> &Core {
+        &self.owner.core
+    }
+
+    /// The journal's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.core().root
+    }
+
+    /// Why files of unknown models could not be taken in when the registry was opened, if that
+    /// failed; [`reconcile`](Self::reconcile) tries again.
+    #[must_use]
+    pub fn rebuild_failure(&self) -> Option<Error> {
+        let failure = self.core().rebuild_failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls `step` before each step of a save or a deletion, for tests that stop there.
+    #[doc(hidden)]
+    pub fn at_each_step(&self, step: fn(&str)) {
+        // The first one stays.
+        let _ = self.core().step.set(step);
+    }
+}
+
+impl Core {
+    fn step(&self, name: &str) {
+        if let Some(step) = self.step.get() {
+            step(name);
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_micros()
+    }
+
+    /// Records what happened to a checkpoint, where there is a journal.
+    fn say(&self, action: CheckpointAction, model: &str, id: &str, detail: &str) {
+        if let Some(journal) = &self.journal {
+            journal.queue.checkpoint_event(action, model, id, detail);
+        }
+    }
+
+    /// Says that a model has no checkpoints, once until it has some.
+    fn say_none(&self, model: &str) {
+        if let Some(journal) = &self.journal {
+            let condition = none(model);
+            let conditions = &journal.conditions;
+            conditions.raise(Level::Info, "registry", &condition, Vec::new());
+        }
+    }
+
+    fn say_some(&self, model: &str) {
+        if let Some(journal) = &self.journal {
+            journal.conditions.clear("registry", &none(model));
+        }
+    }
+
+    /// Holds the folder of all checkpoints: shared to claim an id, alone to remove what dead
+    /// savers left, so that a claim is never seen before it is locked.
+    fn hold_claims(&self, alone: bool) -> Result<File> {
+        let folder = self.root.join(names::FOLDER);
+        files::create_folder(&self.root, &folder)?;
+        let path = folder.join(".lock");
+        let file = files::open_or_create(&path).map_err(|e| Error::io("create", &path, e))?;
+        let held = if alone {
+            file.lock()
+        } else {
+            file.lock_shared()
+        };
+        match held {
+            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
+                Err(Error::io("lock", &path, error))
+            }
+            _ => Ok(file),
+        }
+    }
+}
+
+fn none(model: &str) -> String {
+    format!("no checkpoints for {}", names::shown(model))
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! Which checkpoint is best.
+
+use super::checkpoint::Checkpoint;
+use super::{Core, Registry};
+use crate::error::{Error, Result};
+use crate::store::{ChangeFailure, Mode, ModelRow, View, names};
+
+/// The rules of ranking, in one place:
+///
+/// 1. With [`Mode::Min`] the smallest value is best, with [`Mode::Max`] the largest.
+/// 2. NaN is kept with the checkpoint, but never ranks.
+/// 3. Infinities rank where they belong: −∞ below and +∞ above every other number.
+/// 4. −0.0 is 0.0.
+/// 5. Of equals, the newest is best.
+/// 6. A checkpoint without the metric does not rank by it.
+/// 7. A metric that no checkpoint of the model has is an error that lists those that there are.
+/// 8. Only checkpoints that are committed, not deleted, and whose weights are not known to be
+///    missing or damaged rank.
+impl Registry {
+    /// Says which metric ranks a model's checkpoints, and which end of it is the good one. Stored;
+    /// holds for every process. The model needs no checkpoints yet. One redb commit.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], and those of a commit.
+    pub fn set_monitor(&self, model: &str, metric: &str, mode: Mode) -> Result<()> {
+        names::check_model(model)?;
+        names::check_word("metric", metric)?;
+        let core = self.core();
+        // Set at every start, as a rule to what it was: that costs no commit.
+        if self
+            .monitor(model)?
+            .is_some_and(|(m, known)| m == metric && known == mode)
+        {
+            return Ok(());
+        }
+        let set = core
+            .store
+            .write(|change| change.set_monitor(model, metric, mode));
+        set.map_err(ChangeFailure::into_error)?;
+        core.watches.nudge();
+        Ok(())
+    }
+
+    /// What [`set_monitor`](Self::set_monitor) said of a model.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn monitor(&self, model: &str) -> Result<Option<(String, Mode)>> {
+        let row = self.core().store.read(|view| view.model(model))?;
+        Ok(row.and_then(|row| row.monitor))
+    }
+
+    /// A model's best checkpoint by its monitor, without touching weights; `None` if none ranks.
+    /// One snapshot, some microseconds.
+    ///
+    /// # Errors
+    /// [`Error::NoMonitor`] if the model has checkpoints and no monitor, [`Error::UnknownMetric`]
+    /// if none of them has the metric, and those of reading.
+    pub fn best(&self, model: &str) -> Result<Option<Checkpoint>> {
+        let core = self.core();
+        let best = core.store.read(|view| core.best(view, model))?;
+        core.noted(model, best)
+    }
+
+    /// The best of each of these models, in one snapshot: what holds for one holds for all at the
+    /// same moment, and each costs less than a look-up of its own.
+    ///
+    /// # Errors
+    /// Those of [`best`](Self::best), for the first model that has one.
+    pub fn best_of_each<M: AsRef<str>>(&self, models: &[M]) -> Result<Vec<Option<Checkpoint>>> {
+        let core = self.core();
+        core.store.read(|view| {
+            let models = models.iter();
+            models
+                .map(|model| core.best(view, model.as_ref()))
+                .collect()
+        })
+    }
+
+    /// The best by any metric, whatever the monitor.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMetric`], and those of reading.
+    pub fn best_by(&self, model: &str, metric: &str, mode: Mode) -> Result<Option<Checkpoint>> {
+        let best = self.top_k(model, metric, mode, 1)?;
+        self.core().noted(model, best.into_iter().next())
+    }
+
+    /// The `k` best by a metric, best first. One snapshot.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMetric`], and those of reading.
+    pub fn top_k(
+        &self,
+        model: &str,
+        metric: &str,
+        mode: Mode,
+        k: usize,
+    ) -> Result<Vec<Checkpoint>> {
+        let core = self.core();
+        core.store.read(|view| {
+            let Some(row) = view.model(model)? else {
+                return Ok(Vec::new());
+            };
+            core.top(view, model, &row, (metric, mode), k)
+        })
+    }
+}
+
+impl Core {
+    /// Says, once, that a model has nothing to offer.
+    pub(super) fn noted(
+        &self,
+        model: &str,
+        found: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>> {
+        if self.journal.is_some() {
+            match &found {
+                Some(_) => self.say_some(model),
+                None => self.say_none(model),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn best(&self, view: &mut impl View, model: &str) -> Result<Option<Checkpoint>> {
+        if let Some((id, row)) = view.best(model)? {
+            return Ok(Some(Checkpoint::new(id, row, &self.root)));
+        }
+        // There is none; why not?
+        let Some(row) = view.model(model)? else {
+            return Ok(None);
+        };
+        if row.checkpoints == 0 {
+            return Ok(None);
+        }
+        let Some((metric, mode)) = &row.monitor else {
+            return Err(Error::NoMonitor {
+                model: names::shown(model),
+                known: known(&row),
+            });
+        };
+        let best = self.top(view, model, &row, (metric, *mode), 1)?;
+        Ok(best.into_iter().next())
+    }
+
+    fn top(
+        &self,
+        view: &mut impl View,
+        model: &str,
+        row: &ModelRow,
+        (metric, mode): (&str, Mode),
+        k: usize,
+    ) -> Result<Vec<Checkpoint>> {
+        let ranked = view.ranked(model, metric, mode, k)?;
+        let is_known = row.metrics.iter().any(|(known, _)| known == metric);
+        if ranked.is_empty() && !is_known && row.checkpoints > 0 {
+            return Err(Error::UnknownMetric {
+                model: names::shown(model),
+                metric: names::shown(metric),
+                known: known(row),
+            });
+        }
+        let mut found = Vec::with_capacity(ranked.len());
+        for (id, _) in ranked {
+            if let Some(row) = view.checkpoint(&id)? {
+                found.push(Checkpoint::new(&*id, row, &self.root));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) fn known(row: &ModelRow) -> Vec<String> {
+    row.metrics.iter().map(|(name, _)| name.clone()).collect()
+}

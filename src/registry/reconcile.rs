@@ -1,0 +1,300 @@
+//! Comparing the registry with what lies on disk.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::adopt::{self, Contents};
+use super::checkpoint::Checkpoint;
+use super::import::Import;
+use super::load::difference;
+use super::sidecar::Unreadable;
+use super::{Core, Registry, files, sweep};
+use crate::error::{Error, Result};
+use crate::event::CheckpointAction;
+use crate::store::{Condition, Origin, View, names};
+
+/// Something on disk that does not fit the registry, and was left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// What [`Registry::reconcile`] found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Checkpoints that were looked at.
+    pub checked: u64,
+    /// Ids that were taken into the registry from sidecars and, where a model was not known, from
+    /// plain files.
+    pub adopted: Vec<String>,
+    /// Ids that were missing or damaged and are well again, so that they rank again.
+    pub restored: Vec<String>,
+    /// Ids whose weights are missing.
+    pub missing: Vec<String>,
+    /// Ids whose weights are not what was saved, and how that shows.
+    pub corrupt: Vec<(String, String)>,
+    /// Whole sidecars that speak of weights that are not there, or of checkpoints that were deleted
+    /// and whose files have come back.
+    pub orphaned: Vec<PathBuf>,
+    /// Files that the registry did not write and does not know.
+    pub foreign: Vec<PathBuf>,
+    /// Sidecars that cannot be used: damaged, of a later version, or not of this library.
+    pub sidecars: Vec<Problem>,
+    /// Files of dead saves and of deleted checkpoints that were removed.
+    pub removed: Vec<PathBuf>,
+}
+
+impl Registry {
+    /// Compares every checkpoint with its file by size, and every file with the registry: what is
+    /// missing or damaged no longer ranks, what is well again does, whole checkpoints that the
+    /// registry does not know are taken in, and what dead processes left is removed. Nothing else
+    /// is removed, ever. Costs a look at each file.
+    ///
+    /// # Errors
+    /// Those of a commit, and [`Error::Io`] for a folder that cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// std::fs::remove_file(saved.path()).unwrap();
+    /// assert_eq!(registry.reconcile()?.missing, [saved.id()]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn reconcile(&self) -> Result<Report> {
+        self.compare(false)
+    }
+
+    /// Like [`reconcile`](Self::reconcile), and reads every file to compare its digest.
+    ///
+    /// # Errors
+    /// As there, and [`Error::Io`] for a file that cannot be read.
+    pub fn reconcile_contents(&self) -> Result<Report> {
+        self.compare(true)
+    }
+
+    /// Registers every file of weights in a folder elsewhere, as checkpoints of `model`, with
+    /// names, times and sizes as they are there. The files stay, and are never removed. Returns
+    /// the ids that are new.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Io`] if the folder cannot be read, and those of a commit.
+    pub fn import_folder(&self, model: &str, folder: impl AsRef<Path>) -> Result<Vec<String>> {
+        names::check_model(model)?;
+        let folder = folder.as_ref();
+        let looking = |cause| Error::io("look into", folder, cause);
+        let whole = fs::canonicalize(folder).map_err(looking)?;
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&whole).map_err(looking)? {
+            let path = entry.map_err(looking)?.path();
+            let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
+            let is_hidden = path.file_name().is_none_or(hidden);
+            if is_hidden || !path.is_file() || !adopt::is_weights(&path) {
+                continue;
+            }
+            if let Some(text) = path.to_str()
+                && let Some(Import { id, mut row }) = adopt::describe(&path, model)
+            {
+                row.origin = Origin::Registered;
+                row.file = text.to_owned();
+                entries.push(Import { id, row });
+            }
+        }
+        entries.sort_by(|a, b| (a.row.created, &a.id).cmp(&(b.row.created, &b.id)));
+        self.adopt(entries)
+    }
+
+    fn compare(&self, with_contents: bool) -> Result<Report> {
+        let core = self.core();
+        let mut report = Report {
+            removed: sweep::finish_deletions(core)?,
+            ..Report::default()
+        };
+        for folder in folders(&core.root)? {
+            report.removed.extend(sweep::folder(core, &folder)?);
+        }
+        self.take_in_unknown_models();
+        if let Some(failure) = self.rebuild_failure() {
+            return Err(failure);
+        }
+        for folder in folders(&core.root)? {
+            self.compare_folder(&folder, &mut report)?;
+        }
+        for model in self.models()? {
+            for checkpoint in self.list(model).get()? {
+                report.checked += 1;
+                self.compare_one(&checkpoint, with_contents, &mut report)?;
+            }
+        }
+        core.watches.nudge();
+        Ok(report)
+    }
+
+    fn compare_folder(&self, folder: &Path, report: &mut Report) -> Result<()> {
+        let core = self.core();
+        let Contents {
+            described,
+            unreadable,
+            bereft,
+            plain,
+            ..
+        } = adopt::look(folder)?;
+        core.store.read(|view| {
+            for Import { id, row } in &described {
+                if view.deleted(id)?.is_some() {
+                    let stem = names::stem(&row.model, id);
+                    report
+                        .orphaned
+                        .push(folder.join(format!("{stem}{}", names::SIDECAR)));
+                }
+            }
+            Ok(())
+        })?;
+        report.adopted.extend(self.adopt(described)?);
+        let known = known_files(core, folder)?;
+        for path in plain {
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_none_or(|name| !known.contains(name)) {
+                report.foreign.push(path);
+            }
+        }
+        for (path, id) in bereft {
+            let is_known = core
+                .store
+                .read(|view| Ok(view.checkpoint(&id)?.is_some()))?;
+            // One that the registry has is missing, which is said in its own place.
+            if !is_known {
+                report.orphaned.push(path);
+            }
+        }
+        for (path, why) in unreadable {
+            if matches!(why, Unreadable::Foreign(_)) {
+                report.foreign.push(path.clone());
+            }
+            report.sidecars.push(Problem {
+                path,
+                why: why.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    fn compare_one(
+        &self,
+        checkpoint: &Checkpoint,
+        with_contents: bool,
+        report: &mut Report,
+    ) -> Result<()> {
+        let core = self.core();
+        let id = checkpoint.id();
+        let now = state(checkpoint, with_contents)?;
+        // Without reading, nobody can say that contents which were found damaged are well.
+        let before = checkpoint.condition();
+        let unread = !with_contents && now == Condition::Present;
+        if unread && matches!(before, Condition::Corrupt(why) if why.contains("digest")) {
+            if let Condition::Corrupt(why) = before {
+                report.corrupt.push((id.to_owned(), why.clone()));
+            }
+            return Ok(());
+        }
+        if now != *before {
+            let noted = now.clone();
+            let edited =
+                core.change(|change| change.edit(id, |row| row.condition = noted).map(drop));
+            match edited {
+                // Deleted meanwhile: nothing to compare.
+                Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => return Ok(()),
+                outcome => outcome?,
+            }
+        }
+        let why = match &now {
+            Condition::Present => {
+                if *before != now {
+                    report.restored.push(id.to_owned());
+                }
+                return Ok(());
+            }
+            Condition::Missing => {
+                report.missing.push(id.to_owned());
+                "its weights are missing"
+            }
+            Condition::Corrupt(why) => {
+                report.corrupt.push((id.to_owned(), why.clone()));
+                why
+            }
+        };
+        if now != *before {
+            core.say(CheckpointAction::Failed, checkpoint.model(), id, why);
+        }
+        Ok(())
+    }
+}
+
+fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
+    let path = checkpoint.path();
+    let known = match fs::metadata(&path) {
+        Ok(known) if known.is_file() => known,
+        Ok(_) => return Ok(Condition::Corrupt("it is no regular file".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Missing),
+        Err(error) => return Err(Error::io("look at", path, error)),
+    };
+    if known.len() != checkpoint.bytes() {
+        let (is, was) = (known.len(), checkpoint.bytes());
+        return Ok(Condition::Corrupt(format!(
+            "it has {is} bytes, {was} were saved"
+        )));
+    }
+    if with_contents {
+        let read = File::open(&path).and_then(|mut file| files::fingerprint(&mut file));
+        let found = read.map_err(|e| Error::io("read", &path, e))?;
+        if let Some(difference) = difference(checkpoint, found) {
+            return Ok(Condition::Corrupt(difference));
+        }
+    }
+    Ok(Condition::Present)
+}
+
+/// The folders of models.
+fn folders(root: &Path) -> Result<BTreeSet<PathBuf>> {
+    let above = root.join(names::FOLDER);
+    let entries = match fs::read_dir(&above) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(Error::io("look into", above, error)),
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.is_dir()).collect())
+}
+
+/// The names of files in `folder` that checkpoints of the registry, or deleted ones, have.
+fn known_files(core: &Core, folder: &Path) -> Result<HashSet<String>> {
+    let here = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let mut known = HashSet::new();
+    core.store.read(|view| {
+        for (model, _) in view.models()? {
+            if names::spelling(&model) != here && model != here {
+                continue;
+            }
+            let prefix = names::prefix(&[&model]);
+            for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
+                if let Some(row) = view.checkpoint(&id)? {
+                    let name = row.file.rsplit('/').next().unwrap_or(&row.file);
+                    known.insert(name.to_owned());
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(known)
+}

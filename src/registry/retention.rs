@@ -1,0 +1,411 @@
+//! Retention: a policy says what to keep, a plan says what that means, and applying it does exactly
+//! that.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::checkpoint::Checkpoint;
+use super::delete::{files_of, kept_by, remove_files};
+use super::{Core, Registry};
+use crate::error::{Error, Result};
+use crate::event::CheckpointAction;
+use crate::store::{Change, ChangeFailure, DeletedRow, Mode, View, names};
+use crate::timestamp::Timestamp;
+
+/// Deletions in one transaction: it has to stay short.
+const SLICE: usize = 250;
+
+/// What to keep. Rules add up: a checkpoint that any rule keeps is kept, and one that none keeps is
+/// deleted, unless something protects it: a pin, an alias, being the newest or, by its model's
+/// monitor, the best.
+///
+/// ```
+/// use std::time::Duration;
+/// use annals::{Mode, Policy};
+///
+/// let policy = Policy::new()
+///     .latest(5)
+///     .best(3, "val_loss", Mode::Min)
+///     .every_steps(10_000)
+///     .newer_than(Duration::from_secs(24 * 3_600))
+///     .tagged("release");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a policy does nothing until retention plans with it"]
+pub struct Policy {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Latest(usize),
+    Best(usize, String, Mode),
+    EverySteps(u64),
+    NewerThan(Duration),
+    Tagged(String),
+}
+
+impl Policy {
+    /// A policy without rules, which cannot be planned with: it would keep next to nothing.
+    pub fn new() -> Self {
+        Policy::default()
+    }
+
+    /// Keeps each model's `n` newest.
+    pub fn latest(self, n: usize) -> Self {
+        self.with(Rule::Latest(n))
+    }
+
+    /// Keeps each model's `n` best by a metric. A model without the metric keeps none by it.
+    pub fn best(self, n: usize, metric: impl Into<String>, mode: Mode) -> Self {
+        self.with(Rule::Best(n, metric.into(), mode))
+    }
+
+    /// Keeps the first checkpoint at or after each multiple of so many steps.
+    pub fn every_steps(self, steps: u64) -> Self {
+        self.with(Rule::EverySteps(steps))
+    }
+
+    /// Keeps what is younger than this when the plan is made.
+    pub fn newer_than(self, age: Duration) -> Self {
+        self.with(Rule::NewerThan(age))
+    }
+
+    /// Keeps what has this tag.
+    pub fn tagged(self, tag: impl Into<String>) -> Self {
+        self.with(Rule::Tagged(tag.into()))
+    }
+
+    fn with(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+}
+
+/// What is to become of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Delete,
+}
+
+/// One line of a [`Plan`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Planned {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// What is to become of it.
+    pub decision: Decision,
+    /// The rule that decided, or what protects it.
+    pub rule: String,
+}
+
+/// A policy that is about to be planned; from [`Registry::retention`].
+#[must_use = "nothing is planned until plan is called"]
+pub struct Retention<'r> {
+    registry: &'r Registry,
+    policy: Policy,
+    model: Option<String>,
+}
+
+/// What a policy would do, checkpoint by checkpoint. Nothing happens until it is applied.
+#[must_use = "nothing is deleted until apply is called"]
+pub struct Plan {
+    registry: Registry,
+    lines: Vec<Planned>,
+}
+
+/// What applying a [`Plan`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The ids that were deleted.
+    pub deleted: Vec<String>,
+    /// Bytes of their weights that the registry wrote and removed.
+    pub bytes: u64,
+}
+
+impl Registry {
+    /// Begins to apply a policy to all models.
+    ///
+    /// ```
+    /// # use annals::{Decision, Journal, Mode, Policy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// for loss in [0.3, 0.1, 0.2, 0.4] {
+    ///     registry.checkpoint("dqn_agent").metric("loss", loss).save(b"weights")?;
+    /// }
+    /// let plan = registry.retention(Policy::new().best(2, "loss", Mode::Min)).plan()?;
+    /// for line in plan.lines() {
+    ///     println!("{:?} {}: {}", line.decision, line.checkpoint.id(), line.rule);
+    /// }
+    /// assert_eq!(plan.apply()?.deleted.len(), 1); // two best, and the newest
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn retention(&self, policy: Policy) -> Retention<'_> {
+        Retention {
+            registry: self,
+            policy,
+            model: None,
+        }
+    }
+}
+
+impl Retention<'_> {
+    /// Only this model.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Decides about every checkpoint, newest first within each model. Reads each model in one
+    /// snapshot; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a policy without rules, and those of reading.
+    pub fn plan(self) -> Result<Plan> {
+        let invalid = |name, value: String, advice| Error::InvalidOption {
+            name,
+            value,
+            advice,
+        };
+        if self.policy.rules.is_empty() {
+            let value = "without rules".to_owned();
+            return Err(invalid("policy", value, "add a rule that keeps something"));
+        }
+        for rule in &self.policy.rules {
+            if let Rule::EverySteps(0) = rule {
+                return Err(invalid(
+                    "every_steps",
+                    "0".to_owned(),
+                    "give 1 or more steps",
+                ));
+            }
+        }
+        let core = self.registry.core();
+        let models = match &self.model {
+            Some(model) => vec![model.clone()],
+            None => self.registry.models()?,
+        };
+        let mut lines = Vec::new();
+        for model in models {
+            lines.extend(
+                core.store
+                    .read(|view| decide(core, view, &model, &self.policy))?,
+            );
+        }
+        Ok(Plan {
+            registry: self.registry.clone(),
+            lines,
+        })
+    }
+}
+
+fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Result<Vec<Planned>> {
+    let prefix = names::prefix(&[model]);
+    let mut found = Vec::new();
+    for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
+        if let Some(row) = view.checkpoint(&id)? {
+            found.push(Checkpoint::new(&*id, row, &core.root));
+        }
+    }
+    let mut kept: HashMap<String, String> = HashMap::new();
+    let mut keep = |id: &str, rule: String| {
+        kept.entry(id.to_owned()).or_insert(rule);
+    };
+    for alias in view.aliases(model)? {
+        keep(&alias.1.target, format!("alias {:?}", alias.0));
+    }
+    for pinned in found.iter().filter(|found| found.is_pinned()) {
+        keep(pinned.id(), "pinned".to_owned());
+    }
+    if let Some(newest) = found.first() {
+        keep(newest.id(), "the newest of its model".to_owned());
+    }
+    if let Some((metric, mode)) = view.model(model)?.and_then(|model| model.monitor) {
+        for (id, _) in view.ranked(model, &metric, mode, 1)? {
+            keep(&id, format!("the best of its model by {metric} ({mode})"));
+        }
+    }
+    for rule in &policy.rules {
+        match rule {
+            Rule::Latest(n) => {
+                for found in found.iter().take(*n) {
+                    keep(found.id(), format!("latest {n}"));
+                }
+            }
+            Rule::Best(n, metric, mode) => {
+                for (id, _) in view.ranked(model, metric, *mode, *n)? {
+                    keep(&id, format!("best {n} by {metric} ({mode})"));
+                }
+            }
+            Rule::EverySteps(every) => {
+                let mut first: HashMap<u64, (u64, &str)> = HashMap::new();
+                for found in &found {
+                    let Some(step) = found.step() else { continue };
+                    let known = first.entry(step / every).or_insert((step, found.id()));
+                    if step < known.0 {
+                        *known = (step, found.id());
+                    }
+                }
+                for (_, id) in first.into_values() {
+                    keep(id, format!("every {every} steps"));
+                }
+            }
+            Rule::NewerThan(age) => {
+                let from = Timestamp::from_micros(core.now()).saturating_sub(*age);
+                for found in found.iter().filter(|found| found.created() >= from) {
+                    keep(found.id(), format!("newer than {age:?}"));
+                }
+            }
+            Rule::Tagged(tag) => {
+                for found in found.iter().filter(|found| found.tags().contains(tag)) {
+                    keep(found.id(), format!("tagged {tag:?}"));
+                }
+            }
+        }
+    }
+    let lines = found.into_iter().map(|checkpoint| {
+        let rule = kept.remove(checkpoint.id());
+        let decision = if rule.is_some() {
+            Decision::Keep
+        } else {
+            Decision::Delete
+        };
+        Planned {
+            checkpoint,
+            decision,
+            rule: rule.unwrap_or_else(|| "no rule keeps it".to_owned()),
+        }
+    });
+    Ok(lines.collect())
+}
+
+impl Plan {
+    /// Every checkpoint that was looked at, with what is to become of it and why.
+    #[must_use]
+    pub fn lines(&self) -> &[Planned] {
+        &self.lines
+    }
+
+    /// The checkpoints that would be deleted.
+    pub fn deletions(&self) -> impl Iterator<Item = &Checkpoint> {
+        let lines = self.lines.iter();
+        let deleted = lines.filter(|line| line.decision == Decision::Delete);
+        deleted.map(|line| &line.checkpoint)
+    }
+
+    /// Deletes exactly what the plan says. If one of the checkpoints is gone, has changed (a tag,
+    /// a metric, its weights' state), or is protected by now, nothing is deleted and the error says
+    /// what is different; what was saved since is left alone and matters not. The registry is
+    /// changed in transactions of 250 checkpoints, each checked again, so that other processes do
+    /// not wait; what changes while they run stops the rest. Then files are removed.
+    ///
+    /// # Errors
+    /// [`Error::PlanOutdated`], those of a commit, and [`Error::Io`] if a folder cannot be synced.
+    pub fn apply(self) -> Result<Applied> {
+        let core = self.registry.core();
+        let doomed: Vec<&Checkpoint> = self.deletions().collect();
+        let changes = core.store.read(|view| changes(view, &doomed))?;
+        if !changes.is_empty() {
+            return Err(Error::PlanOutdated {
+                changes,
+                deleted: 0,
+            });
+        }
+        let now = core.now();
+        let mut applied = Applied {
+            deleted: Vec::new(),
+            bytes: 0,
+        };
+        for slice in doomed.chunks(SLICE) {
+            core.step("delete");
+            let done = core.store.write(|change| delete_all(change, slice, now));
+            core.watches.nudge();
+            let leaving = match done {
+                Ok(leaving) => leaving,
+                Err(ChangeFailure::Nothing(Error::PlanOutdated { changes, .. })) => {
+                    return Err(Error::PlanOutdated {
+                        changes,
+                        deleted: applied.deleted.len(),
+                    });
+                }
+                Err(failure) => return Err(failure.into_error()),
+            };
+            for gone in slice {
+                core.say(CheckpointAction::Deleted, gone.model(), gone.id(), WHY);
+                applied.deleted.push(gone.id().to_owned());
+                if gone.origin() == crate::Origin::Saved {
+                    applied.bytes += gone.bytes();
+                }
+            }
+            remove_files(core, &leaving)?;
+        }
+        Ok(applied)
+    }
+}
+
+const WHY: &str = "retention: no rule kept it";
+
+fn delete_all(
+    change: &mut Change<'_, '_>,
+    slice: &[&Checkpoint],
+    now: i64,
+) -> Result<Vec<(String, Vec<String>)>> {
+    let changes = changes(change, slice)?;
+    if !changes.is_empty() {
+        return Err(Error::PlanOutdated {
+            changes,
+            deleted: 0,
+        });
+    }
+    let mut leaving = Vec::with_capacity(slice.len());
+    for gone in slice {
+        let note = DeletedRow {
+            model: gone.row().model.clone(),
+            at: now,
+            why: WHY.to_owned(),
+        };
+        let files = files_of(gone.id(), gone.row());
+        change.delete(gone.id(), &note, &files)?;
+        leaving.push((gone.id().to_owned(), files));
+    }
+    Ok(leaving)
+}
+
+/// What is different from what the plan was made from, as far as it matters to these.
+fn changes(view: &mut impl View, doomed: &[&Checkpoint]) -> Result<Vec<String>> {
+    let mut changes = Vec::new();
+    for planned in doomed {
+        let id = planned.id();
+        match view.checkpoint(id)? {
+            None => changes.push(format!("{id} is gone")),
+            // A digest that was learnt meanwhile is no change.
+            Some(row) if !same(&row, planned.row()) => changes.push(format!("{id} has changed")),
+            Some(row) => {
+                if let Some(by) = kept_by(view, id, &row)? {
+                    changes.push(format!("{id} is protected now: {by}"));
+                }
+            }
+        }
+    }
+    Ok(changes)
+}
+
+fn same(now: &crate::store::CheckpointRow, then: &crate::store::CheckpointRow) -> bool {
+    let bits = |row: &crate::store::CheckpointRow| -> Vec<(String, u64)> {
+        let metrics = row.metrics.iter();
+        metrics
+            .map(|(name, value)| (name.clone(), value.to_bits()))
+            .collect()
+    };
+    now.number == then.number
+        && now.tags == then.tags
+        && now.pinned == then.pinned
+        && now.condition == then.condition
+        && bits(now) == bits(then)
+}

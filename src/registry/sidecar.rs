@@ -1,0 +1,264 @@
+//! The sidecar: a checkpoint's entry in the registry, as a small JSON file beside its weights, from
+//! which the registry can be rebuilt.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde_json::{Map, Value, json};
+
+use super::files::hex;
+use crate::metadata::{Metadata, real_from_json, real_to_json};
+use crate::store::{CheckpointRow, Condition, Details, Origin};
+
+/// The version that this library writes and reads.
+pub(super) const VERSION: u64 = 1;
+const MARK: &str = "annals_checkpoint";
+const SEAL: &str = "seal";
+const CLAIM: &str = "annals_claim";
+/// Bytes that no sidecar is shorter than, and no claim longer.
+pub(super) const LONGEST_CLAIM: u64 = 256;
+
+/// A larger one was not written by this library: metadata is bounded.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Why a sidecar says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A claim: a checkpoint is being saved, or its saver died. The name is that of its weights, if
+    /// they were to lie beside it.
+    Claim(Option<String>),
+    /// Not of this library.
+    Foreign(String),
+    /// Of a later version.
+    Newer(u64),
+    /// Of this library, and damaged or edited.
+    Broken(String),
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unreadable::Claim(_) => f.write_str("it is the claim of a checkpoint being saved"),
+            Unreadable::Foreign(why) => write!(f, "not written by annals: {why}"),
+            Unreadable::Newer(found) => {
+                write!(
+                    f,
+                    "it has version {found}, this version of annals reads {VERSION}"
+                )
+            }
+            Unreadable::Broken(why) => write!(f, "damaged or edited: {why}"),
+        }
+    }
+}
+
+/// The text of the sidecar of checkpoint `id`. Maps are in the order of their names.
+pub(super) fn write(id: &str, row: &CheckpointRow) -> String {
+    let metrics = row.metrics.iter();
+    let metrics: Map<_, _> = metrics
+        .map(|(k, v)| (k.clone(), real_to_json(*v)))
+        .collect();
+    let metadata = row.metadata.entries().iter();
+    let metadata: Map<_, _> = metadata.map(|(k, v)| (k.clone(), v.to_json())).collect();
+    let mut body = json!({
+        MARK: VERSION,
+        "id": id,
+        "model": &*row.model,
+        "model_type": row.model_type,
+        "created_us": row.created,
+        "origin": match row.origin {
+            Origin::Saved => "saved",
+            Origin::Registered => "registered",
+            Origin::Found => "found",
+        },
+        "file": row.file,
+        "bytes": row.bytes,
+        "blake3": row.digest.map(|digest| hex(&digest)),
+        "metrics": metrics,
+        "step": row.step,
+        "epoch": row.epoch,
+        "parent": row.parent,
+        "tags": row.tags,
+        "metadata": metadata,
+    });
+    let seal = seal(&body);
+    if let Value::Object(fields) = &mut body {
+        fields.insert(SEAL.to_owned(), Value::String(seal));
+    }
+    format!("{body:#}\n")
+}
+
+/// The text that stands in the sidecar's place while a checkpoint is being saved. `weights` is the
+/// name of the file that is being written, which goes with the claim if the saver dies.
+pub(super) fn claim(weights: Option<&str>) -> String {
+    json!({ CLAIM: weights }).to_string()
+}
+
+/// A digest of everything else in the sidecar, spelt in one way.
+fn seal(body: &Value) -> String {
+    let digest = blake3::hash(body.to_string().as_bytes());
+    hex(&digest.as_bytes()[..16])
+}
+
+/// Reads the sidecar at `path`.
+pub(super) fn read(path: &Path) -> io::Result<Result<(String, CheckpointRow), Unreadable>> {
+    let length = fs::metadata(path)?.len();
+    if length > MOST_BYTES {
+        return Ok(Err(Unreadable::Foreign(format!(
+            "{length} bytes are too many"
+        ))));
+    }
+    Ok(parse(&fs::read(path)?))
+}
+
+fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> {
+    if text.is_empty() {
+        return Err(Unreadable::Claim(None));
+    }
+    let mut body: Value = match serde_json::from_slice(text) {
+        Ok(body) => body,
+        // What was cut short still shows whose it is.
+        Err(error) if contains(text, MARK.as_bytes()) => {
+            return Err(Unreadable::Broken(error.to_string()));
+        }
+        Err(error) => return Err(Unreadable::Foreign(error.to_string())),
+    };
+    if let Some(weights) = body.get(CLAIM) {
+        return Err(Unreadable::Claim(weights.as_str().map(str::to_owned)));
+    }
+    let Value::Object(fields) = &mut body else {
+        return Err(Unreadable::Foreign("it is no object".to_owned()));
+    };
+    match fields.get(MARK).map(Value::as_u64) {
+        Some(Some(VERSION)) => {}
+        Some(Some(found)) if found > VERSION => return Err(Unreadable::Newer(found)),
+        Some(_) => return Err(Unreadable::Broken(format!("{MARK} is no version"))),
+        None => return Err(Unreadable::Foreign(format!("it has no {MARK}"))),
+    }
+    let sealed = fields.remove(SEAL);
+    if sealed != Some(Value::String(seal(&body))) {
+        return Err(Unreadable::Broken("its seal does not fit".to_owned()));
+    }
+    fields_of(&body).ok_or_else(|| Unreadable::Broken("a field is missing".to_owned()))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
+    let text = |name: &str| body.get(name)?.as_str().map(str::to_owned);
+    let map = |name: &str| body.get(name)?.as_object();
+    let metrics = map("metrics")?.iter();
+    let metrics = metrics.map(|(k, v)| Some((k.clone(), real_from_json(v)?)));
+    let metadata = map("metadata")?.iter();
+    let tags = body.get("tags")?.as_array()?.iter();
+    let row = CheckpointRow {
+        model: text("model")?.into(),
+        model_type: text("model_type")?,
+        created: body.get("created_us")?.as_i64()?,
+        order: 0,
+        number: 0,
+        origin: match body.get("origin")?.as_str()? {
+            "saved" => Origin::Saved,
+            "registered" => Origin::Registered,
+            "found" => Origin::Found,
+            _ => return None,
+        },
+        condition: Condition::Present,
+        file: text("file")?,
+        bytes: body.get("bytes")?.as_u64()?,
+        digest: match body.get("blake3")? {
+            Value::Null => None,
+            digest => Some(unhex(digest.as_str()?)?),
+        },
+        metrics: metrics.collect::<Option<_>>()?,
+        step: body.get("step")?.as_u64(),
+        epoch: body.get("epoch")?.as_u64(),
+        parent: text("parent"),
+        tags: tags
+            .map(|tag| tag.as_str().map(str::to_owned))
+            .collect::<Option<_>>()?,
+        pinned: false,
+        metadata: Details::new(
+            metadata
+                .map(|(k, v)| (k.clone(), Metadata::from_json(v)))
+                .collect(),
+        ),
+    };
+    Some((text("id")?, row))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn row() -> CheckpointRow {
+        CheckpointRow {
+            model: "dqn".into(),
+            model_type: "rl".to_owned(),
+            created: -5,
+            order: 0,
+            number: 0,
+            origin: Origin::Saved,
+            condition: Condition::Present,
+            file: "dqn/x.bin".to_owned(),
+            bytes: 3,
+            digest: Some([7; 32]),
+            metrics: vec![
+                ("acc".to_owned(), 0.1 + 0.2),
+                ("loss".to_owned(), f64::NEG_INFINITY),
+            ],
+            step: Some(u64::MAX),
+            epoch: None,
+            parent: Some("p".to_owned()),
+            tags: vec!["nightly".to_owned()],
+            pinned: false,
+            metadata: Details::new(vec![("lr".to_owned(), Metadata::from(0.001))]),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = write("dqn_1", &row());
+        assert_eq!(parse(text.as_bytes()), Ok(("dqn_1".to_owned(), row())));
+    }
+
+    #[test]
+    fn anything_else_says_what_it_is() {
+        let text = write("dqn_1", &row());
+        for cut in 1..text.trim_end().len() {
+            assert!(parse(&text.as_bytes()[..cut]).is_err(), "{cut}");
+        }
+        assert_eq!(parse(b""), Err(Unreadable::Claim(None)));
+        let weights = Some("x.bin".to_owned());
+        let claimed = claim(weights.as_deref());
+        assert_eq!(parse(claimed.as_bytes()), Err(Unreadable::Claim(weights)));
+        assert!(matches!(parse(b"{}"), Err(Unreadable::Foreign(_))));
+        assert!(matches!(parse(b"[1]"), Err(Unreadable::Foreign(_))));
+        assert!(matches!(parse(&[0xff; 9]), Err(Unreadable::Foreign(_))));
+        let newer = text.replace("\"annals_checkpoint\": 1", "\"annals_checkpoint\": 9");
+        assert_eq!(parse(newer.as_bytes()), Err(Unreadable::Newer(9)));
+        let edited = text.replace("\"bytes\": 3", "\"bytes\": 4");
+        assert!(matches!(
+            parse(edited.as_bytes()),
+            Err(Unreadable::Broken(_))
+        ));
+        let deep = "[".repeat(100_000);
+        assert!(matches!(
+            parse(deep.as_bytes()),
+            Err(Unreadable::Foreign(_))
+        ));
+    }
+}

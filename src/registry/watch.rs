@@ -1,0 +1,279 @@
+//! Watching: one thread per registry asks the file, and everybody else asks an atomic number.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use super::checkpoint::Checkpoint;
+use super::{Core, Owner, Registry};
+use crate::error::{Error, Result};
+use crate::store::View;
+
+/// How long a change by another process may go unseen. Two of these and a look-up stay well below
+/// the 250 ms that are promised.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a [`Watch`] is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Watched {
+    /// The best checkpoint by the model's monitor.
+    Best,
+    /// The newest.
+    Latest,
+    /// The one that an alias points at.
+    Alias(String),
+}
+
+impl Watched {
+    /// The active checkpoint: the alias `active`.
+    #[must_use]
+    pub fn active() -> Self {
+        Watched::Alias(super::alias::ACTIVE.to_owned())
+    }
+}
+
+/// A model's best, newest or active checkpoint, kept up to date by the registry's thread, so that
+/// an inference loop may ask at every tick.
+///
+/// Asking reads one atomic number: no lock, no system call, no allocation. Only when the answer has
+/// changed is a lock taken, held by others for nanoseconds. The thread looks into the registry
+/// every 100 ms while there are watches, and at once after a change by this process; it reads one
+/// number unless something has changed. A watch keeps the registry's thread and file open.
+pub struct Watch {
+    shared: Arc<Shared>,
+    seen: u64,
+    current: Option<Checkpoint>,
+    /// Keeps the thread.
+    _owner: Arc<Owner>,
+}
+
+struct Shared {
+    model: String,
+    what: Watched,
+    /// Counts changes of `latest`.
+    version: AtomicU64,
+    latest: Mutex<Option<Checkpoint>>,
+}
+
+impl Watch {
+    /// The checkpoint as of now; `None` while there is none.
+    #[inline]
+    pub fn current(&mut self) -> Option<&Checkpoint> {
+        if self.shared.version.load(Ordering::Acquire) != self.seen {
+            self.take();
+        }
+        self.current.as_ref()
+    }
+
+    /// The checkpoint, if it is another one than when this was last asked; the first time, if there
+    /// is one. Changes of its tags, pin or state are no change.
+    ///
+    /// ```
+    /// # use annals::{Journal, Watched};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// registry.activate(saved.id())?;
+    /// let mut active = registry.watch("dqn_agent", Watched::active())?;
+    /// for _tick in 0..3 {
+    ///     if let Some(checkpoint) = active.changed() {
+    ///         println!("load {}", checkpoint.id()); // once
+    ///     }
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn changed(&mut self) -> Option<&Checkpoint> {
+        if self.shared.version.load(Ordering::Acquire) == self.seen {
+            return None;
+        }
+        self.take();
+        self.current.as_ref()
+    }
+
+    #[cold]
+    fn take(&mut self) {
+        let latest = self
+            .shared
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that number and checkpoint belong together.
+        self.seen = self.shared.version.load(Ordering::Acquire);
+        self.current.clone_from(&latest);
+    }
+}
+
+impl Shared {
+    fn refresh(&self, core: &Core) -> Result<()> {
+        let found = core.store.read(|view| match &self.what {
+            Watched::Best => core.best(view, &self.model),
+            Watched::Latest => {
+                let Some(id) = view.newest(&self.model)? else {
+                    return Ok(None);
+                };
+                let row = view.checkpoint(&id)?;
+                Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
+            }
+            Watched::Alias(alias) => core.pointed_at(view, &self.model, alias),
+        });
+        let found = match found {
+            // There is no best by a metric that nobody has yet, or without a monitor.
+            Err(Error::NoMonitor { .. } | Error::UnknownMetric { .. }) => None,
+            found => found?,
+        };
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map(|c| c.id().to_owned());
+        if id(&latest) != id(&found) {
+            *latest = found;
+            self.version.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// What the thread keeps up to date.
+#[derive(Default)]
+pub(super) struct Watches {
+    shared: Mutex<Vec<Weak<Shared>>>,
+    thread: Mutex<Option<Thread>>,
+    stop: AtomicBool,
+}
+
+impl Watches {
+    /// Lets the thread look now: something has changed.
+    pub(super) fn nudge(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = &*thread {
+            thread.unpark();
+        }
+    }
+
+    /// The watches that somebody still holds.
+    fn living(&self) -> Vec<Arc<Shared>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|watch| watch.strong_count() > 0);
+        shared.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// The thread; started by the first watch, ended and joined with the registry's last handle.
+pub(super) struct Watcher {
+    core: Arc<Core>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Watcher {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Watcher {
+            core,
+            handle: Mutex::default(),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if handle.is_some() {
+            return Ok(());
+        }
+        let name = "annals-watch";
+        let core = self.core.clone();
+        let started = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || watch(&core))
+            .map_err(|cause| Error::Thread {
+                name,
+                cause: Arc::new(cause),
+            })?;
+        let mut thread = self
+            .core
+            .watches
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *thread = Some(started.thread().clone());
+        drop(thread);
+        *handle = Some(started);
+        Ok(())
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let handle = self
+            .handle
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handle.take() {
+            self.core.watches.stop.store(true, Ordering::Release);
+            handle.thread().unpark();
+            // It ends after one look at most, and a panic in it has been said already.
+            let _ = handle.join();
+        }
+    }
+}
+
+fn watch(core: &Core) {
+    let mut seen = None;
+    while !core.watches.stop.load(Ordering::Acquire) {
+        let change = core.store.read(|view| view.change());
+        // What cannot be read now is tried again; watches keep what they have.
+        if let Ok(change) = change
+            && seen != Some(change)
+        {
+            let refreshed = core
+                .watches
+                .living()
+                .iter()
+                .try_for_each(|w| w.refresh(core));
+            seen = refreshed.is_ok().then_some(change);
+        }
+        thread::park_timeout(INTERVAL);
+    }
+}
+
+impl Registry {
+    /// Watches a model's best, newest or active checkpoint. Need not exist yet. The first watch
+    /// starts the registry's thread.
+    ///
+    /// # Errors
+    /// Those of reading, and [`Error::Thread`].
+    pub fn watch(&self, model: &str, what: Watched) -> Result<Watch> {
+        let core = self.core();
+        let shared = Arc::new(Shared {
+            model: model.to_owned(),
+            what,
+            version: AtomicU64::new(1),
+            latest: Mutex::default(),
+        });
+        // On the list first: a change between this look and the thread's next one is not missed.
+        let mut list = core
+            .watches
+            .shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        list.push(Arc::downgrade(&shared));
+        drop(list);
+        self.owner().watcher.start()?;
+        shared.refresh(core)?;
+        Ok(Watch {
+            shared,
+            seen: 0,
+            current: None,
+            _owner: self.owner().clone(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("model", &self.shared.model)
+            .field("what", &self.shared.what)
+            .field("current", &self.current.as_ref().map(Checkpoint::id))
+            .finish_non_exhaustive()
+    }
+}

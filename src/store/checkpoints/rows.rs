@@ -1,0 +1,117 @@
+//! What is stored of checkpoints. The order of fields and variants is the format.
+
+use serde::{Deserialize, Serialize};
+
+use super::details::Details;
+
+/// Which end of a metric is the good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Smaller is better, as with a loss.
+    Min,
+    /// Larger is better, as with an accuracy.
+    Max,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Mode::Min => "min",
+            Mode::Max => "max",
+        })
+    }
+}
+
+/// Where a checkpoint in the registry came from, which decides what may be removed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The registry wrote the weights, and removes them with the checkpoint.
+    Saved,
+    /// The weights lay elsewhere and were registered where they are. They are never removed.
+    Registered,
+    /// A file was found in the checkpoints' directory without a sidecar. It is never removed.
+    Found,
+}
+
+/// What is known of a checkpoint's weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Condition {
+    /// Where they should be, as far as anybody has noticed.
+    Present,
+    /// Gone when somebody last looked.
+    Missing,
+    /// Not what was saved, and how that showed.
+    Corrupt(String),
+}
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CheckpointRow {
+    pub(crate) model: Box<str>,
+    pub(crate) model_type: String,
+    /// Microseconds since 1970.
+    pub(crate) created: i64,
+    /// What "newest" goes by: `created`, or a little more where the clock went back between two
+    /// saves, so that what was saved last is newest.
+    pub(crate) order: i64,
+    /// The change that brought it and its place in that change; decides between equal `order`s.
+    pub(crate) number: u64,
+    pub(crate) origin: Origin,
+    pub(crate) condition: Condition,
+    /// The file's path below the folder of all checkpoints, with `/`; with [`Origin::Registered`],
+    /// anywhere.
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    /// Absent where nobody has read the file yet.
+    pub(crate) digest: Option<[u8; 32]>,
+    pub(crate) metrics: Vec<(String, f64)>,
+    pub(crate) step: Option<u64>,
+    pub(crate) epoch: Option<u64>,
+    pub(crate) parent: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) pinned: bool,
+    pub(crate) metadata: Details,
+}
+
+/// One model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelRow {
+    /// What ranks its checkpoints.
+    pub(crate) monitor: Option<(String, Mode)>,
+    pub(crate) checkpoints: u64,
+    pub(crate) bytes: u64,
+    /// The highest `order` given out so far.
+    pub(crate) highest: Option<i64>,
+    /// The names of its checkpoints' metrics, and how many have each.
+    pub(crate) metrics: Vec<(String, u64)>,
+    /// The number of the last change to any of its checkpoints, aliases or the monitor.
+    pub(crate) changed: u64,
+}
+
+/// Where an alias points.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AliasRow {
+    /// The time of the entry in the history, microseconds since 1970.
+    pub(crate) since: i64,
+    pub(crate) target: String,
+}
+
+/// Where an alias pointed from a time on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AliasStep {
+    /// `None`: from then on it pointed nowhere.
+    pub(crate) target: Option<String>,
+    /// The time of the entry that a rollback goes to.
+    pub(crate) back: Option<i64>,
+}
+
+/// A checkpoint that is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeletedRow {
+    pub(crate) model: Box<str>,
+    /// Microseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) why: String,
+}

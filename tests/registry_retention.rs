@@ -1,0 +1,291 @@
+//! Retention: what the plan says is what happens, and what matters is never in it.
+
+#![allow(clippy::unwrap_used, clippy::float_cmp)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use annals::{
+    Checkpoint, Decision, Error, Journal, ManualClock, Mode, Plan, Policy, Registry, Timestamp,
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const MODEL: &str = "dqn_agent";
+
+struct Place {
+    _dir: TempDir,
+    _journal: Journal,
+    registry: Registry,
+    clock: ManualClock,
+}
+
+fn place() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(Timestamp::from_micros(1_753_454_100_000_000));
+    let options = Journal::options().without_mirror().clock(clock.clone());
+    let journal = options.open(dir.path()).unwrap();
+    let registry = journal.registry().unwrap();
+    Place {
+        _dir: dir,
+        _journal: journal,
+        registry,
+        clock,
+    }
+}
+
+impl Place {
+    fn save(&self, step: u64, loss: f64) -> Checkpoint {
+        self.clock.advance(Duration::from_secs(60));
+        let new = self
+            .registry
+            .checkpoint(MODEL)
+            .metric("loss", loss)
+            .step(step);
+        new.save(b"weights").unwrap()
+    }
+
+    fn plan(&self, policy: Policy) -> Plan {
+        self.registry.retention(policy).plan().unwrap()
+    }
+
+    fn kept(&self) -> Vec<u64> {
+        let listed = self.registry.list(MODEL).get().unwrap();
+        listed.iter().map(|found| found.step().unwrap()).collect()
+    }
+}
+
+fn doomed(plan: &Plan) -> Vec<u64> {
+    plan.deletions()
+        .map(|found| found.step().unwrap())
+        .collect()
+}
+
+#[test]
+fn each_rule_keeps_what_it_says() {
+    let place = place();
+    for (step, loss) in [
+        (1, 0.9),
+        (5, 0.1),
+        (11, 0.5),
+        (14, f64::NAN),
+        (23, 0.2),
+        (25, 0.3),
+    ] {
+        place.save(step, loss);
+    }
+    let policy = Policy::new;
+    let min = || policy().best(2, "loss", Mode::Min);
+    assert_eq!(doomed(&place.plan(policy().latest(2))), [14, 11, 5, 1]);
+    assert_eq!(doomed(&place.plan(policy().latest(0))), [23, 14, 11, 5, 1]);
+    assert_eq!(doomed(&place.plan(min())), [14, 11, 1]);
+    assert_eq!(doomed(&place.plan(min().latest(2))), [14, 11, 1]);
+    assert_eq!(
+        doomed(&place.plan(policy().best(1, "unknown", Mode::Max))),
+        [23, 14, 11, 5, 1]
+    );
+    assert_eq!(doomed(&place.plan(policy().every_steps(10))), [14, 5]);
+    assert_eq!(
+        doomed(&place.plan(policy().newer_than(Duration::from_secs(120)))),
+        [11, 5, 1]
+    );
+    let tagged = place.registry.list(MODEL).steps(14..15).get().unwrap();
+    place.registry.tag(tagged[0].id(), "release").unwrap();
+    assert_eq!(
+        doomed(&place.plan(policy().tagged("release"))),
+        [23, 11, 5, 1]
+    );
+
+    let plan = place.plan(min().every_steps(10));
+    let rules: Vec<_> = plan
+        .lines()
+        .iter()
+        .map(|line| (line.decision, line.rule.as_str()))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            (Decision::Keep, "the newest of its model"),
+            (Decision::Keep, "best 2 by loss (min)"),
+            (Decision::Delete, "no rule keeps it"),
+            (Decision::Keep, "every 10 steps"),
+            (Decision::Keep, "best 2 by loss (min)"),
+            (Decision::Keep, "every 10 steps"),
+        ]
+    );
+    let applied = plan.apply().unwrap();
+    assert_eq!((applied.deleted.len(), applied.bytes), (1, 7));
+    assert_eq!(place.kept(), [25, 23, 11, 5, 1]);
+}
+
+#[test]
+fn what_matters_is_never_deleted() {
+    let place = place();
+    let saved: Vec<_> = (1..=6_u32)
+        .map(|step| place.save(step.into(), f64::from(6 - step)))
+        .collect();
+    place
+        .registry
+        .set_monitor(MODEL, "loss", Mode::Max)
+        .unwrap();
+    place.registry.pin(saved[1].id()).unwrap();
+    place.registry.activate(saved[2].id()).unwrap();
+    place.registry.set_alias("champion", saved[3].id()).unwrap();
+    let plan = place.plan(Policy::new().latest(0));
+    assert_eq!(doomed(&plan), [5]);
+    plan.apply().unwrap();
+    assert_eq!(place.kept(), [6, 4, 3, 2, 1]);
+    // Other models are looked at on their own.
+    place
+        .registry
+        .checkpoint("other")
+        .step(1)
+        .save(b"")
+        .unwrap();
+    place
+        .registry
+        .checkpoint("other")
+        .step(2)
+        .save(b"")
+        .unwrap();
+    let only = place
+        .registry
+        .retention(Policy::new().latest(0))
+        .model("other")
+        .plan()
+        .unwrap();
+    assert_eq!(only.lines().len(), 2);
+    assert_eq!(only.apply().unwrap().deleted.len(), 1);
+}
+
+#[test]
+fn a_plan_that_is_out_of_date_deletes_nothing() {
+    type Meddle = fn(&Place, &[Checkpoint]);
+    let meddling: [(Meddle, &str); 6] = [
+        (|p, c| p.registry.pin(c[1].id()).unwrap(), "has changed"),
+        (
+            |p, c| p.registry.tag(c[1].id(), "x").unwrap(),
+            "has changed",
+        ),
+        (|p, c| p.registry.activate(c[1].id()).unwrap(), "alias"),
+        (
+            |p, c| p.registry.delete(c[1].id(), "test").unwrap(),
+            "is gone",
+        ),
+        (
+            |p, c| p.registry.delete(c[3].id(), "test").unwrap(),
+            "newest",
+        ),
+        (
+            |p, _| p.registry.set_monitor(MODEL, "loss", Mode::Max).unwrap(),
+            "best",
+        ),
+    ];
+    for (meddle, word) in meddling {
+        let place = place();
+        let saved: Vec<_> = (0..4_u32)
+            .map(|step| place.save(step.into(), -f64::from(step)))
+            .collect();
+        let plan = place.plan(Policy::new().latest(1));
+        assert_eq!(doomed(&plan), [2, 1, 0]);
+        meddle(&place, &saved);
+        let before = place.kept();
+        let error = plan.apply().unwrap_err();
+        let Error::PlanOutdated {
+            changes,
+            deleted: 0,
+        } = &error
+        else {
+            panic!("{error:?}");
+        };
+        assert!(
+            changes.iter().any(|change| change.contains(word)),
+            "{error}"
+        );
+        assert_eq!(place.kept(), before);
+    }
+    // What was saved since matters not, and is left alone; nor does a digest that was learnt.
+    let place = place();
+    (0..3).for_each(|step| drop(place.save(step, 0.0)));
+    let plan = place.plan(Policy::new().latest(1));
+    place.save(7, 0.0);
+    assert_eq!(plan.apply().unwrap().deleted.len(), 2);
+    assert_eq!(place.kept(), [7, 2]);
+}
+
+#[test]
+fn a_policy_that_would_keep_nothing_is_refused() {
+    let place = place();
+    place.save(1, 0.1);
+    for policy in [Policy::new(), Policy::new().every_steps(0)] {
+        let error = place.registry.retention(policy).plan().err();
+        assert!(
+            matches!(error, Some(Error::InvalidOption { .. })),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_is_applied_in_slices() {
+    let place = place();
+    let file = place._dir.path().join("weights.pt");
+    std::fs::write(&file, b"weights").unwrap();
+    let entry = |index: i64| {
+        let new = place
+            .registry
+            .checkpoint(MODEL)
+            .created(Timestamp::from_micros(index));
+        new.metric("loss", 0.5)
+            .import_as(format!("c{index}"), &file)
+            .unwrap()
+    };
+    let entries: Vec<_> = (0..1_203).map(entry).collect();
+    assert_eq!(place.registry.import(entries).unwrap(), 1_203);
+    let plan = place.plan(Policy::new().latest(3));
+    assert_eq!(plan.apply().unwrap().deleted.len(), 1_200);
+    assert_eq!(place.registry.count(MODEL).unwrap(), 3);
+    assert!(file.exists());
+    assert_eq!(place.registry.list(MODEL).get().unwrap()[0].id(), "c1202");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Whatever the policy: what is kept and what is deleted are all there is, what is protected is
+    /// kept, and applying does what was planned.
+    #[test]
+    fn a_plan_is_what_happens(
+        losses in prop::collection::vec(-2_i32..3, 1..12),
+        latest in 0_usize..4,
+        best in 0_usize..4,
+        pinned in 0_usize..12,
+    ) {
+        let place = place();
+        place.registry.set_monitor(MODEL, "loss", Mode::Min).unwrap();
+        let mut saved = Vec::new();
+        for (step, loss) in losses.iter().enumerate() {
+            saved.push(place.save(step as u64, f64::from(*loss)));
+        }
+        if let Some(pinned) = saved.get(pinned) {
+            place.registry.pin(pinned.id()).unwrap();
+        }
+        let policy = Policy::new().latest(latest).best(best, "loss", Mode::Max);
+        let plan = place.plan(policy);
+        prop_assert_eq!(plan.lines().len(), saved.len());
+        let planned: BTreeSet<_> = plan.deletions().map(|found| found.id().to_owned()).collect();
+        let best = place.registry.best(MODEL).unwrap().unwrap();
+        let newest = place.registry.latest(MODEL).unwrap().unwrap();
+        prop_assert!(!planned.contains(best.id()) && !planned.contains(newest.id()));
+        prop_assert!(saved.get(pinned).is_none_or(|pinned| !planned.contains(pinned.id())));
+        let applied: BTreeSet<_> = plan.apply().unwrap().deleted.into_iter().collect();
+        prop_assert_eq!(&applied, &planned);
+        for found in &saved {
+            let is_there = place.registry.get(found.id()).unwrap().is_some();
+            prop_assert_eq!(is_there, !planned.contains(found.id()));
+            prop_assert_eq!(found.path().exists(), is_there);
+        }
+        let still = place.registry.best(MODEL).unwrap().unwrap();
+        prop_assert_eq!(still.id(), best.id());
+    }
+}
