@@ -3,6 +3,7 @@
 mod adopt;
 mod alias;
 mod checkpoint;
+mod claim;
 mod delete;
 mod files;
 mod import;

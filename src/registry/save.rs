@@ -1,29 +1,24 @@
-//! Saving: an id is claimed, the weights are written aside, made durable and named, the sidecar
-//! replaces the claim, and then the registry takes the checkpoint in.
+//! Saving: what is said of a checkpoint, and the ways in which its weights come. How they are
+//! written is in `claim`.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::path::Path;
 
 use super::checkpoint::Checkpoint;
+use super::claim::Claim;
 use super::files::{self, Fingerprint, Hashing};
-use super::{Core, Registry, sidecar, sweep};
+use super::{Core, Registry, sidecar};
 use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
 use crate::metadata::Metadata;
-use crate::store::{
-    ChangeFailure, CheckpointRow, Condition, Details, HOT_FILE, Origin, View, names,
-};
+use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
 
 /// Nesting of metadata that is taken.
 const DEEPEST: usize = 32;
 /// Bytes that a sidecar may have: what is stored must be decodable.
 const MOST_TEXT: usize = 4 << 20;
-/// Checkpoints of one model that one second may see.
-const MOST_PER_SECOND: u32 = 1_000_000;
 
 /// A checkpoint that is about to be saved: what is known of it besides its weights.
 ///
@@ -332,222 +327,4 @@ fn caught(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
             "the writing closure panicked: {said}"
         )))
     })
-}
-
-/// An id that belongs to this save. Dropped before it is finished, it leaves nothing behind.
-struct Claim<'c> {
-    core: &'c Core,
-    id: String,
-    model: Box<str>,
-    folder: PathBuf,
-    stem: String,
-    /// Open, and thereby locked, while the save lives: tells a save from what a dead one left.
-    held: Vec<File>,
-    /// To be removed if the save comes to nothing.
-    leftovers: Vec<PathBuf>,
-}
-
-impl<'c> Claim<'c> {
-    fn take(core: &'c Core, row: &CheckpointRow, extension: Option<&str>) -> Result<Self> {
-        let folder = names::folder(&core.root, &row.model);
-        let not_saved = |path: &Path, cause| not_saved(&row.model, path, cause);
-        files::create_folder(&core.root, &folder)?;
-        sweep::once(core, &row.model, &folder)?;
-        core.step("claim");
-        let claims = core.hold_claims(false)?;
-        let base = format!("{}_{}", row.model, stamp(row.created));
-        let first = {
-            let last = core
-                .last_claim
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if last.0 == base { last.1 + 1 } else { 1 }
-        };
-        for attempt in first..MOST_PER_SECOND {
-            let id = match attempt {
-                1 => base.clone(),
-                more => format!("{base}_{more}"),
-            };
-            let stem = names::stem(&row.model, &id);
-            let path = folder.join(format!("{stem}{}", names::SIDECAR));
-            let mut file = match files::create(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(not_saved(&path, error)),
-            };
-            let mut claim = Claim {
-                core,
-                id,
-                model: row.model.clone(),
-                folder: folder.clone(),
-                stem,
-                held: Vec::new(),
-                leftovers: vec![path.clone()],
-            };
-            if !files::try_hold(&file).map_err(|e| not_saved(&path, e))? {
-                continue;
-            }
-            let weights = extension.map(|extension| format!("{}.{extension}", claim.stem));
-            let text = sidecar::claim(weights.as_deref());
-            file.write_all(text.as_bytes())
-                .map_err(|e| not_saved(&path, e))?;
-            claim.held.push(file);
-            // An id names one checkpoint for ever, also where its files are gone.
-            let used = core.store.read(|view| {
-                Ok(view.checkpoint(&claim.id)?.is_some() || view.deleted(&claim.id)?.is_some())
-            })?;
-            if !used {
-                let mut last = core
-                    .last_claim
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *last = (base, attempt);
-                drop((claims, last));
-                return Ok(claim);
-            }
-        }
-        let taken = io::Error::other("this second has had a million checkpoints");
-        Err(not_saved(&folder, taken))
-    }
-
-    fn file_name(&self, extension: &str) -> String {
-        format!("{}/{}.{extension}", names::spelling(&self.model), self.stem)
-    }
-
-    fn not_saved(&self, path: &Path, cause: io::Error) -> Error {
-        not_saved(&self.model, path, cause)
-    }
-
-    /// Writes the weights aside, makes them durable and gives them their name.
-    fn weights(
-        &mut self,
-        extension: &str,
-        write: impl FnOnce(&mut File, &Path) -> io::Result<Fingerprint>,
-    ) -> Result<Fingerprint> {
-        self.core.step("weights");
-        let name = self.folder.join(format!("{}.{extension}", self.stem));
-        let partial = with_suffix(&name, names::PARTIAL);
-        let mut file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
-        self.leftovers.push(partial.clone());
-        let found = write(&mut file, &partial).map_err(|e| self.not_saved(&partial, e))?;
-        self.core.step("sync weights");
-        file.sync_all().map_err(|e| self.not_saved(&partial, e))?;
-        self.core.step("name weights");
-        files::publish(&partial, &name).map_err(|e| self.not_saved(&name, e))?;
-        self.leftovers.push(name);
-        Ok(found)
-    }
-
-    /// Replaces the claim by the sidecar and registers the checkpoint.
-    fn finish(mut self, mut row: CheckpointRow) -> Result<Checkpoint> {
-        let core = self.core;
-        core.step("sidecar");
-        let name = self.folder.join(format!("{}{}", self.stem, names::SIDECAR));
-        let partial = with_suffix(&name, names::PARTIAL);
-        let mut file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
-        self.leftovers.push(partial.clone());
-        // Nobody else knows this file; where there are no locks, there are no others.
-        files::try_hold(&file).map_err(|e| self.not_saved(&partial, e))?;
-        let text = sidecar::write(&self.id, &row);
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all());
-        written.map_err(|e| self.not_saved(&partial, e))?;
-        core.step("name sidecar");
-        fs::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
-        self.held.push(file);
-        core.step("sync folder");
-        files::sync_folder(&self.folder)?;
-        core.step("register");
-        let written = core
-            .store
-            .write(|change| change.insert(&self.id, &mut row, true));
-        match written {
-            Ok(_) => {}
-            Err(ChangeFailure::Nothing(error)) => return Err(error),
-            Err(ChangeFailure::Unknown(error)) => self.settle(&row, error)?,
-        }
-        core.step("say");
-        self.leftovers.clear();
-        let saved = Checkpoint::new(&*self.id, row, &core.root);
-        core.say(
-            CheckpointAction::Saved,
-            saved.model(),
-            saved.id(),
-            &detail(&saved),
-        );
-        core.say_some(saved.model());
-        core.watches.nudge();
-        Ok(saved)
-    }
-
-    /// After a commit that nobody can vouch for: nothing is removed unless it certainly did not
-    /// happen.
-    fn settle(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
-        let core = self.core;
-        if matches!(error, Error::NoRoom { .. }) {
-            let known = core.store.read_settled(|view| view.checkpoint(&self.id));
-            match known {
-                Ok(Some(known)) if known.digest == row.digest => return Ok(()),
-                Ok(_) => {
-                    let cause = io::Error::new(io::ErrorKind::StorageFull, error.to_string());
-                    return Err(self.not_saved(&core.root.join(HOT_FILE), cause));
-                }
-                Err(_) => {}
-            }
-        }
-        self.leftovers.clear();
-        Err(Error::Unconfirmed {
-            id: self.id.clone(),
-            path: super::checkpoint::path(&self.core.root, row),
-            reason: error.to_string(),
-        })
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        // The claim goes last: while it is there, nobody takes the rest for anything else. What
-        // cannot be removed is swept up later.
-        for path in self.leftovers.iter().rev() {
-            let _ = files::remove(path);
-        }
-    }
-}
-
-fn not_saved(model: &str, path: &Path, cause: io::Error) -> Error {
-    Error::NotSaved {
-        model: names::shown(model),
-        path: path.to_owned(),
-        cause: Arc::new(cause),
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// `YYYYMMDD_HHMMSS`, in UTC.
-fn stamp(micros: i64) -> String {
-    use chrono::Datelike;
-    let time = Timestamp::from_micros(micros).to_datetime();
-    match time.filter(|time| (0..=9_999).contains(&time.year())) {
-        Some(time) => time.format("%Y%m%d_%H%M%S").to_string(),
-        // No calendar that fits; still unique with its number.
-        None => "00000000_000000".to_owned(),
-    }
-}
-
-/// What the journal's event says: the metrics, the epoch and the step.
-fn detail(saved: &Checkpoint) -> String {
-    let metrics = saved.metrics().iter();
-    let mut words: Vec<String> = metrics
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    words.extend(saved.epoch().map(|epoch| format!("epoch={epoch}")));
-    words.extend(saved.step().map(|step| format!("step={step}")));
-    words.truncate(16);
-    words.join(" ")
 }
