@@ -50,6 +50,16 @@ fn both_ways(query: &Query) -> Vec<InferenceId> {
     found
 }
 
+/// Loops hand them to their threads.
+#[test]
+fn handles_can_be_sent_and_shared() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Journal>();
+    shared::<Reader>();
+    shared::<annals::Recorder>();
+    shared::<annals::Registry>();
+}
+
 #[test]
 fn the_newest_come_newest_first_and_no_more_than_there_are() {
     let journal = in_memory();

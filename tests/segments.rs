@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use annals::{
     CheckpointAction, Entry, Error, Inference, InferenceRecord, Journal, Level, ManualClock,
-    Options, Reader, Repeats, Timestamp,
+    Options, Reader, Repeats, Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 
@@ -153,6 +153,32 @@ fn what_is_sealed_is_read_as_before() {
     let journal = options().open(dir.path()).unwrap();
     assert_same(&answers(&journal.reader().unwrap()), &before);
     assert_eq!(strays(dir.path()), Vec::<PathBuf>::new());
+}
+
+/// There, readers, writer and sealer share one handle.
+#[test]
+fn an_exclusive_journal_is_sealed_through_its_only_handle() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || options().sharing(Sharing::Exclusive).seal_bytes(1 << 30);
+    let journal = options().open(dir.path()).unwrap();
+    log(&journal, 0, 3_000);
+    let reader = journal.reader().unwrap();
+    let before = answers(&reader);
+    thread::scope(|scope| {
+        // The writer commits meanwhile.
+        scope.spawn(|| log(&journal, 3_000, 2_000));
+        assert!(journal.seal(BOUND).unwrap() >= before[0].len() as u64);
+    });
+    let known = entries(&reader);
+    assert_eq!(known[..before[0].len()], before[0]);
+    journal.seal(BOUND).unwrap();
+    assert_eq!(entries(&reader), known);
+    drop(reader);
+    journal.close().unwrap();
+    drop(journal);
+    let journal = options().open(dir.path()).unwrap();
+    assert_eq!(entries(&journal.reader().unwrap()), known);
+    assert!(segments(dir.path()).len() >= 2);
 }
 
 #[test]
