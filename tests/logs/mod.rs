@@ -333,20 +333,25 @@ pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            copy(&from, &to);
-        } else if kind.is_symlink() {
-            link(fs::read_link(&from).unwrap(), &to);
-        } else {
-            match fs::copy(&from, &to) {
-                // It was there for a moment only.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                copied => drop(copied.unwrap()),
-            }
+        match copy_entry(&entry, to) {
+            // It was there for a moment only.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            copied => copied.unwrap(),
         }
     }
+}
+
+fn copy_entry(entry: &fs::DirEntry, to: &Path) -> std::io::Result<()> {
+    let (from, to) = (entry.path(), to.join(entry.file_name()));
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        copy(&from, &to);
+    } else if kind.is_symlink() {
+        link(fs::read_link(&from)?, &to);
+    } else {
+        fs::copy(&from, &to)?;
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
