@@ -63,6 +63,20 @@ impl Conditions {
         true
     }
 
+    /// Says a fault that one of our threads works against: when it begins, with its cause, and when
+    /// it is over.
+    pub(crate) fn follow(&self, component: &str, condition: &str, fault: Option<String>) {
+        match fault {
+            Some(fault) => {
+                let cause = vec![("cause".to_owned(), Value::Text(fault))];
+                self.raise(Level::Warn, component, condition, cause);
+            }
+            None => {
+                self.clear(component, condition);
+            }
+        }
+    }
+
     /// Says that `condition` is over, if it held, and how often it was met.
     pub(crate) fn clear(&self, component: &str, condition: &str) -> bool {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,10 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
-use crate::event::Level;
 use crate::health::SealingHealth;
 use crate::store::{Sealer, Source};
-use crate::value::Value;
 
 /// How often the size is looked at: one read of some 10 µs.
 const LOOK: Duration = Duration::from_secs(1);
@@ -217,17 +215,8 @@ impl Sealing {
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
         let mut known = lock(&self.health);
-        let before = std::mem::replace(&mut known.fault, fault.clone());
+        known.fault.clone_from(&fault);
         drop(known);
-        match (before, fault) {
-            (_, Some(fault)) => {
-                let cause = vec![("cause".to_owned(), Value::Text(fault))];
-                self.conditions.raise(Level::Warn, COMPONENT, FAULT, cause);
-            }
-            (Some(_), None) => {
-                self.conditions.clear(COMPONENT, FAULT);
-            }
-            (None, None) => {}
-        }
+        self.conditions.follow(COMPONENT, FAULT, fault);
     }
 }

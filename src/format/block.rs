@@ -2,7 +2,7 @@
 //!
 //! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. What has an id is
 //! stored in columns, so that a reader who wants one number of each entry touches only those
-//! bytes. No block is ever extended, so whoever has read a block has read it for ever.
+//! bytes. No block is ever extended; sealing merges blocks into new ones with the same sequences.
 
 use ahash::AHashMap;
 use serde::{Deserialize, Serialize};

@@ -343,18 +343,9 @@ impl Follower {
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
         let mut known = lock(&self.health);
-        let before = std::mem::replace(&mut known.fault, fault.clone());
+        known.fault.clone_from(&fault);
         drop(known);
-        match (before, fault) {
-            (_, Some(fault)) => {
-                let cause = vec![("cause".to_owned(), Value::Text(fault))];
-                self.conditions.raise(Level::Warn, COMPONENT, FAULT, cause);
-            }
-            (Some(_), None) => {
-                self.conditions.clear(COMPONENT, FAULT);
-            }
-            (None, None) => {}
-        }
+        self.conditions.follow(COMPONENT, FAULT, fault);
     }
 }
 
