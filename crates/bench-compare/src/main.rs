@@ -1,0 +1,3 @@
+//! The same decision, remembered in several ways.
+
+fn main() {}
