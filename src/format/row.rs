@@ -83,6 +83,27 @@ pub(crate) struct Texts {
     pub(crate) attributes: Vec<(String, Value)>,
 }
 
+/// Names that are written out beside a row, where the row's ids are 0.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Written<'a> {
+    pub(crate) model: Option<&'a str>,
+    pub(crate) symbol: Option<&'a str>,
+    pub(crate) action: Option<&'a str>,
+    pub(crate) checkpoint: Option<&'a str>,
+}
+
+impl Texts {
+    /// The written-out names of a row that has `texts`.
+    pub(crate) fn written(texts: Option<&Texts>) -> Written<'_> {
+        texts.map_or_else(Written::default, |texts| Written {
+            model: texts.model.as_deref(),
+            symbol: texts.symbol.as_deref(),
+            action: texts.action.as_deref(),
+            checkpoint: texts.checkpoint.as_deref(),
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(crate) struct GapRow {
     pub(crate) run: u32,

@@ -6,7 +6,7 @@ use super::settings::LogKind;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::row::{
-    GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, SystemEventRow,
+    GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, SystemEventRow, Texts,
 };
 use crate::ids::InferenceId;
 use crate::store::Source;
@@ -75,23 +75,80 @@ fn name(source: &Source, id: NameId) -> Result<std::sync::Arc<str>> {
     }
 }
 
-/// Turns rows into lines.
-pub(super) struct Renderer {
-    stamps: Stamps,
+/// The rendered names of all rows so far.
+#[derive(Default)]
+struct NameColumns {
     models: Columns,
     symbols: Columns,
     actions: Columns,
     checkpoints: Columns,
 }
 
+/// The names of one row, as they stand in its line.
+struct LineNames<'a> {
+    model: &'a [u8],
+    symbol: &'a [u8],
+    action: &'a [u8],
+    checkpoint: Option<&'a [u8]>,
+}
+
+/// The names that a row has written out, rendered.
+struct WrittenColumns {
+    model: Option<Box<[u8]>>,
+    symbol: Option<Box<[u8]>>,
+    action: Option<Box<[u8]>>,
+    checkpoint: Option<Box<[u8]>>,
+}
+
+impl WrittenColumns {
+    fn of(texts: Option<&Texts>) -> Self {
+        let written = Texts::written(texts);
+        let render = |text: Option<&str>, style: Style| text.map(|text| style.render(text));
+        WrittenColumns {
+            model: render(written.model, MODEL),
+            symbol: render(written.symbol, SYMBOL),
+            action: render(written.action, ACTION),
+            checkpoint: render(written.checkpoint, Style::Bracketed),
+        }
+    }
+}
+
+impl NameColumns {
+    fn of<'a>(
+        &'a mut self,
+        source: &Source,
+        ids: Names,
+        written: &'a WrittenColumns,
+    ) -> Result<LineNames<'a>> {
+        self.models.learn(source, MODEL, ids.model)?;
+        self.symbols.learn(source, SYMBOL, ids.symbol)?;
+        self.actions.learn(source, ACTION, ids.action)?;
+        self.checkpoints
+            .learn(source, Style::Bracketed, ids.checkpoint)?;
+        let known = (ids.checkpoint != 0).then(|| self.checkpoints.get(ids.checkpoint));
+        let or = |written: &'a Option<Box<[u8]>>, columns: &'a Columns, id: NameId| {
+            written.as_deref().unwrap_or_else(|| columns.get(id))
+        };
+        Ok(LineNames {
+            model: or(&written.model, &self.models, ids.model),
+            symbol: or(&written.symbol, &self.symbols, ids.symbol),
+            action: or(&written.action, &self.actions, ids.action),
+            checkpoint: written.checkpoint.as_deref().or(known),
+        })
+    }
+}
+
+/// Turns rows into lines.
+pub(super) struct Renderer {
+    stamps: Stamps,
+    names: NameColumns,
+}
+
 impl Renderer {
     pub(super) fn new(zone: Zone) -> Self {
         Renderer {
             stamps: Stamps::new(zone),
-            models: Columns::default(),
-            symbols: Columns::default(),
-            actions: Columns::default(),
-            checkpoints: Columns::default(),
+            names: NameColumns::default(),
         }
     }
 
@@ -144,14 +201,6 @@ impl Renderer {
         }
     }
 
-    fn learn(&mut self, source: &Source, names: Names) -> Result<()> {
-        self.models.learn(source, MODEL, names.model)?;
-        self.symbols.learn(source, SYMBOL, names.symbol)?;
-        self.actions.learn(source, ACTION, names.action)?;
-        self.checkpoints
-            .learn(source, Style::Bracketed, names.checkpoint)
-    }
-
     fn inference(
         &mut self,
         out: &mut Vec<u8>,
@@ -159,29 +208,16 @@ impl Renderer {
         event: i64,
         row: &InferenceRow,
     ) -> Result<()> {
-        let names = row.names;
-        self.learn(source, names)?;
-        let texts = row.texts.as_deref();
-        let written = |text: Option<&String>, style: Style| text.map(|text| style.render(text));
-        let model = written(texts.and_then(|t| t.model.as_ref()), MODEL);
-        let symbol = written(texts.and_then(|t| t.symbol.as_ref()), SYMBOL);
-        let action = written(texts.and_then(|t| t.action.as_ref()), ACTION);
-        let checkpoint = written(texts.and_then(|t| t.checkpoint.as_ref()), Style::Bracketed);
-        let known = (names.checkpoint != 0).then(|| self.checkpoints.get(names.checkpoint));
+        let written = WrittenColumns::of(row.texts.as_deref());
+        let names = self.names.of(source, row.names, &written)?;
         let line = InferenceLine {
             time: event,
-            model: model
-                .as_deref()
-                .unwrap_or_else(|| self.models.get(names.model)),
-            symbol: symbol
-                .as_deref()
-                .unwrap_or_else(|| self.symbols.get(names.symbol)),
-            action: action
-                .as_deref()
-                .unwrap_or_else(|| self.actions.get(names.action)),
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
             confidence: row.confidence,
             processing_nanos: row.processing.checked_sub(1),
-            checkpoint: checkpoint.as_deref().or(known),
+            checkpoint: names.checkpoint,
         };
         push_inference(out, &mut self.stamps, &line);
         Ok(())
@@ -194,31 +230,18 @@ impl Renderer {
         placed: &Placed,
         row: &RepeatRow,
     ) -> Result<()> {
-        let names = row.names;
-        self.learn(source, names)?;
-        let texts = row.texts.as_deref();
-        let written = |text: Option<&String>, style: Style| text.map(|text| style.render(text));
-        let model = written(texts.and_then(|t| t.model.as_ref()), MODEL);
-        let symbol = written(texts.and_then(|t| t.symbol.as_ref()), SYMBOL);
-        let action = written(texts.and_then(|t| t.action.as_ref()), ACTION);
-        let checkpoint = written(texts.and_then(|t| t.checkpoint.as_ref()), Style::Bracketed);
-        let known = (names.checkpoint != 0).then(|| self.checkpoints.get(names.checkpoint));
+        let written = WrittenColumns::of(row.texts.as_deref());
+        let names = self.names.of(source, row.names, &written)?;
         let original = InferenceId::from_u64(row.original);
         let line = RepeatLine {
             time: placed.place.event,
-            model: model
-                .as_deref()
-                .unwrap_or_else(|| self.models.get(names.model)),
-            symbol: symbol
-                .as_deref()
-                .unwrap_or_else(|| self.symbols.get(names.symbol)),
-            action: action
-                .as_deref()
-                .unwrap_or_else(|| self.actions.get(names.action)),
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
             original_run: original.run().get(),
             original_counter: original.counter(),
             processing_nanos: row.processing.checked_sub(1),
-            checkpoint: checkpoint.as_deref().or(known),
+            checkpoint: names.checkpoint,
         };
         push_repeat(out, &mut self.stamps, &line);
         Ok(())

@@ -1,9 +1,11 @@
 //! Reading a journal: from any thread and any process, while it is being written.
 
 mod cursor;
+mod filter;
 mod follow;
 mod names;
 mod pages;
+mod plan;
 mod query;
 
 use std::path::Path;
@@ -17,10 +19,11 @@ use crate::mirror::settings::Mirror;
 use crate::options::Options;
 use crate::store::{Directory, Source};
 pub use cursor::Cursor;
+pub use filter::Repeats;
 pub use follow::Follow;
 use names::NameBook;
 pub use pages::{Gaps, Runs};
-pub use query::{Inferences, Query, Repeats};
+pub use query::{Inferences, Query};
 
 /// Reads a journal: committed entries, in snapshots that are held for microseconds.
 ///

@@ -11,7 +11,7 @@ use crate::entry::{
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::name::LABEL_SEPARATOR;
-use crate::format::row::{GapRow, InferenceRow, NameId, Note, RepeatRow, Row, Texts, flag};
+use crate::format::row::{GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::{InferenceId, RunId};
 use crate::store::Source;
 use crate::timestamp::Timestamp;
@@ -28,9 +28,9 @@ pub(super) struct NameBook {
 
 impl NameBook {
     /// The name with this id, or the one that is written out beside it.
-    fn name(&self, source: &Source, id: NameId, written: Option<&String>) -> Result<Arc<str>> {
+    fn name(&self, source: &Source, id: NameId, written: Option<&str>) -> Result<Arc<str>> {
         if let Some(text) = written {
-            return Ok(text.as_str().into());
+            return Ok(text.into());
         }
         let index = id as usize;
         if let Some(Some(name)) = read(&self.names).get(index) {
@@ -75,15 +75,15 @@ impl NameBook {
             Row::Note(Note::SystemEvent(row)) => Content::SystemEvent(SystemEvent {
                 run: RunId(row.run),
                 level: row.level,
-                component: self.name(source, row.component, row.written.as_ref())?,
+                component: self.name(source, row.component, row.written.as_deref())?,
                 message: row.message.clone(),
                 fields: row.fields.clone(),
             }),
             Row::Note(Note::CheckpointEvent(row)) => Content::CheckpointEvent(CheckpointEvent {
                 run: RunId(row.run),
                 action: row.action,
-                model: self.name(source, row.model, row.written.0.as_ref())?,
-                checkpoint: self.name(source, row.checkpoint, row.written.1.as_ref())?,
+                model: self.name(source, row.model, row.written.0.as_deref())?,
+                checkpoint: self.name(source, row.checkpoint, row.written.1.as_deref())?,
                 detail: row.detail.clone(),
             }),
         };
@@ -131,26 +131,15 @@ impl NameBook {
         row: &InferenceRow,
     ) -> Result<InferenceRecord> {
         let texts = row.texts.as_deref();
+        let names = self.named(source, row.names, texts)?;
         Ok(InferenceRecord {
             id: InferenceId::from_u64(placed.place.id),
             sequence: placed.sequence,
             event_time: Timestamp::from_micros(placed.place.event),
             recorded_time: Timestamp::from_micros(placed.place.recorded),
-            model: self.name(
-                source,
-                row.names.model,
-                texts.and_then(|t| t.model.as_ref()),
-            )?,
-            symbol: self.name(
-                source,
-                row.names.symbol,
-                texts.and_then(|t| t.symbol.as_ref()),
-            )?,
-            action: self.name(
-                source,
-                row.names.action,
-                texts.and_then(|t| t.action.as_ref()),
-            )?,
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
             confidence: row.confidence,
             probabilities: Probabilities {
                 labels: self.labels(source, row.labels, texts)?,
@@ -162,7 +151,7 @@ impl NameBook {
                 .memory
                 .checked_sub(1)
                 .map(|kib| kib.saturating_mul(1_024)),
-            checkpoint: self.checkpoint(source, row.names.checkpoint, texts)?,
+            checkpoint: names.checkpoint,
             attributes: texts.map_or_else(Vec::new, |texts| texts.attributes.clone()),
             divergent: row.flags & flag::DIVERGENT != 0,
             repeat_of: None,
@@ -170,43 +159,41 @@ impl NameBook {
     }
 
     fn repeat(&self, source: &Source, placed: &Placed, row: &RepeatRow) -> Result<Repeat> {
-        let texts = row.texts.as_deref();
+        let names = self.named(source, row.names, row.texts.as_deref())?;
         Ok(Repeat {
             id: InferenceId::from_u64(placed.place.id),
             original: InferenceId::from_u64(row.original),
             event_time: Timestamp::from_micros(placed.place.event),
-            model: self.name(
-                source,
-                row.names.model,
-                texts.and_then(|t| t.model.as_ref()),
-            )?,
-            symbol: self.name(
-                source,
-                row.names.symbol,
-                texts.and_then(|t| t.symbol.as_ref()),
-            )?,
-            action: self.name(
-                source,
-                row.names.action,
-                texts.and_then(|t| t.action.as_ref()),
-            )?,
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
             processing_time: processing_time(row.processing),
-            checkpoint: self.checkpoint(source, row.names.checkpoint, texts)?,
+            checkpoint: names.checkpoint,
         })
     }
 
-    fn checkpoint(
-        &self,
-        source: &Source,
-        id: NameId,
-        texts: Option<&Texts>,
-    ) -> Result<Option<Arc<str>>> {
-        match texts.and_then(|texts| texts.checkpoint.as_ref()) {
-            Some(written) => Ok(Some(written.as_str().into())),
-            None if id == 0 => Ok(None),
-            None => self.name(source, id, None).map(Some),
-        }
+    fn named(&self, source: &Source, ids: Names, texts: Option<&Texts>) -> Result<Named> {
+        let written = Texts::written(texts);
+        let has_checkpoint = ids.checkpoint != 0 || written.checkpoint.is_some();
+        Ok(Named {
+            model: self.name(source, ids.model, written.model)?,
+            symbol: self.name(source, ids.symbol, written.symbol)?,
+            action: self.name(source, ids.action, written.action)?,
+            checkpoint: if has_checkpoint {
+                Some(self.name(source, ids.checkpoint, written.checkpoint)?)
+            } else {
+                None
+            },
+        })
     }
+}
+
+/// The names of an inference or repeat, in words.
+struct Named {
+    model: Arc<str>,
+    symbol: Arc<str>,
+    action: Arc<str>,
+    checkpoint: Option<Arc<str>>,
 }
 
 /// A repeat as an inference, with what it repeats filled in as far as that is still there.
