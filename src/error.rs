@@ -287,10 +287,8 @@ pub enum Error {
         /// How many checkpoints of the plan had been deleted by then.
         deleted: usize,
     },
-    /// A journal in memory has no directory for weights.
-    #[error(
-        "the journal is in memory, and checkpoints need a directory: open one with Journal::open"
-    )]
+    /// A journal in memory has no directory for weights, segments or backups.
+    #[error("the journal is in memory, and this needs a directory: open one with Journal::open")]
     NoDirectory,
     /// A thread could not be started.
     #[error("cannot start the thread {name}: {cause}")]

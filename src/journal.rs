@@ -14,6 +14,7 @@ use crate::flush::{self, Answer, Flush};
 use crate::health::{Health, Status};
 use crate::ids::{InferenceId, JournalId};
 use crate::inference::{Inference, Timer};
+use crate::maintenance::Maintenance;
 use crate::mirror::{Cleaned, MirrorThread};
 use crate::options::{Options, Sharing};
 use crate::panic_flush;
@@ -22,7 +23,7 @@ use crate::reader::Reader;
 use crate::recorder::RecorderBuilder;
 use crate::registry::{self, Registry};
 use crate::sealing::{Limits, SealThread};
-use crate::store::{Access, Directory, Hot, Sealer, Source, WriteFailure};
+use crate::store::{Access, Directory, Hot, Sealer, Source, Upkeep, WriteFailure};
 use crate::value::Value;
 use crate::writer::Writer;
 
@@ -123,7 +124,8 @@ impl Journal {
         ));
         let status = Arc::new(Status::new(run));
         status.lock().file_bytes = hot.file_bytes();
-        let sealer = Sealer::beside(&hot, source.identity()?.id);
+        let upkeep = Upkeep::of(source.clone());
+        let sealer = upkeep.map(|upkeep| Sealer::new(upkeep, id.0));
         let checkpoints = Access::of(&hot, options.cache_bytes);
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
@@ -311,18 +313,42 @@ impl Journal {
     /// # Errors
     /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
     pub fn reader(&self) -> Result<Reader> {
-        // Cloned out of the lock: reading may wait, and close must not wait for it.
-        let kept = {
-            let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.clone()
-        };
-        if let Some(source) = kept {
+        if let Some(source) = self.kept_source() {
             return Reader::new(source);
         }
         let dir = self.dir.as_deref().ok_or(Error::Closed)?;
         let directory = Directory::existing(dir)?;
         let source = Source::open(directory, self.sharing, self.cache_bytes)?;
         Reader::new(Arc::new(source))
+    }
+
+    /// Cloned out of the lock: reading may wait, and close must not wait for it.
+    fn kept_source(&self) -> Option<Arc<Source>> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.clone()
+    }
+
+    /// What keeps this directory in order: cursors by name, retention, backups, checks. For use
+    /// beside the loop; it may be asked for after the journal was closed.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`] in memory, and those of [`Maintenance::open`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// assert!(journal.maintenance()?.cursors()?.is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn maintenance(&self) -> Result<Maintenance> {
+        let upkeep = match self.kept_source() {
+            Some(source) => Upkeep::of(source).ok_or(Error::NoDirectory)?,
+            None => {
+                let dir = self.dir.as_deref().ok_or(Error::NoDirectory)?;
+                Upkeep::open(Directory::existing(dir)?, self.sharing, self.cache_bytes)?
+            }
+        };
+        Maintenance::new(upkeep, self.queue.clock.clone())
     }
 
     /// The checkpoint registry of this directory. What it does is recorded here: saving, loading,

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads;
-//! [`Registry`] keeps the models' checkpoints.
+//! [`Registry`] keeps the models' checkpoints; [`Maintenance`] keeps the directory in order.
 //! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
 //! on disk, in `FORMAT.md`.
 
@@ -46,6 +46,7 @@ mod inference;
 mod journal;
 #[cfg(feature = "tracing")]
 mod layer;
+mod maintenance;
 mod metadata;
 mod mirror;
 mod options;
@@ -78,6 +79,7 @@ pub use inference::{Inference, Timer};
 pub use journal::Journal;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
+pub use maintenance::{Maintenance, NamedCursor};
 pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};

@@ -28,7 +28,7 @@ pub struct Cursor {
 const PREFIX: &str = "annals:";
 
 impl Cursor {
-    pub(super) fn new(journal: JournalId, next: u64) -> Self {
+    pub(crate) fn new(journal: JournalId, next: u64) -> Self {
         Cursor { journal, next }
     }
 

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod checkpoints;
+mod cursors;
 mod directory;
 mod hot;
 mod index;
@@ -12,6 +13,7 @@ mod runs;
 mod seal;
 mod segments;
 mod source;
+mod upkeep;
 
 pub(crate) use blocks::{HourPlace, Located};
 pub(crate) use checkpoints::{
@@ -19,6 +21,7 @@ pub(crate) use checkpoints::{
     names, unknown,
 };
 pub use checkpoints::{Condition, Mode, Origin};
+pub(crate) use cursors::CursorRow;
 pub(crate) use directory::{Directory, HOT_FILE};
 pub(crate) use hot::{Commit, Hot};
 pub(crate) use kv::{Direction, Table, WriteFailure};
@@ -26,3 +29,4 @@ pub(crate) use meta::Extent;
 pub(crate) use runs::{RunEnd, RunRow};
 pub(crate) use seal::Sealer;
 pub(crate) use source::Source;
+pub(crate) use upkeep::Upkeep;

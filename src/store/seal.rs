@@ -11,21 +11,19 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
-use std::sync::PoisonError;
 
 use super::blocks::Blocks;
-use super::directory::{Directory, private_file, sync_directory};
-use super::hot::{Hot, Slot};
+use super::directory::{private_file, sync_directory};
 use super::index;
 use super::keys;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Extent};
 use super::segments::{self, Registered, SegmentRow, file_name, put_head};
+use super::upkeep::Upkeep;
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder, Placed};
 use crate::format::row::Row;
 use crate::format::view::BlockView;
-use crate::options::Sharing;
 
 /// Memory for cached pages while a segment is written.
 const CACHE_BYTES: usize = 4 << 20;
@@ -41,21 +39,13 @@ const UNFINISHED: &str = ".new-";
 
 /// Seals segments of one journal.
 pub(crate) struct Sealer {
-    slot: Slot,
-    directory: Directory,
-    sharing: Sharing,
+    upkeep: Upkeep,
     journal: u128,
 }
 
 impl Sealer {
-    /// A sealer beside the writer `hot`; `None` for a journal in memory.
-    pub(crate) fn beside(hot: &Hot, journal: u128) -> Option<Self> {
-        Some(Sealer {
-            slot: hot.slot(),
-            directory: hot.directory()?.clone(),
-            sharing: hot.sharing(),
-            journal,
-        })
+    pub(crate) fn new(upkeep: Upkeep, journal: u128) -> Self {
+        Sealer { upkeep, journal }
     }
 
     /// Seals about `bytes` of the oldest blocks, or all there are, and clears away what a crash
@@ -67,7 +57,7 @@ impl Sealer {
         now: i64,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
-        let folder = self.directory.create_segments()?;
+        let folder = self.upkeep.directory().create_segments()?;
         let path = folder.join(LOCK);
         let lock = private_file(&path)?;
         match lock.try_lock() {
@@ -77,25 +67,11 @@ impl Sealer {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
         }
-        let sealed = self.with_kv(|kv| self.seal_under_lock(kv, &folder, bytes, now, go_on));
+        let sealed = self
+            .upkeep
+            .with_kv(|kv| self.seal_under_lock(kv, &folder, bytes, now, go_on));
         drop::<File>(lock);
         sealed
-    }
-
-    /// Lends a handle for writing: one of its own, or the writer's where only one may be open.
-    fn with_kv<T>(&self, body: impl FnOnce(&Kv) -> Result<T>) -> Result<T> {
-        let path = self.directory.hot_file();
-        if self.sharing == Sharing::Shared {
-            return body(&Kv::open(&path, self.sharing, CACHE_BYTES)?);
-        }
-        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => body(kv),
-            None => Err(Error::Failed {
-                path,
-                reason: "the file is being opened again after a failed write".to_owned(),
-            }),
-        }
     }
 
     fn seal_under_lock(

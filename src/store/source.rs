@@ -26,6 +26,7 @@ pub(crate) struct Source {
     slot: Slot,
     directory: Option<Directory>,
     path: PathBuf,
+    sharing: Sharing,
     segments: SegmentCache,
     identity: OnceLock<Identity>,
 }
@@ -56,6 +57,7 @@ impl Source {
             slot: Arc::new(RwLock::new(Some(kv))),
             directory: Some(directory),
             path,
+            sharing,
             segments: SegmentCache::default(),
             identity: OnceLock::new(),
         })
@@ -72,24 +74,76 @@ impl Source {
                 slot: hot.slot(),
                 directory: directory.cloned(),
                 path: hot.name().to_owned(),
+                sharing: Sharing::Exclusive,
                 segments: SegmentCache::default(),
                 identity: OnceLock::new(),
             }),
         }
     }
 
+    /// Opens the journal in `directory` for reading and, where only one handle may be open, for
+    /// writing through the same one.
+    pub(super) fn open_for_upkeep(
+        directory: Directory,
+        sharing: Sharing,
+        cache_bytes: usize,
+    ) -> Result<Self> {
+        if sharing == Sharing::Shared {
+            return Source::open(directory, sharing, cache_bytes);
+        }
+        let path = directory.hot_file();
+        if !path.exists() {
+            return Err(Error::Missing {
+                path: directory.path().to_owned(),
+            });
+        }
+        let kv = Kv::open(&path, sharing, cache_bytes)?;
+        Ok(Source {
+            slot: Arc::new(RwLock::new(Some(kv))),
+            directory: Some(directory),
+            path,
+            sharing,
+            segments: SegmentCache::default(),
+            identity: OnceLock::new(),
+        })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// Lends a handle for writing: one of its own, or the only one where only one may be open.
+    pub(super) fn with_writer<T>(
+        &self,
+        cache_bytes: usize,
+        body: impl FnOnce(&Kv) -> Result<T>,
+    ) -> Result<T> {
+        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
+            return body(&Kv::open(&directory.hot_file(), self.sharing, cache_bytes)?);
+        }
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => body(kv),
+            None => Err(self.being_reopened()),
+        }
+    }
+
+    fn being_reopened(&self) -> Error {
+        Error::Failed {
+            path: self.path.clone(),
+            reason: "the file is being opened again after a failed write".to_owned(),
+        }
+    }
+
+    pub(super) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
             Some(kv) => kv.read(body),
-            None => Err(Error::Failed {
-                path: self.path.clone(),
-                reason: "the file is being opened again after a failed write".to_owned(),
-            }),
+            None => Err(self.being_reopened()),
         }
     }
 

@@ -55,10 +55,12 @@ pub(crate) enum Table {
     Deleted,
     /// Checkpoint id → files of a deleted checkpoint that are still to be removed.
     Leaving,
+    /// Name → a place in the journal that somebody has come to.
+    Cursors,
 }
 
 impl Table {
-    const ALL: [Table; 19] = [
+    const ALL: [Table; 20] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -78,6 +80,7 @@ impl Table {
         Table::AliasHistory,
         Table::Deleted,
         Table::Leaving,
+        Table::Cursors,
     ];
 
     /// Those of a segment's file.
@@ -110,6 +113,7 @@ impl Table {
             Table::AliasHistory => "alias_history",
             Table::Deleted => "deleted",
             Table::Leaving => "leaving",
+            Table::Cursors => "cursors",
         }
     }
 

@@ -1,0 +1,90 @@
+//! Places in the journal that somebody has come to, stored by name.
+
+use super::Maintenance;
+use crate::error::{Error, Result};
+use crate::reader::Cursor;
+use crate::store::CursorRow;
+use crate::timestamp::Timestamp;
+
+/// A [`Cursor`] that is stored in the journal; from [`Maintenance::cursors`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamedCursor {
+    /// What it is stored as.
+    pub name: String,
+    /// The place.
+    pub cursor: Cursor,
+    /// When it was stored.
+    pub stored: Timestamp,
+}
+
+impl Maintenance {
+    /// The cursor that was stored as `name`; `None` if none was. One short snapshot.
+    ///
+    /// It may lie before the first entry that is kept: [`Reader::follow`](crate::Reader::follow)
+    /// then answers [`Error::Retired`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], and those of reading.
+    pub fn cursor(&self, name: &str) -> Result<Option<Cursor>> {
+        let row = self.upkeep.cursor(name)?;
+        Ok(row.map(|row| Cursor::new(self.id, row.next)))
+    }
+
+    /// Stores `cursor` as `name`, durably, over what was stored before; it may go back. Opens the
+    /// file for writing and commits: some milliseconds, so once for each batch, not for each entry.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`] if it is another journal's or beyond the end,
+    /// [`Error::InvalidName`] unless the name has 1 to 255 bytes and no control characters, and
+    /// those of a commit.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let maintenance = journal.maintenance()?;
+    /// let end = journal.reader()?.end()?;
+    /// maintenance.set_cursor("nightly export", end)?;
+    /// assert_eq!(maintenance.cursor("nightly export")?, Some(end));
+    /// assert!(maintenance.remove_cursor("nightly export")?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn set_cursor(&self, name: &str, cursor: Cursor) -> Result<()> {
+        let foreign = |reason: String| Error::ForeignCursor {
+            cursor: cursor.to_string(),
+            reason,
+        };
+        if cursor.journal() != self.id {
+            return Err(foreign(format!("this is journal {}", self.id)));
+        }
+        let row = CursorRow {
+            next: cursor.next_sequence(),
+            stored: self.clock.now().as_micros(),
+        };
+        let stored = self.upkeep.set_cursor(name, row)?;
+        stored.map_err(|end| foreign(format!("this journal ends before {end}")))
+    }
+
+    /// All stored cursors, in the order of their names.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn cursors(&self) -> Result<Vec<NamedCursor>> {
+        let rows = self.upkeep.cursors()?.into_iter();
+        let named = rows.map(|(name, row)| NamedCursor {
+            name,
+            cursor: Cursor::new(self.id, row.next),
+            stored: Timestamp::from_micros(row.stored),
+        });
+        Ok(named.collect())
+    }
+
+    /// Forgets the cursor that was stored as `name`; says whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], and those of a commit.
+    pub fn remove_cursor(&self, name: &str) -> Result<bool> {
+        self.upkeep.remove_cursor(name)
+    }
+}

@@ -1,0 +1,76 @@
+//! Keeping a journal's directory in order, beside whoever uses it.
+
+mod cursors;
+
+use std::path::Path;
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::ids::JournalId;
+use crate::options::Options;
+use crate::store::{Directory, Upkeep};
+
+pub use cursors::NamedCursor;
+
+/// What keeps a journal in order: cursors by name.
+///
+/// It works from any process, beside running journals or without one. Calls read in short
+/// snapshots; what they change, they change in short transactions, which wait for those of
+/// other processes. Nothing here is meant for the loop. Cheap to clone; `Send + Sync`.
+///
+/// ```
+/// use annals::{Journal, Maintenance, Reader};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// # Journal::open(&dir)?.close()?;
+/// let maintenance = Maintenance::open(&dir)?; // or journal.maintenance()
+/// let reader = Reader::open(&dir)?;
+/// let from = maintenance.cursor("export")?.unwrap_or(reader.start());
+/// let mut follow = reader.follow(from)?;
+/// for entry in follow.by_ref() {
+///     let _exported = entry?;
+/// }
+/// maintenance.set_cursor("export", follow.cursor())?; // on disk when this returns
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Maintenance {
+    upkeep: Upkeep,
+    id: JournalId,
+    clock: Clock,
+}
+
+impl Maintenance {
+    /// Opens the journal in `dir`, beside whoever else uses it. Takes milliseconds. Where only one
+    /// process may have a journal open, it is that process until it is dropped.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`](crate::Reader::open).
+    pub fn open(dir: impl AsRef<Path>) -> Result<Maintenance> {
+        let options = Options::default();
+        let directory = Directory::existing(dir.as_ref())?;
+        let upkeep = Upkeep::open(directory, options.sharing, options.cache_bytes)?;
+        Maintenance::new(upkeep, options.clock)
+    }
+
+    pub(crate) fn new(upkeep: Upkeep, clock: Clock) -> Result<Maintenance> {
+        let id = upkeep.source().identity()?.journal();
+        Ok(Maintenance { upkeep, id, clock })
+    }
+
+    /// The journal's identity.
+    #[must_use]
+    pub fn id(&self) -> JournalId {
+        self.id
+    }
+}
+
+impl std::fmt::Debug for Maintenance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Maintenance")
+            .field("id", &self.id)
+            .field("path", &self.upkeep.source().path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! The journal in the hands of those who work beside the writer: sealing, cursors, retention.
+
+use std::sync::Arc;
+
+use super::directory::Directory;
+use super::kv::{Kv, WriteFailure, WriteTransaction};
+use super::source::Source;
+use crate::error::Result;
+use crate::options::Sharing;
+
+/// Memory for cached pages while something is written.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// A journal's directory, open for reading; the hot file is opened for writing for each change, so
+/// that a change that failed leaves nothing behind. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Upkeep {
+    source: Arc<Source>,
+    directory: Directory,
+}
+
+impl Upkeep {
+    /// Works beside whoever reads through `source`; `None` for a journal in memory.
+    pub(crate) fn of(source: Arc<Source>) -> Option<Self> {
+        let directory = source.directory()?.clone();
+        Some(Upkeep { source, directory })
+    }
+
+    /// Opens the journal in `directory` beside whoever else uses it.
+    pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
+        let source = Source::open_for_upkeep(directory.clone(), sharing, cache_bytes)?;
+        Ok(Upkeep {
+            source: Arc::new(source),
+            directory,
+        })
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Lends a handle for writing.
+    pub(super) fn with_kv<T>(&self, body: impl FnOnce(&Kv) -> Result<T>) -> Result<T> {
+        self.source.with_writer(CACHE_BYTES, body)
+    }
+
+    /// Runs `body` in one durable transaction. Waits, without a bound, for other transactions.
+    pub(super) fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_kv(|kv| kv.write(body).map_err(WriteFailure::into_error))
+    }
+}
