@@ -10,6 +10,7 @@ use crate::event::{CheckpointAction, Level};
 use crate::format::floats::Floats;
 use crate::format::row::GapReason;
 use crate::ids::{InferenceId, RunId};
+use crate::outcome::OutcomeEntry;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
@@ -39,6 +40,8 @@ pub enum Content {
     SystemEvent(SystemEvent),
     /// What happened to a checkpoint.
     CheckpointEvent(CheckpointEvent),
+    /// What turned out later for an inference.
+    Outcome(OutcomeEntry),
 }
 
 /// One recorded model decision.

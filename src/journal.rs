@@ -17,6 +17,7 @@ use crate::inference::{Inference, Timer};
 use crate::maintenance::Maintenance;
 use crate::mirror::{Cleaned, MirrorThread};
 use crate::options::{Options, Sharing};
+use crate::outcome::Outcome;
 use crate::panic_flush;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -213,6 +214,31 @@ impl Journal {
     #[inline]
     pub fn start(&self) -> Timer {
         Timer::start(&self.queue.clock)
+    }
+
+    /// Records what turned out later for an inference or repeat: of this run, of an earlier one or
+    /// of another process. Says whether it was queued; if not, it is counted as dropped.
+    ///
+    /// Each value replaces what was attached before under the same name. An id that is not in the
+    /// journal yet is no error: the two may be under way in different processes. Looks up each
+    /// named value's name and allocates; no lock in the ordinary case, and no system call. An
+    /// outcome with over 1,024 named values or 1 MiB of text is refused and counted.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # let id = id.unwrap();
+    /// // a bar later
+    /// assert!(journal.attach_outcome(id, Outcome::reward(1.5).and_correct(true)));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let known = journal.reader()?.outcome(id)?;
+    /// assert_eq!(known.and_then(|known| known.reward).map(|reward| reward.value), Some(1.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
+        self.queue.outcome(id, &outcome)
     }
 
     /// Records something that happened around the models. Says whether it was queued; if not, it

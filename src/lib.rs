@@ -50,6 +50,7 @@ mod maintenance;
 mod metadata;
 mod mirror;
 mod options;
+mod outcome;
 mod panic_flush;
 mod queue;
 mod reader;
@@ -84,8 +85,9 @@ pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
+pub use outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
 pub use queue::drops::Dropped;
-pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs};
+pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes};
 pub use recorder::{Prepared, Recorder, RecorderBuilder};
 pub use registry::{
     AliasChange, Applied, Checkpoint, Decision, Fallback, Import, List, Loaded, NewCheckpoint,

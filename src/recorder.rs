@@ -9,6 +9,7 @@ use crate::format::name::NameKind;
 use crate::format::row::Texts;
 use crate::ids::InferenceId;
 use crate::inference::{Processing, Timer};
+use crate::outcome::Outcome;
 use crate::queue::Queue;
 use crate::queue::intake::{Facts, Names};
 use crate::queue::names::NO_NAME;
@@ -223,6 +224,13 @@ impl Recorder {
                 event_time: None,
             },
         }
+    }
+
+    /// Records what turned out for an inference, of this recorder or any other; see
+    /// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
+    pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
+        let queue = self.queue.as_deref();
+        queue.is_some_and(|queue| queue.outcome(id, &outcome))
     }
 
     /// Binds another model. Like every binding: a look-up, and an allocation for a new name.

@@ -50,6 +50,26 @@ enum Value {
 #[derive(SchemaRead, Debug, PartialEq)]
 enum Note {
     Gap(GapRow),
+    SystemEvent,
+    CheckpointEvent,
+    Outcome(OutcomeRow),
+}
+
+#[derive(SchemaRead, Debug, PartialEq)]
+struct OutcomeRow {
+    run: u32,
+    of: u64,
+    time: i64,
+    values: Vec<OutcomeValue>,
+}
+
+#[derive(SchemaRead, Debug, PartialEq)]
+enum OutcomeValue {
+    Reward(f64),
+    Correct(bool),
+    Label(String),
+    Named(u32, f64),
+    Written(String, f64),
 }
 
 #[derive(SchemaRead, Debug, PartialEq)]
@@ -161,7 +181,7 @@ fn every_part_of_a_block_is_read() {
     let mut rest = bytes.as_slice();
     let (header, parts) = block(&mut rest).unwrap();
     assert_eq!(rest, [0_u8; 0], "nothing follows the last part");
-    assert_eq!((header.count, header.events, header.texts), (4, 3, 1));
+    assert_eq!((header.count, header.events, header.texts), (5, 3, 1));
     assert_eq!(header.base_id, (1 << 40) | 7);
     assert_eq!(header.base_recorded, 1_000_000);
     let gap = GapRow {
@@ -171,6 +191,18 @@ fn every_part_of_a_block_is_read() {
         after: None,
         recorded_range: Some((1, 2)),
         event_range: None,
+    };
+    let outcome = OutcomeRow {
+        run: 1,
+        of: (1 << 40) | 9,
+        time: -2,
+        values: vec![
+            OutcomeValue::Reward(1.5),
+            OutcomeValue::Correct(true),
+            OutcomeValue::Label("won".to_owned()),
+            OutcomeValue::Named(7, -0.25),
+            OutcomeValue::Written("n".to_owned(), 0.5),
+        ],
     };
     let texts = Texts {
         action: Some("BUY".to_owned()),
@@ -197,7 +229,10 @@ fn every_part_of_a_block_is_read() {
         confidences: vec![0.85],
         features: vec![0x0807_0605_0403_0201],
         probabilities: vec![0.85, 0.1, 0.05],
-        notes: vec![(2, 1_000_300, Note::Gap(gap))],
+        notes: vec![
+            (2, 1_000_300, Note::Gap(gap)),
+            (4, 1_000_400, Note::Outcome(outcome)),
+        ],
         texts: vec![(2, texts)],
     };
     assert_eq!(parts, expected);

@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use annals::{
-    CheckpointAction, Cleaned, Error, GapReason, Inference, Journal, Level, LogKind, ManualClock,
-    Mirror, Overflow, Reader, Rotation, Timestamp, Value, recent_lines,
+    CheckpointAction, Cleaned, Error, GapReason, Inference, InferenceId, Journal, Level, LogKind,
+    ManualClock, Mirror, Outcome, Overflow, Reader, Rotation, Timestamp, Value, recent_lines,
 };
 use logs::*;
 use proptest::prelude::*;
@@ -233,7 +233,7 @@ fn links_are_relative_and_follow_the_rotation() {
     let mut lines = 0;
     for day in ["2025-07-25", "2025-07-26", "2025-07-27"] {
         log_every_name(&journal);
-        lines += 3;
+        lines += KINDS.len() as u64;
         wait_for_lines(&journal, lines);
         for kind in KINDS {
             let target = fs::read_link(logs.join(format!("{}.txt", kind.stem()))).unwrap();
@@ -262,6 +262,7 @@ fn log_every_name(journal: &Journal) {
     log_number(journal, 1);
     journal.event(Level::Info, "loop", "one");
     journal.checkpoint_event(CheckpointAction::Saved, "m", "c", "");
+    journal.attach_outcome(InferenceId::from_u64(7), Outcome::reward(1.0));
     flush(journal);
 }
 

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use annals::{
-    CheckpointAction, Entry, Error, Inference, InferenceRecord, Journal, Level, ManualClock,
-    Options, Reader, Repeats, Sharing, Timestamp,
+    CheckpointAction, Entry, Error, Inference, InferenceId, InferenceRecord, Journal, Level,
+    ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 
@@ -30,6 +30,7 @@ fn options() -> Options {
 
 /// Logs `count` inferences with numbers from `first` on, some of everything among them.
 fn log(journal: &Journal, first: u32, count: u32) {
+    let mut last: Option<InferenceId> = None;
     for number in first..first + count {
         let model = ["a", "b", "c"][number as usize % 3];
         // Some are back-dated by days, in no order.
@@ -40,7 +41,14 @@ fn log(journal: &Journal, first: u32, count: u32) {
             .confidence(0.5)
             .features(&features)
             .event_time(micros(event));
-        assert!(journal.log(inference).is_some());
+        if let Some(id) = last.filter(|_| number % 3 == 0) {
+            // Some for inferences of long ago, so that segments hold outcomes of each other's.
+            let of = id.to_u64() - u64::from(number % 5 * (number / 5));
+            let outcome = Outcome::reward(number.into());
+            assert!(journal.attach_outcome(InferenceId::from_u64(of), outcome));
+        }
+        last = journal.log(inference);
+        assert!(last.is_some());
         if number % 500 == 0 {
             journal.event(Level::Info, "test", format!("number {number}"));
             journal.checkpoint_event(CheckpointAction::Saved, model, "c", "");
@@ -109,6 +117,8 @@ fn answers(reader: &Reader) -> Vec<Vec<String>> {
     let ids = all().iter().map(|record| record.unwrap().id);
     let ids: Vec<_> = ids.step_by(97).collect();
     let single = |id| format!("{:?}", reader.get(id).unwrap());
+    let outcome = |id: &InferenceId| format!("{:?}", reader.outcome(*id).unwrap());
+    answers.push(ids.iter().map(outcome).collect());
     answers.push(ids.into_iter().map(single).collect());
     let end = reader.end().unwrap().next_sequence();
     let at = |sequence| format!("{:?}", reader.entry(sequence).unwrap());

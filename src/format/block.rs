@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::CHECKSUM_BYTES;
 use super::codec;
 use super::column::{Column, ColumnHead};
-use super::row::{InferenceRow, Names, Note, RepeatRow, Row, Texts, flag};
+use super::row::{InferenceRow, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
@@ -21,7 +21,7 @@ const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
 pub(super) const MOST_ROWS: u32 = 16_384;
 
 /// Ids are indexed in buckets of this many bits.
-pub(crate) const ID_BUCKET_BITS: u32 = 8;
+const ID_BUCKET_BITS: u32 = 8;
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 
@@ -83,6 +83,8 @@ pub(crate) struct Block {
     pub(crate) hours: Spans<i64>,
     /// Buckets of ids, with the first and last id within the bucket.
     pub(crate) ids: Spans<u64>,
+    /// Like `ids`, for the inferences that the block's outcomes belong to.
+    pub(crate) outcomes: Spans<u64>,
     /// Kind and position of the rows that are indexed one by one.
     pub(crate) marks: Vec<(Mark, u32)>,
 }
@@ -124,6 +126,24 @@ impl<K: Copy + Eq + std::hash::Hash> Spans<K> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, u16, u16)> {
         self.spans.iter()
     }
+}
+
+impl Spans<u64> {
+    #[inline]
+    fn cover_id(&mut self, id: u64) {
+        let (bucket, within) = id_bucket(id);
+        self.cover(bucket, within);
+    }
+}
+
+/// The bucket of an id, and its number within it.
+#[inline]
+pub(crate) fn id_bucket(id: u64) -> (u64, u16) {
+    let within = id & ((1 << ID_BUCKET_BITS) - 1);
+    (
+        id >> ID_BUCKET_BITS,
+        u16::try_from(within).unwrap_or(u16::MAX),
+    )
 }
 
 /// Where and when a row belongs, in absolute numbers.
@@ -179,6 +199,7 @@ pub(crate) struct BlockEncoder {
     text_count: u32,
     hours: Spans<i64>,
     ids: Spans<u64>,
+    outcomes: Spans<u64>,
     marks: Vec<(Mark, u32)>,
     finished: Vec<Block>,
     finished_bytes: usize,
@@ -233,13 +254,9 @@ impl BlockEncoder {
         });
     }
 
-    /// Appends an entry that has no id and no place in the index of event times, but a mark.
+    /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
+    /// it is an outcome, a place beside the inference that it belongs to.
     pub(crate) fn note(&mut self, recorded: i64, note: &Note) {
-        let mark = match note {
-            Note::Gap(_) => Mark::Gap,
-            Note::SystemEvent(_) => Mark::SystemEvent,
-            Note::CheckpointEvent(_) => Mark::CheckpointEvent,
-        };
         let before = self.notes.len();
         encode(&(self.count, recorded, note), &mut self.notes);
         if self.is_full(self.event_bytes, 0) {
@@ -247,7 +264,12 @@ impl BlockEncoder {
             self.finish();
             encode(&(self.count, recorded, note), &mut self.notes);
         }
-        self.marks.push((mark, self.count));
+        match note {
+            Note::Gap(_) => self.marks.push((Mark::Gap, self.count)),
+            Note::SystemEvent(_) => self.marks.push((Mark::SystemEvent, self.count)),
+            Note::CheckpointEvent(_) => self.marks.push((Mark::CheckpointEvent, self.count)),
+            Note::Outcome(OutcomeRow { of, .. }) => self.outcomes.cover_id(*of),
+        }
         self.count += 1;
     }
 
@@ -352,15 +374,11 @@ impl BlockEncoder {
 
     fn index(&mut self, place: Place) {
         let second = place.event.rem_euclid(HOUR_MICROS) / SECOND_MICROS;
-        let within = place.id & ((1 << ID_BUCKET_BITS) - 1);
         self.hours.cover(
             place.event.div_euclid(HOUR_MICROS),
             u16::try_from(second).unwrap_or(u16::MAX),
         );
-        self.ids.cover(
-            place.id >> ID_BUCKET_BITS,
-            u16::try_from(within).unwrap_or(u16::MAX),
-        );
+        self.ids.cover_id(place.id);
     }
 
     fn finish(&mut self) {
@@ -397,6 +415,7 @@ impl BlockEncoder {
             count: self.count,
             hours: std::mem::take(&mut self.hours),
             ids: std::mem::take(&mut self.ids),
+            outcomes: std::mem::take(&mut self.outcomes),
             marks: std::mem::take(&mut self.marks),
         });
         (self.base, self.previous) = (Place::default(), Previous::default());

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::format::floats::Floats;
-use crate::format::row::{GapReason, GapRow};
+use crate::format::row::{GapReason, GapRow, OutcomeValue};
 use crate::format::view::BlockView;
 use crate::value::Value;
 
@@ -44,6 +44,22 @@ fn gap(count: u64) -> Note {
     })
 }
 
+/// One with a value of each kind.
+fn outcome(of: u64) -> Note {
+    Note::Outcome(OutcomeRow {
+        run: 1,
+        of,
+        time: -2,
+        values: vec![
+            OutcomeValue::Reward(1.5),
+            OutcomeValue::Correct(true),
+            OutcomeValue::Label("won".to_owned()),
+            OutcomeValue::Named(7, -0.25),
+            OutcomeValue::Written("n".to_owned(), 0.5),
+        ],
+    })
+}
+
 fn place(id: u64, recorded: i64) -> Place {
     Place {
         id,
@@ -60,7 +76,7 @@ fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
     BlockView::new(first, payload)?.rows()
 }
 
-/// An inference, its repeat, a gap, and an inference with all that is rare.
+/// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
 fn small() -> Block {
     let mut encoder = BlockEncoder::default();
     let id = (1 << 40) | 7;
@@ -82,6 +98,7 @@ fn small() -> Block {
         event: -3_600_000_000,
     };
     encoder.inference(early, 0, &odd);
+    encoder.note(1_000_400, &outcome(id + 2));
     encoder.take().swap_remove(0)
 }
 
@@ -98,7 +115,7 @@ fn golden_bytes() {
 fn what_was_appended_is_read_back() {
     let block = small();
     let rows = rows(100, payload(&block)).unwrap();
-    assert_eq!(block.count, 4);
+    assert_eq!(block.count, 5);
     let places: Vec<_> = rows.iter().map(|row| (row.sequence, row.place)).collect();
     let id = (1 << 40) | 7;
     let back_dated = Place {
@@ -111,6 +128,7 @@ fn what_was_appended_is_read_back() {
         (101, place(id + 2, 1_000_250)),
         (102, place(0, 1_000_300)),
         (103, back_dated),
+        (104, place(0, 1_000_400)),
     ];
     assert_eq!(places, expected);
     assert_eq!((rows[0].memory, rows[3].memory), (2_049, 0));
@@ -135,6 +153,32 @@ fn what_was_appended_is_read_back() {
     let texts = last.texts.as_ref().unwrap();
     assert_eq!(texts.action.as_deref(), Some("BUY"));
     assert_eq!(block.marks, [(Mark::Gap, 2)]);
+    let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
+        (&rows[4].row, outcome(id + 2))
+    else {
+        panic!("{rows:?}");
+    };
+    assert_eq!(*found, expected);
+    let outcomes: Vec<_> = block.outcomes.iter().copied().collect();
+    assert_eq!(outcomes, [(1 << 32, 9, 9)]);
+}
+
+#[test]
+fn outcomes_are_found_by_the_inference_that_they_belong_to() {
+    let mut encoder = BlockEncoder::default();
+    for number in 0_u32..10 {
+        encoder.note(i64::from(number), &outcome(u64::from(number % 3)));
+        encoder.inference(place(number.into(), 0), 0, &inference(0.5, None));
+    }
+    let block = encoder.take().swap_remove(0);
+    let view = BlockView::new(100, payload(&block)).unwrap();
+    let found = view.outcomes(|id| id == 2).unwrap();
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(sequence, recorded, row)| (sequence, recorded, row.of))
+        .collect();
+    assert_eq!(found, [(104, 2, 2), (110, 5, 2), (116, 8, 2)]);
+    assert_eq!(view.outcomes(|_| false).unwrap(), []);
 }
 
 /// One entry is found as it is among all.
@@ -142,7 +186,7 @@ fn what_was_appended_is_read_back() {
 fn single_entries_are_found() {
     let block = small();
     let view = BlockView::new(100, payload(&block)).unwrap();
-    assert_eq!(view.sequences(), 100..104);
+    assert_eq!(view.sequences(), 100..105);
     for placed in view.rows().unwrap() {
         let at = view.at(placed.sequence).unwrap().unwrap();
         assert_eq!(format!("{at:?}"), format!("{placed:?}"));
@@ -151,7 +195,7 @@ fn single_entries_are_found() {
             assert_eq!(format!("{found:?}"), format!("{placed:?}"));
         }
     }
-    for sequence in [0, 99, 104, u64::MAX] {
+    for sequence in [0, 99, 105, u64::MAX] {
         assert!(view.at(sequence).unwrap().is_none());
     }
     assert!(view.find(0).unwrap().is_none());
@@ -255,7 +299,7 @@ proptest! {
     #[test]
     fn hostile_bytes_are_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(view) = BlockView::new(1, &bytes) {
-            let _ = (view.rows(), view.find(7), view.at(1));
+            let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
         }
     }
 
@@ -269,7 +313,7 @@ proptest! {
             bytes[index] = byte;
         }
         if let Ok(view) = BlockView::new(u64::MAX - 1, &bytes) {
-            let _ = (view.rows(), view.find(7), view.at(u64::MAX));
+            let _ = (view.rows(), view.find(7), view.at(u64::MAX), view.outcomes(|_| true));
         }
     }
 

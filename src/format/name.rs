@@ -10,6 +10,8 @@ pub(crate) enum NameKind {
     /// The labels of a list of probabilities, joined by [`LABEL_SEPARATOR`].
     Labels = 5,
     Component = 6,
+    /// What a named value of an outcome is called.
+    OutcomeName = 7,
 }
 
 /// Joins labels into one name; a label that contains it is written out instead.

@@ -24,6 +24,7 @@ pub(crate) enum Note {
     Gap(GapRow),
     SystemEvent(SystemEventRow),
     CheckpointEvent(CheckpointEventRow),
+    Outcome(OutcomeRow),
 }
 
 /// Bits of [`InferenceRow::flags`]; what is not an inference's own is set in storing it.
@@ -138,6 +139,29 @@ pub(crate) struct CheckpointEventRow {
     /// Model and checkpoint where the table of names had no room for them.
     pub(crate) written: (Option<String>, Option<String>),
     pub(crate) detail: String,
+}
+
+/// What turned out for one inference, or repeat, after it was recorded.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub(crate) struct OutcomeRow {
+    pub(crate) run: u32,
+    /// The id of the inference, which may be of any run, and may not be there yet.
+    pub(crate) of: u64,
+    /// When it turned out, microseconds since 1970.
+    pub(crate) time: i64,
+    /// Each replaces what earlier entries say under the same name. At least one, and no name twice.
+    pub(crate) values: Vec<OutcomeValue>,
+}
+
+/// One value of an outcome, and under which name.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub(crate) enum OutcomeValue {
+    Reward(f64),
+    Correct(bool),
+    Label(String),
+    Named(NameId, f64),
+    /// A value whose name the table of names had no room for.
+    Written(String, f64),
 }
 
 /// Why events are missing from the journal.

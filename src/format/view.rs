@@ -6,7 +6,7 @@ use super::block::{COLUMNS, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::unpack;
 use super::floats::{Floats, MOST};
-use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -97,13 +97,66 @@ impl<'a> BlockView<'a> {
             let (_, recorded, note) = events.notes.swap_remove(index);
             return Ok(Some(placed_note(sequence, recorded, note)));
         }
-        for _event in 0..self.header.events {
+        let notes = events.notes.partition_point(|note| note.0 < position);
+        for _event in 0..=(position as usize).saturating_sub(notes) {
             events.step()?;
-            if events.position() == position {
-                return events.row(sequence).map(Some);
-            }
         }
-        Ok(None)
+        events.row(sequence).map(Some)
+    }
+
+    /// The outcomes of the inferences that are `wanted`, in order: sequence, recorded time, row.
+    pub(crate) fn outcomes(
+        &self,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<Vec<(u64, i64, OutcomeRow)>> {
+        let mut behind = self.lists()?.behind;
+        let notes = self.notes(&mut behind)?;
+        let outcome = |(position, recorded, note): StoredNote| match note {
+            Note::Outcome(row) if wanted(row.of) => {
+                Some((self.first.wrapping_add(position.into()), recorded, row))
+            }
+            _ => None,
+        };
+        Ok(notes.into_iter().filter_map(outcome).collect())
+    }
+
+    /// The flat lists, measured by the columns that their lengths depend on.
+    fn lists(&self) -> Result<Lists<'a>> {
+        let flags = self.column(Part::Flags);
+        let having = |bit: u8, set: bool| {
+            let has = |flags: &&i64| (**flags & i64::from(bit) != 0) == set;
+            flags.iter().filter(has).count()
+        };
+        let lengths = self.column(Part::Probabilities);
+        let mut probabilities = 0;
+        for length in &lengths {
+            probabilities += usize::try_from(*length)
+                .ok()
+                .filter(|length| *length <= MOST)
+                .ok_or_else(|| format!("{length} probabilities"))?;
+        }
+        let mut rest = self.rest;
+        let mut list = |name: &str, bytes: usize| split(&mut rest, bytes, || name.to_owned());
+        Ok(Lists {
+            confidences: list("confidences", 4 * having(flag::NO_CONFIDENCE, false))?,
+            features: list("features", 8 * having(flag::FEATURES, true))?,
+            probabilities: list("probabilities", 4 * probabilities)?,
+            flags,
+            lengths,
+            behind: rest,
+        })
+    }
+
+    /// The notes at the front of `behind`, which begins behind them afterwards.
+    fn notes(&self, behind: &mut &[u8]) -> Result<Vec<StoredNote>> {
+        let header = &self.header;
+        let notes = listed(behind, header.count - header.events, "note")?;
+        let ordered = |note: &[StoredNote]| note[0].0 < note[1].0;
+        let within = |note: &StoredNote| note.0 < header.count;
+        if !notes.windows(2).all(ordered) || !notes.last().is_none_or(within) {
+            return Err("the notes are out of order".to_owned());
+        }
+        Ok(notes)
     }
 
     fn column(&self, part: Part) -> Vec<i64> {
@@ -129,6 +182,17 @@ fn placed_note(sequence: u64, recorded: i64, note: Note) -> Placed {
 /// Position in the block, recorded time, and what is noted.
 type StoredNote = (u32, i64, Note);
 
+/// The flat lists of a block, and the columns that tell their lengths.
+struct Lists<'a> {
+    flags: Vec<i64>,
+    lengths: Vec<i64>,
+    confidences: &'a [u8],
+    features: &'a [u8],
+    probabilities: &'a [u8],
+    /// The notes and the texts.
+    behind: &'a [u8],
+}
+
 /// The events of a block, gone through in order: what varies in length has to be summed up.
 struct Events<'a> {
     columns: [Vec<i64>; COLUMNS],
@@ -148,34 +212,18 @@ struct Events<'a> {
 
 impl<'a> Events<'a> {
     fn new(view: &BlockView<'a>) -> Result<Self> {
-        let header = &view.header;
-        let flags = view.column(Part::Flags);
-        let having = |bit: u8, set: bool| {
-            let has = |flags: &&i64| (**flags & i64::from(bit) != 0) == set;
-            flags.iter().filter(has).count()
-        };
-        let lengths = view.column(Part::Probabilities);
-        let mut probabilities = 0;
-        for length in &lengths {
-            probabilities += usize::try_from(*length)
-                .ok()
-                .filter(|length| *length <= MOST)
-                .ok_or_else(|| format!("{length} probabilities"))?;
-        }
-        let mut rest = view.rest;
-        let mut list = |name: &str, bytes: usize| split(&mut rest, bytes, || name.to_owned());
-        let confidences = list("confidences", 4 * having(flag::NO_CONFIDENCE, false))?;
-        let features = list("features", 8 * having(flag::FEATURES, true))?;
-        let probabilities = list("probabilities", 4 * probabilities)?;
-        let notes = listed(&mut rest, header.count - header.events, "note")?;
-        let texts = listed(&mut rest, header.texts, "texts")?;
-        if !rest.is_empty() {
-            return Err(format!("{} bytes after the last part", rest.len()));
-        }
-        let ordered = |note: &[StoredNote]| note[0].0 < note[1].0;
-        let within = |note: &StoredNote| note.0 < header.count;
-        if !notes.windows(2).all(ordered) || !notes.last().is_none_or(within) {
-            return Err("the notes are out of order".to_owned());
+        let Lists {
+            flags,
+            lengths,
+            confidences,
+            features,
+            probabilities,
+            mut behind,
+        } = view.lists()?;
+        let notes = view.notes(&mut behind)?;
+        let texts = listed(&mut behind, view.header.texts, "texts")?;
+        if !behind.is_empty() {
+            return Err(format!("{} bytes after the last part", behind.len()));
         }
         Ok(Events {
             columns: [
@@ -199,8 +247,8 @@ impl<'a> Events<'a> {
             notes,
             texts,
             steps: 0,
-            id: header.base_id,
-            recorded: header.base_recorded,
+            id: view.header.base_id,
+            recorded: view.header.base_recorded,
             flags: flag::NO_CONFIDENCE,
             probability_bytes: 0,
         })

@@ -1,4 +1,4 @@
-//! The three files together: what is written is written for all of them, or taken back.
+//! The files together: what is written is written for all of them, or taken back.
 
 use std::fs;
 use std::io;
@@ -27,9 +27,9 @@ pub(super) struct Files {
     /// What has been written for good.
     state: State,
     /// Where the round that is under way has come to; equal to the state's between rounds.
-    reached: [Option<Position>; 3],
-    open: [Option<LogFile>; 3],
-    buffers: [Vec<u8>; 3],
+    reached: [Option<Position>; LogKind::COUNT],
+    open: [Option<LogFile>; LogKind::COUNT],
+    buffers: [Vec<u8>; LogKind::COUNT],
     /// The last state that was stored.
     stored: State,
     /// Files that were in the way of a link, where they are now.
@@ -70,8 +70,8 @@ impl Files {
             settings,
             state,
             reached: state.positions,
-            open: [None, None, None],
-            buffers: [Vec::new(), Vec::new(), Vec::new()],
+            open: [const { None }; LogKind::COUNT],
+            buffers: [const { Vec::new() }; LogKind::COUNT],
             stored: state,
             moved,
         })
@@ -106,7 +106,7 @@ impl Files {
             }
             Err(error) => {
                 // The files may hold a part of the round: opened again, they are cut.
-                self.open = [None, None, None];
+                self.open = [const { None }; LogKind::COUNT];
                 self.reached = self.state.positions;
                 self.buffers.iter_mut().for_each(Vec::clear);
                 Err(error)

@@ -1,18 +1,20 @@
 //! From stored rows to lines, with names rendered once.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::settings::LogKind;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::row::{
-    GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, SystemEventRow, Texts,
+    GapReason, GapRow, InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Row,
+    SystemEventRow, Texts,
 };
 use crate::ids::InferenceId;
 use crate::store::Source;
 use crate::text::{
-    InferenceLine, RepeatLine, Stamps, Zone, column, escape_bracketed_into, push_checkpoint_event,
-    push_inference, push_repeat, push_system_event,
+    InferenceLine, RepeatLine, Stamps, Zone, column, escape_bracketed_into, escape_into,
+    push_checkpoint_event, push_inference, push_outcome, push_repeat, push_system_event,
 };
 use crate::timestamp::Timestamp;
 
@@ -30,6 +32,8 @@ enum Style {
 const MODEL: Style = Style::Column(15);
 const SYMBOL: Style = Style::Column(10);
 const ACTION: Style = Style::Column(4);
+/// A value's name stands in the middle of a line, as wide as it is.
+const VALUE: Style = Style::Column(0);
 
 impl Style {
     fn render(self, text: &str) -> Box<[u8]> {
@@ -82,6 +86,7 @@ struct NameColumns {
     symbols: Columns,
     actions: Columns,
     checkpoints: Columns,
+    values: Columns,
 }
 
 /// The names of one row, as they stand in its line.
@@ -157,6 +162,7 @@ impl Renderer {
         match row {
             Row::Inference(_) | Row::Repeat(_) => LogKind::Inferences,
             Row::Note(Note::CheckpointEvent(_)) => LogKind::Checkpoints,
+            Row::Note(Note::Outcome(_)) => LogKind::Outcomes,
             Row::Note(Note::Gap(_) | Note::SystemEvent(_)) => LogKind::System,
         }
     }
@@ -178,6 +184,7 @@ impl Renderer {
                 Ok(())
             }
             Row::Note(Note::SystemEvent(row)) => self.system_event(out, source, recorded, row),
+            Row::Note(Note::Outcome(row)) => self.outcome(out, source, row),
             Row::Note(Note::CheckpointEvent(row)) => {
                 let text = |id, written: &Option<String>| match written {
                     Some(text) => Ok(text.as_str().into()),
@@ -244,6 +251,37 @@ impl Renderer {
             checkpoint: names.checkpoint,
         };
         push_repeat(out, &mut self.stamps, &line);
+        Ok(())
+    }
+
+    fn outcome(&mut self, out: &mut Vec<u8>, source: &Source, row: &OutcomeRow) -> Result<()> {
+        let mut values = Vec::new();
+        for value in &row.values {
+            if !values.is_empty() {
+                values.push(b' ');
+            }
+            // Writing to a vector cannot fail.
+            let _ = match value {
+                OutcomeValue::Reward(reward) => write!(values, "reward={reward}"),
+                OutcomeValue::Correct(correct) => write!(values, "correct={correct}"),
+                OutcomeValue::Label(label) => {
+                    values.extend_from_slice(b"label=");
+                    escape_into(&mut values, label);
+                    Ok(())
+                }
+                OutcomeValue::Named(id, value) => {
+                    self.names.values.learn(source, VALUE, *id)?;
+                    values.extend_from_slice(self.names.values.get(*id));
+                    write!(values, "={value}")
+                }
+                OutcomeValue::Written(name, value) => {
+                    escape_into(&mut values, name);
+                    write!(values, "={value}")
+                }
+            };
+        }
+        let of = InferenceId::from_u64(row.of);
+        push_outcome(out, &mut self.stamps, row.time, &of.to_string(), &values);
         Ok(())
     }
 

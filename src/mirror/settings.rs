@@ -14,11 +14,18 @@ pub enum LogKind {
     Checkpoints,
     /// `system_events.txt`: system events and gaps.
     System,
+    /// `outcome_records.txt`: what turned out later for inferences.
+    Outcomes,
 }
 
 impl LogKind {
-    pub(crate) const ALL: [LogKind; 3] =
-        [LogKind::Inferences, LogKind::Checkpoints, LogKind::System];
+    pub(crate) const COUNT: usize = 4;
+    pub(crate) const ALL: [LogKind; LogKind::COUNT] = [
+        LogKind::Inferences,
+        LogKind::Checkpoints,
+        LogKind::System,
+        LogKind::Outcomes,
+    ];
 
     /// What its file names begin with.
     #[must_use]
@@ -27,6 +34,7 @@ impl LogKind {
             LogKind::Inferences => "inference_records",
             LogKind::Checkpoints => "checkpoint_events",
             LogKind::System => "system_events",
+            LogKind::Outcomes => "outcome_records",
         }
     }
 }

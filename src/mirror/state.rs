@@ -18,14 +18,14 @@ const HEADER: &str = "annals mirror 1";
 pub(super) struct State {
     /// The sequence of the first entry whose line is not written.
     pub(super) next: u64,
-    pub(super) positions: [Option<Position>; 3],
+    pub(super) positions: [Option<Position>; LogKind::COUNT],
 }
 
 impl State {
     pub(super) fn start() -> Self {
         State {
             next: 1,
-            positions: [None; 3],
+            positions: [None; LogKind::COUNT],
         }
     }
 
@@ -78,7 +78,7 @@ impl State {
         let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
         let mut state = State {
             next,
-            positions: [None; 3],
+            positions: [None; LogKind::COUNT],
         };
         for line in lines {
             let mut words = line.split(' ');
@@ -139,6 +139,7 @@ mod tests {
                     part: Part { day: None, part: 0 },
                     length: 1,
                 }),
+                None,
                 None,
             ],
         };

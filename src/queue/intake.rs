@@ -6,9 +6,10 @@ use super::record::{Event, Extended, Message, NO_PROCESSING, Record};
 use crate::event::{CheckpointAction, Level};
 use crate::format::floats::{INLINE, MOST};
 use crate::format::name::NameKind;
-use crate::format::row::Texts;
+use crate::format::row::{OutcomeValue, Texts};
 use crate::ids::InferenceId;
 use crate::inference::{Inference, Processing};
+use crate::outcome::Outcome;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
@@ -293,6 +294,38 @@ impl Queue {
                 names.1.is_none().then(|| checkpoint.to_owned()),
             ),
             detail: detail.to_owned(),
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Queues what turned out for the inference `of`; says whether it was.
+    pub(crate) fn outcome(&self, of: InferenceId, outcome: &Outcome<'_>) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let names = outcome.values.iter().map(|(name, _)| name.len());
+        let text = outcome.label.map_or(0, str::len) + names.sum::<usize>();
+        if text > MOST_TEXT || outcome.values.len() > MOST {
+            self.refuse(ticks, None);
+            return false;
+        }
+        let built_in = [
+            outcome.reward.map(OutcomeValue::Reward),
+            outcome.correct.map(OutcomeValue::Correct),
+            outcome
+                .label
+                .map(|label| OutcomeValue::Label(label.to_owned())),
+        ];
+        let named = outcome.values.iter().map(|(name, value)| {
+            match self.names.id(NameKind::OutcomeName, name) {
+                Some(id) => OutcomeValue::Named(id, *value),
+                None => OutcomeValue::Written((*name).to_owned(), *value),
+            }
+        });
+        let event = Event::Outcome {
+            ticks,
+            of: of.to_u64(),
+            time: outcome.time.map(Timestamp::as_micros),
+            values: built_in.into_iter().flatten().chain(named).collect(),
         };
         self.send(id, Message::Event(Box::new(event)), ticks, None)
             .is_some()

@@ -12,7 +12,7 @@ use ahash::AHashMap;
 
 use crate::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind};
 
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// The id of a name in this process; 0 is "none".
 pub(crate) type LocalName = u32;

@@ -1,7 +1,7 @@
 //! What travels through the queue: a small record that is copied, and a box for the rest.
 
 use crate::format::floats::INLINE;
-use crate::format::row::Texts;
+use crate::format::row::{OutcomeValue, Texts};
 
 use super::names::{LocalName, NO_NAME};
 use crate::event::{CheckpointAction, Level};
@@ -65,6 +65,14 @@ pub(crate) enum Event {
         written: (Option<String>, Option<String>),
         detail: String,
     },
+    Outcome {
+        ticks: u64,
+        of: u64,
+        /// Microseconds since 1970; `None` if it turned out when it was recorded.
+        time: Option<i64>,
+        /// Names are numbers of this process until the writer knows their stored ids.
+        values: Vec<OutcomeValue>,
+    },
 }
 
 /// One slot of the queue.
@@ -76,12 +84,12 @@ pub(crate) enum Message {
 }
 
 impl Message {
-    /// Every name that the message refers to.
-    pub(crate) fn names(&self) -> [LocalName; 5] {
+    /// Shows every name that the message refers to to `see`.
+    pub(crate) fn each_name(&self, see: impl FnMut(LocalName)) {
         let record = match self {
             Message::Inference(record) => record,
             Message::Extended(extended) => &extended.record,
-            Message::Event(event) => return event.names(),
+            Message::Event(event) => return event.each_name(see),
         };
         [
             record.model,
@@ -90,16 +98,32 @@ impl Message {
             record.checkpoint,
             record.labels,
         ]
+        .into_iter()
+        .filter(|name| *name != NO_NAME)
+        .for_each(see);
     }
 }
 
 impl Event {
-    fn names(&self) -> [LocalName; 5] {
+    fn each_name(&self, mut see: impl FnMut(LocalName)) {
+        let named = |name: &LocalName| *name != NO_NAME;
         match self {
-            Event::System { component, .. } => [*component, NO_NAME, NO_NAME, NO_NAME, NO_NAME],
+            Event::System { component, .. } => {
+                [*component].into_iter().filter(named).for_each(see);
+            }
             Event::Checkpoint {
                 model, checkpoint, ..
-            } => [*model, *checkpoint, NO_NAME, NO_NAME, NO_NAME],
+            } => [*model, *checkpoint]
+                .into_iter()
+                .filter(named)
+                .for_each(see),
+            Event::Outcome { values, .. } => {
+                for value in values {
+                    if let OutcomeValue::Named(name, _) = value {
+                        see(*name);
+                    }
+                }
+            }
         }
     }
 }

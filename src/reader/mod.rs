@@ -4,6 +4,7 @@ mod cursor;
 mod filter;
 mod follow;
 mod names;
+mod outcomes;
 mod pages;
 mod plan;
 mod query;
@@ -22,6 +23,7 @@ pub use cursor::Cursor;
 pub use filter::Repeats;
 pub use follow::Follow;
 use names::NameBook;
+pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
 pub use query::{Inferences, Query};
 
@@ -185,7 +187,10 @@ impl Entry {
         match &self.content {
             Content::Inference(record) => Some(record.id),
             Content::Repeat(repeat) => Some(repeat.id),
-            Content::Gap(_) | Content::SystemEvent(_) | Content::CheckpointEvent(_) => None,
+            Content::Gap(_)
+            | Content::SystemEvent(_)
+            | Content::CheckpointEvent(_)
+            | Content::Outcome(_) => None,
         }
     }
 }

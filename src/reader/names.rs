@@ -28,7 +28,12 @@ pub(super) struct NameBook {
 
 impl NameBook {
     /// The name with this id, or the one that is written out beside it.
-    fn name(&self, source: &Source, id: NameId, written: Option<&str>) -> Result<Arc<str>> {
+    pub(super) fn name(
+        &self,
+        source: &Source,
+        id: NameId,
+        written: Option<&str>,
+    ) -> Result<Arc<str>> {
         if let Some(text) = written {
             return Ok(text.into());
         }
@@ -86,6 +91,7 @@ impl NameBook {
                 checkpoint: self.name(source, row.checkpoint, row.written.1.as_deref())?,
                 detail: row.detail.clone(),
             }),
+            Row::Note(Note::Outcome(row)) => Content::Outcome(self.outcome(source, row)?),
         };
         Ok(Entry {
             sequence,

@@ -9,7 +9,7 @@ use super::kv::{Direction, Snapshot, Table};
 use super::meta::damaged;
 use crate::error::{Error, Result};
 use crate::format::CHECKSUM_BYTES;
-use crate::format::block::{HOUR_MICROS, ID_BUCKET_BITS, Mark, Placed};
+use crate::format::block::{HOUR_MICROS, Mark, Placed, id_bucket};
 use crate::format::codec;
 use crate::format::view::BlockView;
 
@@ -117,7 +117,7 @@ impl Blocks<'_, '_> {
     }
 
     /// Shows the block that begins at `first` to `see`.
-    fn look_into<T>(
+    pub(super) fn look_into<T>(
         &self,
         first: u64,
         see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
@@ -188,8 +188,7 @@ impl Blocks<'_, '_> {
 
     /// The inference or repeat with this id.
     pub(super) fn find(&self, id: u64) -> Result<Option<Placed>> {
-        let bucket = id >> ID_BUCKET_BITS;
-        let within = u16::try_from(id & ((1 << ID_BUCKET_BITS) - 1)).unwrap_or(u16::MAX);
+        let (bucket, within) = id_bucket(id);
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut found = None;

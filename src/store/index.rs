@@ -21,6 +21,10 @@ pub(super) fn put(
         let key = keys::pair(*bucket, first);
         transaction.put(Table::Ids, &key, &mut sealed(&(low, high)))?;
     }
+    for (bucket, low, high) in block.outcomes.iter() {
+        let key = keys::pair(*bucket, first);
+        transaction.put(Table::Outcomes, &key, &mut sealed(&(low, high)))?;
+    }
     for (mark, position) in &block.marks {
         let key = keys::pair(*mark as u64, first + u64::from(*position));
         transaction.put(Table::Marks, &key, &mut sealed(&()))?;
@@ -42,6 +46,9 @@ pub(super) fn remove(
         }
         for (bucket, ..) in block.ids.iter() {
             transaction.remove(Table::Ids, &keys::pair(*bucket, first))?;
+        }
+        for (bucket, ..) in block.outcomes.iter() {
+            transaction.remove(Table::Outcomes, &keys::pair(*bucket, first))?;
         }
         for (mark, position) in &block.marks {
             let key = keys::pair(*mark as u64, start + u64::from(*position));

@@ -9,6 +9,7 @@ mod index;
 mod keys;
 mod kv;
 mod meta;
+mod outcomes;
 mod runs;
 mod seal;
 mod segments;

@@ -22,7 +22,7 @@ use super::segments::{self, Registered, SegmentRow, file_name, put_head};
 use super::upkeep::Upkeep;
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder, Placed};
-use crate::format::row::Row;
+use crate::format::row::{Note, Row};
 use crate::format::view::BlockView;
 
 /// Memory for cached pages while a segment is written.
@@ -279,6 +279,7 @@ impl SegmentWriter {
                 recorded: (i64::MAX, i64::MIN),
                 event_times: None,
                 ids: None,
+                outcomes: None,
                 sealed: 0,
             },
         })
@@ -291,10 +292,14 @@ impl SegmentWriter {
         row.next = placed.sequence + 1;
         row.recorded.0 = row.recorded.0.min(place.recorded);
         row.recorded.1 = row.recorded.1.max(place.recorded);
-        if !matches!(placed.row, Row::Note(_)) {
-            row.events += 1;
-            widen(&mut row.event_times, place.event);
-            widen(&mut row.ids, place.id);
+        match &placed.row {
+            Row::Inference(_) | Row::Repeat(_) => {
+                row.events += 1;
+                widen(&mut row.event_times, place.event);
+                widen(&mut row.ids, place.id);
+            }
+            Row::Note(Note::Outcome(outcome)) => widen(&mut row.outcomes, outcome.of),
+            Row::Note(_) => {}
         }
     }
 

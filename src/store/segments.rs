@@ -35,6 +35,8 @@ pub(crate) struct SegmentRow {
     pub(crate) event_times: Option<(i64, i64)>,
     /// Their lowest and highest id.
     pub(crate) ids: Option<(u64, u64)>,
+    /// The lowest and highest id that it holds outcomes of.
+    pub(crate) outcomes: Option<(u64, u64)>,
     /// When it was sealed.
     pub(crate) sealed: i64,
 }

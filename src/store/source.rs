@@ -349,7 +349,7 @@ impl Source {
 
     /// Runs `body` on the hot file and then on the segments that `wanted` likes, newest first,
     /// until it says that it has enough.
-    fn in_parts(
+    pub(super) fn in_parts(
         &self,
         wanted: impl Fn(&Registered) -> bool,
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,

@@ -128,6 +128,23 @@ pub(crate) fn push_checkpoint_event(
     out.push(b'\n');
 }
 
+/// Appends the line of what turned out for an inference: its id and the values, whose names and
+/// texts come from [`escape_into`].
+pub(crate) fn push_outcome(
+    out: &mut Vec<u8>,
+    stamps: &mut Stamps,
+    time: i64,
+    of: &str,
+    values: &[u8],
+) {
+    stamps.push(out, time);
+    out.extend_from_slice(b" | ");
+    column_into(out, of, 15);
+    out.extend_from_slice(b" | ");
+    out.extend_from_slice(values);
+    out.push(b'\n');
+}
+
 fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, names: [&[u8]; 3]) {
     out.reserve(FIXED_BYTES + names.iter().map(|name| name.len()).sum::<usize>());
     stamps.push(out, time);
@@ -352,6 +369,15 @@ mod tests {
             "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
              | time=     -ms [repeat of: 4294967295-18446744073709551615] \
              [checkpoint: dqn_agent_20250725_143500]\n"
+        );
+    }
+
+    #[test]
+    fn outcomes() {
+        let values = b"reward=1.5 correct=true label=won";
+        assert_eq!(
+            written(|out, stamps| push_outcome(out, stamps, TIME, "3-17", values)),
+            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\n"
         );
     }
 

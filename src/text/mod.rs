@@ -8,9 +8,9 @@ mod escape;
 mod line;
 mod stamp;
 
-pub(crate) use escape::{column, escape_bracketed_into};
+pub(crate) use escape::{column, escape_bracketed_into, escape_into};
 pub(crate) use line::{
-    InferenceLine, RepeatLine, push_checkpoint_event, push_inference, push_repeat,
+    InferenceLine, RepeatLine, push_checkpoint_event, push_inference, push_outcome, push_repeat,
     push_system_event,
 };
 pub(crate) use stamp::{Stamps, Zone};

@@ -10,13 +10,13 @@ use crate::event::Level;
 use crate::format::block::{Block, BlockEncoder, Place};
 use crate::format::floats::Floats;
 use crate::format::row::{
-    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, Names, Note, RepeatRow,
-    SystemEventRow, Texts, flag,
+    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, Names, Note, OutcomeRow,
+    OutcomeValue, RepeatRow, SystemEventRow, Texts, flag,
 };
 use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
 use crate::queue::drops::Lost;
-use crate::queue::names::{LocalName, NO_NAME};
+use crate::queue::names::LocalName;
 use crate::queue::record::{Event, Message, NO_PROCESSING, Record};
 use crate::value::Value;
 
@@ -42,11 +42,11 @@ impl StoredNames {
     pub(super) fn unknown(&self, messages: &[Message]) -> Vec<LocalName> {
         let mut unknown = AHashSet::new();
         for message in messages {
-            for name in message.names() {
-                if name != NO_NAME && self.get(name) == 0 {
+            message.each_name(|name| {
+                if self.get(name) == 0 {
                     unknown.insert(name);
                 }
-            }
+            });
         }
         unknown.into_iter().collect()
     }
@@ -234,6 +234,26 @@ impl Batch {
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
                 self.encoder.note(recorded, &Note::CheckpointEvent(row));
+            }
+            Event::Outcome {
+                ticks,
+                of,
+                time,
+                mut values,
+            } => {
+                for value in &mut values {
+                    if let OutcomeValue::Named(name, _) = value {
+                        *name = names.get(*name);
+                    }
+                }
+                let recorded = anchor.wall_of(ticks).as_micros();
+                let row = OutcomeRow {
+                    run: self.run.get(),
+                    of,
+                    time: time.unwrap_or(recorded),
+                    values,
+                };
+                self.encoder.note(recorded, &Note::Outcome(row));
             }
         }
     }

@@ -18,7 +18,12 @@ use annals::{
 /// More than anything here takes on a slow machine: whoever waits this long waits for ever.
 pub const BOUND: Duration = Duration::from_secs(60);
 
-pub const KINDS: [LogKind; 3] = [LogKind::Inferences, LogKind::Checkpoints, LogKind::System];
+pub const KINDS: [LogKind; 4] = [
+    LogKind::Inferences,
+    LogKind::Checkpoints,
+    LogKind::System,
+    LogKind::Outcomes,
+];
 
 /// 2025-07-25 14:34:39 UTC, in microseconds.
 pub const JULY: i64 = 1_753_454_079_000_000;
@@ -149,8 +154,8 @@ pub fn count_lines(directory: &Path, kind: LogKind) -> usize {
 }
 
 /// The lines that the entries of a whole journal must have, by kind.
-pub fn expected(reader: &Reader) -> [Vec<String>; 3] {
-    let mut expected = [const { Vec::new() }; 3];
+pub fn expected(reader: &Reader) -> [Vec<String>; KINDS.len()] {
+    let mut expected = [const { Vec::new() }; KINDS.len()];
     for entry in reader.follow(reader.start()).unwrap() {
         let (kind, line) = line_of(&entry.unwrap());
         expected[kind as usize].push(line);
@@ -239,6 +244,23 @@ pub fn line_of(entry: &Entry) -> (LogKind, String) {
                 write!(line, " | {}", escape(&event.detail, "")).unwrap();
             }
             (LogKind::Checkpoints, line)
+        }
+        Content::Outcome(outcome) => {
+            let built_in = [
+                outcome.reward.map(|reward| format!("reward={reward}")),
+                outcome.correct.map(|correct| format!("correct={correct}")),
+                outcome.label.as_ref().map(|label| format!("label={label}")),
+            ];
+            let named = outcome.values.iter();
+            let named = named.map(|(name, value)| format!("{name}={value}"));
+            let values: Vec<_> = built_in.into_iter().flatten().chain(named).collect();
+            let line = format!(
+                "{} | {:<15} | {}",
+                stamp(outcome.time),
+                outcome.of.to_string(),
+                escape(&values.join(" "), ""),
+            );
+            (LogKind::Outcomes, line)
         }
         other => panic!("no line for {other:?}"),
     }

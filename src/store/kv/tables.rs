@@ -31,6 +31,8 @@ pub(crate) enum Table {
     Hours,
     /// (id / 256, first sequence) → the ids of that bucket that the block touches.
     Ids,
+    /// (id / 256, first sequence) → the ids of that bucket that the block has outcomes of.
+    Outcomes,
     /// (kind, sequence) of the entries that are rare and looked for by kind.
     Marks,
     /// First sequence → what is in the segment that begins there.
@@ -60,7 +62,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Table; 20] = [
+    const ALL: [Table; 21] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -68,6 +70,7 @@ impl Table {
         Table::Blocks,
         Table::Hours,
         Table::Ids,
+        Table::Outcomes,
         Table::Marks,
         Table::Segments,
         Table::Checkpoints,
@@ -84,11 +87,12 @@ impl Table {
     ];
 
     /// Those of a segment's file.
-    const OF_SEGMENT: [Table; 5] = [
+    const OF_SEGMENT: [Table; 6] = [
         Table::Meta,
         Table::Blocks,
         Table::Hours,
         Table::Ids,
+        Table::Outcomes,
         Table::Marks,
     ];
 
@@ -101,6 +105,7 @@ impl Table {
             Table::Blocks => "blocks",
             Table::Hours => "hours",
             Table::Ids => "ids",
+            Table::Outcomes => "outcomes",
             Table::Marks => "marks",
             Table::Segments => "segments",
             Table::Checkpoints => "checkpoints",
