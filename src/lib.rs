@@ -33,9 +33,12 @@
 
 mod clock;
 mod conditions;
+mod disk;
 mod entry;
 mod error;
 mod event;
+#[cfg(all(test, not(annals_portable)))]
+mod faults;
 mod features;
 mod flush;
 mod format;
@@ -52,6 +55,7 @@ mod mirror;
 mod options;
 mod outcome;
 mod panic_flush;
+mod probe;
 mod queue;
 mod reader;
 mod recorder;

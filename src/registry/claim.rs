@@ -2,7 +2,7 @@
 //! sidecar replaces the claim, and then the registry takes the checkpoint in. If it comes to nothing,
 //! nothing of it stays.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use super::checkpoint::Checkpoint;
 use super::files::{self, Fingerprint};
 use super::{Core, sidecar, sweep};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::store::{ChangeFailure, CheckpointRow, HOT_FILE, View, names};
@@ -39,7 +40,7 @@ impl<'c> Claim<'c> {
     ) -> Result<Self> {
         let folder = names::folder(&core.root, &row.model);
         let not_saved = |path: &Path, cause| not_saved(&row.model, path, cause);
-        files::create_folder(&core.root, &folder)?;
+        files::create_folder(&folder)?;
         sweep::once(core, &row.model, &folder)?;
         core.step("claim");
         let claims = core.hold_claims(false)?;
@@ -119,7 +120,7 @@ impl<'c> Claim<'c> {
         self.leftovers.push(partial.clone());
         let found = write(&mut file, &partial).map_err(|e| self.not_saved(&partial, e))?;
         self.core.step("sync weights");
-        file.sync_all().map_err(|e| self.not_saved(&partial, e))?;
+        disk::sync(&file, &partial).map_err(|e| self.not_saved(&partial, e))?;
         self.core.step("name weights");
         files::publish(&partial, &name).map_err(|e| self.not_saved(&name, e))?;
         self.leftovers.push(name);
@@ -139,10 +140,10 @@ impl<'c> Claim<'c> {
         let text = sidecar::write(&self.id, &row);
         let written = file
             .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all());
+            .and_then(|()| disk::sync(&file, &partial));
         written.map_err(|e| self.not_saved(&partial, e))?;
         core.step("name sidecar");
-        fs::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
+        disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
         self.held.push(file);
         core.step("sync folder");
         files::sync_folder(&self.folder)?;

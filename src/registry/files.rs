@@ -1,83 +1,25 @@
 //! Files of checkpoints: written aside, made durable, given their names, and never over another.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::disk;
 use crate::error::{Error, Result};
+
+pub(super) use crate::disk::{create, open_or_create, publish, remove};
 
 /// Read or written at a time: memory does not grow with the file.
 const CHUNK: usize = 256 << 10;
 
-/// Opens a new file that only its owner may read; fails if the name is taken.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    private(&mut options).open(path)
-}
-
-/// Opens a file that only its owner may read, creating it if it is missing.
-pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    private(&mut options).open(path)
-}
-
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options
-}
-
-/// Creates `folder` below the existing `root`, for its owner only, and makes its name durable.
-pub(super) fn create_folder(root: &Path, folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder
-        .create(folder)
-        .map_err(|cause| Error::io("create", folder, cause))?;
-    let mut above = folder.parent();
-    while let Some(directory) = above {
-        sync_folder(directory)?;
-        above = directory.parent().filter(|_| directory != root);
-    }
-    Ok(())
+/// Creates `folder`, for its owner only, and makes its name durable.
+pub(super) fn create_folder(folder: &Path) -> Result<()> {
+    disk::create_directory(folder).map_err(|cause| Error::io("create", folder, cause))
 }
 
 /// Makes the names in a directory durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        File::open(folder)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|cause| Error::io("sync", folder, cause))?;
-    }
-    #[cfg(not(all(unix, not(annals_portable))))]
-    let _ = folder;
-    Ok(())
-}
-
-/// Gives a finished file its name; fails if the name is taken.
-pub(super) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
-    match fs::hard_link(finished, name) {
-        Ok(()) => fs::remove_file(finished),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // File systems without hard links. The id is claimed, so no other saver wants this name.
-        Err(_) if !name.exists() => fs::rename(finished, name),
-        Err(error) => Err(error),
-    }
+    disk::sync_directory(folder).map_err(|cause| Error::io("sync", folder, cause))
 }
 
 /// Takes the lock of a file for as long as it is open; `false` if another has it.
@@ -169,14 +111,6 @@ pub(super) fn fingerprint(file: &mut File) -> io::Result<Fingerprint> {
     let mut hashing = Hashing::new(file);
     copy(&mut hashing, &mut io::sink())?;
     Ok(hashing.fingerprint())
-}
-
-/// Removes a file; one that is not there is removed.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

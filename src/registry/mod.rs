@@ -233,7 +233,7 @@ impl Core {
     /// savers left, so that a claim is never seen before it is locked.
     fn hold_claims(&self, alone: bool) -> Result<File> {
         let folder = self.root.join(names::FOLDER);
-        files::create_folder(&self.root, &folder)?;
+        files::create_folder(&folder)?;
         let path = folder.join(".lock");
         let file = files::open_or_create(&path).map_err(|e| Error::io("create", &path, e))?;
         let held = if alone {

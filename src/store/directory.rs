@@ -1,9 +1,10 @@
 //! The journal's directory: where things lie, who may look, which run is alive.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::ids::RunId;
 
@@ -41,8 +42,7 @@ impl Directory {
 
     /// The directory at `root`, created with its parents (for its owner only) where missing.
     pub(crate) fn create(root: &Path) -> Result<Self> {
-        let builder = private_directories();
-        if let Err(error) = builder.create(root) {
+        if let Err(error) = disk::create_directory(root) {
             // A file in the way is said in so many words.
             return Err(match Directory::existing(root) {
                 Err(said @ Error::NotADirectory { .. }) => said,
@@ -51,9 +51,7 @@ impl Directory {
         }
         let directory = Directory::existing(root)?;
         let runs = directory.runs();
-        builder
-            .create(&runs)
-            .map_err(|error| Error::io("create", runs, error))?;
+        disk::create_directory(&runs).map_err(|error| Error::io("create", runs, error))?;
         Ok(directory)
     }
 
@@ -73,16 +71,13 @@ impl Directory {
     /// Gives a finished hot file its name unless another process was faster.
     pub(super) fn publish_hot_file(&self, finished: &Path) -> Result<()> {
         let name = self.hot_file();
-        let published = match fs::hard_link(finished, &name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // File systems without hard links: a rename could replace a file that another
-            // process created in this very moment, so look first. See ARCHITECTURE.md.
-            Err(_) if !name.exists() => fs::rename(finished, &name),
-            outcome => outcome,
-        };
-        published.map_err(|error| Error::io("create", name, error))?;
-        // After a rename there is nothing left to remove.
-        let _ = fs::remove_file(finished);
+        match disk::publish(finished, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // What cannot be removed now is removed by the next opening.
+                let _ = disk::remove(finished);
+            }
+            published => published.map_err(|error| Error::io("create", name, error))?,
+        }
         self.sync()
     }
 
@@ -108,7 +103,7 @@ impl Directory {
         for entry in entries.flatten() {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 // What cannot be removed now is tried again at the next opening.
-                let _ = fs::remove_file(entry.path());
+                let _ = disk::remove(&entry.path());
             }
         }
     }
@@ -126,9 +121,7 @@ impl Directory {
     /// The directory of the segments, created for its owner only where it is missing.
     pub(super) fn create_segments(&self) -> Result<PathBuf> {
         let path = self.segments();
-        private_directories()
-            .create(&path)
-            .map_err(|error| Error::io("create", &path, error))?;
+        disk::create_directory(&path).map_err(|error| Error::io("create", &path, error))?;
         Ok(path)
     }
 
@@ -171,48 +164,18 @@ impl Directory {
 
     /// Removes the lock file of a run that has ended.
     pub(super) fn forget_run(&self, run: RunId) {
-        let _ = fs::remove_file(self.run_lock(run));
+        let _ = disk::remove(&self.run_lock(run));
     }
 }
 
 /// Makes the entries of `directory` durable.
 pub(super) fn sync_directory(directory: &Path) -> Result<()> {
-    // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|error| Error::io("sync", directory, error))?;
-    }
-    #[cfg(not(all(unix, not(annals_portable))))]
-    let _ = directory;
-    Ok(())
-}
-
-/// Creates directories, with their parents, that only their owner may look into.
-fn private_directories() -> DirBuilder {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder
+    disk::sync_directory(directory).map_err(|error| Error::io("sync", directory, error))
 }
 
 /// Opens a file that only its owner may read, creating it if it is missing.
 pub(super) fn private_file(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options
-        .open(path)
-        .map_err(|error| Error::io("create", path, error))
+    disk::open_or_create(path).map_err(|error| Error::io("create", path, error))
 }
 
 /// Held while a run lives.
@@ -225,6 +188,6 @@ pub(crate) struct RunLock {
 impl RunLock {
     /// Lets go of the lock of a run that has ended in good order.
     pub(super) fn release(self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = disk::remove(&self.path);
     }
 }

@@ -18,8 +18,9 @@ use super::index;
 use super::keys;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Extent};
-use super::segments::{self, Registered, SegmentRow, file_name, put_head};
+use super::segments::{self, Registered, Segment, SegmentRow, file_name, put_head};
 use super::upkeep::Upkeep;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder, Placed};
 use crate::format::row::{Note, Row};
@@ -94,14 +95,14 @@ impl Sealer {
         let registered = match written {
             Ok(Some(mut written)) => {
                 written.registered.row.sealed = now;
-                publish(kv, folder, &unfinished, written).map(Some)
+                self.publish(kv, folder, &unfinished, written).map(Some)
             }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
         if !matches!(registered, Ok(Some(_))) {
             // What cannot be removed now is removed by whoever seals next.
-            let _ = fs::remove_file(&unfinished);
+            let _ = disk::remove(&unfinished);
         }
         let registered = registered?;
         remove_sealed(kv, go_on)?;
@@ -149,6 +150,35 @@ impl Sealer {
             taken,
         }))
     }
+
+    /// Gives the finished segment its name and registers it.
+    fn publish(
+        &self,
+        kv: &Kv,
+        folder: &Path,
+        unfinished: &Path,
+        written: Written,
+    ) -> Result<Registered> {
+        let Written { registered, taken } = written;
+        let file = folder.join(file_name(registered.first, registered.row.next));
+        // No registered segment has this name, so what may be there was left by a crash.
+        disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
+        sync_directory(folder)?;
+        // The last write, when it was closed, could not say that it failed.
+        Segment::open(self.upkeep.directory(), self.journal, registered.clone())?;
+        // After an error it may be registered all the same: the file stays, and whoever seals
+        // next sees which it is.
+        kv.write(|transaction| {
+            let mut extent = meta::extent_to_write(transaction, kv.path())?;
+            segments::put(transaction, registered.first, &registered.row)?;
+            extent.hot = registered.row.next;
+            extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
+            extent.generation += 1;
+            meta::set_extent(transaction, extent)
+        })
+        .map_err(WriteFailure::into_error)?;
+        Ok(registered)
+    }
 }
 
 /// A segment that is finished and not registered.
@@ -156,27 +186,6 @@ struct Written {
     registered: Registered,
     /// What its blocks took in the hot file.
     taken: u64,
-}
-
-/// Gives the finished segment its name and registers it.
-fn publish(kv: &Kv, folder: &Path, unfinished: &Path, written: Written) -> Result<Registered> {
-    let Written { registered, taken } = written;
-    let file = folder.join(file_name(registered.first, registered.row.next));
-    // No registered segment has this name, so what may be there was left by a crash.
-    fs::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
-    sync_directory(folder)?;
-    // After an error it may be registered all the same: the file stays, and whoever seals next
-    // sees which it is.
-    kv.write(|transaction| {
-        let mut extent = meta::extent_to_write(transaction, kv.path())?;
-        segments::put(transaction, registered.first, &registered.row)?;
-        extent.hot = registered.row.next;
-        extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
-        extent.generation += 1;
-        meta::set_extent(transaction, extent)
-    })
-    .map_err(WriteFailure::into_error)?;
-    Ok(registered)
 }
 
 /// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
@@ -193,7 +202,7 @@ fn remove_strays(kv: &Kv, folder: &Path) -> Result<()> {
         let ours = name.contains(UNFINISHED) || is_segment(&name);
         if ours && !known.contains(&name) {
             let path = entry.path();
-            fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+            disk::remove(&path).map_err(|error| Error::io("remove", &path, error))?;
         }
     }
     Ok(())
@@ -353,8 +362,7 @@ impl SegmentWriter {
         // Closing writes to the file once more.
         drop(self.kv);
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
-        file.sync_all()
-            .map_err(|error| Error::io("sync", &path, error))?;
+        disk::sync(&file, &path).map_err(|error| Error::io("sync", &path, error))?;
         let length = file
             .metadata()
             .map_err(|error| Error::io("look at", &path, error))?;

@@ -67,6 +67,8 @@ struct Attempt {
     blocks: Vec<Block>,
     counts: Counts,
     rows: Vec<(RunId, RunRow)>,
+    /// Tried, looked for, and not found: nothing of it is on disk.
+    is_absent: bool,
 }
 
 /// What one try at a commit came to.
@@ -264,6 +266,7 @@ impl Writer {
             return Ok(());
         };
         let began = Instant::now();
+        attempt.is_absent = false;
         let batch = attempt.rows.first().map(|(_, row)| row.batch);
         let outcome = self.hot.commit(Commit {
             blocks: &mut attempt.blocks,
@@ -295,6 +298,7 @@ impl Writer {
             rows: self.runs.with(&shares, counts.gaps),
             blocks,
             counts,
+            is_absent: false,
         });
     }
 
@@ -329,7 +333,12 @@ impl Writer {
         };
         let error = match self.hot.reopen(self.runs.current()) {
             Ok(stored) if Some(stored) == batch => return Progress::Done,
-            Ok(_) => full,
+            Ok(_) => {
+                if let Some(attempt) = self.attempt.as_mut().filter(|_| batch.is_some()) {
+                    attempt.is_absent = true;
+                }
+                full
+            }
             // What keeps the file from being opened may pass, and nothing is lost by waiting.
             Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
             Err(worse) => {
@@ -400,9 +409,13 @@ impl Writer {
         let held = self.batch.events() + self.incoming.len() as u64;
         let attempted = self.attempt.as_ref();
         let lost_gaps = attempted.is_some_and(|attempt| attempt.counts.gaps > 0);
-        let unknown = attempted.map_or(0, |attempt| attempt.counts.events);
-        self.queue.count_failed(held);
-        let outcome = if held + unknown > 0 || lost_gaps || outcome.is_err() {
+        let (absent, unknown) = match attempted {
+            None => (0, 0),
+            Some(attempt) if attempt.is_absent => (attempt.counts.events, 0),
+            Some(attempt) => (0, attempt.counts.events),
+        };
+        self.queue.count_failed(held + absent);
+        let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
             outcome
         } else {
             let now = self.queue.clock.now().as_micros();

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+
+use crate::probe::{Call, meet};
 
 /// The first operation that failed in a write transaction: redb reports an error, not whether it
 /// came from a write (nothing is lost) or from a sync (nobody can say).
@@ -66,36 +69,52 @@ impl FaultLog {
 #[derive(Debug)]
 pub(super) struct Watched {
     file: FileBackend,
+    path: PathBuf,
     faults: FaultLog,
 }
 
 impl Watched {
-    pub(super) fn new(file: FileBackend, faults: FaultLog) -> Self {
-        Watched { file, faults }
+    pub(super) fn new(file: FileBackend, path: &Path, faults: FaultLog) -> Self {
+        Watched {
+            file,
+            path: path.to_owned(),
+            faults,
+        }
+    }
+
+    fn call<T>(
+        &self,
+        operation: Operation,
+        call: Call<'_>,
+        go: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.faults.note(operation, meet(&self.path, call, go))
     }
 }
 
 impl StorageBackend for Watched {
     fn len(&self) -> io::Result<u64> {
-        self.faults.note(Operation::Read, self.file.len())
+        self.call(Operation::Read, Call::Length, || self.file.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.faults
-            .note(Operation::Read, self.file.read(offset, out))
+        self.call(Operation::Read, Call::Read, || self.file.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.faults.note(Operation::Resize, self.file.set_len(len))
+        self.call(Operation::Resize, Call::Resize(len), || {
+            self.file.set_len(len)
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.faults.note(Operation::Sync, self.file.sync_data())
+        self.call(Operation::Sync, Call::Sync, || self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.faults
-            .note(Operation::Write, self.file.write(offset, data))
+        self.call(Operation::Write, Call::Write { offset, data }, || {
+            self.file.write(offset, data)
+        })
     }
 
     fn close(&self) -> io::Result<()> {

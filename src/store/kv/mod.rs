@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
 
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::options::Sharing;
 pub(crate) use errors::foreign;
@@ -77,16 +78,7 @@ impl Kv {
     /// Creates a new file, private to its owner. A crash in here leaves a file that redb refuses
     /// for ever, so a caller creates under another name and renames.
     pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Kv> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(all(unix, not(annals_portable)))]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options
-            .open(path)
-            .map_err(|error| Error::io("create", path, error))?;
+        let file = disk::create(path).map_err(|error| Error::io("create", path, error))?;
         Kv::start(file, path, Sharing::Exclusive, cache_bytes)
     }
 
@@ -94,7 +86,7 @@ impl Kv {
         let faults = FaultLog::default();
         let opened = guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, faults.clone());
+            let backend = Watched::new(file, path, faults.clone());
             builder(sharing, cache_bytes)
                 .create_with_backend(backend)
                 .map_err(|error| database_error(path, error))
@@ -156,7 +148,7 @@ impl Kv {
         let faults = FaultLog::default();
         guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, faults.clone());
+            let backend = Watched::new(file, path, faults.clone());
             match builder(sharing, cache_bytes).open_read_only_with_backend(backend) {
                 Ok(database) => Ok(Some(Kv {
                     handle: Some(Handle::Reader(database)),

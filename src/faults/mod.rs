@@ -1,0 +1,64 @@
+//! Proof by fault injection, with the whole real stack on a real directory: every call to the disk
+//! fails once, and the power fails at every moment. What was acknowledged has to be there.
+//!
+//! `story` is what happens to a journal, `ledger` what it must hold afterwards, `disk` a recorder of
+//! all calls and the states that a power cut may leave.
+
+mod errors;
+mod ledger;
+
+mod story;
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Whoever waits longer waits for ever.
+const HANG: Duration = Duration::from_secs(10);
+
+/// `usual` in every run of the tests, `long` where `ANNALS_LONG` is set.
+fn scale(usual: usize, long: usize) -> usize {
+    let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
+    if is_long { long } else { usual }
+}
+
+/// How long a long run may take, seconds in `ANNALS_LONG_SECONDS`; for ever if that is not set.
+fn patience() -> Duration {
+    let wanted = std::env::var("ANNALS_LONG_SECONDS").ok();
+    let seconds = wanted.and_then(|wanted| wanted.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(u64::from(u32::MAX)))
+}
+
+/// A directory in memory where there is one: what is tested is what we ask of a disk, and a disk
+/// that really syncs is slow.
+fn scratch() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.unwrap()
+}
+
+/// Fails if `body` takes too long.
+fn in_time<T: Send + 'static>(what: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let began = Instant::now();
+    let thread = thread::spawn(move || sender.send(body()));
+    match receiver.recv_timeout(4 * HANG) {
+        Ok(value) => {
+            assert!(began.elapsed() < 2 * HANG, "{what}: {:?}", began.elapsed());
+            let _ = thread.join();
+            value
+        }
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: it hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(_) => panic!("{what}: no answer"),
+        },
+    }
+}

@@ -1,0 +1,146 @@
+//! What happens to a journal: commits of some inferences and events, with flushes, saves of
+//! checkpoints, seals and reopenings among them.
+
+use std::path::Path;
+
+use super::HANG;
+use super::ledger::{
+    Account, Ledger, Promise, assert_balanced, options, weights_of, with_inference,
+};
+use crate::{Error, Journal, Level, State};
+
+/// How often something happens, in commits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Story {
+    pub(super) commits: usize,
+    pub(super) save_every: usize,
+    pub(super) seal_every: usize,
+    pub(super) reopen_every: usize,
+}
+
+/// One telling of a story.
+pub(super) struct Teller<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) ledger: Ledger,
+    /// Called after each promise with what was promised by then.
+    pub(super) promised: &'a mut dyn FnMut(&Ledger),
+    next: u32,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(dir: &'a Path, promised: &'a mut dyn FnMut(&Ledger)) -> Self {
+        Teller {
+            dir,
+            ledger: Ledger::default(),
+            promised,
+            next: 0,
+        }
+    }
+
+    /// Tells the story to its end, whatever fails, opening a journal that has failed again. Gives
+    /// up when it cannot be opened twice in a row.
+    pub(super) fn tell(&mut self, story: Story) {
+        let mut open: Option<Journal> = None;
+        let mut refusals = 0;
+        for commit in 1..=story.commits {
+            if open.is_none() {
+                match options().open(self.dir) {
+                    Ok(journal) => {
+                        refusals = 0;
+                        self.ledger.runs.insert(journal.health().run.get());
+                        (self.promised)(&self.ledger);
+                        open = Some(journal);
+                    }
+                    Err(error) => {
+                        self.ledger.errors.push(error);
+                        refusals += 1;
+                        if refusals == 2 {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
+            let Some(journal) = &open else { continue };
+            self.log_some(journal, commit);
+            if commit % story.seal_every == 0 {
+                let sealed = journal.seal(HANG);
+                self.note(sealed.map(|_| ()));
+            }
+            if commit % story.save_every == 0 {
+                self.save(journal, commit as u64);
+            }
+            let failed = journal.health().state == State::Failed;
+            if failed || commit % story.reopen_every == 0 {
+                self.end(open.take());
+            }
+        }
+        self.end(open);
+    }
+
+    fn log_some(&mut self, journal: &Journal, commit: usize) {
+        for _ in 0..1 + commit % 7 {
+            let id = with_inference(self.next, |inference| journal.log(inference));
+            if let Some(id) = id {
+                let told = (self.next, Promise::None);
+                self.ledger.inferences.insert(id.to_u64(), told);
+            }
+            self.next += 1;
+        }
+        if commit % 4 == 0 {
+            let message = format!("event {commit}");
+            if journal.event(Level::Info, "story", message.clone()) {
+                let run = journal.health().run.get();
+                self.ledger.events.insert(message, (run, Promise::None));
+            }
+        }
+        match journal.flush().wait(HANG) {
+            Ok(()) => {
+                self.ledger.flushed(journal.health().run);
+                (self.promised)(&self.ledger);
+            }
+            Err(error) => self.ledger.errors.push(error),
+        }
+        let health = journal.health();
+        if health.queued == 0 {
+            assert_balanced(&health, "after a flush");
+        }
+    }
+
+    fn save(&mut self, journal: &Journal, step: u64) {
+        self.ledger.checkpoints.insert(step, None);
+        let saved = journal.registry().and_then(|registry| {
+            let checkpoint = registry.checkpoint("model 0").step(step);
+            checkpoint.metric("loss", 0.5).save(weights_of(step))
+        });
+        match saved {
+            Ok(saved) => {
+                let id = saved.id().to_owned();
+                self.ledger.checkpoints.insert(step, Some(id));
+                (self.promised)(&self.ledger);
+            }
+            Err(error) => self.ledger.errors.push(error),
+        }
+    }
+
+    fn end(&mut self, journal: Option<Journal>) {
+        let Some(journal) = journal else { return };
+        let closed = journal.close();
+        let health = journal.health();
+        // A close that is in good order has committed everything.
+        if closed.is_ok() {
+            self.ledger.flushed(health.run);
+            (self.promised)(&self.ledger);
+        }
+        self.ledger.accounts.push(Account {
+            run: health.run.get(),
+            health,
+            closed: closed.is_ok(),
+        });
+        self.note(closed);
+    }
+
+    fn note(&mut self, outcome: Result<(), Error>) {
+        self.ledger.errors.extend(outcome.err());
+    }
+}

@@ -1,0 +1,97 @@
+//! Where the crate's own tests stand between the library and the disk: they see every call before
+//! it is made, and may refuse it. In any other build this is nothing at all.
+
+use std::io;
+use std::path::Path;
+
+/// What is about to be done to a file or a directory.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "only tests look at it")]
+pub(crate) enum Call<'a> {
+    /// Asks how long the file is.
+    Length,
+    Read,
+    Write {
+        offset: u64,
+        data: &'a [u8],
+    },
+    Resize(u64),
+    /// Makes the file's contents durable.
+    Sync,
+    /// A new, empty file.
+    Create,
+    CreateDirectory,
+    /// A second name for the file.
+    Link(&'a Path),
+    Rename(&'a Path),
+    Remove,
+    /// Makes the names in the directory durable.
+    SyncDirectory,
+}
+
+/// Makes the call, unless a test refuses it.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn meet<T>(
+    _path: &Path,
+    _call: Call<'_>,
+    go: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    go()
+}
+
+#[cfg(test)]
+pub(crate) use placed::{Probe, meet, place};
+
+#[cfg(test)]
+mod placed {
+    use std::path::PathBuf;
+    use std::sync::{Arc, PoisonError, RwLock};
+
+    use super::{Call, Path, io};
+
+    /// What a test does about the calls below a directory.
+    pub(crate) trait Probe: Send + Sync {
+        /// Before the call; an error is what the caller gets instead of it.
+        fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()>;
+
+        /// After the call has succeeded.
+        fn after(&self, _path: &Path, _call: Call<'_>) {}
+    }
+
+    static PROBES: RwLock<Vec<(PathBuf, Arc<dyn Probe>)>> = RwLock::new(Vec::new());
+
+    /// Lets `probe` see the calls below `directory`, until what is returned is dropped.
+    pub(crate) fn place(directory: &Path, probe: Arc<dyn Probe>) -> Placed {
+        let mut probes = PROBES.write().unwrap_or_else(PoisonError::into_inner);
+        probes.push((directory.to_owned(), probe));
+        Placed(directory.to_owned())
+    }
+
+    #[must_use]
+    pub(crate) struct Placed(PathBuf);
+
+    impl Drop for Placed {
+        fn drop(&mut self) {
+            let mut probes = PROBES.write().unwrap_or_else(PoisonError::into_inner);
+            probes.retain(|(directory, _)| *directory != self.0);
+        }
+    }
+
+    pub(crate) fn meet<T>(
+        path: &Path,
+        call: Call<'_>,
+        go: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let probe = {
+            let probes = PROBES.read().unwrap_or_else(PoisonError::into_inner);
+            let found = probes.iter().find(|(below, _)| path.starts_with(below));
+            found.map(|(_, probe)| probe.clone())
+        };
+        let Some(probe) = probe else { return go() };
+        probe.before(path, call)?;
+        let done = go()?;
+        probe.after(path, call);
+        Ok(done)
+    }
+}
