@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
 use super::{in_time, patience, scale, scratch};
 use crate::Error;
@@ -122,9 +122,11 @@ fn tell(story: Story, fault: Fault, whose: Whose, at: usize) -> Option<(Ledger, 
         return None;
     }
     let what = format!("{fault:?} at {at}: {}", failing.hit());
-    ledger.check(&dir, &what).unwrap_or_else(|error| {
-        panic!("{what}: {error:?} after {:?}", ledger.errors);
-    });
+    ledger
+        .check(&dir, Rigour::Full, &what)
+        .unwrap_or_else(|error| {
+            panic!("{what}: {error:?} after {:?}", ledger.errors);
+        });
     check_errors(&ledger, fault, &what);
     Some((ledger, failing.hit()))
 }

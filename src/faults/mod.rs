@@ -4,15 +4,23 @@
 //! `story` is what happens to a journal, `ledger` what it must hold afterwards, `disk` a recorder of
 //! all calls and the states that a power cut may leave.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "tests may be short"
+)]
+
+mod disk;
 mod errors;
 mod ledger;
-
+mod power;
 mod story;
 
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
@@ -60,5 +68,38 @@ fn in_time<T: Send + 'static>(what: &str, body: impl FnOnce() -> T + Send + 'sta
             Err(panic) => std::panic::resume_unwind(panic),
             Ok(_) => panic!("{what}: no answer"),
         },
+    }
+}
+/// A xorshift generator.
+#[derive(Clone)]
+struct Random(u64);
+
+impl Random {
+    /// Another sequence every time, unless `ANNALS_TEST_SEED` asks for a certain one; prints it.
+    fn new() -> Random {
+        let wanted = std::env::var("ANNALS_TEST_SEED").ok();
+        let wanted = wanted.and_then(|seed| seed.parse().ok());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let seed = wanted.unwrap_or(now.as_secs() ^ u64::from(now.subsec_nanos()) << 32);
+        println!("seed {seed}");
+        Random(seed.max(1))
+    }
+
+    /// One for a part of the work, so that what it draws does not move what others draw.
+    fn from(random: &mut Random) -> Random {
+        random.below(2);
+        Random(random.0 ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).unwrap()
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
     }
 }

@@ -63,15 +63,15 @@ impl<'a> Teller<'a> {
             }
             let Some(journal) = &open else { continue };
             self.log_some(journal, commit);
-            if commit % story.seal_every == 0 {
+            if commit.is_multiple_of(story.seal_every) {
                 let sealed = journal.seal(HANG);
                 self.note(sealed.map(|_| ()));
             }
-            if commit % story.save_every == 0 {
+            if commit.is_multiple_of(story.save_every) {
                 self.save(journal, commit as u64);
             }
             let failed = journal.health().state == State::Failed;
-            if failed || commit % story.reopen_every == 0 {
+            if failed || commit.is_multiple_of(story.reopen_every) {
                 self.end(open.take());
             }
         }
@@ -87,7 +87,7 @@ impl<'a> Teller<'a> {
             }
             self.next += 1;
         }
-        if commit % 4 == 0 {
+        if commit.is_multiple_of(4) {
             let message = format!("event {commit}");
             if journal.event(Level::Info, "story", message.clone()) {
                 let run = journal.health().run.get();

@@ -1,0 +1,146 @@
+//! The power fails at every kind of moment, also while a journal recovers from that, and while
+//! segments are sealed and checkpoints saved.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::disk::{Honesty, Image, Log, Recorder};
+use super::ledger::{Ledger, Rigour};
+use super::story::{Story, Teller};
+use super::{Random, in_time, patience, scale, scratch};
+use crate::Error;
+use crate::probe::place;
+
+/// A story that was recorded, and what was promised by when.
+#[derive(Clone)]
+struct Recorded {
+    log: Arc<Log>,
+    promises: Arc<Vec<Ledger>>,
+    /// All that was ever said.
+    told: Arc<Ledger>,
+}
+
+fn record() -> Recorded {
+    let story = Story {
+        commits: 60,
+        save_every: 9,
+        seal_every: 11,
+        reopen_every: 16,
+    };
+    let directory = scratch();
+    let root = directory.path();
+    let recorder = Recorder::new(root);
+    let placed = place(root, recorder.clone());
+    let promises = Mutex::new(Vec::new());
+    let mut promised = |ledger: &Ledger| {
+        let mut promises = promises.lock().unwrap();
+        recorder.promise(promises.len());
+        promises.push(ledger.clone());
+    };
+    let dir = root.join("data");
+    let mut teller = Teller::new(&dir, &mut promised);
+    teller.tell(story);
+    let told = teller.ledger;
+    drop(placed);
+    assert!(told.errors.is_empty(), "{:?}", told.errors);
+    Recorded {
+        log: Arc::new(recorder.log()),
+        promises: Arc::new(promises.into_inner().unwrap()),
+        told: Arc::new(told),
+    }
+}
+
+impl Recorded {
+    /// What must be there after a cut, and what may be.
+    fn ledger(&self, promise: Option<usize>, honesty: Honesty) -> Ledger {
+        let promised = match (promise, honesty) {
+            (Some(number), Honesty::Honest) => self.promises[number].clone(),
+            // What a liar promises is nobody's promise.
+            _ => Ledger::default(),
+        };
+        Ledger::after_a_cut(&self.told, promised)
+    }
+
+    fn check(&self, image: &Image, honesty: Honesty, random: &mut Random) {
+        let directory = scratch();
+        let root = directory.path();
+        image.write(root);
+        let ledger = self.ledger(image.promise, honesty);
+        // Cut once more while it is opened.
+        if honesty == Honesty::Honest && random.chance(30) {
+            let recorder = Recorder::new(root);
+            let placed = place(root, recorder.clone());
+            let opened = super::ledger::options().open(root.join("data"));
+            let opened = opened.unwrap_or_else(|error| panic!("{}: {error:?}", image.what));
+            let _ = opened.reader().unwrap();
+            if random.chance(50) {
+                let _ = opened.seal(super::HANG);
+            }
+            opened.close().unwrap();
+            drop(placed);
+            let log = recorder.log();
+            let again = log.cut(random.below(log.len() + 1), honesty, random);
+            let what = format!("{}, then {}", image.what, again.what);
+            let directory = scratch();
+            again.write(directory.path());
+            self.check_once(&ledger, directory.path(), honesty, &what);
+        } else {
+            self.check_once(&ledger, root, honesty, &image.what);
+        }
+    }
+
+    fn check_once(&self, ledger: &Ledger, root: &std::path::Path, honesty: Honesty, what: &str) {
+        let rigour = match honesty {
+            Honesty::Honest => Rigour::Full,
+            Honesty::Liar => Rigour::Truth,
+        };
+        match (ledger.check(&root.join("data"), rigour, what), honesty) {
+            (Ok(()), _) => {}
+            // What a disk has forgotten after all cannot be had, but that shows.
+            (
+                Err(Error::Corrupt { .. } | Error::Foreign { .. } | Error::Failed { .. }),
+                Honesty::Liar,
+            ) => {}
+            (Err(error), _) => panic!("{what}: {error:?}"),
+        }
+    }
+}
+
+fn cut(images: usize, honesty: Honesty) {
+    let mut random = Random::new();
+    let recorded = record();
+    let steps = recorded.log.steps();
+    println!(
+        "{} deeds, {} promises, {} steps",
+        recorded.log.len(),
+        recorded.promises.len(),
+        steps.len()
+    );
+    let began = Instant::now();
+    let mut number = 0;
+    while number < images && began.elapsed() < patience() {
+        // Every step once, then anywhere.
+        let at = match steps.get(number) {
+            Some(at) => *at,
+            None => random.below(recorded.log.len() + 1),
+        };
+        let recorded = recorded.clone();
+        let mut fork = Random::from(&mut random);
+        in_time(&format!("image {number}"), move || {
+            let image = recorded.log.cut(at, honesty, &mut fork);
+            recorded.check(&image, honesty, &mut fork);
+        });
+        number += 1;
+    }
+    println!("{number} images, {honesty:?}, {:?}", began.elapsed());
+}
+
+#[test]
+fn a_power_cut_at_any_moment_costs_nothing_that_was_promised() {
+    cut(scale(1_000, 50_000), Honesty::Honest);
+}
+
+#[test]
+fn a_disk_that_lies_is_found_out_or_does_no_harm() {
+    cut(scale(300, 10_000), Honesty::Liar);
+}
