@@ -166,6 +166,7 @@ impl Ledger {
                     event.run
                 }
                 Content::CheckpointEvent(event) => event.run,
+                Content::Outcome(outcome) => outcome.run,
                 Content::Gap(gap) => {
                     gaps.push(gap.clone());
                     continue;
