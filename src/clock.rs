@@ -113,13 +113,10 @@ pub(crate) struct Anchor {
 impl Anchor {
     #[inline]
     pub(crate) fn wall_of(&self, ticks: u64) -> Timestamp {
-        if ticks >= self.ticks {
-            self.wall
-                .saturating_add(Duration::from_nanos(ticks - self.ticks))
-        } else {
-            self.wall
-                .saturating_sub(Duration::from_nanos(self.ticks - ticks))
-        }
+        // Two of these may be an hour apart or a lifetime, never 2^63 ns.
+        let nanos = ticks.wrapping_sub(self.ticks).cast_signed();
+        let micros = nanos.div_euclid(1_000);
+        Timestamp::from_micros(self.wall.as_micros().saturating_add(micros))
     }
 }
 

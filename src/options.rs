@@ -143,7 +143,7 @@ impl Options {
         self
     }
 
-    /// How many answers are remembered. Default 65,536 (8 MB when full); under a higher rate the
+    /// How many answers are remembered. Default 65,536 (4 MB when full); under a higher rate the
     /// window is, in effect, shorter.
     pub fn dedup_capacity(mut self, answers: usize) -> Self {
         self.dedup_capacity = answers;

@@ -4,13 +4,15 @@
 //! stored in columns, so that a reader who wants one number of each entry touches only those
 //! bytes. No block is ever extended; sealing merges blocks into new ones with the same sequences.
 
-use ahash::AHashMap;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::CHECKSUM_BYTES;
 use super::codec;
 use super::column::{Column, ColumnHead};
-use super::row::{InferenceRow, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
+use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
+use super::spans::Spans;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
@@ -20,8 +22,6 @@ const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
 
-/// Ids are indexed in buckets of this many bits.
-const ID_BUCKET_BITS: u32 = 8;
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 
@@ -89,63 +89,6 @@ pub(crate) struct Block {
     pub(crate) marks: Vec<(Mark, u32)>,
 }
 
-/// For each key, the lowest and highest value seen with it.
-#[derive(Debug)]
-pub(crate) struct Spans<K> {
-    spans: Vec<(K, u16, u16)>,
-    places: AHashMap<K, usize>,
-    last: usize,
-}
-
-impl<K> Default for Spans<K> {
-    fn default() -> Self {
-        Spans {
-            spans: Vec::new(),
-            places: AHashMap::new(),
-            last: 0,
-        }
-    }
-}
-
-impl<K: Copy + Eq + std::hash::Hash> Spans<K> {
-    #[inline]
-    fn cover(&mut self, key: K, value: u16) {
-        // Neighbouring rows share their hour and their bucket, so the map is asked rarely.
-        if self.spans.get(self.last).is_none_or(|span| span.0 != key) {
-            self.last = *self.places.entry(key).or_insert_with(|| {
-                self.spans.push((key, value, value));
-                self.spans.len() - 1
-            });
-        }
-        if let Some((_, low, high)) = self.spans.get_mut(self.last) {
-            *low = (*low).min(value);
-            *high = (*high).max(value);
-        }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, u16, u16)> {
-        self.spans.iter()
-    }
-}
-
-impl Spans<u64> {
-    #[inline]
-    fn cover_id(&mut self, id: u64) {
-        let (bucket, within) = id_bucket(id);
-        self.cover(bucket, within);
-    }
-}
-
-/// The bucket of an id, and its number within it.
-#[inline]
-pub(crate) fn id_bucket(id: u64) -> (u64, u16) {
-    let within = id & ((1 << ID_BUCKET_BITS) - 1);
-    (
-        id >> ID_BUCKET_BITS,
-        u16::try_from(within).unwrap_or(u16::MAX),
-    )
-}
-
 /// Where and when a row belongs, in absolute numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -165,18 +108,23 @@ struct Previous {
 }
 
 /// An inference or a repeat, as it is stored.
-struct Stored<'a> {
-    place: Place,
-    memory: u64,
-    names: Names,
-    labels: u32,
-    flags: u8,
-    original: i64,
-    confidence: f32,
-    features: u64,
-    probabilities: &'a [f32],
-    processing: u64,
-    texts: Option<&'a Texts>,
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) place: Place,
+    /// KiB plus one; 0 is unknown.
+    pub(crate) memory: u64,
+    pub(crate) names: Names,
+    pub(crate) labels: NameId,
+    /// Bits of [`flag`]; they say which of the rest is meant.
+    pub(crate) flags: u8,
+    /// Of a repeat, its id less its original's; otherwise 0.
+    pub(crate) original: i64,
+    pub(crate) confidence: f32,
+    pub(crate) features: u64,
+    pub(crate) probabilities: &'a [f32],
+    /// Nanoseconds plus one; 0 is unknown.
+    pub(crate) processing: u64,
+    pub(crate) texts: Option<&'a Texts>,
 }
 
 /// Turns rows into blocks.
@@ -189,9 +137,9 @@ pub(crate) struct BlockEncoder {
     /// Bytes that each event takes in the columns.
     event_bytes: usize,
     /// Of the events that have one.
-    confidences: Vec<u8>,
-    features: Vec<u8>,
-    probabilities: Vec<u8>,
+    confidences: Vec<f32>,
+    features: Vec<u64>,
+    probabilities: Vec<f32>,
     notes: Vec<u8>,
     texts: Vec<u8>,
     count: u32,
@@ -200,6 +148,9 @@ pub(crate) struct BlockEncoder {
     hours: Spans<i64>,
     ids: Spans<u64>,
     outcomes: Spans<u64>,
+    /// The second of event time, in microseconds, that was covered last: most events share it with
+    /// the one before.
+    second: Range<i64>,
     marks: Vec<(Mark, u32)>,
     finished: Vec<Block>,
     finished_bytes: usize,
@@ -215,7 +166,7 @@ impl BlockEncoder {
         }
     }
 
-    /// Appends an inference. `memory` is KiB plus one.
+    /// Appends an inference that was read. `memory` is KiB plus one.
     pub(crate) fn inference(&mut self, place: Place, memory: u64, row: &InferenceRow) {
         let has_features = if row.features.is_some() {
             flag::FEATURES
@@ -273,7 +224,8 @@ impl BlockEncoder {
         self.count += 1;
     }
 
-    fn append(&mut self, stored: &Stored<'_>) {
+    /// Appends an inference or a repeat.
+    pub(crate) fn append(&mut self, stored: &Stored<'_>) {
         let before = self.texts.len();
         let mut values = self.values(stored);
         let mut event_bytes = self.event_bytes_with(&values);
@@ -289,22 +241,18 @@ impl BlockEncoder {
         if self.events == 0 {
             self.base = stored.place;
         }
+        let events = self.events as usize;
         for (column, value) in self.columns.iter_mut().zip(values) {
-            column.push(value);
+            column.push(value, events);
         }
         self.event_bytes = event_bytes;
         if stored.flags & flag::NO_CONFIDENCE == 0 {
-            self.confidences
-                .extend_from_slice(&stored.confidence.to_le_bytes());
+            self.confidences.push(stored.confidence);
         }
         if stored.flags & flag::FEATURES != 0 {
-            self.features
-                .extend_from_slice(&stored.features.to_le_bytes());
+            self.features.push(stored.features);
         }
-        for probability in stored.probabilities {
-            self.probabilities
-                .extend_from_slice(&probability.to_le_bytes());
-        }
+        self.probabilities.extend_from_slice(stored.probabilities);
         self.text_count += u32::from(stored.texts.is_some());
         self.previous = Previous {
             id: stored.place.id,
@@ -346,8 +294,11 @@ impl BlockEncoder {
     }
 
     fn event_bytes_with(&self, values: &[i64; COLUMNS]) -> usize {
-        let columns = self.columns.iter().zip(values);
-        columns
+        let columns = || self.columns.iter().zip(values);
+        if columns().all(|(column, value)| column.covers(*value)) {
+            return self.event_bytes;
+        }
+        columns()
             .map(|(column, value)| column.width_with(*value))
             .sum()
     }
@@ -368,17 +319,23 @@ impl BlockEncoder {
 
     /// Bytes of everything that is not in columns.
     fn flat_bytes(&self) -> usize {
-        let lists = self.confidences.len() + self.features.len() + self.probabilities.len();
-        lists + self.notes.len() + self.texts.len()
+        let floats = self.confidences.len() + self.probabilities.len();
+        4 * floats + 8 * self.features.len() + self.notes.len() + self.texts.len()
     }
 
     fn index(&mut self, place: Place) {
+        self.ids.cover_id(place.id);
+        if self.second.contains(&place.event) {
+            return;
+        }
+        let past = place.event.rem_euclid(SECOND_MICROS);
+        let end = place.event.saturating_add(SECOND_MICROS - past);
+        self.second = place.event.saturating_sub(past)..end;
         let second = place.event.rem_euclid(HOUR_MICROS) / SECOND_MICROS;
         self.hours.cover(
             place.event.div_euclid(HOUR_MICROS),
             u16::try_from(second).unwrap_or(u16::MAX),
         );
-        self.ids.cover_id(place.id);
     }
 
     fn finish(&mut self) {
@@ -400,15 +357,14 @@ impl BlockEncoder {
         for column in &mut self.columns {
             column.pack(&mut value);
         }
-        for list in [
-            &mut self.confidences,
-            &mut self.features,
-            &mut self.probabilities,
-            &mut self.notes,
-            &mut self.texts,
-        ] {
-            value.append(list);
-        }
+        extend(&mut value, self.confidences.drain(..).map(f32::to_le_bytes));
+        extend(&mut value, self.features.drain(..).map(u64::to_le_bytes));
+        extend(
+            &mut value,
+            self.probabilities.drain(..).map(f32::to_le_bytes),
+        );
+        value.append(&mut self.notes);
+        value.append(&mut self.texts);
         self.finished_bytes += value.len();
         self.finished.push(Block {
             value,
@@ -421,6 +377,7 @@ impl BlockEncoder {
         (self.base, self.previous) = (Place::default(), Previous::default());
         (self.count, self.events, self.text_count) = (0, 0, 0);
         self.event_bytes = 0;
+        self.second = 0..0;
     }
 
     /// Bytes encoded and not yet taken.
@@ -439,6 +396,18 @@ impl BlockEncoder {
         self.finish();
         self.finished_bytes = 0;
         std::mem::take(&mut self.finished)
+    }
+}
+
+fn extend<const WIDTH: usize>(
+    out: &mut Vec<u8>,
+    numbers: impl ExactSizeIterator<Item = [u8; WIDTH]>,
+) {
+    let start = out.len();
+    out.resize(start + WIDTH * numbers.len(), 0);
+    let (places, _) = out[start..].as_chunks_mut::<WIDTH>();
+    for (place, number) in places.iter_mut().zip(numbers) {
+        *place = number;
     }
 }
 

@@ -18,44 +18,71 @@ impl ColumnHead {
 }
 
 /// Numbers that are being collected.
-#[derive(Default)]
 pub(super) struct Column {
+    /// Invariant C1: empty while all numbers are equal. Most columns of a block are: only one
+    /// number of theirs is kept, and pushing another is a comparison.
     values: Vec<i64>,
+    /// Invariant C2: of an empty column, `least` is more than `most`, so nothing is between them.
     least: i64,
     most: i64,
     /// Bytes that the distance between them needs.
     width: usize,
 }
 
+impl Default for Column {
+    fn default() -> Self {
+        Column {
+            values: Vec::new(),
+            least: i64::MAX,
+            most: i64::MIN,
+            width: 0,
+        }
+    }
+}
+
 impl Column {
-    /// The width with `value` in it.
+    /// Whether `value` would leave the width as it is.
     #[inline]
+    pub(super) fn covers(&self, value: i64) -> bool {
+        self.least <= value && value <= self.most
+    }
+
+    /// The width with `value` in it.
     pub(super) fn width_with(&self, value: i64) -> usize {
-        if self.values.is_empty() {
+        if self.least > self.most {
             0
-        } else if value < self.least {
-            bytes_of(self.most, value)
-        } else if value > self.most {
-            bytes_of(value, self.least)
         } else {
-            self.width
+            bytes_of(self.most.max(value), self.least.min(value))
         }
     }
 
+    /// Adds `value` to the `before` numbers that are there.
     #[inline]
-    pub(super) fn push(&mut self, value: i64) {
-        if self.values.is_empty() {
+    pub(super) fn push(&mut self, value: i64, before: usize) {
+        if self.values.is_empty() && (value == self.least || before == 0) {
             (self.least, self.most) = (value, value);
+            return;
         }
-        if value < self.least || value > self.most {
-            self.least = self.least.min(value);
-            self.most = self.most.max(value);
-            self.width = bytes_of(self.most, self.least);
+        if self.values.is_empty() || !self.covers(value) {
+            self.widen(value, before);
         }
         self.values.push(value);
     }
 
+    #[cold]
+    fn widen(&mut self, value: i64, before: usize) {
+        if self.values.is_empty() {
+            self.values.resize(before, self.least);
+        }
+        self.least = self.least.min(value);
+        self.most = self.most.max(value);
+        self.width = bytes_of(self.most, self.least);
+    }
+
     pub(super) fn head(&self) -> ColumnHead {
+        if self.least > self.most {
+            return ColumnHead::default();
+        }
         ColumnHead {
             least: self.least,
             width: u8::try_from(self.width).unwrap_or(8),
@@ -64,23 +91,31 @@ impl Column {
 
     /// Appends the numbers to `out` and forgets them.
     pub(super) fn pack(&mut self, out: &mut Vec<u8>) {
-        let least = self.least;
-        let distances = self.values.drain(..).map(|value| distance(value, least));
+        let (values, least) = (&self.values, self.least);
         match self.width {
-            0 => drop(distances),
-            1 => distances.for_each(|distance| out.extend_from_slice(&distance[..1])),
-            2 => distances.for_each(|distance| out.extend_from_slice(&distance[..2])),
-            3 => distances.for_each(|distance| out.extend_from_slice(&distance[..3])),
-            4 => distances.for_each(|distance| out.extend_from_slice(&distance[..4])),
-            width => distances.for_each(|distance| out.extend_from_slice(&distance[..width])),
+            0 => {}
+            1 => pack_as::<1>(values, least, out),
+            2 => pack_as::<2>(values, least, out),
+            3 => pack_as::<3>(values, least, out),
+            4 => pack_as::<4>(values, least, out),
+            5 => pack_as::<5>(values, least, out),
+            6 => pack_as::<6>(values, least, out),
+            7 => pack_as::<7>(values, least, out),
+            _ => pack_as::<8>(values, least, out),
         }
-        (self.least, self.most, self.width) = (0, 0, 0);
+        self.values.clear();
+        (self.least, self.most, self.width) = (i64::MAX, i64::MIN, 0);
     }
 }
 
-#[inline]
-fn distance(value: i64, least: i64) -> [u8; 8] {
-    value.wrapping_sub(least).to_le_bytes()
+fn pack_as<const WIDTH: usize>(values: &[i64], least: i64, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + values.len() * WIDTH, 0);
+    let (places, _) = out[start..].as_chunks_mut::<WIDTH>();
+    for (place, value) in places.iter_mut().zip(values) {
+        let distance = value.wrapping_sub(least).to_le_bytes();
+        place.copy_from_slice(&distance[..WIDTH]);
+    }
 }
 
 #[inline]
@@ -131,9 +166,11 @@ mod tests {
             let numbers: Vec<i64> = distances.iter().map(number).collect();
             let mut column = Column::default();
             let mut width = 0;
-            for number in &numbers {
-                width = column.width_with(*number);
-                column.push(*number);
+            for (before, number) in numbers.iter().enumerate() {
+                let covered = column.covers(*number);
+                let last = std::mem::replace(&mut width, column.width_with(*number));
+                prop_assert!(!covered || width == last);
+                column.push(*number, before);
             }
             let mut bytes = Vec::new();
             let head = column.head();

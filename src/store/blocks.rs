@@ -9,8 +9,9 @@ use super::kv::{Direction, Snapshot, Table};
 use super::meta::damaged;
 use crate::error::{Error, Result};
 use crate::format::CHECKSUM_BYTES;
-use crate::format::block::{HOUR_MICROS, Mark, Placed, id_bucket};
+use crate::format::block::{HOUR_MICROS, Mark, Placed};
 use crate::format::codec;
+use crate::format::spans::id_bucket;
 use crate::format::view::BlockView;
 
 /// A decoded block and the sequence of its first row.

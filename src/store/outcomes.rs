@@ -10,9 +10,9 @@ use super::meta::damaged;
 use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;
-use crate::format::block::id_bucket;
 use crate::format::codec;
 use crate::format::row::OutcomeRow;
+use crate::format::spans::id_bucket;
 
 /// An outcome as it is stored, and where.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,11 +7,10 @@ use super::dedup::{self, Answer, Dedup, Question};
 use super::runs::Share;
 use crate::clock::Anchor;
 use crate::event::Level;
-use crate::format::block::{Block, BlockEncoder, Place};
-use crate::format::floats::Floats;
+use crate::format::block::{Block, BlockEncoder, Place, Stored};
 use crate::format::row::{
-    CheckpointEventRow, GapReason, GapRow, InferenceRow, NameId, Names, Note, OutcomeRow,
-    OutcomeValue, RepeatRow, SystemEventRow, Texts, flag,
+    CheckpointEventRow, GapReason, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue,
+    RepeatRow, SystemEventRow, Texts, flag,
 };
 use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
@@ -22,25 +21,32 @@ use crate::value::Value;
 
 /// Names of this process → stored name ids; 0 where none is known yet.
 #[derive(Default)]
-pub(super) struct StoredNames(Vec<NameId>);
+pub(super) struct StoredNames {
+    ids: Vec<NameId>,
+    known: usize,
+}
 
 impl StoredNames {
     #[inline]
     fn get(&self, name: LocalName) -> NameId {
-        self.0.get(name as usize).copied().unwrap_or(0)
+        self.ids.get(name as usize).copied().unwrap_or(0)
     }
 
     pub(super) fn set(&mut self, name: LocalName, stored: NameId) {
         let index = name as usize;
-        if self.0.len() <= index {
-            self.0.resize(index + 1, 0);
+        if self.ids.len() <= index {
+            self.ids.resize(index + 1, 0);
         }
-        self.0[index] = stored;
+        self.known += usize::from(self.ids[index] == 0 && stored != 0);
+        self.ids[index] = stored;
     }
 
-    /// The names in `messages` that have no stored id yet, each once.
-    pub(super) fn unknown(&self, messages: &[Message]) -> Vec<LocalName> {
+    /// The names in `messages` that have no stored id yet, each once; of `all` that there are.
+    pub(super) fn unknown(&self, messages: &[Message], all: usize) -> Vec<LocalName> {
         let mut unknown = AHashSet::new();
+        if self.known == all {
+            return Vec::new();
+        }
         for message in messages {
             message.each_name(|name| {
                 if self.get(name) == 0 {
@@ -166,29 +172,20 @@ impl Batch {
 
     pub(super) fn push(&mut self, message: Message, names: &StoredNames, readings: Readings) {
         match message {
-            Message::Inference(record) => {
+            // A record is a hundred bytes: it is read where it lies.
+            Message::Inference(ref record) => {
                 let count = usize::from(record.probability_count);
-                let probabilities = Floats::Inline {
-                    len: record.probability_count,
-                    values: record.probabilities,
-                };
-                debug_assert!(count <= record.probabilities.len());
-                self.push_inference(
-                    &record,
-                    probabilities,
-                    readings.memory,
-                    None,
-                    names,
-                    readings,
-                );
+                let probabilities = record.probabilities.get(..count).unwrap_or_default();
+                let memory = readings.memory;
+                self.push_inference(record, probabilities, memory, None, names, readings);
             }
             Message::Extended(extended) => {
                 let memory = extended
                     .memory
                     .map_or(readings.memory, |bytes| (bytes / 1_024).saturating_add(1));
-                let probabilities = Floats::new(&extended.probabilities);
-                let (record, texts) = (extended.record, extended.texts);
-                self.push_inference(&record, probabilities, memory, texts, names, readings);
+                let (record, texts) = (&extended.record, extended.texts.as_deref());
+                let probabilities = &extended.probabilities;
+                self.push_inference(record, probabilities, memory, texts, names, readings);
             }
             Message::Event(event) => self.push_event(*event, names, readings.anchor),
         }
@@ -261,23 +258,25 @@ impl Batch {
     fn push_inference(
         &mut self,
         record: &Record,
-        probabilities: Floats,
+        probabilities: &[f32],
         memory: u64,
-        texts: Option<Box<Texts>>,
+        texts: Option<&Texts>,
         names: &StoredNames,
         readings: Readings,
     ) {
         let recorded = readings.anchor.wall_of(record.ticks).as_micros();
-        let place = Place {
-            id: record.id,
-            recorded,
-            event: if record.has_event {
-                record.event
-            } else {
-                recorded
+        let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        let mut stored = Stored {
+            place: Place {
+                id: record.id,
+                recorded,
+                event: if record.has_event {
+                    record.event
+                } else {
+                    recorded
+                },
             },
-        };
-        let mut row = InferenceRow {
+            memory,
             names: Names {
                 model: names.get(record.model),
                 symbol: names.get(record.symbol),
@@ -285,14 +284,12 @@ impl Batch {
                 checkpoint: names.get(record.checkpoint),
             },
             labels: names.get(record.labels),
-            flags: if record.has_confidence {
-                0
-            } else {
-                flag::NO_CONFIDENCE
-            },
+            flags: has(!record.has_confidence, flag::NO_CONFIDENCE)
+                | has(record.has_features, flag::FEATURES),
+            original: 0,
             confidence: record.confidence,
+            features: record.features,
             probabilities,
-            features: record.has_features.then_some(record.features),
             processing: match record.processing {
                 NO_PROCESSING => 0,
                 nanos => nanos + 1,
@@ -303,15 +300,15 @@ impl Batch {
         if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
             self.counts.invalid += 1;
         }
-        match self.judge(record, &row) {
-            Verdict::Repeat { original } => self.push_repeat(place, original, row),
-            Verdict::New => self.encoder.inference(place, memory, &row),
+        match self.judge(&stored, record.ticks) {
+            Verdict::Repeat { original } => self.push_repeat(&stored, original),
+            Verdict::New => self.encoder.append(&stored),
             Verdict::Divergent { first } => {
-                row.flags |= flag::DIVERGENT;
+                stored.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
-                self.encoder.inference(place, memory, &row);
+                self.encoder.append(&stored);
                 if first {
-                    self.say_divergence(place);
+                    self.say_divergence(stored.place);
                 }
             }
         }
@@ -334,66 +331,55 @@ impl Batch {
         self.encoder.note(place.recorded, &Note::SystemEvent(row));
     }
 
-    fn push_repeat(&mut self, place: Place, original: u64, row: InferenceRow) {
+    fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) {
         self.counts.repeats += 1;
-        let texts = row.texts.map(|texts| {
+        let texts = stored.texts.map(|texts| {
             Box::new(Texts {
                 labels: None,
-                ..*texts
+                ..texts.clone()
             })
         });
         let repeat = RepeatRow {
-            names: row.names,
+            names: stored.names,
             original,
-            processing: row.processing,
+            processing: stored.processing,
             texts,
         };
-        self.encoder.repeat(place, &repeat);
+        self.encoder.repeat(stored.place, &repeat);
     }
 
-    fn judge(&mut self, record: &Record, row: &InferenceRow) -> Verdict {
+    fn judge(&mut self, stored: &Stored<'_>, ticks: u64) -> Verdict {
+        let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
-        let has_attributes = row
+        let has_attributes = stored
             .texts
-            .as_ref()
             .is_some_and(|texts| !texts.attributes.is_empty());
-        if self.dedup.is_off() || !record.has_features || has_attributes {
+        if self.dedup.is_off() || !has_features || has_attributes {
             return Verdict::New;
         }
-        let texts = row.texts.as_deref();
-        let written = |id: NameId, text: Option<&String>| match text {
-            Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
-            None => u64::from(id),
-        };
+        let written =
+            |id: NameId, text: fn(&Texts) -> Option<&String>| match stored.texts.and_then(text) {
+                Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
+                None => u64::from(id),
+            };
+        let names = stored.names;
         let question = Question {
-            model: written(
-                row.names.model,
-                texts.and_then(|texts| texts.model.as_ref()),
-            ),
-            symbol: written(
-                row.names.symbol,
-                texts.and_then(|texts| texts.symbol.as_ref()),
-            ),
-            checkpoint: written(
-                row.names.checkpoint,
-                texts.and_then(|texts| texts.checkpoint.as_ref()),
-            ),
-            features: record.features,
+            model: written(names.model, |texts| texts.model.as_ref()),
+            symbol: written(names.symbol, |texts| texts.symbol.as_ref()),
+            checkpoint: written(names.checkpoint, |texts| texts.checkpoint.as_ref()),
+            features: stored.features,
         };
-        let labels = match texts.and_then(|texts| texts.labels.as_ref()) {
+        let labels = match stored.texts.and_then(|texts| texts.labels.as_ref()) {
             Some(labels) => xxh3_64(labels.join("\0").as_bytes()) | 1 << 63,
-            None => u64::from(row.labels),
+            None => u64::from(stored.labels),
         };
-        let answer = Answer::new(
-            written(
-                row.names.action,
-                texts.and_then(|texts| texts.action.as_ref()),
-            ),
+        let answer = Answer {
+            action: written(names.action, |texts| texts.action.as_ref()),
             labels,
-            row.confidence,
-            row.probabilities.as_slice(),
-        );
-        match self.dedup.judge(question, answer, record.id, record.ticks) {
+            confidence: stored.confidence,
+            probabilities: stored.probabilities,
+        };
+        match self.dedup.judge(question, answer, stored.place.id, ticks) {
             dedup::Verdict::New => Verdict::New,
             dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
             dedup::Verdict::Divergent => {

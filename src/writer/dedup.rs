@@ -1,13 +1,13 @@
 //! Recognising an inference that was already recorded with the same answer.
 //!
-//! Two generations of a bounded map: answers move on when the window has passed or a
+//! Two generations of a bounded table: answers move on when the window has passed or a
 //! generation is full, so memory is bounded and forgetting costs nothing per answer.
 
-use ahash::AHashMap;
-use xxhash_rust::xxh3::Xxh3;
+use ahash::RandomState;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What was asked: the same key means the same question.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// What was asked: the same numbers mean the same question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Question {
     /// Stored name ids; for a name that is written out, a hash with the top bit set.
     pub(crate) model: u64,
@@ -16,26 +16,13 @@ pub(crate) struct Question {
     pub(crate) features: u64,
 }
 
-/// Everything that makes an answer equal to another, bit by bit, as a 128-bit fingerprint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Answer(u128);
-
-impl Answer {
-    pub(crate) fn new(action: u64, labels: u64, confidence: f32, probabilities: &[f32]) -> Self {
-        let mut hash = Xxh3::new();
-        hash.update(&action.to_le_bytes());
-        hash.update(&labels.to_le_bytes());
-        hash.update(&confidence.to_bits().to_le_bytes());
-        hash.update(bytemuck::cast_slice(probabilities));
-        Answer(hash.digest128())
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Seen {
-    answer: Answer,
-    id: u64,
-    ticks: u64,
+/// Everything that makes an answer equal to another, bit by bit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) action: u64,
+    pub(crate) labels: u64,
+    pub(crate) confidence: f32,
+    pub(crate) probabilities: &'a [f32],
 }
 
 /// What deduplication says about an inference.
@@ -54,9 +41,11 @@ pub(crate) struct Dedup {
     window_nanos: u64,
     /// Answers per generation.
     capacity: usize,
-    newer: AHashMap<Question, Seen>,
-    older: AHashMap<Question, Seen>,
+    newer: Generation,
+    older: Generation,
     turned: u64,
+    /// Drawn for each process, so that nobody can prepare two answers that look alike.
+    seed: u64,
 }
 
 impl Dedup {
@@ -64,9 +53,10 @@ impl Dedup {
         Dedup {
             window_nanos: u64::try_from(window.as_nanos()).unwrap_or(u64::MAX),
             capacity: capacity / 2,
-            newer: AHashMap::new(),
-            older: AHashMap::new(),
+            newer: Generation::default(),
+            older: Generation::default(),
             turned: 0,
+            seed: RandomState::new().hash_one(0),
         }
     }
 
@@ -81,7 +71,7 @@ impl Dedup {
     pub(crate) fn judge(
         &mut self,
         question: Question,
-        answer: Answer,
+        answer: Answer<'_>,
         id: u64,
         ticks: u64,
     ) -> Verdict {
@@ -89,29 +79,124 @@ impl Dedup {
             return Verdict::New;
         }
         // Each generation lasts a whole window, so an answer is still found at the window's end.
-        if self.newer.len() >= self.capacity
-            || ticks.saturating_sub(self.turned) > self.window_nanos
+        if self.newer.held >= self.capacity || ticks.saturating_sub(self.turned) > self.window_nanos
         {
             std::mem::swap(&mut self.newer, &mut self.older);
             self.newer.clear();
             self.turned = ticks;
         }
+        let question = self.question(question);
+        let answer = self.answer(answer);
         let seen = self
             .newer
-            .get(&question)
-            .or_else(|| self.older.get(&question));
+            .find(question)
+            .or_else(|| self.older.find(question));
         let fresh = seen.filter(|seen| ticks.saturating_sub(seen.ticks) <= self.window_nanos);
-        match fresh {
-            Some(seen) if seen.answer == answer => Verdict::Repeat { original: seen.id },
-            other => {
-                let verdict = match other {
-                    Some(_) => Verdict::Divergent,
-                    None => Verdict::New,
-                };
-                self.newer.insert(question, Seen { answer, id, ticks });
-                verdict
+        let verdict = match fresh {
+            Some(seen) if seen.answer == answer => return Verdict::Repeat { original: seen.id },
+            Some(_) => Verdict::Divergent,
+            None => Verdict::New,
+        };
+        self.newer.insert(Seen {
+            question,
+            answer,
+            id,
+            ticks,
+        });
+        verdict
+    }
+
+    /// The fingerprint of a question; never 0.
+    #[inline]
+    fn question(&self, question: Question) -> u64 {
+        let whole = [
+            question.model,
+            question.symbol,
+            question.checkpoint,
+            question.features,
+        ];
+        xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed).max(1)
+    }
+
+    #[inline]
+    fn answer(&self, answer: Answer<'_>) -> u64 {
+        let confidence = u64::from(answer.confidence.to_bits());
+        let whole = [answer.action, answer.labels, confidence];
+        let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
+        xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed)
+    }
+}
+
+/// Fingerprints of a question and its answer. A false repeat takes a collision of both, 128 bits.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// 0 where there is nothing.
+    question: u64,
+    answer: u64,
+    id: u64,
+    ticks: u64,
+}
+
+/// Slots of a table with something in it, at first.
+const FEWEST_SLOTS: usize = 256;
+
+/// A table from questions to answers that grows and is emptied as a whole. Half a cache line per
+/// answer, found where its fingerprint says or in the next free slot.
+#[derive(Default)]
+struct Generation {
+    /// Invariant D1: none, or a power of two, of which at most half are taken.
+    slots: Vec<Seen>,
+    held: usize,
+}
+
+impl Generation {
+    #[inline]
+    fn find(&self, question: u64) -> Option<&Seen> {
+        let place = self.place(question)?;
+        self.slots.get(place).filter(|seen| seen.question != 0)
+    }
+
+    /// Where `question` is, or would be put; `None` in a table without slots.
+    #[inline]
+    fn place(&self, question: u64) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+        let mut place = question as usize & mask;
+        loop {
+            match self.slots.get(place)?.question {
+                0 => return Some(place),
+                found if found == question => return Some(place),
+                _ => place = (place + 1) & mask,
             }
         }
+    }
+
+    #[inline]
+    fn insert(&mut self, seen: Seen) {
+        if self.held * 2 >= self.slots.len() {
+            self.grow();
+        }
+        if let Some(place) = self.place(seen.question)
+            && let Some(slot) = self.slots.get_mut(place)
+        {
+            self.held += usize::from(slot.question == 0);
+            *slot = seen;
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = (self.slots.len() * 2).max(FEWEST_SLOTS);
+        let smaller = std::mem::replace(&mut self.slots, vec![Seen::default(); slots]);
+        self.held = 0;
+        for seen in smaller.into_iter().filter(|seen| seen.question != 0) {
+            self.insert(seen);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.slots.fill(Seen::default());
+        self.held = 0;
     }
 }
 
@@ -131,8 +216,13 @@ mod tests {
         }
     }
 
-    fn answer(confidence: f32) -> Answer {
-        Answer::new(3, 4, confidence, &[confidence, 1.0 - confidence])
+    fn answer(confidence: f32) -> Answer<'static> {
+        Answer {
+            action: 3,
+            labels: 4,
+            confidence,
+            probabilities: &[0.25, 0.75],
+        }
     }
 
     #[test]
@@ -178,7 +268,7 @@ mod tests {
         let mut dedup = Dedup::new(Duration::from_secs(1), 10);
         for features in 0..1_000 {
             dedup.judge(question(features), answer(0.5), features, 1);
-            assert!(dedup.newer.len() + dedup.older.len() <= 10);
+            assert!(dedup.newer.held + dedup.older.held <= 10);
         }
     }
 
