@@ -42,6 +42,9 @@ mod faults;
 mod features;
 mod flush;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod global;
 mod health;
 mod ids;

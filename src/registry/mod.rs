@@ -40,9 +40,13 @@ pub use list::List;
 pub use load::{Fallback, Loaded, Skipped, WeightsReader};
 pub use reconcile::{Problem, Report};
 pub use retention::{Applied, Decision, Plan, Planned, Policy, Retention};
+#[cfg(all(feature = "safetensors", any(test, feature = "fuzzing")))]
+pub(crate) use safetensors::parse as parse_safetensors;
 #[cfg(feature = "safetensors")]
 pub use safetensors::{SafetensorsHeader, TensorInfo};
 pub use save::NewCheckpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use sidecar::{parse as parse_sidecar, write as write_sidecar};
 pub use watch::{Watch, Watched};
 
 /// The checkpoints of all models: saved whole or not at all, found without touching their weights,

@@ -70,7 +70,7 @@ fn bad(why: impl Into<String>) -> io::Error {
     )
 }
 
-fn parse(file: &mut impl Read, file_length: u64) -> io::Result<SafetensorsHeader> {
+pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<SafetensorsHeader> {
     let mut length = [0; 8];
     file.read_exact(&mut length)
         .map_err(|_| bad("it is shorter than 8 bytes"))?;

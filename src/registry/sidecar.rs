@@ -23,7 +23,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// Why a sidecar says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// A claim: a checkpoint is being saved, or its saver died. The name is that of its weights, if
     /// they were to lie beside it.
     Claim(Option<String>),
@@ -52,7 +52,7 @@ impl std::fmt::Display for Unreadable {
 }
 
 /// The text of the sidecar of checkpoint `id`. Maps are in the order of their names.
-pub(super) fn write(id: &str, row: &CheckpointRow) -> String {
+pub(crate) fn write(id: &str, row: &CheckpointRow) -> String {
     let metrics = row.metrics.iter();
     let metrics: Map<_, _> = metrics
         .map(|(k, v)| (k.clone(), real_to_json(*v)))
@@ -110,7 +110,8 @@ pub(super) fn read(path: &Path) -> io::Result<Result<(String, CheckpointRow), Un
     Ok(parse(&fs::read(path)?))
 }
 
-fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> {
+/// Reads a sidecar's text.
+pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> {
     if text.is_empty() {
         return Err(Unreadable::Claim(None));
     }
