@@ -73,6 +73,8 @@ pub struct Health {
     pub mirror: Option<MirrorHealth>,
     /// The segments; `None` in memory.
     pub sealing: Option<SealingHealth>,
+    /// The rollups that statistics are made of; `None` if this journal does not fold.
+    pub folding: Option<FoldingHealth>,
 }
 
 /// How the human-readable files are doing; part of [`Health`].
@@ -98,6 +100,20 @@ pub struct SealingHealth {
     /// Bytes of blocks in the hot file at the last look.
     pub hot_bytes: u64,
     /// What keeps segments from being sealed now, in words.
+    pub fault: Option<String>,
+}
+
+/// How folding is doing; part of [`Health`].
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct FoldingHealth {
+    /// Entries that the rollups do not hold yet, at the last look. Statistics read them.
+    pub pending: u64,
+    /// Entries folded by this process.
+    pub folded: u64,
+    /// How long the last fold of this process took.
+    pub last_took: Duration,
+    /// What keeps entries from being folded now, in words.
     pub fault: Option<String>,
 }
 

@@ -41,6 +41,7 @@ mod event;
 mod faults;
 mod features;
 mod flush;
+mod folding;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -63,7 +64,9 @@ mod queue;
 mod reader;
 mod recorder;
 mod registry;
+mod rollup;
 mod sealing;
+mod stats;
 mod store;
 mod text;
 mod timestamp;
@@ -81,7 +84,7 @@ pub use features::feature_hash;
 pub use flush::Flush;
 pub use format::row::GapReason;
 pub use global::{install, installed, log};
-pub use health::{Health, MirrorHealth, SealingHealth, State};
+pub use health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
 pub use ids::{InferenceId, JournalId, RunId};
 pub use inference::{Inference, Timer};
 pub use journal::Journal;
@@ -103,6 +106,10 @@ pub use registry::{
 };
 #[cfg(feature = "safetensors")]
 pub use registry::{SafetensorsHeader, TensorInfo};
+pub use stats::{
+    ActionCount, Confidence, Coverage, Group, Groups, Memory, ProcessingTime, Stats, StatsQuery,
+    StatsRow,
+};
 pub use store::{Condition, Mode, Origin};
 pub use timestamp::Timestamp;
 pub use value::Value;

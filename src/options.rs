@@ -78,6 +78,7 @@ pub struct Options {
     pub(crate) mirror: Option<Mirror>,
     pub(crate) seal_bytes: u64,
     pub(crate) seal_age: Duration,
+    pub(crate) fold_interval: Option<Duration>,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -102,6 +103,7 @@ impl Default for Options {
             mirror: Some(Mirror::default()),
             seal_bytes: 128 << 20,
             seal_age: Duration::from_secs(86_400),
+            fold_interval: Some(Duration::from_secs(2)),
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -225,6 +227,21 @@ impl Options {
         self
     }
 
+    /// How long an entry waits, at most, before it is folded into the rollups that statistics are
+    /// made of; many entries wait for less. Default 2 s. Statistics are the same at every
+    /// moment: what is not folded yet, they read. One more fsynced commit each time, by a thread
+    /// of its own.
+    pub fn fold_interval(mut self, interval: Duration) -> Self {
+        self.fold_interval = Some(interval);
+        self
+    }
+
+    /// Folds nothing: statistics read what no other process folds.
+    pub fn without_folding(mut self) -> Self {
+        self.fold_interval = None;
+        self
+    }
+
     /// Takes all times from `clock`, for tests.
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = Clock::Manual(clock);
@@ -251,6 +268,11 @@ impl Options {
         if !(least..=most).contains(&self.commit_interval) {
             let value = format!("{:?}", self.commit_interval);
             return bad("commit_interval", value, "give 1 ms to 1 h");
+        }
+        if let Some(interval) = self.fold_interval
+            && !(least..=most).contains(&interval)
+        {
+            return bad("fold_interval", format!("{interval:?}"), "give 1 ms to 1 h");
         }
         if self.close_timeout > most {
             let value = format!("{:?}", self.close_timeout);

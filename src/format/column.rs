@@ -126,27 +126,46 @@ fn bytes_of(most: i64, least: i64) -> usize {
 
 /// The numbers of a column of `count`; `bytes` has exactly what they take.
 pub(super) fn unpack(head: ColumnHead, bytes: &[u8], count: usize) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    unpack_into(head, bytes, count, &mut numbers);
+    numbers
+}
+
+/// Like [`unpack`], in place of what `numbers` held.
+pub(super) fn unpack_into(head: ColumnHead, bytes: &[u8], count: usize, numbers: &mut Vec<i64>) {
+    numbers.clear();
     let add = |distance: u64| head.least.wrapping_add(distance.cast_signed());
     match head.width {
-        0 => vec![head.least; count],
-        1 => bytes.iter().map(|byte| add(u64::from(*byte))).collect(),
-        2 => narrow::<2>(bytes, |two| add(u64::from(u16::from_le_bytes(two)))),
-        4 => narrow::<4>(bytes, |four| add(u64::from(u32::from_le_bytes(four)))),
-        8 => narrow::<8>(bytes, |eight| add(u64::from_le_bytes(eight))),
+        0 => numbers.resize(count, head.least),
+        1 => numbers.extend(bytes.iter().map(|byte| add(u64::from(*byte)))),
+        2 => narrow::<2>(bytes, numbers, |two| {
+            add(u64::from(u16::from_le_bytes(two)))
+        }),
+        3 => narrow::<3>(bytes, numbers, |[a, b, c]| {
+            add(u64::from(u32::from_le_bytes([a, b, c, 0])))
+        }),
+        4 => narrow::<4>(bytes, numbers, |four| {
+            add(u64::from(u32::from_le_bytes(four)))
+        }),
+        8 => narrow::<8>(bytes, numbers, |eight| add(u64::from_le_bytes(eight))),
         width => {
             let wide = bytes.chunks_exact(usize::from(width)).map(|chunk| {
                 let mut distance = [0; 8];
                 distance[..chunk.len()].copy_from_slice(chunk);
                 add(u64::from_le_bytes(distance))
             });
-            wide.collect()
+            numbers.extend(wide);
         }
     }
 }
 
-fn narrow<const WIDTH: usize>(bytes: &[u8], number: impl Fn([u8; WIDTH]) -> i64) -> Vec<i64> {
+fn narrow<const WIDTH: usize>(
+    bytes: &[u8],
+    numbers: &mut Vec<i64>,
+    number: impl Fn([u8; WIDTH]) -> i64,
+) {
     let (chunks, _) = bytes.as_chunks::<WIDTH>();
-    chunks.iter().map(|chunk| number(*chunk)).collect()
+    numbers.extend(chunks.iter().map(|chunk| number(*chunk)));
 }
 
 #[cfg(test)]

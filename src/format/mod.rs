@@ -6,6 +6,7 @@ mod column;
 pub(crate) mod floats;
 pub(crate) mod name;
 pub(crate) mod row;
+pub(crate) mod scan;
 pub(crate) mod spans;
 pub(crate) mod view;
 

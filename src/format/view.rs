@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::block::{COLUMNS, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
-use super::column::unpack;
+use super::column::{ColumnHead, unpack};
 use super::floats::{Floats, MOST};
 use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 
@@ -160,9 +160,26 @@ impl<'a> BlockView<'a> {
     }
 
     fn column(&self, part: Part) -> Vec<i64> {
-        let index = part as usize;
         let count = self.header.events as usize;
-        unpack(self.header.columns[index], self.columns[index], count)
+        unpack(self.head(part), self.bytes(part), count)
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How a column is stored, and its bytes.
+    pub(super) fn head(&self, part: Part) -> ColumnHead {
+        self.header.columns[part as usize]
+    }
+
+    pub(super) fn bytes(&self, part: Part) -> &'a [u8] {
+        self.columns[part as usize]
+    }
+
+    /// What follows the columns.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 
@@ -180,7 +197,7 @@ fn placed_note(sequence: u64, recorded: i64, note: Note) -> Placed {
 }
 
 /// Position in the block, recorded time, and what is noted.
-type StoredNote = (u32, i64, Note);
+pub(super) type StoredNote = (u32, i64, Note);
 
 /// The flat lists of a block, and the columns that tell their lengths.
 struct Lists<'a> {
@@ -372,7 +389,11 @@ impl<'a> Events<'a> {
 }
 
 /// The next `bytes` of `rest`, which begins behind them afterwards.
-fn split<'a>(rest: &mut &'a [u8], bytes: usize, what: impl Fn() -> String) -> Result<&'a [u8]> {
+pub(super) fn split<'a>(
+    rest: &mut &'a [u8],
+    bytes: usize,
+    what: impl Fn() -> String,
+) -> Result<&'a [u8]> {
     let (part, behind) = rest
         .split_at_checked(bytes)
         .ok_or_else(|| format!("{} has {} of {bytes} bytes", what(), rest.len()))?;
@@ -381,7 +402,7 @@ fn split<'a>(rest: &mut &'a [u8], bytes: usize, what: impl Fn() -> String) -> Re
 }
 
 /// The next `count` encoded values of `rest`, which begins behind them afterwards.
-fn listed<T: serde::de::DeserializeOwned>(
+pub(super) fn listed<T: serde::de::DeserializeOwned>(
     rest: &mut &[u8],
     count: u32,
     what: &str,

@@ -12,13 +12,17 @@ mod query;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::entry::{Content, Entry, InferenceRecord};
 use crate::error::Result;
+use crate::format::row::NameId;
 use crate::ids::{InferenceId, JournalId};
 use crate::mirror;
 use crate::mirror::settings::Mirror;
 use crate::options::Options;
+use crate::stats::{Group, StatsQuery, StatsRow};
 use crate::store::{Directory, Source};
+use crate::timestamp::Timestamp;
 pub use cursor::Cursor;
 pub use filter::Repeats;
 pub use follow::Follow;
@@ -38,6 +42,7 @@ pub struct Reader {
     names: Arc<NameBook>,
     id: JournalId,
     label: Option<Arc<str>>,
+    clock: Clock,
 }
 
 impl Reader {
@@ -75,7 +80,22 @@ impl Reader {
             names: Arc::new(NameBook::default()),
             id: identity.journal(),
             label: identity.label.map(Into::into),
+            clock: Clock::system(),
         })
+    }
+
+    /// The same reader, whose "now" is the clock's.
+    pub(crate) fn with_clock(self, clock: Clock) -> Reader {
+        Reader { clock, ..self }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The stored name with this id.
+    pub(crate) fn word(&self, id: NameId) -> Result<Arc<str>> {
+        self.names.name(&self.source, id, None)
     }
 
     /// The journal's identity.
@@ -111,6 +131,24 @@ impl Reader {
     /// ```
     pub fn inferences(&self) -> Query {
         Query::new(self.clone())
+    }
+
+    /// Begins a question about what `model` did. The model may be one that nobody has heard of.
+    pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
+        StatsQuery::new(Ok(self.clone()), Some(model.as_ref()))
+    }
+
+    /// Begins a question about what all models did.
+    pub fn stats_of_all(&self) -> StatsQuery {
+        StatsQuery::new(Ok(self.clone()), None)
+    }
+
+    /// What `model` did on each day of event time on which it did anything, oldest first.
+    ///
+    /// # Errors
+    /// Those of [`StatsQuery::get`].
+    pub fn daily(&self, model: impl AsRef<str>) -> Result<Vec<StatsRow>> {
+        self.stats(model).by(Group::Day)
     }
 
     /// The inference with this id, or `None` if it was dropped, is not committed yet, or never

@@ -70,6 +70,57 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
+    /// The bytes of the blocks that hold `from` and what follows, each with the sequence that it
+    /// begins at, oldest first, until `see` breaks.
+    pub(super) fn payloads(
+        &self,
+        from: u64,
+        mut see: impl FnMut(u64, &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        if !self.range.contains(&from) {
+            return Ok(());
+        }
+        let mut expected = self.first_of_block_with(from)?;
+        let mut broken_off = false;
+        let (start, end) = (keys::number(expected), keys::number(self.range.end));
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        self.snapshot.scan(
+            Table::Blocks,
+            range,
+            Direction::Ascending,
+            |key, payload| {
+                let first = self.first_of(key)?;
+                if first != expected {
+                    return Err(self.missing(expected, first));
+                }
+                expected = BlockView::new(first, payload)
+                    .map_err(|why| self.broken(first, &why))?
+                    .sequences()
+                    .end;
+                let flow = see(first, payload)?;
+                broken_off = flow.is_break();
+                Ok(flow)
+            },
+        )?;
+        if !broken_off && expected != self.range.end {
+            return Err(self.missing(expected, self.range.end));
+        }
+        Ok(())
+    }
+
+    /// The bytes of the block that begins at `first`.
+    pub(super) fn payload(
+        &self,
+        first: u64,
+        see: impl FnOnce(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let key = keys::number(first);
+        let seen = self
+            .snapshot
+            .get(Table::Blocks, &key, |payload| see(first, payload))?;
+        seen.unwrap_or_else(|| Err(self.missing(first, first + 1)))
+    }
+
     /// Blocks that begin before `until`, newest first, until `budget` bytes are read.
     pub(super) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
         let until = until.min(self.range.end);
@@ -278,7 +329,7 @@ impl Blocks<'_, '_> {
         })
     }
 
-    fn broken(&self, first: u64, why: &str) -> Error {
+    pub(super) fn broken(&self, first: u64, why: &str) -> Error {
         damaged(self.path, &format!("block {first}"), why)
     }
 
@@ -294,7 +345,7 @@ impl Blocks<'_, '_> {
     }
 }
 
-fn go_on(more: bool) -> ControlFlow<()> {
+pub(super) fn go_on(more: bool) -> ControlFlow<()> {
     if more {
         ControlFlow::Continue(())
     } else {

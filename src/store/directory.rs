@@ -125,7 +125,7 @@ impl Directory {
         Ok(path)
     }
 
-    fn runs(&self) -> PathBuf {
+    pub(super) fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
 

@@ -1,18 +1,17 @@
 //! The writing side of the hot file: runs begin and end here, names get their ids, batches commit.
 
-use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::directory::{Directory, HOT_FILE, RunLock};
 use super::index;
 use super::keys;
-use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
-use super::meta::{self, Identity, damaged, sealed};
+use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use super::meta::{self, Identity, damaged};
+use super::name_table;
 use super::runs::{self, RunEnd, RunRow};
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder};
-use crate::format::codec;
 use crate::format::row::{GapReason, GapRow, Note};
 use crate::ids::{MAX_RUN, RunId};
 use crate::options::{Options, Sharing};
@@ -180,28 +179,7 @@ impl Hot {
 
     /// The stored ids of `names`, given now to those that have none, in a transaction of its own.
     pub(crate) fn intern(&self, names: &[(u8, Arc<str>)]) -> Result<Vec<u32>, WriteFailure> {
-        let path = self.path.clone();
-        self.write(|transaction| {
-            let mut next = highest_name(transaction, &path)? + 1;
-            let mut ids = Vec::with_capacity(names.len());
-            for (kind, text) in names {
-                let key = keys::name(*kind, text);
-                let known = transaction.get(Table::NameIds, &key, codec::decode::<u32>)?;
-                let id = match known {
-                    Some(id) => id.map_err(|why| damaged(&path, "name_ids", &why))?,
-                    None => {
-                        let id = next;
-                        next += 1;
-                        transaction.put(Table::NameIds, &key, &mut sealed(&id))?;
-                        let number = keys::number(u64::from(id));
-                        transaction.put(Table::Names, &number, &mut sealed(&(kind, &**text)))?;
-                        id
-                    }
-                };
-                ids.push(id);
-            }
-            Ok(ids)
-        })
+        self.write(|transaction| name_table::intern(transaction, &self.path, names))
     }
 
     /// Commits one batch durably. The caller must not assume anything about it after an error.
@@ -326,14 +304,4 @@ fn append(
     }
     meta::set_extent(transaction, extent)?;
     Ok(extent.next)
-}
-
-fn highest_name(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
-    let mut highest = Some(0);
-    let everything = (Bound::Unbounded, Bound::Unbounded);
-    transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
-        highest = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
-        Ok(ControlFlow::Break(()))
-    })?;
-    highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))
 }

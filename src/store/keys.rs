@@ -1,5 +1,7 @@
 //! Keys as bytes whose order is the order of what they mean.
 
+use crate::format::name::LONGEST_NAME;
+
 /// A sequence, run number or bucket: big-endian.
 pub(super) fn number(value: u64) -> [u8; 8] {
     value.to_be_bytes()
@@ -33,11 +35,18 @@ pub(super) fn unordered(value: u64) -> i64 {
     (value ^ (1 << 63)).cast_signed()
 }
 
-/// A kind and a text.
+/// A kind and a text. A long text is found by its digest: a key is copied with every page that it
+/// is on.
 pub(super) fn name(kind: u8, text: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + text.len());
-    key.push(kind);
-    key.extend_from_slice(text.as_bytes());
+    const DIGEST: u8 = 0x80;
+    let mut key = Vec::with_capacity(1 + text.len().min(LONGEST_NAME));
+    if text.len() > LONGEST_NAME {
+        key.push(kind | DIGEST);
+        key.extend_from_slice(blake3::hash(text.as_bytes()).as_bytes());
+    } else {
+        key.push(kind);
+        key.extend_from_slice(text.as_bytes());
+    }
     key
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::blocks::{Blocks, HourPlace, Located};
+use super::blocks::{Blocks, HourPlace, Located, go_on};
 use super::directory::Directory;
 use super::hot::{Hot, Slot};
 use super::keys;
@@ -32,14 +32,14 @@ pub(crate) struct Source {
 }
 
 /// One snapshot of the hot file, and what it says of where everything is.
-struct View<'s, 'k> {
-    snapshot: &'s Snapshot<'k>,
-    extent: Extent,
-    path: &'s Path,
+pub(super) struct View<'s, 'k> {
+    pub(super) snapshot: &'s Snapshot<'k>,
+    pub(super) extent: Extent,
+    pub(super) path: &'s Path,
 }
 
 impl<'s, 'k> View<'s, 'k> {
-    fn hot(&self) -> Blocks<'s, 'k> {
+    pub(super) fn hot(&self) -> Blocks<'s, 'k> {
         Blocks {
             snapshot: self.snapshot,
             path: self.path,
@@ -147,7 +147,7 @@ impl Source {
         }
     }
 
-    fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {
+    pub(super) fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {
         self.read(|snapshot| {
             let extent = meta::extent(snapshot, &self.path)?;
             body(&View {
@@ -199,6 +199,21 @@ impl Source {
     pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
         self.in_part_of(from, |blocks| blocks.after(from, budget))
             .map(Option::unwrap_or_default)
+    }
+
+    /// The bytes of blocks that hold `from` and what follows, oldest first, until `budget` bytes
+    /// are read or the file ends that they are in. Empty at the journal's end.
+    pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+        let read = |blocks: &Blocks<'_, '_>| {
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            blocks.payloads(from, |first, payload| {
+                found.push((first, payload.to_vec()));
+                bytes += payload.len();
+                Ok(go_on(bytes < budget))
+            })?;
+            Ok(found)
+        };
+        self.in_part_of(from, read).map(Option::unwrap_or_default)
     }
 
     /// Blocks that begin before `until`, newest first, until `budget` bytes are read or the file
@@ -304,7 +319,7 @@ impl Source {
         self.view(|view| self.list(view))
     }
 
-    fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {
+    pub(super) fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {
         let generation = view.extent.generation;
         self.segments.list(view.snapshot, &self.path, generation)
     }
@@ -375,7 +390,7 @@ impl Source {
         Ok(())
     }
 
-    fn segment(&self, segment: &Registered) -> Result<Arc<Segment>> {
+    pub(super) fn segment(&self, segment: &Registered) -> Result<Arc<Segment>> {
         let directory = self
             .directory
             .as_ref()
@@ -385,7 +400,7 @@ impl Source {
     }
 
     /// Turns the error of a segment that has been retired meanwhile into one that says so.
-    fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
+    pub(super) fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
         let Err(error) = answer else { return answer };
         let kept = self.extent()?.kept;
         if segment.first < kept {

@@ -37,6 +37,8 @@ pub(crate) enum Table {
     Marks,
     /// First sequence → what is in the segment that begins there.
     Segments,
+    /// (level, time, whose) → what decisions add up to.
+    Rollups,
     /// Checkpoint id → what is known of it.
     Checkpoints,
     /// Model → its monitor and what its checkpoints add up to.
@@ -62,7 +64,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Table; 21] = [
+    const ALL: [Table; 22] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -73,6 +75,7 @@ impl Table {
         Table::Outcomes,
         Table::Marks,
         Table::Segments,
+        Table::Rollups,
         Table::Checkpoints,
         Table::Models,
         Table::Bests,
@@ -108,6 +111,7 @@ impl Table {
             Table::Outcomes => "outcomes",
             Table::Marks => "marks",
             Table::Segments => "segments",
+            Table::Rollups => "rollups",
             Table::Checkpoints => "checkpoints",
             Table::Models => "models",
             Table::Bests => "bests",

@@ -1,0 +1,209 @@
+//! The thread that keeps statistics fast: it looks whether there is enough to fold.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::clock::Clock;
+use crate::conditions::Conditions;
+use crate::error::{Error, Result};
+use crate::health::FoldingHealth;
+use crate::store::{Folder, Source};
+
+/// How often it is looked, at least: one read of some 10 µs.
+const LOOK: Duration = Duration::from_millis(250);
+/// Entries that do not wait for the interval: to read them takes a statistic some milliseconds.
+const MANY: u64 = 65_536;
+/// A fold is followed by a pause of this many times what it took, so that commits get their turn.
+const PAUSE: u32 = 8;
+/// How long a fault rests before it is tried again.
+const REST: Duration = Duration::from_secs(10);
+
+const COMPONENT: &str = "annals";
+const FAULT: &str = "statistics cannot be folded";
+
+/// The thread that folds, and what is known of it.
+pub(crate) struct FoldThread {
+    commands: Sender<Sender<Result<u64>>>,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    health: Arc<Mutex<FoldingHealth>>,
+}
+
+impl FoldThread {
+    pub(crate) fn start(
+        folder: Folder,
+        source: Arc<Source>,
+        interval: Duration,
+        clock: Clock,
+        conditions: Arc<Conditions>,
+    ) -> Result<FoldThread> {
+        let (commands, received) = crossbeam_channel::unbounded();
+        let health = Arc::new(Mutex::new(FoldingHealth::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut folding = Folding {
+            folder,
+            source,
+            interval,
+            clock,
+            conditions,
+            stop: stop.clone(),
+            health: health.clone(),
+            last: Instant::now(),
+        };
+        let name = "annals-folder";
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || folding.run(&received))
+            .map_err(|cause| Error::Thread {
+                name,
+                cause: Arc::new(cause),
+            })?;
+        Ok(FoldThread {
+            commands,
+            stop,
+            thread: Mutex::new(Some(thread)),
+            health,
+        })
+    }
+
+    pub(crate) fn health(&self) -> FoldingHealth {
+        lock(&self.health).clone()
+    }
+
+    /// Folds all that is committed; says how many entries.
+    pub(crate) fn fold(&self, timeout: Duration) -> Result<u64> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        // If the thread is gone, so is the receiver's other end, which is an answer too.
+        let _ = self.commands.send(sender);
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
+        }
+        match receiver.recv_timeout(timeout) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
+                operation: "folding",
+                waited: timeout,
+            }),
+        }
+    }
+
+    /// Tells the thread to end after the transaction that it is at. What is left undone is done by
+    /// whoever folds next.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
+        }
+    }
+
+    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.stop();
+        let Some(thread) = lock(&self.thread).take() else {
+            return true;
+        };
+        let began = Instant::now();
+        while !thread.is_finished() {
+            if began.elapsed() >= timeout {
+                *lock(&self.thread) = Some(thread);
+                return false;
+            }
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        // It has ended, so this returns at once; a panic was its last word.
+        let _ = thread.join();
+        true
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Folding {
+    folder: Folder,
+    source: Arc<Source>,
+    interval: Duration,
+    clock: Clock,
+    conditions: Arc<Conditions>,
+    stop: Arc<AtomicBool>,
+    health: Arc<Mutex<FoldingHealth>>,
+    /// When the last fold ended.
+    last: Instant,
+}
+
+impl Folding {
+    fn run(&mut self, commands: &Receiver<Sender<Result<u64>>>) {
+        let look = LOOK.min(self.interval);
+        while !self.stop.load(Ordering::Acquire) {
+            let outcome = self.round();
+            let rest = match outcome {
+                Ok(took) => look.max(took.saturating_mul(PAUSE)),
+                Err(_) => REST,
+            };
+            self.report(outcome.err());
+            let began = Instant::now();
+            while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
+                if let Ok(reply) = commands.try_recv() {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(self.fold());
+                    continue;
+                }
+                thread::park_timeout(rest.saturating_sub(began.elapsed()));
+            }
+        }
+    }
+
+    /// Folds if that is due; says how long it took.
+    fn round(&mut self) -> Result<Duration> {
+        let pending = self.pending()?;
+        let due = pending >= MANY || (pending > 0 && self.last.elapsed() >= self.interval);
+        if !due {
+            return Ok(Duration::ZERO);
+        }
+        let began = Instant::now();
+        self.fold()?;
+        Ok(began.elapsed())
+    }
+
+    fn pending(&self) -> Result<u64> {
+        let pending = self.source.survey(|survey| {
+            let folded = survey.folded().all_before();
+            Ok(survey.next_sequence().saturating_sub(folded))
+        })?;
+        lock(&self.health).pending = pending;
+        Ok(pending)
+    }
+
+    fn fold(&mut self) -> Result<u64> {
+        let began = Instant::now();
+        let stop = self.stop.clone();
+        let go_on = || !stop.load(Ordering::Acquire);
+        let now = self.clock.now().as_micros();
+        let folded = self.folder.fold(now, &go_on)?;
+        self.last = Instant::now();
+        self.pending()?;
+        let Some(entries) = folded else {
+            // Another process is at it.
+            return Ok(0);
+        };
+        let mut known = lock(&self.health);
+        known.folded += entries;
+        known.last_took = began.elapsed();
+        Ok(entries)
+    }
+
+    /// Says a fault when it begins and when it is over. Statistics are right all the same.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        known.fault.clone_from(&fault);
+        drop(known);
+        self.conditions.follow(COMPONENT, FAULT, fault);
+    }
+}

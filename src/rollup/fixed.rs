@@ -1,0 +1,111 @@
+//! Confidences as integers: sums of integers do not depend on their order, and equal to the bit
+//! is something that can be tested.
+
+/// Confidences and their squares are summed in units of 2^-40, each rounded to the nearest unit
+/// (ties to even). An `f32` from 2^-17 on loses nothing.
+pub(crate) const UNITS: f64 = (1_u64 << 40) as f64;
+
+/// A number from 0 to 1 in units.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 2^40"
+)]
+pub(crate) fn units(value: f64) -> u64 {
+    (value * UNITS).round_ties_even() as u64
+}
+
+/// What is known of many confidences.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Confidences {
+    pub(crate) count: u64,
+    pub(crate) sum: u128,
+    pub(crate) squares: u128,
+    /// Invariant C1: infinite while there are none.
+    pub(crate) min: f32,
+    pub(crate) max: f32,
+}
+
+impl Default for Confidences {
+    fn default() -> Self {
+        Confidences {
+            count: 0,
+            sum: 0,
+            squares: 0,
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+        }
+    }
+}
+
+impl Confidences {
+    /// Adds a number from 0 to 1.
+    #[inline]
+    pub(crate) fn add(&mut self, confidence: f32) {
+        let value = f64::from(confidence);
+        self.count += 1;
+        self.sum += u128::from(units(value));
+        self.squares += u128::from(units(value * value));
+        // −0.0 is 0.0: which of the two is less would depend on the order.
+        self.min = self.min.min(confidence + 0.0);
+        self.max = self.max.max(confidence + 0.0);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Confidences) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// NaN if there are none.
+    pub(crate) fn mean(&self) -> f64 {
+        self.sum as f64 / self.count as f64 / UNITS
+    }
+
+    /// The sample variance (of n − 1): NaN for fewer than two. Exact in integers up to the last
+    /// division, so that nearly equal confidences lose nothing to cancellation.
+    pub(crate) fn variance(&self) -> f64 {
+        if self.count < 2 {
+            return f64::NAN;
+        }
+        let count = u128::from(self.count);
+        let near = self.sum / count;
+        // Σ(c − near)² less what `near` is beside the mean; all terms stay below 2^128.
+        let squares = (self.squares << 40) + count * near * near;
+        let around = squares.saturating_sub(2 * near * self.sum);
+        let rest = self.sum - near * count;
+        let around = around.saturating_sub(rest * rest / count);
+        around as f64 / (self.count - 1) as f64 / UNITS / UNITS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_a_loop_in_f64() {
+        let values: Vec<f32> = (0..10_000_u16).map(|n| f32::from(n % 97) / 96.0).collect();
+        let mut moments = Confidences::default();
+        values.iter().for_each(|value| moments.add(*value));
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / 10_000.0;
+        let around = |v: &f32| (f64::from(*v) - mean).powi(2);
+        let variance = values.iter().map(around).sum::<f64>() / 9_999.0;
+        assert!((moments.mean() - mean).abs() < 1e-12);
+        assert!((moments.variance() - variance).abs() < 1e-12);
+        assert_eq!((moments.min, moments.max), (0.0, 1.0));
+    }
+
+    #[test]
+    fn equal_confidences_have_no_variance() {
+        let mut moments = Confidences::default();
+        assert!(moments.mean().is_nan() && moments.variance().is_nan());
+        (0..1_000).for_each(|_| moments.add(0.7));
+        assert!(moments.variance() < 1e-12, "{}", moments.variance());
+        moments.add(-0.0);
+        assert!(moments.min.is_sign_positive());
+    }
+}

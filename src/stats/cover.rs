@@ -1,0 +1,206 @@
+//! Covering a range of event time: days and hours as far as they lie in it, minutes at its edges, and
+//! entries where rollups are too coarse or not there yet.
+
+use std::ops::RangeInclusive;
+
+use super::totals::Totals;
+use super::words::Words;
+use crate::error::Result;
+use crate::format::row::{GapRow, NameId, Note};
+use crate::format::scan::{Event, Scan};
+use crate::rollup::row::Rollup;
+use crate::rollup::{Combination, Level};
+use crate::store::Survey;
+
+/// Whose decisions are added up; `None` stands for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Whose {
+    pub(super) model: Option<NameId>,
+    pub(super) symbol: Option<NameId>,
+    pub(super) checkpoint: Option<NameId>,
+}
+
+impl Whose {
+    #[inline]
+    fn holds(&self, combination: Combination) -> bool {
+        let is = |wanted: Option<NameId>, name| wanted.is_none_or(|wanted| wanted == name);
+        is(self.model, combination.model)
+            && is(self.symbol, combination.symbol)
+            && is(self.checkpoint, combination.checkpoint)
+    }
+}
+
+/// How one range is covered in one snapshot.
+pub(super) struct Cover<'c, 's, 'k> {
+    survey: &'c Survey<'s, 'k>,
+    whose: Whose,
+    coarsest: Level,
+    /// Parts of the range whose entries have to be read, in order.
+    edges: Vec<(i64, i64)>,
+    /// Gaps that are not folded, with their recorded times.
+    gaps: Vec<(GapRow, i64)>,
+}
+
+impl<'c, 's, 'k> Cover<'c, 's, 'k> {
+    pub(super) fn new(survey: &'c Survey<'s, 'k>, whose: Whose, coarsest: Level) -> Self {
+        Cover {
+            survey,
+            whose,
+            coarsest,
+            edges: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Gaps that were met and are not folded, with their recorded times.
+    pub(super) fn into_gaps(self) -> Vec<(GapRow, i64)> {
+        self.gaps
+    }
+
+    /// Adds everything in `times` to `totals`.
+    pub(super) fn range(
+        &mut self,
+        times: &RangeInclusive<i64>,
+        words: &mut Words,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        if times.is_empty() {
+            return Ok(());
+        }
+        let (from, until) = (*times.start(), *times.end());
+        self.level(self.coarsest, from, until, totals)?;
+        let mut scan = Scan::default();
+        for (from, until) in std::mem::take(&mut self.edges) {
+            self.edge(from, until, &mut scan, words, totals)?;
+        }
+        self.rest(from, until, &mut scan, words, totals)
+    }
+
+    /// Adds the rollups of `level` that lie in `from..=until`, and finer ones at its ends.
+    fn level(&mut self, level: Level, from: i64, until: i64, totals: &mut Totals) -> Result<()> {
+        let (first, last) = (level.bucket(from), level.bucket(until));
+        let begins_whole = level.start(first) >= from;
+        let ends_whole = level.last(last) <= until;
+        if first == last && !(begins_whole && ends_whole) {
+            return self.part(level, first, (from, until), totals);
+        }
+        let (mut low, mut high) = (first, last);
+        if !begins_whole {
+            self.part(level, first, (from, level.last(first)), totals)?;
+            low += 1;
+        }
+        if !ends_whole {
+            self.part(level, last, (level.start(last), until), totals)?;
+            high -= 1;
+        }
+        if low > high {
+            return Ok(());
+        }
+        let whose = self.whose;
+        let see = |bucket, combination, rollup: &Rollup| {
+            if whose.holds(combination) {
+                totals.add_rollup(level.start(bucket), combination, rollup);
+            }
+        };
+        self.survey.rollups(level, low..=high, whose.model, see)
+    }
+
+    /// Adds what a bucket has of `from..=until`, a part of it. If every row lies in that part or
+    /// beside it, as today's do in a range that ends now, the rows will do.
+    fn part(
+        &mut self,
+        level: Level,
+        bucket: i64,
+        (from, until): (i64, i64),
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let whose = self.whose;
+        let mut within: Vec<(Combination, Rollup)> = Vec::new();
+        let mut is_cut = false;
+        let see = |_, combination, rollup: &Rollup| {
+            if is_cut || !whose.holds(combination) || rollup.is_beside(from, until) {
+                return;
+            }
+            if rollup.is_within(from, until) {
+                within.push((combination, rollup.clone()));
+            } else {
+                is_cut = true;
+            }
+        };
+        self.survey
+            .rollups(level, bucket..=bucket, whose.model, see)?;
+        if !is_cut {
+            for (combination, rollup) in &within {
+                totals.add_rollup(level.start(bucket), *combination, rollup);
+            }
+            return Ok(());
+        }
+        match level {
+            Level::Day => self.level(Level::Hour, from, until, totals),
+            Level::Hour if self.survey.has_minutes(bucket)? => {
+                self.level(Level::Minute, from, until, totals)
+            }
+            Level::Hour | Level::Minute => {
+                self.edges.push((from, until));
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds the entries of `from..=until` that the rollups hold.
+    fn edge(
+        &self,
+        from: i64,
+        until: i64,
+        scan: &mut Scan,
+        words: &mut Words,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let folded = self.survey.folded();
+        self.survey.blocks_between(from, until, scan, |scan| {
+            words.number_texts(self.survey, scan)?;
+            scan.for_each(|event| {
+                if self.is_meant(event, from, until) && folded.holds(event) {
+                    totals.add(event);
+                }
+            });
+            Ok(())
+        })
+    }
+
+    /// Adds the entries that no rollup holds yet.
+    fn rest(
+        &mut self,
+        from: i64,
+        until: i64,
+        scan: &mut Scan,
+        words: &mut Words,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let folded = self.survey.folded();
+        let mut gaps = Vec::new();
+        self.survey.blocks_from(folded.all_before(), scan, |scan| {
+            words.number_texts(self.survey, scan)?;
+            scan.for_each(|event| {
+                if self.is_meant(event, from, until) && !folded.holds(event) {
+                    totals.add(event);
+                }
+            });
+            for note in scan.notes() {
+                if let Note::Gap(gap) = note.note
+                    && !folded.holds_gap(note.sequence)
+                {
+                    gaps.push((gap, note.recorded));
+                }
+            }
+            Ok(())
+        })?;
+        self.gaps = gaps;
+        Ok(())
+    }
+
+    #[inline]
+    fn is_meant(&self, event: &Event, from: i64, until: i64) -> bool {
+        (from..=until).contains(&event.event) && self.whose.holds(Combination::of(event))
+    }
+}

@@ -1,0 +1,142 @@
+//! What a statistic covers: which times, how much is known to be missing.
+
+use std::ops::RangeInclusive;
+
+use ahash::AHashMap;
+use serde::Serialize;
+
+use super::cover::{Cover, Whose};
+use super::group::{GroupKey, Grouping};
+use super::totals::Totals;
+use super::words::Words;
+use crate::error::Result;
+use crate::format::row::GapRow;
+use crate::rollup::sketch;
+use crate::store::{GapSums, GapTimes, Source, Survey};
+use crate::timestamp::Timestamp;
+
+/// What a statistic covers; part of [`Stats`](super::Stats).
+///
+/// Events that were [dropped](crate::Gap) were never recorded, so nobody knows whose they were: they
+/// count here for every model. A gap counts whole if the minutes of its first and last event touch
+/// the range.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The first microsecond that was asked for.
+    pub first: Timestamp,
+    /// The last one.
+    pub last: Timestamp,
+    /// Events that gaps in the range stand for, as far as they were counted.
+    pub dropped: u64,
+    /// Gaps in the range that nobody could count, because a run died.
+    pub uncounted: u64,
+    /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
+    /// dropped)`. `None` is unknown: a run died in the range.
+    pub completeness: Option<f64>,
+    /// Everything that was committed before this sequence is counted.
+    pub sequence: u64,
+    /// What of it came from rollups: everything before this sequence.
+    pub folded: u64,
+    /// The greatest relative error of quantiles. All other numbers are exact.
+    pub quantile_error: f64,
+}
+
+/// What was seen of the journal beside the decisions.
+pub(super) struct Seen {
+    sequence: u64,
+    folded: u64,
+    /// By bucket of time; all in one if the statistic is not divided by time.
+    buckets: AHashMap<i64, Bucket>,
+    /// Gaps that are not folded, with their recorded time.
+    gaps: Vec<(GapRow, i64)>,
+    /// The same, when it is known when they were.
+    placed: Vec<(GapTimes, GapSums)>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    folded: GapSums,
+    /// Decisions of all models; unknown where it does not matter.
+    entries: u64,
+}
+
+impl Seen {
+    /// Looks for gaps in the `times` of each group of `totals`, and where there are any, for what all
+    /// models did.
+    pub(super) fn look(
+        survey: &Survey<'_, '_>,
+        cover: Cover<'_, '_, '_>,
+        times: &RangeInclusive<i64>,
+        grouping: Grouping,
+        totals: &Totals,
+        words: &mut Words,
+    ) -> Result<Self> {
+        let gaps = cover.into_gaps();
+        let mut buckets = AHashMap::new();
+        for key in totals.keys() {
+            if buckets.contains_key(&key.bucket) {
+                continue;
+            }
+            let range = grouping.range_of(key, times);
+            let mut bucket = Bucket::default();
+            if !range.is_empty() {
+                bucket.folded = survey.gaps(*range.start(), *range.end())?;
+            }
+            if bucket.folded.gaps > 0 || !gaps.is_empty() {
+                let mut all = Totals::new(Grouping::default());
+                let mut cover = Cover::new(survey, Whose::default(), grouping.coarsest());
+                cover.range(&range, words, &mut all)?;
+                bucket.entries = all.events();
+            }
+            buckets.insert(key.bucket, bucket);
+        }
+        Ok(Seen {
+            sequence: survey.next_sequence(),
+            folded: survey.folded().all_before(),
+            buckets,
+            gaps,
+            placed: Vec::new(),
+        })
+    }
+
+    /// Finds out when the gaps were that are not folded.
+    pub(super) fn place_gaps(&mut self, source: &Source) -> Result<()> {
+        for (gap, recorded) in std::mem::take(&mut self.gaps) {
+            let mut sums = GapSums::default();
+            sums.add(&gap);
+            self.placed.push((source.gap_times(&gap, recorded)?, sums));
+        }
+        Ok(())
+    }
+
+    /// What the statistic of a group covers, which is about `range`.
+    pub(super) fn coverage(&self, range: &RangeInclusive<i64>, key: &GroupKey) -> Coverage {
+        let bucket = self.buckets.get(&key.bucket).copied().unwrap_or_default();
+        let mut sums = bucket.folded;
+        let (first, last) = (*range.start(), *range.end());
+        let touching = |gap: &&(GapTimes, GapSums)| first <= last && gap.0.touches(first, last);
+        self.placed
+            .iter()
+            .filter(touching)
+            .for_each(|gap| sums.merge(gap.1));
+        let completeness = if sums.uncounted > 0 {
+            None
+        } else if sums.dropped == 0 {
+            Some(1.0)
+        } else {
+            let entries = bucket.entries as f64;
+            Some(entries / (entries + sums.dropped as f64))
+        };
+        Coverage {
+            first: Timestamp::from_micros(first),
+            last: Timestamp::from_micros(last),
+            dropped: sums.dropped,
+            uncounted: sums.uncounted,
+            completeness,
+            sequence: self.sequence,
+            folded: self.folded,
+            quantile_error: sketch::ERROR,
+        }
+    }
+}

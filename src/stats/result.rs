@@ -1,0 +1,228 @@
+//! What a statistic says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::coverage::Coverage;
+use crate::error::Result;
+use crate::format::row::NameId;
+use crate::rollup::fixed::{Confidences, UNITS};
+use crate::rollup::row::{Rollup, Times};
+use crate::rollup::sketch::Sketch;
+use crate::timestamp::Timestamp;
+
+/// What some decisions add up to. Means, extremes and quantiles leave repeats out; counts show both.
+///
+/// Counts, extremes and sums are exact and do not depend on the order in which decisions were
+/// recorded or read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Whether the journal has ever seen the model that was asked for.
+    pub known: bool,
+    /// Decisions: recorded in full, or as repeats.
+    pub count: u64,
+    /// Decisions recorded in full.
+    pub recorded: u64,
+    /// Decisions recorded as a reference to the same answer shortly before.
+    pub repeats: u64,
+    /// Decisions whose question had just been answered differently.
+    pub divergences: u64,
+    /// Decisions whose confidence was not a number from 0 to 1.
+    pub invalid: u64,
+    /// Decisions without a confidence.
+    pub without_confidence: u64,
+    /// The first event time, repeats included.
+    pub first: Option<Timestamp>,
+    /// The last one.
+    pub last: Option<Timestamp>,
+    /// The confidences.
+    pub confidence: Confidence,
+    /// What was decided, most often first.
+    pub actions: Vec<ActionCount>,
+    /// How long the model took.
+    pub processing_time: ProcessingTime,
+    /// Memory of the process.
+    pub memory: Memory,
+    /// What the numbers cover.
+    pub coverage: Coverage,
+}
+
+/// The valid confidences of some decisions; part of [`Stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Confidence {
+    /// How many there are.
+    pub count: u64,
+    /// NaN if there are none.
+    pub mean: f64,
+    /// The least; NaN if there are none. −0.0 counts as 0.0.
+    pub min: f32,
+    /// The greatest; NaN if there are none.
+    pub max: f32,
+    /// The sample variance (of n − 1); NaN for fewer than two. To within 10⁻¹².
+    pub variance: f64,
+    /// The sum in units of 2⁻⁴⁰, to which each confidence is rounded (ties to even): an `f32` of
+    /// 2⁻¹⁷ or more loses nothing.
+    pub sum_units: u128,
+    /// The sum of the squares in the same units, each rounded.
+    pub squares_units: u128,
+}
+
+/// How often an action was decided; part of [`Stats`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ActionCount {
+    /// The action.
+    pub action: Arc<str>,
+    /// Decisions recorded in full.
+    pub recorded: u64,
+    /// Decisions recorded as repeats.
+    pub repeats: u64,
+}
+
+/// How long a model took; part of [`Stats`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ProcessingTime {
+    /// Decisions whose time is known.
+    pub count: u64,
+    /// Their sum, nanoseconds.
+    pub sum_nanos: u128,
+    /// Their mean, rounded down to nanoseconds.
+    pub mean: Option<Duration>,
+    /// The shortest.
+    pub min: Option<Duration>,
+    /// The longest.
+    pub max: Option<Duration>,
+    /// The median, within [`Coverage::quantile_error`].
+    pub p50: Option<Duration>,
+    /// 90 of 100 took no longer, within the same error.
+    pub p90: Option<Duration>,
+    /// 99 of 100 took no longer, within the same error.
+    pub p99: Option<Duration>,
+    #[serde(skip)]
+    sketch: Sketch,
+}
+
+/// Memory of the process that decided; part of [`Stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Memory {
+    /// Decisions for which it is known.
+    pub count: u64,
+    /// Mean in bytes (kept in KiB); NaN if none is known.
+    pub mean: f64,
+    /// The most, bytes.
+    pub max: Option<u64>,
+}
+
+impl Stats {
+    pub(super) fn new(
+        rollup: &Rollup,
+        coverage: Coverage,
+        name: &mut impl FnMut(NameId) -> Result<Option<Arc<str>>>,
+    ) -> Result<Self> {
+        let mut actions = Vec::with_capacity(rollup.cells.len());
+        for (action, cell) in &rollup.cells {
+            actions.push(ActionCount {
+                action: name(*action)?.unwrap_or_else(|| "".into()),
+                recorded: cell.recorded,
+                repeats: cell.repeats,
+            });
+        }
+        let count = |action: &ActionCount| action.recorded + action.repeats;
+        actions.sort_by(|one, other| {
+            let often = count(other).cmp(&count(one));
+            often.then_with(|| one.action.cmp(&other.action))
+        });
+        let all = rollup.whole();
+        let has_times = rollup.first <= rollup.last;
+        let memory = rollup.memory;
+        Ok(Stats {
+            known: true,
+            count: all.recorded + all.repeats,
+            recorded: all.recorded,
+            repeats: all.repeats,
+            divergences: all.divergences,
+            invalid: all.invalid,
+            without_confidence: all.without_confidence,
+            first: has_times.then_some(Timestamp::from_micros(rollup.first)),
+            last: has_times.then_some(Timestamp::from_micros(rollup.last)),
+            confidence: Confidence::new(&all.confidences),
+            actions,
+            processing_time: ProcessingTime::new(&all.processing, &rollup.processing),
+            memory: Memory {
+                count: memory.count,
+                mean: memory.sum as f64 * 1_024.0 / memory.count as f64,
+                max: (memory.count > 0).then_some(memory.max.saturating_mul(1_024)),
+            },
+            coverage,
+        })
+    }
+
+    /// Whether nothing was decided.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Confidence {
+    fn new(sums: &Confidences) -> Self {
+        let if_any = |value: f32| if sums.count == 0 { f32::NAN } else { value };
+        Confidence {
+            count: sums.count,
+            mean: sums.mean(),
+            min: if_any(sums.min),
+            max: if_any(sums.max),
+            variance: sums.variance(),
+            sum_units: sums.sum,
+            squares_units: sums.squares,
+        }
+    }
+
+    /// The sample standard deviation; NaN for fewer than two.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        self.variance.sqrt()
+    }
+
+    /// How many of [`sum_units`](Self::sum_units) are 1: 2⁴⁰.
+    pub const UNITS: f64 = UNITS;
+}
+
+impl ProcessingTime {
+    fn new(times: &Times, sketch: &Sketch) -> Self {
+        let known = |nanos: u64| (times.count > 0).then_some(Duration::from_nanos(nanos));
+        let mean = times.sum.checked_div(times.count.into());
+        let mut found = ProcessingTime {
+            count: times.count,
+            sum_nanos: times.sum,
+            mean: known(mean.and_then(|mean| u64::try_from(mean).ok()).unwrap_or(0)),
+            min: known(times.min),
+            max: known(times.max),
+            p50: None,
+            p90: None,
+            p99: None,
+            sketch: sketch.clone(),
+        };
+        found.p50 = found.quantile(0.5);
+        found.p90 = found.quantile(0.9);
+        found.p99 = found.quantile(0.99);
+        found
+    }
+
+    /// The time that the share `q` of the decisions did not exceed, within
+    /// [`Coverage::quantile_error`] of it. `None` if no time is known, in a row of
+    /// [`Group::Action`](super::Group::Action), and if `q` is not from 0 to 1.
+    ///
+    /// From a DDSketch (Masson, Rim, Lee, VLDB 2019).
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        let nanos = self.sketch.quantile(q)?;
+        Some(Duration::from_secs_f64(nanos / 1e9))
+    }
+}

@@ -1,0 +1,88 @@
+//! Names as numbers while a statistic is made: also those that no table has.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::Subject;
+use super::cover::Whose;
+use crate::error::Result;
+use crate::format::name::NameKind;
+use crate::format::row::NameId;
+use crate::format::scan::Scan;
+use crate::reader::Reader;
+use crate::store::Survey;
+
+/// Numbers of the names that were met in words.
+#[derive(Default)]
+pub(super) struct Words {
+    numbers: AHashMap<(u8, Arc<str>), NameId>,
+    /// Names without a stored number. They get one here, counted down from the highest; and
+    /// whether an entry with it was met.
+    unstored: Vec<(Arc<str>, bool)>,
+}
+
+impl Words {
+    /// The numbers of the names that are asked for.
+    pub(super) fn wanted(&mut self, survey: &Survey<'_, '_>, subject: &Subject) -> Result<Whose> {
+        let mut number = |kind: NameKind, name: &Option<Arc<str>>| {
+            let name = name.as_deref();
+            name.map(|text| self.number(survey, kind, text)).transpose()
+        };
+        Ok(Whose {
+            model: number(NameKind::Model, &subject.model)?,
+            symbol: number(NameKind::Symbol, &subject.symbol)?,
+            checkpoint: number(NameKind::Checkpoint, &subject.checkpoint)?,
+        })
+    }
+
+    /// Gives the names that are written out in a block numbers.
+    pub(super) fn number_texts(&mut self, survey: &Survey<'_, '_>, scan: &mut Scan) -> Result<()> {
+        scan.number_texts(|kind, text| {
+            let number = self.number(survey, kind, text)?;
+            if let Some(known) = self.unstored.get_mut(unstored(number)) {
+                known.1 = true;
+            }
+            Ok(number)
+        })
+    }
+
+    fn number(&mut self, survey: &Survey<'_, '_>, kind: NameKind, text: &str) -> Result<NameId> {
+        let name = (kind as u8, Arc::from(text));
+        if let Some(number) = self.numbers.get(&name) {
+            return Ok(*number);
+        }
+        let number = match survey.name_id(kind, text)? {
+            Some(number) => number,
+            None => {
+                self.unstored.push((name.1.clone(), false));
+                let count = u32::try_from(self.unstored.len()).unwrap_or(u32::MAX);
+                NameId::MAX - (count - 1)
+            }
+        };
+        self.numbers.insert(name, number);
+        Ok(number)
+    }
+
+    /// Whether the journal has ever seen the name with this number.
+    pub(super) fn is_known(&self, number: Option<NameId>) -> bool {
+        let known = number.and_then(|number| self.unstored.get(unstored(number)));
+        known.is_none_or(|known| known.1)
+    }
+
+    /// The name with this number; `None` for "none".
+    pub(super) fn word(&self, reader: &Reader, number: NameId) -> Result<Option<Arc<str>>> {
+        if number == 0 {
+            return Ok(None);
+        }
+        match self.unstored.get(unstored(number)) {
+            Some((name, _)) => Ok(Some(name.clone())),
+            None => reader.word(number).map(Some),
+        }
+    }
+}
+
+/// The place in the list of unstored names that a number would stand for.
+fn unstored(number: NameId) -> usize {
+    usize::try_from(NameId::MAX - number).unwrap_or(usize::MAX)
+}

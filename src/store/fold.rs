@@ -1,0 +1,550 @@
+//! Folding: what was committed since the last fold is added up and merged into the rollups.
+//!
+//! A fold takes a stretch of sequences, adds it up in memory and merges it in short transactions,
+//! each with some of the partitions and, in the same transaction, how far these reach now. So what
+//! rollups hold and what they say that they hold never differ, whoever dies when. Only one process
+//! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use ahash::{AHashMap, AHashSet};
+
+use super::directory::{Directory, private_file};
+use super::hot::{Hot, Slot};
+use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
+use super::meta::{damaged, sealed};
+use super::name_table;
+use super::rollups::{self, Detail, Folded, GapSums, GapTimes};
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::format::codec;
+use crate::format::row::{GapRow, NameId, Note};
+use crate::format::scan::Scan;
+use crate::options::Sharing;
+use crate::rollup::aggregate::{Aggregate, Key, coarser};
+use crate::rollup::row::Rollup;
+use crate::rollup::{Combination, Level};
+
+/// Memory for cached pages of the folder's own handle.
+const CACHE_BYTES: usize = 8 << 20;
+/// How much is read at once.
+const READ_BYTES: usize = 1 << 20;
+/// Entries and rows of minutes that are added up before they are merged.
+const SLICE_ENTRIES: u64 = 2 << 20;
+const SLICE_ROWS: usize = 1 << 15;
+/// Rows that one transaction merges, about: others wait for it.
+const TRANSACTION_ROWS: usize = 4_000;
+/// Names written out in rows whose numbers are kept in memory.
+const MOST_NAMES: usize = 1 << 16;
+
+/// Hours that get rows for their minutes: how far they may lie back, and ahead.
+const DETAIL_BACK_HOURS: i64 = 25;
+const DETAIL_AHEAD_HOURS: i64 = 1;
+/// Rows of an hour's minutes that may be few decisions each; beyond, each row must stand for as many
+/// decisions as make reading it worthwhile.
+const FREE_ROWS: u64 = 4_096;
+const LEAST_EVENTS_OF_ROW: u64 = 16;
+
+const LOCK: &str = "fold.lock";
+
+/// Folds the entries of one journal.
+pub(crate) struct Folder {
+    slot: Slot,
+    directory: Option<Directory>,
+    sharing: Sharing,
+    source: Arc<Source>,
+    /// A handle of its own, where there may be several.
+    own: Option<Kv>,
+    /// Numbers of names that are written out in rows.
+    names: AHashMap<(u8, String), NameId>,
+    scan: Scan,
+}
+
+impl Folder {
+    /// A folder beside the writer `hot`, which reads through `source`.
+    pub(crate) fn beside(hot: &Hot, source: Arc<Source>) -> Self {
+        Folder {
+            slot: hot.slot(),
+            directory: hot.directory().cloned(),
+            sharing: hot.sharing(),
+            source,
+            own: None,
+            names: AHashMap::new(),
+            scan: Scan::default(),
+        }
+    }
+
+    /// Folds everything that is committed when it begins; says how many entries that were, `None`
+    /// if another process is folding. Asks `go_on` between two transactions.
+    pub(crate) fn fold(&mut self, now: i64, go_on: &dyn Fn() -> bool) -> Result<Option<u64>> {
+        let lock = match &self.directory {
+            Some(directory) => match take_lock(directory)? {
+                Some(lock) => Some(lock),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        if self.sharing == Sharing::Shared && self.own.is_none() && self.directory.is_some() {
+            let path = self.source.path();
+            self.own = Some(Kv::open(path, self.sharing, CACHE_BYTES)?);
+        }
+        let outcome = self.fold_under_lock(now, go_on);
+        if outcome.is_err() {
+            // After a failed commit the handle may be of no more use.
+            self.own = None;
+        }
+        drop::<Option<File>>(lock);
+        outcome.map(Some)
+    }
+
+    fn fold_under_lock(&mut self, now: i64, go_on: &dyn Fn() -> bool) -> Result<u64> {
+        let (mut folded, end) = self
+            .source
+            .survey(|survey| Ok((survey.folded().clone(), survey.next_sequence())))?;
+        let begin = folded.all_before();
+        while folded.all_before() < end && go_on() {
+            let slice = self.read(&folded, end)?;
+            if slice.next == folded.all_before() {
+                break;
+            }
+            folded = match self.merge(slice, folded.clone(), now, go_on)? {
+                Some(folded) => folded,
+                None => break,
+            };
+        }
+        self.prune(now, go_on)?;
+        Ok(folded.all_before().saturating_sub(begin))
+    }
+
+    /// Adds up what comes after `folded`, or a part of it, in memory.
+    fn read(&mut self, folded: &Folded, end: u64) -> Result<Slice> {
+        let begin = folded.all_before();
+        let mut slice = Slice {
+            next: begin,
+            ..Slice::default()
+        };
+        let mut scan = std::mem::take(&mut self.scan);
+        while slice.next < end
+            && slice.next - begin < SLICE_ENTRIES
+            && slice.rows.len() < SLICE_ROWS
+        {
+            let payloads = self.source.payloads(slice.next, READ_BYTES)?;
+            if payloads.is_empty() {
+                break;
+            }
+            for (first, payload) in payloads {
+                scan.load(first, &payload)
+                    .map_err(|why| self.broken(first, &why))?;
+                self.number_texts(&mut scan)?;
+                // A block that sealing merged may begin with entries that were seen before.
+                let fresh = slice.next;
+                scan.for_each(|event| {
+                    if event.sequence >= fresh && !folded.holds(event) {
+                        slice.rows.add(event);
+                    }
+                });
+                for seen in scan.notes() {
+                    if let Note::Gap(gap) = seen.note
+                        && seen.sequence >= fresh
+                        && !folded.holds_gap(seen.sequence)
+                    {
+                        let times = self.source.gap_times(&gap, seen.recorded)?;
+                        slice.gaps.entry(times).or_default().add(&gap);
+                    }
+                }
+                slice.next = scan.sequences().end;
+            }
+        }
+        self.scan = scan;
+        Ok(slice)
+    }
+
+    /// Gives names that are written out in rows numbers in the table, like all others.
+    fn number_texts(&mut self, scan: &mut Scan) -> Result<()> {
+        if !scan.has_texts() {
+            return Ok(());
+        }
+        let mut unknown = BTreeSet::new();
+        scan.number_texts(|kind, text| {
+            let name = (kind as u8, text.to_owned());
+            if !self.names.contains_key(&name) {
+                unknown.insert(name);
+            }
+            Ok::<_, Error>(0)
+        })?;
+        if !unknown.is_empty() {
+            let unknown: Vec<(u8, String)> = unknown.into_iter().collect();
+            let ids =
+                self.write(|transaction, path| name_table::intern(transaction, path, &unknown))?;
+            if self.names.len() > MOST_NAMES {
+                self.names.clear();
+                return self.number_texts(scan);
+            }
+            self.names.extend(unknown.into_iter().zip(ids));
+        }
+        scan.number_texts(|kind, text| {
+            let id = self.names.get(&(kind as u8, text.to_owned()));
+            id.copied()
+                .ok_or_else(|| damaged(self.source.path(), "names", text))
+        })
+    }
+
+    /// Merges a slice into the rollups; says how far they reach then, `None` if another process was
+    /// faster or `go_on` said no.
+    fn merge(
+        &self,
+        slice: Slice,
+        mut folded: Folded,
+        now: i64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Folded>> {
+        let mut gaps: Vec<_> = slice.gaps.into_iter().collect();
+        gaps.sort_unstable_by_key(|gap| gap.0);
+        let mut parts = slice.rows.partitioned().into_iter().enumerate().peekable();
+        while parts.peek().is_some() {
+            if !go_on() {
+                return Ok(None);
+            }
+            let mut taken = Vec::new();
+            let mut rows = 0;
+            while let Some((_, part)) = parts.peek()
+                && (rows == 0 || rows + 3 * part.len() <= TRANSACTION_ROWS)
+            {
+                rows += 3 * part.len();
+                taken.extend(parts.next());
+            }
+            let partitions = taken.iter().map(|(partition, _)| *partition);
+            let mut after = folded.with_partitions(partitions, slice.next);
+            let is_last = parts.peek().is_none();
+            if is_last {
+                let longest = gaps.iter().map(|gap| gap.0.minutes()).max();
+                after = after.with_gaps(slice.next, longest.unwrap_or(0));
+            }
+            let merged = self.write(|transaction, path| {
+                if rollups::folded_to_write(transaction, path)? != folded {
+                    return Ok(false);
+                }
+                let mut merge = Merge::new(transaction, path, now)?;
+                for (_, part) in &taken {
+                    merge.part(part)?;
+                }
+                merge.finish()?;
+                if is_last {
+                    merge_gaps(transaction, path, &gaps)?;
+                }
+                rollups::set_folded(transaction, &after)?;
+                Ok(true)
+            })?;
+            if !merged {
+                return Ok(None);
+            }
+            folded = after;
+        }
+        Ok(Some(folded))
+    }
+
+    /// Gives up the minutes of hours that lie too far back, and those that nobody needs.
+    fn prune(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
+        let oldest = Level::Hour.bucket(now).saturating_sub(DETAIL_BACK_HOURS);
+        let stale = self
+            .source
+            .survey(|survey| survey.has_stale_minutes(oldest))?;
+        let mut more = stale;
+        while more && go_on() {
+            more = self.write(|transaction, path| {
+                let mut kept = AHashSet::new();
+                for (hour, _) in rollups::details(transaction, path)? {
+                    if hour < oldest {
+                        transaction.remove(Table::Rollups, &rollups::detail_key(hour))?;
+                    } else {
+                        kept.insert(hour);
+                    }
+                }
+                remove_minutes(transaction, path, &kept)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>, &Path) -> Result<T>,
+    ) -> Result<T> {
+        let path = self.source.path();
+        let write = |kv: &Kv| {
+            kv.write(|transaction| body(transaction, path))
+                .map_err(WriteFailure::into_error)
+        };
+        if let Some(kv) = &self.own {
+            return write(kv);
+        }
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => write(kv),
+            None => Err(Error::Failed {
+                path: path.to_owned(),
+                reason: "the file is being opened again after a failed write".to_owned(),
+            }),
+        }
+    }
+
+    fn broken(&self, first: u64, why: &str) -> Error {
+        damaged(self.source.path(), &format!("block {first}"), why)
+    }
+}
+
+/// The lock of whoever folds; `None` if another process has it.
+fn take_lock(directory: &Directory) -> Result<Option<File>> {
+    let path = directory.runs().join(LOCK);
+    let lock = private_file(&path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Without locks the journal is exclusive, and nobody else folds.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            Ok(Some(lock))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
+    }
+}
+
+/// A stretch of sequences, added up.
+#[derive(Default)]
+struct Slice {
+    rows: Aggregate,
+    gaps: AHashMap<GapTimes, GapSums>,
+    /// The sequence after its last entry.
+    next: u64,
+}
+
+impl Source {
+    /// When the events of a gap happened. Of a run that died it is known only that it lived when
+    /// its last entry was made, and was found dead at `recorded`.
+    pub(crate) fn gap_times(&self, gap: &GapRow, recorded: i64) -> Result<GapTimes> {
+        if let Some(times) = gap.event_range {
+            return Ok(GapTimes::new(times));
+        }
+        let last = match gap.after {
+            Some(id) => self.find(id)?.map(|placed| placed.place.event),
+            None => {
+                let runs = self.runs(gap.run, 1)?;
+                let run = runs.first().filter(|(run, _)| run.get() == gap.run);
+                run.map(|(_, row)| row.started)
+            }
+        };
+        Ok(GapTimes::new((last.unwrap_or(recorded), recorded)))
+    }
+}
+
+/// What is merged in one transaction.
+struct Merge<'m, 't> {
+    transaction: &'m mut WriteTransaction<'t>,
+    path: &'m Path,
+    /// The hours that get rows for their minutes if they are new.
+    recent: (i64, i64),
+    /// Hours with rows for their minutes.
+    detailed: AHashMap<i64, Detail>,
+    /// Hours that have none, or had too many.
+    plain: AHashSet<i64>,
+    stored: Rollup,
+    value: Vec<u8>,
+}
+
+impl<'m, 't> Merge<'m, 't> {
+    fn new(transaction: &'m mut WriteTransaction<'t>, path: &'m Path, now: i64) -> Result<Self> {
+        let hour = Level::Hour.bucket(now);
+        let detailed = rollups::details(transaction, path)?;
+        Ok(Merge {
+            transaction,
+            path,
+            recent: (
+                hour.saturating_sub(DETAIL_BACK_HOURS),
+                hour.saturating_add(DETAIL_AHEAD_HOURS),
+            ),
+            detailed: detailed.into_iter().collect(),
+            plain: AHashSet::new(),
+            stored: Rollup::default(),
+            value: Vec::new(),
+        })
+    }
+
+    /// Merges the rows of one partition: minutes, and the hours and days that they make.
+    fn part(&mut self, minutes: &[(Key, Rollup)]) -> Result<()> {
+        let mut minutes: Vec<&(Key, Rollup)> = minutes.iter().collect();
+        minutes.sort_unstable_by_key(|row| row.0);
+        // Before the hours' rows are written: they tell which hours are new.
+        for ((minute, whose), rollup) in minutes.iter().copied() {
+            let hour = Level::Hour.bucket(Level::Minute.start(*minute));
+            if self.is_detailed(hour)? {
+                let is_new = self.row(Level::Minute, *minute, *whose, rollup)?;
+                let detail = self.detailed.entry(hour).or_default();
+                detail.rows += u64::from(is_new);
+                detail.events += rollup.events();
+            }
+        }
+        let hours = coarser(minutes.iter().copied(), Level::Minute, Level::Hour);
+        for ((hour, whose), rollup) in &hours {
+            self.row(Level::Hour, *hour, *whose, rollup)?;
+        }
+        for ((day, whose), rollup) in coarser(hours.iter(), Level::Hour, Level::Day) {
+            self.row(Level::Day, day, whose, &rollup)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an hour has rows for its minutes, or gets them because it is new and recent: rows of
+    /// minutes are complete or not there.
+    fn is_detailed(&mut self, hour: i64) -> Result<bool> {
+        if self.detailed.contains_key(&hour) {
+            return Ok(true);
+        }
+        if self.plain.contains(&hour) {
+            return Ok(false);
+        }
+        let (oldest, newest) = self.recent;
+        let detailed = (oldest..=newest).contains(&hour) && !self.has_rows(hour)?;
+        if detailed {
+            self.detailed.insert(hour, Detail::default());
+        } else {
+            self.plain.insert(hour);
+        }
+        Ok(detailed)
+    }
+
+    fn has_rows(&mut self, hour: i64) -> Result<bool> {
+        let lowest = Combination {
+            model: 0,
+            symbol: 0,
+            checkpoint: 0,
+        };
+        let start = rollups::key(Level::Hour, hour, lowest);
+        let Some(next) = hour.checked_add(1) else {
+            return Ok(true);
+        };
+        let end = rollups::key(Level::Hour, next, lowest);
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut found = false;
+        self.transaction
+            .scan(Table::Rollups, range, Direction::Ascending, |_, _| {
+                found = true;
+                Ok(ControlFlow::Break(()))
+            })?;
+        Ok(found)
+    }
+
+    /// Merges one row; says whether it is new.
+    fn row(
+        &mut self,
+        level: Level,
+        bucket: i64,
+        whose: Combination,
+        rollup: &Rollup,
+    ) -> Result<bool> {
+        let key = rollups::key(level, bucket, whose);
+        let start = level.start(bucket);
+        let stored = &mut self.stored;
+        let known = self
+            .transaction
+            .get(Table::Rollups, &key, |bytes| stored.decode(start, bytes))?;
+        let is_new = known.is_none();
+        let merged = match known {
+            None => rollup,
+            Some(Ok(())) => {
+                self.stored.merge(rollup);
+                &self.stored
+            }
+            Some(Err(why)) => {
+                let row = format!("rollup {level:?} {bucket} {whose:?}");
+                return Err(damaged(self.path, &row, &why));
+            }
+        };
+        self.value.clear();
+        self.value.resize(crate::format::CHECKSUM_BYTES, 0);
+        merged.encode(start, &mut self.value);
+        self.transaction
+            .put(Table::Rollups, &key, &mut self.value)?;
+        Ok(is_new)
+    }
+
+    /// Writes down what is known of the hours with rows for their minutes, and gives up those whose
+    /// rows are too many for what they save.
+    fn finish(self) -> Result<()> {
+        for (hour, detail) in &self.detailed {
+            let key = rollups::detail_key(*hour);
+            let costly = detail.rows > FREE_ROWS
+                && detail.rows.saturating_mul(LEAST_EVENTS_OF_ROW) > detail.events;
+            if costly {
+                self.transaction.remove(Table::Rollups, &key)?;
+            } else {
+                self.transaction
+                    .put(Table::Rollups, &key, &mut sealed(detail))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn merge_gaps(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    gaps: &[(GapTimes, GapSums)],
+) -> Result<()> {
+    for (times, sums) in gaps {
+        let key = times.key();
+        let known = transaction.get(Table::Rollups, &key, codec::decode::<GapSums>)?;
+        let mut merged = *sums;
+        if let Some(known) = known {
+            merged.merge(known.map_err(|why| damaged(path, "rollups: gaps", &why))?);
+        }
+        transaction.put(Table::Rollups, &key, &mut sealed(&merged))?;
+    }
+    Ok(())
+}
+
+/// Removes some rows of minutes whose hour is not among those `kept`; says whether there may be more.
+fn remove_minutes(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    kept: &AHashSet<i64>,
+) -> Result<bool> {
+    let lowest = Combination {
+        model: 0,
+        symbol: 0,
+        checkpoint: 0,
+    };
+    let mut next = i64::MIN;
+    let mut doomed = Vec::new();
+    loop {
+        let start = rollups::key(Level::Minute, next, lowest);
+        let range = (
+            Bound::Included(&start[..]),
+            Bound::Excluded(&[Level::Hour as u8][..]),
+        );
+        let mut jump = None;
+        transaction.scan(Table::Rollups, range, Direction::Ascending, |key, _| {
+            let (minute, _) = rollups::parse(path, key)?;
+            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            if kept.contains(&hour) {
+                jump = hour.checked_add(1);
+                return Ok(ControlFlow::Break(()));
+            }
+            doomed.push(key.to_vec());
+            Ok(super::blocks::go_on(doomed.len() < TRANSACTION_ROWS))
+        })?;
+        match jump {
+            Some(hour) if doomed.len() < TRANSACTION_ROWS => {
+                next = Level::Minute.bucket(Level::Hour.start(hour));
+            }
+            _ => break,
+        }
+    }
+    for key in &doomed {
+        transaction.remove(Table::Rollups, key)?;
+    }
+    Ok(doomed.len() >= TRANSACTION_ROWS)
+}

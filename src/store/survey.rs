@@ -1,0 +1,219 @@
+//! Everything that a statistic is made of, in one snapshot: rollups, how far they reach, and the
+//! blocks that are read beside them.
+
+use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range, RangeInclusive};
+
+use super::blocks::Blocks;
+use super::keys;
+use super::kv::{Direction, Table};
+use super::meta::damaged;
+use super::rollups::{self, Folded, GapSums};
+use super::source::{Source, View};
+use crate::error::Result;
+use crate::format::codec;
+use crate::format::name::NameKind;
+use crate::format::row::NameId;
+use crate::format::scan::Scan;
+use crate::rollup::row::Rollup;
+use crate::rollup::{Combination, Level};
+
+/// Places of the index of event times that are read at once.
+const PLACES: usize = 1 << 16;
+
+/// One snapshot, for as long as one statistic takes.
+pub(crate) struct Survey<'s, 'k> {
+    source: &'s Source,
+    view: &'s View<'s, 'k>,
+    folded: Folded,
+}
+
+impl Source {
+    /// Runs `body` on one snapshot of the journal.
+    pub(crate) fn survey<T>(&self, body: impl FnOnce(&Survey<'_, '_>) -> Result<T>) -> Result<T> {
+        self.view(|view| {
+            body(&Survey {
+                source: self,
+                view,
+                folded: rollups::folded(view.snapshot, view.path)?,
+            })
+        })
+    }
+}
+
+impl Survey<'_, '_> {
+    /// How far the rollups reach.
+    pub(crate) fn folded(&self) -> &Folded {
+        &self.folded
+    }
+
+    /// The sequence after the last committed entry.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.view.extent.next
+    }
+
+    pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
+        let key = keys::name(kind as u8, text);
+        let id = self
+            .view
+            .snapshot
+            .get(Table::NameIds, &key, codec::decode::<u32>)?;
+        id.transpose()
+            .map_err(|why| damaged(self.view.path, &format!("name id of {text:?}"), &why))
+    }
+
+    /// Shows the rollups of `buckets`, of one model or of all.
+    pub(crate) fn rollups(
+        &self,
+        level: Level,
+        buckets: RangeInclusive<i64>,
+        model: Option<NameId>,
+        mut see: impl FnMut(i64, Combination, &Rollup),
+    ) -> Result<()> {
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let mut rollup = Rollup::default();
+        rollups::scan(
+            snapshot,
+            path,
+            level,
+            buckets,
+            model,
+            |bucket, whose, bytes| {
+                let read = rollup.decode(level.start(bucket), bytes);
+                read.map_err(|why| {
+                    let row = format!("rollup {level:?} {bucket} {whose:?}");
+                    damaged(path, &row, &why)
+                })?;
+                see(bucket, whose, &rollup);
+                Ok(())
+            },
+        )
+    }
+
+    /// Whether there are rows for the minutes of this hour.
+    pub(crate) fn has_minutes(&self, hour: i64) -> Result<bool> {
+        rollups::has_detail(self.view.snapshot, hour)
+    }
+
+    /// Whether there are rows for minutes of hours before `oldest`, or of hours without a note that
+    /// they have such.
+    pub(crate) fn has_stale_minutes(&self, oldest: i64) -> Result<bool> {
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let mut next = i64::MIN;
+        while let Some(minute) = rollups::first_minute(snapshot, path, next)? {
+            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            if hour < oldest || !self.has_minutes(hour)? {
+                return Ok(true);
+            }
+            let Some(after) = hour.checked_add(1) else {
+                break;
+            };
+            next = Level::Minute.bucket(Level::Hour.start(after));
+        }
+        Ok(false)
+    }
+
+    /// What the folded gaps add up to that touch the minutes of `from..=until`.
+    pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
+        let longest = self.folded.longest_gap;
+        rollups::gaps(self.view.snapshot, self.view.path, (from, until), longest)
+    }
+
+    /// Shows every block that holds `from` or what follows.
+    pub(crate) fn blocks_from(
+        &self,
+        from: u64,
+        scan: &mut Scan,
+        mut see: impl FnMut(&mut Scan) -> Result<()>,
+    ) -> Result<()> {
+        let extent = self.view.extent;
+        let mut next = from.max(extent.kept);
+        self.in_segments(
+            |range, _| range.end > from,
+            |blocks| {
+                next = next.max(blocks.range.end);
+                show(blocks, from.max(blocks.range.start), scan, &mut see)
+            },
+        )?;
+        if next < extent.next {
+            show(&self.view.hot(), next.max(extent.hot), scan, &mut see)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the blocks that have inferences or repeats of the seconds of `from..=until`, each once.
+    pub(crate) fn blocks_between(
+        &self,
+        from: i64,
+        until: i64,
+        scan: &mut Scan,
+        mut see: impl FnMut(&mut Scan) -> Result<()>,
+    ) -> Result<()> {
+        self.in_segments(
+            |_, times| times.is_some_and(|(first, last)| first <= until && last >= from),
+            |blocks| show_between(blocks, (from, until), scan, &mut see),
+        )?;
+        show_between(&self.view.hot(), (from, until), scan, &mut see)
+    }
+
+    /// Runs `body` on the segments that `wanted` likes by their sequences and event times.
+    fn in_segments(
+        &self,
+        wanted: impl Fn(Range<u64>, Option<(i64, i64)>) -> bool,
+        mut body: impl FnMut(&Blocks<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        for segment in self.source.list(self.view)?.iter() {
+            let row = &segment.row;
+            if wanted(segment.first..row.next, row.event_times) {
+                let open = self.source.segment(segment);
+                let answer = open.and_then(|open| open.read(&mut body));
+                self.source.unless_retired(segment, answer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show(
+    blocks: &Blocks<'_, '_>,
+    from: u64,
+    scan: &mut Scan,
+    see: &mut impl FnMut(&mut Scan) -> Result<()>,
+) -> Result<()> {
+    blocks.payloads(from, |first, payload| {
+        scan.load(first, payload)
+            .map_err(|why| blocks.broken(first, &why))?;
+        see(scan)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn show_between(
+    blocks: &Blocks<'_, '_>,
+    (from, until): (i64, i64),
+    scan: &mut Scan,
+    see: &mut impl FnMut(&mut Scan) -> Result<()>,
+) -> Result<()> {
+    let mut touched = BTreeSet::new();
+    let mut start = None;
+    loop {
+        let places = blocks.hours(from, until, start, Direction::Ascending, PLACES)?;
+        touched.extend(places.iter().map(|place| place.first));
+        match places.last() {
+            Some(last) if places.len() == PLACES => {
+                let mut after = *last;
+                after.first = after.first.saturating_add(1);
+                start = Some(after);
+            }
+            _ => break,
+        }
+    }
+    for first in touched {
+        blocks.payload(first, |first, payload| {
+            scan.load(first, payload)
+                .map_err(|why| blocks.broken(first, &why))?;
+            see(scan)
+        })?;
+    }
+    Ok(())
+}

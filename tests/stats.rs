@@ -1,0 +1,355 @@
+//! Statistics against an oracle: a loop over the decisions as they were logged.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "a test may fail loudly, and its numbers are its own"
+)]
+
+mod common;
+mod oracle;
+
+use std::path::Path;
+use std::time::Duration;
+
+use annals::{Group, Inference, Journal, ManualClock, Options, Reader, Timestamp};
+use common::Random;
+use oracle::{Logged, check, check_rows};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR_MICROS: i64 = 3_600_000_000;
+/// 2025-07-25 12:00 UTC.
+const NOON: i64 = 1_753_444_800_000_000;
+
+fn options() -> Options {
+    Journal::options()
+        .without_mirror()
+        .commit_interval(Duration::from_secs(3_600))
+        .dedup_window(Duration::ZERO)
+}
+
+fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) {
+    let mut inference = Inference::new(&logged.model, &logged.symbol, &logged.action)
+        .event_time(Timestamp::from_micros(logged.event));
+    if let Some(confidence) = logged.confidence {
+        inference = inference.confidence(confidence);
+    }
+    if let Some(nanos) = logged.nanos {
+        inference = inference.processing_time(Duration::from_nanos(nanos));
+    }
+    if let Some(checkpoint) = &logged.checkpoint {
+        inference = inference.checkpoint(checkpoint);
+    }
+    if let Some(features) = features {
+        inference = inference.features(features);
+    }
+    assert!(journal.log(inference).is_some());
+}
+
+/// A decision at about `time`; some with odd confidences, some far away in time.
+fn random_decision(random: &mut Random, time: i64) -> Logged {
+    let event = match random.below(20) {
+        0 => time - 400 * 24 * HOUR_MICROS - random.below(1 << 40) as i64,
+        1 => time + random.below(1 << 36) as i64,
+        2 => -(random.below(1 << 50) as i64),
+        _ => time - random.below(2 * HOUR_MICROS as u64) as i64,
+    };
+    Logged {
+        model: format!("model_{}", random.below(3)),
+        symbol: format!("symbol_{}", random.below(4)),
+        action: ["BUY", "SELL", "HOLD"][random.below(3) as usize].to_owned(),
+        checkpoint: match random.below(3) {
+            0 => None,
+            n => Some(format!("checkpoint_{n}")),
+        },
+        event,
+        confidence: match random.below(12) {
+            0 => None,
+            1 => Some(f32::NAN),
+            2 => Some(1.5),
+            3 => Some(1e-9 * random.below(1_000) as f32),
+            4 => Some([0.0, 1.0][random.below(2) as usize]),
+            _ => Some(random.below(1 << 24) as f32 / (1 << 24) as f32),
+        },
+        nanos: match random.below(8) {
+            0 => None,
+            _ => {
+                let most = 1 << random.below(40);
+                Some(random.below(most))
+            }
+        },
+        repeat: false,
+    }
+}
+
+/// Asks a reader in many ways and compares each answer.
+fn compare(reader: &Reader, logged: &[Logged], random: &mut Random, what: &str) {
+    let all: Vec<&Logged> = logged.iter().collect();
+    check(&reader.stats_of_all().get().unwrap(), &all, what);
+    for _question in 0..6 {
+        let model = format!("model_{}", random.below(3));
+        let mut near = || NOON + random.below(6 * HOUR_MICROS as u64) as i64 - 3 * HOUR_MICROS;
+        let (from, until) = (near(), near());
+        let of_model = || all.iter().copied().filter(|logged| logged.model == model);
+        let question = || {
+            let question = reader.stats(&model);
+            question
+                .since(Timestamp::from_micros(from))
+                .until(Timestamp::from_micros(until))
+        };
+        let own: Vec<&Logged> = of_model()
+            .filter(|logged| (from..until).contains(&logged.event))
+            .collect();
+        let what = format!("{what}: {model} from {from} until {until}");
+        check(&question().get().unwrap(), &own, &what);
+        let bought: Vec<&Logged> = own
+            .iter()
+            .copied()
+            .filter(|logged| {
+                logged.symbol == "symbol_1" && logged.checkpoint.as_deref() == Some("checkpoint_2")
+            })
+            .collect();
+        let narrow = question().symbol("symbol_1").checkpoint("checkpoint_2");
+        check(&narrow.get().unwrap(), &bought, &what);
+        let whole: Vec<&Logged> = of_model().collect();
+        check(&reader.stats(&model).get().unwrap(), &whole, &what);
+        let groups: &[Group] = match random.below(6) {
+            0 => &[Group::Symbol],
+            1 => &[Group::Checkpoint, Group::Symbol],
+            2 => &[Group::Action],
+            3 => &[Group::Hour],
+            4 => &[Group::Day, Group::Action],
+            _ => &[Group::Day],
+        };
+        let rows = question().by(groups).unwrap();
+        check_rows(&rows, &own, groups, &what);
+    }
+    let by_model = reader
+        .stats_of_all()
+        .by([Group::Model, Group::Day])
+        .unwrap();
+    check_rows(&by_model, &all, &[Group::Model, Group::Day], what);
+}
+
+/// A history with folds, seals, restarts and a second journal in between; every answer on the way
+/// and at the end is the oracle's.
+fn random_history(seed: u64, dir: &Path, steps: u64) {
+    let mut random = Random::from_seed(seed);
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let open = |max_names: usize| {
+        options()
+            .clock(clock.clone())
+            .fold_interval(Duration::from_secs(3_600))
+            .max_names(max_names)
+            .open(dir)
+            .unwrap()
+    };
+    let mut journals = vec![open(65_536), open(6)];
+    let mut logged = Vec::new();
+    for step in 0..steps {
+        match random.below(12) {
+            0 => {
+                journals[random.below(2) as usize].fold(MINUTE).unwrap();
+            }
+            1 => {
+                journals[random.below(2) as usize].seal(MINUTE).unwrap();
+            }
+            2 => {
+                let which = random.below(2) as usize;
+                journals.remove(which).close().unwrap();
+                journals.push(open(if random.below(2) == 0 { 4 } else { 65_536 }));
+            }
+            3 => clock.advance(Duration::from_secs(random.below(7_200))),
+            4 => compare(
+                &journals[0].reader().unwrap(),
+                &logged,
+                &mut random,
+                &format!("seed {seed}, step {step}"),
+            ),
+            _ => {
+                let journal = &journals[random.below(2) as usize];
+                for _ in 0..random.below(400) {
+                    let decision = random_decision(&mut random, clock.now().as_micros());
+                    log(journal, &decision, None);
+                    logged.push(decision);
+                }
+                journal.flush().wait(MINUTE).unwrap();
+            }
+        }
+    }
+    let what = format!("seed {seed}, at the end");
+    compare(&Reader::open(dir).unwrap(), &logged, &mut random, &what);
+    journals[0].fold(MINUTE).unwrap();
+    compare(&Reader::open(dir).unwrap(), &logged, &mut random, &what);
+    let stats = journals[0].stats_of_all().get().unwrap();
+    assert_eq!(stats.coverage.folded, stats.coverage.sequence);
+}
+
+#[test]
+fn random_histories_give_the_oracles_answers() {
+    for seed in 1..=3 {
+        let dir = tempfile::tempdir().unwrap();
+        random_history(seed, &dir.path().join("data"), 40);
+    }
+    let random = Random::new();
+    println!("ANNALS_TEST_SEED={}", random.seed());
+    let dir = tempfile::tempdir().unwrap();
+    random_history(random.seed(), &dir.path().join("data"), 40);
+}
+
+#[test]
+fn an_unknown_model_has_an_empty_answer_that_says_so() {
+    let journal = options().in_memory().unwrap();
+    let stats = journal.stats("nobody").get().unwrap();
+    assert!(!stats.known && stats.is_empty());
+    assert!(stats.confidence.mean.is_nan() && stats.confidence.min.is_nan());
+    assert_eq!(stats.processing_time.p50, None);
+    assert_eq!((stats.first, stats.memory.max), (None, None));
+    assert_eq!(stats.coverage.completeness, Some(1.0));
+    assert!(
+        journal
+            .stats("nobody")
+            .by(Group::Symbol)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(journal.health().offered, 0, "no line about it");
+    let stats = journal.stats_of_all().get().unwrap();
+    assert!(stats.known && stats.is_empty());
+}
+
+#[test]
+fn ranges_without_anything_in_them_are_empty() {
+    let journal = options().in_memory().unwrap();
+    let mut random = Random::from_seed(7);
+    let decision = random_decision(&mut random, NOON);
+    log(&journal, &decision, None);
+    journal.flush().wait(MINUTE).unwrap();
+    let at = Timestamp::from_micros;
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        for (from, until) in [
+            (decision.event, decision.event),
+            (decision.event + 1, i64::MAX),
+            (i64::MIN, decision.event),
+            (i64::MAX, i64::MIN),
+            (decision.event, decision.event - 1),
+            (i64::MIN, i64::MIN),
+        ] {
+            let question = journal
+                .stats(&decision.model)
+                .since(at(from))
+                .until(at(until));
+            let stats = question.get().unwrap();
+            assert!(stats.is_empty() && stats.known, "{from} {until}");
+            assert!(question.by([Group::Hour, Group::Model]).unwrap().is_empty());
+        }
+        let one = journal
+            .stats(&decision.model)
+            .since(at(decision.event))
+            .until(at(decision.event + 1));
+        check(&one.get().unwrap(), &[&decision], "one microsecond");
+    }
+}
+
+#[test]
+fn the_ends_of_time_are_counted() {
+    let journal = options().in_memory().unwrap();
+    let mut random = Random::from_seed(9);
+    let mut logged = Vec::new();
+    for event in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
+        logged.push(Logged {
+            event,
+            ..random_decision(&mut random, NOON)
+        });
+    }
+    logged
+        .iter()
+        .for_each(|decision| log(&journal, decision, None));
+    journal.flush().wait(MINUTE).unwrap();
+    let all: Vec<&Logged> = logged.iter().collect();
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        check(&journal.stats_of_all().get().unwrap(), &all, "all of time");
+        let rows = journal.stats_of_all().by(Group::Day).unwrap();
+        assert_eq!(rows.iter().map(|row| row.stats.count).sum::<u64>(), 6);
+        let late = journal
+            .stats_of_all()
+            .since(Timestamp::from_micros(i64::MAX));
+        check(&late.get().unwrap(), &all[5..], "the last microsecond");
+    }
+}
+
+#[test]
+fn repeats_count_and_means_leave_them_out() {
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let journal = options()
+        .clock(clock.clone())
+        .dedup_window(MINUTE)
+        .in_memory()
+        .unwrap();
+    let mut random = Random::from_seed(11);
+    let mut logged: Vec<Logged> = Vec::new();
+    for number in 0..500_u16 {
+        let mut decision = random_decision(&mut random, NOON);
+        decision.confidence = Some(f32::from(number) / 500.0);
+        let features = [f32::from(number)];
+        log(&journal, &decision, Some(&features));
+        for _ in 0..random.below(3) {
+            let again = Logged {
+                event: decision.event + 1,
+                nanos: Some(5),
+                repeat: true,
+                ..decision.clone()
+            };
+            log(&journal, &again, Some(&features));
+            logged.push(again);
+        }
+        logged.push(decision);
+    }
+    journal.flush().wait(MINUTE).unwrap();
+    let reader = journal.reader().unwrap();
+    compare(&reader, &logged, &mut random, "not folded");
+    journal.fold(MINUTE).unwrap();
+    compare(&reader, &logged, &mut random, "folded");
+}
+
+#[test]
+fn names_that_are_written_out_are_names_like_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let journal = options().max_names(3).open(&dir).unwrap();
+    let mut random = Random::from_seed(13);
+    let long = "a".repeat(70_000);
+    let mut logged = Vec::new();
+    for number in 0..600 {
+        let mut decision = random_decision(&mut random, NOON);
+        if number % 7 == 0 {
+            decision.model = long.clone();
+        }
+        log(&journal, &decision, None);
+        logged.push(decision);
+    }
+    journal.flush().wait(MINUTE).unwrap();
+    let reader = journal.reader().unwrap();
+    let own: Vec<&Logged> = logged
+        .iter()
+        .filter(|logged| logged.model == long)
+        .collect();
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        compare(&reader, &logged, &mut random, "written out");
+        let stats = reader.stats(&long).get().unwrap();
+        assert!(stats.known);
+        check(&stats, &own, "a long name");
+        assert!(!reader.stats("b".repeat(70_000)).get().unwrap().known);
+    }
+}
