@@ -571,8 +571,8 @@ fn a_block_that_is_lost_is_noticed_from_either_end() {
 /// A table is named in one place; without its name it is not there, which is not to say empty.
 #[test]
 fn a_table_that_is_lost_is_noticed() {
-    let tables = "alias_historyaliasesbestsblockscheckpointsdeletedhoursidsleavingmarksmetamodels\
-                  name_idsnamesnewestrankingrunssegmentstags";
+    let tables = "alias_historyaliasesbestsblockscheckpointscursorsdeletedhoursidsleavingmarksmeta\
+                  modelsname_idsnamesnewestoutcomesrankingrollupsrunssegmentstags";
     let lost = [
         ("blocks", "blockt"),
         ("hours", "hourt"),
