@@ -75,10 +75,11 @@ impl Level {
 
     /// The last microsecond of a bucket.
     pub(crate) const fn last(self, bucket: i64) -> i64 {
-        bucket
-            .saturating_add(1)
-            .saturating_mul(self.micros())
-            .saturating_sub(1)
+        match bucket.saturating_add(1).checked_mul(self.micros()) {
+            Some(next) => next - 1,
+            // Only the last bucket of all ends beyond what an `i64` reaches.
+            None => i64::MAX,
+        }
     }
 }
 
