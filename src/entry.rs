@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::event::{CheckpointAction, Level};
 use crate::format::floats::Floats;
-use crate::format::row::GapReason;
+use crate::format::row::{GapReason, GapRow};
 use crate::ids::{InferenceId, RunId};
 use crate::outcome::OutcomeEntry;
 use crate::timestamp::Timestamp;
@@ -199,6 +199,30 @@ pub struct Gap {
     pub event_range: Option<(Timestamp, Timestamp)>,
 }
 
+impl Gap {
+    /// Whether both speak of the same loss, wherever they stand.
+    pub(crate) fn is_of_the_same(&self, other: &Gap) -> bool {
+        let loss = |gap: &Gap| (gap.run, gap.reason, gap.count, gap.after);
+        let when = |gap: &Gap| (gap.recorded_range, gap.event_range);
+        loss(self) == loss(other) && when(self) == when(other)
+    }
+
+    pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
+        let times = |range: Option<(i64, i64)>| {
+            range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
+        };
+        Gap {
+            sequence,
+            run: RunId(row.run),
+            reason: row.reason,
+            count: row.count,
+            after: row.after.map(InferenceId::from_u64),
+            recorded_range: times(row.recorded_range),
+            event_range: times(row.event_range),
+        }
+    }
+}
+
 /// Something that happened around the models; see [`Journal::event`](crate::Journal::event).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -249,6 +273,9 @@ pub struct Run {
     pub dropped: u64,
     /// The highest id committed.
     pub last_id: Option<InferenceId>,
+    /// The source that was taken in under this run, for those of an
+    /// [`Importer`](crate::Importer).
+    pub source: Option<String>,
 }
 
 /// What became of a [`Run`].

@@ -24,6 +24,29 @@ impl RunId {
         self.0
     }
 
+    /// The id of the inference of this run with this number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a number of more than 40 bits.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let id = importer.source("old.db")?.inference(17)?;
+    /// assert_eq!(id.counter(), 17);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn inference(self, number: u64) -> Result<InferenceId, Error> {
+        if number >> COUNTER_BITS != 0 {
+            return Err(Error::InvalidOption {
+                name: "number",
+                value: number.to_string(),
+                advice: "give a number of an inference below 2^40",
+            });
+        }
+        Ok(InferenceId(self.first_id() | number))
+    }
+
     /// The id that an inference of this run with this counter has.
     pub(crate) const fn first_id(self) -> u64 {
         (self.0 as u64) << COUNTER_BITS

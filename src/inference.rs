@@ -161,4 +161,12 @@ impl<'a> Inference<'a> {
         self.attributes = attributes;
         self
     }
+
+    /// The confidence as given or, left out, the probability whose label is the action.
+    pub(crate) fn confidence_or_probability(&self) -> Option<f32> {
+        let chosen = |entry: &&(&str, f32)| entry.0 == self.action;
+        let probability = || self.probabilities.iter().find(chosen);
+        self.confidence
+            .or_else(|| probability().map(|entry| entry.1))
+    }
 }

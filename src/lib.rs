@@ -49,10 +49,12 @@ pub mod fuzzing;
 mod global;
 mod health;
 mod ids;
+mod importer;
 mod inference;
 mod journal;
 #[cfg(feature = "tracing")]
 mod layer;
+mod line;
 mod maintenance;
 mod metadata;
 mod mirror;
@@ -86,6 +88,7 @@ pub use format::row::GapReason;
 pub use global::{install, installed, log};
 pub use health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
 pub use ids::{InferenceId, JournalId, RunId};
+pub use importer::{Answer, Importer};
 pub use inference::{Inference, Timer};
 pub use journal::Journal;
 #[cfg(feature = "tracing")]
@@ -97,7 +100,9 @@ pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
 pub use outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
 pub use queue::drops::Dropped;
-pub use reader::{Cursor, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes};
+pub use reader::{
+    Cursor, Events, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes,
+};
 pub use recorder::{Prepared, Recorder, RecorderBuilder};
 pub use registry::{
     AliasChange, Applied, Checkpoint, Decision, Fallback, Import, List, Loaded, NewCheckpoint,

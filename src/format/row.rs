@@ -164,6 +164,22 @@ pub(crate) enum OutcomeValue {
     Written(String, f64),
 }
 
+impl OutcomeValue {
+    /// Whether both say the same under the same name; not-a-numbers are compared by their bits.
+    pub(crate) fn is_same(&self, other: &OutcomeValue) -> bool {
+        match (self, other) {
+            (OutcomeValue::Reward(a), OutcomeValue::Reward(b)) => a.to_bits() == b.to_bits(),
+            (OutcomeValue::Named(a, x), OutcomeValue::Named(b, y)) => {
+                a == b && x.to_bits() == y.to_bits()
+            }
+            (OutcomeValue::Written(a, x), OutcomeValue::Written(b, y)) => {
+                a == b && x.to_bits() == y.to_bits()
+            }
+            (a, b) => a == b,
+        }
+    }
+}
+
 /// Why events are missing from the journal.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -3,7 +3,7 @@
 use ahash::AHashMap;
 
 /// Ids are indexed in buckets of this many bits.
-const ID_BUCKET_BITS: u32 = 8;
+pub(crate) const ID_BUCKET_BITS: u32 = 8;
 
 /// For each key, the lowest and highest value seen with it.
 #[derive(Debug)]

@@ -85,6 +85,17 @@ impl<'a> BlockView<'a> {
         Ok(None)
     }
 
+    /// The ids of all events.
+    pub(crate) fn ids(&self) -> Result<Vec<u64>> {
+        let mut events = Events::new(self)?;
+        let mut ids = Vec::with_capacity(self.header.events as usize);
+        for _event in 0..self.header.events {
+            events.step()?;
+            ids.push(events.id);
+        }
+        Ok(ids)
+    }
+
     /// The entry with this sequence, if the block has it.
     pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
         if !self.sequences().contains(&sequence) {

@@ -150,6 +150,13 @@ impl MirrorThread {
     }
 }
 
+/// The sequence of the first entry that is not in the files of `directory`, as stored last.
+pub(crate) fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
+    let state = State::load(directory, journal);
+    let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
+    Ok(state.map(|state| state.next))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

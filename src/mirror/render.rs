@@ -1,22 +1,22 @@
 //! From stored rows to lines, with names rendered once.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use super::settings::LogKind;
+use crate::entry::Gap;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::row::{
-    GapReason, GapRow, InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Row,
-    SystemEventRow, Texts,
+    InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Row, SystemEventRow,
+    Texts,
 };
 use crate::ids::InferenceId;
+use crate::line::{gap_message, with_fields};
 use crate::store::Source;
 use crate::text::{
     InferenceLine, RepeatLine, Stamps, Zone, column, escape_bracketed_into, escape_into,
     push_checkpoint_event, push_inference, push_outcome, push_repeat, push_system_event,
 };
-use crate::timestamp::Timestamp;
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]
@@ -179,7 +179,7 @@ impl Renderer {
             Row::Inference(row) => self.inference(out, source, placed.place.event, row),
             Row::Repeat(row) => self.repeat(out, source, placed, row),
             Row::Note(Note::Gap(row)) => {
-                let message = gap_message(row);
+                let message = gap_message(&Gap::new(placed.sequence, row));
                 push_system_event(out, &mut self.stamps, recorded, "WARN", "annals", &message);
                 Ok(())
             }
@@ -296,42 +296,9 @@ impl Renderer {
             Some(text) => text.as_str().into(),
             None => name(source, row.component)?,
         };
-        let mut message = row.message.clone();
-        for (key, value) in &row.fields {
-            if !message.is_empty() {
-                message.push(' ');
-            }
-            message.push_str(&format!("{key}={value}"));
-        }
+        let message = with_fields(&row.message, &row.fields);
         let level = row.level.as_str();
         push_system_event(out, &mut self.stamps, recorded, level, &component, &message);
         Ok(())
     }
-}
-
-/// What a gap says to people.
-fn gap_message(row: &GapRow) -> String {
-    let run = row.run;
-    let reason = match row.reason {
-        GapReason::QueueFull => "the queue was full",
-        GapReason::Refused => "they could not be recorded as given",
-        GapReason::Died => {
-            return match row.after {
-                Some(id) => {
-                    let id = InferenceId::from_u64(id);
-                    format!("run {run} ended without closing: what came after {id} is unknown")
-                }
-                None => format!("run {run} ended without closing: what it logged is unknown"),
-            };
-        }
-    };
-    let count = row.count.unwrap_or(0);
-    let events = if count == 1 { "event is" } else { "events are" };
-    let over = row.recorded_range.map_or(Duration::ZERO, |(first, last)| {
-        Duration::from_micros(last.saturating_sub(first).max(0).unsigned_abs())
-    });
-    let from = row.recorded_range.map_or_else(String::new, |(first, _)| {
-        format!(", from {}", Timestamp::from_micros(first))
-    });
-    format!("{count} {events} missing in run {run}: {reason}{from} over {over:?}")
 }

@@ -1,6 +1,7 @@
 //! Reading a journal: from any thread and any process, while it is being written.
 
 mod cursor;
+mod events;
 mod filter;
 mod follow;
 mod names;
@@ -24,6 +25,7 @@ use crate::stats::{Group, StatsQuery, StatsRow};
 use crate::store::{Directory, Source};
 use crate::timestamp::Timestamp;
 pub use cursor::Cursor;
+pub use events::Events;
 pub use filter::Repeats;
 pub use follow::Follow;
 use names::NameBook;
@@ -209,6 +211,35 @@ impl Reader {
     #[must_use]
     pub fn runs(&self) -> Runs {
         Runs::new(self.source.clone())
+    }
+
+    /// Everything that is no inference, newest first: system events, checkpoint events and gaps.
+    ///
+    /// ```
+    /// # use annals::{Journal, Level};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// journal.event(Level::Warn, "exchange", "feed is late");
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let newest = journal.reader()?.events().next().transpose()?.expect("was recorded");
+    /// assert!(newest.to_string().ends_with("| WARN  | exchange        | feed is late"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.clone())
+    }
+
+    /// Entries that were committed and not yet in the text files below `logs`, as their writer
+    /// stored it last: while it writes, at most a second ago. `None` if nobody ever wrote any
+    /// there. Reads one small file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), and those of reading.
+    pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
+        let written = mirror::written_until(logs.as_ref(), self.id)?;
+        let end = self.source.next_sequence()?;
+        Ok(written.map(|next| end.saturating_sub(next)))
     }
 
     /// Every gap, oldest first.

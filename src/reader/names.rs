@@ -11,7 +11,7 @@ use crate::entry::{
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::name::LABEL_SEPARATOR;
-use crate::format::row::{GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use crate::format::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::{InferenceId, RunId};
 use crate::store::Source;
 use crate::timestamp::Timestamp;
@@ -76,7 +76,7 @@ impl NameBook {
         let content = match &placed.row {
             Row::Inference(row) => Content::Inference(self.inference(source, &placed, row)?),
             Row::Repeat(row) => Content::Repeat(self.repeat(source, &placed, row)?),
-            Row::Note(Note::Gap(row)) => Content::Gap(gap(sequence, row)),
+            Row::Note(Note::Gap(row)) => Content::Gap(Gap::new(sequence, row)),
             Row::Note(Note::SystemEvent(row)) => Content::SystemEvent(SystemEvent {
                 run: RunId(row.run),
                 level: row.level,
@@ -228,21 +228,6 @@ fn as_record(
         attributes: Vec::new(),
         divergent: false,
         repeat_of: Some(repeat.original),
-    }
-}
-
-pub(super) fn gap(sequence: u64, row: &GapRow) -> Gap {
-    let times = |range: Option<(i64, i64)>| {
-        range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
-    };
-    Gap {
-        sequence,
-        run: RunId(row.run),
-        reason: row.reason,
-        count: row.count,
-        after: row.after.map(InferenceId::from_u64),
-        recorded_range: times(row.recorded_range),
-        event_range: times(row.event_range),
     }
 }
 

@@ -41,6 +41,16 @@ impl Reader {
         Ok(found.remove(&id))
     }
 
+    /// What has turned out for each of `ids`, in their order. Many are looked up much faster
+    /// together than one by one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn outcomes_of_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<Outcomes>>> {
+        let mut found = self.outcomes_of(ids)?;
+        Ok(ids.iter().map(|id| found.remove(id)).collect())
+    }
+
     /// What has turned out for each of `ids`; those for which nothing has are left out.
     fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
         let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();

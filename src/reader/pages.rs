@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Reader;
-use super::names;
 use crate::entry::{Gap, Run, RunState};
 use crate::error::{Error, Result};
 use crate::format::block::Mark;
@@ -72,6 +71,7 @@ impl Runs {
             committed: row.committed,
             dropped: row.dropped,
             last_id: (row.last_id > 0).then_some(InferenceId::from_u64(row.last_id)),
+            source: row.source,
         })
     }
 }
@@ -120,7 +120,7 @@ impl Gaps {
             return Ok(None);
         };
         match source.at(sequence)?.map(|placed| placed.row) {
-            Some(Row::Note(Note::Gap(row))) => Ok(Some(names::gap(sequence, &row))),
+            Some(Row::Note(Note::Gap(row))) => Ok(Some(Gap::new(sequence, &row))),
             _ => Err(Error::Corrupt {
                 path: source.path().to_owned(),
                 detail: format!("marks: entry {sequence} is no gap"),

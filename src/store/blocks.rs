@@ -289,6 +289,43 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
+    /// Up to `most` sequences of entries of one kind before `until`, newest first.
+    pub(super) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+        let start = keys::pair(mark as u64, self.range.start);
+        let end = keys::pair(mark as u64, until.min(self.range.end));
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut found = Vec::new();
+        if start >= end {
+            return Ok(found);
+        }
+        self.snapshot
+            .scan(Table::Marks, range, Direction::Descending, |key, _| {
+                let sequence = keys::second_number(key)
+                    .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+                found.push(sequence);
+                Ok(go_on(found.len() < most))
+            })?;
+        Ok(found)
+    }
+
+    /// The ids of this bucket of [`ID_BUCKET_BITS`] that are here.
+    pub(super) fn ids_of(&self, bucket: u64) -> Result<Vec<u64>> {
+        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
+        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        let mut found = Vec::new();
+        self.snapshot
+            .scan(Table::Ids, range, Direction::Ascending, |key, _| {
+                let first = keys::second_number(key)
+                    .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
+                if self.range.contains(&first) {
+                    let ids = self.look_into(first, |view| view.ids())?;
+                    found.extend(ids.into_iter().filter(|id| id_bucket(*id).0 == bucket));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(found)
+    }
+
     /// The first sequence of the block that holds `sequence`.
     fn first_of_block_with(&self, sequence: u64) -> Result<u64> {
         let mut first = None;

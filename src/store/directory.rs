@@ -143,7 +143,10 @@ impl Directory {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::io("lock", &path, io::ErrorKind::WouldBlock.into()));
+                return Err(Error::InUse {
+                    path,
+                    reason: format!("run {run} is under way there"),
+                });
             }
         }
         Ok(RunLock { path, _file: file })

@@ -128,14 +128,7 @@ impl Hot {
         let directory = self.directory.clone();
         let (run, lock, dead) = self.write(|transaction| {
             let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
-            let number = runs::highest(transaction, &path)? + 1;
-            if number > MAX_RUN {
-                return Err(Error::RunsExhausted {
-                    path: path.clone(),
-                    limit: MAX_RUN,
-                });
-            }
-            let run = RunId(number);
+            let run = next_run(transaction, &path)?;
             // The lock is held before anybody can see the run: whoever sees it unlocked
             // takes it for dead.
             let lock = match &directory {
@@ -155,6 +148,40 @@ impl Hot {
         if let Some(directory) = &self.directory {
             dead.into_iter().for_each(|run| directory.forget_run(run));
         }
+        Ok((run, row))
+    }
+
+    /// Goes on with the run under which `source` is taken in, or begins it.
+    pub(crate) fn take_in(
+        &mut self,
+        now: i64,
+        source: &str,
+    ) -> Result<(RunId, RunRow), WriteFailure> {
+        let path = self.path.clone();
+        let directory = self.directory.clone();
+        let (run, row, lock) = self.write(|transaction| {
+            let is_its = |row: &RunRow| row.source.as_deref() == Some(source);
+            let known = runs::select(transaction, &path, is_its)?.pop();
+            let (run, mut row) = match known {
+                Some(known) => known,
+                None => {
+                    let row = RunRow {
+                        source: Some(source.to_owned()),
+                        ..RunRow::begin(now)
+                    };
+                    (next_run(transaction, &path)?, row)
+                }
+            };
+            row.end = None;
+            row.process = std::process::id();
+            let lock = match &directory {
+                Some(directory) => Some(directory.hold_run(run)?),
+                None => None,
+            };
+            runs::put(transaction, run, &row)?;
+            Ok((run, row, lock))
+        })?;
+        self.locks.extend(lock.map(|lock| (run, lock)));
         Ok((run, row))
     }
 
@@ -254,6 +281,17 @@ fn create(directory: &Directory, options: &Options) -> Result<()> {
     directory.publish_hot_file(&unfinished)
 }
 
+fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId> {
+    let number = runs::highest(transaction, path)? + 1;
+    if number > MAX_RUN {
+        return Err(Error::RunsExhausted {
+            path: path.to_owned(),
+            limit: MAX_RUN,
+        });
+    }
+    Ok(RunId(number))
+}
+
 fn bury_dead_runs(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
@@ -278,7 +316,10 @@ fn bury_dead_runs(
             recorded_range: None,
             event_range: None,
         };
-        encoder.note(now, &Note::Gap(gap));
+        // What was being taken in is still in its source: nothing is lost.
+        if row.source.is_none() {
+            encoder.note(now, &Note::Gap(gap));
+        }
         row.end = Some(RunEnd::FoundDead(now));
         runs::put(transaction, run, &row)?;
         dead.push(run);

@@ -27,6 +27,8 @@ pub(crate) struct RunRow {
     /// The highest id committed; 0 before the first.
     pub(crate) last_id: u64,
     pub(crate) end: Option<RunEnd>,
+    /// The source that is taken in under this run; `None` for a run of a journal's own.
+    pub(crate) source: Option<String>,
 }
 
 impl RunRow {
@@ -39,6 +41,7 @@ impl RunRow {
             dropped: 0,
             last_id: 0,
             end: None,
+            source: None,
         }
     }
 }

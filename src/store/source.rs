@@ -15,6 +15,7 @@ use super::segments::{Registered, Segment, SegmentCache};
 use crate::error::{Error, Result};
 use crate::format::block::{Mark, Placed};
 use crate::format::codec;
+use crate::format::spans::ID_BUCKET_BITS;
 use crate::ids::RunId;
 use crate::options::Sharing;
 
@@ -299,6 +300,41 @@ impl Source {
         )?;
         found.sort_unstable();
         found.truncate(most);
+        Ok(found)
+    }
+
+    /// Up to `most` sequences of entries of one kind before `until`, newest first.
+    pub(crate) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
+        self.in_parts(
+            |segment| segment.first < until,
+            |blocks| {
+                // Newest part first: what is found is in order already.
+                let left = most - found.len();
+                found.extend(blocks.marks_before(mark, until, left)?);
+                Ok(found.len() < most)
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// The ids of inferences and repeats among the [`ID_BUCKET_BITS`](crate::format::spans) bits'
+    /// worth that `id` lies in.
+    pub(crate) fn ids_near(&self, id: u64) -> Result<Vec<u64>> {
+        let bucket = id >> ID_BUCKET_BITS;
+        let (low, high) = (
+            bucket << ID_BUCKET_BITS,
+            ((bucket + 1) << ID_BUCKET_BITS) - 1,
+        );
+        let holds = |segment: &Registered| {
+            let ids = segment.row.ids;
+            ids.is_some_and(|(lowest, highest)| lowest <= high && highest >= low)
+        };
+        let mut found = Vec::new();
+        self.in_parts(holds, |blocks| {
+            found.extend(blocks.ids_of(bucket)?);
+            Ok(true)
+        })?;
         Ok(found)
     }
 

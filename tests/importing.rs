@@ -1,0 +1,189 @@
+//! What other sources recorded is taken in once, whatever is read again and whoever dies.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use annals::{Answer, Importer, Inference, Journal, Outcome, Reader, RunState, Timestamp};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+fn take(dir: &std::path::Path, source: &str, numbers: impl IntoIterator<Item = u64>) -> u64 {
+    let mut importer = Importer::open(dir).unwrap();
+    let new = add(&mut importer, source, numbers);
+    importer.close().unwrap();
+    new
+}
+
+fn add(importer: &mut Importer, source: &str, numbers: impl IntoIterator<Item = u64>) -> u64 {
+    let run = importer.source(source).unwrap();
+    let mut new = 0;
+    for number in numbers {
+        let id = run.inference(number).unwrap();
+        let inference = Inference::new("m", "s", "BUY")
+            .confidence(0.5)
+            .probabilities(&[("BUY", 0.5), ("SELL", 0.25)])
+            .features_hashed(number)
+            .event_time(Timestamp::from_micros(i64::try_from(number).unwrap()));
+        new += u64::from(importer.add(id, &inference, Answer::Full).unwrap());
+    }
+    new
+}
+
+fn numbers(dir: &std::path::Path) -> Vec<(u32, u64)> {
+    let records = Reader::open(dir).unwrap().inferences().iter();
+    let mut found: Vec<_> = records
+        .map(|record| record.unwrap().id)
+        .map(|id| (id.run().get(), id.counter()))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn twice_is_once_whatever_the_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    assert_eq!(take(&dir, "a", (1..=3_000).step_by(3)), 1_000);
+    assert_eq!(take(&dir, "a", (1..=3_000).step_by(3)), 0);
+    // Overlapping, out of order, and the same number twice in one go.
+    let rest = (1..=3_000).rev().chain(500..600);
+    assert_eq!(take(&dir, "a", rest), 2_000);
+    assert_eq!(take(&dir, "b", 1..=10), 10);
+    let ids = numbers(&dir);
+    assert_eq!(ids.len(), 3_010);
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    // Also after all of it was sealed away.
+    let journal = Journal::open(&dir).unwrap();
+    assert!(journal.seal(WAIT).unwrap() >= 3_010);
+    journal.close().unwrap();
+    assert_eq!(take(&dir, "a", 1..=3_001), 1);
+}
+
+#[test]
+fn what_a_dead_importer_left_is_completed_and_is_no_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let mut importer = Importer::open(&dir).unwrap();
+    assert_eq!(add(&mut importer, "a", 1..=100), 100);
+    importer.commit().unwrap();
+    assert_eq!(add(&mut importer, "a", 101..=200), 100);
+    drop(importer); // As a process that dies: without an end, and what was not committed is gone.
+
+    let journal = Journal::open(&dir).unwrap();
+    let reader = journal.reader().unwrap();
+    assert_eq!(reader.gaps().count(), 0);
+    let runs: Vec<_> = reader.runs().map(Result::unwrap).collect();
+    assert_eq!(runs[0].source.as_deref(), Some("a"));
+    assert!(matches!(runs[0].state, RunState::Died(Some(_))));
+    assert_eq!(numbers(&dir).len(), 100);
+
+    // Beside a journal that is open.
+    assert_eq!(take(&dir, "a", 1..=200), 100);
+    assert_eq!(numbers(&dir).len(), 200);
+    let runs: Vec<_> = reader.runs().map(Result::unwrap).collect();
+    assert!(matches!(runs[0].state, RunState::Closed(_)));
+    assert_eq!(runs[0].committed, 200);
+    journal.close().unwrap();
+}
+
+#[test]
+fn one_source_is_taken_in_by_one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let mut first = Importer::open(&dir).unwrap();
+    first.source("a").unwrap();
+    let mut second = Importer::open(&dir).unwrap();
+    assert!(matches!(
+        second.source("a"),
+        Err(annals::Error::InUse { .. })
+    ));
+    second.source("b").unwrap();
+    first.close().unwrap();
+    second.source("a").unwrap();
+}
+
+#[test]
+fn names_that_have_no_number_and_gaps_come_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let long = "x".repeat(300);
+    let probabilities = [(&*long, 0.75)];
+    for _twice in 0..2 {
+        let mut importer = Importer::open(&dir).unwrap();
+        let run = importer.source("a").unwrap();
+        let inference = Inference::new(&long, "s", &long)
+            .probabilities(&probabilities)
+            .checkpoint(&long)
+            .event_time(Timestamp::from_micros(-5));
+        let id = run.inference(9).unwrap();
+        importer.add(id, &inference, Answer::Divergent).unwrap();
+        let repeat = run.inference(10).unwrap();
+        importer
+            .add(repeat, &inference, Answer::RepeatOf(id))
+            .unwrap();
+        importer.close().unwrap();
+    }
+    let reader = Reader::open(&dir).unwrap();
+    let all: Vec<_> = reader
+        .inferences()
+        .repeats(annals::Repeats::Include)
+        .iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(all.len(), 2);
+    for record in &all {
+        assert_eq!((&*record.model, &*record.action), (&*long, &*long));
+        assert_eq!(record.checkpoint.as_deref(), Some(&*long));
+        assert_eq!(record.confidence, 0.75);
+        assert_eq!(record.probabilities.get(&long), Some(0.75));
+        assert_eq!(record.event_time, Timestamp::from_micros(-5));
+    }
+    assert!(all[0].divergent);
+    assert_eq!(all[1].repeat_of, Some(all[0].id));
+}
+
+#[test]
+fn ids_of_other_runs_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path().join("data")).unwrap();
+    let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
+    let mut importer = Importer::open(dir.path().join("data")).unwrap();
+    let refused = importer.add(id, &Inference::new("m", "s", "BUY"), Answer::Full);
+    assert!(matches!(refused, Err(annals::Error::InvalidOption { .. })));
+    let run = importer.source("a").unwrap();
+    assert!(run.inference(1 << 40).is_err());
+    journal.close().unwrap();
+}
+
+#[test]
+fn outcomes_are_taken_in_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    for _twice in 0..2 {
+        let mut importer = Importer::open(&dir).unwrap();
+        let run = importer.source("a").unwrap();
+        let id = run.inference(1).unwrap();
+        let new = importer
+            .add(id, &Inference::new("m", "s", "BUY"), Answer::Full)
+            .unwrap();
+        let at = |micros| Timestamp::from_micros(micros);
+        let first = Outcome::reward(f64::NAN).and_value("pnl", 2.0).at(at(5));
+        assert_eq!(importer.add_outcome(id, &first).unwrap(), new);
+        assert!(!importer.add_outcome(id, &first).unwrap());
+        let second = Outcome::reward(3.0).and_label("x").at(at(6));
+        assert_eq!(importer.add_outcome(id, &second).unwrap(), new);
+        importer.close().unwrap();
+    }
+    let reader = Reader::open(&dir).unwrap();
+    let entries: Vec<_> = reader.follow(reader.start()).unwrap().collect();
+    assert_eq!(entries.len(), 3);
+    assert_eq!(
+        entries[2].as_ref().unwrap().to_string(),
+        "1970-01-01 00:00:00 | 1-1             | reward=3 label=x"
+    );
+    let id = reader.newest(1).next().unwrap().unwrap().id;
+    let known = reader.outcome(id).unwrap().unwrap();
+    assert_eq!(known.reward.map(|latest| latest.value), Some(3.0));
+    assert_eq!(known.get("pnl").map(|latest| latest.value), Some(2.0));
+}
