@@ -101,7 +101,7 @@ impl Queue {
         let ticks = self.clock.ticks();
         let processing = match facts.processing {
             Processing::Unknown => NO_PROCESSING,
-            Processing::Since(timer) => ticks.saturating_sub(timer.ticks),
+            Processing::Since(timer) => self.clock.nanos_between(timer.ticks, ticks),
             Processing::Known(time) => {
                 let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
                 nanos.min(NO_PROCESSING - 1)

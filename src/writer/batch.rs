@@ -170,6 +170,26 @@ impl Batch {
         self.counts.gaps += lost.count;
     }
 
+    /// Fetches from memory what deduplication will ask for when `messages` are pushed: together
+    /// they wait once for it, one by one each waits for itself.
+    pub(super) fn fetch(&self, messages: &[Message], names: &StoredNames) {
+        if self.dedup.is_off() {
+            return;
+        }
+        for message in messages {
+            if let Message::Inference(record) = message
+                && record.has_features
+            {
+                self.dedup.fetch(Question {
+                    model: names.get(record.model).into(),
+                    symbol: names.get(record.symbol).into(),
+                    checkpoint: names.get(record.checkpoint).into(),
+                    features: record.features,
+                });
+            }
+        }
+    }
+
     pub(super) fn push(&mut self, message: Message, names: &StoredNames, readings: Readings) {
         match message {
             // A record is a hundred bytes: it is read where it lies.
@@ -300,7 +320,8 @@ impl Batch {
         if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
             self.counts.invalid += 1;
         }
-        match self.judge(&stored, record.ticks) {
+        let nanos = readings.anchor.nanos_of(record.ticks);
+        match self.judge(&stored, nanos) {
             Verdict::Repeat { original } => self.push_repeat(&stored, original),
             Verdict::New => self.encoder.append(&stored),
             Verdict::Divergent { first } => {
@@ -348,7 +369,7 @@ impl Batch {
         self.encoder.repeat(stored.place, &repeat);
     }
 
-    fn judge(&mut self, stored: &Stored<'_>, ticks: u64) -> Verdict {
+    fn judge(&mut self, stored: &Stored<'_>, nanos: u64) -> Verdict {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
         let has_attributes = stored
@@ -379,7 +400,7 @@ impl Batch {
             confidence: stored.confidence,
             probabilities: stored.probabilities,
         };
-        match self.dedup.judge(question, answer, stored.place.id, ticks) {
+        match self.dedup.judge(question, answer, stored.place.id, nanos) {
             dedup::Verdict::New => Verdict::New,
             dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
             dedup::Verdict::Divergent => {

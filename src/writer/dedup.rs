@@ -64,7 +64,16 @@ impl Dedup {
         self.window_nanos == 0 || self.capacity == 0
     }
 
-    /// Judges the answer `answer` that inference `id` gave at `ticks`, and remembers it.
+    /// Touches where the answers to `question` are, so that judging one finds them near.
+    #[inline]
+    pub(crate) fn fetch(&self, question: Question) {
+        let question = self.question(question);
+        for generation in [&self.newer, &self.older] {
+            std::hint::black_box(generation.first(question));
+        }
+    }
+
+    /// Judges the answer `answer` that inference `id` gave at `nanos`, and remembers it.
     ///
     /// A repeat does not renew its original's time: an answer that never changes is recorded in
     /// full once per window.
@@ -73,17 +82,17 @@ impl Dedup {
         question: Question,
         answer: Answer<'_>,
         id: u64,
-        ticks: u64,
+        nanos: u64,
     ) -> Verdict {
         if self.is_off() {
             return Verdict::New;
         }
         // Each generation lasts a whole window, so an answer is still found at the window's end.
-        if self.newer.held >= self.capacity || ticks.saturating_sub(self.turned) > self.window_nanos
+        if self.newer.held >= self.capacity || nanos.saturating_sub(self.turned) > self.window_nanos
         {
             std::mem::swap(&mut self.newer, &mut self.older);
             self.newer.clear();
-            self.turned = ticks;
+            self.turned = nanos;
         }
         let question = self.question(question);
         let answer = self.answer(answer);
@@ -91,7 +100,7 @@ impl Dedup {
             .newer
             .find(question)
             .or_else(|| self.older.find(question));
-        let fresh = seen.filter(|seen| ticks.saturating_sub(seen.ticks) <= self.window_nanos);
+        let fresh = seen.filter(|seen| nanos.saturating_sub(seen.nanos) <= self.window_nanos);
         let verdict = match fresh {
             Some(seen) if seen.answer == answer => return Verdict::Repeat { original: seen.id },
             Some(_) => Verdict::Divergent,
@@ -101,7 +110,7 @@ impl Dedup {
             question,
             answer,
             id,
-            ticks,
+            nanos,
         });
         verdict
     }
@@ -134,7 +143,13 @@ struct Seen {
     question: u64,
     answer: u64,
     id: u64,
-    ticks: u64,
+    nanos: u64,
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "any of the bits will do")]
+fn home(question: u64) -> usize {
+    question as usize
 }
 
 /// Slots of a table with something in it, at first.
@@ -156,12 +171,19 @@ impl Generation {
         self.slots.get(place).filter(|seen| seen.question != 0)
     }
 
+    /// What is in the slot that `question`'s fingerprint says.
+    #[inline]
+    fn first(&self, question: u64) -> Option<u64> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let seen = self.slots.get(home(question) & mask)?;
+        Some(seen.question)
+    }
+
     /// Where `question` is, or would be put; `None` in a table without slots.
     #[inline]
     fn place(&self, question: u64) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-        let mut place = question as usize & mask;
+        let mut place = home(question) & mask;
         loop {
             match self.slots.get(place)?.question {
                 0 => return Some(place),

@@ -27,8 +27,8 @@ use batch::{Batch, Readings, StoredNames};
 use dedup::Dedup;
 use runs::Runs;
 
-/// Events taken from the queue before their names are looked up together.
-const SLICE: usize = 4_096;
+/// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
+const SLICE: usize = 128;
 /// How much may be encoded while the device is full, in commits' worth.
 const HELD_COMMITS: usize = 3;
 
@@ -214,6 +214,7 @@ impl Writer {
         if self.failed.is_some() {
             return Ok(());
         }
+        self.batch.fetch(&self.incoming, &self.names);
         for message in self.incoming.drain(..) {
             self.batch.push(message, &self.names, readings);
         }
