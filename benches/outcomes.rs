@@ -1,0 +1,182 @@
+//! How many outcomes a second reach the disk, and what reading them costs.
+//!
+//! `cargo bench --bench outcomes` records 2 M distinct inferences, then attaches outcomes (reward and
+//! correct) at full speed until they are on disk: for the newest inferences, roughly in order, as
+//! a loop does; for random ones of the whole journal, before and after it is sealed; and 1 M for a
+//! single one. Then it reads: by id, and joined to a query. `-- --test` does little of each. A run
+//! in which anything was dropped is an error.
+
+#![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use annals::{InferenceId, Journal, Options, Outcome, Overflow, Reader};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Longer than anything here takes.
+const BOUND: Duration = Duration::from_secs(3_600);
+
+fn options() -> Options {
+    Journal::options()
+        .without_mirror()
+        .overflow(Overflow::Block { timeout: BOUND })
+        .close_timeout(BOUND)
+}
+
+/// A small generator, so that making an event costs the loop next to nothing.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap_or(0)
+    }
+}
+
+/// Records distinct inferences, and waits until they are on disk.
+fn grow(
+    journal: &Journal,
+    random: &mut Random,
+    events: usize,
+) -> Result<Vec<InferenceId>, Failure> {
+    let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    let recorder = builder.actions(["BUY", "SELL", "HOLD"]).build()?;
+    let mut ids = Vec::with_capacity(events);
+    for event in 0..events {
+        let inference = recorder
+            .inference(event % 3)
+            .probabilities(&[0.5, 0.3, 0.2]);
+        let id = inference.features_hashed(random.next()).log();
+        ids.push(id.ok_or("an inference was dropped")?);
+    }
+    journal.flush().wait(BOUND)?;
+    Ok(ids)
+}
+
+/// Attaches an outcome to each of `ids`, waits until they are on disk, and prints the rate.
+fn attach(
+    what: &str,
+    journal: &Journal,
+    random: &mut Random,
+    ids: impl Iterator<Item = InferenceId>,
+) -> Result<(), Failure> {
+    let (began, written) = (Instant::now(), bytes_written());
+    let mut count = 0_u64;
+    for id in ids {
+        let reward = random.next() as f64 / u64::MAX as f64 - 0.5;
+        let outcome = Outcome::reward(reward).and_correct(reward > 0.0);
+        if !journal.attach_outcome(id, outcome) {
+            return Err("an outcome was dropped".into());
+        }
+        count += 1;
+    }
+    journal.flush().wait(BOUND)?;
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    let bytes = bytes_written().zip(written);
+    let bytes = bytes.map_or("-".to_owned(), |(now, then)| {
+        ((now - then) / count).to_string()
+    });
+    println!("{what:<44} {count:>9} {rate:>12.0}/s {bytes:>7} B written each");
+    Ok(())
+}
+
+fn bytes_written() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/io").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar: "))?;
+    line.parse().ok()
+}
+
+/// The median time of a look-up by id.
+fn look_up(what: &str, reader: &Reader, ids: &[InferenceId]) -> Result<(), Failure> {
+    let mut times = Vec::new();
+    for id in ids {
+        let began = Instant::now();
+        reader.outcome(*id)?.ok_or("an outcome is not there")?;
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    println!("{what:<44} {:>9.1?} p50", times[times.len() / 2]);
+    Ok(())
+}
+
+fn join(reader: &Reader, most: usize) -> Result<(), Failure> {
+    let began = Instant::now();
+    let (mut read, mut known) = (0_u64, 0_u64);
+    for joined in reader
+        .inferences()
+        .newest_first()
+        .limit(most)
+        .with_outcomes()
+    {
+        read += 1;
+        known += u64::from(joined?.1.is_some());
+    }
+    let rate = read as f64 / began.elapsed().as_secs_f64();
+    let what = "newest inferences read with their outcomes";
+    println!("{what:<44} {read:>9} {rate:>12.0}/s, {known} have one");
+    Ok(())
+}
+
+fn measure(dir: &Path, inferences: usize, outcomes: usize) -> Result<(), Failure> {
+    let journal = options().open(dir)?;
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let ids = grow(&journal, &mut random, inferences)?;
+    // In the order of the decisions, but for how long each takes to turn out.
+    let newest = &ids[ids.len() - outcomes..];
+    let mut order: Vec<_> = (0..outcomes).collect();
+    order.sort_by_cached_key(|index| index + random.below(1_000));
+    let recent = order.iter().map(|index| newest[*index]);
+    attach("for the newest inferences", &journal, &mut random, recent)?;
+    let reader = Reader::open(dir)?;
+    join(&reader, outcomes)?;
+
+    let some = |random: &mut Random, count: usize| -> Vec<InferenceId> {
+        (0..count).map(|_| ids[random.below(ids.len())]).collect()
+    };
+    let few = outcomes.div_ceil(5);
+    let scattered = some(&mut random, few);
+    let them = scattered.iter().copied();
+    attach("for random ones of all", &journal, &mut random, them)?;
+    look_up("one of them, by id", &reader, &scattered[..few.min(1_000)])?;
+    journal.seal(BOUND)?;
+    look_up(
+        "one of them, by id, sealed",
+        &reader,
+        &scattered[..few.min(1_000)],
+    )?;
+    let scattered = some(&mut random, few);
+    let them = scattered.into_iter();
+    attach(
+        "for random ones of all, after sealing",
+        &journal,
+        &mut random,
+        them,
+    )?;
+    join(&reader, outcomes)?;
+
+    let single = std::iter::repeat_n(ids[7], outcomes);
+    attach("for a single one", &journal, &mut random, single)?;
+    look_up("that one, by id", &reader, &ids[7..8])?;
+    journal.close()?;
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let test = std::env::args().any(|argument| argument == "--test");
+    let (inferences, outcomes) = if test {
+        (5_000, 1_000)
+    } else {
+        (2_000_000, 1_000_000)
+    };
+    // On the disk that the build is on: the system's temporary directory may be memory.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    measure(&directory.path().join("data"), inferences, outcomes)
+}
