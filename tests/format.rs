@@ -27,6 +27,14 @@ struct Header {
     base_id: u64,
     base_recorded: i64,
     columns: [ColumnHead; 13],
+    notes: NotesHead,
+}
+
+#[derive(SchemaRead, Debug, PartialEq)]
+struct NotesHead {
+    base_recorded: i64,
+    base_of: u64,
+    columns: [ColumnHead; 5],
 }
 
 #[derive(SchemaRead, Debug, PartialEq, Default)]
@@ -58,8 +66,6 @@ enum Note {
 #[derive(SchemaRead, Debug, PartialEq)]
 struct OutcomeRow {
     run: u32,
-    of: u64,
-    time: i64,
     values: Vec<OutcomeValue>,
 }
 
@@ -110,7 +116,9 @@ struct Parts {
     confidences: Vec<f32>,
     features: Vec<u64>,
     probabilities: Vec<f32>,
-    notes: Vec<(u32, i64, Note)>,
+    /// Position, recorded time, inference of an outcome, when it turned out, bytes.
+    note_columns: Vec<Vec<i64>>,
+    notes: Vec<Note>,
     texts: Vec<(u32, Texts)>,
 }
 
@@ -121,18 +129,7 @@ const PROBABILITIES: usize = 10;
 /// Reads a block from the front of `rest`; `None` if it is cut short.
 fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let header = take!(rest, Header).ok()?;
-    let mut columns = Vec::new();
-    for head in &header.columns {
-        let mut column = Vec::new();
-        for _ in 0..header.events {
-            let (bytes, behind) = rest.split_at_checked(head.width.into())?;
-            *rest = behind;
-            let mut distance = [0; 8];
-            distance[..bytes.len()].copy_from_slice(bytes);
-            column.push(head.least.wrapping_add(i64::from_le_bytes(distance)));
-        }
-        columns.push(column);
-    }
+    let columns = columns(rest, &header.columns, header.events)?;
     let with = |bit: i64| {
         columns[FLAGS]
             .iter()
@@ -145,7 +142,8 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let confidences = list(rest, has_confidence, float)?;
     let features = list(rest, has_features, u64::from_le_bytes)?;
     let probabilities = list(rest, usize::try_from(probabilities).unwrap(), float)?;
-    let notes = (header.events..header.count).map(|_| take!(rest, (u32, i64, Note)).ok());
+    let note_columns = self::columns(rest, &header.notes.columns, header.count - header.events)?;
+    let notes = (header.events..header.count).map(|_| take!(rest, Note).ok());
     let notes = notes.collect::<Option<_>>()?;
     let texts = (0..header.texts).map(|_| take!(rest, (u32, Texts)).ok());
     let texts = texts.collect::<Option<_>>()?;
@@ -154,10 +152,27 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
         confidences,
         features,
         probabilities,
+        note_columns,
         notes,
         texts,
     };
     Some((header, parts))
+}
+
+fn columns(rest: &mut &[u8], heads: &[ColumnHead], count: u32) -> Option<Vec<Vec<i64>>> {
+    let mut columns = Vec::new();
+    for head in heads {
+        let mut column = Vec::new();
+        for _ in 0..count {
+            let (bytes, behind) = rest.split_at_checked(head.width.into())?;
+            *rest = behind;
+            let mut distance = [0; 8];
+            distance[..bytes.len()].copy_from_slice(bytes);
+            column.push(head.least.wrapping_add(i64::from_le_bytes(distance)));
+        }
+        columns.push(column);
+    }
+    Some(columns)
 }
 
 fn list<T, const WIDTH: usize>(
@@ -184,6 +199,8 @@ fn every_part_of_a_block_is_read() {
     assert_eq!((header.count, header.events, header.texts), (5, 3, 1));
     assert_eq!(header.base_id, (1 << 40) | 7);
     assert_eq!(header.base_recorded, 1_000_000);
+    assert_eq!(header.notes.base_recorded, 1_000_300);
+    assert_eq!(header.notes.base_of, (1 << 40) | 9);
     let gap = GapRow {
         run: 1,
         reason: GapReason::QueueFull,
@@ -194,8 +211,6 @@ fn every_part_of_a_block_is_read() {
     };
     let outcome = OutcomeRow {
         run: 1,
-        of: (1 << 40) | 9,
-        time: -2,
         values: vec![
             OutcomeValue::Reward(1.5),
             OutcomeValue::Correct(true),
@@ -229,10 +244,14 @@ fn every_part_of_a_block_is_read() {
         confidences: vec![0.85],
         features: vec![0x0807_0605_0403_0201],
         probabilities: vec![0.85, 0.1, 0.05],
-        notes: vec![
-            (2, 1_000_300, Note::Gap(gap)),
-            (4, 1_000_400, Note::Outcome(outcome)),
+        note_columns: vec![
+            vec![2, 1],
+            vec![0, 100],
+            vec![0; 2],
+            vec![0, -1_000_402],
+            vec![10, 40],
         ],
+        notes: vec![Note::Gap(gap), Note::Outcome(outcome)],
         texts: vec![(2, texts)],
     };
     assert_eq!(parts, expected);

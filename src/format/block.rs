@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::CHECKSUM_BYTES;
 use super::codec;
 use super::column::{Column, ColumnHead};
+use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 use super::spans::Spans;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
-/// The header's largest size: four counts, two 64-bit numbers and the columns' heads.
-const HEADER_BYTES: usize = 4 * 5 + 2 * 9 + COLUMNS * 10;
+/// The header's largest size: four counts, four 64-bit numbers and the columns' heads.
+const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
 const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
@@ -63,6 +64,7 @@ pub(super) struct Header {
     pub(super) base_id: u64,
     pub(super) base_recorded: i64,
     pub(super) columns: [ColumnHead; COLUMNS],
+    pub(super) notes: NotesHead,
 }
 
 /// Kinds of entry that are rare enough to be indexed one by one.
@@ -140,7 +142,9 @@ pub(crate) struct BlockEncoder {
     confidences: Vec<f32>,
     features: Vec<u64>,
     probabilities: Vec<f32>,
-    notes: Vec<u8>,
+    notes: Notes,
+    /// Where a note is encoded; kept, so that this allocates once.
+    note: Vec<u8>,
     texts: Vec<u8>,
     count: u32,
     events: u32,
@@ -208,13 +212,15 @@ impl BlockEncoder {
     /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
     /// it is an outcome, a place beside the inference that it belongs to.
     pub(crate) fn note(&mut self, recorded: i64, note: &Note) {
-        let before = self.notes.len();
-        encode(&(self.count, recorded, note), &mut self.notes);
-        if self.is_full(self.event_bytes, 0) {
-            self.notes.truncate(before);
+        let mut bytes = std::mem::take(&mut self.note);
+        bytes.clear();
+        encode(note, &mut bytes);
+        let growth = self.notes.growth(self.count, recorded, note, bytes.len());
+        if self.is_full(self.event_bytes, growth) {
             self.finish();
-            encode(&(self.count, recorded, note), &mut self.notes);
         }
+        self.notes.push(self.count, recorded, note, &bytes);
+        self.note = bytes;
         match note {
             Note::Gap(_) => self.marks.push((Mark::Gap, self.count)),
             Note::SystemEvent(_) => self.marks.push((Mark::SystemEvent, self.count)),
@@ -317,10 +323,10 @@ impl BlockEncoder {
         self.count > 0 && (bytes > PARTS_BYTES || self.count == MOST_ROWS)
     }
 
-    /// Bytes of everything that is not in columns.
+    /// Bytes of everything that is not in the events' columns.
     fn flat_bytes(&self) -> usize {
         let floats = self.confidences.len() + self.probabilities.len();
-        4 * floats + 8 * self.features.len() + self.notes.len() + self.texts.len()
+        4 * floats + 8 * self.features.len() + self.notes.bytes() + self.texts.len()
     }
 
     fn index(&mut self, place: Place) {
@@ -349,6 +355,7 @@ impl BlockEncoder {
             base_id: self.base.id,
             base_recorded: self.base.recorded,
             columns: std::array::from_fn(|column| self.columns[column].head()),
+            notes: self.notes.head(),
         };
         let parts = self.events as usize * self.event_bytes + self.flat_bytes();
         let mut value = Vec::with_capacity(CHECKSUM_BYTES + HEADER_BYTES + parts);
@@ -363,7 +370,7 @@ impl BlockEncoder {
             &mut value,
             self.probabilities.drain(..).map(f32::to_le_bytes),
         );
-        value.append(&mut self.notes);
+        self.notes.pack(&mut value);
         value.append(&mut self.texts);
         self.finished_bytes += value.len();
         self.finished.push(Block {

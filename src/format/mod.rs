@@ -5,6 +5,7 @@ pub(crate) mod codec;
 mod column;
 pub(crate) mod floats;
 pub(crate) mod name;
+mod notes;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod spans;

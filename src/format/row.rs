@@ -145,9 +145,12 @@ pub(crate) struct CheckpointEventRow {
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(crate) struct OutcomeRow {
     pub(crate) run: u32,
-    /// The id of the inference, which may be of any run, and may not be there yet.
+    /// The id of the inference, which may be of any run, and may not be there yet. Stored in a
+    /// column.
+    #[serde(skip)]
     pub(crate) of: u64,
-    /// When it turned out, microseconds since 1970.
+    /// When it turned out, microseconds since 1970. Stored in a column.
+    #[serde(skip)]
     pub(crate) time: i64,
     /// Each replaces what earlier entries say under the same name. At least one, and no name twice.
     pub(crate) values: Vec<OutcomeValue>,

@@ -7,8 +7,9 @@ use super::block::Part;
 use super::column::unpack_into;
 use super::floats::MOST;
 use super::name::NameKind;
+use super::notes::{StoredNote, split};
 use super::row::{NameId, Note, Texts, flag};
-use super::view::{BlockView, StoredNote, listed, split};
+use super::view::{BlockView, listed};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -184,7 +185,7 @@ impl Scan {
         }
         list("features", 8 * having(flag::FEATURES))?;
         list("probabilities", 4 * probabilities)?;
-        self.notes = listed(&mut rest, header.count - header.events, "note")?;
+        self.notes = view.notes(&mut rest, |_| true)?;
         self.texts = listed(&mut rest, header.texts, "texts")?;
         Ok(())
     }
@@ -231,7 +232,7 @@ impl Scan {
         let mut notes = self
             .notes
             .iter()
-            .map(|note| self.first.wrapping_add(note.0.into()));
+            .map(|stored| self.first.wrapping_add(stored.position.into()));
         let mut next_note = notes.next();
         for index in 0..self.flags.len() {
             while next_note == Some(sequence) {
@@ -257,12 +258,10 @@ impl Scan {
 
     /// The block's other entries, in order.
     pub(crate) fn notes(&self) -> impl Iterator<Item = SeenNote> + '_ {
-        self.notes
-            .iter()
-            .map(|(position, recorded, note)| SeenNote {
-                sequence: self.first.wrapping_add((*position).into()),
-                recorded: *recorded,
-                note: note.clone(),
-            })
+        self.notes.iter().map(|stored| SeenNote {
+            sequence: self.first.wrapping_add(stored.position.into()),
+            recorded: stored.recorded,
+            note: stored.note.clone(),
+        })
     }
 }

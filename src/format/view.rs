@@ -6,6 +6,7 @@ use super::block::{COLUMNS, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::{ColumnHead, unpack};
 use super::floats::{Floats, MOST};
+use super::notes::{self, StoredNote, split};
 use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 
 type Result<T> = std::result::Result<T, String>;
@@ -60,8 +61,8 @@ impl<'a> BlockView<'a> {
         let mut rows = Vec::with_capacity(self.header.count as usize);
         for position in 0..self.header.count {
             let sequence = self.first.wrapping_add(position.into());
-            let placed = match notes.next_if(|note| note.0 == position) {
-                Some((_, recorded, note)) => placed_note(sequence, recorded, note),
+            let placed = match notes.next_if(|stored| stored.position == position) {
+                Some(stored) => placed_note(sequence, stored),
                 None => {
                     events.step()?;
                     events.row(sequence)?
@@ -103,28 +104,31 @@ impl<'a> BlockView<'a> {
         }
         let mut events = Events::new(self)?;
         let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
-        let known = events.notes.iter().position(|note| note.0 == position);
+        let known = events
+            .notes
+            .iter()
+            .position(|stored| stored.position == position);
         if let Some(index) = known {
-            let (_, recorded, note) = events.notes.swap_remove(index);
-            return Ok(Some(placed_note(sequence, recorded, note)));
+            let stored = events.notes.swap_remove(index);
+            return Ok(Some(placed_note(sequence, stored)));
         }
-        let notes = events.notes.partition_point(|note| note.0 < position);
+        let notes = events
+            .notes
+            .partition_point(|stored| stored.position < position);
         for _event in 0..=(position as usize).saturating_sub(notes) {
             events.step()?;
         }
         events.row(sequence).map(Some)
     }
 
-    /// The outcomes of the inferences that are `wanted`, in order: sequence, recorded time, row.
-    pub(crate) fn outcomes(
-        &self,
-        wanted: impl Fn(u64) -> bool,
-    ) -> Result<Vec<(u64, i64, OutcomeRow)>> {
+    /// The outcomes of the inferences that are `wanted`, in order: with their sequences.
+    pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<(u64, OutcomeRow)>> {
         let mut behind = self.lists()?.behind;
-        let notes = self.notes(&mut behind)?;
-        let outcome = |(position, recorded, note): StoredNote| match note {
-            Note::Outcome(row) if wanted(row.of) => {
-                Some((self.first.wrapping_add(position.into()), recorded, row))
+        let notes = self.notes(&mut behind, wanted)?;
+        let outcome = |stored: StoredNote| match stored.note {
+            Note::Outcome(row) => {
+                let sequence = self.first.wrapping_add(stored.position.into());
+                Some((sequence, row))
             }
             _ => None,
         };
@@ -158,16 +162,16 @@ impl<'a> BlockView<'a> {
         })
     }
 
-    /// The notes at the front of `behind`, which begins behind them afterwards.
-    fn notes(&self, behind: &mut &[u8]) -> Result<Vec<StoredNote>> {
+    /// The notes at the front of `behind`, which begins behind them afterwards; without the
+    /// outcomes of inferences that are not `wanted`.
+    pub(super) fn notes(
+        &self,
+        behind: &mut &[u8],
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<Vec<StoredNote>> {
         let header = &self.header;
-        let notes = listed(behind, header.count - header.events, "note")?;
-        let ordered = |note: &[StoredNote]| note[0].0 < note[1].0;
-        let within = |note: &StoredNote| note.0 < header.count;
-        if !notes.windows(2).all(ordered) || !notes.last().is_none_or(within) {
-            return Err("the notes are out of order".to_owned());
-        }
-        Ok(notes)
+        let count = header.count - header.events;
+        notes::read(&header.notes, count, header.count, behind, wanted)
     }
 
     fn column(&self, part: Part) -> Vec<i64> {
@@ -194,21 +198,18 @@ impl<'a> BlockView<'a> {
     }
 }
 
-fn placed_note(sequence: u64, recorded: i64, note: Note) -> Placed {
+fn placed_note(sequence: u64, stored: StoredNote) -> Placed {
     Placed {
         sequence,
         place: Place {
             id: 0,
-            recorded,
-            event: recorded,
+            recorded: stored.recorded,
+            event: stored.recorded,
         },
         memory: 0,
-        row: Row::Note(note),
+        row: Row::Note(stored.note),
     }
 }
-
-/// Position in the block, recorded time, and what is noted.
-pub(super) type StoredNote = (u32, i64, Note);
 
 /// The flat lists of a block, and the columns that tell their lengths.
 struct Lists<'a> {
@@ -248,7 +249,7 @@ impl<'a> Events<'a> {
             probabilities,
             mut behind,
         } = view.lists()?;
-        let notes = view.notes(&mut behind)?;
+        let notes = view.notes(&mut behind, |_| true)?;
         let texts = listed(&mut behind, view.header.texts, "texts")?;
         if !behind.is_empty() {
             return Err(format!("{} bytes after the last part", behind.len()));
@@ -316,8 +317,8 @@ impl<'a> Events<'a> {
         let mut position = u32::try_from(self.steps)
             .unwrap_or(u32::MAX)
             .saturating_sub(1);
-        for note in &self.notes {
-            position += u32::from(note.0 <= position);
+        for stored in &self.notes {
+            position += u32::from(stored.position <= position);
         }
         position
     }
@@ -397,19 +398,6 @@ impl<'a> Events<'a> {
             .ok()?;
         Some(Box::new(self.texts[index].1.clone()))
     }
-}
-
-/// The next `bytes` of `rest`, which begins behind them afterwards.
-pub(super) fn split<'a>(
-    rest: &mut &'a [u8],
-    bytes: usize,
-    what: impl Fn() -> String,
-) -> Result<&'a [u8]> {
-    let (part, behind) = rest
-        .split_at_checked(bytes)
-        .ok_or_else(|| format!("{} has {} of {bytes} bytes", what(), rest.len()))?;
-    *rest = behind;
-    Ok(part)
 }
 
 /// The next `count` encoded values of `rest`, which begins behind them afterwards.

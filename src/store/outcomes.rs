@@ -18,8 +18,6 @@ use crate::format::spans::id_bucket;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredOutcome {
     pub(crate) sequence: u64,
-    /// Microseconds since 1970.
-    pub(crate) recorded: i64,
     pub(crate) row: OutcomeRow,
 }
 
@@ -62,12 +60,8 @@ impl Blocks<'_, '_> {
         let wanted = |id: u64| ids.binary_search(&id).is_ok();
         for first in self.with_outcomes(ids, before)?.into_iter().rev() {
             let found = self.look_into(first, |view| view.outcomes(wanted))?;
-            for (sequence, recorded, row) in found.into_iter().rev() {
-                let outcome = StoredOutcome {
-                    sequence,
-                    recorded,
-                    row,
-                };
+            for (sequence, row) in found.into_iter().rev() {
+                let outcome = StoredOutcome { sequence, row };
                 if sequence < before && see(outcome).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
