@@ -112,8 +112,8 @@ pub use registry::{
 #[cfg(feature = "safetensors")]
 pub use registry::{SafetensorsHeader, TensorInfo};
 pub use stats::{
-    ActionCount, Confidence, Coverage, Group, Groups, Memory, ProcessingTime, Stats, StatsQuery,
-    StatsRow,
+    ActionCount, Calibration, Confidence, Coverage, Group, Groups, Memory, OutcomeStats,
+    ProcessingTime, Reliability, Stats, StatsQuery, StatsRow, Values,
 };
 pub use store::{Condition, Mode, Origin};
 pub use timestamp::Timestamp;

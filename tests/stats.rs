@@ -14,9 +14,11 @@ mod oracle;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{Group, Inference, Journal, ManualClock, Options, Reader, Timestamp};
+use annals::{
+    Group, Inference, InferenceId, Journal, ManualClock, Options, Outcome, Reader, Timestamp,
+};
 use common::Random;
-use oracle::{Logged, check, check_rows};
+use oracle::{Held, Logged, check, check_rows};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR_MICROS: i64 = 3_600_000_000;
@@ -30,7 +32,7 @@ fn options() -> Options {
         .dedup_window(Duration::ZERO)
 }
 
-fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) {
+fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) -> InferenceId {
     let mut inference = Inference::new(&logged.model, &logged.symbol, &logged.action)
         .event_time(Timestamp::from_micros(logged.event));
     if let Some(confidence) = logged.confidence {
@@ -45,7 +47,7 @@ fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) {
     if let Some(features) = features {
         inference = inference.features(features);
     }
-    assert!(journal.log(inference).is_some());
+    journal.log(inference).unwrap()
 }
 
 /// A decision at about `time`; some with odd confidences, some far away in time.
@@ -81,7 +83,37 @@ fn random_decision(random: &mut Random, time: i64) -> Logged {
             }
         },
         repeat: false,
+        outcome: Held::default(),
     }
+}
+
+fn random_outcome(random: &mut Random) -> Held {
+    let mut value = || match random.below(8) {
+        0 => f64::NAN,
+        1 => f64::INFINITY,
+        _ => (random.below(4_096) as f64 - 2_048.0) / 1_024.0,
+    };
+    let (reward, slippage) = (value(), value());
+    // One of them at least: an outcome that says nothing is none.
+    let which = 1 + random.below(7);
+    Held {
+        reward: (which & 1 != 0).then_some(reward),
+        correct: (which & 2 != 0).then(|| random.below(2) == 0),
+        slippage: (which & 4 != 0).then_some(slippage),
+    }
+}
+
+fn attach(journal: &Journal, id: InferenceId, held: Held) {
+    let mut outcome = match (held.reward, held.correct) {
+        (Some(reward), None) => Outcome::reward(reward),
+        (Some(reward), Some(correct)) => Outcome::reward(reward).and_correct(correct),
+        (None, Some(correct)) => Outcome::correct(correct),
+        (None, None) => Outcome::value("slippage", held.slippage.unwrap()),
+    };
+    if let Some(slippage) = held.slippage {
+        outcome = outcome.and_value("slippage", slippage);
+    }
+    assert!(journal.attach_outcome(id, outcome));
 }
 
 /// Asks a reader in many ways and compares each answer.
@@ -147,9 +179,20 @@ fn random_history(seed: u64, dir: &Path, steps: u64) {
             .unwrap()
     };
     let mut journals = vec![open(65_536), open(6)];
-    let mut logged = Vec::new();
+    let mut logged: Vec<Logged> = Vec::new();
+    let mut ids = Vec::new();
     for step in 0..steps {
-        match random.below(12) {
+        match random.below(14) {
+            12 | 13 if !ids.is_empty() => {
+                let journal = &journals[random.below(2) as usize];
+                for _ in 0..random.below(200) {
+                    let which = random.below(ids.len() as u64) as usize;
+                    let outcome = random_outcome(&mut random);
+                    attach(journal, ids[which], outcome);
+                    logged[which].outcome.replace(outcome);
+                }
+                journal.flush().wait(MINUTE).unwrap();
+            }
             0 => {
                 journals[random.below(2) as usize].fold(MINUTE).unwrap();
             }
@@ -169,11 +212,22 @@ fn random_history(seed: u64, dir: &Path, steps: u64) {
                 &format!("seed {seed}, step {step}"),
             ),
             _ => {
-                let journal = &journals[random.below(2) as usize];
+                let which = random.below(2) as usize;
+                let (journal, other) = (&journals[which], &journals[1 - which]);
                 for _ in 0..random.below(400) {
-                    let decision = random_decision(&mut random, clock.now().as_micros());
-                    log(journal, &decision, None);
+                    let mut decision = random_decision(&mut random, clock.now().as_micros());
+                    let id = log(journal, &decision, None);
+                    if random.below(50) == 0 {
+                        // Recorded before its inference is, which waits in the other's queue.
+                        decision.outcome = random_outcome(&mut random);
+                        attach(other, id, decision.outcome);
+                    }
+                    ids.push(id);
                     logged.push(decision);
+                }
+                other.flush().wait(MINUTE).unwrap();
+                if random.below(3) == 0 {
+                    other.fold(MINUTE).unwrap();
                 }
                 journal.flush().wait(MINUTE).unwrap();
             }
@@ -267,9 +321,9 @@ fn the_ends_of_time_are_counted() {
             ..random_decision(&mut random, NOON)
         });
     }
-    logged
-        .iter()
-        .for_each(|decision| log(&journal, decision, None));
+    for decision in &logged {
+        log(&journal, decision, None);
+    }
     journal.flush().wait(MINUTE).unwrap();
     let all: Vec<&Logged> = logged.iter().collect();
     for fold in [false, true] {
@@ -302,13 +356,15 @@ fn repeats_count_and_means_leave_them_out() {
         let features = [f32::from(number)];
         log(&journal, &decision, Some(&features));
         for _ in 0..random.below(3) {
-            let again = Logged {
+            let mut again = Logged {
                 event: decision.event + 1,
                 nanos: Some(5),
                 repeat: true,
                 ..decision.clone()
             };
-            log(&journal, &again, Some(&features));
+            let id = log(&journal, &again, Some(&features));
+            again.outcome = random_outcome(&mut random);
+            attach(&journal, id, again.outcome);
             logged.push(again);
         }
         logged.push(decision);
@@ -351,5 +407,140 @@ fn names_that_are_written_out_are_names_like_others() {
         assert!(stats.known);
         check(&stats, &own, "a long name");
         assert!(!reader.stats("b".repeat(70_000)).get().unwrap().known);
+    }
+}
+
+#[test]
+fn an_outcome_for_nobody_waits_until_its_inference_shows_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let (journal, other) = (options().open(&dir).unwrap(), options().open(&dir).unwrap());
+    let mut random = Random::from_seed(17);
+    let mut decision = random_decision(&mut random, NOON);
+    let id = log(&journal, &decision, None);
+    for reward in [1.0, 2.0] {
+        let held = Held {
+            reward: Some(reward),
+            ..Held::default()
+        };
+        attach(&other, id, held);
+        decision.outcome.replace(held);
+        other.flush().wait(MINUTE).unwrap();
+        other.fold(MINUTE).unwrap();
+        let stats = other.stats_of_all().get().unwrap();
+        assert_eq!((stats.count, stats.outcomes.attached), (0, 0));
+        assert_eq!(stats.coverage.orphans, 1);
+    }
+    journal.flush().wait(MINUTE).unwrap();
+    for fold in [false, true] {
+        if fold {
+            other.fold(MINUTE).unwrap();
+        }
+        check(
+            &other.stats_of_all().get().unwrap(),
+            &[&decision],
+            "shown up",
+        );
+    }
+    assert_eq!(other.stats_of_all().get().unwrap().coverage.orphans, 0);
+}
+
+#[test]
+fn as_of_knows_what_had_turned_out_by_then() {
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let journal = options().clock(clock).in_memory().unwrap();
+    let at = |minutes: i64| Timestamp::from_micros(NOON + minutes * 60_000_000);
+    let decide = |minutes: i64| {
+        let inference = Inference::new("m", "s", "BUY")
+            .confidence(0.8)
+            .event_time(at(minutes));
+        journal.log(inference).unwrap()
+    };
+    let (first, second) = (decide(0), decide(10));
+    journal.attach_outcome(first, Outcome::reward(1.0).at(at(5)));
+    journal.attach_outcome(first, Outcome::reward(3.0).at(at(15)));
+    journal.attach_outcome(second, Outcome::reward(-1.0).at(at(20)));
+    journal.flush().wait(MINUTE).unwrap();
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        for (minute, count, rewards) in [
+            (0, 0, (0, 0.0)),
+            (5, 1, (0, 0.0)),
+            (6, 1, (1, 1.0)),
+            (16, 2, (1, 3.0)),
+            (21, 2, (2, 2.0)),
+        ] {
+            let stats = journal.stats("m").as_of(at(minute)).get().unwrap();
+            let reward = stats.outcomes.reward;
+            assert_eq!(
+                (stats.count, (reward.count, reward.sum)),
+                (count, rewards),
+                "{minute}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_million_outcomes_for_one_inference_are_one() {
+    let journal = options()
+        .overflow(annals::Overflow::Block { timeout: MINUTE })
+        .in_memory()
+        .unwrap();
+    let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
+    let many: u32 = if std::env::var_os("ANNALS_TEST_LONG").is_some() {
+        1_000_000
+    } else {
+        30_000
+    };
+    for number in 0..many {
+        assert!(journal.attach_outcome(id, Outcome::reward(f64::from(number))));
+    }
+    journal.flush().wait(MINUTE).unwrap();
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        let stats = journal.stats("m").get().unwrap();
+        let reward = stats.outcomes.reward;
+        assert_eq!((reward.count, reward.sum), (1, f64::from(many - 1)));
+    }
+}
+
+#[test]
+fn gaps_count_where_their_minutes_touch_the_range() {
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let journal = options().clock(clock).in_memory().unwrap();
+    let at = |minutes: i64| Timestamp::from_micros(NOON + minutes * 60_000_000);
+    let many = vec![0.5; 2_000];
+    let labels: Vec<(&str, f32)> = many.iter().map(|value| ("a", *value)).collect();
+    for minute in [0, 3, 60] {
+        let inference = Inference::new("m", "s", "BUY").event_time(at(minute));
+        journal.log(inference.clone()).unwrap();
+        // Refused: too many probabilities.
+        assert_eq!(journal.log(inference.probabilities(&labels)), None);
+        journal.flush().wait(MINUTE).unwrap();
+    }
+    for fold in [false, true] {
+        if fold {
+            journal.fold(MINUTE).unwrap();
+        }
+        for (from, until, dropped, completeness) in [
+            (0, 1, 1, 0.5),
+            (0, 4, 2, 0.5),
+            (1, 3, 0, 1.0),
+            (3, 61, 2, 0.5),
+            (-9, 0, 0, 1.0),
+        ] {
+            let question = journal.stats("nobody").since(at(from)).until(at(until));
+            let coverage = question.get().unwrap().coverage;
+            assert_eq!(coverage.dropped, dropped, "{from} {until}");
+            assert_eq!(coverage.completeness, Some(completeness), "{from} {until}");
+        }
+        let rows = journal.stats("m").by(Group::Hour).unwrap();
+        let dropped: Vec<u64> = rows.iter().map(|row| row.stats.coverage.dropped).collect();
+        assert_eq!(dropped, [2, 1]);
     }
 }

@@ -17,6 +17,9 @@ type Result<T> = std::result::Result<T, String>;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Event {
     pub(crate) sequence: u64,
+    pub(crate) id: u64,
+    /// Of a repeat, its original's id; otherwise its own.
+    pub(crate) original: u64,
     /// Microseconds since 1970.
     pub(crate) event: i64,
     pub(crate) model: NameId,
@@ -33,6 +36,14 @@ pub(crate) struct Event {
     pub(crate) memory: u64,
 }
 
+impl Event {
+    /// The confidence, if there is one from 0 to 1.
+    pub(crate) fn valid_confidence(&self) -> Option<f32> {
+        let given = self.flags & flag::NO_CONFIDENCE == 0;
+        (given && (0.0..=1.0).contains(&self.confidence)).then_some(self.confidence)
+    }
+}
+
 /// An entry without an id: sequence, recorded time, and what it says.
 pub(crate) struct SeenNote {
     pub(crate) sequence: u64,
@@ -46,6 +57,8 @@ pub(crate) struct Scan {
     first: u64,
     count: u32,
     // Invariant N1: each column has one number for each event.
+    ids: Vec<u64>,
+    originals: Vec<u64>,
     times: Vec<i64>,
     models: Vec<NameId>,
     symbols: Vec<NameId>,
@@ -88,6 +101,7 @@ impl Scan {
                     .map(|number| NameId::try_from(*number).unwrap_or(0)),
             );
         }
+        self.load_ids(&view, events);
         self.load_times(&view, events);
         for (part, values) in [
             (Part::Processing, &mut self.processing),
@@ -116,6 +130,31 @@ impl Scan {
             return Err(format!("flags {all}"));
         }
         Ok(())
+    }
+
+    fn load_ids(&mut self, view: &BlockView<'_>, events: usize) {
+        let mut id = view.header().base_id;
+        unpack_into(
+            view.head(Part::Id),
+            view.bytes(Part::Id),
+            events,
+            &mut self.numbers,
+        );
+        self.ids.clear();
+        self.ids.extend(self.numbers.iter().map(|more| {
+            id = id.wrapping_add_signed(*more);
+            id
+        }));
+        unpack_into(
+            view.head(Part::Original),
+            view.bytes(Part::Original),
+            events,
+            &mut self.numbers,
+        );
+        self.originals.clear();
+        let ids = self.ids.iter().zip(&self.numbers);
+        let originals = ids.map(|(id, less)| id.wrapping_sub(less.cast_unsigned()));
+        self.originals.extend(originals);
     }
 
     fn load_times(&mut self, view: &BlockView<'_>, events: usize) {
@@ -242,6 +281,8 @@ impl Scan {
             // By N1 every column has this index.
             see(&Event {
                 sequence,
+                id: self.ids[index],
+                original: self.originals[index],
                 event: self.times[index],
                 model: self.models[index],
                 symbol: self.symbols[index],
@@ -254,6 +295,13 @@ impl Scan {
             });
             sequence = sequence.wrapping_add(1);
         }
+    }
+
+    /// What is written out in the row of an event, by its place among the events.
+    pub(crate) fn texts_of(&self, event: usize) -> Option<&Texts> {
+        let event = u32::try_from(event).ok()?;
+        let index = self.texts.binary_search_by_key(&event, |texts| texts.0);
+        self.texts.get(index.ok()?).map(|texts| &texts.1)
     }
 
     /// The block's other entries, in order.

@@ -2,7 +2,7 @@
 
 use ahash::AHashMap;
 
-use super::row::Rollup;
+use super::row::{Change, Rollup};
 use super::{Combination, Level, PARTITIONS};
 use crate::format::scan::Event;
 
@@ -21,6 +21,16 @@ impl Aggregate {
     /// Adds a decision.
     #[inline]
     pub(crate) fn add(&mut self, event: &Event) {
+        self.row(event).add(event);
+    }
+
+    /// Adds what turned out anew for a decision, which may be in a stored row.
+    pub(crate) fn change(&mut self, change: &Change) {
+        self.row(&change.event).change(change);
+    }
+
+    #[inline]
+    fn row(&mut self, event: &Event) -> &mut Rollup {
         let key = (Level::Minute.bucket(event.event), Combination::of(event));
         // Loops often decide about one thing for a while.
         if self.rows.get(self.last).is_none_or(|row| row.0 != key) {
@@ -29,9 +39,7 @@ impl Aggregate {
                 self.rows.len() - 1
             });
         }
-        if let Some((_, rollup)) = self.rows.get_mut(self.last) {
-            rollup.add(event);
-        }
+        &mut self.rows[self.last].1
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -18,6 +18,11 @@ pub(super) fn put_wide(mut value: u128, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
+/// Small numbers of either sign take few bytes.
+pub(super) fn put_signed(value: i64, out: &mut Vec<u8>) {
+    put(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
+}
+
 /// What is left to be read.
 pub(super) struct Bytes<'a>(&'a [u8]);
 
@@ -61,6 +66,11 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    pub(super) fn signed(&mut self) -> Result<i64> {
+        let value = self.number()?;
+        Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
     pub(super) fn small<T: TryFrom<u64>>(&mut self) -> Result<T> {
         let value = self.number()?;
         T::try_from(value).map_err(|_| format!("{value} is too large"))
@@ -96,16 +106,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(wide: u128, shift in 0_u32..128) {
+        fn numbers_come_back(wide: u128, shift in 0_u32..128, signed: i64) {
             let wide = wide >> shift;
             let mut out = Vec::new();
             put_wide(wide, &mut out);
+            put_signed(signed, &mut out);
             let mut bytes = Bytes::new(&out);
             prop_assert_eq!(bytes.wide(), Ok(wide));
+            prop_assert_eq!(bytes.signed(), Ok(signed));
             prop_assert_eq!(bytes.end(), Ok(()));
             for length in 0..out.len() {
                 let mut cut = Bytes::new(&out[..length]);
-                prop_assert!(cut.wide().is_err());
+                prop_assert!(cut.wide().and_then(|_| cut.signed()).is_err());
             }
         }
     }

@@ -3,7 +3,9 @@
 
 pub(crate) mod aggregate;
 mod bytes;
+pub(crate) mod exact_sum;
 pub(crate) mod fixed;
+pub(crate) mod outcomes;
 pub(crate) mod row;
 pub(crate) mod sketch;
 

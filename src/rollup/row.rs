@@ -2,6 +2,7 @@
 
 use super::bytes::{Bytes, put, put_wide};
 use super::fixed::Confidences;
+use super::outcomes::{Known, Outcomes, Sign};
 use super::sketch::Sketch;
 use crate::format::row::{NameId, flag};
 use crate::format::scan::Event;
@@ -34,6 +35,20 @@ pub(crate) struct Cell {
     /// The valid ones of those recorded in full.
     pub(crate) confidences: Confidences,
     pub(crate) processing: Times,
+    /// What turned out, repeats included.
+    pub(crate) outcomes: Option<Box<Outcomes>>,
+}
+
+/// What turned out anew for a decision.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) event: Event,
+    /// The confidence that it was made with (of a repeat, its original's), if that is valid.
+    pub(crate) confidence: Option<f32>,
+    /// What held before.
+    pub(crate) before: Known,
+    /// What holds now.
+    pub(crate) after: Known,
 }
 
 /// Processing times, nanoseconds.
@@ -126,6 +141,9 @@ impl Cell {
         self.without_confidence += other.without_confidence;
         self.confidences.merge(&other.confidences);
         self.processing.merge(&other.processing);
+        if let Some(outcomes) = &other.outcomes {
+            self.outcomes.get_or_insert_default().merge(outcomes);
+        }
     }
 }
 
@@ -180,6 +198,19 @@ impl Rollup {
         self.memory.merge(&other.memory);
     }
 
+    /// Adds what changed for a decision that this rollup holds.
+    pub(crate) fn change(&mut self, change: &Change) {
+        let cell = self.cell(change.event.action);
+        let outcomes = cell.outcomes.get_or_insert_default();
+        outcomes.change(&change.before, change.confidence, Sign::Minus);
+        outcomes.change(&change.after, change.confidence, Sign::Plus);
+    }
+
+    /// Whether anything turned out for its decisions.
+    pub(crate) fn has_outcomes(&self) -> bool {
+        self.cells.iter().any(|(_, cell)| cell.outcomes.is_some())
+    }
+
     /// All actions in one.
     pub(crate) fn whole(&self) -> Cell {
         let mut whole = Cell::default();
@@ -212,7 +243,8 @@ mod part {
     pub(super) const WITHOUT: u8 = 8;
     pub(super) const CONFIDENCES: u8 = 16;
     pub(super) const PROCESSING: u8 = 32;
-    pub(super) const ALL: u8 = 63;
+    pub(super) const OUTCOMES: u8 = 64;
+    pub(super) const ALL: u8 = 127;
 }
 
 /// Which parts of a rollup are stored.
@@ -310,7 +342,12 @@ impl Cell {
             (part::PROCESSING, self.processing.count),
         ];
         let present = counts.iter().filter(|(_, count)| *count != 0);
-        out.push(present.clone().fold(0, |parts, (part, _)| parts | part));
+        let outcomes = self
+            .outcomes
+            .as_deref()
+            .filter(|outcomes| outcomes.attached != 0);
+        let parts = outcomes.map_or(0, |_| part::OUTCOMES);
+        out.push(present.clone().fold(parts, |parts, (part, _)| parts | part));
         put(self.recorded, out);
         present.for_each(|(_, count)| put(*count, out));
         if self.confidences.count != 0 {
@@ -323,6 +360,9 @@ impl Cell {
             put_wide(self.processing.sum, out);
             put(self.processing.min, out);
             put(self.processing.max.wrapping_sub(self.processing.min), out);
+        }
+        if let Some(outcomes) = outcomes {
+            outcomes.encode(out);
         }
     }
 
@@ -355,6 +395,9 @@ impl Cell {
             processing.sum = bytes.wide()?;
             processing.min = bytes.number()?;
             processing.max = processing.min.wrapping_add(bytes.number()?);
+        }
+        if parts & part::OUTCOMES != 0 {
+            cell.outcomes = Some(Box::new(Outcomes::decode(bytes)?));
         }
         Ok(cell)
     }

@@ -1,6 +1,7 @@
 //! Covering a range of event time: days and hours as far as they lie in it, minutes at its edges, and
 //! entries where rollups are too coarse or not there yet.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::totals::Totals;
@@ -22,7 +23,7 @@ pub(super) struct Whose {
 
 impl Whose {
     #[inline]
-    fn holds(&self, combination: Combination) -> bool {
+    pub(super) fn holds(&self, combination: Combination) -> bool {
         let is = |wanted: Option<NameId>, name| wanted.is_none_or(|wanted| wanted == name);
         is(self.model, combination.model)
             && is(self.symbol, combination.symbol)
@@ -37,8 +38,20 @@ pub(super) struct Cover<'c, 's, 'k> {
     coarsest: Level,
     /// Parts of the range whose entries have to be read, in order.
     edges: Vec<(i64, i64)>,
+    /// Whether anything turned out for decisions in the edges.
+    edges_have_outcomes: bool,
+    beside: Beside,
+}
+
+/// What is looked up after the snapshot, in entries that do not change: it must not wait.
+#[derive(Default)]
+pub(super) struct Beside {
     /// Gaps that are not folded, with their recorded times.
-    gaps: Vec<(GapRow, i64)>,
+    pub(super) gaps: Vec<(GapRow, i64)>,
+    /// Decisions that were read in place of rollups, which would have had their outcomes.
+    pub(super) read: Vec<u64>,
+    /// Decisions with outcomes that no rollup holds yet.
+    pub(super) touched: BTreeSet<u64>,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
@@ -48,13 +61,38 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             whose,
             coarsest,
             edges: Vec::new(),
-            gaps: Vec::new(),
+            edges_have_outcomes: false,
+            beside: Beside::default(),
         }
     }
 
-    /// Gaps that were met and are not folded, with their recorded times.
-    pub(super) fn into_gaps(self) -> Vec<(GapRow, i64)> {
-        self.gaps
+    /// What is left to be looked up.
+    pub(super) fn into_beside(self) -> Beside {
+        self.beside
+    }
+
+    /// Adds everything in `times` to `totals`, without rollups.
+    pub(super) fn entries(
+        &mut self,
+        times: &RangeInclusive<i64>,
+        words: &mut Words,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let (from, until) = (*times.start(), *times.end());
+        let mut scan = Scan::default();
+        let mut read = Vec::new();
+        self.survey.blocks_between(from, until, &mut scan, |scan| {
+            words.number_texts(self.survey, scan)?;
+            scan.for_each(|event| {
+                if self.is_meant(event, from, until) {
+                    totals.add(event);
+                    read.push(event.id);
+                }
+            });
+            Ok(())
+        })?;
+        self.beside.read = read;
+        Ok(())
     }
 
     /// Adds everything in `times` to `totals`.
@@ -116,11 +154,12 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     ) -> Result<()> {
         let whose = self.whose;
         let mut within: Vec<(Combination, Rollup)> = Vec::new();
-        let mut is_cut = false;
+        let (mut is_cut, mut has_outcomes) = (false, false);
         let see = |_, combination, rollup: &Rollup| {
-            if is_cut || !whose.holds(combination) || rollup.is_beside(from, until) {
+            if !whose.holds(combination) || rollup.is_beside(from, until) {
                 return;
             }
+            has_outcomes |= rollup.has_outcomes();
             if rollup.is_within(from, until) {
                 within.push((combination, rollup.clone()));
             } else {
@@ -141,6 +180,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 self.level(Level::Minute, from, until, totals)
             }
             Level::Hour | Level::Minute => {
+                self.edges_have_outcomes |= has_outcomes;
                 self.edges.push((from, until));
                 Ok(())
             }
@@ -149,7 +189,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
 
     /// Adds the entries of `from..=until` that the rollups hold.
     fn edge(
-        &self,
+        &mut self,
         from: i64,
         until: i64,
         scan: &mut Scan,
@@ -157,15 +197,21 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         totals: &mut Totals,
     ) -> Result<()> {
         let folded = self.survey.folded();
+        let mut read = Vec::new();
         self.survey.blocks_between(from, until, scan, |scan| {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
                     totals.add(event);
+                    if self.edges_have_outcomes {
+                        read.push(event.id);
+                    }
                 }
             });
             Ok(())
-        })
+        })?;
+        self.beside.read.extend(read);
+        Ok(())
     }
 
     /// Adds the entries that no rollup holds yet.
@@ -178,24 +224,32 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         totals: &mut Totals,
     ) -> Result<()> {
         let folded = self.survey.folded();
-        let mut gaps = Vec::new();
+        let orphans = self.survey.orphans()?;
+        let mut beside = std::mem::take(&mut self.beside);
         self.survey.blocks_from(folded.all_before(), scan, |scan| {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && !folded.holds(event) {
                     totals.add(event);
+                    if !orphans.is_empty() && orphans.binary_search(&event.id).is_ok() {
+                        beside.touched.insert(event.id);
+                    }
                 }
             });
-            for note in scan.notes() {
-                if let Note::Gap(gap) = note.note
-                    && !folded.holds_gap(note.sequence)
-                {
-                    gaps.push((gap, note.recorded));
+            for seen in scan.notes() {
+                match seen.note {
+                    Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
+                        beside.gaps.push((gap, seen.recorded));
+                    }
+                    Note::Outcome(outcome) if seen.sequence >= folded.all_before() => {
+                        beside.touched.insert(outcome.of);
+                    }
+                    _ => {}
                 }
             }
             Ok(())
         })?;
-        self.gaps = gaps;
+        self.beside = beside;
         Ok(())
     }
 

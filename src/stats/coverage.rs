@@ -34,6 +34,9 @@ pub struct Coverage {
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
     /// dropped)`. `None` is unknown: a run died in the range.
     pub completeness: Option<f64>,
+    /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
+    /// soon as they show up.
+    pub orphans: u64,
     /// Everything that was committed before this sequence is counted.
     pub sequence: u64,
     /// What of it came from rollups: everything before this sequence.
@@ -46,6 +49,7 @@ pub struct Coverage {
 pub(super) struct Seen {
     sequence: u64,
     folded: u64,
+    orphans: u64,
     /// By bucket of time; all in one if the statistic is not divided by time.
     buckets: AHashMap<i64, Bucket>,
     /// Gaps that are not folded, with their recorded time.
@@ -66,13 +70,12 @@ impl Seen {
     /// models did.
     pub(super) fn look(
         survey: &Survey<'_, '_>,
-        cover: Cover<'_, '_, '_>,
+        gaps: Vec<(GapRow, i64)>,
         times: &RangeInclusive<i64>,
         grouping: Grouping,
         totals: &Totals,
         words: &mut Words,
     ) -> Result<Self> {
-        let gaps = cover.into_gaps();
         let mut buckets = AHashMap::new();
         for key in totals.keys() {
             if buckets.contains_key(&key.bucket) {
@@ -93,6 +96,7 @@ impl Seen {
         }
         Ok(Seen {
             sequence: survey.next_sequence(),
+            orphans: survey.folded().orphans(),
             folded: survey.folded().all_before(),
             buckets,
             gaps,
@@ -134,6 +138,7 @@ impl Seen {
             dropped: sums.dropped,
             uncounted: sums.uncounted,
             completeness,
+            orphans: self.orphans,
             sequence: self.sequence,
             folded: self.folded,
             quantile_error: sketch::ERROR,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::coverage::Coverage;
+use super::outcomes::{Calibration, OutcomeStats};
 use crate::error::Result;
 use crate::format::row::NameId;
 use crate::rollup::fixed::{Confidences, UNITS};
+use crate::rollup::outcomes::Outcomes;
 use crate::rollup::row::{Rollup, Times};
 use crate::rollup::sketch::Sketch;
 use crate::timestamp::Timestamp;
@@ -46,6 +48,10 @@ pub struct Stats {
     pub processing_time: ProcessingTime,
     /// Memory of the process.
     pub memory: Memory,
+    /// What turned out for the decisions, repeats included.
+    pub outcomes: OutcomeStats,
+    /// How far confidence and outcome agree.
+    pub calibration: Calibration,
     /// What the numbers cover.
     pub coverage: Coverage,
 }
@@ -141,6 +147,8 @@ impl Stats {
         let all = rollup.whole();
         let has_times = rollup.first <= rollup.last;
         let memory = rollup.memory;
+        let none = Outcomes::default();
+        let outcomes = all.outcomes.as_deref().unwrap_or(&none);
         Ok(Stats {
             known: true,
             count: all.recorded + all.repeats,
@@ -159,6 +167,8 @@ impl Stats {
                 mean: memory.sum as f64 * 1_024.0 / memory.count as f64,
                 max: (memory.count > 0).then_some(memory.max.saturating_mul(1_024)),
             },
+            outcomes: OutcomeStats::new(outcomes, name)?,
+            calibration: Calibration::new(outcomes),
             coverage,
         })
     }

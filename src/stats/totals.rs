@@ -5,7 +5,7 @@ use ahash::AHashMap;
 use super::group::{GroupKey, Grouping};
 use crate::format::scan::Event;
 use crate::rollup::Combination;
-use crate::rollup::row::Rollup;
+use crate::rollup::row::{Change, Rollup};
 
 /// What the decisions of each group add up to.
 pub(super) struct Totals {
@@ -78,6 +78,16 @@ impl Totals {
         key.action = event.action;
         let group = self.group(key);
         group.cell(event.action).add(event);
+    }
+
+    /// Adds what turned out anew for a decision.
+    pub(super) fn change(&mut self, change: &Change) {
+        let event = &change.event;
+        let mut key = self.key(event.event, Combination::of(event));
+        if self.grouping.action {
+            key.action = event.action;
+        }
+        self.group(key).change(change);
     }
 
     /// Makes sure that there is this group, be it empty.

@@ -27,7 +27,8 @@ impl Words {
     pub(super) fn wanted(&mut self, survey: &Survey<'_, '_>, subject: &Subject) -> Result<Whose> {
         let mut number = |kind: NameKind, name: &Option<Arc<str>>| {
             let name = name.as_deref();
-            name.map(|text| self.number(survey, kind, text)).transpose()
+            let number = |text| self.number(kind, text, || survey.name_id(kind, text));
+            name.map(number).transpose()
         };
         Ok(Whose {
             model: number(NameKind::Model, &subject.model)?,
@@ -39,7 +40,7 @@ impl Words {
     /// Gives the names that are written out in a block numbers.
     pub(super) fn number_texts(&mut self, survey: &Survey<'_, '_>, scan: &mut Scan) -> Result<()> {
         scan.number_texts(|kind, text| {
-            let number = self.number(survey, kind, text)?;
+            let number = self.number(kind, text, || survey.name_id(kind, text))?;
             if let Some(known) = self.unstored.get_mut(unstored(number)) {
                 known.1 = true;
             }
@@ -47,12 +48,18 @@ impl Words {
         })
     }
 
-    fn number(&mut self, survey: &Survey<'_, '_>, kind: NameKind, text: &str) -> Result<NameId> {
+    /// The number of a name: the stored one, which `look_up` finds, or one of our own.
+    pub(super) fn number(
+        &mut self,
+        kind: NameKind,
+        text: &str,
+        look_up: impl FnOnce() -> Result<Option<NameId>>,
+    ) -> Result<NameId> {
         let name = (kind as u8, Arc::from(text));
         if let Some(number) = self.numbers.get(&name) {
             return Ok(*number);
         }
-        let number = match survey.name_id(kind, text)? {
+        let number = match look_up()? {
             Some(number) => number,
             None => {
                 self.unstored.push((name.1.clone(), false));

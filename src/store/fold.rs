@@ -5,7 +5,7 @@
 //! rollups hold and what they say that they hold never differ, whoever dies when. Only one process
 //! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::{Bound, ControlFlow};
@@ -16,6 +16,7 @@ use ahash::{AHashMap, AHashSet};
 
 use super::directory::{Directory, private_file};
 use super::hot::{Hot, Slot};
+use super::joined::Between;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::name_table;
@@ -39,6 +40,8 @@ const SLICE_ENTRIES: u64 = 2 << 20;
 const SLICE_ROWS: usize = 1 << 15;
 /// Rows that one transaction merges, about: others wait for it.
 const TRANSACTION_ROWS: usize = 4_000;
+/// Inferences whose outcomes are looked up together.
+const JOINED: usize = 1 << 16;
 /// Names written out in rows whose numbers are kept in memory.
 const MOST_NAMES: usize = 1 << 16;
 
@@ -128,6 +131,7 @@ impl Folder {
             next: begin,
             ..Slice::default()
         };
+        let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
         while slice.next < end
             && slice.next - begin < SLICE_ENTRIES
@@ -147,21 +151,70 @@ impl Folder {
                     if event.sequence >= fresh && !folded.holds(event) {
                         slice.rows.add(event);
                     }
+                    if !waiting.is_empty() && waiting.binary_search(&event.id).is_ok() {
+                        slice.outcomes_of.insert(event.id);
+                        slice.orphans.insert(event.id, true);
+                    }
                 });
-                for seen in scan.notes() {
-                    if let Note::Gap(gap) = seen.note
-                        && seen.sequence >= fresh
-                        && !folded.holds_gap(seen.sequence)
-                    {
-                        let times = self.source.gap_times(&gap, seen.recorded)?;
-                        slice.gaps.entry(times).or_default().add(&gap);
+                for seen in scan.notes().filter(|seen| seen.sequence >= fresh) {
+                    match seen.note {
+                        Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
+                            let times = self.source.gap_times(&gap, seen.recorded)?;
+                            slice.gaps.entry(times).or_default().add(&gap);
+                        }
+                        Note::Outcome(outcome) => {
+                            slice.outcomes_of.insert(outcome.of);
+                        }
+                        _ => {}
                     }
                 }
                 slice.next = scan.sequences().end;
             }
         }
         self.scan = scan;
+        self.join(&mut slice, folded)?;
         Ok(slice)
+    }
+
+    /// Adds what turned out in the slice for decisions in it and before.
+    fn join(&mut self, slice: &mut Slice, folded: &Folded) -> Result<()> {
+        let between = Between {
+            folded,
+            end: slice.next,
+            until: i64::MAX,
+        };
+        let ids: Vec<u64> = std::mem::take(&mut slice.outcomes_of).into_iter().collect();
+        for ids in ids.chunks(JOINED) {
+            let mut missing: BTreeSet<u64> = ids.iter().copied().collect();
+            let source = self.source.clone();
+            let changes = source.changes(ids, between, &mut |kind, text| {
+                self.number(kind as u8, text)
+            })?;
+            for change in changes {
+                missing.remove(&change.event.id);
+                if !folded.holds_outcome(&change.event, slice.next - 1) {
+                    slice.rows.change(&change);
+                }
+            }
+            let missing = missing.into_iter().map(|id| (id, false));
+            slice.orphans.extend(missing);
+        }
+        Ok(())
+    }
+
+    /// The number of a name, given now if it has none.
+    fn number(&mut self, kind: u8, text: &str) -> Result<NameId> {
+        let name = (kind, text.to_owned());
+        if let Some(id) = self.names.get(&name) {
+            return Ok(*id);
+        }
+        let names = [name];
+        let ids = self.write(|transaction, path| name_table::intern(transaction, path, &names))?;
+        let id = ids.first().copied();
+        let id = id.ok_or_else(|| damaged(self.source.path(), "names", text))?;
+        let [name] = names;
+        self.names.insert(name, id);
+        Ok(id)
     }
 
     /// Gives names that are written out in rows numbers in the table, like all others.
@@ -227,23 +280,26 @@ impl Folder {
             }
             let merged = self.write(|transaction, path| {
                 if rollups::folded_to_write(transaction, path)? != folded {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 let mut merge = Merge::new(transaction, path, now)?;
                 for (_, part) in &taken {
                     merge.part(part)?;
                 }
                 merge.finish()?;
+                let mut after = after;
                 if is_last {
                     merge_gaps(transaction, path, &gaps)?;
+                    let (more, fewer) = note_orphans(transaction, &slice.orphans)?;
+                    after = after.with_orphans(more, fewer);
                 }
                 rollups::set_folded(transaction, &after)?;
-                Ok(true)
+                Ok(Some(after))
             })?;
-            if !merged {
-                return Ok(None);
+            match merged {
+                Some(after) => folded = after,
+                None => return Ok(None),
             }
-            folded = after;
         }
         Ok(Some(folded))
     }
@@ -318,6 +374,10 @@ fn take_lock(directory: &Directory) -> Result<Option<File>> {
 struct Slice {
     rows: Aggregate,
     gaps: AHashMap<GapTimes, GapSums>,
+    /// Inferences that have outcomes in it.
+    outcomes_of: BTreeSet<u64>,
+    /// Inferences that had outcomes before they were there, and whether they are there now.
+    orphans: BTreeMap<u64, bool>,
     /// The sequence after its last entry.
     next: u64,
 }
@@ -487,6 +547,27 @@ impl<'m, 't> Merge<'m, 't> {
         }
         Ok(())
     }
+}
+
+/// Notes which inferences have outcomes and are not there yet; says how many are new among them, and
+/// how many have shown up.
+fn note_orphans(
+    transaction: &mut WriteTransaction<'_>,
+    orphans: &BTreeMap<u64, bool>,
+) -> Result<(u64, u64)> {
+    let (mut more, mut fewer) = (0, 0);
+    for (id, is_there) in orphans {
+        let key = rollups::orphan_key(*id);
+        let is_known = transaction.get(Table::Rollups, &key, |_| ())?.is_some();
+        if *is_there && is_known {
+            transaction.remove(Table::Rollups, &key)?;
+            fewer += 1;
+        } else if !*is_there && !is_known {
+            transaction.put(Table::Rollups, &key, &mut sealed(&()))?;
+            more += 1;
+        }
+    }
+    Ok((more, fewer))
 }
 
 fn merge_gaps(

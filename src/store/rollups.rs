@@ -20,6 +20,7 @@ const FOLDED_KEY: &[u8] = b"folded";
 /// What stands before the number in the keys of rows that are no rollups.
 const DETAIL: u8 = 4;
 const GAPS: u8 = 5;
+const ORPHANS: u8 = 6;
 
 /// How far the rollups reach, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ struct Reach {
     partitions: Vec<u64>,
     gaps: u64,
     longest_gap: u64,
+    orphans: u64,
 }
 
 /// How far the rollups reach.
@@ -38,6 +40,8 @@ pub(crate) struct Folded {
     gaps: u64,
     /// The most minutes that a gap's first and last are apart.
     pub(super) longest_gap: u64,
+    /// Inferences that have folded outcomes and are not there.
+    orphans: u64,
     /// Invariant F1: the least and the greatest of `partitions`.
     least: u64,
     most: u64,
@@ -53,6 +57,7 @@ impl Folded {
             partitions: reach.partitions,
             gaps: reach.gaps,
             longest_gap: reach.longest_gap,
+            orphans: reach.orphans,
         }
     }
 
@@ -74,6 +79,12 @@ impl Folded {
         let partition = Combination::of(event).partition();
         let folded = self.partitions.get(partition);
         folded.is_some_and(|folded| event.sequence < *folded)
+    }
+
+    /// Whether the rollups hold what the outcome with this sequence says of `event`, which they
+    /// hold themselves.
+    pub(crate) fn holds_outcome(&self, event: &Event, sequence: u64) -> bool {
+        self.holds(&Event { sequence, ..*event })
     }
 
     /// Whether the rows of gaps hold the gap with this sequence.
@@ -104,11 +115,23 @@ impl Folded {
         Folded::new(reach)
     }
 
+    /// The same, with so many more orphans, and so many fewer.
+    pub(super) fn with_orphans(&self, more: u64, fewer: u64) -> Self {
+        let mut reach = self.reach();
+        reach.orphans = (reach.orphans + more).saturating_sub(fewer);
+        Folded::new(reach)
+    }
+
+    pub(crate) fn orphans(&self) -> u64 {
+        self.orphans
+    }
+
     fn reach(&self) -> Reach {
         Reach {
             partitions: self.partitions.clone(),
             gaps: self.gaps,
             longest_gap: self.longest_gap,
+            orphans: self.orphans,
         }
     }
 }
@@ -125,6 +148,7 @@ fn known_folded(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Fo
             partitions: vec![FIRST_SEQUENCE; PARTITIONS],
             gaps: FIRST_SEQUENCE,
             longest_gap: 0,
+            orphans: 0,
         })),
     }
 }
@@ -290,6 +314,29 @@ pub(super) fn details(
         found.push((keys::unordered(hour), detail));
         Ok(ControlFlow::Continue(()))
     })?;
+    Ok(found)
+}
+
+/// The key of an inference that has an outcome and is not there yet.
+pub(super) fn orphan_key(id: u64) -> [u8; 9] {
+    let mut key = [ORPHANS; 9];
+    key[1..].copy_from_slice(&keys::number(id));
+    key
+}
+
+/// The inferences that have outcomes and are not there yet, ascending.
+pub(super) fn orphans(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
+    let mut found = Vec::new();
+    let range = (
+        Bound::Included(&[ORPHANS][..]),
+        Bound::Excluded(&[ORPHANS + 1][..]),
+    );
+    let see = |key: &[u8], _: &[u8]| {
+        let id = key.get(1..).and_then(keys::first_number);
+        found.push(id.ok_or_else(|| damaged(path, "rollups: an orphan", "a short key"))?);
+        Ok(ControlFlow::Continue(()))
+    };
+    snapshot.scan(Table::Rollups, range, Direction::Ascending, see)?;
     Ok(found)
 }
 

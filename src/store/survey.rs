@@ -113,6 +113,11 @@ impl Survey<'_, '_> {
         Ok(false)
     }
 
+    /// The inferences that have folded outcomes and were not there when these were folded, ascending.
+    pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
+        rollups::orphans(self.view.snapshot, self.view.path)
+    }
+
     /// What the folded gaps add up to that touch the minutes of `from..=until`.
     pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
         let longest = self.folded.longest_gap;

@@ -17,6 +17,166 @@ pub struct Logged {
     pub nanos: Option<u64>,
     /// Recognised as the same answer as the one before.
     pub repeat: bool,
+    pub outcome: Held,
+}
+
+/// What turned out for a decision, as it was attached last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// A multiple of 1/1024, so that sums are exact however they are made; or not finite.
+    pub reward: Option<f64>,
+    pub correct: Option<bool>,
+    /// The same, under the name "slippage".
+    pub slippage: Option<f64>,
+}
+
+impl Held {
+    /// Takes over what `newer` says.
+    pub fn replace(&mut self, newer: Held) {
+        self.reward = newer.reward.or(self.reward);
+        self.correct = newer.correct.or(self.correct);
+        self.slippage = newer.slippage.or(self.slippage);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.reward.is_none() && self.correct.is_none() && self.slippage.is_none()
+    }
+}
+
+/// What has to come out of outcomes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Turned {
+    pub attached: u64,
+    pub correct: u64,
+    pub wrong: u64,
+    pub invalid: u64,
+    pub wins: u64,
+    /// How many, their sum and the sum of their squares, in 1/1024 and 1/1048576.
+    pub rewards: (u64, i64, i64),
+    pub slippages: (u64, i64, i64),
+    pub scored: u64,
+    pub brier_units: u128,
+    /// Count, correct, confidence in units.
+    pub bins: [(u64, u64, u128); 10],
+}
+
+fn add_real(sums: &mut (u64, i64, i64), invalid: &mut u64, value: Option<f64>) {
+    match value {
+        Some(value) if value.is_finite() => {
+            let thousandths = (value * 1_024.0) as i64;
+            sums.0 += 1;
+            sums.1 += thousandths;
+            sums.2 += thousandths * thousandths;
+        }
+        Some(_) => *invalid += 1,
+        None => {}
+    }
+}
+
+fn turned(decisions: &[&Logged]) -> Turned {
+    let mut sum = Turned::default();
+    for logged in decisions.iter().filter(|logged| !logged.outcome.is_empty()) {
+        let outcome = logged.outcome;
+        sum.attached += 1;
+        add_real(&mut sum.rewards, &mut sum.invalid, outcome.reward);
+        add_real(&mut sum.slippages, &mut sum.invalid, outcome.slippage);
+        sum.wins += u64::from(
+            outcome
+                .reward
+                .is_some_and(|reward| reward.is_finite() && reward > 0.0),
+        );
+        let Some(correct) = outcome.correct else {
+            continue;
+        };
+        sum.correct += u64::from(correct);
+        sum.wrong += u64::from(!correct);
+        let valid = |value: &f32| *value >= 0.0 && *value <= 1.0;
+        let Some(confidence) = logged.confidence.filter(valid) else {
+            continue;
+        };
+        let exact = f64::from(confidence);
+        let error = if correct { exact - 1.0 } else { exact };
+        sum.scored += 1;
+        sum.brier_units += units(error * error);
+        let mut bin = 0;
+        while bin < 9 && exact * 10.0 > (bin + 1) as f64 {
+            bin += 1;
+        }
+        sum.bins[bin].0 += 1;
+        sum.bins[bin].1 += u64::from(correct);
+        sum.bins[bin].2 += units(exact);
+    }
+    sum
+}
+
+fn check_outcomes(stats: &Stats, decisions: &[&Logged], what: &str) {
+    let wanted = turned(decisions);
+    let said = &stats.outcomes;
+    let counts = [
+        said.attached,
+        said.correct,
+        said.wrong,
+        said.wins,
+        said.invalid,
+    ];
+    let wanted_counts = [
+        wanted.attached,
+        wanted.correct,
+        wanted.wrong,
+        wanted.wins,
+        wanted.invalid,
+    ];
+    assert_eq!(
+        counts, wanted_counts,
+        "{what}: attached, correct, wrong, wins, invalid"
+    );
+    let none = (0, 0, 0);
+    let slippage = said.values.iter().find(|(name, _)| &**name == "slippage");
+    assert_eq!(slippage.is_some(), wanted.slippages != none, "{what}");
+    for (values, (count, sum, squares)) in [
+        (Some(said.reward), wanted.rewards),
+        (slippage.map(|slippage| slippage.1), wanted.slippages),
+    ] {
+        let Some(values) = values else { continue };
+        assert_eq!(values.count, count, "{what}");
+        assert_eq!(
+            values.sum.to_bits(),
+            (sum as f64 / 1_024.0 + 0.0).to_bits(),
+            "{what}"
+        );
+        if count > 1 {
+            let (count, sum) = (count as f64, sum as f64 / 1_024.0);
+            let variance = (squares as f64 / 1_048_576.0 - sum * sum / count) / (count - 1.0);
+            assert!(
+                (values.variance - variance).abs() <= 1e-9 * variance.max(1.0),
+                "{what}"
+            );
+        } else {
+            assert!(values.variance.is_nan(), "{what}");
+        }
+    }
+    let unit = 1_099_511_627_776.0;
+    let calibration = &stats.calibration;
+    assert_eq!(calibration.count, wanted.scored, "{what}");
+    let mut apart = 0.0;
+    for (bin, (count, correct, confidence)) in calibration.bins.iter().zip(wanted.bins) {
+        assert_eq!(
+            (bin.count, bin.correct),
+            (count, correct),
+            "{what}: {bin:?}"
+        );
+        if count > 0 {
+            let mean = confidence as f64 / unit / count as f64;
+            assert_eq!(bin.confidence.to_bits(), mean.to_bits(), "{what}: {bin:?}");
+            let accuracy = correct as f64 / count as f64;
+            apart += (mean - accuracy).abs() * count as f64 / wanted.scored as f64;
+        }
+    }
+    if wanted.scored > 0 {
+        let brier = wanted.brier_units as f64 / unit / wanted.scored as f64;
+        assert_eq!(calibration.brier.to_bits(), brier.to_bits(), "{what}");
+        assert!((calibration.expected_error - apart).abs() < 1e-12, "{what}");
+    }
 }
 
 /// What a statistic has to say of some decisions.
@@ -155,6 +315,7 @@ pub fn said(stats: &Stats) -> Expected {
 /// the error that it states.
 pub fn check(stats: &Stats, decisions: &[&Logged], what: &str) {
     assert_eq!(said(stats), expected(decisions), "{what}");
+    check_outcomes(stats, decisions, what);
     let fresh = decisions.iter().filter(|logged| !logged.repeat);
     let mut times: Vec<u64> = fresh.filter_map(|logged| logged.nanos).collect();
     times.sort_unstable();
@@ -232,6 +393,7 @@ pub fn check_rows(rows: &[StatsRow], decisions: &[&Logged], groups: &[Group], wh
             let mut said = said(&row.stats);
             (said.first, said.last) = (None, None);
             assert_eq!(said, wanted, "{what}");
+            check_outcomes(&row.stats, &own, &what);
         } else {
             check(&row.stats, &own, &what);
         }

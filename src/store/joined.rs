@@ -1,0 +1,216 @@
+//! Outcomes and their inferences, many at once: what turned out between two places in the journal.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use ahash::AHashMap;
+
+use super::blocks::{Blocks, go_on};
+use super::keys;
+use super::kv::{Direction, Table};
+use super::meta::damaged;
+use super::rollups::Folded;
+use super::segments::Registered;
+use super::source::Source;
+use crate::error::Result;
+use crate::format::codec;
+use crate::format::name::NameKind;
+use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Texts, flag};
+use crate::format::scan::{Event, Scan};
+use crate::format::spans::id_bucket;
+use crate::rollup::outcomes::Known;
+use crate::rollup::row::Change;
+
+/// Gives a name that is written out its number.
+pub(crate) type Number<'n> = &'n mut dyn FnMut(NameKind, &str) -> Result<NameId>;
+
+/// Between which places outcomes are compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Between<'f> {
+    /// What held for an inference that is folded is what was folded; for others, nothing did.
+    pub(crate) folded: &'f Folded,
+    /// Before this sequence everything counts.
+    pub(crate) end: u64,
+    /// Outcomes that turned out later are left out.
+    pub(crate) until: i64,
+}
+
+impl Source {
+    /// What changed for those of `ids` (ascending) whose inferences are there.
+    pub(crate) fn changes(
+        &self,
+        ids: &[u64],
+        between: Between<'_>,
+        number: Number<'_>,
+    ) -> Result<Vec<Change>> {
+        let mut found = self.events_of(ids, between.end)?;
+        let confidences = self.confidences_of(&found, between.end)?;
+        let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
+        for (event, texts) in &mut found {
+            if let Some(texts) = texts.take() {
+                number_texts(event, &texts, number)?;
+            }
+            let change = Change {
+                event: *event,
+                confidence: confidences.get(&event.original).copied().flatten(),
+                before: Known::default(),
+                after: Known::default(),
+            };
+            changes.insert(event.id, change);
+        }
+        let mut known: Vec<u64> = changes.keys().copied().collect();
+        known.sort_unstable();
+        let mut rows = Vec::new();
+        self.outcomes(&known, between.end, |outcome| {
+            if outcome.row.time <= between.until {
+                rows.push((outcome.sequence, outcome.row));
+            }
+            ControlFlow::Continue(())
+        })?;
+        for (sequence, row) in rows {
+            if let Some(change) = changes.get_mut(&row.of) {
+                fill(&mut change.after, &row, number)?;
+                let is_folded = between.folded.holds(&change.event)
+                    && between.folded.holds_outcome(&change.event, sequence);
+                if is_folded {
+                    fill(&mut change.before, &row, number)?;
+                }
+            }
+        }
+        Ok(changes.into_values().collect())
+    }
+
+    /// The valid confidences of inferences, and of those that repeats among them repeat, by id.
+    fn confidences_of(
+        &self,
+        found: &[(Event, Option<Texts>)],
+        end: u64,
+    ) -> Result<AHashMap<u64, Option<f32>>> {
+        let mut confidences = AHashMap::with_capacity(found.len());
+        let mut originals = BTreeSet::new();
+        for (event, _) in found {
+            if event.flags & flag::REPEAT == 0 {
+                confidences.insert(event.id, event.valid_confidence());
+            } else {
+                originals.insert(event.original);
+            }
+        }
+        let originals: Vec<u64> = originals.into_iter().collect();
+        for (event, _) in self.events_of(&originals, end)? {
+            confidences.insert(event.id, event.valid_confidence());
+        }
+        Ok(confidences)
+    }
+
+    /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with what is
+    /// written out in them. Reads every block that has any of them, once.
+    fn events_of(&self, ids: &[u64], end: u64) -> Result<Vec<(Event, Option<Texts>)>> {
+        debug_assert!(ids.is_sorted());
+        let mut found = Vec::new();
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        let mut scan = Scan::default();
+        let holds = |segment: &Registered| {
+            segment.row.ids.is_some_and(|(lowest, highest)| {
+                let next = ids.get(ids.partition_point(|id| *id < lowest));
+                next.is_some_and(|id| *id <= highest)
+            })
+        };
+        self.in_parts(holds, |blocks| {
+            for first in blocks.with_events(ids)? {
+                blocks.payload(first, |first, payload| {
+                    let loaded = scan.load(first, payload);
+                    loaded.map_err(|why| blocks.broken(first, &why))?;
+                    let mut place = 0;
+                    scan.for_each(|event| {
+                        if event.sequence < end && ids.binary_search(&event.id).is_ok() {
+                            found.push((*event, scan.texts_of(place).cloned()));
+                        }
+                        place += 1;
+                    });
+                    Ok(())
+                })?;
+            }
+            Ok(found.len() < ids.len())
+        })?;
+        Ok(found)
+    }
+}
+
+impl Blocks<'_, '_> {
+    /// The blocks that may hold inferences of `ids`.
+    fn with_events(&self, ids: &[u64]) -> Result<BTreeSet<u64>> {
+        let broken = |why: &str| damaged(self.path, "ids", why);
+        let mut blocks = BTreeSet::new();
+        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
+            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
+                continue;
+            };
+            let (number, lowest) = id_bucket(*first);
+            let (_, highest) = id_bucket(*last);
+            let start = keys::pair(number, self.range.start);
+            let end = keys::pair(number, self.range.end);
+            let range = (
+                std::ops::Bound::Included(&start[..]),
+                std::ops::Bound::Excluded(&end[..]),
+            );
+            let ascending = Direction::Ascending;
+            self.snapshot
+                .scan(Table::Ids, range, ascending, |key, value| {
+                    let (low, high): (u16, u16) =
+                        codec::decode(value).map_err(|why| broken(&why))?;
+                    let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                    if low <= highest && high >= lowest {
+                        blocks.insert(first);
+                    }
+                    Ok(go_on(true))
+                })?;
+        }
+        Ok(blocks)
+    }
+}
+
+fn number_texts(event: &mut Event, texts: &Texts, number: Number<'_>) -> Result<()> {
+    for (kind, text, name) in [
+        (NameKind::Model, &texts.model, &mut event.model),
+        (NameKind::Symbol, &texts.symbol, &mut event.symbol),
+        (NameKind::Action, &texts.action, &mut event.action),
+        (
+            NameKind::Checkpoint,
+            &texts.checkpoint,
+            &mut event.checkpoint,
+        ),
+    ] {
+        if let Some(text) = text {
+            *name = number(kind, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what `row` says under names that nothing newer has said anything under.
+fn fill(known: &mut Known, row: &OutcomeRow, number: Number<'_>) -> Result<()> {
+    for value in &row.values {
+        let (name, value) = match value {
+            OutcomeValue::Reward(reward) => {
+                known.reward.get_or_insert(*reward);
+                continue;
+            }
+            OutcomeValue::Correct(correct) => {
+                known.correct.get_or_insert(*correct);
+                continue;
+            }
+            OutcomeValue::Label(_) => {
+                known.label = true;
+                continue;
+            }
+            OutcomeValue::Named(name, value) => (*name, *value),
+            OutcomeValue::Written(name, value) => (number(NameKind::OutcomeName, name)?, *value),
+        };
+        if !known.named.iter().any(|known| known.0 == name) {
+            known.named.push((name, value));
+        }
+    }
+    Ok(())
+}
