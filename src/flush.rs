@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
 use crate::error::{Error, Result};
+use crate::sync::channel::Sender;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The promise that everything logged before it was asked for is on disk; from
 /// [`Journal::flush`](crate::Journal::flush).

@@ -12,6 +12,7 @@ use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::SealingHealth;
 use crate::store::{Sealer, Source};
+use crate::threads::join_in_time;
 
 /// How often the size is looked at: one read of some 10 µs.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,17 +113,13 @@ impl SealThread {
         let Some(thread) = lock(&self.thread).take() else {
             return true;
         };
-        let began = Instant::now();
-        while !thread.is_finished() {
-            if began.elapsed() >= timeout {
+        match join_in_time(thread, timeout) {
+            Ok(()) => true,
+            Err(thread) => {
                 *lock(&self.thread) = Some(thread);
-                return false;
+                false
             }
-            thread::park_timeout(Duration::from_millis(1));
         }
-        // It has ended, so this returns at once; a panic was its last word.
-        let _ = thread.join();
-        true
     }
 }
 
@@ -203,9 +200,13 @@ impl Sealing {
         Ok(sealed.map(|segment| segment.row.next - segment.first))
     }
 
+    /// Seals what is committed now. Where the end is must be asked once: others commit meanwhile, as
+    /// fast as this seals.
     fn seal_all(&self) -> Result<u64> {
+        let end = self.source.next_sequence()?;
         let mut entries = 0;
-        while let Some(sealed) = self.seal()? {
+        while self.source.extent()?.hot < end {
+            let Some(sealed) = self.seal()? else { break };
             entries += sealed;
         }
         Ok(entries)

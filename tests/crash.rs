@@ -18,7 +18,7 @@ use annals::{
     Entry, Error, Gap, GapReason, Inference, InferenceId, Journal, Reader, Run, RunId, RunState,
     State,
 };
-use common::{BOUND, Child, Line, Random, command, role, say, spin, unfinished};
+use common::{BOUND, Child, Line, Random, cases, command, role, say, spin, unfinished};
 
 /// Reopening takes milliseconds; this only catches a repair that reads the whole file.
 const REOPENING: Duration = Duration::from_secs(1);
@@ -175,14 +175,23 @@ fn gaps(reader: &Reader, run: RunId) -> Vec<Gap> {
 
 #[test]
 fn a_killed_writer_loses_nothing_that_was_flushed() {
-    const KILLS: usize = 6;
+    /// Kills in one directory: each is checked against all that came before it there.
+    const IN_ONE: usize = 10;
+    let mut random = Random::printed();
+    let mut left = cases(50, 1_000);
+    while left > 0 {
+        let kills = left.min(IN_ONE);
+        kill_and_check(kills, &mut random);
+        left -= kills;
+    }
+}
+
+fn kill_and_check(kills: usize, random: &mut Random) {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
-    let mut random = Random::new();
-    println!("seed {}", random.seed());
     let mut deaths = Vec::new();
-    for _ in 0..KILLS {
-        let acked = kill_at_random(Child::start("flusher", dir), &mut random);
+    for _ in 0..kills {
+        let acked = kill_at_random(Child::start("flusher", dir), random);
         let journal = open_in_time(dir);
         let reader = journal.reader().unwrap();
         assert_kept(&reader, acked);

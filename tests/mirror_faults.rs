@@ -5,10 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod logs;
+mod tiny;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use annals::{
     CheckpointAction, Content, Error, Journal, Level, LogKind, Mirror, Reader, Rotation,
@@ -16,6 +16,7 @@ use annals::{
 };
 use logs::*;
 use tempfile::TempDir;
+use tiny::Tiny;
 
 const FAULT: &str = "the text files cannot be written";
 const MOVED: &str = "a file that bore the name of a text file of the journal was moved aside";
@@ -631,46 +632,11 @@ fn the_current_file_is_current_when_the_rotation_changes() {
     }
 }
 
-/// A file system of 64 KiB at `path`; `None` where this process may not mount one.
-struct Tiny(PathBuf);
-
-impl Tiny {
-    fn mount(path: &Path) -> Option<Tiny> {
-        fs::create_dir_all(path).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"];
-        let mounted = run("mount", &options, path);
-        mounted.then(|| Tiny(path.to_owned()))
-    }
-
-    fn read_only(&self, read_only: bool) {
-        let option = if read_only {
-            "remount,ro"
-        } else {
-            "remount,rw"
-        };
-        assert!(run("mount", &["-o", option], &self.0));
-    }
-}
-
-impl Drop for Tiny {
-    fn drop(&mut self) {
-        // Lazily, so that a failed test does not leave it mounted because of an open file.
-        let _ = run("umount", &["-l"], &self.0);
-    }
-}
-
-fn run(program: &str, options: &[&str], path: &Path) -> bool {
-    let mut command = Command::new(program);
-    let command = command.args(options).arg(path).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 /// Fills the disk under the text files, and frees it again.
 fn fill_and_free(cursor_stored: bool) {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("tiny");
-    let Some(_tiny) = Tiny::mount(&logs) else {
-        println!("skipped: no file system can be mounted here");
+    let Some(_tiny) = Tiny::mount(&logs, 64) else {
         return;
     };
     let place = Place::with(Mirror::new().directory(&logs));
@@ -710,8 +676,7 @@ fn a_disk_that_is_full_from_the_beginning_is_waited_for() {
 fn a_read_only_directory_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("tiny");
-    let Some(tiny) = Tiny::mount(&logs) else {
-        println!("skipped: no file system can be mounted here");
+    let Some(tiny) = Tiny::mount(&logs, 64) else {
         return;
     };
     let place = Place::with(Mirror::new().directory(&logs));

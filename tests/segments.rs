@@ -424,6 +424,30 @@ fn closing_does_not_wait_for_a_segment() {
 }
 
 #[test]
+fn sealing_ends_though_commits_go_on_as_fast_as_it_seals() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = options().open(directory.path()).unwrap();
+    log(&journal, 0, 1_000);
+    flush(&journal);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for first in (1_000..).step_by(50) {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                log(&journal, first, 50);
+                flush(&journal);
+            }
+        });
+        let sealed = journal.seal(BOUND);
+        done.store(true, Ordering::Relaxed);
+        assert!(sealed.unwrap() >= 1_000);
+    });
+    journal.close().unwrap();
+}
+
+#[test]
 fn a_journal_in_memory_has_no_segments() {
     let journal = options().in_memory().unwrap();
     log(&journal, 0, 10);

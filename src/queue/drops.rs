@@ -1,6 +1,6 @@
 //! Counting what was not recorded, without a lock: the loop that loses an event must not wait.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How many offered events were not recorded, by reason. Part of [`Health`](crate::Health).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

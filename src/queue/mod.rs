@@ -1,51 +1,26 @@
-//! The lock-free way from inference threads to the writer, and the exact count of what took it.
+//! From a call to the writer: names become numbers, a call becomes a small record, and the record
+//! goes down the lane.
 
 pub(crate) mod drops;
 pub(crate) mod intake;
+pub(crate) mod lane;
 pub(crate) mod names;
 pub(crate) mod record;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::Duration;
-
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
-use crossbeam_utils::CachePadded;
+use std::ops::Deref;
 
 use crate::clock::Clock;
-use crate::ids::{InferenceId, RunId};
+use crate::ids::RunId;
 use crate::options::Overflow;
-use drops::{Dropped, Tally};
+use lane::Lane;
 use names::NameTable;
 use record::Message;
 
-/// The queue of one open journal. Shared by the journal, its recorders and its writer.
+/// The queue of one open journal: its lane, and what turns calls into what travels on it.
 pub(crate) struct Queue {
-    /// The id of the next event. Every event takes one, recorded or not.
-    next_id: CachePadded<AtomicU64>,
-    /// Ids handed out in earlier runs of this handle, and the first id of this one.
-    earlier: Mutex<Earlier>,
-    sender: Sender<Message>,
-    /// Invariant Q1: only the writer receives while it lives. The queue keeps a receiver so that
-    /// what slips in behind a closing writer stays here and can be counted.
-    receiver: Receiver<Message>,
-    /// Every event whose id has these bits zero wakes the writer: a quarter of the queue.
-    wake_mask: u64,
-    writer: OnceLock<Thread>,
-    closed: AtomicBool,
-    overflow: Overflow,
+    lane: Lane<Message>,
     pub(crate) clock: Clock,
     pub(crate) names: NameTable,
-    full: Tally,
-    refused: Tally,
-    after_close: AtomicU64,
-    failed: AtomicU64,
-}
-
-struct Earlier {
-    offered: u64,
-    base: u64,
 }
 
 impl Queue {
@@ -56,178 +31,19 @@ impl Queue {
         max_names: usize,
         clock: Clock,
     ) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(capacity);
-        let quarter = (capacity as u64 / 4).max(1);
         Queue {
-            next_id: CachePadded::new(AtomicU64::new(run.first_id())),
-            earlier: Mutex::new(Earlier {
-                offered: 0,
-                base: run.first_id(),
-            }),
-            sender,
-            receiver,
-            wake_mask: (1 << quarter.ilog2()) - 1,
-            writer: OnceLock::new(),
-            closed: AtomicBool::new(false),
-            overflow,
+            lane: Lane::new(run, capacity, overflow),
             clock,
             names: NameTable::new(max_names),
-            full: Tally::default(),
-            refused: Tally::default(),
-            after_close: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
         }
     }
+}
 
-    /// Takes the id for an event. Its call must end in [`send`](Self::send) or
-    /// [`refuse`](Self::refuse), or, for an event of the writer's own, in a batch: otherwise the
-    /// accounts would not close.
-    #[inline]
-    pub(crate) fn take_id(&self) -> u64 {
-        self.next_id.fetch_add(1, Ordering::Relaxed)
-    }
+/// A queue is used as a lane by all who only send, receive or count.
+impl Deref for Queue {
+    type Target = Lane<Message>;
 
-    /// Queues `message`, whose id is `id`, or counts it as dropped.
-    #[inline]
-    pub(crate) fn send(
-        &self,
-        id: u64,
-        message: Message,
-        ticks: u64,
-        event: Option<i64>,
-    ) -> Option<InferenceId> {
-        if self.closed.load(Ordering::Acquire) {
-            self.after_close.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        if id & self.wake_mask == 0 {
-            self.wake_writer();
-        }
-        match self.sender.try_send(message) {
-            Ok(()) => Some(InferenceId(id)),
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                self.send_when_full(id, message, ticks, event)
-            }
-        }
-    }
-
-    #[cold]
-    fn send_when_full(
-        &self,
-        id: u64,
-        message: Message,
-        ticks: u64,
-        event: Option<i64>,
-    ) -> Option<InferenceId> {
-        self.wake_writer();
-        if let Overflow::Block { timeout } = self.overflow
-            && self.wait_for_room(message, timeout)
-        {
-            return Some(InferenceId(id));
-        }
-        self.full.add(ticks, event);
-        None
-    }
-
-    fn wait_for_room(&self, message: Message, timeout: Duration) -> bool {
-        match self.sender.send_timeout(message, timeout) {
-            Ok(()) => true,
-            Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => false,
-        }
-    }
-
-    /// Counts an event that cannot be recorded as it was given.
-    #[cold]
-    pub(crate) fn refuse(&self, ticks: u64, event: Option<i64>) {
-        if self.closed.load(Ordering::Acquire) {
-            self.after_close.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.refused.add(ticks, event);
-        }
-    }
-
-    pub(crate) fn wake_writer(&self) {
-        if let Some(writer) = self.writer.get() {
-            writer.unpark();
-        }
-    }
-
-    pub(crate) fn set_writer(&self, writer: Thread) {
-        // Set once, by the journal that starts the thread.
-        let _ = self.writer.set(writer);
-    }
-
-    pub(crate) fn is_writer(&self) -> bool {
-        self.writer
-            .get()
-            .is_some_and(|writer| writer.id() == std::thread::current().id())
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.wake_writer();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.receiver.len()
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.receiver.capacity().unwrap_or(usize::MAX)
-    }
-
-    /// For the writer: the next event, if there is one.
-    #[inline]
-    pub(crate) fn receive(&self) -> Option<Message> {
-        self.receiver.try_recv().ok()
-    }
-
-    /// For the writer: the losses that the next commit writes down as gaps.
-    pub(crate) fn tallies(&self) -> [(crate::format::row::GapReason, &Tally); 2] {
-        use crate::format::row::GapReason;
-        [
-            (GapReason::QueueFull, &self.full),
-            (GapReason::Refused, &self.refused),
-        ]
-    }
-
-    /// For the writer: counts events that it drained but cannot commit any more.
-    pub(crate) fn count_failed(&self, events: u64) {
-        self.failed.fetch_add(events, Ordering::Relaxed);
-    }
-
-    /// Ids handed out since the current run began.
-    pub(crate) fn used_of_run(&self) -> u64 {
-        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        self.next_id.load(Ordering::Relaxed) - earlier.base
-    }
-
-    /// Goes on with the ids of `run`, long before the counter of the current one ends.
-    pub(crate) fn move_to_run(&self, run: RunId) {
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = self.next_id.swap(run.first_id(), Ordering::Relaxed);
-        earlier.offered += ended - earlier.base;
-        earlier.base = run.first_id();
-    }
-
-    /// Every event ever offered to this handle.
-    pub(crate) fn offered(&self) -> u64 {
-        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        earlier.offered + (self.next_id.load(Ordering::Relaxed) - earlier.base)
-    }
-
-    pub(crate) fn dropped(&self, writer_is_gone: bool) -> Dropped {
-        // What slipped in behind a closing writer will never be committed.
-        let stranded = if writer_is_gone { self.len() as u64 } else { 0 };
-        Dropped {
-            queue_full: self.full.total(),
-            refused: self.refused.total(),
-            closed: self.after_close.load(Ordering::Relaxed) + stranded,
-            failed: self.failed.load(Ordering::Relaxed),
-        }
+    fn deref(&self) -> &Lane<Message> {
+        &self.lane
     }
 }

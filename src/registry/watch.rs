@@ -9,10 +9,13 @@ use super::checkpoint::Checkpoint;
 use super::{Core, Owner, Registry};
 use crate::error::{Error, Result};
 use crate::store::View;
+use crate::threads::join_in_time;
 
 /// How long a change by another process may go unseen. Two of these and a look-up stay well below
 /// the 250 ms that are promised.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How long the last handle of a registry waits for the thread.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// What a [`Watch`] is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,8 +213,8 @@ impl Drop for Watcher {
         if let Some(handle) = handle.take() {
             self.core.watches.stop.store(true, Ordering::Release);
             handle.thread().unpark();
-            // It ends after one look at most, and a panic in it has been said already.
-            let _ = handle.join();
+            // It ends after one look at most; one that is held up is let go, and ends after that.
+            let _ = join_in_time(handle, LETTING_GO);
         }
     }
 }

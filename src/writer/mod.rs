@@ -6,6 +6,7 @@
 mod batch;
 pub(crate) mod dedup;
 mod runs;
+mod serve;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::store::{Commit, Hot, RunEnd, RunRow, WriteFailure};
 use batch::{Batch, Readings, StoredNames};
 use dedup::Dedup;
 use runs::Runs;
+use serve::{Pace, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
@@ -135,33 +137,12 @@ impl Writer {
     }
 
     fn serve(&mut self) -> Result<()> {
-        loop {
-            // Read before the sweep: what was logged before a request is swept with it.
-            let closing = self.queue.is_closed();
-            let requests: Vec<Answer> = self.requests.try_iter().collect();
-            self.urgent = closing || !requests.is_empty();
-            let swept = self.sweep();
-            let due = self.last_commit.elapsed() >= self.settings.commit_interval;
-            if self.urgent || due {
-                let outcome = swept.and_then(|()| self.commit());
-                let outcome = outcome.and_then(|()| self.outcome());
-                for request in requests {
-                    request.give(outcome.clone());
-                }
-                // A call that was under way when the journal closed may just have got through.
-                let settled = outcome.is_err() || self.queue.len() == 0;
-                if closing && settled {
-                    return self.finish(outcome);
-                }
-            }
-            self.continue_under_next_run();
-            self.nap();
-        }
+        let (queue, requests) = (self.queue.clone(), self.requests.clone());
+        serve(self, &queue, &requests)
     }
 
-    /// Encodes what is in the queue now, committing whenever a batch is full. An error says that
-    /// the device is full and how.
-    fn sweep(&mut self) -> Result<()> {
+    /// Encodes what is in the queue now, committing whenever a batch is full.
+    fn take_up(&mut self) -> Result<()> {
         if self.failed.is_some() {
             self.drain_into_nothing();
             return Ok(());
@@ -171,7 +152,7 @@ impl Writer {
         let mut left = self.queue.len();
         loop {
             if self.batch.pending_bytes() >= room {
-                let committed = self.commit();
+                let committed = self.commit_batch();
                 if self.batch.pending_bytes() >= HELD_COMMITS * room {
                     return committed;
                 }
@@ -189,13 +170,13 @@ impl Writer {
                     }
                 }
             }
-            let encoded = if self.incoming.is_empty() {
-                Ok(())
-            } else {
-                self.encode(readings)
-            };
-            self.publish_in_hand();
-            encoded?;
+            if !self.incoming.is_empty() {
+                // Before and after: new names need a transaction, which may be held up for long.
+                self.publish_in_hand();
+                let encoded = self.encode(readings);
+                self.publish_in_hand();
+                encoded?;
+            }
             if left == 0 || self.failed.is_some() {
                 return Ok(());
             }
@@ -250,7 +231,7 @@ impl Writer {
 
     /// Commits all that is encoded, and the losses since the last commit. An error says that the
     /// device is full and how; a failure is in `self.failed`.
-    fn commit(&mut self) -> Result<()> {
+    fn commit_batch(&mut self) -> Result<()> {
         self.last_commit = Instant::now();
         if let Some(error) = self.still_held() {
             return Err(error);
@@ -391,51 +372,6 @@ impl Writer {
         self.queue.count_failed(drained);
     }
 
-    fn outcome(&self) -> Result<()> {
-        match &self.failed {
-            None => Ok(()),
-            Some(error @ Error::Failed { .. }) => Err(error.clone()),
-            Some(error) => Err(Error::Failed {
-                path: self.hot.name().to_owned(),
-                reason: error.to_string(),
-            }),
-        }
-    }
-
-    /// The last words of a closing journal.
-    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
-        if self.failed.is_some() {
-            return outcome;
-        }
-        // What is still held for want of room goes down with the journal, and is counted; the run
-        // stays open, so that the next opener writes the gap that there is no room for now.
-        let held = self.batch.events() + self.incoming.len() as u64;
-        let attempted = self.attempt.as_ref();
-        let lost_gaps = attempted.is_some_and(|attempt| attempt.counts.gaps > 0);
-        let (absent, unknown) = match attempted {
-            None => (0, 0),
-            Some(attempt) if attempt.is_absent => (attempt.counts.events, 0),
-            Some(attempt) => (0, attempt.counts.events),
-        };
-        self.queue.count_failed(held + absent);
-        let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
-            outcome
-        } else {
-            let now = self.queue.clock.now().as_micros();
-            let end = RunEnd::Closed(now);
-            let run = self.runs.current();
-            let ended = self.hot.end_run(run, self.runs.row(), end);
-            ended.map_err(WriteFailure::into_error)
-        };
-        let file_bytes = self.hot.file_bytes();
-        let mut known = self.status.lock();
-        known.state = State::Closed;
-        known.unknown += unknown;
-        known.in_hand = 0;
-        known.file_bytes = file_bytes;
-        outcome
-    }
-
     /// Takes a new run long before the counter of the current one ends.
     fn continue_under_next_run(&mut self) {
         let busy = self.failed.is_some() || self.attempt.is_some() || self.still_held().is_some();
@@ -484,14 +420,74 @@ impl Writer {
             .map_or(0, |attempt| attempt.counts.events);
         self.status.lock().in_hand = self.batch.events() + self.incoming.len() as u64 + attempted;
     }
+}
 
-    fn nap(&self) {
-        if self.queue.is_closed() || !self.requests.is_empty() {
-            return;
+impl Work for Writer {
+    fn sweep(&mut self, pace: Pace) -> Result<()> {
+        self.urgent = pace == Pace::Urgent;
+        self.take_up()
+    }
+
+    fn is_due(&self) -> bool {
+        self.last_commit.elapsed() >= self.settings.commit_interval
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.commit_batch()
+    }
+
+    fn outcome(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(error @ Error::Failed { .. }) => Err(error.clone()),
+            Some(error) => Err(Error::Failed {
+                path: self.hot.name().to_owned(),
+                reason: error.to_string(),
+            }),
         }
+    }
+
+    fn tidy(&mut self) {
+        self.continue_under_next_run();
+    }
+
+    fn rest(&self) -> Duration {
         let since = self.last_commit.elapsed();
         let left = self.settings.commit_interval.saturating_sub(since);
         // At the very least a moment, so that a full device is not asked in a tight loop.
-        std::thread::park_timeout(left.max(Duration::from_millis(1)));
+        left.max(Duration::from_millis(1))
+    }
+
+    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
+        if self.failed.is_some() {
+            return outcome;
+        }
+        // What is still held for want of room goes down with the journal, and is counted; the run
+        // stays open, so that the next opener writes the gap that there is no room for now.
+        let held = self.batch.events() + self.incoming.len() as u64;
+        let attempted = self.attempt.as_ref();
+        let lost_gaps = attempted.is_some_and(|attempt| attempt.counts.gaps > 0);
+        let (absent, unknown) = match attempted {
+            None => (0, 0),
+            Some(attempt) if attempt.is_absent => (attempt.counts.events, 0),
+            Some(attempt) => (0, attempt.counts.events),
+        };
+        self.queue.count_failed(held + absent);
+        let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
+            outcome
+        } else {
+            let now = self.queue.clock.now().as_micros();
+            let end = RunEnd::Closed(now);
+            let run = self.runs.current();
+            let ended = self.hot.end_run(run, self.runs.row(), end);
+            ended.map_err(WriteFailure::into_error)
+        };
+        let file_bytes = self.hot.file_bytes();
+        let mut known = self.status.lock();
+        known.state = State::Closed;
+        known.unknown += unknown;
+        known.in_hand = 0;
+        known.file_bytes = file_bytes;
+        outcome
     }
 }

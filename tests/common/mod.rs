@@ -4,7 +4,11 @@
 //! A test binary starts itself with the name of its test `child` and a role in the environment.
 //! Parent and child talk in lines; all waiting is for a line, never for time to pass.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "each test file uses its own part, and prints"
+)]
 
 use std::env;
 use std::fs;
@@ -94,6 +98,31 @@ impl Child {
         self.hear()
     }
 
+    /// Stops the child as a debugger would, wherever it is, and returns when it stands.
+    #[cfg(unix)]
+    pub fn stop(&self) {
+        use rustix::process::{WaitOptions, waitpid};
+        self.signal(rustix::process::Signal::STOP);
+        let stands = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap();
+        assert!(stands.is_some_and(|(_, status)| status.stopped()));
+    }
+
+    /// Lets a stopped child go on.
+    #[cfg(unix)]
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    #[cfg(unix)]
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process)
+    }
+
     /// Kills the child as the kernel would, and returns what it had said and nobody had heard.
     pub fn kill(mut self) -> Vec<Line> {
         self.process.kill().unwrap();
@@ -174,13 +203,29 @@ pub fn say(text: &str) {
     output.flush().unwrap();
 }
 
+/// How many cases a test runs: the first number in an ordinary run, the second one where
+/// `ANNALS_LONG` asks for the long one.
+pub fn cases(ordinary: usize, long: usize) -> usize {
+    if env::var_os("ANNALS_LONG").is_some_and(|value| value == "1") {
+        long
+    } else {
+        ordinary
+    }
+}
+
 /// A xorshift generator.
 #[derive(Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// Another sequence every time, unless `ANNALS_TEST_SEED` asks for a certain one. Print the
-    /// seed: a failed test shows it.
+    /// Like `new`, and prints the seed: a failed test shows it.
+    pub fn printed() -> Random {
+        let random = Random::new();
+        println!("seed {}", random.seed());
+        random
+    }
+
+    /// Another sequence every time, unless `ANNALS_TEST_SEED` asks for a certain one.
     pub fn new() -> Random {
         let wanted = env::var(SEED).ok().and_then(|seed| seed.parse().ok());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

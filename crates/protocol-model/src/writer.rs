@@ -1,0 +1,86 @@
+//! The work of a writer whose disk is a list.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::queue::lane::Lane;
+use crate::serve::{Pace, Work};
+
+/// What is "on disk". A mutex of std: to loom, looking at it is no step.
+#[derive(Clone, Default)]
+pub(crate) struct Disk(Arc<Mutex<Vec<u64>>>);
+
+impl Disk {
+    pub(crate) fn holds(&self, ids: &[u64]) -> bool {
+        let held = self.ids();
+        ids.iter().all(|id| held.contains(id))
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
+    }
+
+    fn write(&self, ids: Vec<u64>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.extend(ids);
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) lane: Arc<Lane<u64>>,
+    pub(crate) disk: Disk,
+    /// Commits that go well before one fails.
+    pub(crate) good_commits: usize,
+    pub(crate) taken_up: Vec<u64>,
+    pub(crate) failed: bool,
+}
+
+impl Work for Writer {
+    fn sweep(&mut self, _pace: Pace) -> Result<()> {
+        let queued = self.lane.len();
+        let swept = std::iter::from_fn(|| self.lane.receive()).take(queued);
+        if self.failed {
+            self.lane.count_failed(swept.count() as u64);
+        } else {
+            self.taken_up.extend(swept);
+        }
+        Ok(())
+    }
+
+    /// The interval never ends: what is not asked for is not committed.
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.taken_up);
+        if self.good_commits == 0 {
+            self.failed = true;
+            self.lane.count_failed(batch.len() as u64);
+        } else if !batch.is_empty() {
+            self.good_commits -= 1;
+            self.disk.write(batch);
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<()> {
+        if self.failed {
+            Err(Error::Failed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn tidy(&mut self) {}
+
+    fn rest(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
+        outcome
+    }
+}

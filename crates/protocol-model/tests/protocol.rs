@@ -1,0 +1,79 @@
+//! Flush, close and the count of what is lost, in every order of the threads.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::time::Instant;
+
+use protocol_model::{Scenario, Script, explore};
+
+/// Commits never fail.
+const ALL: usize = usize::MAX;
+
+/// Explores, and prints how much that was. The scenarios with a flush within a producer have many
+/// orders; `ANNALS_LONG` allows them a second switch as well.
+fn check(name: &str, scenario: &Scenario, preemptions: usize) {
+    let long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
+    let preemptions = if long { 2 } else { preemptions };
+    let began = Instant::now();
+    let orders = explore(scenario, preemptions);
+    println!(
+        "{name}: {orders} orders of its threads in {:.1?}",
+        began.elapsed()
+    );
+    assert!(orders > 1_000, "{name} was hardly explored");
+}
+
+#[test]
+fn two_producers_a_flush_and_a_close() {
+    let scenario = Scenario {
+        capacity: 8,
+        producers: vec![Script::Log(2), Script::Log(2)],
+        flushes: 1,
+        good_commits: ALL,
+    };
+    check("two producers, flush, close", &scenario, 2);
+}
+
+#[test]
+fn a_queue_that_overflows() {
+    let scenario = Scenario {
+        capacity: 1,
+        producers: vec![Script::Log(2), Script::Log(2)],
+        flushes: 1,
+        good_commits: ALL,
+    };
+    check("a queue that overflows", &scenario, 1);
+}
+
+#[test]
+fn a_flush_that_meets_a_close() {
+    let scenario = Scenario {
+        capacity: 8,
+        producers: vec![Script::LogFlushLog(1), Script::LogAndForget(2)],
+        flushes: 0,
+        good_commits: ALL,
+    };
+    check("a flush that meets a close", &scenario, 1);
+}
+
+#[test]
+fn a_user_thread_that_panics() {
+    let scenario = Scenario {
+        capacity: 8,
+        producers: vec![Script::LogAndPanic(2), Script::LogFlushLog(1)],
+        flushes: 0,
+        good_commits: ALL,
+    };
+    check("a user's thread that panics", &scenario, 1);
+}
+
+#[test]
+fn a_commit_that_fails_for_good() {
+    let scenario = Scenario {
+        capacity: 8,
+        producers: vec![Script::Log(2), Script::LogFlushLog(1)],
+        flushes: 1,
+        good_commits: 1,
+    };
+    check("a commit that fails for good", &scenario, 1);
+}

@@ -1,0 +1,47 @@
+//! A small file system of its own, for tests that fill it up or make it read-only.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Lives in memory; gone when dropped.
+pub struct Tiny(PathBuf);
+
+impl Tiny {
+    /// Mounts one of so many KiB at `path`; says so and gives `None` where this process may not.
+    pub fn mount(path: &Path, kibibytes: u64) -> Option<Tiny> {
+        fs::create_dir_all(path).unwrap();
+        let size = format!("size={kibibytes}k,mode=700");
+        let options = ["-t", "tmpfs", "-o", &size, "tmpfs"];
+        if run("mount", &options, path) {
+            Some(Tiny(path.to_owned()))
+        } else {
+            println!("skipped: no file system can be mounted here");
+            None
+        }
+    }
+
+    pub fn read_only(&self, read_only: bool) {
+        let option = if read_only {
+            "remount,ro"
+        } else {
+            "remount,rw"
+        };
+        assert!(run("mount", &["-o", option], &self.0));
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        // Lazily, so that a failed test does not leave it mounted because of an open file.
+        let _ = run("umount", &["-l"], &self.0);
+    }
+}
+
+fn run(program: &str, options: &[&str], path: &Path) -> bool {
+    let mut command = Command::new(program);
+    let command = command.args(options).arg(path).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
