@@ -7,7 +7,7 @@
 //! from what goes by sequence, and nothing false is ever given. How many bytes that are is printed.
 
 #![cfg(all(unix, not(annals_portable)))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
