@@ -1,10 +1,13 @@
 //! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use super::TARGETS;
+use crate::format::CHECKSUM_BYTES;
+use crate::format::block::BlockEncoder;
+use crate::{CheckpointAction, Inference, Journal, Level, Options, Outcome, Timestamp, Value};
 
 /// For each target.
 fn time() -> Duration {
@@ -63,12 +66,19 @@ fn hostile_bytes_are_read_or_refused() {
     let seed = wanted.and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or(now.as_secs() ^ u64::from(now.subsec_nanos()) << 32);
     println!("seed {seed}");
+    let written = written();
     for (name, target) in TARGETS {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
         let mut corpus = vec![Vec::new()];
         // A published crate comes without its corpus.
         for entry in fs::read_dir(folder.join(name)).into_iter().flatten() {
             corpus.push(fs::read(entry.unwrap().path()).unwrap());
+        }
+        for (number, (of, input)) in written.iter().enumerate() {
+            if of == name {
+                corpus.push(input.clone());
+                keep(&folder.join(name), number, input);
+            }
         }
         corpus.iter().for_each(|input| target(input));
         let mut random = Random(seed.max(1));
@@ -84,5 +94,88 @@ fn hostile_bytes_are_read_or_refused() {
             inputs += 1;
         }
         println!("{name}: {} kept, {inputs} inputs", corpus.len());
+    }
+}
+
+/// With `ANNALS_KEEP_CORPUS=1`, what this version writes goes into the corpus: after a change of the
+/// format.
+fn keep(folder: &Path, number: usize, input: &[u8]) {
+    if env::var_os("ANNALS_KEEP_CORPUS").is_some_and(|value| value == "1") {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join(format!("written{number}")), input).unwrap();
+    }
+}
+
+/// Blocks and sidecars as this version writes them.
+fn written() -> Vec<(&'static str, Vec<u8>)> {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("data");
+    let options: Options = Journal::options().without_mirror();
+    let journal = options.open(&dir).unwrap();
+    let mut written = Vec::new();
+    let mut from = 1;
+    for log in [log_plain, log_texts, log_notes, log_many] {
+        log(&journal);
+        journal.flush().wait(Duration::from_secs(10)).unwrap();
+        let mut encoder = BlockEncoder::default();
+        let reader = journal.reader().unwrap();
+        for located in reader.source.after(from, 1 << 20).unwrap() {
+            from = located.first + located.rows.len() as u64;
+            located.rows.iter().for_each(|row| encoder.again(row));
+        }
+        for block in encoder.take() {
+            written.push(("block", block.value[CHECKSUM_BYTES..].to_vec()));
+        }
+    }
+    let registry = journal.registry().unwrap();
+    let checkpoint = registry.checkpoint("dqn").epoch(7).step(9).tag("x");
+    let checkpoint = checkpoint
+        .metric("loss", 0.5)
+        .metric("nan", f64::NAN)
+        .metadata("lr", 0.001);
+    let saved = checkpoint.save(b"w").unwrap();
+    let sidecar = fs::read(saved.path().with_extension("json")).unwrap();
+    written.push(("sidecar", sidecar));
+    written
+}
+
+fn log_plain(journal: &Journal) {
+    for number in 0..3_u8 {
+        let inference = Inference::new("dqn", "ETH", "BUY")
+            .probabilities(&[("BUY", 0.5), ("SELL", 0.25)])
+            .features(&[f32::from(number / 2)])
+            .checkpoint("c")
+            .processing_time(Duration::from_micros(3));
+        journal.log(inference);
+    }
+}
+
+fn log_texts(journal: &Journal) {
+    let long = "x".repeat(300);
+    let attributes = [("a", Value::from(1.5)), ("b", Value::from("text"))];
+    let inference = Inference::new(&long, "ETH", "BUY")
+        .attributes(&attributes)
+        .memory(77)
+        .event_time(Timestamp::from_micros(-5));
+    journal.log(inference);
+}
+
+fn log_notes(journal: &Journal) {
+    let fields = vec![("x".to_owned(), Value::from("y"))];
+    journal.event_with(Level::Warn, "exchange", "late", fields);
+    journal.checkpoint_event(CheckpointAction::Saved, "dqn", "c", "loss=1");
+    let id = journal.log(Inference::new("dqn", "ETH", "BUY")).unwrap();
+    let outcome = Outcome::reward(1.5).and_correct(true).and_label("up");
+    journal.attach_outcome(id, outcome.and_value("pnl", 2.0));
+}
+
+fn log_many(journal: &Journal) {
+    let probabilities = [("l", 0.5); 20];
+    for number in 0..40 {
+        let inference = Inference::new("dqn", "ETH", "BUY")
+            .probabilities(&probabilities)
+            .confidence(f32::NAN)
+            .event_time(Timestamp::from_micros(number * 4_000_000_000));
+        journal.log(inference);
     }
 }
