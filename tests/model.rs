@@ -116,13 +116,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..1_000_u64).prop_map(|millis| Step::Wait { millis }),
         1 => handle().prop_map(|handle| Step::Seal { handle }),
         1 => handle().prop_map(|handle| Step::SetCursor { handle }),
-        3 => (0..2_usize, prop::option::of(0..4_u8))
+        5 => (0..2_usize, prop::option::of(0..4_u8))
             .prop_map(|(model, loss)| Step::Save { model, loss }),
         1 => (0..2_usize, any::<bool>()).prop_map(|(model, mode)| Step::Monitor { model, mode }),
-        1 => (0..2_usize, 0..5_usize).prop_map(|(alias, which)| Step::Alias { alias, which }),
+        2 => (0..2_usize, 0..5_usize).prop_map(|(alias, which)| Step::Alias { alias, which }),
         1 => (0..2_usize, 0..2_usize).prop_map(|(model, alias)| Step::Rollback { model, alias }),
-        1 => (0..5_usize, any::<bool>()).prop_map(|(which, on)| Step::Pin { which, on }),
-        1 => (0..2_usize, 0..3_usize, 0..3_usize)
+        3 => (0..5_usize, prop::bool::weighted(0.8))
+            .prop_map(|(which, on)| Step::Pin { which, on }),
+        3 => (0..2_usize, 0..3_usize, 0..3_usize)
             .prop_map(|(model, latest, best)| Step::Retain { model, latest, best }),
         1 => Just(Step::Look),
     ]
