@@ -282,9 +282,9 @@ pub enum Error {
         listed(changes)
     )]
     PlanOutdated {
-        /// What is different now, checkpoint by checkpoint.
+        /// What is different now, one by one.
         changes: Vec<String>,
-        /// How many checkpoints of the plan had been deleted by then.
+        /// How many checkpoints or segments of the plan had been deleted by then.
         deleted: usize,
     },
     /// A journal in memory has no directory for weights, segments or backups.

@@ -37,8 +37,12 @@ pub fn block(bytes: &[u8]) {
     };
     let _ = view.outcomes(|_| true);
     let Ok(rows) = view.rows() else { return };
-    let sequences = rows.iter().map(|placed| placed.sequence);
-    assert!(sequences.eq(view.sequences()));
+    let mut next = FIRST;
+    for placed in &rows {
+        assert_eq!(placed.sequence, next);
+        next = placed.next();
+    }
+    assert!(next == view.sequences().end);
     for placed in rows.iter().step_by(1 + rows.len() / 16) {
         let at = view.at(placed.sequence);
         assert_eq!(format!("{at:?}"), format!("Ok(Some({placed:?}))"));
@@ -50,11 +54,13 @@ pub fn block(bytes: &[u8]) {
     let mut first = FIRST;
     for block in encoder.take() {
         let payload = block.value.get(crate::format::CHECKSUM_BYTES..);
-        let again = BlockView::new(first, payload.unwrap_or_default()).and_then(|b| b.rows());
-        assert_eq!(again.map(|rows| rows.len()), Ok(block.count as usize));
+        let again = BlockView::new(first, payload.unwrap_or_default());
         first += u64::from(block.count);
+        let last = again.and_then(|block| block.rows());
+        let last = last.map(|rows| rows.last().map(|placed| placed.next()));
+        assert_eq!(last, Ok(Some(first)));
     }
-    assert_eq!(first - FIRST, rows.len() as u64);
+    assert_eq!(first, next);
 }
 
 /// The text of a sidecar.

@@ -101,6 +101,10 @@ pub struct SealingHealth {
     pub hot_bytes: u64,
     /// What keeps segments from being sealed now, in words.
     pub fault: Option<String>,
+    /// Segments that this process has retired by itself.
+    pub retired: u64,
+    /// What keeps segments from being retired now, in words.
+    pub retention_fault: Option<String>,
 }
 
 /// How folding is doing; part of [`Health`].

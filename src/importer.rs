@@ -475,7 +475,7 @@ impl Importer {
         let Some((kind, text)) = self.names.text(local) else {
             return Ok(0);
         };
-        let ids = self.hot.intern(&[(kind as u8, text)]);
+        let ids = self.hot.intern(None, &[(kind as u8, text)]);
         let id = ids
             .map_err(WriteFailure::into_error)?
             .first()

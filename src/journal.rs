@@ -16,6 +16,7 @@ use crate::health::{Health, Status};
 use crate::ids::{InferenceId, JournalId};
 use crate::inference::{Inference, Timer};
 use crate::maintenance::Maintenance;
+use crate::maintenance::automatic::Automatic;
 use crate::mirror::{Cleaned, MirrorThread};
 use crate::options::{Options, Sharing};
 use crate::outcome::Outcome;
@@ -129,8 +130,7 @@ impl Journal {
         let status = Arc::new(Status::new(run));
         status.lock().file_bytes = hot.file_bytes();
         let upkeep = Upkeep::of(source.clone());
-        let sealer = upkeep.map(|upkeep| Sealer::new(upkeep, id.0));
-        let folder = Folder::beside(&hot, source.clone());
+        let folder = Folder::of(source.clone());
         let checkpoints = Access::of(&hot, options.cache_bytes);
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
@@ -188,14 +188,23 @@ impl Journal {
             )?;
             journal.folding = Some(folding);
         }
-        if let Some(sealer) = sealer {
+        if let Some(upkeep) = upkeep {
+            let sealer = Sealer::new(upkeep.clone(), journal.id.0);
+            let maintenance = Maintenance::new(upkeep, options.clock.clone())?;
+            let retention = options.keep.map(|keep| Automatic::new(maintenance, keep));
             let limits = Limits {
                 bytes: options.seal_bytes,
                 age: options.seal_age,
             };
             let conditions = journal.conditions.clone();
-            let sealing =
-                SealThread::start(sealer, source.clone(), limits, options.clock, conditions)?;
+            let sealing = SealThread::start(
+                sealer,
+                retention,
+                source.clone(),
+                limits,
+                options.clock,
+                conditions,
+            )?;
             journal.sealing = Some(sealing);
         }
         if let Some((directory, settings)) = logs.zip(options.mirror) {

@@ -52,6 +52,7 @@ mod ids;
 mod importer;
 mod inference;
 mod journal;
+mod keep;
 #[cfg(feature = "tracing")]
 mod layer;
 mod line;
@@ -93,9 +94,12 @@ pub use ids::{InferenceId, JournalId, RunId};
 pub use importer::{Answer, Importer};
 pub use inference::{Inference, Timer};
 pub use journal::Journal;
+pub use keep::Keep;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
-pub use maintenance::{Maintenance, NamedCursor};
+pub use maintenance::{
+    Maintenance, NamedCursor, PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement,
+};
 pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};

@@ -207,6 +207,7 @@ pub(crate) fn gap_message(gap: &Gap) -> String {
     let reason = match gap.reason {
         GapReason::QueueFull => "the queue was full",
         GapReason::Refused => "they could not be recorded as given",
+        GapReason::Damaged => "what was stored cannot be read any more",
         GapReason::Died => {
             return match gap.after {
                 Some(id) => {

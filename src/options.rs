@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
 use crate::error::{Error, Result};
+use crate::keep::Keep;
 use crate::mirror::settings::Mirror;
 
 /// What happens when inferences come faster than they can be committed and the queue is full.
@@ -79,6 +80,7 @@ pub struct Options {
     pub(crate) seal_bytes: u64,
     pub(crate) seal_age: Duration,
     pub(crate) fold_interval: Option<Duration>,
+    pub(crate) keep: Option<Keep>,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -104,6 +106,7 @@ impl Default for Options {
             seal_bytes: 128 << 20,
             seal_age: Duration::from_secs(86_400),
             fold_interval: Some(Duration::from_secs(2)),
+            keep: None,
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -242,6 +245,15 @@ impl Options {
         self
     }
 
+    /// Retires by itself what this does not keep, looked at once a minute in the background. By
+    /// default everything is kept; see [`Maintenance::retirement`](crate::Maintenance::retirement)
+    /// for retention by plan. Nothing is retired by age while the newest entry of all is too old:
+    /// then it is more likely that the clock is wrong.
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
     /// Takes all times from `clock`, for tests.
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = Clock::Manual(clock);
@@ -294,6 +306,9 @@ impl Options {
         if !(1 << 16..=1 << 40).contains(&self.seal_bytes) {
             let value = self.seal_bytes.to_string();
             return bad("seal_bytes", value, "give 64 KiB to 1 TiB");
+        }
+        if let Some(keep) = &self.keep {
+            keep.check()?;
         }
         if self.dedup_capacity > 1 << 24 {
             let value = self.dedup_capacity.to_string();

@@ -1,4 +1,5 @@
-//! The thread that keeps the hot file small: it looks once a second whether there is enough to seal.
+//! The thread that keeps the hot file small: it looks once a second whether there is enough to seal,
+//! and retires what is not to be kept.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::SealingHealth;
+use crate::maintenance::automatic::Automatic;
 use crate::store::{Sealer, Source};
 use crate::threads::join_in_time;
 
@@ -23,6 +25,7 @@ const REST: Duration = Duration::from_secs(10);
 
 const COMPONENT: &str = "annals";
 const FAULT: &str = "segments cannot be sealed";
+const RETENTION_FAULT: &str = "segments cannot be retired";
 
 /// When blocks are sealed; see [`Options`](crate::Options).
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,7 @@ pub(crate) struct SealThread {
 impl SealThread {
     pub(crate) fn start(
         sealer: Sealer,
+        retention: Option<Automatic>,
         source: Arc<Source>,
         limits: Limits,
         clock: Clock,
@@ -52,6 +56,7 @@ impl SealThread {
         let stop = Arc::new(AtomicBool::new(false));
         let mut sealing = Sealing {
             sealer,
+            retention,
             source,
             limits,
             clock,
@@ -129,6 +134,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 struct Sealing {
     sealer: Sealer,
+    /// What is retired by itself.
+    retention: Option<Automatic>,
     source: Arc<Source>,
     limits: Limits,
     clock: Clock,
@@ -141,9 +148,12 @@ struct Sealing {
 
 impl Sealing {
     fn run(&mut self, commands: &Receiver<Sender<Result<u64>>>) {
+        // What cannot be cleared away now is met again, and said, by the first sealing.
+        let _ = self.sealer.tidy();
         while !self.stop.load(Ordering::Acquire) {
             let outcome = self.round();
             let rest = if outcome.is_err() { REST } else { LOOK };
+            self.retire(*outcome.as_ref().unwrap_or(&false));
             self.report(outcome.err());
             let began = Instant::now();
             while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
@@ -157,14 +167,17 @@ impl Sealing {
         }
     }
 
-    fn round(&mut self) -> Result<()> {
+    /// Seals what is due; says whether there was anything.
+    fn round(&mut self) -> Result<bool> {
+        let mut sealed = false;
         while self.is_due()? && !self.stop.load(Ordering::Acquire) {
             if self.seal()?.is_none() {
                 // Another process is at it.
                 break;
             }
+            sealed = true;
         }
-        Ok(())
+        Ok(sealed)
     }
 
     fn is_due(&mut self) -> Result<bool> {
@@ -210,6 +223,21 @@ impl Sealing {
             entries += sealed;
         }
         Ok(entries)
+    }
+
+    /// Retires what is due; see [`Options::keep`](crate::Options::keep).
+    fn retire(&mut self, sealed: bool) {
+        let Some(retention) = &mut self.retention else {
+            return;
+        };
+        let stop = self.stop.clone();
+        let outcome = retention.round(sealed, &|| !stop.load(Ordering::Acquire));
+        let mut known = lock(&self.health);
+        known.retired += outcome.as_ref().copied().unwrap_or(0);
+        known.retention_fault = outcome.err();
+        let fault = known.retention_fault.clone();
+        drop(known);
+        self.conditions.follow(COMPONENT, RETENTION_FAULT, fault);
     }
 
     /// Says a fault when it begins and when it is over. The journal goes on meanwhile.

@@ -14,6 +14,7 @@ use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
 use super::spans::Spans;
+use crate::ids::InferenceId;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
@@ -22,6 +23,10 @@ const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
 const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
+
+/// What the header of a hole has as its base's id: the block is one gap, in the place of `count`
+/// entries.
+pub(super) const HOLE: u64 = 1;
 
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
@@ -61,6 +66,7 @@ pub(super) struct Header {
     pub(super) events: u32,
     /// Events with texts.
     pub(super) texts: u32,
+    /// Of the first event. Without events it is 0, or [`HOLE`].
     pub(super) base_id: u64,
     pub(super) base_recorded: i64,
     pub(super) columns: [ColumnHead; COLUMNS],
@@ -127,6 +133,22 @@ pub(crate) struct Stored<'a> {
     /// Nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) texts: Option<&'a Texts>,
+}
+
+impl Header {
+    /// Whether the block is one gap in the place of all its entries.
+    pub(super) fn is_hole(&self) -> bool {
+        self.events == 0 && self.base_id == HOLE
+    }
+
+    /// How many notes there are.
+    pub(super) fn note_count(&self) -> u32 {
+        if self.is_hole() {
+            1
+        } else {
+            self.count - self.events
+        }
+    }
 }
 
 /// Turns rows into blocks.
@@ -212,6 +234,10 @@ impl BlockEncoder {
     /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
     /// it is an outcome, a place beside the inference that it belongs to.
     pub(crate) fn note(&mut self, recorded: i64, note: &Note) {
+        if let Some(entries) = note.hole() {
+            self.hole(recorded, note, entries);
+            return;
+        }
         let mut bytes = std::mem::take(&mut self.note);
         bytes.clear();
         encode(note, &mut bytes);
@@ -228,6 +254,18 @@ impl BlockEncoder {
             Note::Outcome(OutcomeRow { of, .. }) => self.outcomes.cover_id(*of),
         }
         self.count += 1;
+    }
+
+    /// Appends a hole, which has a block of its own.
+    fn hole(&mut self, recorded: i64, note: &Note, entries: u32) {
+        self.finish();
+        let mut bytes = Vec::new();
+        encode(note, &mut bytes);
+        self.notes.push(0, recorded, note, &bytes);
+        self.marks.push((Mark::Gap, 0));
+        self.base.id = HOLE;
+        self.count = entries;
+        self.finish();
     }
 
     /// Appends an inference or a repeat.
@@ -432,6 +470,25 @@ pub(crate) struct Placed {
     /// KiB plus one; 0 is unknown.
     pub(crate) memory: u64,
     pub(crate) row: Row,
+}
+
+impl Placed {
+    /// The sequence that comes next: a hole stands for many.
+    pub(crate) fn next(&self) -> u64 {
+        let hole = match &self.row {
+            Row::Note(note) => note.hole(),
+            Row::Inference(_) | Row::Repeat(_) => None,
+        };
+        self.sequence.saturating_add(hole.unwrap_or(1).into())
+    }
+
+    /// The run that recorded it.
+    pub(crate) fn run(&self) -> u32 {
+        match &self.row {
+            Row::Note(note) => note.run(),
+            Row::Inference(_) | Row::Repeat(_) => InferenceId::from_u64(self.place.id).run().get(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,65 @@ pub(crate) enum Note {
     Outcome(OutcomeRow),
 }
 
+impl Row {
+    /// Shows every stored name that this row needs; 0 stands for none.
+    pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        let mut all = |names: &[NameId]| names.iter().for_each(|name| see(*name));
+        let of = |names: &Names| [names.model, names.symbol, names.action, names.checkpoint];
+        match self {
+            Row::Inference(row) => {
+                all(&of(&row.names));
+                all(&[row.labels]);
+            }
+            Row::Repeat(row) => all(&of(&row.names)),
+            Row::Note(Note::Gap(_)) => {}
+            Row::Note(Note::SystemEvent(row)) => all(&[row.component]),
+            Row::Note(Note::CheckpointEvent(row)) => all(&[row.model, row.checkpoint]),
+            Row::Note(Note::Outcome(row)) => row.values.iter().for_each(|value| {
+                if let OutcomeValue::Named(name, _) = value {
+                    all(&[*name]);
+                }
+            }),
+        }
+    }
+}
+
+impl GapRow {
+    /// Stands in the place of `entries` sequences that cannot be read any more.
+    pub(crate) fn hole(entries: u32) -> Self {
+        GapRow {
+            run: 0,
+            reason: GapReason::Damaged,
+            count: Some(entries.into()),
+            after: None,
+            recorded_range: None,
+            event_range: None,
+        }
+    }
+}
+
+impl Note {
+    /// How many sequences it stands for, if it is a hole.
+    pub(crate) fn hole(&self) -> Option<u32> {
+        match self {
+            Note::Gap(row) if row.reason == GapReason::Damaged => {
+                row.count.and_then(|count| u32::try_from(count).ok())
+            }
+            _ => None,
+        }
+    }
+
+    /// The run that it belongs to.
+    pub(crate) fn run(&self) -> u32 {
+        match self {
+            Note::Gap(row) => row.run,
+            Note::SystemEvent(row) => row.run,
+            Note::CheckpointEvent(row) => row.run,
+            Note::Outcome(row) => row.run,
+        }
+    }
+}
+
 /// Bits of [`InferenceRow::flags`]; what is not an inference's own is set in storing it.
 pub(crate) mod flag {
     /// The same features and checkpoint were answered differently within the window.
@@ -194,4 +253,7 @@ pub enum GapReason {
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,
+    /// They were stored, and what was stored cannot be read any more; see
+    /// [`repair`](crate::repair). The count is of entries of any kind, and of no certain run.
+    Damaged,
 }

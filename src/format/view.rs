@@ -26,7 +26,8 @@ impl<'a> BlockView<'a> {
         let (header, taken): (Header, usize) =
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
         let plausible = header.events <= header.count && header.texts <= header.events;
-        if !plausible || header.count > MOST_ROWS || header.count == 0 {
+        let many = header.count > MOST_ROWS && !header.is_hole();
+        if !plausible || many || header.count == 0 {
             return Err(format!(
                 "{} entries, {} with an id, {} with texts",
                 header.count, header.events, header.texts
@@ -58,6 +59,11 @@ impl<'a> BlockView<'a> {
     pub(crate) fn rows(&self) -> Result<Vec<Placed>> {
         let mut events = Events::new(self)?;
         let mut notes = std::mem::take(&mut events.notes).into_iter().peekable();
+        if self.header.is_hole() {
+            return Ok(notes
+                .map(|stored| placed_note(self.first, stored))
+                .collect());
+        }
         let mut rows = Vec::with_capacity(self.header.count as usize);
         for position in 0..self.header.count {
             let sequence = self.first.wrapping_add(position.into());
@@ -103,13 +109,18 @@ impl<'a> BlockView<'a> {
             return Ok(None);
         }
         let mut events = Events::new(self)?;
-        let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        let position = if self.header.is_hole() {
+            0
+        } else {
+            u32::try_from(sequence - self.first).unwrap_or(u32::MAX)
+        };
         let known = events
             .notes
             .iter()
             .position(|stored| stored.position == position);
         if let Some(index) = known {
             let stored = events.notes.swap_remove(index);
+            let sequence = self.first.wrapping_add(position.into());
             return Ok(Some(placed_note(sequence, stored)));
         }
         let notes = events
@@ -170,7 +181,7 @@ impl<'a> BlockView<'a> {
         wanted: impl Fn(u64) -> bool,
     ) -> Result<Vec<StoredNote>> {
         let header = &self.header;
-        let count = header.count - header.events;
+        let count = header.note_count();
         notes::read(&header.notes, count, header.count, behind, wanted)
     }
 

@@ -1,6 +1,8 @@
 //! Keeping a journal's directory in order, beside whoever uses it.
 
+pub(crate) mod automatic;
 mod cursors;
+mod retire;
 
 use std::path::Path;
 
@@ -11,8 +13,9 @@ use crate::options::Options;
 use crate::store::{Directory, Upkeep};
 
 pub use cursors::NamedCursor;
+pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 
-/// What keeps a journal in order: cursors by name.
+/// What keeps a journal in order: cursors by name, and retention.
 ///
 /// It works from any process, beside running journals or without one. Calls read in short
 /// snapshots; what they change, they change in short transactions, which wait for those of
@@ -36,7 +39,7 @@ pub use cursors::NamedCursor;
 /// ```
 #[derive(Clone)]
 pub struct Maintenance {
-    upkeep: Upkeep,
+    pub(crate) upkeep: Upkeep,
     id: JournalId,
     clock: Clock,
 }

@@ -82,6 +82,11 @@ impl Files {
         self.state.next
     }
 
+    /// Goes on from `next`, if that is further: what comes before it has been retired.
+    pub(super) fn skip_to(&mut self, next: u64) {
+        self.state.next = self.state.next.max(next);
+    }
+
     /// The files that have been moved aside since the last call.
     pub(super) fn take_moved(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.moved)
@@ -121,7 +126,7 @@ impl Files {
             if placed.sequence < next {
                 continue;
             }
-            next = placed.sequence + 1;
+            next = placed.next();
             let kind = Renderer::kind(&placed.row);
             if !self.settings.off.contains(&kind) {
                 self.push(kind, source, placed)?;

@@ -183,6 +183,7 @@ const LOCK: &str = ".lock";
 const COMPONENT: &str = "annals";
 const UNCLEAN: &str = "the text files cannot be cleaned up";
 const FAULT: &str = "the text files cannot be written";
+const SKIPPED: &str = "entries were retired before their lines were written";
 
 impl Follower {
     fn run(&mut self, commands: &Receiver<Command>) {
@@ -296,7 +297,15 @@ impl Follower {
                 // The next round begins anew.
                 return Ok(());
             }
-            let blocks = self.source.after(held.files.next(), BUDGET_BYTES)?;
+            let blocks = match self.source.after(held.files.next(), BUDGET_BYTES) {
+                Err(Error::Retired { sequence, kept, .. }) => {
+                    held.files.skip_to(kept);
+                    self.conditions
+                        .say(Level::Warn, COMPONENT, SKIPPED, skipped(sequence, kept));
+                    continue;
+                }
+                blocks => blocks?,
+            };
             let end = self.source.next_sequence()?;
             let mut known = lock(&self.health);
             known.lag = end.saturating_sub(held.files.next());
@@ -356,6 +365,11 @@ impl Follower {
     }
 }
 
+fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
+    let entries = i64::try_from(until.saturating_sub(from)).unwrap_or(i64::MAX);
+    vec![("entries".to_owned(), Value::Integer(entries))]
+}
+
 fn create(directory: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -385,8 +399,9 @@ pub(crate) fn rebuild(
     if taken {
         return Err(fault(io::ErrorKind::AlreadyExists.into()));
     }
-    let end = source.next_sequence()?;
-    let mut files = Files::resume(directory, journal, end, settings).map_err(fault)?;
+    let extent = source.extent()?;
+    let mut files = Files::resume(directory, journal, extent.next, settings).map_err(fault)?;
+    files.skip_to(extent.kept);
     let mut lines = 0;
     loop {
         let blocks = source.after(files.next(), BUDGET_BYTES)?;

@@ -112,8 +112,8 @@ impl Follow {
             .reader
             .names
             .entry(&self.reader.source, placed.clone())?;
+        self.next = placed.next();
         self.buffered.pop_front();
-        self.next = entry.sequence + 1;
         Ok(Some(entry))
     }
 }

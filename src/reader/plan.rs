@@ -93,7 +93,7 @@ impl BySequence {
         // was reached has been given already.
         let reached = self.next;
         self.next = match self.direction {
-            Direction::Ascending => last.first + last.rows.len() as u64,
+            Direction::Ascending => last.next,
             Direction::Descending => last.first,
         };
         for block in located {
@@ -181,7 +181,7 @@ impl ByTime {
         let Some(block) = self.block(source, place.first)? else {
             return Ok(None);
         };
-        let end = block.first + block.rows.len() as u64;
+        let end = block.next;
         let reached = self.reached.filter(|reached| reached.hour == place.hour);
         let (fresh, border) = match (self.direction, reached.map(|reached| reached.first)) {
             (Direction::Ascending, before) => (before.unwrap_or(0)..u64::MAX, end),
@@ -214,9 +214,7 @@ impl ByTime {
     }
 
     fn block(&mut self, source: &Source, sequence: u64) -> Result<Option<Arc<Located>>> {
-        let holds = |block: &Arc<Located>| {
-            (block.first..block.first + block.rows.len() as u64).contains(&sequence)
-        };
+        let holds = |block: &Arc<Located>| (block.first..block.next).contains(&sequence);
         let block = match self.blocks.iter().position(holds) {
             Some(index) => self.blocks.remove(index),
             None => match source.block_with(sequence)? {

@@ -211,6 +211,11 @@ impl Rollup {
         self.cells.iter().any(|(_, cell)| cell.outcomes.is_some())
     }
 
+    /// The actions that there were decisions for.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = NameId> {
+        self.cells.iter().map(|cell| cell.0)
+    }
+
     /// All actions in one.
     pub(crate) fn whole(&self) -> Cell {
         let mut whole = Cell::default();

@@ -1,6 +1,7 @@
 //! The tables of blocks in one file, the hot one or a segment: blocks by sequence, by hour of event
 //! time and by id. Every function works within one snapshot.
 
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow, Range};
 use std::path::Path;
 
@@ -18,6 +19,8 @@ use crate::format::view::BlockView;
 #[derive(Debug)]
 pub(crate) struct Located {
     pub(crate) first: u64,
+    /// The sequence after its last entry.
+    pub(crate) next: u64,
     pub(crate) rows: Vec<Placed>,
     /// What it takes in its file.
     pub(crate) bytes: usize,
@@ -58,7 +61,7 @@ impl Blocks<'_, '_> {
                 if located.first != expected {
                     return Err(self.missing(expected, located.first));
                 }
-                expected += located.rows.len() as u64;
+                expected = located.next;
                 bytes += payload.len();
                 found.push(located);
                 Ok(go_on(bytes < budget))
@@ -137,7 +140,7 @@ impl Blocks<'_, '_> {
             Direction::Descending,
             |key, payload| {
                 let located = self.locate(key, payload)?;
-                let after = located.first + located.rows.len() as u64;
+                let after = located.next;
                 // The newest block may hold `until` itself; all others end where the next begins.
                 let dense = found
                     .last()
@@ -217,6 +220,19 @@ impl Blocks<'_, '_> {
                 Ok(go_on(found.len() < most))
             })?;
         Ok(found)
+    }
+
+    /// Every hour of event time that a block touches.
+    pub(super) fn all_hours(&self) -> Result<BTreeSet<i64>> {
+        let mut hours = BTreeSet::new();
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let direction = Direction::Ascending;
+        self.snapshot
+            .scan(Table::Hours, everything, direction, |key, value| {
+                hours.insert(self.hour_place(key, value)?.0.hour);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(hours)
     }
 
     /// A row of the index of event times, with the first and last microsecond that it covers.
@@ -356,11 +372,12 @@ impl Blocks<'_, '_> {
 
     fn locate(&self, key: &[u8], payload: &[u8]) -> Result<Located> {
         let first = self.first_of(key)?;
-        let rows = BlockView::new(first, payload)
-            .and_then(|view| view.rows())
-            .map_err(|why| self.broken(first, &why))?;
+        let broken = |why: String| self.broken(first, &why);
+        let view = BlockView::new(first, payload).map_err(broken)?;
+        let rows = view.rows().map_err(broken)?;
         Ok(Located {
             first,
+            next: view.sequences().end,
             rows,
             bytes: CHECKSUM_BYTES + payload.len(),
         })

@@ -15,11 +15,11 @@ use std::sync::{Arc, PoisonError};
 use ahash::{AHashMap, AHashSet};
 
 use super::directory::{Directory, private_file};
-use super::hot::{Hot, Slot};
+use super::hot::Slot;
 use super::joined::Between;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{damaged, sealed};
-use super::name_table;
+use super::name_table::{self, FOR_EVER};
 use super::rollups::{self, Detail, Folded, GapSums, GapTimes};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -69,12 +69,13 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// A folder beside the writer `hot`, which reads through `source`.
-    pub(crate) fn beside(hot: &Hot, source: Arc<Source>) -> Self {
+    /// A folder that reads through `source`, and writes through its handle where only one may be
+    /// open.
+    pub(crate) fn of(source: Arc<Source>) -> Self {
         Folder {
-            slot: hot.slot(),
-            directory: hot.directory().cloned(),
-            sharing: hot.sharing(),
+            slot: source.slot(),
+            directory: source.directory().cloned(),
+            sharing: source.sharing(),
             source,
             own: None,
             names: AHashMap::new(),
@@ -232,8 +233,9 @@ impl Folder {
         })?;
         if !unknown.is_empty() {
             let unknown: Vec<(u8, String)> = unknown.into_iter().collect();
-            let ids =
-                self.write(|transaction, path| name_table::intern(transaction, path, &unknown))?;
+            let ids = self.write(|transaction, path| {
+                name_table::intern(transaction, path, FOR_EVER, &unknown)
+            })?;
             if self.names.len() > MOST_NAMES {
                 self.names.clear();
                 return self.number_texts(scan);

@@ -8,7 +8,7 @@ use super::index;
 use super::keys;
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Identity, damaged};
-use super::name_table;
+use super::name_table::{self, FOR_EVER};
 use super::runs::{self, RunEnd, RunRow};
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder};
@@ -205,8 +205,14 @@ impl Hot {
     }
 
     /// The stored ids of `names`, given now to those that have none, in a transaction of its own.
-    pub(crate) fn intern(&self, names: &[(u8, Arc<str>)]) -> Result<Vec<u32>, WriteFailure> {
-        self.write(|transaction| name_table::intern(transaction, &self.path, names))
+    /// `run` may use them as long as it lives; without a run, they are kept for ever.
+    pub(crate) fn intern(
+        &self,
+        run: Option<RunId>,
+        names: &[(u8, Arc<str>)],
+    ) -> Result<Vec<u32>, WriteFailure> {
+        let run = run.map_or(FOR_EVER, RunId::get);
+        self.write(|transaction| name_table::intern(transaction, &self.path, run, names))
     }
 
     /// Commits one batch durably. The caller must not assume anything about it after an error.

@@ -5,6 +5,36 @@ use super::kv::{Table, WriteTransaction};
 use super::meta::sealed;
 use crate::error::Result;
 use crate::format::block::Block;
+use crate::format::spans::Spans;
+
+/// A row that finds a block: what is said there of the block, if anything.
+pub(super) type Span = Option<(u16, u16)>;
+
+/// Shows every row that finds `block`, whose entries begin at `start`, in the block that begins at
+/// `first`.
+pub(super) fn each_row(
+    first: u64,
+    start: u64,
+    block: &Block,
+    mut see: impl FnMut(Table, [u8; 16], Span) -> Result<()>,
+) -> Result<()> {
+    for (hour, low, high) in block.hours.iter() {
+        let key = keys::pair(keys::ordered(*hour), first);
+        see(Table::Hours, key, Some((*low, *high)))?;
+    }
+    let mut buckets = |table, spans: &Spans<u64>| {
+        spans.iter().try_for_each(|(bucket, low, high)| {
+            see(table, keys::pair(*bucket, first), Some((*low, *high)))
+        })
+    };
+    buckets(Table::Ids, &block.ids)?;
+    buckets(Table::Outcomes, &block.outcomes)?;
+    for (mark, position) in &block.marks {
+        let key = keys::pair(*mark as u64, start + u64::from(*position));
+        see(Table::Marks, key, None)?;
+    }
+    Ok(())
+}
 
 /// Stores `block` as the one that begins at `first`.
 pub(super) fn put(
@@ -13,23 +43,13 @@ pub(super) fn put(
     block: &mut Block,
 ) -> Result<()> {
     transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
-    for (hour, low, high) in block.hours.iter() {
-        let key = keys::pair(keys::ordered(*hour), first);
-        transaction.put(Table::Hours, &key, &mut sealed(&(low, high)))?;
-    }
-    for (bucket, low, high) in block.ids.iter() {
-        let key = keys::pair(*bucket, first);
-        transaction.put(Table::Ids, &key, &mut sealed(&(low, high)))?;
-    }
-    for (bucket, low, high) in block.outcomes.iter() {
-        let key = keys::pair(*bucket, first);
-        transaction.put(Table::Outcomes, &key, &mut sealed(&(low, high)))?;
-    }
-    for (mark, position) in &block.marks {
-        let key = keys::pair(*mark as u64, first + u64::from(*position));
-        transaction.put(Table::Marks, &key, &mut sealed(&()))?;
-    }
-    Ok(())
+    each_row(first, first, block, |table, key, span| {
+        let mut value = match span {
+            Some(span) => sealed(&span),
+            None => sealed(&()),
+        };
+        transaction.put(table, &key, &mut value)
+    })
 }
 
 /// Removes the block that begins at `first`; `like` are blocks of the same entries.
@@ -41,19 +61,9 @@ pub(super) fn remove(
     transaction.remove(Table::Blocks, &keys::number(first))?;
     let mut start = first;
     for block in like {
-        for (hour, ..) in block.hours.iter() {
-            transaction.remove(Table::Hours, &keys::pair(keys::ordered(*hour), first))?;
-        }
-        for (bucket, ..) in block.ids.iter() {
-            transaction.remove(Table::Ids, &keys::pair(*bucket, first))?;
-        }
-        for (bucket, ..) in block.outcomes.iter() {
-            transaction.remove(Table::Outcomes, &keys::pair(*bucket, first))?;
-        }
-        for (mark, position) in &block.marks {
-            let key = keys::pair(*mark as u64, start + u64::from(*position));
-            transaction.remove(Table::Marks, &key)?;
-        }
+        each_row(first, start, block, |table, key, _| {
+            transaction.remove(table, &key)
+        })?;
         start += u64::from(block.count);
     }
     Ok(())

@@ -1,7 +1,10 @@
-//! The table of names: each text is stored once and gets a number that it keeps.
+//! The table of names: each text is stored once and gets a number that no other text ever gets;
+//! names that nothing needs are forgotten.
 
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::kv::{Direction, Table, WriteTransaction};
@@ -9,40 +12,73 @@ use super::meta::{damaged, sealed};
 use crate::error::Result;
 use crate::format::codec;
 
-/// The stored ids of `names`, given now to those that have none.
+const NEXT_KEY: &[u8] = b"next_name";
+
+/// Stands for a run where a name is not to be forgotten.
+pub(super) const FOR_EVER: u32 = u32::MAX;
+
+/// What is stored of a name, under its kind and text.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NameRow {
+    pub(super) id: u32,
+    /// The lowest and highest run that asked for the id: each may use it as long as it lives.
+    pub(super) asked: (u32, u32),
+}
+
+pub(super) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
+    codec::decode(value).map_err(|why| damaged(path, "name_ids", &why))
+}
+
+/// The ids of `names` for `run`, given now to those that have none.
 pub(super) fn intern<T: AsRef<str>>(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
+    run: u32,
     names: &[(u8, T)],
 ) -> Result<Vec<u32>> {
-    let mut next = highest(transaction, path)? + 1;
+    let begin = next(transaction, path)?;
+    let mut next = begin;
     let mut ids = Vec::with_capacity(names.len());
     for (kind, text) in names {
         let text = text.as_ref();
         let key = keys::name(*kind, text);
-        let known = transaction.get(Table::NameIds, &key, codec::decode::<u32>)?;
-        let id = match known {
-            Some(id) => id.map_err(|why| damaged(path, "name_ids", &why))?,
-            None => {
-                let id = next;
-                next += 1;
-                transaction.put(Table::NameIds, &key, &mut sealed(&id))?;
-                let number = keys::number(u64::from(id));
-                transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
-                id
-            }
-        };
+        let known = transaction.get(Table::NameIds, &key, |value| decode_row(path, value))?;
+        let known = known.transpose()?;
+        let id = known.map_or(next, |row| row.id);
+        if known.is_none() {
+            next += 1;
+            let number = keys::number(u64::from(id));
+            transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
+        }
+        let before = known.map_or((run, run), |row| row.asked);
+        let asked = (before.0.min(run), before.1.max(run));
+        if known.is_none() || asked != before {
+            transaction.put(Table::NameIds, &key, &mut sealed(&NameRow { id, asked }))?;
+        }
         ids.push(id);
+    }
+    if next != begin {
+        set_next(transaction, next)?;
     }
     Ok(ids)
 }
 
-fn highest(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
+/// Stores the id that the next new name gets.
+pub(super) fn set_next(transaction: &mut WriteTransaction<'_>, next: u32) -> Result<()> {
+    transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
+}
+
+/// The id that the next new name gets.
+fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
+    let stored = transaction.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+    let stored = stored.transpose();
+    let stored = stored.map_err(|why| damaged(path, "meta next_name", &why))?;
     let mut highest = Some(0);
     let everything = (Bound::Unbounded, Bound::Unbounded);
     transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
         highest = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
         Ok(ControlFlow::Break(()))
     })?;
-    highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))
+    let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;
+    Ok(stored.unwrap_or(0).max(highest + 1))
 }

@@ -20,10 +20,11 @@ use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Extent};
 use super::segments::{self, Registered, Segment, SegmentRow, file_name, put_head};
 use super::upkeep::Upkeep;
+use super::uses::Uses;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder, Placed};
-use crate::format::row::{Note, Row};
+
 use crate::format::view::BlockView;
 
 /// Memory for cached pages while a segment is written.
@@ -59,20 +60,32 @@ impl Sealer {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
         let folder = self.upkeep.directory().create_segments()?;
-        let path = folder.join(LOCK);
-        let lock = private_file(&path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            // Without locks the journal is exclusive, and nobody else seals.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
-        }
+        let Some(lock) = hold(&folder)? else {
+            return Ok(None);
+        };
         let sealed = self
             .upkeep
             .with_kv(|kv| self.seal_under_lock(kv, &folder, bytes, now, go_on));
         drop::<File>(lock);
         sealed
+    }
+
+    /// Removes files that a crash left, unless another process is sealing.
+    pub(crate) fn tidy(&self) -> Result<()> {
+        let folder = self.upkeep.directory().segments();
+        if !folder.exists() {
+            return Ok(());
+        }
+        let Some(lock) = hold(&folder)? else {
+            return Ok(());
+        };
+        let known = self
+            .upkeep
+            .source()
+            .read(|snapshot| segments::list(snapshot, self.upkeep.source().path()))?;
+        remove_strays(&known, &folder)?;
+        drop::<File>(lock);
+        Ok(())
     }
 
     fn seal_under_lock(
@@ -83,7 +96,8 @@ impl Sealer {
         now: i64,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
-        remove_strays(kv, folder)?;
+        let known = kv.read(|snapshot| segments::list(snapshot, kv.path()))?;
+        remove_strays(&known, folder)?;
         remove_sealed(kv, go_on)?;
         let extent = kv.read(|snapshot| meta::extent(snapshot, kv.path()))?;
         if extent.hot == extent.next {
@@ -134,7 +148,7 @@ impl Sealer {
             })?;
             for located in &found {
                 located.rows.iter().for_each(|placed| segment.push(placed));
-                next = located.first + located.rows.len() as u64;
+                next = located.next;
                 taken += located.bytes as u64;
             }
             if segment.is_slice_full() {
@@ -181,6 +195,21 @@ impl Sealer {
     }
 }
 
+/// Keeps other processes from sealing until the value is dropped; `None` if one is at it.
+pub(super) fn hold(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
+    let lock = private_file(&path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Without locks the journal is exclusive, and nobody else seals.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            Ok(Some(lock))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
+    }
+}
+
 /// A segment that is finished and not registered.
 struct Written {
     registered: Registered,
@@ -189,8 +218,7 @@ struct Written {
 }
 
 /// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
-fn remove_strays(kv: &Kv, folder: &Path) -> Result<()> {
-    let known = kv.read(|snapshot| segments::list(snapshot, kv.path()))?;
+fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
     let known: BTreeSet<String> = known
         .iter()
         .map(|segment| file_name(segment.first, segment.row.next))
@@ -268,6 +296,7 @@ struct SegmentWriter {
     next: u64,
     bytes: u64,
     row: SegmentRow,
+    uses: Uses,
 }
 
 impl SegmentWriter {
@@ -281,35 +310,15 @@ impl SegmentWriter {
             first,
             next: first,
             bytes: 0,
-            row: SegmentRow {
-                next: first,
-                bytes: 0,
-                events: 0,
-                recorded: (i64::MAX, i64::MIN),
-                event_times: None,
-                ids: None,
-                outcomes: None,
-                sealed: 0,
-            },
+            row: SegmentRow::beginning_at(first),
+            uses: Uses::default(),
         })
     }
 
     fn push(&mut self, placed: &Placed) {
         self.encoder.again(placed);
-        let place = placed.place;
-        let row = &mut self.row;
-        row.next = placed.sequence + 1;
-        row.recorded.0 = row.recorded.0.min(place.recorded);
-        row.recorded.1 = row.recorded.1.max(place.recorded);
-        match &placed.row {
-            Row::Inference(_) | Row::Repeat(_) => {
-                row.events += 1;
-                widen(&mut row.event_times, place.event);
-                widen(&mut row.ids, place.id);
-            }
-            Row::Note(Note::Outcome(outcome)) => widen(&mut row.outcomes, outcome.of),
-            Row::Note(_) => {}
-        }
+        self.uses.see(placed);
+        self.row.see(placed);
     }
 
     /// Bytes of blocks so far, written or not.
@@ -354,8 +363,9 @@ impl SegmentWriter {
     fn finish(mut self, journal: u128) -> Result<SegmentRow> {
         let blocks = self.encoder.take();
         let (first, next) = (self.first, self.row.next);
+        let uses = std::mem::take(&mut self.uses);
         self.write(blocks, |transaction| {
-            put_head(transaction, journal, first, next)
+            put_head(transaction, journal, first, next, &uses)
         })?;
         self.kv.compact()?;
         let path = self.kv.path().to_owned();
@@ -369,10 +379,4 @@ impl SegmentWriter {
         self.row.bytes = length.len();
         Ok(self.row)
     }
-}
-
-/// Makes `span` cover `value`.
-fn widen<T: Ord + Copy>(span: &mut Option<(T, T)>, value: T) {
-    let (low, high) = span.unwrap_or((value, value));
-    *span = Some((low.min(value), high.max(value)));
 }

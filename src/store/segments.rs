@@ -11,8 +11,11 @@ use super::directory::Directory;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
+use super::uses::{Uses, UsesRow};
 use crate::error::{Error, Result};
+use crate::format::block::Placed;
 use crate::format::codec;
+use crate::format::row::{Note, Row};
 use crate::options::Sharing;
 
 /// Memory for cached pages of each open segment.
@@ -41,6 +44,45 @@ pub(crate) struct SegmentRow {
     pub(crate) sealed: i64,
 }
 
+impl SegmentRow {
+    /// Of a segment that holds nothing yet.
+    pub(super) fn beginning_at(first: u64) -> Self {
+        SegmentRow {
+            next: first,
+            bytes: 0,
+            events: 0,
+            recorded: (i64::MAX, i64::MIN),
+            event_times: None,
+            ids: None,
+            outcomes: None,
+            sealed: 0,
+        }
+    }
+
+    /// Takes in the entry that comes next.
+    pub(super) fn see(&mut self, placed: &Placed) {
+        let place = placed.place;
+        self.next = placed.next();
+        self.recorded.0 = self.recorded.0.min(place.recorded);
+        self.recorded.1 = self.recorded.1.max(place.recorded);
+        match &placed.row {
+            Row::Inference(_) | Row::Repeat(_) => {
+                self.events += 1;
+                widen(&mut self.event_times, place.event);
+                widen(&mut self.ids, place.id);
+            }
+            Row::Note(Note::Outcome(outcome)) => widen(&mut self.outcomes, outcome.of),
+            Row::Note(_) => {}
+        }
+    }
+}
+
+/// Makes `span` cover `value`.
+fn widen<T: Ord + Copy>(span: &mut Option<(T, T)>, value: T) {
+    let (low, high) = span.unwrap_or((value, value));
+    *span = Some((low.min(value), high.max(value)));
+}
+
 /// A registered segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
@@ -67,6 +109,17 @@ pub(super) fn put(
     row: &SegmentRow,
 ) -> Result<()> {
     transaction.put(Table::Segments, &keys::number(first), &mut sealed(row))
+}
+
+/// The segment that is registered under `first`, as a transaction sees it.
+pub(super) fn to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    first: u64,
+) -> Result<Option<SegmentRow>> {
+    let stored = transaction.get(Table::Segments, &keys::number(first), codec::decode)?;
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, &format!("segment {first}"), &why))
 }
 
 /// All registered segments, in order.
@@ -105,13 +158,15 @@ struct Head {
 }
 
 const HEAD_KEY: &[u8] = b"segment";
+const USES_KEY: &[u8] = b"uses";
 
-/// Writes into the file of a finished segment whose it is and what it holds.
+/// Writes into the file of a finished segment whose it is, what it holds and what it needs.
 pub(super) fn put_head(
     transaction: &mut WriteTransaction<'_>,
     journal: u128,
     first: u64,
     next: u64,
+    uses: &Uses,
 ) -> Result<()> {
     let head = Head {
         format: super::meta::FORMAT,
@@ -119,7 +174,8 @@ pub(super) fn put_head(
         first,
         next,
     };
-    transaction.put(Table::Meta, HEAD_KEY, &mut sealed(&head))
+    transaction.put(Table::Meta, HEAD_KEY, &mut sealed(&head))?;
+    transaction.put(Table::Meta, USES_KEY, &mut sealed(&uses.row()))
 }
 
 /// An open segment.
@@ -159,6 +215,15 @@ impl Segment {
             Some(Err(why)) => Err(damaged(&path, "segment", &why)),
             None => Err(damaged(&path, "segment", "it does not say what it holds")),
         }
+    }
+
+    /// Which names and runs its entries need; `None` if it does not say.
+    pub(super) fn uses(&self) -> Result<Option<UsesRow>> {
+        let stored = self
+            .kv
+            .read(|snapshot| snapshot.get(Table::Meta, USES_KEY, codec::decode))?;
+        let stored = stored.transpose();
+        stored.map_err(|why| damaged(self.kv.path(), "meta uses", &why))
     }
 
     /// Runs `body` on the segment's blocks.

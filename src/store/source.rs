@@ -10,6 +10,7 @@ use super::hot::{Hot, Slot};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
 use super::meta::{self, Extent, Identity, damaged};
+use super::name_table;
 use super::runs::{self, RunRow};
 use super::segments::{Registered, Segment, SegmentCache};
 use crate::error::{Error, Result};
@@ -113,6 +114,14 @@ impl Source {
         &self.path
     }
 
+    pub(super) fn slot(&self) -> Slot {
+        self.slot.clone()
+    }
+
+    pub(super) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
     pub(super) fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }
@@ -190,9 +199,12 @@ impl Source {
 
     pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<u32>> {
         let key = keys::name(kind, text);
-        let id = self.read(|snapshot| snapshot.get(Table::NameIds, &key, codec::decode::<u32>))?;
-        id.transpose()
-            .map_err(|why| damaged(&self.path, &format!("name id of {text:?}"), &why))
+        let id = self.read(|snapshot| {
+            snapshot.get(Table::NameIds, &key, |value| {
+                name_table::decode_row(&self.path, value)
+            })
+        })?;
+        Ok(id.transpose()?.map(|row| row.id))
     }
 
     /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read or
@@ -353,6 +365,11 @@ impl Source {
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> Result<Arc<[Registered]>> {
         self.view(|view| self.list(view))
+    }
+
+    /// Which sequences there are, and the segments, from one snapshot.
+    pub(crate) fn extent_and_segments(&self) -> Result<(Extent, Arc<[Registered]>)> {
+        self.view(|view| Ok((view.extent, self.list(view)?)))
     }
 
     pub(super) fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {

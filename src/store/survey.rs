@@ -8,10 +8,10 @@ use super::blocks::Blocks;
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::damaged;
+use super::name_table;
 use super::rollups::{self, Folded, GapSums};
 use super::source::{Source, View};
 use crate::error::Result;
-use crate::format::codec;
 use crate::format::name::NameKind;
 use crate::format::row::NameId;
 use crate::format::scan::Scan;
@@ -54,12 +54,11 @@ impl Survey<'_, '_> {
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
         let key = keys::name(kind as u8, text);
-        let id = self
-            .view
-            .snapshot
-            .get(Table::NameIds, &key, codec::decode::<u32>)?;
-        id.transpose()
-            .map_err(|why| damaged(self.view.path, &format!("name id of {text:?}"), &why))
+        let path = self.view.path;
+        let row = self.view.snapshot.get(Table::NameIds, &key, |value| {
+            name_table::decode_row(path, value)
+        })?;
+        Ok(row.transpose()?.map(|row| row.id))
     }
 
     /// Shows the rollups of `buckets`, of one model or of all.
@@ -88,6 +87,15 @@ impl Survey<'_, '_> {
                 Ok(())
             },
         )
+    }
+
+    /// Shows every name that the rollups need. Decodes those of the days, which stand for all.
+    pub(super) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
+        self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
+            let names = [whose.model, whose.symbol, whose.checkpoint];
+            names.into_iter().for_each(&mut see);
+            rollup.actions().for_each(&mut see);
+        })
     }
 
     /// Whether there are rows for the minutes of this hour.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::directory::Directory;
+use super::fold::Folder;
 use super::kv::{Kv, WriteFailure, WriteTransaction};
 use super::source::Source;
 use crate::error::Result;
@@ -41,6 +42,17 @@ impl Upkeep {
 
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Bytes of the hot file.
+    pub(super) fn hot_bytes(&self) -> u64 {
+        std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
+    }
+
+    /// Folds what is committed into the rollups, unless another process is at it.
+    pub(crate) fn fold(&self, now: i64) -> Result<()> {
+        Folder::of(self.source.clone()).fold(now, &|| true)?;
+        Ok(())
     }
 
     /// Lends a handle for writing.

@@ -218,7 +218,7 @@ impl Writer {
             })
             .collect();
         let texts: Vec<_> = named.iter().map(|(_, name)| name.clone()).collect();
-        match self.hot.intern(&texts) {
+        match self.hot.intern(Some(self.runs.current()), &texts) {
             Ok(ids) => {
                 for ((local, _), stored) in named.iter().zip(ids) {
                     self.names.set(*local, stored);

@@ -7,6 +7,7 @@
 
 mod errors;
 mod faults;
+mod overlay;
 mod tables;
 
 use std::fs::{File, OpenOptions};
@@ -23,6 +24,7 @@ use crate::options::Sharing;
 pub(crate) use errors::foreign;
 use errors::{commit_error, compaction_error, database_error, guard, transaction_error};
 use faults::{FaultLog, Watched};
+use overlay::Overlay;
 pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
@@ -159,6 +161,39 @@ impl Kv {
                 Err(DatabaseError::RepairAborted) => Ok(None),
                 Err(error) => Err(database_error(path, error)),
             }
+        })
+    }
+
+    /// Opens a file that is left as it is: what is written goes to memory. Also one that its writer
+    /// left in need of recovery, and one that must be repaired, as far as the engine can.
+    pub(crate) fn over(path: &Path, cache_bytes: usize) -> Result<Kv> {
+        refuse_other_than_file(path)?;
+        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        refuse_foreign(&file, path)?;
+        let opened = guard(path, || {
+            let overlay = Overlay::new(file).map_err(|error| Error::io("read", path, error))?;
+            builder(Sharing::Exclusive, cache_bytes)
+                .create_with_backend(overlay)
+                .map_err(|error| database_error(path, error))
+        })?;
+        Ok(Kv {
+            handle: Some(Handle::Writer(opened)),
+            path: path.to_owned(),
+            faults: FaultLog::default(),
+            writing: Mutex::new(()),
+        })
+    }
+
+    /// The engine's own check of its pages; says whether it found them in order.
+    pub(crate) fn check_engine(&mut self) -> Result<bool> {
+        let path = self.path.clone();
+        let Some(Handle::Writer(database)) = &mut self.handle else {
+            return Err(self.no_handle());
+        };
+        guard(&path, || {
+            database
+                .check_integrity()
+                .map_err(|error| database_error(&path, error))
         })
     }
 

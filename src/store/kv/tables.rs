@@ -64,7 +64,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Table; 22] = [
+    pub(crate) const ALL: [Table; 22] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -99,7 +99,7 @@ impl Table {
         Table::Marks,
     ];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Table::Meta => "meta",
             Table::Names => "names",
@@ -182,6 +182,23 @@ impl<'a> Snapshot<'a> {
             Some(rows) => scan(rows, self.path, table, range, direction, see),
             None => Ok(()),
         }
+    }
+
+    /// Shows every row of the range to `see`, whether its value is what was written or not, until it
+    /// breaks. An error is the engine's: what lies behind it cannot be reached this way.
+    pub(crate) fn sweep(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(rows) = self.table(table)? else {
+            return Ok(());
+        };
+        each(rows, self.path, range, direction, |key, value| {
+            Ok(see(key, unseal(self.path, table, key, value)))
+        })
     }
 
     /// Refuses a file that lacks one of its tables.
@@ -332,6 +349,19 @@ fn scan(
     direction: Direction,
     mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
+    each(rows, path, range, direction, |key, value| {
+        see(key, unseal(path, table, key, value)?)
+    })
+}
+
+/// Shows every row as it is stored.
+fn each(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    range: KeyRange<'_>,
+    direction: Direction,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let mut found = rows
         .range::<&[u8]>(range)
         .map_err(|error| storage_error(path, error))?;
@@ -342,8 +372,7 @@ fn scan(
         };
         let Some(row) = row else { return Ok(()) };
         let (key, value) = row.map_err(|error| storage_error(path, error))?;
-        let key = key.value();
-        if see(key, unseal(path, table, key, value.value())?)?.is_break() {
+        if see(key.value(), value.value())?.is_break() {
             return Ok(());
         }
     }

@@ -1,0 +1,371 @@
+//! Retention: a plan says what goes, applying it does exactly that, and whoever is behind is told.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use annals::{Content, Level};
+use annals::{
+    Cursor, Error, Inference, InferenceId, Journal, Keep, Maintenance, ManualClock, Options,
+    Reader, RetirePlan,
+};
+use support::{BOUND, flush, micros, wait_until};
+
+const HOUR: i64 = 3_600_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+/// 2027-01-15 08:00 UTC, in microseconds.
+const NOW: i64 = 1_800_000_000_000_000;
+
+fn options(clock: &ManualClock) -> Options {
+    let options = Journal::options().clock(clock.clone()).without_mirror();
+    options.seal_age(DAY * 10_000)
+}
+
+/// Logs and seals `per_day` inferences on each of `days` days; says the first id of each.
+fn days(journal: &Journal, clock: &ManualClock, days: u32, per_day: u32) -> Vec<InferenceId> {
+    let mut firsts = Vec::new();
+    for day in 0..days {
+        let model = format!("model of day {day}");
+        let log = |_| journal.log(Inference::new(&model, "ETH/USDT", "BUY"));
+        firsts.push((0..per_day).filter_map(log).next().unwrap());
+        (1..per_day).filter_map(log).for_each(drop);
+        flush(journal);
+        assert_eq!(journal.seal(BOUND).unwrap(), u64::from(per_day));
+        clock.advance(DAY);
+    }
+    firsts
+}
+
+fn segment_files(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir.join("segments")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".redb")).collect();
+    names.sort();
+    names
+}
+
+fn plan(maintenance: &Maintenance, keep: Keep) -> RetirePlan {
+    maintenance.retirement(keep).plan().unwrap()
+}
+
+#[test]
+fn a_plan_says_what_goes_and_applying_it_does_exactly_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(dir).unwrap();
+    let firsts = days(&journal, &clock, 5, 100);
+    let maintenance = journal.maintenance().unwrap();
+    let reader = journal.reader().unwrap();
+    let old = reader.start();
+    let mut inside = reader.follow(old).unwrap();
+    assert_eq!(inside.next().unwrap().unwrap().sequence, 1);
+    let mut query = reader.inferences().model("model of day 4").iter();
+
+    // It is day 5, and what is from before day 3 goes.
+    let planned = plan(&maintenance, Keep::days(2));
+    let listed: Vec<_> = planned
+        .segments()
+        .iter()
+        .map(|s| s.sequences.clone())
+        .collect();
+    assert_eq!(listed, [1..=100, 101..=200, 201..=300]);
+    let first = planned.segments()[0].clone();
+    assert_eq!((first.entries, first.inferences), (100, 100));
+    assert_eq!(first.recorded, (micros(NOW), micros(NOW)));
+    assert_eq!(first.event_times, Some((micros(NOW), micros(NOW))));
+    assert_eq!(first.bytes, fs::metadata(&first.file).unwrap().len());
+    assert!(first.rule.contains("2 days"), "{}", first.rule);
+    assert_eq!((planned.entries(), planned.kept_entries()), (300, 200));
+    assert_eq!(planned.held_back(), [""; 0]);
+    // Nothing has happened yet.
+    assert_eq!(segment_files(dir).len(), 5);
+    let bytes = planned.bytes();
+    let retired = planned.apply().unwrap();
+    assert_eq!(
+        (retired.segments, retired.entries, retired.bytes),
+        (3, 300, bytes)
+    );
+    assert_eq!(segment_files(dir).len(), 2);
+
+    // Whoever is behind is told; whoever begins anew begins at what is kept.
+    let behind = reader.follow(old.to_string().parse().unwrap()).unwrap();
+    assert_eq!(behind.count(), 200);
+    let cursor: Cursor = format!("annals:{}:150", reader.id()).parse().unwrap();
+    let refused = reader.follow(cursor).unwrap().next().unwrap();
+    assert!(matches!(
+        refused,
+        Err(Error::Retired {
+            sequence: 150,
+            kept: 301,
+            ..
+        })
+    ));
+    // What was decoded before is given; then it is said, and again when asked again.
+    let said = inside.by_ref().find_map(Result::err);
+    assert!(matches!(said, Some(Error::Retired { .. })), "{said:?}");
+    assert!(matches!(inside.next(), Some(Err(Error::Retired { .. }))));
+    // A query that began before: what it still gives is right, or it says why it cannot.
+    let given: Vec<_> = query.by_ref().collect();
+    let (right, said): (Vec<_>, Vec<_>) = given.into_iter().partition(Result::is_ok);
+    assert!(right.len() == 100 && said.is_empty() || matches!(said[0], Err(Error::Retired { .. })));
+    assert_eq!(reader.get(firsts[0]).unwrap().map(|r| r.id), None);
+    assert_eq!(reader.get(firsts[3]).unwrap().unwrap().id, firsts[3]);
+    assert_eq!(reader.newest(1_000).count(), 200);
+    assert!(reader.entry(300).unwrap().is_none());
+
+    let so_far = maintenance.retired().unwrap();
+    assert_eq!(
+        (so_far.segments, so_far.entries, so_far.inferences),
+        (3, 300, 300)
+    );
+    let hours: Vec<_> = (0..3)
+        .map(|day| {
+            let hour = (NOW + day * 24 * HOUR).div_euclid(HOUR) * HOUR;
+            (micros(hour), micros(hour + HOUR - 1))
+        })
+        .collect();
+    assert_eq!(so_far.event_times, hours);
+    assert_eq!(
+        so_far.recorded,
+        Some((micros(NOW), micros(NOW + 48 * HOUR)))
+    );
+}
+
+#[test]
+fn the_oldest_go_until_the_rest_fits() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(dir).unwrap();
+    days(&journal, &clock, 60, 3_000);
+    journal.close().unwrap();
+    let maintenance = Maintenance::open(dir).unwrap();
+    let bytes = |dir: &Path| {
+        let files = segment_files(dir).into_iter();
+        let sizes = files.map(|name| fs::metadata(dir.join("segments").join(name)).unwrap().len());
+        sizes.sum::<u64>() + fs::metadata(dir.join("journal.redb")).unwrap().len()
+    };
+    // The first plan folds what goes into the statistics; from then on nothing else changes.
+    let _ = plan(&maintenance, Keep::bytes(1 << 20));
+    let before = bytes(dir);
+    let most = before * 2 / 3;
+    let planned = plan(&maintenance, Keep::bytes(most).and_days(10_000));
+    assert!(planned.segments().iter().all(|s| s.rule.contains("bytes")));
+    let last = planned.segments().last().unwrap().bytes;
+    assert!(before - planned.bytes() <= most, "more has to go");
+    assert!(before - planned.bytes() + last > most, "less has to go");
+    planned.apply().unwrap();
+    assert_eq!(plan(&maintenance, Keep::bytes(most * 2)).segments(), []);
+}
+
+#[test]
+fn what_is_not_sealed_stays_and_the_plan_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    days(&journal, &clock, 2, 10);
+    for _ in 0..7 {
+        journal.log(Inference::new("hot", "s", "BUY")).unwrap();
+    }
+    flush(&journal);
+    clock.advance(DAY * 365);
+    let maintenance = journal.maintenance().unwrap();
+    let planned = plan(&maintenance, Keep::days(1));
+    assert_eq!((planned.entries(), planned.kept_entries()), (20, 7));
+    assert!(
+        planned.held_back()[0].starts_with("7 entries"),
+        "{:?}",
+        planned.held_back()
+    );
+    planned.apply().unwrap();
+    let reader = journal.reader().unwrap();
+    assert_eq!(reader.inferences().iter().map(Result::unwrap).count(), 7);
+    // Nothing is left to retire, and saying so changes nothing.
+    assert_eq!(
+        plan(&maintenance, Keep::days(1)).apply().unwrap().segments,
+        0
+    );
+    for keep in [
+        Keep::days(0),
+        Keep::bytes(0),
+        Keep::newer_than(Duration::from_secs(1)),
+    ] {
+        let refused = maintenance.retirement(keep.clone()).plan();
+        assert!(matches!(refused, Err(Error::InvalidOption { .. })));
+        let refused = Journal::options()
+            .keep(keep)
+            .open(directory.path().join("b"));
+        assert!(matches!(refused, Err(Error::InvalidOption { .. })));
+    }
+}
+
+#[test]
+fn nothing_goes_before_it_was_exported() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    days(&journal, &clock, 4, 10);
+    clock.advance(DAY * 100);
+    let maintenance = journal.maintenance().unwrap();
+    let keep = || Keep::days(1).after_cursor("export").after_cursor("archive");
+    let planned = plan(&maintenance, keep());
+    assert_eq!(planned.segments(), []);
+    assert_eq!(planned.held_back().len(), 2);
+    let reader = journal.reader().unwrap();
+    maintenance
+        .set_cursor("archive", reader.end().unwrap())
+        .unwrap();
+    let mut export = reader.follow(reader.start()).unwrap();
+    export.by_ref().take(25).for_each(drop);
+    maintenance.set_cursor("export", export.cursor()).unwrap();
+    let planned = plan(&maintenance, keep());
+    // The segment that the cursor is in stays whole.
+    assert_eq!(planned.entries(), 20);
+    assert!(
+        planned.held_back()[0].contains("come to 26"),
+        "{:?}",
+        planned.held_back()
+    );
+    planned.apply().unwrap();
+    assert_eq!(export.map(Result::unwrap).count(), 15);
+}
+
+#[test]
+fn a_plan_that_does_not_hold_any_more_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    days(&journal, &clock, 3, 10);
+    let maintenance = journal.maintenance().unwrap();
+    let reader = journal.reader().unwrap();
+    maintenance
+        .set_cursor("export", reader.end().unwrap())
+        .unwrap();
+    let keep = Keep::days(1).after_cursor("export");
+    let planned = plan(&maintenance, keep.clone());
+    let other = plan(&maintenance, keep.clone());
+    // The export is to be made again.
+    maintenance.set_cursor("export", reader.start()).unwrap();
+    let refused = planned.apply();
+    let Err(Error::PlanOutdated {
+        changes,
+        deleted: 0,
+    }) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert!(changes[0].contains("export"), "{changes:?}");
+    assert_eq!(reader.follow(reader.start()).unwrap().count(), 30);
+    maintenance
+        .set_cursor("export", reader.end().unwrap())
+        .unwrap();
+    // What was sealed since does not matter.
+    days(&journal, &clock, 1, 10);
+    plan(&maintenance, Keep::days(3)).apply().unwrap();
+    let refused = other.apply();
+    assert!(
+        matches!(refused, Err(Error::PlanOutdated { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(reader.follow(reader.start()).unwrap().count(), 30);
+}
+
+#[test]
+fn names_and_runs_of_what_is_retired_do_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    // One that lives all the while, and knows a name that nobody else uses.
+    let say = |journal: &Journal, component: &str| {
+        assert!(journal.event(Level::Info, component, "tick"));
+        flush(journal);
+    };
+    let components = |reader: &Reader| -> Vec<String> {
+        let entries = reader.follow(reader.start()).unwrap().map(Result::unwrap);
+        let components = entries.filter_map(|entry| match entry.content {
+            Content::SystemEvent(event) => Some(event.component.to_string()),
+            _ => None,
+        });
+        components.collect()
+    };
+    let long = options(&clock).open(dir).unwrap();
+    say(&long, "of the long one");
+    for round in 0..20 {
+        let journal = options(&clock).open(dir).unwrap();
+        for number in 0..50 {
+            let component = format!("component {round} {number}");
+            assert!(journal.event(Level::Info, &component, "tick"));
+        }
+        flush(&journal);
+        journal.seal(BOUND).unwrap();
+        journal.close().unwrap();
+        clock.advance(DAY);
+    }
+    let maintenance = long.maintenance().unwrap();
+    let retired = plan(&maintenance, Keep::days(2)).apply().unwrap();
+    assert_eq!(
+        (retired.segments, retired.names, retired.runs),
+        (18, 18 * 50, 18)
+    );
+    let reader = long.reader().unwrap();
+    assert_eq!(reader.runs().count(), 3);
+    // The long one's entries are gone, but it still knows its name by its number; a name that
+    // comes back gets another number.
+    say(&long, "of the long one");
+    say(&long, "component 0 0");
+    for reader in [reader, Reader::open(dir).unwrap()] {
+        let found = components(&reader);
+        assert_eq!(found.len(), 2 * 50 + 2);
+        assert_eq!(found[100..], ["of the long one", "component 0 0"]);
+    }
+    // Once it has ended and its entries are retired, its name goes too; run numbers go on.
+    let last = long.health().run;
+    long.seal(BOUND).unwrap();
+    long.close().unwrap();
+    clock.advance(DAY * 100);
+    let journal = options(&clock).open(dir).unwrap();
+    let retired = plan(&journal.maintenance().unwrap(), Keep::days(2))
+        .apply()
+        .unwrap();
+    assert_eq!((retired.segments, retired.names), (3, 2 * 50 + 2));
+    assert!(journal.health().run > last);
+    assert_eq!(journal.reader().unwrap().runs().count(), 1);
+    say(&journal, "of the long one");
+    assert_eq!(components(&journal.reader().unwrap()), ["of the long one"]);
+}
+
+#[test]
+fn a_journal_retires_by_itself_if_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(dir).unwrap();
+    days(&journal, &clock, 6, 10);
+    journal.close().unwrap();
+    let files = segment_files(dir).len();
+
+    // A clock that is years ahead does not empty the journal.
+    let ahead = ManualClock::at(micros(NOW + 10 * 365 * 24 * HOUR));
+    let journal = options(&ahead).keep(Keep::days(2)).open(dir).unwrap();
+    wait_until("it says why", || {
+        let sealing = journal.health().sealing.unwrap();
+        sealing
+            .retention_fault
+            .is_some_and(|fault| fault.contains("clock"))
+    });
+    assert_eq!(segment_files(dir).len(), files);
+    journal.close().unwrap();
+
+    let journal = options(&clock).keep(Keep::days(3)).open(dir).unwrap();
+    wait_until("three are retired", || {
+        journal.health().sealing.unwrap().retired == 3
+    });
+    assert_eq!(segment_files(dir).len(), files - 3);
+    let reader = journal.reader().unwrap();
+    assert!(reader.inferences().iter().map(Result::unwrap).count() >= 30);
+}
