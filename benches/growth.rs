@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench growth` records distinct inferences up to 1 M and 10 M and prints at each
 //! size what a commit of one event writes and how long it takes, how long opening takes after the
-//! process was killed, a look-up by id and the newest 20, and memory. `-- --events 100000000`
+//! process was killed, a look-up by id and the newest 20, memory, and how long one transaction of the sealing
+//! holds up other writers, at most. `-- --events 100000000`
 //! goes on to that size; `-- --test` stops at a few. A run in which anything was dropped is an
 //! error. What is written is counted by the system, where it counts (`/proc/self/io` on Linux).
 
@@ -190,7 +191,7 @@ fn main() -> Result<(), Failure> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut events, mut ids) = (0, Vec::new());
     println!(
-        "{:>11} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>9} {:>8}",
+        "{:>11} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8}",
         "events",
         "events/s",
         "B/commit",
@@ -201,7 +202,8 @@ fn main() -> Result<(), Failure> {
         "hot MB",
         "sealed MB",
         "B/event",
-        "memory"
+        "memory",
+        "sealer"
     );
     for target in targets {
         let began = Instant::now();
@@ -219,6 +221,8 @@ fn main() -> Result<(), Failure> {
         {
             std::thread::sleep(Duration::from_millis(100));
         }
+        let sealing = journal.health().sealing.unwrap_or_default();
+        let longest = sealing.longest_transaction;
         let (hot, sealed, entries) = sizes(&dir)?;
         let (bytes, commit) = commits(&journal)?;
         journal.close()?;
@@ -226,7 +230,7 @@ fn main() -> Result<(), Failure> {
         journal = opened;
         let (by_id, newest) = look_ups(&dir, &ids)?;
         println!(
-            "{events:>11} {rate:>11.0} {:>9} {commit:>9.0?} {reopen:>9.1?} {by_id:>9.0?} {newest:>9.0?} {:>8.0} {:>9.0} {:>9.1} {:>8.0}",
+            "{events:>11} {rate:>11.0} {:>9} {commit:>9.0?} {reopen:>9.1?} {by_id:>9.0?} {newest:>9.0?} {:>8.0} {:>9.0} {:>9.1} {:>8.0} {longest:>8.0?}",
             bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
             hot as f64 / 1e6,
             sealed as f64 / 1e6,

@@ -101,6 +101,8 @@ pub struct SealingHealth {
     pub hot_bytes: u64,
     /// What keeps segments from being sealed now, in words.
     pub fault: Option<String>,
+    /// The longest time that one transaction of sealing has held up other writers.
+    pub longest_transaction: Duration,
     /// Segments that this process has retired by itself.
     pub retired: u64,
     /// What keeps segments from being retired now, in words.

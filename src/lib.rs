@@ -98,7 +98,8 @@ pub use keep::Keep;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
 pub use maintenance::{
-    Maintenance, NamedCursor, PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement,
+    BackedUp, Backup, Maintenance, ModelUsage, NamedCursor, PlannedSegment, RetirePlan, Retired,
+    RetiredSoFar, Retirement, Usage, Verified, restore,
 };
 pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};
@@ -121,7 +122,7 @@ pub use stats::{
     ActionCount, Calibration, Confidence, Coverage, Group, Groups, Memory, OutcomeStats,
     ProcessingTime, Reliability, Stats, StatsQuery, StatsRow, Values,
 };
-pub use store::{Condition, Mode, Origin};
+pub use store::{Condition, Defect, DefectKind, Mode, Origin};
 pub use timestamp::Timestamp;
 pub use value::Value;
 

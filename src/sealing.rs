@@ -209,7 +209,9 @@ impl Sealing {
     fn seal(&self) -> Result<Option<u64>> {
         let go_on = || !self.stop.load(Ordering::Acquire);
         let now = self.clock.now().as_micros();
-        let sealed = self.sealer.seal(self.limits.bytes, now, &go_on)?;
+        let sealed = self.sealer.seal(self.limits.bytes, now, &go_on);
+        lock(&self.health).longest_transaction = self.sealer.longest_transaction();
+        let sealed = sealed?;
         Ok(sealed.map(|segment| segment.row.next - segment.first))
     }
 

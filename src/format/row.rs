@@ -50,20 +50,6 @@ impl Row {
     }
 }
 
-impl GapRow {
-    /// Stands in the place of `entries` sequences that cannot be read any more.
-    pub(crate) fn hole(entries: u32) -> Self {
-        GapRow {
-            run: 0,
-            reason: GapReason::Damaged,
-            count: Some(entries.into()),
-            after: None,
-            recorded_range: None,
-            event_range: None,
-        }
-    }
-}
-
 impl Note {
     /// How many sequences it stands for, if it is a hole.
     pub(crate) fn hole(&self) -> Option<u32> {
@@ -253,7 +239,6 @@ pub enum GapReason {
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,
-    /// They were stored, and what was stored cannot be read any more; see
-    /// [`repair`](crate::repair). The count is of entries of any kind, and of no certain run.
+    /// They were stored, and what was stored cannot be read any more. The count is of entries of any kind, and of no certain run.
     Damaged,
 }

@@ -1,8 +1,11 @@
 //! Keeping a journal's directory in order, beside whoever uses it.
 
 pub(crate) mod automatic;
+mod backup;
 mod cursors;
 mod retire;
+mod usage;
+mod verify;
 
 use std::path::Path;
 
@@ -12,8 +15,11 @@ use crate::ids::JournalId;
 use crate::options::Options;
 use crate::store::{Directory, Upkeep};
 
+pub use backup::{BackedUp, Backup, restore};
 pub use cursors::NamedCursor;
 pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
+pub use usage::{ModelUsage, Usage};
+pub use verify::Verified;
 
 /// What keeps a journal in order: cursors by name, and retention.
 ///

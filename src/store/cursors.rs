@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoints::names;
-use super::kv::{Direction, Table, WriteTransaction};
+use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{self, damaged, sealed};
 use super::upkeep::Upkeep;
 use crate::error::Result;
@@ -26,22 +26,7 @@ impl Upkeep {
     /// All cursors with their names, in the order of the names.
     pub(crate) fn cursors(&self) -> Result<Vec<(String, CursorRow)>> {
         let path = self.source().path();
-        let mut found = Vec::new();
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        self.source().read(|snapshot| {
-            snapshot.scan(
-                Table::Cursors,
-                everything,
-                Direction::Ascending,
-                |key, value| {
-                    let name = String::from_utf8_lossy(key).into_owned();
-                    let row = decode(path, &name, value)?;
-                    found.push((name, row));
-                    Ok(ControlFlow::Continue(()))
-                },
-            )
-        })?;
-        Ok(found)
+        self.source().read(|snapshot| list(snapshot, path))
     }
 
     /// The cursor with this name.
@@ -80,6 +65,20 @@ impl Upkeep {
             Ok(known)
         })
     }
+}
+
+/// All cursors with their names, in the order of the names.
+pub(super) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(String, CursorRow)>> {
+    let mut found = Vec::new();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let direction = Direction::Ascending;
+    snapshot.scan(Table::Cursors, everything, direction, |key, value| {
+        let name = String::from_utf8_lossy(key).into_owned();
+        let row = decode(path, &name, value)?;
+        found.push((name, row));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
 }
 
 /// The cursor `name` as a transaction sees it.

@@ -55,6 +55,12 @@ impl Directory {
         Ok(directory)
     }
 
+    /// The directory at `root`, created where it is missing, for a copy that nobody has open.
+    pub(crate) fn bare(root: &Path) -> Result<Self> {
+        disk::create_directory(root).map_err(|error| Error::io("create", root, error))?;
+        Directory::existing(root)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.root
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::directory::{Directory, HOT_FILE, RunLock};
+use super::directory::{Directory, RunLock};
 use super::index;
 use super::keys;
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
@@ -260,16 +260,7 @@ impl Hot {
 }
 
 fn new_identity(options: &Options) -> Result<Identity> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| {
-        let source = std::io::Error::other(error.to_string());
-        Error::io("draw a random identity for", HOT_FILE, source)
-    })?;
-    Ok(Identity {
-        id: u128::from_le_bytes(random),
-        label: options.label.clone(),
-        created: options.clock.now().as_micros(),
-    })
+    Identity::draw(options.label.clone(), options.clock.now().as_micros())
 }
 
 /// Creates the hot file under another name, so that a crash leaves no half of one behind.

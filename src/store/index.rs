@@ -10,6 +10,9 @@ use crate::format::spans::Spans;
 /// A row that finds a block: what is said there of the block, if anything.
 pub(super) type Span = Option<(u16, u16)>;
 
+/// The tables of rows that find blocks.
+pub(super) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
+
 /// Shows every row that finds `block`, whose entries begin at `start`, in the block that begins at
 /// `first`.
 pub(super) fn each_row(

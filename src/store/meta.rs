@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::directory::HOT_FILE;
 use super::kv::{self, Snapshot, Table, WriteTransaction};
 use crate::error::{Error, Result};
 use crate::format::{CHECKSUM_BYTES, codec};
@@ -25,9 +26,33 @@ pub(crate) struct Identity {
     pub(crate) label: Option<String>,
     /// Microseconds since 1970.
     pub(crate) created: i64,
+    /// Of a restored journal: the journals that it goes on from, and the first sequence that is
+    /// not theirs. Segments from before say their names.
+    pub(crate) ancestors: Vec<(u128, u64)>,
 }
 
 impl Identity {
+    /// A new one, drawn at random.
+    pub(crate) fn draw(label: Option<String>, created: i64) -> Result<Self> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            let source = std::io::Error::other(error.to_string());
+            Error::io("draw a random identity for", HOT_FILE, source)
+        })?;
+        Ok(Identity {
+            id: u128::from_le_bytes(random),
+            label,
+            created,
+            ancestors: Vec::new(),
+        })
+    }
+
+    /// Whether a segment that says it is `journal`'s, and ends before `next`, is ours.
+    pub(super) fn owns(&self, journal: u128, next: u64) -> bool {
+        let ancestor = |(id, until): &(u128, u64)| *id == journal && next <= *until;
+        journal == self.id || self.ancestors.iter().any(ancestor)
+    }
+
     pub(crate) fn journal(&self) -> JournalId {
         JournalId(self.id)
     }
@@ -46,6 +71,14 @@ pub(super) fn damaged(path: &Path, what: &str, why: &str) -> Error {
         path: path.to_owned(),
         detail: format!("{what}: {why}"),
     }
+}
+
+/// Stores who the journal is.
+pub(super) fn set_identity(
+    transaction: &mut WriteTransaction<'_>,
+    identity: &Identity,
+) -> Result<()> {
+    transaction.put(Table::Meta, IDENTITY_KEY, &mut sealed(identity))
 }
 
 /// Writes format and identity into a new file; in an old one, checks the format.

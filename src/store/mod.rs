@@ -1,8 +1,11 @@
 //! The journal's directory and the redb file in it: who may write, what is on disk, how it is found.
 
+mod backup;
 mod blocks;
+mod check;
 mod checkpoints;
 mod cursors;
+mod defect;
 mod directory;
 mod fold;
 mod hot;
@@ -25,6 +28,7 @@ mod unused;
 mod upkeep;
 mod uses;
 
+pub(crate) use backup::{Segments, restore};
 pub(crate) use blocks::{HourPlace, Located};
 pub(crate) use checkpoints::{
     Access, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, Details, ModelRow, View,
@@ -32,6 +36,7 @@ pub(crate) use checkpoints::{
 };
 pub use checkpoints::{Condition, Mode, Origin};
 pub(crate) use cursors::CursorRow;
+pub use defect::{Defect, DefectKind};
 pub(crate) use directory::{Directory, HOT_FILE};
 pub(crate) use fold::Folder;
 pub(crate) use hot::{Commit, Hot};

@@ -6,11 +6,13 @@
 //! leaves a file without a registration, or blocks behind the border. Nobody reads either, and
 //! whoever seals next removes both.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
+use std::time::Duration;
 
 use super::blocks::Blocks;
 use super::directory::{private_file, sync_directory};
@@ -41,13 +43,24 @@ const UNFINISHED: &str = ".new-";
 
 /// Seals segments of one journal.
 pub(crate) struct Sealer {
+    /// The longest transaction so far.
+    longest: Cell<Duration>,
     upkeep: Upkeep,
     journal: u128,
 }
 
 impl Sealer {
     pub(crate) fn new(upkeep: Upkeep, journal: u128) -> Self {
-        Sealer { upkeep, journal }
+        Sealer {
+            longest: Cell::default(),
+            upkeep,
+            journal,
+        }
+    }
+
+    /// How long the longest transaction of all sealings has held up other writers.
+    pub(crate) fn longest_transaction(&self) -> Duration {
+        self.longest.get()
     }
 
     /// Seals about `bytes` of the oldest blocks, or all there are, and clears away what a crash
@@ -63,9 +76,12 @@ impl Sealer {
         let Some(lock) = hold(&folder)? else {
             return Ok(None);
         };
-        let sealed = self
-            .upkeep
-            .with_kv(|kv| self.seal_under_lock(kv, &folder, bytes, now, go_on));
+        let sealed = self.upkeep.with_kv(|kv| {
+            let sealed = self.seal_under_lock(kv, &folder, bytes, now, go_on);
+            self.longest
+                .set(self.longest.get().max(kv.longest_transaction()));
+            sealed
+        });
         drop::<File>(lock);
         sealed
     }
@@ -179,7 +195,11 @@ impl Sealer {
         disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
         sync_directory(folder)?;
         // The last write, when it was closed, could not say that it failed.
-        Segment::open(self.upkeep.directory(), self.journal, registered.clone())?;
+        Segment::open(
+            self.upkeep.directory(),
+            &self.upkeep.source().identity()?,
+            registered.clone(),
+        )?;
         // After an error it may be registered all the same: the file stays, and whoever seals
         // next sees which it is.
         kv.write(|transaction| {
@@ -210,6 +230,22 @@ pub(super) fn hold(folder: &Path) -> Result<Option<File>> {
     }
 }
 
+/// The same in a folder that may not be there, or that may only be read: then nobody seals.
+pub(super) fn hold_existing(folder: &Path) -> Option<Option<File>> {
+    if !folder.join(LOCK).exists() {
+        return Some(None);
+    }
+    match hold(folder) {
+        Ok(None) => None,
+        held => Some(held.ok().flatten()),
+    }
+}
+
+/// Whether a file's name is one that sealing gives.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.contains(UNFINISHED) || is_segment(name)
+}
+
 /// A segment that is finished and not registered.
 struct Written {
     registered: Registered,
@@ -218,7 +254,7 @@ struct Written {
 }
 
 /// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
-fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
+pub(super) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
     let known: BTreeSet<String> = known
         .iter()
         .map(|segment| file_name(segment.first, segment.row.next))
@@ -227,8 +263,7 @@ fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("read", folder, error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let ours = name.contains(UNFINISHED) || is_segment(&name);
-        if ours && !known.contains(&name) {
+        if is_ours(&name) && !known.contains(&name) {
             let path = entry.path();
             disk::remove(&path).map_err(|error| Error::io("remove", &path, error))?;
         }

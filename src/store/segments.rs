@@ -10,7 +10,7 @@ use super::blocks::Blocks;
 use super::directory::Directory;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
-use super::meta::{damaged, sealed};
+use super::meta::{Identity, damaged, sealed};
 use super::uses::{Uses, UsesRow};
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
@@ -188,7 +188,7 @@ impl Segment {
     /// Opens the file and checks that it is the registered one.
     pub(super) fn open(
         directory: &Directory,
-        journal: u128,
+        identity: &Identity,
         registered: Registered,
     ) -> Result<Self> {
         let path = registered.file(directory);
@@ -200,9 +200,13 @@ impl Segment {
         };
         let head: Option<Result<Head, String>> =
             kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
+        let owned = |head: &Head| identity.owns(head.journal, head.next);
         let expected = Head {
             format: super::meta::FORMAT,
-            journal,
+            journal: match &head {
+                Some(Ok(head)) if owned(head) => head.journal,
+                _ => identity.id,
+            },
             first: registered.first,
             next: registered.row.next,
         };
@@ -272,7 +276,7 @@ impl SegmentCache {
     pub(super) fn open(
         &self,
         directory: &Directory,
-        journal: u128,
+        identity: &Identity,
         registered: &Registered,
     ) -> Result<Arc<Segment>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -281,7 +285,7 @@ impl SegmentCache {
         };
         let segment = match open.iter().position(same) {
             Some(index) => open.remove(index).1,
-            None => Arc::new(Segment::open(directory, journal, registered.clone())?),
+            None => Arc::new(Segment::open(directory, identity, registered.clone())?),
         };
         if open.len() == MOST_OPEN {
             open.remove(0);

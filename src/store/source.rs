@@ -448,8 +448,7 @@ impl Source {
             .directory
             .as_ref()
             .ok_or_else(|| damaged(&self.path, "segments", "a journal in memory has none"))?;
-        let journal = self.identity()?.id;
-        self.segments.open(directory, journal, segment)
+        self.segments.open(directory, &self.identity()?, segment)
     }
 
     /// Turns the error of a segment that has been retired meanwhile into one that says so.

@@ -1,12 +1,13 @@
 //! The journal in the hands of those who work beside the writer: sealing, cursors, retention.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::directory::Directory;
 use super::fold::Folder;
 use super::kv::{Kv, WriteFailure, WriteTransaction};
 use super::source::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Sharing;
 
 /// Memory for cached pages while something is written.
@@ -44,8 +45,24 @@ impl Upkeep {
         &self.directory
     }
 
+    /// The journal's directory.
+    pub(crate) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Moves what is stored together and gives the rest of the hot file back.
+    pub(crate) fn compact(&self) -> Result<()> {
+        if self.source.sharing() == Sharing::Exclusive {
+            return Err(Error::InUse {
+                path: self.directory.hot_file(),
+                reason: "in exclusive mode, whose only handle is not ours alone".to_owned(),
+            });
+        }
+        Kv::open(&self.directory.hot_file(), Sharing::Shared, CACHE_BYTES)?.compact()
+    }
+
     /// Bytes of the hot file.
-    pub(super) fn hot_bytes(&self) -> u64 {
+    pub(crate) fn hot_bytes(&self) -> u64 {
         std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
     }
 

@@ -19,8 +19,8 @@ pub(super) struct Uses {
 /// [`Uses`] as a segment's file states them.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct UsesRow {
-    names: Vec<NameId>,
-    runs: Vec<u32>,
+    pub(super) names: Vec<NameId>,
+    pub(super) runs: Vec<u32>,
 }
 
 impl Uses {

@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
@@ -60,8 +61,9 @@ pub(crate) struct Kv {
     handle: Option<Handle>,
     path: PathBuf,
     faults: FaultLog,
-    /// Held by whoever writes through this handle, so that `faults` is about its transaction alone.
-    writing: Mutex<()>,
+    /// Held by whoever writes through this handle, so that `faults` is about its transaction alone;
+    /// the longest transaction so far.
+    writing: Mutex<Duration>,
 }
 
 impl Kv {
@@ -97,7 +99,7 @@ impl Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             faults,
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
         })
     }
 
@@ -156,7 +158,7 @@ impl Kv {
                     handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
                     faults: faults.clone(),
-                    writing: Mutex::new(()),
+                    writing: Mutex::default(),
                 })),
                 Err(DatabaseError::RepairAborted) => Ok(None),
                 Err(error) => Err(database_error(path, error)),
@@ -180,7 +182,7 @@ impl Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             faults: FaultLog::default(),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
         })
     }
 
@@ -209,7 +211,7 @@ impl Kv {
             handle: Some(Handle::Writer(database)),
             path,
             faults: FaultLog::default(),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
         })
     }
 
@@ -237,7 +239,7 @@ impl Kv {
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut longest = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
                 return Err(self.no_handle());
@@ -246,11 +248,13 @@ impl Kv {
                 .begin_write()
                 .map_err(|error| transaction_error(&self.path, error))?;
             // From here on this is the only transaction of this handle that writes.
+            let began = Instant::now();
             self.faults.clear();
             let value = { body(&mut WriteTransaction::new(&transaction, &self.path))? };
             transaction
                 .commit()
                 .map_err(|error| commit_error(&self.path, error))?;
+            *longest = began.elapsed().max(*longest);
             Ok(value)
         });
         outcome.map_err(|error| match self.faults.take() {
@@ -260,6 +264,11 @@ impl Kv {
             }),
             _ => WriteFailure::Fatal(error),
         })
+    }
+
+    /// How long the longest transaction of this handle has held up other writers.
+    pub(crate) fn longest_transaction(&self) -> Duration {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what is stored together and gives the rest of the file back. Holds up everybody else.

@@ -302,6 +302,13 @@ impl<'t> WriteTransaction<'t> {
         Ok(())
     }
 
+    /// Stores a payload as it was read from the same table of another file.
+    pub(crate) fn put_payload(&mut self, table: Table, key: &[u8], payload: &[u8]) -> Result<()> {
+        let mut value = vec![0; CHECKSUM_BYTES];
+        value.extend_from_slice(payload);
+        self.put(table, key, &mut value)
+    }
+
     /// Removes what is stored under `key`, if anything is.
     pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
         let path = self.path;

@@ -1,0 +1,173 @@
+//! What a journal takes on disk, and giving back what it does not need.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::Maintenance;
+use crate::error::Result;
+use crate::format::row::Row;
+use crate::store::names;
+
+/// How much is decoded at once.
+const BUDGET_BYTES: usize = 1 << 20;
+
+/// What a journal takes, by kind; from [`Maintenance::usage`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Bytes of `journal.redb`.
+    pub hot_bytes: u64,
+    /// Bytes of all segments.
+    pub segment_bytes: u64,
+    /// How many segments there are.
+    pub segments: u64,
+    /// Bytes of the human-readable files, if they lie in `logs`.
+    pub log_bytes: u64,
+    /// Bytes of checkpoints: weights and sidecars.
+    pub checkpoint_bytes: u64,
+    /// Entries that are kept.
+    pub entries: u64,
+}
+
+/// What one model takes; from [`Maintenance::usage_by_model`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelUsage {
+    /// The model.
+    pub model: String,
+    /// Its inferences and repeats.
+    pub inferences: u64,
+    /// Bytes of blocks that these take: a block's bytes are shared out evenly among its entries.
+    pub bytes: u64,
+}
+
+impl Maintenance {
+    /// What the journal takes on disk, by kind. Looks at the files' sizes; reads none.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn usage(&self) -> Result<Usage> {
+        let source = self.upkeep.source();
+        let (extent, segments) = source.extent_and_segments()?;
+        let root = self.upkeep.root();
+        Ok(Usage {
+            hot_bytes: self.upkeep.hot_bytes(),
+            segment_bytes: segments.iter().map(|segment| segment.row.bytes).sum(),
+            segments: segments.len() as u64,
+            log_bytes: bytes_below(&root.join("logs")),
+            checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
+            entries: extent.next - extent.kept,
+        })
+    }
+
+    /// What each model takes, the largest first. Decodes every entry: about a second for two
+    /// million.
+    ///
+    /// # Errors
+    /// Those of reading; [`Error::Retired`](crate::Error::Retired) if entries are retired while they
+    /// are read.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(Duration::from_secs(60))?;
+    /// let usage = journal.maintenance()?.usage_by_model()?;
+    /// assert_eq!((usage[0].model.as_str(), usage[0].inferences), ("dqn_agent", 1));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn usage_by_model(&self) -> Result<Vec<ModelUsage>> {
+        let source = self.upkeep.source();
+        let extent = source.extent()?;
+        let mut next = extent.kept;
+        let mut models: BTreeMap<String, (u64, f64)> = BTreeMap::new();
+        let mut words: BTreeMap<u32, String> = BTreeMap::new();
+        while next < extent.next {
+            let blocks = source.after(next, BUDGET_BYTES)?;
+            let Some(last) = blocks.last() else { break };
+            next = last.next;
+            for block in &blocks {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "a block has at most 65,520 bytes"
+                )]
+                let share = block.bytes as f64 / block.rows.len().max(1) as f64;
+                for placed in &block.rows {
+                    let (names, texts) = match &placed.row {
+                        Row::Inference(row) => (row.names, &row.texts),
+                        Row::Repeat(row) => (row.names, &row.texts),
+                        Row::Note(_) => continue,
+                    };
+                    let written = texts.as_ref().and_then(|texts| texts.model.clone());
+                    let model = match written {
+                        Some(model) => model,
+                        None => match words.get(&names.model) {
+                            Some(model) => model.clone(),
+                            None => {
+                                let name = source.name(names.model)?;
+                                let name = name.map_or_else(String::new, |name| name.1.to_string());
+                                words.entry(names.model).or_insert(name).clone()
+                            }
+                        },
+                    };
+                    let known = models.entry(model).or_default();
+                    known.0 += 1;
+                    known.1 += share;
+                }
+            }
+        }
+        let mut usage: Vec<ModelUsage> = models
+            .into_iter()
+            .map(|(model, (inferences, bytes))| ModelUsage {
+                model,
+                inferences,
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a sum of shares of files"
+                )]
+                bytes: bytes.round() as u64,
+            })
+            .collect();
+        usage.sort_by_key(|model| std::cmp::Reverse(model.bytes));
+        Ok(usage)
+    }
+
+    /// Moves what is in `journal.redb` together and gives the rest of the file back; says how many
+    /// bytes. **Holds up every commit while it runs**, in this process and in others: a second for a
+    /// file of 300 MB. Worth it after many checkpoints or names have gone; what sealing and
+    /// retention free is used again anyway.
+    ///
+    /// # Errors
+    /// [`Error::InUse`](crate::Error::InUse) if somebody is reading or writing just then (try again),
+    /// or the journal is open in exclusive mode, and those of a commit.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # annals::Journal::open(dir.path().join("data"))?.close()?;
+    /// let maintenance = annals::Maintenance::open(dir.path().join("data"))?;
+    /// println!("{} bytes given back", maintenance.compact()?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn compact(&self) -> Result<u64> {
+        let before = self.upkeep.hot_bytes();
+        self.upkeep.compact()?;
+        Ok(before.saturating_sub(self.upkeep.hot_bytes()))
+    }
+}
+
+/// Bytes of the files below a folder; what cannot be looked at counts nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let bytes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) if found.is_file() => found.len(),
+        _ => 0,
+    });
+    bytes.sum()
+}

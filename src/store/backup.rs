@@ -1,0 +1,261 @@
+//! Copies of a journal: the segments' files, and the hot file row by row from one snapshot.
+//!
+//! The copy gets its hot file last, under another name first, so that it is at every moment the copy
+//! that it was before, or the new one. Segments are never written again, so they may be hard
+//! links, and a copy that has them already needs only those that are new.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use super::directory::{Directory, sync_directory};
+use super::index;
+use super::keys;
+use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure};
+use super::meta::{self, Identity};
+use super::runs;
+use super::seal;
+use super::segments::{self, Registered, file_name};
+use super::upkeep::Upkeep;
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::options::Sharing;
+
+/// Memory for cached pages of a file that is written or looked at.
+const CACHE_BYTES: usize = 4 << 20;
+/// How much one transaction of the copy writes.
+const SLICE_BYTES: usize = 4 << 20;
+/// How often it is begun anew because segments were retired while they were copied.
+const ATTEMPTS: u32 = 10;
+
+/// What a copy consists of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Copied {
+    /// Segments that were copied or linked now.
+    pub(crate) new: usize,
+    /// Segments that were there already.
+    pub(crate) known: usize,
+    /// Bytes of the segments that were written, links included.
+    pub(crate) bytes: u64,
+}
+
+/// Whether files that never change may be shared with the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segments {
+    /// Hard links where the file system allows them.
+    Linked,
+    /// Always files of their own.
+    Copied,
+}
+
+impl Upkeep {
+    /// Copies the journal into `to`, which may hold an earlier copy of it.
+    pub(crate) fn copy_to(&self, to: &Directory, how: Segments) -> Result<Copied> {
+        let folder = to.create_segments()?;
+        let Some(lock) = seal::hold(&folder)? else {
+            return Err(Error::InUse {
+                path: to.path().to_owned(),
+                reason: "somebody seals it or writes a backup there".to_owned(),
+            });
+        };
+        self.refuse_other(to)?;
+        let mut copied = Copied::default();
+        for _ in 0..ATTEMPTS {
+            // Most of the work, before the snapshot: what it shows is then still there.
+            for segment in &*self.source().segments()? {
+                self.copy_segment(segment, &folder, how, &mut copied)?;
+            }
+            let unfinished = to
+                .path()
+                .join(format!("{UNFINISHED}{:08x}", std::process::id()));
+            let _ = disk::remove(&unfinished);
+            let listed = self.source().read(|snapshot| {
+                let identity = meta::identity(snapshot, self.source().path())?;
+                write_hot(snapshot, self.source().path(), &unfinished, &identity)?;
+                segments::list(snapshot, self.source().path())
+            })?;
+            let mut whole = true;
+            for segment in &listed {
+                whole &= self.copy_segment(segment, &folder, how, &mut copied)?;
+            }
+            sync_directory(&folder)?;
+            if whole {
+                let name = to.hot_file();
+                disk::rename(&unfinished, &name)
+                    .map_err(|error| Error::io("name", &name, error))?;
+                sync_directory(to.path())?;
+                seal::remove_strays(&listed, &folder)?;
+                copied.known = listed.len().saturating_sub(copied.new);
+                drop::<File>(lock);
+                return Ok(copied);
+            }
+        }
+        Err(Error::TimedOut {
+            operation: "backup",
+            waited: std::time::Duration::ZERO,
+        })
+    }
+
+    /// Puts a segment into `folder`, unless it is there; says whether it is there then: it may have
+    /// been retired.
+    fn copy_segment(
+        &self,
+        segment: &Registered,
+        folder: &Path,
+        how: Segments,
+        copied: &mut Copied,
+    ) -> Result<bool> {
+        let from = segment.file(self.directory());
+        let name = folder.join(file_name(segment.first, segment.row.next));
+        if fs::metadata(&name).is_ok_and(|found| found.len() == segment.row.bytes) {
+            return Ok(true);
+        }
+        let unfinished = folder.join(format!("{:020}.new-copy", segment.first));
+        match put_file(&from, &unfinished, how) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let kept = self.source().extent()?.kept;
+                return if segment.first < kept {
+                    Ok(false)
+                } else {
+                    Err(Error::io("copy", from, error))
+                };
+            }
+            Err(error) => return Err(Error::io("copy", from, error)),
+        }
+        disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+        copied.new += 1;
+        copied.bytes += segment.row.bytes;
+        Ok(true)
+    }
+
+    /// Refuses a place that holds another journal, or one that went its own way.
+    fn refuse_other(&self, to: &Directory) -> Result<()> {
+        let path = to.hot_file();
+        if !path.exists() {
+            return Ok(());
+        }
+        let foreign = |reason: &str| Error::Foreign {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        };
+        let kv = Kv::open_read_only(&path, Sharing::native(), CACHE_BYTES)?;
+        let (id, next, run) = kv.read(|snapshot| {
+            let rows = runs::page(snapshot, &path, 0, usize::MAX)?;
+            let run = rows.last().map_or(0, |(run, _)| run.get());
+            let identity = meta::identity(snapshot, &path)?;
+            Ok((identity.id, meta::extent(snapshot, &path)?.next, run))
+        })?;
+        if id != self.source().identity()?.id {
+            return Err(foreign("it is another journal"));
+        }
+        let ours = self.source().runs(0, usize::MAX)?;
+        let highest = ours.last().map_or(0, |(run, _)| run.get());
+        if next > self.source().next_sequence()? || run > highest {
+            return Err(foreign("it is a copy that was written to since"));
+        }
+        Ok(())
+    }
+}
+
+/// What a hot file is called while it is written; cleared away like one whose creation was cut
+/// short.
+const UNFINISHED: &str = "journal.redb.new-";
+
+fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
+    disk::remove(to)?;
+    if how == Segments::Linked && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    disk::sync(&File::open(to)?, to)
+}
+
+/// Writes a hot file of what `snapshot` shows, as `identity`'s.
+fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Identity) -> Result<()> {
+    let hot = meta::extent(snapshot, path)?.hot;
+    let kv = Kv::create(file, CACHE_BYTES)?;
+    kv.write(|transaction| transaction.create_tables())
+        .map_err(WriteFailure::into_error)?;
+    for table in Table::ALL {
+        let mut slice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut bytes = 0;
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        snapshot.scan(table, everything, Direction::Ascending, |key, payload| {
+            // What is in segments is not needed twice.
+            let place = match table {
+                Table::Blocks => keys::first_number(key),
+                _ if index::TABLES.contains(&table) => keys::second_number(key),
+                _ => None,
+            };
+            if place.is_none_or(|place| place >= hot) {
+                bytes += key.len() + payload.len();
+                slice.push((key.to_vec(), payload.to_vec()));
+            }
+            if bytes >= SLICE_BYTES {
+                put_rows(&kv, table, &mut slice)?;
+                bytes = 0;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        put_rows(&kv, table, &mut slice)?;
+    }
+    kv.write(|transaction| meta::set_identity(transaction, identity))
+        .map_err(WriteFailure::into_error)?;
+    drop(kv);
+    let written = File::open(file).and_then(|opened| disk::sync(&opened, file));
+    written.map_err(|error| Error::io("sync", file, error))
+}
+
+fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+    kv.write(|transaction| {
+        for (key, payload) in rows.iter() {
+            transaction.put_payload(table, key, payload)?;
+        }
+        Ok(())
+    })
+    .map_err(WriteFailure::into_error)?;
+    rows.clear();
+    Ok(())
+}
+
+/// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity of
+/// its own. Its segments go on saying that they are their old journal's.
+pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copied> {
+    let name = to.hot_file();
+    if name.exists() || to.segments().exists() {
+        return Err(Error::Io {
+            operation: "restore into",
+            path: to.path().to_owned(),
+            cause: std::sync::Arc::new(io::ErrorKind::AlreadyExists.into()),
+        });
+    }
+    let upkeep = Upkeep::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
+    let folder = to.create_segments()?;
+    let unfinished = to
+        .path()
+        .join(format!("{UNFINISHED}{:08x}", std::process::id()));
+    let path = upkeep.source().path();
+    let listed = upkeep.source().read(|snapshot| {
+        let old = meta::identity(snapshot, path)?;
+        let mut identity = Identity::draw(old.label.clone(), now)?;
+        identity.ancestors = old.ancestors;
+        identity
+            .ancestors
+            .push((old.id, meta::extent(snapshot, path)?.next));
+        write_hot(snapshot, path, &unfinished, &identity)?;
+        segments::list(snapshot, path)
+    })?;
+    let mut copied = Copied::default();
+    for segment in &listed {
+        if !upkeep.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
+            let file = segment.file(from);
+            return Err(meta::damaged(&file, "segment", "the file is missing"));
+        }
+    }
+    sync_directory(&folder)?;
+    disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    sync_directory(to.path())?;
+    Ok(copied)
+}

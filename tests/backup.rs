@@ -1,0 +1,297 @@
+//! Backups of a journal in use, journals restored of them, and what is checked of both.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use annals::{
+    DefectKind, Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader, restore,
+};
+use support::{BOUND, flush, micros};
+
+fn options() -> Options {
+    Journal::options().without_mirror().seal_bytes(1 << 16)
+}
+
+fn log(journal: &Journal, count: u32) {
+    for number in 0..count {
+        let features = [number as f32, 1.0];
+        let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY").features(&features);
+        journal.log(inference).unwrap();
+    }
+    flush(journal);
+}
+
+fn entries(dir: &Path) -> Vec<String> {
+    let reader = Reader::open(dir).unwrap();
+    let entries = reader.follow(reader.start()).unwrap();
+    entries
+        .map(|entry| format!("{:?}", entry.unwrap()))
+        .collect()
+}
+
+fn verified(dir: &Path) -> annals::Verified {
+    Maintenance::open(dir).unwrap().verify()
+}
+
+#[test]
+fn a_backup_of_a_journal_in_use_is_one_moment_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (dir, to) = (
+        directory.path().join("data"),
+        directory.path().join("backup"),
+    );
+    let journal = options().open(&dir).unwrap();
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Ends by itself if something else fails.
+        scope.spawn(|| {
+            for _ in 0..10_000 {
+                if !stop.load(Ordering::Relaxed) {
+                    log(&journal, 10);
+                }
+            }
+        });
+        let maintenance = journal.maintenance().unwrap();
+        let first = maintenance.backup(&to).run().unwrap();
+        assert!(
+            first.new_segments > 0 && first.known_segments == 0,
+            "{first:?}"
+        );
+        journal.seal(BOUND).unwrap();
+        let second = maintenance.backup(&to).run().unwrap();
+        assert_eq!(second.known_segments, first.new_segments);
+        assert!(second.entries > first.entries);
+        stop.store(true, Ordering::Relaxed);
+    });
+    let copied = entries(&to);
+    assert!(copied.len() >= 20_100);
+    assert_eq!(entries(&dir)[..copied.len()], copied);
+    // Retired segments leave the next backup, too.
+    let last = journal
+        .maintenance()
+        .unwrap()
+        .backup(&to)
+        .without_links()
+        .run()
+        .unwrap();
+    journal.close().unwrap();
+    assert_eq!(entries(&to), entries(&dir));
+    assert_eq!(last.entries, entries(&dir).len() as u64);
+}
+
+#[test]
+fn a_restored_journal_is_another_one_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (dir, to) = (
+        directory.path().join("data"),
+        directory.path().join("backup"),
+    );
+    let journal = options().label("trainer-7").open(&dir).unwrap();
+    let registry = journal.registry().unwrap();
+    let saved = registry
+        .checkpoint("dqn_agent")
+        .save(b"the weights")
+        .unwrap();
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    log(&journal, 10);
+    let maintenance = journal.maintenance().unwrap();
+    let cursor = journal.reader().unwrap().end().unwrap();
+    maintenance.set_cursor("export", cursor).unwrap();
+    let made = maintenance.backup(&to).with_checkpoints().run().unwrap();
+    assert_eq!(made.checkpoint_files, 2);
+
+    let new = directory.path().join("new");
+    restore(&to, &new).unwrap();
+    assert_eq!(entries(&new), entries(&to));
+    let restored = options().open(&new).unwrap();
+    assert_ne!(restored.id(), journal.id());
+    let reader = restored.reader().unwrap();
+    assert_eq!(reader.label(), Some("trainer-7"));
+    let refused = reader.follow(cursor);
+    assert!(matches!(refused, Err(Error::ForeignCursor { .. })));
+    let known = restored
+        .maintenance()
+        .unwrap()
+        .cursor("export")
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (known.journal(), known.next_sequence()),
+        (restored.id(), cursor.next_sequence())
+    );
+    let weights = restored.registry().unwrap().load(saved.id()).unwrap();
+    assert_eq!(weights.into_bytes().unwrap(), b"the weights");
+    // Both go on, and neither is taken for the other.
+    log(&restored, 20_000);
+    while restored.seal(BOUND).unwrap() > 0 {}
+    log(&journal, 100);
+    restored.close().unwrap();
+    journal.close().unwrap();
+    assert!(verified(&new).is_whole(), "{:?}", verified(&new).defects);
+    assert!(verified(&dir).is_whole(), "{:?}", verified(&dir).defects);
+    let refused = Maintenance::open(&new).unwrap().backup(&to).run();
+    assert!(matches!(refused, Err(Error::Foreign { .. })), "{refused:?}");
+    // A restored one can be backed up and restored again.
+    let (again, third) = (
+        directory.path().join("again"),
+        directory.path().join("third"),
+    );
+    Maintenance::open(&new)
+        .unwrap()
+        .backup(&again)
+        .run()
+        .unwrap();
+    restore(&again, &third).unwrap();
+    assert_eq!(entries(&third), entries(&new));
+}
+
+#[test]
+fn what_cannot_be_backed_up_or_restored_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let journal = options().open(path("data")).unwrap();
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    let maintenance = journal.maintenance().unwrap();
+    for inside in [path("data"), path("data").join("backup")] {
+        let refused = maintenance.backup(inside).run();
+        assert!(
+            matches!(refused, Err(Error::InvalidOption { .. })),
+            "{refused:?}"
+        );
+    }
+    maintenance
+        .backup(path("backup"))
+        .without_links()
+        .run()
+        .unwrap();
+    let refused = restore(path("backup"), path("data"));
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    let refused = restore(path("none"), path("new"));
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    // A copy that somebody wrote to is not overwritten.
+    options().open(path("backup")).unwrap().close().unwrap();
+    let other = options().open(path("backup")).unwrap();
+    log(&other, 30_000);
+    other.close().unwrap();
+    let refused = maintenance.backup(path("backup")).run();
+    assert!(matches!(refused, Err(Error::Foreign { .. })), "{refused:?}");
+    // A damaged one is not restored.
+    maintenance
+        .backup(path("second"))
+        .without_links()
+        .run()
+        .unwrap();
+    let segment = fs::read_dir(path("second").join("segments")).unwrap();
+    let segment = segment.map(|entry| entry.unwrap().path());
+    let segment = segment
+        .filter(|path| path.extension().is_some())
+        .min()
+        .unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 0x55);
+    fs::write(&segment, bytes).unwrap();
+    let refused = restore(path("second"), path("new"));
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+}
+
+#[test]
+fn what_is_verified_is_said_to_be_whole_or_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("data");
+    let clock = ManualClock::at(micros(1_800_000_000_000_000));
+    let journal = options().clock(clock.clone()).open(&dir).unwrap();
+    log(&journal, 60_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    log(&journal, 500);
+    let checked = journal.maintenance().unwrap().verify();
+    assert!(checked.is_whole(), "{:?}", checked.defects);
+    assert_eq!(checked.entries, 60_500);
+    assert!(checked.segments > 1);
+    journal.close().unwrap();
+
+    let damaged = |change: &dyn Fn(&Path, &[std::path::PathBuf])| {
+        let copy = tempfile::tempdir().unwrap();
+        let to = copy.path().join("copy");
+        Maintenance::open(&dir)
+            .unwrap()
+            .backup(&to)
+            .without_links()
+            .run()
+            .unwrap();
+        let files = fs::read_dir(to.join("segments")).unwrap();
+        let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|end| end == "redb"));
+        files.sort();
+        change(&to, &files);
+        let found = verified(&to).defects;
+        found.iter().map(|defect| defect.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(damaged(&|_, _| {}), []);
+    let found = damaged(&|_, files| fs::remove_file(&files[0]).unwrap());
+    assert_eq!(found, [DefectKind::Unreadable]);
+    let found = damaged(&|_, files| {
+        let bytes = fs::read(&files[1]).unwrap();
+        fs::write(&files[1], &bytes[..bytes.len() / 2]).unwrap();
+    });
+    assert_eq!(found, [DefectKind::Unreadable]);
+    let found = damaged(&|_, files| {
+        let (a, b) = (fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
+        fs::write(&files[0], b).unwrap();
+        fs::write(&files[1], a).unwrap();
+    });
+    assert_eq!(found, [DefectKind::Unreadable; 2]);
+    let found = damaged(&|_, files| {
+        fs::rename(
+            &files[0],
+            files[0].with_file_name(format!("{:020}-{:020}.redb", 7, 9)),
+        )
+        .unwrap();
+    });
+    assert_eq!(found, [DefectKind::Unreadable, DefectKind::Stray]);
+    let found = damaged(&|_, files| {
+        let mut bytes = fs::read(&files[0]).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&files[0], bytes).unwrap();
+    });
+    assert!(!found.is_empty(), "a flipped bit was not noticed");
+}
+
+#[test]
+fn usage_adds_up_and_compaction_gives_room_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("data");
+    let journal = options().seal_bytes(1 << 30).open(&dir).unwrap();
+    log(&journal, 50_000);
+    let maintenance = journal.maintenance().unwrap();
+    let models = maintenance.usage_by_model().unwrap();
+    assert_eq!((models.len(), models[0].inferences), (1, 50_000));
+    assert!(models[0].bytes > 50_000 * 10, "{models:?}");
+    journal.seal(BOUND).unwrap();
+    let usage = maintenance.usage().unwrap();
+    assert_eq!((usage.segments, usage.entries), (1, 50_000));
+    assert_eq!(
+        usage.hot_bytes,
+        fs::metadata(dir.join("journal.redb")).unwrap().len()
+    );
+    journal.close().unwrap();
+    let maintenance = Maintenance::open(&dir).unwrap();
+    let given = maintenance.compact().unwrap();
+    assert!(given > 0, "{given} of {}", usage.hot_bytes);
+    assert!(maintenance.verify().is_whole());
+    assert_eq!(entries(&dir).len(), 50_000);
+    let _ = maintenance.retirement(Keep::days(1)).plan().unwrap();
+}
