@@ -1,9 +1,12 @@
 //! What a model did: exact statistics over any range of event time, made of rollups and of the
 //! entries that are not in them yet, in one snapshot.
 
+mod bounds;
 mod cover;
 mod coverage;
+mod drift;
 mod group;
+mod live;
 mod outcomes;
 mod result;
 mod totals;
@@ -23,8 +26,10 @@ use crate::timestamp::Timestamp;
 use cover::{Beside, Cover, Whose};
 pub use coverage::Coverage;
 use coverage::Seen;
+pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
 pub use group::{Group, Groups, StatsRow};
 use group::{GroupKey, Grouping};
+pub use live::{LiveCandidate, LiveRanking, LiveValue};
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
 pub use result::{ActionCount, Confidence, Memory, ProcessingTime, Stats};
 use totals::Totals;

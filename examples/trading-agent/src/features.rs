@@ -18,6 +18,9 @@ pub type Vector = [f32; FEATURES];
 /// What the agent can decide, in the order of the network's outputs.
 pub const ACTIONS: [&str; 3] = ["BUY", "SELL", "HOLD"];
 
+/// What each action holds of the symbol until the next bar.
+pub const POSITIONS: [f64; 3] = [1.0, -1.0, 0.0];
+
 /// A next-bar log return within this distance of zero is not worth a trade and counts as HOLD. At
 /// half a percent the three classes of the sample come out at about a third each.
 pub const HOLD_BAND: f64 = 0.005;
@@ -46,6 +49,8 @@ pub struct Outcome {
     pub time: DateTime<Utc>,
     /// Index in [`ACTIONS`] of what would have been right.
     pub action: usize,
+    /// What the price gained until then, as a share of it.
+    pub gain: f64,
 }
 
 /// The samples of one symbol, oldest first.
@@ -61,6 +66,7 @@ pub fn samples(symbol: usize, series: &Series) -> Vec<Sample> {
             let outcome = next.map(|next| Outcome {
                 time: next.time,
                 action: label((next.close / bar.close).ln()),
+                gain: next.close / bar.close - 1.0,
             });
             Some(Sample {
                 symbol,

@@ -145,7 +145,13 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
     let started = Instant::now();
     let mut tally = Tally::new(names())?;
     let bar = progress(arguments, "Deciding", periods.walk.len() as u64);
+    // What each symbol's last decision will have come to when its next bar is there.
+    let mut open = vec![None; series.len()];
     for (done, sample) in periods.walk.iter().enumerate() {
+        let before = open.get_mut(sample.symbol).and_then(Option::take);
+        if let Some((decision, outcome)) = before {
+            book.settle(&decision, &outcome);
+        }
         let decision = book.decide(sample.symbol, sample.time, &sample.features, |features| {
             network.probabilities(features)
         })?;
@@ -154,6 +160,9 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
                 .outcome
                 .map(|outcome| outcome.action == decision.action);
             tally.add(sample.symbol, &decision, right);
+            if let Some(open) = open.get_mut(sample.symbol) {
+                *open = sample.outcome.map(|outcome| (decision, outcome));
+            }
         }
         if done % 64 == 0 {
             bar.set_position(done as u64);
@@ -168,6 +177,7 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()> {
     }
     tally.print_decisions(out)?;
     writeln!(out, "  {}", yardstick(&periods))?;
+    report::print_results(out, &finished.results, finished.live.as_ref())?;
     tally.print_latency(out)?;
     report::print_entries(out, &finished.entries)?;
     report::print_lines(out, &finished.lines)?;

@@ -392,7 +392,11 @@ mod tests {
                     symbol: 0,
                     time,
                     features,
-                    outcome: Some(Outcome { time, action }),
+                    outcome: Some(Outcome {
+                        time,
+                        action,
+                        gain: 0.0,
+                    }),
                 }
             })
             .collect()

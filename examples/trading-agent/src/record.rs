@@ -7,15 +7,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use annals::{Checkpoint, Journal, Level, LogKind, Mode, Policy, Recorder, Registry};
+use annals::{
+    Checkpoint, Group, InferenceId, Journal, Level, LiveValue, LogKind, Mode, Outcome, Policy,
+    Recorder, Registry, StatsRow,
+};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
-use crate::features::{ACTIONS, Vector};
+use crate::features::{self, ACTIONS, POSITIONS, Vector};
 use crate::network::Epoch;
 
 /// How long the end of a run waits for what is still on its way to disk.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A checkpoint that decided less often is not ranked by what it earned.
+const LEAST_REWARDS: u64 = 100;
 
 /// What ranks the checkpoints.
 const MONITOR: &str = "val_loss";
@@ -31,6 +37,8 @@ pub struct Book {
 /// What became of one decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision {
+    /// Its id in the journal; `None` if it was dropped.
+    pub id: Option<InferenceId>,
     /// Index of the action.
     pub action: usize,
     /// How sure the network was of it.
@@ -71,11 +79,30 @@ pub struct Health {
     pub dropped: u64,
 }
 
+/// The checkpoint that earned most per decision.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its id.
+    pub checkpoint: String,
+    /// What a decision earned on average.
+    pub reward: f64,
+    /// How far that may be from the truth, 95 times in 100.
+    pub reach: f64,
+    /// Whether it is better than the others beyond what chance explains.
+    pub is_clear: bool,
+    /// The one that was best on the validation years.
+    pub validated: Option<String>,
+}
+
 /// What is left of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// The newest entries, newest first.
     pub entries: Vec<Entry>,
+    /// What the decisions came to, by checkpoint and symbol, of all runs.
+    pub results: Vec<StatsRow>,
+    /// The checkpoint that earned most.
+    pub live: Option<Live>,
     /// What the journal says of itself.
     pub health: Health,
     /// The text files and their last lines.
@@ -191,7 +218,7 @@ impl Book {
         let (action, confidence) = most_likely(&probabilities);
 
         let begun = Instant::now();
-        recorder
+        let id = recorder
             .inference(action)
             .probabilities(&probabilities)
             .features(features)
@@ -201,11 +228,23 @@ impl Book {
         let recording = begun.elapsed();
 
         Ok(Some(Decision {
+            id,
             action,
             confidence,
             thinking,
             recording,
         }))
+    }
+
+    /// Writes down what came of a decision: what it earned, and whether it was right.
+    pub fn settle(&self, decision: &Decision, outcome: &features::Outcome) {
+        let position = POSITIONS.get(decision.action).copied().unwrap_or_default();
+        let came = Outcome::reward(position * outcome.gain)
+            .and_correct(decision.action == outcome.action)
+            .at(outcome.time);
+        if let Some(id) = decision.id {
+            self.journal.attach_outcome(id, came);
+        }
     }
 
     /// Notes something that is no decision; it goes into the journal and its system events.
@@ -220,7 +259,7 @@ impl Book {
             journal,
             registry,
             recorders,
-            ..
+            model,
         } = self;
         drop((recorders, registry));
         journal
@@ -246,6 +285,20 @@ impl Book {
             })
             .collect::<annals::Result<_>>()
             .context("the newest entries cannot be read back")?;
+        let statistics = journal.stats(&model);
+        let results = statistics
+            .by([Group::Checkpoint, Group::Symbol])
+            .context("the results cannot be added up")?;
+        let ranking = statistics
+            .best_live(&LiveValue::Reward, LEAST_REWARDS)
+            .context("the checkpoints cannot be ranked")?;
+        let live = ranking.best().map(|best| Live {
+            checkpoint: best.checkpoint.as_deref().unwrap_or("none").to_owned(),
+            reward: best.mean,
+            reach: (best.high - best.low) / 2.0,
+            is_clear: ranking.is_clear(),
+            validated: ranking.registry_best.as_deref().map(str::to_owned),
+        });
         let health = journal.health();
         let health = Health {
             offered: health.offered,
@@ -256,7 +309,12 @@ impl Book {
         journal.close().context("the journal cannot be closed")?;
         let mut lines = Vec::new();
         if let Some(logs) = &logs {
-            for kind in [LogKind::Inferences, LogKind::Checkpoints, LogKind::System] {
+            for kind in [
+                LogKind::Inferences,
+                LogKind::Outcomes,
+                LogKind::Checkpoints,
+                LogKind::System,
+            ] {
                 let newest = annals::recent_lines(logs, kind, newest)
                     .context("the text files cannot be read back")?;
                 lines.push((logs.join(format!("{}.txt", kind.stem())), newest));
@@ -264,6 +322,8 @@ impl Book {
         }
         Ok(Finished {
             entries,
+            results,
+            live,
             health,
             lines,
         })

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use annals::StatsRow;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
 use crate::features::ACTIONS;
-use crate::record::{Decision, Entry, Health};
+use crate::record::{Decision, Entry, Health, Live};
 
 /// Symbols listed by name; beyond that the total has to do.
 const LISTED: usize = 20;
@@ -183,6 +184,68 @@ impl Tally {
             time(cost_of_the_clock())
         )
     }
+}
+
+/// Prints what the decisions came to, as the journal's statistics have it, newest checkpoint first.
+pub fn print_results(
+    out: &mut dyn Write,
+    results: &[StatsRow],
+    live: Option<&Live>,
+) -> io::Result<()> {
+    let mut table = Table::new(
+        "Results, from the journal's statistics",
+        &[
+            ("checkpoint", Align::Left),
+            ("symbol", Align::Left),
+            ("inferences", Align::Right),
+            ("accuracy", Align::Right),
+            ("mean reward", Align::Right),
+            ("Brier", Align::Right),
+            ("latency p50", Align::Right),
+        ],
+    );
+    let known = |value: f64, text: String| if value.is_nan() { "-".into() } else { text };
+    let mut rows: Vec<&StatsRow> = results.iter().collect();
+    // Ids of one model end in when they were saved.
+    rows.sort_by(|one, other| other.checkpoint.cmp(&one.checkpoint));
+    for row in rows.iter().take(LISTED) {
+        let stats = &row.stats;
+        let (outcomes, brier) = (&stats.outcomes, stats.calibration.brier);
+        table.row(vec![
+            row.checkpoint.as_deref().unwrap_or("-").to_owned(),
+            row.symbol.as_deref().unwrap_or("-").to_owned(),
+            thousands(stats.count),
+            known(outcomes.accuracy, percent(outcomes.accuracy)),
+            known(outcomes.reward.mean, basis_points(outcomes.reward.mean)),
+            known(brier, format!("{brier:.3}")),
+            stats.processing_time.p50.map_or_else(|| "-".into(), time),
+        ]);
+    }
+    if rows.len() > LISTED {
+        table.row(vec![format!("... {} more", rows.len() - LISTED)]);
+    }
+    table.print(out)?;
+    let Some(live) = live else { return Ok(()) };
+    let (reward, reach) = (basis_points(live.reward), 10_000.0 * live.reach);
+    let clear = if live.is_clear {
+        ""
+    } else {
+        ", which may be chance"
+    };
+    writeln!(
+        out,
+        "  best by reward: {} ({reward} ± {reach:.1}{clear})",
+        live.checkpoint
+    )?;
+    match &live.validated {
+        Some(validated) => writeln!(out, "  best by validation: {validated}"),
+        None => Ok(()),
+    }
+}
+
+/// 0.0012 as "+12.0 bp": hundredths of a per cent.
+fn basis_points(share: f64) -> String {
+    format!("{:+.1} bp", 10_000.0 * share)
 }
 
 /// Prints entries that were read back.

@@ -15,6 +15,7 @@ use super::directory::Directory;
 use super::hot::{Hot, Slot};
 use super::kv::{Kv, Table, WriteFailure};
 use super::meta;
+use super::source::Source;
 use crate::error::{Error, Result};
 use crate::format::codec;
 use crate::options::Sharing;
@@ -51,6 +52,14 @@ impl ChangeFailure {
         match self {
             ChangeFailure::Nothing(error) | ChangeFailure::Unknown(error) => error,
         }
+    }
+}
+
+impl Source {
+    /// The id of the checkpoint that is best by its model's monitor, as the journal's reader sees it.
+    pub(crate) fn best_checkpoint(&self, model: &str) -> Result<Option<String>> {
+        let best = self.read(|snapshot| Look(snapshot, self.path()).best(model))?;
+        Ok(best.map(|(id, _)| id))
     }
 }
 

@@ -1,0 +1,194 @@
+//! Which checkpoint does best by what turned out, beside the one that validation says is best.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::bounds::{student, wilson};
+use super::group::{Group, StatsRow};
+use super::outcomes::Values;
+use super::{Coverage, StatsQuery};
+use crate::error::Result;
+use crate::store::Mode;
+
+/// By which outcome checkpoints are ranked; see [`StatsQuery::best_live`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub enum LiveValue {
+    /// The share of decisions that were correct.
+    Correct,
+    /// The mean reward.
+    Reward,
+    /// The mean of a named value, of which more (`Max`) or less (`Min`) is better.
+    Named(String, Mode),
+}
+
+impl LiveValue {
+    /// The named value `name`, of which more is better.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        LiveValue::Named(name.into(), Mode::Max)
+    }
+
+    fn mode(&self) -> Mode {
+        match self {
+            LiveValue::Correct | LiveValue::Reward => Mode::Max,
+            LiveValue::Named(_, mode) => *mode,
+        }
+    }
+}
+
+/// A model's checkpoints by what their decisions led to; from [`StatsQuery::best_live`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LiveRanking {
+    /// Checkpoints with enough outcomes, best first: by the mean, equals by the certain end of
+    /// their interval. `None` stands for decisions without a checkpoint.
+    pub ranked: Vec<LiveCandidate>,
+    /// Checkpoints that decided and have too few outcomes, most outcomes first.
+    pub too_few: Vec<LiveCandidate>,
+    /// The checkpoint that the registry ranks first by the model's monitor.
+    pub registry_best: Option<Arc<str>>,
+    /// What was looked at.
+    pub coverage: Coverage,
+}
+
+/// One checkpoint in a [`LiveRanking`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LiveCandidate {
+    /// Its id.
+    pub checkpoint: Option<Arc<str>>,
+    /// Its decisions in the range, repeats included.
+    pub decisions: u64,
+    /// Those with an outcome that counts: a finite value, or a verdict.
+    pub count: u64,
+    /// The mean of the value; of correct, the share. NaN if nothing counts.
+    pub mean: f64,
+    /// The lower end of the interval that holds the true mean in 95 of 100 cases: Wilson's score
+    /// interval (1927) for the share of correct ones, Student's (1908) otherwise, which needs
+    /// means that are about normal: with rewards of heavy tails, some hundreds.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl LiveRanking {
+    /// The first of the ranked.
+    #[must_use]
+    pub fn best(&self) -> Option<&LiveCandidate> {
+        self.ranked.first()
+    }
+
+    /// Whether the first is better than every other beyond what chance explains easily: their
+    /// intervals do not touch. Intervals that do leave it open.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let Some((best, others)) = self.ranked.split_first() else {
+            return false;
+        };
+        others
+            .iter()
+            .all(|other| best.low > other.high || best.high < other.low)
+    }
+
+    /// Whether the first is the one that the registry ranks first; `None` if either is missing.
+    #[must_use]
+    pub fn agrees_with_registry(&self) -> Option<bool> {
+        let best = self.best()?.checkpoint.as_ref()?;
+        Some(Some(best) == self.registry_best.as_ref())
+    }
+}
+
+impl StatsQuery {
+    /// Ranks the checkpoints that decided in the range by the mean of what turned out, for those
+    /// with `at_least` outcomes. From rollups, at the cost of [`by`](Self::by), and one look-up for the
+    /// registry's best, which is a moment later than the rest.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, LiveValue, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// for number in 0..100 {
+    ///     let checkpoint = ["epoch_1", "epoch_2"][number % 2];
+    ///     let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint(checkpoint);
+    ///     let id = journal.log(inference).unwrap();
+    ///     let reward = if checkpoint == "epoch_1" { 1.0 } else { -0.5 };
+    ///     journal.attach_outcome(id, Outcome::reward(reward));
+    /// }
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400));
+    /// let ranking = day.best_live(&LiveValue::Reward, 30)?;
+    /// let best = ranking.best().unwrap();
+    /// assert_eq!((best.checkpoint.as_deref(), best.count, best.mean), (Some("epoch_1"), 50, 1.0));
+    /// assert!(ranking.is_clear());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn best_live(&self, value: &LiveValue, at_least: u64) -> Result<LiveRanking> {
+        let reader = self.reader.clone()?;
+        let rows = self.by(Group::Checkpoint)?;
+        let coverage = match rows.first() {
+            Some(row) => row.stats.coverage.clone(),
+            None => self.get()?.coverage,
+        };
+        let candidates = rows.into_iter().map(|row| LiveCandidate::new(row, value));
+        let enough = |candidate: &LiveCandidate| candidate.count >= at_least.max(1);
+        let (mut ranked, mut too_few): (Vec<_>, Vec<_>) = candidates.partition(enough);
+        let mode = value.mode();
+        ranked.sort_by(|one: &LiveCandidate, other| match mode {
+            Mode::Max => {
+                let mean = other.mean.total_cmp(&one.mean);
+                mean.then(other.low.total_cmp(&one.low))
+            }
+            Mode::Min => {
+                let mean = one.mean.total_cmp(&other.mean);
+                mean.then(one.high.total_cmp(&other.high))
+            }
+        });
+        too_few.sort_by_key(|candidate| std::cmp::Reverse(candidate.count));
+        let registry_best = match &self.subject.model {
+            Some(model) => reader.source.best_checkpoint(model)?,
+            None => None,
+        };
+        Ok(LiveRanking {
+            ranked,
+            too_few,
+            registry_best: registry_best.map(Into::into),
+            coverage,
+        })
+    }
+}
+
+impl LiveCandidate {
+    fn new(row: StatsRow, value: &LiveValue) -> Self {
+        let outcomes = &row.stats.outcomes;
+        let of_mean = |values: &Values| {
+            let limits = student(values.mean, values.variance, values.count);
+            (values.count, values.mean, limits)
+        };
+        let (count, mean, (low, high)) = match value {
+            LiveValue::Correct => {
+                let count = outcomes.correct + outcomes.wrong;
+                (count, outcomes.accuracy, wilson(outcomes.correct, count))
+            }
+            LiveValue::Reward => of_mean(&outcomes.reward),
+            LiveValue::Named(name, _) => {
+                let named = outcomes.values.iter().find(|named| *named.0 == **name);
+                named.map_or((0, f64::NAN, student(f64::NAN, f64::NAN, 0)), |named| {
+                    of_mean(&named.1)
+                })
+            }
+        };
+        LiveCandidate {
+            checkpoint: row.checkpoint,
+            decisions: row.stats.count,
+            count,
+            mean,
+            low,
+            high,
+        }
+    }
+}
