@@ -15,7 +15,14 @@ pub(crate) struct Aggregate {
     rows: Vec<(Key, Rollup)>,
     places: AHashMap<Key, usize>,
     last: usize,
+    /// The first and the newest minute.
+    minutes: Option<(i64, i64)>,
+    /// Rows that came up for minutes long before the newest.
+    late: usize,
 }
+
+/// How many minutes back a row still counts as in order.
+const NEAR: i64 = 2;
 
 impl Aggregate {
     /// Adds a decision.
@@ -34,12 +41,29 @@ impl Aggregate {
         let key = (Level::Minute.bucket(event.event), Combination::of(event));
         // Loops often decide about one thing for a while.
         if self.rows.get(self.last).is_none_or(|row| row.0 != key) {
-            self.last = *self.places.entry(key).or_insert_with(|| {
-                self.rows.push((key, Rollup::default()));
-                self.rows.len() - 1
-            });
+            self.last = match self.places.get(&key) {
+                Some(place) => *place,
+                None => self.begin(key),
+            };
         }
         &mut self.rows[self.last].1
+    }
+
+    fn begin(&mut self, key: Key) -> usize {
+        let minute = key.0;
+        let (first, newest) = self.minutes.unwrap_or((minute, minute));
+        self.late += usize::from(minute < newest.saturating_sub(NEAR));
+        self.minutes = Some((first.min(minute), newest.max(minute)));
+        let place = self.rows.len();
+        self.rows.push((key, Rollup::default()));
+        self.places.insert(key, place);
+        place
+    }
+
+    /// Whether time goes on in it: what comes next will most likely be in other rows.
+    pub(crate) fn has_moved_on(&self) -> bool {
+        let (first, newest) = self.minutes.unwrap_or_default();
+        newest.saturating_sub(first) > NEAR && self.late * 8 < self.rows.len()
     }
 
     pub(crate) fn len(&self) -> usize {

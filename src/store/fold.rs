@@ -34,7 +34,7 @@ use crate::rollup::{Combination, Level};
 /// Memory for cached pages of the folder's own handle.
 const CACHE_BYTES: usize = 8 << 20;
 /// How much is read at once.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 256 << 10;
 /// Entries and rows of minutes that are added up before they are merged.
 const SLICE_ENTRIES: u64 = 2 << 20;
 const SLICE_ROWS: usize = 1 << 15;
@@ -137,6 +137,7 @@ impl Folder {
         while slice.next < end
             && slice.next - begin < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
+            && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
         {
             let payloads = self.source.payloads(slice.next, READ_BYTES)?;
             if payloads.is_empty() {
