@@ -12,6 +12,7 @@ use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::FoldingHealth;
 use crate::store::{Folder, Source};
+use crate::threads::join_in_time;
 
 /// How often it is looked, at least: one read of some 10 µs.
 const LOOK: Duration = Duration::from_millis(250);
@@ -107,17 +108,10 @@ impl FoldThread {
         let Some(thread) = lock(&self.thread).take() else {
             return true;
         };
-        let began = Instant::now();
-        while !thread.is_finished() {
-            if began.elapsed() >= timeout {
-                *lock(&self.thread) = Some(thread);
-                return false;
-            }
-            thread::park_timeout(Duration::from_millis(1));
-        }
-        // It has ended, so this returns at once; a panic was its last word.
-        let _ = thread.join();
-        true
+        let left = join_in_time(thread, timeout).err();
+        let ended = left.is_none();
+        *lock(&self.thread) = left;
+        ended
     }
 }
 

@@ -37,10 +37,19 @@ pub(super) struct Cover<'c, 's, 'k> {
     whose: Whose,
     coarsest: Level,
     /// Parts of the range whose entries have to be read, in order.
-    edges: Vec<(i64, i64)>,
-    /// Whether anything turned out for decisions in the edges.
-    edges_have_outcomes: bool,
+    edges: Vec<Edge>,
     beside: Beside,
+}
+
+/// A part of a bucket that the range cuts.
+struct Edge {
+    times: RangeInclusive<i64>,
+    /// All of the bucket.
+    bucket: RangeInclusive<i64>,
+    /// Decisions in the whole bucket, as its rollups say.
+    decisions: u64,
+    /// Whether anything turned out for any of them.
+    has_outcomes: bool,
 }
 
 /// What is looked up after the snapshot, in entries that do not change: it must not wait.
@@ -52,6 +61,8 @@ pub(super) struct Beside {
     pub(super) read: Vec<u64>,
     /// Decisions with outcomes that no rollup holds yet.
     pub(super) touched: BTreeSet<u64>,
+    /// Decisions of buckets at the range's edges whose entries are retired.
+    pub(super) retired: u64,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
@@ -61,7 +72,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             whose,
             coarsest,
             edges: Vec::new(),
-            edges_have_outcomes: false,
             beside: Beside::default(),
         }
     }
@@ -108,8 +118,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let (from, until) = (*times.start(), *times.end());
         self.level(self.coarsest, from, until, totals)?;
         let mut scan = Scan::default();
-        for (from, until) in std::mem::take(&mut self.edges) {
-            self.edge(from, until, &mut scan, words, totals)?;
+        for edge in std::mem::take(&mut self.edges) {
+            self.edge(&edge, &mut scan, words, totals)?;
         }
         self.rest(from, until, &mut scan, words, totals)
     }
@@ -154,9 +164,13 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     ) -> Result<()> {
         let whose = self.whose;
         let mut within: Vec<(Combination, Rollup)> = Vec::new();
-        let (mut is_cut, mut has_outcomes) = (false, false);
+        let (mut is_cut, mut has_outcomes, mut decisions) = (false, false, 0);
         let see = |_, combination, rollup: &Rollup| {
-            if !whose.holds(combination) || rollup.is_beside(from, until) {
+            if !whose.holds(combination) {
+                return;
+            }
+            decisions += rollup.events();
+            if rollup.is_beside(from, until) {
                 return;
             }
             has_outcomes |= rollup.has_outcomes();
@@ -180,30 +194,43 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 self.level(Level::Minute, from, until, totals)
             }
             Level::Hour | Level::Minute => {
-                self.edges_have_outcomes |= has_outcomes;
-                self.edges.push((from, until));
+                self.edges.push(Edge {
+                    times: from..=until,
+                    bucket: level.start(bucket)..=level.last(bucket),
+                    decisions,
+                    has_outcomes,
+                });
                 Ok(())
             }
         }
     }
 
-    /// Adds the entries of `from..=until` that the rollups hold.
+    /// Adds the entries of an edge that the rollups hold.
     fn edge(
         &mut self,
-        from: i64,
-        until: i64,
+        edge: &Edge,
         scan: &mut Scan,
         words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
         let folded = self.survey.folded();
-        let mut read = Vec::new();
+        // Where entries have been retired, the rest of the bucket shows whether any of its own were.
+        let range = match self.survey.has_retired() {
+            true => &edge.bucket,
+            false => &edge.times,
+        };
+        let (mut read, mut seen) = (Vec::new(), 0);
+        let (from, until) = (*range.start(), *range.end());
         self.survey.blocks_between(from, until, scan, |scan| {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
+                    seen += 1;
+                    if !edge.times.contains(&event.event) {
+                        return;
+                    }
                     totals.add(event);
-                    if self.edges_have_outcomes {
+                    if edge.has_outcomes {
                         read.push(event.id);
                     }
                 }
@@ -211,6 +238,9 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             Ok(())
         })?;
         self.beside.read.extend(read);
+        if self.survey.has_retired() {
+            self.beside.retired += edge.decisions.saturating_sub(seen);
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use ahash::AHashMap;
 use serde::Serialize;
 
-use super::cover::{Cover, Whose};
+use super::cover::{Beside, Cover, Whose};
 use super::group::{GroupKey, Grouping};
 use super::totals::Totals;
 use super::words::Words;
@@ -34,6 +34,10 @@ pub struct Coverage {
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
     /// dropped)`. `None` is unknown: a run died in the range.
     pub completeness: Option<f64>,
+    /// Decisions of hours that the range cuts whose entries are retired: their rollups are there, but
+    /// do not say on which side of the cut they lie, so none of them is counted. Of all groups
+    /// together. 0 means that nothing of the range is missing.
+    pub retired: u64,
     /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
     /// soon as they show up.
     pub orphans: u64,
@@ -50,6 +54,7 @@ pub(super) struct Seen {
     sequence: u64,
     folded: u64,
     orphans: u64,
+    retired: u64,
     /// By bucket of time; all in one if the statistic is not divided by time.
     buckets: AHashMap<i64, Bucket>,
     /// Gaps that are not folded, with their recorded time.
@@ -70,12 +75,13 @@ impl Seen {
     /// models did.
     pub(super) fn look(
         survey: &Survey<'_, '_>,
-        gaps: Vec<(GapRow, i64)>,
+        beside: &mut Beside,
         times: &RangeInclusive<i64>,
         grouping: Grouping,
         totals: &Totals,
         words: &mut Words,
     ) -> Result<Self> {
+        let gaps = std::mem::take(&mut beside.gaps);
         let mut buckets = AHashMap::new();
         for key in totals.keys() {
             if buckets.contains_key(&key.bucket) {
@@ -97,6 +103,7 @@ impl Seen {
         Ok(Seen {
             sequence: survey.next_sequence(),
             orphans: survey.folded().orphans(),
+            retired: beside.retired,
             folded: survey.folded().all_before(),
             buckets,
             gaps,
@@ -138,6 +145,7 @@ impl Seen {
             dropped: sums.dropped,
             uncounted: sums.uncounted,
             completeness,
+            retired: self.retired,
             orphans: self.orphans,
             sequence: self.sequence,
             folded: self.folded,

@@ -228,8 +228,8 @@ impl StatsQuery {
             cover.range(&self.times, &mut words, &mut totals)?;
         }
         let mut beside = cover.into_beside();
-        let gaps = std::mem::take(&mut beside.gaps);
-        let seen = Seen::look(survey, gaps, &self.times, grouping, &totals, &mut words)?;
+        let times = &self.times;
+        let seen = Seen::look(survey, &mut beside, times, grouping, &totals, &mut words)?;
         let known = self.subject.model.is_none() || words.is_known(whose.model);
         Ok(Answer {
             totals,

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 use super::blocks::Blocks;
 use super::keys;
 use super::kv::{Direction, Table};
-use super::meta::damaged;
+use super::meta::{FIRST_SEQUENCE, damaged};
 use super::name_table;
 use super::rollups::{self, Folded, GapSums};
 use super::source::{Source, View};
@@ -50,6 +50,11 @@ impl Survey<'_, '_> {
     /// The sequence after the last committed entry.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.view.extent.next
+    }
+
+    /// Whether any entry has been retired.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.view.extent.kept > FIRST_SEQUENCE
     }
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
