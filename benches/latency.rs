@@ -6,107 +6,98 @@
 //! others. Every event is distinct: fresh random features, hashed inside the timed call, and
 //! full-mantissa probabilities. A row in which anything was dropped is an error.
 //!
-//! `-- --pace-us 20,200 --calls 200000` sets pace and length; `-- --test` runs a few calls only.
+//! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never more
+//! calls than the queue holds); `-- --slow` adds 12,000 calls paced 5 ms, which take four minutes;
+//! `-- --pin 1` keeps the calling thread on that processor; `-- --test` runs a few calls only.
 
-#![allow(missing_docs, clippy::print_stdout, clippy::cast_possible_truncation)]
+#![allow(missing_docs, clippy::print_stdout)]
 
+mod common;
+
+use std::path::Path;
 use std::time::Duration;
 
-use annals::{Inference, Journal};
+use annals::{Inference, Journal, Recorder};
+use common::events::{Decision, Decisions};
+use common::{Failure, machine};
 use hdrhistogram::Histogram;
 use quanta::Clock;
 
-type Failure = Box<dyn std::error::Error>;
+/// Calls of a row that is not paced: fewer than the queue holds.
+const FLAT_OUT: u64 = 50_000;
 
-struct Plan {
-    paces: Vec<Duration>,
+struct Row {
+    pace: Duration,
     calls: u64,
 }
 
-impl Plan {
-    fn from_arguments() -> Result<Plan, Failure> {
-        let mut plan = Plan {
-            paces: vec![Duration::from_micros(20), Duration::from_micros(200)],
-            calls: 200_000,
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--pace-us" => {
-                    let list = arguments.next().unwrap_or_default();
-                    let paces: Result<Vec<u64>, _> = list.split(',').map(str::parse).collect();
-                    plan.paces = paces?.into_iter().map(Duration::from_micros).collect();
-                }
-                "--calls" => plan.calls = arguments.next().unwrap_or_default().parse()?,
-                "--test" => {
-                    plan.calls = 200;
-                    plan.paces.truncate(1);
-                }
-                _ => {} // cargo bench passes flags of its own
-            }
-        }
-        Ok(plan)
+fn rows() -> Result<Vec<Row>, Failure> {
+    let trial = common::trial();
+    let calls = common::number("--calls")?.unwrap_or(if trial { 200 } else { 200_000 });
+    let usual = if trial { vec![20] } else { vec![0, 20, 200] };
+    let paces = common::numbers("--pace-us")?.unwrap_or(usual);
+    let mut rows: Vec<Row> = paces
+        .into_iter()
+        .map(|pace| Row {
+            pace: Duration::from_micros(pace),
+            calls: if pace == 0 { calls.min(FLAT_OUT) } else { calls },
+        })
+        .collect();
+    if common::asked("--slow") {
+        rows.push(Row {
+            pace: Duration::from_millis(5),
+            calls: 12_000,
+        });
     }
-}
-
-/// A small generator, so that making an event costs the loop next to nothing.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
-    }
-
-    fn features(&mut self) -> [f32; 16] {
-        std::array::from_fn(|_| self.unit())
-    }
-
-    fn probabilities(&mut self) -> [f32; 3] {
-        let raw = [self.unit(), self.unit(), self.unit()];
-        let sum: f32 = raw.iter().sum();
-        raw.map(|value| value / sum)
-    }
+    Ok(rows)
 }
 
 /// Calls `body` once per pace, spinning in between as a busy loop would, and times each call.
-fn measure(
-    clock: &Clock,
-    pace: Duration,
-    calls: u64,
-    mut body: impl FnMut(&[f32; 3], &[f32; 16]),
-) -> Result<Histogram<u64>, Failure> {
+fn paced(row: &Row, mut body: impl FnMut(&Decision)) -> Result<Histogram<u64>, Failure> {
+    let clock = Clock::new();
     let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut decisions = Decisions::default();
     let mut due = clock.now();
-    for call in 0..calls {
-        let features = random.features();
-        let probabilities = random.probabilities();
-        due += pace;
+    for call in 0..row.calls {
+        let decision = decisions.next();
+        due += row.pace;
         while clock.now() < due {
             std::hint::spin_loop();
         }
         let before = clock.raw();
-        body(&probabilities, &features);
+        body(&decision);
         let after = clock.raw();
-        if call >= calls / 20 {
+        if call >= row.calls / 20 {
             histogram.record(clock.delta_as_nanos(before, after).max(1))?;
         }
     }
     Ok(histogram)
 }
 
-fn row(name: &str, pace: Duration, histogram: &Histogram<u64>) {
+/// The same on a thread of its own, which alone is pinned: threads inherit where they may run.
+fn measure(row: &Row, body: impl FnMut(&Decision) + Send) -> Result<Histogram<u64>, Failure> {
+    let processor = common::number("--pin")?;
+    let measured = std::thread::scope(|scope| {
+        let measuring = scope.spawn(|| {
+            let pinned = processor.is_none_or(|id| {
+                let id = usize::try_from(id).unwrap_or(usize::MAX);
+                core_affinity::set_for_current(core_affinity::CoreId { id })
+            });
+            if !pinned {
+                return Err("the thread cannot be pinned to that processor".to_owned());
+            }
+            paced(row, body).map_err(|error| error.to_string())
+        });
+        measuring.join()
+    });
+    Ok(measured.map_err(|_| "the measuring thread panicked")??)
+}
+
+fn show(name: &str, row: &Row, histogram: &Histogram<u64>) {
     let at = |quantile| histogram.value_at_quantile(quantile);
     println!(
         "{name:<22} {:>6} µs {:>8} {:>8} {:>8} {:>8} {:>10}",
-        pace.as_micros(),
+        row.pace.as_micros(),
         at(0.50),
         at(0.90),
         at(0.99),
@@ -124,58 +115,61 @@ fn recorded(journal: &Journal) -> Result<(), Failure> {
     Ok(())
 }
 
+fn prepared(recorder: &Recorder, decision: &Decision) {
+    let logged = recorder
+        .inference(decision.action)
+        .probabilities(&decision.probabilities)
+        .features(&decision.features)
+        .processing_time(decision.took)
+        .log();
+    std::hint::black_box(logged);
+}
+
+fn strings(journal: &Journal, decision: &Decision) {
+    let [buy, sell, hold] = decision.probabilities;
+    let logged = journal.log(
+        Inference::new("dqn_agent", "ETH/USDT", "BUY")
+            .confidence(buy)
+            .probabilities(&[("BUY", buy), ("SELL", sell), ("HOLD", hold)])
+            .features(&decision.features)
+            .processing_time(decision.took)
+            .checkpoint("dqn_agent_20250725_143500"),
+    );
+    std::hint::black_box(logged);
+}
+
 fn main() -> Result<(), Failure> {
-    let plan = Plan::from_arguments()?;
-    let clock = Clock::new();
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    println!("one call, nanoseconds; {} calls per row", plan.calls);
+    let rows = rows()?;
+    let (dir, machine) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    println!("{machine}; one call, nanoseconds");
     println!(
         "{:<22} {:>9} {:>8} {:>8} {:>8} {:>8} {:>10}",
         "call", "pace", "p50", "p90", "p99", "p99.9", "max"
     );
-    for (index, pace) in plan.paces.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         let journal = Journal::open(dir.path().join(index.to_string()))?;
-        let empty = measure(&clock, *pace, plan.calls, |probabilities, features| {
-            std::hint::black_box((probabilities, features));
-        })?;
-        row("empty (harness)", *pace, &empty);
-
-        let mut recorder = journal
+        let recorder = journal
             .recorder("dqn_agent", "ETH/USDT")
             .actions(["BUY", "SELL", "HOLD"])
+            .checkpoint("dqn_agent_20250725_143500")
             .build()?;
-        recorder.set_checkpoint("dqn_agent_20250725_143500");
-        let prepared = measure(&clock, *pace, plan.calls, |probabilities, features| {
-            let logged = recorder
-                .inference(0)
-                .probabilities(probabilities)
-                .features(features)
-                .processing_time(Duration::from_micros(80))
-                .log();
-            std::hint::black_box(logged);
+        let empty = measure(row, |decision| {
+            std::hint::black_box(decision);
         })?;
-        recorded(&journal)?;
-        row("prepared", *pace, &prepared);
+        show("empty (harness)", row, &empty);
 
-        let strings = measure(&clock, *pace, plan.calls, |probabilities, features| {
-            let [buy, sell, hold] = *probabilities;
-            let logged = journal.log(
-                Inference::new("dqn_agent", "ETH/USDT", "BUY")
-                    .confidence(buy)
-                    .probabilities(&[("BUY", buy), ("SELL", sell), ("HOLD", hold)])
-                    .features(features)
-                    .processing_time(Duration::from_micros(80))
-                    .checkpoint("dqn_agent_20250725_143500"),
-            );
-            std::hint::black_box(logged);
-        })?;
+        let figures = measure(row, |decision| prepared(&recorder, decision))?;
         recorded(&journal)?;
-        row("strings", *pace, &strings);
+        show("prepared", row, &figures);
 
-        let clones = measure(&clock, *pace, plan.calls, |_, _| {
+        let figures = measure(row, |decision| strings(&journal, decision))?;
+        recorded(&journal)?;
+        show("strings", row, &figures);
+
+        let figures = measure(row, |_| {
             std::hint::black_box(recorder.clone());
         })?;
-        row("recorder clone + drop", *pace, &clones);
+        show("recorder clone + drop", row, &figures);
         journal.close()?;
     }
     Ok(())

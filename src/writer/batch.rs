@@ -3,7 +3,8 @@
 use ahash::AHashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dedup::{self, Answer, Dedup, Question};
+use super::dedup::{self, Answer, Dedup, Fingerprint, Question};
+use super::names::StoredNames;
 use super::runs::Share;
 use crate::clock::Anchor;
 use crate::event::Level;
@@ -15,48 +16,8 @@ use crate::format::row::{
 use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
 use crate::queue::drops::Lost;
-use crate::queue::names::LocalName;
 use crate::queue::record::{Event, Message, NO_PROCESSING, Record};
 use crate::value::Value;
-
-/// Names of this process → stored name ids; 0 where none is known yet.
-#[derive(Default)]
-pub(super) struct StoredNames {
-    ids: Vec<NameId>,
-    known: usize,
-}
-
-impl StoredNames {
-    #[inline]
-    fn get(&self, name: LocalName) -> NameId {
-        self.ids.get(name as usize).copied().unwrap_or(0)
-    }
-
-    pub(super) fn set(&mut self, name: LocalName, stored: NameId) {
-        let index = name as usize;
-        if self.ids.len() <= index {
-            self.ids.resize(index + 1, 0);
-        }
-        self.known += usize::from(self.ids[index] == 0 && stored != 0);
-        self.ids[index] = stored;
-    }
-
-    /// The names in `messages` that have no stored id yet, each once; of `all` that there are.
-    pub(super) fn unknown(&self, messages: &[Message], all: usize) -> Vec<LocalName> {
-        let mut unknown = AHashSet::new();
-        if self.known == all {
-            return Vec::new();
-        }
-        for message in messages {
-            message.each_name(|name| {
-                if self.get(name) == 0 {
-                    unknown.insert(name);
-                }
-            });
-        }
-        unknown.into_iter().collect()
-    }
-}
 
 /// Divergences that are said; later ones are counted only.
 const MOST_SAID: usize = 4_096;
@@ -77,6 +38,8 @@ enum Verdict {
 pub(super) struct Batch {
     encoder: BlockEncoder,
     dedup: Dedup,
+    /// What each message of the slice in hand asks; kept, so that this allocates once.
+    questions: Vec<Option<Fingerprint>>,
     counts: Counts,
     /// Whose the counted events are.
     shares: Vec<Share>,
@@ -100,6 +63,7 @@ impl Batch {
         Batch {
             encoder: BlockEncoder::default(),
             dedup,
+            questions: Vec::new(),
             counts: Counts::default(),
             shares: Vec::new(),
             run,
@@ -170,34 +134,58 @@ impl Batch {
         self.counts.gaps += lost.count;
     }
 
-    /// Fetches from memory what deduplication will ask for when `messages` are pushed: together
-    /// they wait once for it, one by one each waits for itself.
-    pub(super) fn fetch(&self, messages: &[Message], names: &StoredNames) {
-        if self.dedup.is_off() {
-            return;
+    /// Encodes all of `messages`, and leaves none.
+    pub(super) fn push(
+        &mut self,
+        messages: &mut Vec<Message>,
+        names: &StoredNames,
+        readings: Readings,
+    ) {
+        let mut questions = std::mem::take(&mut self.questions);
+        questions.extend(messages.iter().map(|message| self.fetch(message, names)));
+        for (message, question) in messages.drain(..).zip(questions.drain(..)) {
+            self.push_one(message, question, names, readings);
         }
-        for message in messages {
-            if let Message::Inference(record) = message
-                && record.has_features
-            {
-                self.dedup.fetch(Question {
+        self.questions = questions;
+    }
+
+    /// What `message` asks, whose answer is fetched from memory meanwhile.
+    #[inline]
+    fn fetch(&self, message: &Message, names: &StoredNames) -> Option<Fingerprint> {
+        match message {
+            Message::Inference(record) if record.has_features && !self.dedup.is_off() => {
+                Some(self.dedup.fetch(Question {
                     model: names.get(record.model).into(),
                     symbol: names.get(record.symbol).into(),
                     checkpoint: names.get(record.checkpoint).into(),
                     features: record.features,
-                });
+                }))
             }
+            _ => None,
         }
     }
 
-    pub(super) fn push(&mut self, message: Message, names: &StoredNames, readings: Readings) {
+    fn push_one(
+        &mut self,
+        message: Message,
+        question: Option<Fingerprint>,
+        names: &StoredNames,
+        readings: Readings,
+    ) {
         match message {
             // A record is a hundred bytes: it is read where it lies.
             Message::Inference(ref record) => {
                 let count = usize::from(record.probability_count);
                 let probabilities = record.probabilities.get(..count).unwrap_or_default();
-                let memory = readings.memory;
-                self.push_inference(record, probabilities, memory, None, names, readings);
+                let stored = stored(
+                    record,
+                    probabilities,
+                    readings.memory,
+                    None,
+                    names,
+                    readings,
+                );
+                self.push_inference(stored, question, record, readings);
             }
             Message::Extended(extended) => {
                 let memory = extended
@@ -205,7 +193,9 @@ impl Batch {
                     .map_or(readings.memory, |bytes| (bytes / 1_024).saturating_add(1));
                 let (record, texts) = (&extended.record, extended.texts.as_deref());
                 let probabilities = &extended.probabilities;
-                self.push_inference(record, probabilities, memory, texts, names, readings);
+                let stored = stored(record, probabilities, memory, texts, names, readings);
+                let question = self.question(&stored);
+                self.push_inference(stored, question, record, readings);
             }
             Message::Event(event) => self.push_event(*event, names, readings.anchor),
         }
@@ -277,51 +267,17 @@ impl Batch {
 
     fn push_inference(
         &mut self,
+        mut stored: Stored<'_>,
+        question: Option<Fingerprint>,
         record: &Record,
-        probabilities: &[f32],
-        memory: u64,
-        texts: Option<&Texts>,
-        names: &StoredNames,
         readings: Readings,
     ) {
-        let recorded = readings.anchor.wall_of(record.ticks).as_micros();
-        let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
-        let mut stored = Stored {
-            place: Place {
-                id: record.id,
-                recorded,
-                event: if record.has_event {
-                    record.event
-                } else {
-                    recorded
-                },
-            },
-            memory,
-            names: Names {
-                model: names.get(record.model),
-                symbol: names.get(record.symbol),
-                action: names.get(record.action),
-                checkpoint: names.get(record.checkpoint),
-            },
-            labels: names.get(record.labels),
-            flags: has(!record.has_confidence, flag::NO_CONFIDENCE)
-                | has(record.has_features, flag::FEATURES),
-            original: 0,
-            confidence: record.confidence,
-            features: record.features,
-            probabilities,
-            processing: match record.processing {
-                NO_PROCESSING => 0,
-                nanos => nanos + 1,
-            },
-            texts,
-        };
         self.count(InferenceId::from_u64(record.id).run(), record.id);
         if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
             self.counts.invalid += 1;
         }
         let nanos = readings.anchor.nanos_of(record.ticks);
-        match self.judge(&stored, nanos) {
+        match self.judge(&stored, question, nanos) {
             Verdict::Repeat { original } => self.push_repeat(&stored, original),
             Verdict::New => self.encoder.append(&stored),
             Verdict::Divergent { first } => {
@@ -369,33 +325,36 @@ impl Batch {
         self.encoder.repeat(stored.place, &repeat);
     }
 
-    fn judge(&mut self, stored: &Stored<'_>, nanos: u64) -> Verdict {
+    /// What `stored` asks, if that can be compared with what others asked.
+    fn question(&self, stored: &Stored<'_>) -> Option<Fingerprint> {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
         let has_attributes = stored
             .texts
             .is_some_and(|texts| !texts.attributes.is_empty());
         if self.dedup.is_off() || !has_features || has_attributes {
-            return Verdict::New;
+            return None;
         }
-        let written =
-            |id: NameId, text: fn(&Texts) -> Option<&String>| match stored.texts.and_then(text) {
-                Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
-                None => u64::from(id),
-            };
-        let names = stored.names;
-        let question = Question {
-            model: written(names.model, |texts| texts.model.as_ref()),
-            symbol: written(names.symbol, |texts| texts.symbol.as_ref()),
-            checkpoint: written(names.checkpoint, |texts| texts.checkpoint.as_ref()),
+        let (names, texts) = (stored.names, stored.texts);
+        Some(self.dedup.fingerprint(Question {
+            model: written(names.model, texts, |texts| texts.model.as_ref()),
+            symbol: written(names.symbol, texts, |texts| texts.symbol.as_ref()),
+            checkpoint: written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
             features: stored.features,
+        }))
+    }
+
+    fn judge(&mut self, stored: &Stored<'_>, question: Option<Fingerprint>, nanos: u64) -> Verdict {
+        let Some(question) = question else {
+            return Verdict::New;
         };
-        let labels = match stored.texts.and_then(|texts| texts.labels.as_ref()) {
+        let (names, texts) = (stored.names, stored.texts);
+        let labels = match texts.and_then(|texts| texts.labels.as_ref()) {
             Some(labels) => xxh3_64(labels.join("\0").as_bytes()) | 1 << 63,
             None => u64::from(stored.labels),
         };
         let answer = Answer {
-            action: written(names.action, |texts| texts.action.as_ref()),
+            action: written(names.action, texts, |texts| texts.action.as_ref()),
             labels,
             confidence: stored.confidence,
             probabilities: stored.probabilities,
@@ -404,10 +363,66 @@ impl Batch {
             dedup::Verdict::New => Verdict::New,
             dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
             dedup::Verdict::Divergent => {
-                let subject = (question.model, question.checkpoint);
+                let subject = (
+                    written(names.model, texts, |texts| texts.model.as_ref()),
+                    written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
+                );
                 let first = self.said.len() < MOST_SAID && self.said.insert(subject);
                 Verdict::Divergent { first }
             }
         }
+    }
+}
+
+/// What stands for a name in deduplication: its id, or a hash of it where it is written out.
+#[inline]
+fn written(id: NameId, texts: Option<&Texts>, text: fn(&Texts) -> Option<&String>) -> u64 {
+    match texts.and_then(text) {
+        Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
+        None => u64::from(id),
+    }
+}
+
+/// `record` as it is stored, unless it turns out to be a repeat.
+#[inline]
+fn stored<'a>(
+    record: &Record,
+    probabilities: &'a [f32],
+    memory: u64,
+    texts: Option<&'a Texts>,
+    names: &StoredNames,
+    readings: Readings,
+) -> Stored<'a> {
+    let recorded = readings.anchor.wall_of(record.ticks).as_micros();
+    let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+    Stored {
+        place: Place {
+            id: record.id,
+            recorded,
+            event: if record.has_event {
+                record.event
+            } else {
+                recorded
+            },
+        },
+        memory,
+        names: Names {
+            model: names.get(record.model),
+            symbol: names.get(record.symbol),
+            action: names.get(record.action),
+            checkpoint: names.get(record.checkpoint),
+        },
+        labels: names.get(record.labels),
+        flags: has(!record.has_confidence, flag::NO_CONFIDENCE)
+            | has(record.has_features, flag::FEATURES),
+        original: 0,
+        confidence: record.confidence,
+        features: record.features,
+        probabilities,
+        processing: match record.processing {
+            NO_PROCESSING => 0,
+            nanos => nanos + 1,
+        },
+        texts,
     }
 }

@@ -16,6 +16,10 @@ pub(crate) struct Question {
     pub(crate) features: u64,
 }
 
+/// Of a [`Question`], by this process's secret; never 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fingerprint(u64);
+
 /// Everything that makes an answer equal to another, bit by bit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
@@ -64,13 +68,24 @@ impl Dedup {
         self.window_nanos == 0 || self.capacity == 0
     }
 
-    /// Touches where the answers to `question` are, so that judging one finds them near.
+    /// The fingerprint of a question, whose answers are fetched from memory meanwhile: who asks
+    /// for many before judging one waits for all of them together.
     #[inline]
-    pub(crate) fn fetch(&self, question: Question) {
-        let question = self.question(question);
+    pub(crate) fn fetch(&self, question: Question) -> Fingerprint {
+        let fingerprint = self.fingerprint(question);
         for generation in [&self.newer, &self.older] {
-            std::hint::black_box(generation.first(question));
+            std::hint::black_box(generation.first(fingerprint.0));
         }
+        fingerprint
+    }
+
+    #[inline]
+    pub(crate) fn fingerprint(&self, question: Question) -> Fingerprint {
+        // Ids have 32 bits, so they lie side by side; what is longer is a hash itself.
+        let names = question.model ^ question.symbol.rotate_left(32);
+        let whole = [names, question.features];
+        let seed = self.seed ^ question.checkpoint.rotate_left(32);
+        Fingerprint(xxh3_64_with_seed(bytemuck::bytes_of(&whole), seed).max(1))
     }
 
     /// Judges the answer `answer` that inference `id` gave at `nanos`, and remembers it.
@@ -79,7 +94,7 @@ impl Dedup {
     /// full once per window.
     pub(crate) fn judge(
         &mut self,
-        question: Question,
+        question: Fingerprint,
         answer: Answer<'_>,
         id: u64,
         nanos: u64,
@@ -94,43 +109,35 @@ impl Dedup {
             self.newer.clear();
             self.turned = nanos;
         }
-        let question = self.question(question);
         let answer = self.answer(answer);
-        let seen = self
-            .newer
-            .find(question)
-            .or_else(|| self.older.find(question));
+        let place = self.newer.place_for(question.0);
+        let seen = match self.newer.at(place) {
+            Some(seen) if seen.question != 0 => Some(seen),
+            _ => self.older.find(question.0),
+        };
         let fresh = seen.filter(|seen| nanos.saturating_sub(seen.nanos) <= self.window_nanos);
         let verdict = match fresh {
             Some(seen) if seen.answer == answer => return Verdict::Repeat { original: seen.id },
             Some(_) => Verdict::Divergent,
             None => Verdict::New,
         };
-        self.newer.insert(Seen {
-            question,
-            answer,
-            id,
-            nanos,
-        });
+        let question = question.0;
+        self.newer.put(
+            place,
+            Seen {
+                question,
+                answer,
+                id,
+                nanos,
+            },
+        );
         verdict
-    }
-
-    /// The fingerprint of a question; never 0.
-    #[inline]
-    fn question(&self, question: Question) -> u64 {
-        let whole = [
-            question.model,
-            question.symbol,
-            question.checkpoint,
-            question.features,
-        ];
-        xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed).max(1)
     }
 
     #[inline]
     fn answer(&self, answer: Answer<'_>) -> u64 {
         let confidence = u64::from(answer.confidence.to_bits());
-        let whole = [answer.action, answer.labels, confidence];
+        let whole = [answer.action, answer.labels.rotate_left(32) ^ confidence];
         let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
         xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed)
     }
@@ -193,14 +200,23 @@ impl Generation {
         }
     }
 
+    /// Where `question` is, or is to be put, now that there is room for one more.
     #[inline]
-    fn insert(&mut self, seen: Seen) {
+    fn place_for(&mut self, question: u64) -> usize {
         if self.held * 2 >= self.slots.len() {
             self.grow();
         }
-        if let Some(place) = self.place(seen.question)
-            && let Some(slot) = self.slots.get_mut(place)
-        {
+        self.place(question).unwrap_or(0)
+    }
+
+    #[inline]
+    fn at(&self, place: usize) -> Option<&Seen> {
+        self.slots.get(place)
+    }
+
+    #[inline]
+    fn put(&mut self, place: usize, seen: Seen) {
+        if let Some(slot) = self.slots.get_mut(place) {
             self.held += usize::from(slot.question == 0);
             *slot = seen;
         }
@@ -212,7 +228,8 @@ impl Generation {
         let smaller = std::mem::replace(&mut self.slots, vec![Seen::default(); slots]);
         self.held = 0;
         for seen in smaller.into_iter().filter(|seen| seen.question != 0) {
-            self.insert(seen);
+            let place = self.place_for(seen.question);
+            self.put(place, seen);
         }
     }
 
@@ -228,6 +245,11 @@ mod tests {
     use std::time::Duration;
 
     const SECOND: u64 = 1_000_000_000;
+
+    fn judge(dedup: &mut Dedup, features: u64, confidence: f32, id: u64, nanos: u64) -> Verdict {
+        let question = dedup.fingerprint(question(features));
+        dedup.judge(question, answer(confidence), id, nanos)
+    }
 
     fn question(features: u64) -> Question {
         Question {
@@ -250,37 +272,31 @@ mod tests {
     #[test]
     fn repeats_within_the_window_and_not_beyond_it() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
-        assert_eq!(dedup.judge(question(7), answer(0.5), 1, 0), Verdict::New);
+        assert_eq!(judge(&mut dedup, 7, 0.5, 1, 0), Verdict::New);
         let repeat = Verdict::Repeat { original: 1 };
-        assert_eq!(dedup.judge(question(7), answer(0.5), 2, SECOND / 2), repeat);
-        assert_eq!(dedup.judge(question(7), answer(0.5), 3, SECOND), repeat);
-        assert_eq!(
-            dedup.judge(question(7), answer(0.5), 4, SECOND + 1),
-            Verdict::New
-        );
+        assert_eq!(judge(&mut dedup, 7, 0.5, 2, SECOND / 2), repeat);
+        assert_eq!(judge(&mut dedup, 7, 0.5, 3, SECOND), repeat);
+        assert_eq!(judge(&mut dedup, 7, 0.5, 4, SECOND + 1), Verdict::New);
     }
 
     #[test]
     fn another_answer_is_a_divergence_and_becomes_the_known_one() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
-        dedup.judge(question(7), answer(0.5), 1, 0);
+        judge(&mut dedup, 7, 0.5, 1, 0);
+        assert_eq!(judge(&mut dedup, 7, 0.6, 2, 1), Verdict::Divergent);
         assert_eq!(
-            dedup.judge(question(7), answer(0.6), 2, 1),
-            Verdict::Divergent
-        );
-        assert_eq!(
-            dedup.judge(question(7), answer(0.6), 3, 2),
+            judge(&mut dedup, 7, 0.6, 3, 2),
             Verdict::Repeat { original: 2 }
         );
-        assert_eq!(dedup.judge(question(8), answer(0.6), 4, 3), Verdict::New);
+        assert_eq!(judge(&mut dedup, 8, 0.6, 4, 3), Verdict::New);
     }
 
     #[test]
     fn nan_answers_are_compared_by_bits() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
-        dedup.judge(question(7), answer(f32::NAN), 1, 0);
+        judge(&mut dedup, 7, f32::NAN, 1, 0);
         assert_eq!(
-            dedup.judge(question(7), answer(f32::NAN), 2, 1),
+            judge(&mut dedup, 7, f32::NAN, 2, 1),
             Verdict::Repeat { original: 1 }
         );
     }
@@ -289,7 +305,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 10);
         for features in 0..1_000 {
-            dedup.judge(question(features), answer(0.5), features, 1);
+            judge(&mut dedup, features, 0.5, features, 1);
             assert!(dedup.newer.held + dedup.older.held <= 10);
         }
     }
@@ -298,8 +314,8 @@ mod tests {
     fn zero_turns_it_off() {
         for (window, capacity) in [(Duration::ZERO, 100), (Duration::from_secs(1), 0)] {
             let mut dedup = Dedup::new(window, capacity);
-            assert_eq!(dedup.judge(question(7), answer(0.5), 1, 0), Verdict::New);
-            assert_eq!(dedup.judge(question(7), answer(0.5), 2, 0), Verdict::New);
+            assert_eq!(judge(&mut dedup, 7, 0.5, 1, 0), Verdict::New);
+            assert_eq!(judge(&mut dedup, 7, 0.5, 2, 0), Verdict::New);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 pub(crate) mod dedup;
+mod names;
 mod runs;
 mod serve;
 
@@ -24,8 +25,9 @@ use crate::queue::Queue;
 use crate::queue::names::LocalName;
 use crate::queue::record::Message;
 use crate::store::{Commit, Hot, RunEnd, RunRow, WriteFailure};
-use batch::{Batch, Readings, StoredNames};
+use batch::{Batch, Readings};
 use dedup::Dedup;
+use names::StoredNames;
 use runs::Runs;
 use serve::{Pace, Work, serve};
 
@@ -195,10 +197,7 @@ impl Writer {
         if self.failed.is_some() {
             return Ok(());
         }
-        self.batch.fetch(&self.incoming, &self.names);
-        for message in self.incoming.drain(..) {
-            self.batch.push(message, &self.names, readings);
-        }
+        self.batch.push(&mut self.incoming, &self.names, readings);
         for _event in 0..self.batch.take_own() {
             self.queue.take_id();
         }
