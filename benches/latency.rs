@@ -40,7 +40,11 @@ fn rows() -> Result<Vec<Row>, Failure> {
         .into_iter()
         .map(|pace| Row {
             pace: Duration::from_micros(pace),
-            calls: if pace == 0 { calls.min(FLAT_OUT) } else { calls },
+            calls: if pace == 0 {
+                calls.min(FLAT_OUT)
+            } else {
+                calls
+            },
         })
         .collect();
     if common::asked("--slow") {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use annals::{
     Inference, InferenceId, InferenceRecord, Journal, ManualClock, Options, RunState, Timestamp,
 };
-use support::{NEVER, entries, flush, gaps, micros, records};
+use support::{BOUND, NEVER, entries, flush, gaps, micros, records, wait_until};
 
 const HOUR: Duration = NEVER;
 const SECOND: Duration = Duration::from_secs(1);
@@ -265,6 +265,99 @@ fn a_clock_at_the_ends_of_time_is_recorded_as_it_is() {
         log_now(&journal);
         let times = recorded_times(&journal);
         assert_eq!(times, [end, end.saturating_add(SECOND)]);
+        journal.close().unwrap();
+    }
+}
+
+/// The clock is set a day back and forth, stands still, and shows times before 1970, between
+/// segments.
+#[test]
+fn segments_and_statistics_hold_whatever_the_clock_did_between() {
+    const DAY: i64 = 86_400_000_000;
+    const EACH: usize = 3;
+    let hands = [START, START - DAY, START + DAY, START, -DAY, -1, 0, START];
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(START));
+    let open = || {
+        options(&clock)
+            .without_mirror()
+            .open(directory.path())
+            .unwrap()
+    };
+    let mut journal = open();
+    let mut expected = Vec::new();
+    for (number, hand) in hands.into_iter().enumerate() {
+        clock.set(micros(hand));
+        for _ in 0..EACH {
+            log_now(&journal);
+            expected.push(micros(hand));
+        }
+        match number % 3 {
+            0 => assert!(journal.seal(BOUND).unwrap() > 0),
+            1 => {
+                journal.close().unwrap();
+                journal = open();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(recorded_times(&journal), expected);
+    let reader = journal.reader().unwrap();
+    for hand in hands {
+        let times = hands.into_iter().filter(|other| *other == hand).count();
+        let at = reader
+            .inferences()
+            .since(micros(hand))
+            .until(micros(hand + 1));
+        assert_eq!(at.iter().count(), EACH * times, "at {hand}");
+        let stats = reader
+            .stats("m")
+            .since(micros(hand))
+            .until(micros(hand + 1));
+        assert_eq!(
+            stats.get().unwrap().count,
+            (EACH * times) as u64,
+            "at {hand}"
+        );
+    }
+    let all = reader.stats("m").get().unwrap();
+    assert_eq!(all.count, expected.len() as u64);
+    assert_eq!(
+        (all.first, all.last),
+        (Some(micros(-DAY)), Some(micros(START + DAY)))
+    );
+    let early = reader.stats("m").until(micros(1)).get().unwrap();
+    assert_eq!(early.count, 3 * EACH as u64);
+    journal.close().unwrap();
+}
+
+/// What is sealed for its age is judged by the clock at hand: set back, nothing is old.
+#[test]
+fn age_is_not_negative_when_the_clock_was_set_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(START));
+    let options = || options(&clock).without_mirror().seal_age(HOUR);
+    let journal = options().open(directory.path()).unwrap();
+    log_now(&journal);
+    journal.close().unwrap();
+    for (hand, sealed) in [
+        (START - 86_400_000_000, 0),
+        (-1, 0),
+        (START, 0),
+        (START + 86_400_000_000, 1),
+    ] {
+        clock.set(micros(hand));
+        let journal = options().open(directory.path()).unwrap();
+        let segments = || journal.health().sealing.unwrap();
+        // The first look says how much there is; a second one follows what it has sealed.
+        wait_until("it has looked", || {
+            segments().hot_bytes > 0 || segments().segments > 0
+        });
+        if sealed > 0 {
+            wait_until("it is sealed", || segments().segments == sealed);
+        }
+        assert_eq!(segments().segments, sealed, "at {hand}");
+        assert_eq!(segments().fault, None);
         journal.close().unwrap();
     }
 }

@@ -13,6 +13,7 @@
 
 mod disk;
 mod errors;
+mod failed;
 mod ledger;
 mod power;
 mod story;

@@ -211,7 +211,9 @@ impl Folder {
             return Ok(*id);
         }
         let names = [name];
-        let ids = self.write(|transaction, path| name_table::intern(transaction, path, &names))?;
+        let ids = self.write(|transaction, path| {
+            name_table::intern(transaction, path, name_table::FOR_EVER, &names)
+        })?;
         let id = ids.first().copied();
         let id = id.ok_or_else(|| damaged(self.source.path(), "names", text))?;
         let [name] = names;

@@ -190,8 +190,11 @@ fn run(scenario: &Scenario) {
         assert!(known, "before the close: {outcome:?}");
     }
     let before = journal.queued().clone();
+    let asked_before = journal.flush();
     journal.lane.close();
     let ended = writing.join();
+    let answered = asked_before.wait(Duration::from_secs(3_600));
+    assert_ne!(answered, Err(Error::Closed), "asked for before the close");
     assert!(
         ended.is_err() || journal.disk.holds(&before),
         "a close lied"

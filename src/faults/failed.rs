@@ -1,0 +1,94 @@
+//! A journal that has failed, and those that are opened beside it and after it in the same process.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ledger::{assert_balanced, options};
+use super::scratch;
+use crate::probe::{Call, Probe, place};
+use crate::store::HOT_FILE;
+use crate::{Error, GapReason, Inference, Journal, Reader, State};
+
+/// Refuses to sync the hot file while it is broken.
+#[derive(Default)]
+struct Disk {
+    broken: AtomicBool,
+}
+
+impl Probe for Disk {
+    fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()> {
+        let hit = matches!(call, Call::Sync) && path.ends_with(HOT_FILE);
+        if hit && self.broken.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+fn log(journal: &Journal, count: usize) {
+    for _ in 0..count {
+        let inference = Inference::new("m", "s", "BUY");
+        assert!(journal.log(inference).is_some());
+    }
+}
+
+fn flush(journal: &Journal) -> Result<(), Error> {
+    journal.flush().wait(super::HANG)
+}
+
+fn count(dir: &Path) -> usize {
+    Reader::open(dir).unwrap().inferences().iter().count()
+}
+
+#[test]
+fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
+    let directory = scratch();
+    let dir = directory.path().join("data");
+    let disk = Arc::new(Disk::default());
+    let placed = place(directory.path(), disk.clone());
+    let failed = options().open(&dir).unwrap();
+    let run = failed.health().run;
+    log(&failed, 10);
+    flush(&failed).unwrap();
+
+    disk.broken.store(true, Ordering::SeqCst);
+    log(&failed, 5);
+    let said = flush(&failed).unwrap_err();
+    assert!(matches!(said, Error::Failed { .. }), "{said:?}");
+    assert!(said.to_string().contains("drop it and open it again"));
+    let health = failed.health();
+    assert_eq!((health.state, health.committed), (State::Failed, 10));
+    assert_eq!((health.unknown, health.queued), (5, 0), "{health:?}");
+    // A disk that is well again changes nothing for this handle.
+    disk.broken.store(false, Ordering::SeqCst);
+    log(&failed, 7);
+    assert!(matches!(flush(&failed), Err(Error::Failed { .. })));
+    let health = failed.health();
+    assert_eq!(health.dropped.failed, 7);
+    assert_balanced(&health, "failed");
+
+    // Beside the failed one, and after it.
+    let beside = options().open(&dir).unwrap();
+    let kept = count(&dir);
+    assert!([10, 15].contains(&kept), "half a batch: {kept}");
+    log(&beside, 3);
+    flush(&beside).unwrap();
+    assert!(matches!(failed.close(), Err(Error::Failed { .. })));
+    assert_eq!(failed.log(Inference::new("m", "s", "BUY")), None);
+    assert_balanced(&failed.health(), "failed and closed");
+    drop(failed);
+    log(&beside, 3);
+    flush(&beside).unwrap();
+    beside.close().unwrap();
+    let after = options().open(&dir).unwrap();
+    log(&after, 1);
+    after.close().unwrap();
+    assert_eq!(count(&dir), kept + 7);
+    let reader = Reader::open(&dir).unwrap();
+    let gaps: Vec<_> = reader.gaps().map(Result::unwrap).collect();
+    let deaths: Vec<_> = gaps.iter().map(|gap| (gap.run, gap.reason)).collect();
+    assert_eq!(deaths, [(run, GapReason::Died)], "{gaps:?}");
+    drop(placed);
+}

@@ -1,0 +1,318 @@
+//! Everything at once for a while: two processes of four loops each, with text files, segments,
+//! checkpoints, retention, outcomes and statistics, while processes are stopped and killed and the
+//! disk is full now and then. At the end every event is explained, and nothing has grown that should
+//! not.
+
+#![cfg(all(target_os = "linux", not(annals_portable)))]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+mod support;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annals::{
+    Content, Error, GapReason, Inference, Journal, Mirror, Mode, Options, Outcome, Policy, Reader,
+    Registry, Rotation, Run, RunState,
+};
+use common::{BOUND, Child, Random, cases, command, role, say};
+use rustix::process::{Resource, Rlimit, prlimit};
+use support::{assert_books_close, entries};
+
+/// Loops in each process, and how often each decides.
+const LOOPS: usize = 4;
+const PACE: Duration = Duration::from_millis(1);
+/// How far memory may grow after the first third: allocators keep what they have had once.
+const GROWTH_KIB: u64 = 16 << 10;
+
+fn options() -> Options {
+    let mirror = Mirror::new()
+        .rotation(Rotation::Size(4 << 20))
+        .keep_files(3);
+    Journal::options()
+        .mirror(mirror)
+        .queue_capacity(1_024)
+        .commit_interval(Duration::from_millis(50))
+        .seal_bytes(1 << 19)
+        .dedup_capacity(4_096)
+        .close_timeout(BOUND)
+}
+
+/// Plays the role that the environment names; does nothing in the test run proper.
+#[test]
+fn child() {
+    let Some((role, dir)) = role() else { return };
+    match role.as_str() {
+        "worker" => work_until_told(&dir),
+        "victim" => loop_and_flush(&dir),
+        other => panic!("no role {other}"),
+    }
+}
+
+/// Logs and flushes until it is killed; says how many are sure.
+fn loop_and_flush(dir: &Path) {
+    let journal = options().open(dir).unwrap();
+    for sure in 1_u64.. {
+        journal.log(Inference::new("victim", "ETH/USDT", "BUY"));
+        match journal.flush().wait(BOUND) {
+            Ok(()) | Err(Error::NoRoom { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        if sure == 20 {
+            say("at work");
+        }
+    }
+}
+
+fn work_until_told(dir: &Path) {
+    let journal = options().open(dir).unwrap();
+    let done = AtomicBool::new(false);
+    let accepted = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for number in 0..LOOPS {
+            let (journal, done, accepted) = (&journal, &done, &accepted);
+            scope.spawn(move || decide(journal, number, done, accepted));
+        }
+        scope.spawn(|| train(&journal, &done));
+        scope.spawn(|| ask(&journal, &done));
+        say("at work");
+        assert_eq!(command().as_deref(), Some("end"));
+        done.store(true, Ordering::Relaxed);
+    });
+    journal.flush().wait(BOUND).unwrap();
+    let health = journal.health();
+    assert_books_close(&health);
+    assert_eq!((health.queued, health.unknown), (0, 0), "{health:?}");
+    journal.close().unwrap();
+    let health = journal.health();
+    assert_books_close(&health);
+    let (run, full) = (health.run, health.dropped.queue_full);
+    let accepted = accepted.into_inner();
+    say(&format!("{run} {} {full} {accepted}", health.committed));
+}
+
+/// An inference loop: decides, attaches what turned out, and repeats itself now and then.
+fn decide(journal: &Journal, number: usize, done: &AtomicBool, accepted: &AtomicU64) {
+    let model = format!("model_{number}");
+    let recorder = journal
+        .recorder(&model, "ETH/USDT")
+        .actions(["BUY", "SELL", "HOLD"]);
+    let recorder = recorder.build().unwrap();
+    let mut before = None;
+    let mut step: u16 = 0;
+    while !done.load(Ordering::Relaxed) {
+        step = step.wrapping_add(1);
+        let features = [f32::from(step / 2)];
+        let timer = recorder.start();
+        let id = recorder.log(timer, usize::from(step % 3), &[0.5, 0.25, 0.25], &features);
+        accepted.fetch_add(u64::from(id.is_some()), Ordering::Relaxed);
+        if let Some(before) = before.filter(|_| step % 8 == 0) {
+            let attached = journal.attach_outcome(before, Outcome::reward(f64::from(step)));
+            accepted.fetch_add(u64::from(attached), Ordering::Relaxed);
+        }
+        before = id;
+        thread::sleep(PACE);
+    }
+}
+
+/// A trainer: saves, follows the best, and keeps few.
+fn train(journal: &Journal, done: &AtomicBool) {
+    let registry = journal.registry().unwrap();
+    while !done.load(Ordering::Relaxed) {
+        if let Err(error) = save_and_clean_up(&registry) {
+            assert!(is_of_this_life(&error), "{error:?}");
+        }
+        thread::sleep(50 * PACE);
+    }
+}
+
+/// The disk is full now and then, and another process cleans up as well.
+fn is_of_this_life(error: &Error) -> bool {
+    let full = matches!(
+        error,
+        Error::NoRoom { .. }
+            | Error::Io { .. }
+            | Error::NotSaved { .. }
+            | Error::Unconfirmed { .. }
+    );
+    let deleted = matches!(
+        error,
+        Error::PlanOutdated { .. } | Error::Deleted { .. } | Error::WeightsMissing { .. }
+    );
+    full || deleted
+}
+
+fn save_and_clean_up(registry: &Registry) -> annals::Result<()> {
+    registry.set_monitor("model_0", "loss", Mode::Min)?;
+    let saving = registry.checkpoint("model_0").metric("loss", 0.5);
+    let saved = saving.save(&[7; 4_096])?;
+    registry.load(saved.id())?.into_bytes()?;
+    let policy = Policy::new().latest(5).best(2, "loss", Mode::Min);
+    registry
+        .retention(policy)
+        .model("model_0")
+        .plan()?
+        .apply()?;
+    Ok(())
+}
+
+/// Someone at a dashboard.
+fn ask(journal: &Journal, done: &AtomicBool) {
+    let reader = journal.reader().unwrap();
+    while !done.load(Ordering::Relaxed) {
+        reader.newest(10).for_each(|record| drop(record.unwrap()));
+        let stats = reader.stats("model_1").last(Duration::from_secs(60)).get();
+        assert!(stats.is_ok(), "{stats:?}");
+        thread::sleep(100 * PACE);
+    }
+}
+
+/// A process to which writing beyond a limit is an error and no signal, as on a full disk.
+fn start(role: &str, dir: &Path) -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    shell.arg(env::current_exe().unwrap());
+    let child = Child::start_with(shell, role, dir);
+    assert_eq!(child.hear(), "at work");
+    child
+}
+
+/// For a while, no file of the child's may grow beyond 64 KiB.
+fn starve(child: &Child, time: Duration) {
+    let limit = |bytes| {
+        let wanted = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(child.pid()), Resource::Fsize, wanted).unwrap();
+    };
+    limit(Some(64 << 10));
+    thread::sleep(time);
+    limit(None);
+}
+
+fn stop(child: &Child, time: Duration) {
+    child.stop();
+    thread::sleep(time);
+    child.go_on();
+}
+
+/// Resident memory in KiB, and open files.
+fn footprint(child: &Child) -> (u64, u64) {
+    let process = format!("/proc/{}", child.number());
+    let status = fs::read_to_string(format!("{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let memory = line.unwrap().split_whitespace().nth(1).unwrap();
+    let files = fs::read_dir(format!("{process}/fd")).unwrap().count();
+    (memory.parse().unwrap(), files as u64)
+}
+
+/// The most that was seen of memory and of open files.
+fn most(seen: &[(u64, u64)]) -> (u64, u64) {
+    seen.iter()
+        .fold((0, 0), |most, one| (most.0.max(one.0), most.1.max(one.1)))
+}
+
+#[test]
+fn everything_at_once_leaves_every_event_explained_and_nothing_grown() {
+    let mut random = Random::printed();
+    let whole = Duration::from_secs(cases(60, 3_600) as u64);
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let mut workers = [start("worker", dir), start("worker", dir)];
+    let mut seen = [Vec::new(), Vec::new()];
+    let mut kills = 0;
+    let began = Instant::now();
+    while began.elapsed() < whole {
+        let victim = start("victim", dir);
+        let which = usize::try_from(random.below(2)).unwrap();
+        let time = Duration::from_millis(50 + random.below(500));
+        match random.below(4) {
+            0 => stop(&workers[which], time),
+            1 => stop(&victim, time),
+            2 => starve(&workers[which], time),
+            _ => thread::sleep(time),
+        }
+        victim.kill();
+        kills += 1;
+        thread::sleep(Duration::from_millis(500));
+        for (worker, seen) in workers.iter().zip(&mut seen) {
+            seen.push(footprint(worker));
+        }
+    }
+    let told: Vec<Vec<u64>> = workers
+        .iter_mut()
+        .map(|worker| {
+            let said = worker.ask("end");
+            said.split(' ')
+                .map(|number| number.parse().unwrap())
+                .collect()
+        })
+        .collect();
+    workers.into_iter().for_each(Child::finish);
+    // Buries the last of the dead.
+    options().open(dir).unwrap().close().unwrap();
+    check_books(dir, &told, kills);
+    for seen in &seen {
+        let (warm, rest) = seen.split_at(seen.len() / 3);
+        let (before, after) = (most(warm), most(rest));
+        println!("memory and files: {before:?} at first, {after:?} later");
+        assert!(after.0 <= before.0 + GROWTH_KIB, "memory grows: {seen:?}");
+        assert!(after.1 <= before.1 + 4, "open files grow: {seen:?}");
+    }
+}
+
+/// What the journal holds of each run is what the run's row says and what its process said.
+fn check_books(dir: &Path, told: &[Vec<u64>], kills: usize) {
+    let reader = Reader::open(dir).unwrap();
+    let mut committed: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut calls: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut lost: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut deaths = 0;
+    for entry in entries(&reader) {
+        let (run, is_call) = match &entry.content {
+            Content::Inference(record) => (record.id.run(), true),
+            Content::Repeat(repeat) => (repeat.id.run(), true),
+            Content::Outcome(outcome) => (outcome.run, true),
+            Content::SystemEvent(event) => (event.run, false),
+            Content::CheckpointEvent(event) => (event.run, false),
+            Content::Gap(gap) if gap.reason == GapReason::Died => {
+                deaths += 1;
+                continue;
+            }
+            Content::Gap(gap) => {
+                *lost.entry(gap.run.get().into()).or_default() += gap.count.unwrap();
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
+        let run = u64::from(run.get());
+        *committed.entry(run).or_default() += 1;
+        *calls.entry(run).or_default() += u64::from(is_call);
+    }
+    let runs: Vec<Run> = reader.runs().map(Result::unwrap).collect();
+    for run in &runs {
+        let found = committed.get(&run.id.get().into()).copied();
+        assert_eq!(run.committed, found.unwrap_or(0), "{run:?}");
+    }
+    let died = runs
+        .iter()
+        .filter(|run| matches!(run.state, RunState::Died(_)));
+    assert_eq!((died.count(), deaths), (kills, kills));
+    for told in told {
+        let [run, said, full, accepted] = told[..] else {
+            panic!("{told:?}");
+        };
+        println!("run {run}: {said} committed, {full} dropped, {kills} killed beside it");
+        assert_eq!(committed[&run], said, "run {run}");
+        assert_eq!(calls[&run], accepted, "run {run}");
+        assert_eq!(lost.get(&run).copied().unwrap_or(0), full, "run {run}");
+    }
+}
