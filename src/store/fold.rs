@@ -211,9 +211,8 @@ impl Folder {
             return Ok(*id);
         }
         let names = [name];
-        let ids = self.write(|transaction, path| {
-            name_table::intern(transaction, path, name_table::FOR_EVER, &names)
-        })?;
+        let ids = self
+            .write(|transaction, path| name_table::intern(transaction, path, FOR_EVER, &names))?;
         let id = ids.first().copied();
         let id = id.ok_or_else(|| damaged(self.source.path(), "names", text))?;
         let [name] = names;
