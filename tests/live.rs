@@ -220,7 +220,7 @@ fn confidence_and_latency_drift_by_the_book() {
     let journal = Journal::in_memory().unwrap();
     for number in 0..1_000_u32 {
         let spread = if number % 2 == 0 { -0.125 } else { 0.125 };
-        for (model, middle, nanos) in [("a", 0.5, 1_000), ("b", 0.5625, 1_200), ("c", 0.75, 2_500)]
+        for (model, middle, nanos) in [("a", 0.5, 1_000), ("b", 0.59375, 1_200), ("c", 0.75, 2_500)]
         {
             let inference = Inference::new(model, "s", "BUY")
                 .confidence(middle + spread)
@@ -239,7 +239,7 @@ fn confidence_and_latency_drift_by_the_book() {
     let one = between("a", "b");
     // Each side's sample deviation is 0.125 · √(1000/999).
     let deviation = 0.125 * (1_000.0_f64 / 999.0).sqrt();
-    assert!((one.confidence.standardised - 0.0625 / deviation).abs() < 1e-6);
+    assert!((one.confidence.standardised - 0.09375 / deviation).abs() < 1e-6);
     let error = (0.002 + one.confidence.standardised.powi(2) / 4_000.0).sqrt();
     assert_near(one.confidence.standard_error, error);
     assert_eq!(

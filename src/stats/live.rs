@@ -96,7 +96,7 @@ impl LiveRanking {
     #[must_use]
     pub fn agrees_with_registry(&self) -> Option<bool> {
         let best = self.best()?.checkpoint.as_ref()?;
-        Some(Some(best) == self.registry_best.as_ref())
+        Some(best == self.registry_best.as_ref()?)
     }
 }
 
