@@ -279,6 +279,44 @@ fn spans_cover_what_the_block_touches() {
 }
 
 #[test]
+fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
+    let hole = Note::Gap(GapRow {
+        run: 0,
+        reason: GapReason::Damaged,
+        count: Some(1_000_000),
+        after: None,
+        recorded_range: None,
+        event_range: None,
+    });
+    let mut encoder = BlockEncoder::default();
+    let place = |id| Place {
+        id,
+        recorded: 5,
+        event: 5,
+    };
+    encoder.inference(place(7), 0, &inference(0.5, None));
+    encoder.note(9, &hole);
+    encoder.inference(place(8), 0, &inference(0.5, None));
+    let blocks = encoder.take();
+    let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
+    assert_eq!(counts, [1, 1_000_000, 1]);
+    let view = BlockView::new(2, payload(&blocks[1])).unwrap();
+    assert_eq!(view.sequences(), 2..1_000_002);
+    let rows = view.rows().unwrap();
+    assert_eq!(
+        (rows.len(), rows[0].sequence, rows[0].next()),
+        (1, 2, 1_000_002)
+    );
+    let within = view.at(500_000).unwrap().unwrap();
+    assert_eq!((within.sequence, within.place.recorded), (2, 9));
+    assert!(view.at(1_000_002).unwrap().is_none());
+    // Merged again, it is the same.
+    let mut again = BlockEncoder::default();
+    again.again(&rows[0]);
+    assert_eq!(payload(&again.take()[0]), payload(&blocks[1]));
+}
+
+#[test]
 fn every_cut_and_every_flipped_bit_is_an_error_or_another_block() {
     let block = small();
     let good = payload(&block);
