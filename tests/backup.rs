@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use annals::{
-    DefectKind, Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader, restore,
+    DefectKind, Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader,
+    Sharing, restore,
 };
 use support::{BOUND, flush, micros};
 
@@ -294,4 +295,57 @@ fn usage_adds_up_and_compaction_gives_room_back() {
     assert!(maintenance.verify().is_whole());
     assert_eq!(entries(&dir).len(), 50_000);
     let _ = maintenance.retirement(Keep::days(1)).plan().unwrap();
+}
+
+#[test]
+fn a_compaction_finds_its_moment_beside_readers_and_a_writer() {
+    for sharing in [Sharing::Shared, Sharing::Exclusive] {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().join("data");
+        let options = options().seal_bytes(1 << 30).sharing(sharing);
+        let journal = options.open(&dir).unwrap();
+        log(&journal, 50_000);
+        journal.seal(BOUND).unwrap();
+        let reader = journal.reader().unwrap();
+        let mut half_way = reader.inferences().iter();
+        assert!(half_way.next().unwrap().is_ok());
+        let done = AtomicBool::new(false);
+        let given = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(reader.newest(20).map(Result::unwrap).count(), 20);
+                }
+            });
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    log(&journal, 20);
+                }
+            });
+            let given = journal.maintenance().unwrap().compact();
+            done.store(true, Ordering::Relaxed);
+            given
+        });
+        assert!(given.unwrap() > 0);
+        assert!(half_way.all(|record| record.is_ok()));
+        drop((half_way, reader));
+        journal.close().unwrap();
+        assert!(verified(&dir).is_whole());
+    }
+}
+
+#[test]
+fn what_a_dead_backup_left_is_cleared_away_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let (dir, to) = (directory.path().join("data"), directory.path().join("to"));
+    let journal = options().open(&dir).unwrap();
+    log(&journal, 100);
+    let maintenance = journal.maintenance().unwrap();
+    maintenance.backup(&to).run().unwrap();
+    let left = to.join("journal.redb.new-0badcafe");
+    fs::write(&left, "half a file").unwrap();
+    log(&journal, 100);
+    maintenance.backup(&to).run().unwrap();
+    assert!(!left.exists());
+    journal.close().unwrap();
+    assert_eq!(entries(&to), entries(&dir));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Maintenance;
 use crate::error::Result;
@@ -11,6 +12,8 @@ use crate::store::names;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
+/// How long a compaction waits for others' transactions.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a journal takes, by kind; from [`Maintenance::usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,8 +145,9 @@ impl Maintenance {
     /// retention free is used again anyway.
     ///
     /// # Errors
-    /// [`Error::InUse`](crate::Error::InUse) if somebody is reading or writing just then (try again),
-    /// or the journal is open in exclusive mode, and those of a commit.
+    /// [`Error::InUse`](crate::Error::InUse) if for 5 s there was no moment in which nobody, in any
+    /// process, was inside a transaction: compact when the backup or the statistic is over. Those of
+    /// a commit.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -154,7 +158,7 @@ impl Maintenance {
     /// ```
     pub fn compact(&self) -> Result<u64> {
         let before = self.upkeep.hot_bytes();
-        self.upkeep.compact()?;
+        self.upkeep.compact(PATIENCE)?;
         Ok(before.saturating_sub(self.upkeep.hot_bytes()))
     }
 }

@@ -60,11 +60,22 @@ impl Upkeep {
             });
         };
         self.refuse_other(to)?;
+        // What a backup left that died, or that found no room: with the lock held nobody writes one.
+        to.remove_unfinished();
+        let copied = self.copy_under_lock(to, &folder, how);
+        if copied.is_err() {
+            to.remove_unfinished();
+        }
+        drop::<File>(lock);
+        copied
+    }
+
+    fn copy_under_lock(&self, to: &Directory, folder: &Path, how: Segments) -> Result<Copied> {
         let mut copied = Copied::default();
         for _ in 0..ATTEMPTS {
             // Most of the work, before the snapshot: what it shows is then still there.
             for segment in &*self.source().segments()? {
-                self.copy_segment(segment, &folder, how, &mut copied)?;
+                self.copy_segment(segment, folder, how, &mut copied)?;
             }
             let unfinished = to
                 .path()
@@ -77,17 +88,16 @@ impl Upkeep {
             })?;
             let mut whole = true;
             for segment in &listed {
-                whole &= self.copy_segment(segment, &folder, how, &mut copied)?;
+                whole &= self.copy_segment(segment, folder, how, &mut copied)?;
             }
-            sync_directory(&folder)?;
+            sync_directory(folder)?;
             if whole {
                 let name = to.hot_file();
                 disk::rename(&unfinished, &name)
                     .map_err(|error| Error::io("name", &name, error))?;
                 sync_directory(to.path())?;
-                seal::remove_strays(&listed, &folder)?;
+                seal::remove_strays(&listed, folder)?;
                 copied.known = listed.len().saturating_sub(copied.new);
-                drop::<File>(lock);
                 return Ok(copied);
             }
         }

@@ -142,6 +142,27 @@ impl Source {
         }
     }
 
+    /// Lends a handle for writing that nobody else has meanwhile: where only one may be open,
+    /// whoever reads or writes through it waits.
+    pub(super) fn with_writer_alone<T>(
+        &self,
+        cache_bytes: usize,
+        body: impl FnOnce(&mut Kv) -> Result<T>,
+    ) -> Result<T> {
+        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
+            return body(&mut Kv::open(
+                &directory.hot_file(),
+                self.sharing,
+                cache_bytes,
+            )?);
+        }
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *slot {
+            Some(kv) => body(kv),
+            None => Err(self.being_reopened()),
+        }
+    }
+
     fn being_reopened(&self) -> Error {
         Error::Failed {
             path: self.path.clone(),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::fold::Folder;
@@ -12,6 +14,8 @@ use crate::options::Sharing;
 
 /// Memory for cached pages while something is written.
 const CACHE_BYTES: usize = 4 << 20;
+/// Between two attempts to compact: about as long as a transaction takes.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A journal's directory, open for reading; the hot file is opened for writing for each change, so
 /// that a change that failed leaves nothing behind. Cheap to clone.
@@ -50,15 +54,26 @@ impl Upkeep {
         self.directory.path()
     }
 
-    /// Moves what is stored together and gives the rest of the hot file back.
-    pub(crate) fn compact(&self) -> Result<()> {
-        if self.source.sharing() == Sharing::Exclusive {
-            return Err(Error::InUse {
-                path: self.directory.hot_file(),
-                reason: "in exclusive mode, whose only handle is not ours alone".to_owned(),
-            });
-        }
-        Kv::open(&self.directory.hot_file(), Sharing::Shared, CACHE_BYTES)?.compact()
+    /// Moves what is stored together and gives the rest of the hot file back. The storage engine
+    /// refuses while anybody is in a transaction. Ours are short, so it is asked again for as long
+    /// as `patience` lasts.
+    pub(crate) fn compact(&self, patience: Duration) -> Result<()> {
+        let began = Instant::now();
+        self.source.with_writer_alone(CACHE_BYTES, |kv| {
+            loop {
+                match kv.compact() {
+                    Err(Error::InUse { .. }) if began.elapsed() < patience => thread::sleep(PAUSE),
+                    Err(Error::InUse { path, reason }) => {
+                        let reason = format!(
+                            "{reason} It was tried for {patience:?}: compact when the backup or \
+                             statistic that is under way is over"
+                        );
+                        return Err(Error::InUse { path, reason });
+                    }
+                    compacted => return compacted,
+                }
+            }
+        })
     }
 
     /// Bytes of the hot file.
