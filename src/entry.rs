@@ -200,13 +200,6 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Whether both speak of the same loss, wherever they stand.
-    pub(crate) fn is_of_the_same(&self, other: &Gap) -> bool {
-        let loss = |gap: &Gap| (gap.run, gap.reason, gap.count, gap.after);
-        let when = |gap: &Gap| (gap.recorded_range, gap.event_range);
-        loss(self) == loss(other) && when(self) == when(other)
-    }
-
     pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
         let times = |range: Option<(i64, i64)>| {
             range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))

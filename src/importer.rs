@@ -12,7 +12,8 @@ use crate::format::block::{BlockEncoder, Place};
 use crate::format::floats::{Floats, MOST};
 use crate::format::name::NameKind;
 use crate::format::row::{
-    GapRow, InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Texts, flag,
+    GapReason, GapRow, InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow,
+    Texts, flag,
 };
 use crate::format::spans::id_bucket;
 use crate::ids::{InferenceId, RunId};
@@ -39,6 +40,37 @@ pub enum Answer {
     Divergent,
     /// The answer of another inference, given again.
     RepeatOf(InferenceId),
+}
+
+/// Inferences that another source lost, to be handed to [`Importer::add_gap`]: what a
+/// [`Gap`] says, without its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The run, one of [`Importer::source`]'s.
+    pub run: RunId,
+    /// Why they are missing.
+    pub reason: GapReason,
+    /// How many; `None` if nobody can know.
+    pub count: Option<u64>,
+    /// The last id before a death, of the same run.
+    pub after: Option<InferenceId>,
+    /// When the first and the last of them were offered.
+    pub recorded_range: Option<(Timestamp, Timestamp)>,
+    /// Their first and last event time.
+    pub event_range: Option<(Timestamp, Timestamp)>,
+}
+
+impl From<&Gap> for Loss {
+    fn from(gap: &Gap) -> Self {
+        Loss {
+            run: gap.run,
+            reason: gap.reason,
+            count: gap.count,
+            after: gap.after,
+            recorded_range: gap.recorded_range,
+            event_range: gap.event_range,
+        }
+    }
 }
 
 /// Takes in inferences that were recorded elsewhere: by another journal, or by other software.
@@ -91,8 +123,8 @@ struct Taking {
     source: String,
     /// The highest id that is committed or in the encoder: a higher one is new.
     highest: u64,
-    /// Gaps that are there, as they are stored.
-    gaps: Option<Vec<Gap>>,
+    /// What is known to be missing; `None` until somebody asks.
+    gaps: Option<Vec<Loss>>,
 }
 
 impl Importer {
@@ -249,20 +281,21 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
-    pub fn add_gap(&mut self, gap: &Gap) -> Result<bool> {
+    pub fn add_gap(&mut self, gap: &Loss) -> Result<bool> {
         let taking = self.runs.get(&gap.run).ok_or_else(|| foreign(gap.run))?;
         if taking.gaps.is_none() {
             let all = Reader::new(self.source.clone())?.gaps();
             let ours =
                 all.filter(|known| known.as_ref().map_or(true, |known| known.run == gap.run));
+            let ours = ours.map(|known| known.map(|known| Loss::from(&known)));
             let ours = ours.collect::<Result<Vec<_>>>()?;
             self.taking(gap.run)?.gaps = Some(ours);
         }
         let known = self.taking(gap.run)?.gaps.get_or_insert_default();
-        if known.iter().any(|known| known.is_of_the_same(gap)) {
+        if known.contains(gap) {
             return Ok(false);
         }
-        known.push(gap.clone());
+        known.push(*gap);
         let times = |range: Option<(Timestamp, Timestamp)>| {
             range.map(|(first, last)| (first.as_micros(), last.as_micros()))
         };

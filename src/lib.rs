@@ -91,7 +91,7 @@ pub use format::row::GapReason;
 pub use global::{install, installed, log};
 pub use health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
 pub use ids::{InferenceId, JournalId, RunId};
-pub use importer::{Answer, Importer};
+pub use importer::{Answer, Importer, Loss};
 pub use inference::{Inference, Timer};
 pub use journal::Journal;
 pub use keep::Keep;
@@ -127,9 +127,11 @@ pub use store::{Condition, Defect, DefectKind, Mode, Origin};
 pub use timestamp::Timestamp;
 pub use value::Value;
 
-/// README.md, whose examples run with the tests.
+/// Documents whose examples run with the tests.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/migrating.md")]
+    struct Migrating;
 }

@@ -1,0 +1,112 @@
+//! How far a model's confidence can be believed.
+
+use std::path::Path;
+
+use annals::{Reader, Timestamp};
+use serde_json::json;
+
+use super::stats::{self, Which};
+use crate::entries;
+use crate::failure::{Done, Result};
+use crate::output::{Out, style};
+use crate::table::Rows;
+use crate::units;
+use crate::when;
+
+/// Options of `calibration`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals calibration --model dqn_agent
+  annals calibration --checkpoint dqn_agent_20250725_143500 --since 30d --json
+
+Only decisions count that turned out correct or wrong. A model is calibrated if, of what it was
+70 % sure of, 70 % was correct.")]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Only event times from here on.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only event times before this.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    until: Option<Timestamp>,
+}
+
+/// Prints the calibration.
+pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let mut query = args.which.query(&reader);
+    if let Some(since) = args.since {
+        query = query.since(since);
+    }
+    if let Some(until) = args.until {
+        query = query.until(until);
+    }
+    let stats = query.get()?;
+    let known = &stats.calibration;
+    if out.json {
+        let bins = known.bins.iter().map(|bin| {
+            json!({
+                "above": bin.above,
+                "up_to": bin.up_to,
+                "count": bin.count,
+                "correct": bin.correct,
+                "confidence": (bin.count > 0).then(|| entries::real(bin.confidence)),
+                "accuracy": (bin.count > 0).then(|| entries::real(bin.accuracy)),
+            })
+        });
+        let some = |value: f64| (known.count > 0).then(|| entries::real(value));
+        out.json(&json!({
+            "count": known.count,
+            "brier": some(known.brier),
+            "expected_error": some(known.expected_error),
+            "bins": bins.collect::<Vec<_>>(),
+        }))?;
+        return Ok(Done::Well);
+    }
+    if known.count == 0 {
+        out.line("nothing has turned out correct or wrong in this range")?;
+        return Ok(Done::Well);
+    }
+    let mut rows = Rows::new([
+        ">confidence",
+        ">decisions",
+        ">mean",
+        ">correct",
+        ">off by",
+        "",
+    ]);
+    for bin in known.bins.iter().filter(|bin| bin.count > 0) {
+        let off = bin.accuracy - bin.confidence;
+        rows.push([
+            format!("{:.1} to {:.1}", bin.above, bin.up_to),
+            units::count(bin.count),
+            format!("{:.1} %", bin.confidence * 100.0),
+            format!("{:.1} %", bin.accuracy * 100.0),
+            format!("{:+.1}", off * 100.0),
+            bar(bin.accuracy),
+        ]);
+    }
+    rows.print(out)?;
+    let sum = format!(
+        "{} judged, expected calibration error {:.1} %, Brier score {}",
+        units::count(known.count),
+        known.expected_error * 100.0,
+        units::real(known.brier)
+    );
+    out.line(out.paint(style::HEAD, sum))?;
+    out.line(stats::footnote(&stats, out))?;
+    Ok(Done::Well)
+}
+
+/// A share as a bar of twenty places.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 20"
+)]
+fn bar(share: f64) -> String {
+    let full = (share.clamp(0.0, 1.0) * 20.0).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(20 - full))
+}

@@ -1,0 +1,248 @@
+//! Naming, protecting and ranking checkpoints; nothing here deletes any.
+
+use annals::Registry;
+use serde_json::json;
+
+use super::Best as Mode;
+use crate::failure::{Done, Failure, Result};
+use crate::output::{Out, style};
+use crate::units;
+
+/// Options of `checkpoints activate`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints activate dqn_agent_20250725_143500")]
+pub struct Activate {
+    /// The checkpoint's id.
+    id: String,
+}
+
+pub fn activate(registry: &Registry, args: Activate, out: &mut Out) -> Result<Done> {
+    registry.activate(&args.id)?;
+    said(out, &format!("{} is active", args.id))
+}
+
+/// Options of `checkpoints alias`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints alias champion dqn_agent_20250725_143500
+  annals checkpoints alias champion --model dqn_agent --rollback
+  annals checkpoints alias champion --model dqn_agent --remove
+  annals checkpoints alias champion --model dqn_agent --history")]
+pub struct Alias {
+    /// The alias.
+    alias: String,
+    /// The checkpoint that it is to point at.
+    #[arg(required_unless_present_any = ["remove", "rollback", "history"],
+          conflicts_with_all = ["remove", "rollback", "history"])]
+    id: Option<String>,
+    /// The model, where no checkpoint is named.
+    #[arg(long, required_unless_present = "id")]
+    model: Option<String>,
+    /// Takes the alias away; its history stays.
+    #[arg(long, conflicts_with_all = ["rollback", "history"])]
+    remove: bool,
+    /// Points it back at where it pointed before.
+    #[arg(long, conflicts_with = "history")]
+    rollback: bool,
+    /// Shows where it pointed, and when.
+    #[arg(long)]
+    history: bool,
+}
+
+pub fn alias(registry: &Registry, args: Alias, out: &mut Out) -> Result<Done> {
+    let alias = &args.alias;
+    if let Some(id) = &args.id {
+        registry.set_alias(alias, id)?;
+        return said(out, &format!("{alias} points at {id}"));
+    }
+    let model = args.model.as_deref().unwrap_or_default();
+    if args.remove {
+        if !registry.remove_alias(model, alias)? {
+            return Err(Failure::Usage(format!("{model} has no alias {alias:?}")));
+        }
+        return said(out, &format!("{alias} points nowhere"));
+    }
+    if args.rollback {
+        let back = registry.rollback(model, alias)?;
+        return said(out, &format!("{alias} points at {}", back.id()));
+    }
+    let history = registry.alias_history(model, alias)?;
+    if history.is_empty() && !out.json {
+        out.line(format!("{model} never had an alias {alias:?}"))?;
+    }
+    for change in &history {
+        let target = change.target.as_deref();
+        if out.json {
+            out.json(&json!({"since": change.since.to_string(), "target": target}))?;
+        } else {
+            let since = units::second(change.since);
+            out.line(format!("{since}  {}", target.unwrap_or("nowhere")))?;
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// Options of `checkpoints pin`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints pin dqn_agent_20250725_143500
+  annals checkpoints pin --remove dqn_agent_20250725_143500")]
+pub struct Pin {
+    /// The checkpoint's id.
+    id: String,
+    /// Takes the pin away.
+    #[arg(long)]
+    remove: bool,
+}
+
+pub fn pin(registry: &Registry, args: Pin, out: &mut Out) -> Result<Done> {
+    if args.remove {
+        registry.unpin(&args.id)?;
+        return said(out, &format!("{} is not pinned any more", args.id));
+    }
+    registry.pin(&args.id)?;
+    said(out, &format!("{} is pinned", args.id))
+}
+
+/// Options of `checkpoints tag`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints tag dqn_agent_20250725_143500 nightly
+  annals checkpoints tag --remove dqn_agent_20250725_143500 nightly")]
+pub struct Tag {
+    /// The checkpoint's id.
+    id: String,
+    /// The tag.
+    tag: String,
+    /// Takes the tag away.
+    #[arg(long)]
+    remove: bool,
+}
+
+pub fn tag(registry: &Registry, args: Tag, out: &mut Out) -> Result<Done> {
+    if args.remove {
+        registry.untag(&args.id, &args.tag)?;
+        return said(
+            out,
+            &format!("{} has no tag {} any more", args.id, args.tag),
+        );
+    }
+    registry.tag(&args.id, &args.tag)?;
+    said(out, &format!("{} has the tag {}", args.id, args.tag))
+}
+
+/// Options of `checkpoints monitor`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints monitor dqn_agent val_loss min")]
+pub struct Monitor {
+    /// The model.
+    model: String,
+    /// The metric.
+    metric: String,
+    /// Whether the smallest or the largest is best.
+    #[arg(value_enum)]
+    mode: Mode,
+}
+
+pub fn monitor(registry: &Registry, args: Monitor, out: &mut Out) -> Result<Done> {
+    registry.set_monitor(&args.model, &args.metric, args.mode.into())?;
+    said(out, &format!("{} is ranked by {}", args.model, args.metric))
+}
+
+/// Options of `checkpoints reconcile`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints reconcile
+  annals checkpoints reconcile --contents
+
+Takes in whole checkpoints that the registry does not know, marks what is missing or damaged, and
+removes what dead savers left. Nothing else is removed.")]
+pub struct Reconcile {
+    /// Reads all weights and compares their digests too.
+    #[arg(long)]
+    contents: bool,
+}
+
+pub fn reconcile(registry: &Registry, args: Reconcile, out: &mut Out) -> Result<Done> {
+    let report = if args.contents {
+        registry.reconcile_contents()?
+    } else {
+        registry.reconcile()?
+    };
+    let bad =
+        report.missing.len() + report.corrupt.len() + report.orphaned.len() + report.sidecars.len();
+    if out.json {
+        out.json(&json!({
+            "checked": report.checked,
+            "adopted": report.adopted,
+            "restored": report.restored,
+            "missing": report.missing,
+            "corrupt": report.corrupt.iter()
+                .map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
+            "orphaned": report.orphaned,
+            "foreign": report.foreign,
+            "sidecars": report.sidecars.iter()
+                .map(|p| json!({"path": p.path, "why": p.why})).collect::<Vec<_>>(),
+            "removed": report.removed,
+        }))?;
+    } else {
+        out.line(format!(
+            "{} checkpoints checked",
+            units::count(report.checked)
+        ))?;
+        let paths = |paths: &[std::path::PathBuf]| -> Vec<String> {
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect()
+        };
+        let corrupt = report
+            .corrupt
+            .iter()
+            .map(|(id, why)| format!("{id} ({why})"));
+        let sidecars = report.sidecars.iter();
+        let sidecars = sidecars.map(|p| format!("{} ({})", p.path.display(), p.why));
+        for (what, style, found) in [
+            ("taken in", style::GOOD, report.adopted.clone()),
+            ("well again", style::GOOD, report.restored.clone()),
+            ("weights missing", style::BAD, report.missing.clone()),
+            ("weights damaged", style::BAD, corrupt.collect()),
+            (
+                "sidecar without weights",
+                style::BAD,
+                paths(&report.orphaned),
+            ),
+            ("unusable sidecar", style::BAD, sidecars.collect()),
+            ("not ours", style::DIM, paths(&report.foreign)),
+            ("removed", style::DIM, paths(&report.removed)),
+        ] {
+            for one in found {
+                let one = crate::table::escaped(&one);
+                out.line(format!("{}: {one}", out.paint(style, what)))?;
+            }
+        }
+    }
+    Ok(if bad == 0 {
+        Done::Well
+    } else {
+        Done::WithProblems
+    })
+}
+
+/// What was done, in a line; in JSON, as a document.
+fn said(out: &mut Out, what: &str) -> Result<Done> {
+    if out.json {
+        out.json(&json!({"done": what}))?;
+    } else {
+        out.line(crate::table::escaped(what))?;
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,361 @@
+//! Looking at checkpoints; nothing here changes any.
+
+use annals::{Checkpoint, Registry, Timestamp};
+use serde_json::json;
+
+use super::{Best as Mode, as_json, condition, metrics, print_one};
+use crate::failure::{Done, Failure, Result};
+use crate::output::{Out, style};
+use crate::table::{Rows, escaped};
+use crate::units;
+use crate::when;
+
+/// Options of `checkpoints list`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints list
+  annals checkpoints list dqn_agent --since 7d -n 50
+  annals checkpoints list dqn_agent --alias champion --json")]
+pub struct List {
+    /// The model.
+    model: Option<String>,
+    /// Only those with this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Only the one that this alias points at.
+    #[arg(long)]
+    alias: Option<String>,
+    /// Only those created from here on.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only those created before this.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// How many.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    lines: usize,
+}
+
+pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
+    let Some(model) = &args.model else {
+        return models(registry, out);
+    };
+    let mut list = registry.list(model).limit(args.lines);
+    if let Some(tag) = &args.tag {
+        list = list.tag(tag);
+    }
+    if let Some(alias) = &args.alias {
+        list = list.alias(alias);
+    }
+    if let Some(since) = args.since {
+        list = list.since(since);
+    }
+    if let Some(until) = args.until {
+        list = list.until(until);
+    }
+    let found = list.get()?;
+    print(registry, model, &found, out)
+}
+
+fn models(registry: &Registry, out: &mut Out) -> Result<Done> {
+    let mut rows = Rows::new([
+        "model",
+        ">checkpoints",
+        ">size",
+        "ranked by",
+        "best",
+        "active",
+    ]);
+    let mut found = Vec::new();
+    for model in registry.models()? {
+        let monitor = registry.monitor(&model)?;
+        let best = registry.best(&model).ok().flatten();
+        let active = registry.active(&model)?;
+        let ranked = monitor.map(|(metric, mode)| format!("{metric} ({mode:?})").to_lowercase());
+        let (count, bytes) = (registry.count(&model)?, registry.bytes(&model)?);
+        let id = |of: &Option<Checkpoint>| of.as_ref().map(|of| of.id().to_owned());
+        if out.json {
+            found.push(json!({
+                "model": model, "checkpoints": count, "bytes": bytes, "monitor": ranked,
+                "best": id(&best), "active": id(&active),
+            }));
+        } else {
+            let dash = || "-".to_owned();
+            found.push(json!(null));
+            rows.push([
+                model,
+                units::count(count),
+                units::bytes(bytes),
+                ranked.unwrap_or_else(dash),
+                id(&best).unwrap_or_else(dash),
+                id(&active).unwrap_or_else(dash),
+            ]);
+        }
+    }
+    if out.json {
+        out.json(&found)?;
+    } else if found.is_empty() {
+        out.line("no checkpoints")?;
+    } else {
+        rows.print(out)?;
+    }
+    Ok(Done::Well)
+}
+
+fn print(registry: &Registry, model: &str, found: &[Checkpoint], out: &mut Out) -> Result<Done> {
+    if out.json {
+        out.json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+        return Ok(Done::Well);
+    }
+    if found.is_empty() {
+        out.line(format!("no checkpoints of {} that fit", escaped(model)))?;
+        return Ok(Done::Well);
+    }
+    let aliases = registry.aliases(model)?;
+    let mut rows = Rows::new(["id", "created", ">size", "metrics", ">step", "marks"]);
+    for checkpoint in found {
+        let mut marks: Vec<String> = aliases
+            .iter()
+            .filter(|(_, target)| target == checkpoint.id())
+            .map(|(alias, _)| format!("@{alias}"))
+            .collect();
+        if checkpoint.is_pinned() {
+            marks.push("pinned".to_owned());
+        }
+        marks.extend(checkpoint.tags().iter().map(|tag| format!("#{tag}")));
+        let state = condition(checkpoint);
+        if state != "present" {
+            marks.push(state);
+        }
+        rows.push([
+            checkpoint.id().to_owned(),
+            units::second(checkpoint.created()),
+            units::bytes(checkpoint.bytes()),
+            metrics(checkpoint),
+            checkpoint.step().map_or_else(|| "-".into(), units::count),
+            marks.join(" "),
+        ]);
+    }
+    rows.print(out)?;
+    Ok(Done::Well)
+}
+
+/// Options of `checkpoints best`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints best dqn_agent
+  annals checkpoints best dqn_agent --by val_loss --mode min -n 5
+  annals checkpoints best dqn_agent --json | jq -r .path")]
+pub struct Best {
+    /// The model.
+    model: String,
+    /// By this metric instead of the model's monitor.
+    #[arg(long, requires = "mode")]
+    by: Option<String>,
+    /// Whether the smallest or the largest is best.
+    #[arg(long, value_enum, requires = "by")]
+    mode: Option<Mode>,
+    /// How many, the best first.
+    #[arg(short = 'n', long, default_value_t = 1)]
+    lines: usize,
+}
+
+pub fn best(registry: &Registry, args: Best, out: &mut Out) -> Result<Done> {
+    let model = &args.model;
+    let found: Vec<Checkpoint> = match (&args.by, args.mode) {
+        (Some(metric), Some(mode)) => registry.top_k(model, metric, mode.into(), args.lines)?,
+        _ if args.lines == 1 => registry.best(model)?.into_iter().collect(),
+        _ => match registry.monitor(model)? {
+            Some((metric, mode)) => registry.top_k(model, &metric, mode, args.lines)?,
+            None => registry.best(model)?.into_iter().collect(),
+        },
+    };
+    match &found[..] {
+        [] => Err(Failure::Usage(format!(
+            "no checkpoint of {} ranks",
+            escaped(model)
+        ))),
+        [one] if out.json => {
+            out.json(&as_json(one))?;
+            Ok(Done::Well)
+        }
+        [one] => {
+            print_one(one, out)?;
+            Ok(Done::Well)
+        }
+        many => print(registry, model, many, out),
+    }
+}
+
+/// Options of `checkpoints show`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints show dqn_agent_20250725_143500
+  annals checkpoints show dqn_agent_20250725_143500 --lineage")]
+pub struct Show {
+    /// The checkpoint's id.
+    id: String,
+    /// Its ancestors too.
+    #[arg(long)]
+    lineage: bool,
+}
+
+pub fn show(registry: &Registry, args: Show, out: &mut Out) -> Result<Done> {
+    let found = registry.find(&args.id)?;
+    let all = if args.lineage {
+        registry.lineage(&args.id)?
+    } else {
+        vec![found]
+    };
+    for checkpoint in &all {
+        if out.json {
+            out.json(&as_json(checkpoint))?;
+        } else {
+            print_one(checkpoint, out)?;
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// Options of `checkpoints diff`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints diff dqn_agent_20250725_143500 dqn_agent_20250726_080000")]
+pub struct Diff {
+    /// One checkpoint's id.
+    this: String,
+    /// Another one's.
+    that: String,
+}
+
+pub fn diff(registry: &Registry, args: Diff, out: &mut Out) -> Result<Done> {
+    let (this, that) = (registry.find(&args.this)?, registry.find(&args.that)?);
+    if out.json {
+        out.json(&json!({"this": as_json(&this), "that": as_json(&that)}))?;
+        return Ok(Done::Well);
+    }
+    let mut rows = Rows::new(["", ">this", ">that", ">change"]);
+    let text = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    rows.push(["id".into(), text(this.id()), text(that.id()), String::new()]);
+    rows.push([
+        "created".into(),
+        units::second(this.created()),
+        units::second(that.created()),
+        String::new(),
+    ]);
+    rows.push([
+        "size".into(),
+        units::bytes(this.bytes()),
+        units::bytes(that.bytes()),
+        if this.digest().is_some() && this.digest() == that.digest() {
+            "same weights".to_owned()
+        } else {
+            String::new()
+        },
+    ]);
+    let mut names: Vec<&String> = this.metrics().iter().map(|(name, _)| name).collect();
+    for (name, _) in that.metrics() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let (one, other) = (this.metric(name), that.metric(name));
+        let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), units::real);
+        let change = one.zip(other).map(|(one, other)| other - one);
+        let sign = |change: f64| {
+            let plus = if change > 0.0 { "+" } else { "" };
+            format!("{plus}{}", units::real(change))
+        };
+        let change = change.map_or_else(String::new, sign);
+        rows.push([name.clone(), show(one), show(other), change]);
+    }
+    let metadata = |of: &Checkpoint, name: &str| {
+        of.metadata(name)
+            .map_or_else(|| "-".to_owned(), |value| value.to_string())
+    };
+    let mut known: Vec<&String> = this.all_metadata().iter().map(|(name, _)| name).collect();
+    for (name, _) in that.all_metadata() {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    for name in known {
+        let (one, other) = (metadata(&this, name), metadata(&that, name));
+        let change = if one == other { "same" } else { "" };
+        rows.push([name.clone(), one, other, change.to_owned()]);
+    }
+    rows.print(out)?;
+    Ok(Done::Well)
+}
+
+/// Options of `checkpoints verify`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints verify
+  annals checkpoints verify dqn_agent
+  annals checkpoints verify --id dqn_agent_20250725_143500")]
+pub struct Verify {
+    /// Only this model's.
+    model: Option<String>,
+    /// Only this one.
+    #[arg(long)]
+    id: Option<String>,
+}
+
+pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> {
+    let found = match (&args.id, &args.model) {
+        (Some(id), _) => vec![registry.find(id)?],
+        (None, Some(model)) => registry.list(model).get()?,
+        (None, None) => {
+            let mut all = Vec::new();
+            for model in registry.models()? {
+                all.extend(registry.list(model).get()?);
+            }
+            all
+        }
+    };
+    let bar = crate::progress::rows(Some(found.len() as u64), "verifying");
+    let mut bad = 0_u64;
+    for checkpoint in &found {
+        let outcome = registry.load(checkpoint.id());
+        bar.inc(1);
+        let why = outcome.err().map(|error| error.to_string());
+        bad += u64::from(why.is_some());
+        if out.json {
+            out.json(&json!({"id": checkpoint.id(), "ok": why.is_none(), "problem": why}))?;
+        } else if let Some(why) = why {
+            out.line(out.paint(style::BAD, escaped(&why)))?;
+        }
+    }
+    bar.finish_and_clear();
+    if !out.json {
+        let all = units::count(found.len() as u64);
+        out.line(match bad {
+            0 => out.paint(
+                style::GOOD,
+                format!("{all} checkpoints, all as they were saved"),
+            ),
+            _ => out.paint(
+                style::BAD,
+                format!("{bad} of {all} checkpoints cannot be loaded"),
+            ),
+        })?;
+    }
+    Ok(if bad == 0 {
+        Done::Well
+    } else {
+        Done::WithProblems
+    })
+}

@@ -1,0 +1,149 @@
+//! What happened around the models.
+
+use std::path::Path;
+
+use annals::{Content, Entry, Level, Reader, Timestamp};
+use clap::ValueEnum;
+
+use crate::entries;
+use crate::failure::{Done, Result};
+use crate::output::{Out, style};
+use crate::when;
+
+/// Kinds of events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Kind {
+    /// What the system around the models did.
+    System,
+    /// What happened to checkpoints.
+    Checkpoint,
+    /// Inferences that are missing.
+    Gap,
+}
+
+/// Options of `events`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals events
+  annals events --since 24h --level warn
+  annals events --kind gap --json
+  annals events --component exchange -n 100")]
+pub struct Args {
+    /// How many, at most; all of them if --since is given.
+    #[arg(short = 'n', long)]
+    lines: Option<usize>,
+    /// Only this kind.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Only system events of at least this level: trace, debug, info, warn or error. Gaps are warn.
+    #[arg(long, value_parser = level)]
+    level: Option<Level>,
+    /// Only from this component.
+    #[arg(long)]
+    component: Option<String>,
+    /// Only this model's checkpoint events.
+    #[arg(long, short)]
+    model: Option<String>,
+    /// Only recorded from here on.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only recorded before this.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    until: Option<Timestamp>,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let levels = [
+        Level::Trace,
+        Level::Debug,
+        Level::Info,
+        Level::Warn,
+        Level::Error,
+    ];
+    let known = levels
+        .into_iter()
+        .find(|level| level.as_str().eq_ignore_ascii_case(text));
+    known.ok_or_else(|| "give trace, debug, info, warn or error".to_owned())
+}
+
+/// Prints events, oldest first.
+pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let most = args
+        .lines
+        .unwrap_or(if args.since.is_some() { usize::MAX } else { 20 });
+    let mut found = Vec::new();
+    for entry in reader.events() {
+        let entry = entry?;
+        // Recorded times nearly follow the sequence; a clock that was set back is forgiven an hour.
+        let hour = std::time::Duration::from_secs(3_600);
+        if args
+            .since
+            .is_some_and(|since| entry.recorded_time < since.saturating_sub(hour))
+        {
+            break;
+        }
+        if found.len() < most && args.wants(&entry) {
+            found.push(entry);
+        }
+        if found.len() == most {
+            break;
+        }
+    }
+    if found.is_empty() && !out.json {
+        out.line("no events that fit")?;
+    }
+    for entry in found.iter().rev() {
+        if out.json {
+            out.json(&entries::entry(entry))?;
+        } else {
+            let line = entry.to_string();
+            let line = match rank(entry) {
+                Some(Level::Error) => out.paint(style::BAD, line),
+                Some(Level::Warn) => out.paint(style::WARN, line),
+                _ => line,
+            };
+            out.line(line)?;
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// How much an event matters.
+fn rank(entry: &Entry) -> Option<Level> {
+    match &entry.content {
+        Content::SystemEvent(event) => Some(event.level),
+        Content::Gap(_) => Some(Level::Warn),
+        _ => None,
+    }
+}
+
+impl Args {
+    fn wants(&self, entry: &Entry) -> bool {
+        let kind = match &entry.content {
+            Content::SystemEvent(_) => Kind::System,
+            Content::CheckpointEvent(_) => Kind::Checkpoint,
+            _ => Kind::Gap,
+        };
+        let component = match &entry.content {
+            Content::SystemEvent(event) => Some(&*event.component),
+            _ => None,
+        };
+        let model = match &entry.content {
+            Content::CheckpointEvent(event) => Some(&*event.model),
+            _ => None,
+        };
+        let is = |wanted: &Option<String>, known: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| known == Some(wanted))
+        };
+        self.kind.is_none_or(|wanted| wanted == kind)
+            && self
+                .level
+                .is_none_or(|least| rank(entry).is_some_and(|rank| rank >= least))
+            && is(&self.component, component)
+            && is(&self.model, model)
+            && self.since.is_none_or(|since| entry.recorded_time >= since)
+            && self.until.is_none_or(|until| entry.recorded_time < until)
+    }
+}

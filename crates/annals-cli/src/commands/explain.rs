@@ -1,0 +1,218 @@
+//! One inference whole.
+
+use std::path::Path;
+
+use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registry, Repeats};
+use serde_json::json;
+
+use crate::entries::{self, Column};
+use crate::failure::{Done, Failure, Result};
+use crate::output::{Out, style};
+use crate::units;
+
+/// Options of `explain`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals explain 3-17
+  annals explain 3-17 --neighbours 10 --json")]
+pub struct Args {
+    /// The inference's id, as `log` returned it and `tail --columns id` shows it.
+    #[arg(value_parser = id)]
+    id: InferenceId,
+    /// How many decisions of the same model about the same symbol to show, before and after.
+    #[arg(long, default_value_t = 3)]
+    neighbours: usize,
+}
+
+fn id(text: &str) -> Result<InferenceId, String> {
+    text.parse()
+        .map_err(|error: annals::Error| error.to_string())
+}
+
+/// What is known of one inference.
+struct Known {
+    record: InferenceRecord,
+    outcomes: Option<Outcomes>,
+    checkpoint: Option<Checkpoint>,
+    repeats: Vec<InferenceRecord>,
+    before: Vec<InferenceRecord>,
+    after: Vec<InferenceRecord>,
+}
+
+/// Prints all that is known of an inference.
+pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let Some(record) = reader.get(args.id)? else {
+        return Err(Failure::Usage(format!(
+            "no inference {}: it was dropped, is not committed yet, was retired, or never was",
+            args.id
+        )));
+    };
+    let known = look(dir, &reader, record, args.neighbours)?;
+    if out.json {
+        let many = |records: &[InferenceRecord]| -> Vec<_> {
+            records
+                .iter()
+                .map(|record| entries::record(record, None))
+                .collect()
+        };
+        out.json(&json!({
+            "inference": entries::record(&known.record, known.outcomes.as_ref()),
+            "checkpoint": known.checkpoint.as_ref().map(super::checkpoints::as_json),
+            "repeats": many(&known.repeats),
+            "before": many(&known.before),
+            "after": many(&known.after),
+        }))?;
+    } else {
+        print(&known, out)?;
+    }
+    Ok(Done::Well)
+}
+
+fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Result<Known> {
+    let near = || {
+        let query = reader
+            .inferences()
+            .model(&*record.model)
+            .symbol(&*record.symbol);
+        query.repeats(Repeats::Include)
+    };
+    let is_other = |found: &annals::Result<InferenceRecord>| {
+        found.as_ref().map_or(true, |found| found.id != record.id)
+    };
+    let (mut before, mut after, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
+    let just_after = record
+        .event_time
+        .saturating_add(std::time::Duration::from_micros(1));
+    for found in near()
+        .until(just_after)
+        .newest_first()
+        .iter()
+        .filter(is_other)
+        .take(most)
+    {
+        before.push(found?);
+    }
+    before.reverse();
+    let second = std::time::Duration::from_secs(60);
+    for found in near().since(just_after).iter().filter(is_other) {
+        let found = found?;
+        let is_repeat = found.repeat_of == Some(record.id);
+        let is_near = found.event_time <= record.event_time.saturating_add(second);
+        if after.len() >= most && !is_near {
+            break;
+        }
+        if is_repeat {
+            repeats.push(found.clone());
+        }
+        if after.len() < most {
+            after.push(found);
+        }
+    }
+    let checkpoint = match &record.checkpoint {
+        Some(id) => Registry::open(dir)?.get(id)?,
+        None => None,
+    };
+    Ok(Known {
+        outcomes: reader.outcome(record.id)?,
+        checkpoint,
+        repeats,
+        before,
+        after,
+        record,
+    })
+}
+
+fn print(known: &Known, out: &mut Out) -> Result<()> {
+    let record = &known.record;
+    out.line(out.paint(style::HEAD, format!("inference {}", record.id)))?;
+    let columns = [
+        ("decided", Column::Time),
+        ("recorded", Column::Recorded),
+        ("sequence", Column::Sequence),
+        ("model", Column::Model),
+        ("symbol", Column::Symbol),
+        ("action", Column::Action),
+        ("confidence", Column::Confidence),
+        ("probabilities", Column::Probabilities),
+        ("features", Column::Hash),
+        ("took", Column::Latency),
+        ("memory", Column::Memory),
+        ("attributes", Column::Attributes),
+    ];
+    for (name, column) in columns {
+        let value = entries::cell(record, None, column);
+        if !value.is_empty() {
+            out.line(format!("  {name:<14} {value}"))?;
+        }
+    }
+    if record.divergent {
+        let text = "the same features were just answered differently by the same checkpoint";
+        out.line(format!(
+            "  {:<14} {}",
+            "divergent",
+            out.paint(style::WARN, text)
+        ))?;
+    }
+    if let Some(original) = record.repeat_of {
+        out.line(format!("  {:<14} {original}", "repeat of"))?;
+    }
+    out.line("")?;
+    match (&known.checkpoint, &record.checkpoint) {
+        (Some(checkpoint), _) => super::checkpoints::print_one(checkpoint, out)?,
+        (None, Some(id)) => out.line(format!(
+            "checkpoint {}: the registry does not know it",
+            crate::table::escaped(id)
+        ))?,
+        (None, None) => out.line("no checkpoint was named")?,
+    }
+    out.line("")?;
+    print_outcome(known.outcomes.as_ref(), out)?;
+    out.line("")?;
+    let repeats = known.repeats.len();
+    out.line(match repeats {
+        0 => "no repeats within the next minute".to_owned(),
+        n => format!(
+            "repeated {} times within the next minute",
+            units::count(n as u64)
+        ),
+    })?;
+    out.line("")?;
+    out.line(out.paint(style::HEAD, "around it"))?;
+    for neighbour in &known.before {
+        out.line(out.paint(style::DIM, neighbour))?;
+    }
+    out.line(record)?;
+    for neighbour in &known.after {
+        out.line(out.paint(style::DIM, neighbour))?;
+    }
+    Ok(())
+}
+
+fn print_outcome(outcomes: Option<&Outcomes>, out: &mut Out) -> Result<()> {
+    let Some(outcomes) = outcomes else {
+        return out.line("nothing has turned out yet");
+    };
+    out.line(out.paint(style::HEAD, "outcome"))?;
+    let mut line = |name: &str, value: String, time: annals::Timestamp| {
+        let time = units::second(time);
+        out.line(format!(
+            "  {:<14} {value}  (at {time})",
+            crate::table::escaped(name)
+        ))
+    };
+    if let Some(reward) = outcomes.reward {
+        line("reward", units::real(reward.value), reward.time)?;
+    }
+    if let Some(correct) = outcomes.correct {
+        line("correct", correct.value.to_string(), correct.time)?;
+    }
+    if let Some(label) = &outcomes.label {
+        line("label", crate::table::escaped(&label.value), label.time)?;
+    }
+    for (name, latest) in &outcomes.values {
+        line(name, units::real(latest.value), latest.time)?;
+    }
+    Ok(())
+}

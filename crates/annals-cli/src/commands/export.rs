@@ -1,0 +1,130 @@
+//! Writing inferences to a file.
+
+use std::path::{Path, PathBuf};
+
+use annals::{Error, Maintenance, Reader};
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::export::{self, Format, Target};
+use crate::failure::{Done, Failure, Result};
+use crate::filter::Filter;
+use crate::output::Out;
+use crate::progress;
+use crate::units;
+
+/// Options of `export`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals export all.jsonl
+  annals export - --format csv --model dqn_agent --since 24h | head
+  annals export week.parquet --since 7d
+  annals export lake --format parquet --by-day --cursor lake   # next time only what is new
+  annals export - --format jsonl | annals --dir copy import --format jsonl -
+
+Inferences come with what has turned out for them so far. With --cursor, what turned out later for
+inferences of an earlier export comes as rows of kind outcome, with the inference's id. The cursor
+is stored when the file is on disk: a crash before that repeats an export and loses nothing.")]
+pub struct Args {
+    /// The file, or with --by-day the directory; - is standard output.
+    to: PathBuf,
+    /// The format, if the file's name does not say it.
+    #[arg(long, short, value_enum)]
+    format: Option<Form>,
+    /// A directory for each day of event time: day=2025-07-25/....
+    #[arg(long)]
+    by_day: bool,
+    /// Goes on where the export with this name ended, and stores where this one does.
+    #[arg(long, value_name = "NAME")]
+    cursor: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// Formats of files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Form {
+    /// One JSON document for each line: everything, and what import reads.
+    Jsonl,
+    /// Comma-separated values with a heading.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Exports.
+pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    let format = format_of(&args)?;
+    let reader = Reader::open(dir)?;
+    let maintenance = match &args.cursor {
+        Some(_) => Some(Maintenance::open(dir)?),
+        None => None,
+    };
+    let from = match (&args.cursor, &maintenance) {
+        (Some(name), Some(maintenance)) => maintenance.cursor(name)?,
+        _ => None,
+    };
+    // What an export begins with, an import has to find there.
+    let from = from.unwrap_or(reader.start());
+    if let Err(error @ Error::Retired { .. }) = reader.follow(from).map(drop) {
+        return Err(error.into());
+    }
+    let target = if args.to.as_os_str() == "-" {
+        if args.by_day || format == Format::Parquet {
+            return Err(Failure::Usage(
+                "Parquet and --by-day need a file's name instead of -".into(),
+            ));
+        }
+        Target::Stdout
+    } else if args.by_day {
+        Target::Days(args.to.clone())
+    } else {
+        Target::File(args.to.clone())
+    };
+    let end = reader.end()?;
+    let total = end.next_sequence().saturating_sub(from.next_sequence());
+    let bar = progress::rows(Some(total), "exporting");
+    let is_stdout = matches!(target, Target::Stdout);
+    let sink = export::sink(format, target, reader.id(), out)?;
+    let sum = export::run(&reader, from, end, &args.filter, sink, &bar);
+    bar.finish_and_clear();
+    let sum = sum?;
+    out.flush()?;
+    if let (Some(name), Some(maintenance)) = (&args.cursor, &maintenance) {
+        maintenance.set_cursor(name, end)?;
+    }
+    if is_stdout {
+        return Ok(Done::Well);
+    }
+    if out.json {
+        out.json(&json!({"rows": sum.rows, "outcomes": sum.late, "next": end.to_string()}))?;
+    } else {
+        let late = match sum.late {
+            0 => String::new(),
+            n => format!(" and {} late outcomes", units::count(n)),
+        };
+        let rows = units::count(sum.rows);
+        out.line(format!("{rows} rows{late} in {}", args.to.display()))?;
+    }
+    Ok(Done::Well)
+}
+
+fn format_of(args: &Args) -> Result<Format> {
+    let extension = args.to.extension().and_then(|extension| extension.to_str());
+    let form = args.format.or(match extension {
+        Some("jsonl" | "ndjson" | "json") => Some(Form::Jsonl),
+        Some("csv") => Some(Form::Csv),
+        Some("parquet") => Some(Form::Parquet),
+        _ => None,
+    });
+    match form {
+        Some(Form::Jsonl) => Ok(Format::Jsonl),
+        Some(Form::Csv) => Ok(Format::Csv),
+        Some(Form::Parquet) => Ok(Format::Parquet),
+        None => Err(Failure::Usage(format!(
+            "{} does not say its format: give --format jsonl, csv or parquet",
+            args.to.display()
+        ))),
+    }
+}

@@ -1,0 +1,355 @@
+//! How the journal is doing, on one screen.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use annals::{Reader, Registry, Run, RunState, Timestamp};
+use serde_json::json;
+
+use crate::entries;
+use crate::failure::{Done, Result};
+use crate::output::{Out, style};
+use crate::table::{Rows, escaped};
+use crate::units;
+
+/// Options of `status`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals status
+  annals status --watch
+  annals status --watch 5 --dir /srv/agent/data
+  annals status --json | jq .rates.last_minute")]
+pub struct Args {
+    /// Shows it again every so many seconds, until it is stopped.
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    watch: Option<u64>,
+    /// Where the text files are, if not in the directory's logs.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+}
+
+/// The newest runs that are shown.
+const RUNS: usize = 5;
+
+/// What is known of a journal at one moment.
+struct Seen {
+    now: Timestamp,
+    reader: Reader,
+    runs: Vec<Run>,
+    next: u64,
+    last: Option<Timestamp>,
+    rates: [(&'static str, Duration, u64); 3],
+    lag: Option<u64>,
+    sizes: Sizes,
+    checkpoints: Vec<(String, u64, Option<String>)>,
+    gaps: u64,
+}
+
+/// Bytes of what lies in the directory.
+#[derive(Default)]
+struct Sizes {
+    hot: u64,
+    segments: u64,
+    segment_files: u64,
+    logs: u64,
+    checkpoints: u64,
+}
+
+/// Prints the status, once or again and again.
+pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let registry = Registry::open(dir)?;
+    loop {
+        let seen = look(dir, &args, &reader, &registry)?;
+        if args.watch.is_some() && out.is_terminal() && !out.json {
+            // Home, and clear what is below.
+            std::io::Write::write_all(out, b"\x1b[H\x1b[J")?;
+        }
+        if out.json {
+            out.json(&as_json(&seen))?;
+        } else {
+            print(dir, &seen, out)?;
+        }
+        out.flush()?;
+        match args.watch {
+            Some(seconds) => std::thread::sleep(Duration::from_secs(seconds)),
+            None => return Ok(Done::Well),
+        }
+    }
+}
+
+fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result<Seen> {
+    let now = Timestamp::now();
+    let next = reader.end()?.next_sequence();
+    let last = match next.checked_sub(1).filter(|last| *last > 0) {
+        Some(last) => reader.entry(last)?.map(|entry| entry.recorded_time),
+        None => None,
+    };
+    let mut rates = [
+        ("last 10 s", Duration::from_secs(10), 0),
+        ("last minute", Duration::from_secs(60), 0),
+        ("last hour", Duration::from_secs(3_600), 0),
+    ];
+    for (_, span, entries) in &mut rates {
+        *entries = next - first_since(reader, now.saturating_sub(*span), next)?;
+    }
+    let logs = args.logs.clone().unwrap_or_else(|| dir.join("logs"));
+    let mut checkpoints = Vec::new();
+    for model in registry.models()? {
+        let count = registry.count(&model)?;
+        let best = registry.best(&model).ok().flatten();
+        checkpoints.push((model, count, best.map(|best| best.id().to_owned())));
+    }
+    let mut gaps = 0;
+    for gap in reader.gaps() {
+        gap?;
+        gaps += 1;
+    }
+    Ok(Seen {
+        now,
+        runs: reader.runs().collect::<annals::Result<_>>()?,
+        next,
+        last,
+        rates,
+        lag: reader.mirror_lag(&logs)?,
+        sizes: Sizes {
+            hot: size(&dir.join("journal.redb")).0,
+            segments: size(&dir.join("segments")).0,
+            segment_files: size(&dir.join("segments")).1,
+            logs: size(&logs).0,
+            checkpoints: size(&dir.join("checkpoints")).0,
+        },
+        reader: reader.clone(),
+        checkpoints,
+        gaps,
+    })
+}
+
+/// The first sequence recorded at `time` or later: recorded times nearly follow the sequence, so
+/// halving finds it in a few dozen look-ups.
+fn first_since(reader: &Reader, time: Timestamp, next: u64) -> Result<u64> {
+    let (mut low, mut high) = (1, next);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // What was retired is older than all that is kept.
+        let older = reader
+            .entry(middle)?
+            .is_none_or(|entry| entry.recorded_time < time);
+        if older {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// Bytes and number of the regular files at and below `path`.
+fn size(path: &Path) -> (u64, u64) {
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return (0, 0);
+    };
+    if found.is_file() {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        return (found.len(), u64::from(!hidden));
+    }
+    if !found.is_dir() {
+        return (0, 0);
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.fold((0, 0), |(bytes, files), entry| {
+        let (more, other) = size(&entry.path());
+        (bytes + more, files + other)
+    })
+}
+
+fn alive(runs: &[Run]) -> usize {
+    let alive = runs.iter().filter(|run| run.state == RunState::Alive);
+    alive.count()
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a rate is shown with few digits"
+)]
+fn rate(entries: u64, span: Duration) -> f64 {
+    entries as f64 / span.as_secs_f64()
+}
+
+fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
+    let label = seen
+        .reader
+        .label()
+        .map(|label| format!(" ({})", escaped(label)));
+    let head = format!("journal {}{}", dir.display(), label.unwrap_or_default());
+    out.line(format!(
+        "{}  {}",
+        out.paint(style::HEAD, head),
+        out.paint(style::DIM, seen.reader.id())
+    ))?;
+    let alive = alive(&seen.runs);
+    let state = match alive {
+        0 => out.paint(style::WARN, "nobody is writing"),
+        1 => out.paint(style::GOOD, "1 run alive"),
+        n => out.paint(style::GOOD, format!("{n} runs alive")),
+    };
+    let last = match seen.last {
+        Some(last) => format!("last entry {}", units::ago(last, seen.now)),
+        None => "no entries yet".to_owned(),
+    };
+    out.line(format!("{state}, {last}"))?;
+    out.line("")?;
+    let entries = seen.next.saturating_sub(1);
+    out.line(format!("entries      {}", units::count(entries)))?;
+    let rates = seen
+        .rates
+        .iter()
+        .map(|(name, span, entries)| format!("{} /s ({name})", units::real(rate(*entries, *span))));
+    out.line(format!(
+        "rate         {}",
+        rates.collect::<Vec<_>>().join(", ")
+    ))?;
+    let dropped: u64 = seen.runs.iter().map(|run| run.dropped).sum();
+    let lost = format!(
+        "{} events, {} gaps in the journal",
+        units::count(dropped),
+        units::count(seen.gaps)
+    );
+    let lost = match seen.gaps {
+        0 => out.paint(style::GOOD, "none"),
+        _ => out.paint(style::WARN, lost),
+    };
+    out.line(format!("dropped      {lost}"))?;
+    out.line(format!(
+        "text files   {}",
+        match seen.lag {
+            None => "none".to_owned(),
+            Some(0) => "up to date".to_owned(),
+            Some(lag) => format!("{} entries behind, as stored last", units::count(lag)),
+        }
+    ))?;
+    let sizes = &seen.sizes;
+    out.line(format!(
+        "size         journal {}, {} segments {}, text files {}, checkpoints {}",
+        units::bytes(sizes.hot),
+        sizes.segment_files,
+        units::bytes(sizes.segments),
+        units::bytes(sizes.logs),
+        units::bytes(sizes.checkpoints),
+    ))?;
+    out.line("")?;
+    print_runs(seen, out)?;
+    if !seen.checkpoints.is_empty() {
+        out.line("")?;
+        let mut rows = Rows::new(["model", ">checkpoints", "best"]);
+        for (model, count, best) in &seen.checkpoints {
+            let best = best.clone().unwrap_or_else(|| "-".to_owned());
+            rows.push([model.clone(), units::count(*count), best]);
+        }
+        rows.print(out)?;
+    }
+    Ok(())
+}
+
+fn print_runs(seen: &Seen, out: &mut Out) -> Result<()> {
+    if seen.runs.is_empty() {
+        return out.line("no runs yet");
+    }
+    let mut rows = Rows::new([
+        ">run",
+        "state",
+        "started",
+        ">committed",
+        ">dropped",
+        "process",
+    ]);
+    for run in seen.runs.iter().rev().take(RUNS) {
+        let process = match &run.source {
+            Some(source) => format!("import of {source}"),
+            None => run.process.to_string(),
+        };
+        rows.push([
+            run.id.to_string(),
+            state(run, seen.now),
+            units::ago(run.started, seen.now),
+            units::count(run.committed),
+            units::count(run.dropped),
+            process,
+        ]);
+    }
+    rows.print(out)?;
+    match seen.runs.len().checked_sub(RUNS) {
+        Some(more) if more > 0 => {
+            out.line(format!("and {} earlier runs", units::count(more as u64)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn state(run: &Run, now: Timestamp) -> String {
+    match run.state {
+        RunState::Alive => "alive".to_owned(),
+        RunState::Closed(at) => format!("closed {}", units::ago(at, now)),
+        RunState::Died(Some(at)) => format!("died, found {}", units::ago(at, now)),
+        RunState::Died(None) => "died".to_owned(),
+        RunState::Continued(at) => format!("continued {}", units::ago(at, now)),
+        _ => "?".to_owned(),
+    }
+}
+
+fn as_json(seen: &Seen) -> serde_json::Value {
+    let rates = seen.rates.iter().map(|(name, span, entries)| {
+        let name = name.replace(' ', "_");
+        (name, entries::real(rate(*entries, *span)))
+    });
+    let runs = seen.runs.iter().map(|run| {
+        json!({
+            "id": run.id.get(),
+            "alive": run.state == RunState::Alive,
+            "state": state_word(run),
+            "started": run.started.to_string(),
+            "process": run.process,
+            "committed": run.committed,
+            "dropped": run.dropped,
+            "source": run.source,
+        })
+    });
+    json!({
+        "journal": seen.reader.id().to_string(),
+        "label": seen.reader.label(),
+        "time": seen.now.to_string(),
+        "entries": seen.next.saturating_sub(1),
+        "next_sequence": seen.next,
+        "last_entry": seen.last.map(|last| last.to_string()),
+        "alive_runs": alive(&seen.runs),
+        "rates": rates.collect::<serde_json::Map<_, _>>(),
+        "dropped": seen.runs.iter().map(|run| run.dropped).sum::<u64>(),
+        "gaps": seen.gaps,
+        "mirror_lag": seen.lag,
+        "bytes": {
+            "journal": seen.sizes.hot,
+            "segments": seen.sizes.segments,
+            "logs": seen.sizes.logs,
+            "checkpoints": seen.sizes.checkpoints,
+        },
+        "segments": seen.sizes.segment_files,
+        "runs": runs.collect::<Vec<_>>(),
+        "models": seen.checkpoints.iter().map(|(model, count, best)| json!({
+            "model": model, "checkpoints": count, "best": best,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn state_word(run: &Run) -> &'static str {
+    match run.state {
+        RunState::Alive => "alive",
+        RunState::Closed(_) => "closed",
+        RunState::Died(_) => "died",
+        RunState::Continued(_) => "continued",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,176 @@
+//! Which inferences are meant.
+
+use std::time::Duration;
+
+use annals::{InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Timestamp};
+use clap::{Args, ValueEnum};
+
+use crate::when;
+
+/// What must have turned out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Judged {
+    /// Anything.
+    Any,
+    /// Nothing yet.
+    None,
+    /// It was correct.
+    Correct,
+    /// It was wrong.
+    Wrong,
+    /// Its reward was above zero.
+    Gain,
+    /// Its reward was below zero.
+    Loss,
+}
+
+/// Which inferences are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this model's.
+    #[arg(long, short)]
+    pub model: Option<String>,
+    /// Only about this symbol.
+    #[arg(long, short)]
+    pub symbol: Option<String>,
+    /// Only with this action.
+    #[arg(long, short)]
+    pub action: Option<String>,
+    /// Only decided by this checkpoint.
+    #[arg(long, short)]
+    pub checkpoint: Option<String>,
+    /// Only event times from here on (24h, yesterday, 2025-07-25, ...).
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Only event times before this.
+    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// Only with at least this confidence.
+    #[arg(long, value_name = "0..1")]
+    pub min_confidence: Option<f32>,
+    /// Only with at most this confidence.
+    #[arg(long, value_name = "0..1")]
+    pub max_confidence: Option<f32>,
+    /// Only those that took longer (50ms, 2s).
+    #[arg(long, value_parser = when::length, value_name = "TIME")]
+    pub slower_than: Option<Duration>,
+    /// Only with this outcome.
+    #[arg(long, value_enum)]
+    pub outcome: Option<Judged>,
+    /// Repeats too.
+    #[arg(long)]
+    pub repeats: bool,
+}
+
+impl Filter {
+    /// The part of it that the library answers.
+    pub fn query(&self, reader: &Reader) -> Query {
+        let mut query = reader.inferences();
+        if let Some(model) = &self.model {
+            query = query.model(model);
+        }
+        if let Some(symbol) = &self.symbol {
+            query = query.symbol(symbol);
+        }
+        if let Some(action) = &self.action {
+            query = query.action(action);
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            query = query.checkpoint(checkpoint);
+        }
+        if let Some(since) = self.since {
+            query = query.since(since);
+        }
+        if let Some(until) = self.until {
+            query = query.until(until);
+        }
+        if self.repeats {
+            query = query.repeats(Repeats::Include);
+        }
+        query
+    }
+
+    /// Whether outcomes have to be looked up.
+    pub fn asks_for_outcomes(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// The rest of it.
+    pub fn keeps(&self, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> bool {
+        let low = self
+            .min_confidence
+            .is_none_or(|low| record.confidence >= low);
+        let high = self
+            .max_confidence
+            .is_none_or(|high| record.confidence <= high);
+        let slow = self
+            .slower_than
+            .is_none_or(|bound| record.processing_time.is_some_and(|time| time > bound));
+        let judged = self.outcome.is_none_or(|wanted| {
+            let reward = outcomes.and_then(|known| known.reward);
+            let correct = outcomes.and_then(|known| known.correct);
+            match wanted {
+                Judged::Any => outcomes.is_some(),
+                Judged::None => outcomes.is_none(),
+                Judged::Correct => correct.is_some_and(|latest| latest.value),
+                Judged::Wrong => correct.is_some_and(|latest| !latest.value),
+                Judged::Gain => reward.is_some_and(|latest| latest.value > 0.0),
+                Judged::Loss => reward.is_some_and(|latest| latest.value < 0.0),
+            }
+        });
+        low && high && slow && judged
+    }
+
+    /// All of it, for what a follower gives.
+    pub fn keeps_all(&self, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> bool {
+        let checkpoint = record.checkpoint.as_deref();
+        self.keeps_names(&record.model, &record.symbol, &record.action, checkpoint)
+            && self.keeps_time(record.event_time)
+            && self.keeps(record, outcomes)
+    }
+
+    /// The same for a repeat, which has no answer of its own to look at.
+    pub fn keeps_repeat(&self, repeat: &Repeat) -> bool {
+        let checkpoint = repeat.checkpoint.as_deref();
+        self.min_confidence.is_none()
+            && self.max_confidence.is_none()
+            && self.outcome.is_none()
+            && self
+                .slower_than
+                .is_none_or(|bound| repeat.processing_time > Some(bound))
+            && self.keeps_names(&repeat.model, &repeat.symbol, &repeat.action, checkpoint)
+            && self.keeps_time(repeat.event_time)
+    }
+
+    fn keeps_names(
+        &self,
+        model: &str,
+        symbol: &str,
+        action: &str,
+        checkpoint: Option<&str>,
+    ) -> bool {
+        let is = |wanted: &Option<String>, name: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == name
+        };
+        is(&self.model, Some(model))
+            && is(&self.symbol, Some(symbol))
+            && is(&self.action, Some(action))
+            && is(&self.checkpoint, checkpoint)
+    }
+
+    fn keeps_time(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        let names = [&self.model, &self.symbol, &self.action, &self.checkpoint];
+        names.into_iter().all(Option::is_none)
+            && self.since.is_none()
+            && self.until.is_none()
+            && self.min_confidence.is_none()
+            && self.max_confidence.is_none()
+            && self.slower_than.is_none()
+            && self.outcome.is_none()
+    }
+}

@@ -1,0 +1,400 @@
+//! JSON lines, as `export` writes them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use annals::{Answer, Importer, Inference, InferenceId, Outcome, RunId, Timestamp, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::Report;
+use crate::failure::{Failure, Result};
+use crate::progress;
+use crate::when;
+
+/// The longest line that is read: a record has at most a megabyte of text.
+const LONGEST: u64 = 16 << 20;
+
+/// A line; what it does not know, it leaves aside.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(default = "inference")]
+    kind: Cow<'a, str>,
+    journal: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    event_time: Option<Cow<'a, str>>,
+    model: Option<Cow<'a, str>>,
+    symbol: Option<Cow<'a, str>>,
+    action: Option<Cow<'a, str>>,
+    confidence: Option<Number>,
+    #[serde(default)]
+    labels: Vec<Cow<'a, str>>,
+    #[serde(default)]
+    probabilities: Vec<Number>,
+    feature_hash: Option<Cow<'a, str>>,
+    processing_ns: Option<u64>,
+    memory_bytes: Option<u64>,
+    checkpoint: Option<Cow<'a, str>>,
+    #[serde(default)]
+    divergent: bool,
+    repeat_of: Option<Cow<'a, str>>,
+    #[serde(default)]
+    attributes: Map<String, Json>,
+    outcome: Option<Turned>,
+    run: Option<u32>,
+    reason: Option<Cow<'a, str>>,
+    count: Option<u64>,
+    after: Option<Cow<'a, str>>,
+    recorded_range: Option<[String; 2]>,
+    event_range: Option<[String; 2]>,
+}
+
+fn inference() -> Cow<'static, str> {
+    "inference".into()
+}
+
+/// A number, or the word for one that is not finite.
+#[derive(Deserialize, Clone)]
+#[serde(untagged)]
+enum Number {
+    Finite(f64),
+    Word(String),
+}
+
+impl Number {
+    fn value(&self) -> Result<f64, String> {
+        match self {
+            Number::Finite(value) => Ok(*value),
+            Number::Word(word) => word.parse().map_err(|_| format!("{word:?} is no number")),
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "it was an f32 once")]
+    fn value32(&self) -> Result<f32, String> {
+        self.value().map(|value| value as f32)
+    }
+}
+
+/// What turned out.
+#[derive(Deserialize)]
+struct Turned {
+    time: Option<String>,
+    reward: Option<Number>,
+    correct: Option<bool>,
+    label: Option<String>,
+    #[serde(default)]
+    values: HashMap<String, Number>,
+    #[serde(default)]
+    times: HashMap<String, String>,
+}
+
+/// Takes in lines from a file or, for `-`, from standard input.
+pub fn import(dir: &Path, from: &Path, source: Option<&str>, report: &mut Report) -> Result<()> {
+    let reading = |cause| Failure::io(format!("read {}", from.display()), cause);
+    let input: Box<dyn Read> = if from.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(from).map_err(reading)?)
+    };
+    let mut input = BufReader::with_capacity(1 << 18, input);
+    let name = from
+        .file_name()
+        .map_or_else(|| "-".into(), |name| name.to_string_lossy());
+    report.source = source.unwrap_or(&name).to_owned();
+    let mut taking = Taking {
+        importer: Importer::open(dir)?,
+        fallback: report.source.clone(),
+        sources: HashMap::new(),
+    };
+    let bar = progress::rows(None, "importing");
+    let mut text = String::new();
+    let mut number = 0_u64;
+    loop {
+        text.clear();
+        number += 1;
+        let read = (&mut input).take(LONGEST).read_line(&mut text);
+        match read {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+                report.broken(&format!("line {number}"), "it is no UTF-8");
+                continue;
+            }
+            Err(cause) => return Err(reading(cause)),
+        }
+        if text.trim().is_empty() {
+            continue;
+        }
+        match taking.line(&text, report) {
+            Ok(()) => {}
+            Err(Trouble::Line(why)) => report.broken(&format!("line {number}"), &why),
+            Err(Trouble::Journal(error)) => return Err(error.into()),
+        }
+        bar.inc(1);
+    }
+    taking.importer.close()?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Why a line was not taken in: for its own sake, or because nothing can be.
+enum Trouble {
+    Line(String),
+    Journal(annals::Error),
+}
+
+impl From<String> for Trouble {
+    fn from(why: String) -> Self {
+        Trouble::Line(why)
+    }
+}
+
+impl From<annals::Error> for Trouble {
+    fn from(error: annals::Error) -> Self {
+        match error {
+            annals::Error::InvalidOption { .. } | annals::Error::Parse { .. } => {
+                Trouble::Line(error.to_string())
+            }
+            other => Trouble::Journal(other),
+        }
+    }
+}
+
+struct Taking {
+    importer: Importer,
+    /// The source of lines that name no journal.
+    fallback: String,
+    sources: HashMap<(String, u32), RunId>,
+}
+
+impl Taking {
+    fn line(&mut self, text: &str, report: &mut Report) -> Result<(), Trouble> {
+        let line: Line<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let journal = line.journal.as_deref().unwrap_or(&self.fallback).to_owned();
+        match &*line.kind {
+            "inference" | "repeat" => self.inference(&line, &journal, report),
+            "outcome" => {
+                let id = self.id(&journal, line.id.as_deref())?;
+                match &line.outcome {
+                    Some(turned) => self.outcome(id, turned, report),
+                    None => Err("an outcome without one".to_owned().into()),
+                }
+            }
+            "gap" => self.gap(&line, &journal, report),
+            // What happened around another journal's models is that journal's.
+            "event" | "checkpoint_event" => Ok(()),
+            other => Err(format!("the kind {other:?} is not known").into()),
+        }
+    }
+
+    /// The id here of what has the id `text` there.
+    fn id(&mut self, journal: &str, text: Option<&str>) -> Result<InferenceId, Trouble> {
+        let text = text.ok_or_else(|| "it has no id".to_owned())?;
+        let there: InferenceId = text.parse()?;
+        let run = self.run(journal, there.run().get())?;
+        Ok(run.inference(there.counter())?)
+    }
+
+    fn run(&mut self, journal: &str, run: u32) -> Result<RunId, Trouble> {
+        let key = (journal.to_owned(), run);
+        if let Some(known) = self.sources.get(&key) {
+            return Ok(*known);
+        }
+        let here = self.importer.source(&format!("annals:{journal}:{run}"))?;
+        self.sources.insert(key, here);
+        Ok(here)
+    }
+
+    fn inference(
+        &mut self,
+        line: &Line<'_>,
+        journal: &str,
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        let id = self.id(journal, line.id.as_deref())?;
+        let model = needed("model", &line.model)?;
+        let symbol = needed("symbol", &line.symbol)?;
+        let action = needed("action", &line.action)?;
+        let values = line.probabilities.iter();
+        let values = values
+            .map(Number::value32)
+            .collect::<Result<Vec<f32>, String>>()?;
+        let labels = line
+            .labels
+            .iter()
+            .map(|label| &**label)
+            .chain(std::iter::repeat(""));
+        let probabilities: Vec<(&str, f32)> = labels.zip(values).collect();
+        let attributes: Vec<(&str, Value)> = line
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), attribute(value)))
+            .collect();
+        let mut inference = Inference::new(model, symbol, action)
+            .probabilities(&probabilities)
+            .attributes(&attributes);
+        if let Some(time) = &line.event_time {
+            inference = inference.event_time(self::time(time)?);
+        }
+        if let Some(confidence) = &line.confidence {
+            inference = inference.confidence(confidence.value32()?);
+        }
+        if let Some(hash) = &line.feature_hash {
+            let hash = u64::from_str_radix(hash, 16);
+            let hash = hash.map_err(|_| "feature_hash is no hexadecimal number".to_owned())?;
+            inference = inference.features_hashed(hash);
+        }
+        if let Some(nanos) = line.processing_ns {
+            inference = inference.processing_time(Duration::from_nanos(nanos));
+        }
+        if let Some(memory) = line.memory_bytes {
+            inference = inference.memory(memory);
+        }
+        if let Some(checkpoint) = &line.checkpoint {
+            inference = inference.checkpoint(checkpoint);
+        }
+        let answer = match &line.repeat_of {
+            Some(original) => Answer::RepeatOf(self.id(journal, Some(original))?),
+            None if line.divergent => Answer::Divergent,
+            None => Answer::Full,
+        };
+        if self.importer.add(id, &inference, answer)? {
+            report.inferences += 1;
+        } else {
+            report.known += 1;
+        }
+        match &line.outcome {
+            Some(turned) => self.outcome(id, turned, report),
+            None => Ok(()),
+        }
+    }
+
+    /// An outcome, in one entry for each time at which something turned out.
+    fn outcome(
+        &mut self,
+        of: InferenceId,
+        turned: &Turned,
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        let whole = turned.time.as_deref().map(time).transpose()?;
+        let at = |name: &str| -> Result<Option<Timestamp>, String> {
+            turned
+                .times
+                .get(name)
+                .map_or(Ok(whole), |text| time(text).map(Some))
+        };
+        let mut parts: Vec<(Option<Timestamp>, Outcome<'_>)> = Vec::new();
+        let mut with = |time: Option<Timestamp>| -> usize {
+            match parts.iter().position(|(known, _)| *known == time) {
+                Some(index) => index,
+                None => {
+                    parts.push((time, Outcome::default()));
+                    parts.len() - 1
+                }
+            }
+        };
+        let mut steps: Vec<(usize, Step<'_>)> = Vec::new();
+        if let Some(reward) = &turned.reward {
+            steps.push((with(at("reward")?), Step::Reward(reward.value()?)));
+        }
+        if let Some(correct) = turned.correct {
+            steps.push((with(at("correct")?), Step::Correct(correct)));
+        }
+        if let Some(label) = &turned.label {
+            steps.push((with(at("label")?), Step::Label(label)));
+        }
+        for (name, value) in &turned.values {
+            let time = at(&format!("values.{name}"))?;
+            steps.push((with(time), Step::Value(name, value.value()?)));
+        }
+        for (index, step) in steps {
+            if let Some((_, outcome)) = parts.get_mut(index) {
+                let whole = std::mem::take(outcome);
+                *outcome = match step {
+                    Step::Reward(reward) => whole.and_reward(reward),
+                    Step::Correct(correct) => whole.and_correct(correct),
+                    Step::Label(label) => whole.and_label(label),
+                    Step::Value(name, value) => whole.and_value(name, value),
+                };
+            }
+        }
+        parts.sort_by_key(|(time, _)| *time);
+        for (time, outcome) in parts {
+            let outcome = match time {
+                Some(time) => outcome.at(time),
+                None => outcome,
+            };
+            report.outcomes += u64::from(self.importer.add_outcome(of, &outcome)?);
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, line: &Line<'_>, journal: &str, report: &mut Report) -> Result<(), Trouble> {
+        let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
+        let run = self.run(journal, run)?;
+        let reason = match line.reason.as_deref() {
+            Some("queue_full") => annals::GapReason::QueueFull,
+            Some("refused") => annals::GapReason::Refused,
+            Some("died") => annals::GapReason::Died,
+            other => return Err(format!("the reason {other:?} is not known").into()),
+        };
+        let range = |range: &Option<[String; 2]>| -> Result<_, String> {
+            let Some([first, last]) = range else {
+                return Ok(None);
+            };
+            Ok(Some((time(first)?, time(last)?)))
+        };
+        let after = line.after.as_deref();
+        let after = after.map(|id| self.id(journal, Some(id))).transpose()?;
+        let loss = annals::Loss {
+            run,
+            reason,
+            count: line.count,
+            after,
+            recorded_range: range(&line.recorded_range)?,
+            event_range: range(&line.event_range)?,
+        };
+        if self.importer.add_gap(&loss)? {
+            report.gaps += 1;
+        } else {
+            report.known += 1;
+        }
+        Ok(())
+    }
+}
+
+fn needed<'l>(name: &str, text: &'l Option<Cow<'_, str>>) -> Result<&'l str, String> {
+    text.as_deref().ok_or_else(|| format!("it has no {name}"))
+}
+
+/// One value of an outcome.
+enum Step<'a> {
+    Reward(f64),
+    Correct(bool),
+    Label(&'a str),
+    Value(&'a str, f64),
+}
+
+fn attribute(value: &Json) -> Value {
+    match value {
+        Json::Bool(flag) => Value::Flag(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Value::Integer(number),
+            None => Value::Real(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::Text(text.clone()),
+        other => Value::Text(other.to_string()),
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Some(micros) = text.strip_suffix("us") {
+        let micros = micros.parse().map_err(|_| format!("{text:?} is no time"))?;
+        return Ok(Timestamp::from_micros(micros));
+    }
+    when::parse(text, Timestamp::now())
+}

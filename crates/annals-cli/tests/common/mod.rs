@@ -1,0 +1,134 @@
+//! Directories to look at, and the command that looks.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use annals::{Inference, Journal, Mode, Outcome, Timestamp};
+
+/// 2025-07-25 14:34:39 UTC.
+pub const BEGIN: i64 = 1_753_454_079_000_000;
+
+/// A journal of `count` decisions, one for each second, a third of them judged, and checkpoints.
+pub fn journal(dir: &Path, count: u32) {
+    let journal = Journal::options()
+        .dedup_window(Duration::ZERO)
+        .open(dir)
+        .unwrap();
+    let registry = journal.registry().unwrap();
+    registry
+        .set_monitor("dqn_agent", "val_loss", Mode::Min)
+        .unwrap();
+    for (loss, tag) in [(0.5, "old"), (0.25, "nightly"), (0.75, "nightly")] {
+        let new = registry
+            .checkpoint("dqn_agent")
+            .metric("val_loss", loss)
+            .tag(tag);
+        new.metadata("lr", 0.001).save(b"weights").unwrap();
+    }
+    let best = registry.best("dqn_agent").unwrap().unwrap();
+    for number in 0..count {
+        let action = ["BUY", "SELL", "HOLD"][number as usize % 3];
+        let confidence = 0.5 + f32::from(u16::try_from(number % 100).unwrap()) / 250.0;
+        let time = BEGIN + i64::from(number) * 1_000_000;
+        let rest = 1.0 - confidence;
+        let id = journal
+            .log(
+                Inference::new("dqn_agent", "ETH/USDT", action)
+                    .confidence(confidence)
+                    .probabilities(&[(action, confidence), ("other", rest)])
+                    .features_hashed(u64::from(number))
+                    .processing_time(Duration::from_micros(12_500 + u64::from(number)))
+                    .checkpoint(best.id())
+                    .event_time(Timestamp::from_micros(time)),
+            )
+            .unwrap();
+        if number % 3 == 0 {
+            let outcome = Outcome::reward(f64::from(number) - 10.0).and_correct(number % 2 == 0);
+            let outcome = outcome.and_label("closed").and_value("pnl", 0.5);
+            journal.attach_outcome(id, outcome.at(Timestamp::from_micros(time + 5_000_000)));
+        }
+        if number % 1_000 == 999 {
+            journal.flush().wait(Duration::from_secs(60)).unwrap();
+        }
+    }
+    journal.event(annals::Level::Warn, "exchange", "feed is late");
+    journal.flush().wait(Duration::from_secs(60)).unwrap();
+    journal.close().unwrap();
+}
+
+/// The command, on the journal in `dir`.
+pub fn annals(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+    command
+        .arg("--dir")
+        .arg(dir)
+        .args(args)
+        .env_remove("ANNALS_DIR");
+    command
+}
+
+/// What the command printed; it must have ended with `code`.
+pub fn run(dir: &Path, args: &[&str], code: i32) -> String {
+    let output = annals(dir, args).output().unwrap();
+    let text = both(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the command said on stderr in one line, ending with `code`.
+pub fn complaint(dir: &Path, args: &[&str], code: i32) -> String {
+    let output = annals(dir, args).output().unwrap();
+    let text = both(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(!text.contains("panicked"), "{args:?}: {text}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn both(output: &Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout);
+    format!("{out}{}", String::from_utf8_lossy(&output.stderr))
+}
+
+/// The JSON documents that the command printed.
+pub fn json(dir: &Path, args: &[&str]) -> Vec<serde_json::Value> {
+    let mut all = args.to_vec();
+    all.push("--json");
+    let text = run(dir, &all, 0);
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A predecessor's database with `rows` rows and the oddities that real files have.
+pub fn database(path: &Path, rows: u32) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.execute_batch(
+        "CREATE TABLE inference_records (id INTEGER PRIMARY KEY AUTOINCREMENT, model_name TEXT,
+            timestamp TEXT, symbol TEXT, action TEXT, confidence REAL, probabilities TEXT,
+            input_features_hash TEXT, processing_time_ms REAL, memory_usage_mb REAL,
+            checkpoint_id TEXT, metadata TEXT, created_by_hand TEXT);
+         CREATE TABLE model_performance (id INTEGER PRIMARY KEY, date TEXT);
+         CREATE TABLE notes (text TEXT);
+         BEGIN;",
+    )
+    .unwrap();
+    for row in 0..rows {
+        file.execute(
+            "INSERT INTO inference_records (model_name, timestamp, symbol, action, confidence,
+                probabilities, input_features_hash, processing_time_ms, memory_usage_mb,
+                checkpoint_id, metadata)
+             VALUES ('dqn_agent', ?1, 'ETH/USDT', 'BUY', 0.85, ?2, ?3, 12.5, 100.5, 'cp_1', ?4)",
+            (
+                format!("2025-07-25 14:{:02}:{:02}.250000", row / 60 % 60, row % 60),
+                r#"{"BUY": 0.85, "SELL": 0.10, "HOLD": 0.05}"#,
+                format!("{row:016x}"),
+                r#"{"paper": true, "lots": 3}"#,
+            ),
+        )
+        .unwrap();
+    }
+    file.execute_batch("COMMIT;").unwrap();
+}

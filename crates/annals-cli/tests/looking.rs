@@ -1,0 +1,414 @@
+//! Looking at a journal: every command's good and bad input, as another process.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use annals::{Inference, Journal};
+use common::{annals, complaint, journal, json, run};
+
+#[test]
+fn tail_prints_the_lines_of_the_text_files() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 50);
+    let text = run(dir.path(), &["tail", "-n", "2"], 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1].starts_with(
+        "2025-07-25 14:35:28 | dqn_agent       | ETH/USDT   | SELL | conf=0.696 | time=  12.5ms [checkpoint: dqn_agent_"
+    ));
+    let logs = std::fs::read_to_string(dir.path().join("logs/inference_records.txt")).unwrap();
+    assert!(logs.ends_with(&text));
+}
+
+#[test]
+fn filters_and_columns_choose() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 60);
+    let count = |args: &[&str]| json(dir.path(), args).len();
+    assert_eq!(count(&["tail", "-n", "100"]), 60);
+    assert_eq!(count(&["tail", "-n", "100", "--action", "BUY"]), 20);
+    assert_eq!(count(&["tail", "-n", "100", "--min-confidence", "0.7"]), 10);
+    assert_eq!(count(&["tail", "-n", "100", "--max-confidence", "0.5"]), 1);
+    assert_eq!(count(&["tail", "-n", "100", "--outcome", "any"]), 20);
+    assert_eq!(count(&["tail", "-n", "100", "--outcome", "wrong"]), 10);
+    assert_eq!(count(&["tail", "-n", "100", "--outcome", "gain"]), 16);
+    assert_eq!(count(&["tail", "-n", "100", "--slower-than", "12.55ms"]), 9);
+    assert_eq!(count(&["tail", "--since", "2025-07-25 14:35:30"]), 9);
+    assert_eq!(count(&["tail", "--until", "2025-07-25T14:34:49Z"]), 10);
+    assert_eq!(count(&["tail", "--model", "nobody"]), 0);
+    let nobody = run(dir.path(), &["tail", "--model", "nobody"], 0);
+    assert_eq!(nobody, "no inferences that fit\n");
+    let columns = [
+        "tail",
+        "-n",
+        "1",
+        "--columns",
+        "id,action,confidence,reward",
+    ];
+    let text = run(dir.path(), &columns, 0);
+    assert!(text.lines().nth(1).unwrap().contains("HOLD"), "{text}");
+    let one = &json(dir.path(), &["tail", "-n", "1", "--outcome", "any"])[0];
+    assert_eq!(one["outcome"]["reward"], 47.0);
+    assert_eq!(one["outcome"]["values"]["pnl"], 0.5);
+}
+
+#[test]
+fn times_that_are_none_are_told_what_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 1);
+    for command in ["tail", "events", "stats", "follow", "calibration"] {
+        let said = complaint(dir.path(), &[command, "--since", "soon"], 2);
+        assert!(said.contains("24h") && said.contains("yesterday"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_journal_gets_one_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let foreign = dir.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("journal.redb"), b"this is no journal at all").unwrap();
+    let commands: [&[&str]; 12] = [
+        &["status"],
+        &["tail"],
+        &["follow", "--exit-at-end"],
+        &["events"],
+        &["explain", "1-1"],
+        &["stats"],
+        &["compare", "2d..1d", "1d..now"],
+        &["calibration"],
+        &["checkpoints", "list"],
+        &["export", "-", "--format", "csv"],
+        &["cursors"],
+        &["mirror", "rebuild", "/nonexistent"],
+    ];
+    for (path, says) in [
+        (&missing, "no journal in"),
+        (&file, "is a file"),
+        (&foreign, "was not written by annals"),
+    ] {
+        for command in commands {
+            let said = complaint(path, command, 3);
+            assert_eq!(said.lines().count(), 1, "{command:?}: {said}");
+            assert!(said.contains(says), "{command:?}: {said}");
+        }
+    }
+    assert!(!missing.exists());
+}
+
+#[test]
+fn status_says_it_on_one_screen_and_in_json() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 30);
+    let text = run(dir.path(), &["status"], 0);
+    assert!(text.contains("nobody is writing"), "{text}");
+    assert!(text.lines().count() <= 24);
+    let living = Journal::open(dir.path()).unwrap();
+    let seen = &json(dir.path(), &["status"])[0];
+    assert_eq!(seen["alive_runs"], 1);
+    // 30 decisions, 10 outcomes, three checkpoints saved, one event.
+    assert_eq!(seen["entries"], 44);
+    assert_eq!(seen["dropped"], 0);
+    assert_eq!(seen["models"][0]["checkpoints"], 3);
+    living.close().unwrap();
+}
+
+#[test]
+fn events_are_listed_by_kind_and_level() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 3);
+    let all = json(dir.path(), &["events"]);
+    assert_eq!(all.len(), 4);
+    assert_eq!(all[3]["message"], "feed is late");
+    assert_eq!(
+        json(dir.path(), &["events", "--kind", "checkpoint"]).len(),
+        3
+    );
+    assert_eq!(json(dir.path(), &["events", "--level", "warn"]).len(), 1);
+    assert_eq!(
+        json(dir.path(), &["events", "--component", "exchange"]).len(),
+        1
+    );
+    assert_eq!(
+        json(dir.path(), &["events", "--until", "2025-07-25"]).len(),
+        0
+    );
+    complaint(dir.path(), &["events", "--level", "loud"], 2);
+}
+
+#[test]
+fn one_inference_is_explained_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 20);
+    let records = json(dir.path(), &["tail", "-n", "20"]);
+    let id = records[9]["id"].as_str().unwrap();
+    let all = &json(dir.path(), &["explain", id])[0];
+    assert_eq!(all["inference"]["id"], id);
+    assert_eq!(all["inference"]["outcome"]["label"], "closed");
+    assert_eq!(all["checkpoint"]["metrics"]["val_loss"], 0.25);
+    assert_eq!(all["before"][2]["id"], records[8]["id"]);
+    assert_eq!(all["after"][0]["id"], records[10]["id"]);
+    let text = run(dir.path(), &["explain", id], 0);
+    assert!(
+        text.contains("reward") && text.contains("around it"),
+        "{text}"
+    );
+    assert!(complaint(dir.path(), &["explain", "999-1"], 2).contains("no inference"));
+    assert!(complaint(dir.path(), &["explain", "x"], 2).contains("3-17"));
+}
+
+#[test]
+fn statistics_agree_with_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 60);
+    let stats = &json(dir.path(), &["stats", "--by", "action"])[0];
+    assert_eq!(stats["all"]["count"], 60);
+    assert_eq!(stats["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(stats["all"]["outcomes"]["reward"]["count"], 20);
+    let text = run(dir.path(), &["stats", "--by", "model,day"], 0);
+    assert!(
+        text.contains("2025-07-25") && text.contains("complete"),
+        "{text}"
+    );
+    assert_eq!(
+        run(dir.path(), &["stats", "--since", "1d"], 0),
+        "no decisions in this range\n"
+    );
+    let known = &json(dir.path(), &["calibration"])[0];
+    assert_eq!(known["count"], 20);
+    let halves = [
+        "compare",
+        "2025-07-25 14:34..2025-07-25 14:35",
+        "2025-07-25 14:35..2025-07-25 14:36",
+    ];
+    let both = &json(dir.path(), &halves)[0];
+    assert_eq!(both["this"]["count"], 21);
+    assert_eq!(both["that"]["count"], 39);
+    assert!(run(dir.path(), &halves, 0).contains("share of BUY"));
+    complaint(dir.path(), &["compare", "now", "1d..now"], 2);
+    complaint(dir.path(), &["compare", "now..1d", "1d..now"], 2);
+}
+
+#[test]
+fn checkpoints_are_looked_at_and_never_deleted_by_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 1);
+    let list = json(dir.path(), &["checkpoints", "list", "dqn_agent"]);
+    let ids: Vec<&str> = list[0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3);
+    let best = &json(dir.path(), &["checkpoints", "best", "dqn_agent"])[0];
+    assert_eq!(best["metrics"]["val_loss"], 0.25);
+    assert_eq!(
+        json(
+            dir.path(),
+            &[
+                "checkpoints",
+                "best",
+                "dqn_agent",
+                "--by",
+                "val_loss",
+                "--mode",
+                "max",
+                "-n",
+                "2"
+            ]
+        )[0][0]["metrics"]["val_loss"],
+        0.75
+    );
+    run(dir.path(), &["checkpoints", "diff", ids[0], ids[1]], 0);
+    run(dir.path(), &["checkpoints", "show", ids[0]], 0);
+    run(dir.path(), &["checkpoints", "tag", ids[2], "kept"], 0);
+    run(dir.path(), &["checkpoints", "pin", ids[2]], 0);
+    run(dir.path(), &["checkpoints", "pin", "--remove", ids[2]], 0);
+    run(dir.path(), &["checkpoints", "activate", ids[0]], 0);
+    run(dir.path(), &["checkpoints", "alias", "champion", ids[1]], 0);
+    run(dir.path(), &["checkpoints", "alias", "champion", ids[0]], 0);
+    run(
+        dir.path(),
+        &[
+            "checkpoints",
+            "alias",
+            "champion",
+            "--model",
+            "dqn_agent",
+            "--rollback",
+        ],
+        0,
+    );
+    let text = run(dir.path(), &["checkpoints", "list", "dqn_agent"], 0);
+    assert!(
+        text.contains("@champion") && text.contains("@active") && text.contains("#kept"),
+        "{text}"
+    );
+
+    let plan = ["checkpoints", "plan", "--latest", "1"];
+    assert!(run(dir.path(), &plan, 0).contains("1 of 3 would be deleted"));
+    let apply = ["checkpoints", "apply", "--latest", "1"];
+    assert!(complaint(dir.path(), &apply, 2).contains("--yes"));
+    assert_eq!(
+        json(dir.path(), &["checkpoints", "list", "dqn_agent"])[0]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert!(
+        run(
+            dir.path(),
+            &["checkpoints", "apply", "--latest", "1", "--yes"],
+            0
+        )
+        .contains("1 deleted")
+    );
+    complaint(dir.path(), &["checkpoints", "plan"], 2);
+    complaint(dir.path(), &["checkpoints", "plan", "--best", "x"], 2);
+    assert!(
+        complaint(dir.path(), &["checkpoints", "show", "nothing"], 4).contains("no checkpoint")
+    );
+    complaint(dir.path(), &["checkpoints", "best", "nobody"], 4);
+
+    run(dir.path(), &["checkpoints", "verify"], 0);
+    std::fs::write(best["path"].as_str().unwrap(), b"WEIGHTS").unwrap();
+    run(dir.path(), &["checkpoints", "verify"], 1);
+    run(dir.path(), &["checkpoints", "reconcile", "--contents"], 1);
+}
+
+#[test]
+fn follow_shows_what_another_process_logs_and_survives_its_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let args = ["follow", "--cursor", "test", "-n", "3"];
+    let mut child = annals(&data, &args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for action in ["ONE", "TWO"] {
+        // Not there at first, and closed and opened again in between.
+        let journal = Journal::open(&data).unwrap();
+        journal.log(Inference::new("m", "s", action)).unwrap();
+        journal.flush().wait(Duration::from_secs(60)).unwrap();
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(action), "{line}");
+        journal.close().unwrap();
+    }
+    let journal = Journal::open(&data).unwrap();
+    journal.log(Inference::new("m", "s", "THREE")).unwrap();
+    journal.flush().wait(Duration::from_secs(60)).unwrap();
+    let began = Instant::now();
+    assert!(lines.next().unwrap().unwrap().contains("THREE"));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(child.wait().unwrap().success());
+    // Goes on where it was left.
+    journal.log(Inference::new("m", "s", "FOUR")).unwrap();
+    journal.close().unwrap();
+    let rest = run(&data, &["follow", "--cursor", "test", "--exit-at-end"], 0);
+    assert_eq!(rest.lines().count(), 1, "{rest}");
+    assert!(rest.contains("FOUR"));
+    let cursors = json(&data, &["cursors"]);
+    assert_eq!(cursors[0][0]["behind"], 0);
+    run(&data, &["cursors", "--remove", "test"], 0);
+    complaint(&data, &["cursors", "--remove", "test"], 2);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 5_000);
+    for args in [
+        &["tail", "-n", "5000"][..],
+        &["export", "-", "--format", "jsonl"],
+    ] {
+        let mut child = annals(dir.path(), args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut some = [0; 10];
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut some).unwrap();
+        drop(stdout);
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert!(child.wait().unwrap().success(), "{said}");
+        assert_eq!(said, "");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in [
+        "status",
+        "tail",
+        "follow",
+        "events",
+        "explain",
+        "stats",
+        "compare",
+        "calibration",
+        "checkpoints",
+        "export",
+        "import",
+        "cursors",
+        "completions",
+    ] {
+        let text = run(dir.path(), &[command, "--help"], 0);
+        assert!(text.contains("Examples:\n  annals "), "{command}");
+    }
+    for command in [
+        "list",
+        "best",
+        "show",
+        "diff",
+        "verify",
+        "activate",
+        "alias",
+        "pin",
+        "tag",
+        "monitor",
+        "reconcile",
+        "plan",
+        "apply",
+    ] {
+        let text = run(dir.path(), &["checkpoints", command, "--help"], 0);
+        assert!(
+            text.contains("Examples:\n  annals checkpoints "),
+            "{command}"
+        );
+    }
+    assert!(run(dir.path(), &["--help"], 0).contains("Exit codes"));
+    assert!(run(dir.path(), &["completions", "bash"], 0).contains("checkpoints"));
+    complaint(dir.path(), &["completions", "cmd.exe"], 2);
+    complaint(dir.path(), &["dance"], 2);
+}
+
+#[test]
+fn the_text_files_are_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 9);
+    let to = dir.path().join("logs");
+    let to = to.to_str().unwrap();
+    assert!(run(&data, &["mirror", "rebuild", to], 0).starts_with("16 lines"));
+    complaint(&data, &["mirror", "rebuild", to], 4);
+}
