@@ -500,6 +500,7 @@ Title
     fn a_tally_adds_up() -> anyhow::Result<()> {
         let mut tally = Tally::new(["A", "B"])?;
         let decision = |action| Decision {
+            id: None,
             action,
             confidence: 0.5,
             thinking: Duration::from_micros(20),
