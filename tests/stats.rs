@@ -518,7 +518,7 @@ fn gaps_count_where_their_minutes_touch_the_range() {
     let labels: Vec<(&str, f32)> = many.iter().map(|value| ("a", *value)).collect();
     for minute in [0, 3, 60] {
         let inference = Inference::new("m", "s", "BUY").event_time(at(minute));
-        journal.log(inference.clone()).unwrap();
+        journal.log(inference).unwrap();
         // Refused: too many probabilities.
         assert_eq!(journal.log(inference.probabilities(&labels)), None);
         journal.flush().wait(MINUTE).unwrap();

@@ -209,7 +209,7 @@ fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String>
 
 fn in_days(age: std::time::Duration) -> String {
     let seconds = age.as_secs();
-    if seconds % 86_400 == 0 {
+    if seconds.is_multiple_of(86_400) {
         format!("{} days", seconds / 86_400)
     } else {
         format!("{age:?}")

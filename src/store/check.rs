@@ -323,7 +323,7 @@ fn check_index(
                 let known = <[u8; 16]>::try_from(key).ok();
                 let known = known.and_then(|key| expected.remove(&(table.name(), key)));
                 let said = match &value {
-                    Ok(payload) if payload.is_empty() => Ok(None),
+                    Ok([]) => Ok(None),
                     Ok(payload) => codec::decode(payload).map(Some),
                     Err(error) => Err(error.to_string()),
                 };

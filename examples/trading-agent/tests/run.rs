@@ -60,7 +60,7 @@ fn the_sample_is_journalled_and_read_back_run_after_run() -> io::Result<()> {
         words(&first, "all", 0).get(1).map(String::as_str),
         Some("5,333")
     );
-    assert_eq!(words(&first, "offered", 2)[..3], ["5,337", "5,337", "0"]);
+    assert_eq!(words(&first, "offered", 2)[..3], ["10,665", "10,665", "0"]);
     let newest = words(&first, "sequence", 2);
     assert_eq!(newest[1..4], ["2013-03-01T00:00:00Z", "mlp", "MSFT"]);
     assert!(directory.join("target/trading-agent").exists());
@@ -68,12 +68,12 @@ fn the_sample_is_journalled_and_read_back_run_after_run() -> io::Result<()> {
     let second = agent(&directory, &["--epochs", "1", "--quiet"])?;
     assert!(second.status.success(), "{second:?}");
     assert!(words(&second, "epoch", 0).is_empty());
-    assert_eq!(words(&second, "offered", 2)[..3], ["5,337", "5,337", "0"]);
+    assert_eq!(words(&second, "offered", 2)[..3], ["10,665", "10,665", "0"]);
     let sequence = |words: &[String]| words.first().and_then(|word| word.parse::<u64>().ok());
     let later = words(&second, "sequence", 2);
     assert_eq!(
         sequence(&later),
-        sequence(&newest).map(|sequence| sequence + 5_337)
+        sequence(&newest).map(|sequence| sequence + 10_665)
     );
     Ok(())
 }
