@@ -113,7 +113,7 @@ fn decide(journal: &Journal, number: usize, done: &AtomicBool, accepted: &Atomic
         let timer = recorder.start();
         let id = recorder.log(timer, usize::from(step % 3), &[0.5, 0.25, 0.25], &features);
         accepted.fetch_add(u64::from(id.is_some()), Ordering::Relaxed);
-        if let Some(before) = before.filter(|_| step % 8 == 0) {
+        if let Some(before) = before.filter(|_| step.is_multiple_of(8)) {
             let attached = journal.attach_outcome(before, Outcome::reward(f64::from(step)));
             accepted.fetch_add(u64::from(attached), Ordering::Relaxed);
         }
@@ -152,7 +152,7 @@ fn is_of_this_life(error: &Error) -> bool {
 fn save_and_clean_up(registry: &Registry) -> annals::Result<()> {
     registry.set_monitor("model_0", "loss", Mode::Min)?;
     let saving = registry.checkpoint("model_0").metric("loss", 0.5);
-    let saved = saving.save(&[7; 4_096])?;
+    let saved = saving.save([7; 4_096])?;
     registry.load(saved.id())?.into_bytes()?;
     let policy = Policy::new().latest(5).best(2, "loss", Mode::Min);
     registry
