@@ -349,3 +349,71 @@ fn what_a_dead_backup_left_is_cleared_away_by_the_next() {
     journal.close().unwrap();
     assert_eq!(entries(&to), entries(&dir));
 }
+
+/// The segments of the journal in `dir`, oldest first.
+fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(dir.join("segments")).unwrap();
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "redb"));
+    files.sort();
+    files
+}
+
+#[test]
+fn a_backup_that_fails_leaves_the_one_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (dir, to) = (
+        directory.path().join("data"),
+        directory.path().join("backup"),
+    );
+    let journal = options().open(&dir).unwrap();
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    let maintenance = journal.maintenance().unwrap();
+    maintenance.backup(&to).run().unwrap();
+    let before = entries(&to);
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    let newest = segments(&dir).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    // A part of it may be free room.
+    let (quarter, end) = (bytes.len() / 4, bytes.len());
+    bytes[quarter..end]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 0x55);
+    fs::write(&newest, bytes).unwrap();
+    let refused = maintenance.backup(&to).run();
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    assert_eq!(entries(&to), before);
+    assert!(
+        verified(&to)
+            .defects
+            .iter()
+            .all(|defect| defect.kind == DefectKind::Stray)
+    );
+}
+
+#[test]
+fn a_restoring_that_died_is_done_again_and_a_damaged_journal_is_not_taken_for_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let journal = options().open(path("data")).unwrap();
+    log(&journal, 20_000);
+    while journal.seal(BOUND).unwrap() > 0 {}
+    let maintenance = journal.maintenance().unwrap();
+    maintenance.backup(path("backup")).run().unwrap();
+    restore(path("backup"), path("new")).unwrap();
+    // The state before the last step, with a segment that was not finished.
+    let hot = path("new").join("journal.redb");
+    fs::rename(&hot, path("new").join("journal.redb.new-0000000000000001")).unwrap();
+    fs::write(&segments(&path("new"))[0], b"half").unwrap();
+    restore(path("backup"), path("new")).unwrap();
+    assert_eq!(entries(&path("new")), entries(&path("backup")));
+    assert!(verified(&path("new")).is_whole());
+
+    fs::remove_file(&hot).unwrap();
+    let kept = segments(&path("new"));
+    let refused = restore(path("backup"), path("new"));
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    assert_eq!(segments(&path("new")), kept);
+}

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Maintenance;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::options::Options;
-use crate::store::{self, Directory, Segments, Upkeep, names};
+use crate::store::{self, Directory, Segments, names};
 use crate::timestamp::Timestamp;
 
 /// A backup that is about to be made; from [`Maintenance::backup`].
@@ -71,7 +70,7 @@ impl Backup<'_> {
         self
     }
 
-    /// Makes the backup and verifies it. What the directory holds of an earlier one is kept as far as
+    /// Makes the backup and verifies it before it takes the place of an earlier one. What the directory holds of an earlier one is kept as far as
     /// the journal still has it, so only new segments, and the hot file of at most some 300
     /// MB, are written; then everything in it is read. Reads `journal.redb` in one snapshot: commits
     /// go on, and its file grows meanwhile. The text files are not copied; see
@@ -80,9 +79,10 @@ impl Backup<'_> {
     /// # Errors
     /// [`Error::Foreign`] if the directory holds another journal or a copy that was written to,
     /// [`Error::InUse`] if another backup is made there, [`Error::Corrupt`] if what was copied is
-    /// damaged, and [`Error::Io`]. What was there before is then still there.
+    /// damaged, and [`Error::Io`]. What was there before is then still there. A segment that is
+    /// damaged in the backup alone is copied again when it was removed there.
     pub fn run(self) -> Result<BackedUp> {
-        let Maintenance { upkeep, clock, .. } = self.maintenance;
+        let upkeep = &self.maintenance.upkeep;
         let to = Directory::bare(&self.to)?;
         refuse_same(upkeep.root(), to.path())?;
         let copied = upkeep.copy_to(&to, self.segments)?;
@@ -91,9 +91,8 @@ impl Backup<'_> {
             let from = upkeep.root().join(names::FOLDER);
             checkpoint_files = copy_tree(&from, &to.path().join(names::FOLDER))?;
         }
-        let entries = verified(&to, clock.clone())?;
         Ok(BackedUp {
-            entries,
+            entries: copied.entries,
             new_segments: copied.new,
             known_segments: copied.known,
             checkpoint_files,
@@ -101,7 +100,8 @@ impl Backup<'_> {
     }
 }
 
-/// Makes a journal in the directory `to`, which must not hold one, of the backup in `from`. It gets an
+/// Makes a journal in the directory `to`, which must not hold one, of the backup in `from`; again, if an
+/// earlier try died. It gets an
 /// identity of its own, because both may go on: cursors of one do not fit the other. It remembers
 /// which journals it comes from. Weights and sidecars come along if the backup has them. Everything
 /// is copied, synced and verified.
@@ -115,33 +115,17 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
     let from = Directory::existing(from.as_ref())?;
     let to = Directory::bare(to.as_ref())?;
     refuse_same(from.path(), to.path())?;
-    let clock = Options::default().clock;
-    let now: Timestamp = clock.now();
-    let copied = store::restore(&from, &to, now.as_micros())?;
+    let copied = store::restore(&from, &to, Timestamp::now().as_micros())?;
     let files = copy_tree(
         &from.path().join(names::FOLDER),
         &to.path().join(names::FOLDER),
     )?;
     Ok(BackedUp {
-        entries: verified(&to, clock)?,
+        entries: copied.entries,
         new_segments: copied.new,
         known_segments: 0,
         checkpoint_files: files,
     })
-}
-
-/// Verifies a copy; says how many entries it holds.
-fn verified(copy: &Directory, clock: crate::clock::Clock) -> Result<u64> {
-    let options = Options::default();
-    let upkeep = Upkeep::open(copy.clone(), options.sharing, options.cache_bytes)?;
-    let found = Maintenance::new(upkeep, clock)?.verify();
-    match found.defects.first() {
-        None => Ok(found.entries),
-        Some(defect) => Err(Error::Corrupt {
-            path: defect.file.clone(),
-            detail: defect.to_string(),
-        }),
-    }
 }
 
 fn refuse_same(from: &Path, to: &Path) -> Result<()> {

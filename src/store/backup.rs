@@ -1,7 +1,7 @@
 //! Copies of a journal: the segments' files, and the hot file row by row from one snapshot.
 //!
-//! The copy gets its hot file last, under another name first, so that it is at every moment the copy
-//! that it was before, or the new one. Segments are never written again, so they may be hard
+//! The copy gets its hot file last, under another name first, and not before all of it was verified, so
+//! that it is at every moment the copy that it was before, or the new one. Segments are never written again, so they may be hard
 //! links, and a copy that has them already needs only those that are new.
 
 use std::fs::{self, File};
@@ -38,6 +38,8 @@ pub(crate) struct Copied {
     pub(crate) known: usize,
     /// Bytes of the segments that were written, links included.
     pub(crate) bytes: u64,
+    /// Entries of the whole copy.
+    pub(crate) entries: u64,
 }
 
 /// Whether files that never change may be shared with the original.
@@ -77,9 +79,7 @@ impl Upkeep {
             for segment in &*self.source().segments()? {
                 self.copy_segment(segment, folder, how, &mut copied)?;
             }
-            let unfinished = to
-                .path()
-                .join(format!("{UNFINISHED}{:08x}", std::process::id()));
+            let unfinished = to.unfinished_hot_file(std::process::id().into());
             let _ = disk::remove(&unfinished);
             let listed = self.source().read(|snapshot| {
                 let identity = meta::identity(snapshot, self.source().path())?;
@@ -92,6 +92,7 @@ impl Upkeep {
             }
             sync_directory(folder)?;
             if whole {
+                copied.entries = verified(&to.with_hot_file(&unfinished))?;
                 let name = to.hot_file();
                 disk::rename(&unfinished, &name)
                     .map_err(|error| Error::io("name", &name, error))?;
@@ -169,9 +170,17 @@ impl Upkeep {
     }
 }
 
-/// What a hot file is called while it is written; cleared away like one whose creation was cut
-/// short.
-const UNFINISHED: &str = "journal.redb.new-";
+/// Verifies a copy; says how many entries it holds.
+fn verified(copy: &Directory) -> Result<u64> {
+    let found = Upkeep::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
+    match found.defects.first() {
+        None => Ok(found.entries),
+        Some(defect) => Err(Error::Corrupt {
+            path: defect.file.clone(),
+            detail: defect.to_string(),
+        }),
+    }
+}
 
 fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     disk::remove(to)?;
@@ -234,7 +243,9 @@ fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Result
 /// its own. Its segments go on saying that they are their old journal's.
 pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copied> {
     let name = to.hot_file();
-    if name.exists() || to.segments().exists() {
+    // Segments without a hot file are a damaged journal, unless a restoring died among them: it
+    // begins with a hot file under another name.
+    if name.exists() || (to.segments().exists() && !to.has_unfinished()) {
         return Err(Error::Io {
             operation: "restore into",
             path: to.path().to_owned(),
@@ -242,10 +253,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         });
     }
     let upkeep = Upkeep::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
-    let folder = to.create_segments()?;
-    let unfinished = to
-        .path()
-        .join(format!("{UNFINISHED}{:08x}", std::process::id()));
+    let unfinished = to.unfinished_hot_file(now.cast_unsigned());
     let path = upkeep.source().path();
     let listed = upkeep.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;
@@ -257,6 +265,14 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         write_hot(snapshot, path, &unfinished, &identity)?;
         segments::list(snapshot, path)
     })?;
+    let folder = to.create_segments()?;
+    let Some(lock) = seal::hold(&folder)? else {
+        return Err(Error::InUse {
+            path: to.path().to_owned(),
+            reason: "somebody else restores into it".to_owned(),
+        });
+    };
+    seal::remove_strays(&[], &folder)?;
     let mut copied = Copied::default();
     for segment in &listed {
         if !upkeep.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
@@ -265,7 +281,10 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         }
     }
     sync_directory(&folder)?;
+    copied.entries = verified(&to.with_hot_file(&unfinished))?;
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    to.remove_unfinished();
     sync_directory(to.path())?;
+    drop::<File>(lock);
     Ok(copied)
 }

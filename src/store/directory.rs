@@ -12,6 +12,7 @@ use crate::ids::RunId;
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
+    hot: PathBuf,
 }
 
 pub(crate) const HOT_FILE: &str = "journal.redb";
@@ -24,6 +25,7 @@ impl Directory {
         match fs::metadata(root) {
             Ok(found) if found.is_dir() => Ok(Directory {
                 root: root.to_owned(),
+                hot: root.join(HOT_FILE),
             }),
             Ok(_) => Err(Error::NotADirectory {
                 path: root.to_owned(),
@@ -66,12 +68,27 @@ impl Directory {
     }
 
     pub(crate) fn hot_file(&self) -> PathBuf {
-        self.root.join(HOT_FILE)
+        self.hot.clone()
     }
 
     /// A name for a hot file that is being created, different for every call.
     pub(super) fn unfinished_hot_file(&self, unique: u64) -> PathBuf {
         self.root.join(format!("{UNFINISHED}{unique:016x}"))
+    }
+
+    /// The same directory with a hot file that does not have its name yet.
+    pub(super) fn with_hot_file(&self, unfinished: &Path) -> Self {
+        Directory {
+            root: self.root.clone(),
+            hot: unfinished.to_owned(),
+        }
+    }
+
+    /// Whether it holds a hot file whose creation was cut short.
+    pub(super) fn has_unfinished(&self) -> bool {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().starts_with(UNFINISHED))
     }
 
     /// Gives a finished hot file its name unless another process was faster.
