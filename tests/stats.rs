@@ -544,3 +544,64 @@ fn gaps_count_where_their_minutes_touch_the_range() {
         assert_eq!(dropped, [2, 1]);
     }
 }
+
+#[test]
+fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
+    const DAY_MICROS: i64 = 24 * HOUR_MICROS;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let journal = options()
+        .clock(clock.clone())
+        .open(dir.path().join("data"))
+        .unwrap();
+    let mut random = Random::from_seed(19);
+    let mut logged = Vec::new();
+    for day in 0..4 {
+        clock.set(Timestamp::from_micros(NOON + day * DAY_MICROS));
+        for second in 0..500 {
+            let event = NOON + day * DAY_MICROS + second * 1_000_000;
+            let mut decision = Logged {
+                event,
+                ..random_decision(&mut random, event)
+            };
+            let id = log(&journal, &decision, None);
+            decision.outcome = random_outcome(&mut random);
+            attach(&journal, id, decision.outcome);
+            logged.push(decision);
+        }
+        journal.flush().wait(MINUTE).unwrap();
+        journal.seal(MINUTE).unwrap();
+        journal.fold(MINUTE).unwrap();
+    }
+    let maintenance = journal.maintenance().unwrap();
+    let plan = maintenance
+        .retirement(annals::Keep::days(1))
+        .plan()
+        .unwrap();
+    assert!(plan.apply().unwrap().segments > 0);
+    // What is left of the first day's minutes goes too.
+    clock.advance(Duration::from_secs(3_600));
+    log(&journal, &random_decision(&mut random, 0), None);
+    journal.flush().wait(MINUTE).unwrap();
+    journal.fold(MINUTE).unwrap();
+
+    let reader = journal.reader().unwrap();
+    let at = |micros: i64| Timestamp::from_micros(NOON + micros);
+    let first_day: Vec<&Logged> = logged[..500].iter().collect();
+    let whole = reader.stats_of_all().since(at(0)).until(at(DAY_MICROS));
+    check(&whole.get().unwrap(), &first_day, "a retired day");
+    assert_eq!(whole.get().unwrap().coverage.retired, 0);
+    let cut = reader
+        .stats_of_all()
+        .since(at(100_000_000))
+        .until(at(DAY_MICROS));
+    let stats = cut.get().unwrap();
+    assert_eq!((stats.count, stats.coverage.retired), (0, 500));
+    let last_day: Vec<&Logged> = logged[1_600..].iter().collect();
+    let kept = reader
+        .stats_of_all()
+        .since(at(3 * DAY_MICROS + 100_000_000))
+        .until(at(4 * DAY_MICROS));
+    check(&kept.get().unwrap(), &last_day, "a cut day that is kept");
+    assert_eq!(kept.get().unwrap().coverage.retired, 0);
+}
