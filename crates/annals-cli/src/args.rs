@@ -85,6 +85,16 @@ pub enum Command {
     /// The human-readable text files.
     #[command(subcommand)]
     Mirror(commands::mirror::Command),
+    /// Reads the whole journal and says what is damaged.
+    Verify(commands::upkeep::Verify),
+    /// Shows which segments a policy would retire and, with --yes, retires them.
+    Retain(commands::upkeep::Retain),
+    /// Gives free room within journal.redb back.
+    Compact(commands::upkeep::Compact),
+    /// Copies the journal while it is in use.
+    Backup(commands::upkeep::Backup),
+    /// Makes a journal of a backup.
+    Restore(commands::upkeep::Restore),
     /// A script that completes commands and options in your shell.
     Completions(commands::completions::Args),
 }

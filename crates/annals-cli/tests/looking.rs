@@ -412,3 +412,32 @@ fn the_text_files_are_rebuilt() {
     assert!(run(&data, &["mirror", "rebuild", to], 0).starts_with("16 lines"));
     complaint(&data, &["mirror", "rebuild", to], 4);
 }
+
+#[test]
+fn a_journal_is_verified_backed_up_and_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 30);
+    assert_eq!(json(&data, &["verify"])[0]["whole"], true);
+    let (backup, back) = (dir.path().join("backup"), dir.path().join("back"));
+    run(&data, &["backup", backup.to_str().unwrap()], 0);
+    let restore = [
+        "restore",
+        backup.to_str().unwrap(),
+        "--to",
+        back.to_str().unwrap(),
+    ];
+    run(&data, &restore, 0);
+    assert_eq!(json(&back, &["tail", "-n", "100"]).len(), 30);
+    assert_eq!(
+        run(&data, &["retain", "--newer-than", "1d"], 0),
+        "nothing to retire\n"
+    );
+    complaint(&data, &["retain"], 2);
+    assert!(complaint(&data, &["compact"], 2).contains("--yes"));
+    complaint(
+        &data,
+        &["restore", "/no/such/backup", "--to", "/no/such/place"],
+        3,
+    );
+}

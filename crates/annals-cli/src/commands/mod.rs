@@ -14,6 +14,7 @@ pub mod mirror;
 pub mod stats;
 pub mod status;
 pub mod tail;
+pub mod upkeep;
 
 use crate::args::{Args, Command};
 use crate::failure::{Done, Result};
@@ -36,6 +37,11 @@ pub fn run(args: Args, out: &mut Out) -> Result<Done> {
         Command::Import(args) => import::run(dir, args, out),
         Command::Cursors(args) => cursors::run(dir, args, out),
         Command::Mirror(command) => mirror::run(dir, command, out),
+        Command::Verify(args) => upkeep::verify(dir, args, out),
+        Command::Retain(args) => upkeep::retain(dir, args, out),
+        Command::Compact(args) => upkeep::compact(dir, args, out),
+        Command::Backup(args) => upkeep::backup(dir, args, out),
+        Command::Restore(args) => upkeep::restore(args, out),
         Command::Completions(args) => completions::run(args, out),
     }
 }

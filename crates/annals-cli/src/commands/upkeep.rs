@@ -1,0 +1,283 @@
+//! Keeping a journal in order: verify, retain, compact, backup, restore.
+
+use std::path::{Path, PathBuf};
+
+use annals::{Keep, Maintenance, RetirePlan};
+use serde_json::json;
+
+use crate::failure::{Done, Failure, Result};
+use crate::output::{Out, style};
+use crate::table::{Rows, escaped};
+use crate::units;
+use crate::when;
+
+/// Options of `verify`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals verify
+  annals verify --json | jq .defects
+
+Reads everything and changes nothing; the agent goes on. Ends with 1 if there are defects.")]
+pub struct Verify {}
+
+/// Reads the whole journal.
+pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
+    let verified = Maintenance::open(dir)?.verify();
+    if out.json {
+        let defects = verified.defects.iter().map(|defect| {
+            json!({
+                "file": defect.file,
+                "kind": format!("{:?}", defect.kind),
+                "sequences": defect.sequences.as_ref().map(|lost| [lost.start, lost.end]),
+                "detail": defect.detail,
+            })
+        });
+        out.json(&json!({
+            "whole": verified.is_whole(),
+            "defects": defects.collect::<Vec<_>>(),
+            "more_defects": verified.more_defects,
+            "entries": verified.entries,
+            "blocks": verified.blocks,
+            "segments": verified.segments,
+            "bytes": verified.bytes,
+        }))?;
+    } else {
+        for defect in &verified.defects {
+            let file = escaped(&defect.file.display().to_string());
+            let lost = defect.sequences.as_ref().map_or_else(String::new, |lost| {
+                format!(
+                    ", sequences {} to {} are lost",
+                    lost.start,
+                    lost.end.saturating_sub(1)
+                )
+            });
+            let text = format!("{file}: {}{lost}", escaped(&defect.detail));
+            out.line(out.paint(style::BAD, text))?;
+        }
+        let sum = format!(
+            "{} entries in {} blocks and {} segments, {}",
+            units::count(verified.entries),
+            units::count(verified.blocks),
+            units::count(verified.segments),
+            units::bytes(verified.bytes)
+        );
+        let defects = verified.defects.len() as u64 + verified.more_defects;
+        out.line(if verified.is_whole() {
+            out.paint(style::GOOD, format!("whole: {sum}"))
+        } else {
+            out.paint(style::BAD, format!("{defects} defects: {sum}"))
+        })?;
+    }
+    Ok(if verified.is_whole() {
+        Done::Well
+    } else {
+        Done::WithProblems
+    })
+}
+
+/// Options of `retain`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals retain --newer-than 30d
+  annals retain --bytes 10000000000 --after-cursor lake
+  annals retain --newer-than 30d --yes
+
+Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone stay.")]
+pub struct Retain {
+    /// Keeps what was recorded since (30d, 12h).
+    #[arg(long, value_name = "AGE", value_parser = when::length, required_unless_present = "bytes")]
+    newer_than: Option<std::time::Duration>,
+    /// Keeps the newest segments up to so many bytes.
+    #[arg(long, value_name = "BYTES")]
+    bytes: Option<u64>,
+    /// Keeps what the export with this name has not had yet.
+    #[arg(long, value_name = "NAME")]
+    after_cursor: Vec<String>,
+    /// Goes ahead: retires what is shown.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Shows what a policy would retire and, if that was said, retires it.
+pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
+    let maintenance = Maintenance::open(dir)?;
+    let keep = match (args.newer_than, args.bytes) {
+        (Some(age), Some(bytes)) => Keep::newer_than(age).and_bytes(bytes),
+        (Some(age), None) => Keep::newer_than(age),
+        (None, Some(bytes)) => Keep::bytes(bytes),
+        (None, None) => return Err(Failure::Usage("give --newer-than or --bytes".into())),
+    };
+    let cursors = args.after_cursor.into_iter();
+    let keep = cursors.fold(keep, |keep, name| keep.after_cursor(name));
+    let plan = maintenance.retirement(keep).plan()?;
+    print_plan(&plan, args.yes, out)?;
+    if !args.yes {
+        if !out.json && !plan.segments().is_empty() {
+            out.line("nothing was retired: say --yes to do it")?;
+        }
+        return Ok(Done::Well);
+    }
+    let retired = plan.apply()?;
+    if !out.json {
+        let freed = units::bytes(retired.bytes);
+        let entries = units::count(retired.entries);
+        out.line(format!(
+            "{} segments retired: {entries} entries, {freed}",
+            retired.segments
+        ))?;
+    }
+    Ok(Done::Well)
+}
+
+fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
+    if out.json {
+        let segments = plan.segments().iter().map(|segment| {
+            json!({
+                "file": segment.file,
+                "first": segment.sequences.start(),
+                "last": segment.sequences.end(),
+                "entries": segment.entries,
+                "bytes": segment.bytes,
+                "rule": segment.rule,
+            })
+        });
+        return out.json(&json!({
+            "segments": segments.collect::<Vec<_>>(),
+            "entries": plan.entries(),
+            "bytes": plan.bytes(),
+            "kept_entries": plan.kept_entries(),
+            "held_back": plan.held_back(),
+            "applied": applied,
+        }));
+    }
+    for why in plan.held_back() {
+        out.line(out.paint(style::WARN, escaped(why)))?;
+    }
+    if plan.segments().is_empty() {
+        return out.line("nothing to retire");
+    }
+    let mut rows = Rows::new(["recorded from", "to", ">entries", ">size", "because"]);
+    for segment in plan.segments() {
+        rows.push([
+            units::second(segment.recorded.0),
+            units::second(segment.recorded.1),
+            units::count(segment.entries),
+            units::bytes(segment.bytes),
+            segment.rule.clone(),
+        ]);
+    }
+    rows.print(out)?;
+    let kept = units::count(plan.kept_entries());
+    let (entries, bytes) = (units::count(plan.entries()), units::bytes(plan.bytes()));
+    out.line(out.paint(
+        style::HEAD,
+        format!("{entries} entries, {bytes}; {kept} entries stay"),
+    ))
+}
+
+/// Options of `compact`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals compact --yes
+
+Gives the free room within journal.redb back. Holds up every commit meanwhile, about a second for each
+300 MB, and needs the journal to itself: stop the agent first.")]
+pub struct Compact {
+    /// Goes ahead.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Gives free room back.
+pub fn compact(dir: &Path, args: Compact, out: &mut Out) -> Result<Done> {
+    let maintenance = Maintenance::open(dir)?;
+    if !args.yes {
+        return Err(Failure::Usage(
+            "compacting holds up every commit while it runs: say --yes".into(),
+        ));
+    }
+    let bytes = maintenance.compact()?;
+    if out.json {
+        out.json(&json!({"bytes": bytes}))?;
+    } else {
+        out.line(format!("{} given back", units::bytes(bytes)))?;
+    }
+    Ok(Done::Well)
+}
+
+/// Options of `backup`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals backup /mnt/backup/agent
+  annals backup --checkpoints --copy /mnt/other/agent
+
+While the agent runs. The next backup to the same place copies only what is new.")]
+pub struct Backup {
+    /// A directory.
+    to: PathBuf,
+    /// The checkpoints' weights too.
+    #[arg(long)]
+    checkpoints: bool,
+    /// Copies segments instead of linking them where that is possible.
+    #[arg(long)]
+    copy: bool,
+}
+
+/// Backs the journal up.
+pub fn backup(dir: &Path, args: Backup, out: &mut Out) -> Result<Done> {
+    let maintenance = Maintenance::open(dir)?;
+    let mut backup = maintenance.backup(&args.to);
+    if args.checkpoints {
+        backup = backup.with_checkpoints();
+    }
+    if args.copy {
+        backup = backup.without_links();
+    }
+    print_copy(&backup.run()?, &args.to, out)
+}
+
+/// Options of `restore`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals restore /mnt/backup/agent --to data-restored
+
+The restored journal is another one, with an identity of its own: cursors of the first are not its.")]
+pub struct Restore {
+    /// The backup.
+    from: PathBuf,
+    /// A directory that holds nothing yet.
+    #[arg(long)]
+    to: PathBuf,
+}
+
+/// Restores a backup.
+pub fn restore(args: Restore, out: &mut Out) -> Result<Done> {
+    let restored = annals::restore(&args.from, &args.to)?;
+    print_copy(&restored, &args.to, out)
+}
+
+fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done> {
+    if out.json {
+        out.json(&json!({
+            "entries": copy.entries,
+            "new_segments": copy.new_segments,
+            "known_segments": copy.known_segments,
+            "checkpoint_files": copy.checkpoint_files,
+        }))?;
+    } else {
+        out.line(format!(
+            "{} entries in {}: {} segments new, {} there already, {} checkpoint files",
+            units::count(copy.entries),
+            to.display(),
+            copy.new_segments,
+            copy.known_segments,
+            copy.checkpoint_files
+        ))?;
+    }
+    Ok(Done::Well)
+}
