@@ -477,7 +477,7 @@ impl Journal {
 
     /// Seals everything that is committed now, instead of when there is enough of it: moves it from
     /// `journal.redb` into a segment, which is what backups copy and retention removes. Says how
-    /// many entries were sealed; none if another process is sealing. Writes them all once more
+    /// many entries this call sealed; another process that is at it is waited for. Writes them once more
     /// and fsyncs; loops and commits go on meanwhile.
     ///
     /// # Errors

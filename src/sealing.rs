@@ -23,6 +23,9 @@ const LOOK_AT_AGE: Duration = Duration::from_secs(60);
 /// How long a fault rests before it is tried again.
 const REST: Duration = Duration::from_secs(10);
 
+/// How often whoever else seals is looked at, if this one is asked to.
+const OTHERS: Duration = Duration::from_millis(2);
+
 const COMPONENT: &str = "annals";
 const FAULT: &str = "segments cannot be sealed";
 const RETENTION_FAULT: &str = "segments cannot be retired";
@@ -34,9 +37,16 @@ pub(crate) struct Limits {
     pub(crate) age: Duration,
 }
 
+/// Seal all there is.
+struct Command {
+    /// When nobody waits for the answer any more; `None` is never.
+    until: Option<Instant>,
+    reply: Sender<Result<u64>>,
+}
+
 /// The thread that seals, and what is known of it.
 pub(crate) struct SealThread {
-    commands: Sender<Sender<Result<u64>>>,
+    commands: Sender<Command>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     health: Arc<Mutex<SealingHealth>>,
@@ -87,9 +97,10 @@ impl SealThread {
 
     /// Seals all that is committed, whatever its size; says how many entries.
     pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
-        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let (reply, receiver) = crossbeam_channel::bounded(1);
+        let until = Instant::now().checked_add(timeout);
         // If the thread is gone, so is the receiver's other end, which is an answer too.
-        let _ = self.commands.send(sender);
+        let _ = self.commands.send(Command { until, reply });
         if let Some(thread) = &*lock(&self.thread) {
             thread.thread().unpark();
         }
@@ -147,7 +158,7 @@ struct Sealing {
 }
 
 impl Sealing {
-    fn run(&mut self, commands: &Receiver<Sender<Result<u64>>>) {
+    fn run(&mut self, commands: &Receiver<Command>) {
         // What cannot be cleared away now is met again, and said, by the first sealing.
         let _ = self.sealer.tidy();
         while !self.stop.load(Ordering::Acquire) {
@@ -157,9 +168,9 @@ impl Sealing {
             self.report(outcome.err());
             let began = Instant::now();
             while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
-                if let Ok(reply) = commands.try_recv() {
+                if let Ok(command) = commands.try_recv() {
                     // Nobody may be waiting any more.
-                    let _ = reply.send(self.seal_all());
+                    let _ = command.reply.send(self.seal_all(command.until));
                     continue;
                 }
                 thread::park_timeout(rest.saturating_sub(began.elapsed()));
@@ -216,13 +227,20 @@ impl Sealing {
     }
 
     /// Seals what is committed now. Where the end is must be asked once: others commit meanwhile, as
-    /// fast as this seals.
-    fn seal_all(&self) -> Result<u64> {
+    /// fast as this seals. Whoever else is at it is waited for until nobody waits any more.
+    fn seal_all(&self, until: Option<Instant>) -> Result<u64> {
         let end = self.source.next_sequence()?;
         let mut entries = 0;
         while self.source.extent()?.hot < end {
-            let Some(sealed) = self.seal()? else { break };
-            entries += sealed;
+            if let Some(sealed) = self.seal()? {
+                entries += sealed;
+                continue;
+            }
+            let late = until.is_some_and(|until| Instant::now() >= until);
+            if late || self.stop.load(Ordering::Acquire) {
+                break;
+            }
+            thread::park_timeout(OTHERS);
         }
         Ok(entries)
     }
