@@ -1,6 +1,7 @@
 //! What a model did: exact statistics over any range of event time, made of rollups and of the
 //! entries that are not in them yet, in one snapshot.
 
+mod ask;
 mod bounds;
 mod cover;
 mod coverage;

@@ -1,0 +1,78 @@
+//! The questions that a reader is asked about statistics: they build on reading, not the other way.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Drift, Group, LiveRanking, LiveValue, StatsQuery, StatsRow};
+use crate::error::Result;
+use crate::reader::Reader;
+use crate::timestamp::Timestamp;
+
+impl Reader {
+    /// Begins a question about what `model` did. The model may be one that nobody has heard of.
+    pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
+        StatsQuery::new(Ok(self.clone()), Some(model.as_ref()))
+    }
+
+    /// Begins a question about what all models did.
+    pub fn stats_of_all(&self) -> StatsQuery {
+        StatsQuery::new(Ok(self.clone()), None)
+    }
+
+    /// What `model` did on each day of event time on which it did anything, oldest first.
+    ///
+    /// # Errors
+    /// Those of [`StatsQuery::get`].
+    pub fn daily(&self, model: impl AsRef<str>) -> Result<Vec<StatsRow>> {
+        self.stats(model).by(Group::Day)
+    }
+
+    /// Ranks `model`'s checkpoints by what their decisions of the last `window` led to; see
+    /// [`StatsQuery::best_live`], which takes any range.
+    ///
+    /// # Errors
+    /// Those of [`StatsQuery::get`].
+    pub fn best_live(
+        &self,
+        model: impl AsRef<str>,
+        value: &LiveValue,
+        window: Duration,
+        at_least: u64,
+    ) -> Result<LiveRanking> {
+        let recent = self.stats(model).last(window);
+        recent.best_live(value, at_least)
+    }
+
+    /// How far `model`'s behaviour in the event times of `after` is from that in those of `before`; see
+    /// [`Drift::between`], which compares any two statistics.
+    ///
+    /// # Errors
+    /// Those of [`StatsQuery::get`].
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Timestamp};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// let now = Timestamp::now();
+    /// let day_ago = now.saturating_sub(Duration::from_secs(86_400));
+    /// let week_ago = now.saturating_sub(Duration::from_secs(7 * 86_400));
+    /// let drift = journal.reader()?.compare("dqn_agent", week_ago..day_ago, day_ago..now)?;
+    /// println!("{drift}"); // four lines, in words
+    /// # assert_eq!(drift.decisions, (0, 1));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn compare(
+        &self,
+        model: impl AsRef<str>,
+        before: Range<Timestamp>,
+        after: Range<Timestamp>,
+    ) -> Result<Drift> {
+        let of = |times: Range<Timestamp>| {
+            let stats = self.stats(&model).since(times.start).until(times.end);
+            stats.get()
+        };
+        Ok(Drift::between(&of(before)?, &of(after)?))
+    }
+}
