@@ -446,6 +446,67 @@ fn an_outcome_for_nobody_waits_until_its_inference_shows_up() {
 }
 
 #[test]
+fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let journal = options().clock(clock.clone()).open(dir.path()).unwrap();
+    attach(
+        &journal,
+        InferenceId::from_u64(u64::MAX),
+        Held {
+            reward: Some(1.0),
+            ..Held::default()
+        },
+    );
+    journal.flush().wait(MINUTE).unwrap();
+    for (days, orphans) in [(0, 1), (29, 1), (2, 0)] {
+        clock.advance(Duration::from_secs(days * 86_400));
+        log(
+            &journal,
+            &random_decision(&mut Random::from_seed(5), NOON),
+            None,
+        );
+        journal.flush().wait(MINUTE).unwrap();
+        journal.fold(MINUTE).unwrap();
+        let stats = journal.stats_of_all().get().unwrap();
+        assert_eq!(stats.coverage.orphans, orphans, "{days} days later");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_symbols_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().open(dir.path()).unwrap();
+    let symbols = 100_000_u32;
+    for number in 0..symbols {
+        let symbol = format!("S{number}");
+        let decision = Inference::new("mlp", &symbol, "BUY")
+            .confidence(0.5)
+            .event_time(Timestamp::from_micros(NOON));
+        // The queue holds fewer than these.
+        if journal.log(decision).is_none() || number % 10_000 == 0 {
+            journal.flush().wait(MINUTE).unwrap();
+        }
+    }
+    journal.flush().wait(MINUTE).unwrap();
+    let kept = journal.health();
+    assert_eq!(kept.dropped.total(), 0, "{kept:?}");
+    for folded in [false, true] {
+        if folded {
+            journal.fold(MINUTE).unwrap();
+        }
+        let rows = journal.stats("mlp").by(Group::Symbol).unwrap();
+        assert_eq!(rows.len(), symbols as usize);
+        assert!(rows.iter().all(|row| row.stats.count == 1));
+        // The last ones were beyond the table of names, and are written out in their rows.
+        for number in [0, symbols / 2, symbols - 1] {
+            let one = journal.stats("mlp").symbol(format!("S{number}"));
+            assert_eq!(one.get().unwrap().count, 1, "{number}");
+        }
+    }
+}
+
+#[test]
 fn as_of_knows_what_had_turned_out_by_then() {
     let clock = ManualClock::at(Timestamp::from_micros(NOON));
     let journal = options().clock(clock).in_memory().unwrap();

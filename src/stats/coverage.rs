@@ -39,7 +39,7 @@ pub struct Coverage {
     /// together. 0 means that nothing of the range is missing.
     pub retired: u64,
     /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
-    /// soon as they show up.
+    /// soon as they show up, which they have 30 days for.
     pub orphans: u64,
     /// Everything that was committed before this sequence is counted.
     pub sequence: u64,

@@ -20,6 +20,7 @@ use super::joined::Between;
 use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::name_table::{self, FOR_EVER};
+use super::orphans;
 use super::rollups::{self, Detail, Folded, GapSums, GapTimes};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -122,6 +123,7 @@ impl Folder {
             };
         }
         self.prune(now, go_on)?;
+        self.expire_orphans(now, go_on)?;
         Ok(folded.all_before().saturating_sub(begin))
     }
 
@@ -294,7 +296,7 @@ impl Folder {
                 let mut after = after;
                 if is_last {
                     merge_gaps(transaction, path, &gaps)?;
-                    let (more, fewer) = note_orphans(transaction, &slice.orphans)?;
+                    let (more, fewer) = orphans::note(transaction, &slice.orphans, now)?;
                     after = after.with_orphans(more, fewer);
                 }
                 rollups::set_folded(transaction, &after)?;
@@ -306,6 +308,23 @@ impl Folder {
             }
         }
         Ok(Some(folded))
+    }
+
+    /// Forgets inferences that had outcomes and have not shown up for too long.
+    fn expire_orphans(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
+        while go_on() {
+            let expired = self.source.survey(|survey| survey.expired_orphans(now))?;
+            if expired.is_empty() {
+                break;
+            }
+            let gone = expired.into_iter().map(|id| (id, true)).collect();
+            self.write(|transaction, path| {
+                let (_, fewer) = orphans::note(transaction, &gone, now)?;
+                let folded = rollups::folded_to_write(transaction, path)?;
+                rollups::set_folded(transaction, &folded.with_orphans(0, fewer))
+            })?;
+        }
+        Ok(())
     }
 
     /// Gives up the minutes of hours that lie too far back, and those that nobody needs.
@@ -551,27 +570,6 @@ impl<'m, 't> Merge<'m, 't> {
         }
         Ok(())
     }
-}
-
-/// Notes which inferences have outcomes and are not there yet; says how many are new among them, and
-/// how many have shown up.
-fn note_orphans(
-    transaction: &mut WriteTransaction<'_>,
-    orphans: &BTreeMap<u64, bool>,
-) -> Result<(u64, u64)> {
-    let (mut more, mut fewer) = (0, 0);
-    for (id, is_there) in orphans {
-        let key = rollups::orphan_key(*id);
-        let is_known = transaction.get(Table::Rollups, &key, |_| ())?.is_some();
-        if *is_there && is_known {
-            transaction.remove(Table::Rollups, &key)?;
-            fewer += 1;
-        } else if !*is_there && !is_known {
-            transaction.put(Table::Rollups, &key, &mut sealed(&()))?;
-            more += 1;
-        }
-    }
-    Ok((more, fewer))
 }
 
 fn merge_gaps(

@@ -15,6 +15,7 @@ mod keys;
 mod kv;
 mod meta;
 mod name_table;
+mod orphans;
 mod outcomes;
 mod retire;
 mod retired;

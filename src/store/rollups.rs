@@ -20,7 +20,7 @@ const FOLDED_KEY: &[u8] = b"folded";
 /// What stands before the number in the keys of rows that are no rollups.
 const DETAIL: u8 = 4;
 const GAPS: u8 = 5;
-const ORPHANS: u8 = 6;
+pub(super) const ORPHANS: u8 = 6;
 
 /// How far the rollups reach, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -314,29 +314,6 @@ pub(super) fn details(
         found.push((keys::unordered(hour), detail));
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(found)
-}
-
-/// The key of an inference that has an outcome and is not there yet.
-pub(super) fn orphan_key(id: u64) -> [u8; 9] {
-    let mut key = [ORPHANS; 9];
-    key[1..].copy_from_slice(&keys::number(id));
-    key
-}
-
-/// The inferences that have outcomes and are not there yet, ascending.
-pub(super) fn orphans(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
-    let mut found = Vec::new();
-    let range = (
-        Bound::Included(&[ORPHANS][..]),
-        Bound::Excluded(&[ORPHANS + 1][..]),
-    );
-    let see = |key: &[u8], _: &[u8]| {
-        let id = key.get(1..).and_then(keys::first_number);
-        found.push(id.ok_or_else(|| damaged(path, "rollups: an orphan", "a short key"))?);
-        Ok(ControlFlow::Continue(()))
-    };
-    snapshot.scan(Table::Rollups, range, Direction::Ascending, see)?;
     Ok(found)
 }
 

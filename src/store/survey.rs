@@ -9,6 +9,7 @@ use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::{FIRST_SEQUENCE, damaged};
 use super::name_table;
+use super::orphans;
 use super::rollups::{self, Folded, GapSums};
 use super::source::{Source, View};
 use crate::error::Result;
@@ -128,7 +129,12 @@ impl Survey<'_, '_> {
 
     /// The inferences that have folded outcomes and were not there when these were folded, ascending.
     pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
-        rollups::orphans(self.view.snapshot, self.view.path)
+        orphans::list(self.view.snapshot, self.view.path)
+    }
+
+    /// Some of the orphans that have not shown up for too long.
+    pub(crate) fn expired_orphans(&self, now: i64) -> Result<Vec<u64>> {
+        orphans::expired(self.view.snapshot, self.view.path, now)
     }
 
     /// What the folded gaps add up to that touch the minutes of `from..=until`.
