@@ -23,6 +23,12 @@ impl Tiny {
         }
     }
 
+    /// From now on it holds so many KiB.
+    pub fn resize(&self, kibibytes: u64) {
+        let size = format!("remount,size={kibibytes}k");
+        assert!(run("mount", &["-o", &size], &self.0));
+    }
+
     pub fn read_only(&self, read_only: bool) {
         let option = if read_only {
             "remount,ro"
