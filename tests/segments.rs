@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use annals::{
     CheckpointAction, Entry, Error, Inference, InferenceId, InferenceRecord, Journal, Level,
-    ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
+    Maintenance, ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 
@@ -302,29 +303,46 @@ fn sealed_thrice(dir: &Path) -> Vec<String> {
     known
 }
 
+/// Between two sequences that are asked for.
+const STEP: usize = 7;
+
+/// What can happen to the file of the second of three segments.
+const DAMAGES: [fn(&[PathBuf]); 9] = [
+    |segments| fs::remove_file(&segments[1]).unwrap(),
+    |segments| fs::write(&segments[1], "").unwrap(),
+    |segments| fs::write(&segments[1], "no segment at all").unwrap(),
+    |segments| {
+        let bytes = fs::read(&segments[1]).unwrap();
+        fs::write(&segments[1], &bytes[..bytes.len() / 2]).unwrap();
+    },
+    |segments| {
+        fs::remove_file(&segments[1]).unwrap();
+        fs::copy(&segments[0], &segments[1]).unwrap();
+    },
+    |segments| {
+        let other = tempfile::tempdir().unwrap();
+        sealed_thrice(other.path());
+        let stranger = other.path().join("segments");
+        let stranger = stranger.join(segments[1].file_name().unwrap());
+        fs::copy(stranger, &segments[1]).unwrap();
+    },
+    |segments| {
+        let mut bytes = fs::read(&segments[1]).unwrap();
+        bytes.iter_mut().for_each(|byte| *byte ^= 1);
+        fs::write(&segments[1], bytes).unwrap();
+    },
+    // All but the engine's own header.
+    |segments| {
+        let mut bytes = fs::read(&segments[1]).unwrap();
+        bytes[1 << 12..].iter_mut().for_each(|byte| *byte ^= 0x10);
+        fs::write(&segments[1], bytes).unwrap();
+    },
+    |segments| fs::rename(&segments[1], segments[1].with_extension("old")).unwrap(),
+];
+
 #[test]
 fn a_damaged_segment_is_named_and_the_rest_is_read() {
-    let damages: [fn(&[PathBuf]); 6] = [
-        |segments| fs::remove_file(&segments[1]).unwrap(),
-        |segments| fs::write(&segments[1], "").unwrap(),
-        |segments| fs::write(&segments[1], "no segment at all").unwrap(),
-        |segments| {
-            let bytes = fs::read(&segments[1]).unwrap();
-            fs::write(&segments[1], &bytes[..bytes.len() / 2]).unwrap();
-        },
-        |segments| {
-            fs::remove_file(&segments[1]).unwrap();
-            fs::copy(&segments[0], &segments[1]).unwrap();
-        },
-        |segments| {
-            let other = tempfile::tempdir().unwrap();
-            sealed_thrice(other.path());
-            let stranger = other.path().join("segments");
-            let stranger = stranger.join(segments[1].file_name().unwrap());
-            fs::copy(stranger, &segments[1]).unwrap();
-        },
-    ];
-    for (number, damage) in damages.into_iter().enumerate() {
+    for (number, damage) in DAMAGES.into_iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
         let known = sealed_thrice(dir.path());
         let files = segments(dir.path());
@@ -341,11 +359,27 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
         );
         let name = files[1].file_name().unwrap().to_str().unwrap();
         assert!(error.to_string().contains(name), "damage {number}: {error}");
-        // What does not need it is there, and the journal goes on.
+        let all = || reader.inferences().repeats(Repeats::Include);
+        let queries = [
+            all(),
+            all().newest_first(),
+            all().since(micros(NOW + HOUR)),
+            all().model("b").newest_first(),
+        ];
+        for query in queries {
+            let error = query.iter().find_map(Result::err).unwrap();
+            assert!(error.to_string().contains(name), "damage {number}: {error}");
+        }
+        // What does not need it is there, whole, and the journal goes on.
+        assert_eq!(
+            entries_but_of(&reader, &files[1..2]),
+            but_of(&known, &files[1..2])
+        );
         assert_eq!(
             reader.newest(1).next().unwrap().unwrap().sequence,
             known.len() as u64
         );
+        assert_named(dir.path(), &files[1..2], number);
         let journal = options().open(dir.path()).unwrap();
         log(&journal, 5_000, 10);
         journal.seal(BOUND).unwrap();
@@ -353,6 +387,77 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
         let newest = reader.newest(1).next().unwrap().unwrap();
         assert!(newest.sequence > known.len() as u64);
     }
+}
+
+#[test]
+fn two_segments_in_each_others_place_are_both_named_and_the_rest_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let known = sealed_thrice(dir.path());
+    let files = segments(dir.path());
+    let aside = files[0].with_extension("aside");
+    fs::rename(&files[0], &aside).unwrap();
+    fs::rename(&files[1], &files[0]).unwrap();
+    fs::rename(&aside, &files[1]).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let damaged = &files[..2];
+    assert_eq!(entries_but_of(&reader, damaged), but_of(&known, damaged));
+    assert_named(dir.path(), damaged, 0);
+    // In their places again, nothing is lost.
+    fs::rename(&files[0], &aside).unwrap();
+    fs::rename(&files[1], &files[0]).unwrap();
+    fs::rename(&aside, &files[1]).unwrap();
+    assert_eq!(entries(&Reader::open(dir.path()).unwrap()), known);
+    let verified = Maintenance::open(dir.path()).unwrap().verify();
+    assert!(verified.is_whole(), "{:?}", verified.defects);
+}
+
+/// The sequences that the name of a segment's file says it holds.
+fn sequences(file: &Path) -> RangeInclusive<u64> {
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    let (first, last) = name.split_once('-').unwrap();
+    first.parse().unwrap()..=last.parse().unwrap()
+}
+
+/// `known`, without what lies in the segments `damaged`.
+fn but_of(known: &[String], damaged: &[PathBuf]) -> Vec<String> {
+    let lost = |sequence| {
+        damaged
+            .iter()
+            .any(|file| sequences(file).contains(&sequence))
+    };
+    let kept = (1..).zip(known).step_by(STEP);
+    let kept = kept.filter(|(sequence, _)| !lost(*sequence));
+    kept.map(|(_, entry)| entry.clone()).collect()
+}
+
+/// The same from the journal, one entry at a time; each of a damaged segment is a typed error. Only
+/// some are asked for: each that is damaged is opened anew.
+fn entries_but_of(reader: &Reader, damaged: &[PathBuf]) -> Vec<String> {
+    let mut found = Vec::new();
+    for sequence in (1..reader.end().unwrap().next_sequence()).step_by(STEP) {
+        let lost = damaged
+            .iter()
+            .any(|file| sequences(file).contains(&sequence));
+        match reader.entry(sequence) {
+            Ok(entry) if !lost => found.push(format!("{:?}", entry.unwrap())),
+            Err(Error::Corrupt { .. } | Error::Foreign { .. }) if lost => {}
+            other => panic!("{sequence}: {other:?}"),
+        }
+    }
+    found
+}
+
+/// Verifying names these segments and no other.
+fn assert_named(dir: &Path, damaged: &[PathBuf], number: usize) {
+    let verified = Maintenance::open(dir).unwrap().verify();
+    let mut named: Vec<_> = verified
+        .defects
+        .iter()
+        .map(|found| found.file.clone())
+        .collect();
+    named.sort();
+    named.dedup();
+    assert_eq!(named, damaged, "damage {number}: {:?}", verified.defects);
 }
 
 #[cfg(unix)]
@@ -369,6 +474,21 @@ fn segments_that_may_only_be_read_are_read() {
         fs::set_permissions(&segment, fs::Permissions::from_mode(0o400)).unwrap();
     }
     assert_eq!(entries(&Reader::open(dir.path()).unwrap()), known);
+    let maintenance = Maintenance::open(dir.path()).unwrap();
+    let verified = maintenance.verify();
+    assert!(verified.is_whole(), "{:?}", verified.defects);
+    // Neither a backup nor a journal that goes on needs to write to them.
+    let backup = tempfile::tempdir().unwrap();
+    let to = backup.path().join("backup");
+    maintenance.backup(&to).without_links().run().unwrap();
+    assert_eq!(entries(&Reader::open(&to).unwrap()), known);
+    let journal = options().open(dir.path()).unwrap();
+    log(&journal, 5_000, 10);
+    journal.seal(BOUND).unwrap();
+    journal.close().unwrap();
+    assert_eq!(segments(dir.path()).len(), 4);
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(entries(&reader)[..known.len()], known);
 }
 
 #[test]
