@@ -48,8 +48,15 @@ fn segment_files(dir: &Path) -> Vec<String> {
     names
 }
 
+/// Waits for whoever is folding: what is not in the statistics yet is not planned.
 fn plan(maintenance: &Maintenance, keep: Keep) -> RetirePlan {
-    maintenance.retirement(keep).plan().unwrap()
+    loop {
+        let planned = maintenance.retirement(keep.clone()).plan().unwrap();
+        let mut held_back = planned.held_back().iter();
+        if !held_back.any(|why| why.contains("statistics")) {
+            return planned;
+        }
+    }
 }
 
 #[test]
@@ -368,4 +375,48 @@ fn a_journal_retires_by_itself_if_it_is_told_to() {
     assert_eq!(segment_files(dir).len(), files - 3);
     let reader = journal.reader().unwrap();
     assert!(reader.inferences().iter().map(Result::unwrap).count() >= 30);
+}
+
+#[test]
+fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(dir).unwrap();
+    let firsts = days(&journal, &clock, 5, 100);
+    // What was not folded before it was damaged would have to be read.
+    drop(plan(&journal.maintenance().unwrap(), Keep::days(1)));
+    journal.close().unwrap();
+    let files = segment_files(dir);
+    let file = |index: usize| dir.join("segments").join(&files[index]);
+    fs::remove_file(file(0)).unwrap();
+    fs::write(file(1), "no segment at all").unwrap();
+    // One that stays is damaged as well: what it needs is not known.
+    let bytes = fs::read(file(3)).unwrap();
+    fs::write(file(3), &bytes[..bytes.len() / 2]).unwrap();
+
+    let journal = options(&clock).open(dir).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let planned = plan(&maintenance, Keep::days(2));
+    assert_eq!((planned.segments().len(), planned.entries()), (3, 300));
+    let retired = planned.apply().unwrap();
+    assert_eq!((retired.segments, retired.entries), (3, 300));
+    assert_eq!(segment_files(dir), files[3..]);
+    let reader = journal.reader().unwrap();
+    let damaged = reader.get(firsts[3]);
+    assert!(matches!(damaged, Err(Error::Corrupt { .. })), "{damaged:?}");
+    let kept = reader.get(firsts[4]).unwrap().unwrap();
+    assert_eq!(&*kept.model, "model of day 4");
+    let so_far = maintenance.retired().unwrap();
+    assert_eq!((so_far.segments, so_far.inferences), (3, 300));
+
+    // In time it goes too, and then all is whole again.
+    clock.advance(DAY * 2);
+    assert_eq!(
+        plan(&maintenance, Keep::days(3)).apply().unwrap().segments,
+        1
+    );
+    journal.close().unwrap();
+    let verified = Maintenance::open(dir).unwrap().verify();
+    assert!(verified.is_whole(), "{:?}", verified.defects);
 }

@@ -103,7 +103,7 @@ impl Upkeep {
         }
     }
 
-    /// What all entries need; `None` if a segment does not say, or it was told to stop.
+    /// What all entries need; `None` if a segment does not say or is damaged, or it was told to stop.
     fn uses(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Uses>> {
         let source = self.source();
         let mut uses = Uses::default();
@@ -115,6 +115,8 @@ impl Upkeep {
                 Ok(None) => return Ok(None),
                 // What has been retired meanwhile needs nothing.
                 Err(_) if segment.first < source.extent()?.kept => {}
+                // What cannot be read may need anything. Whoever reads it is told.
+                Err(Error::Corrupt { .. } | Error::Foreign { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
             next = segment.row.next;
