@@ -2,7 +2,7 @@
 //! room again.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 mod tiny;

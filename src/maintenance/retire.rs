@@ -309,7 +309,8 @@ impl RetirePlan {
     /// Retires exactly what the plan says, in transactions of 100 segments, each checked again: if
     /// segments, cursors or the first entry that is kept are not what they were, that
     /// transaction and the rest do not happen. Then removes the files, and forgets names and runs
-    /// that no entry needs any more, which decodes what is not sealed yet: up to a second or two.
+    /// that no entry needs any more, which decodes what is not sealed yet: up to a second or two. While
+    /// a segment that stays is damaged, none is forgotten: it may need them.
     ///
     /// Readers and followers that are behind get [`Error::Retired`].
     ///
