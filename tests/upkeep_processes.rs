@@ -54,9 +54,13 @@ fn child() {
         "keeper" => {
             let mut planned = None;
             while let Some(command) = command() {
-                if command == "plan" {
-                    planned = Some(plan(&maintenance));
-                    say("planned");
+                if command == "seal" {
+                    log(&journal, 2_000);
+                    journal.seal(BOUND).unwrap();
+                    say("sealed");
+                } else if command == "plan" {
+                    let wanted = planned.insert(plan(&maintenance));
+                    say(&wanted.segments().len().to_string());
                 } else {
                     log(&journal, 200);
                     say(&look_after(&journal, &maintenance, &root, planned.take()));
@@ -224,11 +228,13 @@ fn processes_that_seal_retire_and_back_up_at_once_share_the_work() {
     let mut writer = Child::start("writer", root);
     let reader = Reader::open(data(root)).unwrap();
     let (mut next, mut slow) = (1, 1);
-    let (mut behind, mut retired, mut made) = (0, 0, 0);
+    let (mut behind, mut retired, mut made, mut contested) = (0, 0, 0, 0);
     for round in 0..cases(30, 300) {
         // Now and then both want the same segments to go: one of them does it.
-        for keeper in keepers.iter_mut().filter(|_| round % 3 == 0) {
-            assert_eq!(keeper.ask("plan"), "planned");
+        if round % 3 == 0 {
+            keepers[0].ask("seal");
+            let planned = keepers.each_mut().map(|keeper| keeper.ask("plan"));
+            contested += u32::from(planned.iter().all(|segments| segments != "0"));
         }
         keepers.iter_mut().for_each(|keeper| keeper.tell("go on"));
         writer.tell("go on");
@@ -245,7 +251,7 @@ fn processes_that_seal_retire_and_back_up_at_once_share_the_work() {
     println!("{retired} segments retired, {made} backups, {behind} times behind");
     keepers.into_iter().for_each(Child::finish);
     writer.finish();
-    assert!(retired > 0 && made > 0 && behind > 0);
+    assert!(retired > 0 && made > 0 && behind > 0 && contested > 0);
     follow(&reader, &mut next, usize::MAX);
     let kept = entries(&data(root));
     let so_far = Maintenance::open(data(root)).unwrap().retired().unwrap();
