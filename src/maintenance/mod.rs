@@ -3,6 +3,7 @@
 pub(crate) mod automatic;
 mod backup;
 mod cursors;
+mod repair;
 mod retire;
 mod usage;
 mod verify;
@@ -17,6 +18,7 @@ use crate::store::{Directory, Upkeep};
 
 pub use backup::{BackedUp, Backup, restore};
 pub use cursors::NamedCursor;
+pub use repair::{Repaired, repair};
 pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 pub use usage::{ModelUsage, Usage};
 pub use verify::Verified;

@@ -227,7 +227,8 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
     written.map_err(|error| Error::io("sync", file, error))
 }
 
-fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+/// Stores rows as they were read from the same table of another file.
+pub(super) fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
     kv.write(|transaction| {
         for (key, payload) in rows.iter() {
             transaction.put_payload(table, key, payload)?;

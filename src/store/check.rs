@@ -146,7 +146,7 @@ impl Upkeep {
 }
 
 /// Checks everything in the hot file; says what it says of the journal's extent and segments.
-fn check_hot(
+pub(super) fn check_hot(
     snapshot: &Snapshot<'_>,
     path: &Path,
     uses: &mut Uses,
@@ -354,7 +354,7 @@ fn check_index(
     }
 }
 
-fn check_segment(
+pub(super) fn check_segment(
     opened: Result<Segment>,
     segment: &Registered,
     file: &Path,
@@ -394,7 +394,7 @@ fn check_segment(
     }
 }
 
-fn check_engine(file: &Path, findings: &mut Findings) {
+pub(super) fn check_engine(file: &Path, findings: &mut Findings) {
     match Kv::over(file, CACHE_BYTES).and_then(|mut kv| kv.check_engine()) {
         Ok(true) => {}
         Ok(false) => findings.say(DefectKind::Engine, file, None, "its pages are out of order"),
@@ -403,7 +403,12 @@ fn check_engine(file: &Path, findings: &mut Findings) {
 }
 
 /// Both tables of names against each other, and against what is used.
-fn check_names(snapshot: &Snapshot<'_>, path: &Path, uses: &Uses, findings: &mut Findings) {
+pub(super) fn check_names(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
     let everything = || (Bound::Unbounded, Bound::Unbounded);
     let mut ids = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -456,7 +461,12 @@ fn check_names(snapshot: &Snapshot<'_>, path: &Path, uses: &Uses, findings: &mut
 }
 
 /// Runs that entries are of, and what their rows say.
-fn check_runs(snapshot: &Snapshot<'_>, path: &Path, uses: &Uses, findings: &mut Findings) {
+pub(super) fn check_runs(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
     let rows = match runs::page(snapshot, path, 0, usize::MAX) {
         Ok(rows) => rows,
         Err(error) => {
@@ -491,7 +501,7 @@ fn check_runs(snapshot: &Snapshot<'_>, path: &Path, uses: &Uses, findings: &mut 
     }
 }
 
-fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut Findings) {
+pub(super) fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut Findings) {
     let end = meta::extent(snapshot, path).map_or(u64::MAX, |extent| extent.next);
     for (name, row) in super::cursors::list(snapshot, path).unwrap_or_default() {
         if row.next > end {

@@ -136,6 +136,11 @@ impl Directory {
         sync_directory(&self.root)
     }
 
+    /// Where a repair puts what is damaged.
+    pub(super) fn set_aside(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
     /// Where segments lie.
     pub(super) fn segments(&self) -> PathBuf {
         self.root.join("segments")

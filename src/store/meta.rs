@@ -119,6 +119,11 @@ pub(super) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity>
         path,
         snapshot.get(Table::Meta, FORMAT_KEY, codec::decode::<u32>)?,
     )?;
+    known_identity(snapshot, path)
+}
+
+/// The identity, whatever the format.
+pub(super) fn known_identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity> {
     match snapshot.get(Table::Meta, IDENTITY_KEY, codec::decode)? {
         Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
         None => Err(damaged(path, "meta identity", "it is missing")),

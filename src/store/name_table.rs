@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
-use super::kv::{Direction, Table, WriteTransaction};
+use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::error::Result;
 use crate::format::codec;
@@ -66,6 +66,24 @@ pub(super) fn intern<T: AsRef<str>>(
 /// Stores the id that the next new name gets.
 pub(super) fn set_next(transaction: &mut WriteTransaction<'_>, next: u32) -> Result<()> {
     transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
+}
+
+/// Stores a name under its id.
+pub(super) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    (kind, text): (u8, &str),
+    row: NameRow,
+) -> Result<()> {
+    let number = keys::number(u64::from(row.id));
+    transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
+    transaction.put(Table::NameIds, &keys::name(kind, text), &mut sealed(&row))
+}
+
+/// The id that the next new name gets, as it is stored.
+pub(super) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u32>> {
+    let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, "meta next_name", &why))
 }
 
 /// The id that the next new name gets.

@@ -61,6 +61,21 @@ impl Folded {
         }
     }
 
+    /// Of rollups that hold nothing, of a journal whose first entry is `first`.
+    pub(super) fn beginning_at(first: u64) -> Self {
+        Folded::new(Reach {
+            partitions: vec![first; PARTITIONS],
+            gaps: first,
+            longest_gap: 0,
+            orphans: 0,
+        })
+    }
+
+    /// Nothing from it on is in the rollups.
+    pub(super) fn farthest(&self) -> u64 {
+        self.most.max(self.gaps)
+    }
+
     /// Everything before it is in the rollups.
     pub(crate) fn all_before(&self) -> u64 {
         self.least.min(self.gaps)

@@ -273,14 +273,17 @@ pub(super) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
 
 /// Whether a file has the form of a segment's name. Other files are somebody else's.
 fn is_segment(name: &str) -> bool {
-    let sequences = name
-        .strip_suffix(".redb")
-        .and_then(|name| name.split_once('-'));
-    sequences.is_some_and(|(first, last)| {
-        let digits =
-            |text: &str| text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits(first) && digits(last)
-    })
+    sequences_of(name).is_some()
+}
+
+/// The first and last sequence in a segment's name.
+pub(super) fn sequences_of(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
+    let number = |text: &str| {
+        let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten()
+    };
+    Some((number(first)?, number(last)?))
 }
 
 /// Removes the hot blocks that are in segments, a slice at a time.
@@ -323,7 +326,7 @@ fn remove_sealed(kv: &Kv, go_on: &dyn Fn() -> bool) -> Result<()> {
 }
 
 /// A segment that is being written.
-struct SegmentWriter {
+pub(super) struct SegmentWriter {
     kv: Kv,
     encoder: BlockEncoder,
     first: u64,
@@ -335,7 +338,7 @@ struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    fn create(path: &Path, first: u64) -> Result<Self> {
+    pub(super) fn create(path: &Path, first: u64) -> Result<Self> {
         let kv = Kv::create(path, CACHE_BYTES)?;
         kv.write(|transaction| transaction.create_tables_of_segment())
             .map_err(WriteFailure::into_error)?;
@@ -350,7 +353,7 @@ impl SegmentWriter {
         })
     }
 
-    fn push(&mut self, placed: &Placed) {
+    pub(super) fn push(&mut self, placed: &Placed) {
         self.encoder.again(placed);
         self.uses.see(placed);
         self.row.see(placed);
@@ -361,12 +364,12 @@ impl SegmentWriter {
         self.bytes + self.encoder.pending_bytes() as u64
     }
 
-    fn is_slice_full(&self) -> bool {
+    pub(super) fn is_slice_full(&self) -> bool {
         self.encoder.pending_bytes() >= SLICE_BYTES
     }
 
     /// Writes the blocks that are full.
-    fn write_full(&mut self) -> Result<()> {
+    pub(super) fn write_full(&mut self) -> Result<()> {
         let blocks = self.encoder.take_full();
         self.write(blocks, |_| Ok(()))
     }
@@ -395,7 +398,7 @@ impl SegmentWriter {
     }
 
     /// Writes what is left and says what the segment holds.
-    fn finish(mut self, journal: u128) -> Result<SegmentRow> {
+    pub(super) fn finish(mut self, journal: u128) -> Result<SegmentRow> {
         let blocks = self.encoder.take();
         let (first, next) = (self.first, self.row.next);
         let uses = std::mem::take(&mut self.uses);

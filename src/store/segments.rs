@@ -178,6 +178,13 @@ pub(super) fn put_head(
     transaction.put(Table::Meta, USES_KEY, &mut sealed(&uses.row()))
 }
 
+/// The journal that a segment's file says it is of.
+pub(super) fn stated_journal(kv: &Kv) -> Result<Option<u128>> {
+    let head: Option<Result<Head, String>> =
+        kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
+    Ok(head.and_then(Result::ok).map(|head| head.journal))
+}
+
 /// An open segment.
 pub(super) struct Segment {
     kv: Kv,

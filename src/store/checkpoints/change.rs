@@ -23,12 +23,16 @@ use crate::error::{Error, Result};
 const WITHIN_BITS: u32 = 20;
 
 impl Change<'_, '_> {
-    fn store(&mut self, table: Table, key: &[u8], value: &impl Serialize) -> Result<()> {
+    pub(super) fn store(&mut self, table: Table, key: &[u8], value: &impl Serialize) -> Result<()> {
         self.transaction.put(table, key, &mut sealed(value))
     }
 
     /// Changes a model's row, which exists from its first checkpoint or monitor on.
-    fn with_model(&mut self, model: &str, edit: impl FnOnce(&mut ModelRow)) -> Result<()> {
+    pub(super) fn with_model(
+        &mut self,
+        model: &str,
+        edit: impl FnOnce(&mut ModelRow),
+    ) -> Result<()> {
         let mut row = self.model(model)?.unwrap_or_default();
         edit(&mut row);
         row.changed = self.number;
@@ -59,6 +63,12 @@ impl Change<'_, '_> {
             Some(highest) if now => row.created.max(highest.saturating_add(1)),
             _ => row.created,
         };
+        self.put(id, row)?;
+        Ok(true)
+    }
+
+    /// Stores a checkpoint that has its number and order.
+    pub(super) fn put(&mut self, id: &str, row: &CheckpointRow) -> Result<()> {
         self.store(Table::Newest, &keys::newest(row), &id)?;
         for tag in &row.tags {
             self.store(Table::Tags, &keys::tag(row, tag), &id)?;
@@ -77,8 +87,7 @@ impl Change<'_, '_> {
                     None => model.metrics.push((name, 1)),
                 }
             }
-        })?;
-        Ok(true)
+        })
     }
 
     fn rank(&mut self, id: &str, row: &CheckpointRow) -> Result<()> {

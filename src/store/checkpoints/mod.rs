@@ -6,6 +6,7 @@ mod details;
 mod keys;
 mod look;
 pub(crate) mod names;
+mod rebuild;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub(crate) use change::unknown;
 pub(crate) use details::Details;
 use look::Look;
 pub(crate) use look::{Change, View};
+pub(super) use rebuild::{TABLES, rebuild, set_change, stored_change};
 pub(crate) use rows::{CheckpointRow, DeletedRow, ModelRow};
 pub use rows::{Condition, Mode, Origin};
 

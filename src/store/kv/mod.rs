@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase};
+use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase, StorageBackend};
 
 use crate::disk;
 use crate::error::{Error, Result};
@@ -186,6 +186,51 @@ impl Kv {
         })
     }
 
+    /// Opens a damaged file for reading, as far as it can be: as it is; repaired in memory by the
+    /// engine; or, where the engine gives it up, as if its last writer had closed it.
+    pub(crate) fn salvage(path: &Path, cache_bytes: usize) -> Result<Kv> {
+        let is_open = |kv: &Kv| {
+            kv.read(|snapshot| snapshot.has(Table::Meta))
+                .is_ok_and(|has| has)
+        };
+        let as_it_is = Kv::try_open_read_only(path, Sharing::native(), cache_bytes);
+        if let Ok(Some(kv)) = &as_it_is
+            && is_open(kv)
+        {
+            return as_it_is.and_then(|kv| kv.ok_or_else(|| foreign(path, "it cannot be opened")));
+        }
+        if let Err(error @ (Error::InUse { .. } | Error::Missing { .. })) = as_it_is {
+            return Err(error);
+        }
+        let repaired = Kv::over(path, cache_bytes);
+        if repaired.as_ref().is_ok_and(is_open) {
+            return repaired;
+        }
+        Kv::as_if_closed(path, cache_bytes)
+    }
+
+    fn as_if_closed(path: &Path, cache_bytes: usize) -> Result<Kv> {
+        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        refuse_foreign(&file, path)?;
+        let database = guard(path, || {
+            let io = |error| Error::io("read", path, error);
+            let overlay = Overlay::new(file).map_err(io)?;
+            let mut flags = [0];
+            overlay.read(FLAGS_AT, &mut flags).map_err(io)?;
+            let closed = flags.map(|flags| flags & !RECOVERY_REQUIRED);
+            overlay.write(FLAGS_AT, &closed).map_err(io)?;
+            builder(Sharing::native(), cache_bytes)
+                .open_read_only_with_backend(overlay)
+                .map_err(|error| database_error(path, error))
+        })?;
+        Ok(Kv {
+            handle: Some(Handle::Reader(database)),
+            path: path.to_owned(),
+            faults: FaultLog::default(),
+            writing: Mutex::default(),
+        })
+    }
+
     /// The engine's own check of its pages; says whether it found them in order.
     pub(crate) fn check_engine(&mut self) -> Result<bool> {
         let path = self.path.clone();
@@ -317,6 +362,10 @@ fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {
 
 /// The first bytes of every redb file.
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
+
+/// Where the header of a redb file has its flags, and which of them says that the last writer died.
+const FLAGS_AT: u64 = 9;
+const RECOVERY_REQUIRED: u8 = 2;
 
 /// Opening a pipe would wait for its other end.
 fn refuse_other_than_file(path: &Path) -> Result<()> {

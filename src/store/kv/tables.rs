@@ -201,6 +201,11 @@ impl<'a> Snapshot<'a> {
         })
     }
 
+    /// Whether a table is there and can be opened.
+    pub(crate) fn has(&self, table: Table) -> Result<bool> {
+        Ok(self.table(table)?.is_some())
+    }
+
     /// Refuses a file that lacks one of its tables.
     pub(crate) fn check_tables(&self) -> Result<()> {
         for table in Table::ALL {

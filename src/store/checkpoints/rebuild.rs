@@ -1,0 +1,114 @@
+//! The registry's tables made anew from those of their rows that can be read.
+
+use std::path::Path;
+
+use super::super::kv::{Snapshot, Table, WriteTransaction};
+use super::super::meta::{damaged, sealed};
+use super::keys;
+use super::look::{CHANGE_KEY, Change};
+use super::rows::{AliasRow, AliasStep, CheckpointRow, ModelRow};
+use crate::error::Result;
+use crate::format::codec;
+
+/// The tables of the registry.
+pub(in super::super) const TABLES: [Table; 10] = [
+    Table::Checkpoints,
+    Table::Models,
+    Table::Bests,
+    Table::Newest,
+    Table::Ranking,
+    Table::Tags,
+    Table::Aliases,
+    Table::AliasHistory,
+    Table::Deleted,
+    Table::Leaving,
+];
+
+/// The number of the last change; `None` before the first.
+pub(in super::super) fn stored_change(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u64>> {
+    let stored = snapshot.get(Table::Meta, CHANGE_KEY, codec::decode)?;
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, "meta registry", &why))
+}
+
+/// Stores the number of the last change.
+pub(in super::super) fn set_change(
+    transaction: &mut WriteTransaction<'_>,
+    number: u64,
+) -> Result<()> {
+    transaction.put(Table::Meta, CHANGE_KEY, &mut sealed(&number))
+}
+
+/// A key and a payload.
+type Raw = (Vec<u8>, Vec<u8>);
+
+/// Writes into empty tables what `rows` gives of each, so that the invariants of a change hold:
+/// indexes are made of the checkpoints, and an alias without its checkpoint is left out. `change`
+/// is the number of the last change, if it is known.
+pub(in super::super) fn rebuild(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    change: Option<u64>,
+    mut rows: impl FnMut(Table) -> Vec<Raw>,
+) -> Result<()> {
+    let checkpoints: Vec<(String, CheckpointRow)> = decoded(rows(Table::Checkpoints));
+    let numbers = checkpoints.iter().map(|(_, row)| row.number >> 20);
+    let highest = numbers.max().unwrap_or(0).max(change.unwrap_or(0));
+    for table in [Table::AliasHistory, Table::Deleted, Table::Leaving] {
+        for (key, payload) in rows(table) {
+            transaction.put_payload(table, &key, &payload)?;
+        }
+    }
+    let mut change = Change {
+        transaction,
+        path,
+        number: highest + 1,
+        inserted: 0,
+    };
+    for (id, row) in &checkpoints {
+        change.put(id, row)?;
+    }
+    for (model, row) in decoded::<ModelRow>(rows(Table::Models)) {
+        change.with_model(&model, |known| {
+            known.monitor = row.monitor;
+            known.highest = known.highest.max(row.highest);
+        })?;
+    }
+    for (key, payload) in rows(Table::Aliases) {
+        let Ok(row) = codec::decode::<AliasRow>(&payload) else {
+            continue;
+        };
+        let Some((model, alias)) = std::str::from_utf8(&key)
+            .ok()
+            .and_then(|key| key.split_once('\0'))
+        else {
+            continue;
+        };
+        let is_its =
+            |(id, known): &(String, CheckpointRow)| *id == row.target && *known.model == *model;
+        if !checkpoints.iter().any(is_its) {
+            continue;
+        }
+        change.store(Table::Aliases, &key, &row)?;
+        let step = keys::step(model, alias, row.since);
+        let known = change.transaction.get(Table::AliasHistory, &step, |_| ())?;
+        if known.is_none() {
+            let target = Some(row.target);
+            change.store(
+                Table::AliasHistory,
+                &step,
+                &AliasStep { target, back: None },
+            )?;
+        }
+    }
+    let number = change.number;
+    change.store(Table::Meta, CHANGE_KEY, &number)
+}
+
+fn decoded<T: serde::de::DeserializeOwned>(rows: Vec<Raw>) -> Vec<(String, T)> {
+    let decode = |(key, payload): Raw| {
+        let row = codec::decode(&payload).ok()?;
+        Some((String::from_utf8(key).ok()?, row))
+    };
+    rows.into_iter().filter_map(decode).collect()
+}

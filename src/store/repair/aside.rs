@@ -1,0 +1,69 @@
+//! What is damaged is set aside, and what must not be in use is locked.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::directory::{Directory, private_file, sync_directory};
+use super::super::kv::Kv;
+use super::super::seal;
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::options::Sharing;
+
+/// Gives a damaged file a second name in the folder of such files. Its first one goes to what
+/// takes its place, by a rename, so that one of both is there at every moment.
+pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
+    let folder = directory.set_aside();
+    disk::create_directory(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let mut aside = folder.join(&*name);
+    let mut number = 1_u32;
+    while aside.exists() {
+        number += 1;
+        aside = folder.join(format!("{name}.{number}"));
+    }
+    if fs::hard_link(file, &aside).is_err() {
+        fs::copy(file, &aside)
+            .and_then(|_| disk::sync(&File::open(&aside)?, &aside))
+            .map_err(|error| Error::io("copy", &aside, error))?;
+    }
+    sync_directory(&folder)?;
+    Ok(aside)
+}
+
+/// Locks everything that whoever has the journal open holds; released when the value is dropped.
+pub(super) fn hold(directory: &Directory) -> Result<Vec<File>> {
+    let in_use = |path: &Path| Error::InUse {
+        path: path.to_owned(),
+        reason: "a journal is repaired when nobody has it open".to_owned(),
+    };
+    let runs = directory.runs();
+    disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+    let mut locks = vec![runs.join("create.lock")];
+    let files = fs::read_dir(&runs).map_err(|error| Error::io("read", &runs, error))?;
+    let files = files.flatten().map(|entry| entry.path());
+    locks.extend(files.filter(|path| path.extension().is_some_and(|end| end == "lock")));
+    locks.sort_unstable();
+    locks.dedup();
+    let mut held = Vec::new();
+    for path in locks {
+        let lock = private_file(&path)?;
+        match lock.try_lock() {
+            Ok(()) => held.push(lock),
+            Err(TryLockError::WouldBlock) => return Err(in_use(&path)),
+            // Without locks the journal is exclusive: the engine says below who has it open.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+        }
+    }
+    let folder = directory.segments();
+    if folder.exists() {
+        held.push(seal::hold(&folder)?.ok_or_else(|| in_use(&folder))?);
+    }
+    match Kv::try_open_read_only(&directory.hot_file(), Sharing::Exclusive, 0) {
+        Err(error @ Error::InUse { .. }) => Err(error),
+        // Whatever else is wrong with it is why it is repaired.
+        _ => Ok(held),
+    }
+}

@@ -1,0 +1,291 @@
+//! The hot file written anew from what is left of it, and from what entries say.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use super::super::backup::put_rows;
+use super::super::checkpoints;
+use super::super::directory::{Directory, sync_directory};
+use super::super::index;
+use super::super::keys;
+use super::super::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use super::super::meta::{self, Identity};
+use super::super::name_table::{self, FOR_EVER, NameRow};
+use super::super::retired;
+use super::super::rollups::{self, Folded};
+use super::super::runs::{self, RunEnd, RunRow};
+use super::super::segments::{self, Registered};
+use super::aside::set_aside;
+use super::fill::fill;
+use super::remains::{Raw, Remains, files, is_among};
+use super::witness::Witness;
+use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::format::block::{Block, BlockEncoder, Placed};
+use crate::format::codec;
+use crate::ids::RunId;
+
+/// How much one transaction writes.
+const SLICE_BYTES: usize = 4 << 20;
+
+/// Writes the hot file anew and lets it take the place of the damaged one.
+pub(super) fn write_anew(
+    remains: &Remains,
+    directory: &Directory,
+    layout: &Layout,
+    registered: &[Registered],
+    identity: &Identity,
+    now: i64,
+    mended: &mut Mended,
+) -> Result<()> {
+    directory.remove_unfinished();
+    let unfinished = directory.unfinished_hot_file(now.cast_unsigned());
+    let kv = Kv::create(&unfinished, CACHE_BYTES)?;
+    let mut anew = Anew {
+        remains,
+        kv: &kv,
+        witness: Witness::default(),
+    };
+    anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
+    for segment in registered {
+        let file = Kv::salvage(&segment.file(directory), CACHE_BYTES)?;
+        let range = segment.first..segment.row.next;
+        fill(Some(&file), &range, now, |rows| {
+            rows.iter().for_each(|placed| anew.witness.see(placed));
+            Ok(())
+        })?;
+    }
+    let mut extent = layout.extent;
+    extent.hot_bytes = anew.blocks(layout, now, mended)?;
+    anew.write(|transaction| {
+        for segment in registered {
+            segments::put(transaction, segment.first, &segment.row)?;
+        }
+        if let Some(retired) = remains.known("meta retired", retired::read) {
+            retired::put(transaction, &retired)?;
+        }
+        meta::set_extent(transaction, extent)
+    })?;
+    let cursors = remains.rows(Table::Cursors);
+    anew.copy(Table::Cursors, cursors)?;
+    let all_names = anew.names(mended)?;
+    anew.runs(now, mended)?;
+    anew.rollups(extent.kept, all_names)?;
+    anew.registry()?;
+    drop(kv);
+    let written = File::open(&unfinished).and_then(|opened| disk::sync(&opened, &unfinished));
+    written.map_err(|error| Error::io("sync", &unfinished, error))?;
+    verified(&directory.with_hot_file(&unfinished))?;
+
+    for (first, next) in files(directory) {
+        if !is_among(&layout.slots, &(first..next)) {
+            set_stray_aside(directory, first, next, mended)?;
+        }
+    }
+    let name = directory.hot_file();
+    if name.exists() {
+        mended.set_aside.push(set_aside(directory, &name)?);
+    }
+    disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    sync_directory(directory.path())?;
+    mended.changed.push(name);
+    mended.incomplete = remains.incomplete();
+    Ok(())
+}
+
+/// A hot file that is being written.
+struct Anew<'r> {
+    remains: &'r Remains,
+    kv: &'r Kv,
+    witness: Witness,
+}
+
+impl Anew<'_> {
+    fn write(&self, body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<()>) -> Result<()> {
+        self.kv.write(body).map_err(WriteFailure::into_error)
+    }
+
+    /// Writes the blocks behind the segments, with their indexes; says how many bytes they are.
+    fn blocks(&mut self, layout: &Layout, now: i64, mended: &mut Mended) -> Result<u64> {
+        let (kv, witness) = (self.kv, &mut self.witness);
+        let mut pending: Vec<(u64, Block)> = Vec::new();
+        let (mut bytes, mut pending_bytes) = (0, 0);
+        let range = layout.extent.hot..layout.extent.next;
+        let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
+            rows.iter().for_each(|placed| witness.see(placed));
+            for (first, block) in encoded(rows) {
+                pending_bytes += block.value.len();
+                bytes += block.value.len() as u64;
+                pending.push((first, block));
+            }
+            if pending_bytes >= SLICE_BYTES {
+                pending_bytes = 0;
+                put_blocks(kv, &mut pending)?;
+            }
+            Ok(())
+        })?;
+        put_blocks(kv, &mut pending)?;
+        mended.lost.extend(lost);
+        Ok(bytes)
+    }
+
+    fn copy(&self, table: Table, mut rows: Vec<Raw>) -> Result<()> {
+        put_rows(self.kv, table, &mut rows)
+    }
+
+    /// Writes the names that can be read, and others for those that entries need. Says whether
+    /// nothing was lost.
+    fn names(&self, mended: &mut Mended) -> Result<bool> {
+        let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        let mut names: BTreeMap<u32, (u8, String)> = BTreeMap::new();
+        let whole = self.remains.each(Table::Names, &mut |key, payload| {
+            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            if let (Some(id), Ok(name)) = (id, codec::decode(payload)) {
+                names.insert(id, name);
+            }
+        });
+        self.remains.each(Table::NameIds, &mut |key, payload| {
+            let Ok(row) = codec::decode::<NameRow>(payload) else {
+                return;
+            };
+            asked.insert(row.id, row.asked);
+            // The key says the name too, unless it was too long for one.
+            if let Some((kind, text)) = key.split_first()
+                && let Ok(text) = std::str::from_utf8(text)
+                && keys::name(*kind, text) == key
+            {
+                names
+                    .entry(row.id)
+                    .or_insert_with(|| (*kind, text.to_owned()));
+            }
+        });
+        for (id, seen) in &self.witness.names {
+            if !names.contains_key(id) {
+                let name = seen.placeholder(*id);
+                mended.names.push(name.1.clone());
+                names.insert(*id, name);
+            }
+        }
+        let stored = self
+            .remains
+            .known("meta next_name", name_table::stored_next)
+            .flatten();
+        let highest = names.last_key_value().map_or(0, |(id, _)| *id);
+        let next = highest.saturating_add(1).max(stored.unwrap_or(0));
+        self.write(|transaction| {
+            for (id, (kind, text)) in &names {
+                let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
+                name_table::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
+            }
+            name_table::set_next(transaction, next)
+        })?;
+        Ok(whole && mended.names.is_empty())
+    }
+
+    /// Writes the rows of runs that can be read, and others for those that entries are of.
+    fn runs(&self, now: i64, mended: &mut Mended) -> Result<()> {
+        let mut rows: BTreeMap<u32, RunRow> = BTreeMap::new();
+        for (key, payload) in self.remains.rows(Table::Runs) {
+            if let Ok((run, row)) = runs::decode(&self.remains.path, &key, &payload) {
+                rows.insert(run.get(), row);
+            }
+        }
+        for (run, seen) in &self.witness.runs {
+            // No run is 0: it stands for what belongs to none.
+            if *run == 0 || rows.contains_key(run) {
+                continue;
+            }
+            let row = RunRow {
+                process: 0,
+                committed: seen.entries,
+                last_id: seen.last_id,
+                end: Some(RunEnd::FoundDead(now)),
+                ..RunRow::begin(seen.first)
+            };
+            rows.insert(*run, row);
+            mended.runs.push(*run);
+        }
+        self.write(|transaction| {
+            rows.iter()
+                .try_for_each(|(run, row)| runs::put(transaction, RunId(*run), row))
+        })
+    }
+
+    /// Copies the rollups if all of them can be read, with the names that they need; otherwise they
+    /// are folded anew, from the first entry that is kept.
+    fn rollups(&self, kept: u64, all_names: bool) -> Result<()> {
+        let folded = self.remains.known("meta folded", rollups::folded);
+        let whole = self.remains.each(Table::Rollups, &mut |_, _| ());
+        let folded = match folded {
+            Some(folded) if whole && all_names => folded,
+            _ => {
+                let nothing = Folded::beginning_at(kept);
+                return self.write(|transaction| rollups::set_folded(transaction, &nothing));
+            }
+        };
+        let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
+        self.remains.each(Table::Rollups, &mut |key, payload| {
+            bytes += key.len() + payload.len();
+            slice.push((key.to_vec(), payload.to_vec()));
+            if bytes >= SLICE_BYTES && written.is_ok() {
+                bytes = 0;
+                written = put_rows(self.kv, Table::Rollups, &mut slice);
+            }
+        });
+        written?;
+        put_rows(self.kv, Table::Rollups, &mut slice)?;
+        self.write(|transaction| rollups::set_folded(transaction, &folded))
+    }
+
+    /// Copies the registry's tables, or makes its indexes anew if a row of any cannot be read.
+    fn registry(&self) -> Result<()> {
+        let change = self.remains.known("meta registry", |snapshot, path| {
+            checkpoints::stored_change(snapshot, path)
+        });
+        let mut whole = change.is_some();
+        for table in checkpoints::TABLES {
+            whole &= self.remains.each(table, &mut |_, _| ());
+        }
+        if !whole {
+            let path = self.kv.path();
+            return self.write(|transaction| {
+                let rows = |table| self.remains.rows(table);
+                checkpoints::rebuild(transaction, path, change.flatten(), rows)
+            });
+        }
+        for table in checkpoints::TABLES {
+            self.copy(table, self.remains.rows(table))?;
+        }
+        match change.flatten() {
+            Some(number) => self.write(|transaction| checkpoints::set_change(transaction, number)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The entries of one block as blocks, each with the sequence that it begins at.
+fn encoded(rows: &[Placed]) -> Vec<(u64, Block)> {
+    let mut encoder = BlockEncoder::default();
+    rows.iter().for_each(|placed| encoder.again(placed));
+    let mut next = rows.first().map_or(0, |placed| placed.sequence);
+    let mut blocks = Vec::new();
+    for block in encoder.take() {
+        let first = next;
+        next += u64::from(block.count);
+        blocks.push((first, block));
+    }
+    blocks
+}
+
+fn put_blocks(kv: &Kv, pending: &mut Vec<(u64, Block)>) -> Result<()> {
+    kv.write(|transaction| {
+        for (first, block) in pending.iter_mut() {
+            index::put(transaction, *first, block)?;
+        }
+        Ok(())
+    })
+    .map_err(WriteFailure::into_error)?;
+    pending.clear();
+    Ok(())
+}
