@@ -48,7 +48,7 @@ impl Repaired {
 /// nothing of its length any more. Weights of checkpoints are not read; what the registry has
 /// lost, [`Registry::reconcile`](crate::Registry::reconcile) finds in the sidecars.
 ///
-/// Reads everything at least twice, and writes what is damaged anew and durably: a few minutes for 10 GB.
+/// Reads everything at least twice, and writes what is damaged anew and durably.
 /// If it dies, or the power goes, the journal is as damaged as it was, or less, and can be
 /// repaired again. A backup that is whole is better than any repair; see
 /// [`restore`](crate::restore).

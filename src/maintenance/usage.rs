@@ -64,8 +64,7 @@ impl Maintenance {
         })
     }
 
-    /// What each model takes, the largest first. Decodes every entry: about a second for two
-    /// million.
+    /// What each model takes, the largest first. Decodes every entry.
     ///
     /// # Errors
     /// Those of reading; [`Error::Retired`](crate::Error::Retired) if entries are retired while they
@@ -140,8 +139,7 @@ impl Maintenance {
     }
 
     /// Moves what is in `journal.redb` together and gives the rest of the file back; says how many
-    /// bytes. **Holds up every commit while it runs**, in this process and in others: a second for a
-    /// file of 300 MB. Worth it after many checkpoints or names have gone; what sealing and
+    /// bytes. **Holds up every commit while it runs**, in this process and in others. Worth it after many checkpoints or names have gone; what sealing and
     /// retention free is used again anyway.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl Maintenance {
     /// the storage engine's own check of each file. Changes nothing and holds nobody up: the
     /// engine, which would repair what it checks, works over a copy of its pages in memory.
     ///
-    /// Reads everything: about a minute for 10 GB. What is committed meanwhile is not looked at.
+    /// Reads everything once. What is committed meanwhile is not looked at.
     /// Weights of checkpoints are not read; see [`Registry::reconcile`](crate::Registry::reconcile).
     ///
     /// ```

@@ -87,6 +87,8 @@ pub enum Command {
     Mirror(commands::mirror::Command),
     /// Reads the whole journal and says what is damaged.
     Verify(commands::upkeep::Verify),
+    /// Keeps what can be read of a damaged journal, and lists what is lost.
+    Repair(commands::upkeep::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
     Retain(commands::upkeep::Retain),
     /// Gives free room within journal.redb back.

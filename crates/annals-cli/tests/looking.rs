@@ -434,6 +434,10 @@ fn a_journal_is_verified_backed_up_and_restored() {
         "nothing to retire\n"
     );
     complaint(&data, &["retain"], 2);
+    assert!(complaint(&data, &["repair"], 2).contains("--yes"));
+    assert_eq!(run(&data, &["repair", "--yes"], 0), "nothing to repair\n");
+    std::fs::write(back.join("journal.redb"), b"no journal any more").unwrap();
+    complaint(&back, &["repair", "--yes"], 3);
     assert!(complaint(&data, &["compact"], 2).contains("--yes"));
     complaint(
         &data,

@@ -38,6 +38,7 @@ pub fn run(args: Args, out: &mut Out) -> Result<Done> {
         Command::Cursors(args) => cursors::run(dir, args, out),
         Command::Mirror(command) => mirror::run(dir, command, out),
         Command::Verify(args) => upkeep::verify(dir, args, out),
+        Command::Repair(args) => upkeep::repair(dir, args, out),
         Command::Retain(args) => upkeep::retain(dir, args, out),
         Command::Compact(args) => upkeep::compact(dir, args, out),
         Command::Backup(args) => upkeep::backup(dir, args, out),

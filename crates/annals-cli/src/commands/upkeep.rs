@@ -1,4 +1,4 @@
-//! Keeping a journal in order: verify, retain, compact, backup, restore.
+//! Keeping a journal in order: verify, repair, retain, compact, backup, restore.
 
 use std::path::{Path, PathBuf};
 
@@ -177,14 +177,76 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
     ))
 }
 
+/// Options of `repair`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals repair --yes
+
+For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of the
+others, and sets damaged files aside, in the folder damaged. A backup that is whole is better than any
+repair. Ends with 1 if entries were lost.")]
+pub struct Repair {
+    /// Goes ahead.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Repairs a journal.
+pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
+    if !args.yes {
+        return Err(Failure::Usage(
+            "repairing writes damaged files anew and sets them aside: look at `annals verify`, then say --yes".into(),
+        ));
+    }
+    let repaired = annals::repair(dir)?;
+    if out.json {
+        out.json(&json!({
+            "untouched": repaired.is_untouched(),
+            "lost": repaired.lost.iter().map(|lost| [lost.start, lost.end]).collect::<Vec<_>>(),
+            "set_aside": repaired.set_aside,
+            "changed": repaired.changed,
+            "names": repaired.names,
+            "runs": repaired.runs.iter().map(|run| run.get()).collect::<Vec<_>>(),
+            "incomplete": repaired.incomplete,
+            "entries": repaired.entries,
+        }))?;
+    } else if repaired.is_untouched() {
+        out.line(out.paint(style::GOOD, "nothing to repair"))?;
+    } else {
+        for lost in &repaired.lost {
+            let last = lost.end.saturating_sub(1);
+            let text = format!("entries {} to {last} are lost", lost.start);
+            out.line(out.paint(style::BAD, text))?;
+        }
+        for what in &repaired.incomplete {
+            let text = format!("{} could not be read whole", escaped(what));
+            out.line(out.paint(style::WARN, text))?;
+        }
+        for file in &repaired.set_aside {
+            out.line(format!(
+                "set aside: {}",
+                escaped(&file.display().to_string())
+            ))?;
+        }
+        let entries = units::count(repaired.entries);
+        out.line(format!("repaired: {entries} entries, gaps among them"))?;
+    }
+    Ok(if repaired.lost.is_empty() {
+        Done::Well
+    } else {
+        Done::WithProblems
+    })
+}
+
 /// Options of `compact`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   annals compact --yes
 
-Gives the free room within journal.redb back. Holds up every commit meanwhile, about a second for each
-300 MB, and needs the journal to itself: stop the agent first.")]
+Gives the free room within journal.redb back. Holds up every commit while it moves what is stored
+together, and needs a moment in which nobody reads.")]
 pub struct Compact {
     /// Goes ahead.
     #[arg(long)]
