@@ -273,10 +273,26 @@ pub(super) fn weights_of(step: u64) -> Vec<u8> {
     step.to_le_bytes().repeat(200)
 }
 
+/// The health when no thread of the journal is saying anything itself: between taking its number and
+/// its place in the queue, an event is nowhere.
+pub(super) fn settled(journal: &Journal) -> Health {
+    let began = std::time::Instant::now();
+    loop {
+        let health = journal.health();
+        if health.offered == accounted(&health) || began.elapsed() >= super::HANG {
+            return health;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn accounted(health: &Health) -> u64 {
+    health.committed + health.queued + health.unknown + health.dropped.total()
+}
+
 /// Everything that was offered is somewhere, once.
 pub(super) fn assert_balanced(health: &Health, what: &str) {
-    let accounted = health.committed + health.queued + health.unknown + health.dropped.total();
-    assert_eq!(health.offered, accounted, "{what}: {health:?}");
+    assert_eq!(health.offered, accounted(health), "{what}: {health:?}");
 }
 
 /// Everything on, except what would do things at its own time.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::HANG;
 use super::ledger::{
-    Account, Ledger, Promise, assert_balanced, options, weights_of, with_inference,
+    Account, Ledger, Promise, assert_balanced, options, settled, weights_of, with_inference,
 };
 use crate::{Error, Journal, Level, State};
 
@@ -101,7 +101,7 @@ impl<'a> Teller<'a> {
             }
             Err(error) => self.ledger.errors.push(error),
         }
-        let health = journal.health();
+        let health = settled(journal);
         if health.queued == 0 {
             assert_balanced(&health, "after a flush");
         }
