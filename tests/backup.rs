@@ -28,6 +28,10 @@ fn log(journal: &Journal, count: u32) {
     flush(journal);
 }
 
+fn hot_bytes(dir: &Path) -> u64 {
+    fs::metadata(dir.join("journal.redb")).unwrap().len()
+}
+
 fn entries(dir: &Path) -> Vec<String> {
     let reader = Reader::open(dir).unwrap();
     let entries = reader.follow(reader.start()).unwrap();
@@ -284,10 +288,7 @@ fn usage_adds_up_and_compaction_gives_room_back() {
     journal.seal(BOUND).unwrap();
     let usage = maintenance.usage().unwrap();
     assert_eq!((usage.segments, usage.entries), (1, 50_000));
-    assert_eq!(
-        usage.hot_bytes,
-        fs::metadata(dir.join("journal.redb")).unwrap().len()
-    );
+    assert_eq!(usage.hot_bytes, hot_bytes(&dir));
     journal.close().unwrap();
     let maintenance = Maintenance::open(&dir).unwrap();
     let given = maintenance.compact().unwrap();
@@ -305,12 +306,13 @@ fn a_compaction_finds_its_moment_beside_readers_and_a_writer() {
         let options = options().seal_bytes(1 << 30).sharing(sharing);
         let journal = options.open(&dir).unwrap();
         log(&journal, 50_000);
+        let full = hot_bytes(&dir);
         journal.seal(BOUND).unwrap();
         let reader = journal.reader().unwrap();
         let mut half_way = reader.inferences().iter();
         assert!(half_way.next().unwrap().is_ok());
         let done = AtomicBool::new(false);
-        let given = thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     assert_eq!(reader.newest(20).map(Result::unwrap).count(), 20);
@@ -323,9 +325,12 @@ fn a_compaction_finds_its_moment_beside_readers_and_a_writer() {
             });
             let given = journal.maintenance().unwrap().compact();
             done.store(true, Ordering::Relaxed);
-            given
+            given.unwrap();
         });
-        assert!(given.unwrap() > 0);
+        // Not what it gave back: the storage engine may have shrunk the file before, and the writer
+        // makes it grow meanwhile.
+        let left = hot_bytes(&dir);
+        assert!(left * 2 < full, "{left} of {full}");
         assert!(half_way.all(|record| record.is_ok()));
         drop((half_way, reader));
         journal.close().unwrap();
