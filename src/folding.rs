@@ -1,18 +1,16 @@
 //! The thread that keeps statistics fast: it looks whether there is enough to fold.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 
 use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::FoldingHealth;
 use crate::store::{Folder, Source};
-use crate::threads::join_in_time;
+use crate::threads::{Orders, Worker, lock};
 
 /// How often it is looked, at least: one read of some 10 µs.
 const LOOK: Duration = Duration::from_millis(250);
@@ -26,11 +24,12 @@ const REST: Duration = Duration::from_secs(10);
 const COMPONENT: &str = "annals";
 const FAULT: &str = "statistics cannot be folded";
 
+/// Fold all there is.
+type Command = Sender<Result<u64>>;
+
 /// The thread that folds, and what is known of it.
 pub(crate) struct FoldThread {
-    commands: Sender<Sender<Result<u64>>>,
-    stop: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker<Command>,
     health: Arc<Mutex<FoldingHealth>>,
 }
 
@@ -42,33 +41,22 @@ impl FoldThread {
         clock: Clock,
         conditions: Arc<Conditions>,
     ) -> Result<FoldThread> {
-        let (commands, received) = crossbeam_channel::unbounded();
         let health = Arc::new(Mutex::new(FoldingHealth::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut folding = Folding {
-            folder,
-            source,
-            interval,
-            clock,
-            conditions,
-            stop: stop.clone(),
-            health: health.clone(),
-            last: Instant::now(),
-        };
-        let name = "annals-folder";
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || folding.run(&received))
-            .map_err(|cause| Error::Thread {
-                name,
-                cause: Arc::new(cause),
-            })?;
-        Ok(FoldThread {
-            commands,
-            stop,
-            thread: Mutex::new(Some(thread)),
-            health,
-        })
+        let known = health.clone();
+        let worker = Worker::start("annals-folder", move |orders| {
+            let mut folding = Folding {
+                folder,
+                source,
+                interval,
+                clock,
+                conditions,
+                orders,
+                health: known,
+                last: Instant::now(),
+            };
+            folding.run();
+        })?;
+        Ok(FoldThread { worker, health })
     }
 
     pub(crate) fn health(&self) -> FoldingHealth {
@@ -77,46 +65,19 @@ impl FoldThread {
 
     /// Folds all that is committed; says how many entries.
     pub(crate) fn fold(&self, timeout: Duration) -> Result<u64> {
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        // If the thread is gone, so is the receiver's other end, which is an answer too.
-        let _ = self.commands.send(sender);
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.thread().unpark();
-        }
-        match receiver.recv_timeout(timeout) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
-            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
-                operation: "folding",
-                waited: timeout,
-            }),
-        }
+        self.worker.ask("folding", timeout, |reply| reply)
     }
 
     /// Tells the thread to end after the transaction that it is at. What is left undone is done by
     /// whoever folds next.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.thread().unpark();
-        }
+        self.worker.stop();
     }
 
     /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
-        self.stop();
-        let Some(thread) = lock(&self.thread).take() else {
-            return true;
-        };
-        let left = join_in_time(thread, timeout).err();
-        let ended = left.is_none();
-        *lock(&self.thread) = left;
-        ended
+        self.worker.finish(timeout)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Folding {
@@ -125,30 +86,26 @@ struct Folding {
     interval: Duration,
     clock: Clock,
     conditions: Arc<Conditions>,
-    stop: Arc<AtomicBool>,
+    orders: Orders<Command>,
     health: Arc<Mutex<FoldingHealth>>,
     /// When the last fold ended.
     last: Instant,
 }
 
 impl Folding {
-    fn run(&mut self, commands: &Receiver<Sender<Result<u64>>>) {
+    fn run(&mut self) {
         let look = LOOK.min(self.interval);
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.orders.is_stopped() {
             let outcome = self.round();
             let rest = match outcome {
                 Ok(took) => look.max(took.saturating_mul(PAUSE)),
                 Err(_) => REST,
             };
             self.report(outcome.err());
-            let began = Instant::now();
-            while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
-                if let Ok(reply) = commands.try_recv() {
-                    // Nobody may be waiting any more.
-                    let _ = reply.send(self.fold());
-                    continue;
-                }
-                thread::park_timeout(rest.saturating_sub(began.elapsed()));
+            let until = Instant::now() + rest;
+            while let Some(reply) = self.orders.next_before(until) {
+                // Nobody may be waiting any more.
+                let _ = reply.send(self.fold());
             }
         }
     }
@@ -176,8 +133,7 @@ impl Folding {
 
     fn fold(&mut self) -> Result<u64> {
         let began = Instant::now();
-        let stop = self.stop.clone();
-        let go_on = || !stop.load(Ordering::Acquire);
+        let go_on = || !self.orders.is_stopped();
         let now = self.clock.now().as_micros();
         let folded = self.folder.fold(now, &go_on)?;
         self.last = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -28,6 +28,7 @@ use crate::registry::{self, Registry};
 use crate::sealing::{Limits, SealThread};
 use crate::stats::StatsQuery;
 use crate::store::{Access, Directory, Folder, Hot, Sealer, Source, Upkeep, WriteFailure};
+use crate::threads;
 use crate::value::Value;
 use crate::writer::Writer;
 
@@ -142,14 +143,7 @@ impl Journal {
             (run, row),
             &options,
         );
-        let name = "annals-writer";
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || writer.run(&done_sender))
-            .map_err(|cause| Error::Thread {
-                name,
-                cause: Arc::new(cause),
-            })?;
+        let thread = threads::spawn("annals-writer", move || writer.run(&done_sender))?;
         queue.set_writer(thread.thread().clone());
         if let Some(timeout) = options.flush_on_panic {
             panic_flush::watch(&queue, &requests, timeout);
@@ -552,24 +546,44 @@ impl Journal {
 
     /// Commits what is queued and ends the writer. Later calls of `log` return `None` and are
     /// counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
-    /// Closing twice is no error; the second call has nothing to report.
+    /// Closing twice is no error; the second call has nothing to report, and waits only for what
+    /// the first did not see end.
     ///
     /// # Errors
     /// Whatever kept the last commit from the disk, and [`Error::TimedOut`] past
-    /// [`Options::close_timeout`]: the writer thread is then let go and may still finish.
+    /// [`Options::close_timeout`]: the thread that has not ended is then let go and may still finish.
     pub fn close(&self) -> Result<()> {
         self.queue.close();
-        let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = slot.take() else {
+        let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        let left = || self.close_timeout.saturating_sub(began.elapsed());
+        // Told now, waited for last: they stop after the slice that they are at.
+        let (sealing, folding) = (self.sealing.as_ref(), self.folding.as_ref());
+        sealing.inspect(|sealing| sealing.stop());
+        folding.inspect(|folding| folding.stop());
+        let result = self.finish_writer(&mut writer);
+        // Last, so that the files end with what was committed last.
+        let mirror = self.mirror.as_ref();
+        let mirrored = mirror.is_none_or(|mirror| mirror.finish(left()));
+        if self.dir.is_some() {
+            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.take();
+        }
+        let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));
+        let folded = folding.is_none_or(|folding| folding.finish(left()));
+        if mirrored && sealed && folded {
+            result
+        } else {
+            result.and(Err(self.close_timed_out()))
+        }
+    }
+
+    /// Waits for the writer's last word, unless that was heard before.
+    fn finish_writer(&self, writer: &mut Option<JoinHandle<()>>) -> Result<()> {
+        let Some(thread) = writer.take() else {
             return Ok(());
         };
-        let began = Instant::now();
-        // Told now, waited for last: it stops after the slice that it is at.
-        let sealing = self.sealing.as_ref();
-        sealing.inspect(|sealing| sealing.stop());
-        let folding = self.folding.as_ref();
-        folding.inspect(|folding| folding.stop());
-        let result = match self.done.recv_timeout(self.close_timeout) {
+        match self.done.recv_timeout(self.close_timeout) {
             Ok(result) => {
                 // It has sent its last word, so this returns at once.
                 let _ = thread.join();
@@ -577,27 +591,10 @@ impl Journal {
             }
             Err(RecvTimeoutError::Timeout) => {
                 // Kept, so that closing again waits again.
-                *slot = Some(thread);
+                *writer = Some(thread);
                 Err(self.close_timed_out())
             }
             Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
-        };
-        // Last, so that the files end with what was committed last.
-        let left = self.close_timeout.saturating_sub(began.elapsed());
-        let mirror = self.mirror.as_ref();
-        let mirrored = mirror.is_none_or(|mirror| mirror.finish(left));
-        if self.dir.is_some() {
-            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.take();
-        }
-        let left = self.close_timeout.saturating_sub(began.elapsed());
-        let sealed = sealing.is_none_or(|sealing| sealing.finish(left));
-        let left = self.close_timeout.saturating_sub(began.elapsed());
-        let folded = folding.is_none_or(|folding| folding.finish(left));
-        if mirrored && sealed && folded {
-            result
-        } else {
-            result.and(Err(self.close_timed_out()))
         }
     }
 

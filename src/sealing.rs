@@ -1,12 +1,11 @@
 //! The thread that keeps the hot file small: it looks once a second whether there is enough to seal,
 //! and retires what is not to be kept.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 
 use crate::clock::Clock;
 use crate::conditions::Conditions;
@@ -14,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::health::SealingHealth;
 use crate::maintenance::automatic::Automatic;
 use crate::store::{Sealer, Source};
-use crate::threads::join_in_time;
+use crate::threads::{Orders, Worker, lock};
 
 /// How often the size is looked at: one read of some 10 µs.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,9 +45,7 @@ struct Command {
 
 /// The thread that seals, and what is known of it.
 pub(crate) struct SealThread {
-    commands: Sender<Command>,
-    stop: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker<Command>,
     health: Arc<Mutex<SealingHealth>>,
 }
 
@@ -61,34 +58,23 @@ impl SealThread {
         clock: Clock,
         conditions: Arc<Conditions>,
     ) -> Result<SealThread> {
-        let (commands, received) = crossbeam_channel::unbounded();
         let health = Arc::new(Mutex::new(SealingHealth::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut sealing = Sealing {
-            sealer,
-            retention,
-            source,
-            limits,
-            clock,
-            conditions,
-            stop: stop.clone(),
-            health: health.clone(),
-            aged: None,
-        };
-        let name = "annals-sealer";
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || sealing.run(&received))
-            .map_err(|cause| Error::Thread {
-                name,
-                cause: Arc::new(cause),
-            })?;
-        Ok(SealThread {
-            commands,
-            stop,
-            thread: Mutex::new(Some(thread)),
-            health,
-        })
+        let known = health.clone();
+        let worker = Worker::start("annals-sealer", move |orders| {
+            let mut sealing = Sealing {
+                sealer,
+                retention,
+                source,
+                limits,
+                clock,
+                conditions,
+                orders,
+                health: known,
+                aged: None,
+            };
+            sealing.run();
+        })?;
+        Ok(SealThread { worker, health })
     }
 
     pub(crate) fn health(&self) -> SealingHealth {
@@ -97,50 +83,21 @@ impl SealThread {
 
     /// Seals all that is committed, whatever its size; says how many entries.
     pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
-        let (reply, receiver) = crossbeam_channel::bounded(1);
         let until = Instant::now().checked_add(timeout);
-        // If the thread is gone, so is the receiver's other end, which is an answer too.
-        let _ = self.commands.send(Command { until, reply });
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.thread().unpark();
-        }
-        match receiver.recv_timeout(timeout) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
-            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
-                operation: "sealing",
-                waited: timeout,
-            }),
-        }
+        let command = |reply| Command { until, reply };
+        self.worker.ask("sealing", timeout, command)
     }
 
     /// Tells the thread to end after the slice that it is at. What is left undone is done by
     /// whoever seals next.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.thread().unpark();
-        }
+        self.worker.stop();
     }
 
     /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
-        self.stop();
-        let Some(thread) = lock(&self.thread).take() else {
-            return true;
-        };
-        match join_in_time(thread, timeout) {
-            Ok(()) => true,
-            Err(thread) => {
-                *lock(&self.thread) = Some(thread);
-                false
-            }
-        }
+        self.worker.finish(timeout)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Sealing {
@@ -151,34 +108,30 @@ struct Sealing {
     limits: Limits,
     clock: Clock,
     conditions: Arc<Conditions>,
-    stop: Arc<AtomicBool>,
+    orders: Orders<Command>,
     health: Arc<Mutex<SealingHealth>>,
     /// When the age was looked at last.
     aged: Option<Instant>,
 }
 
 impl Sealing {
-    fn run(&mut self, commands: &Receiver<Command>) {
+    fn run(&mut self) {
         // What cannot be cleared away now is met again, and said, by the first sealing.
         let _ = self.sealer.tidy();
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.orders.is_stopped() {
             let outcome = self.round();
             let rest = if outcome.is_err() { REST } else { LOOK };
             self.retire(*outcome.as_ref().unwrap_or(&false));
             self.report(outcome.err());
-            let began = Instant::now();
-            while !self.stop.load(Ordering::Acquire) && began.elapsed() < rest {
-                if let Ok(command) = commands.try_recv() {
-                    let sealed = self.seal_all(command.until);
-                    // A fault is said to whoever asked; that one is over is news for all.
-                    if sealed.is_ok() {
-                        self.report(None);
-                    }
-                    // Nobody may be waiting any more.
-                    let _ = command.reply.send(sealed);
-                    continue;
+            let until = Instant::now() + rest;
+            while let Some(command) = self.orders.next_before(until) {
+                let sealed = self.seal_all(command.until);
+                // A fault is said to whoever asked; that one is over is news for all.
+                if sealed.is_ok() {
+                    self.report(None);
                 }
-                thread::park_timeout(rest.saturating_sub(began.elapsed()));
+                // Nobody may be waiting any more.
+                let _ = command.reply.send(sealed);
             }
         }
     }
@@ -186,7 +139,7 @@ impl Sealing {
     /// Seals what is due; says whether there was anything.
     fn round(&mut self) -> Result<bool> {
         let mut sealed = false;
-        while self.is_due()? && !self.stop.load(Ordering::Acquire) {
+        while self.is_due()? && !self.orders.is_stopped() {
             if self.seal()?.is_none() {
                 // Another process is at it.
                 break;
@@ -223,7 +176,7 @@ impl Sealing {
 
     /// Seals one segment; `None` if there was nothing to do or another process is at it.
     fn seal(&self) -> Result<Option<u64>> {
-        let go_on = || !self.stop.load(Ordering::Acquire);
+        let go_on = || !self.orders.is_stopped();
         let now = self.clock.now().as_micros();
         let sealed = self.sealer.seal(self.limits.bytes, now, &go_on);
         lock(&self.health).longest_transaction = self.sealer.longest_transaction();
@@ -242,7 +195,7 @@ impl Sealing {
                 continue;
             }
             let late = until.is_some_and(|until| Instant::now() >= until);
-            if late || self.stop.load(Ordering::Acquire) {
+            if late || self.orders.is_stopped() {
                 break;
             }
             thread::park_timeout(OTHERS);
@@ -255,8 +208,8 @@ impl Sealing {
         let Some(retention) = &mut self.retention else {
             return;
         };
-        let stop = self.stop.clone();
-        let outcome = retention.round(sealed, &|| !stop.load(Ordering::Acquire));
+        let orders = &self.orders;
+        let outcome = retention.round(sealed, &|| !orders.is_stopped());
         let mut known = lock(&self.health);
         known.retired += outcome.as_ref().copied().unwrap_or(0);
         known.retention_fault = outcome.err();

@@ -1,11 +1,131 @@
-//! Waiting for a thread's end, with a bound: it may be held up by a stopped process or a slow disk,
-//! and in a process that was forked without exec it does not exist.
+//! The threads that work beside the loops: each has a name, takes commands, is told to end, and is
+//! waited for with a bound. It may be held up by a stopped process or a slow disk, and in a process
+//! that was forked without exec it does not exist.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::error::{Error, Result};
+
 /// How often is looked whether the thread has ended.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// A thread that works until it is told to end, and is given commands meanwhile.
+pub(crate) struct Worker<C> {
+    commands: Sender<C>,
+    stop: Arc<AtomicBool>,
+    /// Kept until it has ended, so that whoever waits again waits for it again.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The thread's own end of it.
+pub(crate) struct Orders<C> {
+    commands: Receiver<C>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<C: Send + 'static> Worker<C> {
+    /// Starts the thread, which ends when `run` does.
+    pub(crate) fn start(
+        name: &'static str,
+        run: impl FnOnce(Orders<C>) + Send + 'static,
+    ) -> Result<Worker<C>> {
+        let (commands, received) = crossbeam_channel::unbounded();
+        let stop = Arc::new(AtomicBool::new(false));
+        let orders = Orders {
+            commands: received,
+            stop: stop.clone(),
+        };
+        let thread = spawn(name, move || run(orders))?;
+        Ok(Worker {
+            commands,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Gives the command that `command` makes of a place for the answer, and waits for that.
+    pub(crate) fn ask<T>(
+        &self,
+        operation: &'static str,
+        timeout: Duration,
+        command: impl FnOnce(Sender<Result<T>>) -> C,
+    ) -> Result<T> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        // If the thread is gone, so is the other end of the answer, which is an answer too.
+        let _ = self.commands.send(command(reply));
+        self.wake();
+        match answer.recv_timeout(timeout) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
+                operation,
+                waited: timeout,
+            }),
+        }
+    }
+
+    /// Tells the thread to end at the next point where it can.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Stops the thread and waits for its end, for at most `timeout`; says whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.stop();
+        let Some(thread) = lock(&self.thread).take() else {
+            return true;
+        };
+        let left = join_in_time(thread, timeout).err();
+        let has_ended = left.is_none();
+        *lock(&self.thread) = left;
+        has_ended
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl<C> Orders<C> {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// The next command, if one is given before `until` and before the thread is stopped.
+    pub(crate) fn next_before(&self, until: Instant) -> Option<C> {
+        while !self.is_stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if let Ok(command) = self.commands.try_recv() {
+                return Some(command);
+            }
+            thread::park_timeout(left);
+        }
+        None
+    }
+}
+
+/// Starts a thread of this name.
+pub(crate) fn spawn(
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map_err(|cause| Error::Thread {
+        name,
+        cause: Arc::new(cause),
+    })
+}
 
 /// Joins the thread if it ends within `timeout`, and gives it back if not. That it panicked was its
 /// last word, and has been said.
@@ -25,11 +145,21 @@ pub(crate) fn join_in_time(
     Ok(())
 }
 
+/// What a thread keeps is whole after each step, so one that panicked leaves nothing half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::sync::mpsc;
 
     use super::*;
+
+    const SHORT: Duration = Duration::from_millis(5);
+    const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_thread_that_does_not_end_is_given_back() {
@@ -38,9 +168,52 @@ mod tests {
             // Ends when the other end is dropped.
             let _ = receiver.recv();
         });
-        let kept = join_in_time(thread, Duration::from_millis(5));
+        let kept = join_in_time(thread, SHORT);
         drop(sender);
-        let minute = Duration::from_secs(60);
-        assert!(kept.is_err_and(|thread| join_in_time(thread, minute).is_ok()));
+        assert!(kept.is_err_and(|thread| join_in_time(thread, LONG).is_ok()));
+    }
+
+    #[test]
+    fn a_worker_that_is_held_up_is_waited_for_again() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let worker = Worker::<()>::start("annals-test", move |_| {
+            let _ = receiver.recv();
+        });
+        let worker = worker.unwrap();
+        assert!(!worker.finish(SHORT));
+        assert!(!worker.finish(SHORT), "it still works");
+        drop(sender);
+        assert!(worker.finish(LONG));
+        assert!(worker.finish(SHORT), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_worker_answers_until_it_is_stopped() {
+        let worker = Worker::<Sender<Result<u8>>>::start("annals-test", |orders| {
+            while let Some(reply) = orders.next_before(Instant::now() + LONG) {
+                let _ = reply.send(Ok(7));
+            }
+        });
+        let worker = worker.unwrap();
+        for _ in 0..100 {
+            assert!(matches!(worker.ask("a test", LONG, |reply| reply), Ok(7)));
+        }
+        assert!(worker.finish(LONG), "it naps");
+        let late = worker.ask("a test", LONG, |reply| reply);
+        assert!(matches!(late, Err(Error::Closed)), "{late:?}");
+    }
+
+    #[test]
+    fn who_asks_a_worker_that_is_busy_waits_no_longer_than_he_said() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let worker = Worker::<Sender<Result<()>>>::start("annals-test", move |orders| {
+            let _ = receiver.recv();
+            drop(orders);
+        });
+        let worker = worker.unwrap();
+        let late = worker.ask("a test", SHORT, |reply| reply);
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+        drop(sender);
+        assert!(worker.finish(LONG));
     }
 }

@@ -11,6 +11,7 @@
     reason = "tests may be short"
 )]
 
+mod closing;
 mod disk;
 mod errors;
 mod failed;

@@ -16,11 +16,10 @@ mod state;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
@@ -28,6 +27,7 @@ use crate::event::Level;
 use crate::health::MirrorHealth;
 use crate::ids::JournalId;
 use crate::store::Source;
+use crate::threads::{Orders, Worker, lock};
 use crate::value::Value;
 pub use clean::Cleaned;
 use files::Files;
@@ -47,18 +47,15 @@ const BUDGET_BYTES: usize = 1 << 20;
 
 /// The thread that writes the files, and what is known of it.
 pub(crate) struct MirrorThread {
-    commands: Sender<Command>,
-    done: Receiver<()>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker<CleanUp>,
+    /// When the thread has to be at its end; set before it is stopped.
+    until: Arc<OnceLock<Instant>>,
     health: Arc<Mutex<MirrorHealth>>,
     directory: PathBuf,
 }
 
-enum Command {
-    CleanUp(Sender<Result<Cleaned>>),
-    /// Write what is committed, then end, in time for this instant.
-    Finish(Instant),
-}
+/// Write what is committed, and remove what is old.
+type CleanUp = Sender<Result<Cleaned>>;
 
 impl MirrorThread {
     /// Starts mirroring the journal behind `source` into `directory`.
@@ -69,9 +66,8 @@ impl MirrorThread {
         settings: Mirror,
         conditions: Arc<Conditions>,
     ) -> Result<MirrorThread> {
-        let (commands, received) = crossbeam_channel::unbounded();
-        let (done_sender, done) = crossbeam_channel::bounded(1);
         let health = Arc::new(Mutex::new(MirrorHealth::default()));
+        let until = Arc::new(OnceLock::new());
         let mut follower = Follower {
             source,
             journal,
@@ -82,28 +78,17 @@ impl MirrorThread {
             held: None,
             saved: Instant::now(),
             cleaned: None,
+            until: until.clone(),
         };
         // Held before the first event is logged, so that a program which ends at once still says
         // what stood in the way. A fault is met again, and reported, by the thread.
         follower.held = follower.try_hold().unwrap_or(None);
         lock(&health).writing = follower.held.is_some();
         follower.report_moved();
-        let name = "annals-mirror";
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                follower.run(&received);
-                // Nobody may be waiting any more.
-                let _ = done_sender.send(());
-            })
-            .map_err(|cause| Error::Thread {
-                name,
-                cause: Arc::new(cause),
-            })?;
+        let worker = Worker::start("annals-mirror", move |orders| follower.run(&orders))?;
         Ok(MirrorThread {
-            commands,
-            done,
-            thread: Mutex::new(Some(thread)),
+            worker,
+            until,
             health,
             directory,
         })
@@ -118,35 +103,15 @@ impl MirrorThread {
     }
 
     pub(crate) fn clean_up(&self, timeout: Duration) -> Result<Cleaned> {
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        // If the thread is gone, so is the receiver's other end, which is an answer too.
-        let _ = self.commands.send(Command::CleanUp(sender));
-        match receiver.recv_timeout(timeout) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
-            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
-                operation: "clean-up of the text files",
-                waited: timeout,
-            }),
-        }
+        let operation = "clean-up of the text files";
+        self.worker.ask(operation, timeout, |reply| reply)
     }
 
     /// Lets the thread write what is committed and waits for it, for at most `timeout`; says
-    /// whether it ended in time.
+    /// whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
-        let Some(thread) = lock(&self.thread).take() else {
-            return true;
-        };
-        let deadline = Instant::now() + timeout;
-        let _ = self.commands.send(Command::Finish(deadline));
-        match self.done.recv_timeout(timeout) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                // It has said its last word, so this returns at once.
-                let _ = thread.join();
-                true
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-        }
+        self.until.get_or_init(|| Instant::now() + timeout);
+        self.worker.finish(timeout)
     }
 }
 
@@ -155,10 +120,6 @@ pub(crate) fn written_until(directory: &Path, journal: JournalId) -> Result<Opti
     let state = State::load(directory, journal);
     let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
     Ok(state.map(|state| state.next))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Follower {
@@ -172,6 +133,8 @@ struct Follower {
     held: Option<Held>,
     saved: Instant,
     cleaned: Option<Instant>,
+    /// Present when the thread is to end.
+    until: Arc<OnceLock<Instant>>,
 }
 
 struct Held {
@@ -186,10 +149,10 @@ const FAULT: &str = "the text files cannot be written";
 const SKIPPED: &str = "entries were retired before their lines were written";
 
 impl Follower {
-    fn run(&mut self, commands: &Receiver<Command>) {
-        let mut deadline = None;
+    fn run(&mut self, orders: &Orders<CleanUp>) {
         loop {
-            let outcome = self.round(deadline);
+            let is_last = orders.is_stopped();
+            let outcome = self.round();
             if outcome.is_err() {
                 // The directory may be gone, and the lock with it: begin again from what is stored.
                 self.held = None;
@@ -197,23 +160,19 @@ impl Follower {
             }
             let pause = if outcome.is_err() { RETRY } else { POLL };
             self.report(outcome.err());
-            if deadline.is_some() {
+            if is_last {
                 return;
             }
             let pause = if self.held.is_some() { pause } else { RETRY };
-            match commands.recv_timeout(pause) {
-                Ok(Command::CleanUp(reply)) => {
-                    let cleaned = self.round(None).and_then(|()| self.clean());
-                    let _ = reply.send(cleaned);
-                }
-                Ok(Command::Finish(until)) => deadline = Some(until),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => deadline = Some(Instant::now()),
+            if let Some(reply) = orders.next_before(Instant::now() + pause) {
+                let cleaned = self.round().and_then(|()| self.clean());
+                // Nobody may be waiting any more.
+                let _ = reply.send(cleaned);
             }
         }
     }
 
-    fn round(&mut self, deadline: Option<Instant>) -> Result<()> {
+    fn round(&mut self) -> Result<()> {
         let path = self.directory.join(LOCK);
         if self
             .held
@@ -227,10 +186,10 @@ impl Follower {
             self.held = self.try_hold()?;
             lock(&self.health).writing = self.held.is_some();
         }
-        let caught_up = self.catch_up(deadline);
+        let caught_up = self.catch_up();
         self.report_moved();
         caught_up?;
-        let due = deadline.is_some() || self.saved.elapsed() >= SAVE;
+        let due = self.until.get().is_some() || self.saved.elapsed() >= SAVE;
         if due && let Some(held) = &mut self.held {
             held.files.save()?;
             self.saved = Instant::now();
@@ -287,8 +246,8 @@ impl Follower {
         }))
     }
 
-    /// Writes everything that is committed, in pieces, until `deadline`.
-    fn catch_up(&mut self, deadline: Option<Instant>) -> Result<()> {
+    /// Writes everything that is committed, in pieces, as long as there is time.
+    fn catch_up(&mut self) -> Result<()> {
         let Some(held) = &mut self.held else {
             return Ok(());
         };
@@ -322,7 +281,9 @@ impl Follower {
                 held.files.save()?;
                 self.saved = Instant::now();
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let until = self.until.get();
+            let is_late = until.is_some_and(|until| Instant::now() >= *until);
+            if is_late {
                 return Ok(());
             }
         }

@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::{Core, Owner, Registry};
 use crate::error::{Error, Result};
 use crate::store::View;
-use crate::threads::join_in_time;
+use crate::threads::{join_in_time, spawn};
 
 /// How long a change by another process may go unseen. Two of these and a look-up stay well below
 /// the 250 ms that are promised.
@@ -182,15 +182,8 @@ impl Watcher {
         if handle.is_some() {
             return Ok(());
         }
-        let name = "annals-watch";
         let core = self.core.clone();
-        let started = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || watch(&core))
-            .map_err(|cause| Error::Thread {
-                name,
-                cause: Arc::new(cause),
-            })?;
+        let started = spawn("annals-watch", move || watch(&core))?;
         let mut thread = self
             .core
             .watches
