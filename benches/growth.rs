@@ -9,65 +9,39 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
+mod common;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use annals::{Inference, InferenceId, Journal, Options, Overflow, Reader};
+use annals::{Inference, InferenceId, Journal, Options, Reader};
+use common::events::Decisions;
+use common::machine::bytes_written;
+use common::{BOUND, Failure, journals, machine, median};
 
-type Failure = Box<dyn std::error::Error>;
-
-/// Longer than anything here takes.
-const BOUND: Duration = Duration::from_secs(3_600);
 const DIRECTORY: &str = "ANNALS_GROWTH_DIRECTORY";
 
 fn options() -> Options {
-    Journal::options()
-        .without_mirror()
-        .overflow(Overflow::Block { timeout: BOUND })
-        .close_timeout(BOUND)
-}
-
-/// A small generator, so that making an event costs the loop next to nothing.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "24 bits fit")]
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
-    }
+    journals::options().without_mirror()
 }
 
 /// Logs distinct inferences at full speed, and waits until they are on disk. Gives some ids.
-fn grow(journal: &Journal, random: &mut Random, events: u64) -> Result<Vec<InferenceId>, Failure> {
+fn grow(
+    journal: &Journal,
+    decisions: &mut Decisions,
+    events: u64,
+) -> Result<Vec<InferenceId>, Failure> {
     let models = ["dqn_agent", "ppo_agent", "mlp", "lstm", "transformer"];
     let recorders: Result<Vec<_>, _> = models
         .iter()
-        .map(|model| {
-            let builder = journal.recorder(*model, "ETH/USDT");
-            builder.actions(["BUY", "SELL", "HOLD"]).build()
-        })
+        .map(|model| journals::recorder(journal, model, journals::SYMBOL))
         .collect();
     let recorders = recorders?;
     let mut some = Vec::new();
-    for event in 0..events {
-        let raw = [random.unit(), random.unit(), random.unit()];
-        let sum: f32 = raw.iter().sum();
-        let recorder = &recorders[usize::try_from(event % 5)?];
-        let id = recorder
-            .inference(usize::try_from(event % 3)?)
-            .probabilities(&raw.map(|value| value / sum))
-            .features_hashed(random.next())
-            .processing_time(Duration::from_nanos(random.next() % 20_000_000))
-            .log();
+    for (recorder, event) in recorders.iter().cycle().zip(0..events) {
+        let id = journals::log(recorder, &decisions.next());
         let id = id.ok_or("an event was dropped")?;
         if event % (events / 500).max(1) == 7 {
             some.push(id);
@@ -75,17 +49,6 @@ fn grow(journal: &Journal, random: &mut Random, events: u64) -> Result<Vec<Infer
     }
     journal.flush().wait(BOUND)?;
     Ok(some)
-}
-
-fn bytes_written() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/io").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("wchar: "))?;
-    line.parse().ok()
-}
-
-fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
 }
 
 /// Commits single events; says what one writes and how long it takes (medians).
@@ -174,21 +137,19 @@ fn main() -> Result<(), Failure> {
     if let Some(dir) = std::env::var_os(DIRECTORY) {
         return wait_to_be_killed(Path::new(&dir));
     }
-    let mut targets = vec![1_000_000, 10_000_000];
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--events" => targets.push(arguments.next().unwrap_or_default().parse()?),
-            "--test" => targets = vec![5_000],
-            _ => {} // cargo bench passes flags of its own
-        }
-    }
-    // On the disk that the build is on: the system's temporary directory may be memory.
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let targets = match (common::numbers("--events")?, common::trial()) {
+        (_, true) => vec![5_000],
+        (more, false) => [1_000_000, 10_000_000]
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .collect(),
+    };
+    let (directory, machine) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    println!("{machine}");
     let dir = directory.path().join("data");
     let empty = memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem);
     let mut journal = options().open(&dir)?;
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut decisions = Decisions::default();
     let (mut events, mut ids) = (0, Vec::new());
     println!(
         "{:>11} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>9} {:>8} {:>8}",
@@ -207,7 +168,7 @@ fn main() -> Result<(), Failure> {
     );
     for target in targets {
         let began = Instant::now();
-        ids.extend(grow(&journal, &mut random, target - events)?);
+        ids.extend(grow(&journal, &mut decisions, target - events)?);
         let rate = (target - events) as f64 / began.elapsed().as_secs_f64();
         events = target;
         let used = memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem);

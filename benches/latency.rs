@@ -17,11 +17,12 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{Inference, Journal, Recorder};
-use common::events::{Decision, Decisions};
-use common::{Failure, machine};
+use annals::Journal;
+use common::events::Decision;
+use common::journals::{MODEL, SYMBOL};
+use common::paced::paced;
+use common::{Failure, journals, machine};
 use hdrhistogram::Histogram;
-use quanta::Clock;
 
 /// Calls of a row that is not paced: fewer than the queue holds.
 const FLAT_OUT: u64 = 50_000;
@@ -56,29 +57,7 @@ fn rows() -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// Calls `body` once per pace, spinning in between as a busy loop would, and times each call.
-fn paced(row: &Row, mut body: impl FnMut(&Decision)) -> Result<Histogram<u64>, Failure> {
-    let clock = Clock::new();
-    let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-    let mut decisions = Decisions::default();
-    let mut due = clock.now();
-    for call in 0..row.calls {
-        let decision = decisions.next();
-        due += row.pace;
-        while clock.now() < due {
-            std::hint::spin_loop();
-        }
-        let before = clock.raw();
-        body(&decision);
-        let after = clock.raw();
-        if call >= row.calls / 20 {
-            histogram.record(clock.delta_as_nanos(before, after).max(1))?;
-        }
-    }
-    Ok(histogram)
-}
-
-/// The same on a thread of its own, which alone is pinned: threads inherit where they may run.
+/// On a thread of its own, which alone is pinned: threads inherit where they may run.
 fn measure(row: &Row, body: impl FnMut(&Decision) + Send) -> Result<Histogram<u64>, Failure> {
     let processor = common::number("--pin")?;
     let measured = std::thread::scope(|scope| {
@@ -90,7 +69,7 @@ fn measure(row: &Row, body: impl FnMut(&Decision) + Send) -> Result<Histogram<u6
             if !pinned {
                 return Err("the thread cannot be pinned to that processor".to_owned());
             }
-            paced(row, body).map_err(|error| error.to_string())
+            paced(row.pace, row.calls, body).map_err(|error| error.to_string())
         });
         measuring.join()
     });
@@ -119,29 +98,6 @@ fn recorded(journal: &Journal) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prepared(recorder: &Recorder, decision: &Decision) {
-    let logged = recorder
-        .inference(decision.action)
-        .probabilities(&decision.probabilities)
-        .features(&decision.features)
-        .processing_time(decision.took)
-        .log();
-    std::hint::black_box(logged);
-}
-
-fn strings(journal: &Journal, decision: &Decision) {
-    let [buy, sell, hold] = decision.probabilities;
-    let logged = journal.log(
-        Inference::new("dqn_agent", "ETH/USDT", "BUY")
-            .confidence(buy)
-            .probabilities(&[("BUY", buy), ("SELL", sell), ("HOLD", hold)])
-            .features(&decision.features)
-            .processing_time(decision.took)
-            .checkpoint("dqn_agent_20250725_143500"),
-    );
-    std::hint::black_box(logged);
-}
-
 fn main() -> Result<(), Failure> {
     let rows = rows()?;
     let (dir, machine) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
@@ -152,21 +108,21 @@ fn main() -> Result<(), Failure> {
     );
     for (index, row) in rows.iter().enumerate() {
         let journal = Journal::open(dir.path().join(index.to_string()))?;
-        let recorder = journal
-            .recorder("dqn_agent", "ETH/USDT")
-            .actions(["BUY", "SELL", "HOLD"])
-            .checkpoint("dqn_agent_20250725_143500")
-            .build()?;
+        let recorder = journals::recorder(&journal, MODEL, SYMBOL)?;
         let empty = measure(row, |decision| {
             std::hint::black_box(decision);
         })?;
         show("empty (harness)", row, &empty);
 
-        let figures = measure(row, |decision| prepared(&recorder, decision))?;
+        let figures = measure(row, |decision| {
+            std::hint::black_box(journals::log(&recorder, decision));
+        })?;
         recorded(&journal)?;
         show("prepared", row, &figures);
 
-        let figures = measure(row, |decision| strings(&journal, decision))?;
+        let figures = measure(row, |decision| {
+            std::hint::black_box(journals::log_strings(&journal, decision));
+        })?;
         recorded(&journal)?;
         show("strings", row, &figures);
 

@@ -10,113 +10,45 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
+mod common;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annals::{Journal, Mirror, Options, Overflow, Reader, Recorder};
-use tempfile::TempDir;
-
-type Failure = Box<dyn std::error::Error>;
-
-/// Longer than anything here takes.
-const BOUND: Duration = Duration::from_secs(300);
+use annals::{Journal, Mirror, Reader};
+use common::events::Decisions;
+use common::{BOUND, Failure, journals, machine};
 
 struct Plan {
     events: u64,
-    pairs: usize,
+    pairs: u64,
 }
 
 impl Plan {
     fn from_arguments() -> Result<Plan, Failure> {
-        let mut plan = Plan {
-            events: 1_000_000,
-            pairs: 3,
+        let (events, pairs) = if common::trial() {
+            (2_000, 1)
+        } else {
+            (1_000_000, 3)
         };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--events" => plan.events = arguments.next().unwrap_or_default().parse()?,
-                "--pairs" => plan.pairs = arguments.next().unwrap_or_default().parse()?,
-                "--test" => {
-                    plan.events = 2_000;
-                    plan.pairs = 1;
-                }
-                _ => {} // cargo bench passes flags of its own
-            }
-        }
-        Ok(plan)
+        Ok(Plan {
+            events: common::number("--events")?.unwrap_or(events),
+            pairs: common::number("--pairs")?.unwrap_or(pairs),
+        })
     }
 }
 
-/// A small generator, so that making an event costs the loop next to nothing.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "24 bits fit")]
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
-    }
-
-    fn probabilities(&mut self) -> [f32; 3] {
-        let raw = [self.unit(), self.unit(), self.unit()];
-        let sum: f32 = raw.iter().sum();
-        raw.map(|value| value / sum)
-    }
-}
-
-fn directory() -> Result<TempDir, Failure> {
-    // On the disk that the build is on: the system's temporary directory may be memory.
-    Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
-}
-
-fn options() -> Options {
-    let options = Journal::options().overflow(Overflow::Block { timeout: BOUND });
-    options.close_timeout(BOUND)
-}
-
-/// Logs distinct inferences at full speed.
-fn produce(recorder: &Recorder, events: u64) {
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    for event in 0..events {
-        let probabilities = random.probabilities();
-        let time = Duration::from_nanos(random.next() % 20_000_000);
-        // What is dropped is counted, and looked at in the end.
-        let _ = recorder
-            .inference(usize::try_from(event % 3).unwrap_or(0))
-            .probabilities(&probabilities)
-            .features_hashed(random.next())
-            .processing_time(time)
-            .log();
-    }
-}
-
-fn recorder(journal: &Journal) -> Result<Recorder, Failure> {
-    let recorder = journal
-        .recorder("dqn_agent", "ETH/USDT")
-        .actions(["BUY", "SELL", "HOLD"])
-        .checkpoint("dqn_agent_20250725_143500");
-    Ok(recorder.build()?)
-}
-
-/// Logs and commits; says how long it took.
+/// Logs distinct inferences at full speed, and commits; says how long it took.
 fn commit(journal: &Journal, events: u64) -> Result<Duration, Failure> {
-    let recorder = recorder(journal)?;
+    let recorder = journals::recorder(journal, journals::MODEL, journals::SYMBOL)?;
+    let mut decisions = Decisions::default();
     let began = Instant::now();
-    produce(&recorder, events);
-    journal.flush().wait(BOUND)?;
-    let took = began.elapsed();
-    let health = journal.health();
-    if health.committed != events || health.dropped.total() > 0 || health.repeats > 0 {
-        return Err(format!("not every event was recorded in full: {health:?}").into());
+    for _ in 0..events {
+        // What is dropped is counted, and looked at in the end.
+        let _ = journals::log(&recorder, &decisions.next());
     }
-    Ok(took)
+    journals::recorded(journal, events)?;
+    Ok(began.elapsed())
 }
 
 fn per_second(count: u64, took: Duration) -> f64 {
@@ -124,23 +56,22 @@ fn per_second(count: u64, took: Duration) -> f64 {
 }
 
 /// Writes a whole journal's lines anew.
-fn backlog(plan: &Plan) -> Result<(), Failure> {
-    let directory = directory()?;
-    let dir = directory.path().join("data");
-    let journal = options().without_mirror().open(&dir)?;
+fn backlog(plan: &Plan, place: &Path) -> Result<(), Failure> {
+    let dir = place.join("backlog");
+    let journal = journals::options().without_mirror().open(&dir)?;
     commit(&journal, plan.events)?;
     journal.close()?;
     let reader = Reader::open(&dir)?;
     println!("backlog                          lines/s    MB/s");
     for turn in 1..=plan.pairs {
-        let again = directory.path().join(format!("again-{turn}"));
+        let again = place.join(format!("again-{turn}"));
         let began = Instant::now();
         let lines = reader.rebuild_mirror(&again, Mirror::new())?;
         let took = began.elapsed();
         if lines != plan.events {
             return Err(format!("{lines} lines of {} events", plan.events).into());
         }
-        let megabytes = size(&again)? as f64 / 1e6;
+        let megabytes = machine::size(&again)? as f64 / 1e6;
         println!(
             "  turn {turn:<22} {:>11.0} {:>7.0}",
             per_second(lines, took),
@@ -150,30 +81,19 @@ fn backlog(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn size(directory: &Path) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        // A link says how long it is itself, which is next to nothing.
-        bytes += entry.metadata()?.len();
-    }
-    Ok(bytes)
-}
-
 /// One run of the producer; with the files, also how long they lagged behind after the flush.
-fn run(plan: &Plan, mirrored: bool) -> Result<(f64, Option<Duration>), Failure> {
-    let directory = directory()?;
-    let dir = directory.path().join("data");
+fn run(plan: &Plan, dir: &Path, mirrored: bool) -> Result<(f64, Option<Duration>), Failure> {
     let options = if mirrored {
-        options()
+        journals::options()
     } else {
-        options().without_mirror()
+        journals::options().without_mirror()
     };
-    let journal = options.open(&dir)?;
+    let journal = options.open(dir)?;
     let took = commit(&journal, plan.events)?;
     let lag = mirrored.then(|| catch_up(&journal, plan.events));
     let lag = lag.transpose()?;
     journal.close()?;
+    std::fs::remove_dir_all(dir)?;
     Ok((per_second(plan.events, took), lag))
 }
 
@@ -192,13 +112,14 @@ fn catch_up(journal: &Journal, events: u64) -> Result<Duration, Failure> {
     }
 }
 
-fn throughput(plan: &Plan) -> Result<(), Failure> {
+fn throughput(plan: &Plan, place: &Path) -> Result<(), Failure> {
     println!("durable throughput              events/s   lag after the flush");
+    let dir = place.join("data");
     let mut ratios = Vec::new();
     for pair in 1..=plan.pairs {
-        let (without, _) = run(plan, false)?;
+        let (without, _) = run(plan, &dir, false)?;
         println!("  pair {pair}, without the files {without:>13.0}");
-        let (with, lag) = run(plan, true)?;
+        let (with, lag) = run(plan, &dir, true)?;
         let lag = lag.unwrap_or_default();
         println!("  pair {pair}, with the files    {with:>13.0}   {lag:.0?}");
         ratios.push(with / without);
@@ -212,6 +133,8 @@ fn throughput(plan: &Plan) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let plan = Plan::from_arguments()?;
-    backlog(&plan)?;
-    throughput(&plan)
+    let (directory, machine) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    println!("{machine}");
+    backlog(&plan, directory.path())?;
+    throughput(&plan, directory.path())
 }

@@ -8,57 +8,25 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
+mod common;
+
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use annals::{InferenceId, Journal, Options, Outcome, Overflow, Reader};
-
-type Failure = Box<dyn std::error::Error>;
-
-/// Longer than anything here takes.
-const BOUND: Duration = Duration::from_secs(3_600);
-
-fn options() -> Options {
-    Journal::options()
-        .without_mirror()
-        .overflow(Overflow::Block { timeout: BOUND })
-        .close_timeout(BOUND)
-}
-
-/// A small generator, so that making an event costs the loop next to nothing.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap_or(0)
-    }
-}
+use annals::{InferenceId, Journal, Outcome, Reader};
+use common::events::{Decisions, Random};
+use common::machine::bytes_written;
+use common::{BOUND, Failure, journals, machine};
 
 /// Records distinct inferences, and waits until they are on disk.
-fn grow(
-    journal: &Journal,
-    random: &mut Random,
-    events: usize,
-) -> Result<Vec<InferenceId>, Failure> {
-    let builder = journal.recorder("dqn_agent", "ETH/USDT");
-    let recorder = builder.actions(["BUY", "SELL", "HOLD"]).build()?;
-    let mut ids = Vec::with_capacity(events);
-    for event in 0..events {
-        let inference = recorder
-            .inference(event % 3)
-            .probabilities(&[0.5, 0.3, 0.2]);
-        let id = inference.features_hashed(random.next()).log();
-        ids.push(id.ok_or("an inference was dropped")?);
-    }
+fn grow(journal: &Journal, events: usize) -> Result<Vec<InferenceId>, Failure> {
+    let recorder = journals::recorder(journal, journals::MODEL, journals::SYMBOL)?;
+    let mut decisions = Decisions::default();
+    let ids: Option<Vec<_>> = (0..events)
+        .map(|_| journals::log(&recorder, &decisions.next()))
+        .collect();
     journal.flush().wait(BOUND)?;
-    Ok(ids)
+    Ok(ids.ok_or("an inference was dropped")?)
 }
 
 /// Attaches an outcome to each of `ids`, waits until they are on disk, and prints the rate.
@@ -88,12 +56,6 @@ fn attach(
     Ok(())
 }
 
-fn bytes_written() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/io").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("wchar: "))?;
-    line.parse().ok()
-}
-
 /// The median time of a look-up by id.
 fn look_up(what: &str, reader: &Reader, ids: &[InferenceId]) -> Result<(), Failure> {
     let mut times = Vec::new();
@@ -102,8 +64,8 @@ fn look_up(what: &str, reader: &Reader, ids: &[InferenceId]) -> Result<(), Failu
         reader.outcome(*id)?.ok_or("an outcome is not there")?;
         times.push(began.elapsed());
     }
-    times.sort_unstable();
-    println!("{what:<44} {:>9.1?} p50", times[times.len() / 2]);
+    let middle = common::median(times).unwrap_or_default();
+    println!("{what:<44} {middle:>9.1?} p50");
     Ok(())
 }
 
@@ -126,9 +88,9 @@ fn join(reader: &Reader, most: usize) -> Result<(), Failure> {
 }
 
 fn measure(dir: &Path, inferences: usize, outcomes: usize) -> Result<(), Failure> {
-    let journal = options().open(dir)?;
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let ids = grow(&journal, &mut random, inferences)?;
+    let journal = journals::options().without_mirror().open(dir)?;
+    let mut random = Random::default();
+    let ids = grow(&journal, inferences)?;
     // In the order of the decisions, but for how long each takes to turn out.
     let newest = &ids[ids.len() - outcomes..];
     let mut order: Vec<_> = (0..outcomes).collect();
@@ -170,13 +132,12 @@ fn measure(dir: &Path, inferences: usize, outcomes: usize) -> Result<(), Failure
 }
 
 fn main() -> Result<(), Failure> {
-    let test = std::env::args().any(|argument| argument == "--test");
-    let (inferences, outcomes) = if test {
+    let (inferences, outcomes) = if common::trial() {
         (5_000, 1_000)
     } else {
         (2_000_000, 1_000_000)
     };
-    // On the disk that the build is on: the system's temporary directory may be memory.
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (directory, machine) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    println!("{machine}");
     measure(&directory.path().join("data"), inferences, outcomes)
 }

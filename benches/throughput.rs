@@ -17,9 +17,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use annals::{Journal, Options, Overflow, Recorder};
+use annals::{Journal, Options, Recorder};
 use common::events::Decisions;
-use common::{BOUND, Failure, machine};
+use common::{BOUND, Failure, journals, machine};
 
 /// One row of the table.
 #[derive(Clone, Copy)]
@@ -48,34 +48,17 @@ struct Figures {
 }
 
 fn options(row: Row) -> Options {
-    let options = Journal::options()
-        .overflow(Overflow::Block { timeout: BOUND })
-        .close_timeout(BOUND);
     match row.mirror {
-        Mirrored::Yes => options,
-        Mirrored::No => options.without_mirror(),
+        Mirrored::Yes => journals::options(),
+        Mirrored::No => journals::options().without_mirror(),
     }
-}
-
-fn recorder(journal: &Journal, producer: u64) -> Result<Recorder, Failure> {
-    let recorder = journal
-        .recorder("dqn_agent", format!("SYMBOL/{producer}"))
-        .actions(["BUY", "SELL", "HOLD"])
-        .checkpoint("dqn_agent_20250725_143500");
-    Ok(recorder.build()?)
 }
 
 /// Logs `events` decisions at full speed. What is dropped is counted, and looked at in the end.
 fn produce(recorder: &Recorder, seed: u64, repeats: u64, events: u64) {
     let mut decisions = Decisions::new(seed, repeats);
     for _ in 0..events {
-        let decision = decisions.next();
-        let _ = recorder
-            .inference(decision.action)
-            .probabilities(&decision.probabilities)
-            .features(&decision.features)
-            .processing_time(decision.took)
-            .log();
+        let _ = journals::log(recorder, &decisions.next());
     }
 }
 
@@ -117,7 +100,10 @@ fn oldest(samples: &[Sample]) -> Duration {
 fn run(row: Row, events: u64, dir: &Path) -> Result<Figures, Failure> {
     let journal = options(row).open(dir)?;
     let recorders: Result<Vec<_>, _> = (0..row.producers)
-        .map(|producer| recorder(&journal, producer))
+        .map(|producer| {
+            let symbol = format!("SYMBOL/{producer}");
+            journals::recorder(&journal, journals::MODEL, &symbol)
+        })
         .collect();
     let recorders = recorders?;
     machine::forget_peak();

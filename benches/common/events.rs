@@ -26,6 +26,10 @@ impl Random {
         self.0
     }
 
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap_or(0)
+    }
+
     pub fn unit(&mut self) -> f32 {
         to_unit(self.next() >> 40)
     }

@@ -8,7 +8,9 @@
 )]
 
 pub mod events;
+pub mod journals;
 pub mod machine;
+pub mod paced;
 
 use std::time::Duration;
 
@@ -38,6 +40,12 @@ pub fn text(name: &str) -> Option<String> {
     std::env::args()
         .skip_while(|argument| argument != name)
         .nth(1)
+}
+
+/// The middle one of `values`.
+pub fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 /// Whether `name` is on the command line.
