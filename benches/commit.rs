@@ -29,7 +29,7 @@ fn commits(criterion: &mut Criterion) {
             bencher.iter_custom(|rounds| {
                 let mut took = Duration::ZERO;
                 for _ in 0..rounds {
-                    let lot: Vec<_> = (0..count).map(|_| decisions.next()).collect();
+                    let lot: Vec<_> = (0..count).map(|_| decisions.draw()).collect();
                     logged += count;
                     let began = Instant::now();
                     for decision in &lot {

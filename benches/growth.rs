@@ -41,7 +41,7 @@ fn grow(
     let recorders = recorders?;
     let mut some = Vec::new();
     for (recorder, event) in recorders.iter().cycle().zip(0..events) {
-        let id = journals::log(recorder, &decisions.next());
+        let id = journals::log(recorder, &decisions.draw());
         let id = id.ok_or("an event was dropped")?;
         if event % (events / 500).max(1) == 7 {
             some.push(id);

@@ -63,7 +63,7 @@ impl Bench {
 
     fn lot(&mut self, events: u64) -> Vec<Decision> {
         self.logged += events;
-        (0..events).map(|_| self.decisions.next()).collect()
+        (0..events).map(|_| self.decisions.draw()).collect()
     }
 
     fn settle(&self) {

@@ -45,7 +45,7 @@ fn commit(journal: &Journal, events: u64) -> Result<Duration, Failure> {
     let began = Instant::now();
     for _ in 0..events {
         // What is dropped is counted, and looked at in the end.
-        let _ = journals::log(&recorder, &decisions.next());
+        let _ = journals::log(&recorder, &decisions.draw());
     }
     journals::recorded(journal, events)?;
     Ok(began.elapsed())

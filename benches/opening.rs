@@ -35,7 +35,7 @@ fn opening(criterion: &mut Criterion) {
     let recorder = journals::recorder(&journal, MODEL, SYMBOL).unwrap();
     let mut decisions = Decisions::default();
     for _ in 0..events {
-        journals::log(&recorder, &decisions.next()).unwrap();
+        journals::log(&recorder, &decisions.draw()).unwrap();
     }
     journals::recorded(&journal, events).unwrap();
     journal.close().unwrap();

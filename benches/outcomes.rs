@@ -23,7 +23,7 @@ fn grow(journal: &Journal, events: usize) -> Result<Vec<InferenceId>, Failure> {
     let recorder = journals::recorder(journal, journals::MODEL, journals::SYMBOL)?;
     let mut decisions = Decisions::default();
     let ids: Option<Vec<_>> = (0..events)
-        .map(|_| journals::log(&recorder, &decisions.next()))
+        .map(|_| journals::log(&recorder, &decisions.draw()))
         .collect();
     journal.flush().wait(BOUND)?;
     Ok(ids.ok_or("an inference was dropped")?)
@@ -39,7 +39,7 @@ fn attach(
     let (began, written) = (Instant::now(), bytes_written());
     let mut count = 0_u64;
     for id in ids {
-        let reward = random.next() as f64 / u64::MAX as f64 - 0.5;
+        let reward = random.draw() as f64 / u64::MAX as f64 - 0.5;
         let outcome = Outcome::reward(reward).and_correct(reward > 0.0);
         if !journal.attach_outcome(id, outcome) {
             return Err("an outcome was dropped".into());

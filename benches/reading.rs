@@ -26,7 +26,7 @@ fn journal(events: u64) -> (TempDir, Journal, Vec<InferenceId>) {
     let journal = options.open(folder.path().join("data")).unwrap();
     let recorder = journals::recorder(&journal, MODEL, SYMBOL).unwrap();
     let mut decisions = Decisions::default();
-    let ids = (0..events).map(|_| journals::log(&recorder, &decisions.next()).unwrap());
+    let ids = (0..events).map(|_| journals::log(&recorder, &decisions.draw()).unwrap());
     let ids = ids.collect();
     journals::recorded(&journal, events).unwrap();
     journal.fold(BOUND).unwrap();

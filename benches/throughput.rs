@@ -58,7 +58,7 @@ fn options(row: Row) -> Options {
 fn produce(recorder: &Recorder, seed: u64, repeats: u64, events: u64) {
     let mut decisions = Decisions::new(seed, repeats);
     for _ in 0..events {
-        let _ = journals::log(recorder, &decisions.next());
+        let _ = journals::log(recorder, &decisions.draw());
     }
 }
 

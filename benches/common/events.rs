@@ -19,7 +19,7 @@ impl Random {
         Random(spread | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -27,11 +27,11 @@ impl Random {
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap_or(0)
+        usize::try_from(self.draw() % end as u64).unwrap_or(0)
     }
 
     pub fn unit(&mut self) -> f32 {
-        to_unit(self.next() >> 40)
+        to_unit(self.draw() >> 40)
     }
 }
 
@@ -67,19 +67,19 @@ impl Decisions {
         }
     }
 
-    pub fn next(&mut self) -> Decision {
+    pub fn draw(&mut self) -> Decision {
         let random = &mut self.random;
-        let took = Duration::from_nanos(random.next() % 20_000_000);
+        let took = Duration::from_nanos(random.draw() % 20_000_000);
         if self.repeats > 0
             && let Some(last) = self.last
-            && random.next() % 100 < self.repeats
+            && random.draw() % 100 < self.repeats
         {
             return Decision { took, ..last };
         }
         // Two features of one draw: the loop that is measured has to keep up with the writer.
         let mut features = [0.0; 16];
         for pair in features.chunks_exact_mut(2) {
-            let bits = random.next();
+            let bits = random.draw();
             pair[0] = to_unit(bits >> 40);
             pair[1] = to_unit(bits & 0xFF_FFFF);
         }
@@ -89,7 +89,7 @@ impl Decisions {
         let decision = Decision {
             features,
             probabilities,
-            action: usize::try_from(random.next() % 3).unwrap_or(0),
+            action: usize::try_from(random.draw() % 3).unwrap_or(0),
             took,
         };
         self.last = Some(decision);

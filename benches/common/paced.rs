@@ -22,7 +22,7 @@ pub fn paced(
     let mut decisions = Decisions::default();
     let mut due = clock.now();
     for call in 0..calls {
-        let decision = decisions.next();
+        let decision = decisions.draw();
         due += pace;
         while clock.now() < due {
             std::hint::spin_loop();

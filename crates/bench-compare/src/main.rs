@@ -1,9 +1,11 @@
 //! annals beside other ways to remember a decision: the same decisions, each way at its best
 //! settings, in a process of its own.
 //!
-//! `cargo run --release -p bench-compare` prints the tables, writes `docs/comparison.json` and draws
-//! the plots beside it. `-- --test` runs a few events and leaves `docs` alone; `--out DIR` writes
-//! somewhere else; `--only annals,logdb` picks; `--calls`, `--events` and `--pace-us` set sizes.
+//! `cargo run --release -p bench-compare` prints a page of tables, writes it to `docs/comparison.md`
+//! and all figures to `docs/comparison.json`, and draws the plots beside them. It takes some five minutes.
+//! `-- --only annals,logdb` measures those anew and keeps the figures that are there of all
+//! others, so that it can be done in pieces; `--calls`, `--events` and `--pace-us` set sizes; `--out DIR` writes
+//! somewhere else; `--test` runs a few events and leaves `docs` alone.
 //!
 //! What a call costs is a histogram over single calls of a paced loop. Throughput is from the first
 //! call until what the subject promises holds for every event; what that is stands in the table. A
@@ -12,25 +14,19 @@
 #![allow(
     missing_docs,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a program that prints figures"
 )]
-
-#[path = "../../../benches/common/mod.rs"]
-mod common;
-mod measure;
-mod plots;
-mod report;
-mod subjects;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use bench_compare::common::{self, Failure, machine};
+use bench_compare::kind::Kind;
+use bench_compare::report::{Figures, Report};
+use bench_compare::{plots, tables};
 use serde::de::DeserializeOwned;
-
-use measure::{Growth, Latency, Throughput};
-use report::Report;
-use subjects::Kind;
 
 /// How much is measured.
 struct Plan {
@@ -38,35 +34,45 @@ struct Plan {
     calls: u64,
     paces_us: Vec<u64>,
     events: u64,
+    growth_events: u64,
     growth_steps: u64,
+}
+
+fn failed(error: Failure) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 impl Plan {
     fn from_arguments() -> Result<Plan> {
         let trial = common::trial();
-        let number = |name, usual, short| match common::number(name) {
-            Ok(given) => Ok(given.unwrap_or(if trial { short } else { usual })),
-            Err(error) => Err(anyhow!("{error}")),
+        let number = |name, usual, short| -> Result<u64> {
+            let given = common::number(name).map_err(failed)?;
+            Ok(given.unwrap_or(if trial { short } else { usual }))
         };
-        let only = common::text("--only");
-        let wanted = |kind: &Kind| match &only {
-            Some(only) => only.split(',').any(|name| name == kind.name()),
-            None => true,
+        let subjects = match common::text("--only") {
+            None => Kind::ALL.to_vec(),
+            Some(only) => only.split(',').map(kind).collect::<Result<_>>()?,
         };
-        let paces = common::numbers("--pace-us").map_err(|error| anyhow!("{error}"))?;
+        let paces = common::numbers("--pace-us").map_err(failed)?;
         Ok(Plan {
-            subjects: Kind::ALL.into_iter().filter(wanted).collect(),
-            calls: number("--calls", 100_000, 300)?,
+            subjects,
+            calls: number("--calls", 50_000, 300)?,
             paces_us: paces.unwrap_or_else(|| if trial { vec![20] } else { vec![20, 200] }),
-            events: number("--events", 2_000_000, 3_000)?,
+            events: number("--events", 6_000_000, 3_000)?,
+            growth_events: number("--growth-events", 2_000_000, 3_000)?,
             growth_steps: if trial { 1 } else { 8 },
         })
     }
 }
 
+fn kind(name: &str) -> Result<Kind> {
+    Kind::named(name).with_context(|| format!("there is no subject {name}"))
+}
+
 /// Runs one measurement in a process of its own: some subjects can be started once only, and none
 /// is to pay for the memory or the threads of another.
 fn child<T: DeserializeOwned>(what: &str, kind: Kind, dir: &Path, sizes: &[u64]) -> Result<T> {
+    eprintln!("{what} of {}", kind.name());
     let output = Command::new(std::env::current_exe()?)
         .args(["--child", what, kind.name()])
         .arg(dir)
@@ -88,7 +94,7 @@ fn obey(arguments: &[String]) -> Result<()> {
     let [what, name, dir, sizes @ ..] = arguments else {
         bail!("a child needs to be told what to measure, of which subject and where");
     };
-    let kind = Kind::named(name).with_context(|| format!("there is no subject {name}"))?;
+    let kind = kind(name)?;
     let sizes: Result<Vec<u64>, _> = sizes.iter().map(|size| size.parse()).collect();
     let dir = Path::new(dir);
     std::fs::create_dir_all(dir)?;
@@ -104,36 +110,32 @@ fn obey(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Starts `ticklog`: here, because its macros look for one another at the root of a crate.
-fn ticklog_start(sink: ticklog::FileSink) -> Result<ticklog::Guard> {
-    let guard = ticklog::configure! {
-        sink: sink,
-        backpressure: ticklog::Backpressure::Block,
-    };
-    guard.map_err(|error| anyhow!("{error:?}"))
+fn measure(plan: &Plan, kind: Kind, disk: &Path) -> Result<Figures> {
+    let (folder, machine) = machine::place(disk).map_err(failed)?;
+    let dir = folder.path().join("data");
+    let mut figures = Figures::new(kind, &machine);
+    for pace in &plan.paces_us {
+        let sizes = [kind.calls(plan.calls), *pace];
+        figures.latency.push(child("latency", kind, &dir, &sizes)?);
+    }
+    for repeats in [0, 20] {
+        let sizes = [kind.events(plan.events), repeats];
+        let throughput = child("throughput", kind, &dir, &sizes)?;
+        figures.throughput.push(throughput);
+    }
+    if kind.grows() {
+        let sizes = [plan.growth_events, plan.growth_steps];
+        figures.growth = Some(child("growth", kind, &dir, &sizes)?);
+    }
+    Ok(figures)
 }
 
-fn ticklog_line(decision: &common::events::Decision) {
-    let [buy, sell, hold] = decision.probabilities;
-    ticklog::info!(
-        "{} | {} | {} | conf={} | p={} {} {} | features={} | time={} | {}",
-        subjects::MODEL,
-        subjects::SYMBOL,
-        subjects::ACTIONS[decision.action],
-        decision.probabilities[decision.action],
-        buy,
-        sell,
-        hold,
-        annals::feature_hash(&decision.features),
-        u64::try_from(decision.took.as_nanos()).unwrap_or(u64::MAX),
-        subjects::CHECKPOINT
-    );
-}
-
-fn out() -> PathBuf {
+/// Where the page, the figures and the plots go; nowhere in a trial that names no place.
+fn out() -> Option<PathBuf> {
     match common::text("--out") {
-        Some(out) => PathBuf::from(out),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs"),
+        Some(out) => Some(PathBuf::from(out)),
+        None if common::trial() => None,
+        None => Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")),
     }
 }
 
@@ -148,33 +150,24 @@ fn main() -> Result<()> {
     // On the disk that the build is on: the system's temporary directory may be memory.
     let program = std::env::current_exe()?;
     let disk = program.parent().context("a program lies in a folder")?;
-    let (folder, machine) = common::machine::place(disk).map_err(|error| anyhow!("{error}"))?;
-    let dir = folder.path().join("data");
-    let mut report = Report::new(machine);
-    report.head();
+    let file = out().map(|out| out.join("comparison.json"));
+    let mut report = match &file {
+        Some(file) => Report::read(file)?,
+        None => Report::default(),
+    };
     for kind in &plan.subjects {
-        for pace in &plan.paces_us {
-            let sizes = [kind.calls(plan.calls), *pace];
-            let latency: Latency = child("latency", *kind, &dir, &sizes)?;
-            report.latency(*kind, latency);
-        }
-        for repeats in [0, 20] {
-            let sizes = [kind.events(plan.events), repeats];
-            let throughput: Throughput = child("throughput", *kind, &dir, &sizes)?;
-            report.throughput(*kind, throughput);
-        }
-        if kind.grows() {
-            let sizes = [plan.events, plan.growth_steps];
-            let growth: Growth = child("growth", *kind, &dir, &sizes)?;
-            report.growth(*kind, growth);
+        report.put(measure(&plan, *kind, disk)?);
+        // What is measured is kept, whatever becomes of the rest.
+        if let Some(file) = &file {
+            std::fs::create_dir_all(file.parent().context("a file lies in a folder")?)?;
+            report.write(file)?;
         }
     }
-    report.print();
-    if common::trial() && common::text("--out").is_none() {
-        return Ok(());
+    let page = tables::page(&report);
+    println!("{page}");
+    if let Some(out) = out() {
+        std::fs::write(out.join("comparison.md"), page)?;
+        plots::draw(&report, &out)?;
     }
-    let out = out();
-    std::fs::create_dir_all(&out)?;
-    report.write(&out.join("comparison.json"))?;
-    plots::draw(&report, &out)
+    Ok(())
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::common::events::Decisions;
-use crate::common::machine;
+use crate::common::paced::paced;
+use crate::common::{Failure, machine};
 use crate::subjects::Subject;
 
 /// What single calls cost, in nanoseconds.
@@ -37,6 +37,9 @@ pub struct Throughput {
     pub peak_bytes: Option<u64>,
 }
 
+/// Events that are recorded one by one at each size.
+const SINGLE: u64 = 15;
+
 /// How long it takes to record one event durably, by how many there are.
 #[derive(Serialize, Deserialize)]
 pub struct Growth {
@@ -44,32 +47,8 @@ pub struct Growth {
     pub points: Vec<(u64, f64)>,
 }
 
-/// Calls `body` once per pace, spinning in between as a busy loop would, and times each call.
-fn paced(
-    pace: Duration,
-    calls: u64,
-    mut body: impl FnMut(&crate::common::events::Decision),
-) -> Result<Histogram<u64>> {
-    let clock = quanta::Clock::new();
-    let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-    let mut decisions = Decisions::default();
-    let mut due = clock.now();
-    for call in 0..calls {
-        let decision = decisions.next();
-        due += pace;
-        while clock.now() < due {
-            std::hint::spin_loop();
-        }
-        let before = clock.raw();
-        body(&decision);
-        let after = clock.raw();
-        // A subject that is slower than the pace is not made to run after it.
-        due = due.max(clock.now() - pace);
-        if call >= calls / 20 {
-            histogram.record(clock.delta_as_nanos(before, after).max(1))?;
-        }
-    }
-    Ok(histogram)
+fn failed(error: Failure) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 pub fn latency<S: Subject>(dir: &Path, calls: u64, pace_us: u64) -> Result<Latency> {
@@ -77,9 +56,11 @@ pub fn latency<S: Subject>(dir: &Path, calls: u64, pace_us: u64) -> Result<Laten
     let mut subject = S::open(dir)?;
     let empty = paced(pace, calls.min(20_000), |decision| {
         std::hint::black_box(decision);
-    })?;
-    let histogram = paced(pace, calls, |decision| subject.log(decision))?;
+    });
+    let empty = empty.map_err(failed)?;
+    let histogram = paced(pace, calls, |decision| subject.log(decision)).map_err(failed)?;
     subject.settle()?;
+    subject.check(calls)?;
     let distribution = histogram
         .iter_recorded()
         .map(|step| (step.value_iterated_to(), step.quantile_iterated_to()))
@@ -104,7 +85,7 @@ pub fn throughput<S: Subject>(dir: &Path, events: u64, repeats: u64) -> Result<T
     let before = machine::cpu_time();
     let began = Instant::now();
     for _ in 0..events {
-        subject.log(&decisions.next());
+        subject.log(&decisions.draw());
     }
     subject.settle()?;
     let took = began.elapsed();
@@ -113,7 +94,7 @@ pub fn throughput<S: Subject>(dir: &Path, events: u64, repeats: u64) -> Result<T
         .map(|(now, then)| now - then);
     subject.check(events)?;
     drop(subject);
-    let bytes = machine::size(dir).map_err(|error| anyhow!("{error}"))?;
+    let bytes = machine::size(dir).map_err(failed)?;
     Ok(Throughput {
         repeats,
         events,
@@ -130,13 +111,13 @@ pub fn growth<S: Subject>(dir: &Path, events: u64, steps: u64) -> Result<Growth>
     let mut points = Vec::new();
     for step in 1..=steps {
         for _ in 0..events / steps {
-            subject.log(&decisions.next());
+            subject.log(&decisions.draw());
         }
         subject.settle()?;
         let mut times = Vec::new();
-        for _ in 0..15 {
+        for _ in 0..SINGLE {
             let began = Instant::now();
-            subject.log(&decisions.next());
+            subject.log(&decisions.draw());
             subject.settle()?;
             times.push(began.elapsed());
         }
@@ -144,5 +125,6 @@ pub fn growth<S: Subject>(dir: &Path, events: u64, steps: u64) -> Result<Growth>
         let middle = times[times.len() / 2];
         points.push((events / steps * step, middle.as_secs_f64() * 1e6));
     }
+    subject.check(events / steps * steps + steps * SINGLE)?;
     Ok(Growth { points })
 }

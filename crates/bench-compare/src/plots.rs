@@ -75,7 +75,7 @@ fn latency(area: &Area<'_>, subjects: &[Figures]) -> Result<()> {
         chart
             .draw_series(LineSeries::new(points, color(index).stroke_width(2)))
             .map_err(failed)?
-            .label(figures.name)
+            .label(figures.name.as_str())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color(index)));
     }
     legend(&mut chart.configure_series_labels())
@@ -114,7 +114,7 @@ fn growth(area: &Area<'_>, subjects: &[Figures]) -> Result<()> {
         chart
             .draw_series(LineSeries::new(points, color(index).stroke_width(2)))
             .map_err(failed)?
-            .label(figures.name)
+            .label(figures.name.as_str())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color(index)));
     }
     legend(&mut chart.configure_series_labels())
@@ -144,7 +144,7 @@ fn bars(
 ) -> Result<()> {
     let bars: Vec<_> = subjects
         .iter()
-        .filter_map(|figures| Some((figures.name, figure(figures)?)))
+        .filter_map(|figures| Some((figures.name.as_str(), figure(figures)?)))
         .collect();
     let most = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     area.draw(&Text::new(title, (20, 14), ("sans-serif", 20)))

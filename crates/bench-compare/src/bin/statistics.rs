@@ -15,59 +15,22 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use annals::{Group, Inference, Journal, ManualClock, Overflow, Timestamp};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use bench_compare::common::events::Random;
+use bench_compare::common::{self, BOUND, machine};
+use bench_compare::predecessor::{INSERT, TABLE};
 use rusqlite::{Connection, params};
 
-const BOUND: Duration = Duration::from_secs(3_600);
 const HOUR_MICROS: i64 = 3_600_000_000;
 /// 2025-07-25 12:34:56 UTC.
 const NOW: i64 = 1_753_446_896_000_000;
 const MODELS: [&str; 5] = ["dqn_agent", "ppo_agent", "mlp", "lstm", "transformer"];
 const ACTIONS: [&str; 3] = ["BUY", "SELL", "HOLD"];
 
-/// The columns and indexes of that system.
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    CREATE TABLE inference_records (
-        id INTEGER PRIMARY KEY,
-        model_name TEXT NOT NULL,
-        timestamp INTEGER NOT NULL,
-        symbol TEXT NOT NULL,
-        action TEXT NOT NULL,
-        confidence REAL NOT NULL,
-        probabilities TEXT NOT NULL,
-        input_features_hash TEXT NOT NULL,
-        processing_time_ms REAL NOT NULL,
-        memory_usage_mb REAL,
-        checkpoint_id TEXT
-    );
-    CREATE INDEX inference_model_time ON inference_records (model_name, timestamp);
-    CREATE INDEX inference_symbol_time ON inference_records (symbol, timestamp);
-    CREATE INDEX inference_hash ON inference_records (input_features_hash);
-";
-const INSERT: &str = "
-    INSERT INTO inference_records (model_name, timestamp, symbol, action, confidence,
-        probabilities, input_features_hash, processing_time_ms, checkpoint_id)
-    VALUES (?, ?, ?, ?, ?, '{}', ?, ?, 'checkpoint_20250725_120000')";
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
 const QUESTION: &str = "
     SELECT model_name, AVG(confidence), COUNT(*) FROM inference_records
     WHERE timestamp > ? GROUP BY model_name ORDER BY model_name";
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap_or(0)
-    }
-}
 
 /// One decision, the same for both.
 struct Decision {
@@ -90,13 +53,13 @@ fn decision(random: &mut Random, number: u32, of: u32) -> Decision {
         action: ACTIONS[random.below(3)],
         confidence: f32::from(u16::try_from(random.below(65_536)).unwrap_or(0)) / 65_535.0,
         features: f32::from_bits(0x3F80_0000 + number),
-        took: Duration::from_nanos(5_000_000 + random.next() % 5_000_000),
+        took: Duration::from_nanos(5_000_000 + random.draw() % 5_000_000),
         time,
     }
 }
 
 fn fill(sqlite: &Connection, journal: &Journal, clock: &ManualClock, events: u32) -> Result<()> {
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random::default();
     sqlite.execute_batch("BEGIN")?;
     let mut insert = sqlite.prepare(INSERT)?;
     for number in 0..events {
@@ -118,8 +81,11 @@ fn fill(sqlite: &Connection, journal: &Journal, clock: &ManualClock, events: u32
             one.symbol,
             one.action,
             f64::from(one.confidence),
+            "{}",
             format!("{:016x}", annals::feature_hash(&features)),
             one.took.as_secs_f64() * 1e3,
+            None::<f64>,
+            "checkpoint_20250725_120000",
         ])?;
     }
     sqlite.execute_batch("COMMIT; ANALYZE;")?;
@@ -153,7 +119,8 @@ fn compare(dir: &Path, events: u32) -> Result<()> {
         .overflow(Overflow::Block { timeout: BOUND })
         .open(dir.join("data"))?;
     let sqlite = Connection::open(dir.join("trading_system.db"))?;
-    sqlite.execute_batch(SCHEMA)?;
+    sqlite.execute_batch(SETTINGS)?;
+    sqlite.execute_batch(TABLE)?;
     fill(&sqlite, &journal, &clock, events)?;
     let mut select = sqlite.prepare(QUESTION)?;
     let (theirs, rows) = timed(15, || {
@@ -192,15 +159,13 @@ fn compare(dir: &Path, events: u32) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let short = arguments.iter().any(|argument| argument == "--test");
-    let place = arguments.iter().position(|argument| argument == "--events");
-    let given = place.and_then(|place| arguments.get(place + 1));
-    let usual = if short { 10_000 } else { 2_000_000 };
-    let events = given.map_or(Ok(usual), |given| given.parse())?;
+    let usual = if common::trial() { 10_000 } else { 2_000_000 };
+    let given = common::number("--events").map_err(|error| anyhow!("{error}"))?;
+    let events = given.map_or(Ok(usual), u32::try_from)?;
     // On the disk that the build is on: the system's temporary directory may be memory.
     let program = std::env::current_exe()?;
     let disk = program.parent().context("a program lies in a folder")?;
-    let dir = tempfile::tempdir_in(disk)?;
+    let (dir, machine) = machine::place(disk).map_err(|error| anyhow!("{error}"))?;
+    println!("{machine}");
     compare(dir.path(), events)
 }

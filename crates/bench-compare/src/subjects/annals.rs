@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use annals::{Inference, Journal, Options, Overflow, Recorder};
-use anyhow::{Result, bail};
+use annals::{Journal, Options, Recorder};
+use anyhow::{Result, anyhow};
 
-use super::{ACTIONS, CHECKPOINT, MODEL, SYMBOL, Subject};
-use crate::common::BOUND;
+use super::Subject;
 use crate::common::events::Decision;
+use crate::common::journals::{self, MODEL, SYMBOL};
+use crate::common::{BOUND, Failure};
 
-fn options() -> Options {
-    // Whoever measures throughput waits for room instead of dropping; a paced call never does.
-    Journal::options()
-        .overflow(Overflow::Block { timeout: BOUND })
-        .close_timeout(BOUND)
+fn failed(error: Failure) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 fn settle(journal: &Journal) -> Result<()> {
@@ -22,10 +20,7 @@ fn settle(journal: &Journal) -> Result<()> {
 }
 
 fn check(journal: &Journal, events: u64) -> Result<()> {
-    let health = journal.health();
-    if health.committed != events || health.dropped.total() > 0 {
-        bail!("not every event was recorded: {health:?}");
-    }
+    journals::all_recorded(journal, events).map_err(failed)?;
     journal.seal(BOUND)?;
     journal.close()?;
     Ok(())
@@ -40,29 +35,18 @@ pub struct Prepared {
 impl Prepared {
     fn start(options: Options, dir: &Path) -> Result<Self> {
         let journal = options.open(dir)?;
-        let recorder = journal
-            .recorder(MODEL, SYMBOL)
-            .actions(ACTIONS)
-            .checkpoint(CHECKPOINT)
-            .build()?;
+        let recorder = journals::recorder(&journal, MODEL, SYMBOL).map_err(failed)?;
         Ok(Prepared { journal, recorder })
     }
 }
 
 impl Subject for Prepared {
     fn open(dir: &Path) -> Result<Self> {
-        Prepared::start(options().without_mirror(), dir)
+        Prepared::start(journals::options().without_mirror(), dir)
     }
 
     fn log(&mut self, decision: &Decision) {
-        let logged = self
-            .recorder
-            .inference(decision.action)
-            .probabilities(&decision.probabilities)
-            .features(&decision.features)
-            .processing_time(decision.took)
-            .log();
-        std::hint::black_box(logged);
+        std::hint::black_box(journals::log(&self.recorder, decision));
     }
 
     fn settle(&mut self) -> Result<()> {
@@ -79,7 +63,7 @@ pub struct WithText(Prepared);
 
 impl Subject for WithText {
     fn open(dir: &Path) -> Result<Self> {
-        Prepared::start(options(), dir).map(WithText)
+        Prepared::start(journals::options(), dir).map(WithText)
     }
 
     fn log(&mut self, decision: &Decision) {
@@ -100,19 +84,11 @@ pub struct Strings(Journal);
 
 impl Subject for Strings {
     fn open(dir: &Path) -> Result<Self> {
-        Ok(Strings(options().without_mirror().open(dir)?))
+        Ok(Strings(journals::options().without_mirror().open(dir)?))
     }
 
     fn log(&mut self, decision: &Decision) {
-        let [buy, sell, hold] = decision.probabilities;
-        let logged = self.0.log(
-            Inference::new(MODEL, SYMBOL, ACTIONS[decision.action])
-                .probabilities(&[("BUY", buy), ("SELL", sell), ("HOLD", hold)])
-                .features(&decision.features)
-                .processing_time(decision.took)
-                .checkpoint(CHECKPOINT),
-        );
-        std::hint::black_box(logged);
+        std::hint::black_box(journals::log_strings(&self.0, decision));
     }
 
     fn settle(&mut self) -> Result<()> {

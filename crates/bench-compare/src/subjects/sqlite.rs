@@ -5,34 +5,12 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use rusqlite::{Connection, params};
 
-use super::{ACTIONS, CHECKPOINT, MODEL, SYMBOL, Subject, now};
+use super::{Subject, now};
 use crate::common::events::Decision;
+use crate::common::journals::{ACTIONS, CHECKPOINT, MODEL, SYMBOL};
+use crate::predecessor::{INSERT, TABLE};
 
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE inference_records (
-        id INTEGER PRIMARY KEY,
-        model_name TEXT NOT NULL,
-        timestamp INTEGER NOT NULL,
-        symbol TEXT NOT NULL,
-        action TEXT NOT NULL,
-        confidence REAL NOT NULL,
-        probabilities TEXT NOT NULL,
-        input_features_hash TEXT NOT NULL,
-        processing_time_ms REAL NOT NULL,
-        memory_usage_mb REAL,
-        checkpoint_id TEXT
-    );
-    CREATE INDEX inference_model_time ON inference_records (model_name, timestamp);
-    CREATE INDEX inference_symbol_time ON inference_records (symbol, timestamp);
-    CREATE INDEX inference_hash ON inference_records (input_features_hash);
-";
-
-const INSERT: &str = "
-    INSERT INTO inference_records (model_name, timestamp, symbol, action, confidence,
-        probabilities, input_features_hash, processing_time_ms, memory_usage_mb, checkpoint_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 
 /// Commits every `BATCH` events.
 pub struct Rows<const BATCH: u64> {
@@ -80,7 +58,8 @@ impl<const BATCH: u64> Rows<BATCH> {
 impl<const BATCH: u64> Subject for Rows<BATCH> {
     fn open(dir: &Path) -> Result<Self> {
         let connection = Connection::open(dir.join("trading_system.db"))?;
-        connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(SETTINGS)?;
+        connection.execute_batch(TABLE)?;
         Ok(Rows {
             connection,
             open: 0,

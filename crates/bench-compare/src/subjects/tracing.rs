@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use super::{ACTIONS, CHECKPOINT, MODEL, SYMBOL, Subject};
+use super::Subject;
 use crate::common::events::Decision;
+use crate::common::journals::{ACTIONS, CHECKPOINT, MODEL, SYMBOL};
 
 pub struct Lines {
     /// Until everything is written.
