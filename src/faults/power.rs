@@ -138,12 +138,7 @@ fn a_power_cut_at_any_moment_costs_nothing_that_was_promised() {
     cut(scale(1_000, 50_000), Honesty::Honest);
 }
 
-// On such images redb's debug assertions, which no release has, can panic twice and end the process.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "redb's debug assertions end the process: cargo test --release"
-)]
 fn a_disk_that_lies_is_found_out_or_does_no_harm() {
     cut(scale(300, 10_000), Honesty::Liar);
 }
