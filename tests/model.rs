@@ -5,21 +5,29 @@
     any(target_os = "linux", target_vendor = "apple", windows),
     not(annals_portable)
 ))]
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 #[path = "model/book.rs"]
 mod book;
+mod oracle;
 #[path = "model/shelf.rs"]
 mod shelf;
+#[path = "model/sums.rs"]
+mod sums;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals::{
-    Inference, Journal, Level, Maintenance, ManualClock, Mode, Options, Outcome, Reader, Registry,
-    Timestamp,
+    Error, Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Plan, Policy,
+    Reader, Registry, RetirePlan, Timestamp,
 };
-use book::{Book, Call};
+use book::{Book, Call, Doomed};
 use proptest::prelude::*;
 use shelf::Shelf;
 use tempfile::TempDir;
@@ -82,10 +90,29 @@ enum Step {
         which: usize,
         on: bool,
     },
-    Retain {
+    /// Plans which checkpoints of a model go.
+    Plan {
         model: usize,
         latest: usize,
         best: usize,
+    },
+    /// Does what was planned last, whatever happened since.
+    Apply,
+    Fold {
+        handle: usize,
+    },
+    /// Plans which segments go.
+    PlanRetirement {
+        handle: usize,
+        minutes: u32,
+        only_exported: bool,
+    },
+    /// Does what was planned last, whatever happened since.
+    Retire,
+    /// Opens a journal that retires by itself.
+    ReopenKeeping {
+        handle: usize,
+        minutes: u32,
     },
     Look,
 }
@@ -114,7 +141,19 @@ fn step() -> impl Strategy<Value = Step> {
         4 => handle().prop_map(|handle| Step::Flush { handle }),
         1 => handle().prop_map(|handle| Step::Reopen { handle }),
         2 => (0..1_000_u64).prop_map(|millis| Step::Wait { millis }),
-        1 => handle().prop_map(|handle| Step::Seal { handle }),
+        2 => (1..5_u64).prop_map(|minutes| Step::Wait { millis: 50_000 * minutes }),
+        3 => handle().prop_map(|handle| Step::Seal { handle }),
+        1 => handle().prop_map(|handle| Step::Fold { handle }),
+        2 => (handle(), 1..4_u32, prop::bool::weighted(0.3)).prop_map(
+            |(handle, minutes, only_exported)| Step::PlanRetirement {
+                handle,
+                minutes,
+                only_exported,
+            },
+        ),
+        3 => Just(Step::Retire),
+        1 => (handle(), 1..4_u32)
+            .prop_map(|(handle, minutes)| Step::ReopenKeeping { handle, minutes }),
         1 => handle().prop_map(|handle| Step::SetCursor { handle }),
         5 => (0..2_usize, prop::option::of(0..4_u8))
             .prop_map(|(model, loss)| Step::Save { model, loss }),
@@ -124,9 +163,15 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..5_usize, prop::bool::weighted(0.8))
             .prop_map(|(which, on)| Step::Pin { which, on }),
         3 => (0..2_usize, 0..3_usize, 0..3_usize)
-            .prop_map(|(model, latest, best)| Step::Retain { model, latest, best }),
+            .prop_map(|(model, latest, best)| Step::Plan { model, latest, best }),
+        3 => Just(Step::Apply),
         1 => Just(Step::Look),
     ]
+}
+
+/// So many microseconds since 1970.
+pub fn micros(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
 }
 
 /// A directory in memory where there is one: the disk's part is tested elsewhere.
@@ -148,6 +193,9 @@ struct World {
     registry: Registry,
     book: Book,
     shelf: Shelf,
+    /// A model's number, what is planned for it, and what has to be.
+    planned: Option<(usize, Plan, Vec<String>)>,
+    retirement: Option<(RetirePlan, Doomed)>,
 }
 
 impl World {
@@ -160,6 +208,8 @@ impl World {
             book: Book::new(runs.collect()),
             shelf: Shelf::default(),
             registry: Registry::open(dir).unwrap(),
+            planned: None,
+            retirement: None,
             handles,
             clock,
         }
@@ -186,13 +236,7 @@ impl World {
                 self.book.outcome(*handle, id, reward);
             }
             Step::Flush { handle } => self.flush(*handle),
-            Step::Reopen { handle } => {
-                self.handles[*handle].close().unwrap();
-                self.book.flush(*handle);
-                self.handles[*handle] = options(&self.clock).open(&self.dir).unwrap();
-                let run = self.handles[*handle].health().run.get();
-                self.book.reopen(*handle, run);
-            }
+            Step::Reopen { handle } => self.reopen(*handle, options(&self.clock)),
             Step::Wait { millis } => {
                 // What is queued is taken first: an answer arrives when it is swept.
                 self.flush(0);
@@ -205,11 +249,11 @@ impl World {
                 assert_eq!(sealed, self.book.seal());
             }
             Step::SetCursor { handle } => {
-                let maintenance = Maintenance::open(&self.dir).unwrap();
+                let maintenance = self.handles[*handle].maintenance().unwrap();
                 let end = self.handles[*handle].reader().unwrap().end().unwrap();
                 maintenance.set_cursor("export", end).unwrap();
                 assert_eq!(maintenance.cursor("export").unwrap(), Some(end));
-                assert_eq!(end.next_sequence(), self.book.next_sequence());
+                assert_eq!(end.next_sequence(), self.book.set_cursor());
             }
             Step::Save { model, loss } => {
                 let mut checkpoint = self.registry.checkpoint(MODELS[*model]);
@@ -249,33 +293,83 @@ impl World {
                 }
                 self.shelf.pin(&id, *on);
             }
-            Step::Retain {
+            Step::Plan {
                 model,
                 latest,
                 best,
             } => {
-                let policy = annals::Policy::new()
-                    .latest(*latest)
-                    .best(*best, "loss", Mode::Min);
-                let plan = self
-                    .registry
-                    .retention(policy)
-                    .model(MODELS[*model])
-                    .plan()
-                    .unwrap();
+                let policy = Policy::new().latest(*latest).best(*best, "loss", Mode::Min);
+                let retention = self.registry.retention(policy).model(MODELS[*model]);
+                let plan = retention.plan().unwrap();
                 let mut planned: Vec<_> = plan.deletions().map(|c| c.id().to_owned()).collect();
-                let mut deleted = plan.apply().unwrap().deleted;
                 planned.sort();
+                assert_eq!(planned, self.shelf.doomed(*model, *latest, *best));
+                self.planned = Some((*model, plan, planned));
+            }
+            Step::Apply => {
+                let Some((model, plan, planned)) = self.planned.take() else {
+                    return;
+                };
+                let applied = plan.apply();
+                if !self.shelf.delete(model, &planned) {
+                    assert!(is_outdated(&applied), "{applied:?}");
+                    return;
+                }
+                let mut deleted = applied.unwrap().deleted;
                 deleted.sort();
                 assert_eq!(planned, deleted);
-                assert_eq!(deleted, self.shelf.retain(*model, *latest, *best));
+            }
+            Step::Fold { handle } => {
+                self.handles[*handle].fold(BOUND).unwrap();
+            }
+            Step::PlanRetirement {
+                handle,
+                minutes,
+                only_exported,
+            } => {
+                let mut keep = keeping(*minutes);
+                if *only_exported {
+                    keep = keep.after_cursor("export");
+                }
+                let doomed = self.book.doomed(self.minutes_ago(*minutes), *only_exported);
+                let maintenance = self.handles[*handle].maintenance().unwrap();
+                let plan = maintenance.retirement(keep).plan().unwrap();
+                assert_eq!(plan.segments().len(), doomed.segments, "{plan:?}");
+                assert_eq!(plan.entries(), doomed.entries, "{plan:?}");
+                self.retirement = Some((plan, doomed));
+            }
+            Step::Retire => {
+                let Some((plan, doomed)) = self.retirement.take() else {
+                    return;
+                };
+                let applied = plan.apply();
+                if !self.book.retire(doomed) {
+                    assert!(is_outdated(&applied), "{applied:?}");
+                    return;
+                }
+                assert_eq!(applied.unwrap().entries, doomed.entries);
+            }
+            Step::ReopenKeeping { handle, minutes } => {
+                // Where everything is old it is left alone, and an event says so.
+                self.flush(*handle);
+                if self.book.is_old(self.minutes_ago(*minutes)) {
+                    return;
+                }
+                let doomed = self.book.doomed(self.minutes_ago(*minutes), false);
+                self.reopen(*handle, options(&self.clock).keep(keeping(*minutes)));
+                // Asked after its first round, in which it retires.
+                let sealed = self.handles[*handle].seal(BOUND).unwrap();
+                let known = self.handles[*handle].health().sealing.unwrap();
+                assert_eq!(known.retired, doomed.segments as u64, "{known:?}");
+                assert!(self.book.retire(doomed));
+                assert_eq!(sealed, self.book.seal());
             }
             Step::Look => self.look(),
         }
     }
 
     fn log(&mut self, handle: usize, call: &Call) {
-        let confidence = f32::from(call.confidence) / 2.0;
+        let confidence = call.confidence();
         let features = call.features.map(|given| [f32::from(given)]);
         let mut inference = Inference::new(MODELS[call.model], "ETH/USDT", ACTIONS[call.action])
             .confidence(confidence);
@@ -292,7 +386,19 @@ impl World {
 
     fn flush(&mut self, handle: usize) {
         self.handles[handle].flush().wait(BOUND).unwrap();
-        self.book.flush(handle);
+        self.book.flush(handle, self.now());
+    }
+
+    fn reopen(&mut self, handle: usize, options: Options) {
+        self.handles[handle].close().unwrap();
+        self.book.flush(handle, self.now());
+        self.handles[handle] = options.open(&self.dir).unwrap();
+        let run = self.handles[handle].health().run.get();
+        self.book.reopen(handle, run);
+    }
+
+    fn minutes_ago(&self, minutes: u32) -> i64 {
+        self.now() - i64::from(minutes) * 60_000_000
     }
 
     /// Compares all that can be asked.
@@ -315,11 +421,20 @@ impl World {
     }
 }
 
+fn is_outdated<T>(applied: &annals::Result<T>) -> bool {
+    matches!(applied, Err(Error::PlanOutdated { deleted: 0, .. }))
+}
+
+fn keeping(minutes: u32) -> Keep {
+    Keep::newer_than(Duration::from_secs(60) * minutes)
+}
+
 /// Nothing happens by itself.
 fn options(clock: &ManualClock) -> Options {
     Journal::options()
         .clock(clock.clone())
         .commit_interval(Duration::from_secs(3_600))
+        .fold_interval(Duration::from_secs(3_600))
         .dedup_window(WINDOW)
         .queue_capacity(1_024)
         .dedup_capacity(1_024)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use annals::{Content, Level};
 use annals::{
     Cursor, Error, Inference, InferenceId, Journal, Keep, Maintenance, ManualClock, Options,
-    Reader, RetirePlan,
+    Outcome, Reader, RetirePlan,
 };
 use support::{BOUND, flush, micros, wait_until};
 
@@ -419,4 +419,40 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     journal.close().unwrap();
     let verified = Maintenance::open(dir).unwrap().verify();
     assert!(verified.is_whole(), "{:?}", verified.defects);
+}
+
+/// What turned out for a decision counts, even if nobody had folded it when the decision was retired.
+#[test]
+fn an_outcome_that_came_before_the_retirement_outlives_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let options = options(&clock).fold_interval(Duration::from_secs(3_600));
+    let journal = options.open(directory.path()).unwrap();
+    let ids = days(&journal, &clock, 3, 1);
+    journal.fold(BOUND).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let attach = |day: usize| {
+        journal.attach_outcome(ids[day], Outcome::reward(1.0));
+        flush(&journal);
+    };
+    let rewarded = |day| {
+        let stats = journal.stats(format!("model of day {day}")).get().unwrap();
+        (stats.count, stats.outcomes.reward.count)
+    };
+
+    attach(0);
+    let planned = plan(&maintenance, Keep::days(2));
+    planned.apply().unwrap();
+    assert_eq!(rewarded(0), (1, 1));
+
+    clock.advance(DAY);
+    let planned = plan(&maintenance, Keep::days(2));
+    attach(1);
+    assert_eq!(planned.apply().unwrap().entries, 1);
+    assert_eq!(rewarded(1), (1, 1));
+
+    // What comes later is for nobody any more.
+    attach(1);
+    journal.fold(BOUND).unwrap();
+    assert_eq!(rewarded(1), (1, 1));
 }

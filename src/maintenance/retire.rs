@@ -306,7 +306,8 @@ impl RetirePlan {
         self.newest
     }
 
-    /// Retires exactly what the plan says, in transactions of 100 segments, each checked again: if
+    /// Folds what is committed, since an outcome counts only while its decision is there, and then
+    /// retires exactly what the plan says, in transactions of 100 segments, each checked again: if
     /// segments, cursors or the first entry that is kept are not what they were, that
     /// transaction and the rest do not happen. Then removes the files, and forgets names and runs
     /// that no entry needs any more, which decodes what is not sealed yet: up to a second or two. While

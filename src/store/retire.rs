@@ -72,14 +72,23 @@ impl Upkeep {
 
     /// Retires `doomed`, which must be the oldest segments, in transactions of some of them, each
     /// checked again: the first one that would not do what was planned is not begun. Every
-    /// one of `cursors` has to be past what is retired.
+    /// one of `cursors` has to be past what is retired. What is committed is folded first: outcomes
+    /// find their decisions only as long as these are there.
     pub(crate) fn retire(&self, doomed: &[Registered], names: &[String], now: i64) -> Result<Done> {
         let mut done = Done {
             segments: 0,
             changes: Vec::new(),
         };
+        if doomed.is_empty() {
+            return Ok(done);
+        }
+        let known = match self.fold(now) {
+            // What cannot be read does not turn out for anybody.
+            Err(Error::Corrupt { .. }) => 0,
+            folded => folded?,
+        };
         for slice in doomed.chunks(SLICE) {
-            done.changes = self.retire_slice(slice, names, now)?;
+            done.changes = self.retire_slice(slice, known, names, now)?;
             if !done.changes.is_empty() {
                 break;
             }
@@ -92,6 +101,7 @@ impl Upkeep {
     fn retire_slice(
         &self,
         slice: &[Registered],
+        known: u64,
         names: &[String],
         now: i64,
     ) -> Result<Vec<String>> {
@@ -106,7 +116,7 @@ impl Upkeep {
             }
             let until = slice.last().map_or(first, |segment| segment.row.next);
             let folded = rollups::folded_to_write(transaction, path)?.all_before();
-            if until > extent.hot.min(folded) {
+            if until > extent.hot || folded < until.max(known) {
                 changes.push(format!(
                     "entries from {folded} on are not in the statistics yet"
                 ));

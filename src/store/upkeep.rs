@@ -16,6 +16,9 @@ use crate::options::Sharing;
 const CACHE_BYTES: usize = 4 << 20;
 /// Between two attempts to compact: about as long as a transaction takes.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long whoever else folds is waited for, and how often he is looked at.
+const OTHERS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A journal's directory, open for reading; the hot file is opened for writing for each change, so
 /// that a change that failed leaves nothing behind. Cheap to clone.
@@ -81,10 +84,22 @@ impl Upkeep {
         std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
     }
 
-    /// Folds what is committed into the rollups, unless another process is at it.
-    pub(crate) fn fold(&self, now: i64) -> Result<()> {
-        Folder::of(self.source.clone()).fold(now, &|| true)?;
-        Ok(())
+    /// Folds what is committed into the rollups; says which sequence that was to reach. Whoever else is
+    /// at it is waited for, but not for ever: he may have been stopped.
+    pub(crate) fn fold(&self, now: i64) -> Result<u64> {
+        let end = self.source.next_sequence()?;
+        let mut folder = Folder::of(self.source.clone());
+        let began = Instant::now();
+        loop {
+            folder.fold(now, &|| true)?;
+            let folded = self
+                .source
+                .survey(|survey| Ok(survey.folded().all_before()))?;
+            if folded >= end || began.elapsed() >= OTHERS {
+                return Ok(end);
+            }
+            thread::park_timeout(LOOK);
+        }
     }
 
     /// Lends a handle for writing.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use annals::{Content, InferenceId, Reader};
+use annals::{Content, Cursor, Error, InferenceId, Reader};
 
+use super::sums::Sums;
 use super::{ACTIONS, MODELS, WINDOW};
 
 /// One inference as it is logged; names are numbers of the lists.
@@ -14,6 +15,12 @@ pub struct Call {
     pub confidence: u8,
     pub features: Option<u8>,
     pub event: Option<i64>,
+}
+
+impl Call {
+    pub fn confidence(&self) -> f32 {
+        f32::from(self.confidence) / 2.0
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -33,8 +40,17 @@ enum Told {
     Divergence,
 }
 
+impl Told {
+    fn id(&self) -> Option<InferenceId> {
+        match self {
+            Told::Inference { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judged {
+pub enum Judged {
     New,
     Repeat(InferenceId),
     Divergent,
@@ -50,13 +66,36 @@ struct Handle {
     said: [bool; 2],
 }
 
+/// Entries that lie in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    next: u64,
+    /// When its last entry was recorded.
+    recorded: i64,
+}
+
 #[derive(Clone, Debug)]
 pub struct Book {
     handles: Vec<Handle>,
     runs: Vec<u32>,
-    entries: Vec<Told>,
-    sealed: usize,
+    /// All that was ever committed, with the time at which it was recorded.
+    entries: Vec<(Told, i64)>,
+    segments: Vec<Segment>,
+    /// The first sequence that is not retired.
+    kept: u64,
+    /// Where the stored cursor is.
+    exported: u64,
     ids: Vec<InferenceId>,
+    sums: Sums,
+}
+
+/// What a plan retires: how many segments, and the first sequence kept before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doomed {
+    pub segments: usize,
+    pub entries: u64,
+    from: u64,
+    until: u64,
 }
 
 impl Book {
@@ -65,8 +104,11 @@ impl Book {
             handles: vec![Handle::default(); runs.len()],
             runs,
             entries: Vec::new(),
-            sealed: 0,
+            segments: Vec::new(),
+            kept: 1,
+            exported: 0,
             ids: Vec::new(),
+            sums: Sums::default(),
         }
     }
 
@@ -122,10 +164,24 @@ impl Book {
         self.handles[number].pending.push(Told::Event);
     }
 
-    pub fn flush(&mut self, number: usize) {
+    /// Commits what a handle has said; time has not passed since.
+    pub fn flush(&mut self, number: usize, now: i64) {
         let handle = &mut self.handles[number];
         handle.committed += handle.pending.len() as u64;
-        self.entries.append(&mut handle.pending);
+        for told in std::mem::take(&mut handle.pending) {
+            let sequence = self.entries.len() as u64 + 1;
+            match &told {
+                Told::Inference {
+                    id,
+                    call,
+                    recorded,
+                    judged,
+                } => self.sums.decide(sequence, *id, call, *recorded, *judged),
+                Told::Outcome { of, reward } => self.sums.turn_out(*of, *reward),
+                Told::Event | Told::Divergence => {}
+            }
+            self.entries.push((told, now));
+        }
     }
 
     pub fn reopen(&mut self, number: usize, run: u32) {
@@ -136,9 +192,54 @@ impl Book {
 
     /// How many entries are moved into a segment.
     pub fn seal(&mut self) -> u64 {
-        let sealed = self.entries.len() - self.sealed;
-        self.sealed = self.entries.len();
-        sealed as u64
+        let sealed = self.segments.last().map_or(self.kept, |last| last.next);
+        let next = self.next_sequence();
+        if let Some((_, recorded)) = self.entries.last().filter(|_| next > sealed) {
+            let recorded = *recorded;
+            self.segments.push(Segment { next, recorded });
+        }
+        next - sealed
+    }
+
+    pub fn set_cursor(&mut self) -> u64 {
+        self.exported = self.next_sequence();
+        self.exported
+    }
+
+    /// What goes if only that stays which was recorded since, or the cursor has not passed.
+    pub fn doomed(&self, since: i64, only_exported: bool) -> Doomed {
+        let goes = |segment: &&Segment| {
+            segment.recorded < since && (!only_exported || segment.next <= self.exported)
+        };
+        let doomed: Vec<_> = self.segments.iter().take_while(goes).collect();
+        let until = doomed.last().map_or(self.kept, |last| last.next);
+        Doomed {
+            segments: doomed.len(),
+            entries: until - self.kept,
+            from: self.kept,
+            until,
+        }
+    }
+
+    /// Retires that, unless something else was retired since; says whether it was.
+    pub fn retire(&mut self, doomed: Doomed) -> bool {
+        if doomed.segments == 0 {
+            return true;
+        }
+        if doomed.from != self.kept {
+            return false;
+        }
+        self.kept = doomed.until;
+        self.segments.retain(|segment| segment.next > self.kept);
+        self.sums.retire(self.kept);
+        true
+    }
+
+    /// Whether nothing would stay that was recorded since.
+    pub fn is_old(&self, since: i64) -> bool {
+        self.entries
+            .last()
+            .is_none_or(|(_, recorded)| *recorded < since)
     }
 
     pub fn next_sequence(&self) -> u64 {
@@ -161,16 +262,24 @@ impl Book {
 
     /// Fails unless `reader` gives what the book says.
     pub fn compare(&self, reader: &Reader) {
+        let second: Cursor = format!("annals:{}:2", reader.id()).parse().unwrap();
+        let behind = reader
+            .follow(second)
+            .and_then(|mut entries| entries.next().transpose());
+        let is_told = matches!(behind, Err(Error::Retired { kept, .. }) if kept == self.kept);
+        assert_eq!(is_told, self.kept > 2, "{behind:?}");
         let found: Vec<_> = reader
             .follow(reader.start())
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        assert_eq!(found.len(), self.entries.len());
+        let retired = usize::try_from(self.kept - 1).unwrap();
+        assert_eq!(found.len(), self.entries.len() - retired);
         let mut rewards: BTreeMap<u64, f64> = BTreeMap::new();
         let mut in_full = Vec::new();
-        for (place, (entry, told)) in found.iter().zip(&self.entries).enumerate() {
-            assert_eq!(entry.sequence, place as u64 + 1);
+        let kept = (self.kept..).zip(&self.entries[retired..]);
+        for (entry, (sequence, (told, _))) in found.iter().zip(kept) {
+            assert_eq!(entry.sequence, sequence);
             match (&entry.content, told) {
                 (
                     Content::Inference(record),
@@ -193,7 +302,7 @@ impl Book {
                     );
                     assert_eq!(*record.model, *MODELS[call.model]);
                     assert_eq!(*record.action, *ACTIONS[call.action]);
-                    assert_eq!(record.confidence, f32::from(call.confidence) / 2.0);
+                    assert_eq!(record.confidence, call.confidence());
                     let event = record.event_time.as_micros();
                     assert_eq!(event, call.event.unwrap_or(*recorded));
                     in_full.push(*id);
@@ -233,11 +342,17 @@ impl Book {
                 .map(|latest| latest.value);
             assert_eq!(reward, rewards.get(&id.to_u64()).copied(), "{id}");
         }
+        let ever: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|(told, _)| told.id())
+            .collect();
         for run in reader.runs() {
             let run = run.unwrap();
-            let of_run = committed.iter().filter(|id| id.run() == run.id);
+            let of_run = ever.iter().filter(|id| id.run() == run.id);
             assert_eq!(run.last_id, of_run.max().copied(), "{run:?}");
         }
         assert_eq!(reader.gaps().count(), 0);
+        self.sums.compare(reader);
     }
 }

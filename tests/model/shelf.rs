@@ -86,38 +86,45 @@ impl Shelf {
         ranked
     }
 
-    /// What goes, in order of ids.
-    pub fn retain(&mut self, model: usize, latest: usize, best: usize) -> Vec<String> {
+    /// Those that go, in order of ids.
+    pub fn doomed(&self, model: usize, latest: usize, best: usize) -> Vec<String> {
         let of_model = || self.saved.iter().rev().filter(|saved| saved.model == model);
-        let mut kept: Vec<String> = of_model()
-            .take(latest.max(1))
-            .map(|s| s.id.clone())
-            .collect();
-        kept.extend(of_model().filter(|s| s.pinned).map(|s| s.id.clone()));
-        kept.extend(
-            self.ranked(model, Mode::Min)
-                .iter()
-                .take(best)
-                .map(|s| s.id.clone()),
-        );
-        if let Some(mode) = self.monitors[model] {
-            kept.extend(self.ranked(model, mode).first().map(|s| s.id.clone()));
-        }
-        kept.extend(
-            self.aliases[model]
-                .iter()
-                .filter_map(|steps| steps.last().cloned()),
-        );
-        let goes = |saved: &&Saved| saved.model == model && !kept.contains(&saved.id);
-        let mut gone: Vec<String> = self
-            .saved
-            .iter()
-            .filter(goes)
-            .map(|s| s.id.clone())
-            .collect();
-        self.saved.retain(|saved| !gone.contains(&saved.id));
+        let mut kept = self.protected(model);
+        kept.extend(of_model().take(latest).map(|saved| saved.id.clone()));
+        let best = self.ranked(model, Mode::Min).into_iter().take(best);
+        kept.extend(best.map(|saved| saved.id.clone()));
+        let goes = of_model().filter(|saved| !kept.contains(&saved.id));
+        let mut gone: Vec<String> = goes.map(|saved| saved.id.clone()).collect();
         gone.sort();
         gone
+    }
+
+    /// Those of a model that no plan may delete.
+    fn protected(&self, model: usize) -> Vec<String> {
+        let of_model = || self.saved.iter().rev().filter(|saved| saved.model == model);
+        let newest = of_model().next();
+        let best = self.monitors[model].and_then(|mode| self.ranked(model, mode).first().copied());
+        let pinned = of_model().filter(|saved| saved.pinned);
+        let named = self.aliases[model].iter().filter_map(|steps| steps.last());
+        newest
+            .into_iter()
+            .chain(best)
+            .chain(pinned)
+            .map(|saved| saved.id.clone())
+            .chain(named.cloned())
+            .collect()
+    }
+
+    /// Deletes what was planned, unless one of it is gone or protected by now; says whether it did.
+    pub fn delete(&mut self, model: usize, doomed: &[String]) -> bool {
+        let protected = self.protected(model);
+        let may_go =
+            |id: &String| self.saved.iter().any(|saved| saved.id == *id) && !protected.contains(id);
+        let done = doomed.iter().all(may_go);
+        if done {
+            self.saved.retain(|saved| !doomed.contains(&saved.id));
+        }
+        done
     }
 
     /// Fails unless `registry` gives what the shelf says.
