@@ -4,16 +4,14 @@
 //! stored in columns, so that a reader who wants one number of each entry touches only those
 //! bytes. No block is ever extended; sealing merges blocks into new ones with the same sequences.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use super::CHECKSUM_BYTES;
+use super::block_index::BlockIndex;
 use super::codec;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
-use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
-use super::spans::Spans;
+use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::InferenceId;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
@@ -21,15 +19,14 @@ const VALUE_BYTES: usize = 65_520;
 /// The header's largest size: four counts, four 64-bit numbers and the columns' heads.
 const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
 const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
+/// A block of so many bytes is not worth merging with others.
+pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
 
 /// What the header of a hole has as its base's id: the block is one gap, in the place of `count`
 /// entries.
 pub(super) const HOLE: u64 = 1;
-
-pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
-const SECOND_MICROS: i64 = 1_000_000;
 
 /// What is stored of every inference and repeat, in this order.
 #[derive(Clone, Copy)]
@@ -73,28 +70,13 @@ pub(super) struct Header {
     pub(super) notes: NotesHead,
 }
 
-/// Kinds of entry that are rare enough to be indexed one by one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mark {
-    Gap = 1,
-    SystemEvent = 2,
-    CheckpointEvent = 3,
-}
-
 /// A finished block and what its indexes need.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// The stored value; its first bytes are room for the checksum.
     pub(crate) value: Vec<u8>,
     pub(crate) count: u32,
-    /// Hours of event time since 1970, with the first and last second that the block touches.
-    pub(crate) hours: Spans<i64>,
-    /// Buckets of ids, with the first and last id within the bucket.
-    pub(crate) ids: Spans<u64>,
-    /// Like `ids`, for the inferences that the block's outcomes belong to.
-    pub(crate) outcomes: Spans<u64>,
-    /// Kind and position of the rows that are indexed one by one.
-    pub(crate) marks: Vec<(Mark, u32)>,
+    pub(crate) index: BlockIndex,
 }
 
 /// Where and when a row belongs, in absolute numbers.
@@ -171,13 +153,7 @@ pub(crate) struct BlockEncoder {
     count: u32,
     events: u32,
     text_count: u32,
-    hours: Spans<i64>,
-    ids: Spans<u64>,
-    outcomes: Spans<u64>,
-    /// The second of event time, in microseconds, that was covered last: most events share it with
-    /// the one before.
-    second: Range<i64>,
-    marks: Vec<(Mark, u32)>,
+    index: BlockIndex,
     finished: Vec<Block>,
     finished_bytes: usize,
 }
@@ -190,6 +166,20 @@ impl BlockEncoder {
             Row::Repeat(row) => self.repeat(placed.place, row),
             Row::Note(note) => self.note(placed.place.recorded, note),
         }
+    }
+
+    /// Appends a block that was read, as it is; what was appended before ends in a block of its own.
+    pub(crate) fn block_again(&mut self, payload: &[u8], count: u32, index: BlockIndex) {
+        self.finish();
+        let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
+        value.resize(CHECKSUM_BYTES, 0);
+        value.extend_from_slice(payload);
+        self.finished_bytes += value.len();
+        self.finished.push(Block {
+            value,
+            count,
+            index,
+        });
     }
 
     /// Appends an inference that was read. `memory` is KiB plus one.
@@ -247,12 +237,7 @@ impl BlockEncoder {
         }
         self.notes.push(self.count, recorded, note, &bytes);
         self.note = bytes;
-        match note {
-            Note::Gap(_) => self.marks.push((Mark::Gap, self.count)),
-            Note::SystemEvent(_) => self.marks.push((Mark::SystemEvent, self.count)),
-            Note::CheckpointEvent(_) => self.marks.push((Mark::CheckpointEvent, self.count)),
-            Note::Outcome(OutcomeRow { of, .. }) => self.outcomes.cover_id(*of),
-        }
+        self.index.note(self.count, note);
         self.count += 1;
     }
 
@@ -262,7 +247,7 @@ impl BlockEncoder {
         let mut bytes = Vec::new();
         encode(note, &mut bytes);
         self.notes.push(0, recorded, note, &bytes);
-        self.marks.push((Mark::Gap, 0));
+        self.index.note(0, note);
         self.base.id = HOLE;
         self.count = entries;
         self.finish();
@@ -306,7 +291,7 @@ impl BlockEncoder {
         };
         self.count += 1;
         self.events += 1;
-        self.index(stored.place);
+        self.index.event(stored.place.id, stored.place.event);
     }
 
     fn values(&self, stored: &Stored<'_>) -> [i64; COLUMNS] {
@@ -367,21 +352,6 @@ impl BlockEncoder {
         4 * floats + 8 * self.features.len() + self.notes.bytes() + self.texts.len()
     }
 
-    fn index(&mut self, place: Place) {
-        self.ids.cover_id(place.id);
-        if self.second.contains(&place.event) {
-            return;
-        }
-        let past = place.event.rem_euclid(SECOND_MICROS);
-        let end = place.event.saturating_add(SECOND_MICROS - past);
-        self.second = place.event.saturating_sub(past)..end;
-        let second = place.event.rem_euclid(HOUR_MICROS) / SECOND_MICROS;
-        self.hours.cover(
-            place.event.div_euclid(HOUR_MICROS),
-            u16::try_from(second).unwrap_or(u16::MAX),
-        );
-    }
-
     fn finish(&mut self) {
         if self.count == 0 {
             return;
@@ -414,15 +384,11 @@ impl BlockEncoder {
         self.finished.push(Block {
             value,
             count: self.count,
-            hours: std::mem::take(&mut self.hours),
-            ids: std::mem::take(&mut self.ids),
-            outcomes: std::mem::take(&mut self.outcomes),
-            marks: std::mem::take(&mut self.marks),
+            index: std::mem::take(&mut self.index),
         });
         (self.base, self.previous) = (Place::default(), Previous::default());
         (self.count, self.events, self.text_count) = (0, 0, 0);
         self.event_bytes = 0;
-        self.second = 0..0;
     }
 
     /// Bytes encoded and not yet taken.

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::format::block_index::Mark;
 use crate::format::floats::Floats;
-use crate::format::row::{GapReason, GapRow, OutcomeValue};
+use crate::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue};
 use crate::format::view::BlockView;
 use crate::value::Value;
 
@@ -152,14 +153,14 @@ fn what_was_appended_is_read_back() {
     assert!(last.confidence.is_nan());
     let texts = last.texts.as_ref().unwrap();
     assert_eq!(texts.action.as_deref(), Some("BUY"));
-    assert_eq!(block.marks, [(Mark::Gap, 2)]);
+    assert_eq!(block.index.marks, [(Mark::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))
     else {
         panic!("{rows:?}");
     };
     assert_eq!(*found, expected);
-    let outcomes: Vec<_> = block.outcomes.iter().copied().collect();
+    let outcomes: Vec<_> = block.index.outcomes.iter().copied().collect();
     assert_eq!(outcomes, [(1 << 32, 9, 9)]);
 }
 
@@ -272,8 +273,8 @@ fn spans_cover_what_the_block_touches() {
         encoder.inference(place, 0, &inference(0.5, None));
     }
     let blocks = encoder.take();
-    let hours: Vec<_> = blocks[0].hours.iter().copied().collect();
-    let ids: Vec<_> = blocks[0].ids.iter().copied().collect();
+    let hours: Vec<_> = blocks[0].index.hours.iter().copied().collect();
+    let ids: Vec<_> = blocks[0].index.ids.iter().copied().collect();
     assert_eq!(hours, [(0, 3_599, 3_599), (1, 0, 0), (-1, 3_599, 3_599)]);
     assert_eq!(ids, [(0, 254, 255), (1, 0, 0)]);
 }

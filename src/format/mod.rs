@@ -1,9 +1,11 @@
 //! The bytes of the journal, described in FORMAT.md: what a row is, how rows make a block.
 
 pub(crate) mod block;
+pub(crate) mod block_index;
 pub(crate) mod codec;
 mod column;
 pub(crate) mod floats;
+pub(crate) mod gist;
 pub(crate) mod name;
 mod notes;
 pub(crate) mod row;

@@ -30,22 +30,14 @@ pub(crate) enum Note {
 impl Row {
     /// Shows every stored name that this row needs; 0 stands for none.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
-        let mut all = |names: &[NameId]| names.iter().for_each(|name| see(*name));
         let of = |names: &Names| [names.model, names.symbol, names.action, names.checkpoint];
         match self {
             Row::Inference(row) => {
-                all(&of(&row.names));
-                all(&[row.labels]);
+                of(&row.names).into_iter().for_each(&mut see);
+                see(row.labels);
             }
-            Row::Repeat(row) => all(&of(&row.names)),
-            Row::Note(Note::Gap(_)) => {}
-            Row::Note(Note::SystemEvent(row)) => all(&[row.component]),
-            Row::Note(Note::CheckpointEvent(row)) => all(&[row.model, row.checkpoint]),
-            Row::Note(Note::Outcome(row)) => row.values.iter().for_each(|value| {
-                if let OutcomeValue::Named(name, _) = value {
-                    all(&[*name]);
-                }
-            }),
+            Row::Repeat(row) => of(&row.names).into_iter().for_each(see),
+            Row::Note(note) => note.each_name(see),
         }
     }
 }
@@ -58,6 +50,20 @@ impl Note {
                 row.count.and_then(|count| u32::try_from(count).ok())
             }
             _ => None,
+        }
+    }
+
+    /// Shows every stored name that it needs; 0 stands for none.
+    pub(super) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        match self {
+            Note::Gap(_) => {}
+            Note::SystemEvent(row) => see(row.component),
+            Note::CheckpointEvent(row) => [row.model, row.checkpoint].into_iter().for_each(see),
+            Note::Outcome(row) => row.values.iter().for_each(|value| {
+                if let OutcomeValue::Named(name, _) = value {
+                    see(*name);
+                }
+            }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::block::{COLUMNS, Header, MOST_ROWS, Part, Place, Placed};
+use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::{ColumnHead, unpack};
 use super::floats::{Floats, MOST};
@@ -14,6 +14,8 @@ type Result<T> = std::result::Result<T, String>;
 /// A block whose columns have been found.
 pub(crate) struct BlockView<'a> {
     first: u64,
+    /// Bytes of the whole block.
+    length: usize,
     header: Header,
     columns: [&'a [u8]; COLUMNS],
     /// The flat lists, the notes and the texts.
@@ -44,10 +46,16 @@ impl<'a> BlockView<'a> {
         }
         Ok(BlockView {
             first,
+            length: payload.len(),
             header,
             columns,
             rest,
         })
+    }
+
+    /// Whether merging it with others would gain next to nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length >= FULL_BYTES || self.header.count == MOST_ROWS
     }
 
     /// The sequences of the block's entries.
@@ -134,8 +142,7 @@ impl<'a> BlockView<'a> {
 
     /// The outcomes of the inferences that are `wanted`, in order: with their sequences.
     pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<(u64, OutcomeRow)>> {
-        let mut behind = self.lists()?.behind;
-        let notes = self.notes(&mut behind, wanted)?;
+        let notes = self.notes_alone(wanted)?;
         let outcome = |stored: StoredNote| match stored.note {
             Note::Outcome(row) => {
                 let sequence = self.first.wrapping_add(stored.position.into());
@@ -183,6 +190,12 @@ impl<'a> BlockView<'a> {
         let header = &self.header;
         let count = header.note_count();
         notes::read(&header.notes, count, header.count, behind, wanted)
+    }
+
+    /// The notes, without the outcomes of inferences that are not `wanted`.
+    pub(super) fn notes_alone(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<StoredNote>> {
+        let mut behind = self.lists()?.behind;
+        self.notes(&mut behind, wanted)
     }
 
     fn column(&self, part: Part) -> Vec<i64> {

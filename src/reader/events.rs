@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Reader;
 use crate::entry::Entry;
 use crate::error::Result;
-use crate::format::block::Mark;
+use crate::format::block_index::Mark;
 
 const KINDS: [Mark; 3] = [Mark::Gap, Mark::SystemEvent, Mark::CheckpointEvent];
 const PAGE: usize = 64;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Reader;
 use crate::entry::{Gap, Run, RunState};
 use crate::error::{Error, Result};
-use crate::format::block::Mark;
+use crate::format::block_index::Mark;
 use crate::format::row::{Note, Row};
 use crate::ids::{InferenceId, RunId};
 use crate::store::{RunEnd, RunRow, Source};

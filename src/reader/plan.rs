@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::filter::Filter;
 use crate::error::Result;
-use crate::format::block::{HOUR_MICROS, Placed};
+use crate::format::block::Placed;
+use crate::format::block_index::HOUR_MICROS;
 use crate::store::{Direction, Extent, HourPlace, Located, Source};
 
 /// How much is decoded at once.

@@ -289,7 +289,7 @@ fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
     rows.iter().for_each(|placed| encoder.again(placed));
     let mut start = first;
     for block in encoder.take() {
-        let seen = index::each_row(first, start, &block, |table, key, span| {
+        let seen = index::each_row(first, start, &block.index, |table, key, span| {
             let known = expected.entry((table.name(), key)).or_insert(span);
             if let (Some(known), Some(more)) = (known, span) {
                 *known = (known.0.min(more.0), known.1.max(more.1));

@@ -5,6 +5,7 @@ use super::kv::{Table, WriteTransaction};
 use super::meta::sealed;
 use crate::error::Result;
 use crate::format::block::Block;
+use crate::format::block_index::BlockIndex;
 use crate::format::spans::Spans;
 
 /// A row that finds a block: what is said there of the block, if anything.
@@ -13,15 +14,15 @@ pub(super) type Span = Option<(u16, u16)>;
 /// The tables of rows that find blocks.
 pub(super) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
 
-/// Shows every row that finds `block`, whose entries begin at `start`, in the block that begins at
-/// `first`.
+/// Shows every row that finds a block of this `index`, whose entries begin at `start`, in the block
+/// that begins at `first`.
 pub(super) fn each_row(
     first: u64,
     start: u64,
-    block: &Block,
+    index: &BlockIndex,
     mut see: impl FnMut(Table, [u8; 16], Span) -> Result<()>,
 ) -> Result<()> {
-    for (hour, low, high) in block.hours.iter() {
+    for (hour, low, high) in index.hours.iter() {
         let key = keys::pair(keys::ordered(*hour), first);
         see(Table::Hours, key, Some((*low, *high)))?;
     }
@@ -30,9 +31,9 @@ pub(super) fn each_row(
             see(table, keys::pair(*bucket, first), Some((*low, *high)))
         })
     };
-    buckets(Table::Ids, &block.ids)?;
-    buckets(Table::Outcomes, &block.outcomes)?;
-    for (mark, position) in &block.marks {
+    buckets(Table::Ids, &index.ids)?;
+    buckets(Table::Outcomes, &index.outcomes)?;
+    for (mark, position) in &index.marks {
         let key = keys::pair(*mark as u64, start + u64::from(*position));
         see(Table::Marks, key, None)?;
     }
@@ -46,7 +47,7 @@ pub(super) fn put(
     block: &mut Block,
 ) -> Result<()> {
     transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
-    each_row(first, first, block, |table, key, span| {
+    each_row(first, first, &block.index, |table, key, span| {
         let mut value = match span {
             Some(span) => sealed(&span),
             None => sealed(&()),
@@ -55,19 +56,14 @@ pub(super) fn put(
     })
 }
 
-/// Removes the block that begins at `first`; `like` are blocks of the same entries.
+/// Removes the block of this `index` that begins at `first`.
 pub(super) fn remove(
     transaction: &mut WriteTransaction<'_>,
     first: u64,
-    like: &[Block],
+    index: &BlockIndex,
 ) -> Result<()> {
     transaction.remove(Table::Blocks, &keys::number(first))?;
-    let mut start = first;
-    for block in like {
-        each_row(first, start, block, |table, key, _| {
-            transaction.remove(table, &key)
-        })?;
-        start += u64::from(block.count);
-    }
-    Ok(())
+    each_row(first, first, index, |table, key, _| {
+        transaction.remove(table, &key)
+    })
 }

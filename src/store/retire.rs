@@ -16,7 +16,7 @@ use super::segments::{self, Registered};
 use super::upkeep::Upkeep;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::format::block::HOUR_MICROS;
+use crate::format::block_index::HOUR_MICROS;
 
 /// Segments that one transaction retires: others wait for it.
 const SLICE: usize = 100;

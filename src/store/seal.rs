@@ -10,33 +10,35 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::Path;
 use std::time::Duration;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, go_on};
 use super::directory::{private_file, sync_directory};
 use super::index;
 use super::keys;
-use super::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
+use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
 use super::meta::{self, Extent};
 use super::segments::{self, Registered, Segment, SegmentRow, file_name, put_head};
 use super::upkeep::Upkeep;
 use super::uses::Uses;
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::format::CHECKSUM_BYTES;
 use crate::format::block::{Block, BlockEncoder, Placed};
-
+use crate::format::block_index::BlockIndex;
+use crate::format::gist::Gist;
 use crate::format::view::BlockView;
 
 /// Memory for cached pages while a segment is written.
 const CACHE_BYTES: usize = 4 << 20;
-/// How much is decoded at once: decoded, it takes six times as much.
+/// How much is read in one transaction.
 const READ_BYTES: usize = 256 << 10;
 /// How much one transaction of the segment writes.
 const SLICE_BYTES: usize = 4 << 20;
 /// How many blocks one transaction removes from the hot file: others wait for it.
-const SLICE_BLOCKS: usize = 32;
+const SLICE_BLOCKS: usize = 128;
 
 const LOCK: &str = ".lock";
 const UNFINISHED: &str = ".new-";
@@ -146,27 +148,30 @@ impl Sealer {
         unfinished: &Path,
         extent: Extent,
         bytes: u64,
-        go_on: &dyn Fn() -> bool,
+        may_go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Written>> {
         let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
         let (mut next, mut taken) = (extent.hot, 0);
         while next < extent.next && segment.bytes() < bytes {
-            if !go_on() {
+            if !may_go_on() {
                 return Ok(None);
             }
-            let found = kv.read(|snapshot| {
+            kv.read(|snapshot| {
                 let blocks = Blocks {
                     snapshot,
                     path: kv.path(),
                     range: extent.hot..extent.next,
                 };
-                blocks.after(next, READ_BYTES)
+                let mut read = 0;
+                blocks.payloads(next, |first, payload| {
+                    next = segment
+                        .take_over(first, payload)
+                        .map_err(|why| blocks.broken(first, &why))?;
+                    read += CHECKSUM_BYTES + payload.len();
+                    taken += (CHECKSUM_BYTES + payload.len()) as u64;
+                    Ok(go_on(read < READ_BYTES))
+                })
             })?;
-            for located in &found {
-                located.rows.iter().for_each(|placed| segment.push(placed));
-                next = located.next;
-                taken += located.bytes as u64;
-            }
             if segment.is_slice_full() {
                 segment.write_full()?;
             }
@@ -286,43 +291,42 @@ pub(super) fn sequences_of(name: &str) -> Option<(u64, u64)> {
     Some((number(first)?, number(last)?))
 }
 
-/// Removes the hot blocks that are in segments, a slice at a time.
-fn remove_sealed(kv: &Kv, go_on: &dyn Fn() -> bool) -> Result<()> {
-    while go_on() {
-        let removed = kv.write(|transaction| {
-            let border = meta::extent_to_write(transaction, kv.path())?.hot;
-            let mut found = Vec::new();
-            let end = keys::number(border);
-            let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
-            transaction.scan(
-                Table::Blocks,
-                range,
-                Direction::Ascending,
-                |key, payload| {
-                    let first = keys::first_number(key).unwrap_or(0);
-                    let rows = BlockView::new(first, payload).and_then(|view| view.rows());
-                    let rows = rows
-                        .map_err(|why| meta::damaged(kv.path(), &format!("block {first}"), &why))?;
-                    let mut encoder = BlockEncoder::default();
-                    rows.iter().for_each(|placed| encoder.again(placed));
-                    found.push((first, encoder.take()));
-                    Ok(if found.len() < SLICE_BLOCKS {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    })
-                },
-            )?;
-            for (first, like) in &found {
-                index::remove(transaction, *first, like)?;
-            }
-            Ok(found.len())
-        });
-        if removed.map_err(WriteFailure::into_error)? < SLICE_BLOCKS {
+/// Removes the hot blocks that are in segments, a slice at a time. Call it with the lock held:
+/// nobody else removes them, so what finds them is read before others are held up.
+fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
+    while may_go_on() {
+        let found = kv.read(|snapshot| sealed_blocks(snapshot, kv.path()))?;
+        if found.is_empty() {
+            break;
+        }
+        kv.write(|transaction| {
+            found
+                .iter()
+                .try_for_each(|(first, index)| index::remove(transaction, *first, index))
+        })
+        .map_err(WriteFailure::into_error)?;
+        if found.len() < SLICE_BLOCKS {
             break;
         }
     }
     Ok(())
+}
+
+/// Some of the hot blocks that are in segments.
+fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(u64, BlockIndex)>> {
+    let border = meta::extent(snapshot, path)?.hot;
+    let end = keys::number(border);
+    let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
+    let mut found = Vec::new();
+    let direction = Direction::Ascending;
+    snapshot.scan(Table::Blocks, range, direction, |key, payload| {
+        let first = keys::first_number(key).unwrap_or(0);
+        let gist = BlockView::new(first, payload).and_then(|view| Gist::of(&view, |_| ()));
+        let gist = gist.map_err(|why| meta::damaged(path, &format!("block {first}"), &why))?;
+        found.push((first, gist.index));
+        Ok(go_on(found.len() < SLICE_BLOCKS))
+    })?;
+    Ok(found)
 }
 
 /// A segment that is being written.
@@ -357,6 +361,24 @@ impl SegmentWriter {
         self.encoder.again(placed);
         self.uses.see(placed);
         self.row.see(placed);
+    }
+
+    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
+    /// sequence comes next.
+    fn take_over(&mut self, first: u64, payload: &[u8]) -> Result<u64, String> {
+        let view = BlockView::new(first, payload)?;
+        let sequences = view.sequences();
+        if view.is_full() {
+            let uses = &mut self.uses;
+            let gist = Gist::of(&view, |name| uses.see_name(name))?;
+            gist.runs.iter().for_each(|run| uses.see_run(*run));
+            self.row.see_block(&gist, sequences.end);
+            let count = u32::try_from(sequences.end - sequences.start).unwrap_or(u32::MAX);
+            self.encoder.block_again(payload, count, gist.index);
+        } else {
+            view.rows()?.iter().for_each(|placed| self.push(placed));
+        }
+        Ok(sequences.end)
     }
 
     /// Bytes of blocks so far, written or not.

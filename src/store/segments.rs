@@ -15,6 +15,7 @@ use super::uses::{Uses, UsesRow};
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::format::codec;
+use crate::format::gist::{Gist, widen};
 use crate::format::row::{Note, Row};
 use crate::options::Sharing;
 
@@ -75,12 +76,26 @@ impl SegmentRow {
             Row::Note(_) => {}
         }
     }
+
+    /// Takes in the block that comes next and ends before `next`.
+    pub(super) fn see_block(&mut self, gist: &Gist, next: u64) {
+        self.next = next;
+        self.events += u64::from(gist.events);
+        if let Some((first, last)) = gist.recorded {
+            self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
+        }
+        widen_to(&mut self.event_times, gist.event_times);
+        widen_to(&mut self.ids, gist.ids);
+        widen_to(&mut self.outcomes, gist.outcomes);
+    }
 }
 
-/// Makes `span` cover `value`.
-fn widen<T: Ord + Copy>(span: &mut Option<(T, T)>, value: T) {
-    let (low, high) = span.unwrap_or((value, value));
-    *span = Some((low.min(value), high.max(value)));
+/// Makes `span` cover `other`.
+fn widen_to<T: Ord + Copy>(span: &mut Option<(T, T)>, other: Option<(T, T)>) {
+    if let Some((low, high)) = other {
+        widen(span, low);
+        widen(span, high);
+    }
 }
 
 /// A registered segment.

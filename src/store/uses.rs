@@ -26,7 +26,10 @@ pub(super) struct UsesRow {
 impl Uses {
     pub(super) fn see(&mut self, placed: &Placed) {
         placed.row.each_name(|name| self.see_name(name));
-        let run = placed.run();
+        self.see_run(placed.run());
+    }
+
+    pub(super) fn see_run(&mut self, run: u32) {
         if self.last_run != Some(run) {
             self.last_run = Some(run);
             self.runs.insert(run);

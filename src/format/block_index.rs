@@ -1,0 +1,66 @@
+//! What finds a block: the hours, ids and kinds of entry that it touches.
+
+use std::ops::Range;
+
+use super::row::{Note, OutcomeRow};
+use super::spans::Spans;
+
+pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
+const SECOND_MICROS: i64 = 1_000_000;
+
+/// Kinds of entry that are rare enough to be indexed one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mark {
+    Gap = 1,
+    SystemEvent = 2,
+    CheckpointEvent = 3,
+}
+
+/// What the indexes hold of a block.
+#[derive(Debug, Default)]
+pub(crate) struct BlockIndex {
+    /// Hours of event time since 1970, with the first and last second that the block touches.
+    pub(crate) hours: Spans<i64>,
+    /// Buckets of ids, with the first and last id within the bucket.
+    pub(crate) ids: Spans<u64>,
+    /// Like `ids`, for the inferences that the block's outcomes belong to.
+    pub(crate) outcomes: Spans<u64>,
+    /// Kind and position of the rows that are indexed one by one.
+    pub(crate) marks: Vec<(Mark, u32)>,
+    /// The second of event time, in microseconds, that was covered last: most events share it with
+    /// the one before.
+    second: Range<i64>,
+}
+
+impl BlockIndex {
+    /// Takes in an inference or a repeat.
+    #[inline]
+    pub(super) fn event(&mut self, id: u64, event: i64) {
+        self.ids.cover_id(id);
+        if self.second.contains(&event) {
+            return;
+        }
+        let past = event.rem_euclid(SECOND_MICROS);
+        let end = event.saturating_add(SECOND_MICROS - past);
+        self.second = event.saturating_sub(past)..end;
+        let second = event.rem_euclid(HOUR_MICROS) / SECOND_MICROS;
+        self.hours.cover(
+            event.div_euclid(HOUR_MICROS),
+            u16::try_from(second).unwrap_or(u16::MAX),
+        );
+    }
+
+    /// Takes in the entry without an id that stands at `position`.
+    pub(super) fn note(&mut self, position: u32, note: &Note) {
+        let mark = match note {
+            Note::Gap(_) => Mark::Gap,
+            Note::SystemEvent(_) => Mark::SystemEvent,
+            Note::CheckpointEvent(_) => Mark::CheckpointEvent,
+            Note::Outcome(OutcomeRow { of, .. }) => {
+                self.outcomes.cover_id(*of);
+                return;
+            }
+        };
+        self.marks.push((mark, position));
+    }
+}
