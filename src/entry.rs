@@ -64,6 +64,8 @@ pub struct InferenceRecord {
     pub action: Arc<str>,
     /// As given; NaN if none was given and no probability bore the action's name.
     pub confidence: f32,
+    /// Whether a confidence was given, if only NaN, or a probability bore the action's name.
+    pub confidence_given: bool,
     /// The model's outputs with their labels.
     pub probabilities: Probabilities,
     /// xxh3-64 of the features; `None` if none were given.

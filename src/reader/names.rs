@@ -147,6 +147,7 @@ impl NameBook {
             symbol: names.symbol,
             action: names.action,
             confidence: row.confidence,
+            confidence_given: row.flags & flag::NO_CONFIDENCE == 0,
             probabilities: Probabilities {
                 labels: self.labels(source, row.labels, texts)?,
                 values: row.probabilities.clone(),
@@ -218,6 +219,7 @@ fn as_record(
         symbol: repeat.symbol,
         action: repeat.action,
         confidence: original.map_or(f32::NAN, |original| original.confidence),
+        confidence_given: original.is_some_and(|original| original.confidence_given),
         probabilities: original.map_or_else(Probabilities::none, |original| {
             original.probabilities.clone()
         }),

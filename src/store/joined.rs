@@ -13,9 +13,10 @@ use super::rollups::Folded;
 use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;
+use crate::format::block::Placed;
 use crate::format::codec;
 use crate::format::name::NameKind;
-use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Texts, flag};
+use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Row, Texts, flag};
 use crate::format::scan::{Event, Scan};
 use crate::format::spans::id_bucket;
 use crate::rollup::outcomes::Known;
@@ -102,6 +103,27 @@ impl Source {
         Ok(confidences)
     }
 
+    /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every block
+    /// that has any of them, once.
+    pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<Placed>> {
+        debug_assert!(ids.is_sorted());
+        let mut found = Vec::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        self.in_parts(holds_any(ids), |blocks| {
+            for first in blocks.with_events(ids)? {
+                let rows = blocks.block_with(first)?.rows.into_iter();
+                found.extend(rows.filter(|placed| {
+                    !matches!(placed.row, Row::Note(_))
+                        && ids.binary_search(&placed.place.id).is_ok()
+                }));
+            }
+            Ok(found.len() < ids.len())
+        })?;
+        Ok(found)
+    }
+
     /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with what is
     /// written out in them. Reads every block that has any of them, once.
     fn events_of(&self, ids: &[u64], end: u64) -> Result<Vec<(Event, Option<Texts>)>> {
@@ -111,13 +133,7 @@ impl Source {
             return Ok(found);
         }
         let mut scan = Scan::default();
-        let holds = |segment: &Registered| {
-            segment.row.ids.is_some_and(|(lowest, highest)| {
-                let next = ids.get(ids.partition_point(|id| *id < lowest));
-                next.is_some_and(|id| *id <= highest)
-            })
-        };
-        self.in_parts(holds, |blocks| {
+        self.in_parts(holds_any(ids), |blocks| {
             for first in blocks.with_events(ids)? {
                 blocks.payload(first, |first, payload| {
                     let loaded = scan.load(first, payload);
@@ -135,6 +151,16 @@ impl Source {
             Ok(found.len() < ids.len())
         })?;
         Ok(found)
+    }
+}
+
+/// Whether a segment may hold any inference of `ids` (ascending).
+fn holds_any(ids: &[u64]) -> impl Fn(&Registered) -> bool {
+    |segment| {
+        segment.row.ids.is_some_and(|(lowest, highest)| {
+            let next = ids.get(ids.partition_point(|id| *id < lowest));
+            next.is_some_and(|id| *id <= highest)
+        })
     }
 }
 

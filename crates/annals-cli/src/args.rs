@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-use crate::commands;
+use crate::commands::Command;
 use crate::output::Color;
 
 const AFTER: &str = "\
@@ -52,51 +52,4 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// What to do.
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    /// How the journal is doing: runs, rates, drops, sizes.
-    Status(commands::status::Args),
-    /// The newest inferences.
-    Tail(commands::tail::Args),
-    /// Inferences as they are committed, also over restarts of the agent.
-    Follow(commands::follow::Args),
-    /// What happened around the models: system events, checkpoint events, gaps.
-    Events(commands::events::Args),
-    /// One inference whole: its checkpoint, outcome, repeats and neighbours.
-    Explain(commands::explain::Args),
-    /// What the models did: counts, confidence, latency, completeness.
-    Stats(commands::stats::Args),
-    /// Two windows, or two checkpoints, beside each other.
-    Compare(commands::compare::Args),
-    /// How far a model's confidence can be believed.
-    Calibration(commands::calibration::Args),
-    /// The models' checkpoints: look, rank, name, check, clear away.
-    #[command(subcommand)]
-    Checkpoints(commands::checkpoints::Command),
-    /// Writes inferences to a file: JSON lines, CSV or Parquet.
-    Export(commands::export::Args),
-    /// Takes in a logger's SQLite file, our own JSON lines, or a folder of checkpoints.
-    Import(commands::import::Args),
-    /// Cursors that were stored by name.
-    Cursors(commands::cursors::Args),
-    /// The human-readable text files.
-    #[command(subcommand)]
-    Mirror(commands::mirror::Command),
-    /// Reads the whole journal and says what is damaged.
-    Verify(commands::upkeep::Verify),
-    /// Keeps what can be read of a damaged journal, and lists what is lost.
-    Repair(commands::upkeep::Repair),
-    /// Shows which segments a policy would retire and, with --yes, retires them.
-    Retain(commands::upkeep::Retain),
-    /// Gives free room within journal.redb back.
-    Compact(commands::upkeep::Compact),
-    /// Copies the journal while it is in use.
-    Backup(commands::upkeep::Backup),
-    /// Makes a journal of a backup.
-    Restore(commands::upkeep::Restore),
-    /// A script that completes commands and options in your shell.
-    Completions(commands::completions::Args),
 }

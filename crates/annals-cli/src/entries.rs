@@ -139,6 +139,8 @@ pub fn real32(value: f32) -> Json {
 fn value(value: &Value) -> Json {
     match value {
         Value::Text(text) => Json::from(text.as_str()),
+        // Told from a text by being none.
+        Value::Real(number) if !number.is_finite() => json!({"real": number.to_string()}),
         Value::Real(number) => real(*number),
         Value::Integer(number) => Json::from(*number),
         Value::Flag(flag) => Json::from(*flag),
@@ -170,7 +172,7 @@ pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
     json.insert("model".into(), (&*record.model).into());
     json.insert("symbol".into(), (&*record.symbol).into());
     json.insert("action".into(), (&*record.action).into());
-    if !record.confidence.is_nan() {
+    if record.confidence_given {
         json.insert("confidence".into(), real32(record.confidence));
     }
     if !record.probabilities.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals::{InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Timestamp};
+use annals::{Gap, InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Timestamp};
 use clap::{Args, ValueEnum};
 
 use crate::when;
@@ -106,7 +106,11 @@ impl Filter {
         let slow = self
             .slower_than
             .is_none_or(|bound| record.processing_time.is_some_and(|time| time > bound));
-        let judged = self.outcome.is_none_or(|wanted| {
+        low && high && slow && self.keeps_judged(outcomes)
+    }
+
+    fn keeps_judged(&self, outcomes: Option<&Outcomes>) -> bool {
+        self.outcome.is_none_or(|wanted| {
             let reward = outcomes.and_then(|known| known.reward);
             let correct = outcomes.and_then(|known| known.correct);
             match wanted {
@@ -117,8 +121,7 @@ impl Filter {
                 Judged::Gain => reward.is_some_and(|latest| latest.value > 0.0),
                 Judged::Loss => reward.is_some_and(|latest| latest.value < 0.0),
             }
-        });
-        low && high && slow && judged
+        })
     }
 
     /// All of it, for what a follower gives.
@@ -130,16 +133,24 @@ impl Filter {
     }
 
     /// The same for a repeat, which has no answer of its own to look at.
-    pub fn keeps_repeat(&self, repeat: &Repeat) -> bool {
+    pub fn keeps_repeat(&self, repeat: &Repeat, outcomes: Option<&Outcomes>) -> bool {
         let checkpoint = repeat.checkpoint.as_deref();
         self.min_confidence.is_none()
             && self.max_confidence.is_none()
-            && self.outcome.is_none()
+            && self.keeps_judged(outcomes)
             && self
                 .slower_than
                 .is_none_or(|bound| repeat.processing_time > Some(bound))
             && self.keeps_names(&repeat.model, &repeat.symbol, &repeat.action, checkpoint)
             && self.keeps_time(repeat.event_time)
+    }
+
+    /// Whether what is missing may be among what is meant: nobody knows its names.
+    pub fn keeps_gap(&self, gap: &Gap, recorded: Timestamp) -> bool {
+        // How far back a death reaches, nobody knows.
+        let range = gap.event_range.or(gap.recorded_range);
+        let (first, last) = range.unwrap_or((Timestamp::MIN, recorded));
+        self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
     }
 
     fn keeps_names(

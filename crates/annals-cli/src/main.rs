@@ -2,26 +2,31 @@
 //! being written.
 
 mod args;
+mod checkpoint;
 mod commands;
 mod entries;
 mod export;
 mod failure;
 mod filter;
 mod import;
+mod line;
 mod output;
 mod progress;
+mod statistics;
 mod table;
 mod units;
 mod when;
+mod which;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let mut out = output::Out::new(args.json, args.color);
-    let done = commands::run(args, &mut out).and_then(|done| {
+    let whole = args::Args::command();
+    let done = commands::run(&args.dir, args.command, whole, &mut out).and_then(|done| {
         out.flush()?;
         Ok(done)
     });

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use annals::{Reader, Timestamp};
+use annals::Reader;
 use serde_json::json;
 
-use super::stats::{self, Which};
 use crate::entries;
 use crate::failure::{Done, Result};
 use crate::output::{Out, style};
+use crate::statistics::footnote;
 use crate::table::Rows;
 use crate::units;
-use crate::when;
+use crate::which::{Which, Within};
 
 /// Options of `calibration`.
 #[derive(clap::Args, Debug)]
@@ -25,24 +25,14 @@ Only decisions count that turned out correct or wrong. A model is calibrated if,
 pub struct Args {
     #[command(flatten)]
     which: Which,
-    /// Only event times from here on.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Only event times before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    within: Within,
 }
 
 /// Prints the calibration.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
-    let mut query = args.which.query(&reader);
-    if let Some(since) = args.since {
-        query = query.since(since);
-    }
-    if let Some(until) = args.until {
-        query = query.until(until);
-    }
+    let query = args.within.of(args.which.query(&reader));
     let stats = query.get()?;
     let known = &stats.calibration;
     if out.json {
@@ -96,7 +86,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         units::real(known.brier)
     );
     out.line(out.paint(style::HEAD, sum))?;
-    out.line(stats::footnote(&stats, out))?;
+    out.line(footnote(&stats, out))?;
     Ok(Done::Well)
 }
 

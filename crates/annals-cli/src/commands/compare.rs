@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use annals::{Reader, Stats, Timestamp};
+use annals::{Drift, Reader, Shift, Stats, Timestamp};
 use serde_json::json;
 
-use super::stats::{self, Which};
 use crate::failure::{Done, Failure, Result};
-use crate::output::Out;
+use crate::output::{Out, style};
+use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
 use crate::units;
 use crate::when;
+use crate::which::{Which, Within};
 
 /// Options of `compare`.
 #[derive(clap::Args, Debug)]
@@ -18,7 +19,11 @@ use crate::when;
 Examples:
   annals compare 48h..24h 24h..now --model dqn_agent
   annals compare 2025-07-24..2025-07-25 2025-07-25..now
-  annals compare --checkpoints dqn_agent_20250725_143500 dqn_agent_20250726_080000 --since 7d")]
+  annals compare --checkpoints dqn_agent_20250725_143500 dqn_agent_20250726_080000 --since 7d
+
+How much behaviour changed is said in words: by the population stability index of the actions (0.1,
+0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies (1.1, 1.25, 2).
+Where chance could easily have done it, there are too few decisions to tell.")]
 pub struct Args {
     /// Two windows, each FROM..UNTIL; with --checkpoints, two ids.
     #[arg(num_args = 2, required = true, value_name = "THIS THAT")]
@@ -28,48 +33,42 @@ pub struct Args {
     checkpoints: bool,
     #[command(flatten)]
     which: Which,
-    /// With --checkpoints, only event times from here on.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME", requires = "checkpoints")]
-    since: Option<Timestamp>,
-    /// With --checkpoints, only event times before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME", requires = "checkpoints")]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    within: Within,
 }
 
-/// Prints both sides and the difference.
+/// Prints both sides, the difference, and whether that is worth speaking of.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
+    if !args.checkpoints && (args.within.since.is_some() || args.within.until.is_some()) {
+        let why = "windows say their times themselves: --since and --until go with --checkpoints";
+        return Err(Failure::Usage(why.into()));
+    }
     let mut found = Vec::with_capacity(2);
     for side in &args.sides {
         let query = args.which.query(&reader);
         let query = if args.checkpoints {
-            let query = query.checkpoint(side);
-            let query = args
-                .since
-                .into_iter()
-                .fold(query, |query, time| query.since(time));
-            args.until
-                .into_iter()
-                .fold(query, |query, time| query.until(time))
+            args.within.of(query.checkpoint(side))
         } else {
             let (from, until) = window(side)?;
             query.since(from).until(until)
         };
         found.push(query.get()?);
     }
-    let [this, that] = &found[..] else {
+    let ([this, that], [one, other]) = (&found[..], &args.sides[..]) else {
         return Err(Failure::Usage("give two windows or two checkpoints".into()));
     };
+    let drift = Drift::between(this, that);
     if out.json {
         out.json(&json!({
-            "this": stats::as_json(this),
-            "that": stats::as_json(that),
+            "this": as_json(this),
+            "that": as_json(that),
+            "drift": drift,
         }))?;
         return Ok(Done::Well);
     }
-    let (one, other) = (args.sides[0].clone(), args.sides[1].clone());
     let mut rows = Rows::new(["", ">this", ">that", ">change"]);
-    rows.push([String::new(), one, other, String::new()]);
+    rows.push([String::new(), one.clone(), other.clone(), String::new()]);
     for (name, value, shown) in VALUES {
         let (before, after) = (value(this), value(that));
         let change = match (before, after) {
@@ -81,37 +80,78 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), shown);
         rows.push([(*name).to_owned(), show(before), show(after), change]);
     }
-    for action in actions(this, that) {
-        let share = |stats: &Stats| {
-            let known = stats.actions.iter().find(|known| *known.action == *action);
-            let count = known.map_or(0, |known| known.recorded + known.repeats);
-            (stats.count > 0).then(|| units_share(count, stats.count))
+    for shift in &drift.actions.shares {
+        let (before, after) = (100.0 * shift.before, 100.0 * shift.after);
+        let show = |share: f64| match share.is_finite() {
+            true => format!("{share:.1} %"),
+            false => "-".to_owned(),
         };
-        let (before, after) = (share(this), share(that));
-        let show = |value: Option<f64>| {
-            value.map_or_else(|| "-".to_owned(), |share| format!("{share:.1} %"))
+        let change = match (after - before).is_finite() {
+            true => format!("{:+.1} points", after - before),
+            false => "-".to_owned(),
         };
-        let change = before.zip(after);
-        let change = change.map_or_else(|| "-".into(), |(a, b)| format!("{:+.1} points", b - a));
-        rows.push([
-            format!("share of {action}"),
-            show(before),
-            show(after),
-            change,
-        ]);
+        let name = format!("share of {}", shift.action);
+        rows.push([name, show(before), show(after), change]);
     }
     rows.print(out)?;
-    out.line(format!("this: {}", stats::footnote(this, out)))?;
-    out.line(format!("that: {}", stats::footnote(that, out)))?;
+    print_drift(&drift, out)?;
+    out.line(format!("this: {}", footnote(this, out)))?;
+    out.line(format!("that: {}", footnote(that, out)))?;
     Ok(Done::Well)
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a percentage is shown with one digit"
-)]
-fn units_share(part: u64, whole: u64) -> f64 {
-    part as f64 * 100.0 / whole as f64
+fn print_drift(drift: &Drift, out: &mut Out) -> Result<()> {
+    out.line("")?;
+    let (actions, confidence, latency) = (&drift.actions, &drift.confidence, &drift.latency);
+    for (what, shift, why) in [
+        (
+            "actions",
+            actions.shift,
+            format!(
+                "stability index {}, by chance {}, divergence {} bits",
+                known(actions.stability_index),
+                known(actions.by_chance),
+                known(actions.divergence)
+            ),
+        ),
+        (
+            "confidence",
+            confidence.shift,
+            format!(
+                "{} standard deviations (Cohen's d), standard error {}",
+                known(confidence.standardised),
+                known(confidence.standard_error)
+            ),
+        ),
+        (
+            "latency",
+            latency.shift,
+            format!(
+                "median × {}, p90 × {}, p99 × {}",
+                known(latency.median_ratio),
+                known(latency.p90_ratio),
+                known(latency.p99_ratio)
+            ),
+        ),
+    ] {
+        let style = match shift {
+            Shift::Large => style::BAD,
+            Shift::Medium => style::WARN,
+            Shift::Small | Shift::Negligible => style::GOOD,
+            Shift::TooFew => style::DIM,
+        };
+        // Painted when it has its width: colours have none.
+        let word = out.paint(style, format!("{shift:<15}"));
+        out.line(format!("{what:<12} {word}  {why}"))?;
+    }
+    Ok(())
+}
+
+fn known(value: f64) -> String {
+    match value.is_nan() {
+        true => "unknown".to_owned(),
+        false => format!("{value:.3}"),
+    }
 }
 
 /// A name, where its value is, and how it is shown.
@@ -119,24 +159,34 @@ type Compared = (&'static str, fn(&Stats) -> Option<f64>, fn(f64) -> String);
 
 #[allow(clippy::cast_precision_loss, reason = "shown with few digits")]
 const VALUES: &[Compared] = &[
-    ("decisions", |s| Some(s.count as f64), |v| format!("{v:.0}")),
-    ("repeats", |s| Some(s.repeats as f64), |v| format!("{v:.0}")),
+    ("decisions", |s| Some(s.count as f64), counted),
+    ("repeats", |s| Some(s.repeats as f64), counted),
     (
         "mean confidence",
-        |s| some(s, s.confidence.mean),
+        |s| some(s.confidence.count, s.confidence.mean),
         units::real,
     ),
     (
         "its deviation",
-        |s| some(s, s.confidence.deviation()),
+        |s| some(s.confidence.count, s.confidence.deviation()),
         units::real,
     ),
     ("latency p50", |s| seconds(s.processing_time.p50), shown),
     ("latency p99", |s| seconds(s.processing_time.p99), shown),
+    (
+        "accuracy",
+        |s| some(s.outcomes.correct + s.outcomes.wrong, s.outcomes.accuracy),
+        units::real,
+    ),
+    (
+        "mean reward",
+        |s| some(s.outcomes.reward.count, s.outcomes.reward.mean),
+        units::real,
+    ),
 ];
 
-fn some(stats: &Stats, value: f64) -> Option<f64> {
-    (stats.confidence.count > 0).then_some(value)
+fn some(count: u64, value: f64) -> Option<f64> {
+    (count > 0).then_some(value)
 }
 
 fn seconds(time: Option<std::time::Duration>) -> Option<f64> {
@@ -147,15 +197,13 @@ fn shown(seconds: f64) -> String {
     units::duration(std::time::Duration::from_secs_f64(seconds))
 }
 
-/// Every action of either side, the most frequent of `this` first.
-fn actions(this: &Stats, that: &Stats) -> Vec<std::sync::Arc<str>> {
-    let mut names = Vec::new();
-    for action in this.actions.iter().chain(&that.actions) {
-        if !names.contains(&action.action) {
-            names.push(action.action.clone());
-        }
-    }
-    names
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it was a count"
+)]
+fn counted(count: f64) -> String {
+    units::count(count as u64)
 }
 
 /// `FROM..UNTIL`.

@@ -1,6 +1,5 @@
 //! Completion of commands and options in a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::failure::{Done, Result};
@@ -19,14 +18,9 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run(args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(args: Args, mut whole: clap::Command, out: &mut Out) -> Result<Done> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut crate::args::Args::command(),
-        "annals",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut whole, "annals", &mut script);
     std::io::Write::write_all(out, &script)?;
     Ok(Done::Well)
 }

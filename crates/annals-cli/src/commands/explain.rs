@@ -5,6 +5,7 @@ use std::path::Path;
 use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registry, Repeats};
 use serde_json::json;
 
+use crate::checkpoint;
 use crate::entries::{self, Column};
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
@@ -59,7 +60,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         };
         out.json(&json!({
             "inference": entries::record(&known.record, known.outcomes.as_ref()),
-            "checkpoint": known.checkpoint.as_ref().map(super::checkpoints::as_json),
+            "checkpoint": known.checkpoint.as_ref().map(checkpoint::as_json),
             "repeats": many(&known.repeats),
             "before": many(&known.before),
             "after": many(&known.after),
@@ -160,7 +161,7 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
     }
     out.line("")?;
     match (&known.checkpoint, &record.checkpoint) {
-        (Some(checkpoint), _) => super::checkpoints::print_one(checkpoint, out)?,
+        (Some(known), _) => checkpoint::print_one(known, out)?,
         (None, Some(id)) => out.line(format!(
             "checkpoint {}: the registry does not know it",
             crate::table::escaped(id)

@@ -8,6 +8,7 @@ use annals::{Content, Cursor, Entry, Error, Follow, InferenceRecord, Maintenance
 use crate::entries::{self, Column};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
+use crate::line::line;
 use crate::output::Out;
 
 /// Options of `follow`.
@@ -220,7 +221,7 @@ impl Session {
         if out.json {
             out.json(&entries::record(record, outcomes.as_ref()))?;
         } else if args.columns.is_empty() {
-            out.line(super::tail::line(out, record, outcomes.as_ref()))?;
+            out.line(line(out, record, outcomes.as_ref()))?;
         } else {
             let cells = args.columns.iter();
             let cells = cells.map(|column| entries::cell(record, outcomes.as_ref(), *column));

@@ -7,7 +7,8 @@ use annals::{InferenceRecord, Outcomes, Reader};
 use crate::entries::{self, Column};
 use crate::failure::{Done, Result};
 use crate::filter::Filter;
-use crate::output::{Out, style};
+use crate::line::line;
+use crate::output::Out;
 use crate::table::Rows;
 
 /// Options of `tail`.
@@ -89,21 +90,4 @@ fn find(reader: &Reader, args: &Args, json: bool) -> Result<Vec<Found>> {
         }
     }
     Ok(found)
-}
-
-/// The line of the text files; repeats and divergences stand out on a terminal.
-pub fn line(out: &Out, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> String {
-    let line = record.to_string();
-    let loss = outcomes.and_then(|known| known.reward);
-    if record.repeat_of.is_some() {
-        out.paint(style::DIM, line)
-    } else if record.divergent {
-        out.paint(style::WARN, line)
-    } else {
-        match loss {
-            Some(reward) if reward.value < 0.0 => out.paint(style::BAD, line),
-            Some(reward) if reward.value > 0.0 => out.paint(style::GOOD, line),
-            _ => line,
-        }
-    }
 }

@@ -92,7 +92,7 @@ fn fields(row: &Row) -> Option<[String; COLUMNS.len()]> {
                 "checkpoint",
                 text(record.checkpoint.as_ref().map(|id| id.to_string())),
             );
-            if !record.confidence.is_nan() {
+            if record.confidence_given {
                 set("confidence", record.confidence.to_string());
             }
             if !record.probabilities.is_empty() {

@@ -1,6 +1,7 @@
 //! Taking in what was recorded elsewhere: one file for each kind of source.
 
 pub mod folder;
+mod json;
 pub mod jsonl;
 pub mod sqlite;
 

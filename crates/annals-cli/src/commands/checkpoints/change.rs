@@ -3,7 +3,7 @@
 use annals::Registry;
 use serde_json::json;
 
-use super::Best as Mode;
+use super::Rank;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::units;
@@ -148,7 +148,7 @@ pub struct Monitor {
     metric: String,
     /// Whether the smallest or the largest is best.
     #[arg(value_enum)]
-    mode: Mode,
+    mode: Rank,
 }
 
 pub fn monitor(registry: &Registry, args: Monitor, out: &mut Out) -> Result<Done> {

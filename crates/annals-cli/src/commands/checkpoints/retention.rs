@@ -3,7 +3,7 @@
 use annals::{Decision, Policy, Registry};
 use serde_json::json;
 
-use super::Best as Mode;
+use super::Rank;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::table::Rows;
@@ -29,7 +29,7 @@ pub struct Args {
     latest: Option<usize>,
     /// Keeps the best so many of each model by a metric: N:METRIC:min or N:METRIC:max.
     #[arg(long, value_name = "N:METRIC:MODE", value_parser = best)]
-    best: Vec<(usize, String, Mode)>,
+    best: Vec<(usize, String, Rank)>,
     /// Keeps those at every so many steps.
     #[arg(long, value_name = "STEPS")]
     every_steps: Option<u64>,
@@ -44,13 +44,13 @@ pub struct Args {
     yes: bool,
 }
 
-fn best(text: &str) -> Result<(usize, String, Mode), String> {
+fn best(text: &str) -> Result<(usize, String, Rank), String> {
     let form = || format!("{text:?} is no N:METRIC:MODE, such as 3:val_loss:min");
     let (n, rest) = text.split_once(':').ok_or_else(form)?;
     let (metric, mode) = rest.rsplit_once(':').ok_or_else(form)?;
     let mode = match mode {
-        "min" => Mode::Min,
-        "max" => Mode::Max,
+        "min" => Rank::Min,
+        "max" => Rank::Max,
         _ => return Err(form()),
     };
     Ok((n.parse().map_err(|_| form())?, metric.to_owned(), mode))

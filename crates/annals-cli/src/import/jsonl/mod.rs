@@ -1,6 +1,7 @@
 //! JSON lines, as `export` writes them.
 
-use std::borrow::Cow;
+mod line;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,89 +9,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use annals::{Answer, Importer, Inference, InferenceId, Outcome, RunId, Timestamp, Value};
-use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 
 use super::Report;
 use crate::failure::{Failure, Result};
 use crate::progress;
-use crate::when;
+use line::{Line, Number, Turned, attribute, needed, time};
 
 /// The longest line that is read: a record has at most a megabyte of text.
 const LONGEST: u64 = 16 << 20;
-
-/// A line; what it does not know, it leaves aside.
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(default = "inference")]
-    kind: Cow<'a, str>,
-    journal: Option<Cow<'a, str>>,
-    id: Option<Cow<'a, str>>,
-    event_time: Option<Cow<'a, str>>,
-    model: Option<Cow<'a, str>>,
-    symbol: Option<Cow<'a, str>>,
-    action: Option<Cow<'a, str>>,
-    confidence: Option<Number>,
-    #[serde(default)]
-    labels: Vec<Cow<'a, str>>,
-    #[serde(default)]
-    probabilities: Vec<Number>,
-    feature_hash: Option<Cow<'a, str>>,
-    processing_ns: Option<u64>,
-    memory_bytes: Option<u64>,
-    checkpoint: Option<Cow<'a, str>>,
-    #[serde(default)]
-    divergent: bool,
-    repeat_of: Option<Cow<'a, str>>,
-    #[serde(default)]
-    attributes: Map<String, Json>,
-    outcome: Option<Turned>,
-    run: Option<u32>,
-    reason: Option<Cow<'a, str>>,
-    count: Option<u64>,
-    after: Option<Cow<'a, str>>,
-    recorded_range: Option<[String; 2]>,
-    event_range: Option<[String; 2]>,
-}
-
-fn inference() -> Cow<'static, str> {
-    "inference".into()
-}
-
-/// A number, or the word for one that is not finite.
-#[derive(Deserialize, Clone)]
-#[serde(untagged)]
-enum Number {
-    Finite(f64),
-    Word(String),
-}
-
-impl Number {
-    fn value(&self) -> Result<f64, String> {
-        match self {
-            Number::Finite(value) => Ok(*value),
-            Number::Word(word) => word.parse().map_err(|_| format!("{word:?} is no number")),
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "it was an f32 once")]
-    fn value32(&self) -> Result<f32, String> {
-        self.value().map(|value| value as f32)
-    }
-}
-
-/// What turned out.
-#[derive(Deserialize)]
-struct Turned {
-    time: Option<String>,
-    reward: Option<Number>,
-    correct: Option<bool>,
-    label: Option<String>,
-    #[serde(default)]
-    values: HashMap<String, Number>,
-    #[serde(default)]
-    times: HashMap<String, String>,
-}
 
 /// Takes in lines from a file or, for `-`, from standard input.
 pub fn import(dir: &Path, from: &Path, source: Option<&str>, report: &mut Report) -> Result<()> {
@@ -238,7 +164,7 @@ impl Taking {
             .probabilities(&probabilities)
             .attributes(&attributes);
         if let Some(time) = &line.event_time {
-            inference = inference.event_time(self::time(time)?);
+            inference = inference.event_time(line::time(time)?);
         }
         if let Some(confidence) = &line.confidence {
             inference = inference.confidence(confidence.value32()?);
@@ -367,34 +293,10 @@ impl Taking {
     }
 }
 
-fn needed<'l>(name: &str, text: &'l Option<Cow<'_, str>>) -> Result<&'l str, String> {
-    text.as_deref().ok_or_else(|| format!("it has no {name}"))
-}
-
 /// One value of an outcome.
 enum Step<'a> {
     Reward(f64),
     Correct(bool),
     Label(&'a str),
     Value(&'a str, f64),
-}
-
-fn attribute(value: &Json) -> Value {
-    match value {
-        Json::Bool(flag) => Value::Flag(*flag),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => Value::Integer(number),
-            None => Value::Real(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::Text(text.clone()),
-        other => Value::Text(other.to_string()),
-    }
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    if let Some(micros) = text.strip_suffix("us") {
-        let micros = micros.parse().map_err(|_| format!("{text:?} is no time"))?;
-        return Ok(Timestamp::from_micros(micros));
-    }
-    when::parse(text, Timestamp::now())
 }

@@ -1,222 +1,19 @@
-//! Apache Parquet: typed columns, strings in dictionaries, lists as lists.
+//! Rows as columns, in the order of the schema.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::ColumnPath;
 
-use super::file::{Finish, Unfinished};
-use super::{Row, Sink};
+use super::super::Row;
+use super::column::{List, Optional};
+use super::names::{Names, text};
 use crate::entries;
-use crate::failure::{Failure, Result};
 
-/// The columns, in the order of [`Columns::write`].
-const SCHEMA: &str = "
-message annals {
-  REQUIRED BYTE_ARRAY kind (STRING);
-  REQUIRED INT32 run;
-  REQUIRED INT64 number;
-  REQUIRED INT64 sequence;
-  OPTIONAL INT64 event_time (TIMESTAMP(MICROS, true));
-  REQUIRED INT64 recorded_time (TIMESTAMP(MICROS, true));
-  OPTIONAL BYTE_ARRAY model (STRING);
-  OPTIONAL BYTE_ARRAY symbol (STRING);
-  OPTIONAL BYTE_ARRAY action (STRING);
-  OPTIONAL BYTE_ARRAY checkpoint (STRING);
-  OPTIONAL FLOAT confidence;
-  REQUIRED GROUP labels (LIST) { REPEATED GROUP list { REQUIRED BYTE_ARRAY element (STRING); } }
-  REQUIRED GROUP probabilities (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
-  OPTIONAL INT64 feature_hash (INTEGER(64, false));
-  OPTIONAL INT64 processing_ns;
-  OPTIONAL INT64 memory_bytes;
-  OPTIONAL BOOLEAN divergent;
-  OPTIONAL BYTE_ARRAY repeat_of (STRING);
-  OPTIONAL BYTE_ARRAY attributes (STRING);
-  OPTIONAL DOUBLE reward;
-  OPTIONAL BOOLEAN correct;
-  OPTIONAL BYTE_ARRAY outcome_label (STRING);
-  OPTIONAL BYTE_ARRAY outcome_values (STRING);
-  OPTIONAL INT64 outcome_time (TIMESTAMP(MICROS, true));
-}";
-
-/// Rows that are held until they are written together.
-const GROUP: usize = 65_536;
-/// Columns of numbers that hardly repeat: a dictionary would only cost time.
-const PLAIN: [&[&str]; 8] = [
-    &["number"],
-    &["sequence"],
-    &["event_time"],
-    &["recorded_time"],
-    &["confidence"],
-    &["probabilities", "list", "element"],
-    &["feature_hash"],
-    &["processing_ns"],
-];
-
-/// Writes one file.
-pub struct Parquet {
-    writer: SerializedFileWriter<Unfinished>,
-    columns: Columns,
-}
-
-fn failed(error: ParquetError) -> Failure {
-    Failure::io("write the Parquet file", std::io::Error::other(error))
-}
-
-impl Parquet {
-    pub fn new(file: Unfinished) -> Result<Self> {
-        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_created_by(concat!("annals ", env!("CARGO_PKG_VERSION")).to_owned());
-        for path in PLAIN {
-            let path = ColumnPath::new(path.iter().map(|part| (*part).to_owned()).collect());
-            properties = properties.set_column_dictionary_enabled(path, false);
-        }
-        let properties = Arc::new(properties.build());
-        let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
-        Ok(Parquet {
-            writer,
-            columns: Columns::default(),
-        })
-    }
-
-    fn write_group(&mut self) -> Result<()> {
-        if self.columns.sequence.is_empty() {
-            return Ok(());
-        }
-        let mut group = self.writer.next_row_group().map_err(failed)?;
-        let mut index = 0;
-        while let Some(mut column) = group.next_column().map_err(failed)? {
-            let written = self.columns.write(index, column.untyped());
-            written.and_then(|_| column.close()).map_err(failed)?;
-            index += 1;
-        }
-        group.close().map_err(failed)?;
-        self.columns.clear();
-        Ok(())
-    }
-}
-
-impl Sink for Parquet {
-    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
-        for row in &rows {
-            self.columns.push(row);
-            if self.columns.sequence.len() >= GROUP {
-                self.write_group()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        self.write_group()?;
-        let mut file = self.writer.into_inner().map_err(failed)?;
-        file.finish()
-    }
-}
-
-/// A column with nulls: the values that are there, and for each row whether there is one.
-struct Optional<T> {
-    values: Vec<T>,
-    levels: Vec<i16>,
-}
-
-impl<T> Default for Optional<T> {
-    fn default() -> Self {
-        Optional {
-            values: Vec::new(),
-            levels: Vec::new(),
-        }
-    }
-}
-
-impl<T> Optional<T> {
-    fn push(&mut self, value: Option<T>) {
-        self.levels.push(i16::from(value.is_some()));
-        self.values.extend(value);
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.levels.clear();
-    }
-}
-
-/// A column of lists.
-struct List<T> {
-    values: Vec<T>,
-    /// 1 for an element, 0 for an empty list.
-    levels: Vec<i16>,
-    /// 0 begins a row, 1 goes on with it.
-    repeats: Vec<i16>,
-}
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        List {
-            values: Vec::new(),
-            levels: Vec::new(),
-            repeats: Vec::new(),
-        }
-    }
-}
-
-impl<T> List<T> {
-    fn push(&mut self, values: impl Iterator<Item = T>) {
-        let before = self.values.len();
-        for value in values {
-            self.repeats.push(i16::from(self.values.len() > before));
-            self.levels.push(1);
-            self.values.push(value);
-        }
-        if self.values.len() == before {
-            self.repeats.push(0);
-            self.levels.push(0);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.levels.clear();
-        self.repeats.clear();
-    }
-}
-
-/// Names as Parquet wants them, each made once.
+/// The rows that are not written yet, column by column.
 #[derive(Default)]
-struct Names(HashMap<Arc<str>, ByteArray>);
-
-impl Names {
-    /// Forgotten when there are more: names may be as many as rows.
-    const MOST: usize = 1 << 16;
-
-    fn get(&mut self, name: &Arc<str>) -> ByteArray {
-        if let Some(known) = self.0.get(name) {
-            return known.clone();
-        }
-        if self.0.len() >= Self::MOST {
-            self.0.clear();
-        }
-        let array = text(name);
-        self.0.insert(name.clone(), array.clone());
-        array
-    }
-}
-
-fn text(text: &str) -> ByteArray {
-    ByteArray::from(text.as_bytes().to_vec())
-}
-
-#[derive(Default)]
-struct Columns {
+pub struct Columns {
     names: Names,
     /// The labels of the last row: mostly those of the next one.
     last_labels: Option<(Arc<str>, Vec<ByteArray>)>,
@@ -255,7 +52,8 @@ impl Columns {
         clippy::cast_possible_wrap,
         reason = "the column is declared unsigned: the bits are the number"
     )]
-    fn push(&mut self, row: &Row) {
+    /// Adds a row.
+    pub fn push(&mut self, row: &Row) {
         let kind = |kind: &'static str| ByteArray::from(bytes::Bytes::from_static(kind.as_bytes()));
         let nanos = |time: Option<std::time::Duration>| {
             time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
@@ -275,7 +73,7 @@ impl Columns {
                 let checkpoint = record.checkpoint.as_ref();
                 self.checkpoint
                     .push(checkpoint.map(|id| self.names.get(id)));
-                let is_given = !record.confidence.is_nan();
+                let is_given = record.confidence_given;
                 self.confidence.push(is_given.then_some(record.confidence));
                 self.push_labels(record);
                 self.probabilities
@@ -401,8 +199,13 @@ impl Columns {
             .push(time.map(annals::Timestamp::as_micros));
     }
 
-    /// Writes the column with this number of [`SCHEMA`].
-    fn write(&self, index: usize, to: &mut ColumnWriter<'_>) -> parquet::errors::Result<usize> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.sequence.len()
+    }
+
+    /// Writes the column with this number of the schema.
+    pub fn write(&self, index: usize, to: &mut ColumnWriter<'_>) -> parquet::errors::Result<usize> {
         use ColumnWriter as W;
         match (index, to) {
             (0, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.kind, None, None),
@@ -461,7 +264,8 @@ impl Columns {
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets the rows.
+    pub fn clear(&mut self) {
         self.kind.clear();
         self.run.clear();
         self.number.clear();

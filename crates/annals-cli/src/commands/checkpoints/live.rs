@@ -1,0 +1,101 @@
+//! Which checkpoint does best by what its decisions led to.
+
+use std::path::Path;
+
+use annals::{LiveCandidate, LiveRanking, LiveValue, Mode, Reader};
+use serde_json::json;
+
+use super::look::Best;
+use crate::failure::{Done, Result};
+use crate::output::{Out, style};
+use crate::table::{Rows, escaped};
+use crate::units;
+
+/// Prints a model's checkpoints by what turned out.
+pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let value = match args.live() {
+        Some("correct") => LiveValue::Correct,
+        None | Some("reward") => LiveValue::Reward,
+        Some(name) => {
+            let mode = args.mode.map_or(Mode::Max, Mode::from);
+            LiveValue::Named(name.to_owned(), mode)
+        }
+    };
+    let query = args.within.of(reader.stats(&args.model));
+    let ranking = query.best_live(&value, args.at_least)?;
+    if out.json {
+        out.json(&json!({
+            "model": args.model,
+            "clear": ranking.is_clear(),
+            "agrees_with_registry": ranking.agrees_with_registry(),
+            "ranking": ranking,
+        }))?;
+        return Ok(Done::Well);
+    }
+    if ranking.ranked.is_empty() && ranking.too_few.is_empty() {
+        let model = escaped(&args.model);
+        out.line(format!("no decisions of {model} in this range"))?;
+        return Ok(Done::Well);
+    }
+    print(&ranking, &args, out)?;
+    Ok(Done::Well)
+}
+
+fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
+    let what = args.live().unwrap_or("reward");
+    let mean = match what {
+        "correct" => ">correct".to_owned(),
+        name => format!(">mean {name}"),
+    };
+    let headings = [
+        "checkpoint",
+        ">decisions",
+        ">judged",
+        &mean,
+        ">95 % from",
+        ">to",
+        "",
+    ];
+    let mut rows = Rows::new(headings);
+    let number = |value: f64| match what {
+        _ if !value.is_finite() => "-".to_owned(),
+        "correct" => format!("{:.1} %", 100.0 * value),
+        _ => units::real(value),
+    };
+    let mut push = |candidate: &LiveCandidate, remark: &str| {
+        let id = candidate.checkpoint.as_deref();
+        let is_best = id.is_some() && id == ranking.registry_best.as_deref();
+        let marks = [if is_best { "best by its monitor" } else { "" }, remark];
+        let marks: Vec<&str> = marks.into_iter().filter(|mark| !mark.is_empty()).collect();
+        rows.push([
+            id.unwrap_or("none").to_owned(),
+            units::count(candidate.decisions),
+            units::count(candidate.count),
+            number(candidate.mean),
+            number(candidate.low),
+            number(candidate.high),
+            marks.join(", "),
+        ]);
+    };
+    for candidate in ranking.ranked.iter().take(args.lines_or(10)) {
+        push(candidate, "");
+    }
+    let left = args.lines_or(10).saturating_sub(ranking.ranked.len());
+    for candidate in ranking.too_few.iter().take(left) {
+        push(candidate, "too few to rank");
+    }
+    rows.print(out)?;
+    let verdict = match (ranking.best(), ranking.is_clear()) {
+        (None, _) => format!("none has {} outcomes yet", units::count(args.at_least)),
+        (Some(_), true) if ranking.ranked.len() == 1 => "there is no other to compare".to_owned(),
+        (Some(_), true) => "the first is better than every other beyond chance".to_owned(),
+        (Some(_), false) => "the first may be so by chance: intervals overlap".to_owned(),
+    };
+    let agrees = match ranking.agrees_with_registry() {
+        Some(true) => "; its monitor says the same",
+        Some(false) => "; its monitor says another",
+        None => "",
+    };
+    out.line(out.paint(style::HEAD, format!("{verdict}{agrees}")))
+}

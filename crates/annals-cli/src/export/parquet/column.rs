@@ -1,0 +1,68 @@
+//! What a column is made of, as Parquet stores it.
+
+/// A column with nulls: the values that are there, and for each row whether there is one.
+pub struct Optional<T> {
+    pub values: Vec<T>,
+    pub levels: Vec<i16>,
+}
+
+impl<T> Default for Optional<T> {
+    fn default() -> Self {
+        Optional {
+            values: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+}
+
+impl<T> Optional<T> {
+    pub fn push(&mut self, value: Option<T>) {
+        self.levels.push(i16::from(value.is_some()));
+        self.values.extend(value);
+    }
+
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.levels.clear();
+    }
+}
+
+/// A column of lists.
+pub struct List<T> {
+    pub values: Vec<T>,
+    /// 1 for an element, 0 for an empty list.
+    pub levels: Vec<i16>,
+    /// 0 begins a row, 1 goes on with it.
+    pub repeats: Vec<i16>,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        List {
+            values: Vec::new(),
+            levels: Vec::new(),
+            repeats: Vec::new(),
+        }
+    }
+}
+
+impl<T> List<T> {
+    pub fn push(&mut self, values: impl Iterator<Item = T>) {
+        let before = self.values.len();
+        for value in values {
+            self.repeats.push(i16::from(self.values.len() > before));
+            self.levels.push(1);
+            self.values.push(value);
+        }
+        if self.values.len() == before {
+            self.repeats.push(0);
+            self.levels.push(0);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.levels.clear();
+        self.repeats.clear();
+    }
+}

@@ -1,0 +1,146 @@
+//! Apache Parquet: typed columns, strings in dictionaries, lists as lists.
+
+mod column;
+mod columns;
+mod names;
+
+use std::sync::Arc;
+
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
+
+use super::file::{Finish, Unfinished};
+use super::{Row, Sink};
+use crate::failure::{Failure, Result};
+use columns::Columns;
+
+/// The columns, in the order of [`Columns::write`].
+const SCHEMA: &str = "
+message annals {
+  REQUIRED BYTE_ARRAY kind (STRING);
+  REQUIRED INT32 run;
+  REQUIRED INT64 number;
+  REQUIRED INT64 sequence;
+  OPTIONAL INT64 event_time (TIMESTAMP(MICROS, true));
+  REQUIRED INT64 recorded_time (TIMESTAMP(MICROS, true));
+  OPTIONAL BYTE_ARRAY model (STRING);
+  OPTIONAL BYTE_ARRAY symbol (STRING);
+  OPTIONAL BYTE_ARRAY action (STRING);
+  OPTIONAL BYTE_ARRAY checkpoint (STRING);
+  OPTIONAL FLOAT confidence;
+  REQUIRED GROUP labels (LIST) { REPEATED GROUP list { REQUIRED BYTE_ARRAY element (STRING); } }
+  REQUIRED GROUP probabilities (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
+  OPTIONAL INT64 feature_hash (INTEGER(64, false));
+  OPTIONAL INT64 processing_ns;
+  OPTIONAL INT64 memory_bytes;
+  OPTIONAL BOOLEAN divergent;
+  OPTIONAL BYTE_ARRAY repeat_of (STRING);
+  OPTIONAL BYTE_ARRAY attributes (STRING);
+  OPTIONAL DOUBLE reward;
+  OPTIONAL BOOLEAN correct;
+  OPTIONAL BYTE_ARRAY outcome_label (STRING);
+  OPTIONAL BYTE_ARRAY outcome_values (STRING);
+  OPTIONAL INT64 outcome_time (TIMESTAMP(MICROS, true));
+}";
+
+/// Rows that are held until they are written together.
+const GROUP: usize = 65_536;
+/// Columns of numbers that hardly repeat: a dictionary would only cost time.
+const PLAIN: [&str; 8] = [
+    "number",
+    "sequence",
+    "event_time",
+    "recorded_time",
+    "confidence",
+    "probabilities.list.element",
+    "feature_hash",
+    "processing_ns",
+];
+/// Columns of text: least and greatest would be compared with every value, and say less than the
+/// dictionaries do.
+const TEXTS: [&str; 10] = [
+    "kind",
+    "model",
+    "symbol",
+    "action",
+    "checkpoint",
+    "labels.list.element",
+    "repeat_of",
+    "attributes",
+    "outcome_label",
+    "outcome_values",
+];
+
+/// Writes one file.
+pub struct Parquet {
+    writer: SerializedFileWriter<Unfinished>,
+    columns: Columns,
+}
+
+fn failed(error: ParquetError) -> Failure {
+    Failure::io("write the Parquet file", std::io::Error::other(error))
+}
+
+fn path(name: &str) -> ColumnPath {
+    ColumnPath::new(name.split('.').map(str::to_owned).collect())
+}
+
+impl Parquet {
+    pub fn new(file: Unfinished) -> Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
+        let mut properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_created_by(concat!("annals ", env!("CARGO_PKG_VERSION")).to_owned());
+        for name in PLAIN {
+            properties = properties.set_column_dictionary_enabled(path(name), false);
+        }
+        for name in TEXTS {
+            let none = EnabledStatistics::None;
+            properties = properties.set_column_statistics_enabled(path(name), none);
+        }
+        let properties = Arc::new(properties.build());
+        let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
+        Ok(Parquet {
+            writer,
+            columns: Columns::default(),
+        })
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        if self.columns.len() == 0 {
+            return Ok(());
+        }
+        let mut group = self.writer.next_row_group().map_err(failed)?;
+        let mut index = 0;
+        while let Some(mut column) = group.next_column().map_err(failed)? {
+            let written = self.columns.write(index, column.untyped());
+            written.and_then(|_| column.close()).map_err(failed)?;
+            index += 1;
+        }
+        group.close().map_err(failed)?;
+        self.columns.clear();
+        Ok(())
+    }
+}
+
+impl Sink for Parquet {
+    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
+        for row in &rows {
+            self.columns.push(row);
+            if self.columns.len() >= GROUP {
+                self.write_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.write_group()?;
+        let mut file = self.writer.into_inner().map_err(failed)?;
+        file.finish()
+    }
+}

@@ -1,0 +1,57 @@
+//! Names as Parquet wants them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parquet::data_type::ByteArray;
+
+/// Each name made once.
+#[derive(Default)]
+pub struct Names {
+    /// By where a name lies, for those met last: a reader gives the same name from the same place.
+    near: Vec<Option<(Arc<str>, ByteArray)>>,
+    all: HashMap<Arc<str>, ByteArray>,
+}
+
+/// Places for names met last.
+const NEAR: usize = 256;
+/// Names are forgotten when there are more: they may be as many as rows.
+const MOST: usize = 1 << 16;
+
+impl Names {
+    /// The name as bytes that are shared.
+    pub fn get(&mut self, name: &Arc<str>) -> ByteArray {
+        // What is allocated lies at multiples of 16.
+        let place = (Arc::as_ptr(name).cast::<u8>().addr() >> 4) % NEAR;
+        if let Some(Some((known, array))) = self.near.get(place)
+            && Arc::ptr_eq(known, name)
+        {
+            return array.clone();
+        }
+        let array = self.find(name);
+        if self.near.is_empty() {
+            self.near.resize(NEAR, None);
+        }
+        if let Some(near) = self.near.get_mut(place) {
+            *near = Some((name.clone(), array.clone()));
+        }
+        array
+    }
+
+    fn find(&mut self, name: &Arc<str>) -> ByteArray {
+        if let Some(known) = self.all.get(name) {
+            return known.clone();
+        }
+        if self.all.len() >= MOST {
+            self.all.clear();
+        }
+        let array = text(name);
+        self.all.insert(name.clone(), array.clone());
+        array
+    }
+}
+
+/// A text that is not worth remembering.
+pub fn text(text: &str) -> ByteArray {
+    ByteArray::from(text.as_bytes().to_vec())
+}

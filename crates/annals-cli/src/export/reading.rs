@@ -1,0 +1,150 @@
+//! From the journal's entries to the rows of an export.
+
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
+
+use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId};
+
+use super::Row;
+use crate::failure::Result;
+use crate::filter::Filter;
+
+/// Entries that are made rows at once.
+const BATCH: usize = 8_192;
+/// Ids that are taken before a commit and sent after it may be so far out of order.
+const DISORDER: u64 = 1 << 20;
+
+/// Some rows, and how many entries they come from.
+pub struct Batch {
+    pub rows: Vec<Row>,
+    pub entries: u64,
+}
+
+/// An inference that was looked up, and all that is known to have turned out for it.
+type Earlier = (InferenceRecord, Option<Outcomes>);
+
+/// Reads what an export is to hold.
+pub struct Reading<'a> {
+    reader: &'a Reader,
+    filter: &'a Filter,
+    from: Cursor,
+    sender: SyncSender<Batch>,
+    /// The lowest id of each run that this export has met.
+    lowest: HashMap<RunId, u64>,
+}
+
+impl<'a> Reading<'a> {
+    pub fn new(
+        reader: &'a Reader,
+        filter: &'a Filter,
+        from: Cursor,
+        sender: SyncSender<Batch>,
+    ) -> Self {
+        Reading {
+            reader,
+            filter,
+            from,
+            sender,
+            lowest: HashMap::new(),
+        }
+    }
+
+    /// Sends everything up to `until`, or until nobody listens.
+    pub fn run(mut self, until: Cursor) -> Result<()> {
+        let mut follow = self.reader.follow(self.from)?;
+        let end = until.next_sequence();
+        let mut entries = Vec::with_capacity(BATCH);
+        loop {
+            for entry in follow.by_ref().take(BATCH) {
+                let entry = entry?;
+                if entry.sequence >= end {
+                    break;
+                }
+                entries.push(entry);
+            }
+            if entries.is_empty() {
+                return Ok(());
+            }
+            let count = entries.len() as u64;
+            let rows = self.rows(&mut entries)?;
+            let batch = Batch {
+                rows,
+                entries: count,
+            };
+            if self.sender.send(batch).is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn rows(&mut self, entries: &mut Vec<Entry>) -> Result<Vec<Row>> {
+        let ids: Vec<InferenceId> = entries.iter().filter_map(Entry::id).collect();
+        for id in &ids {
+            let lowest = self.lowest.entry(id.run()).or_insert(id.to_u64());
+            *lowest = (*lowest).min(id.to_u64());
+        }
+        let mut outcomes = self.reader.outcomes_of_each(&ids)?.into_iter();
+        let earlier = self.earlier(entries)?;
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries.drain(..) {
+            let (sequence, recorded) = (entry.sequence, entry.recorded_time);
+            match entry.content {
+                Content::Inference(record) => {
+                    let known = outcomes.next().flatten();
+                    if self.filter.keeps_all(&record, known.as_ref()) {
+                        rows.push(Row::Inference(record, known));
+                    }
+                }
+                Content::Repeat(repeat) => {
+                    let known = outcomes.next().flatten();
+                    if self.filter.keeps_repeat(&repeat, known.as_ref()) {
+                        rows.push(Row::Repeat(repeat, recorded, sequence, known));
+                    }
+                }
+                Content::Outcome(outcome) if self.is_late(outcome.of, &earlier) => {
+                    rows.push(Row::Late(outcome, recorded, sequence));
+                }
+                Content::Gap(gap) if self.filter.keeps_gap(&gap, recorded) => {
+                    rows.push(Row::Gap(gap, recorded));
+                }
+                _ => {}
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether an inference that something turned out for may have been in an earlier export.
+    fn may_be_earlier(&self, of: InferenceId) -> bool {
+        let lowest = self.lowest.get(&of.run());
+        let surely_ours = lowest.is_some_and(|lowest| of.to_u64() > lowest + DISORDER);
+        self.from.next_sequence() > 1 && !surely_ours
+    }
+
+    /// The inferences that outcomes among `entries` are about and that may be of earlier exports.
+    fn earlier(&self, entries: &[Entry]) -> Result<HashMap<InferenceId, Earlier>> {
+        let judged = entries.iter().filter_map(|entry| match &entry.content {
+            Content::Outcome(outcome) if self.may_be_earlier(outcome.of) => Some(outcome.of),
+            _ => None,
+        });
+        let judged: Vec<InferenceId> = judged.collect();
+        let known = self.reader.outcomes_of_each(&judged)?;
+        let found = self.reader.get_each(&judged)?.into_iter().zip(known);
+        let found = found.filter_map(|(record, known)| Some((record?, known)));
+        Ok(found.map(|earlier| (earlier.0.id, earlier)).collect())
+    }
+
+    /// Whether an outcome is about an inference of an earlier export, and that one is meant.
+    fn is_late(&self, of: InferenceId, earlier: &HashMap<InferenceId, Earlier>) -> bool {
+        if !self.may_be_earlier(of) {
+            return false;
+        }
+        match earlier.get(&of) {
+            Some((record, known)) => {
+                record.sequence < self.from.next_sequence()
+                    && self.filter.keeps_all(record, known.as_ref())
+            }
+            // Unknown to all: it stays what it is, a word about an id.
+            None => self.filter.is_everything(),
+        }
+    }
+}

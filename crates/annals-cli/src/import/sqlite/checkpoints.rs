@@ -1,0 +1,148 @@
+//! Rows of `checkpoint_metadata` as checkpoints of the registry.
+
+use std::path::Path;
+
+use annals::{Metadata, Registry};
+use jiff::tz::TimeZone;
+use rusqlite::Row;
+use serde_json::Value as Json;
+
+use super::super::Report;
+use super::table::Table;
+use super::{Trouble, values};
+use crate::failure::{Failure, Result};
+
+/// The columns, in the order in which they are asked for.
+pub const COLUMNS: [&str; 9] = [
+    "checkpoint_id",
+    "model_name",
+    "model_type",
+    "timestamp",
+    "performance_metrics",
+    "training_metadata",
+    "file_path",
+    "file_size_mb",
+    "is_active",
+];
+
+fn owned(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<String>> {
+    Ok(values::text(row.get_ref(index)?).map(std::borrow::Cow::into_owned))
+}
+
+/// Registers checkpoints where their files lie; paths are looked for as they stand and beside the
+/// database.
+pub fn checkpoints(
+    dir: &Path,
+    from: &Path,
+    table: &Table<'_>,
+    zone: &TimeZone,
+    report: &mut Report,
+    failed: &impl Fn(rusqlite::Error) -> Failure,
+) -> Result<()> {
+    let registry = Registry::open(dir)?;
+    let mut query = table
+        .file
+        .prepare(&format!("{} ORDER BY rowid", table.select))
+        .map_err(failed)?;
+    let mut rows = query.query([]).map_err(failed)?;
+    let beside = from.parent().unwrap_or(Path::new("."));
+    let mut active = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let rowid: i64 = row.get(0).map_err(failed)?;
+        let place = format!("{} row {rowid}", table.name);
+        match checkpoint(&registry, row, beside, zone, report, &place) {
+            Ok(Some(id)) => active.push(id),
+            Ok(None) => {}
+            Err(Trouble::Row(why)) => report.broken(&place, &why),
+            Err(Trouble::Fatal(failure)) => return Err(failure),
+        }
+    }
+    for id in active {
+        if let Some(known) = registry.get(&id)?
+            && registry.active(known.model())?.is_none()
+        {
+            registry.activate(&id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Registers one checkpoint; gives its id if it was the active one.
+fn checkpoint(
+    registry: &Registry,
+    row: &Row<'_>,
+    beside: &Path,
+    zone: &TimeZone,
+    report: &mut Report,
+    place: &str,
+) -> Result<Option<String>, Trouble> {
+    let missing = |what: &str| Trouble::Row(format!("it has no {what}"));
+    let id = owned(row, 1)?.ok_or_else(|| missing("checkpoint_id"))?;
+    let model = owned(row, 2)?.ok_or_else(|| missing("model_name"))?;
+    let path = owned(row, 7)?.ok_or_else(|| missing("file_path"))?;
+    let is_active = values::number(row.get_ref(9)?)
+        .ok()
+        .flatten()
+        .is_some_and(|flag| flag != 0.0);
+    let active = is_active.then(|| id.clone());
+    match registry.get(&id) {
+        Ok(Some(_)) | Err(annals::Error::Deleted { .. }) => {
+            report.known += 1;
+            return Ok(active);
+        }
+        Ok(None) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let here = [Path::new(&path).to_owned(), beside.join(&path)];
+    let Some(file) = here.iter().find(|path| path.is_file()) else {
+        return Err(Trouble::Row(format!("there is no file {path:?}")));
+    };
+    let mut new = registry.checkpoint(model);
+    if let Some(kind) = owned(row, 3)? {
+        new = new.model_type(kind);
+    }
+    match values::time(row.get_ref(4)?, zone) {
+        Some(time) => new = new.created(time),
+        None => report.damaged(place, "timestamp is no time; the file's time holds"),
+    }
+    for (index, what) in [(5, "performance_metrics"), (6, "training_metadata")] {
+        let Some(json) = owned(row, index)?.filter(|json| !json.trim().is_empty()) else {
+            continue;
+        };
+        match serde_json::from_str::<Json>(&json) {
+            Ok(Json::Object(entries)) => {
+                for (name, value) in entries {
+                    new = match value.as_f64() {
+                        Some(number) if index == 5 => new.metric(name, number),
+                        _ => new.metadata(name, metadata(&value)),
+                    };
+                }
+            }
+            Ok(Json::Null) => {}
+            Ok(_) => report.damaged(place, &format!("{what} is no object; taken in without it")),
+            Err(error) => report.damaged(place, &format!("{what}: {error}; taken in without it")),
+        }
+    }
+    let entry = new.import_as(&*id, file);
+    let entry = entry.map_err(|error| Trouble::Row(error.to_string()))?;
+    report.checkpoints += registry.import([entry])? as u64;
+    Ok(active)
+}
+
+fn metadata(json: &Json) -> Metadata {
+    match json {
+        Json::Null => Metadata::Null,
+        Json::Bool(flag) => Metadata::Flag(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Metadata::Integer(number),
+            None => Metadata::Real(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Metadata::Text(text.clone()),
+        Json::Array(values) => Metadata::List(values.iter().map(metadata).collect()),
+        Json::Object(entries) => Metadata::map(
+            entries
+                .iter()
+                .map(|(name, value)| (name.clone(), metadata(value))),
+        ),
+    }
+}

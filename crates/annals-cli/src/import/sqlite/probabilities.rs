@@ -1,0 +1,125 @@
+//! Probabilities as the predecessor wrote them: `{"BUY": 0.85}` or `[0.85, 0.1]`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::words::Words;
+
+/// Reads them in the order in which they are written, which JSON's own maps forget.
+pub fn read(json: &str, words: &mut Words, into: &mut Vec<(Arc<str>, f32)>) -> Result<(), String> {
+    let mut reading = serde_json::Deserializer::from_str(json);
+    let read = Pairs { words, into }.deserialize(&mut reading);
+    read.and_then(|()| reading.end())
+        .map_err(|error| error.to_string())
+}
+
+struct Pairs<'r> {
+    words: &'r mut Words,
+    into: &'r mut Vec<(Arc<str>, f32)>,
+}
+
+impl<'de> DeserializeSeed<'de> for Pairs<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pairs<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list of numbers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(label) = map.next_key_seed(Label(self.words))? {
+            let value = map.next_value_seed(Probability)?;
+            self.into.push((label, value));
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let none = self.words.get("");
+        while let Some(value) = list.next_element_seed(Probability)? {
+            self.into.push((none.clone(), value));
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A label, made once for all rows.
+struct Label<'w>(&'w mut Words);
+
+impl<'de> DeserializeSeed<'de> for Label<'_> {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Arc<str>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Label<'_> {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a label")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(self.0.get(text))
+    }
+}
+
+/// A number, also as text; null is not a number.
+struct Probability;
+
+impl<'de> DeserializeSeed<'de> for Probability {
+    type Value = f32;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<f32, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "probabilities are kept as f32"
+)]
+impl Visitor<'_> for Probability {
+    type Value = f32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<f32, E> {
+        let read = text.trim().parse();
+        read.map_err(|_| E::custom(format!("{text:?} is no number")))
+    }
+
+    fn visit_unit<E>(self) -> Result<f32, E> {
+        Ok(f32::NAN)
+    }
+}

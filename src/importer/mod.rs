@@ -1,0 +1,207 @@
+//! Taking in what another source has recorded: once each, under ids that say where it came from.
+
+mod gaps;
+mod inferences;
+mod names;
+mod outcomes;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ahash::{AHashMap, AHashSet};
+
+use crate::error::{Error, Result};
+use crate::format::block::BlockEncoder;
+use crate::format::row::NameId;
+use crate::ids::RunId;
+use crate::options::Options;
+use crate::queue::names::NameTable;
+use crate::store::{Commit, Directory, Hot, RunEnd, RunRow, Sealer, Source, Upkeep, WriteFailure};
+use crate::timestamp::Timestamp;
+pub use gaps::Loss;
+pub use inferences::Answer;
+
+/// Encoded bytes that one transaction brings: it has to stay short.
+const SLICE_BYTES: usize = 2 << 20;
+/// Bytes in the hot file after which the oldest are sealed, as a journal does.
+const SEAL_BYTES: u64 = 128 << 20;
+
+/// Takes in inferences that were recorded elsewhere: by another journal, or by other software.
+///
+/// Each source gets a run of its own, found again by the source's name, and each of its
+/// inferences the id of that run and of its number in the source. So an id says where an
+/// inference came from, and one that is there already is not taken in again, however often and in
+/// whatever pieces the source is read, also after a crash. Event times are the source's; the
+/// recorded time is now. Beside whoever else writes the journal; commits are short slices.
+///
+/// ```
+/// use annals::{Answer, Importer, Inference};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// for _twice in 0..2 {
+///     let mut importer = Importer::open(&dir)?;
+///     let source = importer.source("old.db")?;
+///     let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.85);
+///     importer.add(source.inference(4_711)?, &inference, Answer::Full)?;
+///     importer.close()?;
+/// }
+/// let taken = annals::Reader::open(&dir)?.newest(9).collect::<annals::Result<Vec<_>>>()?;
+/// assert_eq!(taken.len(), 1);
+/// assert_eq!(taken[0].id.counter(), 4_711);
+/// # Ok::<(), annals::Error>(())
+/// ```
+pub struct Importer {
+    hot: Hot,
+    sealer: Option<Sealer>,
+    source: Arc<Source>,
+    runs: AHashMap<RunId, Taking>,
+    names: NameTable,
+    /// By the name's number in `names`; 0 where it is not stored yet.
+    stored: Vec<NameId>,
+    encoder: BlockEncoder,
+    /// Ids in `encoder`.
+    pending: AHashSet<u64>,
+    /// The id that was added last, while nothing has turned out for it.
+    fresh: Option<u64>,
+    /// Ids that `encoder` has outcomes of.
+    judged: AHashSet<u64>,
+    /// Invariant I1: the committed ids of the bucket with this number, or of none.
+    near: Option<(u64, Vec<u64>)>,
+}
+
+/// A run that is being taken in.
+struct Taking {
+    row: RunRow,
+    source: String,
+    /// The highest id that is committed or in the encoder: a higher one is new.
+    highest: u64,
+    /// What is known to be missing; `None` until somebody asks.
+    gaps: Option<Vec<Loss>>,
+}
+
+impl Importer {
+    /// Opens the journal in `dir`, creating it if there is none, to take things in.
+    ///
+    /// # Errors
+    /// Those of [`Journal::open`](crate::Journal::open).
+    pub fn open(dir: impl AsRef<Path>) -> Result<Importer> {
+        let options = Options::default();
+        let directory = Directory::create(dir.as_ref())?;
+        let hot = Hot::open(directory, &options)?;
+        let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
+        let journal = source.identity()?.id;
+        let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
+        Ok(Importer {
+            hot,
+            sealer,
+            source,
+            runs: AHashMap::new(),
+            names: NameTable::new(options.max_names),
+            stored: Vec::new(),
+            encoder: BlockEncoder::default(),
+            pending: AHashSet::new(),
+            fresh: None,
+            judged: AHashSet::new(),
+            near: None,
+        })
+    }
+
+    /// The run of the source with this name: gone on with, or begun. One small commit.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another process is taking in this source, and those of a commit.
+    pub fn source(&mut self, name: &str) -> Result<RunId> {
+        if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
+            return Ok(*run);
+        }
+        let now = Timestamp::now().as_micros();
+        let begun = self.hot.take_in(now, name);
+        let (run, row) = begun.map_err(WriteFailure::into_error)?;
+        let taking = Taking {
+            highest: row.last_id,
+            row,
+            source: name.to_owned(),
+            gaps: None,
+        };
+        self.runs.insert(run, taking);
+        Ok(run)
+    }
+
+    /// Commits what was added; returns when it is on disk.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn commit(&mut self) -> Result<()> {
+        let mut blocks = self.encoder.take();
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(self.runs.len());
+        for (run, taking) in &mut self.runs {
+            taking.row.last_id = taking.highest;
+            taking.row.batch += 1;
+            rows.push((*run, taking.row.clone()));
+        }
+        let commit = Commit {
+            blocks: &mut blocks,
+            rows: &rows,
+        };
+        self.hot.commit(commit).map_err(WriteFailure::into_error)?;
+        self.pending.clear();
+        self.judged.clear();
+        self.near = None;
+        self.seal()
+    }
+
+    /// Commits what was added if that is a slice.
+    fn commit_if_due(&mut self) -> Result<()> {
+        if self.encoder.pending_bytes() < SLICE_BYTES {
+            return Ok(());
+        }
+        self.commit()
+    }
+
+    /// Keeps the hot file small: nobody else may be there to do it.
+    fn seal(&self) -> Result<()> {
+        let due = self.source.extent()?.hot_bytes >= SEAL_BYTES;
+        if let Some(sealer) = self.sealer.as_ref().filter(|_| due) {
+            sealer.seal(SEAL_BYTES, Timestamp::now().as_micros(), &|| true)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what was added and ends the sources' runs, for now.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn close(mut self) -> Result<()> {
+        self.commit()?;
+        let now = Timestamp::now().as_micros();
+        for (run, mut taking) in std::mem::take(&mut self.runs) {
+            let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));
+            ended.map_err(WriteFailure::into_error)?;
+        }
+        Ok(())
+    }
+
+    fn taking(&mut self, run: RunId) -> Result<&mut Taking> {
+        self.runs.get_mut(&run).ok_or_else(|| foreign(run))
+    }
+}
+
+fn foreign(run: RunId) -> Error {
+    Error::InvalidOption {
+        name: "id",
+        value: format!("of run {run}"),
+        advice: "give ids of a run that source() returned",
+    }
+}
+
+impl std::fmt::Debug for Importer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Importer")
+            .field("path", &self.hot.name())
+            .finish_non_exhaustive()
+    }
+}
