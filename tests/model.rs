@@ -227,7 +227,7 @@ impl World {
                 self.book.event(*handle);
             }
             Step::Outcome { handle, of, reward } => {
-                let Some(id) = self.book.logged(*of) else {
+                let Some(id) = self.book.logged(*of).filter(|id| !self.book.is_torn(*id)) else {
                     return;
                 };
                 let reward = f64::from(*reward) / 8.0;
@@ -342,6 +342,9 @@ impl World {
                 let Some((plan, doomed)) = self.retirement.take() else {
                     return;
                 };
+                // What is under way would come too late for what goes.
+                self.flush(0);
+                self.flush(1);
                 let applied = plan.apply();
                 if !self.book.retire(doomed) {
                     assert!(is_outdated(&applied), "{applied:?}");
@@ -350,8 +353,9 @@ impl World {
                 assert_eq!(applied.unwrap().entries, doomed.entries);
             }
             Step::ReopenKeeping { handle, minutes } => {
+                self.flush(0);
+                self.flush(1);
                 // Where everything is old it is left alone, and an event says so.
-                self.flush(*handle);
                 if self.book.is_old(self.minutes_ago(*minutes)) {
                     return;
                 }

@@ -9,7 +9,7 @@ use super::ledger::{assert_balanced, options};
 use super::scratch;
 use crate::probe::{Call, Probe, place};
 use crate::store::HOT_FILE;
-use crate::{Error, GapReason, Inference, Journal, Reader, State};
+use crate::{Error, GapReason, Inference, Journal, Reader, Registry, State};
 
 /// Refuses to sync the hot file while it is broken.
 #[derive(Default)]
@@ -90,5 +90,45 @@ fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
     let gaps: Vec<_> = reader.gaps().map(Result::unwrap).collect();
     let deaths: Vec<_> = gaps.iter().map(|gap| (gap.run, gap.reason)).collect();
     assert_eq!(deaths, [(run, GapReason::Died)], "{gaps:?}");
+    drop(placed);
+}
+
+/// The entry of a checkpoint is the last that is written: if its sync fails, nobody knows.
+#[test]
+fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
+    let directory = scratch();
+    let dir = directory.path().join("data");
+    let disk = Arc::new(Disk::default());
+    let placed = place(directory.path(), disk.clone());
+    options().open(&dir).unwrap().close().unwrap();
+    let registry = Registry::open(&dir).unwrap();
+    let sure = registry.checkpoint("m").save([1]).unwrap();
+
+    disk.broken.store(true, Ordering::SeqCst);
+    let unsure = registry.checkpoint("m").save([2]).unwrap_err();
+    let Error::Unconfirmed { id, path, .. } = &unsure else {
+        panic!("{unsure:?}");
+    };
+    assert!(unsure.to_string().contains("reconcile() settles it"));
+    assert_eq!(std::fs::read(path).unwrap(), [2]);
+    // The disk may say that it is well again; this handle does not believe it.
+    disk.broken.store(false, Ordering::SeqCst);
+    let next = registry.checkpoint("m").save([3]);
+    let listed = Registry::open(&dir).unwrap().list("m").get().unwrap();
+    assert!(listed.iter().any(|known| known.id() == sure.id()));
+    drop(registry);
+
+    let registry = Registry::open(&dir).unwrap();
+    registry.reconcile().unwrap();
+    let weights = registry.load(id).unwrap().into_bytes().unwrap();
+    assert_eq!(weights, [2]);
+    let after = registry.checkpoint("m").save([4]).unwrap();
+    let mut wanted = vec![sure.id().to_owned(), id.clone(), after.id().to_owned()];
+    wanted.extend(next.ok().map(|next| next.id().to_owned()));
+    let listed = registry.list("m").get().unwrap();
+    let mut listed: Vec<_> = listed.iter().map(|known| known.id().to_owned()).collect();
+    wanted.sort();
+    listed.sort();
+    assert_eq!(listed, wanted);
     drop(placed);
 }

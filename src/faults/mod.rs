@@ -17,6 +17,7 @@ mod errors;
 mod failed;
 mod ledger;
 mod power;
+mod repairing;
 mod story;
 
 use std::path::PathBuf;

@@ -112,6 +112,10 @@ impl Book {
         }
     }
 
+    pub fn is_torn(&self, id: InferenceId) -> bool {
+        self.sums.is_torn(id)
+    }
+
     /// The id that was logged so many before the last.
     pub fn logged(&self, back: usize) -> Option<InferenceId> {
         let length = self.ids.len();
@@ -177,7 +181,7 @@ impl Book {
                     recorded,
                     judged,
                 } => self.sums.decide(sequence, *id, call, *recorded, *judged),
-                Told::Outcome { of, reward } => self.sums.turn_out(*of, *reward),
+                Told::Outcome { of, reward } => self.sums.turn_out(sequence, *of, *reward),
                 Told::Event | Told::Divergence => {}
             }
             self.entries.push((told, now));

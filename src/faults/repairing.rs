@@ -1,0 +1,215 @@
+//! Every call to the disk fails while a damaged journal is repaired. The journal is as damaged as it
+//! was, or less, and a second repair does what the first would have done.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::{HANG, in_time, patience, scratch};
+use crate::probe::{Call, Probe, place};
+use crate::{Content, GapReason, Inference, Journal, Level, Maintenance, Reader, repair};
+
+/// Beyond the end of the journal here.
+const BEYOND: u64 = 200;
+
+/// Which calls have numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Reads,
+    Changes,
+}
+
+/// What the call with the number gives, and those after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Once,
+    ForEver,
+}
+
+struct Failing {
+    which: Which,
+    fault: Fault,
+    at: usize,
+    counted: AtomicUsize,
+}
+
+impl Probe for Failing {
+    fn before(&self, _path: &Path, call: Call<'_>) -> io::Result<()> {
+        let is_read = matches!(call, Call::Read | Call::Length);
+        if is_read != (self.which == Which::Reads) {
+            return Ok(());
+        }
+        let number = self.counted.fetch_add(1, Ordering::SeqCst) + 1;
+        if number == self.at || number > self.at && self.fault == Fault::ForEver {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+/// A closed journal with a damaged segment and a damaged hot file.
+fn damaged() -> (TempDir, PathBuf) {
+    let directory = scratch();
+    let dir = directory.path().join("data");
+    let options = Journal::options().without_mirror().without_folding();
+    let journal = options.open(&dir).unwrap();
+    for number in 0..60 {
+        journal.log(Inference::new("m", "s", "BUY"));
+        journal.event(Level::Info, "repair", format!("event {number:02}"));
+        if number % 10 == 9 {
+            journal.flush().wait(HANG).unwrap();
+        }
+        if number == 19 || number == 39 {
+            assert!(journal.seal(HANG).unwrap() > 0);
+        }
+    }
+    journal.close().unwrap();
+    drop(journal);
+    let mut files = vec![dir.join("journal.redb")];
+    let segments = fs::read_dir(dir.join("segments")).unwrap();
+    files.extend(segments.map(|entry| entry.unwrap().path()));
+    files.iter().for_each(|file| damage(file));
+    (directory, dir)
+}
+
+/// Flips bytes where certain events stand.
+fn damage(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    for event in [&b"event 25"[..], b"event 45"] {
+        let found = bytes.windows(event.len()).position(|text| text == event);
+        if let Some(at) = found {
+            bytes[at] ^= 0x55;
+        }
+    }
+    fs::write(file, bytes).unwrap();
+}
+
+/// All entries that can be read, by sequence, but for those that say what was lost.
+fn readable(dir: &Path) -> BTreeMap<u64, String> {
+    let copy = scratch();
+    copy_to(dir, copy.path());
+    let Ok(reader) = Reader::open(copy.path()) else {
+        return BTreeMap::new();
+    };
+    let entries = (1..BEYOND).filter_map(|sequence| reader.entry(sequence).ok().flatten());
+    entries
+        .filter(|entry| {
+            !matches!(&entry.content, Content::Gap(gap) if gap.reason == GapReason::Damaged)
+        })
+        .map(|entry| (entry.sequence, format!("{entry:?}")))
+        .collect()
+}
+
+fn copy_to(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let copied = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_to(&entry.path(), &copied);
+        } else {
+            fs::copy(entry.path(), copied).unwrap();
+        }
+    }
+}
+
+/// What is lost, as the gaps say.
+fn lost(dir: &Path) -> Vec<(u64, Option<u64>)> {
+    let reader = Reader::open(dir).unwrap();
+    let gaps = reader.gaps().map(Result::unwrap);
+    let gaps = gaps.filter(|gap| gap.reason == GapReason::Damaged);
+    gaps.map(|gap| (gap.sequence, gap.count)).collect()
+}
+
+/// How often something came of a repair with a fault.
+#[derive(Debug, Default)]
+struct Tally {
+    calls: usize,
+    refused: usize,
+}
+
+/// Repairs with a fault at one call after the other.
+fn sweep(which: Which, fault: Fault) -> Tally {
+    let (_directory, dir) = damaged();
+    let before = readable(&dir);
+    let mended = scratch();
+    copy_to(&dir, mended.path());
+    let repaired = repair(mended.path()).unwrap();
+    assert_eq!(repaired.set_aside.len(), 2, "{repaired:?}");
+    let (wanted, gaps) = (readable(mended.path()), lost(mended.path()));
+    assert!(wanted.len() > 50 && gaps.len() == 2, "{gaps:?}");
+    let known = Arc::new((dir, before, wanted, gaps));
+    let mut tally = Tally::default();
+    let began = Instant::now();
+    for at in 1.. {
+        let known = known.clone();
+        let what = format!("{fault:?} of {which:?} at {at}");
+        let said = in_time(&what.clone(), move || {
+            let (dir, before, wanted, gaps) = &*known;
+            let directory = scratch();
+            let copy = directory.path().join("data");
+            copy_to(dir, &copy);
+            let failing = Arc::new(Failing {
+                which,
+                fault,
+                at,
+                counted: AtomicUsize::new(0),
+            });
+            let placed = place(directory.path(), failing.clone());
+            let first = repair(&copy);
+            drop(placed);
+            if failing.counted.load(Ordering::SeqCst) < at {
+                return None;
+            }
+            if which == Which::Changes {
+                assert!(first.is_err() || fault == Fault::Once, "{what}: {first:?}");
+                assert!(contains(&readable(&copy), before), "{what}: {first:?}");
+            }
+            let second = repair(&copy).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let verified = Maintenance::open(&copy).unwrap().verify();
+            assert!(verified.is_whole(), "{what}: {:?}", verified.defects);
+            if which == Which::Changes || first.is_err() {
+                assert_eq!((&readable(&copy), &lost(&copy)), (wanted, gaps), "{what}");
+            } else {
+                // What the disk did not give is lost to the journal, and what held it is set aside.
+                let set_aside = fs::read_dir(copy.join("damaged")).unwrap().count();
+                assert!(set_aside >= 2, "{what}: {second:?}");
+            }
+            assert!(repair(&copy).unwrap().is_untouched(), "{what}");
+            Some(first.is_err())
+        });
+        let Some(refused) = said else { break };
+        tally.calls += 1;
+        tally.refused += usize::from(refused);
+        if began.elapsed() > patience() {
+            break;
+        }
+    }
+    println!("{fault:?} of {which:?}: {tally:?}, {:?}", began.elapsed());
+    tally
+}
+
+fn contains(entries: &BTreeMap<u64, String>, others: &BTreeMap<u64, String>) -> bool {
+    others
+        .iter()
+        .all(|(at, entry)| entries.get(at) == Some(entry))
+}
+
+#[test]
+fn a_repair_that_cannot_write_leaves_the_journal_no_worse_and_is_done_again() {
+    let once = sweep(Which::Changes, Fault::Once);
+    let for_ever = sweep(Which::Changes, Fault::ForEver);
+    assert!(once.refused > 0 && for_ever.refused == for_ever.calls);
+}
+
+#[test]
+fn a_repair_that_cannot_read_loses_nothing_that_is_not_set_aside() {
+    let once = sweep(Which::Reads, Fault::Once);
+    assert!(once.calls > 0);
+}
