@@ -11,13 +11,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use annals::{
-    Content, Error, GapReason, Inference, Journal, Level, Maintenance, Options, Outcome, Reader,
-    Repaired, repair,
+    Content, Entry, Error, GapReason, Inference, Journal, Level, Maintenance, Options, Outcome,
+    Reader, Repaired, repair,
 };
 use support::{BOUND, flush};
 use tempfile::TempDir;
 
 const IN_SEGMENTS: u32 = 6_000;
+/// Beyond the end of all journals here.
+const BEYOND: u64 = 10_000;
+/// How many entries are read one by one behind one that cannot be read.
+const SINGLY: u64 = 500;
 
 fn options() -> Options {
     Journal::options().without_mirror().seal_bytes(1 << 16)
@@ -144,15 +148,32 @@ fn readable(dir: &Path) -> BTreeMap<u64, String> {
     let Ok(reader) = Reader::open(dir) else {
         return found;
     };
-    // Beyond the end of all journals here.
-    for sequence in 1..10_000 {
-        if let Ok(Some(entry)) = reader.entry(sequence) {
-            let is_damage =
-                matches!(&entry.content, Content::Gap(gap) if gap.reason == GapReason::Damaged);
-            if !is_damage {
+    let mut keep = |entry: Entry| {
+        let is_damage =
+            matches!(&entry.content, Content::Gap(gap) if gap.reason == GapReason::Damaged);
+        if !is_damage {
+            found.insert(entry.sequence, format!("{entry:?}"));
+        }
+    };
+    let mut sequence = 1;
+    while sequence < BEYOND {
+        // As long as all is well, one after the other; each block is decoded once.
+        let place = format!("annals:{}:{sequence}", reader.id())
+            .parse()
+            .unwrap();
+        let mut following = reader.follow(place);
+        let whole = following.iter_mut().flatten().map_while(Result::ok);
+        for entry in whole {
+            sequence = entry.sequence + 1;
+            keep(entry);
+        }
+        // Around damage, each by itself.
+        for _ in 0..SINGLY {
+            if let Ok(Some(entry)) = reader.entry(sequence) {
                 assert_eq!(entry.sequence, sequence);
-                found.insert(sequence, format!("{entry:?}"));
+                keep(entry);
             }
+            sequence += 1;
         }
     }
     found

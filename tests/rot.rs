@@ -4,11 +4,13 @@
 //!
 //! What plain reads cannot see: a key of an index (event times, ids, marks, outcomes, runs, names)
 //! that is damaged is not found, so what it led to is missing from that answer. Nothing is missing
-//! from what goes by sequence, and nothing false is ever given. How many bytes that are is printed.
+//! from what goes by sequence, and nothing false is ever given. Where that happens `verify` has to
+//! report damage; so it has for the bytes around, which are tried one by one. Their places are printed.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,11 +18,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annals::{
-    Error, Inference, InferenceId, Journal, Level, ManualClock, Outcome, Reader, Repeats, Timestamp,
+    Error, Inference, InferenceId, Journal, Level, Maintenance, ManualClock, Outcome, Reader,
+    Repeats, Timestamp,
 };
 use tempfile::TempDir;
 
 const BOUND: Duration = Duration::from_secs(10);
+/// How many bytes on either side of one that plain reads do not see are tried as well.
+const AROUND: usize = 16;
 const HOUR: i64 = 3_600_000_000;
 
 /// What lies between two bytes that are tried.
@@ -119,10 +124,22 @@ struct Answer {
 fn answers(dir: &Path) -> Vec<Answer> {
     let ids = [0, 1, 9, 30, 61, 1_000].map(|counter| InferenceId::from_u64(1 << 40 | counter));
     let sequences = [0, 1, 17, 40, 63, 1_000];
-    let ask = |question, found, ask: &dyn Fn(&Reader) -> Result<Vec<String>, Error>| Answer {
-        question,
-        found,
-        given: Reader::open(dir).and_then(|reader| ask(&reader)),
+    let reader = RefCell::new(None);
+    // Asked of the same reader, until it has met damage.
+    let ask = |question, found, ask: &dyn Fn(&Reader) -> Result<Vec<String>, Error>| {
+        let mut reader = reader.borrow_mut();
+        let given = match &*reader {
+            Some(reader) => ask(reader),
+            None => Reader::open(dir).and_then(|fresh| ask(reader.insert(fresh))),
+        };
+        if given.is_err() {
+            *reader = None;
+        }
+        Answer {
+            question,
+            found,
+            given,
+        }
     };
     use Found::{ByIndex, BySequence};
     let all = Timestamp::MIN;
@@ -178,32 +195,39 @@ fn listed<T: std::fmt::Debug>(
 struct Tally {
     tried: usize,
     refused: usize,
-    unseen: usize,
+    /// Where something was missing, and nothing was refused.
+    unseen: Vec<usize>,
 }
 
 impl Tally {
-    fn count(&mut self, known: &[Answer], seen: &[Answer], what: &str) {
+    fn count(&mut self, small: &Small, at: usize, what: &str) {
         self.tried += 1;
         let (mut refused, mut missing) = (false, false);
-        for (known, seen) in known.iter().zip(seen) {
+        for (known, seen) in small.known.iter().zip(answers(&small.dir)) {
             let question = seen.question;
             match &seen.given {
                 Err(Error::Corrupt { .. } | Error::Foreign { .. } | Error::InUse { .. }) => {
                     refused = true;
                 }
-                Err(other) => panic!("{what}, {question}: {other:?}"),
+                Err(other) => panic!("{what} {at}, {question}: {other:?}"),
                 Ok(given) => {
                     let known = known.given.as_ref().unwrap();
                     let false_one = given.iter().find(|item| !known.contains(item));
-                    assert_eq!(false_one, None, "{what}, {question}");
+                    assert_eq!(false_one, None, "{what} {at}, {question}");
                     let whole = given.len() == known.len();
-                    assert!(whole || seen.found == Found::ByIndex, "{what}, {question}");
+                    let may_miss = seen.found == Found::ByIndex;
+                    assert!(whole || may_miss, "{what} {at}, {question}");
                     missing |= !whole;
                 }
             }
         }
         self.refused += usize::from(refused);
-        self.unseen += usize::from(missing && !refused);
+        if missing && !refused {
+            self.unseen.push(at);
+            let verified = Maintenance::open(&small.dir).map(|opened| opened.verify());
+            let reported = verified.map_or(true, |verified| !verified.is_whole());
+            assert!(reported, "{what} {at}: verify finds nothing");
+        }
     }
 }
 
@@ -228,16 +252,21 @@ fn damage(
     let worker = thread::spawn(move || {
         let began = Instant::now();
         let mut tally = Tally::default();
+        let try_at = |tally: &mut Tally, at: usize| {
+            if began.elapsed() <= patience() && at < good.len() {
+                fs::write(&path, damage(&good, at)).unwrap();
+                tally.count(&small, at, what);
+                // Nobody may be waiting any more.
+                let _ = sender.send(None);
+            }
+        };
         for at in (first..good.len()).step_by(stride()) {
-            if began.elapsed() > patience() {
-                break;
-            }
-            fs::write(&path, damage(&good, at)).unwrap();
-            let seen = answers(&small.dir);
-            tally.count(&small.known, &seen, &format!("{what} {at}"));
-            if sender.send(None).is_err() {
-                break;
-            }
+            try_at(&mut tally, at);
+        }
+        // What was tried already is tried again, in a long run.
+        for at in tally.unseen.clone() {
+            let around = at.saturating_sub(AROUND)..at + AROUND;
+            around.for_each(|at| try_at(&mut tally, at));
         }
         // It may be let go of already.
         let _ = sender.send(Some(tally));
