@@ -61,7 +61,7 @@ pub fn journal(dir: &Path, events: u64) -> Result<(), Failure> {
         if event % 4_096 == 0 {
             clock.set(time);
         }
-        let decision = decisions.next();
+        let decision = decisions.draw();
         let model = pick(event, MODELS.len());
         let action = ACTIONS.get(decision.action).copied().unwrap_or("HOLD");
         let [buy, sell, hold] = decision.probabilities;
@@ -138,7 +138,7 @@ pub fn database(path: &Path, rows: u64) -> Result<(), Failure> {
     let start = Timestamp::now().saturating_sub(SPAN);
     let mut decisions = Decisions::new(2, 0);
     for row in 0..rows {
-        let decision = decisions.next();
+        let decision = decisions.draw();
         let [buy, sell, hold] = decision.probabilities;
         let time = start.saturating_add(SPAN.mul_f64(row as f64 / rows as f64));
         let model = MODELS[pick(row, MODELS.len())];
