@@ -6,6 +6,8 @@
 //! repeats that a row asks for), and a run in which anything was dropped is an error. "Oldest" is
 //! the age of the oldest event that was not committed, at its highest, looked at every 2 ms.
 //!
+//! The last line says what an open journal takes that has nothing to do.
+//!
 //! `-- --events 4000000 --turns 3` sets the sizes (the middle one of the turns is shown),
 //! `-- --producers 1` picks, `-- --only plain|repeats|mirror` too; `-- --test` runs a few events.
 
@@ -175,6 +177,26 @@ fn catch_up(journal: &Journal, events: u64) -> Result<Duration, Failure> {
     }
 }
 
+/// Which part of a processor a journal takes that is open, with all that it has, and has nothing to
+/// do; `None` where the system does not say.
+fn idle(dir: &Path, over: Duration) -> Result<Option<f64>, Failure> {
+    let journal = Journal::open(dir)?;
+    let recorder = journals::recorder(&journal, journals::MODEL, journals::SYMBOL)?;
+    let decision = Decisions::default().draw();
+    journals::log(&recorder, &decision).ok_or("the event was dropped")?;
+    journals::recorded(&journal, 1)?;
+    catch_up(&journal, 1)?;
+    // Until what the event set off is over.
+    std::thread::sleep(over / 10);
+    let before = machine::threads_time();
+    std::thread::sleep(over);
+    let used = machine::threads_time()
+        .zip(before)
+        .map(|(now, then)| now - then);
+    journal.close()?;
+    Ok(used.map(|used| used.as_secs_f64() / over.as_secs_f64()))
+}
+
 fn rows() -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     let only = common::text("--only");
@@ -252,6 +274,11 @@ fn main() -> Result<(), Failure> {
                 .lag
                 .map_or("-".to_owned(), |lag| format!("{lag:.0?}")),
         );
+    }
+    let over = Duration::from_secs(if trial { 1 } else { 10 });
+    if let Some(part) = idle(&folder.path().join("idle"), over)? {
+        let percent = part * 100.0;
+        println!("open, with text files, and nothing to do: {percent:.2} % of a core");
     }
     Ok(())
 }

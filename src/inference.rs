@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::features::feature_hash;
+use crate::format::name::is_same;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
@@ -163,8 +164,9 @@ impl<'a> Inference<'a> {
     }
 
     /// The confidence as given or, left out, the probability whose label is the action.
+    #[inline]
     pub(crate) fn confidence_or_probability(&self) -> Option<f32> {
-        let chosen = |entry: &&(&str, f32)| entry.0 == self.action;
+        let chosen = |entry: &&(&str, f32)| is_same(entry.0, self.action);
         let probability = || self.probabilities.iter().find(chosen);
         self.confidence
             .or_else(|| probability().map(|entry| entry.1))

@@ -96,6 +96,16 @@ pub fn cpu_time() -> Option<Duration> {
     Some(Duration::from_millis((user + system) * 10))
 }
 
+/// Processor time that the threads alive have used, to the nanosecond.
+pub fn threads_time() -> Option<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let stat = read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanos += stat.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(nanos))
+}
+
 /// Bytes that the process has handed to the system to be written.
 pub fn bytes_written() -> Option<u64> {
     field("/proc/self/io", "wchar")?.parse().ok()

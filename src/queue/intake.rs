@@ -46,14 +46,7 @@ impl Queue {
     #[inline]
     pub(crate) fn log(&self, inference: &Inference<'_>) -> Option<InferenceId> {
         let facts = Facts {
-            confidence: inference.confidence.or_else(|| {
-                let chosen = |entry: &&(&str, f32)| entry.0 == inference.action;
-                inference
-                    .probabilities
-                    .iter()
-                    .find(chosen)
-                    .map(|entry| entry.1)
-            }),
+            confidence: inference.confidence_or_probability(),
             features: inference.features,
             processing: inference.processing,
             event_time: inference.event_time,

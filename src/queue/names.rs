@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ahash::AHashMap;
 
-use crate::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind};
+use crate::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind, is_same};
 
 const KINDS: usize = 7;
 
@@ -136,6 +136,8 @@ fn join<'a>(parts: impl Iterator<Item = &'a str>, joined: &mut String) -> Option
 #[derive(Default)]
 pub(crate) struct CachedNames {
     kinds: [CachedKind; KINDS],
+    /// Where the labels found last are.
+    last_labels: usize,
     /// Where labels are joined to be looked up; kept, so that this allocates once.
     joined: String,
 }
@@ -144,9 +146,14 @@ pub(crate) struct CachedNames {
 struct CachedKind {
     names: Vec<CachedName>,
     places: AHashMap<Arc<str>, usize>,
-    /// The name found last: a loop that logs one model asks for it again and again.
-    last: usize,
+    /// A guess at the place of a name, by the address that it is asked for at: a loop asks with
+    /// the same few strings again and again. What is found is compared, so a wrong guess costs
+    /// time only.
+    guesses: [usize; GUESSES],
 }
+
+/// A power of two.
+const GUESSES: usize = 16;
 
 struct CachedName {
     text: Arc<str>,
@@ -155,19 +162,29 @@ struct CachedName {
     parts: usize,
 }
 
+impl CachedKind {
+    #[inline]
+    fn place(&mut self, name: &str) -> Option<usize> {
+        // Literals lie side by side, what is allocated 16 bytes apart or more.
+        let address = name.as_ptr().addr();
+        let guess = &mut self.guesses[(address ^ (address >> 4)) % GUESSES];
+        match self.names.get(*guess) {
+            Some(found) if is_same(&found.text, name) => Some(*guess),
+            _ => {
+                *guess = *self.places.get(name)?;
+                Some(*guess)
+            }
+        }
+    }
+}
+
 impl CachedNames {
     /// The id of `name`, if this thread has used it.
     #[inline]
     pub(crate) fn find(&mut self, kind: NameKind, name: &str) -> Option<LocalName> {
         let cached = &mut self.kinds[kind as usize - 1];
-        match cached.names.get(cached.last) {
-            Some(last) if *last.text == *name => Some(last.id),
-            _ => {
-                let place = *cached.places.get(name)?;
-                cached.last = place;
-                cached.names.get(place).map(|found| found.id)
-            }
-        }
+        let place = cached.place(name)?;
+        cached.names.get(place).map(|found| found.id)
     }
 
     /// The id of the labels `parts` as one name, if this thread has used it.
@@ -176,39 +193,50 @@ impl CachedNames {
         &mut self,
         parts: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<LocalName> {
-        self.last_labels(parts.clone()).or_else(|| {
-            let mut joined = std::mem::take(&mut self.joined);
-            let found =
-                join(parts, &mut joined).and_then(|()| self.find(NameKind::Labels, &joined));
-            self.joined = joined;
-            found
-        })
+        self.last_labels(parts.clone())
+            .or_else(|| self.other_labels(parts))
     }
 
     /// The id of `parts`, if they are the labels found last; compared without joining them.
     #[inline]
     fn last_labels<'a>(&self, parts: impl Iterator<Item = &'a str>) -> Option<LocalName> {
         let cached = &self.kinds[NameKind::Labels as usize - 1];
-        let last = cached.names.get(cached.last)?;
+        let last = cached.names.get(self.last_labels)?;
         let mut rest = &*last.text;
         let mut matched = 0;
         for part in parts {
             if matched > 0 {
                 rest = rest.strip_prefix(LABEL_SEPARATOR)?;
             }
-            rest = rest.strip_prefix(part)?;
+            let (head, tail) = rest.split_at_checked(part.len())?;
+            if !is_same(head, part) {
+                return None;
+            }
+            rest = tail;
             matched += 1;
         }
         // The count tells two labels from one that has the separator in it.
         (rest.is_empty() && matched == last.parts).then_some(last.id)
     }
 
+    #[inline(never)]
+    fn other_labels<'a>(&mut self, parts: impl Iterator<Item = &'a str>) -> Option<LocalName> {
+        join(parts, &mut self.joined)?;
+        let cached = &mut self.kinds[NameKind::Labels as usize - 1];
+        let place = cached.place(&self.joined)?;
+        self.last_labels = place;
+        cached.names.get(place).map(|found| found.id)
+    }
+
     fn remember(&mut self, kind: NameKind, text: Arc<str>, id: LocalName) {
         let cached = &mut self.kinds[kind as usize - 1];
-        cached.last = cached.names.len();
-        cached.places.insert(text.clone(), cached.last);
+        let place = cached.names.len();
+        cached.places.insert(text.clone(), place);
         let parts = text.matches(LABEL_SEPARATOR).count() + 1;
         cached.names.push(CachedName { text, id, parts });
+        if kind == NameKind::Labels {
+            self.last_labels = place;
+        }
     }
 }
 
@@ -302,6 +330,22 @@ mod tests {
         assert_eq!(found(&["BUYSELL"]), None);
         assert_eq!(found(&["BUY\u{1f}SELL"]), None);
         assert_eq!(found(&[]), None);
+    }
+
+    #[test]
+    fn a_name_is_found_by_what_it_says_wherever_it_stands() {
+        let table = NameTable::new(1_000);
+        // All in one place, one after the other.
+        let mut buffer = String::new();
+        for round in 0..3 {
+            for number in 1..=100 {
+                buffer.clear();
+                buffer.push_str(&"x".repeat(number));
+                let id = table.id(NameKind::Symbol, &buffer);
+                assert_eq!(id, LocalName::try_from(number).ok(), "round {round}");
+            }
+        }
+        assert_eq!(table.len(), 100);
     }
 
     #[test]
