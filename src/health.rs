@@ -123,6 +123,14 @@ pub struct FoldingHealth {
     pub fault: Option<String>,
 }
 
+impl Health {
+    /// Whether every event that was offered is in one of the counts.
+    pub(crate) fn adds_up(&self) -> bool {
+        let accounted = self.committed + self.queued + self.unknown + self.dropped.total();
+        self.offered == accounted
+    }
+}
+
 /// What the writer knows; read by whoever asks for the health.
 #[derive(Debug)]
 pub(crate) struct Status {

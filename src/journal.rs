@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -31,6 +31,9 @@ use crate::store::{Access, Directory, Folder, Hot, Sealer, Source, Upkeep, Write
 use crate::threads;
 use crate::value::Value;
 use crate::writer::Writer;
+
+/// How often the health is read again while its counts do not add up.
+const LOOKS: usize = 16;
 
 /// An open journal: the flight recorder of this process in one directory.
 ///
@@ -439,6 +442,20 @@ impl Journal {
     /// How the journal is doing. Takes a lock that the writer holds for nanoseconds; no I/O.
     #[must_use]
     pub fn health(&self) -> Health {
+        let mut health = self.look();
+        // The journal's own threads have something to say now and then, and so may be under way
+        // while one number is read after the other.
+        for _ in 0..LOOKS {
+            if health.adds_up() {
+                break;
+            }
+            thread::yield_now();
+            health = self.look();
+        }
+        health
+    }
+
+    fn look(&self) -> Health {
         let known = self.status.lock().clone();
         Health {
             state: known.state,
