@@ -1,7 +1,8 @@
 //! Everything at once for a while: two processes of four loops each, with text files, segments,
-//! checkpoints, retention, outcomes and statistics, while processes are stopped and killed and the
-//! disk is full now and then. At the end every event is explained, and nothing has grown that should
-//! not.
+//! checkpoints, outcomes and statistics, that retire what has been counted, while processes are stopped
+//! and killed and the disk is full now and then. At the end every event is explained, and nothing has
+//! grown that should not. One hour with `ANNALS_LONG=1`, or as many seconds as
+//! `ANNALS_LONG_SECONDS` says.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -19,18 +20,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annals::{
-    Content, Error, GapReason, Inference, Journal, Mirror, Mode, Options, Outcome, Policy, Reader,
-    Registry, Rotation, Run, RunState,
+    Content, Entry, Error, Follow, GapReason, Inference, Journal, Keep, Maintenance, Mirror, Mode,
+    Options, Outcome, Policy, Reader, Registry, Rotation, RunState,
 };
 use common::{BOUND, Child, Random, cases, command, role, say};
 use rustix::process::{Resource, Rlimit, prlimit};
-use support::{assert_books_close, entries};
+use support::assert_books_close;
 
 /// Loops in each process, and how often each decides.
 const LOOPS: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
+/// What segments and hot file may take; the rest is retired, as far as it has been counted.
+const KEPT_BYTES: u64 = 6 << 20;
+const COUNTED: &str = "counted";
 /// How far memory may grow from the first third to the last: allocators keep what they have had.
 const GROWTH_KIB: u64 = 16 << 10;
+/// Which part of the time caches have to fill, with pages, names and open segments, before memory and
+/// files are judged.
+const WARM_UP: u32 = 4;
 
 fn options() -> Options {
     let mirror = Mirror::new()
@@ -41,6 +48,7 @@ fn options() -> Options {
         .queue_capacity(1_024)
         .commit_interval(Duration::from_millis(50))
         .seal_bytes(1 << 19)
+        .keep(Keep::bytes(KEPT_BYTES).after_cursor(COUNTED))
         .dedup_capacity(4_096)
         .close_timeout(BOUND)
 }
@@ -167,7 +175,12 @@ fn save_and_clean_up(registry: &Registry) -> annals::Result<()> {
 fn ask(journal: &Journal, done: &AtomicBool) {
     let reader = journal.reader().unwrap();
     while !done.load(Ordering::Relaxed) {
-        reader.newest(10).for_each(|record| drop(record.unwrap()));
+        for record in reader.newest(10) {
+            assert!(
+                matches!(record, Ok(_) | Err(Error::Retired { .. })),
+                "{record:?}"
+            );
+        }
         let stats = reader.stats("model_1").last(Duration::from_secs(60)).get();
         assert!(stats.is_ok(), "{stats:?}");
         thread::sleep(100 * PACE);
@@ -229,10 +242,11 @@ fn middle(seen: &[(u64, u64)]) -> (u64, u64) {
 #[test]
 fn everything_at_once_leaves_every_event_explained_and_nothing_grown() {
     let mut random = Random::printed();
-    let whole = Duration::from_secs(cases(60, 3_600) as u64);
+    let whole = whole();
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let mut workers = [start("worker", dir), start("worker", dir)];
+    let mut counting = Counting::new(dir);
     let mut seen = [Vec::new(), Vec::new()];
     let mut kills = 0;
     let began = Instant::now();
@@ -249,8 +263,11 @@ fn everything_at_once_leaves_every_event_explained_and_nothing_grown() {
         victim.kill();
         kills += 1;
         thread::sleep(Duration::from_millis(500));
-        for (worker, seen) in workers.iter().zip(&mut seen) {
-            seen.push(footprint(worker));
+        counting.count();
+        if began.elapsed() > whole / WARM_UP {
+            for (worker, seen) in workers.iter().zip(&mut seen) {
+                seen.push(footprint(worker));
+            }
         }
     }
     let told: Vec<Vec<u64>> = workers
@@ -265,25 +282,61 @@ fn everything_at_once_leaves_every_event_explained_and_nothing_grown() {
     workers.into_iter().for_each(Child::finish);
     // Buries the last of the dead.
     options().open(dir).unwrap().close().unwrap();
-    check_books(dir, &told, kills);
+    counting.count();
+    counting.check(dir, &told, kills);
     for seen in &seen {
-        // In the first third caches fill: pages, names, and eight open segments for each who reads.
         let third = seen.len() / 3;
-        let (before, after) = (middle(&seen[third..2 * third]), middle(&seen[2 * third..]));
-        println!("memory and files: {before:?} amidst, {after:?} at last");
+        let (before, after) = (middle(&seen[..third]), middle(&seen[2 * third..]));
+        println!("memory and files: {before:?} at first, {after:?} at last");
         assert!(after.0 <= before.0 + GROWTH_KIB, "memory grows: {seen:?}");
         assert!(after.1 <= before.1 + 8, "open files grow: {seen:?}");
     }
 }
 
-/// What the journal holds of each run is what the run's row says and what its process said.
-fn check_books(dir: &Path, told: &[Vec<u64>], kills: usize) {
-    let reader = Reader::open(dir).unwrap();
-    let mut committed: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut calls: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut lost: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut deaths = 0;
-    for entry in entries(&reader) {
+fn whole() -> Duration {
+    let wanted = env::var("ANNALS_LONG_SECONDS").ok();
+    let long = wanted.and_then(|wanted| wanted.parse().ok());
+    Duration::from_secs(cases(60, long.unwrap_or(3_600)) as u64)
+}
+
+/// What is in the journal, by run, counted before it may be retired.
+struct Counting {
+    maintenance: Maintenance,
+    follow: Follow,
+    next: u64,
+    committed: BTreeMap<u64, u64>,
+    calls: BTreeMap<u64, u64>,
+    /// Dropped events that gaps stand for.
+    lost: BTreeMap<u64, u64>,
+    deaths: usize,
+}
+
+impl Counting {
+    fn new(dir: &Path) -> Counting {
+        let reader = Reader::open(dir).unwrap();
+        Counting {
+            maintenance: Maintenance::open(dir).unwrap(),
+            follow: reader.follow(reader.start()).unwrap(),
+            next: 1,
+            committed: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            deaths: 0,
+        }
+    }
+
+    /// Counts what has been committed, and lets it go.
+    fn count(&mut self) {
+        while let Some(entry) = self.follow.next() {
+            self.entry(&entry.unwrap());
+        }
+        let place = self.follow.cursor();
+        self.maintenance.set_cursor(COUNTED, place).unwrap();
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        assert_eq!(entry.sequence, self.next);
+        self.next += 1;
         let (run, is_call) = match &entry.content {
             Content::Inference(record) => (record.id.run(), true),
             Content::Repeat(repeat) => (repeat.id.run(), true),
@@ -291,35 +344,49 @@ fn check_books(dir: &Path, told: &[Vec<u64>], kills: usize) {
             Content::SystemEvent(event) => (event.run, false),
             Content::CheckpointEvent(event) => (event.run, false),
             Content::Gap(gap) if gap.reason == GapReason::Died => {
-                deaths += 1;
-                continue;
+                self.deaths += 1;
+                return;
             }
             Content::Gap(gap) => {
-                *lost.entry(gap.run.get().into()).or_default() += gap.count.unwrap();
-                continue;
+                *self.lost.entry(gap.run.get().into()).or_default() += gap.count.unwrap();
+                return;
             }
             other => panic!("{other:?}"),
         };
         let run = u64::from(run.get());
-        *committed.entry(run).or_default() += 1;
-        *calls.entry(run).or_default() += u64::from(is_call);
+        *self.committed.entry(run).or_default() += 1;
+        *self.calls.entry(run).or_default() += u64::from(is_call);
     }
-    let runs: Vec<Run> = reader.runs().map(Result::unwrap).collect();
-    for run in &runs {
-        let found = committed.get(&run.id.get().into()).copied();
-        assert_eq!(run.committed, found.unwrap_or(0), "{run:?}");
-    }
-    let died = runs
-        .iter()
-        .filter(|run| matches!(run.state, RunState::Died(_)));
-    assert_eq!((died.count(), deaths), (kills, kills));
-    for told in told {
-        let [run, said, full, accepted] = told[..] else {
-            panic!("{told:?}");
-        };
-        println!("run {run}: {said} committed, {full} dropped, {kills} killed beside it");
-        assert_eq!(committed[&run], said, "run {run}");
-        assert_eq!(calls[&run], accepted, "run {run}");
-        assert_eq!(lost.get(&run).copied().unwrap_or(0), full, "run {run}");
+
+    /// What was counted of each run is what the run's row says and what its process said; and what
+    /// is not there any more was retired.
+    fn check(&self, dir: &Path, told: &[Vec<u64>], kills: usize) {
+        assert_eq!(self.deaths, kills);
+        let reader = Reader::open(dir).unwrap();
+        for run in reader.runs() {
+            let run = run.unwrap();
+            let found = self.committed.get(&run.id.get().into()).copied();
+            assert_eq!(run.committed, found.unwrap_or(0), "{run:?}");
+            assert!(!matches!(run.state, RunState::Alive), "{run:?}");
+        }
+        let retired = self.maintenance.retired().unwrap();
+        let kept = reader.follow(reader.start()).unwrap().count() as u64;
+        println!(
+            "{kept} entries kept, {} retired in {} segments",
+            retired.entries, retired.segments
+        );
+        assert!(retired.segments > 0);
+        assert_eq!(retired.entries + kept, self.next - 1);
+        let verified = self.maintenance.verify();
+        assert!(verified.is_whole(), "{:?}", verified.defects);
+        for told in told {
+            let [run, said, full, accepted] = told[..] else {
+                panic!("{told:?}");
+            };
+            println!("run {run}: {said} committed, {full} dropped, {kills} killed beside it");
+            assert_eq!(self.committed[&run], said, "run {run}");
+            assert_eq!(self.calls[&run], accepted, "run {run}");
+            assert_eq!(self.lost.get(&run).copied().unwrap_or(0), full, "run {run}");
+        }
     }
 }
