@@ -37,6 +37,9 @@ pub struct Throughput {
     pub peak_bytes: Option<u64>,
 }
 
+/// Points of a distribution from one half of what is left to the next.
+const STEPS: u32 = 8;
+
 /// Events that are recorded one by one at each size.
 const SINGLE: u64 = 15;
 
@@ -62,7 +65,7 @@ pub fn latency<S: Subject>(dir: &Path, calls: u64, pace_us: u64) -> Result<Laten
     subject.settle()?;
     subject.check(calls)?;
     let distribution = histogram
-        .iter_recorded()
+        .iter_quantiles(STEPS)
         .map(|step| (step.value_iterated_to(), step.quantile_iterated_to()))
         .collect();
     Ok(Latency {
