@@ -13,6 +13,8 @@ use crate::store::{RunEnd, RunRow, Source};
 use crate::timestamp::Timestamp;
 
 const PAGE: usize = 64;
+/// Entries of an index that are counted in one snapshot.
+const COUNTED: usize = 1 << 16;
 
 /// The runs of a journal; from [`Reader::runs`].
 pub struct Runs {
@@ -125,6 +127,24 @@ impl Gaps {
                 path: source.path().to_owned(),
                 detail: format!("marks: entry {sequence} is no gap"),
             }),
+        }
+    }
+}
+
+impl Reader {
+    /// How many gaps there are; looks at the index alone, and not at the gaps.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn gap_count(&self) -> Result<u64> {
+        let (mut count, mut from) = (0, 0);
+        loop {
+            let page = self.source.marks(Mark::Gap, from, COUNTED)?;
+            count += page.len() as u64;
+            match page.last() {
+                Some(last) if page.len() == COUNTED => from = last + 1,
+                _ => return Ok(count),
+            }
         }
     }
 }

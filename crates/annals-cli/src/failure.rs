@@ -60,6 +60,23 @@ impl Failure {
     }
 }
 
+/// Says in one line what was wrong with the arguments.
+pub fn misunderstood(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim);
+    let said =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+    let hint = if said.is_empty() {
+        "say what to do"
+    } else {
+        ""
+    };
+    Failure::Usage(format!("{said}{hint} (see --help)")).report()
+}
+
 fn code_of(error: &Error) -> u8 {
     match error {
         Error::Missing { .. }

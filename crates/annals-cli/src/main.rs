@@ -20,10 +20,19 @@ mod which;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+/// What clap calls it if no command was given.
+const NOTHING: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        // Whoever asks for help, or for nothing, gets it as it is.
+        Err(asked) if !asked.use_stderr() || asked.kind() == NOTHING => asked.exit(),
+        Err(wrong) => return failure::misunderstood(&wrong),
+    };
     let mut out = output::Out::new(args.json, args.color);
     let whole = args::Args::command();
     let done = commands::run(&args.dir, args.command, whole, &mut out).and_then(|done| {

@@ -192,7 +192,25 @@ fn statistics_agree_with_the_rows() {
     let both = &json(dir.path(), &halves)[0];
     assert_eq!(both["this"]["count"], 21);
     assert_eq!(both["that"]["count"], 39);
-    assert!(run(dir.path(), &halves, 0).contains("share of BUY"));
+    // 21 and 39 decisions: too few for anything.
+    assert_eq!(both["drift"]["decisions"], serde_json::json!([21, 39]));
+    let means = &both["drift"]["confidence"]["means"];
+    assert_eq!(means[0], both["this"]["confidence"]["mean"]);
+    assert_eq!(means[1], both["that"]["confidence"]["mean"]);
+    let text = run(dir.path(), &halves, 0);
+    for said in [
+        "share of BUY",
+        "stability index",
+        "too few to tell",
+        "mean reward",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    complaint(
+        dir.path(),
+        &["compare", "2d..1d", "1d..now", "--since", "1d"],
+        2,
+    );
     complaint(dir.path(), &["compare", "now", "1d..now"], 2);
     complaint(dir.path(), &["compare", "now..1d", "1d..now"], 2);
 }
@@ -287,6 +305,88 @@ fn checkpoints_are_looked_at_and_never_deleted_by_the_way() {
 }
 
 #[test]
+fn checkpoints_are_ranked_by_what_turned_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    for number in 0..200_u16 {
+        let (checkpoint, reward) = match number % 2 {
+            0 => ("steady", 1.0 + f64::from(number % 3)),
+            _ => ("wild", -1.0),
+        };
+        let inference = Inference::new("m", "s", "BUY").checkpoint(checkpoint);
+        let id = journal.log(inference).unwrap();
+        let outcome = annals::Outcome::reward(reward).and_correct(reward < 0.0);
+        journal.attach_outcome(id, outcome.and_value("cost", reward));
+    }
+    journal.log(Inference::new("m", "s", "BUY").checkpoint("new"));
+    journal.close().unwrap();
+    let best = |more: &[&str]| {
+        let args = [&["checkpoints", "best", "m", "--live"], more].concat();
+        json(dir.path(), &args).remove(0)
+    };
+    let first = |answer: &serde_json::Value| answer["ranking"]["ranked"][0]["checkpoint"].clone();
+    let reward = best(&["reward"]);
+    assert_eq!(first(&reward), "steady");
+    assert_eq!(reward["clear"], true);
+    assert_eq!(reward["ranking"]["ranked"][0]["count"], 100);
+    assert_eq!(reward["ranking"]["too_few"][0]["checkpoint"], "new");
+    assert_eq!(first(&best(&["correct"])), "wild");
+    assert_eq!(first(&best(&["cost"])), "steady");
+    assert_eq!(first(&best(&["cost", "--mode", "min"])), "wild");
+    let none = best(&["reward", "--at-least", "101"]);
+    assert_eq!(none["ranking"]["ranked"], serde_json::json!([]));
+    let args = ["checkpoints", "best", "m", "--live", "reward"];
+    let text = run(dir.path(), &args, 0);
+    assert!(
+        text.contains("beyond chance") && text.contains("too few to rank"),
+        "{text}"
+    );
+    let none = run(
+        dir.path(),
+        &["checkpoints", "best", "nobody", "--live", "reward"],
+        0,
+    );
+    assert!(none.starts_with("no decisions"), "{none}");
+    for bad in [
+        &["--mode", "min"][..],
+        &["--since", "1d"],
+        &["--at-least", "3"],
+    ] {
+        complaint(
+            dir.path(),
+            &[&["checkpoints", "best", "m"], bad].concat(),
+            2,
+        );
+    }
+}
+
+#[test]
+fn gaps_are_counted_and_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut importer = annals::Importer::open(dir.path()).unwrap();
+    let run_id = importer.source("elsewhere").unwrap();
+    for count in 1..=100 {
+        let gap = annals::Loss {
+            run: run_id,
+            reason: annals::GapReason::QueueFull,
+            count: Some(count),
+            after: None,
+            recorded_range: None,
+            event_range: None,
+        };
+        importer.add_gap(&gap).unwrap();
+    }
+    importer.close().unwrap();
+    let seen = &json(dir.path(), &["status"])[0];
+    assert_eq!(seen["gaps"], 100);
+    assert_eq!(seen["dropped"], 5_050);
+    assert_eq!(
+        json(dir.path(), &["events", "--kind", "gap", "-n", "200"]).len(),
+        100
+    );
+}
+
+#[test]
 fn follow_shows_what_another_process_logs_and_survives_its_restart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -371,6 +471,12 @@ fn every_command_has_help_with_an_example() {
         "import",
         "cursors",
         "completions",
+        "verify",
+        "repair",
+        "retain",
+        "compact",
+        "backup",
+        "restore",
     ] {
         let text = run(dir.path(), &[command, "--help"], 0);
         assert!(text.contains("Examples:\n  annals "), "{command}");
@@ -399,7 +505,24 @@ fn every_command_has_help_with_an_example() {
     assert!(run(dir.path(), &["--help"], 0).contains("Exit codes"));
     assert!(run(dir.path(), &["completions", "bash"], 0).contains("checkpoints"));
     complaint(dir.path(), &["completions", "cmd.exe"], 2);
-    complaint(dir.path(), &["dance"], 2);
+    let rebuild = run(dir.path(), &["mirror", "rebuild", "--help"], 0);
+    assert!(rebuild.contains("Examples:\n  annals mirror "));
+    for misunderstood in [
+        &["dance"][..],
+        &["stats", "--by", "weather"],
+        &["compare", "now"],
+        &["tail", "-n", "many"],
+        &["checkpoints", "alias", "champion"],
+        &["restore", "somewhere"],
+        &["retain"],
+    ] {
+        let said = complaint(dir.path(), misunderstood, 2);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.starts_with("annals: ") && said.contains("--help"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

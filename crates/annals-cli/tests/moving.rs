@@ -110,6 +110,157 @@ fn a_database_with_oddities_is_taken_in_row_by_row_and_once() {
     assert_eq!(json(&data, &["tail", "-n", "200"]).len(), 104);
 }
 
+/// A row that real files have, and what is taken in of it; `None` if nothing can be.
+type Odd = (
+    &'static str,
+    Option<(&'static str, &'static str, serde_json::Value)>,
+);
+
+#[test]
+fn times_and_types_of_real_files_are_read_row_by_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, path) = (dir.path().join("data"), dir.path().join("old.db"));
+    let null = serde_json::Value::Null;
+    // Time, confidence and milliseconds as SQL; then event time, field and value.
+    let rows: Vec<Odd> = vec![
+        (
+            "'2025-03-30 02:59:59', 0.5, 1",
+            Some(("2025-03-30T00:59:59.000000Z", "confidence", 0.5.into())),
+        ),
+        // That hour was left out in Sofia: read as if the clocks had not been changed yet.
+        (
+            "'2025-03-30 03:30:00', 0.5, 1",
+            Some(("2025-03-30T01:30:00.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'2025-03-30 04:30:00', 0.5, 1",
+            Some(("2025-03-30T01:30:00.000000Z", "confidence", 0.5.into())),
+        ),
+        // That hour came twice: the first of them.
+        (
+            "'2025-10-26 03:30:00', 0.5, 1",
+            Some(("2025-10-26T00:30:00.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'2025-10-26 04:00:00', 0.5, 1",
+            Some(("2025-10-26T02:00:00.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'2025-10-26 03:30:00+02:00', 0.5, 1",
+            Some(("2025-10-26T01:30:00.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'2025-07-25T14:34:39.123456789Z', 0.5, 1",
+            Some(("2025-07-25T14:34:39.123456Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'2025-07-25 14:34:39,250', 0.5, 1",
+            Some(("2025-07-25T11:34:39.250000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'  2025-07-25 14:34  ', 0.5, 1",
+            Some(("2025-07-25T11:34:00.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "'1753454079', 0.5, 1",
+            Some(("2025-07-25T14:34:39.000000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "1753454079250, 0.5, 1",
+            Some(("2025-07-25T14:34:39.250000Z", "confidence", 0.5.into())),
+        ),
+        (
+            "1753454079.25, 0.5, 1",
+            Some(("2025-07-25T14:34:39.250000Z", "confidence", 0.5.into())),
+        ),
+        ("'', 0.5, 1", None),
+        ("'2025-02-30 10:00:00', 0.5, 1", None),
+        ("x'00ff', 0.5, 1", None),
+        ("1e300, 0.5, 1", None),
+        ("9223372036854775807, 0.5, 1", None),
+        // Python's float('nan') is NULL in SQLite; numpy's float32 is a blob of its bytes.
+        (
+            "0, NULL, 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", null.clone())),
+        ),
+        (
+            "0, x'0000803e', 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", 0.25.into())),
+        ),
+        (
+            "0, x'000000000000d03f', 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", 0.25.into())),
+        ),
+        (
+            "0, x'01', 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", null.clone())),
+        ),
+        (
+            "0, ' 0.25 ', 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", 0.25.into())),
+        ),
+        (
+            "0, 'nan', 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", "NaN".into())),
+        ),
+        (
+            "0, 9e999, 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", "inf".into())),
+        ),
+        (
+            "0, 7, 1",
+            Some(("1970-01-01T00:00:00.000000Z", "confidence", 7.0.into())),
+        ),
+        (
+            "0, 0.5, -1",
+            Some(("1970-01-01T00:00:00.000000Z", "processing_ns", null.clone())),
+        ),
+        (
+            "0, 0.5, 1e300",
+            Some(("1970-01-01T00:00:00.000000Z", "processing_ns", null.clone())),
+        ),
+        (
+            "0, 0.5, '12,5'",
+            Some(("1970-01-01T00:00:00.000000Z", "processing_ns", null)),
+        ),
+        (
+            "0, 0.5, 0.0000004",
+            Some(("1970-01-01T00:00:00.000000Z", "processing_ns", 0.into())),
+        ),
+    ];
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "CREATE TABLE inference_records (Symbol, MODEL_NAME, timestamp, confidence, processing_time_ms)",
+    )
+    .unwrap();
+    for (values, _) in &rows {
+        let insert = format!("INSERT INTO inference_records VALUES ('s', 'm', {values})");
+        file.execute_batch(&insert).unwrap();
+    }
+    // The same row once more is another decision: it has a number of its own.
+    file.execute_batch(
+        "INSERT INTO inference_records SELECT * FROM inference_records WHERE rowid = 1",
+    )
+    .unwrap();
+    drop(file);
+    let args = ["import", path.to_str().unwrap(), "--zone", "Europe/Sofia"];
+    run(&data, &args, 1);
+    let taken = json(&data, &["tail", "-n", "1000"]);
+    let taken_rows = rows.iter().filter(|(_, row)| row.is_some()).count();
+    assert_eq!(taken.len(), taken_rows + 1);
+    for (number, (values, expected)) in rows.iter().enumerate() {
+        let id = format!("1-{}", number + 1);
+        let found = taken.iter().find(|row| row["id"] == id.as_str());
+        let Some((time, field, value)) = expected else {
+            assert!(found.is_none(), "{values}: {found:?}");
+            continue;
+        };
+        let found = found.unwrap_or_else(|| panic!("{values} is missing"));
+        assert_eq!(found["event_time"], *time, "{values}");
+        assert_eq!(found[*field], *value, "{values}");
+    }
+}
+
 #[test]
 fn checkpoints_of_a_database_are_registered() {
     let dir = tempfile::tempdir().unwrap();

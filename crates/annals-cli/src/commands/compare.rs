@@ -26,7 +26,7 @@ How much behaviour changed is said in words: by the population stability index o
 Where chance could easily have done it, there are too few decisions to tell.")]
 pub struct Args {
     /// Two windows, each FROM..UNTIL; with --checkpoints, two ids.
-    #[arg(num_args = 2, required = true, value_name = "THIS THAT")]
+    #[arg(num_args = 2, required = true, value_names = ["THIS", "THAT"])]
     sides: Vec<String>,
     /// The two are checkpoints.
     #[arg(long)]
@@ -72,8 +72,13 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     for (name, value, shown) in VALUES {
         let (before, after) = (value(this), value(that));
         let change = match (before, after) {
-            (Some(before), Some(after)) if before != 0.0 => {
+            (Some(before), Some(after)) if before > 0.0 && after >= 0.0 => {
                 format!("{:+.1} %", (after / before - 1.0) * 100.0)
+            }
+            // Of what may be below zero, a share says nothing.
+            (Some(before), Some(after)) if after != before => {
+                let sign = if after > before { "+" } else { "" };
+                format!("{sign}{}", units::real(after - before))
             }
             _ => "-".to_owned(),
         };

@@ -102,11 +102,6 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         let best = registry.best(&model).ok().flatten();
         checkpoints.push((model, count, best.map(|best| best.id().to_owned())));
     }
-    let mut gaps = 0;
-    for gap in reader.gaps() {
-        gap?;
-        gaps += 1;
-    }
     Ok(Seen {
         now,
         runs: reader.runs().collect::<annals::Result<_>>()?,
@@ -123,7 +118,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         },
         reader: reader.clone(),
         checkpoints,
-        gaps,
+        gaps: reader.gap_count()?,
     })
 }
 
@@ -229,6 +224,7 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         match seen.lag {
             None => "none".to_owned(),
             Some(0) => "up to date".to_owned(),
+            Some(1) => "1 entry behind, as stored last".to_owned(),
             Some(lag) => format!("{} entries behind, as stored last", units::count(lag)),
         }
     ))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use annals::{LiveCandidate, LiveRanking, LiveValue, Mode, Reader};
 use serde_json::json;
 
-use super::look::Best;
+use super::best::Best;
 use crate::failure::{Done, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};

@@ -1,5 +1,6 @@
 //! The models' checkpoints.
 
+mod best;
 mod change;
 mod live;
 mod look;
@@ -24,7 +25,7 @@ pub enum Command {
     /// Lists a model's checkpoints, newest first; without a model, the models.
     List(look::List),
     /// The best checkpoint of a model.
-    Best(look::Best),
+    Best(best::Best),
     /// One checkpoint whole.
     Show(look::Show),
     /// Two checkpoints beside each other: metrics, metadata, age, size.
@@ -56,7 +57,7 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
         Command::List(args) => look::list(&registry, args, out),
         Command::Best(args) => match args.live() {
             Some(_) => live::best(dir, args, out),
-            None => look::best(&registry, args, out),
+            None => best::best(&registry, args, out),
         },
         Command::Show(args) => look::show(&registry, args, out),
         Command::Diff(args) => look::diff(&registry, args, out),
