@@ -285,16 +285,43 @@ fn usage_adds_up_and_compaction_gives_room_back() {
     let models = maintenance.usage_by_model().unwrap();
     assert_eq!((models.len(), models[0].inferences), (1, 50_000));
     assert!(models[0].bytes > 50_000 * 10, "{models:?}");
+    let registry = journal.registry().unwrap();
+    let weights = vec![7_u8; 10_000];
+    for model in ["dqn_agent", "untried"] {
+        registry.checkpoint(model).save(&weights).unwrap();
+    }
+    let models = maintenance.usage_by_model().unwrap();
+    let checkpoints: Vec<_> = models
+        .iter()
+        .map(|model| {
+            (
+                model.model.as_str(),
+                model.checkpoints,
+                model.checkpoint_bytes,
+            )
+        })
+        .collect();
+    assert_eq!(
+        checkpoints,
+        [("dqn_agent", 1, 10_000), ("untried", 1, 10_000)]
+    );
+    drop(registry);
+    // The registry says in the journal what was saved.
+    flush(&journal);
     journal.seal(BOUND).unwrap();
+    fs::write(dir.join("notes.txt"), [0; 1_234]).unwrap();
     let usage = maintenance.usage().unwrap();
-    assert_eq!((usage.segments, usage.entries), (1, 50_000));
+    assert_eq!(usage.segments, 1);
+    assert!(usage.checkpoint_bytes > 20_000, "{usage:?}");
+    assert!((1_234..10_000).contains(&usage.other_bytes), "{usage:?}");
+    let kept = usage.entries;
     assert_eq!(usage.hot_bytes, hot_bytes(&dir));
     journal.close().unwrap();
     let maintenance = Maintenance::open(&dir).unwrap();
     let given = maintenance.compact().unwrap();
     assert!(given > 0, "{given} of {}", usage.hot_bytes);
     assert!(maintenance.verify().is_whole());
-    assert_eq!(entries(&dir).len(), 50_000);
+    assert_eq!(entries(&dir).len() as u64, kept);
     let _ = maintenance.retirement(Keep::days(1)).plan().unwrap();
 }
 

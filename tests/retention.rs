@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annals::{Content, Level};
 use annals::{
@@ -50,12 +50,14 @@ fn segment_files(dir: &Path) -> Vec<String> {
 
 /// Waits for whoever is folding: what is not in the statistics yet is not planned.
 fn plan(maintenance: &Maintenance, keep: Keep) -> RetirePlan {
+    let began = Instant::now();
     loop {
         let planned = maintenance.retirement(keep.clone()).plan().unwrap();
         let mut held_back = planned.held_back().iter();
         if !held_back.any(|why| why.contains("statistics")) {
             return planned;
         }
+        assert!(began.elapsed() < BOUND, "{:?}", planned.held_back());
     }
 }
 

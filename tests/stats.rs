@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "oracle/history.rs"]
+mod history;
 mod oracle;
 
 use std::path::Path;
@@ -18,151 +20,16 @@ use annals::{
     Group, Inference, InferenceId, Journal, ManualClock, Options, Outcome, Reader, Timestamp,
 };
 use common::Random;
-use oracle::{Held, Logged, check, check_rows};
+use history::{HOUR_MICROS, NOON, attach, compare, log, random_decision, random_outcome};
+use oracle::{Held, Logged, check};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR_MICROS: i64 = 3_600_000_000;
-/// 2025-07-25 12:00 UTC.
-const NOON: i64 = 1_753_444_800_000_000;
 
 fn options() -> Options {
     Journal::options()
         .without_mirror()
         .commit_interval(Duration::from_secs(3_600))
         .dedup_window(Duration::ZERO)
-}
-
-fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) -> InferenceId {
-    let mut inference = Inference::new(&logged.model, &logged.symbol, &logged.action)
-        .event_time(Timestamp::from_micros(logged.event));
-    if let Some(confidence) = logged.confidence {
-        inference = inference.confidence(confidence);
-    }
-    if let Some(nanos) = logged.nanos {
-        inference = inference.processing_time(Duration::from_nanos(nanos));
-    }
-    if let Some(checkpoint) = &logged.checkpoint {
-        inference = inference.checkpoint(checkpoint);
-    }
-    if let Some(features) = features {
-        inference = inference.features(features);
-    }
-    journal.log(inference).unwrap()
-}
-
-/// A decision at about `time`; some with odd confidences, some far away in time.
-fn random_decision(random: &mut Random, time: i64) -> Logged {
-    let event = match random.below(20) {
-        0 => time - 400 * 24 * HOUR_MICROS - random.below(1 << 40) as i64,
-        1 => time + random.below(1 << 36) as i64,
-        2 => -(random.below(1 << 50) as i64),
-        _ => time - random.below(2 * HOUR_MICROS as u64) as i64,
-    };
-    Logged {
-        model: format!("model_{}", random.below(3)),
-        symbol: format!("symbol_{}", random.below(4)),
-        action: ["BUY", "SELL", "HOLD"][random.below(3) as usize].to_owned(),
-        checkpoint: match random.below(3) {
-            0 => None,
-            n => Some(format!("checkpoint_{n}")),
-        },
-        event,
-        confidence: match random.below(12) {
-            0 => None,
-            1 => Some(f32::NAN),
-            2 => Some(1.5),
-            3 => Some(1e-9 * random.below(1_000) as f32),
-            4 => Some([0.0, 1.0][random.below(2) as usize]),
-            _ => Some(random.below(1 << 24) as f32 / (1 << 24) as f32),
-        },
-        nanos: match random.below(8) {
-            0 => None,
-            _ => {
-                let most = 1 << random.below(40);
-                Some(random.below(most))
-            }
-        },
-        repeat: false,
-        outcome: Held::default(),
-    }
-}
-
-fn random_outcome(random: &mut Random) -> Held {
-    let mut value = || match random.below(8) {
-        0 => f64::NAN,
-        1 => f64::INFINITY,
-        _ => (random.below(4_096) as f64 - 2_048.0) / 1_024.0,
-    };
-    let (reward, slippage) = (value(), value());
-    // One of them at least: an outcome that says nothing is none.
-    let which = 1 + random.below(7);
-    Held {
-        reward: (which & 1 != 0).then_some(reward),
-        correct: (which & 2 != 0).then(|| random.below(2) == 0),
-        slippage: (which & 4 != 0).then_some(slippage),
-    }
-}
-
-fn attach(journal: &Journal, id: InferenceId, held: Held) {
-    let mut outcome = match (held.reward, held.correct) {
-        (Some(reward), None) => Outcome::reward(reward),
-        (Some(reward), Some(correct)) => Outcome::reward(reward).and_correct(correct),
-        (None, Some(correct)) => Outcome::correct(correct),
-        (None, None) => Outcome::value("slippage", held.slippage.unwrap()),
-    };
-    if let Some(slippage) = held.slippage {
-        outcome = outcome.and_value("slippage", slippage);
-    }
-    assert!(journal.attach_outcome(id, outcome));
-}
-
-/// Asks a reader in many ways and compares each answer.
-fn compare(reader: &Reader, logged: &[Logged], random: &mut Random, what: &str) {
-    let all: Vec<&Logged> = logged.iter().collect();
-    check(&reader.stats_of_all().get().unwrap(), &all, what);
-    for _question in 0..6 {
-        let model = format!("model_{}", random.below(3));
-        let mut near = || NOON + random.below(6 * HOUR_MICROS as u64) as i64 - 3 * HOUR_MICROS;
-        let (from, until) = (near(), near());
-        let of_model = || all.iter().copied().filter(|logged| logged.model == model);
-        let question = || {
-            let question = reader.stats(&model);
-            question
-                .since(Timestamp::from_micros(from))
-                .until(Timestamp::from_micros(until))
-        };
-        let own: Vec<&Logged> = of_model()
-            .filter(|logged| (from..until).contains(&logged.event))
-            .collect();
-        let what = format!("{what}: {model} from {from} until {until}");
-        check(&question().get().unwrap(), &own, &what);
-        let bought: Vec<&Logged> = own
-            .iter()
-            .copied()
-            .filter(|logged| {
-                logged.symbol == "symbol_1" && logged.checkpoint.as_deref() == Some("checkpoint_2")
-            })
-            .collect();
-        let narrow = question().symbol("symbol_1").checkpoint("checkpoint_2");
-        check(&narrow.get().unwrap(), &bought, &what);
-        let whole: Vec<&Logged> = of_model().collect();
-        check(&reader.stats(&model).get().unwrap(), &whole, &what);
-        let groups: &[Group] = match random.below(6) {
-            0 => &[Group::Symbol],
-            1 => &[Group::Checkpoint, Group::Symbol],
-            2 => &[Group::Action],
-            3 => &[Group::Hour],
-            4 => &[Group::Day, Group::Action],
-            _ => &[Group::Day],
-        };
-        let rows = question().by(groups).unwrap();
-        check_rows(&rows, &own, groups, &what);
-    }
-    let by_model = reader
-        .stats_of_all()
-        .by([Group::Model, Group::Day])
-        .unwrap();
-    check_rows(&by_model, &all, &[Group::Model, Group::Day], what);
 }
 
 /// A history with folds, seals, restarts and a second journal in between; every answer on the way

@@ -29,6 +29,8 @@ pub struct Usage {
     pub log_bytes: u64,
     /// Bytes of checkpoints: weights and sidecars.
     pub checkpoint_bytes: u64,
+    /// Bytes of everything else in the directory: locks, what was set aside, others' files.
+    pub other_bytes: u64,
     /// Entries that are kept.
     pub entries: u64,
 }
@@ -43,6 +45,10 @@ pub struct ModelUsage {
     pub inferences: u64,
     /// Bytes of blocks that these take: a block's bytes are shared out evenly among its entries.
     pub bytes: u64,
+    /// Its checkpoints that are registered.
+    pub checkpoints: u64,
+    /// Bytes of their weights.
+    pub checkpoint_bytes: u64,
 }
 
 impl Maintenance {
@@ -54,14 +60,20 @@ impl Maintenance {
         let source = self.upkeep.source();
         let (extent, segments) = source.extent_and_segments()?;
         let root = self.upkeep.root();
-        Ok(Usage {
+        let mut usage = Usage {
             hot_bytes: self.upkeep.hot_bytes(),
             segment_bytes: segments.iter().map(|segment| segment.row.bytes).sum(),
             segments: segments.len() as u64,
             log_bytes: bytes_below(&root.join("logs")),
             checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
+            other_bytes: 0,
             entries: extent.next - extent.kept,
-        })
+        };
+        let known =
+            usage.hot_bytes + usage.segment_bytes + usage.log_bytes + usage.checkpoint_bytes;
+        // Others write meanwhile.
+        usage.other_bytes = bytes_below(root).saturating_sub(known);
+        Ok(usage)
     }
 
     /// What each model takes, the largest first. Decodes every entry.
@@ -121,20 +133,34 @@ impl Maintenance {
                 }
             }
         }
+        let mut checkpoints: BTreeMap<String, (u64, u64)> = source
+            .models_of_checkpoints()?
+            .into_iter()
+            .map(|(model, count, bytes)| (model, (count, bytes)))
+            .collect();
+        for model in checkpoints.keys() {
+            models.entry(model.clone()).or_default();
+        }
         let mut usage: Vec<ModelUsage> = models
             .into_iter()
-            .map(|(model, (inferences, bytes))| ModelUsage {
-                model,
-                inferences,
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a sum of shares of files"
-                )]
-                bytes: bytes.round() as u64,
+            .map(|(model, (inferences, bytes))| {
+                let (checkpoints, checkpoint_bytes) =
+                    checkpoints.remove(&model).unwrap_or_default();
+                ModelUsage {
+                    model,
+                    inferences,
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "a sum of shares of files"
+                    )]
+                    bytes: bytes.round() as u64,
+                    checkpoints,
+                    checkpoint_bytes,
+                }
             })
             .collect();
-        usage.sort_by_key(|model| std::cmp::Reverse(model.bytes));
+        usage.sort_by_key(|model| std::cmp::Reverse(model.bytes + model.checkpoint_bytes));
         Ok(usage)
     }
 

@@ -13,6 +13,7 @@ mod index;
 mod joined;
 mod keys;
 mod kv;
+mod merge;
 mod meta;
 mod name_table;
 mod orphans;

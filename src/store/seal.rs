@@ -35,8 +35,8 @@ use crate::format::view::BlockView;
 const CACHE_BYTES: usize = 4 << 20;
 /// How much is read in one transaction.
 const READ_BYTES: usize = 256 << 10;
-/// How much one transaction of the segment writes.
-const SLICE_BYTES: usize = 4 << 20;
+/// How much one transaction of the segment writes: it is held in memory twice.
+const SLICE_BYTES: usize = 1 << 20;
 /// How many blocks one transaction removes from the hot file: others wait for it.
 const SLICE_BLOCKS: usize = 128;
 

@@ -17,6 +17,8 @@ pub struct Logged {
     pub nanos: Option<u64>,
     /// Recognised as the same answer as the one before.
     pub repeat: bool,
+    /// Recognised as another answer to the question before.
+    pub divergent: bool,
     pub outcome: Held,
 }
 
@@ -185,6 +187,7 @@ pub struct Expected {
     pub count: u64,
     pub recorded: u64,
     pub repeats: u64,
+    pub divergences: u64,
     pub invalid: u64,
     pub without_confidence: u64,
     pub first: Option<i64>,
@@ -217,6 +220,7 @@ pub fn expected(decisions: &[&Logged]) -> Expected {
         count: 0,
         recorded: 0,
         repeats: 0,
+        divergences: 0,
         invalid: 0,
         without_confidence: 0,
         first: None,
@@ -254,6 +258,7 @@ pub fn expected(decisions: &[&Logged]) -> Expected {
             continue;
         }
         sum.recorded += 1;
+        sum.divergences += u64::from(logged.divergent);
         sum.actions[place].1 += 1;
         match logged.confidence {
             None => sum.without_confidence += 1,
@@ -294,6 +299,7 @@ pub fn said(stats: &Stats) -> Expected {
         count: stats.count,
         recorded: stats.recorded,
         repeats: stats.repeats,
+        divergences: stats.divergences,
         invalid: stats.invalid,
         without_confidence: stats.without_confidence,
         first: stats.first.map(|time| time.as_micros()),

@@ -63,6 +63,15 @@ impl Source {
         let best = self.read(|snapshot| Look(snapshot, self.path()).best(model))?;
         Ok(best.map(|(id, _)| id))
     }
+
+    /// The models that have checkpoints, with how many and their bytes.
+    pub(crate) fn models_of_checkpoints(&self) -> Result<Vec<(String, u64, u64)>> {
+        let models = self.read(|snapshot| Look(snapshot, self.path()).models())?;
+        let sums = models
+            .into_iter()
+            .map(|(model, row)| (model, row.checkpoints, row.bytes));
+        Ok(sums.collect())
+    }
 }
 
 impl Checkpoints {

@@ -1,0 +1,154 @@
+//! What is asked of a journal, and who else works on it: readers, statistics, the registry, upkeep.
+
+use std::sync::{Arc, PoisonError};
+use std::thread;
+
+use super::Journal;
+use crate::error::{Error, Result};
+use crate::folding::FoldThread;
+use crate::health::Health;
+use crate::maintenance::Maintenance;
+use crate::mirror::MirrorThread;
+use crate::reader::Reader;
+use crate::registry::{self, Registry};
+use crate::sealing::SealThread;
+use crate::stats::StatsQuery;
+use crate::store::{Directory, Source, Upkeep};
+
+/// How often the health is read again while its counts do not add up.
+const LOOKS: usize = 16;
+
+impl Journal {
+    /// A reader of this journal, in any thread. It sees what is committed; cheap to make.
+    ///
+    /// # Errors
+    /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
+    pub fn reader(&self) -> Result<Reader> {
+        if let Some(source) = self.kept_source() {
+            return self.reader_of(source);
+        }
+        let dir = self.dir.as_deref().ok_or(Error::Closed)?;
+        let directory = Directory::existing(dir)?;
+        let source = Source::open(directory, self.sharing, self.cache_bytes)?;
+        self.reader_of(Arc::new(source))
+    }
+
+    fn reader_of(&self, source: Arc<Source>) -> Result<Reader> {
+        Ok(Reader::new(source)?.with_clock(self.queue.clock.clone()))
+    }
+
+    /// Cloned out of the lock: reading may wait, and close must not wait for it.
+    fn kept_source(&self) -> Option<Arc<Source>> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.clone()
+    }
+
+    /// Begins a question about what `model` did, as far as it is committed; see [`StatsQuery`].
+    pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
+        StatsQuery::new(self.reader(), Some(model.as_ref()))
+    }
+
+    /// Begins a question about what all models did.
+    pub fn stats_of_all(&self) -> StatsQuery {
+        StatsQuery::new(self.reader(), None)
+    }
+
+    /// The checkpoint registry of this directory. What it does is recorded here: saving, loading,
+    /// activating, deleting, and weights that fail their check. Opens the file once more (some
+    /// milliseconds); while a registry is held, further calls give the same one.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`] in memory, and those of [`Registry::open`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// assert!(registry.latest("dqn_agent")?.is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn registry(&self) -> Result<Registry> {
+        let mut held = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owner) = held.upgrade() {
+            return Ok(Registry::of(owner));
+        }
+        let store = self.checkpoints.open()?;
+        let says = registry::Says {
+            queue: self.queue.clone(),
+            conditions: self.conditions.clone(),
+        };
+        let registry = Registry::start(store, self.queue.clock.clone(), Some(says));
+        *held = Arc::downgrade(registry.owner());
+        Ok(registry)
+    }
+
+    /// What keeps this directory in order: cursors by name, retention, backups, checks. For use
+    /// beside the loop; it may be asked for after the journal was closed.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`] in memory, and those of [`Maintenance::open`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// assert!(journal.maintenance()?.cursors()?.is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn maintenance(&self) -> Result<Maintenance> {
+        let upkeep = match self.kept_source() {
+            Some(source) => Upkeep::of(source).ok_or(Error::NoDirectory)?,
+            None => {
+                let dir = self.dir.as_deref().ok_or(Error::NoDirectory)?;
+                Upkeep::open(Directory::existing(dir)?, self.sharing, self.cache_bytes)?
+            }
+        };
+        Maintenance::new(upkeep, self.queue.clock.clone())
+    }
+
+    /// How the journal is doing. Takes a lock that the writer holds for nanoseconds; no I/O.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let mut health = self.look();
+        // The journal's own threads have something to say now and then, and so may be under way
+        // while one number is read after the other.
+        for _ in 0..LOOKS {
+            if health.adds_up() {
+                break;
+            }
+            thread::yield_now();
+            health = self.look();
+        }
+        health
+    }
+
+    fn look(&self) -> Health {
+        let known = self.status.lock().clone();
+        Health {
+            state: known.state,
+            offered: self.queue.offered(),
+            committed: known.counts.events,
+            queued: if known.gone {
+                0
+            } else {
+                known.in_hand + self.queue.len() as u64
+            },
+            unknown: known.unknown,
+            dropped: self.queue.dropped(known.gone),
+            repeats: known.counts.repeats,
+            divergences: known.counts.divergences,
+            invalid: known.counts.invalid,
+            queue_capacity: self.queue.capacity(),
+            commits: known.commits,
+            last_commit: known.last_commit,
+            last_commit_took: known.last_commit_took,
+            last_error: known.failure.map(|error| error.to_string()),
+            run: known.run,
+            names: self.queue.names.len(),
+            file_bytes: known.file_bytes,
+            process_memory: known.process_memory,
+            mirror: self.mirror.as_ref().map(MirrorThread::health),
+            sealing: self.sealing.as_ref().map(SealThread::health),
+            folding: self.folding.as_ref().map(FoldThread::health),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a journal is asked to bring to an end, and its own end.
+
+use std::sync::PoisonError;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+
+use super::Journal;
+use crate::error::{Error, Result};
+use crate::flush::{self, Flush};
+use crate::mirror::Cleaned;
+
+impl Journal {
+    /// Asks for everything logged so far to be committed now, whatever the interval.
+    ///
+    /// Covers calls of [`log`](Self::log) that returned before this one was made, on any thread;
+    /// not those that run at the same time. Does not block: wait on the ticket or await it.
+    pub fn flush(&self) -> Flush {
+        flush::request(&self.requests, || self.queue.wake_writer())
+    }
+
+    /// Seals everything that is committed now, instead of when there is enough of it: moves it from
+    /// `journal.redb` into a segment, which is what backups copy and retention removes. Says how
+    /// many entries this call sealed; another process that is at it is waited for. Writes them once more
+    /// and fsyncs; loops and commits go on meanwhile.
+    ///
+    /// # Errors
+    /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
+    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
+    /// or lives in memory.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.flush().wait(minute)?;
+    /// assert_eq!(journal.seal(minute)?, 1);
+    /// assert!(journal.reader()?.get(id)?.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn seal(&self, timeout: Duration) -> Result<u64> {
+        let sealing = self.sealing.as_ref().ok_or(Error::Closed)?;
+        sealing.seal(timeout)
+    }
+
+    /// Folds everything that is committed now into the rollups that statistics are made of, instead
+    /// of when it is due. Says how many entries that were; none if another process is folding. No
+    /// statistic is different afterwards, only faster.
+    ///
+    /// # Errors
+    /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
+    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
+    /// or [does not fold](Options::without_folding).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.fold(minute)?;
+    /// let stats = journal.stats("dqn_agent").get()?;
+    /// assert_eq!(stats.coverage.folded, stats.coverage.sequence);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn fold(&self, timeout: Duration) -> Result<u64> {
+        let folding = self.folding.as_ref().ok_or(Error::Closed)?;
+        folding.fold(timeout)
+    }
+
+    /// Cleans up the human-readable files now, as [`Mirror`](crate::Mirror) says; otherwise that
+    /// happens once a minute. Does nothing if another process writes them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,
+    /// [`Error::Closed`] if the journal is closed or has no such files.
+    pub fn clean_up_logs(&self, timeout: Duration) -> Result<Cleaned> {
+        let mirror = self.mirror.as_ref().ok_or(Error::Closed)?;
+        mirror.clean_up(timeout)
+    }
+
+    /// Commits what is queued and ends the writer. Later calls of `log` return `None` and are
+    /// counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
+    /// Closing twice is no error; the second call has nothing to report, and waits only for what
+    /// the first did not see end.
+    ///
+    /// # Errors
+    /// Whatever kept the last commit from the disk, and [`Error::TimedOut`] past
+    /// [`Options::close_timeout`]: the thread that has not ended is then let go and may still finish.
+    pub fn close(&self) -> Result<()> {
+        self.queue.close();
+        let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        let left = || self.close_timeout.saturating_sub(began.elapsed());
+        // Told now, waited for last: they stop after the slice that they are at.
+        let (sealing, folding) = (self.sealing.as_ref(), self.folding.as_ref());
+        sealing.inspect(|sealing| sealing.stop());
+        folding.inspect(|folding| folding.stop());
+        let result = self.finish_writer(&mut writer);
+        // Last, so that the files end with what was committed last.
+        let mirror = self.mirror.as_ref();
+        let mirrored = mirror.is_none_or(|mirror| mirror.finish(left()));
+        if self.dir.is_some() {
+            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.take();
+        }
+        let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));
+        let folded = folding.is_none_or(|folding| folding.finish(left()));
+        if mirrored && sealed && folded {
+            result
+        } else {
+            result.and(Err(self.close_timed_out()))
+        }
+    }
+
+    /// Waits for the writer's last word, unless that was heard before.
+    fn finish_writer(&self, writer: &mut Option<JoinHandle<()>>) -> Result<()> {
+        let Some(thread) = writer.take() else {
+            return Ok(());
+        };
+        match self.done.recv_timeout(self.close_timeout) {
+            Ok(result) => {
+                // It has sent its last word, so this returns at once.
+                let _ = thread.join();
+                result
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // Kept, so that closing again waits again.
+                *writer = Some(thread);
+                Err(self.close_timed_out())
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+        }
+    }
+
+    fn close_timed_out(&self) -> Error {
+        Error::TimedOut {
+            operation: "close",
+            waited: self.close_timeout,
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // A destructor has nobody to tell; `close` is there for those who want to know.
+        let _ = self.close();
+    }
+}

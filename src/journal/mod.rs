@@ -1,0 +1,261 @@
+//! The owner of a journal: it starts the writer, hands out recorders and readers, and ends it all.
+
+mod ask;
+mod finish;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::conditions::Conditions;
+use crate::error::Result;
+use crate::flush::Answer;
+use crate::folding::FoldThread;
+use crate::health::Status;
+use crate::ids::JournalId;
+use crate::maintenance::Maintenance;
+use crate::maintenance::automatic::Automatic;
+use crate::mirror::MirrorThread;
+use crate::options::{Options, Sharing};
+use crate::panic_flush;
+use crate::queue::Queue;
+use crate::registry;
+use crate::sealing::{Limits, SealThread};
+use crate::store::{Access, Directory, Folder, Hot, Sealer, Source, Upkeep, WriteFailure};
+use crate::threads;
+use crate::writer::Writer;
+
+/// An open journal: the flight recorder of this process in one directory.
+///
+/// Logging never blocks (unless [`Overflow::Block`](crate::Overflow::Block) is chosen) and never
+/// fails loudly: a call that could not be recorded returns `None` and is counted in
+/// [`health`](Self::health). What the calls promise:
+///
+/// * [`log`](Self::log) returning an id means *queued*;
+/// * [`flush`](Self::flush) being `Ok` means *on disk*, for everything logged before it;
+/// * a crash loses at most what came after the last commit: one commit interval and one commit.
+///
+/// A journal is `Send + Sync`; share it by reference or in an `Arc`. Dropping it closes it, waits
+/// for at most [`Options::close_timeout`], and has to swallow errors: call
+/// [`close`](Self::close) to see them. A process that forks without exec must not use the
+/// journal in the child: its writer thread is not there, so the child's calls fill a queue that
+/// nobody empties and are counted as dropped.
+pub struct Journal {
+    queue: Arc<Queue>,
+    status: Arc<Status>,
+    requests: Sender<Answer>,
+    done: Receiver<Result<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    mirror: Option<MirrorThread>,
+    sealing: Option<SealThread>,
+    folding: Option<FoldThread>,
+    conditions: Arc<Conditions>,
+    /// Let go of when the journal closes, so that another process may have the file to itself;
+    /// what lives in memory only is kept.
+    source: Mutex<Option<Arc<Source>>>,
+    sharing: Sharing,
+    cache_bytes: usize,
+    /// How the registry's part of the file is opened, and the registry while anybody holds it.
+    checkpoints: Access,
+    registry: Mutex<Weak<registry::Owner>>,
+    id: JournalId,
+    dir: Option<PathBuf>,
+    close_timeout: Duration,
+}
+
+impl Journal {
+    /// Opens the journal in `dir` with default [`Options`], creating directory and journal if
+    /// they are missing (the directory for its owner only).
+    ///
+    /// Takes milliseconds at any size, also after a crash: a few fsynced commits. Waits, without
+    /// a bound, for a transaction that another process has open.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`], [`Error::Io`] (no permission, read-only media),
+    /// [`Error::Foreign`], [`Error::UnknownFormat`], [`Error::Corrupt`], [`Error::InUse`]. No
+    /// error leaves an existing file changed.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// journal.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Journal> {
+        Options::default().open(dir)
+    }
+
+    /// Default settings, to be changed and then [opened](Options::open).
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// A journal in memory, for tests: everything works, nothing survives.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] if the writer thread cannot be started.
+    pub fn in_memory() -> Result<Journal> {
+        Options::default().in_memory()
+    }
+
+    pub(crate) fn open_with(dir: &Path, options: Options) -> Result<Journal> {
+        let directory = Directory::create(dir)?;
+        let path = directory.path().to_owned();
+        Journal::run(Hot::open(directory, &options)?, Some(path), options)
+    }
+
+    pub(crate) fn in_memory_with(options: Options) -> Result<Journal> {
+        Journal::run(Hot::in_memory(&options)?, None, options)
+    }
+
+    fn run(mut hot: Hot, dir: Option<PathBuf>, options: Options) -> Result<Journal> {
+        let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
+        let id = source.identity()?.journal();
+        let now = options.clock.now().as_micros();
+        let (run, row) = hot.begin_run(now, None).map_err(WriteFailure::into_error)?;
+        let queue = Arc::new(Queue::new(
+            run,
+            options.queue_capacity,
+            options.overflow,
+            options.max_names,
+            options.clock.clone(),
+        ));
+        let status = Arc::new(Status::new(run));
+        status.lock().file_bytes = hot.file_bytes();
+        let upkeep = Upkeep::of(source.clone());
+        let folder = Folder::of(source.clone());
+        let checkpoints = Access::of(&hot, options.cache_bytes);
+        let (requests, received) = crossbeam_channel::unbounded();
+        let (done_sender, done) = crossbeam_channel::bounded(1);
+        let writer = Writer::new(
+            queue.clone(),
+            status.clone(),
+            received,
+            hot,
+            (run, row),
+            &options,
+        );
+        let thread = threads::spawn("annals-writer", move || writer.run(&done_sender))?;
+        queue.set_writer(thread.thread().clone());
+        if let Some(timeout) = options.flush_on_panic {
+            panic_flush::watch(&queue, &requests, timeout);
+        }
+        let conditions = Arc::new(Conditions::new(queue.clone()));
+        let logs = options.mirror.as_ref().and_then(|mirror| {
+            let below = dir.as_ref().map(|dir| dir.join("logs"));
+            mirror.directory.clone().or(below)
+        });
+        let mut journal = Journal {
+            queue,
+            status,
+            requests,
+            done,
+            thread: Mutex::new(Some(thread)),
+            mirror: None,
+            sealing: None,
+            folding: None,
+            conditions,
+            source: Mutex::new(Some(source.clone())),
+            sharing: options.sharing,
+            cache_bytes: options.cache_bytes,
+            checkpoints,
+            registry: Mutex::default(),
+            id,
+            dir,
+            close_timeout: options.close_timeout,
+        };
+        if let Some(interval) = options.fold_interval {
+            let folding = FoldThread::start(
+                folder,
+                source.clone(),
+                interval,
+                options.clock.clone(),
+                journal.conditions.clone(),
+            )?;
+            journal.folding = Some(folding);
+        }
+        if let Some(upkeep) = upkeep {
+            let sealer = Sealer::new(upkeep.clone(), journal.id.0);
+            let maintenance = Maintenance::new(upkeep, options.clock.clone())?;
+            let retention = options.keep.map(|keep| Automatic::new(maintenance, keep));
+            let limits = Limits {
+                bytes: options.seal_bytes,
+                age: options.seal_age,
+            };
+            let conditions = journal.conditions.clone();
+            let sealing = SealThread::start(
+                sealer,
+                retention,
+                source.clone(),
+                limits,
+                options.clock,
+                conditions,
+            )?;
+            journal.sealing = Some(sealing);
+        }
+        if let Some((directory, settings)) = logs.zip(options.mirror) {
+            let mirror = MirrorThread::start(
+                source,
+                journal.id,
+                directory,
+                settings,
+                journal.conditions.clone(),
+            )?;
+            journal.mirror = Some(mirror);
+        }
+        Ok(journal)
+    }
+
+    /// The directory of the human-readable files; `None` if they are off.
+    #[must_use]
+    pub fn log_directory(&self) -> Option<PathBuf> {
+        let mirror = self.mirror.as_ref()?;
+        Some(mirror.directory().to_owned())
+    }
+
+    /// The journal's identity.
+    #[must_use]
+    pub fn id(&self) -> JournalId {
+        self.id
+    }
+
+    /// The journal's directory; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+}
+
+impl Options {
+    /// Opens the journal in `dir` with these settings, creating it if there is none.
+    ///
+    /// # Errors
+    /// See [`Journal::open`]; a setting that cannot work is [`Error::InvalidOption`].
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Journal> {
+        self.check()?;
+        Journal::open_with(dir.as_ref(), self)
+    }
+
+    /// Like [`Journal::in_memory`], with these settings.
+    ///
+    /// # Errors
+    /// A setting that cannot work is [`Error::InvalidOption`].
+    pub fn in_memory(self) -> Result<Journal> {
+        self.check()?;
+        Journal::in_memory_with(self)
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("id", &self.id)
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! What loops give to a journal: decisions, outcomes, events.
+
+use super::Journal;
+use crate::event::{CheckpointAction, Level};
+use crate::ids::InferenceId;
+use crate::inference::{Inference, Timer};
+use crate::outcome::Outcome;
+use crate::recorder::RecorderBuilder;
+use crate::value::Value;
+
+impl Journal {
+    /// Records one decision: looks its names up in a cache of this thread, hashes nothing it was
+    /// not given, reads the clock once and copies 100 bytes into the queue.
+    ///
+    /// Returns the inference's id, or `None` if it was dropped and counted: the queue is full,
+    /// the journal closed, or the inference [cannot be recorded](crate::GapReason::Refused).
+    ///
+    /// No lock, allocation or system call, with these exceptions: a thread's first use of a name;
+    /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an
+    /// allocation); every n-th call (n = a quarter of the queue), which wakes the writer.
+    #[inline]
+    pub fn log(&self, inference: Inference<'_>) -> Option<InferenceId> {
+        self.queue.log(&inference)
+    }
+
+    /// Starts measuring a processing time; see [`Inference::timer`].
+    #[inline]
+    pub fn start(&self) -> Timer {
+        Timer::start(&self.queue.clock)
+    }
+
+    /// Begins a [`Recorder`](crate::Recorder): names bound once, for the fastest calls.
+    pub fn recorder(&self, model: impl Into<String>, symbol: impl Into<String>) -> RecorderBuilder {
+        RecorderBuilder::new(self.queue.clone(), model.into(), symbol.into())
+    }
+
+    /// Records what turned out later for an inference or repeat: of this run, of an earlier one or
+    /// of another process. Says whether it was queued; if not, it is counted as dropped.
+    ///
+    /// Each value replaces what was attached before under the same name. An id that is not in the
+    /// journal yet is no error: the two may be under way in different processes. Looks up each
+    /// named value's name and allocates; no lock in the ordinary case, and no system call. An
+    /// outcome with over 1,024 named values or 1 MiB of text is refused and counted.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # let id = id.unwrap();
+    /// // a bar later
+    /// assert!(journal.attach_outcome(id, Outcome::reward(1.5).and_correct(true)));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let known = journal.reader()?.outcome(id)?;
+    /// assert_eq!(known.and_then(|known| known.reward).map(|reward| reward.value), Some(1.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
+        self.queue.outcome(id, &outcome)
+    }
+
+    /// Records something that happened around the models. Says whether it was queued; if not, it
+    /// is counted as dropped. Allocates; for the loop itself there is [`log`](Self::log).
+    ///
+    /// ```
+    /// # use annals::{Journal, Level};
+    /// # let journal = Journal::in_memory()?;
+    /// assert!(journal.event(Level::Warn, "exchange", "no ticks for 5 s"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn event(&self, level: Level, component: &str, message: impl Into<String>) -> bool {
+        self.queue
+            .system_event(level, component, message.into(), Vec::new())
+    }
+
+    /// Like [`event`](Self::event), with named values.
+    pub fn event_with(
+        &self,
+        level: Level,
+        component: &str,
+        message: impl Into<String>,
+        fields: Vec<(String, Value)>,
+    ) -> bool {
+        self.queue
+            .system_event(level, component, message.into(), fields)
+    }
+
+    /// Records what happened to a checkpoint, for code that keeps its checkpoints itself.
+    pub fn checkpoint_event(
+        &self,
+        action: CheckpointAction,
+        model: &str,
+        checkpoint: &str,
+        detail: &str,
+    ) -> bool {
+        self.queue
+            .checkpoint_event(action, model, checkpoint, detail)
+    }
+
+    /// A layer that records `tracing` events of `least` and above as system events. Needs the
+    /// feature `tracing`.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn layer(&self, least: Level) -> crate::JournalLayer {
+        crate::JournalLayer::new(self.queue.clone(), least)
+    }
+
+    /// Says that a condition holds, once: the first call records an event, further ones are only
+    /// counted until [`clear`](Self::clear). Says whether this call was the first. Takes a lock.
+    ///
+    /// ```
+    /// # use annals::{Journal, Level};
+    /// # let journal = Journal::in_memory()?;
+    /// for _tick in 0..10_000 {
+    ///     journal.raise(Level::Info, "registry", "no checkpoints for dqn_agent");
+    /// }
+    /// journal.clear("registry", "no checkpoints for dqn_agent"); // says it, with the count
+    /// assert_eq!(journal.health().offered, 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn raise(&self, level: Level, component: &str, condition: &str) -> bool {
+        self.conditions
+            .raise(level, component, condition, Vec::new())
+    }
+
+    /// Says that a condition that was [raised](Self::raise) is over, and how often it was met.
+    /// Says whether it had been raised.
+    pub fn clear(&self, component: &str, condition: &str) -> bool {
+        self.conditions.clear(component, condition)
+    }
+}
