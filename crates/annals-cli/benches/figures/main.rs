@@ -93,6 +93,7 @@ fn looking(journal: &Path, runs: usize) -> Result<(), Failure> {
         &["stats", "--since", "24h"],
         &["stats", "--by", "model,action", "--since", "24h"],
         &["checkpoints", "best", "dqn_agent"],
+        &["checkpoints", "best", "dqn_agent", "--live", "reward"],
         &["tail", "-n", "20"],
         &["tail", "-n", "20", "--columns", "time,action,reward"],
         &["events"],
