@@ -122,7 +122,7 @@ impl Options {
         self
     }
 
-    /// Encoded bytes after which a commit does not wait for the interval. Default 8 MiB. Up to
+    /// Encoded bytes after which a commit does not wait for the interval. Default 4 MiB. Up to
     /// four times this is held in memory while the device is full.
     pub fn commit_bytes(mut self, bytes: usize) -> Self {
         self.commit_bytes = bytes;

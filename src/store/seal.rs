@@ -392,41 +392,29 @@ impl SegmentWriter {
 
     /// Writes the blocks that are full.
     pub(super) fn write_full(&mut self) -> Result<()> {
-        let blocks = self.encoder.take_full();
-        self.write(blocks, |_| Ok(()))
+        let mut blocks = self.encoder.take_full();
+        // If the rest is never written, nobody will ever read this.
+        let next = self
+            .kv
+            .write_ahead(|transaction| put(transaction, self.next, &mut blocks));
+        self.wrote(&blocks, next)
     }
 
-    fn write(
-        &mut self,
-        mut blocks: Vec<Block>,
-        more: impl FnOnce(&mut WriteTransaction<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let mut next = self.next;
-        self.kv
-            .write(|transaction| {
-                for block in &mut blocks {
-                    index::put(transaction, next, block)?;
-                    next += u64::from(block.count);
-                }
-                more(transaction)
-            })
-            .map_err(WriteFailure::into_error)?;
-        self.next = next;
-        self.bytes += blocks
-            .iter()
-            .map(|block| block.value.len() as u64)
-            .sum::<u64>();
+    fn wrote(&mut self, blocks: &[Block], next: Result<u64, WriteFailure>) -> Result<()> {
+        self.next = next.map_err(WriteFailure::into_error)?;
+        let bytes = blocks.iter().map(|block| block.value.len() as u64);
+        self.bytes += bytes.sum::<u64>();
         Ok(())
     }
 
     /// Writes what is left and says what the segment holds.
     pub(super) fn finish(mut self, journal: u128) -> Result<SegmentRow> {
-        let blocks = self.encoder.take();
-        let (first, next) = (self.first, self.row.next);
-        let uses = std::mem::take(&mut self.uses);
-        self.write(blocks, |transaction| {
-            put_head(transaction, journal, first, next, &uses)
-        })?;
+        let mut blocks = self.encoder.take();
+        let next = self.kv.write(|transaction| {
+            put_head(transaction, journal, self.first, self.row.next, &self.uses)?;
+            put(transaction, self.next, &mut blocks)
+        });
+        self.wrote(&blocks, next)?;
         self.kv.compact()?;
         let path = self.kv.path().to_owned();
         // Closing writes to the file once more.
@@ -439,4 +427,13 @@ impl SegmentWriter {
         self.row.bytes = length.len();
         Ok(self.row)
     }
+}
+
+/// Stores `blocks` from the sequence `next` on; says which comes after them.
+fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Block]) -> Result<u64> {
+    for block in blocks {
+        index::put(transaction, next, block)?;
+        next += u64::from(block.count);
+    }
+    Ok(next)
 }

@@ -50,7 +50,7 @@ pub(super) fn database_error(path: &Path, error: DatabaseError) -> Error {
     }
 }
 
-fn corrupt(path: &Path, detail: String) -> Error {
+pub(super) fn corrupt(path: &Path, detail: String) -> Error {
     Error::Corrupt {
         path: path.to_owned(),
         detail,

@@ -17,13 +17,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Builder, ConcurrencyMode, DatabaseError, ReadableDatabase, StorageBackend};
+use redb::{Builder, ConcurrencyMode, DatabaseError, Durability, ReadableDatabase, StorageBackend};
 
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::options::Sharing;
 pub(crate) use errors::foreign;
-use errors::{commit_error, compaction_error, database_error, guard, transaction_error};
+use errors::{commit_error, compaction_error, corrupt, database_error, guard, transaction_error};
 use faults::{FaultLog, Watched};
 use overlay::Overlay;
 pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
@@ -284,14 +284,35 @@ impl Kv {
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
+        self.write_with(Durability::Immediate, body)
+    }
+
+    /// Like [`write`](Self::write), without waiting for the disk: the next durable transaction brings
+    /// it there too. Only for a file that nobody else knows.
+    pub(super) fn write_ahead<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        self.write_with(Durability::None, body)
+    }
+
+    fn write_with<T>(
+        &self,
+        durability: Durability,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
         let mut longest = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
                 return Err(self.no_handle());
             };
-            let transaction = database
+            let mut transaction = database
                 .begin_write()
                 .map_err(|error| transaction_error(&self.path, error))?;
+            if matches!(durability, Durability::None) {
+                let set = transaction.set_durability(durability);
+                set.map_err(|error| corrupt(&self.path, error.to_string()))?;
+            }
             // From here on this is the only transaction of this handle that writes.
             let began = Instant::now();
             self.faults.clear();
