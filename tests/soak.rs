@@ -35,6 +35,11 @@ const KEPT_BYTES: u64 = 6 << 20;
 const COUNTED: &str = "counted";
 /// How far memory may grow from the first third to the last: allocators keep what they have had.
 const GROWTH_KIB: u64 = 16 << 10;
+/// Files that a process may have open for a moment: a segment being written, a backup's lock.
+const BURST_FILES: u64 = 8;
+/// A process keeps up to eight segments open that were asked for, and a handle for folding; both come and
+/// go. A file left open for each segment or each death would be dozens.
+const CACHED_FILES: u64 = 9;
 /// Which part of the time caches have to fill, with pages, names and open segments, before memory and
 /// files are judged.
 const WARM_UP: u32 = 4;
@@ -289,7 +294,10 @@ fn everything_at_once_leaves_every_event_explained_and_nothing_grown() {
         let (before, after) = (middle(&seen[..third]), middle(&seen[2 * third..]));
         println!("memory and files: {before:?} at first, {after:?} at last");
         assert!(after.0 <= before.0 + GROWTH_KIB, "memory grows: {seen:?}");
-        assert!(after.1 <= before.1 + 8, "open files grow: {seen:?}");
+        assert!(
+            after.1 <= before.1 + BURST_FILES + CACHED_FILES,
+            "open files grow: {seen:?}"
+        );
     }
 }
 
