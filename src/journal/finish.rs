@@ -54,7 +54,7 @@ impl Journal {
     /// # Errors
     /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
     /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
-    /// or [does not fold](Options::without_folding).
+    /// or [does not fold](crate::Options::without_folding).
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -91,7 +91,8 @@ impl Journal {
     ///
     /// # Errors
     /// Whatever kept the last commit from the disk, and [`Error::TimedOut`] past
-    /// [`Options::close_timeout`]: the thread that has not ended is then let go and may still finish.
+    /// [`Options::close_timeout`](crate::Options::close_timeout): the thread that has not ended is
+    /// then let go and may still finish.
     pub fn close(&self) -> Result<()> {
         self.queue.close();
         let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);

@@ -75,9 +75,10 @@ impl Journal {
     /// a bound, for a transaction that another process has open.
     ///
     /// # Errors
-    /// [`Error::NotADirectory`], [`Error::Io`] (no permission, read-only media),
-    /// [`Error::Foreign`], [`Error::UnknownFormat`], [`Error::Corrupt`], [`Error::InUse`]. No
-    /// error leaves an existing file changed.
+    /// [`NotADirectory`](crate::Error::NotADirectory), [`Io`](crate::Error::Io) (no permission,
+    /// read-only media), [`Foreign`](crate::Error::Foreign),
+    /// [`UnknownFormat`](crate::Error::UnknownFormat), [`Corrupt`](crate::Error::Corrupt),
+    /// [`InUse`](crate::Error::InUse). No error leaves an existing file changed.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -98,7 +99,7 @@ impl Journal {
     /// A journal in memory, for tests: everything works, nothing survives.
     ///
     /// # Errors
-    /// [`Error::Thread`] if the writer thread cannot be started.
+    /// [`Error::Thread`](crate::Error::Thread) if the writer thread cannot be started.
     pub fn in_memory() -> Result<Journal> {
         Options::default().in_memory()
     }
@@ -235,7 +236,8 @@ impl Options {
     /// Opens the journal in `dir` with these settings, creating it if there is none.
     ///
     /// # Errors
-    /// See [`Journal::open`]; a setting that cannot work is [`Error::InvalidOption`].
+    /// See [`Journal::open`]; a setting that cannot work is
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption).
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Journal> {
         self.check()?;
         Journal::open_with(dir.as_ref(), self)
@@ -244,7 +246,7 @@ impl Options {
     /// Like [`Journal::in_memory`], with these settings.
     ///
     /// # Errors
-    /// A setting that cannot work is [`Error::InvalidOption`].
+    /// A setting that cannot work is [`Error::InvalidOption`](crate::Error::InvalidOption).
     pub fn in_memory(self) -> Result<Journal> {
         self.check()?;
         Journal::in_memory_with(self)
