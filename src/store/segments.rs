@@ -214,11 +214,20 @@ impl Segment {
         registered: Registered,
     ) -> Result<Self> {
         let path = registered.file(directory);
-        let missing = || damaged(&path, "segment", "the file is missing");
-        let opened = Kv::try_open_read_only(&path, Sharing::Exclusive, CACHE_BYTES);
+        Segment::open_file(&path, identity, registered)
+    }
+
+    /// The same for a file that has another name yet.
+    pub(super) fn open_file(
+        path: &Path,
+        identity: &Identity,
+        registered: Registered,
+    ) -> Result<Self> {
+        let missing = || damaged(path, "segment", "the file is missing");
+        let opened = Kv::try_open_read_only(path, Sharing::Exclusive, CACHE_BYTES);
         let kv = match opened {
             Err(Error::Missing { .. }) => return Err(missing()),
-            opened => opened?.ok_or_else(|| damaged(&path, "segment", "it was not finished"))?,
+            opened => opened?.ok_or_else(|| damaged(path, "segment", "it was not finished"))?,
         };
         let head: Option<Result<Head, String>> =
             kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
@@ -236,10 +245,10 @@ impl Segment {
             Some(Ok(head)) if head == expected => Ok(Segment { kv, registered }),
             Some(Ok(head)) => {
                 let why = format!("it is {head:?}, registered is {expected:?}");
-                Err(damaged(&path, "segment", &why))
+                Err(damaged(path, "segment", &why))
             }
-            Some(Err(why)) => Err(damaged(&path, "segment", &why)),
-            None => Err(damaged(&path, "segment", "it does not say what it holds")),
+            Some(Err(why)) => Err(damaged(path, "segment", &why)),
+            None => Err(damaged(path, "segment", "it does not say what it holds")),
         }
     }
 

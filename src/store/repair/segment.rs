@@ -74,6 +74,12 @@ impl Slot {
             ..writer.finish(identity.id)?
         };
         drop(kv);
+        let registered = Registered {
+            first: self.range.start,
+            row,
+        };
+        // The last write, when it was closed, could not say that it failed.
+        Segment::open_file(&unfinished, identity, registered.clone())?;
         if file.exists() {
             mended.set_aside.push(set_aside(directory, &file)?);
         }
@@ -81,10 +87,7 @@ impl Slot {
         sync_directory(&folder)?;
         mended.changed.push(file);
         mended.lost.extend(lost);
-        Ok(Registered {
-            first: self.range.start,
-            row,
-        })
+        Ok(registered)
     }
 
     /// The segment, if it is whole and as `row` says.
