@@ -1,5 +1,7 @@
 //! Threads that a slow disk holds up while their journal closes: each call of `close` keeps its bound
-//! and says so, waits again for what has not ended, and is `Ok` when all has.
+//! and says so, waits again for what has not ended, and is `Ok` when all has. Held up wherever they
+//! are, they may have the transaction that the writer needs too; held up at a segment they have none,
+//! so that nobody but they can be waited for.
 
 use std::io;
 use std::path::Path;
@@ -8,20 +10,34 @@ use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
 use crate::probe::{Call, Probe, place};
-use crate::{Error, Inference, Journal, Mirror};
+use crate::{Error, Inference, Journal, Mirror, Options, State};
 
 /// How long a close waits here.
 const CLOSING: Duration = Duration::from_millis(200);
 
+const SEALER: &str = "annals-sealer";
+const FOLDER: &str = "annals-folder";
+const MIRROR: &str = "annals-mirror";
+/// Decisions in each run here.
+const COUNT: u64 = 10;
+
+/// Where a thread is held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Anywhere,
+    AtASegment,
+}
+
 /// Holds up the calls of one thread.
 struct Gate {
     thread: &'static str,
-    state: Mutex<State>,
+    held: Held,
+    state: Mutex<Door>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Door {
     is_shut: bool,
     waiting: usize,
 }
@@ -38,59 +54,97 @@ impl Gate {
 
     fn wait_until_somebody_waits(&self) {
         let state = self.state.lock().unwrap();
-        let nobody = |state: &mut State| state.waiting == 0;
+        let nobody = |state: &mut Door| state.waiting == 0;
         let waited = self.changed.wait_timeout_while(state, HANG, nobody);
         assert!(!waited.unwrap().1.timed_out(), "{} is idle", self.thread);
     }
 }
 
 impl Probe for Gate {
-    fn before(&self, _path: &Path, _call: Call<'_>) -> io::Result<()> {
-        if std::thread::current().name() != Some(self.thread) {
+    fn before(&self, path: &Path, _call: Call<'_>) -> io::Result<()> {
+        let is_there = match self.held {
+            Held::Anywhere => true,
+            Held::AtASegment => path.iter().any(|part| part == "segments"),
+        };
+        if !is_there || std::thread::current().name() != Some(self.thread) {
             return Ok(());
         }
         let mut state = self.state.lock().unwrap();
         state.waiting += 1;
         self.changed.notify_all();
-        let shut = |state: &mut State| state.is_shut;
+        let shut = |state: &mut Door| state.is_shut;
         let mut state = self.changed.wait_while(state, shut).unwrap();
         state.waiting -= 1;
         Ok(())
     }
 }
 
-fn log(journal: &Journal, count: usize) {
-    for _ in 0..count {
+fn options() -> Options {
+    Journal::options().close_timeout(CLOSING)
+}
+
+fn log(journal: &Journal) {
+    for _ in 0..COUNT {
         let inference = Inference::new("m", "s", "BUY");
         assert!(journal.log(inference).is_some());
     }
     journal.flush().wait(HANG).unwrap();
 }
 
-fn close_while_held_up(thread: &'static str) {
+/// A journal whose thread is held up, by its next call to the disk or by a segment that it needs.
+fn held_up(dir: &Path, gate: &Gate) -> Journal {
+    if gate.held == Held::AtASegment {
+        let before = options().without_mirror().without_folding();
+        let before = before.open(dir).unwrap();
+        log(&before);
+        assert_eq!(before.seal(HANG).unwrap(), COUNT);
+        before.close().unwrap();
+        gate.shut();
+    }
+    let alone = |thread| gate.held == Held::AtASegment && gate.thread != thread;
+    // What another thread has read is read by nobody else.
+    let mut options = options().fold_interval(Duration::from_millis(1));
+    if alone(FOLDER) {
+        options = options.without_folding();
+    }
+    options = if alone(MIRROR) {
+        options.without_mirror()
+    } else {
+        options.mirror(Mirror::new())
+    };
+    let journal = options.open(dir).unwrap();
+    log(&journal);
+    gate.shut();
+    if gate.thread == SEALER && gate.held == Held::AtASegment {
+        let late = journal.seal(CLOSING);
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+    }
+    gate.wait_until_somebody_waits();
+    journal
+}
+
+fn close_while_held_up(thread: &'static str, held: Held) {
     let directory = scratch();
     let gate = Arc::new(Gate {
         thread,
+        held,
         state: Mutex::default(),
         changed: Condvar::new(),
     });
     let placed = place(directory.path(), gate.clone());
-    let options = Journal::options()
-        .mirror(Mirror::new())
-        .fold_interval(Duration::from_millis(1))
-        .close_timeout(CLOSING);
-    let journal = options.open(directory.path().join("data")).unwrap();
-    log(&journal, 10);
-    gate.shut();
-    gate.wait_until_somebody_waits();
+    let journal = held_up(&directory.path().join("data"), &gate);
     for time in ["first", "second"] {
         let began = Instant::now();
         let late = journal.close();
         assert!(
             matches!(late, Err(Error::TimedOut { .. })),
-            "{thread}, {time}: {late:?}"
+            "{thread}, {held:?}, {time}: {late:?}"
         );
-        assert!(began.elapsed() < HANG, "{thread}, {time}");
+        assert!(began.elapsed() < HANG, "{thread}, {held:?}, {time}");
+        if held == Held::AtASegment {
+            let has_ended = journal.health().state == State::Closed;
+            assert!(has_ended, "{thread}, {time}: the writer is held up too");
+        }
     }
     gate.open();
     let began = Instant::now();
@@ -103,21 +157,28 @@ fn close_while_held_up(thread: &'static str) {
     }
     journal.close().unwrap();
     let health = journal.health();
-    assert_eq!((health.offered, health.committed), (10, 10), "{health:?}");
+    assert_eq!(
+        (health.offered, health.committed),
+        (COUNT, COUNT),
+        "{health:?}"
+    );
     drop(placed);
 }
 
 #[test]
 fn whoever_closes_again_waits_again_for_the_sealer() {
-    close_while_held_up("annals-sealer");
+    close_while_held_up(SEALER, Held::Anywhere);
+    close_while_held_up(SEALER, Held::AtASegment);
 }
 
 #[test]
 fn whoever_closes_again_waits_again_for_the_folder() {
-    close_while_held_up("annals-folder");
+    close_while_held_up(FOLDER, Held::Anywhere);
+    close_while_held_up(FOLDER, Held::AtASegment);
 }
 
 #[test]
 fn whoever_closes_again_waits_again_for_the_text_files() {
-    close_while_held_up("annals-mirror");
+    close_while_held_up(MIRROR, Held::Anywhere);
+    close_while_held_up(MIRROR, Held::AtASegment);
 }
