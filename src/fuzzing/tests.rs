@@ -1,4 +1,5 @@
-//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these.
+//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for ten
+//! seconds each. Two hours with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS` says.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,12 @@ use crate::{CheckpointAction, Inference, Journal, Level, Options, Outcome, Times
 /// For each target.
 fn time() -> Duration {
     let is_long = env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
-    Duration::from_secs(if is_long { 120 } else { 2 })
+    if !is_long {
+        return Duration::from_secs(10);
+    }
+    let wanted = env::var("ANNALS_LONG_SECONDS").ok();
+    let seconds = wanted.and_then(|wanted| wanted.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(2 * 3_600))
 }
 
 struct Random(u64);
@@ -60,41 +66,66 @@ impl Random {
 }
 
 #[test]
-fn hostile_bytes_are_read_or_refused() {
+fn hostile_blocks_are_read_or_refused() {
+    attack("block");
+}
+
+#[test]
+fn hostile_sidecars_are_read_or_refused() {
+    attack("sidecar");
+}
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn hostile_safetensors_are_read_or_refused() {
+    attack("safetensors");
+}
+
+#[test]
+fn hostile_cursors_are_read_or_refused() {
+    attack("cursor");
+}
+
+#[test]
+fn hostile_names_are_read_or_refused() {
+    attack("names");
+}
+
+/// Gives the target of that name hostile bytes.
+fn attack(name: &str) {
     let wanted = env::var("ANNALS_TEST_SEED").ok();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = wanted.and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or(now.as_secs() ^ u64::from(now.subsec_nanos()) << 32);
     println!("seed {seed}");
-    let written = written();
-    for (name, target) in TARGETS {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-        let mut corpus = vec![Vec::new()];
-        // A published crate comes without its corpus.
-        for entry in fs::read_dir(folder.join(name)).into_iter().flatten() {
-            corpus.push(fs::read(entry.unwrap().path()).unwrap());
-        }
-        for (number, (of, input)) in written.iter().enumerate() {
-            if of == name {
-                corpus.push(input.clone());
-                keep(&folder.join(name), number, input);
-            }
-        }
-        corpus.iter().for_each(|input| target(input));
-        let mut random = Random(seed.max(1));
-        let (began, mut inputs) = (Instant::now(), corpus.len());
-        while began.elapsed() < time() {
-            let input = random.change(&corpus);
-            let asked = Instant::now();
-            target(&input);
-            assert!(
-                asked.elapsed() < Duration::from_secs(10),
-                "{name}: {input:?}"
-            );
-            inputs += 1;
-        }
-        println!("{name}: {} kept, {inputs} inputs", corpus.len());
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let folder = folder.join(name);
+    let mut corpus = vec![Vec::new()];
+    // A published crate comes without its corpus.
+    for entry in fs::read_dir(&folder).into_iter().flatten() {
+        corpus.push(fs::read(entry.unwrap().path()).unwrap());
     }
+    for (number, (of, input)) in written().into_iter().enumerate() {
+        if of == name {
+            keep(&folder, number, &input);
+            corpus.push(input);
+        }
+    }
+    corpus.iter().for_each(|input| target(input));
+    let mut random = Random(seed.max(1));
+    let (began, mut inputs) = (Instant::now(), corpus.len());
+    while began.elapsed() < time() {
+        let input = random.change(&corpus);
+        let asked = Instant::now();
+        target(&input);
+        assert!(
+            asked.elapsed() < Duration::from_secs(10),
+            "{name}: {input:?}"
+        );
+        inputs += 1;
+    }
+    println!("{name}: {} kept, {inputs} inputs", corpus.len());
 }
 
 /// With `ANNALS_KEEP_CORPUS=1`, what this version writes goes into the corpus: after a change of the
