@@ -458,3 +458,30 @@ fn an_outcome_that_came_before_the_retirement_outlives_it() {
     journal.fold(BOUND).unwrap();
     assert_eq!(rewarded(1), (1, 1));
 }
+
+/// Retires the one segment that there is, two days after it was recorded. What is not sealed stays.
+fn retire_the_only_segment(journal: &Journal, clock: &ManualClock) {
+    clock.advance(DAY * 2);
+    let planned = plan(&journal.maintenance().unwrap(), Keep::days(1));
+    assert_eq!(planned.apply().unwrap().segments, 1);
+}
+
+/// Statistics outlive their entries, and so do the names of what they hold.
+#[test]
+fn values_keep_their_names_when_all_that_used_them_is_retired() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    let id = journal.log(Inference::new("agent", "ETH/USDT", "BUY"));
+    journal.attach_outcome(id.unwrap(), Outcome::value("bp", 3.0));
+    flush(&journal);
+    journal.seal(BOUND).unwrap();
+    journal.close().unwrap();
+    let journal = options(&clock).open(directory.path()).unwrap();
+    journal.log(Inference::new("another", "ETH/USDT", "BUY"));
+    flush(&journal);
+    retire_the_only_segment(&journal, &clock);
+    let values = journal.stats("agent").get().unwrap().outcomes.values;
+    let (name, value) = &values[0];
+    assert_eq!((&**name, value.sum), ("bp", 3.0));
+}

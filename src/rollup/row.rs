@@ -211,9 +211,13 @@ impl Rollup {
         self.cells.iter().any(|(_, cell)| cell.outcomes.is_some())
     }
 
-    /// The actions that there were decisions for.
-    pub(crate) fn actions(&self) -> impl Iterator<Item = NameId> {
-        self.cells.iter().map(|cell| cell.0)
+    /// The names of its actions, and of the values that turned out; one may come more than once.
+    pub(crate) fn names(&self) -> impl Iterator<Item = NameId> {
+        self.cells.iter().flat_map(|(action, cell)| {
+            let outcomes = cell.outcomes.iter();
+            let named = outcomes.flat_map(|outcomes| outcomes.named.iter().map(|named| named.0));
+            named.chain([*action])
+        })
     }
 
     /// All actions in one.

@@ -100,7 +100,7 @@ impl Survey<'_, '_> {
         self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
             let names = [whose.model, whose.symbol, whose.checkpoint];
             names.into_iter().for_each(&mut see);
-            rollup.actions().for_each(&mut see);
+            rollup.names().for_each(&mut see);
         })
     }
 
