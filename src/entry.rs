@@ -175,6 +175,10 @@ pub struct Repeat {
     pub symbol: Arc<str>,
     /// What it decided.
     pub action: Arc<str>,
+    /// The same as its original's; NaN if none was given.
+    pub confidence: f32,
+    /// Whether a confidence was given, if only NaN.
+    pub confidence_given: bool,
     /// How long the model took this time.
     pub processing_time: Option<Duration>,
     /// The checkpoint that decided.

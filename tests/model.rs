@@ -227,7 +227,7 @@ impl World {
                 self.book.event(*handle);
             }
             Step::Outcome { handle, of, reward } => {
-                let Some(id) = self.book.logged(*of).filter(|id| !self.book.is_torn(*id)) else {
+                let Some(id) = self.book.logged(*of) else {
                     return;
                 };
                 let reward = f64::from(*reward) / 8.0;

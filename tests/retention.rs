@@ -13,7 +13,7 @@ use annals::{
     Cursor, Error, Inference, InferenceId, Journal, Keep, Maintenance, ManualClock, Options,
     Outcome, Reader, RetirePlan,
 };
-use support::{BOUND, flush, micros, wait_until};
+use support::{BOUND, NEVER, flush, micros, wait_until};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -459,11 +459,114 @@ fn an_outcome_that_came_before_the_retirement_outlives_it() {
     assert_eq!(rewarded(1), (1, 1));
 }
 
+/// Nothing is committed or folded by itself, and a repeat is one however late it comes.
+fn by_hand(clock: &ManualClock) -> Options {
+    options(clock)
+        .commit_interval(NEVER)
+        .fold_interval(NEVER)
+        .dedup_window(DAY)
+}
+
 /// Retires the one segment that there is, two days after it was recorded. What is not sealed stays.
 fn retire_the_only_segment(journal: &Journal, clock: &ManualClock) {
     clock.advance(DAY * 2);
     let planned = plan(&journal.maintenance().unwrap(), Keep::days(1));
     assert_eq!(planned.apply().unwrap().segments, 1);
+}
+
+/// Another process may know what turned out before the loop has committed its decision.
+#[test]
+fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = by_hand(&clock).open(dir).unwrap();
+    let buy = Inference::new("agent", "ETH/USDT", "BUY");
+    let id = journal.log(buy).unwrap();
+    let other = by_hand(&clock).open(dir).unwrap();
+    other.attach_outcome(id, Outcome::reward(0.5).and_value("bp", 3.0));
+    other.attach_outcome(id, Outcome::reward(1.0));
+    flush(&other);
+    other.fold(BOUND).unwrap();
+    assert_eq!(other.seal(BOUND).unwrap(), 2);
+    other.close().unwrap();
+    flush(&journal);
+    retire_the_only_segment(&journal, &clock);
+
+    // Rewards, their sum, and the sum of a named value; by reward and name what holds.
+    let said = |journal: &Journal| {
+        let outcomes = journal.stats("agent").get().unwrap().outcomes;
+        let (_, named) = outcomes.values[0].clone();
+        let known = journal.reader().unwrap().outcome(id).unwrap().unwrap();
+        let holds = [known.reward, known.get("bp")].map(|latest| latest.unwrap().value);
+        (outcomes.reward.count, outcomes.reward.sum, named.sum, holds)
+    };
+    assert_eq!(said(&journal), (1, 1.0, 3.0, [1.0, 3.0]));
+    let attach = |journal: &Journal, outcome, expected| {
+        assert!(journal.attach_outcome(id, outcome));
+        flush(journal);
+        assert_eq!(said(journal), expected, "not folded yet");
+        journal.fold(BOUND).unwrap();
+        assert_eq!(said(journal), expected, "folded");
+    };
+    attach(&journal, Outcome::reward(4.0), (1, 4.0, 3.0, [4.0, 3.0]));
+
+    // So it is in a copy.
+    let copies = tempfile::tempdir().unwrap();
+    let [backup, copy] = ["backup", "copy"].map(|name| copies.path().join(name));
+    let maintenance = journal.maintenance().unwrap();
+    maintenance.backup(&backup).run().unwrap();
+    annals::restore(&backup, &copy).unwrap();
+    let copied = by_hand(&clock).open(&copy).unwrap();
+    attach(
+        &copied,
+        Outcome::value("bp", 5.0),
+        (1, 4.0, 5.0, [4.0, 5.0]),
+    );
+    copied.close().unwrap();
+
+    // When the decision goes, what was counted stays, and nothing else.
+    journal.seal(BOUND).unwrap();
+    journal.log(Inference::new("another", "ETH/USDT", "BUY"));
+    flush(&journal);
+    retire_the_only_segment(&journal, &clock);
+    let stats = journal.stats("agent").get().unwrap();
+    assert_eq!((stats.count, stats.outcomes.reward.sum), (1, 4.0));
+    let reader = journal.reader().unwrap();
+    assert!(reader.outcome(id).unwrap().is_none());
+    let verified = maintenance.verify();
+    assert!(verified.is_whole(), "{:?}", verified.defects);
+}
+
+/// What a repeat says it says itself: the inference that it repeats may be retired.
+#[test]
+fn a_repeat_outlives_its_original() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = by_hand(&clock).open(directory.path()).unwrap();
+    let log = || {
+        let buy = Inference::new("agent", "ETH/USDT", "BUY").confidence(0.75);
+        let id = journal.log(buy.features(&[1.0])).unwrap();
+        flush(&journal);
+        id
+    };
+    log();
+    journal.seal(BOUND).unwrap();
+    let repeat = log();
+    let turned_out = |correct| {
+        journal.attach_outcome(repeat, Outcome::correct(correct));
+        flush(&journal);
+        journal.fold(BOUND).unwrap();
+        let stats = journal.stats("agent").get().unwrap();
+        assert_eq!((stats.recorded, stats.repeats), (1, 1));
+        assert_eq!(stats.confidence.count, 1, "repeats are no evidence");
+        (stats.calibration.count, stats.calibration.brier)
+    };
+    assert_eq!(turned_out(true), (1, 0.0625));
+    retire_the_only_segment(&journal, &clock);
+    assert_eq!(turned_out(false), (1, 0.5625));
+    let record = journal.reader().unwrap().get(repeat).unwrap().unwrap();
+    assert_eq!((record.confidence, record.confidence_given), (0.75, true));
 }
 
 /// Statistics outlive their entries, and so do the names of what they hold.

@@ -29,6 +29,7 @@ fn repeat(original: u64) -> RepeatRow {
     RepeatRow {
         names: inference(0.0, None).names,
         original,
+        confidence: Some(0.85),
         processing: 0,
         texts: None,
     }
@@ -141,6 +142,7 @@ fn what_was_appended_is_read_back() {
     assert_eq!(first.features, Some(0x0807_0605_0403_0201));
     assert_eq!((first.labels, first.processing), (4, 12_500_001));
     assert_eq!((second.original, second.names), (id, first.names));
+    assert_eq!(second.confidence, Some(0.85));
     let (Row::Note(Note::Gap(gap)), Row::Inference(last)) = (&rows[2].row, &rows[3].row) else {
         panic!("{rows:?}");
     };
@@ -237,8 +239,12 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
 #[test]
 fn what_takes_no_bytes_is_still_counted() {
     let mut encoder = BlockEncoder::default();
+    let bare = RepeatRow {
+        confidence: None,
+        ..repeat(9)
+    };
     for _ in 0..40_000 {
-        encoder.repeat(place(9, 7), &repeat(9));
+        encoder.repeat(place(9, 7), &bare);
     }
     let counts: Vec<_> = encoder.take().iter().map(|block| block.count).collect();
     assert_eq!(counts, [16_384, 16_384, 7_232]);

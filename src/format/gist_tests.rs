@@ -39,6 +39,7 @@ fn row(kind: u8, id: u64) -> Row {
         2 => Row::Repeat(RepeatRow {
             names: names(id),
             original: id / 2,
+            confidence: id.is_multiple_of(2).then_some(0.5),
             processing: 0,
             texts: None,
         }),

@@ -59,11 +59,7 @@ impl Note {
             Note::Gap(_) => {}
             Note::SystemEvent(row) => see(row.component),
             Note::CheckpointEvent(row) => [row.model, row.checkpoint].into_iter().for_each(see),
-            Note::Outcome(row) => row.values.iter().for_each(|value| {
-                if let OutcomeValue::Named(name, _) = value {
-                    see(*name);
-                }
-            }),
+            Note::Outcome(row) => row.each_name(see),
         }
     }
 
@@ -84,7 +80,7 @@ pub(crate) mod flag {
     pub(crate) const DIVERGENT: u8 = 1;
     /// The caller gave no confidence, and none is stored.
     pub(crate) const NO_CONFIDENCE: u8 = 2;
-    /// The row is a repeat: it has no answer of its own.
+    /// The row is a repeat: of its answer only action and confidence are stored.
     pub(crate) const REPEAT: u8 = 4;
     /// A feature hash is stored.
     pub(crate) const FEATURES: u8 = 8;
@@ -120,6 +116,8 @@ pub(crate) struct RepeatRow {
     pub(crate) names: Names,
     /// The id of the inference that it repeats.
     pub(crate) original: u64,
+    /// The same as its original's, which may be retired earlier.
+    pub(crate) confidence: Option<f32>,
     pub(crate) processing: u64,
     pub(crate) texts: Option<Box<Texts>>,
 }
@@ -205,6 +203,17 @@ pub(crate) struct OutcomeRow {
     pub(crate) time: i64,
     /// Each replaces what earlier entries say under the same name. At least one, and no name twice.
     pub(crate) values: Vec<OutcomeValue>,
+}
+
+impl OutcomeRow {
+    /// Shows every stored name that it needs.
+    pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        for value in &self.values {
+            if let OutcomeValue::Named(name, _) = value {
+                see(*name);
+            }
+        }
+    }
 }
 
 /// One value of an outcome, and under which name.

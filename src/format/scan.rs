@@ -18,8 +18,6 @@ type Result<T> = std::result::Result<T, String>;
 pub(crate) struct Event {
     pub(crate) sequence: u64,
     pub(crate) id: u64,
-    /// Of a repeat, its original's id; otherwise its own.
-    pub(crate) original: u64,
     /// Microseconds since 1970.
     pub(crate) event: i64,
     pub(crate) model: NameId,
@@ -58,7 +56,6 @@ pub(crate) struct Scan {
     count: u32,
     // Invariant N1: each column has one number for each event.
     ids: Vec<u64>,
-    originals: Vec<u64>,
     times: Vec<i64>,
     models: Vec<NameId>,
     symbols: Vec<NameId>,
@@ -145,16 +142,6 @@ impl Scan {
             id = id.wrapping_add_signed(*more);
             id
         }));
-        unpack_into(
-            view.head(Part::Original),
-            view.bytes(Part::Original),
-            events,
-            &mut self.numbers,
-        );
-        self.originals.clear();
-        let ids = self.ids.iter().zip(&self.numbers);
-        let originals = ids.map(|(id, less)| id.wrapping_sub(less.cast_unsigned()));
-        self.originals.extend(originals);
     }
 
     fn load_times(&mut self, view: &BlockView<'_>, events: usize) {
@@ -282,7 +269,6 @@ impl Scan {
             see(&Event {
                 sequence,
                 id: self.ids[index],
-                original: self.originals[index],
                 event: self.times[index],
                 model: self.models[index],
                 symbol: self.symbols[index],

@@ -360,12 +360,14 @@ impl<'a> Events<'a> {
             checkpoint: name(Part::Checkpoint)?,
         };
         let processing = self.value(Part::Processing).cast_unsigned();
+        let has_confidence = self.flags & flag::NO_CONFIDENCE == 0;
         let row = if self.flags & flag::REPEAT != 0 {
             Row::Repeat(RepeatRow {
                 names,
                 original: self
                     .id
                     .wrapping_sub(self.value(Part::Original).cast_unsigned()),
+                confidence: has_confidence.then(|| self.confidence()),
                 processing,
                 texts: self.texts(),
             })

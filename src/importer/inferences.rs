@@ -18,7 +18,7 @@ pub enum Answer {
     Full,
     /// An answer in full that differs from one just given to the same question.
     Divergent,
-    /// The answer of another inference, given again.
+    /// The answer of another inference, given again: of the answer, action and confidence are taken in.
     RepeatOf(InferenceId),
 }
 
@@ -100,10 +100,12 @@ impl Importer {
             // A measurement that is still running is of now, not of then.
             Processing::Unknown | Processing::Since(_) => 0,
         };
+        let confidence = inference.confidence_or_probability();
         if let Answer::RepeatOf(original) = answer {
             let row = RepeatRow {
                 names,
                 original: original.to_u64(),
+                confidence,
                 processing,
                 texts: boxed(texts),
             };
@@ -114,7 +116,6 @@ impl Importer {
         texts.attributes = attributes
             .map(|(key, value)| ((*key).to_owned(), value.clone()))
             .collect();
-        let confidence = inference.confidence_or_probability();
         let mut flags = 0;
         if confidence.is_none() {
             flags |= flag::NO_CONFIDENCE;

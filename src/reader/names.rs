@@ -174,6 +174,8 @@ impl NameBook {
             model: names.model,
             symbol: names.symbol,
             action: names.action,
+            confidence: row.confidence.unwrap_or(f32::NAN),
+            confidence_given: row.confidence.is_some(),
             processing_time: processing_time(row.processing),
             checkpoint: names.checkpoint,
         })
@@ -218,8 +220,8 @@ fn as_record(
         model: repeat.model,
         symbol: repeat.symbol,
         action: repeat.action,
-        confidence: original.map_or(f32::NAN, |original| original.confidence),
-        confidence_given: original.is_some_and(|original| original.confidence_given),
+        confidence: repeat.confidence,
+        confidence_given: repeat.confidence_given,
         probabilities: original.map_or_else(Probabilities::none, |original| {
             original.probabilities.clone()
         }),

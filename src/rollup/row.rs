@@ -43,8 +43,6 @@ pub(crate) struct Cell {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) event: Event,
-    /// The confidence that it was made with (of a repeat, its original's), if that is valid.
-    pub(crate) confidence: Option<f32>,
     /// What held before.
     pub(crate) before: Known,
     /// What holds now.
@@ -202,8 +200,9 @@ impl Rollup {
     pub(crate) fn change(&mut self, change: &Change) {
         let cell = self.cell(change.event.action);
         let outcomes = cell.outcomes.get_or_insert_default();
-        outcomes.change(&change.before, change.confidence, Sign::Minus);
-        outcomes.change(&change.after, change.confidence, Sign::Plus);
+        let confidence = change.event.valid_confidence();
+        outcomes.change(&change.before, confidence, Sign::Minus);
+        outcomes.change(&change.after, confidence, Sign::Plus);
     }
 
     /// Whether anything turned out for its decisions.

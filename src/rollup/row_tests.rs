@@ -7,6 +7,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(flag::FEATURES),
         1 => Just(flag::DIVERGENT),
         1 => Just(flag::NO_CONFIDENCE),
+        1 => Just(flag::REPEAT),
         1 => Just(flag::REPEAT | flag::NO_CONFIDENCE),
     ];
     let times = (0_i64..3_600_000_000, 0_u64..40_000_000, 0_u64..4_096);

@@ -277,7 +277,7 @@ impl Answer {
         let mut read = std::mem::take(&mut self.beside.read);
         read.sort_unstable();
         for ids in read.chunks(JOINED) {
-            for mut change in source.changes(ids, between, &mut number)? {
+            for mut change in source.changes(ids, between, &mut number)?.changes {
                 if known_until.is_none() {
                     change.after = change.before;
                 }
@@ -289,7 +289,7 @@ impl Answer {
             .into_iter()
             .collect();
         for ids in touched.chunks(JOINED) {
-            for change in source.changes(ids, between, &mut number)? {
+            for change in source.changes(ids, between, &mut number)?.changes {
                 let whose = Combination::of(&change.event);
                 if times.contains(&change.event.event) && self.whose.holds(whose) {
                     self.totals.change(&change);

@@ -10,6 +10,7 @@ use ahash::AHashMap;
 
 use super::blocks::Blocks;
 use super::defect::{Defect, DefectKind};
+use super::early;
 use super::index::{self, Span};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
@@ -177,6 +178,7 @@ pub(super) fn check_hot(
         range: extent.hot..extent.next,
     };
     let found = check_blocks(&blocks, uses, findings);
+    check_early(snapshot, path, extent.next, uses, findings);
     let first = registered
         .first()
         .map_or(extent.hot, |segment| segment.first);
@@ -498,6 +500,28 @@ pub(super) fn check_runs(
                 format!("run {run} ends with {last}"),
             );
         }
+    }
+}
+
+/// What is noted of outcomes that are older than their inference.
+fn check_early(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    end: u64,
+    uses: &mut Uses,
+    findings: &mut Findings,
+) {
+    let read = early::each(snapshot, path, 0, |known| {
+        known.outcome.row.each_name(|name| uses.see_name(name));
+        let places = known.outcome.sequence..known.inference;
+        if places.is_empty() || places.end >= end {
+            let detail = format!("an early outcome at {places:?}, the end is {end}");
+            findings.say(DefectKind::Extent, path, None, detail);
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        findings.say(DefectKind::Undecodable, path, None, error.to_string());
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError};
 use ahash::AHashMap;
 
 use super::directory::{Directory, private_file};
+use super::early::{self, Early};
 use super::hot::Slot;
 use super::joined::Between;
 use super::kv::{Kv, WriteFailure, WriteTransaction};
@@ -104,6 +105,8 @@ impl Folder {
             if slice.next == folded.all_before() {
                 break;
             }
+            // First: what rollups hold of an outcome is taken away again with its help.
+            self.note_early(&slice.early)?;
             folded = match self.merge(slice, folded.clone(), now, go_on)? {
                 Some(folded) => folded,
                 None => break,
@@ -178,10 +181,16 @@ impl Folder {
         for ids in ids.chunks(JOINED) {
             let mut missing: BTreeSet<u64> = ids.iter().copied().collect();
             let source = self.source.clone();
-            let changes = source.changes(ids, between, &mut |kind, text| {
+            let joined = source.changes(ids, between, &mut |kind, text| {
                 self.number(kind as u8, text)
             })?;
-            for change in changes {
+            // All that is older than an inference is known when that is folded, and noted once.
+            let fresh = folded.all_before();
+            let early = joined.early.into_iter();
+            slice
+                .early
+                .extend(early.filter(|known| known.inference >= fresh));
+            for change in joined.changes {
                 missing.remove(&change.event.id);
                 if !folded.holds_outcome(&change.event, slice.next - 1) {
                     slice.rows.change(&change);
@@ -238,6 +247,12 @@ impl Folder {
             id.copied()
                 .ok_or_else(|| damaged(self.source.path(), "names", text))
         })
+    }
+
+    fn note_early(&self, early: &[Early]) -> Result<()> {
+        early
+            .chunks(early::SLICE)
+            .try_for_each(|slice| self.write(|transaction, _| early::note(transaction, slice)))
     }
 
     /// Merges a slice into the rollups; says how far they reach then, `None` if another process was
@@ -378,6 +393,8 @@ struct Slice {
     outcomes_of: BTreeSet<u64>,
     /// Inferences that had outcomes before they were there, and whether they are there now.
     orphans: BTreeMap<u64, bool>,
+    /// Outcomes that are older than their inference, which is in it.
+    early: Vec<Early>,
     /// The sequence after its last entry.
     next: u64,
 }

@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use ahash::AHashMap;
 
 use super::blocks::{Blocks, go_on};
+use super::early::Early;
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::damaged;
+use super::outcomes::StoredOutcome;
 use super::rollups::Folded;
 use super::segments::Registered;
 use super::source::Source;
@@ -16,7 +18,7 @@ use crate::error::Result;
 use crate::format::block::Placed;
 use crate::format::codec;
 use crate::format::name::NameKind;
-use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Row, Texts, flag};
+use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Row, Texts};
 use crate::format::scan::{Event, Scan};
 use crate::format::spans::id_bucket;
 use crate::rollup::outcomes::Known;
@@ -36,6 +38,14 @@ pub(crate) struct Between<'f> {
     pub(crate) until: i64,
 }
 
+/// What turned out for inferences that are there.
+pub(crate) struct Joined {
+    /// What changed for each of them.
+    pub(crate) changes: Vec<Change>,
+    /// The outcomes that are older than their inference.
+    pub(super) early: Vec<Early>,
+}
+
 impl Source {
     /// What changed for those of `ids` (ascending) whose inferences are there.
     pub(crate) fn changes(
@@ -43,9 +53,8 @@ impl Source {
         ids: &[u64],
         between: Between<'_>,
         number: Number<'_>,
-    ) -> Result<Vec<Change>> {
+    ) -> Result<Joined> {
         let mut found = self.events_of(ids, between.end)?;
-        let confidences = self.confidences_of(&found, between.end)?;
         let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
         for (event, texts) in &mut found {
             if let Some(texts) = texts.take() {
@@ -53,7 +62,6 @@ impl Source {
             }
             let change = Change {
                 event: *event,
-                confidence: confidences.get(&event.original).copied().flatten(),
                 before: Known::default(),
                 after: Known::default(),
             };
@@ -64,43 +72,31 @@ impl Source {
         let mut rows = Vec::new();
         self.outcomes(&known, between.end, |outcome| {
             if outcome.row.time <= between.until {
-                rows.push((outcome.sequence, outcome.row));
+                rows.push(outcome);
             }
             ControlFlow::Continue(())
         })?;
-        for (sequence, row) in rows {
-            if let Some(change) = changes.get_mut(&row.of) {
-                fill(&mut change.after, &row, number)?;
-                let is_folded = between.folded.holds(&change.event)
-                    && between.folded.holds_outcome(&change.event, sequence);
-                if is_folded {
-                    fill(&mut change.before, &row, number)?;
-                }
+        let mut early = Vec::new();
+        for outcome in rows {
+            let StoredOutcome { sequence, row } = &outcome;
+            let Some(change) = changes.get_mut(&row.of) else {
+                continue;
+            };
+            fill(&mut change.after, row, number)?;
+            let is_folded = between.folded.holds(&change.event)
+                && between.folded.holds_outcome(&change.event, *sequence);
+            if is_folded {
+                fill(&mut change.before, row, number)?;
+            }
+            let inference = change.event.sequence;
+            if *sequence < inference {
+                early.push(Early { outcome, inference });
             }
         }
-        Ok(changes.into_values().collect())
-    }
-
-    /// The valid confidences of inferences, and of those that repeats among them repeat, by id.
-    fn confidences_of(
-        &self,
-        found: &[(Event, Option<Texts>)],
-        end: u64,
-    ) -> Result<AHashMap<u64, Option<f32>>> {
-        let mut confidences = AHashMap::with_capacity(found.len());
-        let mut originals = BTreeSet::new();
-        for (event, _) in found {
-            if event.flags & flag::REPEAT == 0 {
-                confidences.insert(event.id, event.valid_confidence());
-            } else {
-                originals.insert(event.original);
-            }
-        }
-        let originals: Vec<u64> = originals.into_iter().collect();
-        for (event, _) in self.events_of(&originals, end)? {
-            confidences.insert(event.id, event.valid_confidence());
-        }
-        Ok(confidences)
+        Ok(Joined {
+            changes: changes.into_values().collect(),
+            early,
+        })
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every block

@@ -7,6 +7,7 @@ mod checkpoints;
 mod cursors;
 mod defect;
 mod directory;
+mod early;
 mod fold;
 mod hot;
 mod index;

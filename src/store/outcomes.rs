@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 
 use super::blocks::Blocks;
+use super::early;
 use super::keys;
 use super::kv::{Direction, Table};
-use super::meta::damaged;
+use super::meta::{FIRST_SEQUENCE, damaged};
 use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;
@@ -24,6 +25,9 @@ pub(crate) struct StoredOutcome {
 impl Source {
     /// Shows the outcomes of the inferences `ids` (ascending) whose sequence is less than `before`
     /// to `see`, newest first, until it breaks.
+    ///
+    /// Those that are retired, and came before an inference that is not, are shown last; of those that are retired
+    /// while this looks, some may come twice.
     ///
     /// Reads the index once for every 256 ids and part of the journal, and each block that it
     /// names once, without the inferences in it. Whoever wants each id's newest value of certain
@@ -44,9 +48,19 @@ impl Source {
                 segment.first < before && next.is_some_and(|id| *id <= highest)
             })
         };
+        let (mut sealed, mut more) = (false, true);
         self.in_parts(touches, |blocks| {
-            Ok(blocks.outcomes(ids, before, &mut see)?.is_continue())
-        })
+            sealed |= blocks.range.start > FIRST_SEQUENCE;
+            more = blocks.outcomes(ids, before, &mut see)?.is_continue();
+            Ok(more)
+        })?;
+        // Last, in a later snapshot: what was retired meanwhile, and so not seen above, is noted in it.
+        if sealed && more {
+            let early = self.view(|view| early::of(view, ids))?;
+            let mut early = early.into_iter().filter(|known| known.sequence < before);
+            let _ = early.try_for_each(see);
+        }
+        Ok(())
     }
 }
 

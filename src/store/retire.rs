@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::cursors;
 use super::directory::sync_directory;
+use super::early;
 use super::keys;
 use super::kv::Table;
 use super::meta::{self, Extent};
@@ -95,7 +96,20 @@ impl Upkeep {
             done.segments += slice.len();
             self.unlink(slice)?;
         }
+        self.forget_early()?;
         Ok(done)
+    }
+
+    /// Forgets what turned out early for inferences that are retired: nobody looks at it any more.
+    fn forget_early(&self) -> Result<()> {
+        loop {
+            let source = self.source();
+            let stale = source.view(early::stale)?;
+            if stale.is_empty() {
+                return Ok(());
+            }
+            self.write(|transaction| early::forget(transaction, &stale))?;
+        }
     }
 
     fn retire_slice(

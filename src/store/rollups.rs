@@ -21,6 +21,7 @@ const FOLDED_KEY: &[u8] = b"folded";
 const DETAIL: u8 = 4;
 const GAPS: u8 = 5;
 pub(super) const ORPHANS: u8 = 6;
+pub(super) const EARLY: u8 = 7;
 
 /// How far the rollups reach, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]

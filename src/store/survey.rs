@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use super::blocks::Blocks;
+use super::early;
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::{FIRST_SEQUENCE, damaged};
@@ -95,12 +96,17 @@ impl Survey<'_, '_> {
         )
     }
 
-    /// Shows every name that the rollups need. Decodes those of the days, which stand for all.
+    /// Shows every name that the rollups and early outcomes need. Decodes the rollups of the days, which stand
+    /// for all.
     pub(super) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
         self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
             let names = [whose.model, whose.symbol, whose.checkpoint];
             names.into_iter().for_each(&mut see);
             rollup.names().for_each(&mut see);
+        })?;
+        early::each(self.view.snapshot, self.view.path, 0, |known| {
+            known.outcome.row.each_name(&mut see);
+            ControlFlow::Continue(())
         })
     }
 

@@ -319,6 +319,7 @@ impl Batch {
         let repeat = RepeatRow {
             names: stored.names,
             original,
+            confidence: (stored.flags & flag::NO_CONFIDENCE == 0).then_some(stored.confidence),
             processing: stored.processing,
             texts,
         };

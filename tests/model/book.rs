@@ -112,10 +112,6 @@ impl Book {
         }
     }
 
-    pub fn is_torn(&self, id: InferenceId) -> bool {
-        self.sums.is_torn(id)
-    }
-
     /// The id that was logged so many before the last.
     pub fn logged(&self, back: usize) -> Option<InferenceId> {
         let length = self.ids.len();
@@ -181,7 +177,7 @@ impl Book {
                     recorded,
                     judged,
                 } => self.sums.decide(sequence, *id, call, *recorded, *judged),
-                Told::Outcome { of, reward } => self.sums.turn_out(sequence, *of, *reward),
+                Told::Outcome { of, reward } => self.sums.turn_out(*of, *reward),
                 Told::Event | Told::Divergence => {}
             }
             self.entries.push((told, now));
@@ -279,9 +275,18 @@ impl Book {
             .collect();
         let retired = usize::try_from(self.kept - 1).unwrap();
         assert_eq!(found.len(), self.entries.len() - retired);
+        let (gone, there) = self.entries.split_at(retired);
         let mut rewards: BTreeMap<u64, f64> = BTreeMap::new();
+        // What turned out before its decision was committed stays as long as that.
+        for (told, _) in gone {
+            if let Told::Outcome { of, reward } = told
+                && there.iter().any(|(told, _)| told.id() == Some(*of))
+            {
+                rewards.insert(of.to_u64(), *reward);
+            }
+        }
         let mut in_full = Vec::new();
-        let kept = (self.kept..).zip(&self.entries[retired..]);
+        let kept = (self.kept..).zip(there);
         for (entry, (sequence, (told, _))) in found.iter().zip(kept) {
             assert_eq!(entry.sequence, sequence);
             match (&entry.content, told) {

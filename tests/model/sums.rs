@@ -22,8 +22,6 @@ struct Decision {
     sequence: u64,
     id: InferenceId,
     logged: Logged,
-    /// The earliest sequence of what is known of it: itself, its original, its outcomes.
-    earliest: u64,
     /// What turns out from now on is not counted.
     retired: bool,
 }
@@ -32,10 +30,8 @@ struct Decision {
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     decisions: Vec<Decision>,
-    /// What turned out for those that are not there yet, and from which sequence on.
-    waiting: BTreeMap<u64, (u64, Held)>,
-    /// The first sequence that is not retired.
-    kept: u64,
+    /// What turned out for those that are not there yet.
+    waiting: BTreeMap<u64, Held>,
 }
 
 impl Sums {
@@ -47,14 +43,7 @@ impl Sums {
         recorded: i64,
         judged: Judged,
     ) {
-        let (early, outcome) = self
-            .waiting
-            .remove(&id.to_u64())
-            .unwrap_or((sequence, Held::default()));
-        let original = match judged {
-            Judged::Repeat(original) => self.find(original).map(|original| original.sequence),
-            _ => None,
-        };
+        let outcome = self.waiting.remove(&id.to_u64()).unwrap_or_default();
         let logged = Logged {
             model: MODELS[call.model].to_owned(),
             symbol: "ETH/USDT".to_owned(),
@@ -71,23 +60,11 @@ impl Sums {
             sequence,
             id,
             logged,
-            earliest: early.min(original.unwrap_or(sequence)),
             retired: false,
         });
     }
 
-    fn find(&self, id: InferenceId) -> Option<&Decision> {
-        self.decisions.iter().find(|known| known.id == id)
-    }
-
-    /// Whether a decision is there, and something older that is known of it is retired: a known
-    /// limit, see ARCHITECTURE.md.
-    pub fn is_torn(&self, id: InferenceId) -> bool {
-        let found = self.find(id);
-        found.is_some_and(|known| !known.retired && known.earliest < self.kept)
-    }
-
-    pub fn turn_out(&mut self, sequence: u64, of: InferenceId, reward: f64) {
+    pub fn turn_out(&mut self, of: InferenceId, reward: f64) {
         let held = Held {
             reward: Some(reward),
             correct: Some(reward > 0.0),
@@ -97,17 +74,12 @@ impl Sums {
         match decision {
             Some(decision) if decision.retired => {}
             Some(decision) => decision.logged.outcome.replace(held),
-            None => {
-                let waiting = self.waiting.entry(of.to_u64());
-                let first = || (sequence, Held::default());
-                waiting.or_insert_with(first).1.replace(held);
-            }
+            None => self.waiting.entry(of.to_u64()).or_default().replace(held),
         }
     }
 
     /// Everything before this sequence is retired.
     pub fn retire(&mut self, kept: u64) {
-        self.kept = kept;
         for decision in &mut self.decisions {
             decision.retired |= decision.sequence < kept;
         }

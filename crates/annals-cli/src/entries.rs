@@ -257,6 +257,7 @@ pub fn repeat(repeat: &Repeat) -> Json {
         "model": &*repeat.model,
         "symbol": &*repeat.symbol,
         "action": &*repeat.action,
+        "confidence": repeat.confidence_given.then(|| real32(repeat.confidence)),
         "processing_ns": repeat.processing_time
             .map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
         "checkpoint": repeat.checkpoint.as_deref(),
