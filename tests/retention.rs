@@ -423,6 +423,60 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     assert!(verified.is_whole(), "{:?}", verified.defects);
 }
 
+/// What was damaged before it was folded stays, and holds back what comes after it, not what comes before.
+#[test]
+fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let unfolded = || options(&clock).without_folding();
+    let journal = unfolded().open(dir).unwrap();
+    days(&journal, &clock, 5, 100);
+    journal.close().unwrap();
+    let files = segment_files(dir);
+    let bytes = fs::read(dir.join("segments").join(&files[2])).unwrap();
+    fs::write(
+        dir.join("segments").join(&files[2]),
+        &bytes[..bytes.len() / 2],
+    )
+    .unwrap();
+
+    let journal = unfolded().open(dir).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let plan = || maintenance.retirement(Keep::days(2)).plan().unwrap();
+    let planned = plan();
+    assert_eq!((planned.segments().len(), planned.entries()), (2, 200));
+    let [why] = planned.held_back() else {
+        panic!("{planned:?}");
+    };
+    assert!(
+        why.contains("from 201 on") && why.contains(&files[2]),
+        "{why}"
+    );
+    assert_eq!(planned.apply().unwrap().segments, 2);
+    assert_eq!(plan().segments(), []);
+    let stats = journal.stats("model of day 1").get();
+    assert!(matches!(stats, Err(Error::Corrupt { .. })), "{stats:?}");
+    journal.close().unwrap();
+
+    // Retention by itself says the same.
+    let journal = unfolded().keep(Keep::days(2)).open(dir).unwrap();
+    wait_until("it says why", || {
+        let sealing = journal.health().sealing.unwrap();
+        let fault = sealing.retention_fault;
+        fault.is_some_and(|fault| fault.contains(&files[2]))
+    });
+    journal.close().unwrap();
+
+    drop(maintenance);
+    annals::repair(dir).unwrap();
+    let journal = unfolded().open(dir).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let planned = maintenance.retirement(Keep::days(2)).plan().unwrap();
+    assert_eq!(planned.apply().unwrap().entries, 100);
+    assert_eq!(journal.stats("model of day 1").get().unwrap().count, 100);
+}
+
 /// What turned out for a decision counts, even if nobody had folded it when the decision was retired.
 #[test]
 fn an_outcome_that_came_before_the_retirement_outlives_it() {

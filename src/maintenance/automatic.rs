@@ -45,8 +45,12 @@ impl Automatic {
         let said = |error: Error| error.to_string();
         let plan = self.maintenance.retirement(self.keep.clone()).plan();
         let plan = plan.map_err(said)?;
+        let held_back = match plan.unreadable() {
+            Some(_) => Err(plan.held_back().join("; ")),
+            None => Ok(()),
+        };
         if plan.segments().is_empty() {
-            return Ok(0);
+            return held_back.map(|()| 0);
         }
         let now = self.maintenance.clock.now();
         if let (Some(age), Some(newest)) = (self.keep.age, plan.newest())
@@ -67,6 +71,6 @@ impl Automatic {
             self.forgot = Some(Instant::now());
             self.maintenance.upkeep.forget_unused(go_on).map_err(said)?;
         }
-        Ok(retired)
+        held_back.map(|()| retired)
     }
 }

@@ -27,6 +27,7 @@ pub struct RetirePlan {
     held_back: Vec<String>,
     kept_entries: u64,
     newest: Option<Timestamp>,
+    unreadable: Option<Error>,
 }
 
 /// One line of a [`RetirePlan`].
@@ -139,7 +140,8 @@ impl Maintenance {
 
 impl Retirement<'_> {
     /// Says which segments would go, from one look at the journal; changes nothing, but folds into
-    /// the rollups what has to be there before it goes: statistics outlive their entries.
+    /// the rollups what has to be there before it goes: statistics outlive their entries. What cannot be read
+    /// before it was folded stays, with all that comes after it, until it is repaired; the plan says so.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for rules that would always retire everything (less than a minute
@@ -153,12 +155,16 @@ impl Retirement<'_> {
         let now = self.maintenance.clock.now();
         let mut standing = upkeep.standing(&self.keep.cursors)?;
         let mut broken = broken_rules(&self.keep, &standing, now);
+        let mut unreadable = None;
         if standing.retirable < wanted(&standing, broken.len()) {
-            upkeep.fold(now.as_micros())?;
+            match upkeep.fold(now.as_micros()) {
+                Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
+                folded => _ = folded?,
+            }
             standing = upkeep.standing(&self.keep.cursors)?;
             broken = broken_rules(&self.keep, &standing, now);
         }
-        let (until, mut held_back) = bounds(&standing, broken.len());
+        let (until, mut held_back) = bounds(&standing, broken.len(), unreadable.as_ref());
         let doomed: Vec<Registered> = standing
             .segments
             .iter()
@@ -180,6 +186,7 @@ impl Retirement<'_> {
             held_back,
             kept_entries: standing.extent.next - first_kept,
             newest: newest(self.maintenance, &standing)?,
+            unreadable,
             doomed,
         })
     }
@@ -223,15 +230,18 @@ fn wanted(standing: &Standing, broken: usize) -> u64 {
 }
 
 /// How far the cursors, and what the journal itself needs, let the `broken` oldest segments go;
-/// and what holds the others back.
-fn bounds(standing: &Standing, broken: usize) -> (u64, Vec<String>) {
+/// and what holds the others back; `unreadable` is what could not be brought into the statistics.
+fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u64, Vec<String>) {
     let wanted = wanted(standing, broken);
     let mut until = standing.retirable;
     let mut held_back = Vec::new();
     if until < wanted {
-        held_back.push(format!(
-            "entries from {until} on are not in the statistics yet"
-        ));
+        held_back.push(match unreadable {
+            None => format!("entries from {until} on are not in the statistics yet"),
+            Some(error) => format!(
+                "entries from {until} on cannot be brought into the statistics, repair the journal: {error}"
+            ),
+        });
     }
     for (name, next) in &standing.cursors {
         if *next < wanted {
@@ -299,6 +309,11 @@ impl RetirePlan {
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
+    }
+
+    /// What could not be read, and so not be brought into the statistics: it holds back what comes after it.
+    pub(crate) fn unreadable(&self) -> Option<&Error> {
+        self.unreadable.as_ref()
     }
 
     /// When the newest entry of the journal was recorded.

@@ -126,18 +126,22 @@ impl Folder {
         };
         let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
-        while slice.next < end
+        'reading: while slice.next < end
             && slice.next - begin < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
             && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
         {
-            let payloads = self.source.payloads(slice.next, READ_BYTES)?;
-            if payloads.is_empty() {
-                break;
-            }
+            let payloads = match self.source.payloads(slice.next, READ_BYTES) {
+                Ok(payloads) if payloads.is_empty() => break,
+                // What comes before what cannot be read is folded all the same.
+                Err(_) if slice.next > begin => break,
+                read => read?,
+            };
             for (first, payload) in payloads {
-                scan.load(first, &payload)
-                    .map_err(|why| self.broken(first, &why))?;
+                match scan.load(first, &payload) {
+                    Err(_) if slice.next > begin => break 'reading,
+                    loaded => loaded.map_err(|why| self.broken(first, &why))?,
+                }
                 self.number_texts(&mut scan)?;
                 // A block that sealing merged may begin with entries that were seen before.
                 let fresh = slice.next;
