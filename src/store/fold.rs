@@ -15,6 +15,8 @@ use ahash::AHashMap;
 
 use super::directory::{Directory, private_file};
 use super::early::{self, Early};
+use super::folded::{self, Folded};
+use super::gaps::{GapSums, GapTimes};
 use super::hot::Slot;
 use super::joined::Between;
 use super::kv::{Kv, WriteFailure, WriteTransaction};
@@ -22,7 +24,6 @@ use super::merge::{Merge, TRANSACTION_ROWS, merge_gaps, oldest_detailed, prune};
 use super::meta::damaged;
 use super::name_table::{self, FOR_EVER};
 use super::orphans;
-use super::rollups::{self, Folded, GapSums, GapTimes};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::format::row::{GapRow, NameId, Note};
@@ -291,7 +292,7 @@ impl Folder {
                 after = after.with_gaps(slice.next, longest.unwrap_or(0));
             }
             let merged = self.write(|transaction, path| {
-                if rollups::folded_to_write(transaction, path)? != folded {
+                if folded::to_write(transaction, path)? != folded {
                     return Ok(None);
                 }
                 let mut merge = Merge::new(transaction, path, now)?;
@@ -305,7 +306,7 @@ impl Folder {
                     let (more, fewer) = orphans::note(transaction, &slice.orphans, now)?;
                     after = after.with_orphans(more, fewer);
                 }
-                rollups::set_folded(transaction, &after)?;
+                folded::put(transaction, &after)?;
                 Ok(Some(after))
             })?;
             match merged {
@@ -326,8 +327,8 @@ impl Folder {
             let gone = expired.into_iter().map(|id| (id, true)).collect();
             self.write(|transaction, path| {
                 let (_, fewer) = orphans::note(transaction, &gone, now)?;
-                let folded = rollups::folded_to_write(transaction, path)?;
-                rollups::set_folded(transaction, &folded.with_orphans(0, fewer))
+                let folded = folded::to_write(transaction, path)?;
+                folded::put(transaction, &folded.with_orphans(0, fewer))
             })?;
         }
         Ok(())

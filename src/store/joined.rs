@@ -7,11 +7,11 @@ use ahash::AHashMap;
 
 use super::blocks::{Blocks, go_on};
 use super::early::Early;
+use super::folded::Folded;
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::damaged;
 use super::outcomes::StoredOutcome;
-use super::rollups::Folded;
 use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;

@@ -7,9 +7,10 @@ use std::path::Path;
 use ahash::{AHashMap, AHashSet};
 
 use super::blocks::go_on;
+use super::gaps::{GapSums, GapTimes};
 use super::kv::{Direction, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
-use super::rollups::{self, Detail, GapSums, GapTimes};
+use super::rollups::{self, Detail};
 use crate::error::Result;
 use crate::format::codec;
 use crate::rollup::aggregate::{Key, coarser};

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use super::cursors;
 use super::directory::sync_directory;
 use super::early;
+use super::folded;
 use super::keys;
 use super::kv::Table;
 use super::meta::{self, Extent};
 use super::retired::{self, RetiredRow};
-use super::rollups;
 use super::segments::{self, Registered};
 use super::upkeep::Upkeep;
 use crate::disk;
@@ -129,7 +129,7 @@ impl Upkeep {
                 changes.push(format!("the first entry kept is {} now", extent.kept));
             }
             let until = slice.last().map_or(first, |segment| segment.row.next);
-            let folded = rollups::folded_to_write(transaction, path)?.all_before();
+            let folded = folded::to_write(transaction, path)?.all_before();
             if until > extent.hot || folded < until.max(known) {
                 changes.push(format!(
                     "entries from {folded} on are not in the statistics yet"

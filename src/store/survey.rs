@@ -6,12 +6,14 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use super::blocks::Blocks;
 use super::early;
+use super::folded::{self, Folded};
+use super::gaps::{self, GapSums};
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::{FIRST_SEQUENCE, damaged};
 use super::name_table;
 use super::orphans;
-use super::rollups::{self, Folded, GapSums};
+use super::rollups;
 use super::source::{Source, View};
 use crate::error::Result;
 use crate::format::name::NameKind;
@@ -37,7 +39,7 @@ impl Source {
             body(&Survey {
                 source: self,
                 view,
-                folded: rollups::folded(view.snapshot, view.path)?,
+                folded: folded::read(view.snapshot, view.path)?,
             })
         })
     }
@@ -146,7 +148,7 @@ impl Survey<'_, '_> {
     /// What the folded gaps add up to that touch the minutes of `from..=until`.
     pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
         let longest = self.folded.longest_gap;
-        rollups::gaps(self.view.snapshot, self.view.path, (from, until), longest)
+        gaps::between(self.view.snapshot, self.view.path, (from, until), longest)
     }
 
     /// Shows every block that holds `from` or what follows.

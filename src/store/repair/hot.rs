@@ -6,13 +6,13 @@ use std::fs::File;
 use super::super::backup::put_rows;
 use super::super::checkpoints;
 use super::super::directory::{Directory, sync_directory};
+use super::super::folded::{self, Folded};
 use super::super::index;
 use super::super::keys;
 use super::super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::super::meta::{self, Identity};
 use super::super::name_table::{self, FOR_EVER, NameRow};
 use super::super::retired;
-use super::super::rollups::{self, Folded};
 use super::super::runs::{self, RunEnd, RunRow};
 use super::super::segments::{self, Registered};
 use super::aside::set_aside;
@@ -215,13 +215,13 @@ impl Anew<'_> {
     /// Copies the rollups if all of them can be read, with the names that they need; otherwise they
     /// are folded anew, from the first entry that is kept.
     fn rollups(&self, kept: u64, all_names: bool) -> Result<()> {
-        let folded = self.remains.known("meta folded", rollups::folded);
+        let folded = self.remains.known("meta folded", folded::read);
         let whole = self.remains.each(Table::Rollups, &mut |_, _| ());
         let folded = match folded {
             Some(folded) if whole && all_names => folded,
             _ => {
                 let nothing = Folded::beginning_at(kept);
-                return self.write(|transaction| rollups::set_folded(transaction, &nothing));
+                return self.write(|transaction| folded::put(transaction, &nothing));
             }
         };
         let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
@@ -235,7 +235,7 @@ impl Anew<'_> {
         });
         written?;
         put_rows(self.kv, Table::Rollups, &mut slice)?;
-        self.write(|transaction| rollups::set_folded(transaction, &folded))
+        self.write(|transaction| folded::put(transaction, &folded))
     }
 
     /// Copies the registry's tables, or makes its indexes anew if a row of any cannot be read.

@@ -11,11 +11,11 @@ use super::super::check::{
 };
 use super::super::defect::DefectKind;
 use super::super::directory::Directory;
+use super::super::folded;
 use super::super::keys;
 use super::super::kv::{Kv, Snapshot, Table};
 use super::super::meta::{self, Extent, FIRST_SEQUENCE, Identity};
 use super::super::retired;
-use super::super::rollups;
 use super::super::seal::sequences_of;
 use super::super::segments::{Registered, SegmentRow, file_name, stated_journal};
 use super::super::uses::Uses;
@@ -258,7 +258,7 @@ impl Remains {
         }
         let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
         let last = last.and_then(|rows| rows.last().map(Placed::next));
-        let folded = self.known("meta folded", rollups::folded);
+        let folded = self.known("meta folded", folded::read);
         let cursors = self.rows(Table::Cursors).into_iter();
         let cursors = cursors.filter_map(|(_, row)| {
             codec::decode(&row)

@@ -1,0 +1,172 @@
+//! The tables beside the blocks: checksums, names, runs, cursors, early outcomes.
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use super::super::defect::DefectKind;
+use super::super::early;
+use super::super::keys;
+use super::super::kv::{Direction, Snapshot, Table};
+use super::super::meta;
+use super::super::name_table;
+use super::super::runs;
+use super::super::uses::Uses;
+use super::Findings;
+use crate::format::codec;
+use crate::ids::InferenceId;
+
+/// The checksum of every value of a table.
+pub(super) fn check_values(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    table: Table,
+    findings: &mut Findings,
+) {
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let swept = snapshot.sweep(table, everything, Direction::Ascending, |_, value| {
+        if let Err(error) = value {
+            findings.say(DefectKind::Checksum, path, None, error.to_string());
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = swept {
+        let detail = format!("table {}: {error}", table.name());
+        findings.say(DefectKind::Unreadable, path, None, detail);
+    }
+}
+
+/// Both tables of names against each other, and against what is used.
+pub(in super::super) fn check_names(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
+    let everything = || (Bound::Unbounded, Bound::Unbounded);
+    let mut ids = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let swept = snapshot.sweep(
+        Table::Names,
+        everything(),
+        Direction::Ascending,
+        |key, value| {
+            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            let name = value.ok().map(codec::decode::<(u8, String)>);
+            if let (Some(id), Some(Ok((kind, text)))) = (id, name) {
+                ids.insert(id);
+                let row = snapshot.get(Table::NameIds, &keys::name(kind, &text), |value| {
+                    name_table::decode_row(path, value)
+                });
+                match row {
+                    Ok(Some(Ok(row))) if row.id == id => {}
+                    other => wrong.push(format!("name {id} {text:?}: its id is {other:?}")),
+                }
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    if let Err(error) = swept {
+        wrong.push(error.to_string());
+    }
+    let swept = snapshot.sweep(
+        Table::NameIds,
+        everything(),
+        Direction::Ascending,
+        |_, value| {
+            let row = value.and_then(|value| name_table::decode_row(path, value));
+            if let Ok(row) = row
+                && !ids.contains(&row.id)
+            {
+                wrong.push(format!("the id {} has no name", row.id));
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    if let Err(error) = swept {
+        wrong.push(error.to_string());
+    }
+    for id in uses.row().names.iter().filter(|id| !ids.contains(id)) {
+        wrong.push(format!("{id} is used, and has no name"));
+    }
+    for detail in wrong {
+        findings.say(DefectKind::Name, path, None, detail);
+    }
+}
+
+/// Runs that entries are of, and what their rows say.
+pub(in super::super) fn check_runs(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
+    let rows = match runs::page(snapshot, path, 0, usize::MAX) {
+        Ok(rows) => rows,
+        Err(error) => {
+            findings.say(DefectKind::Run, path, None, error.to_string());
+            return;
+        }
+    };
+    let known: BTreeSet<u32> = rows.iter().map(|(run, _)| run.get()).collect();
+    for run in uses
+        .row()
+        .runs
+        .iter()
+        .filter(|run| **run != 0 && !known.contains(run))
+    {
+        findings.say(
+            DefectKind::Run,
+            path,
+            None,
+            format!("run {run} has entries and no row"),
+        );
+    }
+    for (run, row) in rows {
+        if row.last_id != 0 && InferenceId::from_u64(row.last_id).run() != run {
+            let last = InferenceId::from_u64(row.last_id);
+            findings.say(
+                DefectKind::Run,
+                path,
+                None,
+                format!("run {run} ends with {last}"),
+            );
+        }
+    }
+}
+
+/// What is noted of outcomes that are older than their inference.
+pub(super) fn check_early(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    end: u64,
+    uses: &mut Uses,
+    findings: &mut Findings,
+) {
+    let read = early::each(snapshot, path, 0, |known| {
+        known.outcome.row.each_name(|name| uses.see_name(name));
+        let places = known.outcome.sequence..known.inference;
+        if places.is_empty() || places.end >= end {
+            let detail = format!("an early outcome at {places:?}, the end is {end}");
+            findings.say(DefectKind::Extent, path, None, detail);
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        findings.say(DefectKind::Undecodable, path, None, error.to_string());
+    }
+}
+
+pub(in super::super) fn check_cursors(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    findings: &mut Findings,
+) {
+    let end = meta::extent(snapshot, path).map_or(u64::MAX, |extent| extent.next);
+    for (name, row) in super::super::cursors::list(snapshot, path).unwrap_or_default() {
+        if row.next > end {
+            let detail = format!("the cursor {name:?} is at {}, the end is {end}", row.next);
+            findings.say(DefectKind::Extent, path, None, detail);
+        }
+    }
+}
