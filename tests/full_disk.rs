@@ -68,16 +68,17 @@ fn log_until_dropped(journal: &Journal, kept: &mut Vec<InferenceId>) {
         let queued = log(journal, CAPACITY);
         dropped += CAPACITY - queued.len() as u64;
         kept.extend(queued);
-        if dropped > 0 {
+        // Has the writer take up what it may hold. A sealer that finds no room either removes what it
+        // has written, so that there may be some for a moment.
+        let flushed = journal.flush().wait(BOUND);
+        let is_full = matches!(flushed, Err(Error::NoRoom { .. }));
+        assert!(is_full || flushed.is_ok(), "{flushed:?}");
+        if dropped > 0 && is_full {
             break;
         }
-        // Has the writer take up what it may hold.
-        let refused = journal.flush().wait(BOUND);
-        assert!(matches!(refused, Err(Error::NoRoom { .. })), "{refused:?}");
     }
     assert!(dropped > 0, "the queue is never full");
     let health = journal.health();
-    assert_eq!(health.state, State::NoRoom, "{health:?}");
     assert!(health.dropped.queue_full >= dropped, "{health:?}");
     assert_eq!((health.unknown, health.dropped.failed), (0, 0));
     assert_books_close(&health);

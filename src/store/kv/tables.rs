@@ -138,6 +138,16 @@ pub(crate) enum Direction {
     Descending,
 }
 
+impl Direction {
+    /// Whether it leads from one key to another.
+    fn leads(self, from: &[u8], to: &[u8]) -> bool {
+        match self {
+            Direction::Ascending => from < to,
+            Direction::Descending => from > to,
+        }
+    }
+}
+
 /// The range of keys that a scan covers.
 pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
@@ -361,8 +371,25 @@ fn scan(
     direction: Direction,
     mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
+    let mut before: Option<Vec<u8>> = None;
     each(rows, path, range, direction, |key, value| {
-        see(key, unseal(path, table, key, value)?)
+        // Pages that do not belong together have right checksums, each.
+        if before
+            .as_ref()
+            .is_some_and(|before| !direction.leads(before, key))
+        {
+            return Err(Error::Corrupt {
+                path: path.to_owned(),
+                detail: format!("the keys of table {} are out of order", table.name()),
+            });
+        }
+        let flow = see(key, unseal(path, table, key, value)?)?;
+        if flow.is_continue() {
+            let before = before.get_or_insert_default();
+            before.clear();
+            before.extend_from_slice(key);
+        }
+        Ok(flow)
     })
 }
 
