@@ -160,11 +160,11 @@ fn answers(dir: &Path) -> Vec<Answer> {
         ask("newest", ByIndex, &|reader| listed(reader.newest(100))),
         ask("by time", ByIndex, &|reader| {
             let query = reader.inferences().repeats(Repeats::Include).since(all);
-            // A repeat whose original is not found has no answer.
+            // A repeat whose original is not found has only what it keeps itself.
             let whole = query.iter().filter(|found| {
                 found
                     .as_ref()
-                    .map_or(true, |record| !record.confidence.is_nan())
+                    .map_or(true, |record| !record.probabilities.is_empty())
             });
             listed(whole)
         }),
