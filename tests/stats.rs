@@ -340,6 +340,44 @@ fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
     }
 }
 
+/// Nobody counted it, so there is nothing to be taken away when something newer is attached.
+#[test]
+fn what_was_given_up_does_not_count_when_its_decision_comes_after_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(Timestamp::from_micros(NOON));
+    let open = || options().clock(clock.clone()).open(dir.path()).unwrap();
+    let (journal, other) = (open(), open());
+    let mut decision = random_decision(&mut Random::from_seed(17), NOON);
+    let id = log(&journal, &decision, None);
+    let turn_out = |reward, correct| {
+        let held = Held {
+            reward: Some(reward),
+            correct: Some(correct),
+            slippage: None,
+        };
+        attach(&other, id, held);
+        other.flush().wait(MINUTE).unwrap();
+        held
+    };
+    turn_out(1.0, false);
+    other.fold(MINUTE).unwrap();
+    clock.advance(Duration::from_secs(31 * 86_400));
+    other.fold(MINUTE).unwrap();
+    assert_eq!(other.stats_of_all().get().unwrap().coverage.orphans, 0);
+
+    journal.flush().wait(MINUTE).unwrap();
+    let compare = |decision: &Logged, what: &str| {
+        check(&other.stats_of_all().get().unwrap(), &[decision], what);
+        other.fold(MINUTE).unwrap();
+        check(&other.stats_of_all().get().unwrap(), &[decision], what);
+    };
+    compare(&decision, "it came");
+    decision.outcome.replace(turn_out(2.0, true));
+    compare(&decision, "something turned out");
+    decision.outcome.replace(turn_out(3.0, false));
+    compare(&decision, "something else turned out");
+}
+
 #[test]
 fn a_hundred_thousand_symbols_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();

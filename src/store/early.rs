@@ -1,8 +1,10 @@
 //! Early outcomes: those with a lower sequence than the inference that they belong to, which another
 //! process committed later. The border of a segment may lie between the two, and then retention takes
 //! what turned out and leaves the inference. So each is noted when the inference is folded, and the
-//! note stands for it as long as the inference is kept and the outcome is not.
+//! note stands for it as long as the inference is kept and the outcome is not. What had waited for its
+//! inference for too long, and was [given up](super::orphans), is not noted, and does not count.
 
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
@@ -96,11 +98,8 @@ pub(super) fn each(
     })
 }
 
-/// What turned out early for the inferences `ids` (ascending) where the outcome is retired and the
-/// inference is not. Newest first.
-pub(super) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
-    let kept = view.extent.kept;
-    let mut found = Vec::new();
+/// Shows every note of the inferences `ids` (ascending).
+fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(Early)) -> Result<()> {
     let mut wanted = ids;
     // Others' notes are jumped over: either of the two may be many.
     while let Some(next) = wanted.first() {
@@ -108,16 +107,38 @@ pub(super) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>>
         each(view.snapshot, view.path, *next, |early| {
             reached = early.outcome.row.of;
             let is_wanted = wanted.binary_search(&reached).is_ok();
-            if is_wanted && early.outcome.sequence < kept && early.inference >= kept {
-                found.push(early.outcome);
+            if is_wanted {
+                see(early);
             }
             go_on(is_wanted)
         })?;
         let behind = wanted.partition_point(|id| *id <= reached);
         wanted = wanted.get(behind..).unwrap_or_default();
     }
+    Ok(())
+}
+
+/// What turned out early for the inferences `ids` (ascending) where the outcome is retired and the
+/// inference is not. Newest first.
+pub(super) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
+    let kept = view.extent.kept;
+    let mut found = Vec::new();
+    each_of(view, ids, |early| {
+        if early.outcome.sequence < kept && early.inference >= kept {
+            found.push(early.outcome);
+        }
+    })?;
     found.sort_unstable_by_key(|outcome| std::cmp::Reverse(outcome.sequence));
     Ok(found)
+}
+
+/// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
+pub(super) fn noted(view: &View<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
+    let mut sequences = BTreeSet::new();
+    each_of(view, ids, |early| {
+        sequences.insert(early.outcome.sequence);
+    })?;
+    Ok(sequences)
 }
 
 /// Up to a slice of the notes of inferences that are retired.

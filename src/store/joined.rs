@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use ahash::AHashMap;
 
 use super::blocks::{Blocks, go_on};
-use super::early::Early;
+use super::early::{self, Early};
 use super::folded::Folded;
 use super::keys;
 use super::kv::{Direction, Table};
@@ -76,20 +76,25 @@ impl Source {
             }
             ControlFlow::Continue(())
         })?;
+        let counted = self.counted_early(&rows, &changes, between.folded)?;
         let mut early = Vec::new();
         for outcome in rows {
             let StoredOutcome { sequence, row } = &outcome;
             let Some(change) = changes.get_mut(&row.of) else {
                 continue;
             };
+            let inference = change.event.sequence;
+            let is_early = *sequence < inference;
+            if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
+                continue;
+            }
             fill(&mut change.after, row, number)?;
             let is_folded = between.folded.holds(&change.event)
                 && between.folded.holds_outcome(&change.event, *sequence);
             if is_folded {
                 fill(&mut change.before, row, number)?;
             }
-            let inference = change.event.sequence;
-            if *sequence < inference {
+            if is_early {
                 early.push(Early { outcome, inference });
             }
         }
@@ -97,6 +102,29 @@ impl Source {
             changes: changes.into_values().collect(),
             early,
         })
+    }
+
+    /// Those outcomes among `rows`, by their sequence, that are older than an inference that is folded, and
+    /// were counted with it.
+    fn counted_early(
+        &self,
+        rows: &[StoredOutcome],
+        changes: &AHashMap<u64, Change>,
+        folded: &Folded,
+    ) -> Result<BTreeSet<u64>> {
+        let is_early = |outcome: &&StoredOutcome| {
+            let change = changes.get(&outcome.row.of);
+            change.is_some_and(|Change { event, .. }| {
+                outcome.sequence < event.sequence && folded.holds(event)
+            })
+        };
+        let ids = rows.iter().filter(is_early).map(|outcome| outcome.row.of);
+        let ids: BTreeSet<u64> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ids: Vec<u64> = ids.into_iter().collect();
+        self.view(|view| early::noted(view, &ids))
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every block
