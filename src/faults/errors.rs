@@ -160,6 +160,7 @@ fn sweep(fault: Fault, whose: Whose) {
         save_every: 20,
         seal_every: 25,
         reopen_every: 40,
+        burst_every: 30,
     };
     let began = Instant::now();
     let mut at = 1;

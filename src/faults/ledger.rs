@@ -301,6 +301,7 @@ pub(super) fn options() -> Options {
         .clock(crate::ManualClock::at(Timestamp::from_micros(1_000_000)))
         .commit_interval(std::time::Duration::from_secs(3_600))
         .close_timeout(super::HANG)
+        .commit_bytes(1 << 16)
         .queue_capacity(1_024)
         .dedup_capacity(1_024)
         .cache_bytes(1 << 20)

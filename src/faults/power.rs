@@ -29,6 +29,7 @@ fn record() -> Recorded {
         save_every: 9,
         seal_every: 11,
         reopen_every: 16,
+        burst_every: 30,
     };
     let directory = scratch();
     let root = directory.path();

@@ -16,7 +16,13 @@ pub(super) struct Story {
     pub(super) save_every: usize,
     pub(super) seal_every: usize,
     pub(super) reopen_every: usize,
+    /// A commit of so much that it takes several batches, of which the writer encodes one while another
+    /// is on its way to the disk.
+    pub(super) burst_every: usize,
 }
+
+/// Events of a burst: more than are encoded before somebody looks whether a batch is full.
+const BURST: usize = 200;
 
 /// One telling of a story.
 pub(super) struct Teller<'a> {
@@ -62,7 +68,7 @@ impl<'a> Teller<'a> {
                 }
             }
             let Some(journal) = &open else { continue };
-            self.log_some(journal, commit);
+            self.log_some(journal, commit, commit.is_multiple_of(story.burst_every));
             if commit.is_multiple_of(story.seal_every) {
                 let sealed = journal.seal(HANG);
                 self.note(sealed.map(|_| ()));
@@ -78,7 +84,7 @@ impl<'a> Teller<'a> {
         self.end(open);
     }
 
-    fn log_some(&mut self, journal: &Journal, commit: usize) {
+    fn log_some(&mut self, journal: &Journal, commit: usize, is_burst: bool) {
         for _ in 0..1 + commit % 7 {
             let id = with_inference(self.next, |inference| journal.log(inference));
             if let Some(id) = id {
@@ -88,11 +94,10 @@ impl<'a> Teller<'a> {
             self.next += 1;
         }
         if commit.is_multiple_of(4) {
-            let message = format!("event {commit}");
-            if journal.event(Level::Info, "story", message.clone()) {
-                let run = journal.health().run.get();
-                self.ledger.events.insert(message, (run, Promise::None));
-            }
+            self.say(journal, format!("event {commit}"));
+        }
+        for number in (0..BURST).filter(|_| is_burst) {
+            self.say(journal, format!("event {commit}/{number:1000}"));
         }
         match journal.flush().wait(HANG) {
             Ok(()) => {
@@ -104,6 +109,13 @@ impl<'a> Teller<'a> {
         let health = settled(journal);
         if health.queued == 0 {
             assert_balanced(&health, "after a flush");
+        }
+    }
+
+    fn say(&mut self, journal: &Journal, message: String) {
+        if journal.event(Level::Info, "story", message.clone()) {
+            let run = journal.health().run.get();
+            self.ledger.events.insert(message, (run, Promise::None));
         }
     }
 

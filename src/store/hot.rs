@@ -22,12 +22,19 @@ pub(super) type Slot = Arc<RwLock<Option<Kv>>>;
 
 /// The hot file of a journal, open for writing.
 pub(crate) struct Hot {
-    slot: Slot,
+    commits: Commits,
     directory: Option<Directory>,
     path: PathBuf,
     sharing: Sharing,
     cache_bytes: usize,
     locks: Vec<(RunId, RunLock)>,
+}
+
+/// What takes batches into the hot file, from any thread: one transaction at a time.
+#[derive(Clone)]
+pub(crate) struct Commits {
+    slot: Slot,
+    path: PathBuf,
 }
 
 /// One batch to be committed.
@@ -80,7 +87,10 @@ impl Hot {
         kv.write(|transaction| meta::ensure(transaction, &path, &identity))
             .map_err(WriteFailure::into_error)?;
         Ok(Hot {
-            slot: Arc::new(RwLock::new(Some(kv))),
+            commits: Commits {
+                slot: Arc::new(RwLock::new(Some(kv))),
+                path: path.clone(),
+            },
             sharing: if directory.is_some() {
                 options.sharing
             } else {
@@ -95,7 +105,7 @@ impl Hot {
 
     /// For readers of this process, where only this handle may be open.
     pub(super) fn slot(&self) -> Slot {
-        self.slot.clone()
+        self.commits.slot.clone()
     }
 
     pub(crate) fn sharing(&self) -> Sharing {
@@ -215,22 +225,24 @@ impl Hot {
         self.write(|transaction| name_table::intern(transaction, &self.path, run, names))
     }
 
-    /// Commits one batch durably. The caller must not assume anything about it after an error.
+    /// See [`Commits::commit`].
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
-        let path = self.path.clone();
-        self.write(|transaction| {
-            let next = append(transaction, &path, commit.blocks)?;
-            for (run, row) in commit.rows {
-                runs::put(transaction, *run, row)?;
-            }
-            Ok(Receipt { next })
-        })
+        self.commits.commit(commit)
+    }
+
+    /// The same for another thread. The file is open until both are dropped.
+    pub(crate) fn commits(&self) -> Commits {
+        self.commits.clone()
     }
 
     /// After a failed commit: closes the file, opens it again and says how many batches of `run`
     /// it holds.
     pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .commits
+            .slot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         *slot = None;
         let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
         let key = keys::number(u64::from(run.get()));
@@ -242,6 +254,27 @@ impl Hot {
         })?;
         *slot = Some(kv);
         Ok(batch)
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        self.commits.write(body)
+    }
+}
+
+impl Commits {
+    /// Commits one batch durably. The caller must not assume anything about it after an error.
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
+        let path = self.path.clone();
+        self.write(|transaction| {
+            let next = append(transaction, &path, commit.blocks)?;
+            for (run, row) in commit.rows {
+                runs::put(transaction, *run, row)?;
+            }
+            Ok(Receipt { next })
+        })
     }
 
     fn write<T>(

@@ -47,7 +47,7 @@ pub(crate) use directory::{Directory, HOT_FILE};
 pub(crate) use fold::Folder;
 pub(crate) use folded::Folded;
 pub(crate) use gaps::{GapSums, GapTimes};
-pub(crate) use hot::{Commit, Hot};
+pub(crate) use hot::{Commit, Commits, Hot};
 pub(crate) use joined::Between;
 pub(crate) use kv::{Direction, Table, WriteFailure};
 pub(crate) use meta::Extent;

@@ -3,7 +3,9 @@
 //! It is never blocked inside the channel, so no sender pays for waking it; it naps for up to the
 //! commit interval and is woken early by every n-th event, by a full queue, a flush or a close.
 
+mod attempt;
 mod batch;
+mod committer;
 pub(crate) mod dedup;
 mod names;
 mod runs;
@@ -17,15 +19,16 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{Error, Result};
 use crate::flush::Answer;
-use crate::format::block::Block;
-use crate::health::{Counts, State, Status};
+use crate::health::{State, Status};
 use crate::ids::RunId;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::queue::names::LocalName;
 use crate::queue::record::Message;
-use crate::store::{Commit, Hot, RunEnd, RunRow, WriteFailure};
+use crate::store::{Hot, RunEnd, RunRow, WriteFailure};
+use attempt::{Attempt, Progress};
 use batch::{Batch, Readings};
+use committer::{Committer, Patience};
 use dedup::Dedup;
 use names::StoredNames;
 use runs::Runs;
@@ -55,8 +58,10 @@ pub(crate) struct Writer {
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
     batch: Batch,
-    /// Invariant W1: while there is an attempt, nothing newer is committed.
+    /// Invariant W1: while there is an attempt, here or with the committer, nothing newer is committed.
     attempt: Option<Attempt>,
+    /// Invariant W2: while it has an attempt, no other transaction of this writer begins.
+    committer: Committer,
     failed: Option<Error>,
     /// When the device was last found full, and what it said.
     held: Option<(Instant, Error)>,
@@ -64,22 +69,6 @@ pub(crate) struct Writer {
     urgent: bool,
     last_commit: Instant,
     memory: Option<(Instant, u64)>,
-}
-
-/// A commit that was begun and is not known to have reached the disk.
-struct Attempt {
-    blocks: Vec<Block>,
-    counts: Counts,
-    rows: Vec<(RunId, RunRow)>,
-    /// Tried, looked for, and not found: nothing of it is on disk.
-    is_absent: bool,
-}
-
-/// What one try at a commit came to.
-enum Progress {
-    Done,
-    /// The device is full; what was to be committed is kept.
-    Held(Error),
 }
 
 impl Writer {
@@ -102,6 +91,7 @@ impl Writer {
                 memory_interval: options.memory_interval,
                 ids_per_run: options.ids_per_run,
             },
+            committer: Committer::new(hot.commits()),
             queue,
             status,
             requests,
@@ -154,8 +144,8 @@ impl Writer {
         let mut left = self.queue.len();
         loop {
             if self.batch.pending_bytes() >= room {
-                let committed = self.commit_batch();
-                if self.batch.pending_bytes() >= HELD_COMMITS * room {
+                let committed = self.commit_beside();
+                if self.failed.is_some() || self.batch.pending_bytes() >= HELD_COMMITS * room {
                     return committed;
                 }
             }
@@ -206,6 +196,12 @@ impl Writer {
 
     /// Gives stored ids to names that this process uses for the first time.
     fn store_names(&mut self, unknown: &[LocalName]) -> Progress {
+        if let Err(error) = self.take_back(Patience::Endless) {
+            return Progress::Held(error);
+        }
+        if self.failed.is_some() {
+            return Progress::Done;
+        }
         if let Some(error) = self.still_held() {
             return Progress::Held(error);
         }
@@ -228,141 +224,6 @@ impl Writer {
         }
     }
 
-    /// Commits all that is encoded, and the losses since the last commit. An error says that the
-    /// device is full and how; a failure is in `self.failed`.
-    fn commit_batch(&mut self) -> Result<()> {
-        self.last_commit = Instant::now();
-        if let Some(error) = self.still_held() {
-            return Err(error);
-        }
-        // What an earlier commit left behind, then what is new, once: while the queue overflows
-        // there are new losses at every look, and the queue must be swept between two looks.
-        self.try_attempt()?;
-        if self.failed.is_none() {
-            self.begin_attempt();
-        }
-        self.try_attempt()
-    }
-
-    fn try_attempt(&mut self) -> Result<()> {
-        let Some(attempt) = &mut self.attempt else {
-            return Ok(());
-        };
-        let began = Instant::now();
-        attempt.is_absent = false;
-        let batch = attempt.rows.first().map(|(_, row)| row.batch);
-        let outcome = self.hot.commit(Commit {
-            blocks: &mut attempt.blocks,
-            rows: &attempt.rows,
-        });
-        match outcome {
-            Ok(_) => self.settle(began),
-            Err(failure) => match self.recover(failure, batch) {
-                Progress::Done => self.settle(began),
-                Progress::Held(error) => return Err(error),
-            },
-        }
-        Ok(())
-    }
-
-    fn begin_attempt(&mut self) {
-        let anchor = self.queue.clock.anchor();
-        let queue = self.queue.clone();
-        for (reason, tally) in queue.tallies() {
-            if let Some(lost) = tally.take() {
-                self.batch.push_gap(reason, lost, anchor);
-            }
-        }
-        let (blocks, counts, shares) = self.batch.take();
-        if blocks.is_empty() {
-            return;
-        }
-        self.attempt = Some(Attempt {
-            rows: self.runs.with(&shares, counts.gaps),
-            blocks,
-            counts,
-            is_absent: false,
-        });
-    }
-
-    /// The attempt is on disk.
-    fn settle(&mut self, began: Instant) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
-        self.runs.settle(attempt.rows);
-        self.held = None;
-        self.last_commit = Instant::now();
-        let file_bytes = self.hot.file_bytes();
-        let mut known = self.status.lock();
-        known.state = State::Running;
-        known.counts.add(attempt.counts);
-        known.commits += 1;
-        known.last_commit = Some(self.queue.clock.now());
-        known.last_commit_took = began.elapsed();
-        known.in_hand = self.batch.events() + self.incoming.len() as u64;
-        known.file_bytes = file_bytes;
-    }
-
-    /// After a failed transaction. `batch` is the number of the commit that failed, if it was
-    /// one: it may be on disk all the same.
-    fn recover(&mut self, failure: WriteFailure, batch: Option<u64>) -> Progress {
-        let full = match failure {
-            WriteFailure::NoRoom(error) => error,
-            WriteFailure::Fatal(error) => {
-                self.fail(error);
-                return Progress::Done;
-            }
-        };
-        let error = match self.hot.reopen(self.runs.current()) {
-            Ok(stored) if Some(stored) == batch => return Progress::Done,
-            Ok(_) => {
-                if let Some(attempt) = self.attempt.as_mut().filter(|_| batch.is_some()) {
-                    attempt.is_absent = true;
-                }
-                full
-            }
-            // What keeps the file from being opened may pass, and nothing is lost by waiting.
-            Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
-            Err(worse) => {
-                self.fail(worse);
-                return Progress::Done;
-            }
-        };
-        self.held = Some((Instant::now(), error.clone()));
-        let mut known = self.status.lock();
-        known.state = State::NoRoom;
-        known.failure = Some(error.clone());
-        Progress::Held(error)
-    }
-
-    /// What a full device said, if that is too recent to ask again: senders that find the queue
-    /// full wake the writer at every call.
-    fn still_held(&self) -> Option<Error> {
-        let (when, error) = self.held.as_ref()?;
-        let recent = when.elapsed() < self.settings.commit_interval;
-        (recent && !self.urgent).then(|| error.clone())
-    }
-
-    /// Gives up for good: nothing more is written, everything more is counted.
-    fn fail(&mut self, error: Error) {
-        let (_, never_tried, _) = self.batch.take();
-        self.queue
-            .count_failed(never_tried.events + self.incoming.len() as u64);
-        self.incoming.clear();
-        let attempted = self
-            .attempt
-            .take()
-            .map_or(0, |attempt| attempt.counts.events);
-        let mut known = self.status.lock();
-        known.state = State::Failed;
-        known.unknown += attempted;
-        known.in_hand = 0;
-        known.failure = Some(error.clone());
-        drop(known);
-        self.failed = Some(error);
-    }
-
     fn drain_into_nothing(&mut self) {
         let mut drained = 0;
         while self.queue.receive().is_some() {
@@ -373,8 +234,12 @@ impl Writer {
 
     /// Takes a new run long before the counter of the current one ends.
     fn continue_under_next_run(&mut self) {
-        let busy = self.failed.is_some() || self.attempt.is_some() || self.still_held().is_some();
-        if busy || self.queue.used_of_run() < self.settings.ids_per_run {
+        if self.queue.used_of_run() < self.settings.ids_per_run
+            || self.take_back(Patience::Endless).is_err()
+        {
+            return;
+        }
+        if self.failed.is_some() || self.attempt.is_some() || self.still_held().is_some() {
             return;
         }
         let now = self.queue.clock.now().as_micros();
@@ -413,11 +278,8 @@ impl Writer {
     }
 
     fn publish_in_hand(&self) {
-        let attempted = self
-            .attempt
-            .as_ref()
-            .map_or(0, |attempt| attempt.counts.events);
-        self.status.lock().in_hand = self.batch.events() + self.incoming.len() as u64 + attempted;
+        let in_hand = self.batch.events() + self.incoming.len() as u64 + self.attempted();
+        self.status.lock().in_hand = in_hand;
     }
 }
 
