@@ -90,7 +90,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             commit_interval: Duration::from_millis(200),
-            commit_bytes: 8 << 20,
+            commit_bytes: 4 << 20,
             queue_capacity: 65_536,
             overflow: Overflow::DropNewest,
             dedup_window: Duration::from_secs(1),

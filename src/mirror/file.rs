@@ -80,6 +80,10 @@ impl LogFile {
         self.handle.sync_data()
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the file still has its name and `length`: somebody may have deleted or emptied it
     /// or put something else in its place.
     pub(super) fn is_as_left(&self, length: u64) -> bool {

@@ -10,6 +10,7 @@ use super::place::{self, Part, Position};
 use super::render::Renderer;
 use super::settings::{LogKind, Mirror};
 use super::state::State;
+use super::write_back::WriteBack;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::ids::JournalId;
@@ -30,6 +31,7 @@ pub(super) struct Files {
     reached: [Option<Position>; LogKind::COUNT],
     open: [Option<LogFile>; LogKind::COUNT],
     buffers: [Vec<u8>; LogKind::COUNT],
+    write_back: WriteBack,
     /// The last state that was stored.
     stored: State,
     /// Files that were in the way of a link, where they are now.
@@ -72,6 +74,7 @@ impl Files {
             reached: state.positions,
             open: [const { None }; LogKind::COUNT],
             buffers: [const { Vec::new() }; LogKind::COUNT],
+            write_back: WriteBack::default(),
             stored: state,
             moved,
         })
@@ -210,6 +213,7 @@ impl Files {
         }
         if let (Some(file), Some(position)) = (&mut self.open[index], &mut self.reached[index]) {
             file.append(&self.buffers[index][..length])?;
+            self.write_back.appended(file.path(), length);
             position.length += length as u64;
         }
         self.buffers[index].drain(..length);

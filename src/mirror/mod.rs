@@ -12,6 +12,7 @@ mod place;
 mod render;
 pub(crate) mod settings;
 mod state;
+mod write_back;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;

@@ -37,7 +37,7 @@ use serve::{Pace, Work, serve};
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
 /// How much may be encoded while the device is full, in commits' worth.
-const HELD_COMMITS: usize = 3;
+const HELD_COMMITS: usize = 2;
 
 /// Settings of the writer; see [`Options`].
 struct Settings {
