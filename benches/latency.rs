@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench latency` prints a table in nanoseconds. The row "empty" is the harness
 //! itself (two reads of the time-stamp counter around nothing) and is not subtracted from the
-//! others. Every event is distinct: fresh random features, hashed inside the timed call, and
+//! others. The row "channel alone" sends a record of the same size and does nothing else: what is left of
+//! a call where caches are cold. Every event is distinct: fresh random features, hashed inside the timed call, and
 //! full-mantissa probabilities. A row in which anything was dropped is an error.
 //!
 //! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never more
@@ -58,6 +59,16 @@ fn rows() -> Result<Vec<Row>, Failure> {
         });
     }
     Ok(rows)
+}
+
+/// Sends a record's bytes through the same kind of channel, and nothing else.
+fn channel_alone(row: &Row) -> Result<Histogram<u64>, Failure> {
+    let capacity = usize::try_from(row.calls)?;
+    let (sender, _receiver) = crossbeam_channel::bounded::<[u64; 14]>(capacity);
+    measure(row, |decision| {
+        let sent = sender.try_send([decision.took.as_secs(); 14]);
+        std::hint::black_box(sent.is_ok());
+    })
 }
 
 /// On a thread of its own, which alone is pinned: threads inherit where they may run.
@@ -120,6 +131,7 @@ fn main() -> Result<(), Failure> {
             std::hint::black_box(decision);
         })?;
         show("empty (harness)", row, &empty);
+        show("channel alone", row, &channel_alone(row)?);
 
         let figures = measure(row, |decision| {
             std::hint::black_box(journals::log(&recorder, decision));
