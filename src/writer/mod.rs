@@ -286,6 +286,8 @@ impl Writer {
 impl Work for Writer {
     fn sweep(&mut self, pace: Pace) -> Result<()> {
         self.urgent = pace == Pace::Urgent;
+        // So that the health knows of it soon. What went wrong is kept, and said by the next commit.
+        let _ = self.take_back(Patience::None);
         self.take_up()
     }
 
