@@ -37,9 +37,6 @@ const CACHE_BYTES: usize = 4 << 20;
 const READ_BYTES: usize = 256 << 10;
 /// How much one transaction of the segment writes: it is held in memory twice.
 const SLICE_BYTES: usize = 1 << 20;
-/// After how much of it the disk is waited for. All at the end, it would keep commits, which are waiting
-/// for the same disk, from it for as long.
-const AHEAD_BYTES: u64 = 16 << 20;
 /// How many blocks one transaction removes from the hot file: others wait for it.
 const SLICE_BLOCKS: usize = 128;
 
@@ -340,8 +337,6 @@ pub(super) struct SegmentWriter {
     /// The sequence that the next block gets.
     next: u64,
     bytes: u64,
-    /// How much of that is on disk.
-    synced: u64,
     row: SegmentRow,
     uses: Uses,
 }
@@ -357,7 +352,6 @@ impl SegmentWriter {
             first,
             next: first,
             bytes: 0,
-            synced: 0,
             row: SegmentRow::beginning_at(first),
             uses: Uses::default(),
         })
@@ -399,16 +393,10 @@ impl SegmentWriter {
     /// Writes the blocks that are full.
     pub(super) fn write_full(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take_full();
-        let write =
-            |transaction: &mut WriteTransaction<'_>| put(transaction, self.next, &mut blocks);
         // If the rest is never written, nobody will ever read this.
-        let is_far_ahead = self.bytes - self.synced >= AHEAD_BYTES;
-        let next = if is_far_ahead {
-            self.synced = self.bytes;
-            self.kv.write(write)
-        } else {
-            self.kv.write_ahead(write)
-        };
+        let next = self
+            .kv
+            .write_ahead(|transaction| put(transaction, self.next, &mut blocks));
         self.wrote(&blocks, next)
     }
 
