@@ -14,34 +14,20 @@
     clippy::cast_possible_wrap
 )]
 
+mod common;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use annals::{Group, Inference, Journal, ManualClock, Options, Overflow, Reader, Timestamp};
+use common::events::Random;
+use common::{BOUND, Failure};
 use hdrhistogram::Histogram;
 
-type Failure = Box<dyn std::error::Error>;
-
-const BOUND: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const SPAN_MICROS: u64 = 48 * 3_600_000_000;
 /// 2025-07-25 12:34:56 UTC: the range's edge cuts an hour and a minute.
 const NOW: i64 = 1_753_446_896_000_000;
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
-    }
-}
 
 fn options(clock: &ManualClock) -> Options {
     Journal::options()
@@ -53,7 +39,7 @@ fn options(clock: &ManualClock) -> Options {
 
 /// Logs `events` distinct inferences, evenly over 48 hours that end now, in their order.
 fn record(journal: &Journal, clock: &ManualClock, events: u64) -> Result<(), Failure> {
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random::default();
     let models = ["dqn_agent", "ppo_agent", "mlp", "lstm", "transformer"];
     let symbols: Vec<String> = (0..10).map(|n| format!("SYM{n}/USDT")).collect();
     for event in 0..events {
@@ -62,10 +48,10 @@ fn record(journal: &Journal, clock: &ManualClock, events: u64) -> Result<(), Fai
         if event % 4_096 == 0 {
             clock.set(Timestamp::from_micros(time));
         }
-        let pick = random.next();
+        let pick = random.draw();
         let raw = [random.unit(), random.unit(), random.unit()];
         let sum: f32 = raw.iter().sum();
-        let features = random.next().to_le_bytes().map(f32::from);
+        let features = random.draw().to_le_bytes().map(f32::from);
         let inference = Inference::new(
             models[(pick % 5) as usize],
             &symbols[(pick / 5 % 10) as usize],
@@ -73,7 +59,7 @@ fn record(journal: &Journal, clock: &ManualClock, events: u64) -> Result<(), Fai
         )
         .confidence(raw[0] / sum)
         .features(&features)
-        .processing_time(Duration::from_nanos(5_000_000 + random.next() % 5_000_000))
+        .processing_time(Duration::from_nanos(5_000_000 + random.draw() % 5_000_000))
         .checkpoint("checkpoint_20250725_120000")
         .event_time(Timestamp::from_micros(time));
         journal.log(inference).ok_or("an event was dropped")?;
@@ -132,9 +118,9 @@ fn questions(dir: &Path, events: u64) -> Result<(), Failure> {
     })?;
     println!("  {} decisions, {:?}", day.count, day.processing_time.p99);
     // Edges that cut a minute elsewhere each time.
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     time("24 hours that begin anywhere, of one model", rounds, || {
-        let back = (random.next() % 3_600_000_000) as i64;
+        let back = (random.draw() % 3_600_000_000) as i64;
         let since = Timestamp::from_micros(NOW - back - 86_400_000_000);
         let question = reader.stats("dqn_agent").since(since);
         Ok(question.until(Timestamp::from_micros(NOW - back)).get()?)
@@ -206,7 +192,7 @@ fn throughput(dir: &Path, events: u64, combinations: u64, folds: bool) -> Result
         options = options.without_folding();
     }
     let journal = options.open(dir)?;
-    let mut random = Random(0x5DEE_CE66);
+    let mut random = Random::new(8);
     let symbols: Vec<String> = (0..combinations.div_ceil(5))
         .map(|n| format!("SYM{n}"))
         .collect();
@@ -223,14 +209,14 @@ fn throughput(dir: &Path, events: u64, combinations: u64, folds: bool) -> Result
     let recorders = recorders?;
     let began = Instant::now();
     for event in 0..events {
-        let pick = random.next();
+        let pick = random.draw();
         let probabilities = [random.unit(), random.unit(), random.unit()];
         let recorder = &recorders[(pick % recorders.len() as u64) as usize];
         recorder
             .inference((event % 3) as usize)
             .probabilities(&probabilities)
-            .features_hashed(random.next())
-            .processing_time(Duration::from_nanos(random.next() % 20_000_000))
+            .features_hashed(random.draw())
+            .processing_time(Duration::from_nanos(random.draw() % 20_000_000))
             .log()
             .ok_or("an event was dropped")?;
     }
