@@ -63,7 +63,7 @@ fn log_until_full(journal: &Journal, kept: &mut Vec<InferenceId>) {
 
 /// Logs until the queue overflows as well, and checks that nothing is lost in silence.
 fn log_until_dropped(journal: &Journal, kept: &mut Vec<InferenceId>) {
-    let mut dropped = 0;
+    let (mut dropped, mut known_full) = (0, false);
     for _ in 0..10_000 {
         let queued = log(journal, CAPACITY);
         dropped += CAPACITY - queued.len() as u64;
@@ -73,12 +73,14 @@ fn log_until_dropped(journal: &Journal, kept: &mut Vec<InferenceId>) {
         let flushed = journal.flush().wait(BOUND);
         let is_full = matches!(flushed, Err(Error::NoRoom { .. }));
         assert!(is_full || flushed.is_ok(), "{flushed:?}");
-        if dropped > 0 && is_full {
+        known_full = is_full && journal.health().state == State::NoRoom;
+        if dropped > 0 && known_full {
             break;
         }
     }
     assert!(dropped > 0, "the queue is never full");
     let health = journal.health();
+    assert!(known_full, "{health:?}");
     assert!(health.dropped.queue_full >= dropped, "{health:?}");
     assert_eq!((health.unknown, health.dropped.failed), (0, 0));
     assert_books_close(&health);

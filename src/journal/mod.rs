@@ -37,7 +37,8 @@ use crate::writer::Writer;
 ///
 /// * [`log`](Self::log) returning an id means *queued*;
 /// * [`flush`](Self::flush) being `Ok` means *on disk*, for everything logged before it;
-/// * a crash loses at most what came after the last commit: one commit interval and one commit.
+/// * a crash loses at most what came after the last commit: one commit interval and one commit, or two
+///   where batches fill faster than the disk takes them.
 ///
 /// A journal is `Send + Sync`; share it by reference or in an `Arc`. Dropping it closes it, waits
 /// for at most [`Options::close_timeout`], and has to swallow errors: call

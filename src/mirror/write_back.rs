@@ -49,3 +49,42 @@ fn start() -> Option<Sender<PathBuf>> {
     });
     started.is_ok().then_some(files)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_disk_is_set_to_work_when_there_is_enough() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lines.txt");
+        std::fs::write(&path, "a line").unwrap();
+        let mut write_back = WriteBack::default();
+        write_back.appended(&path, AHEAD_BYTES - 1);
+        assert!(write_back.files.is_none(), "there is no thread yet");
+        // Until the thread takes the file it is offered again, and nobody waits.
+        while write_back.ahead > 0 {
+            write_back.appended(&path, 1);
+            std::thread::yield_now();
+        }
+        assert!(write_back.files.is_some());
+        write_back.appended(&path, 1);
+        assert_eq!(write_back.ahead, 1, "it begins anew");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_does_not_end_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let gone = directory.path().join("gone.txt");
+        let mut write_back = WriteBack::default();
+        for _ in 0..3 {
+            write_back.appended(&gone, AHEAD_BYTES);
+            while write_back.ahead > 0 {
+                write_back.appended(&gone, 0);
+                std::thread::yield_now();
+            }
+        }
+    }
+}

@@ -21,7 +21,9 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// What is to be committed, for one more try: nobody knows any more whether it is there.
     pub(super) fn commit(&mut self) -> Commit<'_> {
+        self.is_absent = false;
         Commit {
             blocks: &mut self.blocks,
             rows: &self.rows,
@@ -109,7 +111,6 @@ impl Writer {
             return Ok(());
         };
         let began = Instant::now();
-        attempt.is_absent = false;
         let outcome = self.hot.commit(attempt.commit()).map(drop);
         self.conclude(outcome, began.elapsed())
     }

@@ -37,8 +37,8 @@ pub(super) enum Tried {
 pub(super) struct Committer {
     commits: Commits,
     thread: Option<Running>,
-    /// Events of the attempt that it is at.
-    at: Option<u64>,
+    /// Events of the attempt that it is at, if it is at one.
+    under_way: Option<u64>,
 }
 
 struct Running {
@@ -52,23 +52,23 @@ impl Committer {
         Committer {
             commits,
             thread: None,
-            at: None,
+            under_way: None,
         }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
-        self.at.is_some()
+        self.under_way.is_some()
     }
 
     /// Events of the attempt that it is at.
     pub(super) fn events(&self) -> u64 {
-        self.at.unwrap_or(0)
+        self.under_way.unwrap_or(0)
     }
 
     /// Gives the attempt to the thread, which wakes the writer when it is done; or back, if there can
     /// be no thread.
     pub(super) fn hand_over(&mut self, attempt: Attempt, queue: &Arc<Queue>) -> Option<Attempt> {
-        debug_assert!(self.at.is_none(), "W1");
+        debug_assert!(self.under_way.is_none(), "W1");
         if self.thread.is_none() {
             self.thread = start(self.commits.clone(), queue.clone()).ok();
         }
@@ -78,7 +78,7 @@ impl Committer {
         let events = attempt.counts.events;
         match running.attempts.send(attempt) {
             Ok(()) => {
-                self.at = Some(events);
+                self.under_way = Some(events);
                 None
             }
             Err(refused) => {
@@ -90,21 +90,21 @@ impl Committer {
 
     /// What became of the attempt that it is at, if that is known within `patience`.
     pub(super) fn take_back(&mut self, patience: Patience) -> Option<Tried> {
-        self.at?;
+        self.under_way?;
         let running = self.thread.as_ref()?;
         let tried = match patience {
             Patience::None if running.tried.is_empty() => return None,
             _ => running.tried.recv(),
         };
         if tried.is_ok() {
-            self.at = None;
+            self.under_way = None;
         }
         Some(tried.unwrap_or(Tried::Lost))
     }
 
     /// The attempt that it is at is somebody else's to count.
     pub(super) fn give_up(&mut self) {
-        self.at = None;
+        self.under_way = None;
     }
 }
 
@@ -128,7 +128,6 @@ fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
     let thread = threads::spawn("annals-commit", move || {
         for mut attempt in received {
             let began = Instant::now();
-            attempt.is_absent = false;
             let outcome = commits.commit(attempt.commit());
             let ended = Tried::Ended {
                 attempt,
