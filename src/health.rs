@@ -168,11 +168,11 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn add(&mut self, other: Counts) {
-        self.events += other.events;
-        self.repeats += other.repeats;
-        self.divergences += other.divergences;
-        self.invalid += other.invalid;
-        self.gaps += other.gaps;
+        self.events = self.events.saturating_add(other.events);
+        self.repeats = self.repeats.saturating_add(other.repeats);
+        self.divergences = self.divergences.saturating_add(other.divergences);
+        self.invalid = self.invalid.saturating_add(other.invalid);
+        self.gaps = self.gaps.saturating_add(other.gaps);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Nested values: what a training run says of itself.
 
-use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A value of a checkpoint's training metadata, as nested as JSON.
 ///
@@ -25,9 +28,36 @@ pub enum Metadata {
     /// Text.
     Text(String),
     /// Values in order.
-    List(Vec<Metadata>),
+    List(#[serde(deserialize_with = "nested")] Vec<Metadata>),
     /// Named values in order.
-    Map(Vec<(String, Metadata)>),
+    Map(#[serde(deserialize_with = "nested")] Vec<(String, Metadata)>),
+}
+
+/// Levels of lists and maps that are read: saving takes half as many, and each takes room on the stack.
+const DEEPEST_READ: u32 = 64;
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Reads what lies one level deeper.
+fn nested<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Level;
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get().saturating_sub(1));
+        }
+    }
+    DEPTH.set(DEPTH.get().saturating_add(1));
+    let _level = Level;
+    if DEPTH.get() > DEEPEST_READ {
+        return Err(D::Error::custom("lists and maps are nested too deep"));
+    }
+    T::deserialize(deserializer)
 }
 
 impl Metadata {
@@ -224,5 +254,17 @@ mod tests {
         assert_eq!(deep.depth(0), 1);
         let nan = Metadata::from_json(&Metadata::from(f64::NAN).to_json());
         assert!(matches!(nan, Metadata::Real(number) if number.is_nan()));
+    }
+
+    #[test]
+    fn what_is_nested_without_an_end_is_refused() {
+        use crate::format::codec;
+        let nested = |levels: usize| {
+            // A list of one value, again and again, and nothing at the bottom.
+            let mut bytes = [5, 1].repeat(levels);
+            bytes.push(0);
+            codec::decode_front::<Metadata>(&bytes).is_ok()
+        };
+        assert!(nested(64) && !nested(65) && !nested(1 << 20) && nested(64));
     }
 }

@@ -14,6 +14,34 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
         .with_variable_int_encoding()
         .with_limit::<DECODE_LIMIT>();
 
+/// No stored sequence, count or number of bytes is higher: five million entries a second reach it
+/// after 450 years. Two hundred such numbers can be added without an overflow.
+pub(crate) const MOST: u64 = 1 << 56;
+
+/// What is stored on its own, and is believed only within bounds. A checksum says that a value is
+/// what somebody wrote, not that a journal can hold it.
+pub(crate) trait Stored: DeserializeOwned {
+    /// Refuses what no journal can hold, and says why.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Numbers, names and pairs that mean nothing by themselves: whoever reads them bounds them.
+macro_rules! unbounded {
+    ($($stored:ty),*) => { $(impl Stored for $stored {})* };
+}
+
+unbounded!(u32, u64, i64, String, (u16, u16), (u8, String));
+
+/// Refuses a number above [`MOST`].
+pub(crate) fn bounded(what: &str, number: u64) -> Result<(), String> {
+    if number > MOST {
+        return Err(format!("{what} of {number} cannot be"));
+    }
+    Ok(())
+}
+
 /// Appends `value` to `out`.
 ///
 /// Encoding into memory fails only for types that serde cannot describe ahead (sequences of
@@ -35,11 +63,13 @@ pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usiz
     bincode::serde::decode_from_slice(bytes, CONFIG)
 }
 
-/// Reads one value that must take up all of `bytes`.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match decode_front(bytes) {
-        Ok((value, taken)) if taken == bytes.len() => Ok(value),
-        Ok((_, taken)) => Err(format!("{} bytes after the value", bytes.len() - taken)),
-        Err(error) => Err(error.to_string()),
+/// Reads one value that must take up all of `bytes` and be within its bounds.
+pub(crate) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, String> {
+    let (value, taken): (T, usize) = decode_front(bytes).map_err(|error| error.to_string())?;
+    match bytes.len().checked_sub(taken) {
+        Some(0) => {}
+        more => return Err(format!("{} bytes after the value", more.unwrap_or(0))),
     }
+    value.check()?;
+    Ok(value)
 }

@@ -8,6 +8,7 @@ pub(crate) mod floats;
 pub(crate) mod gist;
 pub(crate) mod name;
 mod notes;
+pub(crate) mod numbered;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod spans;

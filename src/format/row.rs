@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::codec::Stored;
 use super::floats::Floats;
 use crate::event::{CheckpointAction, Level};
 use crate::value::Value;
@@ -17,6 +18,8 @@ pub(crate) enum Row {
     Repeat(RepeatRow),
     Note(Note),
 }
+
+impl Stored for Note {}
 
 /// An entry without an id. New kinds are added at the end.
 #[derive(Serialize, Deserialize, Debug, Clone)]

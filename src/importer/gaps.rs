@@ -71,7 +71,8 @@ impl Importer {
             recorded_range: times(gap.recorded_range),
             event_range: times(gap.event_range),
         };
-        self.taking(gap.run)?.row.dropped += gap.count.unwrap_or(0);
+        let dropped = &mut self.taking(gap.run)?.row.dropped;
+        *dropped = dropped.saturating_add(gap.count.unwrap_or(0));
         let now = Timestamp::now().as_micros();
         self.encoder.note(now, &Note::Gap(row));
         Ok(true)

@@ -1,6 +1,6 @@
 //! Backups of a journal that is in use, and journals made of them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -162,18 +162,21 @@ fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
         if !kind.is_file() || name.ends_with(names::PARTIAL) || name.starts_with('.') {
             continue;
         }
-        let size = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
+        let size = |path: &Path| {
+            let found = fs::symlink_metadata(path).ok();
+            found.filter(fs::Metadata::is_file).map(|found| found.len())
+        };
         // Weights are never written again; sidecars are small.
         if size(&path) == size(&copy) && !name.ends_with(names::SIDECAR) {
             continue;
         }
-        match fs::copy(&path, &copy) {
+        // Whatever bears the name there is replaced: a link would lead elsewhere.
+        disk::remove(&copy).map_err(|error| fault(&copy, error))?;
+        match disk::copy(&path, &copy) {
             // It was deleted meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             written => written.map_err(|error| fault(&copy, error))?,
-        };
-        let synced = File::open(&copy).and_then(|file| disk::sync(&file, &copy));
-        synced.map_err(|error| fault(&copy, error))?;
+        }
         copied += 1;
     }
     disk::sync_directory(to).map_err(|error| fault(to, error))?;

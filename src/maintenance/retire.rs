@@ -173,7 +173,7 @@ impl Retirement<'_> {
             .take_while(|segment| segment.row.next <= until)
             .collect();
         let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
-        let hot = standing.extent.next - standing.extent.hot;
+        let hot = standing.extent.next.saturating_sub(standing.extent.hot);
         if broken.len() == standing.segments.len() && !broken.is_empty() && hot > 0 {
             held_back.push(format!("{hot} entries are not sealed yet and stay"));
         }
@@ -184,7 +184,7 @@ impl Retirement<'_> {
             cursors: self.keep.cursors.clone(),
             lines: lines.collect(),
             held_back,
-            kept_entries: standing.extent.next - first_kept,
+            kept_entries: standing.extent.next.saturating_sub(first_kept),
             newest: newest(self.maintenance, &standing)?,
             unreadable,
             doomed,
@@ -195,7 +195,7 @@ impl Retirement<'_> {
 /// The rule that each of the oldest segments breaks, as far as one after the other breaks one.
 fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String> {
     let sizes = standing.segments.iter().map(|segment| segment.row.bytes);
-    let mut total: u64 = sizes.sum::<u64>() + standing.hot_bytes;
+    let mut total = sizes.fold(standing.hot_bytes, u64::saturating_add);
     let mut broken = Vec::new();
     for segment in &standing.segments {
         let last = Timestamp::from_micros(segment.row.recorded.1);
@@ -208,7 +208,7 @@ fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String>
             }
             _ => break,
         };
-        total -= segment.row.bytes;
+        total = total.saturating_sub(segment.row.bytes);
         broken.push(rule);
     }
     broken
@@ -268,8 +268,8 @@ fn line(maintenance: &Maintenance, segment: &Registered, rule: String) -> Planne
     let row = &segment.row;
     PlannedSegment {
         file: maintenance.upkeep.file_of(segment),
-        sequences: segment.first..=row.next - 1,
-        entries: row.next - segment.first,
+        sequences: segment.first..=row.next.saturating_sub(1),
+        entries: row.next.saturating_sub(segment.first),
         inferences: row.events,
         recorded: (time(row.recorded.0), time(row.recorded.1)),
         event_times: row
@@ -290,13 +290,15 @@ impl RetirePlan {
     /// How many entries would be retired.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.lines.iter().map(|line| line.entries).sum()
+        let entries = self.lines.iter().map(|line| line.entries);
+        entries.fold(0, u64::saturating_add)
     }
 
     /// How many bytes would be freed.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.lines.iter().map(|line| line.bytes).sum()
+        let bytes = self.lines.iter().map(|line| line.bytes);
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// How many entries would stay.

@@ -62,15 +62,18 @@ impl Maintenance {
         let root = self.upkeep.root();
         let mut usage = Usage {
             hot_bytes: self.upkeep.hot_bytes(),
-            segment_bytes: segments.iter().map(|segment| segment.row.bytes).sum(),
+            segment_bytes: segments
+                .iter()
+                .fold(0, |sum, segment| sum.saturating_add(segment.row.bytes)),
             segments: segments.len() as u64,
             log_bytes: bytes_below(&root.join("logs")),
             checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
             other_bytes: 0,
-            entries: extent.next - extent.kept,
+            entries: extent.next.saturating_sub(extent.kept),
         };
-        let known =
-            usage.hot_bytes + usage.segment_bytes + usage.log_bytes + usage.checkpoint_bytes;
+        let known = [usage.segment_bytes, usage.log_bytes, usage.checkpoint_bytes]
+            .into_iter()
+            .fold(usage.hot_bytes, u64::saturating_add);
         // Others write meanwhile.
         usage.other_bytes = bytes_below(root).saturating_sub(known);
         Ok(usage)
@@ -160,7 +163,9 @@ impl Maintenance {
                 }
             })
             .collect();
-        usage.sort_by_key(|model| std::cmp::Reverse(model.bytes + model.checkpoint_bytes));
+        usage.sort_by_key(|model| {
+            std::cmp::Reverse(model.bytes.saturating_add(model.checkpoint_bytes))
+        });
         Ok(usage)
     }
 

@@ -1,7 +1,7 @@
 //! Clean-up of old files: by age, by number, by lines; and their compression.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -14,6 +14,15 @@ use super::files::Files;
 use super::place::{self, Found, Part};
 use super::settings::{LogKind, Mirror};
 use super::state::scratch;
+use crate::disk;
+
+/// Bytes of a line that is shown from a compressed file; longer ones are left out.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Bytes of lines that are held for so many `wanted`: what lies further back is not looked for.
+fn most_held(wanted: usize) -> usize {
+    wanted.saturating_mul(1 << 10).max(16 << 20)
+}
 
 /// What a clean-up did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +125,7 @@ fn keep_lines(
 }
 
 fn open(path: &Path, compressed: bool) -> io::Result<Box<dyn Read>> {
-    let file = File::open(path)?;
+    let file = disk::open_regular(path)?;
     Ok(if compressed {
         Box::new(GzDecoder::new(file))
     } else {
@@ -141,11 +150,12 @@ fn count_lines(path: &Path, compressed: bool) -> io::Result<u64> {
 /// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Says how
 /// long the file is afterwards.
 fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
-    let mut reader = BufReader::new(File::open(path)?);
-    let mut line = Vec::new();
+    let mut reader = BufReader::new(disk::open_regular(path)?);
     for _ in 0..surplus {
-        line.clear();
-        reader.read_until(b'\n', &mut line)?;
+        // Not into memory: who knows how long a line somebody has written there.
+        if reader.skip_until(b'\n')? == 0 {
+            break;
+        }
     }
     let start = reader.stream_position()?;
     let mut source = reader.into_inner();
@@ -173,7 +183,7 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     let aside = directory.join(".compressed.new");
     let file = scratch(&aside)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
-    io::copy(&mut File::open(&path)?, &mut encoder)?;
+    io::copy(&mut disk::open_regular(&path)?, &mut encoder)?;
     let mut writer = encoder.finish()?;
     writer.flush()?;
     writer.get_ref().sync_all()?;
@@ -184,7 +194,7 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
 
 /// Whether a plain file holds what a compressed one does.
 fn hold_the_same(plain: &Path, compressed: &Path) -> io::Result<bool> {
-    let mut plain = BufReader::new(File::open(plain)?);
+    let mut plain = BufReader::new(disk::open_regular(plain)?);
     let mut compressed = BufReader::new(open(compressed, true)?);
     loop {
         let (one, other) = (plain.fill_buf()?, compressed.fill_buf()?);
@@ -212,11 +222,9 @@ pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Ve
             continue;
         }
         let path = directory.join(&file.name);
-        let wanted = n - newest_first.len();
+        let wanted = n.saturating_sub(newest_first.len());
         let lines = if file.compressed {
-            let mut text = String::new();
-            open(&path, true)?.read_to_string(&mut text)?;
-            last_lines(&text, wanted)
+            unpacked_lines(open(&path, true)?, wanted)?
         } else {
             tail(&path, wanted)?
         };
@@ -224,6 +232,35 @@ pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Ve
     }
     newest_first.reverse();
     Ok(newest_first)
+}
+
+/// The last whole lines of a compressed file, newest first. Only those are held at any time: a few
+/// bytes may unpack to more than there is memory.
+fn unpacked_lines(text: impl Read, wanted: usize) -> io::Result<Vec<String>> {
+    let mut reader = BufReader::new(text);
+    let mut last: VecDeque<String> = VecDeque::new();
+    let mut held = 0_usize;
+    loop {
+        let mut line = Vec::new();
+        let most = LONGEST_LINE as u64;
+        reader.by_ref().take(most).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            break;
+        }
+        if line.pop() != Some(b'\n') {
+            // Longer than any that was written, or the end of what a crash cut short.
+            reader.skip_until(b'\n')?;
+            continue;
+        }
+        let line = String::from_utf8_lossy(&line).into_owned();
+        held = held.saturating_add(line.len());
+        last.push_back(line);
+        while last.len() > wanted || held > most_held(wanted) {
+            let first = last.pop_front();
+            held = held.saturating_sub(first.map_or(0, |line| line.len()));
+        }
+    }
+    Ok(last.into_iter().rev().collect())
 }
 
 /// The last whole lines of `text`, newest first.
@@ -238,14 +275,17 @@ fn last_lines(text: &str, wanted: usize) -> Vec<String> {
 
 /// The last whole lines of a plain file, newest first, read from its end.
 fn tail(path: &Path, wanted: usize) -> io::Result<Vec<String>> {
-    let mut file = File::open(path)?;
+    let mut file = disk::open_regular(path)?;
     let length = file.metadata()?.len();
-    let mut span = (wanted as u64).saturating_mul(256).max(4_096);
+    let most = most_held(wanted) as u64;
+    let mut span = (wanted as u64).saturating_mul(256).clamp(4_096, most);
     loop {
         let start = length.saturating_sub(span);
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
-        (&mut file).take(length - start).read_to_end(&mut bytes)?;
+        (&mut file)
+            .take(length.saturating_sub(start))
+            .read_to_end(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes);
         // The first line of a span from the middle may be the end of a longer one.
         let whole = if start == 0 {
@@ -254,9 +294,9 @@ fn tail(path: &Path, wanted: usize) -> io::Result<Vec<String>> {
             text.split_once('\n').map_or("", |(_, rest)| rest)
         };
         let lines = last_lines(whole, wanted);
-        if lines.len() >= wanted || start == 0 {
+        if lines.len() >= wanted || start == 0 || span >= most {
             return Ok(lines);
         }
-        span = span.saturating_mul(4);
+        span = span.saturating_mul(4).min(most);
     }
 }

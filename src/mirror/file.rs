@@ -37,7 +37,6 @@ impl LogFile {
     pub(super) fn open(directory: &Path, kind: LogKind, position: Position) -> io::Result<Opened> {
         let name = position.part.file_name(kind);
         let path = directory.join(&name);
-        refuse_other_than_file(&path)?;
         let handle = private(
             &path,
             OpenOptions::new()
@@ -109,19 +108,6 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 #[cfg(not(all(unix, not(annals_portable))))]
 fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     one.is_file() && one.len() == other.len()
-}
-
-/// A link could lead out of the directory, and a directory cannot be written.
-fn refuse_other_than_file(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(io::Error::other(format!(
-            "{} is no regular file: move it away",
-            path.display()
-        ))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Moves a regular file that bears the link's name aside; says where it is now.

@@ -148,7 +148,7 @@ impl Files {
         let before = self.buffers[index].len();
         self.renderer
             .push(&mut self.buffers[index], source, placed)?;
-        let line = self.buffers[index].len() - before;
+        let line = self.buffers[index].len().saturating_sub(before);
         self.turn_page(kind, placed.place.recorded, before, line)
             .map_err(|error| self.fault(error))?;
         if self.buffers[index].len() >= BUFFER_BYTES {
@@ -174,14 +174,14 @@ impl Files {
             self.reached[index] = Some(begin(Part { day, part: 0 }));
             return Ok(());
         };
-        let filled = current.length + before as u64;
+        let filled = current.length.saturating_add(before as u64);
         // A clock that goes back does not reopen yesterday's file.
         let next = if day > current.part.day {
             Part { day, part: 0 }
-        } else if filled > 0 && filled + line as u64 > rotation.most_bytes() {
+        } else if filled > 0 && filled.saturating_add(line as u64) > rotation.most_bytes() {
             Part {
                 day: current.part.day,
-                part: current.part.part + 1,
+                part: current.part.part.saturating_add(1),
             }
         } else {
             return Ok(());
@@ -214,7 +214,7 @@ impl Files {
         if let (Some(file), Some(position)) = (&mut self.open[index], &mut self.reached[index]) {
             file.append(&self.buffers[index][..length])?;
             self.write_back.appended(file.path(), length);
-            position.length += length as u64;
+            position.length = position.length.saturating_add(length as u64);
         }
         self.buffers[index].drain(..length);
         Ok(())

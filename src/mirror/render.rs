@@ -6,6 +6,7 @@ use super::settings::LogKind;
 use crate::entry::Gap;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
+use crate::format::numbered::Numbered;
 use crate::format::row::{
     InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Row, SystemEventRow,
     Texts,
@@ -20,7 +21,7 @@ use crate::text::{
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]
-struct Columns(Vec<Option<Box<[u8]>>>);
+struct Columns(Numbered<Box<[u8]>>);
 
 /// How a name is rendered.
 #[derive(Clone, Copy)]
@@ -50,22 +51,16 @@ impl Style {
 
 impl Columns {
     fn learn(&mut self, source: &Source, style: Style, id: NameId) -> Result<()> {
-        let index = id as usize;
-        if id == 0 || self.0.get(index).is_some_and(Option::is_some) {
+        if id == 0 || self.0.get(id).is_some() {
             return Ok(());
         }
-        // Looked up first: an id that no name has must not ask for room.
         let rendered = style.render(&name(source, id)?);
-        if self.0.len() <= index {
-            self.0.resize(index + 1, None);
-        }
-        self.0[index] = Some(rendered);
+        self.0.insert(id, rendered);
         Ok(())
     }
 
     fn get(&self, id: NameId) -> &[u8] {
-        let rendered = self.0.get(id as usize).and_then(Option::as_deref);
-        rendered.unwrap_or_default()
+        self.0.get(id).map(AsRef::as_ref).unwrap_or_default()
     }
 }
 

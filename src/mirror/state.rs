@@ -8,9 +8,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::place::{Part, Position};
 use super::settings::LogKind;
+use crate::disk;
+use crate::format::codec;
 use crate::ids::JournalId;
 
 const FILE: &str = ".cursor";
+/// No state is longer.
+const MOST_BYTES: u64 = 4_096;
 const HEADER: &str = "annals mirror 1";
 
 /// Invariant M2: every entry before `next` has its line in the files, and nothing from `next` on.
@@ -32,10 +36,14 @@ impl State {
     /// The state stored in `directory` for `journal`; `None` if there is none, it is damaged, or
     /// it is another journal's.
     pub(super) fn load(directory: &Path, journal: JournalId) -> io::Result<Option<State>> {
-        match fs::read_to_string(directory.join(FILE)) {
-            Ok(text) => Ok(State::parse(&text, journal)),
+        match disk::read_at_most(&directory.join(FILE), MOST_BYTES) {
+            Ok(text) => {
+                let text = text.and_then(|text| String::from_utf8(text).ok());
+                Ok(text.and_then(|text| State::parse(&text, journal)))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            // Somebody put something else there: it is replaced like a damaged one.
+            Err(error) if disk::is_no_regular_file(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -76,6 +84,7 @@ impl State {
             return None;
         }
         let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
+        codec::bounded("a sequence", next).ok()?;
         let mut state = State {
             next,
             positions: [None; LogKind::COUNT],
@@ -90,6 +99,7 @@ impl State {
             };
             let part = words.next()?.parse().ok()?;
             let length = words.next()?.parse().ok()?;
+            codec::bounded("a length", length).ok()?;
             state.positions[index] = Some(Position {
                 part: Part { day, part },
                 length,
@@ -116,7 +126,7 @@ pub(super) fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path)
+    disk::open_regular_with(path, options)
 }
 
 #[cfg(test)]

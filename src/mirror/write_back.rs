@@ -1,11 +1,11 @@
 //! Bringing what was appended to the disk while more is rendered. What is left to the system's own time
 //! comes in one piece, and commits, which wait for the same disk, come after it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Sender, bounded};
 
+use crate::disk;
 use crate::threads;
 
 /// After how many bytes the disk is set to work.
@@ -44,7 +44,7 @@ fn start() -> Option<Sender<PathBuf>> {
     let started = threads::spawn("annals-writeback", move || {
         for path in received {
             // Through a handle of its own: the one that vouches for the lines hears of its errors too.
-            let _ = File::open(path).and_then(|file| file.sync_data());
+            let _ = disk::open_regular(&path).and_then(|file| file.sync_data());
         }
     });
     started.is_ok().then_some(files)

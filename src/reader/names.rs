@@ -10,7 +10,9 @@ use crate::entry::{
 };
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
+use crate::format::floats;
 use crate::format::name::LABEL_SEPARATOR;
+use crate::format::numbered::Numbered;
 use crate::format::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::{InferenceId, RunId};
 use crate::store::Source;
@@ -21,8 +23,7 @@ type Labels = Arc<[Arc<str>]>;
 /// The names read so far. Names are only ever added, so what is cached stays true.
 #[derive(Default)]
 pub(super) struct NameBook {
-    /// By id: ids are dense.
-    names: RwLock<Vec<Option<Arc<str>>>>,
+    names: RwLock<Numbered<Arc<str>>>,
     labels: RwLock<AHashMap<NameId, Labels>>,
 }
 
@@ -37,19 +38,14 @@ impl NameBook {
         if let Some(text) = written {
             return Ok(text.into());
         }
-        let index = id as usize;
-        if let Some(Some(name)) = read(&self.names).get(index) {
+        if let Some(name) = read(&self.names).get(id) {
             return Ok(name.clone());
         }
         let (_, name) = source.name(id)?.ok_or_else(|| Error::Corrupt {
             path: source.path().to_owned(),
             detail: format!("names: {id} is used but not there"),
         })?;
-        let mut names = write(&self.names);
-        if names.len() <= index {
-            names.resize(index + 1, None);
-        }
-        names[index] = Some(name.clone());
+        write(&self.names).insert(id, name.clone());
         Ok(name)
     }
 
@@ -64,6 +60,14 @@ impl NameBook {
             return Ok(labels.clone());
         }
         let joined = self.name(source, id, None)?;
+        // A name of separators alone would ask for sixteen times its size.
+        let separators = joined.matches(LABEL_SEPARATOR).take(floats::MOST).count();
+        if separators == floats::MOST {
+            return Err(Error::Corrupt {
+                path: source.path().to_owned(),
+                detail: format!("names: {id} joins more than {} labels", floats::MOST),
+            });
+        }
         let labels: Labels = joined.split(LABEL_SEPARATOR).map(Into::into).collect();
         write(&self.labels).insert(id, labels.clone());
         Ok(labels)

@@ -39,7 +39,7 @@ impl Runs {
         {
             self.page = self.source.runs(from, PAGE)?.into();
             let more = self.page.len() == PAGE;
-            let last = self.page.back().map(|(run, _)| run.get() + 1);
+            let last = self.page.back().map(|(run, _)| run.get().saturating_add(1));
             self.next = last.filter(|_| more);
         }
         match self.page.pop_front() {
@@ -115,7 +115,7 @@ impl Gaps {
         {
             self.page = source.marks(Mark::Gap, from, PAGE)?.into();
             let more = self.page.len() == PAGE;
-            let last = self.page.back().map(|sequence| sequence + 1);
+            let last = self.page.back().map(|sequence| sequence.saturating_add(1));
             self.next = last.filter(|_| more);
         }
         let Some(sequence) = self.page.pop_front() else {
@@ -140,10 +140,10 @@ impl Reader {
         let (mut count, mut from) = (0, 0);
         loop {
             let page = self.source.marks(Mark::Gap, from, COUNTED)?;
-            count += page.len() as u64;
+            count = page.len().saturating_add(count);
             match page.last() {
-                Some(last) if page.len() == COUNTED => from = last + 1,
-                _ => return Ok(count),
+                Some(last) if page.len() == COUNTED => from = last.saturating_add(1),
+                _ => return Ok(count as u64),
             }
         }
     }

@@ -7,8 +7,10 @@ use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
 use super::sidecar::{self, Unreadable};
-use super::{Registry, sweep};
+use super::{Registry, checkpoint, sweep};
+use crate::disk;
 use crate::error::{Error, Result};
+use crate::format::codec::Stored;
 use crate::metadata::Metadata;
 use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
@@ -53,7 +55,10 @@ impl Registry {
             return Ok(()); // Nothing was ever saved.
         };
         let folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        let folders: Vec<PathBuf> = folders.into_iter().filter(|path| path.is_dir()).collect();
+        let folders: Vec<PathBuf> = folders
+            .into_iter()
+            .filter(|path| disk::is_directory_inside(&above, path))
+            .collect();
         if folders.is_empty() {
             return Ok(());
         }
@@ -74,7 +79,7 @@ impl Registry {
 
     /// Takes in what a model's folder holds and the registry does not know. Returns the new ids.
     pub(super) fn adopt_folder(&self, folder: &Path, with_plain: bool) -> Result<Vec<String>> {
-        let mut contents = look(folder)?;
+        let mut contents = look(&self.core().root, folder)?;
         let mut entries = std::mem::take(&mut contents.described);
         if with_plain {
             let model = model_of(folder);
@@ -138,7 +143,7 @@ fn model_of(folder: &Path) -> Option<String> {
 }
 
 /// Looks at every file of a model's folder. Changes nothing.
-pub(super) fn look(folder: &Path) -> Result<Contents> {
+pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
     let looking = |cause| Error::io("look into", folder, cause);
     let mut found = Contents::default();
     let mut others: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -149,7 +154,8 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
             found.plain.push(path);
             continue;
         };
-        if name.starts_with('.') || !path.is_file() {
+        // A link that leads out of the folder is not followed, and nothing but files is opened.
+        if name.starts_with('.') || !disk::is_file_inside(folder, &path) {
             continue;
         }
         if name.ends_with(names::SIDECAR) {
@@ -176,8 +182,7 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
                         let file = weights.file_name().and_then(|file| file.to_str());
                         file.and_then(|file| others.remove(file));
                     }
-                    let there = weights.unwrap_or_else(|| PathBuf::from(&row.file));
-                    match fs::metadata(&there) {
+                    match checkpoint::metadata(root, &row) {
                         Ok(known) if known.is_file() => {
                             let mut row = row;
                             if known.len() != row.bytes {
@@ -232,7 +237,7 @@ fn judge(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    names::check_model(&row.model).map_err(|error| error.to_string())?;
+    row.check()?;
     names::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
     if names::spelling(&row.model) != here {
         return Err(format!(
@@ -269,7 +274,7 @@ pub(super) fn is_weights(path: &Path) -> bool {
 
 /// What a plain file says of itself.
 pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
-    let known = fs::metadata(path).ok()?;
+    let known = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let folder = path.parent()?.file_name()?.to_str()?;
     let stem = path.file_stem()?.to_str()?;
     names::check_word("checkpoint id", stem).ok()?;

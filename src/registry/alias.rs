@@ -222,8 +222,11 @@ fn roll_back(
 ) -> Result<Checkpoint> {
     let now = change.alias(model, alias)?.map(|now| now.target);
     let mut step = change.alias_step(model, alias, last)?;
-    // Each entry knows the one that it replaced, which is older: this ends.
-    while let Some(time) = step.and_then(|step| step.back) {
+    let mut at = last;
+    // Each entry knows the one that it replaced, which is older: this ends. A file that says
+    // otherwise must not keep this transaction open for ever.
+    while let Some(time) = step.and_then(|step| step.back).filter(|time| *time < at) {
+        at = time;
         step = change.alias_step(model, alias, time)?;
         let Some(target) = step.as_ref().and_then(|step| step.target.clone()) else {
             continue;

@@ -1,9 +1,12 @@
 //! What the registry knows of one checkpoint.
 
 use std::fmt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::disk::{self, Below};
 use crate::metadata::Metadata;
 use crate::store::{CheckpointRow, Condition, Origin, names};
 use crate::timestamp::Timestamp;
@@ -144,11 +147,40 @@ impl Checkpoint {
         &self.0.row.condition
     }
 
+    pub(super) fn open(&self) -> io::Result<File> {
+        open(&self.0.root, &self.0.row)
+    }
+
+    pub(super) fn metadata_of_file(&self) -> io::Result<fs::Metadata> {
+        metadata(&self.0.root, &self.0.row)
+    }
+
     /// The file of its weights, unverified; [`Registry::load`](crate::Registry::load) verifies.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         path(&self.0.root, &self.0.row)
     }
+}
+
+/// Opens a checkpoint's weights for reading. Only one that its user registered may lie outside the
+/// folder of all checkpoints, or behind a link that leads out of it.
+pub(super) fn open(root: &Path, row: &CheckpointRow) -> io::Result<File> {
+    match row.origin {
+        Origin::Registered => disk::open_regular_anywhere(Path::new(&row.file)),
+        _ => below(row)?.open(&root.join(names::FOLDER)),
+    }
+}
+
+/// What is known of the file that [`open`] would open.
+pub(super) fn metadata(root: &Path, row: &CheckpointRow) -> io::Result<fs::Metadata> {
+    match row.origin {
+        Origin::Registered => fs::metadata(&row.file),
+        _ => below(row)?.metadata(&root.join(names::FOLDER)),
+    }
+}
+
+fn below(row: &CheckpointRow) -> io::Result<Below<'_>> {
+    Below::new(&row.file).map_err(io::Error::other)
 }
 
 /// The file of a checkpoint's weights.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Core, Registry, files};
+use crate::disk::{self, Below};
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::store::{ChangeFailure, CheckpointRow, DeletedRow, Origin, View, names};
@@ -53,10 +54,21 @@ pub(super) fn files_of(id: &str, row: &CheckpointRow) -> Vec<String> {
     let stem = names::stem(&row.model, id);
     let sidecar = format!("{}/{stem}{}", names::spelling(&row.model), names::SIDECAR);
     match row.origin {
-        Origin::Saved => vec![row.file.clone(), sidecar],
+        // Only weights of this checkpoint: a row may name another one's.
+        Origin::Saved if is_own(&row.file, &sidecar) => vec![row.file.clone(), sidecar],
+        Origin::Saved => vec![sidecar],
         Origin::Registered => vec![sidecar],
         Origin::Found => Vec::new(),
     }
+}
+
+/// Whether weights lie beside the sidecar and bear its name.
+fn is_own(file: &str, sidecar: &str) -> bool {
+    let stem = sidecar.strip_suffix(names::SIDECAR).unwrap_or(sidecar);
+    let extension = file
+        .strip_prefix(stem)
+        .and_then(|rest| rest.strip_prefix('.'));
+    extension.is_some_and(|extension| names::check_extension(extension).is_ok())
 }
 
 /// Removes files of deleted checkpoints, and writes down that they are gone. What cannot be
@@ -72,11 +84,17 @@ pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Re
         let mut all = true;
         for name in names {
             core.step("remove file");
-            let path = core.root.join(names::FOLDER).join(name);
-            let existed = path.exists();
-            all &= files::remove(&path).is_ok();
-            folders.extend(path.parent().map(PathBuf::from));
-            if existed {
+            let above = core.root.join(names::FOLDER);
+            let path = above.join(name);
+            // What leads elsewhere is nobody's to remove, and is asked for no more.
+            let gone = match Below::new(name).map(|below| below.remove(&above)) {
+                Err(_) => Ok(false),
+                Ok(Err(error)) if disk::is_no_regular_file(&error) => Ok(false),
+                Ok(gone) => gone,
+            };
+            all &= gone.is_ok();
+            if gone.is_ok_and(|was_there| was_there) {
+                folders.extend(path.parent().map(PathBuf::from));
                 removed.push(path);
             }
         }

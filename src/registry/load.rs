@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::files::{self, Fingerprint, Hashing};
 use super::{Core, Registry};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::store::{Condition, View};
@@ -239,17 +240,11 @@ pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<
 
 impl Core {
     fn open(&self, checkpoint: &Checkpoint, path: &Path) -> Result<File> {
-        // Opening a pipe would wait for its other end.
-        let opened = match std::fs::metadata(path) {
-            Ok(found) if found.is_file() => File::open(path),
-            Ok(_) => {
-                let what = "it is no regular file".to_owned();
-                return Err(self.corrupt(checkpoint, path.to_owned(), what));
-            }
-            Err(error) => Err(error),
-        };
-        match opened {
+        match checkpoint.open() {
             Ok(file) => Ok(file),
+            Err(error) if disk::is_no_regular_file(&error) => {
+                Err(self.corrupt(checkpoint, path.to_owned(), error.to_string()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Deleted since it was looked up?
                 self.store

@@ -1,7 +1,7 @@
 //! Comparing the registry with what lies on disk.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::import::Import;
 use super::load::difference;
 use super::sidecar::Unreadable;
 use super::{Core, Registry, files, sweep};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
 use crate::store::{Condition, Origin, View, names};
@@ -146,7 +147,7 @@ impl Registry {
             bereft,
             plain,
             ..
-        } = adopt::look(folder)?;
+        } = adopt::look(&core.root, folder)?;
         core.store.read(|view| {
             for Import { id, row } in &described {
                 if view.deleted(id)?.is_some() {
@@ -240,9 +241,12 @@ impl Registry {
 
 fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
     let path = checkpoint.path();
-    let known = match fs::metadata(&path) {
+    let known = match checkpoint.metadata_of_file() {
         Ok(known) if known.is_file() => known,
         Ok(_) => return Ok(Condition::Corrupt("it is no regular file".to_owned())),
+        Err(error) if disk::is_no_regular_file(&error) => {
+            return Ok(Condition::Corrupt(error.to_string()));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Missing),
         Err(error) => return Err(Error::io("look at", path, error)),
     };
@@ -253,7 +257,8 @@ fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
         )));
     }
     if with_contents {
-        let read = File::open(&path).and_then(|mut file| files::fingerprint(&mut file));
+        let read = checkpoint.open();
+        let read = read.and_then(|mut file| files::fingerprint(&mut file));
         let found = read.map_err(|e| Error::io("read", &path, e))?;
         if let Some(difference) = difference(checkpoint, found) {
             return Ok(Condition::Corrupt(difference));
@@ -271,7 +276,9 @@ fn folders(root: &Path) -> Result<BTreeSet<PathBuf>> {
         Err(error) => return Err(Error::io("look into", above, error)),
     };
     let paths = entries.flatten().map(|entry| entry.path());
-    Ok(paths.filter(|path| path.is_dir()).collect())
+    Ok(paths
+        .filter(|path| disk::is_directory_inside(&above, path))
+        .collect())
 }
 
 /// The names of files in `folder` that checkpoints of the registry, or deleted ones, have.

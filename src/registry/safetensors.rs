@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Registry;
+use crate::disk;
 use crate::error::{Error, Result};
 
 /// A longer header is refused before anything is read.
@@ -44,12 +45,16 @@ impl SafetensorsHeader {
     /// [`InvalidData`](io::ErrorKind::InvalidData) if it is no safetensors file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let read = File::open(path).and_then(|mut file| {
-            let length = file.metadata()?.len();
-            parse(&mut file, length)
-        });
-        read.map_err(|cause| Error::io("read the safetensors header of", path, cause))
+        header(disk::open_regular_anywhere(path), path)
     }
+}
+
+fn header(opened: io::Result<File>, path: &Path) -> Result<SafetensorsHeader> {
+    let read = opened.and_then(|mut file| {
+        let length = file.metadata()?.len();
+        parse(&mut file, length)
+    });
+    read.map_err(|cause| Error::io("read the safetensors header of", path, cause))
 }
 
 impl Registry {
@@ -59,7 +64,8 @@ impl Registry {
     /// # Errors
     /// Those of [`find`](Registry::find) and of [`SafetensorsHeader::read`].
     pub fn safetensors(&self, id: &str) -> Result<SafetensorsHeader> {
-        SafetensorsHeader::read(self.find(id)?.path())
+        let found = self.find(id)?;
+        header(found.open(), &found.path())
     }
 }
 
@@ -101,7 +107,7 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
             }
             continue;
         }
-        let tensor = tensor(&name, &entry, rest - length);
+        let tensor = tensor(&name, &entry, rest.saturating_sub(length));
         found
             .tensors
             .push(tensor.ok_or_else(|| bad(format!("tensor {name:?}")))?);

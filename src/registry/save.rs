@@ -10,6 +10,7 @@ use super::checkpoint::Checkpoint;
 use super::claim::Claim;
 use super::files::{self, Fingerprint, Hashing};
 use super::{Core, Registry, sidecar};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
@@ -17,8 +18,6 @@ use crate::timestamp::Timestamp;
 
 /// Nesting of metadata that is taken.
 const DEEPEST: usize = 32;
-/// Bytes that a sidecar may have: what is stored must be decodable.
-const MOST_TEXT: usize = 4 << 20;
 
 /// A checkpoint that is about to be saved: what is known of it besides its weights.
 ///
@@ -199,7 +198,7 @@ impl NewCheckpoint<'_> {
         self.write(|_, path| {
             caught(|| write(path))?;
             // Opened anew: it may have been replaced.
-            let mut written = File::open(path)?;
+            let mut written = disk::open_regular(path)?;
             let found = files::fingerprint(&mut written)?;
             written.sync_all()?;
             Ok(found)
@@ -292,11 +291,13 @@ impl<'r> NewCheckpoint<'r> {
             pinned: false,
             metadata: Details::new(self.metadata),
         };
-        let text = sidecar::write("", &row).len();
-        if text > MOST_TEXT {
+        // What is stored must be readable again.
+        let text = sidecar::write("", &row);
+        let values = sidecar::count_values(text.as_bytes());
+        if text.len() > sidecar::MOST_TEXT || values > sidecar::MOST_VALUES {
             return refused(
-                format!("{text} bytes"),
-                "give at most 4 MiB, and the rest in files",
+                format!("{} bytes, {values} values", text.len()),
+                "give at most 4 MiB and 250,000 values, and the rest in files",
             );
         }
         Ok(row)
@@ -304,11 +305,9 @@ impl<'r> NewCheckpoint<'r> {
 }
 
 fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
+    let mut file = disk::open_regular_anywhere(path)?;
     let whole = fs::canonicalize(path)?;
-    let found = files::fingerprint(&mut File::open(&whole)?)?;
+    let found = files::fingerprint(&mut file)?;
     match whole.into_os_string().into_string() {
         Ok(text) => Ok((text, found)),
         Err(_) => Err(io::Error::other("its path is no UTF-8")),

@@ -1,12 +1,13 @@
 //! The sidecar: a checkpoint's entry in the registry, as a small JSON file beside its weights, from
 //! which the registry can be rebuilt.
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use serde_json::{Map, Value, json};
 
 use super::files::hex;
+use crate::disk;
 use crate::metadata::{Metadata, real_from_json, real_to_json};
 use crate::store::{CheckpointRow, Condition, Details, Origin};
 
@@ -18,8 +19,13 @@ const CLAIM: &str = "annals_claim";
 /// Bytes that no sidecar is shorter than, and no claim longer.
 pub(super) const LONGEST_CLAIM: u64 = 256;
 
-/// A larger one was not written by this library: metadata is bounded.
-const MOST_BYTES: u64 = 16 << 20;
+/// Bytes that the text of a sidecar may have when it is written.
+pub(super) const MOST_TEXT: usize = 4 << 20;
+/// Values that a sidecar may have: each takes some hundred bytes while it is read, and one of the
+/// file.
+pub(super) const MOST_VALUES: usize = 1 << 18;
+/// A larger one was not written by this library. The id comes to what was measured before.
+const MOST_BYTES: u64 = (MOST_TEXT as u64) + (64 << 10);
 
 /// Why a sidecar says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,19 +107,26 @@ fn seal(body: &Value) -> String {
 
 /// Reads the sidecar at `path`.
 pub(super) fn read(path: &Path) -> io::Result<Result<(String, CheckpointRow), Unreadable>> {
-    let length = fs::metadata(path)?.len();
-    if length > MOST_BYTES {
-        return Ok(Err(Unreadable::Foreign(format!(
-            "{length} bytes are too many"
-        ))));
+    match disk::read_at_most(path, MOST_BYTES) {
+        Ok(Some(text)) => Ok(parse(&text)),
+        Ok(None) => Ok(Err(Unreadable::Foreign(format!(
+            "it has more than {MOST_BYTES} bytes"
+        )))),
+        Err(error) if disk::is_no_regular_file(&error) => {
+            Ok(Err(Unreadable::Foreign(error.to_string())))
+        }
+        Err(error) => Err(error),
     }
-    Ok(parse(&fs::read(path)?))
 }
 
 /// Reads a sidecar's text.
 pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> {
     if text.is_empty() {
         return Err(Unreadable::Claim(None));
+    }
+    let values = count_values(text);
+    if values > MOST_VALUES {
+        return Err(Unreadable::Foreign(format!("{values} values are too many")));
     }
     let mut body: Value = match serde_json::from_slice(text) {
         Ok(body) => body,
@@ -140,6 +153,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> 
         return Err(Unreadable::Broken("its seal does not fit".to_owned()));
     }
     fields_of(&body).ok_or_else(|| Unreadable::Broken("a field is missing".to_owned()))
+}
+
+/// No text of JSON has more values than this.
+pub(super) fn count_values(text: &[u8]) -> usize {
+    let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
+    text.iter().filter(begins).count()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -195,7 +214,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         return None;
     }
     for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+        *byte = u8::from_str_radix(text.get(index * 2..)?.get(..2)?, 16).ok()?;
     }
     Some(bytes)
 }
@@ -255,6 +274,11 @@ mod tests {
         assert!(matches!(
             parse(edited.as_bytes()),
             Err(Unreadable::Broken(_))
+        ));
+        let many = format!("[{}0]", "0,".repeat(MOST_VALUES));
+        assert!(matches!(
+            parse(many.as_bytes()),
+            Err(Unreadable::Foreign(_))
         ));
         let deep = "[".repeat(100_000);
         assert!(matches!(

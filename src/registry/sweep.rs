@@ -1,11 +1,12 @@
 //! What dead savers and deleters left is cleared away: only what the registry wrote itself.
 
 use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::{Core, files, sidecar};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::store::{View, names};
 
@@ -41,7 +42,7 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         };
         let path = folder.join(name);
-        let Ok(found) = fs::metadata(&path) else {
+        let Ok(found) = fs::symlink_metadata(&path) else {
             continue;
         };
         if !found.is_file() || found.len() > sidecar::LONGEST_CLAIM {
@@ -69,7 +70,9 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         };
         let path = folder.join(name);
-        let is_dead = path.exists() && !alive.contains(stem) && !is_held(&path);
+        // A pipe or a link of such a name is nobody's save.
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        let is_dead = is_file && !alive.contains(stem) && !is_held(&path);
         if is_dead && files::remove(&path).is_ok() {
             removed.push(path);
         }
@@ -93,7 +96,7 @@ fn belongs(name: &str, stem: &str) -> bool {
 
 /// Whether a living process has the file locked, and thereby is saving the checkpoint.
 pub(super) fn is_held(path: &Path) -> bool {
-    match File::open(path) {
+    match disk::open_regular(path) {
         // Shared, so that two who look at once do not take each other for the saver.
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => false,
@@ -101,6 +104,8 @@ pub(super) fn is_held(path: &Path) -> bool {
             // Without locks one process at a time has the directory.
             Err(TryLockError::Error(error)) => error.kind() != std::io::ErrorKind::Unsupported,
         },
+        // A saver locks the regular file that it made.
+        Err(error) if disk::is_no_regular_file(&error) => false,
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }

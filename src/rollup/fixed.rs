@@ -44,18 +44,20 @@ impl Confidences {
     #[inline]
     pub(crate) fn add(&mut self, confidence: f32) {
         let value = f64::from(confidence);
-        self.count += 1;
-        self.sum += u128::from(units(value));
-        self.squares += u128::from(units(value * value));
+        self.count = self.count.saturating_add(1);
+        self.sum = self.sum.saturating_add(u128::from(units(value)));
+        self.squares = self
+            .squares
+            .saturating_add(u128::from(units(value * value)));
         // −0.0 is 0.0: which of the two is less would depend on the order.
         self.min = self.min.min(confidence + 0.0);
         self.max = self.max.max(confidence + 0.0);
     }
 
     pub(crate) fn merge(&mut self, other: &Confidences) {
-        self.count += other.count;
-        self.sum += other.sum;
-        self.squares += other.squares;
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.squares = self.squares.saturating_add(other.squares);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -71,14 +73,22 @@ impl Confidences {
         if self.count < 2 {
             return f64::NAN;
         }
+        // Of sums that were made up there is none.
+        let around = self.around_mean().unwrap_or(0);
+        around as f64 / self.count.saturating_sub(1) as f64 / UNITS / UNITS
+    }
+
+    /// Σ(c − mean)² in units of units; `None` if the sums cannot be those of confidences.
+    fn around_mean(&self) -> Option<u128> {
         let count = u128::from(self.count);
-        let near = self.sum / count;
+        let near = self.sum.checked_div(count)?;
         // Σ(c − near)² less what `near` is beside the mean; all terms stay below 2^128.
-        let squares = (self.squares << 40) + count * near * near;
-        let around = squares.saturating_sub(2 * near * self.sum);
-        let rest = self.sum - near * count;
-        let around = around.saturating_sub(rest * rest / count);
-        around as f64 / (self.count - 1) as f64 / UNITS / UNITS
+        let squares = self.squares.checked_mul(1 << 40)?;
+        let squares = squares.checked_add(count.checked_mul(near.checked_mul(near)?)?)?;
+        let around = squares.saturating_sub(near.checked_mul(self.sum)?.checked_mul(2)?);
+        let rest = self.sum.checked_sub(near.checked_mul(count)?)?;
+        let beside = rest.checked_mul(rest)?.checked_div(count)?;
+        Some(around.saturating_sub(beside))
     }
 }
 

@@ -56,6 +56,16 @@ pub(crate) enum Level {
 }
 
 impl Level {
+    /// The level that is stored as this number.
+    pub(crate) const fn of(number: u8) -> Option<Level> {
+        match number {
+            1 => Some(Level::Minute),
+            2 => Some(Level::Hour),
+            3 => Some(Level::Day),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn micros(self) -> i64 {
         match self {
             Level::Minute => 60_000_000,
@@ -68,6 +78,11 @@ impl Level {
     #[inline]
     pub(crate) const fn bucket(self, micros: i64) -> i64 {
         micros.div_euclid(self.micros())
+    }
+
+    /// The first and the last bucket that a time lies in.
+    pub(crate) const fn ends(self) -> (i64, i64) {
+        (self.bucket(i64::MIN), self.bucket(i64::MAX))
     }
 
     /// The first microsecond of a bucket; the first bucket of all begins where an `i64` does.

@@ -80,15 +80,15 @@ impl Default for Times {
 impl Times {
     #[inline]
     fn add(&mut self, nanos: u64) {
-        self.count += 1;
-        self.sum += u128::from(nanos);
+        self.count = self.count.saturating_add(1);
+        self.sum = self.sum.saturating_add(u128::from(nanos));
         self.min = self.min.min(nanos);
         self.max = self.max.max(nanos);
     }
 
     pub(crate) fn merge(&mut self, other: &Times) {
-        self.count += other.count;
-        self.sum += other.sum;
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -97,34 +97,41 @@ impl Times {
 impl Memory {
     #[inline]
     fn add(&mut self, kib: u64) {
-        self.count += 1;
-        self.sum += u128::from(kib);
+        self.count = self.count.saturating_add(1);
+        self.sum = self.sum.saturating_add(u128::from(kib));
         self.max = self.max.max(kib);
     }
 
     fn merge(&mut self, other: &Memory) {
-        self.count += other.count;
-        self.sum += other.sum;
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
     }
 }
 
 impl Cell {
+    /// Inferences and repeats.
+    pub(crate) fn decisions(&self) -> u64 {
+        self.recorded.saturating_add(self.repeats)
+    }
+
     /// Adds a decision.
     #[inline]
     pub(crate) fn add(&mut self, event: &Event) {
         if event.flags & flag::REPEAT != 0 {
-            self.repeats += 1;
+            self.repeats = self.repeats.saturating_add(1);
             return;
         }
-        self.recorded += 1;
-        self.divergences += u64::from(event.flags & flag::DIVERGENT != 0);
+        self.recorded = self.recorded.saturating_add(1);
+        self.divergences = self
+            .divergences
+            .saturating_add(u64::from(event.flags & flag::DIVERGENT != 0));
         if event.flags & flag::NO_CONFIDENCE != 0 {
-            self.without_confidence += 1;
+            self.without_confidence = self.without_confidence.saturating_add(1);
         } else if (0.0..=1.0).contains(&event.confidence) {
             self.confidences.add(event.confidence);
         } else {
-            self.invalid += 1;
+            self.invalid = self.invalid.saturating_add(1);
         }
         if let Some(nanos) = event.processing.checked_sub(1) {
             self.processing.add(nanos);
@@ -132,11 +139,13 @@ impl Cell {
     }
 
     pub(crate) fn merge(&mut self, other: &Cell) {
-        self.recorded += other.recorded;
-        self.repeats += other.repeats;
-        self.divergences += other.divergences;
-        self.invalid += other.invalid;
-        self.without_confidence += other.without_confidence;
+        self.recorded = self.recorded.saturating_add(other.recorded);
+        self.repeats = self.repeats.saturating_add(other.repeats);
+        self.divergences = self.divergences.saturating_add(other.divergences);
+        self.invalid = self.invalid.saturating_add(other.invalid);
+        self.without_confidence = self
+            .without_confidence
+            .saturating_add(other.without_confidence);
         self.confidences.merge(&other.confidences);
         self.processing.merge(&other.processing);
         if let Some(outcomes) = &other.outcomes {
@@ -229,7 +238,9 @@ impl Rollup {
     /// Decisions, repeats included.
     pub(crate) fn events(&self) -> u64 {
         let cells = self.cells.iter();
-        cells.map(|(_, cell)| cell.recorded + cell.repeats).sum()
+        cells.fold(0, |sum: u64, (_, cell)| {
+            sum.saturating_add(cell.decisions())
+        })
     }
 
     /// Whether all of its decisions lie in `from..=until`.

@@ -60,11 +60,14 @@ impl Sketch {
         if let Some(known) = self.bins.get_mut(guess)
             && known.0 == bin
         {
-            known.1 += count;
+            known.1 = known.1.saturating_add(count);
             return;
         }
         match self.bins.binary_search_by_key(&bin, |known| known.0) {
-            Ok(index) => self.bins[index].1 += count,
+            Ok(index) => {
+                let known = &mut self.bins[index].1;
+                *known = known.saturating_add(count);
+            }
             Err(index) => self.bins.insert(index, (bin, count)),
         }
     }
@@ -89,11 +92,12 @@ impl Sketch {
         if !(0.0..=1.0).contains(&q) {
             return None;
         }
-        let all: u64 = self.bins.iter().map(|bin| bin.1).sum();
+        let counts = self.bins.iter().map(|bin| bin.1);
+        let all = counts.fold(0, u64::saturating_add);
         let rank = (q * all as f64).ceil().max(1.0);
-        let mut seen = 0;
+        let mut seen = 0_u64;
         let holds = |bin: &&(u16, u64)| {
-            seen += bin.1;
+            seen = seen.saturating_add(bin.1);
             seen as f64 >= rank
         };
         let found = self.bins.iter().find(holds).or(self.bins.last());

@@ -135,11 +135,11 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let (mut low, mut high) = (first, last);
         if !begins_whole {
             self.part(level, first, (from, level.last(first)), totals)?;
-            low += 1;
+            low = low.saturating_add(1);
         }
         if !ends_whole {
             self.part(level, last, (level.start(last), until), totals)?;
-            high -= 1;
+            high = high.saturating_sub(1);
         }
         if low > high {
             return Ok(());
@@ -164,12 +164,12 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     ) -> Result<()> {
         let whose = self.whose;
         let mut within: Vec<(Combination, Rollup)> = Vec::new();
-        let (mut is_cut, mut has_outcomes, mut decisions) = (false, false, 0);
+        let (mut is_cut, mut has_outcomes, mut decisions) = (false, false, 0_u64);
         let see = |_, combination, rollup: &Rollup| {
             if !whose.holds(combination) {
                 return;
             }
-            decisions += rollup.events();
+            decisions = decisions.saturating_add(rollup.events());
             if rollup.is_beside(from, until) {
                 return;
             }
@@ -239,7 +239,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         })?;
         self.beside.read.extend(read);
         if self.survey.has_retired() {
-            self.beside.retired += edge.decisions.saturating_sub(seen);
+            let lost = edge.decisions.saturating_sub(seen);
+            self.beside.retired = self.beside.retired.saturating_add(lost);
         }
         Ok(())
     }

@@ -187,7 +187,8 @@ impl ActionDrift {
                     counts.push((action.action.clone(), [0; 2]));
                     counts.len() - 1
                 });
-                counts[place].1[side] += action.recorded + action.repeats;
+                let count = &mut counts[place].1[side];
+                *count = count.saturating_add(action.recorded.saturating_add(action.repeats));
             }
         }
         let total = |side: usize| counts.iter().map(|count| count.1[side]).sum::<u64>() as f64;

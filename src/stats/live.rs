@@ -171,7 +171,7 @@ impl LiveCandidate {
         };
         let (count, mean, (low, high)) = match value {
             LiveValue::Correct => {
-                let count = outcomes.correct + outcomes.wrong;
+                let count = outcomes.correct.saturating_add(outcomes.wrong);
                 (count, outcomes.accuracy, wilson(outcomes.correct, count))
             }
             LiveValue::Reward => of_mean(&outcomes.reward),

@@ -139,7 +139,7 @@ impl Stats {
                 repeats: cell.repeats,
             });
         }
-        let count = |action: &ActionCount| action.recorded + action.repeats;
+        let count = |action: &ActionCount| action.recorded.saturating_add(action.repeats);
         actions.sort_by(|one, other| {
             let often = count(other).cmp(&count(one));
             often.then_with(|| one.action.cmp(&other.action))
@@ -151,7 +151,7 @@ impl Stats {
         let outcomes = all.outcomes.as_deref().unwrap_or(&none);
         Ok(Stats {
             known: true,
-            count: all.recorded + all.repeats,
+            count: all.recorded.saturating_add(all.repeats),
             recorded: all.recorded,
             repeats: all.repeats,
             divergences: all.divergences,

@@ -137,7 +137,7 @@ impl Upkeep {
         }
         disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
         copied.new += 1;
-        copied.bytes += segment.row.bytes;
+        copied.bytes = copied.bytes.saturating_add(segment.row.bytes);
         Ok(true)
     }
 
@@ -184,11 +184,13 @@ fn verified(copy: &Directory) -> Result<u64> {
 
 fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     disk::remove(to)?;
-    if how == Segments::Linked && fs::hard_link(from, to).is_ok() {
+    // Within the folder of segments, and no pipe: what a link leads to is taken, and not the link.
+    let from = disk::inside(from.parent().unwrap_or(from), from)?;
+    drop(disk::open_regular(&from)?);
+    if how == Segments::Linked && fs::hard_link(&from, to).is_ok() {
         return Ok(());
     }
-    fs::copy(from, to)?;
-    disk::sync(&File::open(to)?, to)
+    disk::copy(&from, to)
 }
 
 /// Writes a hot file of what `snapshot` shows, as `identity`'s.

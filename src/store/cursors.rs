@@ -11,7 +11,7 @@ use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{self, damaged, sealed};
 use super::upkeep::Upkeep;
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored, bounded};
 
 /// What is stored of a cursor, under its name.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub(crate) struct CursorRow {
     pub(crate) next: u64,
     /// When it was stored, microseconds since 1970.
     pub(crate) stored: i64,
+}
+
+impl Stored for CursorRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("a sequence", self.next)
+    }
 }
 
 impl Upkeep {

@@ -53,7 +53,9 @@ impl Directory {
         }
         let directory = Directory::existing(root)?;
         let runs = directory.runs();
-        disk::create_directory(&runs).map_err(|error| Error::io("create", runs, error))?;
+        disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+        // Only locks lie there: nobody needs them anywhere else.
+        disk::inside(root, &runs).map_err(|error| Error::io("use", runs, error))?;
         Ok(directory)
     }
 
@@ -183,13 +185,16 @@ impl Directory {
     /// Whether `run`'s process has let go of its lock, willingly or not.
     pub(super) fn is_run_dead(&self, run: RunId) -> bool {
         // A shared lock, so that two who look at once do not take each other for the run.
-        match File::open(self.run_lock(run)) {
+        match disk::open_regular(&self.run_lock(run)) {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => true,
                 Err(TryLockError::WouldBlock) => false,
                 Err(TryLockError::Error(error)) => error.kind() == io::ErrorKind::Unsupported,
             },
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            // A living run has a regular file there: it made it.
+            Err(error) => {
+                error.kind() == io::ErrorKind::NotFound || disk::is_no_regular_file(&error)
+            }
         }
     }
 

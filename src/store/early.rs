@@ -18,7 +18,7 @@ use super::outcomes::StoredOutcome;
 use super::rollups::EARLY;
 use super::source::View;
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 use crate::format::row::{OutcomeRow, OutcomeValue};
 
 /// Rows that one transaction writes or removes: others wait for it.
@@ -40,6 +40,8 @@ struct EarlyRow {
     time: i64,
     values: Vec<OutcomeValue>,
 }
+
+impl Stored for EarlyRow {}
 
 type Key = [u8; 17];
 
@@ -67,6 +69,11 @@ fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
         },
         inference: row.inference,
     })
+}
+
+/// Whether a row can be what was written.
+pub(super) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    decode(path, key, value).map(drop)
 }
 
 /// Notes them; those that are noted already stay as they are.

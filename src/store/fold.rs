@@ -128,7 +128,7 @@ impl Folder {
         let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
         'reading: while slice.next < end
-            && slice.next - begin < SLICE_ENTRIES
+            && slice.next.saturating_sub(begin) < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
             && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
         {
@@ -197,7 +197,7 @@ impl Folder {
                 .extend(early.filter(|known| known.inference >= fresh));
             for change in joined.changes {
                 missing.remove(&change.event.id);
-                if !folded.holds_outcome(&change.event, slice.next - 1) {
+                if !folded.holds_outcome(&change.event, slice.next.saturating_sub(1)) {
                     slice.rows.change(&change);
                 }
             }

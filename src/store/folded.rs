@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::kv::{Snapshot, Table, WriteTransaction};
 use super::meta::{FIRST_SEQUENCE, damaged, sealed};
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored, bounded};
 use crate::format::scan::Event;
 use crate::rollup::{Combination, PARTITIONS};
 
@@ -20,6 +20,14 @@ struct Reach {
     gaps: u64,
     longest_gap: u64,
     orphans: u64,
+}
+
+impl Stored for Reach {
+    fn check(&self) -> std::result::Result<(), String> {
+        let ends = self.partitions.iter().copied();
+        let mut numbers = ends.chain([self.gaps, self.orphans]);
+        numbers.try_for_each(|number| bounded("a number", number))
+    }
 }
 
 /// How far the rollups reach.
@@ -124,7 +132,7 @@ impl Folded {
     /// The same, with so many more orphans, and so many fewer.
     pub(super) fn with_orphans(&self, more: u64, fewer: u64) -> Self {
         let mut reach = self.reach();
-        reach.orphans = (reach.orphans + more).saturating_sub(fewer);
+        reach.orphans = reach.orphans.saturating_add(more).saturating_sub(fewer);
         Folded::new(reach)
     }
 
@@ -156,6 +164,15 @@ fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Folded> {
             longest_gap: 0,
             orphans: 0,
         })),
+    }
+}
+
+/// Whether a stored value can be what was written.
+pub(super) fn check(value: &[u8]) -> std::result::Result<(), String> {
+    let reach: Reach = codec::decode(value)?;
+    match reach.partitions.len() {
+        PARTITIONS => Ok(()),
+        other => Err(format!("{other} partitions")),
     }
 }
 

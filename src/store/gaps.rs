@@ -10,7 +10,7 @@ use super::kv::{Direction, Snapshot, Table};
 use super::meta::damaged;
 use super::rollups::GAPS;
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 use crate::format::row::GapRow;
 use crate::rollup::Level;
 
@@ -30,6 +30,8 @@ pub(crate) struct GapSums {
     /// Gaps that nobody could count.
     pub(crate) uncounted: u64,
 }
+
+impl Stored for GapSums {}
 
 impl GapTimes {
     /// The minutes of a gap whose events happened `between` these two times.
@@ -73,9 +75,9 @@ impl GapSums {
     }
 
     pub(crate) fn merge(&mut self, other: GapSums) {
-        self.gaps += other.gaps;
+        self.gaps = self.gaps.saturating_add(other.gaps);
         self.dropped = self.dropped.saturating_add(other.dropped);
-        self.uncounted += other.uncounted;
+        self.uncounted = self.uncounted.saturating_add(other.uncounted);
     }
 }
 

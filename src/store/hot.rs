@@ -312,7 +312,7 @@ fn create(directory: &Directory, options: &Options) -> Result<()> {
 }
 
 fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId> {
-    let number = runs::highest(transaction, path)? + 1;
+    let number = runs::highest(transaction, path)?.saturating_add(1);
     if number > MAX_RUN {
         return Err(Error::RunsExhausted {
             path: path.to_owned(),
@@ -370,8 +370,9 @@ fn append(
     }
     for block in blocks.iter_mut() {
         index::put(transaction, extent.next, block)?;
-        extent.next += u64::from(block.count);
-        extent.hot_bytes += block.value.len() as u64;
+        // Far from an overflow: what is stored has bounds, and so has a block.
+        extent.next = extent.next.saturating_add(block.count.into());
+        extent.hot_bytes = extent.hot_bytes.saturating_add(block.value.len() as u64);
     }
     meta::set_extent(transaction, extent)?;
     Ok(extent.next)

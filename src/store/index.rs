@@ -34,7 +34,7 @@ pub(super) fn each_row(
     buckets(Table::Ids, &index.ids)?;
     buckets(Table::Outcomes, &index.outcomes)?;
     for (mark, position) in &index.marks {
-        let key = keys::pair(*mark as u64, start + u64::from(*position));
+        let key = keys::pair(*mark as u64, start.saturating_add((*position).into()));
         see(Table::Marks, key, None)?;
     }
     Ok(())

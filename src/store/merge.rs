@@ -78,8 +78,8 @@ impl<'m, 't> Merge<'m, 't> {
             if self.is_detailed(hour)? {
                 let is_new = self.row(Level::Minute, *minute, *whose, rollup)?;
                 let detail = self.detailed.entry(hour).or_default();
-                detail.rows += u64::from(is_new);
-                detail.events += rollup.events();
+                detail.rows = detail.rows.saturating_add(is_new.into());
+                detail.events = detail.events.saturating_add(rollup.events());
             }
         }
         let hours = coarser(minutes.iter().copied(), Level::Minute, Level::Hour);
@@ -252,7 +252,12 @@ fn remove_minutes(
         })?;
         match jump {
             Some(hour) if doomed.len() < TRANSACTION_ROWS => {
-                next = Level::Minute.bucket(Level::Hour.start(hour));
+                let after = Level::Minute.bucket(Level::Hour.start(hour));
+                // The last hour of all has none behind it.
+                if after <= next {
+                    break;
+                }
+                next = after;
             }
             _ => break,
         }

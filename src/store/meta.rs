@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::directory::HOT_FILE;
 use super::kv::{self, Snapshot, Table, WriteTransaction};
 use crate::error::{Error, Result};
-use crate::format::{CHECKSUM_BYTES, codec};
+use crate::format::CHECKSUM_BYTES;
+use crate::format::codec::{self, Stored, bounded};
 use crate::ids::JournalId;
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub(crate) struct Identity {
     /// not theirs. Segments from before say their names.
     pub(crate) ancestors: Vec<(u128, u64)>,
 }
+
+impl Stored for Identity {}
 
 impl Identity {
     /// A new one, drawn at random.
@@ -154,6 +157,25 @@ impl Extent {
             hot_bytes: 0,
             generation: 0,
         }
+    }
+}
+
+impl Stored for Extent {
+    fn check(&self) -> std::result::Result<(), String> {
+        let Extent {
+            next,
+            hot,
+            kept,
+            hot_bytes,
+            generation,
+        } = *self;
+        let in_order = FIRST_SEQUENCE <= kept && kept <= hot && hot <= next;
+        if !in_order {
+            return Err(format!("it is out of order: {self:?}"));
+        }
+        bounded("an end", next)?;
+        bounded("a size in bytes", hot_bytes)?;
+        bounded("a generation", generation)
     }
 }
 

@@ -10,7 +10,7 @@ use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 
 const NEXT_KEY: &[u8] = b"next_name";
 
@@ -24,6 +24,8 @@ pub(super) struct NameRow {
     /// The lowest and highest run that asked for the id: each may use it as long as it lives.
     pub(super) asked: (u32, u32),
 }
+
+impl Stored for NameRow {}
 
 pub(super) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
     codec::decode(value).map_err(|why| damaged(path, "name_ids", &why))
@@ -46,7 +48,9 @@ pub(super) fn intern<T: AsRef<str>>(
         let known = known.transpose()?;
         let id = known.map_or(next, |row| row.id);
         if known.is_none() {
-            next += 1;
+            next = next
+                .checked_add(1)
+                .ok_or_else(|| damaged(path, "names", "all numbers of names are used up"))?;
             let number = keys::number(u64::from(id));
             transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
         }
@@ -98,5 +102,5 @@ fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
         Ok(ControlFlow::Break(()))
     })?;
     let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;
-    Ok(stored.unwrap_or(0).max(highest + 1))
+    Ok(stored.unwrap_or(0).max(highest.saturating_add(1)))
 }

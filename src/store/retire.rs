@@ -162,7 +162,7 @@ impl Upkeep {
                 });
             }
             extent.kept = until;
-            extent.generation += 1;
+            extent.generation = extent.generation.saturating_add(1);
             meta::set_extent(transaction, extent)?;
             retired::put(transaction, &total)?;
             Ok(Vec::new())

@@ -9,7 +9,7 @@ use super::kv::{Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::segments::Registered;
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored, bounded};
 
 const KEY: &[u8] = b"retired";
 
@@ -34,13 +34,29 @@ pub(crate) struct RetiredRow {
     pub(crate) hours: HourRanges,
 }
 
+impl Stored for RetiredRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        let counts = [self.segments, self.entries, self.events, self.bytes];
+        let mut counts = counts.into_iter();
+        counts.try_for_each(|count| bounded("a count", count))?;
+        let ranges = &self.hours.0;
+        let in_order = ranges.iter().all(|range| range.0 <= range.1)
+            && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0);
+        if ranges.len() > MOST_RANGES || !in_order {
+            return Err(format!("{} ranges of hours, out of order", ranges.len()));
+        }
+        Ok(())
+    }
+}
+
 impl RetiredRow {
     pub(super) fn add(&mut self, segment: &Registered, now: i64) {
         let row = &segment.row;
-        self.segments += 1;
-        self.entries += row.next - segment.first;
-        self.events += row.events;
-        self.bytes += row.bytes;
+        let entries = row.next.saturating_sub(segment.first);
+        self.segments = self.segments.saturating_add(1);
+        self.entries = self.entries.saturating_add(entries);
+        self.events = self.events.saturating_add(row.events);
+        self.bytes = self.bytes.saturating_add(row.bytes);
         let (first, last) = self.recorded.unwrap_or(row.recorded);
         self.recorded = Some((first.min(row.recorded.0), last.max(row.recorded.1)));
         self.last = now;

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::early;
+use super::gaps::GapSums;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::damaged;
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored, bounded};
 use crate::format::row::NameId;
+use crate::rollup::row::Rollup;
 use crate::rollup::{Combination, Level};
 
 /// What stands before the number in the keys of rows that are no rollups.
@@ -46,6 +49,12 @@ pub(super) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     let bucket = key.get(1..).and_then(keys::first_number);
     match (bucket, name(9), name(13), name(17)) {
         (Some(bucket), Some(model), Some(symbol), Some(checkpoint)) if key.len() == KEY_BYTES => {
+            // No time lies in another one; who goes on behind it would not get any further.
+            let level = key.first().and_then(|level| Level::of(*level));
+            let (first, last) = level.unwrap_or(Level::Day).ends();
+            if !(first..=last).contains(&keys::unordered(bucket)) {
+                return Err(damaged(path, "rollups", "a key's time cannot be"));
+            }
             let whose = Combination {
                 model,
                 symbol,
@@ -54,6 +63,24 @@ pub(super) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
             Ok((keys::unordered(bucket), whose))
         }
         _ => Err(damaged(path, "rollups", "a key has the wrong length")),
+    }
+}
+
+/// Whether a row of this table can be what was written.
+pub(super) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    let broken = |why: String| damaged(path, "rollups", &why);
+    match key.first() {
+        Some(&DETAIL) => codec::decode::<Detail>(value).map(drop).map_err(broken),
+        Some(&GAPS) => codec::decode::<GapSums>(value).map(drop).map_err(broken),
+        Some(&ORPHANS) => codec::decode::<i64>(value).map(drop).map_err(broken),
+        Some(&EARLY) => early::check(path, key, value),
+        _ => {
+            let (bucket, _) = parse(path, key)?;
+            let level = key.first().and_then(|level| Level::of(*level));
+            let level = level.ok_or_else(|| broken("a key of no level".to_owned()))?;
+            let mut rollup = Rollup::default();
+            rollup.decode(level.start(bucket), value).map_err(broken)
+        }
     }
 }
 
@@ -111,6 +138,13 @@ pub(super) struct Detail {
     pub(super) events: u64,
     /// Rows of its minutes.
     pub(super) rows: u64,
+}
+
+impl Stored for Detail {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("a number of decisions", self.events)?;
+        bounded("a number of rows", self.rows)
+    }
 }
 
 pub(super) fn detail_key(hour: i64) -> [u8; 9] {
@@ -183,7 +217,7 @@ mod tests {
             (Level::Hour, 0, whose(1, 2, 3)),
             (Level::Hour, 0, whose(1, 3, 0)),
             (Level::Hour, 0, whose(2, 0, 0)),
-            (Level::Day, i64::MIN, whose(0, 0, 0)),
+            (Level::Day, Level::Day.ends().0, whose(0, 0, 0)),
         ];
         for pair in rows.windows(2) {
             let keys = [0, 1].map(|row| key(pair[row].0, pair[row].1, pair[row].2));
@@ -194,5 +228,7 @@ mod tests {
             assert_eq!(parsed.unwrap(), (bucket, whose));
         }
         assert!(parse(Path::new("x"), &[1; 20]).is_err());
+        let beyond = key(Level::Hour, Level::Hour.ends().1 + 1, whose(1, 2, 3));
+        assert!(parse(Path::new("x"), &beyond).is_err());
     }
 }

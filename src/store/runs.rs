@@ -9,8 +9,8 @@ use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::error::Result;
-use crate::format::codec;
-use crate::ids::RunId;
+use crate::format::codec::{self, Stored, bounded};
+use crate::ids::{MAX_RUN, RunId};
 
 /// What is stored of a run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,14 @@ impl RunRow {
             end: None,
             source: None,
         }
+    }
+}
+
+impl Stored for RunRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        let counts = [self.batch, self.committed, self.dropped];
+        let mut counts = counts.into_iter();
+        counts.try_for_each(|count| bounded("a run's count", count))
     }
 }
 
@@ -124,7 +132,8 @@ pub(super) fn page(
 
 pub(super) fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(RunId, RunRow)> {
     let number = keys::first_number(key).and_then(|number| u32::try_from(number).ok());
-    let run = number.ok_or_else(|| damaged(path, "runs", "a key is no run number"))?;
+    let run = number.filter(|run| *run <= MAX_RUN);
+    let run = run.ok_or_else(|| damaged(path, "runs", "a key is no run number"))?;
     let row = codec::decode(value).map_err(|why| damaged(path, &format!("run {run}"), &why))?;
     Ok((RunId(run), row))
 }

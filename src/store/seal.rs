@@ -212,7 +212,7 @@ impl Sealer {
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
-            extent.generation += 1;
+            extent.generation = extent.generation.saturating_add(1);
             meta::set_extent(transaction, extent)
         })
         .map_err(WriteFailure::into_error)?;
@@ -373,7 +373,8 @@ impl SegmentWriter {
             let gist = Gist::of(&view, |name| uses.see_name(name))?;
             gist.runs.iter().for_each(|run| uses.see_run(*run));
             self.row.see_block(&gist, sequences.end);
-            let count = u32::try_from(sequences.end - sequences.start).unwrap_or(u32::MAX);
+            let count =
+                u32::try_from(sequences.end.saturating_sub(sequences.start)).unwrap_or(u32::MAX);
             self.encoder.block_again(payload, count, gist.index);
         } else {
             view.rows()?.iter().for_each(|placed| self.push(placed));
@@ -383,7 +384,8 @@ impl SegmentWriter {
 
     /// Bytes of blocks so far, written or not.
     fn bytes(&self) -> u64 {
-        self.bytes + self.encoder.pending_bytes() as u64
+        let pending = self.encoder.pending_bytes() as u64;
+        self.bytes.saturating_add(pending)
     }
 
     pub(super) fn is_slice_full(&self) -> bool {
@@ -403,7 +405,7 @@ impl SegmentWriter {
     fn wrote(&mut self, blocks: &[Block], next: Result<u64, WriteFailure>) -> Result<()> {
         self.next = next.map_err(WriteFailure::into_error)?;
         let bytes = blocks.iter().map(|block| block.value.len() as u64);
-        self.bytes += bytes.sum::<u64>();
+        self.bytes = bytes.fold(self.bytes, u64::saturating_add);
         Ok(())
     }
 
@@ -419,7 +421,7 @@ impl SegmentWriter {
         let path = self.kv.path().to_owned();
         // Closing writes to the file once more.
         drop(self.kv);
-        let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
+        let file = disk::open_regular(&path).map_err(|error| Error::io("open", &path, error))?;
         disk::sync(&file, &path).map_err(|error| Error::io("sync", &path, error))?;
         let length = file
             .metadata()
@@ -433,7 +435,7 @@ impl SegmentWriter {
 fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Block]) -> Result<u64> {
     for block in blocks {
         index::put(transaction, next, block)?;
-        next += u64::from(block.count);
+        next = next.saturating_add(block.count.into());
     }
     Ok(next)
 }

@@ -10,11 +10,11 @@ use super::blocks::Blocks;
 use super::directory::Directory;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
-use super::meta::{Identity, damaged, sealed};
+use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
 use super::uses::{Uses, UsesRow};
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
-use crate::format::codec;
+use crate::format::codec::{self, Stored, bounded};
 use crate::format::gist::{Gist, widen};
 use crate::format::row::{Note, Row};
 use crate::options::Sharing;
@@ -45,6 +45,14 @@ pub(crate) struct SegmentRow {
     pub(crate) sealed: i64,
 }
 
+impl Stored for SegmentRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("an end", self.next)?;
+        bounded("a size in bytes", self.bytes)?;
+        bounded("a number of decisions", self.events)
+    }
+}
+
 impl SegmentRow {
     /// Of a segment that holds nothing yet.
     pub(super) fn beginning_at(first: u64) -> Self {
@@ -68,7 +76,7 @@ impl SegmentRow {
         self.recorded.1 = self.recorded.1.max(place.recorded);
         match &placed.row {
             Row::Inference(_) | Row::Repeat(_) => {
-                self.events += 1;
+                self.events = self.events.saturating_add(1);
                 widen(&mut self.event_times, place.event);
                 widen(&mut self.ids, place.id);
             }
@@ -80,7 +88,7 @@ impl SegmentRow {
     /// Takes in the block that comes next and ends before `next`.
     pub(super) fn see_block(&mut self, gist: &Gist, next: u64) {
         self.next = next;
-        self.events += u64::from(gist.events);
+        self.events = self.events.saturating_add(gist.events.into());
         if let Some((first, last)) = gist.recorded {
             self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
         }
@@ -132,9 +140,21 @@ pub(super) fn to_write(
     path: &Path,
     first: u64,
 ) -> Result<Option<SegmentRow>> {
-    let stored = transaction.get(Table::Segments, &keys::number(first), codec::decode)?;
+    let stored = transaction.get(Table::Segments, &keys::number(first), |value| {
+        decode(first, value)
+    })?;
     let stored = stored.transpose();
     stored.map_err(|why| damaged(path, &format!("segment {first}"), &why))
+}
+
+/// The row of the segment that begins at `first`, if it can be its.
+pub(super) fn decode(first: u64, value: &[u8]) -> Result<SegmentRow, String> {
+    let row: SegmentRow = codec::decode(value)?;
+    let entries = row.next.checked_sub(first).filter(|entries| *entries > 0);
+    match entries {
+        Some(entries) if row.events <= entries && first >= FIRST_SEQUENCE => Ok(row),
+        _ => Err(format!("it cannot begin at {first} and be {row:?}")),
+    }
 }
 
 /// All registered segments, in order.
@@ -148,7 +168,7 @@ pub(super) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registere
         |key, value| {
             let first = keys::first_number(key)
                 .ok_or_else(|| damaged(path, "segments", "a key is too short"))?;
-            let row: SegmentRow = codec::decode(value)
+            let row = decode(first, value)
                 .map_err(|why| damaged(path, &format!("segment {first}"), &why))?;
             if let Some(before) = found.last()
                 && before.row.next != first
@@ -171,6 +191,8 @@ struct Head {
     first: u64,
     next: u64,
 }
+
+impl Stored for Head {}
 
 const HEAD_KEY: &[u8] = b"segment";
 const USES_KEY: &[u8] = b"uses";

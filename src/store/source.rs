@@ -240,10 +240,10 @@ impl Source {
     /// are read or the file ends that they are in. Empty at the journal's end.
     pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
-            let (mut found, mut bytes) = (Vec::new(), 0);
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
             blocks.payloads(from, |first, payload| {
                 found.push((first, payload.to_vec()));
-                bytes += payload.len();
+                bytes = bytes.saturating_add(payload.len());
                 Ok(go_on(bytes < budget))
             })?;
             Ok(found)
@@ -344,7 +344,7 @@ impl Source {
             |segment| segment.first < until,
             |blocks| {
                 // Newest part first: what is found is in order already.
-                let left = most - found.len();
+                let left = most.saturating_sub(found.len());
                 found.extend(blocks.marks_before(mark, until, left)?);
                 Ok(found.len() < most)
             },
@@ -358,7 +358,7 @@ impl Source {
         let bucket = id >> ID_BUCKET_BITS;
         let (low, high) = (
             bucket << ID_BUCKET_BITS,
-            ((bucket + 1) << ID_BUCKET_BITS) - 1,
+            (bucket << ID_BUCKET_BITS) | ((1 << ID_BUCKET_BITS) - 1),
         );
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;

@@ -130,7 +130,11 @@ impl Survey<'_, '_> {
             let Some(after) = hour.checked_add(1) else {
                 break;
             };
-            next = Level::Minute.bucket(Level::Hour.start(after));
+            let after = Level::Minute.bucket(Level::Hour.start(after));
+            if after <= next {
+                break;
+            }
+            next = after;
         }
         Ok(false)
     }

@@ -5,13 +5,19 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::format::block::Placed;
+use crate::format::codec::Stored;
 use crate::format::row::NameId;
+
+/// Names below it have a bit each, of two megabytes.
+const DENSE: NameId = 1 << 24;
 
 /// What some entries need of the tables of names and runs.
 #[derive(Default)]
 pub(super) struct Uses {
     /// One bit for each name: ids are dense, and a million rows a second are looked at.
     names: Vec<u64>,
+    /// Names from [`DENSE`] on: an id that a file made up must not take half a gigabyte.
+    more: BTreeSet<NameId>,
     runs: BTreeSet<u32>,
     last_run: Option<u32>,
 }
@@ -22,6 +28,8 @@ pub(super) struct UsesRow {
     pub(super) names: Vec<NameId>,
     pub(super) runs: Vec<u32>,
 }
+
+impl Stored for UsesRow {}
 
 impl Uses {
     pub(super) fn see(&mut self, placed: &Placed) {
@@ -37,6 +45,10 @@ impl Uses {
     }
 
     pub(super) fn see_name(&mut self, name: NameId) {
+        if name >= DENSE {
+            self.more.insert(name);
+            return;
+        }
         let (word, bit) = (name as usize / 64, name % 64);
         if self.names.len() <= word {
             self.names.resize(word + 1, 0);
@@ -52,6 +64,9 @@ impl Uses {
     }
 
     pub(super) fn has_name(&self, name: NameId) -> bool {
+        if name >= DENSE {
+            return self.more.contains(&name);
+        }
         let word = self.names.get(name as usize / 64);
         word.is_some_and(|word| word & (1 << (name % 64)) != 0)
     }
@@ -67,7 +82,10 @@ impl Uses {
         });
         UsesRow {
             // 0 is no name.
-            names: names.filter(|name| *name != 0).collect(),
+            names: names
+                .filter(|name| *name != 0)
+                .chain(self.more.iter().copied())
+                .collect(),
             runs: self.runs.iter().copied().collect(),
         }
     }
@@ -80,12 +98,13 @@ mod tests {
     #[test]
     fn what_is_seen_is_found_again() {
         let mut uses = Uses::default();
-        for name in [0, 1, 63, 64, 1_000_000] {
+        for name in [0, 1, 63, 64, 1_000_000, u32::MAX] {
             uses.see_name(name);
         }
         uses.runs.insert(7);
         let row = uses.row();
-        assert_eq!(row.names, [1, 63, 64, 1_000_000]);
+        assert_eq!(row.names, [1, 63, 64, 1_000_000, u32::MAX]);
+        assert!(uses.names.len() < 20_000 && uses.has_name(u32::MAX));
         let mut again = Uses::default();
         again.add(&row);
         assert!(again.has_name(63) && again.has_name(1_000_000) && again.has_run(7));

@@ -107,7 +107,7 @@ fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
             Ok(())
         });
         debug_assert!(seen.is_ok(), "nothing in there fails");
-        start += u64::from(block.count);
+        start = start.saturating_add(block.count.into());
     }
 }
 

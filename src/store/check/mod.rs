@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::blocks::Blocks;
 use super::defect::{Defect, DefectKind};
+use super::folded;
 use super::index;
 use super::kv::{Kv, Snapshot, Table};
 use super::meta::{self, Extent};
@@ -185,6 +186,12 @@ pub(super) fn check_hot(
         let lost = (next < extent.hot).then_some(next..extent.hot);
         let detail = format!("segments hold {first} to {next}, {extent:?}");
         findings.say(DefectKind::Extent, path, lost, detail);
+    }
+    if let Ok(folded) = folded::read(snapshot, path)
+        && folded.farthest() > extent.next
+    {
+        let detail = format!("rollups reach to {}, {extent:?}", folded.farthest());
+        findings.say(DefectKind::Extent, path, None, detail);
     }
     if found.complete && found.bytes != extent.hot_bytes {
         let detail = format!("{} bytes of hot blocks, {extent:?}", found.bytes);

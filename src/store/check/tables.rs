@@ -4,19 +4,59 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
+use super::super::checkpoints;
+use super::super::cursors::CursorRow;
 use super::super::defect::DefectKind;
 use super::super::early;
+use super::super::folded;
 use super::super::keys;
 use super::super::kv::{Direction, Snapshot, Table};
 use super::super::meta;
 use super::super::name_table;
+use super::super::retired::RetiredRow;
+use super::super::rollups;
 use super::super::runs;
+use super::super::segments;
 use super::super::uses::Uses;
 use super::Findings;
 use crate::format::codec;
 use crate::ids::InferenceId;
 
-/// The checksum of every value of a table.
+/// Whether a value that has the right checksum is one that this journal could have written. Blocks,
+/// and the rows that find them, are checked against each other.
+fn check_value(table: Table, path: &Path, key: &[u8], value: &[u8]) -> Result<(), String> {
+    let said = |error: crate::Error| error.to_string();
+    match table {
+        Table::Meta => check_meta(key, value),
+        Table::Names => {
+            let id = keys::first_number(key).filter(|_| key.len() == 8);
+            let id = id.and_then(|id| u32::try_from(id).ok());
+            id.filter(|id| *id != 0).ok_or("a key is no name id")?;
+            codec::decode::<(u8, String)>(value).map(drop)
+        }
+        Table::NameIds => name_table::decode_row(path, value).map(drop).map_err(said),
+        Table::Runs => runs::decode(path, key, value).map(drop).map_err(said),
+        Table::Segments => {
+            let first = keys::first_number(key).ok_or("a key is too short")?;
+            segments::decode(first, value).map(drop)
+        }
+        Table::Rollups => rollups::check(path, key, value).map_err(said),
+        Table::Cursors => codec::decode::<CursorRow>(value).map(drop),
+        Table::Checkpoints
+        | Table::Models
+        | Table::Bests
+        | Table::Newest
+        | Table::Ranking
+        | Table::Tags
+        | Table::Aliases
+        | Table::AliasHistory
+        | Table::Deleted
+        | Table::Leaving => checkpoints::check_row(table, key, value),
+        Table::Blocks | Table::Hours | Table::Ids | Table::Outcomes | Table::Marks => Ok(()),
+    }
+}
+
+/// The checksum of every value of a table, and whether it can be what was written.
 pub(super) fn check_values(
     snapshot: &Snapshot<'_>,
     path: &Path,
@@ -24,15 +64,41 @@ pub(super) fn check_values(
     findings: &mut Findings,
 ) {
     let everything = (Bound::Unbounded, Bound::Unbounded);
-    let swept = snapshot.sweep(table, everything, Direction::Ascending, |_, value| {
-        if let Err(error) = value {
-            findings.say(DefectKind::Checksum, path, None, error.to_string());
+    let swept = snapshot.sweep(table, everything, Direction::Ascending, |key, value| {
+        match value {
+            Ok(value) => {
+                if let Err(why) = check_value(table, path, key, value) {
+                    let detail = format!("table {}, {}: {why}", table.name(), shown(key));
+                    findings.say(DefectKind::Undecodable, path, None, detail);
+                }
+            }
+            Err(error) => findings.say(DefectKind::Checksum, path, None, error.to_string()),
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = swept {
         let detail = format!("table {}: {error}", table.name());
         findings.say(DefectKind::Unreadable, path, None, detail);
+    }
+}
+
+/// A key in words: texts as they are, everything else as bytes.
+fn shown(key: &[u8]) -> String {
+    let key = key.get(..64).unwrap_or(key);
+    format!("key \"{}\"", key.escape_ascii())
+}
+
+/// The values of which there is one each.
+fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
+    match key {
+        b"extent" => codec::decode::<meta::Extent>(value).map(drop),
+        b"identity" => codec::decode::<meta::Identity>(value).map(drop),
+        b"retired" => codec::decode::<RetiredRow>(value).map(drop),
+        b"folded" => folded::check(value),
+        b"registry" => checkpoints::check_change(value),
+        b"format" | b"next_name" => codec::decode::<u32>(value).map(drop),
+        // Of a segment; `Segment::open` and the comparison of its uses read them.
+        _ => Ok(()),
     }
 }
 

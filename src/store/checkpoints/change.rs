@@ -16,11 +16,13 @@ use super::super::kv::Table;
 use super::super::meta::{damaged, sealed};
 use super::keys;
 use super::look::{Change, View};
-use super::rows::{AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, Mode, ModelRow};
+use super::rows::{
+    AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, Mode, ModelRow,
+};
 use crate::error::{Error, Result};
 
 /// A change brings fewer checkpoints than two to the power of this.
-const WITHIN_BITS: u32 = 20;
+pub(super) const WITHIN_BITS: u32 = 20;
 
 impl Change<'_, '_> {
     pub(super) fn store(&mut self, table: Table, key: &[u8], value: &impl Serialize) -> Result<()> {
@@ -58,7 +60,7 @@ impl Change<'_, '_> {
         self.transaction.remove(Table::Deleted, id.as_bytes())?;
         let highest = self.model(&row.model)?.and_then(|model| model.highest);
         row.number = (self.number << WITHIN_BITS) | u64::from(self.inserted);
-        self.inserted += 1;
+        self.inserted = self.inserted.saturating_add(1);
         row.order = match highest {
             Some(highest) if now => row.created.max(highest.saturating_add(1)),
             _ => row.created,
@@ -79,11 +81,11 @@ impl Change<'_, '_> {
         let names: Vec<String> = row.metrics.iter().map(|(name, _)| name.clone()).collect();
         self.with_model(&row.model, |model| {
             model.highest = model.highest.max(Some(order));
-            model.checkpoints += 1;
-            model.bytes += bytes;
+            model.checkpoints = model.checkpoints.saturating_add(1);
+            model.bytes = model.bytes.saturating_add(bytes);
             for name in names {
                 match model.metrics.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, count)) => *count += 1,
+                    Some((_, count)) => *count = count.saturating_add(1),
                     None => model.metrics.push((name, 1)),
                 }
             }
@@ -128,7 +130,8 @@ impl Change<'_, '_> {
         self.transaction.remove(Table::Checkpoints, id.as_bytes())?;
         self.store(Table::Deleted, id.as_bytes(), note)?;
         if !files.is_empty() {
-            self.store(Table::Leaving, id.as_bytes(), &files)?;
+            let row = LeavingRow(files.to_vec());
+            self.store(Table::Leaving, id.as_bytes(), &row)?;
         }
         self.with_model(&row.model, |model| {
             model.checkpoints = model.checkpoints.saturating_sub(1);
@@ -173,7 +176,8 @@ impl Change<'_, '_> {
         self.rank(id, &row)?;
         self.store(Table::Checkpoints, id.as_bytes(), &row)?;
         self.with_model(&row.model, |model| {
-            model.bytes = model.bytes.saturating_sub(before.bytes) + row.bytes;
+            let others = model.bytes.saturating_sub(before.bytes);
+            model.bytes = others.saturating_add(row.bytes);
         })?;
         Ok(row)
     }

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 use crate::metadata::Metadata;
+
+impl Stored for Vec<(String, Metadata)> {}
 
 /// Names and values.
 #[derive(Clone, Default)]
@@ -30,8 +32,17 @@ impl Details {
         }
     }
 
+    /// Whether the bytes can be read.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        codec::decode::<Vec<(String, Metadata)>>(&self.bytes).map(drop)
+    }
+
     pub(crate) fn entries(&self) -> &[(String, Metadata)] {
-        // The row's checksum was compared, so these are the bytes that `new` made.
+        // The row's checksum was compared, so these are the bytes that `new` made, unless the file
+        // was made up: then there are none.
         self.decoded
             .get_or_init(|| codec::decode(&self.bytes).unwrap_or_default())
     }
@@ -86,6 +97,8 @@ impl<'de> Deserialize<'de> for Details {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Stored for Details {}
 
     #[test]
     fn what_goes_in_comes_out() {

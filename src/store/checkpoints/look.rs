@@ -3,15 +3,13 @@
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
 use super::super::keys::{first_number, unordered};
 use super::super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::super::meta::damaged;
 use super::keys;
-use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, Mode, ModelRow};
+use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, Mode, ModelRow};
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 
 /// The key in `meta` of the number of the registry's last change.
 pub(super) const CHANGE_KEY: &[u8] = b"registry";
@@ -25,7 +23,7 @@ type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 pub(crate) trait View {
     fn path(&self) -> &Path;
 
-    fn fetch<T: DeserializeOwned>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>>;
+    fn fetch<T: Stored>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>>;
 
     fn walk(
         &mut self,
@@ -147,10 +145,8 @@ pub(crate) trait View {
             (Bound::Unbounded, Bound::Unbounded),
             Direction::Ascending,
             &mut |key, value| {
-                found.push((
-                    text(&path, "leaving", key)?,
-                    decode(&path, "leaving", value)?,
-                ));
+                let LeavingRow(files) = decode(&path, "leaving", value)?;
+                found.push((text(&path, "leaving", key)?, files));
                 Ok(ControlFlow::Continue(()))
             },
         )?;
@@ -273,7 +269,7 @@ impl View for Look<'_, '_> {
         self.1
     }
 
-    fn fetch<T: DeserializeOwned>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>> {
+    fn fetch<T: Stored>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>> {
         let found = self.0.get(table, key, codec::decode::<T>)?;
         found
             .transpose()
@@ -306,7 +302,7 @@ impl View for Change<'_, '_> {
         self.path
     }
 
-    fn fetch<T: DeserializeOwned>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>> {
+    fn fetch<T: Stored>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>> {
         let found = self.transaction.get(table, key, codec::decode::<T>)?;
         found
             .transpose()
@@ -332,7 +328,7 @@ fn undecodable(path: &Path, key: &[u8], why: &str) -> crate::Error {
     )
 }
 
-fn decode<T: DeserializeOwned>(path: &Path, what: &str, value: &[u8]) -> Result<T> {
+fn decode<T: Stored>(path: &Path, what: &str, value: &[u8]) -> Result<T> {
     codec::decode(value).map_err(|why| damaged(path, what, &why))
 }
 

@@ -24,7 +24,7 @@ pub(crate) use change::unknown;
 pub(crate) use details::Details;
 use look::Look;
 pub(crate) use look::{Change, View};
-pub(super) use rebuild::{TABLES, rebuild, set_change, stored_change};
+pub(super) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, stored_change};
 pub(crate) use rows::{CheckpointRow, DeletedRow, ModelRow};
 pub use rows::{Condition, Mode, Origin};
 
@@ -146,9 +146,8 @@ impl Checkpoints {
         let mut finished = false;
         let written = kv.write(|transaction| {
             let known = transaction.get(Table::Meta, look::CHANGE_KEY, codec::decode::<u64>)?;
-            let known = known.transpose();
-            let known = known.map_err(|why| meta::damaged(&self.path, "meta registry", &why))?;
-            let number = known.unwrap_or(0) + 1;
+            let known = rebuild::known_change(&self.path, known)?;
+            let number = known.unwrap_or(0).saturating_add(1);
             let mut change = Change {
                 transaction,
                 path: &self.path,

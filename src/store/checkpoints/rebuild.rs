@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use super::super::keys::unordered;
 use super::super::kv::{Snapshot, Table, WriteTransaction};
 use super::super::meta::{damaged, sealed};
+use super::change::WITHIN_BITS;
 use super::keys;
 use super::look::{CHANGE_KEY, Change};
-use super::rows::{AliasRow, AliasStep, CheckpointRow, ModelRow};
+use super::names;
+use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::error::Result;
-use crate::format::codec;
+use crate::format::codec::{self, Stored};
 
 /// The tables of the registry.
 pub(in super::super) const TABLES: [Table; 10] = [
@@ -26,9 +29,28 @@ pub(in super::super) const TABLES: [Table; 10] = [
 
 /// The number of the last change; `None` before the first.
 pub(in super::super) fn stored_change(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u64>> {
-    let stored = snapshot.get(Table::Meta, CHANGE_KEY, codec::decode)?;
-    let stored = stored.transpose();
-    stored.map_err(|why| damaged(path, "meta registry", &why))
+    known_change(path, snapshot.get(Table::Meta, CHANGE_KEY, codec::decode)?)
+}
+
+/// The number of the last change as it was read. Numbers of checkpoints begin with it, so there is
+/// a highest.
+pub(super) fn known_change(
+    path: &Path,
+    stored: Option<std::result::Result<u64, String>>,
+) -> Result<Option<u64>> {
+    const MOST: u64 = 1 << 40;
+    let known = stored.transpose().and_then(|known| match known {
+        Some(number) if number > MOST => Err(format!("change {number} cannot be")),
+        known => Ok(known),
+    });
+    known.map_err(|why| damaged(path, "meta registry", &why))
+}
+
+/// Whether a stored number of the last change can be one.
+pub(in super::super) fn check_change(value: &[u8]) -> std::result::Result<(), String> {
+    let stored = Some(codec::decode(value));
+    let known = known_change(Path::new("meta"), stored);
+    known.map(drop).map_err(|error| error.to_string())
 }
 
 /// Stores the number of the last change.
@@ -52,17 +74,20 @@ pub(in super::super) fn rebuild(
     mut rows: impl FnMut(Table) -> Vec<Raw>,
 ) -> Result<()> {
     let checkpoints: Vec<(String, CheckpointRow)> = decoded(rows(Table::Checkpoints));
-    let numbers = checkpoints.iter().map(|(_, row)| row.number >> 20);
+    let numbers = checkpoints.iter().map(|(_, row)| row.number >> WITHIN_BITS);
     let highest = numbers.max().unwrap_or(0).max(change.unwrap_or(0));
     for table in [Table::AliasHistory, Table::Deleted, Table::Leaving] {
         for (key, payload) in rows(table) {
+            if check_row(table, &key, &payload).is_err() {
+                continue;
+            }
             transaction.put_payload(table, &key, &payload)?;
         }
     }
     let mut change = Change {
         transaction,
         path,
-        number: highest + 1,
+        number: highest.saturating_add(1),
         inserted: 0,
     };
     for (id, row) in &checkpoints {
@@ -105,10 +130,43 @@ pub(in super::super) fn rebuild(
     change.store(Table::Meta, CHANGE_KEY, &number)
 }
 
-fn decoded<T: serde::de::DeserializeOwned>(rows: Vec<Raw>) -> Vec<(String, T)> {
+fn decoded<T: Stored>(rows: Vec<Raw>) -> Vec<(String, T)> {
     let decode = |(key, payload): Raw| {
         let row = codec::decode(&payload).ok()?;
         Some((String::from_utf8(key).ok()?, row))
     };
     rows.into_iter().filter_map(decode).collect()
+}
+
+/// Whether a row of one of [`TABLES`] is what this registry could have written.
+pub(in super::super) fn check_row(
+    table: Table,
+    key: &[u8],
+    payload: &[u8],
+) -> std::result::Result<(), String> {
+    match table {
+        Table::Checkpoints => {
+            let id = std::str::from_utf8(key).map_err(|error| error.to_string())?;
+            names::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
+            codec::decode::<CheckpointRow>(payload)?.check_metadata()
+        }
+        Table::Models => codec::decode::<ModelRow>(payload).map(drop),
+        Table::Bests => codec::decode::<(String, CheckpointRow)>(payload).map(drop),
+        Table::Newest | Table::Ranking | Table::Tags => codec::decode::<String>(payload).map(drop),
+        Table::Aliases => codec::decode::<AliasRow>(payload).map(drop),
+        Table::AliasHistory => {
+            let step: AliasStep = codec::decode(payload)?;
+            let time = key.last_chunk().map(|time| u64::from_be_bytes(*time));
+            match (time.map(unordered), step.back) {
+                (None, _) => Err("a key is too short".to_owned()),
+                (Some(time), Some(back)) if back >= time => {
+                    Err(format!("it goes back from {time} to {back}"))
+                }
+                _ => Ok(()),
+            }
+        }
+        Table::Deleted => codec::decode::<DeletedRow>(payload).map(drop),
+        Table::Leaving => codec::decode::<LeavingRow>(payload).map(drop),
+        _ => Ok(()),
+    }
 }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::details::Details;
+use super::names;
+use crate::disk::Below;
+use crate::format::codec::{Stored, bounded};
 
 /// Which end of a metric is the good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +78,31 @@ pub(crate) struct CheckpointRow {
     pub(crate) metadata: Details,
 }
 
+impl Stored for CheckpointRow {
+    fn check(&self) -> Result<(), String> {
+        names::check_model(&self.model).map_err(|error| error.to_string())?;
+        bounded("a size in bytes", self.bytes)?;
+        match self.origin {
+            // May lie anywhere; it is only ever read.
+            Origin::Registered => Ok(()),
+            Origin::Saved | Origin::Found => Below::new(&self.file).map(drop),
+        }
+    }
+}
+
+impl CheckpointRow {
+    /// Whether its metadata, which nobody has asked for yet, can be read.
+    pub(super) fn check_metadata(&self) -> Result<(), String> {
+        self.metadata.check()
+    }
+}
+
+impl Stored for (String, CheckpointRow) {
+    fn check(&self) -> Result<(), String> {
+        self.1.check()
+    }
+}
+
 /// One model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelRow {
@@ -90,6 +118,14 @@ pub(crate) struct ModelRow {
     pub(crate) changed: u64,
 }
 
+impl Stored for ModelRow {
+    fn check(&self) -> Result<(), String> {
+        let of_metrics = self.metrics.iter().map(|(_, count)| *count);
+        let mut counts = [self.checkpoints, self.bytes].into_iter().chain(of_metrics);
+        counts.try_for_each(|count| bounded("a model's count", count))
+    }
+}
+
 /// Where an alias points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AliasRow {
@@ -97,6 +133,8 @@ pub(crate) struct AliasRow {
     pub(crate) since: i64,
     pub(crate) target: String,
 }
+
+impl Stored for AliasRow {}
 
 /// Where an alias pointed from a time on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +145,8 @@ pub(crate) struct AliasStep {
     pub(crate) back: Option<i64>,
 }
 
+impl Stored for AliasStep {}
+
 /// A checkpoint that is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeletedRow {
@@ -114,4 +154,19 @@ pub(crate) struct DeletedRow {
     /// Microseconds since 1970.
     pub(crate) at: i64,
     pub(crate) why: String,
+}
+
+impl Stored for DeletedRow {}
+
+/// Files of a deleted checkpoint that are still to be removed, as paths below the folder of all
+/// checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeavingRow(pub(crate) Vec<String>);
+
+impl Stored for LeavingRow {
+    fn check(&self) -> Result<(), String> {
+        self.0
+            .iter()
+            .try_for_each(|file| Below::new(file).map(drop))
+    }
 }

@@ -69,12 +69,8 @@ pub(crate) struct Kv {
 impl Kv {
     /// Opens an existing file for writing. A foreign or damaged one is refused, untouched.
     pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
-        refuse_other_than_file(path)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| Error::io("open for writing", path, error))?;
+        let file = open_file(path, OpenOptions::new().read(true).write(true))
+            .map_err(|error| unless_foreign("open for writing", path, error))?;
         refuse_foreign(&file, path)?;
         Kv::start(file, path, sharing, cache_bytes)
     }
@@ -138,15 +134,14 @@ impl Kv {
         sharing: Sharing,
         cache_bytes: usize,
     ) -> Result<Option<Kv>> {
-        refuse_other_than_file(path)?;
-        let file = match File::open(path) {
+        let file = match open_file(path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::Missing {
                     path: path.parent().unwrap_or(path).to_owned(),
                 });
             }
-            Err(error) => return Err(Error::io("open", path, error)),
+            Err(error) => return Err(unless_foreign("open", path, error)),
         };
         refuse_foreign(&file, path)?;
         let faults = FaultLog::default();
@@ -169,8 +164,8 @@ impl Kv {
     /// Opens a file that is left as it is: what is written goes to memory. Also one that its writer
     /// left in need of recovery, and one that must be repaired, as far as the engine can.
     pub(crate) fn over(path: &Path, cache_bytes: usize) -> Result<Kv> {
-        refuse_other_than_file(path)?;
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        let file = open_file(path, OpenOptions::new().read(true))
+            .map_err(|error| unless_foreign("open", path, error))?;
         refuse_foreign(&file, path)?;
         let opened = guard(path, || {
             let overlay = Overlay::new(file).map_err(|error| Error::io("read", path, error))?;
@@ -210,7 +205,8 @@ impl Kv {
     }
 
     fn as_if_closed(path: &Path, cache_bytes: usize) -> Result<Kv> {
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        let file = open_file(path, OpenOptions::new().read(true))
+            .map_err(|error| unless_foreign("open", path, error))?;
         refuse_foreign(&file, path)?;
         let database = guard(path, || {
             let io = |error| Error::io("read", path, error);
@@ -388,13 +384,20 @@ const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
 const FLAGS_AT: u64 = 9;
 const RECOVERY_REQUIRED: u8 = 2;
 
-/// Opening a pipe would wait for its other end.
-fn refuse_other_than_file(path: &Path) -> Result<()> {
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() => Err(foreign(path, "it is not a regular file")),
-        // Whatever is wrong with it, opening it says so.
-        _ => Ok(()),
+/// Opens a regular file, without waiting for anything else. A link is followed within its folder.
+fn open_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    disk::open_regular_with(&disk::inside(folder, path)?, options)
+}
+
+fn unless_foreign(operation: &'static str, path: &Path, error: io::Error) -> Error {
+    if disk::is_no_regular_file(&error) {
+        return foreign(path, &format!("it is not a regular file: {error}"));
     }
+    Error::io(operation, path, error)
 }
 
 /// Refuses a file that redb did not write, or did not finish, before redb gets to see it: redb

@@ -16,17 +16,17 @@ use crate::options::Sharing;
 pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
     let folder = directory.set_aside();
     disk::create_directory(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    disk::inside(directory.path(), &folder).map_err(|error| Error::io("use", &folder, error))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let mut aside = folder.join(&*name);
     let mut number = 1_u32;
-    while aside.exists() {
-        number += 1;
+    // A link to nowhere takes a name too.
+    while fs::symlink_metadata(&aside).is_ok() {
+        number = number.saturating_add(1);
         aside = folder.join(format!("{name}.{number}"));
     }
     if fs::hard_link(file, &aside).is_err() {
-        fs::copy(file, &aside)
-            .and_then(|_| disk::sync(&File::open(&aside)?, &aside))
-            .map_err(|error| Error::io("copy", &aside, error))?;
+        disk::copy(file, &aside).map_err(|error| Error::io("copy", &aside, error))?;
     }
     sync_directory(&folder)?;
     Ok(aside)
@@ -40,6 +40,7 @@ pub(super) fn hold(directory: &Directory) -> Result<Vec<File>> {
     };
     let runs = directory.runs();
     disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+    disk::inside(directory.path(), &runs).map_err(|error| Error::io("use", &runs, error))?;
     let mut locks = vec![runs.join("create.lock")];
     let files = fs::read_dir(&runs).map_err(|error| Error::io("read", &runs, error))?;
     let files = files.flatten().map(|entry| entry.path());

@@ -1,14 +1,21 @@
 //! The readable blocks of a stretch of sequences, with holes for the rest.
 
 use std::ops::Range;
+use std::path::Path;
 
+use super::super::directory::HOT_FILE;
 use super::super::keys;
 use super::super::kv::{Kv, Table};
+use super::super::meta::damaged;
 use super::sweep::sweep;
 use crate::error::Result;
 use crate::format::block::{Place, Placed};
 use crate::format::row::{GapReason, GapRow, Note, Row};
 use crate::format::view::BlockView;
+
+/// Sequences that a journal can have lost in one stretch: four million million entries, which take 150
+/// terabytes. A file that says more was made up, and the holes for it would fill the disk.
+pub(super) const MOST_LOST: u64 = 1 << 42;
 
 /// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
 /// holes for all others. Says which these are. `recorded` is the time of a hole at the beginning.
@@ -71,12 +78,21 @@ fn leave_out(
     lost: &mut Vec<Range<u64>>,
     push: &mut impl FnMut(&[Placed]) -> Result<()>,
 ) -> Result<()> {
+    let missing = range.end.saturating_sub(range.start);
+    if missing > MOST_LOST {
+        let (start, end) = (range.start, range.end);
+        let why = format!(
+            "{missing} entries would be missing from {start} to {end}, and no journal has that \
+             many: a number in it was made up"
+        );
+        return Err(damaged(Path::new(HOT_FILE), "repair", &why));
+    }
     let mut sequence = range.start;
     while sequence < range.end {
         // A hole stands for no more.
-        let count = (range.end - sequence).min(u64::from(u32::MAX));
+        let count = range.end.saturating_sub(sequence).min(u64::from(u32::MAX));
         push(&[hole(sequence, count, recorded)])?;
-        sequence += count;
+        sequence = sequence.saturating_add(count);
     }
     if !range.is_empty() {
         lost.push(range);

@@ -272,7 +272,7 @@ fn encoded(rows: &[Placed]) -> Vec<(u64, Block)> {
     let mut blocks = Vec::new();
     for block in encoder.take() {
         let first = next;
-        next += u64::from(block.count);
+        next = next.saturating_add(block.count.into());
         blocks.push((first, block));
     }
     blocks

@@ -27,6 +27,7 @@ use super::uses::Uses;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::options::Sharing;
+use fill::MOST_LOST;
 use remains::Remains;
 use segment::Slot;
 
@@ -66,6 +67,13 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     let mut uses = Uses::default();
     let mut hot = Findings::default();
     let (extent, registered) = remains.check(&mut uses, &mut hot);
+    let longest = registered
+        .iter()
+        .map(|segment| segment.row.next.saturating_sub(segment.first));
+    if longest.max().is_some_and(|longest| longest > MOST_LOST) {
+        let why = "no segment holds so many entries";
+        hot.say(DefectKind::Registration, &remains.path, None, why);
+    }
     let layout = if hot.defects.is_empty() {
         let slots = registered.iter().map(|segment| Slot {
             range: segment.first..segment.row.next,
@@ -115,7 +123,7 @@ fn register(directory: &Directory, all: &[Registered]) -> Result<()> {
         for segment in all {
             put(transaction, segment.first, &segment.row)?;
         }
-        extent.generation += 1;
+        extent.generation = extent.generation.saturating_add(1);
         meta::set_extent(transaction, extent)
     })
     .map_err(WriteFailure::into_error)

@@ -17,9 +17,9 @@ use super::super::kv::{Kv, Snapshot, Table};
 use super::super::meta::{self, Extent, FIRST_SEQUENCE, Identity};
 use super::super::retired;
 use super::super::seal::sequences_of;
-use super::super::segments::{Registered, SegmentRow, file_name, stated_journal};
+use super::super::segments::{self, Registered, file_name, stated_journal};
 use super::super::uses::Uses;
-use super::fill::{fill, firsts, rows};
+use super::fill::{MOST_LOST, fill, firsts, rows};
 use super::segment::Slot;
 use super::sweep::sweep;
 use super::{CACHE_BYTES, Layout};
@@ -207,14 +207,29 @@ impl Remains {
     pub(super) fn layout(&self) -> Layout {
         let extent = self.known("meta extent", meta::extent);
         let retired = self.known("meta retired", retired::read);
-        let mut kept = extent.map(|extent| extent.kept);
-        kept = kept.or(retired.map(|row| FIRST_SEQUENCE.saturating_add(row.entries)));
-        let border = extent.map(|extent| extent.hot);
         let hot = self
             .kv
             .as_ref()
             .map(|kv| firsts(kv, &(0..self.end)))
             .unwrap_or_default();
+        let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
+        let last = last.and_then(|rows| rows.last().map(Placed::next));
+        // What is there says how far the journal can reach.
+        let seen = [
+            self.registered().last().map(|slot| slot.range.end),
+            files(&self.directory).last().map(|file| file.1),
+            last,
+        ];
+        let seen = seen.into_iter().flatten().max().unwrap_or(FIRST_SEQUENCE);
+        let can_be = |end: &u64| *end <= seen.saturating_add(MOST_LOST);
+        let extent = extent.filter(|extent| can_be(&extent.next));
+        let retired = retired.filter(|row| can_be(&row.entries));
+        if extent.is_none() {
+            self.lacks("meta extent");
+        }
+        let mut kept = extent.map(|extent| extent.kept);
+        kept = kept.or(retired.map(|row| FIRST_SEQUENCE.saturating_add(row.entries)));
+        let border = extent.map(|extent| extent.hot);
         let mut slots = self.registered();
         for (first, next) in files(&self.directory) {
             let free = |slot: &Slot| slot.range.end <= first || next <= slot.range.start;
@@ -243,6 +258,10 @@ impl Remains {
         let mut all = Vec::new();
         let mut next = kept;
         for slot in slots {
+            if slot.range.start.saturating_sub(next) > MOST_LOST {
+                // A file or a row that somebody gave a number of their own.
+                continue;
+            }
             if next < slot.range.start {
                 let range = next..slot.range.start;
                 all.push(Slot { range, row: None });
@@ -256,8 +275,6 @@ impl Remains {
                 row: None,
             });
         }
-        let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
-        let last = last.and_then(|rows| rows.last().map(Placed::next));
         let folded = self.known("meta folded", folded::read);
         let cursors = self.rows(Table::Cursors).into_iter();
         let cursors = cursors.filter_map(|(_, row)| {
@@ -274,6 +291,7 @@ impl Remains {
         let next = ends
             .into_iter()
             .flatten()
+            .filter(can_be)
             .max()
             .unwrap_or(border)
             .max(border);
@@ -284,7 +302,7 @@ impl Remains {
                 hot: border,
                 kept,
                 hot_bytes: 0,
-                generation: extent.map_or(0, |extent| extent.generation) + 1,
+                generation: extent.map_or(1, |extent| extent.generation.saturating_add(1)),
             },
         }
     }
@@ -293,10 +311,14 @@ impl Remains {
     fn registered(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
         for (key, payload) in self.rows(Table::Segments) {
-            let row = codec::decode::<SegmentRow>(&payload);
-            if let (Some(first), Ok(row)) = (keys::first_number(&key), row) {
+            let Some(first) = keys::first_number(&key) else {
+                continue;
+            };
+            if let Ok(row) = segments::decode(first, &payload) {
                 let after = slots.last().map_or(0, |slot| slot.range.end);
-                if after <= first && first < row.next {
+                let can_be = row.next.saturating_sub(first) <= MOST_LOST
+                    && first.saturating_sub(after) <= MOST_LOST;
+                if after <= first && can_be {
                     let range = first..row.next;
                     slots.push(Slot {
                         range,
@@ -323,8 +345,11 @@ pub(super) fn files(directory: &Directory) -> Vec<(u64, u64)> {
         .flatten();
     let mut found: Vec<(u64, u64)> = entries
         .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
-        .filter(|(first, last)| first <= last && *first >= FIRST_SEQUENCE && *last < u64::MAX)
-        .map(|(first, last)| (first, last + 1))
+        .filter(|(first, last)| {
+            let is_long = last.saturating_sub(*first) > MOST_LOST;
+            first <= last && *first >= FIRST_SEQUENCE && *last < codec::MOST && !is_long
+        })
+        .map(|(first, last)| (first, last.saturating_add(1)))
         .collect();
     found.sort_unstable();
     found

@@ -48,8 +48,8 @@ pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut Visit<'_>) -> boo
         if to.saturating_sub(from) < 2 || tried == MOST_PARTS {
             continue;
         }
-        tried += 1;
-        let middle = keys::number(from + (to - from) / 2).to_vec();
+        tried = tried.saturating_add(1);
+        let middle = keys::number(from.midpoint(to)).to_vec();
         parts.push_back((low, Bound::Excluded(middle.clone())));
         parts.push_back((Bound::Included(middle), high));
     }
