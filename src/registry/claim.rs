@@ -41,6 +41,9 @@ impl<'c> Claim<'c> {
         let folder = names::folder(&core.root, &row.model);
         let not_saved = |path: &Path, cause| not_saved(&row.model, path, cause);
         files::create_folder(&folder)?;
+        // A model's folder that is a link would have weights written, and swept, anywhere.
+        let inside = disk::inside(&core.root.join(names::FOLDER), &folder);
+        inside.map_err(|error| not_saved(&folder, error))?;
         sweep::once(core, &row.model, &folder)?;
         core.step("claim");
         let claims = core.hold_claims(false)?;

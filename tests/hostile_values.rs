@@ -1,0 +1,158 @@
+//! Journals that lie: values that no journal can hold, under right checksums. Whatever is done with
+//! one gives an answer or an error: no panic, no hang, at most 64 MB of memory, and nothing outside of
+//! its directory is touched. `ANNALS_LONG=1` tries some hundred times as many,
+//! `ANNALS_SEED=n` the one with this number, and `ANNALS_SEEDS=n` so many from there on.
+//!
+//! A program of its own, because it measures the memory of the process.
+
+#![cfg(all(target_os = "linux", not(annals_portable)))]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "hostile/craft.rs"]
+mod craft;
+#[path = "hostile/exercise.rs"]
+mod exercise;
+
+use std::env;
+use std::fs;
+use std::panic;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use craft::{Choices, Outside};
+use exercise::{Done, STEP, exercise};
+
+/// Journals that are tried by default.
+const SEEDS: u64 = 24;
+const LONG_SEEDS: u64 = 10_000;
+/// Memory that one may take, KiB.
+const MOST_KIB: u64 = 64 << 10;
+/// Whoever waits this long waits for ever.
+const FOR_EVER: Duration = Duration::from_secs(90);
+/// What anything may take on a quiet machine; on this one, so many times what an honest journal's
+/// longest takes.
+const MOST_TIME: Duration = Duration::from_secs(2);
+const TIMES: u32 = 60;
+
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[test]
+fn a_journal_that_lies_does_no_harm() {
+    let scratch = tempfile::tempdir().unwrap();
+    let base = scratch.path().join("base");
+    craft::base(&base);
+    panic::set_hook(Box::new(|panic| {
+        let panic = format!("{panic}, in {:?}", thread::current().name());
+        PANICS.lock().unwrap().push(panic);
+    }));
+    // What an honest journal takes is the measure for the others.
+    let honest = one(&base, &scratch.path().join("honest"), None);
+    assert!(honest.is_fine(), "{honest:?}");
+    let limit = MOST_TIME.max(honest.longest().1 * TIMES);
+    let wanted = |name| env::var(name).ok().and_then(|value| value.parse().ok());
+    let first = wanted("ANNALS_SEED");
+    let seeds = match (wanted("ANNALS_SEEDS"), wanted("ANNALS_LONG")) {
+        (Some(many), _) => many,
+        (None, _) if first.is_some() => 1,
+        (None, Some(1)) => LONG_SEEDS,
+        (None, _) => SEEDS,
+    };
+    let seeds = first.unwrap_or(0)..first.unwrap_or(0) + seeds;
+    let mut bad = Vec::new();
+    let (mut slowest, mut largest) = (honest.longest(), 0);
+    for seed in seeds {
+        let found = one(&base, &scratch.path().join("lies"), Some(seed));
+        if found.longest().1 > slowest.1 {
+            slowest = found.longest();
+        }
+        largest = largest.max(found.kib);
+        if !found.is_fine() || found.longest().1 > limit {
+            println!("seed {seed}: {found:#?}");
+            bad.push(seed);
+        }
+    }
+    println!(
+        "slowest {slowest:?} of {limit:?}, honest {:?}; {largest} KiB at most",
+        honest.longest()
+    );
+    let _ = panic::take_hook();
+    assert!(bad.is_empty(), "seeds {bad:?}");
+}
+
+/// What came of one journal.
+#[derive(Debug)]
+#[allow(dead_code, reason = "shown")]
+struct Found {
+    lies: Vec<String>,
+    panics: Vec<String>,
+    /// The step that did not end.
+    hung: Option<String>,
+    done: Vec<Done>,
+    /// Memory that it took more than before.
+    kib: u64,
+    /// What is outside, if it is not what it was.
+    outside: Option<Vec<String>>,
+}
+
+impl Found {
+    fn is_fine(&self) -> bool {
+        self.panics.is_empty()
+            && self.hung.is_none()
+            && self.outside.is_none()
+            && self.kib <= MOST_KIB
+    }
+
+    fn longest(&self) -> Done {
+        let longest = self.done.iter().max_by_key(|done| done.1);
+        longest.copied().unwrap_or_default()
+    }
+}
+
+/// Copies the base, makes the copy lie, and does everything with it.
+fn one(base: &Path, place: &Path, seed: Option<u64>) -> Found {
+    let _ = fs::remove_dir_all(place);
+    let dir = place.join("data");
+    craft::copy(base, &dir);
+    let outside = Outside::make(place.join("outside"));
+    let lies = seed.map(|seed| {
+        let first = usize::try_from(seed).ok();
+        craft::lie(&dir, &outside, first, &mut Choices::seeded(seed))
+    });
+    let before = outside.listing();
+    let spare = place.join("spare");
+    fs::create_dir(&spare).unwrap();
+    PANICS.lock().unwrap().clear();
+    let resident = begin_to_measure();
+    let (send, done) = mpsc::channel();
+    let worker = thread::spawn(move || send.send(exercise(&dir, &spare)));
+    let done = done.recv_timeout(FOR_EVER);
+    let hung = done.is_err().then(|| STEP.lock().unwrap().to_string());
+    if hung.is_none() {
+        let _ = worker.join();
+    }
+    let kib = status("VmHWM").saturating_sub(resident);
+    let after = outside.listing();
+    Found {
+        lies: lies.unwrap_or_default(),
+        panics: std::mem::take(&mut *PANICS.lock().unwrap()),
+        hung,
+        done: done.unwrap_or_default(),
+        kib,
+        outside: (before != after).then_some(after),
+    }
+}
+
+/// Lets the process's greatest size begin anew; says what it has now, in KiB.
+fn begin_to_measure() -> u64 {
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    status("VmRSS")
+}
+
+fn status(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
