@@ -2,7 +2,7 @@
 //! cannot be. What each does is said by an error or by `verify`, and nothing else happens.
 
 #![cfg(all(unix, not(annals_portable)))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "hostile/craft.rs"]
 mod craft;
