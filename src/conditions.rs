@@ -28,6 +28,11 @@ impl Conditions {
         }
     }
 
+    /// Where it is said.
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
     /// Says something that is no condition.
     pub(crate) fn say(
         &self,

@@ -255,6 +255,62 @@ pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_all())
 }
 
+/// Makes a file's contents durable, and of the rest only what is needed to read them.
+pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
+    meet(path, Call::Sync, || file.sync_data())
+}
+
+/// Which file it is, whatever its name, where the system says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: &File) -> Option<FileId> {
+        FileId::in_metadata(&file.metadata().ok()?)
+    }
+
+    /// The number of the file on its device.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+
+    #[cfg(all(unix, not(annals_portable)))]
+    fn in_metadata(found: &fs::Metadata) -> Option<FileId> {
+        use std::os::unix::fs::MetadataExt;
+        Some(FileId {
+            device: found.dev(),
+            number: found.ino(),
+        })
+    }
+
+    #[cfg(not(all(unix, not(annals_portable))))]
+    fn in_metadata(_found: &fs::Metadata) -> Option<FileId> {
+        None
+    }
+
+    /// What has happened to the file's name, if `path` does not lead to it any more: one look at the
+    /// directory. Links are followed, as they were when the file was opened.
+    pub(crate) fn lost_name(self, path: &Path) -> Option<&'static str> {
+        match fs::metadata(path) {
+            Ok(found) if FileId::in_metadata(&found) == Some(self) => None,
+            Ok(_) => Some("replaced by another file"),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Some("removed or moved")
+            }
+            // A directory that may not be searched any more says nothing about its files.
+            Err(_) => None,
+        }
+    }
+}
+
 /// Gives a file another name, in place of whatever had it.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     meet(from, Call::Rename(to), || fs::rename(from, to))

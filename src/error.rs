@@ -290,6 +290,38 @@ pub enum Error {
     /// A journal in memory has no directory for weights, segments or backups.
     #[error("the journal is in memory, and this needs a directory: open one with Journal::open")]
     NoDirectory,
+    /// A thread in the background panicked; what it did is not done any more.
+    #[error(
+        "the thread {name} panicked ({message}): what it does stands still; close the journal, open it again, and report this"
+    )]
+    ThreadPanicked {
+        /// The thread's name.
+        name: &'static str,
+        /// What it panicked with.
+        message: String,
+    },
+    /// The file that is written has lost its name: what is recorded cannot be found there any more.
+    #[error("{} was {what} while the journal was open: what is recorded goes to a file that nobody can open by that name; put it back, or close the journal and open it again", path.display())]
+    Misplaced {
+        /// The file's name.
+        path: PathBuf,
+        /// What happened to it: "removed or moved", or "replaced by another file".
+        what: &'static str,
+    },
+    /// Another process holds a lock of the file for longer than is waited for.
+    #[error("{} cannot be {operation}: {holder} has held {lock} for {waited:?}; let a stopped process go on (kill -CONT) or end it, and try again", path.display())]
+    Locked {
+        /// The file in question.
+        path: PathBuf,
+        /// What was to be done with it: "read", "written" or "opened".
+        operation: &'static str,
+        /// Which lock is in the way.
+        lock: &'static str,
+        /// Who holds it, as far as the system says: numbers, names and states of processes.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// A thread could not be started.
     #[error("cannot start the thread {name}: {cause}")]
     Thread {

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::FoldingHealth;
+use crate::probe::turn;
 use crate::store::{Folder, Source};
 use crate::threads::{Orders, Worker, lock};
 
@@ -43,7 +44,8 @@ impl FoldThread {
     ) -> Result<FoldThread> {
         let health = Arc::new(Mutex::new(FoldingHealth::default()));
         let known = health.clone();
-        let worker = Worker::start("annals-folder", move |orders| {
+        let on_panic = conditions.queue().keep_panic();
+        let worker = Worker::start("annals-folder", on_panic, move |orders| {
             let mut folding = Folding {
                 folder,
                 source,
@@ -60,7 +62,11 @@ impl FoldThread {
     }
 
     pub(crate) fn health(&self) -> FoldingHealth {
-        lock(&self.health).clone()
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+        }
+        known
     }
 
     /// Folds all that is committed; says how many entries.
@@ -96,6 +102,7 @@ impl Folding {
     fn run(&mut self) {
         let look = LOOK.min(self.interval);
         while !self.orders.is_stopped() {
+            turn(self.source.path());
             let outcome = self.round();
             let rest = match outcome {
                 Ok(took) => look.max(took.saturating_mul(PAUSE)),

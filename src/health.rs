@@ -19,6 +19,9 @@ pub enum State {
     /// The device is full, or the file could not be opened again after it was: events are kept,
     /// commits are tried again, overflow is counted. `last_error` says which.
     NoRoom,
+    /// `journal.redb`, or the directory, was removed, moved or replaced while it was open. Commits
+    /// still go to the open file; flushes fail and say so. Ends when the file has its name again.
+    Misplaced,
     /// A commit failed for good; this handle writes nothing more. Drop it and open again.
     Failed,
     /// The journal was closed.
@@ -61,6 +64,9 @@ pub struct Health {
     pub last_commit_took: Duration,
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
+    /// Threads in the background that panicked, and with what: what they did stands still until the
+    /// journal is opened again. [`close`](crate::Journal::close) returns the first.
+    pub thread_panics: Vec<String>,
     /// The run that inferences are recorded under now.
     pub run: RunId,
     /// Names that this process has used.

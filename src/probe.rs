@@ -40,13 +40,26 @@ pub(crate) fn meet<T>(
     go()
 }
 
+/// A thread begins another round of its work on what lies at the path. Tests make it panic there.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn turn(_path: &Path) {}
+
+/// How long a wait for a lock of the file lasts, unless a test has less patience.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn patience(_path: &Path, usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
 #[cfg(test)]
-pub(crate) use placed::{Probe, meet, place};
+pub(crate) use placed::{Probe, meet, patience, place, turn};
 
 #[cfg(test)]
 mod placed {
     use std::path::PathBuf;
     use std::sync::{Arc, PoisonError, RwLock};
+    use std::time::Duration;
 
     use super::{Call, Path, io};
 
@@ -57,6 +70,14 @@ mod placed {
 
         /// After the call has succeeded.
         fn after(&self, _path: &Path, _call: Call<'_>) {}
+
+        /// A thread begins a round.
+        fn turn(&self) {}
+
+        /// How long to wait for a lock, if that is not to be as long as usual.
+        fn patience(&self) -> Option<Duration> {
+            None
+        }
     }
 
     static PROBES: RwLock<Vec<(PathBuf, Arc<dyn Probe>)>> = RwLock::new(Vec::new());
@@ -83,15 +104,29 @@ mod placed {
         call: Call<'_>,
         go: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        let probe = {
-            let probes = PROBES.read().unwrap_or_else(PoisonError::into_inner);
-            let found = probes.iter().find(|(below, _)| path.starts_with(below));
-            found.map(|(_, probe)| probe.clone())
+        let Some(probe) = probe_of(path) else {
+            return go();
         };
-        let Some(probe) = probe else { return go() };
         probe.before(path, call)?;
         let done = go()?;
         probe.after(path, call);
         Ok(done)
+    }
+
+    pub(crate) fn turn(path: &Path) {
+        if let Some(probe) = probe_of(path) {
+            probe.turn();
+        }
+    }
+
+    pub(crate) fn patience(path: &Path, usual: Duration) -> Duration {
+        let wanted = probe_of(path).and_then(|probe| probe.patience());
+        wanted.unwrap_or(usual)
+    }
+
+    fn probe_of(path: &Path) -> Option<Arc<dyn Probe>> {
+        let probes = PROBES.read().unwrap_or_else(PoisonError::into_inner);
+        let found = probes.iter().find(|(below, _)| path.starts_with(below));
+        found.map(|(_, probe)| probe.clone())
     }
 }

@@ -12,6 +12,7 @@ use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::health::SealingHealth;
 use crate::maintenance::automatic::Automatic;
+use crate::probe::turn;
 use crate::store::{Sealer, Source};
 use crate::threads::{Orders, Worker, lock};
 
@@ -60,7 +61,8 @@ impl SealThread {
     ) -> Result<SealThread> {
         let health = Arc::new(Mutex::new(SealingHealth::default()));
         let known = health.clone();
-        let worker = Worker::start("annals-sealer", move |orders| {
+        let on_panic = conditions.queue().keep_panic();
+        let worker = Worker::start("annals-sealer", on_panic, move |orders| {
             let mut sealing = Sealing {
                 sealer,
                 retention,
@@ -78,7 +80,11 @@ impl SealThread {
     }
 
     pub(crate) fn health(&self) -> SealingHealth {
-        lock(&self.health).clone()
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+        }
+        known
     }
 
     /// Seals all that is committed, whatever its size; says how many entries.
@@ -119,6 +125,7 @@ impl Sealing {
         // What cannot be cleared away now is met again, and said, by the first sealing.
         let _ = self.sealer.tidy();
         while !self.orders.is_stopped() {
+            turn(self.source.path());
             let outcome = self.round();
             let rest = if outcome.is_err() { REST } else { LOOK };
             self.retire(*outcome.as_ref().unwrap_or(&false));

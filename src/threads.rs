@@ -2,8 +2,10 @@
 //! waited for with a bound. It may be held up by a stopped process or a slow disk, and in a process
 //! that was forked without exec it does not exist.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,12 +16,17 @@ use crate::error::{Error, Result};
 /// How often is looked whether the thread has ended.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How long a thread that ends is given to say that it panicked.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A thread that works until it is told to end, and is given commands meanwhile.
 pub(crate) struct Worker<C> {
     commands: Sender<C>,
     stop: Arc<AtomicBool>,
-    /// Kept until it has ended, so that whoever waits again waits for it again.
+    /// Kept until it has ended, so that a second wait waits for it again.
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// What it panicked with, if it did.
+    panicked: Arc<OnceLock<Error>>,
 }
 
 /// The thread's own end of it.
@@ -29,9 +36,10 @@ pub(crate) struct Orders<C> {
 }
 
 impl<C: Send + 'static> Worker<C> {
-    /// Starts the thread, which ends when `run` does.
+    /// Starts the thread, which ends when `run` does. If that is by a panic, `on_panic` is told.
     pub(crate) fn start(
         name: &'static str,
+        on_panic: impl FnOnce(Error) + Send + 'static,
         run: impl FnOnce(Orders<C>) + Send + 'static,
     ) -> Result<Worker<C>> {
         let (commands, received) = crossbeam_channel::unbounded();
@@ -40,12 +48,39 @@ impl<C: Send + 'static> Worker<C> {
             commands: received,
             stop: stop.clone(),
         };
-        let thread = spawn(name, move || run(orders))?;
+        let panicked = Arc::new(OnceLock::new());
+        let known = panicked.clone();
+        let on_panic = move |error: Error| {
+            // Known before anybody can find that the thread has ended.
+            let _ = known.set(error.clone());
+            on_panic(error);
+        };
+        let thread = spawn(name, on_panic, move || run(orders))?;
         Ok(Worker {
             commands,
             stop,
             thread: Mutex::new(Some(thread)),
+            panicked,
         })
+    }
+
+    fn last_words(&self) -> Option<&Error> {
+        let began = Instant::now();
+        while self.panicked().is_none() && began.elapsed() < LAST_WORDS {
+            let has_ended = lock(&self.thread)
+                .as_ref()
+                .is_none_or(JoinHandle::is_finished);
+            if has_ended {
+                break;
+            }
+            thread::park_timeout(LOOK);
+        }
+        self.panicked()
+    }
+
+    /// The panic that ended the thread, if one did.
+    pub(crate) fn panicked(&self) -> Option<&Error> {
+        self.panicked.get()
     }
 
     /// Gives the command that `command` makes of a place for the answer, and waits for that.
@@ -61,7 +96,11 @@ impl<C: Send + 'static> Worker<C> {
         self.wake();
         match answer.recv_timeout(timeout) {
             Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            // It is ending: what it panicked with is known a moment after the answer is gone.
+            Err(RecvTimeoutError::Disconnected) => match self.last_words() {
+                Some(panic) => Err(panic.clone()),
+                None => Err(Error::Closed),
+            },
             Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut {
                 operation,
                 waited: timeout,
@@ -115,20 +154,39 @@ impl<C> Orders<C> {
     }
 }
 
-/// Starts a thread of this name.
+/// Starts a thread of this name. If it ends by a panic, `on_panic` is told on it: a thread in the
+/// background that nobody joins must not die in silence.
 pub(crate) fn spawn(
     name: &'static str,
+    on_panic: impl FnOnce(Error) + Send + 'static,
     run: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>> {
-    let started = thread::Builder::new().name(name.to_owned()).spawn(run);
+    let body = move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            on_panic(panicked(name, &*panic));
+        }
+    };
+    let started = thread::Builder::new().name(name.to_owned()).spawn(body);
     started.map_err(|cause| Error::Thread {
         name,
         cause: Arc::new(cause),
     })
 }
 
-/// Joins the thread if it ends within `timeout`, and gives it back if not. That it panicked was its
-/// last word, and has been said.
+/// The error that says what the thread of this name panicked with.
+pub(crate) fn panicked(name: &'static str, panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::ThreadPanicked {
+        name,
+        message: message.unwrap_or("no message").to_owned(),
+    }
+}
+
+/// Joins the thread if it ends within `timeout`, and gives it back if not. A panic of it was told when
+/// it happened.
 pub(crate) fn join_in_time(
     thread: JoinHandle<()>,
     timeout: Duration,
@@ -176,7 +234,7 @@ mod tests {
     #[test]
     fn a_worker_that_is_held_up_is_waited_for_again() {
         let (sender, receiver) = mpsc::channel::<()>();
-        let worker = Worker::<()>::start("annals-test", move |_| {
+        let worker = Worker::<()>::start("annals-test", drop, move |_| {
             let _ = receiver.recv();
         });
         let worker = worker.unwrap();
@@ -189,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_worker_answers_until_it_is_stopped() {
-        let worker = Worker::<Sender<Result<u8>>>::start("annals-test", |orders| {
+        let worker = Worker::<Sender<Result<u8>>>::start("annals-test", drop, |orders| {
             while let Some(reply) = orders.next_before(Instant::now() + LONG) {
                 let _ = reply.send(Ok(7));
             }
@@ -206,7 +264,7 @@ mod tests {
     #[test]
     fn who_asks_a_worker_that_is_busy_waits_no_longer_than_he_said() {
         let (sender, receiver) = mpsc::channel::<()>();
-        let worker = Worker::<Sender<Result<()>>>::start("annals-test", move |orders| {
+        let worker = Worker::<Sender<Result<()>>>::start("annals-test", drop, move |orders| {
             let _ = receiver.recv();
             drop(orders);
         });
@@ -215,5 +273,30 @@ mod tests {
         assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
         drop(sender);
         assert!(worker.finish(LONG));
+    }
+
+    #[test]
+    fn a_worker_that_panics_says_so_to_all_who_ask() {
+        let (sender, told) = mpsc::channel();
+        let on_panic = move |error| {
+            let _ = sender.send(error);
+        };
+        let worker = Worker::<Sender<Result<()>>>::start("annals-test", on_panic, |orders| {
+            let _command = orders.next_before(Instant::now() + LONG);
+            panic!("a thread of {}", "ours");
+        });
+        let worker = worker.unwrap();
+        let asked = worker.ask("a test", LONG, |reply| reply);
+        let said = asked.unwrap_err().to_string();
+        assert!(
+            said.contains("annals-test panicked (a thread of ours)"),
+            "{said}"
+        );
+        assert!(matches!(
+            told.recv_timeout(LONG),
+            Ok(Error::ThreadPanicked { .. })
+        ));
+        assert!(worker.finish(LONG));
+        assert!(worker.panicked().is_some());
     }
 }

@@ -142,6 +142,7 @@ impl Journal {
             last_commit: known.last_commit,
             last_commit_took: known.last_commit_took,
             last_error: known.failure.map(|error| error.to_string()),
+            thread_panics: self.queue.panics(),
             run: known.run,
             names: self.queue.names.len(),
             file_bytes: known.file_bytes,

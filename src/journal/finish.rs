@@ -15,7 +15,8 @@ impl Journal {
     /// Asks for everything logged so far to be committed now, whatever the interval.
     ///
     /// Covers calls of [`log`](Self::log) that returned before this one was made, on any thread;
-    /// not those that run at the same time. Does not block: wait on the ticket or await it.
+    /// not those that run at the same time. Does not block: wait on the ticket or await it. The ticket
+    /// gives [`Error::Misplaced`] while `journal.redb` cannot be found under its name.
     pub fn flush(&self) -> Flush {
         flush::request(&self.requests, || self.queue.wake_writer())
     }
@@ -84,15 +85,19 @@ impl Journal {
         mirror.clean_up(timeout)
     }
 
-    /// Commits what is queued and ends the writer. Later calls of `log` return `None` and are
-    /// counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
+    /// Commits what is queued and ends the writer. An id that [`log`](Self::log) has returned, on any
+    /// thread and also beside this call, is committed if this returns `Ok`. What is lost beside the close
+    /// is counted in [`health`](Self::health) and may be in no gap. Later calls of `log` return `None`
+    /// and are counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
     /// Closing twice is no error; the second call has nothing to report, and waits only for what
     /// the first did not see end.
     ///
     /// # Errors
-    /// Whatever kept the last commit from the disk, and [`Error::TimedOut`] past
+    /// Whatever kept the last commit from the disk; [`Error::Misplaced`] if the file that was written
+    /// has lost its name; [`Error::TimedOut`] past
     /// [`Options::close_timeout`](crate::Options::close_timeout): the thread that has not ended is
-    /// then let go and may still finish.
+    /// then let go and may still finish; [`Error::ThreadPanicked`] if a thread in the background
+    /// panicked, once for each close that finds one.
     pub fn close(&self) -> Result<()> {
         self.queue.close();
         let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,10 +117,17 @@ impl Journal {
         }
         let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));
         let folded = folding.is_none_or(|folding| folding.finish(left()));
-        if mirrored && sealed && folded {
-            result
-        } else {
-            result.and(Err(self.close_timed_out()))
+        if matches!(result, Err(Error::Failed { .. })) {
+            // A panic of the writer is told by this error.
+            self.queue.untold_panic();
+        }
+        result?;
+        if !(mirrored && sealed && folded) {
+            return Err(self.close_timed_out());
+        }
+        match self.queue.untold_panic() {
+            Some(panic) => Err(panic),
+            None => Ok(()),
         }
     }
 

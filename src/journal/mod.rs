@@ -142,7 +142,9 @@ impl Journal {
             (run, row),
             &options,
         );
-        let thread = threads::spawn("annals-writer", move || writer.run(&done_sender))?;
+        let thread = threads::spawn("annals-writer", queue.keep_panic(), move || {
+            writer.run(&done_sender);
+        })?;
         queue.set_writer(thread.thread().clone());
         if let Some(timeout) = options.flush_on_panic {
             panic_flush::watch(&queue, &requests, timeout);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::days::Days;
 use super::file::{LogFile, begin, make_way};
@@ -14,6 +15,7 @@ use super::write_back::WriteBack;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::ids::JournalId;
+use crate::queue::Queue;
 use crate::store::{Located, Source};
 
 /// Bytes of lines that are held before they go to their file.
@@ -78,6 +80,11 @@ impl Files {
             stored: state,
             moved,
         })
+    }
+
+    /// Keeps panics of a thread that these files start in `queue`.
+    pub(super) fn keep_panics(&mut self, queue: Arc<Queue>) {
+        self.write_back = WriteBack::new(Some(queue));
     }
 
     /// The sequence of the first entry whose line is not written.
@@ -213,7 +220,7 @@ impl Files {
         }
         if let (Some(file), Some(position)) = (&mut self.open[index], &mut self.reached[index]) {
             file.append(&self.buffers[index][..length])?;
-            self.write_back.appended(file.path(), length);
+            self.write_back.appended(file.path(), length)?;
             position.length = position.length.saturating_add(length as u64);
         }
         self.buffers[index].drain(..length);

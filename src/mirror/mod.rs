@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::event::Level;
 use crate::health::MirrorHealth;
 use crate::ids::JournalId;
+use crate::probe::turn;
 use crate::store::Source;
 use crate::threads::{Orders, Worker, lock};
 use crate::value::Value;
@@ -86,7 +87,10 @@ impl MirrorThread {
         follower.held = follower.try_hold().unwrap_or(None);
         lock(&health).writing = follower.held.is_some();
         follower.report_moved();
-        let worker = Worker::start("annals-mirror", move |orders| follower.run(&orders))?;
+        let on_panic = follower.conditions.queue().keep_panic();
+        let worker = Worker::start("annals-mirror", on_panic, move |orders| {
+            follower.run(&orders)
+        })?;
         Ok(MirrorThread {
             worker,
             until,
@@ -96,7 +100,12 @@ impl MirrorThread {
     }
 
     pub(crate) fn health(&self) -> MirrorHealth {
-        lock(&self.health).clone()
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+            known.writing = false;
+        }
+        known
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -152,13 +161,9 @@ const SKIPPED: &str = "entries were retired before their lines were written";
 impl Follower {
     fn run(&mut self, orders: &Orders<CleanUp>) {
         loop {
+            turn(&self.directory);
             let is_last = orders.is_stopped();
-            let outcome = self.round();
-            if outcome.is_err() {
-                // The directory may be gone, and the lock with it: begin again from what is stored.
-                self.held = None;
-                lock(&self.health).writing = false;
-            }
+            let outcome = self.round_or_let_go();
             let pause = if outcome.is_err() { RETRY } else { POLL };
             self.report(outcome.err());
             if is_last {
@@ -166,11 +171,27 @@ impl Follower {
             }
             let pause = if self.held.is_some() { pause } else { RETRY };
             if let Some(reply) = orders.next_before(Instant::now() + pause) {
-                let cleaned = self.round().and_then(|()| self.clean());
+                let round = self.round_or_let_go();
+                let cleaned = match &round {
+                    Ok(()) => self.clean(),
+                    Err(error) => Err(error.clone()),
+                };
+                self.report(round.err());
                 // Nobody may be waiting any more.
                 let _ = reply.send(cleaned);
             }
         }
+    }
+
+    /// One round. After an error nothing is held any more: the directory may be gone, and the lock with
+    /// it, and files that were closed meanwhile would not be synced by the next save.
+    fn round_or_let_go(&mut self) -> Result<()> {
+        let outcome = self.round();
+        if outcome.is_err() {
+            self.held = None;
+            lock(&self.health).writing = false;
+        }
+        outcome
     }
 
     fn round(&mut self) -> Result<()> {
@@ -241,10 +262,9 @@ impl Follower {
         let end = self.source.next_sequence()?;
         let settings = self.settings.clone();
         let files = Files::resume(&self.directory, self.journal, end, settings);
-        Ok(Some(Held {
-            files: files.map_err(fault)?,
-            lock,
-        }))
+        let mut files = files.map_err(fault)?;
+        files.keep_panics(self.conditions.queue().clone());
+        Ok(Some(Held { files, lock }))
     }
 
     /// Writes everything that is committed, in pieces, as long as there is time.

@@ -1,12 +1,15 @@
 //! Bringing what was appended to the disk while more is rendered. What is left to the system's own time
 //! comes in one piece, and commits, which wait for the same disk, come after it.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use crate::disk;
-use crate::threads;
+use crate::error::Error;
+use crate::queue::Queue;
+use crate::{disk, probe, threads};
 
 /// After how many bytes the disk is set to work.
 const AHEAD_BYTES: usize = 16 << 20;
@@ -17,37 +20,61 @@ pub(super) struct WriteBack {
     /// Bytes that were appended since it was last given a file.
     ahead: usize,
     files: Option<Sender<PathBuf>>,
+    /// Where a panic of the thread is kept.
+    panics: Option<Arc<Queue>>,
 }
 
 impl WriteBack {
-    /// `bytes` more are in the file at `path`. Does not wait: if the thread is still at the last one, it
-    /// gets more the next time.
-    pub(super) fn appended(&mut self, path: &Path, bytes: usize) {
-        self.ahead += bytes;
-        if self.ahead < AHEAD_BYTES {
-            return;
+    /// Keeps a panic of the thread in `queue`.
+    pub(super) fn new(queue: Option<Arc<Queue>>) -> Self {
+        WriteBack {
+            panics: queue,
+            ..WriteBack::default()
         }
-        let files = self.files.take().or_else(start);
-        let is_taken = files
-            .as_ref()
-            .is_some_and(|files| files.try_send(path.to_owned()).is_ok());
-        if is_taken {
-            self.ahead = 0;
+    }
+
+    /// `bytes` more are in the file at `path`. Does not wait: if the thread is still at the last one, it
+    /// gets more the next time. An error says that the thread panicked.
+    pub(super) fn appended(&mut self, path: &Path, bytes: usize) -> io::Result<()> {
+        self.ahead = self.ahead.saturating_add(bytes);
+        if self.ahead < AHEAD_BYTES {
+            return Ok(());
+        }
+        // Without a thread there is only less time to write in.
+        let files = self.files.take().or_else(|| self.start());
+        let taken = files.as_ref().map(|files| files.try_send(path.to_owned()));
+        match taken {
+            Some(Ok(())) => self.ahead = 0,
+            Some(Err(TrySendError::Disconnected(_))) => {
+                // It ends by itself only when `files` is dropped. A new one is started next time.
+                self.ahead = 0;
+                return Err(io::Error::other("the thread annals-writeback panicked"));
+            }
+            Some(Err(TrySendError::Full(_))) | None => {}
         }
         self.files = files;
+        Ok(())
     }
-}
 
-/// Ends when the other end is dropped. Without it, there is only less time to write in.
-fn start() -> Option<Sender<PathBuf>> {
-    let (files, received) = bounded::<PathBuf>(0);
-    let started = threads::spawn("annals-writeback", move || {
-        for path in received {
-            // Through a handle of its own: the one that vouches for the lines hears of its errors too.
-            let _ = disk::open_regular(&path).and_then(|file| file.sync_data());
-        }
-    });
-    started.is_ok().then_some(files)
+    /// Ends when the other end is dropped.
+    fn start(&self) -> Option<Sender<PathBuf>> {
+        let (files, received) = bounded::<PathBuf>(0);
+        let panics = self.panics.clone();
+        let on_panic = move |panic: Error| {
+            if let Some(queue) = panics {
+                queue.note_panic(panic);
+            }
+        };
+        let started = threads::spawn("annals-writeback", on_panic, move || {
+            for path in received {
+                probe::turn(&path);
+                // Through a handle of its own: the one that vouches for the lines hears of its
+                // errors too.
+                let _ = disk::open_regular(&path).and_then(|file| disk::sync_data(&file, &path));
+            }
+        });
+        started.is_ok().then_some(files)
+    }
 }
 
 #[cfg(test)]
@@ -62,15 +89,15 @@ mod tests {
         let path = directory.path().join("lines.txt");
         std::fs::write(&path, "a line").unwrap();
         let mut write_back = WriteBack::default();
-        write_back.appended(&path, AHEAD_BYTES - 1);
+        write_back.appended(&path, AHEAD_BYTES - 1).unwrap();
         assert!(write_back.files.is_none(), "there is no thread yet");
         // Until the thread takes the file it is offered again, and nobody waits.
         while write_back.ahead > 0 {
-            write_back.appended(&path, 1);
+            write_back.appended(&path, 1).unwrap();
             std::thread::yield_now();
         }
         assert!(write_back.files.is_some());
-        write_back.appended(&path, 1);
+        write_back.appended(&path, 1).unwrap();
         assert_eq!(write_back.ahead, 1, "it begins anew");
     }
 
@@ -80,9 +107,9 @@ mod tests {
         let gone = directory.path().join("gone.txt");
         let mut write_back = WriteBack::default();
         for _ in 0..3 {
-            write_back.appended(&gone, AHEAD_BYTES);
+            write_back.appended(&gone, AHEAD_BYTES).unwrap();
             while write_back.ahead > 0 {
-                write_back.appended(&gone, 0);
+                write_back.appended(&gone, 0).unwrap();
                 std::thread::yield_now();
             }
         }

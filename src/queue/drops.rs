@@ -78,6 +78,11 @@ impl Tally {
         self.all.load(Ordering::Acquire)
     }
 
+    /// Whether something was lost since the last [`take`](Self::take).
+    pub(crate) fn is_untaken(&self) -> bool {
+        self.all.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
+    }
+
     /// What has been lost since the last call; only the writer calls this.
     pub(crate) fn take(&self) -> Option<Lost> {
         let all = self.all.load(Ordering::Acquire);

@@ -26,6 +26,8 @@ pub(crate) struct Lane<M> {
     wake_mask: u64,
     writer: OnceLock<Thread>,
     closed: AtomicBool,
+    /// The writer has looked at the queue for the last time.
+    sealed: AtomicBool,
     overflow: Overflow,
     full: Tally,
     refused: Tally,
@@ -53,6 +55,7 @@ impl<M> Lane<M> {
             wake_mask: (1 << quarter.ilog2()) - 1,
             writer: OnceLock::new(),
             closed: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             overflow,
             full: Tally::default(),
             refused: Tally::default(),
@@ -70,6 +73,11 @@ impl<M> Lane<M> {
     }
 
     /// Queues `message`, whose id is `id`, or counts it as dropped.
+    ///
+    /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
+    /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
+    /// later, from a call that had begun before the closing, stays in the queue: no id is returned for it,
+    /// and it is counted as closed.
     #[inline]
     pub(crate) fn send(
         &self,
@@ -86,7 +94,9 @@ impl<M> Lane<M> {
             self.wake_writer();
         }
         match self.sender.try_send(message) {
-            Ok(()) => Some(InferenceId(id)),
+            // The send moved the queue's end before this load, in the one order of all `SeqCst`
+            // operations. If the lane is not sealed here, the writer's look after sealing sees that.
+            Ok(()) => self.unless_sealed(id),
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
                 self.send_when_full(id, message, ticks, event)
             }
@@ -105,9 +115,14 @@ impl<M> Lane<M> {
         if let Overflow::Block { timeout } = self.overflow
             && self.wait_for_room(message, timeout)
         {
-            return Some(InferenceId(id));
+            return self.unless_sealed(id);
         }
-        self.full.add(ticks, event);
+        if self.is_closed() {
+            // Whether the writer still writes a gap, nothing can say.
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.full.add(ticks, event);
+        }
         None
     }
 
@@ -152,6 +167,35 @@ impl<M> Lane<M> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn unless_sealed(&self, id: u64) -> Option<InferenceId> {
+        (!self.sealed.load(Ordering::SeqCst)).then_some(InferenceId(id))
+    }
+
+    /// For the writer, after the closing: whether nothing is left to be taken up or written down. Then
+    /// the lane is sealed: what gets through from here on stays in it.
+    pub(crate) fn seal_if_quiet(&self) -> bool {
+        if !self.is_quiet() {
+            return false;
+        }
+        self.seal();
+        // Looked at again: a call whose send came before the sealing may return its id.
+        let is_quiet = self.is_quiet();
+        if !is_quiet {
+            self.sealed.store(false, Ordering::SeqCst);
+        }
+        is_quiet
+    }
+
+    /// For the writer, at its end, however it came: no call returns an id any more.
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.len() == 0 && !self.full.is_untaken() && !self.refused.is_untaken()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,10 +8,14 @@ pub(crate) mod names;
 pub(crate) mod record;
 
 use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::Level;
 use crate::ids::RunId;
 use crate::options::Overflow;
+use crate::value::Value;
 use lane::Lane;
 use names::NameTable;
 use record::Message;
@@ -21,6 +25,15 @@ pub(crate) struct Queue {
     lane: Lane<Message>,
     pub(crate) clock: Clock,
     pub(crate) names: NameTable,
+    panics: Mutex<Panics>,
+}
+
+/// Panics of the threads in the background.
+#[derive(Default)]
+struct Panics {
+    errors: Vec<Error>,
+    /// How many of them a close has returned.
+    told: usize,
 }
 
 impl Queue {
@@ -35,7 +48,39 @@ impl Queue {
             lane: Lane::new(run, capacity, overflow),
             clock,
             names: NameTable::new(max_names),
+            panics: Mutex::default(),
         }
+    }
+
+    /// For a thread in the background that this journal starts: keeps its panic for the health and for
+    /// `close`, and records it.
+    pub(crate) fn keep_panic(self: &Arc<Self>) -> impl FnOnce(Error) + Send + 'static {
+        let queue = self.clone();
+        move |error| queue.note_panic(error)
+    }
+
+    /// See [`keep_panic`](Self::keep_panic).
+    pub(crate) fn note_panic(&self, error: Error) {
+        let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        panics.errors.push(error);
+        drop(panics);
+        let message = "a thread in the background panicked".to_owned();
+        self.system_event(Level::Error, "annals", message, cause);
+    }
+
+    /// What threads in the background panicked with, in words.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        let panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        panics.errors.iter().map(Error::to_string).collect()
+    }
+
+    /// The first panic that no close has returned yet; all are told then.
+    pub(crate) fn untold_panic(&self) -> Option<Error> {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = panics.errors.get(panics.told).cloned();
+        panics.told = panics.errors.len();
+        untold
     }
 }
 

@@ -7,6 +7,7 @@ mod claim;
 mod delete;
 mod files;
 mod import;
+mod latest;
 mod list;
 mod load;
 mod look_up;

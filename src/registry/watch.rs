@@ -1,19 +1,24 @@
 //! Watching: one thread per registry asks the file, and everybody else asks an atomic number.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
+use super::latest::Latest;
 use super::{Core, Owner, Registry};
 use crate::error::{Error, Result};
+use crate::probe;
 use crate::store::View;
-use crate::threads::{join_in_time, spawn};
+use crate::threads::{join_in_time, lock, panicked, spawn};
 
 /// How long a change by another process may go unseen. Two of these and a look-up stay well below
 /// the 250 ms that are promised.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How long the thread rests after a panic, which it survives: watches must not stand still for ever.
+const REST: Duration = Duration::from_secs(10);
 /// How long the last handle of a registry waits for the thread.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
@@ -55,16 +60,14 @@ pub struct Watch {
 struct Shared {
     model: String,
     what: Watched,
-    /// Counts changes of `latest`.
-    version: AtomicU64,
-    latest: Mutex<Option<Checkpoint>>,
+    latest: Latest<Option<Checkpoint>>,
 }
 
 impl Watch {
     /// The checkpoint as of now; `None` while there is none.
     #[inline]
     pub fn current(&mut self) -> Option<&Checkpoint> {
-        if self.shared.version.load(Ordering::Acquire) != self.seen {
+        if self.shared.latest.version() != self.seen {
             self.take();
         }
         self.current.as_ref()
@@ -90,7 +93,7 @@ impl Watch {
     /// ```
     #[inline]
     pub fn changed(&mut self) -> Option<&Checkpoint> {
-        if self.shared.version.load(Ordering::Acquire) == self.seen {
+        if self.shared.latest.version() == self.seen {
             return None;
         }
         self.take();
@@ -99,41 +102,38 @@ impl Watch {
 
     #[cold]
     fn take(&mut self) {
-        let latest = self
-            .shared
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, so that number and checkpoint belong together.
-        self.seen = self.shared.version.load(Ordering::Acquire);
-        self.current.clone_from(&latest);
+        (self.seen, self.current) = self.shared.latest.take();
     }
 }
 
 impl Shared {
+    /// Looks, and publishes what it found. The thread and whoever begins the watch do this at the same
+    /// time; the number of the registry's last change, from the same snapshot, puts them in order.
     fn refresh(&self, core: &Core) -> Result<()> {
-        let found = core.store.read(|view| match &self.what {
-            Watched::Best => core.best(view, &self.model),
-            Watched::Latest => {
-                let Some(id) = view.newest(&self.model)? else {
-                    return Ok(None);
-                };
-                let row = view.checkpoint(&id)?;
-                Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
-            }
-            Watched::Alias(alias) => core.pointed_at(view, &self.model, alias),
-        });
-        let found = match found {
-            // There is no best by a metric that nobody has yet, or without a monitor.
-            Err(Error::NoMonitor { .. } | Error::UnknownMetric { .. }) => None,
-            found => found?,
+        let (change, found) = core.store.read(|view| {
+            let change = view.change()?;
+            let found = match &self.what {
+                Watched::Best => core.best(view, &self.model),
+                Watched::Latest => match view.newest(&self.model)? {
+                    Some(id) => {
+                        let row = view.checkpoint(&id)?;
+                        Ok(row.map(|row| Checkpoint::new(&*id, row, &core.root)))
+                    }
+                    None => Ok(None),
+                },
+                Watched::Alias(alias) => core.pointed_at(view, &self.model, alias),
+            };
+            let found = match found {
+                // There is no best by a metric that nothing has yet, or without a monitor.
+                Err(Error::NoMonitor { .. } | Error::UnknownMetric { .. }) => None,
+                found => found?,
+            };
+            Ok((change, found))
+        })?;
+        let is_same = |one: &Option<Checkpoint>, other: &Option<Checkpoint>| {
+            one.as_ref().map(Checkpoint::id) == other.as_ref().map(Checkpoint::id)
         };
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map(|c| c.id().to_owned());
-        if id(&latest) != id(&found) {
-            *latest = found;
-            self.version.fetch_add(1, Ordering::Release);
-        }
+        self.latest.publish(change, found, is_same);
         Ok(())
     }
 }
@@ -144,6 +144,8 @@ pub(super) struct Watches {
     shared: Mutex<Vec<Weak<Shared>>>,
     thread: Mutex<Option<Thread>>,
     stop: AtomicBool,
+    /// What keeps the watches from being refreshed now.
+    fault: Mutex<Option<Error>>,
 }
 
 impl Watches {
@@ -183,7 +185,8 @@ impl Watcher {
             return Ok(());
         }
         let core = self.core.clone();
-        let started = spawn("annals-watch", move || watch(&core))?;
+        // A round that panics is caught there; nothing else in the thread can.
+        let started = spawn(NAME, drop, move || watch(&core))?;
         let mut thread = self
             .core
             .watches
@@ -212,23 +215,41 @@ impl Drop for Watcher {
     }
 }
 
+const NAME: &str = "annals-watch";
+
 fn watch(core: &Core) {
     let mut seen = None;
     while !core.watches.stop.load(Ordering::Acquire) {
-        let change = core.store.read(|view| view.change());
-        // What cannot be read now is tried again; watches keep what they have.
-        if let Ok(change) = change
-            && seen != Some(change)
-        {
-            let refreshed = core
-                .watches
-                .living()
-                .iter()
-                .try_for_each(|w| w.refresh(core));
-            seen = refreshed.is_ok().then_some(change);
-        }
-        thread::park_timeout(INTERVAL);
+        let round = catch_unwind(AssertUnwindSafe(|| {
+            probe::turn(&core.root);
+            refresh_all(core, &mut seen)
+        }));
+        let mut rest = INTERVAL;
+        let fault = round.unwrap_or_else(|panic| {
+            rest = REST;
+            seen = None;
+            let panic = panicked(NAME, &*panic);
+            if let Some(says) = &core.journal {
+                says.queue.note_panic(panic.clone());
+            }
+            Err(panic)
+        });
+        *lock(&core.watches.fault) = fault.err();
+        thread::park_timeout(rest);
     }
+}
+
+/// Looks once. What cannot be read now is tried again; watches keep what they have.
+fn refresh_all(core: &Core, seen: &mut Option<u64>) -> Result<()> {
+    let change = core.store.read(|view| view.change())?;
+    if *seen != Some(change) {
+        // Forgotten first: after an error all are refreshed again.
+        *seen = None;
+        let living = core.watches.living();
+        living.iter().try_for_each(|watch| watch.refresh(core))?;
+        *seen = Some(change);
+    }
+    Ok(())
 }
 
 impl Registry {
@@ -242,8 +263,7 @@ impl Registry {
         let shared = Arc::new(Shared {
             model: model.to_owned(),
             what,
-            version: AtomicU64::new(1),
-            latest: Mutex::default(),
+            latest: Latest::new(None),
         });
         // On the list first: a change between this look and the thread's next one is not missed.
         let mut list = core
@@ -261,6 +281,24 @@ impl Registry {
             current: None,
             _owner: self.owner().clone(),
         })
+    }
+}
+
+impl Registry {
+    /// What keeps this registry's watches from being refreshed now, if anything does: the registry
+    /// cannot be read, or the thread panicked and rests for ten seconds. Watches keep what they have.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let _watch = registry.watch("dqn_agent", annals::Watched::Latest)?;
+    /// assert!(registry.watch_fault().is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn watch_fault(&self) -> Option<Error> {
+        lock(&self.core().watches.fault).clone()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk;
+use crate::disk::{self, FileId};
 use crate::error::{Error, Result};
 use crate::ids::RunId;
 
@@ -166,20 +166,10 @@ impl Directory {
     /// Takes the lock that says that `run` is alive; released when the value is dropped.
     pub(super) fn hold_run(&self, run: RunId) -> Result<RunLock> {
         let path = self.run_lock(run);
-        let file = private_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            // Without locks the journal is exclusive, and nobody else asks.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::InUse {
-                    path,
-                    reason: format!("run {run} is under way there"),
-                });
-            }
-        }
-        Ok(RunLock { path, _file: file })
+        let file = lock_run(&path)?;
+        // Absolute, so that it is still the same name when the process changes its directory.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Ok(RunLock { path, file })
     }
 
     /// Whether `run`'s process has let go of its lock, willingly or not.
@@ -204,6 +194,20 @@ impl Directory {
     }
 }
 
+fn lock_run(path: &Path) -> Result<File> {
+    let file = private_file(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        // Without locks the journal is exclusive, and nobody else asks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: path.to_owned(),
+            reason: "the run of this name is under way there".to_owned(),
+        }),
+    }
+}
+
 /// Makes the entries of `directory` durable.
 pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     disk::sync_directory(directory).map_err(|error| Error::io("sync", directory, error))
@@ -218,10 +222,24 @@ pub(super) fn private_file(path: &Path) -> Result<File> {
 #[derive(Debug)]
 pub(crate) struct RunLock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl RunLock {
+    /// Makes the lock file anew if it has been removed: whoever opened the journal without it would
+    /// take the run for dead.
+    pub(super) fn keep_name(&mut self) -> Result<()> {
+        let file = FileId::of(&self.file);
+        if file.is_none_or(|file| file.lost_name(&self.path).is_none()) {
+            return Ok(());
+        }
+        if let Some(runs) = self.path.parent() {
+            disk::create_directory(runs).map_err(|error| Error::io("create", runs, error))?;
+        }
+        self.file = lock_run(&self.path)?;
+        Ok(())
+    }
+
     /// Lets go of the lock of a run that has ended in good order.
     pub(super) fn release(self) {
         let _ = disk::remove(&self.path);

@@ -235,6 +235,26 @@ impl Hot {
         self.commits.clone()
     }
 
+    /// An error if the file that is written has lost its name: what is committed is then in no file of
+    /// that name. Asks the directory once.
+    pub(crate) fn check_name(&self) -> Result<()> {
+        let slot = self.commits.slot.read();
+        let slot = slot.unwrap_or_else(PoisonError::into_inner);
+        match slot.as_ref().and_then(Kv::lost_name) {
+            Some(what) => Err(Error::Misplaced {
+                path: self.path.clone(),
+                what,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the lock file of `run` anew if it has been removed.
+    pub(crate) fn keep_lock(&mut self, run: RunId) -> Result<()> {
+        let held = self.locks.iter_mut().find(|(held, _)| *held == run);
+        held.map_or(Ok(()), |(_, lock)| lock.keep_name())
+    }
+
     /// After a failed commit: closes the file, opens it again and says how many batches of `run`
     /// it holds.
     pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
@@ -265,6 +285,11 @@ impl Hot {
 }
 
 impl Commits {
+    /// The hot file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Commits one batch durably. The caller must not assume anything about it after an error.
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
         let path = self.path.clone();

@@ -99,7 +99,7 @@ impl Writer {
             Some(Tried::Lost) => {
                 self.fail(Error::Failed {
                     path: self.hot.name().to_owned(),
-                    reason: "the committing thread panicked; please report this".to_owned(),
+                    reason: "the thread annals-commit panicked; please report this".to_owned(),
                 });
                 Ok(())
             }
@@ -162,7 +162,10 @@ impl Writer {
         self.last_commit = Instant::now();
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
-        known.state = State::Running;
+        known.state = match self.misplaced {
+            None => State::Running,
+            Some(_) => State::Misplaced,
+        };
         known.counts.add(attempt.counts);
         known.commits += 1;
         known.last_commit = Some(self.queue.clock.now());

@@ -12,7 +12,7 @@ use super::attempt::Attempt;
 use crate::error::Result;
 use crate::queue::Queue;
 use crate::store::{Commits, WriteFailure};
-use crate::threads;
+use crate::{probe, threads};
 
 /// How long the writer waits for the committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,9 @@ impl Drop for Committer {
 fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
     let (attempts, received) = bounded::<Attempt>(1);
     let (sender, tried) = bounded(1);
-    let thread = threads::spawn("annals-commit", move || {
+    let thread = threads::spawn("annals-commit", queue.keep_panic(), move || {
         for mut attempt in received {
+            probe::turn(commits.path());
             let began = Instant::now();
             let outcome = commits.commit(attempt.commit());
             let ended = Tried::Ended {

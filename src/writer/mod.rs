@@ -26,6 +26,7 @@ use crate::queue::Queue;
 use crate::queue::names::LocalName;
 use crate::queue::record::Message;
 use crate::store::{Hot, RunEnd, RunRow, WriteFailure};
+use crate::{probe, threads};
 use attempt::{Attempt, Progress};
 use batch::{Batch, Readings};
 use committer::{Committer, Patience};
@@ -36,6 +37,8 @@ use serve::{Pace, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
+/// How often it is looked whether the files have their names, besides at every flush.
+const LOOK: Duration = Duration::from_secs(1);
 /// How much may be encoded while the device is full, in commits' worth.
 const HELD_COMMITS: usize = 2;
 
@@ -68,6 +71,10 @@ pub(crate) struct Writer {
     /// Somebody waits: a full device is asked again now rather than after the interval.
     urgent: bool,
     last_commit: Instant,
+    /// When it was last looked whether the file and the run's lock have their names, and what became
+    /// of the file's.
+    looked: Option<Instant>,
+    misplaced: Option<Error>,
     memory: Option<(Instant, u64)>,
 }
 
@@ -104,6 +111,8 @@ impl Writer {
             held: None,
             urgent: false,
             last_commit: Instant::now(),
+            looked: None,
+            misplaced: None,
             memory: None,
         }
     }
@@ -111,15 +120,18 @@ impl Writer {
     /// The thread's body. Sends its result to `done` when the journal is closed and settled.
     pub(crate) fn run(mut self, done: &Sender<Result<()>>) {
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
-        let result = ended.unwrap_or_else(|_| {
+        let result = ended.unwrap_or_else(|panic| {
+            let panic = threads::panicked("annals-writer", &*panic);
             self.fail(Error::Failed {
                 path: self.hot.name().to_owned(),
-                reason: "the writer thread panicked; please report this".to_owned(),
+                reason: panic.to_string(),
             });
+            self.queue.note_panic(panic);
             self.outcome()
         });
         // Nobody receives any more: senders must not wait for room.
         self.queue.close();
+        self.queue.seal();
         let status = self.status.clone();
         // Closing the file may wait for the disk or for another process, and belongs to the wait.
         drop(self);
@@ -277,6 +289,31 @@ impl Writer {
         }
     }
 
+    /// Looks whether the file that is written can still be found. It goes on being written: a directory
+    /// that was moved has all of it, and may be moved back.
+    fn look_at_names(&mut self) {
+        self.looked = Some(Instant::now());
+        if self.failed.is_some() {
+            return;
+        }
+        let found = self.hot.check_name().err();
+        if found.is_none() {
+            // What keeps it from being made anew is met again by the next look.
+            let _ = self.hot.keep_lock(self.runs.current());
+        }
+        let mut known = self.status.lock();
+        if let Some(error) = &found {
+            known.failure = Some(error.clone());
+        }
+        match (known.state, found.is_some()) {
+            (State::Running, true) => known.state = State::Misplaced,
+            (State::Misplaced, false) => known.state = State::Running,
+            _ => {}
+        }
+        drop(known);
+        self.misplaced = found;
+    }
+
     fn publish_in_hand(&self) {
         let in_hand = self.batch.events() + self.incoming.len() as u64 + self.attempted();
         self.status.lock().in_hand = in_hand;
@@ -285,6 +322,7 @@ impl Writer {
 
 impl Work for Writer {
     fn sweep(&mut self, pace: Pace) -> Result<()> {
+        probe::turn(self.hot.name());
         self.urgent = pace == Pace::Urgent;
         // So that the health knows of it soon. What went wrong is kept, and said by the next commit.
         let _ = self.take_back(Patience::None);
@@ -296,12 +334,16 @@ impl Work for Writer {
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.commit_batch()
+        let committed = self.commit_batch();
+        if self.urgent || self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            self.look_at_names();
+        }
+        committed
     }
 
     fn outcome(&self) -> Result<()> {
         match &self.failed {
-            None => Ok(()),
+            None => self.misplaced.clone().map_or(Ok(()), Err),
             Some(error @ Error::Failed { .. }) => Err(error.clone()),
             Some(error) => Err(Error::Failed {
                 path: self.hot.name().to_owned(),

@@ -67,8 +67,8 @@ pub(crate) fn serve<M>(
                 answer.give(outcome.clone());
             }
             // A call that was under way when the journal closed may just have got through.
-            let settled = outcome.is_err() || lane.len() == 0;
-            if closing && settled {
+            // So may a loss, which gets its gap.
+            if closing && (outcome.is_err() || lane.seal_if_quiet()) {
                 return work.finish(outcome);
             }
         }

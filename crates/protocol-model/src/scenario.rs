@@ -167,6 +167,7 @@ fn run(scenario: &Scenario) {
         let lane = writer.lane.clone();
         let ended = serve(&mut writer, &lane, &received);
         lane.close();
+        lane.seal();
         ended
     });
     let producers: Vec<_> = scenario
@@ -202,6 +203,12 @@ fn run(scenario: &Scenario) {
     for producer in producers {
         producer.join();
     }
+    // Also those that were returned beside the close.
+    let returned = journal.queued().clone();
+    assert!(
+        ended.is_err() || journal.disk.holds(&returned),
+        "an id was returned, and its message is not there"
+    );
 
     let closed = journal.flush().wait(Duration::from_secs(3_600));
     assert_eq!(closed, Err(Error::Closed), "after the close");

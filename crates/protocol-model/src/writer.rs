@@ -55,6 +55,10 @@ impl Work for Writer {
     }
 
     fn commit(&mut self) -> Result<()> {
+        // Written down as gaps, which have no place on this disk.
+        for (_reason, tally) in self.lane.tallies() {
+            let _gap = tally.take();
+        }
         let batch = std::mem::take(&mut self.taken_up);
         if self.good_commits == 0 {
             self.failed = true;

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use protocol_model::{Scenario, Script, explore};
+use protocol_model::{Scenario, Script, explore, explore_publishing};
 
 /// Commits never fail.
 const ALL: usize = usize::MAX;
@@ -76,4 +76,15 @@ fn a_commit_that_fails_for_good() {
         good_commits: 1,
     };
     check("a commit that fails for good", &scenario, 1);
+}
+
+#[test]
+fn a_watch_that_two_threads_refresh_is_never_stale() {
+    let began = Instant::now();
+    let orders = explore_publishing(2, 1, 3);
+    println!(
+        "a watch: {orders} orders of its threads in {:.1?}",
+        began.elapsed()
+    );
+    assert!(orders > 100, "hardly explored: {orders}");
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, ConcurrencyMode, DatabaseError, Durability, ReadableDatabase, StorageBackend};
 
-use crate::disk;
+use crate::disk::{self, FileId};
 use crate::error::{Error, Result};
 use crate::options::Sharing;
 pub(crate) use errors::foreign;
@@ -60,6 +60,9 @@ pub(crate) struct Kv {
     /// Present until it is dropped.
     handle: Option<Handle>,
     path: PathBuf,
+    /// The file that was opened for writing, and its absolute name; `None` in memory, and where files
+    /// have no numbers.
+    file: Option<(FileId, PathBuf)>,
     faults: FaultLog,
     /// Held by whoever writes through this handle, so that `faults` is about its transaction alone;
     /// the longest transaction so far.
@@ -84,6 +87,8 @@ impl Kv {
 
     fn start(file: File, path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         let faults = FaultLog::default();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let opened_file = FileId::of(&file).map(|id| (id, absolute));
         let opened = guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
             let backend = Watched::new(file, path, faults.clone());
@@ -94,6 +99,7 @@ impl Kv {
         Ok(Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
+            file: opened_file,
             faults,
             writing: Mutex::default(),
         })
@@ -152,6 +158,7 @@ impl Kv {
                 Ok(database) => Ok(Some(Kv {
                     handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
+                    file: None,
                     faults: faults.clone(),
                     writing: Mutex::default(),
                 })),
@@ -176,6 +183,7 @@ impl Kv {
         Ok(Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
+            file: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -222,6 +230,7 @@ impl Kv {
         Ok(Kv {
             handle: Some(Handle::Reader(database)),
             path: path.to_owned(),
+            file: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -251,6 +260,7 @@ impl Kv {
         Ok(Kv {
             handle: Some(Handle::Writer(database)),
             path,
+            file: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -258,6 +268,13 @@ impl Kv {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What has happened to the file's name since it was opened for writing, if anything did.
+    pub(crate) fn lost_name(&self) -> Option<&'static str> {
+        self.file
+            .as_ref()
+            .and_then(|(file, name)| file.lost_name(name))
     }
 
     /// Runs `body` on one consistent snapshot. Costs about 5 µs plus the body; does not block

@@ -1,0 +1,204 @@
+//! Waits that end and updates that are not lost: calls beside a close, files that lose their names,
+//! children that outlive their parents.
+
+#![cfg(all(unix, not(annals_portable)))]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
+
+use annals::{Error, GapReason, Inference, InferenceId, Journal, Reader, RunState, State};
+use common::{BOUND, Child, cases, role, say};
+use support::{assert_books_close, committed_ids, flush, missing, wait_until};
+
+/// Plays the role that the environment names; does nothing in the test run proper.
+#[test]
+fn child() {
+    let Some((role, dir)) = role() else { return };
+    match role.as_str() {
+        "relative" => log_from_elsewhere(&dir),
+        other => panic!("no role {other}"),
+    }
+}
+
+fn log(journal: &Journal) -> Option<InferenceId> {
+    journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"))
+}
+
+fn open(dir: &Path) -> Journal {
+    Journal::options().without_mirror().open(dir).unwrap()
+}
+
+#[test]
+fn an_id_that_is_returned_beside_a_close_is_there() {
+    const THREADS: usize = 4;
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..cases(20, 400) {
+        let dir = directory.path().join(round.to_string());
+        // Every second queue is too small, so that calls are dropped while it closes.
+        let capacity = if round % 2 == 0 { 4_096 } else { 8 };
+        let options = Journal::options().without_mirror();
+        let journal = options.queue_capacity(capacity).open(&dir).unwrap();
+        let together = Barrier::new(THREADS + 1);
+        let returned: Vec<InferenceId> = thread::scope(|scope| {
+            let log_until_closed = || {
+                together.wait();
+                let mut kept = Vec::new();
+                while journal.health().state != State::Closed {
+                    kept.extend((0..16).filter_map(|_| log(&journal)));
+                }
+                kept
+            };
+            let threads: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(log_until_closed))
+                .collect();
+            together.wait();
+            let _ = log(&journal);
+            journal.close().unwrap();
+            let kept = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            kept.collect()
+        });
+        let health = journal.health();
+        assert_books_close(&health);
+        let reader = Reader::open(&dir).unwrap();
+        let committed = committed_ids(&reader);
+        for id in &returned {
+            assert!(
+                committed.contains(id),
+                "round {round}: {id} was returned and is lost"
+            );
+        }
+        let in_gaps = missing(&reader, GapReason::QueueFull);
+        assert!(in_gaps <= health.dropped.queue_full, "{health:?}");
+    }
+}
+
+/// What somebody does to the files of a journal that is open.
+fn lose(what: impl Fn(&Path)) -> (Journal, PathBuf, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("data");
+    let journal = open(&dir);
+    log(&journal);
+    flush(&journal);
+    what(&dir);
+    (journal, dir, directory)
+}
+
+fn assert_misplaced(journal: &Journal, word: &str) {
+    log(journal);
+    let flushed = journal.flush().wait(BOUND);
+    let said = match flushed {
+        Err(ref error @ Error::Misplaced { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        said.contains("journal.redb was") && said.contains(word),
+        "{said}"
+    );
+    let health = journal.health();
+    assert_eq!(health.state, State::Misplaced);
+    assert_eq!(health.last_error, Some(said));
+}
+
+#[test]
+fn a_file_that_is_removed_under_a_journal_is_noticed() {
+    let (journal, _dir, _directory) =
+        lose(|dir| fs::remove_file(dir.join("journal.redb")).unwrap());
+    // Without a flush too.
+    wait_until("it is noticed", || {
+        journal.health().state == State::Misplaced
+    });
+    assert_misplaced(&journal, "removed");
+    let closed = journal.close();
+    assert!(matches!(closed, Err(Error::Misplaced { .. })), "{closed:?}");
+}
+
+#[test]
+fn a_directory_that_is_removed_under_a_journal_is_noticed() {
+    let (journal, _dir, _directory) = lose(|dir| fs::remove_dir_all(dir).unwrap());
+    assert_misplaced(&journal, "removed");
+    let closed = journal.close();
+    assert!(matches!(closed, Err(Error::Misplaced { .. })), "{closed:?}");
+}
+
+#[test]
+fn a_file_that_is_replaced_under_a_journal_is_noticed() {
+    let (journal, _dir, _directory) = lose(|dir| {
+        let copy = dir.join("copy");
+        fs::copy(dir.join("journal.redb"), &copy).unwrap();
+        fs::rename(copy, dir.join("journal.redb")).unwrap();
+    });
+    assert_misplaced(&journal, "replaced");
+    let closed = journal.close();
+    assert!(matches!(closed, Err(Error::Misplaced { .. })), "{closed:?}");
+}
+
+#[test]
+fn a_directory_that_is_moved_away_and_back_has_everything() {
+    let (journal, dir, directory) = lose(|_| ());
+    let away = directory.path().join("away");
+    fs::rename(&dir, &away).unwrap();
+    assert_misplaced(&journal, "moved");
+    fs::rename(&away, &dir).unwrap();
+    log(&journal);
+    flush(&journal);
+    assert_eq!(journal.health().state, State::Running);
+    journal.close().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    assert_eq!(committed_ids(&reader).len(), 3);
+    let state = reader.runs().next().unwrap().unwrap().state;
+    assert!(matches!(state, RunState::Closed(_)), "{state:?}");
+}
+
+#[test]
+fn a_lock_that_is_removed_under_a_journal_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let journal = open(dir);
+    log(&journal);
+    flush(&journal);
+    for removed in ["a file", "the directory"] {
+        match removed {
+            "a file" => fs::remove_file(dir.join("runs/1.lock")).unwrap(),
+            _ => fs::remove_dir_all(dir.join("runs")).unwrap(),
+        }
+        flush(&journal);
+        let other = open(dir);
+        let reader = other.reader().unwrap();
+        assert_eq!(reader.gaps().count(), 0, "after {removed} was removed");
+        let state = reader.runs().next().unwrap().unwrap().state;
+        assert_eq!(state, RunState::Alive, "after {removed} was removed");
+        other.close().unwrap();
+    }
+    journal.close().unwrap();
+}
+
+/// Opens by a relative name, and changes the directory.
+fn log_from_elsewhere(dir: &Path) {
+    std::env::set_current_dir(dir).unwrap();
+    let journal = open(Path::new("data"));
+    log(&journal);
+    std::env::set_current_dir("/").unwrap();
+    log(&journal);
+    flush(&journal);
+    assert_eq!(journal.health().state, State::Running);
+    journal.close().unwrap();
+    say("closed");
+}
+
+#[test]
+fn a_process_that_changes_its_directory_has_lost_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let child = Child::start("relative", directory.path());
+    assert_eq!(child.hear(), "closed");
+    child.finish();
+    let reader = Reader::open(directory.path().join("data")).unwrap();
+    assert_eq!(committed_ids(&reader).len(), 2);
+}
