@@ -63,8 +63,8 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>
     Ok(fits.then_some(bytes))
 }
 
-/// Copies the regular file at `from` to a new file, for its owner only, and makes it durable. Fails if
-/// the name is taken, also by a link to nowhere.
+/// Copies the regular file at `from` to a new file, for its owner only, and makes it durable.
+/// Fails if the name is taken, also by a link to nowhere.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = open_regular(from)?;
     let mut target = create(to)?;
@@ -139,7 +139,8 @@ impl<'a> Below<'a> {
     }
 
     /// Where it leads from `folder`. The folder itself may be a link, which its owner made; below
-    /// it none is followed to outside. Fails as the system does if the path's own folder is missing.
+    /// it none is followed to outside. Fails as the system does if the path's own folder is
+    /// missing.
     pub(crate) fn place(self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(self.0);
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {

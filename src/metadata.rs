@@ -33,7 +33,8 @@ pub enum Metadata {
     Map(#[serde(deserialize_with = "nested")] Vec<(String, Metadata)>),
 }
 
-/// Levels of lists and maps that are read: saving takes half as many, and each takes room on the stack.
+/// Levels of lists and maps that are read: saving takes half as many, and each takes room on the
+/// stack.
 const DEEPEST_READ: u32 = 64;
 
 thread_local! {

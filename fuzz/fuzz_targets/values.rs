@@ -1,7 +1,7 @@
 #![no_main]
 //! A journal whose tables, sidecars, cursors and segments hold what the fuzzer likes, under right
-//! checksums, and everything that can be done with one. Nothing outside of it may change. Run it with
-//! `-rss_limit_mb=512 -timeout=60`: the whole takes some 100 ms.
+//! checksums, and everything that can be done with one. Nothing outside of it may change. Run it
+//! with `-rss_limit_mb=512 -timeout=60`: the whole takes some 100 ms.
 
 #[path = "../../tests/hostile/craft.rs"]
 mod craft;

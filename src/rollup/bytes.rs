@@ -1,5 +1,7 @@
 //! The bytes of rollups: numbers of as few bytes as they need, seven bits in each, the least first.
 
+use crate::format::codec;
+
 type Result<T> = std::result::Result<T, String>;
 
 pub(super) fn put(value: u64, out: &mut Vec<u8>) {
@@ -47,6 +49,13 @@ impl<'a> Bytes<'a> {
             return Ok(u64::from(*first));
         }
         u64::try_from(self.wide()?).map_err(|_| "a number is too large".to_owned())
+    }
+
+    /// A count that only grows: not more than a journal can hold.
+    pub(super) fn bounded(&mut self) -> Result<u64> {
+        let value = self.number()?;
+        codec::bounded("a count", value)?;
+        Ok(value)
     }
 
     pub(super) fn wide(&mut self) -> Result<u128> {

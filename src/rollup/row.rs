@@ -266,6 +266,17 @@ mod part {
     pub(super) const ALL: u8 = 127;
 }
 
+/// The units of a confidence of 1.
+const MOST_UNITS: u64 = 1 << 40;
+
+/// Refuses a sum that so many numbers of at most `each` cannot have.
+fn at_most(sum: u128, count: u64, each: u64) -> Result<()> {
+    if sum > u128::from(count).saturating_mul(each.into()) {
+        return Err(format!("{count} numbers have a sum of {sum}"));
+    }
+    Ok(())
+}
+
 /// Which parts of a rollup are stored.
 mod section {
     pub(super) const PROCESSING: u8 = 1;
@@ -335,16 +346,17 @@ impl Rollup {
             for _bin in 0..bytes.count()? {
                 let more = bytes.small()?;
                 bin = bin.checked_add(more).ok_or("a bin too many")?;
-                self.processing.push(bin, bytes.number()?)?;
+                self.processing.push(bin, bytes.bounded()?)?;
             }
         }
         self.memory = Memory::default();
         if sections & section::MEMORY != 0 {
             self.memory = Memory {
-                count: bytes.number()?,
+                count: bytes.bounded()?,
                 sum: bytes.wide()?,
                 max: bytes.number()?,
             };
+            at_most(self.memory.sum, self.memory.count, u64::MAX)?;
         }
         bytes.end()
     }
@@ -391,12 +403,12 @@ impl Cell {
             return Err(format!("parts {parts}"));
         }
         let mut cell = Cell {
-            recorded: bytes.number()?,
+            recorded: bytes.bounded()?,
             ..Cell::default()
         };
         let mut count = |part: u8| match parts & part {
             0 => Ok(0),
-            _ => bytes.number(),
+            _ => bytes.bounded(),
         };
         cell.repeats = count(part::REPEATS)?;
         cell.divergences = count(part::DIVERGENCES)?;
@@ -408,12 +420,15 @@ impl Cell {
             let confidences = &mut cell.confidences;
             (confidences.sum, confidences.squares) = (bytes.wide()?, bytes.wide()?);
             (confidences.min, confidences.max) = (bytes.float()?, bytes.float()?);
+            at_most(confidences.sum, confidences.count, MOST_UNITS)?;
+            at_most(confidences.squares, confidences.count, MOST_UNITS)?;
         }
         if cell.processing.count != 0 {
             let processing = &mut cell.processing;
             processing.sum = bytes.wide()?;
             processing.min = bytes.number()?;
             processing.max = processing.min.wrapping_add(bytes.number()?);
+            at_most(processing.sum, processing.count, u64::MAX)?;
         }
         if parts & part::OUTCOMES != 0 {
             cell.outcomes = Some(Box::new(Outcomes::decode(bytes)?));

@@ -191,7 +191,10 @@ impl ActionDrift {
                 *count = count.saturating_add(action.recorded.saturating_add(action.repeats));
             }
         }
-        let total = |side: usize| counts.iter().map(|count| count.1[side]).sum::<u64>() as f64;
+        let total = |side: usize| {
+            let counts = counts.iter().map(|count| count.1[side]);
+            counts.fold(0, u64::saturating_add) as f64
+        };
         let totals = [total(0), total(1)];
         let kinds = counts.len() as f64;
         let (mut index, mut divergence) = (0.0, 0.0);

@@ -101,7 +101,8 @@ impl Totals {
 
     /// Decisions in all groups.
     pub(super) fn events(&self) -> u64 {
-        self.groups.iter().map(|group| group.1.events()).sum()
+        let events = self.groups.iter().map(|group| group.1.events());
+        events.fold(0, u64::saturating_add)
     }
 
     pub(super) fn into_groups(self) -> impl Iterator<Item = (GroupKey, Rollup)> {

@@ -119,7 +119,8 @@ impl Upkeep {
     ) -> Result<bool> {
         let from = segment.file(self.directory());
         let name = folder.join(file_name(segment.first, segment.row.next));
-        if fs::metadata(&name).is_ok_and(|found| found.len() == segment.row.bytes) {
+        let known = fs::symlink_metadata(&name);
+        if known.is_ok_and(|found| found.is_file() && found.len() == segment.row.bytes) {
             return Ok(true);
         }
         let unfinished = folder.join(format!("{:020}.new-copy", segment.first));

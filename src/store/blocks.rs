@@ -42,8 +42,8 @@ pub(crate) struct HourPlace {
     pub(crate) first: u64,
 }
 
-/// Bytes that each entry counts for at least where pieces are bounded by bytes: entries whose columns
-/// are equal take none in their block, and some two hundred in memory.
+/// Bytes that each entry counts for at least where pieces are bounded by bytes: entries whose
+/// columns are equal take none in their block, and some two hundred in memory.
 const LEAST_OF_ENTRY: usize = 16;
 
 /// The blocks of one file.

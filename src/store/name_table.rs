@@ -25,7 +25,15 @@ pub(super) struct NameRow {
     pub(super) asked: (u32, u32),
 }
 
-impl Stored for NameRow {}
+impl Stored for NameRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        let (lowest, highest) = self.asked;
+        if self.id == 0 || lowest > highest {
+            return Err(format!("{self:?} cannot be"));
+        }
+        Ok(())
+    }
+}
 
 pub(super) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
     codec::decode(value).map_err(|why| damaged(path, "name_ids", &why))

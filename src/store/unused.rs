@@ -38,7 +38,9 @@ struct Alive {
 
 impl Alive {
     fn none_within(&self, runs: (u32, u32)) -> bool {
-        runs.1 <= self.highest && self.known.range(runs.0..=runs.1).next().is_none()
+        // A range that ends before it begins would be a panic.
+        let in_order = runs.0 <= runs.1;
+        in_order && runs.1 <= self.highest && self.known.range(runs.0..=runs.1).next().is_none()
     }
 }
 

@@ -201,8 +201,8 @@ fn list(folder: &Path, found: &mut Vec<String>) {
 /// Kinds of lies.
 const KINDS: usize = 16;
 
-/// Makes the journal in `dir`, a copy of [`base`]'s, lie in one to four ways, at first in the way of
-/// this number, if it is one. Says how.
+/// Makes the journal in `dir`, a copy of [`base`]'s, lie in one to four ways, at first in the way
+/// of this number, if it is one. Says how.
 pub fn lie(
     dir: &Path,
     outside: &Outside,
@@ -214,7 +214,8 @@ pub fn lie(
     for number in 0..1 + choices.below(4) {
         let kind = first.filter(|_| number == 0);
         told.push(match kind.unwrap_or_else(|| choices.below(KINDS)) {
-            0..=4 => row(&dir.join("journal.redb"), &TABLES, outside, choices),
+            0..=3 => row(&dir.join("journal.redb"), &TABLES, outside, choices),
+            4 => row(&dir.join("journal.redb"), &["rollups"], outside, choices),
             5 => segment(dir, outside, choices),
             6 => extent(dir, choices),
             7 => alias(dir, choices),
@@ -327,6 +328,17 @@ pub fn signed(value: i64) -> Vec<u8> {
     number(((value << 1) ^ (value >> 63)).cast_unsigned())
 }
 
+/// A number as rollups have it: seven bits in each byte.
+fn seven_bits(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(0x80 | u8::try_from(value & 0x7F).unwrap());
+        value >>= 7;
+    }
+    bytes.push(u8::try_from(value).unwrap());
+    bytes
+}
+
 pub fn text(text: &str) -> Vec<u8> {
     [&number(text.len() as u64)[..], text.as_bytes()].concat()
 }
@@ -364,7 +376,7 @@ fn row(
     };
     let mut changed = (key.clone(), payload);
     for _ in 0..1 + choices.below(3) {
-        match choices.below(9) {
+        match choices.below(10) {
             0 | 1 => splice(&mut changed.1, 1, &number(choices.extreme()), choices),
             2 => {
                 let near = signed(choices.extreme().cast_signed());
@@ -390,6 +402,7 @@ fn row(
                     place.copy_from_slice(&near);
                 }
             }
+            8 => splice(&mut changed.1, 1, &seven_bits(choices.extreme()), choices),
             _ => {
                 let end = choices.below(changed.0.len() + 1);
                 changed.0.truncate(end);
@@ -599,7 +612,12 @@ fn names(dir: &Path, choices: &mut Choices<'_>) -> String {
         "name_ids",
         &[(
             [&[kind][..], &name.as_bytes()[..name.len().min(200)]].concat(),
-            [number(id & 0xFFFF_FFFF), number(1), number(1)].concat(),
+            [
+                number(id & 0xFFFF_FFFF),
+                number(choices.extreme() & 0xFFFF_FFFF),
+                number(choices.extreme() & 0xFFFF_FFFF),
+            ]
+            .concat(),
         )],
     );
     let next = number(choices.extreme() & 0xFFFF_FFFF);

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use annals::{
-    Group, Inference, Journal, Keep, LogKind, Maintenance, Mirror, Outcome, Policy, Reader,
-    Registry, recent_lines,
+    Drift, Group, Inference, Journal, Keep, LiveValue, LogKind, Maintenance, Mirror, Outcome,
+    Policy, Reader, Registry, recent_lines,
 };
 
 use super::craft::{MODEL, copy, options};
@@ -145,6 +145,14 @@ fn read(reader: &Reader, dir: &Path, steps: &mut Steps) {
         let _ = reader.daily(MODEL);
         let rows = reader.stats_of_all().by(Group::Action).unwrap_or_default();
         let _ = format!("{rows:?}");
+        for group in [Group::Model, Group::Checkpoint, Group::Hour, Group::Day] {
+            let rows = reader.stats_of_all().by(group).unwrap_or_default();
+            if let (Some(one), Some(other)) = (rows.first(), rows.last()) {
+                let _ = Drift::between(&one.stats, &other.stats);
+            }
+        }
+        let _ = reader.stats(MODEL).best_live(&LiveValue::Reward, 1);
+        let _ = reader.inferences().with_outcomes().take(ENTRIES).count();
     });
 }
 

@@ -180,7 +180,12 @@ const VALUES: &[Compared] = &[
     ("latency p99", |s| seconds(s.processing_time.p99), shown),
     (
         "accuracy",
-        |s| some(s.outcomes.correct + s.outcomes.wrong, s.outcomes.accuracy),
+        |s| {
+            some(
+                s.outcomes.correct.saturating_add(s.outcomes.wrong),
+                s.outcomes.accuracy,
+            )
+        },
         units::real,
     ),
     (

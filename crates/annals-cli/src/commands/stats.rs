@@ -178,7 +178,7 @@ const NUMBERS: [Number; 9] = [
         stats.processing_time.p99.map(units::duration)
     }),
     number(">accuracy", |stats| {
-        let judged = stats.outcomes.correct + stats.outcomes.wrong;
+        let judged = stats.outcomes.correct.saturating_add(stats.outcomes.wrong);
         (judged > 0).then(|| format!("{:.1} %", stats.outcomes.accuracy * 100.0))
     }),
     number(">mean reward", |stats| {
@@ -187,7 +187,7 @@ const NUMBERS: [Number; 9] = [
     }),
     not_by_action("actions", |stats| {
         let actions = stats.actions.iter().take(4).map(|action| {
-            let count = units::count(action.recorded + action.repeats);
+            let count = units::count(action.recorded.saturating_add(action.repeats));
             format!("{} {count}", action.action)
         });
         Some(actions.collect::<Vec<_>>().join(", "))

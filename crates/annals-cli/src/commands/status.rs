@@ -93,7 +93,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         ("last hour", Duration::from_secs(3_600), 0),
     ];
     for (_, span, entries) in &mut rates {
-        *entries = next - first_since(reader, now.saturating_sub(*span), next)?;
+        *entries = next.saturating_sub(first_since(reader, now.saturating_sub(*span), next)?);
     }
     let logs = args.logs.clone().unwrap_or_else(|| dir.join("logs"));
     let mut checkpoints = Vec::new();
@@ -208,7 +208,8 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         "rate         {}",
         rates.collect::<Vec<_>>().join(", ")
     ))?;
-    let dropped: u64 = seen.runs.iter().map(|run| run.dropped).sum();
+    let dropped = seen.runs.iter().map(|run| run.dropped);
+    let dropped = dropped.fold(0, u64::saturating_add);
     let lost = format!(
         "{} events, {} gaps in the journal",
         units::count(dropped),
@@ -323,7 +324,7 @@ fn as_json(seen: &Seen) -> serde_json::Value {
         "last_entry": seen.last.map(|last| last.to_string()),
         "alive_runs": alive(&seen.runs),
         "rates": rates.collect::<serde_json::Map<_, _>>(),
-        "dropped": seen.runs.iter().map(|run| run.dropped).sum::<u64>(),
+        "dropped": seen.runs.iter().map(|run| run.dropped).fold(0, u64::saturating_add),
         "gaps": seen.gaps,
         "mirror_lag": seen.lag,
         "bytes": {

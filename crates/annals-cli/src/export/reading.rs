@@ -116,7 +116,8 @@ impl<'a> Reading<'a> {
     /// Whether an inference that something turned out for may have been in an earlier export.
     fn may_be_earlier(&self, of: InferenceId) -> bool {
         let lowest = self.lowest.get(&of.run());
-        let surely_ours = lowest.is_some_and(|lowest| of.to_u64() > lowest + DISORDER);
+        let surely_ours =
+            lowest.is_some_and(|lowest| of.to_u64() > lowest.saturating_add(DISORDER));
         self.from.next_sequence() > 1 && !surely_ours
     }
 

@@ -90,7 +90,8 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
     }
     let plan = retention.plan()?;
     let lines = plan.lines().iter();
-    let bytes: u64 = plan.deletions().map(|checkpoint| checkpoint.bytes()).sum();
+    let bytes = plan.deletions().map(|checkpoint| checkpoint.bytes());
+    let bytes = bytes.fold(0, u64::saturating_add);
     let doomed = plan.deletions().count();
     if out.json {
         let lines = lines.map(|line| {
