@@ -49,10 +49,15 @@ fn local_day(micros: i64) -> Option<((i64, i64), i64)> {
     const HOUR_MICROS: i64 = 3_600_000_000;
     // Zones change by quarters of an hour, so a quarter belongs to one day.
     const QUARTER_MICROS: i64 = HOUR_MICROS / 4;
+    // The last years that chrono knows have no local time everywhere.
+    const MOST_MICROS: u64 = 8_000_000_000_000_000_000;
+    if micros.unsigned_abs() > MOST_MICROS {
+        return None;
+    }
     let time = DateTime::from_timestamp_micros(micros)?;
     let date = Local.from_utc_datetime(&time.naive_utc()).date_naive();
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    let start = micros.div_euclid(QUARTER_MICROS) * QUARTER_MICROS;
+    let start = micros.saturating_sub(micros.rem_euclid(QUARTER_MICROS));
     let day = date.signed_duration_since(epoch).num_days();
     Some(((start, start.saturating_add(QUARTER_MICROS)), day))
 }

@@ -13,6 +13,8 @@ use crate::format::codec;
 use crate::ids::JournalId;
 
 const FILE: &str = ".cursor";
+/// No day has more parts: there is always a next one.
+const MOST_PARTS: u32 = 1 << 30;
 /// No state is longer.
 const MOST_BYTES: u64 = 4_096;
 const HEADER: &str = "annals mirror 1";
@@ -97,7 +99,10 @@ impl State {
                 "-" => None,
                 day => Some(day.parse().ok()?),
             };
-            let part = words.next()?.parse().ok()?;
+            let part: u32 = words.next()?.parse().ok()?;
+            if part > MOST_PARTS {
+                return None;
+            }
             let length = words.next()?.parse().ok()?;
             codec::bounded("a length", length).ok()?;
             state.positions[index] = Some(Position {

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Registry;
+use super::{Registry, sidecar};
 use crate::disk;
 use crate::error::{Error, Result};
 
 /// A longer header is refused before anything is read.
-const LONGEST: u64 = 100_000_000;
+/// No shard of a model comes near it, or near the number of values that is read.
+const LONGEST: u64 = 16 << 20;
 
 /// What a safetensors file says of itself in its header. Needs the feature `safetensors`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -89,6 +90,10 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
     }
     let mut text = Vec::new();
     file.take(length).read_to_end(&mut text)?;
+    let values = sidecar::count_values(&text);
+    if values > sidecar::MOST_VALUES {
+        return Err(bad(format!("a header of {values} values")));
+    }
     let header: Value = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
     let Value::Object(entries) = header else {
         return Err(bad("the header is no object"));

@@ -44,7 +44,7 @@ pub(crate) struct HourPlace {
 
 /// Bytes that each entry counts for at least where pieces are bounded by bytes: entries whose
 /// columns are equal take none in their block, and some two hundred in memory.
-const LEAST_OF_ENTRY: usize = 16;
+const LEAST_OF_ENTRY: usize = 32;
 
 /// The blocks of one file.
 pub(super) struct Blocks<'s, 'k> {

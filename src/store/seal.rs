@@ -212,6 +212,10 @@ impl Sealer {
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
+            if extent.hot == extent.next {
+                // What a file says that is left of nothing would be sealed again and again.
+                extent.hot_bytes = 0;
+            }
             extent.generation = extent.generation.saturating_add(1);
             meta::set_extent(transaction, extent)
         })

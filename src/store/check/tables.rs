@@ -126,7 +126,10 @@ pub(in super::super) fn check_names(
                 });
                 match row {
                     Ok(Some(Ok(row))) if row.id == id => {}
-                    other => wrong.push(format!("name {id} {text:?}: its id is {other:?}")),
+                    other => {
+                        let text = checkpoints::names::shown(&text);
+                        wrong.push(format!("name {id} {text:?}: its id is {other:?}"));
+                    }
                 }
             }
             ControlFlow::Continue(())
