@@ -225,6 +225,24 @@ fn a_weights_file_that_was_registered_elsewhere_is_read_and_never_removed() {
 }
 
 #[test]
+fn files_with_odd_names_are_left_alone_and_cost_nobody_anything() {
+    let place = place();
+    let folder = place.dir.join("checkpoints/odd");
+    fs::create_dir(&folder).unwrap();
+    for name in ["a.p\nt", "b\n.pt", "c.\u{1b}[2J", "d\\e.pt", "f.pt"] {
+        fs::write(folder.join(name), "w").unwrap();
+    }
+    let registry = Registry::open(&place.dir).unwrap();
+    let listed = registry.list("odd").get().unwrap();
+    let ids: Vec<&str> = listed.iter().map(annals::Checkpoint::id).collect();
+    assert!(ids.contains(&"f") && ids.len() == 2, "{ids:?}");
+    for found in &listed {
+        registry.load(found.id()).unwrap();
+    }
+    assert_eq!(place.defects(), []);
+}
+
+#[test]
 fn an_alias_that_goes_back_to_itself_holds_nobody_up() {
     let place = place();
     let file = place.hot();

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use super::import::{Import, SLICE};
 use super::sidecar::{self, Unreadable};
 use super::{Registry, checkpoint, sweep};
-use crate::disk;
+use crate::disk::{self, Below};
 use crate::error::{Error, Result};
 use crate::format::codec::Stored;
 use crate::metadata::Metadata;
@@ -278,6 +278,8 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let folder = path.parent()?.file_name()?.to_str()?;
     let stem = path.file_stem()?.to_str()?;
     names::check_word("checkpoint id", stem).ok()?;
+    let file = format!("{folder}/{}", path.file_name()?.to_str()?);
+    Below::new(&file).ok()?;
     let created = known.modified().map_or(Timestamp::now(), Timestamp::from);
     Some(Import {
         id: stem.to_owned(),
@@ -289,7 +291,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
             number: 0,
             origin: Origin::Found,
             condition: Condition::Present,
-            file: format!("{folder}/{}", path.file_name()?.to_str()?),
+            file,
             bytes: known.len(),
             digest: None,
             metrics: Vec::new(),

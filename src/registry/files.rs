@@ -106,9 +106,10 @@ pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// Reads a file to its end and takes its fingerprint.
-pub(super) fn fingerprint(file: &mut File) -> io::Result<Fingerprint> {
-    let mut hashing = Hashing::new(file);
+/// Reads a file to its end, or one byte beyond the `most` that are expected, and takes its
+/// fingerprint.
+pub(super) fn fingerprint(file: &mut File, most: u64) -> io::Result<Fingerprint> {
+    let mut hashing = Hashing::new(file.take(most.saturating_add(1)));
     copy(&mut hashing, &mut io::sink())?;
     Ok(hashing.fingerprint())
 }

@@ -131,7 +131,14 @@ impl Registry {
         let checkpoint = self.find(id)?;
         let path = checkpoint.path();
         let mut file = core.open(&checkpoint, &path)?;
-        let found = files::fingerprint(&mut file).map_err(|e| Error::io("read", &path, e))?;
+        let reading = |e| Error::io("read", &path, e);
+        // A file of another size is not read: a row may name one that has no end.
+        let bytes = file.metadata().map_err(reading)?.len();
+        if bytes != checkpoint.bytes() {
+            let what = other_size(bytes, checkpoint.bytes());
+            return Err(core.corrupt(&checkpoint, path, what));
+        }
+        let found = files::fingerprint(&mut file, bytes).map_err(reading)?;
         if let Some(difference) = difference(&checkpoint, found) {
             return Err(core.corrupt(&checkpoint, path, difference));
         }
@@ -222,11 +229,14 @@ impl Registry {
     }
 }
 
+pub(super) fn other_size(is: u64, was: u64) -> String {
+    format!("it has {is} bytes, {was} were saved")
+}
+
 /// What tells these contents from those that were saved.
 pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<String> {
     if found.bytes != checkpoint.bytes() {
-        let (is, was) = (found.bytes, checkpoint.bytes());
-        return Some(format!("it has {is} bytes, {was} were saved"));
+        return Some(other_size(found.bytes, checkpoint.bytes()));
     }
     match checkpoint.digest() {
         Some(digest) if digest != found.digest => Some(format!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::adopt::{self, Contents};
 use super::checkpoint::Checkpoint;
 use super::import::Import;
-use super::load::difference;
+use super::load::{difference, other_size};
 use super::sidecar::Unreadable;
 use super::{Core, Registry, files, sweep};
 use crate::disk;
@@ -251,14 +251,12 @@ fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
         Err(error) => return Err(Error::io("look at", path, error)),
     };
     if known.len() != checkpoint.bytes() {
-        let (is, was) = (known.len(), checkpoint.bytes());
-        return Ok(Condition::Corrupt(format!(
-            "it has {is} bytes, {was} were saved"
-        )));
+        let why = other_size(known.len(), checkpoint.bytes());
+        return Ok(Condition::Corrupt(why));
     }
     if with_contents {
         let read = checkpoint.open();
-        let read = read.and_then(|mut file| files::fingerprint(&mut file));
+        let read = read.and_then(|mut file| files::fingerprint(&mut file, known.len()));
         let found = read.map_err(|e| Error::io("read", &path, e))?;
         if let Some(difference) = difference(checkpoint, found) {
             return Ok(Condition::Corrupt(difference));

@@ -199,7 +199,7 @@ impl NewCheckpoint<'_> {
             caught(|| write(path))?;
             // Opened anew: it may have been replaced.
             let mut written = disk::open_regular(path)?;
-            let found = files::fingerprint(&mut written)?;
+            let found = files::fingerprint(&mut written, u64::MAX)?;
             written.sync_all()?;
             Ok(found)
         })
@@ -307,7 +307,7 @@ impl<'r> NewCheckpoint<'r> {
 fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
     let mut file = disk::open_regular_anywhere(path)?;
     let whole = fs::canonicalize(path)?;
-    let found = files::fingerprint(&mut file)?;
+    let found = files::fingerprint(&mut file, u64::MAX)?;
     match whole.into_os_string().into_string() {
         Ok(text) => Ok((text, found)),
         Err(_) => Err(io::Error::other("its path is no UTF-8")),

@@ -20,6 +20,7 @@ use super::rows::{
     AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, Mode, ModelRow,
 };
 use crate::error::{Error, Result};
+use crate::format::codec::Stored;
 
 /// A change brings fewer checkpoints than two to the power of this.
 pub(super) const WITHIN_BITS: u32 = 20;
@@ -56,6 +57,14 @@ impl Change<'_, '_> {
     pub(crate) fn insert(&mut self, id: &str, row: &mut CheckpointRow, now: bool) -> Result<bool> {
         if self.checkpoint(id)?.is_some() {
             return Ok(false);
+        }
+        // What a reader refuses must not get in.
+        if row.check().is_err() {
+            return Err(Error::InvalidName {
+                what: "checkpoint's file",
+                name: super::names::shown(&row.file),
+                reason: "it is no plain name",
+            });
         }
         self.transaction.remove(Table::Deleted, id.as_bytes())?;
         let highest = self.model(&row.model)?.and_then(|model| model.highest);
