@@ -1,5 +1,8 @@
 //! How far the mirror has come, stored beside it, so that every line is written once.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;

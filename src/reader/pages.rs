@@ -1,5 +1,8 @@
 //! Runs and gaps, a page at a time.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -340,7 +340,7 @@ impl Plan {
                 core.say(CheckpointAction::Deleted, gone.model(), gone.id(), WHY);
                 applied.deleted.push(gone.id().to_owned());
                 if gone.origin() == crate::Origin::Saved {
-                    applied.bytes += gone.bytes();
+                    applied.bytes = applied.bytes.saturating_add(gone.bytes());
                 }
             }
             remove_files(core, &leaving)?;

@@ -1,6 +1,9 @@
 //! Cursors by name: how far exports and followers have come, kept in the journal itself so that
 //! retention can wait for them.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 

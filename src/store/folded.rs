@@ -1,5 +1,8 @@
 //! Up to which sequence the rollups reach, and what they hold.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};

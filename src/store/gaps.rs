@@ -1,5 +1,8 @@
 //! What folded gaps add up to, by the minutes that they touch.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 

@@ -1,5 +1,8 @@
 //! What a journal says of itself: its format, its identity, how far it reaches.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use serde::{Deserialize, Serialize};
 
 use super::directory::HOT_FILE;

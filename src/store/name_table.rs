@@ -1,6 +1,9 @@
 //! The table of names: each text is stored once and gets a number that no other text ever gets;
 //! names that nothing needs are forgotten.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 

@@ -1,6 +1,9 @@
 //! The table of rollups: what decisions add up to, by level, time and combination. Beside them lie [gaps](super::gaps),
 //! [orphans](super::orphans) and [early outcomes](super::early).
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ops::{Bound, ControlFlow, RangeInclusive};
 use std::path::Path;
 
@@ -30,12 +33,9 @@ pub(super) fn key(level: Level, bucket: i64, whose: Combination) -> [u8; KEY_BYT
     let mut key = [0; KEY_BYTES];
     key[0] = level as u8;
     key[1..9].copy_from_slice(&keys::number(keys::ordered(bucket)));
-    for (place, name) in [whose.model, whose.symbol, whose.checkpoint]
-        .into_iter()
-        .enumerate()
-    {
-        let at = 9 + 4 * place;
-        key[at..at + 4].copy_from_slice(&name.to_be_bytes());
+    let names = [whose.model, whose.symbol, whose.checkpoint];
+    for (place, name) in key[9..].chunks_exact_mut(4).zip(names) {
+        place.copy_from_slice(&name.to_be_bytes());
     }
     key
 }

@@ -1,5 +1,8 @@
 //! Segments: files of full blocks that are never written again, and the table that knows them.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

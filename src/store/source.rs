@@ -1,6 +1,9 @@
 //! The reading side: one journal, whether its blocks are in the hot file or in segments. Each
 //! question is answered in short snapshots, decoded before it is handed out.
 
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -259,8 +262,10 @@ impl Source {
         if until <= extent.kept {
             return Ok(Vec::new());
         }
-        self.in_part_of(until - 1, |blocks| blocks.before(until, budget))
-            .map(Option::unwrap_or_default)
+        self.in_part_of(until.saturating_sub(1), |blocks| {
+            blocks.before(until, budget)
+        })
+        .map(Option::unwrap_or_default)
     }
 
     /// The block that holds `sequence`; `None` beyond the journal's end.
