@@ -4,11 +4,13 @@
 //! file whose name somebody else may have chosen: a journal that was handed over can hold links
 //! that lead out of it, pipes that never answer, and rows that name files of other people.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::probe::{Call, meet};
+use crate::error::Error;
+use crate::probe::{Call, meet, patience};
 
 /// Opens a new file that only its owner may read; fails if the name is taken.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
@@ -261,8 +263,49 @@ pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_data())
 }
 
+/// Locks the file for one process, and waits for another one that has it, for at most `most`. Where the
+/// system has no locks, nothing is locked.
+pub(crate) fn lock_in_time(file: &File, path: &Path, most: Duration) -> Result<(), Error> {
+    wait_in_time(path, most, "written", || file.try_lock())
+}
+
+/// The same for one of several processes that share it.
+pub(crate) fn lock_shared_in_time(file: &File, path: &Path, most: Duration) -> Result<(), Error> {
+    wait_in_time(path, most, "read", || file.try_lock_shared())
+}
+
+fn wait_in_time(
+    path: &Path,
+    most: Duration,
+    operation: &'static str,
+    take: impl Fn() -> Result<(), TryLockError>,
+) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let most = patience(path, most);
+    let began = Instant::now();
+    loop {
+        match take() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                return Ok(());
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+            Err(TryLockError::WouldBlock) if began.elapsed() >= most => {
+                return Err(Error::Locked {
+                    path: path.to_owned(),
+                    operation,
+                    lock: "it",
+                    holder: "another process".to_owned(),
+                    waited: began.elapsed(),
+                });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
 /// Which file it is, whatever its name, where the system says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileId {
     device: u64,
     number: u64,
@@ -271,6 +314,11 @@ pub(crate) struct FileId {
 impl FileId {
     pub(crate) fn of(file: &File) -> Option<FileId> {
         FileId::in_metadata(&file.metadata().ok()?)
+    }
+
+    /// Of the file that `path` leads to.
+    pub(crate) fn at(path: &Path) -> Option<FileId> {
+        FileId::in_metadata(&fs::metadata(path).ok()?)
     }
 
     /// The number of the file on its device.

@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use annals::{Error, GapReason, Inference, InferenceId, Journal, Reader, RunState, State};
-use common::{BOUND, Child, cases, role, say};
+use common::{BOUND, Child, Random, cases, role, say, spin};
 use support::{assert_books_close, committed_ids, flush, missing, wait_until};
 
 /// Plays the role that the environment names; does nothing in the test run proper.
@@ -22,6 +23,7 @@ fn child() {
     let Some((role, dir)) = role() else { return };
     match role.as_str() {
         "relative" => log_from_elsewhere(&dir),
+        "forking" => fork_and_commit(&dir),
         other => panic!("no role {other}"),
     }
 }
@@ -201,4 +203,85 @@ fn a_process_that_changes_its_directory_has_lost_nothing() {
     child.finish();
     let reader = Reader::open(directory.path().join("data")).unwrap();
     assert_eq!(committed_ids(&reader).len(), 2);
+}
+
+/// Forks a child that does nothing, and commits and reads until it is killed.
+fn fork_and_commit(dir: &Path) {
+    let journal = open(dir);
+    log(&journal);
+    flush(&journal);
+    thread::scope(|scope| {
+        // So that the child is forked amid a transaction, more often than not.
+        let commits = scope.spawn(|| {
+            loop {
+                log(&journal);
+                flush(&journal);
+            }
+        });
+        scope.spawn(|| {
+            let reader = Reader::open(dir).unwrap();
+            loop {
+                reader.newest(1).for_each(|entry| drop(entry.unwrap()));
+            }
+        });
+        spin(Duration::from_millis(20));
+        match fork::fork().unwrap() {
+            fork::Fork::Child => loop {
+                thread::sleep(Duration::from_secs(3_600));
+            },
+            fork::Fork::Parent(child) => say(&child.to_string()),
+        }
+        commits.join().unwrap();
+    });
+}
+
+/// A child that outlives its parent, killed when dropped.
+struct Orphan(rustix::process::Pid);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(self.0, rustix::process::Signal::KILL);
+    }
+}
+
+/// The orphan keeps what its parent had locked when it was killed, and holds nobody up.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
+    let mut random = Random::printed();
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..cases(8, 100) {
+        let dir = directory.path().join(round.to_string());
+        let parent = Child::start("forking", &dir);
+        let orphan = parent.hear().parse().unwrap();
+        let orphan = Orphan(rustix::process::Pid::from_raw(orphan).unwrap());
+        spin(Duration::from_micros(random.below(20_000)));
+        // Killed as it is dropped. What it says is not read to its end: the orphan holds the pipe too.
+        drop(parent);
+        let began = Instant::now();
+        let reader = Reader::open(&dir).unwrap();
+        let before = committed_ids(&reader).len();
+        let journal = open(&dir);
+        log(&journal);
+        flush(&journal);
+        journal
+            .registry()
+            .unwrap()
+            .checkpoint("m")
+            .save(b"w")
+            .unwrap();
+        assert!(journal.seal(BOUND).unwrap() > 0);
+        let took = began.elapsed();
+        println!("round {round}: {took:?}, {before} of the dead run");
+        assert!(took < BOUND / 2, "round {round}: {took:?}");
+        let state = reader.runs().next().unwrap().unwrap().state;
+        assert!(
+            matches!(state, RunState::Died(_)),
+            "round {round}: {state:?}"
+        );
+        let gaps: Vec<_> = reader.gaps().map(|gap| gap.unwrap().reason).collect();
+        assert_eq!(gaps, [GapReason::Died], "round {round}");
+        journal.close().unwrap();
+        drop(orphan);
+    }
 }

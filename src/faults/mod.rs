@@ -19,6 +19,8 @@ mod ledger;
 mod panics;
 mod power;
 mod repairing;
+#[cfg(all(target_os = "linux", not(annals_portable)))]
+mod stopped;
 mod story;
 
 use std::path::PathBuf;

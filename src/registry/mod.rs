@@ -25,9 +25,11 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::conditions::Conditions;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::{CheckpointAction, Level};
 use crate::options::Options;
@@ -95,6 +97,9 @@ pub(crate) struct Owner {
     core: Arc<Core>,
     watcher: watch::Watcher,
 }
+
+/// How long a claim waits for others, and for a sweep: both take milliseconds.
+const CLAIMS: Duration = Duration::from_secs(60);
 
 /// What the registry's calls and its watching thread share.
 struct Core {
@@ -241,17 +246,12 @@ impl Core {
         files::create_folder(&folder)?;
         let path = folder.join(".lock");
         let file = files::open_or_create(&path).map_err(|e| Error::io("create", &path, e))?;
-        let held = if alone {
-            file.lock()
+        if alone {
+            disk::lock_in_time(&file, &path, CLAIMS)?;
         } else {
-            file.lock_shared()
-        };
-        match held {
-            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
-                Err(Error::io("lock", &path, error))
-            }
-            _ => Ok(file),
+            disk::lock_shared_in_time(&file, &path, CLAIMS)?;
         }
+        Ok(file)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The journal's directory: where things lie, who may look, which run is alive.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::owner::Owner;
 use crate::disk::{self, FileId};
 use crate::error::{Error, Result};
 use crate::ids::RunId;
@@ -16,6 +18,8 @@ pub(crate) struct Directory {
 }
 
 pub(crate) const HOT_FILE: &str = "journal.redb";
+/// How long one process waits for another that creates the hot file: it takes milliseconds.
+const CREATION: Duration = Duration::from_secs(60);
 /// A hot file that is being created; renamed when redb has finished it.
 const UNFINISHED: &str = "journal.redb.new-";
 
@@ -111,12 +115,8 @@ impl Directory {
     pub(super) fn hold_creation(&self) -> Result<File> {
         let path = self.runs().join("create.lock");
         let file = private_file(&path)?;
-        match file.lock() {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => {
-                Err(Error::io("lock", &path, error))
-            }
-            _ => Ok(file),
-        }
+        disk::lock_in_time(&file, &path, CREATION)?;
+        Ok(file)
     }
 
     /// Removes hot files whose creation was cut short by a crash. Call it with the creation held:
@@ -178,7 +178,7 @@ impl Directory {
         match disk::open_regular(&self.run_lock(run)) {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => true,
-                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::WouldBlock) => is_orphaned(&file),
                 Err(TryLockError::Error(error)) => error.kind() == io::ErrorKind::Unsupported,
             },
             // A living run has a regular file there: it made it.
@@ -194,10 +194,31 @@ impl Directory {
     }
 }
 
+/// Whether what is locked was locked by a process that is gone: a forked child keeps its lock.
+fn is_orphaned(file: &File) -> bool {
+    let mut text = String::new();
+    // Written by whoever locked it; a few dozen bytes.
+    let read = file.take(1_024).read_to_string(&mut text);
+    read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
+}
+
+/// Takes the lock file of a run and writes down whose it is.
 fn lock_run(path: &Path) -> Result<File> {
-    let file = private_file(path)?;
+    let mut file = private_file(path)?;
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_orphaned(&file) {
+        // The run is taken up again, and its lock is in the hands of an orphan: another file of its name.
+        disk::remove(path).map_err(|error| Error::io("remove", path, error))?;
+        file = private_file(path)?;
+    }
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
+            // Without it only the lock counts.
+            let _ = file
+                .set_len(0)
+                .and_then(|()| file.write_all(owner.as_bytes()));
+            Ok(file)
+        }
         // Without locks the journal is exclusive, and nobody else asks.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),

@@ -235,6 +235,15 @@ impl Hot {
         self.commits.clone()
     }
 
+    /// For the writer, when opening is over: from here on nothing waits for these transactions that has
+    /// no bound of its own.
+    pub(crate) fn wait_endlessly(&self) {
+        let slot = self.commits.slot.read();
+        if let Some(kv) = &*slot.unwrap_or_else(PoisonError::into_inner) {
+            kv.wait_endlessly();
+        }
+    }
+
     /// An error if the file that is written has lost its name: what is committed is then in no file of
     /// that name. Asks the directory once.
     pub(crate) fn check_name(&self) -> Result<()> {
@@ -265,6 +274,7 @@ impl Hot {
             .unwrap_or_else(PoisonError::into_inner);
         *slot = None;
         let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
+        kv.wait_endlessly();
         let key = keys::number(u64::from(run.get()));
         let batch = kv.read(|snapshot| {
             let row = snapshot.get(Table::Runs, &key, |value| {

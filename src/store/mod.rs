@@ -21,6 +21,7 @@ mod meta;
 mod name_table;
 mod orphans;
 mod outcomes;
+mod owner;
 mod repair;
 mod retire;
 mod retired;

@@ -119,6 +119,7 @@ impl Writer {
 
     /// The thread's body. Sends its result to `done` when the journal is closed and settled.
     pub(crate) fn run(mut self, done: &Sender<Result<()>>) {
+        self.hot.wait_endlessly();
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let result = ended.unwrap_or_else(|panic| {
             let panic = threads::panicked("annals-writer", &*panic);

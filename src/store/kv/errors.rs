@@ -8,6 +8,7 @@ use redb::{
     CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
 };
 
+use super::locks::waited_too_long;
 use crate::error::{Error, Result};
 
 pub(crate) fn foreign(path: &Path, reason: &str) -> Error {
@@ -60,6 +61,9 @@ pub(super) fn corrupt(path: &Path, detail: String) -> Error {
 pub(super) fn storage_error(path: &Path, error: StorageError) -> Error {
     match error {
         StorageError::Io(source) => match source.kind() {
+            io::ErrorKind::TimedOut if waited_too_long(&source).is_some() => {
+                waited_too_long(&source).unwrap_or_else(|| Error::io("lock", path, source))
+            }
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 corrupt(path, source.to_string())
             }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+use super::locks::{Hold, Lock, Locks};
 use crate::probe::{Call, meet};
 
 /// The first operation that failed in a write transaction: redb reports an error, not whether it
@@ -71,15 +72,27 @@ pub(super) struct Watched {
     file: FileBackend,
     path: PathBuf,
     faults: FaultLog,
+    locks: Arc<Locks>,
 }
 
 impl Watched {
-    pub(super) fn new(file: FileBackend, path: &Path, faults: FaultLog) -> Self {
+    pub(super) fn new(file: FileBackend, path: &Path, faults: FaultLog, locks: Arc<Locks>) -> Self {
         Watched {
             file,
             path: path.to_owned(),
             faults,
+            locks,
         }
+    }
+
+    /// A forked child must change nothing: file and locks are its parent's.
+    fn refuse_forked(&self) -> io::Result<()> {
+        if self.locks.are_inherited() {
+            return Err(io::Error::other(
+                "the file was opened before this process was forked: open it anew",
+            ));
+        }
+        Ok(())
     }
 
     fn call<T>(
@@ -102,6 +115,7 @@ impl StorageBackend for Watched {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.refuse_forked()?;
         self.call(Operation::Resize, Call::Resize(len), || {
             self.file.set_len(len)
         })
@@ -112,17 +126,31 @@ impl StorageBackend for Watched {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.refuse_forked()?;
         self.call(Operation::Write, Call::Write { offset, data }, || {
             self.file.write(offset, data)
         })
     }
 
     fn close(&self) -> io::Result<()> {
+        if self.locks.are_inherited() {
+            // What is given back here, the parent would have lost.
+            return Ok(());
+        }
         self.file.close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
+        if self.locks.are_inherited() {
+            return Ok(false);
+        }
+        match Lock::of(start, end) {
+            Lock::Other => self.file.try_lock_range(start, end),
+            lock => {
+                let engines = || engine(self.file.try_lock_range(start, end));
+                Ok(self.locks.try_take(lock, Hold::Alone, engines)?)
+            }
+        }
     }
 
     fn try_lock_shared_range(
@@ -130,22 +158,44 @@ impl StorageBackend for Watched {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+        self.refuse_forked()?;
+        match Lock::of(start, end) {
+            Lock::Other => self.file.try_lock_shared_range(start, end),
+            lock => {
+                let engines = || engine(self.file.try_lock_shared_range(start, end));
+                Ok(self.locks.try_take(lock, Hold::Shared, engines)?)
+            }
+        }
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_range(start, end)
+        self.refuse_forked()?;
+        let engines = || engine(self.file.try_lock_range(start, end));
+        Ok(self
+            .locks
+            .take(Lock::of(start, end), Hold::Alone, engines)?)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_shared_range(start, end)
+        self.refuse_forked()?;
+        let engines = || engine(self.file.try_lock_shared_range(start, end));
+        let lock = Lock::of(start, end);
+        Ok(self.locks.take(lock, Hold::Shared, engines)?)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.unlock_range(start, end)
+        if self.locks.are_inherited() {
+            return Ok(());
+        }
+        let engines = || Ok(self.file.unlock_range(start, end)?);
+        Ok(self.locks.give_back(Lock::of(start, end), engines)?)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.file.query_lock_range(start, end)
     }
+}
+
+fn engine<T>(result: Result<T, BackendError>) -> io::Result<T> {
+    Ok(result?)
 }

@@ -7,13 +7,15 @@
 
 mod errors;
 mod faults;
+mod locks;
 mod overlay;
+mod process;
 mod tables;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
@@ -25,7 +27,9 @@ use crate::options::Sharing;
 pub(crate) use errors::foreign;
 use errors::{commit_error, compaction_error, corrupt, database_error, guard, transaction_error};
 use faults::{FaultLog, Watched};
+use locks::Locks;
 use overlay::Overlay;
+use process::Purpose;
 pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
@@ -63,6 +67,7 @@ pub(crate) struct Kv {
     /// The file that was opened for writing, and its absolute name; `None` in memory, and where files
     /// have no numbers.
     file: Option<(FileId, PathBuf)>,
+    locks: Option<Arc<Locks>>,
     faults: FaultLog,
     /// Held by whoever writes through this handle, so that `faults` is about its transaction alone;
     /// the longest transaction so far.
@@ -70,7 +75,8 @@ pub(crate) struct Kv {
 }
 
 impl Kv {
-    /// Opens an existing file for writing. A foreign or damaged one is refused, untouched.
+    /// Opens an existing file for writing. A foreign or damaged one is refused, untouched. Waits for
+    /// locks of other processes, here and later, for a minute.
     pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         let file = open_file(path, OpenOptions::new().read(true).write(true))
             .map_err(|error| unless_foreign("open for writing", path, error))?;
@@ -87,19 +93,22 @@ impl Kv {
 
     fn start(file: File, path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         let faults = FaultLog::default();
+        let locks = locks_of(&file, path, sharing, Purpose::Write)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let opened_file = FileId::of(&file).map(|id| (id, absolute));
         let opened = guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, path, faults.clone());
+            let backend = Watched::new(file, path, faults.clone(), locks.clone());
             builder(sharing, cache_bytes)
                 .create_with_backend(backend)
                 .map_err(|error| database_error(path, error))
         })?;
+        locks.opened();
         Ok(Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             file: opened_file,
+            locks: Some(locks),
             faults,
             writing: Mutex::default(),
         })
@@ -151,14 +160,18 @@ impl Kv {
         };
         refuse_foreign(&file, path)?;
         let faults = FaultLog::default();
+        let locks = locks_of(&file, path, sharing, Purpose::Read)?;
         guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, path, faults.clone());
-            match builder(sharing, cache_bytes).open_read_only_with_backend(backend) {
+            let backend = Watched::new(file, path, faults.clone(), locks.clone());
+            let opened = builder(sharing, cache_bytes).open_read_only_with_backend(backend);
+            locks.opened();
+            match opened {
                 Ok(database) => Ok(Some(Kv {
                     handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
                     file: None,
+                    locks: None,
                     faults: faults.clone(),
                     writing: Mutex::default(),
                 })),
@@ -184,6 +197,7 @@ impl Kv {
             handle: Some(Handle::Writer(opened)),
             path: path.to_owned(),
             file: None,
+            locks: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -231,6 +245,7 @@ impl Kv {
             handle: Some(Handle::Reader(database)),
             path: path.to_owned(),
             file: None,
+            locks: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -261,6 +276,7 @@ impl Kv {
             handle: Some(Handle::Writer(database)),
             path,
             file: None,
+            locks: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
         })
@@ -268,6 +284,13 @@ impl Kv {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From here on write transactions of this handle wait for others' without a bound.
+    pub(crate) fn wait_endlessly(&self) {
+        if let Some(locks) = &self.locks {
+            locks.wait_endlessly();
+        }
     }
 
     /// What has happened to the file's name since it was opened for writing, if anything did.
@@ -382,6 +405,16 @@ impl Drop for Kv {
             Ok(())
         });
     }
+}
+
+fn locks_of(file: &File, path: &Path, sharing: Sharing, purpose: Purpose) -> Result<Arc<Locks>> {
+    let id = FileId::of(file);
+    let locks = match sharing {
+        Sharing::Shared => Locks::shared(path, id, purpose)
+            .map_err(|error| Error::io("open the locks of", path, error))?,
+        Sharing::Exclusive => Locks::alone(path, id),
+    };
+    Ok(Arc::new(locks))
 }
 
 fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {

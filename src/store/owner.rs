@@ -1,0 +1,127 @@
+//! Which process a run belongs to, written into its lock file: a child that was forked without exec
+//! inherits the lock and keeps it when its parent has been killed. Then the file says whose it was.
+
+use std::fs;
+
+/// A process, told from all others that there were since the machine was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pid: u32,
+    /// When it was started, in the system's ticks.
+    started: u64,
+    /// What the numbers of processes are counted in: the start of the machine and the namespace.
+    world: String,
+}
+
+const HEADER: &str = "annals run 1";
+
+impl Owner {
+    /// This process; `None` where the system does not say.
+    pub(super) fn this() -> Option<Owner> {
+        let pid = std::process::id();
+        let (started, _) = look(pid)?;
+        Some(Owner {
+            pid,
+            started,
+            world: world()?,
+        })
+    }
+
+    pub(super) fn print(&self) -> String {
+        let Owner {
+            pid,
+            started,
+            world,
+        } = self;
+        format!("{HEADER}\n{pid} {started} {world}\n")
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Owner> {
+        let line = text.strip_prefix(HEADER)?.strip_prefix('\n')?;
+        let mut words = line.strip_suffix('\n')?.split(' ');
+        let owner = Owner {
+            pid: words.next()?.parse().ok()?,
+            started: words.next()?.parse().ok()?,
+            world: words.next()?.to_owned(),
+        };
+        words.next().is_none().then_some(owner)
+    }
+
+    /// Whether it is certain that the process is gone. One of another container, whose numbers mean
+    /// other processes here, is not certain to be.
+    pub(super) fn is_gone(&self) -> bool {
+        if world().is_none_or(|world| world != self.world) {
+            return false;
+        }
+        match look(self.pid) {
+            Some((started, state)) => started != self.started || matches!(state, 'Z' | 'X'),
+            // Where nothing is said of this process either, nothing is known.
+            None => look(std::process::id()).is_some(),
+        }
+    }
+}
+
+/// When the process was started, and its state.
+fn look(pid: u32) -> Option<(u64, char)> {
+    let said = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces and brackets; what follows comes after the last one.
+    let (_, after) = said.rsplit_once(')')?;
+    let mut words = after.split_whitespace();
+    let state = words.next()?.chars().next()?;
+    // Field 22, where the state is field 3.
+    let started = words.nth(18)?.parse().ok()?;
+    Some((started, state))
+}
+
+fn world() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{}/{}", boot.trim(), namespace.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_others_that_had_its_number_do_not() {
+        let Some(this) = Owner::this() else { return };
+        assert_eq!(Owner::parse(&this.print()), Some(this.clone()));
+        assert!(!this.is_gone());
+        let started = this.started - 1;
+        assert!(
+            Owner {
+                started,
+                ..this.clone()
+            }
+            .is_gone()
+        );
+        let pid = u32::MAX;
+        assert!(
+            Owner {
+                pid,
+                ..this.clone()
+            }
+            .is_gone()
+        );
+        let world = "elsewhere".to_owned();
+        assert!(
+            !Owner {
+                pid,
+                world,
+                ..this.clone()
+            }
+            .is_gone()
+        );
+        for text in [
+            "",
+            "annals run 1\n",
+            "annals run 1\n1 2\n",
+            "annals run 1\n1 2 3 4\n",
+        ] {
+            assert_eq!(Owner::parse(text), None, "{text:?}");
+        }
+    }
+}
