@@ -253,6 +253,81 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Opens a file for reading and writing that only its owner may read, creating it if it is missing, by
+/// steps that tests can see. Says whether it is new.
+pub(crate) fn open_or_begin(path: &Path) -> io::Result<(File, bool)> {
+    match open_regular_with(path, OpenOptions::new().read(true).write(true)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((create(path)?, true)),
+        opened => Ok((opened?, false)),
+    }
+}
+
+/// Cuts a file off, or makes it longer.
+pub(crate) fn resize(file: &File, path: &Path, length: u64) -> io::Result<()> {
+    meet(path, Call::Resize(length), || file.set_len(length))
+}
+
+/// Writes `data` at `offset` by `write`, which has a handle of its own.
+pub(crate) fn write_by(
+    path: &Path,
+    offset: u64,
+    data: &[u8],
+    write: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    meet(path, Call::Write { offset, data }, write)
+}
+
+/// A new file that is written from its beginning to its end.
+pub(crate) struct Written {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Written {
+    /// Begins with an empty file of this name. What bears the name was left by a crash, or put there by
+    /// somebody: it is removed, and a link is not followed.
+    pub(crate) fn begin(path: &Path) -> io::Result<Written> {
+        remove(path)?;
+        Ok(Written {
+            file: create(path)?,
+            path: path.to_owned(),
+            length: 0,
+        })
+    }
+
+    /// Makes it durable and gives it its name, in place of whatever had that; then the name is durable.
+    pub(crate) fn finish(self, name: &Path) -> io::Result<()> {
+        sync(&self.file, &self.path)?;
+        rename(&self.path, name)?;
+        sync_directory(name.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl io::Write for Written {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let call = Call::Write {
+            offset: self.length,
+            data,
+        };
+        let written = meet(&self.path, call, || self.file.write(data))?;
+        self.length = self.length.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes a link that leads to `target`.
+#[cfg(all(unix, not(annals_portable)))]
+pub(crate) fn symlink(target: &str, path: &Path) -> io::Result<()> {
+    meet(path, Call::Symlink(target), || {
+        std::os::unix::fs::symlink(target, path)
+    })
+}
+
 /// Makes a file's contents durable.
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_all())

@@ -23,6 +23,8 @@ pub(crate) enum Call<'a> {
     CreateDirectory,
     /// A second name for the file.
     Link(&'a Path),
+    /// A link that leads to this name.
+    Symlink(&'a str),
     Rename(&'a Path),
     Remove,
     /// Makes the names in the directory durable.

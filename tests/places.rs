@@ -272,9 +272,18 @@ fn a_directory_that_vanishes_under_an_open_journal_is_no_hang() {
     log(&journal, 3);
     fs::remove_dir_all(&dir).unwrap();
     // The open file is still there for those who hold it: commits go on into nothing, and end.
-    log(&journal, 3);
+    for _ in 0..3 {
+        journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    }
+    // They are told so.
+    let flushed = journal.flush().wait(BOUND);
+    assert!(
+        matches!(flushed, Err(Error::Misplaced { .. })),
+        "{flushed:?}"
+    );
     assert_eq!(journal.health().committed, 6);
     let _ = journal.seal(Duration::from_secs(2));
-    let _ = journal.close();
+    let closed = journal.close();
+    assert!(matches!(closed, Err(Error::Misplaced { .. })), "{closed:?}");
     assert!(matches!(Reader::open(&dir), Err(Error::Missing { .. })));
 }

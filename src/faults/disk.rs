@@ -202,7 +202,10 @@ impl Probe for Recorder {
                 }
             }
             Call::SyncDirectory => Deed::SyncedDirectory(name, begun),
-            Call::Length | Call::Read | Call::Write { .. } | Call::Resize(_) => return,
+            // Links are made anew when a text file is opened.
+            Call::Symlink(_) | Call::Length | Call::Read | Call::Write { .. } | Call::Resize(_) => {
+                return;
+            }
         };
         inner.log.deeds.push(deed);
     }

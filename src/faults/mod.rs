@@ -16,6 +16,7 @@ mod disk;
 mod errors;
 mod failed;
 mod ledger;
+mod mirrored;
 mod panics;
 mod power;
 mod repairing;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +13,7 @@ use flate2::write::GzEncoder;
 use super::files::Files;
 use super::place::{self, Found, Part};
 use super::settings::{LogKind, Mirror};
-use super::state::scratch;
-use crate::disk;
+use crate::disk::{self, Written};
 
 /// Bytes of a line that is shown from a compressed file; longer ones are left out.
 const LONGEST_LINE: usize = 1 << 20;
@@ -48,7 +47,7 @@ pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> i
             let found = place::files(directory, kind)?;
             let surplus = found.len().saturating_sub(most.max(1));
             for file in found.iter().take(surplus).filter(|file| old(file)) {
-                fs::remove_file(directory.join(&file.name))?;
+                disk::remove(&directory.join(&file.name))?;
                 cleaned.deleted += 1;
             }
         }
@@ -59,7 +58,7 @@ pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> i
             {
                 let path = directory.join(&file.name);
                 if is_older(&path, age)? {
-                    fs::remove_file(path)?;
+                    disk::remove(&path)?;
                     cleaned.deleted += 1;
                 }
             }
@@ -102,7 +101,7 @@ fn keep_lines(
             .current(kind)
             .is_some_and(|current| current == file.name);
         if left == 0 && !is_current {
-            fs::remove_file(&path)?;
+            disk::remove(&path)?;
             cleaned.deleted += 1;
             continue;
         }
@@ -161,10 +160,10 @@ fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
     let mut source = reader.into_inner();
     source.seek(SeekFrom::Start(start))?;
     let aside = directory.join(".cut.new");
-    let mut file = scratch(&aside)?;
+    let mut file = Written::begin(&aside)?;
     let length = io::copy(&mut source, &mut file)?;
-    file.sync_all()?;
-    fs::rename(aside, path)?;
+    // Its name is durable before the state says how long it is: the older file would be cut at its end.
+    file.finish(path)?;
     Ok(length)
 }
 
@@ -176,19 +175,21 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     if fs::symlink_metadata(&target).is_ok() {
         let same = hold_the_same(&path, &target)?;
         if same {
-            fs::remove_file(path)?;
+            disk::remove(&path)?;
         }
         return Ok(same);
     }
     let aside = directory.join(".compressed.new");
-    let file = scratch(&aside)?;
+    let file = Written::begin(&aside)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut disk::open_regular(&path)?, &mut encoder)?;
-    let mut writer = encoder.finish()?;
-    writer.flush()?;
-    writer.get_ref().sync_all()?;
-    fs::rename(aside, target)?;
-    fs::remove_file(path)?;
+    let writer = encoder.finish()?;
+    let file = writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
+    // Its name is durable before the plain file goes.
+    file.finish(&target)?;
+    disk::remove(&path)?;
     Ok(true)
 }
 

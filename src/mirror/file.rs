@@ -4,7 +4,7 @@
 //! it is decided here: its own rotation goes by the clock and its own link deletes whatever bears
 //! the link's name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,13 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation as Rolling};
 
 use super::place::{Part, Position};
 use super::settings::LogKind;
-use super::state::private;
+use crate::disk;
 
 /// A file of the mirror that is being appended to.
 pub(super) struct LogFile {
     path: PathBuf,
+    /// How long it is; only this process appends.
+    length: u64,
     appender: RollingFileAppender,
     /// A second handle: it cuts, syncs and notices when the file has lost its name.
     handle: File,
@@ -25,6 +27,8 @@ pub(super) struct LogFile {
 /// What [`LogFile::open`] found and did.
 pub(super) struct Opened {
     pub(super) file: LogFile,
+    /// Its name is new, and not durable yet.
+    pub(super) is_new: bool,
     pub(super) position: Position,
     /// Where a regular file that bore the link's name is now.
     pub(super) moved: Option<PathBuf>,
@@ -37,17 +41,10 @@ impl LogFile {
     pub(super) fn open(directory: &Path, kind: LogKind, position: Position) -> io::Result<Opened> {
         let name = position.part.file_name(kind);
         let path = directory.join(&name);
-        let handle = private(
-            &path,
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false),
-        )?;
+        let (handle, is_new) = disk::open_or_begin(&path)?;
         let found = handle.metadata()?.len();
         if found > position.length {
-            handle.set_len(position.length)?;
+            disk::resize(&handle, &path, position.length)?;
         }
         let stem = format!("{}.{}", kind.stem(), position.part.label());
         let appender = RollingFileAppender::builder()
@@ -57,14 +54,16 @@ impl LogFile {
             .build(directory)
             .map_err(io::Error::other)?;
         let moved = point_link(directory, kind, &name)?;
+        let length = found.min(position.length);
         let file = LogFile {
             path,
+            length,
             appender,
             handle,
         };
-        let length = found.min(position.length);
         Ok(Opened {
             file,
+            is_new,
             position: Position { length, ..position },
             moved,
         })
@@ -72,11 +71,14 @@ impl LogFile {
 
     /// Appends whole lines.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.appender.write_all(lines)
+        let appender = &mut self.appender;
+        disk::write_by(&self.path, self.length, lines, || appender.write_all(lines))?;
+        self.length = self.length.saturating_add(lines.len() as u64);
+        Ok(())
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.handle.sync_data()
+        disk::sync_data(&self.handle, &self.path)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -144,12 +146,9 @@ fn point_link(directory: &Path, kind: LogKind, target: &str) -> io::Result<Optio
         Err(error) => return Err(error),
     }
     let aside = directory.join(format!(".{}.link", kind.stem()));
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    std::os::unix::fs::symlink(target, &aside)?;
-    fs::rename(aside, link)?;
+    disk::remove(&aside)?;
+    disk::symlink(target, &aside)?;
+    disk::rename(&aside, &link)?;
     Ok(moved)
 }
 
@@ -168,7 +167,7 @@ fn move_aside(directory: &Path, kind: LogKind, file: &Path) -> io::Result<PathBu
         let aside = directory.join(name);
         // The lock on the directory keeps other mirrors out, so nobody takes the name meanwhile.
         if fs::symlink_metadata(&aside).is_err() {
-            fs::rename(file, &aside)?;
+            disk::rename(file, &aside)?;
             return Ok(aside);
         }
     }

@@ -12,6 +12,7 @@ use super::render::Renderer;
 use super::settings::{LogKind, Mirror};
 use super::state::State;
 use super::write_back::WriteBack;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::block::Placed;
 use crate::ids::JournalId;
@@ -34,6 +35,8 @@ pub(super) struct Files {
     open: [Option<LogFile>; LogKind::COUNT],
     buffers: [Vec<u8>; LogKind::COUNT],
     write_back: WriteBack,
+    /// Files were begun whose names may not be durable yet.
+    has_new_names: bool,
     /// The last state that was stored.
     stored: State,
     /// Files that were in the way of a link, where they are now.
@@ -77,6 +80,7 @@ impl Files {
             open: [const { None }; LogKind::COUNT],
             buffers: [const { Vec::new() }; LogKind::COUNT],
             write_back: WriteBack::default(),
+            has_new_names: false,
             stored: state,
             moved,
         })
@@ -212,6 +216,7 @@ impl Files {
         if open.is_none_or(|file| !file.is_as_left(position.length)) {
             let opened = LogFile::open(&self.directory, kind, position)?;
             self.open[index] = Some(opened.file);
+            self.has_new_names |= opened.is_new;
             self.reached[index] = Some(opened.position);
             self.moved.extend(opened.moved);
             if opened.position != position {
@@ -251,6 +256,11 @@ impl Files {
     fn try_save(&mut self) -> io::Result<()> {
         for file in self.open.iter().flatten() {
             file.sync()?;
+        }
+        // Before the state says how long they are: files without a name would be written as lost.
+        if self.has_new_names {
+            disk::sync_directory(&self.directory)?;
+            self.has_new_names = false;
         }
         self.state.save(&self.directory, self.journal)?;
         self.stored = self.state;
@@ -292,7 +302,7 @@ fn move_aside(directory: &Path) -> io::Result<()> {
             loop {
                 let aside = directory.join(format!("{}.aside-{number}", file.name));
                 if fs::symlink_metadata(&aside).is_err() {
-                    fs::rename(directory.join(&file.name), aside)?;
+                    disk::rename(&directory.join(&file.name), &aside)?;
                     break;
                 }
                 number += 1;

@@ -14,7 +14,7 @@ pub(crate) mod settings;
 mod state;
 mod write_back;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,18 +23,19 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use crate::conditions::Conditions;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::Level;
 use crate::health::MirrorHealth;
 use crate::ids::JournalId;
-use crate::probe::turn;
+use crate::probe::{patience, turn};
 use crate::store::Source;
 use crate::threads::{Orders, Worker, lock};
 use crate::value::Value;
 pub use clean::Cleaned;
 use files::Files;
 use settings::{LogKind, Mirror};
-use state::{State, private};
+use state::State;
 
 /// How often the journal is looked at: one read of some 10 µs.
 const POLL: Duration = Duration::from_millis(100);
@@ -164,12 +165,13 @@ impl Follower {
             turn(&self.directory);
             let is_last = orders.is_stopped();
             let outcome = self.round_or_let_go();
-            let pause = if outcome.is_err() { RETRY } else { POLL };
+            let retry = patience(&self.directory, RETRY);
+            let pause = if outcome.is_err() { retry } else { POLL };
             self.report(outcome.err());
             if is_last {
                 return;
             }
-            let pause = if self.held.is_some() { pause } else { RETRY };
+            let pause = if self.held.is_some() { pause } else { retry };
             if let Some(reply) = orders.next_before(Instant::now() + pause) {
                 let round = self.round_or_let_go();
                 let cleaned = match &round {
@@ -240,17 +242,9 @@ impl Follower {
     /// Takes the directory's lock and the stored state; `None` while another process has it.
     fn try_hold(&self) -> Result<Option<Held>> {
         let fault = |error| Error::io("prepare the text files in", &self.directory, error);
-        create(&self.directory).map_err(fault)?;
+        disk::create_directory(&self.directory).map_err(fault)?;
         let path = self.directory.join(LOCK);
-        let lock = private(
-            &path,
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false),
-        )
-        .map_err(fault)?;
+        let (lock, _) = disk::open_or_begin(&path).map_err(fault)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -352,17 +346,6 @@ fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
     vec![("entries".to_owned(), Value::Integer(entries))]
 }
 
-fn create(directory: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(directory)
-}
-
 /// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
 /// lines it has.
 pub(crate) fn rebuild(
@@ -372,7 +355,7 @@ pub(crate) fn rebuild(
     settings: Mirror,
 ) -> Result<u64> {
     let fault = |error| Error::io("write the text files in", directory, error);
-    create(directory).map_err(fault)?;
+    disk::create_directory(directory).map_err(fault)?;
     let stored = State::load(directory, journal).map_err(fault)?;
     let mut taken = stored.is_some();
     for kind in LogKind::ALL {

@@ -3,7 +3,6 @@
 // Stored numbers are anybody's: what is not bounded must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::place::{Part, Position};
 use super::settings::LogKind;
-use crate::disk;
+use crate::disk::{self, Written};
 use crate::format::codec;
 use crate::ids::JournalId;
 
@@ -57,10 +56,9 @@ impl State {
     pub(super) fn save(&self, directory: &Path, journal: JournalId) -> io::Result<()> {
         let path = directory.join(FILE);
         let aside = directory.join(".cursor.new");
-        let mut file = scratch(&aside)?;
+        let mut file = Written::begin(&aside)?;
         file.write_all(self.print(journal).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(aside, path)
+        file.finish(&path)
     }
 
     fn print(&self, journal: JournalId) -> String {
@@ -115,26 +113,6 @@ impl State {
         }
         Some(state)
     }
-}
-
-/// Creates a file that is to be renamed. What bears its name was left by a crash, or put there by
-/// somebody: a link is not followed.
-pub(super) fn scratch(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    private(path, OpenOptions::new().write(true).create_new(true))
-}
-
-/// Opens a file that only its owner may read, where the system knows such a thing.
-pub(super) fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    #[cfg(all(unix, not(annals_portable)))]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    disk::open_regular_with(path, options)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{self, ProcessLock, Purpose};
+use super::process::{self, ProcessLock, Purpose, Used};
 use crate::disk::FileId;
 use crate::error::Error;
 use crate::probe::patience;
@@ -139,7 +139,7 @@ pub(super) struct Locks {
 /// One of the two locks, as far as this handle holds it.
 #[derive(Default)]
 struct Held {
-    process: Option<&'static ProcessLock>,
+    process: Option<Used>,
     now: Mutex<Option<(Hold, Taken)>>,
 }
 
@@ -282,7 +282,7 @@ impl Locks {
         engines: &dyn Fn() -> io::Result<bool>,
     ) -> io::Result<Taken> {
         let held = self.held(lock);
-        let process = held.and_then(|held| held.process);
+        let process = held.and_then(|held| held.process.as_deref());
         if let Some(process) = process
             && !process.take(hold, until)?
         {
@@ -346,7 +346,7 @@ impl Locks {
             Some((_, Taken::WithoutOrphan)) => Ok(()),
             _ => engines(),
         };
-        if let (Some(process), Some((hold, _))) = (held.process, was) {
+        if let (Some(process), Some((hold, _))) = (&held.process, was) {
             process.give_back(hold);
         }
         given
@@ -355,7 +355,7 @@ impl Locks {
     fn too_long(&self, lock: Lock, hold: Hold, waited: Duration) -> io::Error {
         let is_open = self.is_open.load(Ordering::Acquire);
         let mut holders = process::holders(self.file, lock.range()).unwrap_or_default();
-        if let Some(process) = self.held(lock).and_then(|held| held.process) {
+        if let Some(process) = self.held(lock).and_then(|held| held.process.as_ref()) {
             let others = process::holders(process.file(), (0, u64::MAX));
             holders.extend(others.unwrap_or_default());
         }

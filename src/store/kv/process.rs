@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,10 @@ use crate::disk::{self, FileId};
 /// A lock on a small file, one for all handles of this process.
 ///
 /// The system gives such a lock up when the process closes any handle of the file, so the file is opened
-/// once and stays open. redb's own locks stand behind it where somebody else opens and closes it here.
+/// once and stays open until no handle of the journal needs it. redb's own locks stand behind it where somebody else opens and closes it here.
 pub(super) struct ProcessLock {
-    file: File,
+    /// `None` for one that is not used any more.
+    file: Option<File>,
     /// The process that holds it; a forked child has a copy that means nothing.
     owner: u32,
     state: Mutex<State>,
@@ -36,23 +38,62 @@ struct State {
     eager: usize,
 }
 
-static KNOWN: Mutex<BTreeMap<(u32, FileId), &'static ProcessLock>> = Mutex::new(BTreeMap::new());
+/// The locks of this process, and how many handles use each.
+static KNOWN: Mutex<BTreeMap<Key, (Arc<ProcessLock>, usize)>> = Mutex::new(BTreeMap::new());
+
+/// The process, because a forked child has a copy of the list; and the file.
+type Key = (u32, FileId);
+
+/// One handle's use of a lock.
+pub(super) struct Used {
+    lock: Arc<ProcessLock>,
+    key: Key,
+}
+
+impl Deref for Used {
+    type Target = ProcessLock;
+
+    fn deref(&self) -> &ProcessLock {
+        &self.lock
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        if self.key.0 != std::process::id() {
+            // The list may have been locked when this process was forked.
+            return;
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, users)) = known.get_mut(&self.key) {
+            *users = users.saturating_sub(1);
+            if *users == 0 {
+                // Its file is closed below, when `self` goes; nothing opens it meanwhile.
+                known.remove(&self.key);
+            }
+        }
+        // Within the lock of the list: to close it later would give up what was locked anew.
+        self.lock = Arc::new(ProcessLock::gone());
+        drop(known);
+    }
+}
 
 /// How long a thread that wants to share lets one go first that wants the lock alone.
 const COURTESY: Duration = Duration::from_millis(1);
 
 /// The lock on the file at `path`. `Purpose::Write` makes it where it is missing, and fails where it
 /// cannot be had: a writer without it would be taken for an orphan. For a reader there may be none.
-pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<&'static ProcessLock>> {
+pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used>> {
     if !HAS_LOCKS {
         return Ok(None);
     }
     let owner = std::process::id();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     // Looked up by name first: to open the file and to close it again would give the lock up.
-    let named = FileId::at(path).and_then(|id| known.get(&(owner, id)).copied());
-    if named.is_some() {
-        return Ok(named);
+    if let Some(id) = FileId::at(path)
+        && let Some(used) = use_known(&mut known, (owner, id))
+    {
+        return Ok(Some(used));
     }
     let opened = match purpose {
         Purpose::Write => {
@@ -72,20 +113,28 @@ pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<&'st
     let Some(id) = FileId::of(&opened) else {
         return Ok(None);
     };
-    if let Some(raced) = known.get(&(owner, id)).copied() {
+    let key = (owner, id);
+    if let Some(raced) = use_known(&mut known, key) {
         // It got this name between the two looks. It stays open, see above.
         std::mem::forget(opened);
         return Ok(Some(raced));
     }
-    let lock: &'static ProcessLock = Box::leak(Box::new(ProcessLock {
-        file: opened,
+    let lock = Arc::new(ProcessLock {
+        file: Some(opened),
         owner,
         state: Mutex::default(),
         changed: Condvar::new(),
         orphan: AtomicBool::new(false),
-    }));
-    known.insert((owner, id), lock);
-    Ok(Some(lock))
+    });
+    known.insert(key, (lock.clone(), 1));
+    Ok(Some(Used { lock, key }))
+}
+
+fn use_known(known: &mut BTreeMap<Key, (Arc<ProcessLock>, usize)>, key: Key) -> Option<Used> {
+    let (lock, users) = known.get_mut(&key)?;
+    *users = users.saturating_add(1);
+    let lock = lock.clone();
+    Some(Used { lock, key })
 }
 
 /// What a handle is opened for.
@@ -96,6 +145,17 @@ pub(super) enum Purpose {
 }
 
 impl ProcessLock {
+    /// In place of one that is not used any more.
+    fn gone() -> Self {
+        ProcessLock {
+            file: None,
+            owner: 0,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            orphan: AtomicBool::new(false),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +181,12 @@ impl ProcessLock {
                 state.eager = state.eager.saturating_sub(usize::from(is_shared));
                 continue;
             }
-            if state.shared > 0 || ask(&self.file, hold)? {
+            if state.shared > 0
+                || self
+                    .file
+                    .as_ref()
+                    .map_or(Ok(true), |file| ask(file, hold))?
+            {
                 match hold {
                     Hold::Alone => state.alone = true,
                     Hold::Shared => state.shared = state.shared.saturating_add(1),
@@ -148,7 +213,9 @@ impl ProcessLock {
             Hold::Shared => state.shared = state.shared.saturating_sub(1),
         }
         if !state.alone && state.shared == 0 {
-            unlock(&self.file);
+            if let Some(file) = &self.file {
+                unlock(file);
+            }
         }
         drop(state);
         self.changed.notify_all();
@@ -163,7 +230,7 @@ impl ProcessLock {
     }
 
     pub(super) fn file(&self) -> Option<FileId> {
-        FileId::of(&self.file)
+        FileId::of(self.file.as_ref()?)
     }
 }
 
@@ -331,7 +398,7 @@ mod tests {
             return;
         };
         let again = lock_file(&path, Purpose::Read).unwrap().unwrap();
-        assert!(std::ptr::eq(lock, again));
+        assert!(std::ptr::eq(&*lock, &*again));
         let now = || Some(Instant::now());
         assert!(lock.take(Hold::Shared, now()).unwrap());
         assert!(lock.take(Hold::Shared, now()).unwrap());
