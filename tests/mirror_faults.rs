@@ -553,13 +553,13 @@ fn a_crash_after_lines_were_cut_off_leaves_whole_lines() {
 
 #[test]
 fn a_crash_amid_a_compression_shows_no_line_twice() {
-    let place = Place::with(Mirror::new().rotation(Rotation::Size(500)).compress_old());
-    let journal = place.open();
-    log_numbers(&journal, 0..20);
-    wait_for_lines(&journal, 20);
+    let mut place = Place::with(Mirror::new().rotation(Rotation::Size(500)));
+    place.run(0..20);
     // The compressed file is complete, the plain one not yet removed.
     let name = "inference_records.part-0.txt";
     let plain = fs::read(place.log(name)).unwrap();
+    place.mirror = place.mirror.compress_old();
+    let journal = place.open();
     journal.clean_up_logs(BOUND).unwrap();
     journal.close().unwrap();
     fs::write(place.log(name), plain).unwrap();
