@@ -76,6 +76,16 @@ pub(super) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     decode(path, key, value).map(drop)
 }
 
+/// Whether a row is no note of an early outcome, or one of an outcome and an inference in order,
+/// before `end`.
+pub(super) fn is_before(path: &Path, key: &[u8], value: &[u8], end: u64) -> bool {
+    if key.first() != Some(&EARLY) {
+        return true;
+    }
+    decode(path, key, value)
+        .is_ok_and(|early| early.outcome.sequence < early.inference && early.inference < end)
+}
+
 /// Notes them; those that are noted already stay as they are.
 pub(super) fn note(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
     for Early { outcome, inference } in early {

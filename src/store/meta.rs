@@ -203,6 +203,11 @@ fn known_extent(path: &Path, stored: Option<Result<Extent, String>>) -> Result<E
     }
 }
 
+/// Stores it. What a reader would refuse is not stored.
 pub(super) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent) -> Result<()> {
+    let path = Path::new(HOT_FILE);
+    extent
+        .check()
+        .map_err(|why| damaged(path, "meta extent", &why))?;
     transaction.put(Table::Meta, EXTENT_KEY, &mut sealed(&extent))
 }

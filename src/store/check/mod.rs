@@ -21,7 +21,7 @@ use super::upkeep::Upkeep;
 use super::uses::Uses;
 use crate::error::Result;
 use blocks::check_blocks;
-pub(super) use tables::{check_cursors, check_names, check_runs};
+pub(super) use tables::{check_cursors, check_names, check_runs, check_value};
 use tables::{check_early, check_values};
 
 /// Memory for cached pages of a file that is checked.

@@ -24,7 +24,12 @@ use crate::ids::InferenceId;
 
 /// Whether a value that has the right checksum is one that this journal could have written. Blocks,
 /// and the rows that find them, are checked against each other.
-fn check_value(table: Table, path: &Path, key: &[u8], value: &[u8]) -> Result<(), String> {
+pub(in super::super) fn check_value(
+    table: Table,
+    path: &Path,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), String> {
     let said = |error: crate::Error| error.to_string();
     match table {
         Table::Meta => check_meta(key, value),

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
+use super::super::CursorRow;
 use super::super::backup::put_rows;
 use super::super::checkpoints;
 use super::super::directory::{Directory, sync_directory};
+use super::super::early;
 use super::super::folded::{self, Folded};
 use super::super::index;
 use super::super::keys;
 use super::super::kv::{Kv, Table, WriteFailure, WriteTransaction};
-use super::super::meta::{self, Identity};
+use super::super::meta::{self, Extent, Identity};
 use super::super::name_table::{self, FOR_EVER, NameRow};
 use super::super::retired;
 use super::super::runs::{self, RunEnd, RunRow};
@@ -24,7 +26,7 @@ use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::block::{Block, BlockEncoder, Placed};
 use crate::format::codec;
-use crate::ids::RunId;
+use crate::ids::{InferenceId, RunId};
 
 /// How much one transaction writes.
 const SLICE_BYTES: usize = 4 << 20;
@@ -67,11 +69,16 @@ pub(super) fn write_anew(
         }
         meta::set_extent(transaction, extent)
     })?;
-    let cursors = remains.rows(Table::Cursors);
+    let mut cursors = remains.rows(Table::Cursors);
+    // Nobody can have come to what has never been there.
+    cursors.retain(|(_, row)| {
+        let row = codec::decode::<CursorRow>(row);
+        row.is_ok_and(|row| row.next <= extent.next)
+    });
     anew.copy(Table::Cursors, cursors)?;
     let all_names = anew.names(mended)?;
     anew.runs(now, mended)?;
-    anew.rollups(extent.kept, all_names)?;
+    anew.rollups(&extent, all_names)?;
     anew.registry()?;
     drop(kv);
     let written = File::open(&unfinished).and_then(|opened| disk::sync(&opened, &unfinished));
@@ -187,7 +194,12 @@ impl Anew<'_> {
     fn runs(&self, now: i64, mended: &mut Mended) -> Result<()> {
         let mut rows: BTreeMap<u32, RunRow> = BTreeMap::new();
         for (key, payload) in self.remains.rows(Table::Runs) {
-            if let Ok((run, row)) = runs::decode(&self.remains.path, &key, &payload) {
+            if let Ok((run, mut row)) = runs::decode(&self.remains.path, &key, &payload) {
+                if InferenceId::from_u64(row.last_id).run() != run {
+                    // Another run's: what entries say holds.
+                    let seen = self.witness.runs.get(&run.get());
+                    row.last_id = seen.map_or(0, |seen| seen.last_id);
+                }
                 rows.insert(run.get(), row);
             }
         }
@@ -214,13 +226,18 @@ impl Anew<'_> {
 
     /// Copies the rollups if all of them can be read, with the names that they need; otherwise they
     /// are folded anew, from the first entry that is kept.
-    fn rollups(&self, kept: u64, all_names: bool) -> Result<()> {
+    fn rollups(&self, extent: &Extent, all_names: bool) -> Result<()> {
         let folded = self.remains.known("meta folded", folded::read);
-        let whole = self.remains.each(Table::Rollups, &mut |_, _| ());
+        let mut in_range = true;
+        let whole = self.remains.each(Table::Rollups, &mut |key, payload| {
+            in_range &= early::is_before(&self.remains.path, key, payload, extent.next);
+        });
+        // What nothing has been folded of cannot be in there.
+        let folded = folded.filter(|folded| folded.farthest() <= extent.next && in_range);
         let folded = match folded {
             Some(folded) if whole && all_names => folded,
             _ => {
-                let nothing = Folded::beginning_at(kept);
+                let nothing = Folded::beginning_at(extent.kept);
                 return self.write(|transaction| folded::put(transaction, &nothing));
             }
         };
