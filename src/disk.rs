@@ -74,6 +74,20 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     sync(&target, to)
 }
 
+/// Whether an open file has no other name, as far as the system says.
+pub(crate) fn has_one_name(file: &File) -> bool {
+    #[cfg(all(unix, not(annals_portable)))]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata().is_ok_and(|found| found.nlink() == 1)
+    }
+    #[cfg(not(all(unix, not(annals_portable))))]
+    {
+        let _ = file;
+        true
+    }
+}
+
 fn is_regular(file: File, path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)

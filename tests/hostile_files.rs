@@ -200,6 +200,15 @@ fn links_lead_nobody_out_of_the_directory() {
         fs::remove_file(&path).unwrap();
         assert_eq!(place.outside.listing(), before, "{name}");
     }
+    // A lock that is another name of somebody's file is locked, and not written.
+    for run in 2..5 {
+        let path = place.dir.join(format!("runs/{run}.lock"));
+        let _ = fs::remove_file(&path);
+        fs::hard_link(&place.outside.victim, &path).unwrap();
+    }
+    let journal = craft::options().open(&place.dir).unwrap();
+    journal.close().unwrap();
+    assert_eq!(place.outside.listing(), before);
     fs::create_dir(place.dir.join("damaged")).unwrap();
     symlink(&nothing, place.dir.join("damaged/journal.redb")).unwrap();
     put_extent(&place.hot(), [1 << 50, 1, 1, 0, 0]);

@@ -213,10 +213,12 @@ fn lock_run(path: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {
             let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
-            // Without it only the lock counts.
-            let _ = file
-                .set_len(0)
-                .and_then(|()| file.write_all(owner.as_bytes()));
+            // Without it only the lock counts. A file that has another name as well is somebody's.
+            if disk::has_one_name(&file) {
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| file.write_all(owner.as_bytes()));
+            }
             Ok(file)
         }
         // Without locks the journal is exclusive, and nobody else asks.
