@@ -5,11 +5,12 @@
 //! that lead out of it, pipes that never answer, and rows that name files of other people.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::owner::Owner;
 use crate::probe::{Call, meet, patience};
 
 /// Opens a new file that only its owner may read; fails if the name is taken.
@@ -56,7 +57,6 @@ pub(crate) fn open_regular_anywhere(path: &Path) -> io::Result<File> {
 
 /// Reads a small regular file; `None` if it has more than `most` bytes.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    use std::io::Read;
     let mut bytes = Vec::new();
     // Not by its length: it may grow meanwhile.
     let mut file = open_regular(path)?.take(most.saturating_add(1));
@@ -271,7 +271,15 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 /// steps that tests can see. Says whether it is new.
 pub(crate) fn open_or_begin(path: &Path) -> io::Result<(File, bool)> {
     match open_regular_with(path, OpenOptions::new().read(true).write(true)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((create(path)?, true)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match create(path) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut options = OpenOptions::new();
+                let file = open_regular_with(path, options.read(true).write(true))?;
+                Ok((file, false))
+            }
+            created => Ok((created?, true)),
+        },
         opened => Ok((opened?, false)),
     }
 }
@@ -350,6 +358,54 @@ pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
 /// Makes a file's contents durable, and of the rest only what is needed to read them.
 pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_data())
+}
+
+/// Takes the lock of the file at `path`, which is made where it is missing; `None` if another process has
+/// it. A forked child inherits a lock and keeps it when its parent has been killed. So the file says
+/// whose lock it is, and where that process is gone, another file takes its name.
+pub(crate) fn hold(path: &Path) -> io::Result<Option<File>> {
+    let file = open_or_begin(path)?.0;
+    match try_hold(&file) {
+        Ok(false) if is_orphaned(&file) => {
+            // Another process may have found it out and done this already.
+            if FileId::of(&file).is_some_and(|id| FileId::at(path) == Some(id)) {
+                remove(path)?;
+            }
+            let file = open_or_begin(path)?.0;
+            Ok(try_hold(&file)?.then_some(file))
+        }
+        held => Ok(held?.then_some(file)),
+    }
+}
+
+fn try_hold(mut file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => {
+            // Without it only the lock counts. A file that has another name as well is somebody's.
+            if has_one_name(file) {
+                let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| file.rewind())
+                    .and_then(|()| file.write_all(owner.as_bytes()));
+            }
+            Ok(true)
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // Without locks the journal is exclusive, and nothing else asks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether the file, which is locked, was locked by a process that is gone.
+pub(crate) fn is_orphaned(mut file: &File) -> bool {
+    const LONGEST: u64 = 1_024;
+    let mut text = String::new();
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(LONGEST).read_to_string(&mut text));
+    read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
 }
 
 /// Locks the file for one process, and waits for another one that has it, for at most `most`. Where the

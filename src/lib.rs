@@ -61,6 +61,7 @@ mod metadata;
 mod mirror;
 mod options;
 mod outcome;
+mod owner;
 mod panic_flush;
 mod probe;
 mod queue;

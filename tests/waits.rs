@@ -13,7 +13,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{Error, GapReason, Inference, InferenceId, Journal, Reader, RunState, State};
+use annals::{
+    Error, GapReason, Inference, InferenceId, Journal, LogKind, Mirror, Reader, Rotation, RunState,
+    State, recent_lines,
+};
 use common::{BOUND, Child, Random, cases, role, say, spin};
 use support::{assert_books_close, committed_ids, flush, missing, wait_until};
 
@@ -24,6 +27,8 @@ fn child() {
     match role.as_str() {
         "relative" => log_from_elsewhere(&dir),
         "forking" => fork_and_commit(&dir),
+        "limited" => write_beyond_a_limit(&dir),
+        "refused" => write_where_it_is_refused(&dir),
         other => panic!("no role {other}"),
     }
 }
@@ -34,6 +39,18 @@ fn log(journal: &Journal) -> Option<InferenceId> {
 
 fn open(dir: &Path) -> Journal {
     Journal::options().without_mirror().open(dir).unwrap()
+}
+
+/// With text files.
+fn open_with_files(dir: &Path, mirror: Mirror) -> Journal {
+    Journal::options().mirror(mirror).open(dir).unwrap()
+}
+
+fn wait_for_lines(journal: &Journal, count: u64) {
+    wait_until("the lines are written", || {
+        let mirror = journal.health().mirror.unwrap();
+        mirror.writing && mirror.lag == 0 && mirror.lines >= count
+    });
 }
 
 #[test]
@@ -207,7 +224,7 @@ fn a_process_that_changes_its_directory_has_lost_nothing() {
 
 /// Forks a child that does nothing, and commits and reads until it is killed.
 fn fork_and_commit(dir: &Path) {
-    let journal = open(dir);
+    let journal = open_with_files(dir, Mirror::new());
     log(&journal);
     flush(&journal);
     thread::scope(|scope| {
@@ -261,7 +278,7 @@ fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
         let began = Instant::now();
         let reader = Reader::open(&dir).unwrap();
         let before = committed_ids(&reader).len();
-        let journal = open(&dir);
+        let journal = open_with_files(&dir, Mirror::new());
         log(&journal);
         flush(&journal);
         journal
@@ -271,6 +288,8 @@ fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
             .save(b"w")
             .unwrap();
         assert!(journal.seal(BOUND).unwrap() > 0);
+        // The text files are this run's to write.
+        wait_for_lines(&journal, 1);
         let took = began.elapsed();
         println!("round {round}: {took:?}, {before} of the dead run");
         assert!(took < BOUND / 2, "round {round}: {took:?}");
@@ -284,4 +303,125 @@ fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
         journal.close().unwrap();
         drop(orphan);
     }
+}
+
+/// Lines of this run, and that each number is in one of them, in order.
+fn assert_lines(dir: &Path, count: usize) {
+    let lines = recent_lines(dir.join("logs"), LogKind::Inferences, 1 << 20).unwrap();
+    assert_eq!(lines.len(), count);
+    for (number, line) in lines.iter().enumerate() {
+        assert!(line.contains(&format!("n{number}x")), "{number}: {line}");
+    }
+}
+
+/// Flushes every thousand. A line takes more than what is stored of it.
+fn log_numbered(journal: &Journal, numbers: std::ops::Range<usize>) {
+    let symbol = "s".repeat(240);
+    for number in numbers {
+        let action = format!("n{number}x");
+        let inference = Inference::new("dqn_agent", &symbol, &action);
+        assert!(journal.log(inference).is_some());
+        if number % 1_000 == 999 {
+            flush(journal);
+        }
+    }
+    flush(journal);
+}
+
+fn wait_for_fault(journal: &Journal, word: &str) {
+    wait_until("a fault is said", || {
+        let fault = journal.health().mirror.unwrap().fault;
+        fault.is_some_and(|fault| fault.contains(word))
+    });
+}
+
+fn wait_for_recovery(journal: &Journal) {
+    wait_until("the lines are written", || {
+        let mirror = journal.health().mirror.unwrap();
+        mirror.fault.is_none() && mirror.lag == 0
+    });
+}
+
+/// A text file grows beyond what the process may write; then it may write more.
+fn write_beyond_a_limit(dir: &Path) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let count = 30_000;
+    let journal = open_with_files(dir, Mirror::new());
+    log_numbered(&journal, 0..count);
+    wait_for_fault(&journal, "too large");
+    let health = journal.health();
+    assert_eq!((health.state, health.dropped.total()), (State::Running, 0));
+    let mut limit = getrlimit(Resource::Fsize);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Fsize, limit).unwrap();
+    wait_for_recovery(&journal);
+    journal.close().unwrap();
+    assert_lines(dir, count);
+    say("written");
+}
+
+#[test]
+fn a_limit_of_the_size_of_files_holds_up_text_files_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut shell = std::process::Command::new("sh");
+    // The signal that comes with the limit is not to end the process. Blocks have 512 bytes.
+    let program = "trap '' XFSZ; ulimit -S -f 16384; exec \"$0\" \"$@\"";
+    shell
+        .args(["-c", program])
+        .arg(std::env::current_exe().unwrap());
+    let child = Child::start_with(shell, "limited", &directory.path().join("data"));
+    assert_eq!(child.hear(), "written");
+    child.finish();
+}
+
+/// The folder of the text files may not be written while a new file is begun there.
+fn write_where_it_is_refused(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(dir.join("logs"), permissions).unwrap();
+    };
+    let journal = open_with_files(dir, Mirror::new().rotation(Rotation::Size(2_000)));
+    log_numbered(&journal, 0..20);
+    wait_for_lines(&journal, 20);
+    mode(0o500);
+    log_numbered(&journal, 20..40);
+    wait_for_fault(&journal, "denied");
+    assert_eq!(journal.health().state, State::Running);
+    mode(0o700);
+    wait_for_recovery(&journal);
+    journal.close().unwrap();
+    assert_lines(dir, 40);
+    say("written");
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_holds_up_text_files_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let anybodys = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(directory.path(), anybodys).unwrap();
+    let exe = std::env::current_exe().unwrap();
+    let mut command = std::process::Command::new(&exe);
+    // Nothing is refused to root, so another user does it.
+    if rustix::process::geteuid().is_root() {
+        let program = directory.path().join("program");
+        fs::copy(&exe, &program).unwrap();
+        command = std::process::Command::new("setpriv");
+        let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        if !command
+            .args(user)
+            .arg("true")
+            .status()
+            .is_ok_and(|ended| ended.success())
+        {
+            println!("skipped: there is no setpriv to become another user with");
+            return;
+        }
+        command = std::process::Command::new("setpriv");
+        command.args(user).arg(program);
+    }
+    let child = Child::start_with(command, "refused", &directory.path().join("data"));
+    assert_eq!(child.hear(), "written");
+    child.finish();
 }

@@ -14,7 +14,7 @@ pub(crate) mod settings;
 mod state;
 mod write_back;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -244,14 +244,9 @@ impl Follower {
         let fault = |error| Error::io("prepare the text files in", &self.directory, error);
         disk::create_directory(&self.directory).map_err(fault)?;
         let path = self.directory.join(LOCK);
-        let (lock, _) = disk::open_or_begin(&path).map_err(fault)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            // Without locks the journal is exclusive, and so are its files.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(fault(error)),
-        }
+        let Some(lock) = disk::hold(&path).map_err(fault)? else {
+            return Ok(None);
+        };
         // Read while the lock is held: nobody stores a state beyond it meanwhile.
         let end = self.source.next_sequence()?;
         let settings = self.settings.clone();

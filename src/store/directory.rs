@@ -1,11 +1,10 @@
 //! The journal's directory: where things lie, who may look, which run is alive.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::owner::Owner;
 use crate::disk::{self, FileId};
 use crate::error::{Error, Result};
 use crate::ids::RunId;
@@ -178,7 +177,7 @@ impl Directory {
         match disk::open_regular(&self.run_lock(run)) {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => true,
-                Err(TryLockError::WouldBlock) => is_orphaned(&file),
+                Err(TryLockError::WouldBlock) => disk::is_orphaned(&file),
                 Err(TryLockError::Error(error)) => error.kind() == io::ErrorKind::Unsupported,
             },
             // A living run has a regular file there: it made it.
@@ -194,41 +193,13 @@ impl Directory {
     }
 }
 
-/// Whether what is locked was locked by a process that is gone: a forked child keeps its lock.
-fn is_orphaned(file: &File) -> bool {
-    let mut text = String::new();
-    // Written by whoever locked it; a few dozen bytes.
-    let read = file.take(1_024).read_to_string(&mut text);
-    read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
-}
-
-/// Takes the lock file of a run and writes down whose it is.
+/// Takes the lock file of a run.
 fn lock_run(path: &Path) -> Result<File> {
-    let mut file = private_file(path)?;
-    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_orphaned(&file) {
-        // The run is taken up again, and its lock is in the hands of an orphan: another file of its name.
-        disk::remove(path).map_err(|error| Error::io("remove", path, error))?;
-        file = private_file(path)?;
-    }
-    match file.try_lock() {
-        Ok(()) => {
-            let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
-            // Without it only the lock counts. A file that has another name as well is somebody's.
-            if disk::has_one_name(&file) {
-                let _ = file
-                    .set_len(0)
-                    .and_then(|()| file.write_all(owner.as_bytes()));
-            }
-            Ok(file)
-        }
-        // Without locks the journal is exclusive, and nobody else asks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
-            path: path.to_owned(),
-            reason: "the run of this name is under way there".to_owned(),
-        }),
-    }
+    let held = disk::hold(path).map_err(|error| Error::io("lock", path, error))?;
+    held.ok_or_else(|| Error::InUse {
+        path: path.to_owned(),
+        reason: "the run of this name is under way there".to_owned(),
+    })
 }
 
 /// Makes the entries of `directory` durable.

@@ -6,14 +6,13 @@
 //! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, TryLockError};
-use std::io;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use ahash::AHashMap;
 
-use super::directory::{Directory, private_file};
+use super::directory::Directory;
 use super::early::{self, Early};
 use super::folded::{self, Folded};
 use super::gaps::{GapSums, GapTimes};
@@ -25,6 +24,7 @@ use super::meta::damaged;
 use super::name_table::{self, FOR_EVER};
 use super::orphans;
 use super::source::Source;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::row::{GapRow, NameId, Note};
 use crate::format::scan::Scan;
@@ -377,16 +377,7 @@ impl Folder {
 /// The lock of whoever folds; `None` if another process has it.
 fn take_lock(directory: &Directory) -> Result<Option<File>> {
     let path = directory.runs().join(LOCK);
-    let lock = private_file(&path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Without locks the journal is exclusive, and nobody else folds.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            Ok(Some(lock))
-        }
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
-    }
+    disk::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 
 /// A stretch of sequences, added up.

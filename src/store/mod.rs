@@ -21,7 +21,6 @@ mod meta;
 mod name_table;
 mod orphans;
 mod outcomes;
-mod owner;
 mod repair;
 mod retire;
 mod retired;

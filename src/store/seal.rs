@@ -8,14 +8,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::ops::Bound;
 use std::path::Path;
 use std::time::Duration;
 
 use super::blocks::{Blocks, go_on};
-use super::directory::{private_file, sync_directory};
+use super::directory::sync_directory;
 use super::index;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
@@ -227,16 +226,7 @@ impl Sealer {
 /// Keeps other processes from sealing until the value is dropped; `None` if one is at it.
 pub(super) fn hold(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
-    let lock = private_file(&path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Without locks the journal is exclusive, and nobody else seals.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            Ok(Some(lock))
-        }
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
-    }
+    disk::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 
 /// The same in a folder that may not be there, or that may only be read: then nobody seals.

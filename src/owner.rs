@@ -1,11 +1,12 @@
-//! Which process a run belongs to, written into its lock file: a child that was forked without exec
-//! inherits the lock and keeps it when its parent has been killed. Then the file says whose it was.
+//! Which process a lock belongs to, written into the file that is locked: a child that was forked
+//! without exec inherits the lock and keeps it when its parent has been killed. Then the file says whose
+//! it was.
 
 use std::fs;
 
 /// A process, told from all others that there were since the machine was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     pid: u32,
     /// When it was started, in the system's ticks.
     started: u64,
@@ -13,11 +14,11 @@ pub(super) struct Owner {
     world: String,
 }
 
-const HEADER: &str = "annals run 1";
+const HEADER: &str = "annals lock 1";
 
 impl Owner {
     /// This process; `None` where the system does not say.
-    pub(super) fn this() -> Option<Owner> {
+    pub(crate) fn this() -> Option<Owner> {
         let pid = std::process::id();
         let (started, _) = look(pid)?;
         Some(Owner {
@@ -27,7 +28,7 @@ impl Owner {
         })
     }
 
-    pub(super) fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         let Owner {
             pid,
             started,
@@ -36,7 +37,7 @@ impl Owner {
         format!("{HEADER}\n{pid} {started} {world}\n")
     }
 
-    pub(super) fn parse(text: &str) -> Option<Owner> {
+    pub(crate) fn parse(text: &str) -> Option<Owner> {
         let line = text.strip_prefix(HEADER)?.strip_prefix('\n')?;
         let mut words = line.strip_suffix('\n')?.split(' ');
         let owner = Owner {
@@ -49,7 +50,7 @@ impl Owner {
 
     /// Whether it is certain that the process is gone. One of another container, whose numbers mean
     /// other processes here, is not certain to be.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         if world().is_none_or(|world| world != self.world) {
             return false;
         }
@@ -117,9 +118,9 @@ mod tests {
         );
         for text in [
             "",
-            "annals run 1\n",
-            "annals run 1\n1 2\n",
-            "annals run 1\n1 2 3 4\n",
+            "annals lock 1\n",
+            "annals lock 1\n1 2\n",
+            "annals lock 1\n1 2 3 4\n",
         ] {
             assert_eq!(Owner::parse(text), None, "{text:?}");
         }
