@@ -218,7 +218,7 @@ fn a_stopped_reader_holds_up_commits_and_no_loop() {
     hold_up_again_and_again("reader");
 }
 
-/// Opening is the one call that waits without a bound; it goes on when the other one does.
+/// Opening waits for a minute; it goes on when the other one does.
 #[test]
 fn opening_waits_for_a_stopped_writer() {
     let mut random = Random::printed();

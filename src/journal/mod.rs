@@ -72,14 +72,14 @@ impl Journal {
     /// Opens the journal in `dir` with default [`Options`], creating directory and journal if
     /// they are missing (the directory for its owner only).
     ///
-    /// Takes milliseconds at any size, also after a crash: a few fsynced commits. Waits, without
-    /// a bound, for a transaction that another process has open.
+    /// Takes milliseconds at any size, also after a crash: a few fsynced commits. Waits for a minute for
+    /// a transaction that another process has open; then the error says which process that is.
     ///
     /// # Errors
     /// [`NotADirectory`](crate::Error::NotADirectory), [`Io`](crate::Error::Io) (no permission,
     /// read-only media), [`Foreign`](crate::Error::Foreign),
     /// [`UnknownFormat`](crate::Error::UnknownFormat), [`Corrupt`](crate::Error::Corrupt),
-    /// [`InUse`](crate::Error::InUse). No error leaves an existing file changed.
+    /// [`InUse`](crate::Error::InUse), [`Locked`](crate::Error::Locked). No error leaves an existing file changed.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

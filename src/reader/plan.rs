@@ -200,18 +200,29 @@ impl ByTime {
     }
 
     fn look_up(&mut self, source: &Source) -> Result<()> {
+        let (from, until) = (*self.times.start(), *self.times.end());
+        loop {
+            let start = self.start(source)?;
+            let places = source.hours(from, until, start, self.direction, PLACES)?;
+            // Sealing may have merged blocks between the two snapshots. The one that holds the border
+            // then begins before `start`, and was not listed.
+            if self.start(source)? == start {
+                self.ended = places.len() < PLACES;
+                self.places = places.into();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where the places begin that may have something left: going up, with the block that holds the border.
+    fn start(&self, source: &Source) -> Result<Option<HourPlace>> {
         let mut start = self.reached;
-        // Going up, the block that holds the border may have something left.
         if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)
             && let Some(block) = source.block_with(reached.first)?
         {
             reached.first = block.first;
         }
-        let (from, until) = (*self.times.start(), *self.times.end());
-        let places = source.hours(from, until, start, self.direction, PLACES)?;
-        self.ended = places.len() < PLACES;
-        self.places = places.into();
-        Ok(())
+        Ok(start)
     }
 
     fn block(&mut self, source: &Source, sequence: u64) -> Result<Option<Arc<Located>>> {

@@ -107,7 +107,7 @@ impl Upkeep {
         self.source.with_writer(CACHE_BYTES, body)
     }
 
-    /// Runs `body` in one durable transaction. Waits, without a bound, for other transactions.
+    /// Runs `body` in one durable transaction. Waits for other transactions for a minute.
     pub(super) fn write<T>(
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,

@@ -132,7 +132,7 @@ impl Checkpoints {
     }
 
     /// Runs `body` in one durable transaction with the next change number. An error from `body`
-    /// changes nothing. Waits, without a bound, for other transactions.
+    /// changes nothing. Waits for other transactions for a minute.
     pub(crate) fn write<T>(
         &self,
         body: impl FnOnce(&mut Change<'_, '_>) -> Result<T>,

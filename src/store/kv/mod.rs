@@ -315,7 +315,8 @@ impl Kv {
     }
 
     /// Runs `body` in one durable transaction: all of it is on disk when this returns `Ok`. An
-    /// error from `body` aborts. Waits, without a bound, for other processes' transactions.
+    /// error from `body` aborts. Waits for other processes' transactions: a minute, or, for the journal's
+    /// writer, as long as they take.
     pub(crate) fn write<T>(
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
