@@ -62,11 +62,11 @@ impl Queue {
     /// See [`keep_panic`](Self::keep_panic).
     pub(crate) fn note_panic(&self, error: Error) {
         let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+        let message = "a thread in the background panicked".to_owned();
+        // Before the health knows: a flush after that covers the entry.
+        self.system_event(Level::Error, "annals", message, cause);
         let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
         panics.errors.push(error);
-        drop(panics);
-        let message = "a thread in the background panicked".to_owned();
-        self.system_event(Level::Error, "annals", message, cause);
     }
 
     /// What threads in the background panicked with, in words.
