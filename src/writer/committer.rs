@@ -24,6 +24,10 @@ pub(super) enum Patience {
 }
 
 /// What became of an attempt that was handed over.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and the large one is the usual one"
+)]
 pub(super) enum Tried {
     Ended {
         attempt: Attempt,

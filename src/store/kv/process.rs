@@ -212,10 +212,11 @@ impl ProcessLock {
             Hold::Alone => state.alone = false,
             Hold::Shared => state.shared = state.shared.saturating_sub(1),
         }
-        if !state.alone && state.shared == 0 {
-            if let Some(file) = &self.file {
-                unlock(file);
-            }
+        if !state.alone
+            && state.shared == 0
+            && let Some(file) = &self.file
+        {
+            unlock(file);
         }
         drop(state);
         self.changed.notify_all();
