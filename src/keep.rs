@@ -19,16 +19,40 @@ pub struct Keep {
     pub(crate) age: Option<Duration>,
     pub(crate) bytes: Option<u64>,
     pub(crate) cursors: Vec<String>,
+    pub(crate) trust_clock: bool,
 }
 
 impl Keep {
     /// Keeps what was *recorded* within this time. A back-test over the year 2000 that was recorded
     /// today is new.
+    ///
+    /// Age is elapsed time, not the difference of two readings of the wall clock. Time counts while
+    /// a run of the journal is open. A pause between two runs counts for at most 7 days, and
+    /// the longest pause since an entry was recorded does not count for it. So a clock that jumps
+    /// never deletes anything, and a daily job of five minutes keeps about a day more than it
+    /// asked for. [`Keep::trust_clock`] goes by the wall clock instead.
     pub fn newer_than(age: Duration) -> Keep {
         Keep {
             age: Some(age),
             bytes: None,
             cursors: Vec::new(),
+            trust_clock: false,
+        }
+    }
+
+    /// Takes the wall clock's word for the age of entries. Say this for one plan if the clock is
+    /// right and the journal was not in use for longer than 7 days.
+    ///
+    /// ```
+    /// use annals::Keep;
+    ///
+    /// let keep = Keep::days(30).trust_clock();
+    /// # let _ = keep;
+    /// ```
+    pub fn trust_clock(self) -> Keep {
+        Keep {
+            trust_clock: true,
+            ..self
         }
     }
 
@@ -37,13 +61,15 @@ impl Keep {
         Keep::newer_than(Duration::from_secs(u64::from(days) * 86_400))
     }
 
-    /// Keeps the newest entries, so that segments and `journal.redb` together take at most so many
-    /// bytes; the latter takes up to about two [`Options::seal_bytes`](crate::Options::seal_bytes).
+    /// Keeps the newest entries, so that segments and the entries in `journal.redb` together take at
+    /// most so many bytes. Free room in `journal.redb` does not count; the entries in it take up
+    /// to about two [`Options::seal_bytes`](crate::Options::seal_bytes).
     pub fn bytes(bytes: u64) -> Keep {
         Keep {
             age: None,
             bytes: Some(bytes),
             cursors: Vec::new(),
+            trust_clock: false,
         }
     }
 

@@ -157,7 +157,8 @@ fn the_oldest_go_until_the_rest_fits() {
     let bytes = |dir: &Path| {
         let files = segment_files(dir).into_iter();
         let sizes = files.map(|name| fs::metadata(dir.join("segments").join(name)).unwrap().len());
-        sizes.sum::<u64>() + fs::metadata(dir.join("journal.redb")).unwrap().len()
+        // All is sealed: what else is in the hot file does not count.
+        sizes.sum::<u64>()
     };
     // The first plan folds what goes into the statistics; from then on nothing else changes.
     let _ = plan(&maintenance, Keep::bytes(1 << 20));
@@ -338,9 +339,13 @@ fn names_and_runs_of_what_is_retired_do_not_pile_up() {
     long.close().unwrap();
     clock.advance(DAY * 100);
     let journal = options(&clock).open(dir).unwrap();
-    let retired = plan(&journal.maintenance().unwrap(), Keep::days(2))
-        .apply()
-        .unwrap();
+    // Nothing but the clock says that so much time has passed.
+    let maintenance = journal.maintenance().unwrap();
+    let planned = plan(&maintenance, Keep::days(2));
+    assert_eq!(planned.segments(), []);
+    assert!(planned.held_back()[0].contains("clock"));
+    let retired = plan(&maintenance, Keep::days(2).trust_clock());
+    let retired = retired.apply().unwrap();
     assert_eq!((retired.segments, retired.names), (3, 2 * 50 + 2));
     assert!(journal.health().run > last);
     assert_eq!(journal.reader().unwrap().runs().count(), 1);
@@ -360,7 +365,7 @@ fn a_journal_retires_by_itself_if_it_is_told_to() {
 
     // A clock that is years ahead does not empty the journal.
     let ahead = ManualClock::at(micros(NOW + 10 * 365 * 24 * HOUR));
-    let journal = options(&ahead).keep(Keep::days(2)).open(dir).unwrap();
+    let journal = options(&ahead).keep(Keep::days(30)).open(dir).unwrap();
     wait_until("it says why", || {
         let sealing = journal.health().sealing.unwrap();
         sealing
@@ -641,4 +646,96 @@ fn values_keep_their_names_when_all_that_used_them_is_retired() {
     let values = journal.stats("agent").get().unwrap().outcomes.values;
     let (name, value) = &values[0];
     assert_eq!((&**name, value.sum), ("bp", 3.0));
+}
+
+/// A jump of the wall clock is no time that has passed, in whichever direction it goes.
+#[test]
+fn a_clock_that_jumps_while_a_run_is_open_retires_nothing() {
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for jumped in [NOW + YEAR, NOW - YEAR, 0, i64::MIN, i64::MAX] {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(micros(NOW));
+        let journal = options(&clock).open(directory.path()).unwrap();
+        let maintenance = journal.maintenance().unwrap();
+        days(&journal, &clock, 3, 10);
+        clock.set(micros(jumped));
+        days(&journal, &clock, 3, 10);
+        let planned = plan(&maintenance, Keep::days(30));
+        assert_eq!(planned.segments(), [], "{jumped}");
+        clock.set(micros(NOW).saturating_add(DAY * 6));
+        assert_eq!(
+            plan(&maintenance, Keep::days(30)).segments(),
+            [],
+            "{jumped}"
+        );
+        // What is older by elapsed time goes, whatever the clock said when it was recorded.
+        let planned = plan(&maintenance, Keep::days(2));
+        assert_eq!(planned.segments().len(), 4, "{jumped}");
+        drop(planned);
+        journal.close().unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_stands_still_does_not_keep_old_entries() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    for _ in 0..5 {
+        days(&journal, &clock, 1, 10);
+        clock.set(micros(NOW));
+    }
+    assert_eq!(plan(&maintenance, Keep::days(2)).segments().len(), 3);
+}
+
+/// A jump between two runs counts as a pause of 7 days at most, and the longest pause is left out.
+#[test]
+fn a_clock_that_jumps_between_two_runs_retires_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(dir).unwrap();
+    days(&journal, &clock, 1, 10);
+    journal.close().unwrap();
+    let ahead = ManualClock::at(micros(NOW + 60 * 24 * HOUR));
+    let journal = options(&ahead).open(dir).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let planned = plan(&maintenance, Keep::days(3));
+    assert_eq!(planned.segments(), []);
+    assert!(planned.held_back()[0].contains("by the clock"));
+    drop(planned);
+    let planned = plan(&maintenance, Keep::days(3).trust_clock());
+    assert_eq!(planned.segments().len(), 1);
+    drop(planned);
+    journal.close().unwrap();
+    // The clock is put right: the pause is taken back.
+    let right = ManualClock::at(micros(NOW).saturating_add(DAY * 2));
+    let journal = options(&right).open(dir).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    assert_eq!(plan(&maintenance, Keep::days(3)).segments(), []);
+    right.advance(DAY * 3);
+    assert_eq!(plan(&maintenance, Keep::days(3)).segments().len(), 1);
+}
+
+#[test]
+fn a_job_of_five_minutes_a_day_keeps_about_what_it_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    for day in 0..45 {
+        let clock = ManualClock::at(micros(NOW).saturating_add(DAY * day));
+        let journal = options(&clock).open(dir).unwrap();
+        for _ in 0..10 {
+            journal.log(Inference::new("m", "s", "BUY")).unwrap();
+        }
+        flush(&journal);
+        journal.seal(BOUND).unwrap();
+        clock.advance(Duration::from_secs(300));
+        if day == 44 {
+            let planned = plan(&journal.maintenance().unwrap(), Keep::days(30));
+            // 44 days old is the oldest; the longest pause, a day, does not count.
+            assert_eq!(planned.segments().len(), 13);
+        }
+        journal.close().unwrap();
+    }
 }

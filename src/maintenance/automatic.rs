@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Maintenance;
+use super::retire::{Doubt, RetirePlan};
 use crate::error::{Error, Result};
 use crate::keep::Keep;
+use crate::store::LONGEST_PAUSE;
 
 /// How often the rules are looked at, besides whenever something was sealed.
 const LOOK: Duration = Duration::from_secs(60);
@@ -45,15 +47,17 @@ impl Automatic {
         let said = |error: Error| error.to_string();
         let plan = self.maintenance.retirement(self.keep.clone()).plan();
         let plan = plan.map_err(said)?;
-        let held_back = match plan.unreadable() {
-            Some(_) => Err(plan.held_back().join("; ")),
-            None => Ok(()),
+        let held_back = if plan.unreadable().is_some() || is_suspicious(&plan, &self.keep) {
+            Err(plan.held_back().join("; "))
+        } else {
+            Ok(())
         };
         if plan.segments().is_empty() {
             return held_back.map(|()| 0);
         }
         let now = self.maintenance.clock.now();
-        if let (Some(age), Some(newest)) = (self.keep.age, plan.newest())
+        if let (true, Some(age), Some(newest)) =
+            (self.keep.trust_clock, self.keep.age, plan.newest())
             && newest < now.saturating_sub(age)
         {
             return Err(format!(
@@ -73,4 +77,15 @@ impl Automatic {
         }
         held_back.map(|()| retired)
     }
+}
+
+/// Whether the clock and elapsed time disagree by more than the pauses of a daily or weekly job
+/// explain. Less than that is not worth a warning at each look.
+fn is_suspicious(plan: &RetirePlan, keep: &Keep) -> bool {
+    let usual = Duration::from_micros(LONGEST_PAUSE) + Duration::from_secs(86_400);
+    let late = |doubt: &Doubt| {
+        let age = keep.age.unwrap_or_default();
+        doubt.by_clock > age.saturating_add(usual)
+    };
+    plan.doubt().is_some_and(late)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Maintenance;
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ pub struct RetirePlan {
     held_back: Vec<String>,
     kept_entries: u64,
     newest: Option<Timestamp>,
+    doubt: Option<Doubt>,
     unreadable: Option<Error>,
 }
 
@@ -153,7 +155,7 @@ impl Retirement<'_> {
         }
         let upkeep = &self.maintenance.upkeep;
         let now = self.maintenance.clock.now();
-        let mut standing = upkeep.standing(&self.keep.cursors)?;
+        let mut standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
         let mut broken = broken_rules(&self.keep, &standing, now);
         let mut unreadable = None;
         if standing.retirable < wanted(&standing, broken.len()) {
@@ -161,7 +163,7 @@ impl Retirement<'_> {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
-            standing = upkeep.standing(&self.keep.cursors)?;
+            standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
             broken = broken_rules(&self.keep, &standing, now);
         }
         let (until, mut held_back) = bounds(&standing, broken.len(), unreadable.as_ref());
@@ -177,6 +179,8 @@ impl Retirement<'_> {
         if broken.len() == standing.segments.len() && !broken.is_empty() && hot > 0 {
             held_back.push(format!("{hot} entries are not sealed yet and stay"));
         }
+        let doubt = doubted(&self.keep, &standing, broken.len(), now);
+        held_back.extend(doubt.as_ref().map(Doubt::to_string));
         let lines = doomed.iter().zip(broken);
         let lines = lines.map(|(segment, rule)| line(self.maintenance, segment, rule));
         Ok(RetirePlan {
@@ -186,6 +190,7 @@ impl Retirement<'_> {
             held_back,
             kept_entries: standing.extent.next.saturating_sub(first_kept),
             newest: newest(self.maintenance, &standing)?,
+            doubt,
             unreadable,
             doomed,
         })
@@ -195,12 +200,12 @@ impl Retirement<'_> {
 /// The rule that each of the oldest segments breaks, as far as one after the other breaks one.
 fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String> {
     let sizes = standing.segments.iter().map(|segment| segment.row.bytes);
-    let mut total = sizes.fold(standing.hot_bytes, u64::saturating_add);
+    // Free room in the hot file does not count: no retirement gives it back.
+    let mut total = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
     let mut broken = Vec::new();
     for segment in &standing.segments {
-        let last = Timestamp::from_micros(segment.row.recorded.1);
         let rule = match (keep.age, keep.bytes) {
-            (Some(age), _) if last < now.saturating_sub(age) => {
+            (Some(age), _) if is_older(keep, standing, segment, age, now) => {
                 format!("recorded more than {} ago", in_days(age))
             }
             (_, Some(bytes)) if total > bytes => {
@@ -214,7 +219,76 @@ fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String>
     broken
 }
 
-fn in_days(age: std::time::Duration) -> String {
+/// Whether every entry of a segment is older than `age`.
+fn is_older(
+    keep: &Keep,
+    standing: &Standing,
+    segment: &Registered,
+    age: Duration,
+    now: Timestamp,
+) -> bool {
+    if keep.trust_clock {
+        return Timestamp::from_micros(segment.row.recorded.1) < now.saturating_sub(age);
+    }
+    standing
+        .elapsed
+        .since_entry(segment.row.next.saturating_sub(1))
+        > age
+}
+
+/// Segments that the clock calls old enough to go, while elapsed time does not.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    segments: usize,
+    age: Duration,
+    /// Time that has certainly passed since the oldest of them was recorded.
+    certain: Duration,
+    /// How long ago that was by the clock.
+    pub(crate) by_clock: Duration,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let segments = match self.segments {
+            1 => "1 segment was".to_owned(),
+            n => format!("{n} segments were"),
+        };
+        write!(
+            f,
+            "{segments} recorded more than {} ago by the clock, but only {} are certain (time with \
+             an open run, and at most 7 days between two runs, the longest pause left out): \
+             they stay, unless you trust the clock",
+            in_days(self.age),
+            in_days(whole_seconds(self.certain)),
+        )
+    }
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
+}
+
+/// Whether the clock alone would retire more than the `broken` oldest segments.
+fn doubted(keep: &Keep, standing: &Standing, broken: usize, now: Timestamp) -> Option<Doubt> {
+    let age = keep.age.filter(|_| !keep.trust_clock)?;
+    let by_clock = |segment: &Registered| {
+        let last = segment.row.recorded.1;
+        let passed = now.as_micros().saturating_sub(last);
+        Duration::from_micros(u64::try_from(passed).unwrap_or(0))
+    };
+    let rest = standing.segments.get(broken..).unwrap_or_default();
+    let segments = rest.iter().filter(|segment| by_clock(segment) > age);
+    let first = segments.clone().next()?;
+    let last = first.row.next.saturating_sub(1);
+    Some(Doubt {
+        segments: segments.count(),
+        age,
+        certain: standing.elapsed.since_entry(last),
+        by_clock: by_clock(first),
+    })
+}
+
+fn in_days(age: Duration) -> String {
     let seconds = age.as_secs();
     if seconds.is_multiple_of(86_400) {
         format!("{} days", seconds / 86_400)
@@ -316,6 +390,11 @@ impl RetirePlan {
     /// What could not be read, and so not be brought into the statistics: it holds back what comes after it.
     pub(crate) fn unreadable(&self) -> Option<&Error> {
         self.unreadable.as_ref()
+    }
+
+    /// What only the clock calls old enough.
+    pub(crate) fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
     }
 
     /// When the newest entry of the journal was recorded.

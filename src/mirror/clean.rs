@@ -14,6 +14,8 @@ use super::files::Files;
 use super::place::{self, Found, Part};
 use super::settings::{LogKind, Mirror};
 use crate::disk::{self, Written};
+use crate::store::Elapsed;
+use crate::timestamp::Timestamp;
 
 /// Bytes of a line that is shown from a compressed file; longer ones are left out.
 const LONGEST_LINE: usize = 1 << 20;
@@ -36,7 +38,13 @@ pub struct Cleaned {
 }
 
 /// Applies the settings to all files in `directory`.
-pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> io::Result<Cleaned> {
+/// Ages are checked against `elapsed`.
+pub(super) fn clean(
+    directory: &Path,
+    settings: &Mirror,
+    files: &mut Files,
+    elapsed: Option<&Elapsed>,
+) -> io::Result<Cleaned> {
     let mut cleaned = Cleaned::default();
     for kind in LogKind::ALL {
         let Some(current) = files.current(kind) else {
@@ -57,7 +65,7 @@ pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> i
                 .filter(|file| old(file))
             {
                 let path = directory.join(&file.name);
-                if is_older(&path, age)? {
+                if is_older(&path, age, elapsed)? {
                     disk::remove(&path)?;
                     cleaned.deleted += 1;
                 }
@@ -80,11 +88,14 @@ pub(super) fn clean(directory: &Path, settings: &Mirror, files: &mut Files) -> i
     Ok(cleaned)
 }
 
-fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
+fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<bool> {
     let written = fs::metadata(path)?.modified()?;
     // A file from the future is not old.
     let since = SystemTime::now().duration_since(written);
-    Ok(since.is_ok_and(|since| since > age))
+    // The clock that says so may have jumped since.
+    let written = Timestamp::from(written).as_micros();
+    let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
+    Ok(since.is_ok_and(|since| since > age) && certain.is_none_or(|certain| certain > age))
 }
 
 fn keep_lines(

@@ -306,7 +306,9 @@ impl Follower {
         // Positions first: a crash after the clean-up must not go back to files that it removed.
         held.files.save()?;
         self.saved = Instant::now();
-        let cleaned = clean::clean(&self.directory, &self.settings, &mut held.files)
+        let elapsed = self.source.elapsed_by_system_clock()?;
+        let elapsed = elapsed.as_ref();
+        let cleaned = clean::clean(&self.directory, &self.settings, &mut held.files, elapsed)
             .map_err(|error| Error::io("clean up the text files in", &self.directory, error))?;
         self.cleaned = Some(Instant::now());
         Ok(cleaned)

@@ -12,6 +12,7 @@ mod query;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::AHashMap;
 
@@ -99,6 +100,33 @@ impl Reader {
     /// The stored name with this id.
     pub(crate) fn word(&self, id: NameId) -> Result<Arc<str>> {
         self.names.name(&self.source, id, None)
+    }
+
+    /// Entries a second over about the last `span`, by the progress that runs have made: time
+    /// counts while a run is open, so a clock that jumps does not change the rate. The span is as
+    /// exact as the journal's marks, which are 5 s apart or more. One short snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) and [`Error::Corrupt`](crate::Error::Corrupt).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(60))?;
+    /// let per_second = journal.reader()?.rate(Duration::from_secs(60))?;
+    /// assert!(per_second >= 0.0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn rate(&self, span: Duration) -> Result<f64> {
+        let next = self.source.next_sequence()?;
+        let elapsed = self.source.elapsed(self.now().as_micros())?;
+        let (entries, took) = elapsed.recent(span, next);
+        // Shorter than a second says more about the moment than about the rate.
+        let seconds = took.as_secs_f64().max(1.0);
+        #[expect(clippy::cast_precision_loss, reason = "a rate is as exact as its span")]
+        Ok(entries as f64 / seconds)
     }
 
     /// The journal's identity.

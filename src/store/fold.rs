@@ -14,6 +14,7 @@ use ahash::AHashMap;
 
 use super::directory::Directory;
 use super::early::{self, Early};
+use super::elapsed::Elapsed;
 use super::folded::{self, Folded};
 use super::gaps::{GapSums, GapTimes};
 use super::hot::Slot;
@@ -56,6 +57,8 @@ pub(crate) struct Folder {
     /// Numbers of names that are written out in rows.
     names: AHashMap<(u8, String), NameId>,
     scan: Scan,
+    /// What was known when this fold began: unmatched outcomes wait by it.
+    elapsed: Elapsed,
 }
 
 impl Folder {
@@ -70,6 +73,7 @@ impl Folder {
             own: None,
             names: AHashMap::new(),
             scan: Scan::default(),
+            elapsed: Elapsed::default(),
         }
     }
 
@@ -97,6 +101,7 @@ impl Folder {
     }
 
     fn fold_under_lock(&mut self, now: i64, go_on: &dyn Fn() -> bool) -> Result<u64> {
+        self.elapsed = self.source.elapsed(now)?;
         let (mut folded, end) = self
             .source
             .survey(|survey| Ok((survey.folded().clone(), survey.next_sequence())))?;
@@ -114,7 +119,7 @@ impl Folder {
             };
         }
         self.prune(now, go_on)?;
-        self.expire_orphans(now, go_on)?;
+        self.expire_orphans(go_on)?;
         Ok(folded.all_before().saturating_sub(begin))
     }
 
@@ -303,7 +308,8 @@ impl Folder {
                 let mut after = after;
                 if is_last {
                     merge_gaps(transaction, path, &gaps)?;
-                    let (more, fewer) = orphans::note(transaction, &slice.orphans, now)?;
+                    let (more, fewer) =
+                        orphans::note(transaction, &slice.orphans, self.elapsed.hours())?;
                     after = after.with_orphans(more, fewer);
                 }
                 folded::put(transaction, &after)?;
@@ -318,15 +324,17 @@ impl Folder {
     }
 
     /// Forgets inferences that had outcomes and have not shown up for too long.
-    fn expire_orphans(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
+    fn expire_orphans(&self, go_on: &dyn Fn() -> bool) -> Result<()> {
         while go_on() {
-            let expired = self.source.survey(|survey| survey.expired_orphans(now))?;
+            let expired = self
+                .source
+                .survey(|survey| survey.expired_orphans(&self.elapsed))?;
             if expired.is_empty() {
                 break;
             }
             let gone = expired.into_iter().map(|id| (id, true)).collect();
             self.write(|transaction, path| {
-                let (_, fewer) = orphans::note(transaction, &gone, now)?;
+                let (_, fewer) = orphans::note(transaction, &gone, self.elapsed.hours())?;
                 let folded = folded::to_write(transaction, path)?;
                 folded::put(transaction, &folded.with_orphans(0, fewer))
             })?;

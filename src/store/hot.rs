@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::directory::{Directory, RunLock};
+use super::elapsed::Meter;
 use super::index;
 use super::keys;
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
@@ -35,6 +36,7 @@ pub(crate) struct Hot {
 pub(crate) struct Commits {
     slot: Slot,
     path: PathBuf,
+    meter: Meter,
 }
 
 /// One batch to be committed.
@@ -90,6 +92,7 @@ impl Hot {
             commits: Commits {
                 slot: Arc::new(RwLock::new(Some(kv))),
                 path: path.clone(),
+                meter: Meter::new(options.clock.clone()),
             },
             sharing: if directory.is_some() {
                 options.sharing
@@ -106,6 +109,11 @@ impl Hot {
     /// For readers of this process, where only this handle may be open.
     pub(super) fn slot(&self) -> Slot {
         self.commits.slot.clone()
+    }
+
+    /// Counts the time that passes while this handle is open.
+    pub(super) fn meter(&self) -> Meter {
+        self.commits.meter.clone()
     }
 
     pub(crate) fn sharing(&self) -> Sharing {
@@ -136,7 +144,12 @@ impl Hot {
         let row = RunRow::begin(now);
         let path = self.path.clone();
         let directory = self.directory.clone();
+        let meter = self.meter();
         let (run, lock, dead) = self.write(|transaction| {
+            match before {
+                None => meter.begin(transaction, &path)?,
+                Some(_) => meter.advance(transaction, &path)?,
+            }
             let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
             let run = next_run(transaction, &path)?;
             // The lock is held before anybody can see the run: whoever sees it unlocked
@@ -169,7 +182,9 @@ impl Hot {
     ) -> Result<(RunId, RunRow), WriteFailure> {
         let path = self.path.clone();
         let directory = self.directory.clone();
+        let meter = self.meter();
         let (run, row, lock) = self.write(|transaction| {
+            meter.begin(transaction, &path)?;
             let is_its = |row: &RunRow| row.source.as_deref() == Some(source);
             let known = runs::select(transaction, &path, is_its)?.pop();
             let (run, mut row) = match known {
@@ -203,7 +218,10 @@ impl Hot {
         end: RunEnd,
     ) -> Result<(), WriteFailure> {
         row.end = Some(end);
-        self.write(|transaction| runs::put(transaction, run, row))?;
+        self.write(|transaction| {
+            self.commits.meter.advance(transaction, &self.path)?;
+            runs::put(transaction, run, row)
+        })?;
         self.release(run);
         Ok(())
     }
@@ -304,6 +322,7 @@ impl Commits {
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
         let path = self.path.clone();
         self.write(|transaction| {
+            self.meter.advance(transaction, &path)?;
             let next = append(transaction, &path, commit.blocks)?;
             for (run, row) in commit.rows {
                 runs::put(transaction, *run, row)?;

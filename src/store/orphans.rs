@@ -5,15 +5,15 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use super::blocks::go_on;
+use super::elapsed::Elapsed;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::rollups::ORPHANS;
 use crate::error::Result;
 use crate::format::codec;
-use crate::rollup::Level;
 
-/// How long an inference may take to show up.
+/// How long an inference may take to show up, in hours of elapsed time.
 const EXPIRE_HOURS: i64 = 30 * 24;
 /// Rows that one transaction removes: others wait for it.
 const SLICE: usize = 5_000;
@@ -47,9 +47,8 @@ pub(super) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
 pub(super) fn note(
     transaction: &mut WriteTransaction<'_>,
     orphans: &BTreeMap<u64, bool>,
-    now: i64,
+    hours: i64,
 ) -> Result<(u64, u64)> {
-    let noted = Level::Hour.bucket(now);
     let (mut more, mut fewer) = (0, 0);
     for (id, is_there) in orphans {
         let key = key(*id);
@@ -58,7 +57,7 @@ pub(super) fn note(
             transaction.remove(Table::Rollups, &key)?;
             fewer += 1;
         } else if !*is_there && !is_known {
-            transaction.put(Table::Rollups, &key, &mut sealed(&noted))?;
+            transaction.put(Table::Rollups, &key, &mut sealed(&hours))?;
             more += 1;
         }
     }
@@ -66,13 +65,12 @@ pub(super) fn note(
 }
 
 /// Up to a slice of those that were noted too long ago.
-pub(super) fn expired(snapshot: &Snapshot<'_>, path: &Path, now: i64) -> Result<Vec<u64>> {
-    let oldest = Level::Hour.bucket(now).saturating_sub(EXPIRE_HOURS);
+pub(super) fn expired(snapshot: &Snapshot<'_>, path: &Path, elapsed: &Elapsed) -> Result<Vec<u64>> {
     let mut found = Vec::new();
     let see = |key: &[u8], value: &[u8]| {
         let noted: i64 =
             codec::decode(value).map_err(|why| damaged(path, "rollups: an orphan", &why))?;
-        if noted < oldest {
+        if elapsed.hours_since(noted) > EXPIRE_HOURS {
             found.push(id(key, path)?);
         }
         Ok(go_on(found.len() < SLICE))

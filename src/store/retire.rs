@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::cursors;
 use super::directory::sync_directory;
 use super::early;
+use super::elapsed::Elapsed;
 use super::folded;
 use super::keys;
 use super::kv::Table;
@@ -32,8 +33,8 @@ pub(crate) struct Standing {
     pub(crate) cursors: Vec<(String, u64)>,
     /// What comes before this sequence is not needed by the journal itself.
     pub(crate) retirable: u64,
-    /// Bytes of the hot file.
-    pub(crate) hot_bytes: u64,
+    /// How old entries are at least.
+    pub(crate) elapsed: Elapsed,
 }
 
 /// What a retirement did.
@@ -46,8 +47,8 @@ pub(crate) struct Done {
 }
 
 impl Upkeep {
-    /// What decides about retirement now.
-    pub(crate) fn standing(&self, names: &[String]) -> Result<Standing> {
+    /// What decides about retirement at `now`, microseconds since 1970.
+    pub(crate) fn standing(&self, names: &[String], now: i64) -> Result<Standing> {
         let source = self.source();
         let stored = self.cursors()?;
         let come = |name: &String| {
@@ -61,7 +62,7 @@ impl Upkeep {
             segments: segments.to_vec(),
             retirable: extent.hot.min(folded.all_before()),
             cursors: names.iter().map(come).collect(),
-            hot_bytes: self.hot_bytes(),
+            elapsed: source.elapsed(now)?,
         })
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::blocks::{Blocks, HourPlace, Located, go_on};
 use super::directory::Directory;
+use super::elapsed::{Elapsed, Meter};
 use super::hot::{Hot, Slot};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
@@ -23,6 +24,7 @@ use crate::format::codec;
 use crate::format::spans::ID_BUCKET_BITS;
 use crate::ids::RunId;
 use crate::options::Sharing;
+use crate::timestamp::Timestamp;
 
 /// A name as it is stored: what it names and its text.
 pub(crate) type StoredName = (u8, Arc<str>);
@@ -35,6 +37,8 @@ pub(crate) struct Source {
     sharing: Sharing,
     segments: SegmentCache,
     identity: OnceLock<Identity>,
+    /// Counts elapsed time if a run of this process is open.
+    meter: Option<Meter>,
 }
 
 /// One snapshot of the hot file, and what it says of where everything is.
@@ -66,6 +70,7 @@ impl Source {
             sharing,
             segments: SegmentCache::default(),
             identity: OnceLock::new(),
+            meter: None,
         })
     }
 
@@ -73,9 +78,10 @@ impl Source {
     /// failed writer does not take readers down, except where only one handle may be open.
     pub(crate) fn beside(hot: &Hot, cache_bytes: usize) -> Result<Self> {
         match (hot.sharing(), hot.directory()) {
-            (Sharing::Shared, Some(directory)) => {
-                Source::open(directory.clone(), Sharing::Shared, cache_bytes)
-            }
+            (Sharing::Shared, Some(directory)) => Ok(Source {
+                meter: Some(hot.meter()),
+                ..Source::open(directory.clone(), Sharing::Shared, cache_bytes)?
+            }),
             (_, directory) => Ok(Source {
                 slot: hot.slot(),
                 directory: directory.cloned(),
@@ -83,6 +89,7 @@ impl Source {
                 sharing: Sharing::Exclusive,
                 segments: SegmentCache::default(),
                 identity: OnceLock::new(),
+                meter: Some(hot.meter()),
             }),
         }
     }
@@ -111,6 +118,7 @@ impl Source {
             sharing,
             segments: SegmentCache::default(),
             identity: OnceLock::new(),
+            meter: None,
         })
     }
 
@@ -191,6 +199,24 @@ impl Source {
                 path: &self.path,
             })
         })
+    }
+
+    /// What is known of elapsed time; `wall` is the wall clock now, microseconds since 1970.
+    pub(crate) fn elapsed(&self, wall: i64) -> Result<Elapsed> {
+        self.read(|snapshot| Elapsed::read(snapshot, &self.path, self.meter.as_ref(), wall))
+    }
+
+    /// The same for times of files. `None` if the journal has a clock of its own, which these do not
+    /// go by.
+    pub(crate) fn elapsed_by_system_clock(&self) -> Result<Option<Elapsed>> {
+        if self
+            .meter
+            .as_ref()
+            .is_some_and(|meter| !meter.is_of_system())
+        {
+            return Ok(None);
+        }
+        self.elapsed(Timestamp::now().as_micros()).map(Some)
     }
 
     pub(crate) fn identity(&self) -> Result<Identity> {

@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use super::blocks::Blocks;
 use super::early;
+use super::elapsed::Elapsed;
 use super::folded::{self, Folded};
 use super::gaps::{self, GapSums};
 use super::keys;
@@ -145,8 +146,8 @@ impl Survey<'_, '_> {
     }
 
     /// Some of the orphans that have not shown up for too long.
-    pub(crate) fn expired_orphans(&self, now: i64) -> Result<Vec<u64>> {
-        orphans::expired(self.view.snapshot, self.view.path, now)
+    pub(crate) fn expired_orphans(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
+        orphans::expired(self.view.snapshot, self.view.path, elapsed)
     }
 
     /// What the folded gaps add up to that touch the minutes of `from..=until`.

@@ -109,7 +109,7 @@ fn status_says_it_on_one_screen_and_in_json() {
     let dir = tempfile::tempdir().unwrap();
     journal(dir.path(), 30);
     let text = run(dir.path(), &["status"], 0);
-    assert!(text.contains("nobody is writing"), "{text}");
+    assert!(text.contains("no active writer"), "{text}");
     assert!(text.lines().count() <= 24);
     let living = Journal::open(dir.path()).unwrap();
     let seen = &json(dir.path(), &["status"])[0];

@@ -8,6 +8,7 @@ use super::super::checkpoints;
 use super::super::cursors::CursorRow;
 use super::super::defect::DefectKind;
 use super::super::early;
+use super::super::elapsed;
 use super::super::folded;
 use super::super::keys;
 use super::super::kv::{Direction, Snapshot, Table};
@@ -100,6 +101,8 @@ fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
         b"identity" => codec::decode::<meta::Identity>(value).map(drop),
         b"retired" => codec::decode::<RetiredRow>(value).map(drop),
         b"folded" => folded::check(value),
+        key if elapsed::is_mark(key) => elapsed::check_mark(key, value),
+        b"elapsed" => codec::decode::<elapsed::Stamp>(value).map(drop),
         b"registry" => checkpoints::check_change(value),
         b"format" | b"next_name" => codec::decode::<u32>(value).map(drop),
         // Of a segment; `Segment::open` and the comparison of its uses read them.

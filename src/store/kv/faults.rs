@@ -73,6 +73,8 @@ pub(super) struct Watched {
     path: PathBuf,
     faults: FaultLog,
     locks: Arc<Locks>,
+    /// Whether reads behind the end give zeros.
+    padded: bool,
 }
 
 impl Watched {
@@ -82,6 +84,27 @@ impl Watched {
             path: path.to_owned(),
             faults,
             locks,
+            padded: false,
+        }
+    }
+
+    /// The same, with zeros behind the end of the file: after one failed read the engine refuses all
+    /// others, so of a file that was cut off nothing else could be read.
+    pub(super) fn padded(self) -> Self {
+        Watched {
+            padded: true,
+            ..self
+        }
+    }
+
+    fn read_padded(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let there = self.file.len()?.saturating_sub(offset);
+        let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
+        let (from_file, beyond) = out.split_at_mut(there);
+        beyond.fill(0);
+        match from_file {
+            [] => Ok(()),
+            _ => self.file.read(offset, from_file),
         }
     }
 
@@ -111,7 +134,13 @@ impl StorageBackend for Watched {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.call(Operation::Read, Call::Read, || self.file.read(offset, out))
+        self.call(Operation::Read, Call::Read, || {
+            if self.padded {
+                self.read_padded(offset, out)
+            } else {
+                self.file.read(offset, out)
+            }
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -149,6 +149,15 @@ impl Kv {
         sharing: Sharing,
         cache_bytes: usize,
     ) -> Result<Option<Kv>> {
+        Kv::open_with(path, sharing, cache_bytes, |backend| backend)
+    }
+
+    fn open_with(
+        path: &Path,
+        sharing: Sharing,
+        cache_bytes: usize,
+        wrap: impl FnOnce(Watched) -> Watched,
+    ) -> Result<Option<Kv>> {
         let file = match open_file(path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -163,7 +172,7 @@ impl Kv {
         let locks = locks_of(&file, path, sharing, Purpose::Read)?;
         guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, path, faults.clone(), locks.clone());
+            let backend = wrap(Watched::new(file, path, faults.clone(), locks.clone()));
             let opened = builder(sharing, cache_bytes).open_read_only_with_backend(backend);
             locks.opened();
             match opened {
@@ -210,7 +219,7 @@ impl Kv {
             kv.read(|snapshot| snapshot.has(Table::Meta))
                 .is_ok_and(|has| has)
         };
-        let as_it_is = Kv::try_open_read_only(path, Sharing::native(), cache_bytes);
+        let as_it_is = Kv::open_with(path, Sharing::native(), cache_bytes, Watched::padded);
         if let Ok(Some(kv)) = &as_it_is
             && is_open(kv)
         {

@@ -8,6 +8,7 @@ use super::super::backup::put_rows;
 use super::super::checkpoints;
 use super::super::directory::{Directory, sync_directory};
 use super::super::early;
+use super::super::elapsed;
 use super::super::folded::{self, Folded};
 use super::super::index;
 use super::super::keys;
@@ -76,6 +77,9 @@ pub(super) fn write_anew(
         row.is_ok_and(|row| row.next <= extent.next)
     });
     anew.copy(Table::Cursors, cursors)?;
+    let stamp = remains.known("meta elapsed", elapsed::stamp).flatten();
+    let mut marks = remains.rows(Table::Meta);
+    anew.write(|transaction| elapsed::put_again(transaction, stamp, &mut marks))?;
     let all_names = anew.names(mended)?;
     anew.runs(now, mended)?;
     anew.rollups(&extent, all_names)?;

@@ -40,7 +40,8 @@ struct Seen {
     runs: Vec<Run>,
     next: u64,
     last: Option<Timestamp>,
-    rates: [(&'static str, Duration, u64); 3],
+    /// Entries a second, by the progress of the run that is open; 0 if none is.
+    rates: [(&'static str, f64); 3],
     lag: Option<u64>,
     sizes: Sizes,
     checkpoints: Vec<(String, u64, Option<String>)>,
@@ -87,13 +88,13 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         Some(last) => reader.entry(last)?.map(|entry| entry.recorded_time),
         None => None,
     };
-    let mut rates = [
-        ("last 10 s", Duration::from_secs(10), 0),
-        ("last minute", Duration::from_secs(60), 0),
-        ("last hour", Duration::from_secs(3_600), 0),
-    ];
-    for (_, span, entries) in &mut rates {
-        *entries = next.saturating_sub(first_since(reader, now.saturating_sub(*span), next)?);
+    let runs: Vec<Run> = reader.runs().collect::<annals::Result<_>>()?;
+    let is_written = runs.iter().any(|run| run.state == RunState::Alive);
+    let mut rates = [("last 10 s", 0.0), ("last minute", 0.0), ("last hour", 0.0)];
+    for ((_, rate), seconds) in rates.iter_mut().zip([10, 60, 3_600]) {
+        if is_written {
+            *rate = reader.rate(Duration::from_secs(seconds))?;
+        }
     }
     let logs = args.logs.clone().unwrap_or_else(|| dir.join("logs"));
     let mut checkpoints = Vec::new();
@@ -104,7 +105,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
     }
     Ok(Seen {
         now,
-        runs: reader.runs().collect::<annals::Result<_>>()?,
+        runs,
         next,
         last,
         rates,
@@ -120,25 +121,6 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         checkpoints,
         gaps: reader.gap_count()?,
     })
-}
-
-/// The first sequence recorded at `time` or later: recorded times nearly follow the sequence, so
-/// halving finds it in a few dozen look-ups.
-fn first_since(reader: &Reader, time: Timestamp, next: u64) -> Result<u64> {
-    let (mut low, mut high) = (1, next);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        // What was retired is older than all that is kept.
-        let older = reader
-            .entry(middle)?
-            .is_none_or(|entry| entry.recorded_time < time);
-        if older {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(low)
 }
 
 /// Bytes and number of the regular files at and below `path`.
@@ -167,14 +149,6 @@ fn alive(runs: &[Run]) -> usize {
     alive.count()
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a rate is shown with few digits"
-)]
-fn rate(entries: u64, span: Duration) -> f64 {
-    entries as f64 / span.as_secs_f64()
-}
-
 fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
     let label = seen
         .reader
@@ -188,7 +162,7 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
     ))?;
     let alive = alive(&seen.runs);
     let state = match alive {
-        0 => out.paint(style::WARN, "nobody is writing"),
+        0 => out.paint(style::WARN, "no active writer"),
         1 => out.paint(style::GOOD, "1 run alive"),
         n => out.paint(style::GOOD, format!("{n} runs alive")),
     };
@@ -203,7 +177,7 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
     let rates = seen
         .rates
         .iter()
-        .map(|(name, span, entries)| format!("{} /s ({name})", units::real(rate(*entries, *span))));
+        .map(|(name, rate)| format!("{} /s ({name})", units::real(*rate)));
     out.line(format!(
         "rate         {}",
         rates.collect::<Vec<_>>().join(", ")
@@ -299,9 +273,9 @@ fn state(run: &Run, now: Timestamp) -> String {
 }
 
 fn as_json(seen: &Seen) -> serde_json::Value {
-    let rates = seen.rates.iter().map(|(name, span, entries)| {
+    let rates = seen.rates.iter().map(|(name, rate)| {
         let name = name.replace(' ', "_");
-        (name, entries::real(rate(*entries, *span)))
+        (name, entries::real(*rate))
     });
     let runs = seen.runs.iter().map(|run| {
         json!({

@@ -83,18 +83,23 @@ Examples:
   annals retain --newer-than 30d
   annals retain --bytes 10000000000 --after-cursor lake
   annals retain --newer-than 30d --yes
+  annals retain --newer-than 30d --trust-clock
 
 Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone stay.")]
 pub struct Retain {
     /// Keeps what was recorded since (30d, 12h).
     #[arg(long, value_name = "AGE", value_parser = when::length, required_unless_present = "bytes")]
     newer_than: Option<std::time::Duration>,
-    /// Keeps the newest segments up to so many bytes.
+    /// Keeps the newest entries up to so many bytes: segments, and the entries in journal.redb.
     #[arg(long, value_name = "BYTES")]
     bytes: Option<u64>,
     /// Keeps what the export with this name has not had yet.
     #[arg(long, value_name = "NAME")]
     after_cursor: Vec<String>,
+    /// Takes the wall clock's word for the age of entries. Without it, time counts while a run is
+    /// open, and at most 7 days between two runs.
+    #[arg(long, requires = "newer_than")]
+    trust_clock: bool,
     /// Goes ahead: retires what is shown.
     #[arg(long)]
     yes: bool,
@@ -108,6 +113,11 @@ pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
         (Some(age), None) => Keep::newer_than(age),
         (None, Some(bytes)) => Keep::bytes(bytes),
         (None, None) => return Err(Failure::Usage("give --newer-than or --bytes".into())),
+    };
+    let keep = if args.trust_clock {
+        keep.trust_clock()
+    } else {
+        keep
     };
     let cursors = args.after_cursor.into_iter();
     let keep = cursors.fold(keep, |keep, name| keep.after_cursor(name));
