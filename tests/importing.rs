@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use annals::{Answer, Importer, Inference, Journal, Outcome, Reader, RunState, Timestamp};
+use annals::{
+    Answer, Error, Importer, Inference, Journal, Maintenance, Outcome, Reader, RunState, Timestamp,
+    Value,
+};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -186,4 +189,59 @@ fn outcomes_are_taken_in_once() {
     let known = reader.outcome(id).unwrap().unwrap();
     assert_eq!(known.reward.map(|latest| latest.value), Some(3.0));
     assert_eq!(known.get("pnl").map(|latest| latest.value), Some(2.0));
+}
+
+/// What a reader could not decode is refused where it comes in, and costs that row alone.
+#[test]
+fn a_row_that_no_reader_could_decode_is_refused() {
+    const MOST: usize = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let mut importer = Importer::open(&dir).unwrap();
+    let run = importer.source("a").unwrap();
+    let (fits, beyond) = ("y".repeat(MOST - 200), "y".repeat(MOST + 1));
+    let many: Vec<(&str, Value)> = vec![("k", Value::Integer(1)); 700_000];
+    let mut number = 0;
+    let mut add = |inference: &Inference<'_>| {
+        number += 1;
+        importer.add(run.inference(number).unwrap(), inference, Answer::Full)
+    };
+    let plain = || Inference::new("m", "s", "BUY");
+    let text = |text: &str| [("k", Value::from(text))];
+    let labels = [("BUY", 0.5), (&*fits, 0.5)];
+    add(&Inference::new(&fits, "s", "BUY")).unwrap();
+    add(&Inference::new("m", &fits, "BUY")).unwrap();
+    add(&Inference::new("m", "s", &fits)).unwrap();
+    add(&plain().checkpoint(&fits)).unwrap();
+    add(&plain().probabilities(&labels)).unwrap();
+    add(&plain().attributes(&text(&fits))).unwrap();
+    let long = [("BUY", 0.5), (&*beyond, 0.5)];
+    let crowd = vec![("BUY", 0.0); 1_025];
+    for (field, refused) in [
+        ("model", add(&Inference::new(&beyond, "s", "BUY"))),
+        ("symbol", add(&Inference::new("m", &beyond, "BUY"))),
+        ("action", add(&Inference::new("m", "s", &beyond))),
+        ("checkpoint", add(&plain().checkpoint(&beyond))),
+        ("labels", add(&plain().probabilities(&long))),
+        ("probabilities", add(&plain().probabilities(&crowd))),
+        ("attributes", add(&plain().attributes(&text(&beyond)))),
+        ("attributes", add(&plain().attributes(&many))),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::InvalidOption { .. }), "{error:?}");
+        assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+    add(&plain()).unwrap();
+    let id = run.inference(1).unwrap();
+    let name = "v".repeat(MOST + 1);
+    assert!(importer.add_outcome(id, &Outcome::label(&beyond)).is_err());
+    let named = Outcome::reward(1.0).and_value(&name, 1.0);
+    assert!(importer.add_outcome(id, &named).is_err());
+    assert!(importer.add_outcome(id, &Outcome::label(&fits)).unwrap());
+    importer.close().unwrap();
+    assert_eq!(numbers(&dir).len(), 7);
+    assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
+    let journal = Journal::open(&dir).unwrap();
+    assert_eq!(journal.stats("m").get().unwrap().count, 6);
+    journal.close().unwrap();
 }

@@ -1,9 +1,9 @@
 //! Inferences, each once.
 
-use super::Importer;
-use crate::error::{Error, Result};
+use super::{Importer, limits};
+use crate::error::Result;
 use crate::format::block::Place;
-use crate::format::floats::{Floats, MOST};
+use crate::format::floats::Floats;
 use crate::format::row::{InferenceRow, RepeatRow, Texts, flag};
 use crate::format::spans::id_bucket;
 use crate::ids::InferenceId;
@@ -28,7 +28,8 @@ impl Importer {
     /// [`commit`](Self::commit). About 300 ns, and a commit for each new name.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for an id of another run and for more than 1,024 probabilities;
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id of another run, for more than
+    /// 1,024 probabilities, and for more than 1 MiB of text, names and attributes together;
     /// those of reading and of a commit, after which the source may be read again from its start.
     pub fn add(
         &mut self,
@@ -36,13 +37,7 @@ impl Importer {
         inference: &Inference<'_>,
         answer: Answer,
     ) -> Result<bool> {
-        if inference.probabilities.len() > MOST {
-            return Err(Error::InvalidOption {
-                name: "probabilities",
-                value: format!("{} of them", inference.probabilities.len()),
-                advice: "give at most 1,024",
-            });
-        }
+        limits::check_inference(inference)?;
         if self.has(id)? {
             return Ok(false);
         }

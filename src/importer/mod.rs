@@ -2,6 +2,7 @@
 
 mod gaps;
 mod inferences;
+mod limits;
 mod names;
 mod outcomes;
 

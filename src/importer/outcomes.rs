@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::Importer;
+use super::{Importer, limits};
 use crate::error::Result;
 use crate::format::name::NameKind;
 use crate::format::row::{Note, OutcomeRow, OutcomeValue};
@@ -18,6 +18,7 @@ impl Importer {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_outcome(&mut self, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
+        limits::check_outcome(outcome)?;
         self.taking(of.run())?;
         let now = Timestamp::now().as_micros();
         let time = outcome.time.map_or(now, Timestamp::as_micros);

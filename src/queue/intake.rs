@@ -14,7 +14,9 @@ use crate::timestamp::Timestamp;
 use crate::value::Value;
 
 /// Text that one inference may carry, names and attributes together, in bytes.
-const MOST_TEXT: usize = 1 << 20;
+pub(crate) const MOST_TEXT: usize = 1 << 20;
+/// What a label of a probability counts for besides its bytes.
+pub(crate) const LABEL_OVERHEAD: usize = 64;
 
 /// The names of an inference, in whichever form they are at hand.
 #[derive(Clone, Copy)]
@@ -242,7 +244,10 @@ impl Queue {
         fields: Vec<(String, Value)>,
     ) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
-        let text: usize = fields.iter().map(attribute_bytes).sum();
+        let text: usize = fields
+            .iter()
+            .map(|(key, value)| attribute_bytes(key, value))
+            .sum();
         if text + message.len() + component.len() > MOST_TEXT {
             self.refuse(ticks, None);
             return false;
@@ -340,12 +345,18 @@ fn text_bytes(texts: &Texts) -> usize {
         &texts.checkpoint,
     ];
     let names = names.into_iter().flatten().map(String::len);
-    let labels = texts.labels.iter().flatten().map(|label| label.len() + 64);
-    let attributes = texts.attributes.iter().map(attribute_bytes);
+    let labels = texts
+        .labels
+        .iter()
+        .flatten()
+        .map(|label| label.len() + LABEL_OVERHEAD);
+    let attributes = texts.attributes.iter();
+    let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
     names.chain(labels).chain(attributes).sum()
 }
 
-fn attribute_bytes((key, value): &(String, Value)) -> usize {
+/// What an attribute counts for.
+pub(crate) fn attribute_bytes(key: &str, value: &Value) -> usize {
     // Lengths and tags count too, as generously as the limit on decoding counts them.
     const OVERHEAD: usize = 64;
     let text = match value {

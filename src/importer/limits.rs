@@ -1,0 +1,61 @@
+//! What an imported entry may hold: as much as a recorder takes, so that every reader can decode it.
+
+use crate::error::{Error, Result};
+use crate::format::floats::MOST;
+use crate::inference::Inference;
+use crate::outcome::Outcome;
+use crate::queue::intake::{LABEL_OVERHEAD, MOST_TEXT, attribute_bytes};
+
+/// Refuses an inference that is too large, and names the field that takes most.
+pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
+    if inference.probabilities.len() > MOST {
+        return Err(Error::InvalidOption {
+            name: "probabilities",
+            value: format!("{} of them", inference.probabilities.len()),
+            advice: "give at most 1,024",
+        });
+    }
+    let labels = inference.probabilities.iter();
+    let labels = labels.map(|(label, _)| label.len().saturating_add(LABEL_OVERHEAD));
+    let attributes = inference.attributes.iter();
+    let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
+    check_text([
+        ("model", inference.model.len()),
+        ("symbol", inference.symbol.len()),
+        ("action", inference.action.len()),
+        ("checkpoint", inference.checkpoint.map_or(0, str::len)),
+        ("labels of probabilities", labels.sum()),
+        ("attributes", attributes.sum()),
+    ])
+}
+
+/// Refuses an outcome that is too large.
+pub(super) fn check_outcome(outcome: &Outcome<'_>) -> Result<()> {
+    if outcome.values.len() > MOST {
+        return Err(Error::InvalidOption {
+            name: "values of an outcome",
+            value: format!("{} of them", outcome.values.len()),
+            advice: "give at most 1,024",
+        });
+    }
+    let names = outcome.values.iter().map(|(name, _)| name.len());
+    check_text([
+        ("label of an outcome", outcome.label.map_or(0, str::len)),
+        ("names of an outcome's values", names.sum()),
+    ])
+}
+
+fn check_text<const N: usize>(fields: [(&'static str, usize); N]) -> Result<()> {
+    let sizes = fields.iter().map(|(_, bytes)| *bytes);
+    let total = sizes.fold(0, usize::saturating_add);
+    if total <= MOST_TEXT {
+        return Ok(());
+    }
+    let largest = fields.iter().max_by_key(|(_, bytes)| *bytes);
+    let (name, bytes) = largest.copied().unwrap_or_default();
+    Err(Error::InvalidOption {
+        name,
+        value: format!("{bytes} bytes, {total} with the other texts"),
+        advice: "give at most 1 MiB of text with one entry",
+    })
+}
