@@ -119,7 +119,8 @@ pub struct ConfidenceDrift {
     /// The standard error of it (Hedges and Olkin, *Statistical methods for meta-analysis*, 1985).
     pub standard_error: f64,
     /// Of the size of the standardised difference: small from 0.2, medium from 0.5, large from 0.8
-    /// (Cohen, 1988); too few if its standard error is more than 0.1.
+    /// (Cohen, 1988); too few if the standard error of no difference at all would be more than 0.1,
+    /// which takes some 200 confidences on each side.
     pub shift: Shift,
 }
 
@@ -250,20 +251,22 @@ impl ConfidenceDrift {
         let squares = (many - 1.0) * before.variance + (more - 1.0) * after.variance;
         let deviation = (squares / (many + more - 2.0)).max(0.0).sqrt();
         let difference = after.mean - before.mean;
-        let standardised = if difference == 0.0 && deviation == 0.0 {
+        // Means of equal confidences may differ in their last bit.
+        let noise = before.mean.abs().max(after.mean.abs()) * 1e-9;
+        let standardised = if difference.abs() <= noise {
             0.0
         } else {
             difference / deviation
         };
         let about = (many + more) / (many * more);
         let standard_error = (about + standardised.powi(2) / (2.0 * (many + more))).sqrt();
-        // Where no confidence varies, any difference is one of kind: there is no error to speak of.
-        let certain = standardised.is_infinite() && about.sqrt() <= MOST_ERROR;
         ConfidenceDrift {
             means: (before.mean, after.mean),
             standardised,
             standard_error,
-            shift: if standard_error <= MOST_ERROR || certain {
+            // The error grows with the difference, so only its part that does not is bounded: a large
+            // difference is known as well as a small one, relative to its size.
+            shift: if about.sqrt() <= MOST_ERROR {
                 Shift::of(standardised.abs(), DIFFERENCE_LIMITS)
             } else {
                 Shift::TooFew
@@ -328,5 +331,45 @@ impl fmt::Display for Drift {
             "latency: {} (median × {:.2}, p99 × {:.2})",
             latency.shift, latency.median_ratio, latency.p99_ratio
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollup::fixed::Confidences;
+
+    fn confidence(values: &[(f32, u32)]) -> Confidence {
+        let mut sums = Confidences::default();
+        for (value, times) in values {
+            (0..*times).for_each(|_| sums.add(*value));
+        }
+        Confidence::new(&sums)
+    }
+
+    fn shift(before: &[(f32, u32)], after: &[(f32, u32)]) -> Shift {
+        ConfidenceDrift::between(&confidence(before), &confidence(after)).shift
+    }
+
+    #[test]
+    fn a_shift_is_judged_by_its_relative_error() {
+        assert_eq!(shift(&[(0.9, 10_000)], &[(0.1, 10_000)]), Shift::Large);
+        assert_eq!(shift(&[(0.5, 10_000)], &[(0.25, 10_000)]), Shift::Large);
+        assert_eq!(shift(&[(0.9, 10_000)], &[(0.9, 9_999)]), Shift::Negligible);
+        // One that differs in 10,000 makes a tiny deviation, not an unknown one.
+        let nearly = [(0.9, 9_999), (0.900_001, 1)];
+        assert_eq!(shift(&nearly, &[(0.1, 10_000)]), Shift::Large);
+        // Three deviations, with 400 confidences on each side.
+        let (low, high) = ([(0.52, 200), (0.58, 200)], [(0.61, 200), (0.67, 200)]);
+        assert_eq!(shift(&low, &high), Shift::Large);
+        let (low, high) = ([(0.52, 20), (0.58, 20)], [(0.61, 20), (0.67, 20)]);
+        assert_eq!(shift(&low, &high), Shift::TooFew);
+        for few in [&[][..], &[(0.9, 1)][..], &[(0.9, 2)][..]] {
+            assert_eq!(shift(few, &[(0.1, 10_000)]), Shift::TooFew);
+        }
+        let wide = [(0.0, 5_000), (1.0, 5_000)];
+        assert_eq!(shift(&wide, &wide), Shift::Negligible);
+        let moved = [(0.0, 4_000), (1.0, 6_000)];
+        assert_eq!(shift(&wide, &moved), Shift::Small);
     }
 }

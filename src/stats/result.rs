@@ -181,7 +181,7 @@ impl Stats {
 }
 
 impl Confidence {
-    fn new(sums: &Confidences) -> Self {
+    pub(super) fn new(sums: &Confidences) -> Self {
         let if_any = |value: f32| if sums.count == 0 { f32::NAN } else { value };
         Confidence {
             count: sums.count,
