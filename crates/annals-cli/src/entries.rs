@@ -123,6 +123,23 @@ pub fn real(value: f64) -> Json {
     }
 }
 
+/// A figure as JSON: null where it is not known.
+pub fn figure(value: f64) -> Json {
+    if value.is_finite() {
+        Json::from(value)
+    } else {
+        Json::Null
+    }
+}
+
+/// Named values of an outcome as the text of one object; none if there are none.
+pub fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<String> {
+    let object: serde_json::Map<String, Json> = values
+        .map(|(name, value)| (name.to_owned(), real(value)))
+        .collect();
+    (!object.is_empty()).then(|| Json::Object(object).to_string())
+}
+
 /// An `f32` with as many digits as it has.
 pub fn real32(value: f32) -> Json {
     if value.is_finite() {

@@ -45,7 +45,7 @@ pub fn as_json(stats: &Stats) -> Json {
         if confidence.count == 0 {
             Json::Null
         } else {
-            entries::real(value)
+            entries::figure(value)
         }
     };
     json!({
@@ -99,6 +99,6 @@ pub fn as_json(stats: &Stats) -> Json {
 }
 
 fn reals(known: &Values) -> Json {
-    let some = |value: f64| (known.count > 0).then(|| entries::real(value));
+    let some = |value: f64| (known.count > 0).then(|| entries::figure(value));
     json!({"count": known.count, "sum": some(known.sum), "mean": some(known.mean)})
 }

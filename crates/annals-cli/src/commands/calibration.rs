@@ -42,11 +42,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
                 "up_to": bin.up_to,
                 "count": bin.count,
                 "correct": bin.correct,
-                "confidence": (bin.count > 0).then(|| entries::real(bin.confidence)),
-                "accuracy": (bin.count > 0).then(|| entries::real(bin.accuracy)),
+                "confidence": (bin.count > 0).then(|| entries::figure(bin.confidence)),
+                "accuracy": (bin.count > 0).then(|| entries::figure(bin.accuracy)),
             })
         });
-        let some = |value: f64| (known.count > 0).then(|| entries::real(value));
+        let some = |value: f64| (known.count > 0).then(|| entries::figure(value));
         out.json(&json!({
             "count": known.count,
             "brier": some(known.brier),

@@ -71,7 +71,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     if let Err(error @ Error::Retired { .. }) = reader.follow(from).map(drop) {
         return Err(error.into());
     }
-    let target = if args.to.as_os_str() == "-" {
+    // Opened once more, it would be written over what is printed.
+    let is_stdout = ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"]
+        .iter()
+        .any(|name| args.to.as_os_str() == *name);
+    let target = if is_stdout {
         if args.by_day || format == Format::Parquet {
             return Err(Failure::Usage(
                 "Parquet and --by-day need a file's name instead of -".into(),
@@ -86,7 +90,6 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let end = reader.end()?;
     let total = end.next_sequence().saturating_sub(from.next_sequence());
     let bar = progress::rows(Some(total), "exporting");
-    let is_stdout = matches!(target, Target::Stdout);
     let sink = export::sink(format, target, reader.id(), out)?;
     let sum = export::run(&reader, from, end, &args.filter, sink, &bar);
     bar.finish_and_clear();

@@ -5,7 +5,7 @@ use super::{Row, Sink};
 use crate::entries;
 use crate::failure::{Failure, Result};
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "kind",
     "id",
     "sequence",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 22] = [
     "reward",
     "correct",
     "outcome_label",
+    "outcome_values",
     "outcome_time",
 ];
 
@@ -154,6 +155,9 @@ fn fields(row: &Row) -> Option<[String; COLUMNS.len()]> {
                 "outcome_label",
                 text(outcome.label.as_ref().map(|l| l.to_string())),
             );
+            let named = outcome.values.iter();
+            let named = named.map(|(name, value)| (&**name, *value));
+            set("outcome_values", text(entries::named_values(named)));
             set("outcome_time", outcome.time.to_string());
             None
         }
@@ -172,6 +176,9 @@ fn fields(row: &Row) -> Option<[String; COLUMNS.len()]> {
             "outcome_label",
             text(known.label.as_ref().map(|l| l.value.to_string())),
         );
+        let named = known.values.iter();
+        let named = named.map(|(name, latest)| (&**name, latest.value));
+        set("outcome_values", text(entries::named_values(named)));
         set(
             "outcome_time",
             text(entries::latest(known).map(|time| time.to_string())),

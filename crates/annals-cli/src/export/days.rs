@@ -1,16 +1,19 @@
 //! A file for each day of event time, in directories that DuckDB, Spark and pandas understand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use annals::JournalId;
 
+use super::file::{remove_leftovers, sync_folder};
 use super::{Format, Row, Sink, in_file};
 use crate::failure::{Failure, Result};
 use crate::units;
 
-/// Files that are open at once: journals are written in the order of days, nearly.
-const OPEN: usize = 8;
+/// Files that are open at once. A day that is closed and comes back gets another file, so days in turn
+/// must fit; a process may usually have 1,024 files open.
+const OPEN: usize = 256;
 
 /// `day=2025-07-25/part-….parquet`.
 pub struct Days {
@@ -27,6 +30,12 @@ pub struct Days {
 impl Days {
     pub fn new(format: Format, directory: PathBuf, journal: JournalId) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        // What killed exports left may lie in days that this one does not touch.
+        for day in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if day.file_name().to_string_lossy().starts_with("day=") {
+                remove_leftovers(&day.path());
+            }
+        }
         Days {
             format,
             directory,
@@ -55,8 +64,9 @@ impl Days {
                 };
                 let name = format!("part-{}-{:04}.{extension}", self.stamp, self.parts);
                 self.parts += 1;
-                let path = self.directory.join(format!("day={date}")).join(name);
-                (day, in_file(self.format, path, self.journal)?)
+                let folder = self.directory.join(format!("day={date}"));
+                self.create_folder(&folder)?;
+                (day, in_file(self.format, folder.join(name), self.journal)?)
             }
         };
         self.open.push(open);
@@ -87,6 +97,22 @@ impl Sink for Days {
 }
 
 impl Days {
+    /// Creates the folder of a day, and that of all days, but nothing above it.
+    fn create_folder(&self, folder: &Path) -> Result<()> {
+        for folder in [self.directory.as_path(), folder] {
+            let created = match fs::create_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Ok(()) => match folder.parent() {
+                    Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
+                    _ => sync_folder(Path::new(".")),
+                },
+                failed => failed,
+            };
+            created.map_err(|cause| Failure::io(format!("create {}", folder.display()), cause))?;
+        }
+        Ok(())
+    }
+
     /// Rows of one day.
     fn push_run(&mut self, rows: Vec<Row>) -> Result<()> {
         match rows.first() {

@@ -1,37 +1,131 @@
 //! A file that has its name only when it is whole.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::failure::{Failure, Result};
 
-/// A file under way: `<name>.partial` until it is finished, and removed if it never is.
+/// How names of unfinished files begin and end. Readers of data sets skip names with a dot in front.
+const BEGIN: &str = ".annals-";
+const END: &str = ".partial";
+
+/// A file that is being written.
 pub struct Unfinished {
     file: BufWriter<File>,
     path: PathBuf,
-    partial: PathBuf,
-    finished: bool,
+    /// What it is called until it is whole; `None` for a pipe or a device, which is written to as it
+    /// is.
+    partial: Option<PathBuf>,
 }
 
 impl Unfinished {
-    /// Creates it, and the directories above.
+    /// Begins to write `path`. A regular file of that name is replaced when the new one is whole; a
+    /// link leads to the file that is replaced; pipes and devices are written to.
     pub fn create(path: PathBuf) -> Result<Self> {
-        let mut partial = path.clone().into_os_string();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let creating = |cause| Failure::io(format!("create {}", partial.display()), cause);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(creating)?;
+        let path = through_links(path);
+        let named = |cause| Failure::io(format!("write {}", path.display()), cause);
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                let why = "it is a directory: give a file's name, or --by-day";
+                return Err(named(io::Error::other(why)));
+            }
+            Ok(found) if !found.is_file() => {
+                let file = OpenOptions::new().write(true).open(&path).map_err(named)?;
+                return Ok(Unfinished {
+                    file: BufWriter::with_capacity(1 << 18, file),
+                    path,
+                    partial: None,
+                });
+            }
+            Ok(found) if found.permissions().readonly() => {
+                let why = "it may not be written: change its mode, or give another name";
+                return Err(named(io::Error::other(why)));
+            }
+            _ => {}
         }
-        let file = File::create(&partial).map_err(creating)?;
+        let folder = folder_of(&path);
+        remove_leftovers(folder);
+        let (file, partial) = create_partial(folder).map_err(|cause| {
+            let what = format!("create a file for {}", path.display());
+            Failure::io(what, cause)
+        })?;
         Ok(Unfinished {
             file: BufWriter::with_capacity(1 << 18, file),
             path,
-            partial,
-            finished: false,
+            partial: Some(partial),
         })
     }
+}
+
+/// The file that a link leads to, also if it is not there yet.
+fn through_links(path: PathBuf) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(&path) {
+        return real;
+    }
+    match fs::read_link(&path) {
+        Ok(target) => folder_of(&path).join(target),
+        Err(_) => path,
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Creates a file that no other export has, and locks it: who finds it unlocked may remove it.
+fn create_partial(folder: &Path) -> io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{BEGIN}{}-{number}{END}", std::process::id());
+        let partial = folder.join(name);
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&partial);
+        match created {
+            Ok(file) => {
+                // Where there are no locks, a leftover stays.
+                let _ = file.try_lock();
+                return Ok((file, partial));
+            }
+            // A dead process had the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes what killed exports left in `folder`.
+pub fn remove_leftovers(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_regular = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_regular || !name.starts_with(BEGIN) || !name.ends_with(END) {
+            continue;
+        }
+        let path = entry.path();
+        let is_dead = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if is_dead {
+            // It does no harm, and the next export tries again.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Makes the names in `folder` durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 impl Write for Unfinished {
@@ -52,14 +146,17 @@ pub trait Finish: Write {
 
 impl Finish for Unfinished {
     fn finish(&mut self) -> Result<()> {
-        let synced = self
-            .file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_all());
-        let named = synced.and_then(|()| fs::rename(&self.partial, &self.path));
-        named.map_err(|cause| Failure::io(format!("write {}", self.path.display()), cause))?;
-        self.finished = true;
-        Ok(())
+        let failed = |cause| Failure::io(format!("write {}", self.path.display()), cause);
+        self.file.flush().map_err(failed)?;
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        let synced = self.file.get_ref().sync_all();
+        let named = synced.and_then(|()| fs::rename(partial, &self.path));
+        named.map_err(failed)?;
+        self.partial = None;
+        // Before anything is said or stored that relies on the name.
+        sync_folder(folder_of(&self.path)).map_err(failed)
     }
 }
 
@@ -71,9 +168,9 @@ impl Finish for &mut crate::output::Out {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if !self.finished {
-            // Nobody is left to hear of it.
-            let _ = fs::remove_file(&self.partial);
+        if let Some(partial) = &self.partial {
+            // The next export would remove it too.
+            let _ = fs::remove_file(partial);
         }
     }
 }

@@ -299,8 +299,5 @@ impl Columns {
 
 /// Named values as a JSON object; none if there are none.
 fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<ByteArray> {
-    let object: serde_json::Map<String, serde_json::Value> = values
-        .map(|(name, value)| (name.to_owned(), entries::real(value)))
-        .collect();
-    (!object.is_empty()).then(|| text(&serde_json::Value::Object(object).to_string()))
+    entries::named_values(values).map(|values| text(&values))
 }
