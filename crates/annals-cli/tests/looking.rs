@@ -393,10 +393,13 @@ fn follow_shows_what_another_process_logs_and_survives_its_restart() {
     let args = ["follow", "--cursor", "test", "-n", "3"];
     let mut child = annals(&data, &args)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // A journal that is there before it looks is followed from its end.
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains("waiting for"));
     for action in ["ONE", "TWO"] {
         // Not there at first, and closed and opened again in between.
         let journal = Journal::open(&data).unwrap();

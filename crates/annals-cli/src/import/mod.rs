@@ -3,6 +3,7 @@
 pub mod folder;
 mod json;
 pub mod jsonl;
+mod python;
 pub mod sqlite;
 
 /// What an import did.

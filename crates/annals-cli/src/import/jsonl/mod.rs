@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use annals::{Answer, Importer, Inference, InferenceId, Outcome, RunId, Timestamp, Value};
 
-use super::Report;
+use super::{Report, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
 use line::{Line, Number, Turned, attribute, needed, time};
@@ -99,7 +99,8 @@ struct Taking {
 
 impl Taking {
     fn line(&mut self, text: &str, report: &mut Report) -> Result<(), Trouble> {
-        let line: Line<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let text = python::as_json(text);
+        let line: Line<'_> = serde_json::from_str(&text).map_err(|e| e.to_string())?;
         let journal = line.journal.as_deref().unwrap_or(&self.fallback).to_owned();
         match &*line.kind {
             "inference" | "repeat" => self.inference(&line, &journal, report),

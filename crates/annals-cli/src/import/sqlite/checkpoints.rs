@@ -1,13 +1,15 @@
 //! Rows of `checkpoint_metadata` as checkpoints of the registry.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use annals::{Metadata, Registry};
+use annals::{Checkpoint, Metadata, Registry};
 use jiff::tz::TimeZone;
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
-use super::super::Report;
+use super::super::{Report, python};
 use super::table::Table;
 use super::{Trouble, values};
 use crate::failure::{Failure, Result};
@@ -57,11 +59,31 @@ pub fn checkpoints(
             Err(Trouble::Fatal(failure)) => return Err(failure),
         }
     }
+    // The column's default is true in many databases, so several rows may claim it: the newest holds.
+    let mut newest: BTreeMap<String, Vec<Checkpoint>> = BTreeMap::new();
     for id in active {
-        if let Some(known) = registry.get(&id)?
-            && registry.active(known.model())?.is_none()
-        {
-            registry.activate(&id)?;
+        if let Some(known) = registry.get(&id)? {
+            newest
+                .entry(known.model().to_owned())
+                .or_default()
+                .push(known);
+        }
+    }
+    for (model, mut claims) in newest {
+        claims.sort_by_key(Checkpoint::created);
+        let Some(last) = claims.pop() else { continue };
+        if registry.active(&model)?.is_some() {
+            continue;
+        }
+        registry.activate(last.id())?;
+        if !claims.is_empty() {
+            let place = format!("{}, {model}", table.name);
+            let rows = claims.len() + 1;
+            let why = format!(
+                "{rows} rows are active; {} is the newest and holds",
+                last.id()
+            );
+            report.damaged(&place, &why);
         }
     }
     Ok(())
@@ -80,11 +102,7 @@ fn checkpoint(
     let id = owned(row, 1)?.ok_or_else(|| missing("checkpoint_id"))?;
     let model = owned(row, 2)?.ok_or_else(|| missing("model_name"))?;
     let path = owned(row, 7)?.ok_or_else(|| missing("file_path"))?;
-    let is_active = values::number(row.get_ref(9)?)
-        .ok()
-        .flatten()
-        .is_some_and(|flag| flag != 0.0);
-    let active = is_active.then(|| id.clone());
+    let active = is_true(row.get_ref(9)?).then(|| id.clone());
     match registry.get(&id) {
         Ok(Some(_)) | Err(annals::Error::Deleted { .. }) => {
             report.known += 1;
@@ -109,10 +127,10 @@ fn checkpoint(
         let Some(json) = owned(row, index)?.filter(|json| !json.trim().is_empty()) else {
             continue;
         };
-        match serde_json::from_str::<Json>(&json) {
+        match serde_json::from_str::<Json>(&python::as_json(&json)) {
             Ok(Json::Object(entries)) => {
                 for (name, value) in entries {
-                    new = match value.as_f64() {
+                    new = match number(&value) {
                         Some(number) if index == 5 => new.metric(name, number),
                         _ => new.metadata(name, metadata(&value)),
                     };
@@ -127,6 +145,27 @@ fn checkpoint(
     let entry = entry.map_err(|error| Trouble::Row(error.to_string()))?;
     report.checkpoints += registry.import([entry])? as u64;
     Ok(active)
+}
+
+/// Whether a flag is set: as a number, or as one of the words that people write.
+fn is_true(value: ValueRef<'_>) -> bool {
+    match values::number(value) {
+        Ok(number) => number.is_some_and(|number| number != 0.0),
+        Err(_) => values::text(value).is_some_and(|text| {
+            let words = ["true", "t", "yes", "y", "on"];
+            words
+                .iter()
+                .any(|word| text.trim().eq_ignore_ascii_case(word))
+        }),
+    }
+}
+
+/// A metric's number, also if it was written as text.
+fn number(json: &Json) -> Option<f64> {
+    match json {
+        Json::String(text) => text.trim().parse().ok(),
+        _ => json.as_f64(),
+    }
 }
 
 fn metadata(json: &Json) -> Metadata {

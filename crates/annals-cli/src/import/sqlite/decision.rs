@@ -9,7 +9,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
-use super::super::json;
+use super::super::{json, python};
 use super::values::{self, Kept};
 use super::words::Words;
 use super::{Trouble, probabilities};
@@ -123,6 +123,7 @@ impl Decision {
             return;
         };
         self.probabilities.reserve(4);
+        let json = python::as_json(&json);
         if let Err(why) = probabilities::read(&json, words, &mut self.probabilities) {
             self.probabilities.clear();
             self.damaged("probabilities", why);
@@ -133,7 +134,7 @@ impl Decision {
         let Some(json) = values::text(value).filter(|json| !json.trim().is_empty()) else {
             return;
         };
-        match serde_json::from_str::<Json>(&json) {
+        match serde_json::from_str::<Json>(&python::as_json(&json)) {
             Ok(Json::Object(entries)) => {
                 let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
                 let entries = entries.map(|(name, value)| (words.get(&name), json::value(value)));
