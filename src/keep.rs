@@ -1,4 +1,4 @@
-//! What a journal keeps of its entries.
+//! Retention rules for the entries of a journal.
 
 use std::time::Duration;
 

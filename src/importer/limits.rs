@@ -1,4 +1,4 @@
-//! What an imported entry may hold: as much as a recorder takes, so that every reader can decode it.
+//! The size of an imported entry: as much as a recorder takes, so that every reader can decode it.
 
 use crate::error::{Error, Result};
 use crate::format::floats::MOST;

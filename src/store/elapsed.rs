@@ -24,7 +24,8 @@ use crate::format::codec::{self, Stored};
 /// The key in `meta` of the newest stamp.
 const KEY: &[u8] = b"elapsed";
 
-/// Before the sequence in a mark's key in `meta`: a table of its own would cost every commit a page.
+/// Stands before the sequence in a mark's key in `meta`. A table of its own would cost each commit
+/// a page.
 const MARK: &[u8] = b"elapsed ";
 
 /// Microseconds that a pause between two runs counts for at most.
@@ -40,7 +41,7 @@ const PRECISION: u64 = 64;
 /// Marks that are looked at, newest first. A journal writes about 1,200 in ten years.
 const MOST_MARKS: usize = 4_096;
 
-/// What is stored of the newest moment that is known.
+/// The newest moment that is known.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// Microseconds that have elapsed.
@@ -196,7 +197,7 @@ fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Res
     Ok(elapsed)
 }
 
-/// What a pause from one reading of the wall clock to another counts for.
+/// The time that a pause from one reading of the wall clock to another counts for.
 fn pause_until(from: i64, to: i64) -> u64 {
     u64::try_from(to.saturating_sub(from)).map_or(0, |pause| pause.min(LONGEST_PAUSE))
 }
@@ -373,7 +374,7 @@ impl Marks {
     }
 }
 
-/// What is known of elapsed time in one snapshot.
+/// Elapsed time as one snapshot shows it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elapsed {
     /// Ascending by sequence.
@@ -391,7 +392,8 @@ pub(crate) struct Elapsed {
 }
 
 impl Elapsed {
-    /// Reads what is stored. `wall` is the wall clock now; `meter` counts for a run of this process.
+    /// Reads stamp and marks. `wall` is the wall clock now; `meter` counts for a run of this
+    /// process.
     pub(super) fn read(
         snapshot: &Snapshot<'_>,
         path: &Path,
@@ -415,7 +417,7 @@ impl Elapsed {
         ))
     }
 
-    /// What marks, ascending, and a stamp tell. `running` is when a run of this process
+    /// Elapsed time by marks, ascending, and a stamp. `running` is when a run of this process
     /// began to count, and how far it is.
     fn known(
         mut marks: Vec<(u64, Mark)>,

@@ -11,8 +11,8 @@ use super::{Format, Row, Sink, in_file};
 use crate::failure::{Failure, Result};
 use crate::units;
 
-/// Files that are open at once. A day that is closed and comes back gets another file, so days in turn
-/// must fit; a process may usually have 1,024 files open.
+/// Files that are open at once. A day that is closed and comes back gets another file, so days in
+/// turn must fit. A process may usually have 1,024 files open.
 const OPEN: usize = 256;
 
 /// `day=2025-07-25/part-….parquet`.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::failure::{Failure, Result};
 
-/// How names of unfinished files begin and end. Readers of data sets skip names with a dot in front.
+/// Begin and end of the names of unfinished files. Readers of data sets skip names with a dot in
+/// front.
 const BEGIN: &str = ".annals-";
 const END: &str = ".partial";
 
@@ -15,8 +16,7 @@ const END: &str = ".partial";
 pub struct Unfinished {
     file: BufWriter<File>,
     path: PathBuf,
-    /// What it is called until it is whole; `None` for a pipe or a device, which is written to as it
-    /// is.
+    /// Its name until it is whole; `None` for a pipe or a device, which is written to directly.
     partial: Option<PathBuf>,
 }
 
@@ -138,7 +138,7 @@ impl Write for Unfinished {
     }
 }
 
-/// What can be made durable.
+/// An output that can be made durable.
 pub trait Finish: Write {
     /// Makes it durable and gives it its name.
     fn finish(&mut self) -> Result<()>;
