@@ -132,8 +132,21 @@ fn pipes_are_written_to_and_links_written_through() {
     let text = run(&data, &["export", "/dev/stdout", "--format", "csv"], 0);
     assert_eq!(text.lines().count(), 301);
 
+    // As the shell's >(gzip) does.
+    let path = data.to_str().unwrap();
+    let shell = format!(
+        "{} --dir {path} export /dev/fd/7 --format csv 7>&1 >/dev/null | cat",
+        env!("CARGO_BIN_EXE_annals")
+    );
+    let piped = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .output();
+    let text = String::from_utf8(piped.unwrap().stdout).unwrap();
+    assert_eq!(text.lines().count(), 301);
+
     let (real, link) = (dir.path().join("real.csv"), dir.path().join("link.csv"));
-    std::os::unix::fs::symlink("real.csv", &link).unwrap();
+    std::os::unix::fs::symlink("real.csv", dir.path().join("between.csv")).unwrap();
+    std::os::unix::fs::symlink("between.csv", &link).unwrap();
     for _ in 0..2 {
         run(&data, &["export", link.to_str().unwrap()], 0);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());

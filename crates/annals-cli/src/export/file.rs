@@ -1,6 +1,6 @@
 //! A file that has its name only when it is whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,8 @@ use crate::failure::{Failure, Result};
 /// front.
 const BEGIN: &str = ".annals-";
 const END: &str = ".partial";
+/// Links that are followed one after the other: as many as Linux does.
+const MOST_LINKS: usize = 40;
 
 /// A file that is being written.
 pub struct Unfinished {
@@ -24,7 +26,12 @@ impl Unfinished {
     /// Begins to write `path`. A regular file of that name is replaced when the new one is whole; a
     /// link leads to the file that is replaced; pipes and devices are written to.
     pub fn create(path: PathBuf) -> Result<Self> {
-        let path = through_links(path);
+        // A pipe behind /dev/fd has no path of its own: it is opened by the name that was given.
+        let is_special = |found: &fs::Metadata| !found.is_file() && !found.is_dir();
+        let path = match fs::metadata(&path) {
+            Ok(found) if is_special(&found) => path,
+            _ => through_links(path),
+        };
         let named = |cause| Failure::io(format!("write {}", path.display()), cause);
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => {
@@ -60,14 +67,17 @@ impl Unfinished {
 }
 
 /// The file that a link leads to, also if it is not there yet.
-fn through_links(path: PathBuf) -> PathBuf {
+fn through_links(mut path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
-    match fs::read_link(&path) {
-        Ok(target) => folder_of(&path).join(target),
-        Err(_) => path,
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => break,
+        }
     }
+    path
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -89,11 +99,13 @@ fn create_partial(folder: &Path) -> io::Result<(File, PathBuf)> {
             .create_new(true)
             .open(&partial);
         match created {
-            Ok(file) => {
+            // Another export may have found it before it was locked, and removed it.
+            Ok(file) => match file.try_lock() {
+                Err(TryLockError::WouldBlock) => {}
+                _ if fs::symlink_metadata(&partial).is_err() => {}
                 // Where there are no locks, a leftover stays.
-                let _ = file.try_lock();
-                return Ok((file, partial));
-            }
+                _ => return Ok((file, partial)),
+            },
             // A dead process had the same number.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
