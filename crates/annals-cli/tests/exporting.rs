@@ -144,6 +144,19 @@ fn pipes_are_written_to_and_links_written_through() {
     let text = String::from_utf8(piped.unwrap().stdout).unwrap();
     assert_eq!(text.lines().count(), 301);
 
+    // A file that the shell has open is written to behind what is there.
+    let head = dir.path().join("head.txt");
+    let shell = format!(
+        "exec 3>{0}; echo first >&3; {1} --dir {path} export /dev/fd/3 --format csv >/dev/null",
+        head.display(),
+        env!("CARGO_BIN_EXE_annals")
+    );
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .status();
+    assert!(ran.unwrap().success());
+    assert_eq!(fs::read_to_string(&head).unwrap().lines().count(), 302);
+
     let (real, link) = (dir.path().join("real.csv"), dir.path().join("link.csv"));
     std::os::unix::fs::symlink("real.csv", dir.path().join("between.csv")).unwrap();
     std::os::unix::fs::symlink("between.csv", &link).unwrap();

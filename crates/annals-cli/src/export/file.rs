@@ -29,7 +29,7 @@ impl Unfinished {
         // A pipe behind /dev/fd has no path of its own: it is opened by the name that was given.
         let is_special = |found: &fs::Metadata| !found.is_file() && !found.is_dir();
         let path = match fs::metadata(&path) {
-            Ok(found) if is_special(&found) => path,
+            Ok(found) if is_special(&found) || is_open_already(&path) => path,
             _ => through_links(path),
         };
         let named = |cause| Failure::io(format!("write {}", path.display()), cause);
@@ -38,8 +38,8 @@ impl Unfinished {
                 let why = "it is a directory: give a file's name, or --by-day";
                 return Err(named(io::Error::other(why)));
             }
-            Ok(found) if !found.is_file() => {
-                let file = OpenOptions::new().write(true).open(&path).map_err(named)?;
+            Ok(found) if !found.is_file() || is_open_already(&path) => {
+                let file = OpenOptions::new().append(true).open(&path).map_err(named)?;
                 return Ok(Unfinished {
                     file: BufWriter::with_capacity(1 << 18, file),
                     path,
@@ -54,16 +54,30 @@ impl Unfinished {
         }
         let folder = folder_of(&path);
         remove_leftovers(folder);
-        let (file, partial) = create_partial(folder).map_err(|cause| {
+        let creating = |cause| {
             let what = format!("create a file for {}", path.display());
             Failure::io(what, cause)
-        })?;
-        Ok(Unfinished {
+        };
+        let (file, partial) = create_partial(folder).map_err(creating)?;
+        let begun = Unfinished {
             file: BufWriter::with_capacity(1 << 18, file),
-            path,
+            path: path.clone(),
             partial: Some(partial),
-        })
+        };
+        // What only its owner may read stays so.
+        if let Ok(found) = fs::metadata(&path) {
+            let kept = begun.file.get_ref().set_permissions(found.permissions());
+            kept.map_err(creating)?;
+        }
+        Ok(begun)
     }
+}
+
+/// Whether the shell has opened it: it is written to behind what is there, and never replaced.
+fn is_open_already(path: &Path) -> bool {
+    ["/dev", "/proc"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
 }
 
 /// The file that a link leads to, also if it is not there yet.
