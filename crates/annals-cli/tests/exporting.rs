@@ -37,6 +37,16 @@ fn two_exports_under_one_name_are_each_whole() {
 }
 
 #[test]
+fn missing_folders_above_the_file_are_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 3);
+    let to = dir.path().join("a").join("b").join("all.csv");
+    run(&data, &["export", to.to_str().unwrap()], 0);
+    assert_eq!(names(to.parent().unwrap()), ["all.csv"]);
+}
+
+#[test]
 fn what_a_killed_export_left_is_hidden_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

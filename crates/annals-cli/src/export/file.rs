@@ -24,7 +24,8 @@ pub struct Unfinished {
 
 impl Unfinished {
     /// Begins to write `path`. A regular file of that name is replaced when the new one is whole; a
-    /// link leads to the file that is replaced; pipes and devices are written to.
+    /// link leads to the file that is replaced; pipes and devices are written to. Missing folders
+    /// above it are created.
     pub fn create(path: PathBuf) -> Result<Self> {
         // A pipe behind /dev/fd has no path of its own: it is opened by the name that was given.
         let is_special = |found: &fs::Metadata| !found.is_file() && !found.is_dir();
@@ -53,11 +54,12 @@ impl Unfinished {
             _ => {}
         }
         let folder = folder_of(&path);
-        remove_leftovers(folder);
         let creating = |cause| {
             let what = format!("create a file for {}", path.display());
             Failure::io(what, cause)
         };
+        fs::create_dir_all(folder).map_err(creating)?;
+        remove_leftovers(folder);
         let (file, partial) = create_partial(folder).map_err(creating)?;
         let begun = Unfinished {
             file: BufWriter::with_capacity(1 << 18, file),
