@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
-use super::{in_time, patience, scale, scratch};
+use super::{in_time, patience, scale, scratch, stride};
 use crate::Error;
 use crate::probe::{Call, Probe, place};
 
@@ -156,7 +156,7 @@ fn check_errors(ledger: &Ledger, fault: Fault, what: &str) {
 
 fn sweep(fault: Fault, whose: Whose) {
     let story = Story {
-        commits: scale(60, 200),
+        commits: scale(60, 60, 200),
         save_every: 20,
         seal_every: 25,
         reopen_every: 40,
@@ -171,7 +171,7 @@ fn sweep(fault: Fault, whose: Whose) {
         });
         let Some((ledger, _)) = told else { break };
         errors += ledger.errors.len();
-        at += 1;
+        at += stride();
     }
     println!(
         "{fault:?}, {whose:?}: {} calls, {errors} errors, {:?}",

@@ -116,7 +116,7 @@ fn refuse_each(error: i32) {
         // What failed last of all is made good by the next run.
         options().open(&dir).unwrap().close().unwrap();
         compare(&dir, &what);
-        at += scale(3, 1);
+        at += scale(9, 3, 1);
     }
     println!("error {error}: {} calls, {:?}", at, began.elapsed());
     assert!(at > 50, "{at} calls");
@@ -142,12 +142,12 @@ fn a_power_cut_leaves_each_line_once() {
     let steps = log.steps();
     println!("{} deeds, {} steps", log.len(), steps.len());
     let (mut opened, began) = (0, Instant::now());
-    for number in 0..scale(200, 10_000) {
+    for number in 0..scale(80, 200, 10_000) {
         if began.elapsed() > patience() {
             break;
         }
         // Anywhere, and at every step where names change.
-        let at = match steps.get(number * scale(4, 1)) {
+        let at = match steps.get(number * scale(10, 4, 1)) {
             Some(at) => *at,
             None => random.below(log.len() + 1),
         };

@@ -34,10 +34,20 @@ use tempfile::TempDir;
 /// Whoever waits longer waits for ever.
 const HANG: Duration = Duration::from_secs(10);
 
-/// `usual` in every run of the tests, `long` where `ANNALS_LONG` is set.
-fn scale(usual: usize, long: usize) -> usize {
-    let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
-    if is_long { long } else { usual }
+/// `quick` in a usual run of the tests, `thorough` where `ANNALS_THOROUGH` is set, as it is before a
+/// change lands, `long` where `ANNALS_LONG` is set.
+fn scale(quick: usize, thorough: usize, long: usize) -> usize {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
+    match (is_set("ANNALS_LONG"), is_set("ANNALS_THOROUGH")) {
+        (true, _) => long,
+        (false, true) => thorough,
+        (false, false) => quick,
+    }
+}
+
+/// How far apart the calls are that fail: a usual run of the tests tries a part of them.
+fn stride() -> usize {
+    scale(4, 1, 1)
 }
 
 /// How long a long run may take, seconds in `ANNALS_LONG_SECONDS`; for ever if that is not set.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::{HANG, in_time, patience, scratch};
+use super::{HANG, in_time, patience, scratch, stride};
 use crate::probe::{Call, Probe, place};
 use crate::{Content, GapReason, Inference, Journal, Level, Maintenance, Reader, repair};
 
@@ -170,7 +170,7 @@ fn sweep(harm: Harm, which: Which, fault: Fault) -> Tally {
     let known = Arc::new((dir, before, wanted, gaps));
     let mut tally = Tally::default();
     let began = Instant::now();
-    for at in 1.. {
+    for at in (1..).step_by(stride()) {
         let known = known.clone();
         let what = format!("{harm:?}, {fault:?} of {which:?} at {at}");
         let said = in_time(&what.clone(), move || {
