@@ -159,7 +159,7 @@ pub enum Error {
     #[error("a journal is already installed in this process: use annals::installed()")]
     AlreadyInstalled,
     /// A name cannot be used as given.
-    #[error("{name:?} cannot be a {what}: {reason}")]
+    #[error("{name:?} cannot be {} {what}: {reason}", article(what))]
     InvalidName {
         /// What it was to name.
         what: &'static str,
@@ -347,6 +347,15 @@ fn listed(words: &[String]) -> String {
         list.push_str(&format!(" and {} more", words.len() - MOST));
     }
     list
+}
+
+/// The article that goes before a word.
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 
 impl Error {

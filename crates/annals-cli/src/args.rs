@@ -16,13 +16,18 @@ Examples:
   annals export week.parquet --since 7d
 
 Exit codes:
-  0  done
-  1  done, and problems were found (verify, reconcile, import with broken rows)
-  2  asked for something that makes no sense
+  0  done, also if nothing fits a filter
+  1  done, and problems were found: verify, reconcile and repair that find damage, import that leaves out a row or a field
+  2  asked for something that makes no sense or is not there: an option, an id, a model, an alias
   3  no journal there, or it cannot be opened
-  4  something failed on the way
+  4  something failed on the way: a damaged file, a full disk
 
-Times are in UTC. A second process may look while the agent runs; nothing here stops it.";
+Times are in UTC. A second process may look while the agent runs; nothing here stops it. Tables are as wide as the \
+terminal, or as COLUMNS says. In text, what would steer the terminal or stay invisible is written as \\n, \\t or \
+\\u{202e}; JSON has names as they are.";
+
+/// The heading of what every command understands, apart from a command's own options.
+const SHARED: &str = "Options of every command";
 
 /// Look at, follow, ask, check, import and export journals of inferences.
 #[derive(Parser, Debug)]
@@ -34,11 +39,12 @@ pub struct Args {
         short = 'd',
         global = true,
         env = "ANNALS_DIR",
-        default_value = "data"
+        default_value = "data",
+        help_heading = SHARED
     )]
     pub dir: PathBuf,
     /// JSON: one document, or one for each line.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHARED)]
     pub json: bool,
     /// When to use colours.
     #[arg(
@@ -46,7 +52,8 @@ pub struct Args {
         global = true,
         value_enum,
         default_value = "auto",
-        value_name = "WHEN"
+        value_name = "WHEN",
+        help_heading = SHARED
     )]
     pub color: Color,
     /// What to do.

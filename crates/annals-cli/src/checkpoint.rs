@@ -9,8 +9,19 @@ use crate::output::{Out, style};
 use crate::table::escaped;
 use crate::units;
 
+/// Aliases and where they point, as the registry lists them.
+pub type Aliases = [(String, String)];
+
+/// Those of the aliases that point at this checkpoint.
+pub fn names<'a>(checkpoint: &Checkpoint, aliases: &'a Aliases) -> Vec<&'a str> {
+    let mine = aliases
+        .iter()
+        .filter(|(_, target)| target == checkpoint.id());
+    mine.map(|(alias, _)| alias.as_str()).collect()
+}
+
 /// A checkpoint as JSON.
-pub fn as_json(checkpoint: &Checkpoint) -> Json {
+pub fn as_json(checkpoint: &Checkpoint, aliases: &Aliases) -> Json {
     let metrics = checkpoint.metrics().iter();
     let metadata = checkpoint.all_metadata().iter();
     json!({
@@ -24,6 +35,7 @@ pub fn as_json(checkpoint: &Checkpoint) -> Json {
         "epoch": checkpoint.epoch(),
         "parent": checkpoint.parent(),
         "tags": checkpoint.tags(),
+        "aliases": names(checkpoint, aliases),
         "pinned": checkpoint.is_pinned(),
         "bytes": checkpoint.bytes(),
         "digest": checkpoint.digest().map(hex),
@@ -63,7 +75,7 @@ pub fn metrics(checkpoint: &Checkpoint) -> String {
 }
 
 /// A checkpoint for people.
-pub fn print_one(checkpoint: &Checkpoint, out: &mut Out) -> Result<()> {
+pub fn print_one(checkpoint: &Checkpoint, aliases: &Aliases, out: &mut Out) -> Result<()> {
     let head = format!("checkpoint {}", escaped(checkpoint.id()));
     out.line(out.paint(style::HEAD, head))?;
     let mut lines = vec![
@@ -81,6 +93,7 @@ pub fn print_one(checkpoint: &Checkpoint, out: &mut Out) -> Result<()> {
         ),
         ("parent", escaped(checkpoint.parent().unwrap_or_default())),
         ("tags", escaped(&checkpoint.tags().join(" "))),
+        ("aliases", escaped(&names(checkpoint, aliases).join(" "))),
         ("size", units::bytes(checkpoint.bytes())),
         ("file", escaped(&checkpoint.path().display().to_string())),
         ("state", condition(checkpoint)),

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use annals::Error;
 
+use crate::escape::sentence;
+use crate::units;
+
 /// The result of a command.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -52,10 +55,10 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         let (text, code) = match self {
             Failure::Usage(text) => (text.clone(), 2),
-            Failure::Journal(error) => (error.to_string(), code_of(error)),
-            Failure::Io(what, cause) => (format!("cannot {what}: {cause}"), 4),
+            Failure::Journal(error) => (in_shell(error), code_of(error)),
+            Failure::Io(what, cause) => (format!("cannot {what}: {}", in_words(cause)), 4),
         };
-        anstream::eprintln!("annals: {}", text.replace('\n', " "));
+        anstream::eprintln!("annals: {}", sentence(&text.replace('\n', " ")));
         ExitCode::from(code)
     }
 }
@@ -64,11 +67,27 @@ impl Failure {
 pub fn misunderstood(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let lines = text.lines().map(str::trim);
-    let said =
+    let lines =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
-    let said = said.join(" ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+    let mut said = String::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let between = match line {
+            _ if said.is_empty() => "",
+            tip if tip.starts_with("tip:") => "; ",
+            _ => " ",
+        };
+        said.push_str(between);
+        said.push_str(line);
+    }
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    // The standard library's words for numbers.
+    let said = said
+        .replace("invalid digit found in string", "not a whole number")
+        .replace(
+            "cannot parse integer from empty string",
+            "not a whole number",
+        )
+        .replace("number too large to fit in target type", "too large");
     let hint = if said.is_empty() {
         "say what to do"
     } else {
@@ -77,14 +96,172 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
     Failure::Usage(format!("{said}{hint} (see --help)")).report()
 }
 
+/// What the system said, without the library's words for it.
+fn in_words(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::AlreadyExists => "it is there already; give another name".to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
+/// An error of the library, with what to do about it in a shell: the library names its own calls.
+fn in_shell(error: &Error) -> String {
+    match error {
+        Error::Missing { path } => format!(
+            "no journal in {}: name its directory with -d DIR or in ANNALS_DIR; an agent or \
+             `annals import` makes one",
+            path.display()
+        ),
+        Error::NotADirectory { path } => format!(
+            "{} is a file, but a journal is a directory: name it with -d DIR or in ANNALS_DIR",
+            path.display()
+        ),
+        Error::Corrupt { path, detail } => format!(
+            "{} is damaged: {detail}; `annals verify` lists the damage, `annals repair --yes` \
+             keeps what can be read, and a whole backup is better",
+            path.display()
+        ),
+        Error::InUse { path, reason } => format!(
+            "{} is held by another process ({reason}): stop that process, or try again later",
+            path.display()
+        ),
+        Error::NeedsRecovery { path, reason } => format!(
+            "{} needs recovery after its writer died, and cannot be opened for writing \
+             ({reason}): run `annals status` as a user who may write there, or copy the \
+             directory to where you may write",
+            path.display()
+        ),
+        Error::Io {
+            operation,
+            path,
+            cause,
+        } => format!("cannot {operation} {}: {}", path.display(), in_words(cause)),
+        Error::NoRoom { path, reason } => format!(
+            "no room to write {} ({reason}): free some space and run the command again; what \
+             was committed before is there",
+            path.display()
+        ),
+        Error::Failed { path, reason } => format!(
+            "the journal {} has failed ({reason}): its last batch may or may not be on disk; \
+             look at `annals status`, then run the command again",
+            path.display()
+        ),
+        Error::TimedOut { operation, waited } => format!(
+            "{operation} was not done after {}: a stopped process or a slow disk may hold it \
+             up; look at `annals status`, or try again later",
+            units::duration(*waited)
+        ),
+        Error::InvalidOption {
+            name,
+            value,
+            advice,
+        } => match *name {
+            // The age or the size of a retention rule.
+            "keep" => format!("--newer-than or --bytes cannot be {value}: {advice}"),
+            name => format!("{name} cannot be {value}: {advice}"),
+        },
+        Error::ForeignCursor { cursor, reason } => format!(
+            "the cursor {cursor} does not fit this journal: {reason}; `annals cursors` lists \
+             those that are stored, `annals cursors --remove NAME` forgets one"
+        ),
+        Error::Retired {
+            path,
+            sequence,
+            kept,
+        } => format!(
+            "entry {sequence} of {} has been retired, the first one kept is {kept}: \
+             `annals cursors --remove NAME` forgets the cursor, and the next export begins there",
+            path.display()
+        ),
+        Error::UnknownCheckpoint { id } => format!(
+            "no checkpoint {id:?}: `annals checkpoints list MODEL` shows which there are, \
+             `annals checkpoints reconcile` takes in files that are not known yet"
+        ),
+        Error::Deleted { id, at, why } => format!(
+            "checkpoint {id} was deleted at {at}: {why}; `annals checkpoints list MODEL` shows \
+             which there are"
+        ),
+        Error::NoMonitor { model, known } => match known.first() {
+            Some(metric) => format!(
+                "{model} has no monitor: set one with `annals checkpoints monitor {} {metric} \
+                 min` (or max), or give --by METRIC --mode min; known are {}",
+                quoted(model),
+                known.join(", ")
+            ),
+            None => format!(
+                "{model} has no monitor and no metrics: `annals checkpoints list {}` shows its \
+                 checkpoints",
+                quoted(model)
+            ),
+        },
+        Error::NothingBefore { model, alias } => format!(
+            "the alias {alias:?} of {model} has nothing to roll back to: `annals checkpoints \
+             alias {} ID` points it at a checkpoint",
+            quoted(alias)
+        ),
+        Error::Unconfirmed { id, path, reason } => format!(
+            "checkpoint {id} is whole in {}, but it is not certain that the registry has it \
+             ({reason}): `annals checkpoints reconcile` settles it",
+            path.display()
+        ),
+        Error::WeightsMissing { id, path } => format!(
+            "the weights of checkpoint {id} are missing from {}: restore the file and run \
+             `annals checkpoints reconcile`",
+            path.display()
+        ),
+        Error::WeightsCorrupt { id, path, detail } => format!(
+            "the weights of checkpoint {id} in {} are damaged ({detail}): restore the file and \
+             run `annals checkpoints reconcile`",
+            path.display()
+        ),
+        Error::Protected { id, by } => format!(
+            "checkpoint {id} is protected ({by}): `annals checkpoints pin --remove` or \
+             `annals checkpoints alias --remove` releases it"
+        ),
+        Error::PlanOutdated { changes, deleted } => format!(
+            "the plan is out of date, {deleted} were deleted before that showed: {}; run the \
+             command again",
+            changes
+                .iter()
+                .take(20)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        Error::NoDirectory => "this needs a directory: name it with -d DIR".to_owned(),
+        // These say what to do without naming a call.
+        other => other.to_string(),
+    }
+}
+
+/// A name as it can be typed.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/@+:".contains(c);
+    match !name.is_empty() && name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    }
+}
+
+/// The exit code: what was asked for that is not there is told from what went wrong.
 fn code_of(error: &Error) -> u8 {
     match error {
+        Error::UnknownCheckpoint { .. }
+        | Error::Deleted { .. }
+        | Error::UnknownMetric { .. }
+        | Error::UnknownAlias { .. }
+        | Error::NoMonitor { .. }
+        | Error::NothingBefore { .. }
+        | Error::InvalidName { .. }
+        | Error::InvalidOption { .. }
+        | Error::Parse { .. } => 2,
         Error::Missing { .. }
         | Error::NotADirectory { .. }
         | Error::Foreign { .. }
         | Error::UnknownFormat { .. }
         | Error::NeedsRecovery { .. }
-        | Error::InUse { .. } => 3,
+        | Error::InUse { .. }
+        | Error::Locked { .. } => 3,
         Error::Io { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => 3,
         _ => 4,
     }
@@ -99,5 +276,210 @@ impl From<Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(cause: io::Error) -> Self {
         Failure::Io("write the output".to_owned(), cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Words of the library that no shell understands.
+    const CALLS: [&str; 12] = [
+        "()",
+        "set_monitor",
+        "best_by",
+        "best_loadable",
+        "set_alias",
+        "Journal::",
+        "Reader::",
+        "Maintenance",
+        "open it for writing once",
+        "open both in",
+        "read what is readable",
+        "entity already exists",
+    ];
+
+    #[test]
+    fn a_shell_is_told_of_commands() {
+        let text = || "x".to_owned();
+        let path = || PathBuf::from("data");
+        let known = || vec!["accuracy".to_owned(), "loss".to_owned()];
+        let exists = Arc::new(io::Error::from(io::ErrorKind::AlreadyExists));
+        let errors = [
+            (Error::Missing { path: path() }, 3, "ANNALS_DIR"),
+            (Error::NotADirectory { path: path() }, 3, "-d DIR"),
+            (
+                Error::Corrupt {
+                    path: path(),
+                    detail: text(),
+                },
+                4,
+                "annals repair",
+            ),
+            (
+                Error::InUse {
+                    path: path(),
+                    reason: text(),
+                },
+                3,
+                "stop that process",
+            ),
+            (
+                Error::NeedsRecovery {
+                    path: path(),
+                    reason: text(),
+                },
+                3,
+                "annals status",
+            ),
+            (
+                Error::Io {
+                    operation: "create",
+                    path: path(),
+                    cause: exists,
+                },
+                4,
+                "there already",
+            ),
+            (
+                Error::NoRoom {
+                    path: path(),
+                    reason: text(),
+                },
+                4,
+                "run the command again",
+            ),
+            (
+                Error::Failed {
+                    path: path(),
+                    reason: text(),
+                },
+                4,
+                "annals status",
+            ),
+            (
+                Error::TimedOut {
+                    operation: "the flush",
+                    waited: Duration::from_millis(1_500),
+                },
+                4,
+                "1.50 s",
+            ),
+            (
+                Error::InvalidOption {
+                    name: "keep",
+                    value: "1s".to_owned(),
+                    advice: "give a minute or more",
+                },
+                2,
+                "--newer-than",
+            ),
+            (
+                Error::ForeignCursor {
+                    cursor: text(),
+                    reason: text(),
+                },
+                4,
+                "annals cursors",
+            ),
+            (
+                Error::Retired {
+                    path: path(),
+                    sequence: 1,
+                    kept: 2,
+                },
+                4,
+                "annals cursors --remove",
+            ),
+            (
+                Error::UnknownCheckpoint { id: text() },
+                2,
+                "annals checkpoints list",
+            ),
+            (
+                Error::NoMonitor {
+                    model: "my model".to_owned(),
+                    known: known(),
+                },
+                2,
+                "annals checkpoints monitor 'my model' accuracy min",
+            ),
+            (
+                Error::NoMonitor {
+                    model: text(),
+                    known: Vec::new(),
+                },
+                2,
+                "annals checkpoints list x",
+            ),
+            (
+                Error::NothingBefore {
+                    model: text(),
+                    alias: text(),
+                },
+                2,
+                "annals checkpoints alias x ID",
+            ),
+            (
+                Error::Unconfirmed {
+                    id: text(),
+                    path: path(),
+                    reason: text(),
+                },
+                4,
+                "annals checkpoints reconcile",
+            ),
+            (
+                Error::WeightsMissing {
+                    id: text(),
+                    path: path(),
+                },
+                4,
+                "annals checkpoints reconcile",
+            ),
+            (
+                Error::WeightsCorrupt {
+                    id: text(),
+                    path: path(),
+                    detail: text(),
+                },
+                4,
+                "annals checkpoints reconcile",
+            ),
+            (
+                Error::Protected {
+                    id: text(),
+                    by: text(),
+                },
+                4,
+                "pin --remove",
+            ),
+            (
+                Error::PlanOutdated {
+                    changes: known(),
+                    deleted: 1,
+                },
+                4,
+                "run the command again",
+            ),
+        ];
+        for (error, code, command) in errors {
+            let said = in_shell(&error);
+            assert!(said.contains(command), "{said}");
+            assert_eq!(code_of(&error), code, "{said}");
+            let call = CALLS.into_iter().find(|call| said.contains(call));
+            assert_eq!(call, None, "{said}");
+        }
+    }
+
+    #[test]
+    fn names_can_be_typed() {
+        assert_eq!(quoted("dqn_agent"), "dqn_agent");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -5,6 +5,7 @@ mod args;
 mod checkpoint;
 mod commands;
 mod entries;
+mod escape;
 mod export;
 mod failure;
 mod filter;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::table::fold;
 
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -50,9 +51,34 @@ impl Out {
         io::stdout().is_terminal()
     }
 
+    /// How many columns a line may have: `COLUMNS` if that is set, else the terminal's; `None` if
+    /// nobody looks, because what is piped on should not depend on a window.
+    pub fn width(&self) -> Option<usize> {
+        /// Narrower than this, no table can be read.
+        const NARROWEST: usize = 20;
+        let asked = std::env::var("COLUMNS").ok();
+        let asked = asked.and_then(|columns| columns.trim().parse().ok());
+        let asked = asked.filter(|columns| *columns > 0);
+        let found = asked.or_else(|| {
+            let size = self.is_terminal().then(terminal_size::terminal_size);
+            size.flatten().map(|(width, _)| usize::from(width.0))
+        });
+        found.map(|columns| columns.max(NARROWEST))
+    }
+
     /// One line of text.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Result<()> {
         writeln!(self.stdout, "{text}")?;
+        Ok(())
+    }
+
+    /// A name and a text, folded so that it goes on below itself.
+    pub fn field(&mut self, name: &str, indent: usize, text: &str) -> Result<()> {
+        let width = self.width().unwrap_or(usize::MAX).saturating_sub(indent);
+        for (number, piece) in fold(text, width.max(1)).into_iter().enumerate() {
+            let name = if number == 0 { name } else { "" };
+            self.line(format!("{name:<indent$}{piece}"))?;
+        }
         Ok(())
     }
 

@@ -17,6 +17,55 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 row`, `2,000 rows`, `3 entries`: a number and what it is of, given in the singular.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{} {}", count(number), plural(number, what))
+}
+
+/// `what` as it is called when there are so many of it.
+pub fn plural(number: u64, what: &str) -> String {
+    let before_y = what.strip_suffix('y');
+    match before_y {
+        _ if number == 1 => what.to_owned(),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ if what.ends_with(['s', 'x']) || what.ends_with("ch") => format!("{what}es"),
+        _ => format!("{what}s"),
+    }
+}
+
+/// For clap: a size, `500MB`, `10GiB` or a number of bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: give bytes, or 500KB, 10MB, 1.5GB, 2TB, 4GiB");
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match lower[digits.len()..].trim() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let digits = digits.trim().replace([',', '_'], "");
+    if let Ok(whole) = digits.parse::<u64>() {
+        return whole.checked_mul(unit).ok_or_else(wrong);
+    }
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    #[allow(clippy::cast_precision_loss, reason = "units are powers")]
+    let bytes = number * unit as f64;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds"
+    )]
+    let bytes = (0.0..1e19).contains(&bytes).then(|| bytes.round() as u64);
+    bytes.ok_or_else(wrong)
+}
+
 /// `12 B`, `3.4 KB`, `5.6 GB`: powers of 1,000.
 #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
 pub fn bytes(number: u64) -> String {
@@ -77,12 +126,24 @@ pub fn second(time: Timestamp) -> String {
 
 /// A number to four significant digits.
 pub fn real(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
+    if value == 0.0 {
+        // Also the negative zero.
+        return "0".to_owned();
+    }
+    if !value.is_finite() {
         return value.to_string();
     }
     let size = value.abs();
     let decimals = (0..9_u8).find(|decimals| size * 10_f64.powi(i32::from(*decimals)) >= 1_000.0);
-    format!("{value:.*}", usize::from(decimals.unwrap_or(9)))
+    let digits = format!("{value:.*}", usize::from(decimals.unwrap_or(9)));
+    let unsigned = digits.trim_start_matches('-');
+    match unsigned.parse() {
+        Ok(whole) if !unsigned.contains('.') => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", count(whole))
+        }
+        _ => digits,
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +160,46 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(8_420)), "8.42 ms");
         assert_eq!(duration(Duration::from_secs(86_400)), "24.0 h");
         assert_eq!(real(0.023_456), "0.02346");
-        assert_eq!(real(-1_234.5), "-1234");
+        assert_eq!(real(-1_234.5), "-1,234");
+        assert_eq!(real(952_964.0), "952,964");
+        assert_eq!(real(-0.0), "0");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(counted(0, "entry"), "0 entries");
+        assert_eq!(counted(2_000, "alias"), "2,000 aliases");
+        assert_eq!(counted(2, "day"), "2 days");
+        assert_eq!(counted(2, "batch"), "2 batches");
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("10000000000", 10_000_000_000),
+            ("1GB", 1_000_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("64MiB", 67_108_864),
+            ("10,000", 10_000),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "GB",
+            "-1",
+            "1XB",
+            "NaN",
+            "inf",
+            "1e30GB",
+            "99999999999TB",
+            "ß",
+        ] {
+            let refused = size(text).err();
+            assert!(refused.is_some_and(|why| why.contains("1.5GB")), "{text}");
+        }
     }
 }

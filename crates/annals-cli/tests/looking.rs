@@ -294,7 +294,7 @@ fn checkpoints_are_looked_at_and_never_deleted_by_the_way() {
     complaint(dir.path(), &["checkpoints", "plan"], 2);
     complaint(dir.path(), &["checkpoints", "plan", "--best", "x"], 2);
     assert!(
-        complaint(dir.path(), &["checkpoints", "show", "nothing"], 4).contains("no checkpoint")
+        complaint(dir.path(), &["checkpoints", "show", "nothing"], 2).contains("no checkpoint")
     );
     complaint(dir.path(), &["checkpoints", "best", "nobody"], 2);
 

@@ -20,7 +20,7 @@ Examples:
   annals calibration --model dqn_agent
   annals calibration --checkpoint dqn_agent_20250725_143500 --since 30d --json
 
-Only decisions count that turned out correct or wrong. A model is calibrated if, of what it was
+Only decisions count that turned out correct or wrong. A model is calibrated if, of what it was \
 70 % sure of, 70 % was correct.")]
 pub struct Args {
     #[command(flatten)]
@@ -90,13 +90,13 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     Ok(Done::Well)
 }
 
-/// A share as a bar of twenty places.
+/// A share as a bar of twelve places, which no table folds.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "0 to 20"
+    reason = "0 to 12"
 )]
 fn bar(share: f64) -> String {
-    let full = (share.clamp(0.0, 1.0) * 20.0).round() as usize;
-    format!("{}{}", "█".repeat(full), "░".repeat(20 - full))
+    let full = (share.clamp(0.0, 1.0) * 12.0).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(12 - full))
 }

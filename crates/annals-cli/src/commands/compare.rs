@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals::{Drift, Reader, Shift, Stats, Timestamp};
+use annals::{Drift, Reader, Registry, Shift, Stats, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Done, Failure, Result};
@@ -21,8 +21,8 @@ Examples:
   annals compare 2025-07-24..2025-07-25 2025-07-25..now
   annals compare --checkpoints dqn_agent_20250725_143500 dqn_agent_20250726_080000 --since 7d
 
-How much behaviour changed is said in words: by the population stability index of the actions (0.1,
-0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies (1.1, 1.25, 2).
+How much behaviour changed is said in words: by the population stability index of the actions (0.1, \
+0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies (1.1, 1.25, 2). \
 Where chance could easily have done it, there are too few decisions to tell.")]
 pub struct Args {
     /// Two windows, each FROM..UNTIL; with --checkpoints, two ids.
@@ -58,6 +58,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let ([this, that], [one, other]) = (&found[..], &args.sides[..]) else {
         return Err(Failure::Usage("give two windows or two checkpoints".into()));
     };
+    if args.checkpoints {
+        known_checkpoints(dir, &args.sides, &found)?;
+    }
     let drift = Drift::between(this, that);
     if out.json {
         out.json(&json!({
@@ -69,9 +72,12 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     }
     let mut rows = Rows::new(["", ">this", ">that", ">change"]);
     rows.push([String::new(), one.clone(), other.clone(), String::new()]);
-    for (name, value, shown) in VALUES {
+    for (name, value, shown, measure) in VALUES {
         let (before, after) = (value(this), value(that));
         let change = match (before, after) {
+            (Some(before), Some(after)) if *measure == Measure::Share => {
+                format!("{:+.1} points", (after - before) * 100.0)
+            }
             (Some(before), Some(after)) if before > 0.0 && after >= 0.0 => {
                 format!("{:+.1} %", (after / before - 1.0) * 100.0)
             }
@@ -103,6 +109,18 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     out.line(format!("this: {}", footnote(this, out)))?;
     out.line(format!("that: {}", footnote(that, out)))?;
     Ok(Done::Well)
+}
+
+/// Refuses a checkpoint that decided nothing and that the registry does not know either.
+fn known_checkpoints(dir: &Path, ids: &[String], found: &[Stats]) -> Result<()> {
+    for (id, _) in ids.iter().zip(found).filter(|(_, stats)| stats.is_empty()) {
+        if Registry::open(dir)?.get(id)?.is_none() {
+            return Err(Failure::Usage(format!(
+                "no checkpoint {id:?}: `annals stats --by checkpoint` shows which have decided"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn print_drift(drift: &Drift, out: &mut Out) -> Result<()> {
@@ -159,25 +177,69 @@ fn known(value: f64) -> String {
     }
 }
 
-/// A name, where its value is, and how it is shown.
-type Compared = (&'static str, fn(&Stats) -> Option<f64>, fn(f64) -> String);
+/// How two values are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    /// By their ratio.
+    Ratio,
+    /// Both are shares: by the points between them, as the shares of actions are.
+    Share,
+}
+
+/// A name, where its value is, how it is shown, and how two of it are compared.
+type Compared = (
+    &'static str,
+    fn(&Stats) -> Option<f64>,
+    fn(f64) -> String,
+    Measure,
+);
+
+fn share(value: f64) -> String {
+    format!("{:.1} %", value * 100.0)
+}
+
+/// Of the decisions, so that a longer window does not look worse.
+#[allow(clippy::cast_precision_loss, reason = "shown with few digits")]
+fn repeated(stats: &Stats) -> Option<f64> {
+    some(
+        stats.count,
+        stats.repeats as f64 / stats.count.max(1) as f64,
+    )
+}
 
 #[allow(clippy::cast_precision_loss, reason = "shown with few digits")]
 const VALUES: &[Compared] = &[
-    ("decisions", |s| Some(s.count as f64), counted),
-    ("repeats", |s| Some(s.repeats as f64), counted),
+    (
+        "decisions",
+        |s| Some(s.count as f64),
+        counted,
+        Measure::Ratio,
+    ),
+    ("repeated", repeated, share, Measure::Share),
     (
         "mean confidence",
         |s| some(s.confidence.count, s.confidence.mean),
         units::real,
+        Measure::Ratio,
     ),
     (
         "its deviation",
-        |s| some(s.confidence.count, s.confidence.deviation()),
+        |s| Some(s.confidence.deviation()).filter(|deviation| deviation.is_finite()),
         units::real,
+        Measure::Ratio,
     ),
-    ("latency p50", |s| seconds(s.processing_time.p50), shown),
-    ("latency p99", |s| seconds(s.processing_time.p99), shown),
+    (
+        "latency p50",
+        |s| seconds(s.processing_time.p50),
+        shown,
+        Measure::Ratio,
+    ),
+    (
+        "latency p99",
+        |s| seconds(s.processing_time.p99),
+        shown,
+        Measure::Ratio,
+    ),
     (
         "accuracy",
         |s| {
@@ -186,12 +248,14 @@ const VALUES: &[Compared] = &[
                 s.outcomes.accuracy,
             )
         },
-        units::real,
+        share,
+        Measure::Share,
     ),
     (
         "mean reward",
         |s| some(s.outcomes.reward.count, s.outcomes.reward.mean),
         units::real,
+        Measure::Ratio,
     ),
 ];
 

@@ -36,6 +36,7 @@ struct Known {
     record: InferenceRecord,
     outcomes: Option<Outcomes>,
     checkpoint: Option<Checkpoint>,
+    aliases: Vec<(String, String)>,
     repeats: Vec<InferenceRecord>,
     before: Vec<InferenceRecord>,
     after: Vec<InferenceRecord>,
@@ -46,7 +47,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
     let Some(record) = reader.get(args.id)? else {
         return Err(Failure::Usage(format!(
-            "no inference {}: it was dropped, is not committed yet, was retired, or never was",
+            "no inference {}: it was dropped, is not committed yet, was retired or lost to damage, \
+             never was, or is the id of an outcome; `annals tail --columns time,id,action` shows ids",
             args.id
         )));
     };
@@ -60,7 +62,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         };
         out.json(&json!({
             "inference": entries::record(&known.record, known.outcomes.as_ref()),
-            "checkpoint": known.checkpoint.as_ref().map(checkpoint::as_json),
+            "checkpoint": known.checkpoint.as_ref()
+                .map(|one| checkpoint::as_json(one, &known.aliases)),
             "repeats": many(&known.repeats),
             "before": many(&known.before),
             "after": many(&known.after),
@@ -111,13 +114,18 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
             after.push(found);
         }
     }
-    let checkpoint = match &record.checkpoint {
-        Some(id) => Registry::open(dir)?.get(id)?,
-        None => None,
-    };
+    let (mut checkpoint, mut aliases) = (None, Vec::new());
+    if let Some(id) = &record.checkpoint {
+        let registry = Registry::open(dir)?;
+        checkpoint = registry.get(id)?;
+        if let Some(known) = &checkpoint {
+            aliases = registry.aliases(known.model())?;
+        }
+    }
     Ok(Known {
         outcomes: reader.outcome(record.id)?,
         checkpoint,
+        aliases,
         repeats,
         before,
         after,
@@ -161,7 +169,7 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
     }
     out.line("")?;
     match (&known.checkpoint, &record.checkpoint) {
-        (Some(known), _) => checkpoint::print_one(known, out)?,
+        (Some(found), _) => checkpoint::print_one(found, &known.aliases, out)?,
         (None, Some(id)) => out.line(format!(
             "checkpoint {}: the registry does not know it",
             crate::table::escaped(id)
@@ -175,8 +183,8 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
     out.line(match repeats {
         0 => "no repeats within the next minute".to_owned(),
         n => format!(
-            "repeated {} times within the next minute",
-            units::count(n as u64)
+            "repeated {} within the next minute",
+            units::counted(n as u64, "time")
         ),
     })?;
     out.line("")?;

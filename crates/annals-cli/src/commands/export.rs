@@ -11,6 +11,7 @@ use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
 use crate::output::Out;
 use crate::progress;
+use crate::table::escaped;
 use crate::units;
 
 /// Options of `export`.
@@ -23,9 +24,9 @@ Examples:
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
-Inferences come with what has turned out for them so far. JSON lines have gaps too, also if a filter is
-given, because nobody knows whose the missing ones were; CSV and Parquet have none. With --cursor, what turned out later for
-inferences of an earlier export comes as rows of kind outcome, with the inference's id. The cursor
+Inferences come with what has turned out for them so far. JSON lines have gaps too, also if a filter is \
+given, because nobody knows whose the missing ones were; CSV and Parquet have none. With --cursor, what turned out later for \
+inferences of an earlier export comes as rows of kind outcome, with the inference's id. The cursor \
 is stored when the file is on disk: a crash before that repeats an export and loses nothing.")]
 pub struct Args {
     /// The file, or with --by-day the directory; - is standard output.
@@ -106,10 +107,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     } else {
         let late = match sum.late {
             0 => String::new(),
-            n => format!(" and {} late outcomes", units::count(n)),
+            n => format!(" and {}", units::counted(n, "late outcome")),
         };
-        let rows = units::count(sum.rows);
-        out.line(format!("{rows} rows{late} in {}", args.to.display()))?;
+        let rows = units::counted(sum.rows, "row");
+        let to = escaped(&args.to.display().to_string());
+        out.line(format!("{rows}{late} in {to}"))?;
     }
     Ok(Done::Well)
 }

@@ -20,7 +20,7 @@ Examples:
   annals follow --cursor alerts --json | ./notify     # goes on where it was left
   annals follow --from-start --events --exit-at-end
 
-With --cursor the place is stored in the journal about once a second: after a kill, what was
+With --cursor the place is stored in the journal about once a second: after a kill, what was \
 printed in the last second may come again, and nothing is left out.")]
 pub struct Args {
     /// Stores the place under this name, and goes on from it next time.

@@ -21,7 +21,7 @@ Examples:
   annals --dir old export - --format jsonl | annals --dir new import --format jsonl -
   annals import --format checkpoints --model dqn_agent models/dqn
 
-Twice is the same as once: each source gets a run of its own, and each of its rows the id of that run
+Twice is the same as once: each source gets a run of its own, and each of its rows the id of that run \
 and of its number in the source. A broken row is said with its number and does not stop the rest.")]
 pub struct Args {
     /// A logger's SQLite file, JSON lines (- for standard input), or a folder of checkpoints.
@@ -78,7 +78,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         }
     }
     print(&report, out)?;
-    Ok(if report.broken == 0 {
+    Ok(if report.broken == 0 && report.damaged == 0 {
         Done::Well
     } else {
         Done::WithProblems
@@ -131,14 +131,14 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
     for note in &report.notes {
         out.line(format!("note: {}", escaped(note)))?;
     }
-    let mut parts = vec![format!("{} inferences", units::count(report.inferences))];
+    let mut parts = vec![units::counted(report.inferences, "inference")];
     for (count, what) in [
-        (report.outcomes, "outcomes"),
-        (report.gaps, "gaps"),
-        (report.checkpoints, "checkpoints"),
+        (report.outcomes, "outcome"),
+        (report.gaps, "gap"),
+        (report.checkpoints, "checkpoint"),
     ] {
         if count > 0 {
-            parts.push(format!("{} {what}", units::count(count)));
+            parts.push(units::counted(count, what));
         }
     }
     out.line(format!("taken in: {}", parts.join(", ")))?;
@@ -147,13 +147,16 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
     }
     if report.damaged > 0 {
         let text = format!(
-            "taken in without a damaged field: {} rows",
-            units::count(report.damaged)
+            "taken in without a damaged field: {}",
+            units::counted(report.damaged, "row")
         );
         out.line(out.paint(style::WARN, text))?;
     }
     if report.broken > 0 {
-        let text = format!("broken and left out: {} rows", units::count(report.broken));
+        let text = format!(
+            "broken and left out: {}",
+            units::counted(report.broken, "row")
+        );
         out.line(out.paint(style::BAD, text))?;
     }
     Ok(())

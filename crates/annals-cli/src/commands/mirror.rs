@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::failure::{Done, Result};
 use crate::output::Out;
+use crate::table::escaped;
 use crate::units;
 
 /// What to do with the text files.
@@ -38,7 +39,11 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
     if out.json {
         out.json(&json!({"lines": lines, "directory": to}))?;
     } else {
-        out.line(format!("{} lines in {}", units::count(lines), to.display()))?;
+        out.line(format!(
+            "{} in {}",
+            units::counted(lines, "line"),
+            escaped(&to.display().to_string())
+        ))?;
     }
     Ok(Done::Well)
 }

@@ -46,7 +46,7 @@ Examples:
   annals stats --by action --model dqn_agent --since yesterday --until today
   annals stats --by model,day --since 7d --json
 
-Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by action
+Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by action \
 has none, and its JSON has null in their place.")]
 pub struct Args {
     /// Divides by these, one row each; by model if there is nothing else to say.
@@ -169,7 +169,8 @@ const NUMBERS: [Number; 9] = [
         confident(stats).then(|| format!("{:.3}", stats.confidence.mean))
     }),
     number(">±", |stats| {
-        confident(stats).then(|| format!("{:.3}", stats.confidence.deviation()))
+        let deviation = stats.confidence.deviation();
+        deviation.is_finite().then(|| format!("{deviation:.3}"))
     }),
     not_by_action(">p50", |stats| {
         stats.processing_time.p50.map(units::duration)

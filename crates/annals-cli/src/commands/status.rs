@@ -154,7 +154,11 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         .reader
         .label()
         .map(|label| format!(" ({})", escaped(label)));
-    let head = format!("journal {}{}", dir.display(), label.unwrap_or_default());
+    let head = format!(
+        "journal {}{}",
+        escaped(&dir.display().to_string()),
+        label.unwrap_or_default()
+    );
     out.line(format!(
         "{}  {}",
         out.paint(style::HEAD, head),
@@ -178,16 +182,13 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         .rates
         .iter()
         .map(|(name, rate)| format!("{} /s ({name})", units::real(*rate)));
-    out.line(format!(
-        "rate         {}",
-        rates.collect::<Vec<_>>().join(", ")
-    ))?;
+    out.field("rate", 13, &rates.collect::<Vec<_>>().join(", "))?;
     let dropped = seen.runs.iter().map(|run| run.dropped);
     let dropped = dropped.fold(0, u64::saturating_add);
     let lost = format!(
-        "{} events, {} gaps in the journal",
-        units::count(dropped),
-        units::count(seen.gaps)
+        "{}, {} in the journal",
+        units::counted(dropped, "event"),
+        units::counted(seen.gaps, "gap")
     );
     let lost = match seen.gaps {
         0 => out.paint(style::GOOD, "none"),
@@ -199,19 +200,19 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         match seen.lag {
             None => "none".to_owned(),
             Some(0) => "up to date".to_owned(),
-            Some(1) => "1 entry behind, as stored last".to_owned(),
-            Some(lag) => format!("{} entries behind, as stored last", units::count(lag)),
+            Some(lag) => format!("{} behind, as stored last", units::counted(lag, "entry")),
         }
     ))?;
     let sizes = &seen.sizes;
-    out.line(format!(
-        "size         journal {}, {} segments {}, text files {}, checkpoints {}",
+    let sizes = format!(
+        "journal {}, {} {}, text files {}, checkpoints {}",
         units::bytes(sizes.hot),
-        sizes.segment_files,
+        units::counted(sizes.segment_files, "segment"),
         units::bytes(sizes.segments),
         units::bytes(sizes.logs),
         units::bytes(sizes.checkpoints),
-    ))?;
+    );
+    out.field("size", 13, &sizes)?;
     out.line("")?;
     print_runs(seen, out)?;
     if !seen.checkpoints.is_empty() {
@@ -255,7 +256,8 @@ fn print_runs(seen: &Seen, out: &mut Out) -> Result<()> {
     rows.print(out)?;
     match seen.runs.len().checked_sub(RUNS) {
         Some(more) if more > 0 => {
-            out.line(format!("and {} earlier runs", units::count(more as u64)))
+            let more = units::counted(more as u64, "earlier run");
+            out.line(format!("and {more}"))
         }
         _ => Ok(()),
     }

@@ -53,7 +53,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         let mut rows = Rows::new(columns.iter().map(|column| entries::heading(*column)));
         for (record, outcomes) in &found {
             let cells = columns.iter();
-            rows.push(cells.map(|column| entries::cell(record, outcomes.as_ref(), *column)));
+            rows.push_escaped(
+                cells.map(|column| entries::cell(record, outcomes.as_ref(), *column)),
+            );
         }
         rows.print(out)?;
     }

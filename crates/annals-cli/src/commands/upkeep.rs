@@ -56,17 +56,20 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
             out.line(out.paint(style::BAD, text))?;
         }
         let sum = format!(
-            "{} entries in {} blocks and {} segments, {}",
-            units::count(verified.entries),
-            units::count(verified.blocks),
-            units::count(verified.segments),
+            "{} in {} and {}, {}",
+            units::counted(verified.entries, "entry"),
+            units::counted(verified.blocks, "block"),
+            units::counted(verified.segments, "segment"),
             units::bytes(verified.bytes)
         );
         let defects = verified.defects.len() as u64 + verified.more_defects;
         out.line(if verified.is_whole() {
             out.paint(style::GOOD, format!("whole: {sum}"))
         } else {
-            out.paint(style::BAD, format!("{defects} defects: {sum}"))
+            out.paint(
+                style::BAD,
+                format!("{}: {sum}", units::counted(defects, "defect")),
+            )
         })?;
     }
     Ok(if verified.is_whole() {
@@ -81,17 +84,18 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
 #[command(after_help = "\
 Examples:
   annals retain --newer-than 30d
-  annals retain --bytes 10000000000 --after-cursor lake
+  annals retain --bytes 10GB --after-cursor lake
   annals retain --newer-than 30d --yes
   annals retain --newer-than 30d --trust-clock
 
 Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone stay.")]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["newer_than", "bytes"]))]
 pub struct Retain {
     /// Keeps what was recorded since (30d, 12h).
-    #[arg(long, value_name = "AGE", value_parser = when::length, required_unless_present = "bytes")]
+    #[arg(long, value_name = "AGE", value_parser = when::length)]
     newer_than: Option<std::time::Duration>,
-    /// Keeps the newest entries up to so many bytes: segments, and the entries in journal.redb.
-    #[arg(long, value_name = "BYTES")]
+    /// Keeps the newest entries up to this size (500MB, 10GB): segments, and the entries in journal.redb.
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
     bytes: Option<u64>,
     /// Keeps what the export with this name has not had yet.
     #[arg(long, value_name = "NAME")]
@@ -132,11 +136,9 @@ pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
     let retired = plan.apply()?;
     if !out.json {
         let freed = units::bytes(retired.bytes);
-        let entries = units::count(retired.entries);
-        out.line(format!(
-            "{} segments retired: {entries} entries, {freed}",
-            retired.segments
-        ))?;
+        let entries = units::counted(retired.entries, "entry");
+        let segments = units::counted(retired.segments as u64, "segment");
+        out.line(format!("{segments} retired: {entries}, {freed}"))?;
     }
     Ok(Done::Well)
 }
@@ -179,12 +181,15 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
         ]);
     }
     rows.print(out)?;
-    let kept = units::count(plan.kept_entries());
-    let (entries, bytes) = (units::count(plan.entries()), units::bytes(plan.bytes()));
-    out.line(out.paint(
-        style::HEAD,
-        format!("{entries} entries, {bytes}; {kept} entries stay"),
-    ))
+    let kept = units::counted(plan.kept_entries(), "entry");
+    let stay = if plan.kept_entries() == 1 {
+        "stays"
+    } else {
+        "stay"
+    };
+    let entries = units::counted(plan.entries(), "entry");
+    let bytes = units::bytes(plan.bytes());
+    out.line(out.paint(style::HEAD, format!("{entries}, {bytes}; {kept} {stay}")))
 }
 
 /// Options of `repair`.
@@ -193,8 +198,8 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
 Examples:
   annals repair --yes
 
-For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of the
-others, and sets damaged files aside, in the folder damaged. A backup that is whole is better than any
+For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of the \
+others, and sets damaged files aside, in the folder damaged. A backup that is whole is better than any \
 repair. Ends with 1 if entries were lost.")]
 pub struct Repair {
     /// Goes ahead.
@@ -239,8 +244,8 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
                 escaped(&file.display().to_string())
             ))?;
         }
-        let entries = units::count(repaired.entries);
-        out.line(format!("repaired: {entries} entries, gaps among them"))?;
+        let entries = units::counted(repaired.entries, "entry");
+        out.line(format!("repaired: {entries}, gaps among them"))?;
     }
     Ok(if repaired.lost.is_empty() {
         Done::Well
@@ -255,7 +260,7 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
 Examples:
   annals compact --yes
 
-Gives the free room within journal.redb back. Holds up every commit while it moves what is stored
+Gives the free room within journal.redb back. Holds up every commit while it moves what is stored \
 together, and needs a moment in which nobody reads.")]
 pub struct Compact {
     /// Goes ahead.
@@ -343,12 +348,12 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
         }))?;
     } else {
         out.line(format!(
-            "{} entries in {}: {} segments new, {} there already, {} checkpoint files",
-            units::count(copy.entries),
-            to.display(),
-            copy.new_segments,
+            "{} in {}: {} new, {} there already, {}",
+            units::counted(copy.entries, "entry"),
+            escaped(&to.display().to_string()),
+            units::counted(copy.new_segments as u64, "segment"),
             copy.known_segments,
-            copy.checkpoint_files
+            units::counted(copy.checkpoint_files as u64, "checkpoint file")
         ))?;
     }
     Ok(Done::Well)

@@ -19,7 +19,7 @@ Examples:
   annals checkpoints best dqn_agent --live slippage_bp --mode min --at-least 100
   annals checkpoints best dqn_agent --json | jq -r .path
 
-With --live, checkpoints are ranked by what their decisions led to, with 95 % intervals (Wilson's for
+With --live, checkpoints are ranked by what their decisions led to, with 95 % intervals (Wilson's for \
 correct, Student's for means), beside the one that is best by the model's monitor.")]
 pub struct Best {
     /// The model.
@@ -84,11 +84,11 @@ pub fn best(registry: &Registry, args: Best, out: &mut Out) -> Result<Done> {
             escaped(model)
         ))),
         [one] if out.json => {
-            out.json(&as_json(one))?;
+            out.json(&as_json(one, &registry.aliases(model)?))?;
             Ok(Done::Well)
         }
         [one] => {
-            print_one(one, out)?;
+            print_one(one, &registry.aliases(model)?, out)?;
             Ok(Done::Well)
         }
         many => look::print(registry, model, many, out),

@@ -163,7 +163,7 @@ Examples:
   annals checkpoints reconcile
   annals checkpoints reconcile --contents
 
-Takes in whole checkpoints that the registry does not know, marks what is missing or damaged, and
+Takes in whole checkpoints that the registry does not know, marks what is missing or damaged, and \
 removes what dead savers left. Nothing else is removed.")]
 pub struct Reconcile {
     /// Reads all weights and compares their digests too.
@@ -195,8 +195,8 @@ pub fn reconcile(registry: &Registry, args: Reconcile, out: &mut Out) -> Result<
         }))?;
     } else {
         out.line(format!(
-            "{} checkpoints checked",
-            units::count(report.checked)
+            "{} checked",
+            units::counted(report.checked, "checkpoint")
         ))?;
         let paths = |paths: &[std::path::PathBuf]| -> Vec<String> {
             paths

@@ -87,7 +87,7 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
     }
     rows.print(out)?;
     let verdict = match (ranking.best(), ranking.is_clear()) {
-        (None, _) => format!("none has {} outcomes yet", units::count(args.at_least)),
+        (None, _) => format!("none has {} yet", units::counted(args.at_least, "outcome")),
         (Some(_), true) if ranking.ranked.len() == 1 => "there is no other to compare".to_owned(),
         (Some(_), true) => "the first is better than every other beyond chance".to_owned(),
         (Some(_), false) => "the first may be so by chance: intervals overlap".to_owned(),

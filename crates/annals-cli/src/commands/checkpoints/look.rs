@@ -3,8 +3,8 @@
 use annals::{Checkpoint, Registry, Timestamp};
 use serde_json::json;
 
-use crate::checkpoint::{as_json, condition, metrics, print_one};
-use crate::failure::{Done, Result};
+use crate::checkpoint::{as_json, condition, metrics, names, print_one};
+use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -55,6 +55,11 @@ pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
         list = list.until(until);
     }
     let found = list.get()?;
+    if found.is_empty() && !registry.models()?.contains(model) {
+        return Err(Failure::Usage(format!(
+            "no model {model:?} has checkpoints: `annals checkpoints list` shows the models"
+        )));
+    }
     print(registry, model, &found, out)
 }
 
@@ -110,21 +115,29 @@ pub fn print(
     found: &[Checkpoint],
     out: &mut Out,
 ) -> Result<Done> {
+    let aliases = registry.aliases(model)?;
     if out.json {
-        out.json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+        let found = found.iter().map(|one| as_json(one, &aliases));
+        out.json(&found.collect::<Vec<_>>())?;
         return Ok(Done::Well);
     }
     if found.is_empty() {
         out.line(format!("no checkpoints of {} that fit", escaped(model)))?;
         return Ok(Done::Well);
     }
-    let aliases = registry.aliases(model)?;
-    let mut rows = Rows::new(["id", "created", ">size", "metrics", ">step", "marks"]);
+    // A column that would be empty in every row says nothing.
+    let has_steps = found.iter().any(|one| one.step().is_some());
+    let has_epochs = found.iter().any(|one| one.epoch().is_some());
+    let mut headings = vec!["id", "created", ">size", "metrics"];
+    headings.extend(has_steps.then_some(">step"));
+    headings.extend(has_epochs.then_some(">epoch"));
+    headings.push("marks");
+    let mut rows = Rows::new(headings);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), units::count);
     for checkpoint in found {
-        let mut marks: Vec<String> = aliases
-            .iter()
-            .filter(|(_, target)| target == checkpoint.id())
-            .map(|(alias, _)| format!("@{alias}"))
+        let mut marks: Vec<String> = names(checkpoint, &aliases)
+            .into_iter()
+            .map(|alias| format!("@{alias}"))
             .collect();
         if checkpoint.is_pinned() {
             marks.push("pinned".to_owned());
@@ -134,14 +147,17 @@ pub fn print(
         if state != "present" {
             marks.push(state);
         }
-        rows.push([
-            checkpoint.id().to_owned(),
+        let mut cells = vec![
+            escaped(checkpoint.id()),
             units::second(checkpoint.created()),
             units::bytes(checkpoint.bytes()),
+            // Escaped name by name.
             metrics(checkpoint),
-            checkpoint.step().map_or_else(|| "-".into(), units::count),
-            marks.join(" "),
-        ]);
+        ];
+        cells.extend(has_steps.then(|| number(checkpoint.step())));
+        cells.extend(has_epochs.then(|| number(checkpoint.epoch())));
+        cells.push(escaped(&marks.join(" ")));
+        rows.push_escaped(cells);
     }
     rows.print(out)?;
     Ok(Done::Well)
@@ -169,10 +185,11 @@ pub fn show(registry: &Registry, args: Show, out: &mut Out) -> Result<Done> {
         vec![found]
     };
     for checkpoint in &all {
+        let aliases = registry.aliases(checkpoint.model())?;
         if out.json {
-            out.json(&as_json(checkpoint))?;
+            out.json(&as_json(checkpoint, &aliases))?;
         } else {
-            print_one(checkpoint, out)?;
+            print_one(checkpoint, &aliases, out)?;
         }
     }
     Ok(Done::Well)
@@ -193,7 +210,14 @@ pub struct Diff {
 pub fn diff(registry: &Registry, args: Diff, out: &mut Out) -> Result<Done> {
     let (this, that) = (registry.find(&args.this)?, registry.find(&args.that)?);
     if out.json {
-        out.json(&json!({"this": as_json(&this), "that": as_json(&that)}))?;
+        let aliases = [
+            registry.aliases(this.model())?,
+            registry.aliases(that.model())?,
+        ];
+        out.json(&json!({
+            "this": as_json(&this, &aliases[0]),
+            "that": as_json(&that, &aliases[1]),
+        }))?;
         return Ok(Done::Well);
     }
     let mut rows = Rows::new(["", ">this", ">that", ">change"]);
@@ -299,16 +323,10 @@ pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> 
     }
     bar.finish_and_clear();
     if !out.json {
-        let all = units::count(found.len() as u64);
+        let all = units::counted(found.len() as u64, "checkpoint");
         out.line(match bad {
-            0 => out.paint(
-                style::GOOD,
-                format!("{all} checkpoints, all as they were saved"),
-            ),
-            _ => out.paint(
-                style::BAD,
-                format!("{bad} of {all} checkpoints cannot be loaded"),
-            ),
+            0 => out.paint(style::GOOD, format!("{all}, each as it was saved")),
+            _ => out.paint(style::BAD, format!("{bad} of {all} cannot be loaded")),
         })?;
     }
     Ok(if bad == 0 {

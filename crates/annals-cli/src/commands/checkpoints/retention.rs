@@ -18,7 +18,7 @@ Examples:
   annals checkpoints plan --model dqn_agent --newer-than 30d --tagged release
   annals checkpoints apply --latest 5 --best 3:val_loss:min --yes
 
-A checkpoint stays if any rule keeps it. Whatever has an alias or a pin, is a model's newest or its
+A checkpoint stays if any rule keeps it. Whatever has an alias or a pin, is a model's newest or its \
 best, is never deleted.")]
 pub struct Args {
     /// Only this model's.
@@ -123,7 +123,7 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
             ]);
         }
         rows.print(out)?;
-        let all = plan.lines().len();
+        let all = units::count(plan.lines().len() as u64);
         let sum = format!(
             "{doomed} of {all} would be deleted, {}",
             units::bytes(bytes)
