@@ -46,7 +46,8 @@ impl Agent {
     fn trained() -> Result<Agent, Failure> {
         let series = bars::parse("the sample", bars::SAMPLE, "sample")?;
         let samples = series.iter().enumerate();
-        let samples = samples.flat_map(|(index, series)| features::samples(index, series));
+        let samples = samples
+            .flat_map(|(index, series)| features::samples(index, series, features::HOLD_BAND));
         let until = NaiveDate::from_ymd_opt(2007, 12, 31).ok_or("no such day")?;
         let periods = Periods::divide(samples.collect(), until.and_time(NaiveTime::MIN).and_utc());
         let schedule = Schedule { epochs: 1, seed: 7 };
@@ -125,7 +126,7 @@ fn decide(
         }
         let timer = recorder.start();
         let before = Instant::now();
-        let probabilities = agent.network.probabilities(&bar)?;
+        let probabilities = agent.network.probabilities(&bar);
         let decided = Instant::now();
         let ranked = probabilities.iter().enumerate();
         let action = ranked.max_by(|one, other| one.1.total_cmp(other.1));

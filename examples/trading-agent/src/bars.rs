@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 /// The daily bars the agent reads when it is given no file; see `data/README.md` for their source.
 pub const SAMPLE: &str = include_str!("../data/stocks.csv");
@@ -123,6 +123,7 @@ pub fn parse(file: &str, text: &str, stem: &str) -> Result<Vec<Series>, InputErr
     let input = Input { file, text };
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
+        .delimiter(separator(text))
         .from_reader(text.as_bytes());
     let headers = reader
         .headers()
@@ -189,6 +190,49 @@ pub fn parse(file: &str, text: &str, stem: &str) -> Result<Vec<Series>, InputErr
             })
         })
         .collect()
+}
+
+/// What stands between the columns of the first line: spreadsheets of many countries write
+/// semicolons, and some write tabs.
+fn separator(text: &str) -> u8 {
+    let header = text.lines().find(|line| !line.trim().is_empty());
+    let header = header.unwrap_or_default().as_bytes();
+    let count = |byte: u8| header.iter().filter(|other| **other == byte).count();
+    // The last of equals wins, and a comma is the usual one.
+    let found = [b'\t', b';', b',']
+        .into_iter()
+        .max_by_key(|byte| count(*byte));
+    found.unwrap_or(b',')
+}
+
+/// The median time from one bar of a symbol to its next.
+pub fn spacing(series: &[Series]) -> Option<TimeDelta> {
+    let pairs = series.iter().flat_map(|series| series.bars.windows(2));
+    let mut steps: Vec<TimeDelta> = pairs
+        .filter_map(|pair| match pair {
+            [before, after] => Some(after.time - before.time),
+            _ => None,
+        })
+        .collect();
+    steps.sort_unstable();
+    steps.get(steps.len() / 2).copied()
+}
+
+/// A spacing as an adjective: "daily", "hourly", "15-minute".
+pub fn pace(spacing: TimeDelta) -> String {
+    let seconds = spacing.num_seconds();
+    let (minutes, hours) = (seconds / 60, seconds / 3_600);
+    match (seconds, hours) {
+        (..60, _) => format!("{seconds}-second"),
+        (60, _) => "minute".to_owned(),
+        (..3_600, _) => format!("{minutes}-minute"),
+        (_, 1) => "hourly".to_owned(),
+        (_, ..23) => format!("{hours}-hour"),
+        (_, ..=96) => "daily".to_owned(),
+        (_, 97..=240) => "weekly".to_owned(),
+        (_, ..=768) => "monthly".to_owned(),
+        _ => format!("{}-day", hours / 24),
+    }
 }
 
 /// The text being read, and the errors that point into it.
@@ -299,15 +343,21 @@ impl Columns {
                 .iter()
                 .position(|header| names.contains(&header.as_str()))
         };
+        // A table that pandas writes has its index first: without a name, or as "Unnamed: 0".
+        let index = headers_plain.first().and_then(|first| {
+            let is_index = first.is_empty() || first == "unnamed0" || first == "index";
+            is_index.then_some(0)
+        });
         let need = |column: &'static str, names: &[&str]| {
-            find(names).ok_or_else(|| {
+            let found = find(names).or(if column == "Date" { index } else { None });
+            found.ok_or_else(|| {
                 let found = headers.iter().map(shown).collect::<Vec<_>>().join(", ");
                 input.error(
                     Some(0),
                     Some(column),
                     format!("the header has no such column (it has: {found})"),
-                    "the first line must name Date, Open, High, Low, Close and Volume, with commas \
-                     between them, in any order and case",
+                    "the first line must name Date, Open, High, Low, Close and Volume, with commas, \
+                     semicolons or tabs between them, in any order and case",
                 )
             })
         };
@@ -700,6 +750,61 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("Date, Open, High, Low, Close"), "{error}");
+    }
+
+    #[test]
+    fn the_index_of_pandas_is_the_date() -> Result<(), InputError> {
+        for name in ["", "Unnamed: 0", "index"] {
+            let header = HEADER.replace("Date", name);
+            let series = parse(
+                "x.csv",
+                &format!("{header}2020-01-02 09:00:00,1,2,1,2,5\n"),
+                "x",
+            )?;
+            let time = series[0].bars[0].time;
+            assert_eq!(Some(time), read_time("2020-01-02 09:00:00"), "{name:?}");
+        }
+        // A date that has its name goes before an index that only counts.
+        let text = "Unnamed: 0,Date,Open,High,Low,Close,Volume\n0,2020-01-02,1,2,1,2,5\n";
+        let series = parse("x.csv", text, "x")?;
+        assert_eq!(Some(series[0].bars[0].time), midnight("2020-01-02"));
+        let error = refused(",Open,High,Low,Close,Volume\n0,1,2,1,2,5\n");
+        assert!(
+            error.contains("column Date: \"0\" is not a date"),
+            "{error}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn semicolons_and_tabs_separate_too() -> Result<(), InputError> {
+        for separator in [";", "\t"] {
+            let text = format!("{HEADER}2020-01-02,1,2,1,2,5\n").replace(',', separator);
+            assert_eq!(parse("x.csv", &text, "x")?[0].bars.len(), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn spacings_have_names() -> Result<(), InputError> {
+        for (minutes, name) in [
+            (1, "minute"),
+            (15, "15-minute"),
+            (60, "hourly"),
+            (240, "4-hour"),
+            (1_440, "daily"),
+            (4_320, "daily"),
+            (10_080, "weekly"),
+            (43_200, "monthly"),
+            (131_040, "91-day"),
+        ] {
+            assert_eq!(pace(TimeDelta::minutes(minutes)), name);
+        }
+        assert_eq!(pace(TimeDelta::seconds(5)), "5-second");
+        let sample = parse("sample", SAMPLE, "sample")?;
+        assert_eq!(spacing(&sample).map(pace).as_deref(), Some("daily"));
+        assert_eq!(spacing(&[]), None);
+        Ok(())
     }
 
     #[test]

@@ -25,6 +25,21 @@ pub const POSITIONS: [f64; 3] = [1.0, -1.0, 0.0];
 /// half a percent the three classes of the sample come out at about a third each.
 pub const HOLD_BAND: f64 = 0.005;
 
+/// The band that makes a third of the moves up to a time a HOLD: prices move less within an hour
+/// than within a day, and one currency less than one share.
+pub fn hold_band(series: &[Series], until: DateTime<Utc>) -> f64 {
+    let pairs = series.iter().flat_map(|series| series.bars.windows(2));
+    let moves = pairs.filter_map(|pair| match pair {
+        [before, after] if after.time <= until => Some((after.close / before.close).ln().abs()),
+        _ => None,
+    });
+    let mut moves: Vec<f64> = moves.collect();
+    moves.sort_unstable_by(f64::total_cmp);
+    let third = moves.get(moves.len() / 3).copied().unwrap_or(HOLD_BAND);
+    // Where a third of the bars do not move at all, those are what HOLD means.
+    third.max(1e-9)
+}
+
 /// Bars a symbol needs before its first full feature vector: the longest look-back and the bar
 /// itself.
 pub const WARM_UP: usize = 64;
@@ -53,8 +68,8 @@ pub struct Outcome {
     pub gain: f64,
 }
 
-/// The samples of one symbol, oldest first.
-pub fn samples(symbol: usize, series: &Series) -> Vec<Sample> {
+/// The samples of one symbol, oldest first. A move within `band` is a HOLD.
+pub fn samples(symbol: usize, series: &Series, band: f64) -> Vec<Sample> {
     let mut stream = Stream::default();
     let next = series.bars.iter().skip(1).map(Some).chain([None]);
     series
@@ -65,7 +80,7 @@ pub fn samples(symbol: usize, series: &Series) -> Vec<Sample> {
             let features = stream.push(bar)?;
             let outcome = next.map(|next| Outcome {
                 time: next.time,
-                action: label((next.close / bar.close).ln()),
+                action: label((next.close / bar.close).ln(), band),
                 gain: next.close / bar.close - 1.0,
             });
             Some(Sample {
@@ -120,10 +135,10 @@ impl Periods {
 }
 
 /// The action a log return would have rewarded.
-pub fn label(log_return: f64) -> usize {
-    if log_return > HOLD_BAND {
+pub fn label(log_return: f64, band: f64) -> usize {
+    if log_return > band {
         0
-    } else if log_return < -HOLD_BAND {
+    } else if log_return < -band {
         1
     } else {
         2
@@ -389,7 +404,7 @@ mod tests {
     fn a_future_bar_changes_no_earlier_vector() -> Result<(), bars::InputError> {
         let series = bars::parse("sample", bars::SAMPLE, "sample")?;
         for original in &series {
-            let whole = samples(0, original);
+            let whole = samples(0, original, HOLD_BAND);
             for change_at in [
                 WARM_UP,
                 WARM_UP + 1,
@@ -404,7 +419,7 @@ mod tests {
                     bar.close *= 2.0;
                     bar.turnover *= 11.0;
                 }
-                let other = samples(0, &changed);
+                let other = samples(0, &changed, HOLD_BAND);
                 assert_eq!(whole.len(), other.len());
                 let boundary = original.bars[change_at].time;
                 for (before, after) in whole.iter().zip(&other) {
@@ -437,14 +452,17 @@ mod tests {
             bar.low *= 8.0;
             bar.close *= 8.0;
         }
-        assert_eq!(samples(0, &series[0]), samples(0, &scaled));
+        assert_eq!(
+            samples(0, &series[0], HOLD_BAND),
+            samples(0, &scaled, HOLD_BAND)
+        );
         Ok(())
     }
 
     #[test]
     fn every_feature_of_the_sample_is_finite_and_varies() -> Result<(), bars::InputError> {
         for series in bars::parse("sample", bars::SAMPLE, "sample")? {
-            let samples = samples(0, &series);
+            let samples = samples(0, &series, HOLD_BAND);
             assert_eq!(samples.len(), series.bars.len() + 1 - WARM_UP);
             for index in 0..FEATURES {
                 let mut values = samples.iter().map(|sample| sample.features[index]);
@@ -461,7 +479,7 @@ mod tests {
 
     #[test]
     fn a_price_that_never_moves_has_plain_features() {
-        let samples = samples(3, &constant(70));
+        let samples = samples(3, &constant(70), HOLD_BAND);
         assert_eq!(samples.len(), 7);
         for sample in &samples {
             let mut plain = [0.0; FEATURES];
@@ -473,12 +491,37 @@ mod tests {
     }
 
     #[test]
+    fn a_third_of_the_moves_is_no_trade() -> Result<(), bars::InputError> {
+        let series = bars::parse("sample", bars::SAMPLE, "sample")?;
+        let end = DateTime::<Utc>::MAX_UTC;
+        // What the constant says of the sample is found in it.
+        let daily = hold_band(&series, end);
+        assert!((daily - HOLD_BAND).abs() < 0.002, "{daily}");
+        let mut calm = series.clone();
+        for bar in calm.iter_mut().flat_map(|series| &mut series.bars) {
+            bar.close = bar.close.powf(0.1);
+        }
+        let band = hold_band(&calm, end);
+        assert!((band - daily / 10.0).abs() < 1e-9, "{band}");
+        let labels = samples(0, &calm[0], band);
+        let held = labels.iter().filter_map(|sample| sample.outcome);
+        let held = held
+            .filter(|outcome| ACTIONS[outcome.action] == "HOLD")
+            .count();
+        let share = held as f64 / labels.len() as f64;
+        assert!((0.2..0.5).contains(&share), "{share}");
+        assert_eq!(hold_band(&[constant(70)], end), 1e-9);
+        assert_eq!(hold_band(&[], end), HOLD_BAND);
+        Ok(())
+    }
+
+    #[test]
     fn the_outcome_is_the_next_bar() {
         let mut series = constant(67);
         for (bar, close) in series.bars[63..].iter_mut().zip([10.0, 10.2, 10.0, 10.01]) {
             bar.close = close;
         }
-        let samples = samples(0, &series);
+        let samples = samples(0, &series, HOLD_BAND);
         let actions: Vec<_> = samples
             .iter()
             .map(|sample| sample.outcome.map(|outcome| ACTIONS[outcome.action]))
@@ -496,7 +539,7 @@ mod tests {
         let all: Vec<Sample> = series
             .iter()
             .enumerate()
-            .flat_map(|(symbol, series)| samples(symbol, series))
+            .flat_map(|(symbol, series)| samples(symbol, series, HOLD_BAND))
             .collect();
         let total = all.len();
         let until = all[1900].time;
@@ -535,7 +578,7 @@ mod tests {
 
     #[test]
     fn nothing_to_train_on_is_no_panic() {
-        let samples = samples(0, &constant(70));
+        let samples = samples(0, &constant(70), HOLD_BAND);
         let periods = Periods::divide(samples, DateTime::UNIX_EPOCH);
         assert_eq!(
             (
@@ -554,7 +597,7 @@ mod tests {
 
     #[test]
     fn too_few_bars_give_no_sample() {
-        assert!(samples(0, &constant(WARM_UP - 1)).is_empty());
-        assert_eq!(samples(0, &constant(WARM_UP)).len(), 1);
+        assert!(samples(0, &constant(WARM_UP - 1), HOLD_BAND).is_empty());
+        assert_eq!(samples(0, &constant(WARM_UP), HOLD_BAND).len(), 1);
     }
 }

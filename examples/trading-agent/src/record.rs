@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use annals::{
-    Checkpoint, Group, InferenceId, Journal, Level, LiveValue, LogKind, Mode, Outcome, Policy,
-    Recorder, Registry, StatsRow,
+    Checkpoint, Group, InferenceId, InferenceRecord, Journal, Level, LiveValue, LogKind, Mode,
+    Outcome, Outcomes, Policy, Recorder, Registry, Repeats, RunState, StatsRow,
 };
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
+use crate::crash::Rehearsed;
 use crate::features::{self, ACTIONS, POSITIONS, Vector};
-use crate::network::Epoch;
+use crate::network::{Epoch, Probabilities};
 
 /// How long the end of a run waits for what is still on its way to disk.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +80,17 @@ pub struct Health {
     pub dropped: u64,
 }
 
+/// One decision as the journal has it.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// What was decided.
+    pub record: InferenceRecord,
+    /// What came of it.
+    pub outcomes: Option<Outcomes>,
+    /// Which checkpoint decided, and how good it was.
+    pub checkpoint: Option<String>,
+}
+
 /// The checkpoint that earned most per decision.
 #[derive(Debug, Clone)]
 pub struct Live {
@@ -133,9 +145,6 @@ impl Book {
         let registry = journal
             .registry()
             .context("the checkpoints cannot be opened")?;
-        registry
-            .set_monitor(model, MONITOR, Mode::Min)
-            .context("the checkpoints' monitor cannot be set")?;
         Ok(Self {
             journal,
             registry,
@@ -144,12 +153,15 @@ impl Book {
         })
     }
 
+    /// Says what ranks the checkpoints that will be saved.
+    pub fn rank_checkpoints(&self) -> Result<()> {
+        self.registry
+            .set_monitor(&*self.model, MONITOR, Mode::Min)
+            .context("the checkpoints' monitor cannot be set")
+    }
+
     /// Saves the network as it is after an epoch; `write` writes it into the file that it is given.
-    pub fn save(
-        &self,
-        epoch: &Epoch,
-        write: impl FnOnce(&Path) -> candle_core::Result<()>,
-    ) -> Result<()> {
+    pub fn save(&self, epoch: &Epoch, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
         self.registry
             .checkpoint(&*self.model)
             .model_type("mlp")
@@ -158,20 +170,21 @@ impl Book {
             .metric(MONITOR, epoch.validation_loss)
             .metric("val_accuracy", epoch.validation_accuracy)
             .metric("training_loss", epoch.training_loss)
-            .save_to_path(|path| write(path).map_err(io::Error::other))
+            .save_to_path(write)
             .with_context(|| format!("the checkpoint of epoch {} cannot be saved", epoch.number))?;
         Ok(())
     }
 
-    /// Loads the best checkpoint, verified, with `read`, and notes it in every decision from now
-    /// on. A damaged one is passed over; `None` if there is none at all.
+    /// Loads the best checkpoint of a model, verified, with `read`, and notes it in every decision
+    /// from now on. A damaged one is passed over; `None` if there is none at all.
     pub fn load_best<T>(
         &mut self,
-        read: impl FnOnce(&Path) -> candle_core::Result<T>,
+        model: &str,
+        read: impl FnOnce(&Path) -> io::Result<T>,
     ) -> Result<Option<(T, Checkpoint)>> {
         let best = self
             .registry
-            .best_loadable(&self.model)
+            .best_loadable(model)
             .context("the best checkpoint cannot be loaded")?;
         let Some(best) = best else { return Ok(None) };
         let checkpoint = best.loaded.checkpoint().clone();
@@ -200,20 +213,18 @@ impl Book {
     /// Decides on one bar and writes the decision down, timing the two apart.
     ///
     /// Answers `None` for a symbol this book has no recorder for.
-    pub fn decide<E>(
+    pub fn decide(
         &self,
         symbol: usize,
         time: DateTime<Utc>,
         features: &Vector,
-        forward: impl FnOnce(&Vector) -> Result<Vec<f32>, E>,
-    ) -> Result<Option<Decision>, E> {
-        let Some(recorder) = self.recorders.get(symbol) else {
-            return Ok(None);
-        };
+        forward: impl FnOnce(&Vector) -> Probabilities,
+    ) -> Option<Decision> {
+        let recorder = self.recorders.get(symbol)?;
         let timer = recorder.start();
 
         let begun = Instant::now();
-        let probabilities = forward(features)?;
+        let probabilities = forward(features);
         let thinking = begun.elapsed();
         let (action, confidence) = most_likely(&probabilities);
 
@@ -227,13 +238,13 @@ impl Book {
             .log();
         let recording = begun.elapsed();
 
-        Ok(Some(Decision {
+        Some(Decision {
             id,
             action,
             confidence,
             thinking,
             recording,
-        }))
+        })
     }
 
     /// Writes down what came of a decision: what it earned, and whether it was right.
@@ -252,6 +263,79 @@ impl Book {
         self.journal.event(Level::Info, "trading-agent", message);
     }
 
+    /// Waits until everything recorded so far is on disk.
+    pub fn flush(&self) -> Result<()> {
+        self.journal
+            .flush()
+            .wait(PATIENCE)
+            .context("the journal did not get everything to disk")
+    }
+
+    /// How many checkpoints of the model there are.
+    pub fn checkpoints(&self) -> Result<u64> {
+        let count = self.registry.count(&self.model);
+        count.context("the checkpoints cannot be counted")
+    }
+
+    /// Reads a decision back, with what came of it and who decided.
+    pub fn explain(&self, id: InferenceId) -> Result<Option<Explained>> {
+        let reader = self
+            .journal
+            .reader()
+            .context("the journal cannot be read back")?;
+        let record = reader.get(id).context("a decision cannot be read back")?;
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let outcomes = reader.outcome(id).context("an outcome cannot be read")?;
+        let known = match record.checkpoint.as_deref() {
+            Some(id) => self
+                .registry
+                .get(id)
+                .context("a checkpoint is unreadable")?,
+            None => None,
+        };
+        let checkpoint = known.map(|known| {
+            let epoch = known.epoch().unwrap_or_default();
+            let loss = known.metric(MONITOR).unwrap_or(f64::NAN);
+            format!("{}, epoch {epoch}, {MONITOR} {loss:.4}", known.id())
+        });
+        Ok(Some(Explained {
+            record,
+            outcomes,
+            checkpoint,
+        }))
+    }
+
+    /// Looks for decisions of a run that was killed: `acknowledged` of them were called durable,
+    /// `last` was the newest of those.
+    pub fn look_for(&self, model: &str, acknowledged: u64, last: InferenceId) -> Result<Rehearsed> {
+        let reader = self
+            .journal
+            .reader()
+            .context("the journal cannot be read back")?;
+        let (mut found, mut later) = (0, 0);
+        let query = reader.inferences().model(model).repeats(Repeats::Include);
+        for record in query.iter() {
+            let id = record.context("the killed run cannot be read")?.id;
+            if id.run() == last.run() {
+                *(if id <= last { &mut found } else { &mut later }) += 1;
+            }
+        }
+        let mut is_known = false;
+        for run in reader.runs() {
+            let run = run.context("the runs cannot be read")?;
+            is_known |= run.id == last.run() && matches!(run.state, RunState::Died(_));
+        }
+        Ok(Rehearsed {
+            last,
+            acknowledged,
+            found,
+            later,
+            is_known,
+        })
+    }
+
     /// Waits until everything recorded is on disk, then reads the newest entries and the journal's
     /// health back, closes it, and reads the ends of its text files.
     pub fn finish(self, newest: usize) -> Result<Finished> {
@@ -266,11 +350,21 @@ impl Book {
             .flush()
             .wait(PATIENCE)
             .context("the journal did not get everything to disk")?;
+        let health = journal.health();
+        let health = Health {
+            offered: health.offered,
+            committed: health.committed,
+            dropped: health.dropped.total(),
+        };
         let reader = journal
             .reader()
             .context("the journal cannot be read back")?;
         let entries = reader
-            .newest(newest)
+            .inferences()
+            .model(&*model)
+            .newest_first()
+            .limit(newest)
+            .iter()
             .map(|record| {
                 record.map(|record| Entry {
                     sequence: record.sequence,
@@ -299,12 +393,6 @@ impl Book {
             is_clear: ranking.is_clear(),
             validated: ranking.registry_best.as_deref().map(str::to_owned),
         });
-        let health = journal.health();
-        let health = Health {
-            offered: health.offered,
-            committed: health.committed,
-            dropped: health.dropped.total(),
-        };
         let logs = journal.log_directory();
         journal.close().context("the journal cannot be closed")?;
         let mut lines = Vec::new();

@@ -19,6 +19,15 @@ pub struct Tally {
     symbols: Vec<Count>,
     thinking: Histogram<u64>,
     recording: Histogram<u64>,
+    rewards: Rewards,
+}
+
+/// What decisions earned: how many, their sum, and the sum of their squares.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rewards {
+    count: f64,
+    sum: f64,
+    squares: f64,
 }
 
 /// The decisions on one symbol, or on all.
@@ -82,11 +91,12 @@ impl Tally {
             symbols,
             thinking: histogram.clone(),
             recording: histogram,
+            rewards: Rewards::default(),
         })
     }
 
-    /// Counts a decision, and whether it was right if that is known.
-    pub fn add(&mut self, symbol: usize, decision: &Decision, right: Option<bool>) {
+    /// Counts a decision and, where that is known, whether it was right and what it earned.
+    pub fn add(&mut self, symbol: usize, decision: &Decision, came: Option<(bool, f64)>) {
         self.thinking
             .saturating_record(nanoseconds(decision.thinking));
         self.recording
@@ -99,10 +109,63 @@ impl Tally {
         if let Some(action) = count.actions.get_mut(decision.action) {
             *action += 1;
         }
-        if let Some(right) = right {
+        if let Some((right, reward)) = came {
             count.outcomes += 1;
             count.right += u64::from(right);
+            self.rewards.count += 1.0;
+            self.rewards.sum += reward;
+            self.rewards.squares += reward * reward;
         }
+    }
+
+    /// How many decisions there were.
+    pub fn decisions(&self) -> u64 {
+        self.symbols.iter().map(|count| count.decisions).sum()
+    }
+
+    /// How often the next bar moved as decided, and what that earned.
+    pub fn score(&self) -> String {
+        let right: u64 = self.symbols.iter().map(|count| count.right).sum();
+        let outcomes: u64 = self.symbols.iter().map(|count| count.outcomes).sum();
+        if outcomes == 0 {
+            return "nothing has turned out".to_owned();
+        }
+        let Rewards {
+            count,
+            sum,
+            squares,
+        } = self.rewards;
+        let mean = sum / count;
+        let variance = (squares / count - mean * mean).max(0.0);
+        // 95 times in 100 the mean is that near to what would come out in the long run.
+        let reach = 1.96 * (variance / count).sqrt();
+        let chance = if mean.abs() <= reach {
+            ", which may be chance"
+        } else {
+            ""
+        };
+        format!(
+            "{} right, {} ± {:.1} each{chance}",
+            percent(right as f64 / outcomes as f64),
+            basis_points(mean),
+            10_000.0 * reach
+        )
+    }
+
+    /// What recording costs, beside what is recorded.
+    pub fn latency(&self) -> String {
+        let at = |histogram: &Histogram<u64>, quantile| {
+            Duration::from_nanos(histogram.value_at_quantile(quantile))
+        };
+        let (thinking, recording) = (at(&self.thinking, 0.5), at(&self.recording, 0.5));
+        let times = thinking.as_secs_f64() / recording.as_secs_f64().max(1e-9);
+        format!(
+            "recording takes {} (p99: {}), the forward pass {}, {times:.*} times as long",
+            time(recording),
+            time(at(&self.recording, 0.99)),
+            time(thinking),
+            usize::from(times < 9.95)
+        )
     }
 
     /// Prints the decisions by symbol.
@@ -506,9 +569,18 @@ Title
             thinking: Duration::from_micros(20),
             recording: Duration::from_nanos(100),
         };
-        tally.add(0, &decision(0), Some(true));
-        tally.add(0, &decision(2), Some(false));
+        tally.add(0, &decision(0), Some((true, 0.01)));
+        tally.add(0, &decision(2), Some((false, 0.0)));
         tally.add(1, &decision(1), None);
+        assert_eq!(tally.decisions(), 3);
+        let score = tally.score();
+        assert!(score.starts_with("50.0% right, +50.0 bp ±"), "{score}");
+        assert!(score.ends_with("which may be chance"), "{score}");
+        let latency = tally.latency();
+        assert!(
+            latency.contains("the forward pass 20.0 µs, 200 times"),
+            "{latency}"
+        );
         let mut out = Vec::new();
         tally.print_decisions(&mut out)?;
         tally.print_latency(&mut out)?;
