@@ -17,8 +17,8 @@ Examples:
 
 Exit codes:
   0  done, also if nothing fits a filter
-  1  done, and problems were found: verify, reconcile and repair that find damage, import that leaves out a row or a field
-  2  asked for something that makes no sense or is not there: an option, an id, a model, an alias
+  1  done, with problems found: damage, rows or fields that an import left out
+  2  asked for what makes no sense or is not there: an option, an id, a model
   3  no journal there, or it cannot be opened
   4  something failed on the way: a damaged file, a full disk
 

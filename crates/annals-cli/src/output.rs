@@ -7,7 +7,6 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::table::fold;
 
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -72,14 +71,22 @@ impl Out {
         Ok(())
     }
 
-    /// A name and a text, folded so that it goes on below itself.
-    pub fn field(&mut self, name: &str, indent: usize, text: &str) -> Result<()> {
-        let width = self.width().unwrap_or(usize::MAX).saturating_sub(indent);
-        for (number, piece) in fold(text, width.max(1)).into_iter().enumerate() {
-            let name = if number == 0 { name } else { "" };
-            self.line(format!("{name:<indent$}{piece}"))?;
+    /// A name and a list that goes on below itself where it is too long.
+    pub fn field(&mut self, name: &str, indent: usize, parts: &[String]) -> Result<()> {
+        let most = self.width().unwrap_or(usize::MAX);
+        let mut line = format!("{name:<indent$}");
+        for (number, part) in parts.iter().enumerate() {
+            let between = if number == 0 { "" } else { ", " };
+            let wide = line.chars().count() + part.chars().count() + 3;
+            if number > 0 && wide > most {
+                self.line(format!("{line},"))?;
+                line = format!("{:indent$}{part}", "");
+            } else {
+                line.push_str(between);
+                line.push_str(part);
+            }
         }
-        Ok(())
+        self.line(line)
     }
 
     /// One JSON document, or one of several, on a line of its own.

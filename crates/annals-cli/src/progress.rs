@@ -1,10 +1,25 @@
 //! Progress bars: on stderr, and only for a person who looks.
 
 use std::fmt::Write;
+use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::escape::sentence;
 use crate::units;
+
+/// The bar that is shown, for lines that come meanwhile.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Prints a line on stderr, above the bar if one is shown.
+pub fn say(text: &str) {
+    let print = || anstream::eprintln!("{}", sentence(text));
+    let shown = SHOWN.lock().ok().and_then(|shown| shown.clone());
+    match shown {
+        Some(bar) if !bar.is_finished() => bar.suspend(print),
+        _ => print(),
+    }
+}
 
 /// A bar for so many rows; hidden where stderr is no terminal.
 pub fn rows(total: Option<u64>, what: &'static str) -> ProgressBar {
@@ -26,5 +41,8 @@ pub fn rows(total: Option<u64>, what: &'static str) -> ProgressBar {
         bar.set_style(style.with_key("rate", rate));
     }
     bar.set_message(what);
+    if let Ok(mut shown) = SHOWN.lock() {
+        *shown = Some(bar.clone());
+    }
     bar
 }

@@ -6,10 +6,10 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::import::{Report, folder, jsonl, sqlite};
 use crate::output::{Out, style};
-use crate::table::escaped;
 use crate::units;
 
 /// Options of `import`.
@@ -129,7 +129,7 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
         }));
     }
     for note in &report.notes {
-        out.line(format!("note: {}", escaped(note)))?;
+        out.line(format!("note: {}", sentence(note)))?;
     }
     let mut parts = vec![units::counted(report.inferences, "inference")];
     for (count, what) in [

@@ -182,7 +182,7 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         .rates
         .iter()
         .map(|(name, rate)| format!("{} /s ({name})", units::real(*rate)));
-    out.field("rate", 13, &rates.collect::<Vec<_>>().join(", "))?;
+    out.field("rate", 13, &rates.collect::<Vec<_>>())?;
     let dropped = seen.runs.iter().map(|run| run.dropped);
     let dropped = dropped.fold(0, u64::saturating_add);
     let lost = format!(
@@ -204,14 +204,13 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         }
     ))?;
     let sizes = &seen.sizes;
-    let sizes = format!(
-        "journal {}, {} {}, text files {}, checkpoints {}",
-        units::bytes(sizes.hot),
-        units::counted(sizes.segment_files, "segment"),
-        units::bytes(sizes.segments),
-        units::bytes(sizes.logs),
-        units::bytes(sizes.checkpoints),
-    );
+    let segments = units::counted(sizes.segment_files, "segment");
+    let sizes = [
+        format!("journal {}", units::bytes(sizes.hot)),
+        format!("{segments} {}", units::bytes(sizes.segments)),
+        format!("text files {}", units::bytes(sizes.logs)),
+        format!("checkpoints {}", units::bytes(sizes.checkpoints)),
+    ];
     out.field("size", 13, &sizes)?;
     out.line("")?;
     print_runs(seen, out)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use annals::{Keep, Maintenance, RetirePlan};
 use serde_json::json;
 
+use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
@@ -52,7 +53,7 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
                     lost.end.saturating_sub(1)
                 )
             });
-            let text = format!("{file}: {}{lost}", escaped(&defect.detail));
+            let text = format!("{file}: {}{lost}", sentence(&defect.detail));
             out.line(out.paint(style::BAD, text))?;
         }
         let sum = format!(
@@ -165,7 +166,7 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
         }));
     }
     for why in plan.held_back() {
-        out.line(out.paint(style::WARN, escaped(why)))?;
+        out.line(out.paint(style::WARN, sentence(why)))?;
     }
     if plan.segments().is_empty() {
         return out.line("nothing to retire");

@@ -6,6 +6,8 @@ pub mod jsonl;
 mod python;
 pub mod sqlite;
 
+use crate::progress;
+
 /// What an import did.
 #[derive(Default)]
 pub struct Report {
@@ -44,10 +46,9 @@ impl Report {
 
 fn say(count: u64, place: &str, why: &str) {
     if count <= SAID {
-        let (place, why) = (crate::table::escaped(place), crate::table::escaped(why));
-        anstream::eprintln!("annals: {place}: {why}");
+        progress::say(&format!("annals: {place}: {why}"));
     }
     if count == SAID {
-        anstream::eprintln!("annals: and so on: further ones are counted only");
+        progress::say("annals: and so on: further ones are counted only");
     }
 }

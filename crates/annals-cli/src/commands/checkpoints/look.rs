@@ -4,6 +4,7 @@ use annals::{Checkpoint, Registry, Timestamp};
 use serde_json::json;
 
 use crate::checkpoint::{as_json, condition, metrics, names, print_one};
+use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
@@ -318,7 +319,7 @@ pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> 
         if out.json {
             out.json(&json!({"id": checkpoint.id(), "ok": why.is_none(), "problem": why}))?;
         } else if let Some(why) = why {
-            out.line(out.paint(style::BAD, escaped(&why)))?;
+            out.line(out.paint(style::BAD, sentence(&why)))?;
         }
     }
     bar.finish_and_clear();
