@@ -22,9 +22,9 @@ Exit codes:
   3  no journal there, or it cannot be opened
   4  something failed on the way: a damaged file, a full disk
 
-Times are in UTC. A second process may look while the agent runs; nothing here stops it. Tables are as wide as the \
-terminal, or as COLUMNS says. In text, what would steer the terminal or stay invisible is written as \\n, \\t or \
-\\u{202e}; JSON has names as they are.";
+Times are in UTC. A second process may look while the agent runs; nothing here stops it. Tables \
+are as wide as the terminal, or as COLUMNS says. In text, what would steer the terminal or stay \
+invisible is written as \\n, \\t or \\u{202e}; JSON has names as they are.";
 
 /// The heading of what every command understands, apart from a command's own options.
 const SHARED: &str = "Options of every command";

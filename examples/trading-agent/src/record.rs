@@ -156,7 +156,7 @@ impl Book {
     /// Says what ranks the checkpoints that will be saved.
     pub fn rank_checkpoints(&self) -> Result<()> {
         self.registry
-            .set_monitor(&*self.model, MONITOR, Mode::Min)
+            .set_monitor(&self.model, MONITOR, Mode::Min)
             .context("the checkpoints' monitor cannot be set")
     }
 

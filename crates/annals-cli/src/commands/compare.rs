@@ -21,9 +21,9 @@ Examples:
   annals compare 2025-07-24..2025-07-25 2025-07-25..now
   annals compare --checkpoints dqn_agent_20250725_143500 dqn_agent_20250726_080000 --since 7d
 
-How much behaviour changed is said in words: by the population stability index of the actions (0.1, \
-0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies (1.1, 1.25, 2). \
-Where chance could easily have done it, there are too few decisions to tell.")]
+How much behaviour changed is said in words: by the population stability index of the actions \
+(0.1, 0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies \
+(1.1, 1.25, 2). Where chance could easily have done it, there are too few decisions to tell.")]
 pub struct Args {
     /// Two windows, each FROM..UNTIL; with --checkpoints, two ids.
     #[arg(num_args = 2, required = true, value_names = ["THIS", "THAT"])]

@@ -48,7 +48,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let Some(record) = reader.get(args.id)? else {
         return Err(Failure::Usage(format!(
             "no inference {}: it was dropped, is not committed yet, was retired or lost to damage, \
-             never was, or is the id of an outcome; `annals tail --columns time,id,action` shows ids",
+             never was, or is the id of an outcome; `annals tail --columns time,id,action` \
+             shows ids",
             args.id
         )));
     };

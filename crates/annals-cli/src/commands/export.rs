@@ -24,10 +24,11 @@ Examples:
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
-Inferences come with what has turned out for them so far. JSON lines have gaps too, also if a filter is \
-given, because nobody knows whose the missing ones were; CSV and Parquet have none. With --cursor, what turned out later for \
-inferences of an earlier export comes as rows of kind outcome, with the inference's id. The cursor \
-is stored when the file is on disk: a crash before that repeats an export and loses nothing.")]
+Inferences come with what has turned out for them so far. JSON lines have gaps too, also if a \
+filter is given, because nobody knows whose the missing ones were; CSV and Parquet have none. \
+With --cursor, what turned out later for inferences of an earlier export comes as rows of kind \
+outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
+that repeats an export and loses nothing.")]
 pub struct Args {
     /// The file, or with --by-day the directory; - is standard output.
     to: PathBuf,

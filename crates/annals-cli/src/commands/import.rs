@@ -21,8 +21,9 @@ Examples:
   annals --dir old export - --format jsonl | annals --dir new import --format jsonl -
   annals import --format checkpoints --model dqn_agent models/dqn
 
-Twice is the same as once: each source gets a run of its own, and each of its rows the id of that run \
-and of its number in the source. A broken row is said with its number and does not stop the rest.")]
+Twice is the same as once: each source gets a run of its own, and each of its rows the id of that \
+run and of its number in the source. A broken row is said with its number and does not stop the \
+rest.")]
 pub struct Args {
     /// A logger's SQLite file, JSON lines (- for standard input), or a folder of checkpoints.
     from: PathBuf,

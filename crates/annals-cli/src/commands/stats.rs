@@ -46,8 +46,8 @@ Examples:
   annals stats --by action --model dqn_agent --since yesterday --until today
   annals stats --by model,day --since 7d --json
 
-Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by action \
-has none, and its JSON has null in their place.")]
+Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by \
+action has none, and its JSON has null in their place.")]
 pub struct Args {
     /// Divides by these, one row each; by model if there is nothing else to say.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model")]

@@ -89,7 +89,8 @@ Examples:
   annals retain --newer-than 30d --yes
   annals retain --newer-than 30d --trust-clock
 
-Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone stay.")]
+Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone \
+stay.")]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["newer_than", "bytes"]))]
 pub struct Retain {
     /// Keeps what was recorded since (30d, 12h).
@@ -199,9 +200,9 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
 Examples:
   annals repair --yes
 
-For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of the \
-others, and sets damaged files aside, in the folder damaged. A backup that is whole is better than any \
-repair. Ends with 1 if entries were lost.")]
+For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of \
+the others, and sets damaged files aside, in the folder damaged. A backup that is whole is better \
+than any repair. Ends with 1 if entries were lost.")]
 pub struct Repair {
     /// Goes ahead.
     #[arg(long)]
@@ -324,7 +325,8 @@ pub fn backup(dir: &Path, args: Backup, out: &mut Out) -> Result<Done> {
 Examples:
   annals restore /mnt/backup/agent --to data-restored
 
-The restored journal is another one, with an identity of its own: cursors of the first are not its.")]
+The restored journal is another one, with an identity of its own: cursors of the first are not \
+its.")]
 pub struct Restore {
     /// The backup.
     from: PathBuf,

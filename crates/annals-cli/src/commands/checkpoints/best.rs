@@ -19,8 +19,8 @@ Examples:
   annals checkpoints best dqn_agent --live slippage_bp --mode min --at-least 100
   annals checkpoints best dqn_agent --json | jq -r .path
 
-With --live, checkpoints are ranked by what their decisions led to, with 95 % intervals (Wilson's for \
-correct, Student's for means), beside the one that is best by the model's monitor.")]
+With --live, checkpoints are ranked by what their decisions led to, with 95 % intervals (Wilson's \
+for correct, Student's for means), beside the one that is best by the model's monitor.")]
 pub struct Best {
     /// The model.
     pub model: String,

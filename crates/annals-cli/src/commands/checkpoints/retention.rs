@@ -18,8 +18,8 @@ Examples:
   annals checkpoints plan --model dqn_agent --newer-than 30d --tagged release
   annals checkpoints apply --latest 5 --best 3:val_loss:min --yes
 
-A checkpoint stays if any rule keeps it. Whatever has an alias or a pin, is a model's newest or its \
-best, is never deleted.")]
+A checkpoint stays if any rule keeps it. Whatever has an alias or a pin, is a model's newest or \
+its best, is never deleted.")]
 pub struct Args {
     /// Only this model's.
     #[arg(long, short)]
