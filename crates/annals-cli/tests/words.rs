@@ -295,3 +295,44 @@ fn paragraphs_of_the_help_are_broken_once() {
         );
     }
 }
+
+#[test]
+fn a_checkpoint_is_shown_with_its_aliases_and_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Journal::open(dir.path()).unwrap();
+    let registry = open.registry().unwrap();
+    let new = registry.checkpoint("m").epoch(1_500).metric("loss", 0.5);
+    let id = new.save(b"weights").unwrap().id().to_owned();
+    registry.set_alias("champion", &id).unwrap();
+    registry.activate(&id).unwrap();
+    drop(registry);
+    open.close().unwrap();
+    let text = run(dir.path(), &["checkpoints", "show", &id], 0);
+    assert!(text.contains("aliases        active champion"), "{text}");
+    let whole = &json(dir.path(), &["checkpoints", "show", &id])[0];
+    assert_eq!(whole["aliases"], serde_json::json!(["active", "champion"]));
+    let all = &json(dir.path(), &["checkpoints", "list", "m"])[0];
+    assert_eq!(all[0]["aliases"], whole["aliases"]);
+    let text = run(dir.path(), &["checkpoints", "list", "m"], 0);
+    assert!(text.contains("epoch") && text.contains("1,500"), "{text}");
+    assert!(!text.contains("step"), "a column that is empty: {text}");
+}
+
+#[test]
+fn shares_are_compared_in_points() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 60);
+    let (this, that) = (
+        "2025-07-25 14:34..2025-07-25 14:35",
+        "2025-07-25 14:35..2025-07-25 14:36",
+    );
+    let text = run(dir.path(), &["compare", this, that], 0);
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+    };
+    assert!(line("accuracy").ends_with(" points"), "{text}");
+    assert!(line("repeated").ends_with("+0.0 points"), "{text}");
+    assert!(line("decisions").ends_with(" %"), "{text}");
+}

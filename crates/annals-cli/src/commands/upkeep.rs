@@ -91,12 +91,16 @@ Examples:
 
 Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone \
 stay.")]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["newer_than", "bytes"]))]
+#[command(group = clap::ArgGroup::new("what")
+    .required(true)
+    .multiple(true)
+    .args(["newer_than", "bytes"]))]
 pub struct Retain {
     /// Keeps what was recorded since (30d, 12h).
     #[arg(long, value_name = "AGE", value_parser = when::length)]
     newer_than: Option<std::time::Duration>,
-    /// Keeps the newest entries up to this size (500MB, 10GB): segments, and the entries in journal.redb.
+    /// Keeps the newest entries up to this size (500MB, 10GB): segments, and the entries in
+    /// journal.redb.
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     bytes: Option<u64>,
     /// Keeps what the export with this name has not had yet.
