@@ -15,7 +15,7 @@ const MODEL: &str = "dqn_agent";
 
 struct Place {
     _dir: TempDir,
-    _journal: Journal,
+    journal: Journal,
     registry: Registry,
     clock: ManualClock,
 }
@@ -28,7 +28,7 @@ fn place() -> Place {
     let registry = journal.registry().unwrap();
     Place {
         _dir: dir,
-        _journal: journal,
+        journal,
         registry,
         clock,
     }
@@ -80,13 +80,13 @@ fn each_rule_keeps_what_it_says() {
     assert_eq!(doomed(&place.plan(policy().latest(0))), [23, 14, 11, 5, 1]);
     assert_eq!(doomed(&place.plan(min())), [14, 11, 1]);
     assert_eq!(doomed(&place.plan(min().latest(2))), [14, 11, 1]);
-    assert_eq!(
-        doomed(&place.plan(policy().best(1, "unknown", Mode::Max))),
-        [23, 14, 11, 5, 1]
-    );
+    let misspelt = place.registry.retention(min().best(1, "los", Mode::Max));
+    let error = misspelt.plan().err().unwrap();
+    assert!(matches!(&error, Error::UnknownMetric { metric, .. } if metric == "los"));
+    assert!(error.to_string().contains("known are loss"), "{error}");
     assert_eq!(doomed(&place.plan(policy().every_steps(10))), [14, 5]);
     assert_eq!(
-        doomed(&place.plan(policy().newer_than(Duration::from_secs(120)))),
+        doomed(&place.plan(policy().newer_than(Duration::from_secs(120)).trust_clock())),
         [11, 5, 1]
     );
     let tagged = place.registry.list(MODEL).steps(14..15).get().unwrap();
@@ -288,4 +288,96 @@ proptest! {
         let still = place.registry.best(MODEL).unwrap().unwrap();
         prop_assert_eq!(still.id(), best.id());
     }
+}
+
+/// Saves one checkpoint a day, as many as there are steps, with its entry in the journal.
+fn save_daily(place: &Place, steps: std::ops::Range<u64>, freeze: bool) {
+    for step in steps {
+        let wall = place.clock.now();
+        place.clock.advance(DAY);
+        if freeze {
+            place.clock.set(wall);
+        }
+        let new = place.registry.checkpoint(MODEL).step(step);
+        new.save(b"weights").unwrap();
+        place.journal.flush().wait(Duration::from_secs(60)).unwrap();
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn one_jump_of_the_clock_deletes_nothing_and_age_still_counts_afterwards() {
+    let policy = || Policy::new().newer_than(10 * DAY);
+    let year = 365 * DAY;
+    type Jump = fn(Timestamp, Duration) -> Timestamp;
+    let jumps: [(&str, Jump); 4] = [
+        ("ahead", |now, year| now.saturating_add(year)),
+        ("back", |now, year| now.saturating_sub(year)),
+        ("1970", |_, _| Timestamp::from_micros(0)),
+        ("none", |now, _| now),
+    ];
+    for (name, jump) in jumps {
+        let place = place();
+        save_daily(&place, 0..4, false);
+        place.clock.set(jump(place.clock.now(), year));
+        let plan = place.plan(policy());
+        assert!(doomed(&plan).is_empty(), "{name}");
+        assert_eq!(plan.held_back().is_empty(), name != "ahead", "{name}");
+        if name == "ahead" {
+            let trusting = place.plan(policy().trust_clock());
+            assert_eq!(doomed(&trusting).len(), 3, "the newest stays");
+            assert!(trusting.held_back().is_empty());
+        }
+        // The jump itself, seen by an entry, proves nothing either.
+        save_daily(&place, 4..8, false);
+        assert!(doomed(&place.plan(policy())).is_empty(), "{name}");
+        // Those of the first days are certainly older than 10 days by then.
+        save_daily(&place, 8..22, false);
+        let gone = doomed(&place.plan(policy()));
+        assert!(gone.contains(&0) && gone.contains(&3), "{name}: {gone:?}");
+        assert!(gone.iter().all(|step| *step < 12), "{name}: {gone:?}");
+    }
+    // A clock that stands still: the monotonic one counts while the journal is open.
+    let place = place();
+    save_daily(&place, 0..22, true);
+    let gone = doomed(&place.plan(policy()));
+    assert!(
+        gone.contains(&3) && gone.iter().all(|step| *step < 12),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn a_rule_that_can_keep_nothing_of_a_model_leaves_it_alone() {
+    let place = place();
+    (0..4).for_each(|step| drop(place.save(step, 0.5)));
+    for _ in 0..3 {
+        let other = place.registry.checkpoint("other").metric("accuracy", 0.5);
+        other.save(b"w").unwrap();
+    }
+    // `other` has neither the metric, nor steps, nor the tag.
+    let left_alone = [
+        Policy::new().best(1, "loss", Mode::Min),
+        Policy::new().every_steps(2),
+        Policy::new().tagged("relaese"),
+    ];
+    for policy in left_alone {
+        let plan = place.plan(policy.clone());
+        let other = plan.deletions().filter(|found| found.model() == "other");
+        assert_eq!(other.count(), 0, "{policy:?}");
+    }
+    // Where another rule applies, it decides.
+    let plan = place.plan(Policy::new().best(1, "loss", Mode::Min).latest(1));
+    let other = plan.deletions().filter(|found| found.model() == "other");
+    assert_eq!(other.count(), 2);
+    // Asked about one model alone, its metrics count.
+    let only = place
+        .registry
+        .retention(Policy::new().best(1, "loss", Mode::Min));
+    assert!(matches!(
+        only.model("other").plan(),
+        Err(Error::UnknownMetric { .. })
+    ));
+    assert_eq!(place.kept().len(), 4);
 }

@@ -301,6 +301,9 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
             tags: Vec::new(),
             pinned: false,
             metadata: Details::new(metadata(path)),
+            saved: 0,
+            sequence: 0,
+            parts: Vec::new(),
         },
     })
 }

@@ -151,6 +151,7 @@ impl<'c> Claim<'c> {
         core.step("sync folder");
         files::sync_folder(&self.folder)?;
         core.step("register");
+        row.saved = core.now();
         let written = core
             .store
             .write(|change| change.insert(&self.id, &mut row, true));

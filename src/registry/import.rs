@@ -78,9 +78,11 @@ impl Registry {
     /// Inserts a slice in one transaction and returns the ids that were new.
     pub(super) fn insert(&self, slice: &mut [Import]) -> Result<Vec<String>> {
         let core = self.core();
+        let now = core.now();
         let inserted = core.store.write(|change| {
             let mut inserted = Vec::new();
             for Import { id, row } in slice.iter_mut() {
+                row.saved = now;
                 if change.insert(id, row, false)? {
                     inserted.push(id.clone());
                 }

@@ -1,7 +1,7 @@
 //! Retention: a policy says what to keep, a plan says what that means, and applying it does exactly
 //! that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
@@ -9,7 +9,7 @@ use super::delete::{files_of, kept_by, remove_files};
 use super::{Core, Registry};
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
-use crate::store::{Change, ChangeFailure, DeletedRow, Mode, View, names};
+use crate::store::{Ages, Change, ChangeFailure, DeletedRow, Mode, View, names};
 use crate::timestamp::Timestamp;
 
 /// Deletions in one transaction: it has to stay short.
@@ -34,6 +34,7 @@ const SLICE: usize = 250;
 #[must_use = "a policy does nothing until retention plans with it"]
 pub struct Policy {
     rules: Vec<Rule>,
+    trust_clock: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +57,8 @@ impl Policy {
         self.with(Rule::Latest(n))
     }
 
-    /// Keeps each model's `n` best by a metric. A model without the metric keeps none by it.
+    /// Keeps each model's `n` best by a metric. Planning fails if no checkpoint that is planned for
+    /// has it: a misspelt name must not delete anything.
     pub fn best(self, n: usize, metric: impl Into<String>, mode: Mode) -> Self {
         self.with(Rule::Best(n, metric.into(), mode))
     }
@@ -66,9 +68,28 @@ impl Policy {
         self.with(Rule::EverySteps(steps))
     }
 
-    /// Keeps what is younger than this when the plan is made.
+    /// Keeps what is younger than this when the plan is made. Ages go by elapsed time since the
+    /// registry took a checkpoint in, as [`Keep::newer_than`](crate::Keep::newer_than) goes by it
+    /// for entries: one jump of the clock deletes nothing. What is older by the clock alone stays,
+    /// and [`Plan::held_back`] says so.
     pub fn newer_than(self, age: Duration) -> Self {
         self.with(Rule::NewerThan(age))
+    }
+
+    /// Lets [`newer_than`](Self::newer_than) go by [`Checkpoint::created`] and the wall clock. A
+    /// clock that is ahead then deletes what is young: say it where the clock is known to be right.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Policy;
+    ///
+    /// let policy = Policy::new().newer_than(Duration::from_secs(86_400)).trust_clock();
+    /// ```
+    pub fn trust_clock(self) -> Self {
+        Policy {
+            trust_clock: true,
+            ..self
+        }
     }
 
     /// Keeps what has this tag.
@@ -116,6 +137,7 @@ pub struct Retention<'r> {
 pub struct Plan {
     registry: Registry,
     lines: Vec<Planned>,
+    held_back: Vec<String>,
 }
 
 /// What applying a [`Plan`] did.
@@ -166,7 +188,8 @@ impl Retention<'_> {
     /// snapshot; changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for a policy without rules, and those of reading.
+    /// [`Error::InvalidOption`] for a policy without rules, [`Error::UnknownMetric`] for a rule by a
+    /// metric that no checkpoint has, and those of reading.
     pub fn plan(self) -> Result<Plan> {
         let invalid = |name, value: String, advice| Error::InvalidOption {
             name,
@@ -191,21 +214,82 @@ impl Retention<'_> {
             Some(model) => vec![model.clone()],
             None => self.registry.models()?,
         };
+        self.refuse_unknown_metrics(&models)?;
+        let ages = core.store.ages(core.now())?;
         let mut lines = Vec::new();
+        let mut unproven = 0;
         for model in models {
             lines.extend(
                 core.store
-                    .read(|view| decide(core, view, &model, &self.policy))?,
+                    .read(|view| {
+                        let decided = decide(core, view, &model, &self.policy, &ages);
+                        decided.inspect(|decided| unproven += decided.1)
+                    })?
+                    .0,
             );
+        }
+        let mut held_back = Vec::new();
+        if unproven > 0 {
+            let (them, are) = match unproven {
+                1 => ("1 checkpoint is".to_owned(), "stays"),
+                more => (format!("{more} checkpoints are"), "stay"),
+            };
+            held_back.push(format!(
+                "{them} old enough by the wall clock alone and {are}: trust_clock goes by it"
+            ));
         }
         Ok(Plan {
             registry: self.registry.clone(),
             lines,
+            held_back,
         })
     }
 }
 
-fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Result<Vec<Planned>> {
+impl Retention<'_> {
+    /// A misspelt metric would keep nothing.
+    fn refuse_unknown_metrics(&self, models: &[String]) -> Result<()> {
+        let best = self.policy.rules.iter().filter_map(|rule| match rule {
+            Rule::Best(_, metric, _) => Some(metric),
+            _ => None,
+        });
+        let mut best = best.peekable();
+        if best.peek().is_none() {
+            return Ok(());
+        }
+        let known = self.registry.core().store.read(|view| {
+            let mut known = BTreeSet::new();
+            let mut checkpoints = 0;
+            for model in models {
+                if let Some(row) = view.model(model)? {
+                    checkpoints += row.checkpoints;
+                    known.extend(row.metrics.into_iter().map(|(name, _)| name));
+                }
+            }
+            Ok((checkpoints > 0).then_some(known))
+        })?;
+        // Without checkpoints there is nothing to delete.
+        let Some(known) = known else { return Ok(()) };
+        match best.find(|metric| !known.contains(*metric)) {
+            None => Ok(()),
+            Some(metric) => Err(Error::UnknownMetric {
+                model: self.model.clone().unwrap_or_else(|| "any".to_owned()),
+                metric: metric.clone(),
+                known: known.into_iter().collect(),
+            }),
+        }
+    }
+}
+
+/// Decides about one model's checkpoints. Says also how many stay because only the wall clock says
+/// that they are old.
+fn decide(
+    core: &Core,
+    view: &mut impl View,
+    model: &str,
+    policy: &Policy,
+    ages: &Ages,
+) -> Result<(Vec<Planned>, u64)> {
     let prefix = names::prefix(&[model]);
     let mut found = Vec::new();
     for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
@@ -214,6 +298,7 @@ fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Re
         }
     }
     let mut kept: HashMap<String, String> = HashMap::new();
+    let mut unproven: Vec<(&str, &Duration)> = Vec::new();
     let mut keep = |id: &str, rule: String| {
         kept.entry(id.to_owned()).or_insert(rule);
     };
@@ -258,8 +343,16 @@ fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Re
             }
             Rule::NewerThan(age) => {
                 let from = Timestamp::from_micros(core.now()).saturating_sub(*age);
-                for found in found.iter().filter(|found| found.created() >= from) {
-                    keep(found.id(), format!("newer than {age:?}"));
+                let rows: Vec<_> = found.iter().map(Checkpoint::row).collect();
+                for (found, elapsed) in found.iter().zip(ages.of(&rows)) {
+                    let by_clock = found.created() < from;
+                    match (by_clock, elapsed > *age) {
+                        (true, _) if policy.trust_clock => {}
+                        // A clock that is behind calls everything young for ever.
+                        (_, true) if !policy.trust_clock => {}
+                        (true, _) => unproven.push((found.id(), age)),
+                        (false, _) => keep(found.id(), format!("newer than {age:?}")),
+                    }
                 }
             }
             Rule::Tagged(tag) => {
@@ -267,6 +360,23 @@ fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Re
                     keep(found.id(), format!("tagged {tag:?}"));
                 }
             }
+        }
+    }
+    // What no rule can be asked about is none of the policy's business: a model without the metric,
+    // the tag or steps would lose all but its newest.
+    if !policy.rules.iter().any(|rule| applies(rule, &found)) {
+        for found in &found {
+            keep(found.id(), "no rule applies to its model".to_owned());
+        }
+    }
+    let mut held_back = 0;
+    for (id, age) in unproven {
+        if !kept.contains_key(id) {
+            kept.insert(
+                id.to_owned(),
+                format!("older than {age:?} by the wall clock alone"),
+            );
+            held_back += 1;
         }
     }
     let lines = found.into_iter().map(|checkpoint| {
@@ -282,7 +392,18 @@ fn decide(core: &Core, view: &mut impl View, model: &str, policy: &Policy) -> Re
             rule: rule.unwrap_or_else(|| "no rule keeps it".to_owned()),
         }
     });
-    Ok(lines.collect())
+    let lines = lines.collect();
+    Ok((lines, held_back))
+}
+
+/// Whether a rule can keep any of these.
+fn applies(rule: &Rule, found: &[Checkpoint]) -> bool {
+    match rule {
+        Rule::Latest(_) | Rule::NewerThan(_) => true,
+        Rule::Best(_, metric, _) => found.iter().any(|found| found.metric(metric).is_some()),
+        Rule::EverySteps(_) => found.iter().any(|found| found.step().is_some()),
+        Rule::Tagged(tag) => found.iter().any(|found| found.tags().contains(tag)),
+    }
 }
 
 impl Plan {
@@ -290,6 +411,13 @@ impl Plan {
     #[must_use]
     pub fn lines(&self) -> &[Planned] {
         &self.lines
+    }
+
+    /// Why checkpoints stay that the policy's ages would delete by the wall clock, one line for
+    /// each reason. Empty if nothing does.
+    #[must_use]
+    pub fn held_back(&self) -> &[String] {
+        &self.held_back
     }
 
     /// The checkpoints that would be deleted.

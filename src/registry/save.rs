@@ -290,6 +290,9 @@ impl<'r> NewCheckpoint<'r> {
             tags: self.tags,
             pinned: false,
             metadata: Details::new(self.metadata),
+            saved: 0,
+            sequence: 0,
+            parts: Vec::new(),
         };
         // What is stored must be readable again.
         let text = sidecar::write("", &row);

@@ -204,6 +204,9 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
                 .map(|(k, v)| (k.clone(), Metadata::from_json(v)))
                 .collect(),
         ),
+        saved: 0,
+        sequence: 0,
+        parts: Vec::new(),
     };
     Some((text("id")?, row))
 }
@@ -246,6 +249,9 @@ mod tests {
             tags: vec!["nightly".to_owned()],
             pinned: false,
             metadata: Details::new(vec![("lr".to_owned(), Metadata::from(0.001))]),
+            saved: 0,
+            sequence: 0,
+            parts: Vec::new(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::ids::JournalId;
 use std::path::Path;
 
 /// The format that this version reads and writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
 const IDENTITY_KEY: &[u8] = b"identity";

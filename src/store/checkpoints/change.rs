@@ -13,7 +13,7 @@
 use serde::Serialize;
 
 use super::super::kv::Table;
-use super::super::meta::{damaged, sealed};
+use super::super::meta::{damaged, extent_to_write, sealed};
 use super::keys;
 use super::look::{Change, View};
 use super::rows::{
@@ -67,6 +67,7 @@ impl Change<'_, '_> {
             });
         }
         self.transaction.remove(Table::Deleted, id.as_bytes())?;
+        row.sequence = extent_to_write(self.transaction, self.path)?.next;
         let highest = self.model(&row.model)?.and_then(|model| model.highest);
         row.number = (self.number << WITHIN_BITS) | u64::from(self.inserted);
         self.inserted = self.inserted.saturating_add(1);

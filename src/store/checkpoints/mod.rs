@@ -1,6 +1,7 @@
 //! The registry's tables in the hot file: who may look, who may change, and what a failed change
 //! means.
 
+mod ages;
 mod change;
 mod details;
 mod keys;
@@ -20,6 +21,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::format::codec;
 use crate::options::Sharing;
+pub(crate) use ages::Ages;
 pub(crate) use change::unknown;
 pub(crate) use details::Details;
 use look::Look;

@@ -76,12 +76,54 @@ pub(crate) struct CheckpointRow {
     pub(crate) tags: Vec<String>,
     pub(crate) pinned: bool,
     pub(crate) metadata: Details,
+    /// The wall clock when the registry took it in, microseconds since 1970. Unlike `created`, no
+    /// caller chooses it.
+    pub(crate) saved: i64,
+    /// The sequence that the journal's next entry had then: what is recorded later is younger.
+    pub(crate) sequence: u64,
+    /// Further files of its weights, as paths below the folder of `file`, by name.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One further file of weights that consist of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Plain names with `/` between them.
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    pub(crate) digest: [u8; 32],
+}
+
+/// Files that the weights of one checkpoint may consist of, besides the first.
+pub(crate) const MOST_PARTS: usize = 4_096;
+/// Folders that a part may lie below the first file's.
+pub(crate) const DEEPEST_PART: usize = 16;
+
+impl Part {
+    fn check(&self) -> Result<(), String> {
+        bounded("a size in bytes", self.bytes)?;
+        let names = self.file.split('/');
+        if names.clone().count() > DEEPEST_PART {
+            return Err("a part lies too deep".to_owned());
+        }
+        names.into_iter().try_for_each(|name| {
+            let plain = !name.contains('\\') && !name.contains(':');
+            if !plain {
+                return Err("a part's path is no plain one".to_owned());
+            }
+            Below::new(name).map(drop)
+        })
+    }
 }
 
 impl Stored for CheckpointRow {
     fn check(&self) -> Result<(), String> {
         names::check_model(&self.model).map_err(|error| error.to_string())?;
         bounded("a size in bytes", self.bytes)?;
+        if self.parts.len() > MOST_PARTS {
+            return Err(format!("{} files are too many", self.parts.len()));
+        }
+        self.parts.iter().try_for_each(Part::check)?;
         match self.origin {
             // May lie anywhere; it is only ever read.
             Origin::Registered => Ok(()),

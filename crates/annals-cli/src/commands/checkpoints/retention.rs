@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Rank;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
-use crate::table::Rows;
+use crate::table::{Rows, escaped};
 use crate::units;
 use crate::when;
 
@@ -36,6 +36,10 @@ pub struct Args {
     /// Keeps those that are newer (7d, 12h).
     #[arg(long, value_name = "AGE", value_parser = when::length)]
     newer_than: Option<std::time::Duration>,
+    /// Goes by the wall clock, also where elapsed time does not bear it out. A clock that is ahead
+    /// then deletes what is young.
+    #[arg(long, requires = "newer_than")]
+    trust_clock: bool,
     /// Keeps those with this tag.
     #[arg(long, value_name = "TAG")]
     tagged: Vec<String>,
@@ -81,6 +85,9 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
     if let Some(age) = args.newer_than {
         policy = policy.newer_than(age);
     }
+    if args.trust_clock {
+        policy = policy.trust_clock();
+    }
     for tag in args.tagged {
         policy = policy.tagged(tag);
     }
@@ -105,6 +112,7 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
         out.json(&json!({
             "plan": lines.collect::<Vec<_>>(),
             "delete": doomed,
+            "held_back": plan.held_back(),
             "bytes": bytes,
             "applied": apply && args.yes,
         }))?;
@@ -129,6 +137,10 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
             units::bytes(bytes)
         );
         out.line(out.paint(style::HEAD, sum))?;
+        for why in plan.held_back() {
+            let why = why.replace("trust_clock", "--trust-clock");
+            out.line(out.paint(style::WARN, escaped(&why)))?;
+        }
     }
     if !apply {
         return Ok(Done::Well);
