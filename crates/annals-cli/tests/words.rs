@@ -336,3 +336,38 @@ fn shares_are_compared_in_points() {
     assert!(line("repeated").ends_with("+0.0 points"), "{text}");
     assert!(line("decisions").ends_with(" %"), "{text}");
 }
+
+#[test]
+fn damage_is_listed_once_with_one_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 5_000);
+    let file = dir.path().join("journal.redb");
+    let whole = std::fs::read(&file).unwrap();
+    // One byte within a text of the first block.
+    let text = whole
+        .windows(9)
+        .position(|bytes| bytes == b"dqn_agent")
+        .unwrap();
+    let mut told = 0;
+    for place in [text, whole.len() / 3, whole.len() / 2, whole.len() * 2 / 3] {
+        let mut bytes = whole.clone();
+        for byte in &mut bytes[place..place + 8] {
+            *byte ^= 0x55;
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let output = annals(dir.path(), &["verify"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            !String::from_utf8_lossy(&output.stderr).contains("panicked"),
+            "{output:?}"
+        );
+        if output.status.code() != Some(1) {
+            continue;
+        }
+        told += 1;
+        assert_eq!(said.matches("annals repair --yes").count(), 1, "{said}");
+        assert_eq!(said.matches("restore a backup").count(), 0, "{said}");
+        assert!(said.matches("journal.redb").count() <= 2, "{said}");
+    }
+    assert!(told > 0, "no place was in use");
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::{Keep, Maintenance, RetirePlan};
+use annals::{Defect, Keep, Maintenance, RetirePlan};
 use serde_json::json;
 
 use crate::escape::sentence;
@@ -44,17 +44,17 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
             "bytes": verified.bytes,
         }))?;
     } else {
-        for defect in &verified.defects {
-            let file = escaped(&defect.file.display().to_string());
-            let lost = defect.sequences.as_ref().map_or_else(String::new, |lost| {
-                format!(
-                    ", sequences {} to {} are lost",
-                    lost.start,
-                    lost.end.saturating_sub(1)
-                )
-            });
-            let text = format!("{file}: {}{lost}", sentence(&defect.detail));
-            out.line(out.paint(style::BAD, text))?;
+        let mut file = None;
+        for (place, line) in by_place(&verified.defects) {
+            if file != Some(place) {
+                file = Some(place);
+                out.line(format!("{}:", escaped(&place.display().to_string())))?;
+            }
+            out.line(out.paint(style::BAD, format!("  {}", sentence(&line))))?;
+        }
+        if !verified.is_whole() {
+            let advice = "`annals repair --yes` keeps what can be read; a whole backup is better";
+            out.line(advice)?;
         }
         let sum = format!(
             "{} in {} and {}, {}",
@@ -78,6 +78,42 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
     } else {
         Done::WithProblems
     })
+}
+
+/// Defects as lines, each with its file. What is missing because of the defect before it is said
+/// with that one, and advice is said once, below all.
+fn by_place(defects: &[Defect]) -> Vec<(&Path, String)> {
+    let mut lines: Vec<(&Path, String)> = Vec::new();
+    for defect in defects {
+        let damaged = format!("{} is damaged: ", defect.file.display());
+        let detail = defect.detail.replace(&damaged, "");
+        let detail = detail
+            .split("; restore a backup")
+            .next()
+            .unwrap_or_default();
+        let lost = defect.sequences.as_ref().map(|lost| {
+            let last = lost.end.saturating_sub(1);
+            let count = lost.end.saturating_sub(lost.start);
+            let lost = format!("sequences {} to {last} are lost", lost.start);
+            format!("{lost} ({})", units::counted(count, "entry"))
+        });
+        let block = defect
+            .sequences
+            .as_ref()
+            .map(|lost| format!("block {}: ", lost.start));
+        let (Some(lost), Some(block)) = (lost, block) else {
+            lines.push((&defect.file, detail.to_owned()));
+            continue;
+        };
+        match lines.last_mut() {
+            Some((file, line)) if *file == defect.file && line.starts_with(&block) => {
+                line.push_str("; ");
+                line.push_str(&lost);
+            }
+            _ => lines.push((&defect.file, format!("{detail}: {lost}"))),
+        }
+    }
+    lines
 }
 
 /// Options of `retain`.
