@@ -1,6 +1,6 @@
 //! The thread that keeps statistics fast: it looks whether there is enough to fold.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -32,6 +32,8 @@ type Command = Sender<Result<u64>>;
 pub(crate) struct FoldThread {
     worker: Worker<Command>,
     health: Arc<Mutex<FoldingHealth>>,
+    /// How long it may go on after it was stopped.
+    last: Arc<OnceLock<Instant>>,
 }
 
 impl FoldThread {
@@ -44,6 +46,8 @@ impl FoldThread {
     ) -> Result<FoldThread> {
         let health = Arc::new(Mutex::new(FoldingHealth::default()));
         let known = health.clone();
+        let last = Arc::new(OnceLock::new());
+        let until = last.clone();
         let on_panic = conditions.queue().keep_panic();
         let worker = Worker::start("annals-folder", on_panic, move |orders| {
             let mut folding = Folding {
@@ -55,10 +59,15 @@ impl FoldThread {
                 orders,
                 health: known,
                 last: Instant::now(),
+                until,
             };
             folding.run();
         })?;
-        Ok(FoldThread { worker, health })
+        Ok(FoldThread {
+            worker,
+            health,
+            last,
+        })
     }
 
     pub(crate) fn health(&self) -> FoldingHealth {
@@ -74,9 +83,11 @@ impl FoldThread {
         self.worker.ask("folding", timeout, |reply| reply)
     }
 
-    /// Tells the thread to end after the transaction that it is at. What is left undone is done by
-    /// whoever folds next.
-    pub(crate) fn stop(&self) {
+    /// Tells the thread to fold what is committed now, for as long as that takes until `last` and no
+    /// longer, and then to end. The next fold does what is left undone.
+    pub(crate) fn wind_up(&self, last: Instant) {
+        // A second close changes nothing about the first one's bound.
+        let _ = self.last.set(last);
         self.worker.stop();
     }
 
@@ -96,6 +107,8 @@ struct Folding {
     health: Arc<Mutex<FoldingHealth>>,
     /// When the last fold ended.
     last: Instant,
+    /// See [`FoldThread::wind_up`].
+    until: Arc<OnceLock<Instant>>,
 }
 
 impl Folding {
@@ -115,6 +128,29 @@ impl Folding {
                 let _ = reply.send(self.fold());
             }
         }
+        self.wind_up();
+    }
+
+    /// The last fold: what it leaves undone makes every statistic read these entries again.
+    fn wind_up(&mut self) {
+        while self.may_go_on() {
+            let folded = self.fold();
+            let pending = lock(&self.health).pending;
+            match folded {
+                Ok(entries) if entries > 0 && pending > 0 => {}
+                Ok(_) => break,
+                // There is no journal any more that could record it.
+                Err(error) => {
+                    lock(&self.health).fault = Some(error.to_string());
+                    break;
+                }
+            }
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        let may = |until: &Instant| Instant::now() < *until;
+        !self.orders.is_stopped() || self.until.get().is_some_and(may)
     }
 
     /// Folds if that is due; says how long it took.
@@ -130,17 +166,18 @@ impl Folding {
     }
 
     fn pending(&self) -> Result<u64> {
-        let pending = self.source.survey(|survey| {
-            let folded = survey.folded().all_before();
-            Ok(survey.next_sequence().saturating_sub(folded))
-        })?;
+        let pending = self.source.unfolded()?;
         lock(&self.health).pending = pending;
         Ok(pending)
     }
 
     fn fold(&mut self) -> Result<u64> {
         let began = Instant::now();
-        let go_on = || !self.orders.is_stopped();
+        let (orders, until) = (&self.orders, &self.until);
+        let go_on = |_| {
+            let may = |until: &Instant| Instant::now() < *until;
+            !orders.is_stopped() || until.get().is_some_and(may)
+        };
         let now = self.clock.now().as_micros();
         let folded = self.folder.fold(now, &go_on)?;
         self.last = Instant::now();

@@ -99,8 +99,8 @@ pub use keep::Keep;
 #[cfg(feature = "tracing")]
 pub use layer::JournalLayer;
 pub use maintenance::{
-    BackedUp, Backup, Maintenance, ModelUsage, NamedCursor, PlannedSegment, Repaired, RetirePlan,
-    Retired, RetiredSoFar, Retirement, Usage, Verified, repair, restore,
+    BackedUp, Backup, FoldProgress, Folded, Maintenance, ModelUsage, NamedCursor, PlannedSegment,
+    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, Usage, Verified, repair, restore,
 };
 pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};

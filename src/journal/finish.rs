@@ -89,6 +89,9 @@ impl Journal {
     /// thread and also beside this call, is committed if this returns `Ok`. What is lost beside the close
     /// is counted in [`health`](Self::health) and may be in no gap. Later calls of `log` return `None`
     /// and are counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
+    /// What is committed is folded then, in at most three quarters of
+    /// [`Options::close_timeout`](crate::Options::close_timeout), so that statistics of the closed
+    /// journal are fast; [`Maintenance::fold`](crate::Maintenance::fold) does the rest.
     /// Closing twice is no error; the second call has nothing to report, and waits only for what
     /// the first did not see end.
     ///
@@ -99,15 +102,28 @@ impl Journal {
     /// then let go and may still finish; [`Error::ThreadPanicked`] if a thread in the background
     /// panicked, once for each close that finds one.
     pub fn close(&self) -> Result<()> {
+        let most = self.close_timeout.saturating_sub(self.close_timeout / 4);
+        self.close_folding(most)
+    }
+
+    /// Closes, and folds until `most` has passed.
+    fn close_folding(&self, most: Duration) -> Result<()> {
         self.queue.close();
         let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let left = || self.close_timeout.saturating_sub(began.elapsed());
-        // Told now, waited for last: they stop after the slice that they are at.
+        // Told now, waited for last: it stops after the slice that it is at.
         let (sealing, folding) = (self.sealing.as_ref(), self.folding.as_ref());
         sealing.inspect(|sealing| sealing.stop());
-        folding.inspect(|folding| folding.stop());
         let result = self.finish_writer(&mut writer);
+        // Only now is everything committed that there will be. What lives in memory is nobody's later.
+        let most = if self.dir.is_some() {
+            most
+        } else {
+            Duration::ZERO
+        };
+        let last = began.checked_add(most).unwrap_or(began);
+        folding.inspect(|folding| folding.wind_up(last));
         // Last, so that the files end with what was committed last.
         let mirror = self.mirror.as_ref();
         let mirrored = mirror.is_none_or(|mirror| mirror.finish(left()));
@@ -161,7 +177,11 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // A destructor has nobody to tell; `close` is there for those who want to know.
-        let _ = self.close();
+        // A destructor has nobody to tell; `close` is there for those who want to know. While the
+        // process panics, what can be done later is left for later.
+        let _ = match std::thread::panicking() {
+            true => self.close_folding(Duration::ZERO),
+            false => self.close(),
+        };
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod automatic;
 mod backup;
 mod cursors;
+mod fold;
 mod repair;
 mod retire;
 mod usage;
@@ -18,12 +19,13 @@ use crate::store::{Directory, Upkeep};
 
 pub use backup::{BackedUp, Backup, restore};
 pub use cursors::NamedCursor;
+pub use fold::{FoldProgress, Folded};
 pub use repair::{Repaired, repair};
 pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 pub use usage::{ModelUsage, Usage};
 pub use verify::Verified;
 
-/// What keeps a journal in order: cursors by name, and retention.
+/// What keeps a journal in order: cursors by name, retention, backups, checks, folding.
 ///
 /// It works from any process, beside running journals or without one. Calls read in short
 /// snapshots; what they change, they change in short transactions, which wait for those of

@@ -150,7 +150,8 @@ impl StatsQuery {
     /// Reads some rows for each hour and combination of names in the range, and the entries of the
     /// last second or so: about 2 ms for a day of a busy model, without fsyncs or waiting for
     /// writers. Where an edge of the range lies within an hour that is long past, or one with few
-    /// decisions, that hour's entries are read.
+    /// decisions, that hour's entries are read. So are all entries that a killed process left unfolded,
+    /// until they are [folded](crate::Maintenance::fold).
     ///
     /// # Errors
     /// Those of reading: [`Error::Corrupt`], [`Error::Io`].

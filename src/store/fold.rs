@@ -46,6 +46,9 @@ const MOST_NAMES: usize = 1 << 16;
 
 const LOCK: &str = "fold.lock";
 
+/// Asked between two steps of a fold whether it is to go on, with the sequence that it has come to.
+pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
+
 /// Folds the entries of one journal.
 pub(crate) struct Folder {
     slot: Slot,
@@ -78,8 +81,8 @@ impl Folder {
     }
 
     /// Folds everything that is committed when it begins; says how many entries that were, `None`
-    /// if another process is folding. Asks `go_on` between two transactions.
-    pub(crate) fn fold(&mut self, now: i64, go_on: &dyn Fn() -> bool) -> Result<Option<u64>> {
+    /// if another process is folding. Asks `go_on` between two transactions and while it reads.
+    pub(crate) fn fold(&mut self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
         let lock = match &self.directory {
             Some(directory) => match take_lock(directory)? {
                 Some(lock) => Some(lock),
@@ -100,14 +103,16 @@ impl Folder {
         outcome.map(Some)
     }
 
-    fn fold_under_lock(&mut self, now: i64, go_on: &dyn Fn() -> bool) -> Result<u64> {
+    fn fold_under_lock(&mut self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
         self.elapsed = self.source.elapsed(now)?;
         let (mut folded, end) = self
             .source
             .survey(|survey| Ok((survey.folded().clone(), survey.next_sequence())))?;
         let begin = folded.all_before();
-        while folded.all_before() < end && go_on() {
-            let slice = self.read(&folded, end)?;
+        while folded.all_before() < end && go_on(folded.all_before()) {
+            let Some(slice) = self.read(&folded, end, go_on)? else {
+                break;
+            };
             if slice.next == folded.all_before() {
                 break;
             }
@@ -118,13 +123,14 @@ impl Folder {
                 None => break,
             };
         }
-        self.prune(now, go_on)?;
-        self.expire_orphans(go_on)?;
+        let reached = folded.all_before();
+        self.prune(now, &|| go_on(reached))?;
+        self.expire_orphans(&|| go_on(reached))?;
         Ok(folded.all_before().saturating_sub(begin))
     }
 
-    /// Adds up what comes after `folded`, or a part of it, in memory.
-    fn read(&mut self, folded: &Folded, end: u64) -> Result<Slice> {
+    /// Adds up what comes after `folded`, or a part of it, in memory; `None` if `go_on` said no.
+    fn read(&mut self, folded: &Folded, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
         let begin = folded.all_before();
         let mut slice = Slice {
             next: begin,
@@ -137,6 +143,10 @@ impl Folder {
             && slice.rows.len() < SLICE_ROWS
             && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
         {
+            if !go_on(slice.next) {
+                self.scan = scan;
+                return Ok(None);
+            }
             let payloads = match self.source.payloads(slice.next, READ_BYTES) {
                 Ok(payloads) if payloads.is_empty() => break,
                 // What comes before what cannot be read is folded all the same.
@@ -177,7 +187,7 @@ impl Folder {
         }
         self.scan = scan;
         self.join(&mut slice, folded)?;
-        Ok(slice)
+        Ok(Some(slice))
     }
 
     /// Adds what turned out in the slice for decisions in it and before.
@@ -272,13 +282,13 @@ impl Folder {
         slice: Slice,
         mut folded: Folded,
         now: i64,
-        go_on: &dyn Fn() -> bool,
+        go_on: GoOn<'_>,
     ) -> Result<Option<Folded>> {
         let mut gaps: Vec<_> = slice.gaps.into_iter().collect();
         gaps.sort_unstable_by_key(|gap| gap.0);
         let mut parts = slice.rows.partitioned().into_iter().enumerate().peekable();
         while parts.peek().is_some() {
-            if !go_on() {
+            if !go_on(slice.next) {
                 return Ok(None);
             }
             let mut taken = Vec::new();
@@ -384,7 +394,10 @@ impl Folder {
 
 /// The lock of whoever folds; `None` if another process has it.
 fn take_lock(directory: &Directory) -> Result<Option<File>> {
-    let path = directory.runs().join(LOCK);
+    let runs = directory.runs();
+    // A journal that was restored has had no run yet.
+    disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+    let path = runs.join(LOCK);
     disk::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 

@@ -44,6 +44,14 @@ impl Source {
             })
         })
     }
+
+    /// Entries that are committed and in no rollup.
+    pub(crate) fn unfolded(&self) -> Result<u64> {
+        self.survey(|survey| {
+            let folded = survey.folded().all_before();
+            Ok(survey.next_sequence().saturating_sub(folded))
+        })
+    }
 }
 
 impl Survey<'_, '_> {

@@ -6,10 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::directory::Directory;
-use super::fold::Folder;
+use super::fold::{Folder, GoOn};
 use super::kv::{Kv, WriteFailure, WriteTransaction};
+use super::runs::RunRow;
 use super::source::Source;
 use crate::error::{Error, Result};
+use crate::ids::RunId;
 use crate::options::Sharing;
 
 /// Memory for cached pages while something is written.
@@ -84,22 +86,43 @@ impl Upkeep {
         std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
     }
 
-    /// Folds what is committed into the rollups; says which sequence that was to reach. Whoever else is
-    /// at it is waited for, but not for ever: he may have been stopped.
+    /// Folds what is committed into the rollups; says which sequence that was to reach. Another
+    /// process that is folding is waited for, but not for ever: it may have been stopped.
     pub(crate) fn fold(&self, now: i64) -> Result<u64> {
+        let end = self.source.next_sequence()?;
+        self.fold_while(now, &|_| true)?;
+        Ok(end)
+    }
+
+    /// The same as long as `go_on` says so; says how many entries were folded.
+    pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
         let end = self.source.next_sequence()?;
         let mut folder = Folder::of(self.source.clone());
         let began = Instant::now();
+        let mut entries = 0_u64;
         loop {
-            folder.fold(now, &|| true)?;
-            let folded = self
+            let folded = folder.fold(now, go_on)?;
+            entries = entries.saturating_add(folded.unwrap_or(0));
+            let reached = self
                 .source
                 .survey(|survey| Ok(survey.folded().all_before()))?;
-            if folded >= end || began.elapsed() >= OTHERS {
-                return Ok(end);
+            let is_over = reached >= end || !go_on(reached) || began.elapsed() >= OTHERS;
+            if is_over {
+                return Ok(entries);
             }
             thread::park_timeout(LOOK);
         }
+    }
+
+    /// Folds once; `None` if another process is folding, or has a run open and so folds itself.
+    pub(crate) fn fold_if_idle(&self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+        let runs = self.source.runs(0, usize::MAX)?;
+        let lives =
+            |(run, row): &(RunId, RunRow)| row.end.is_none() && !self.source.is_run_dead(*run);
+        if runs.iter().any(lives) {
+            return Ok(None);
+        }
+        Folder::of(self.source.clone()).fold(now, go_on)
     }
 
     /// Lends a handle for writing.

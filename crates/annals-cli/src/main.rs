@@ -9,6 +9,7 @@ mod escape;
 mod export;
 mod failure;
 mod filter;
+mod folding;
 mod import;
 mod line;
 mod output;

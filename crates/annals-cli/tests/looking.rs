@@ -5,10 +5,11 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use annals::{Inference, Journal};
+use annals::{Inference, Journal, Maintenance};
 use common::{annals, complaint, journal, json, run};
 
 #[test]
@@ -321,7 +322,7 @@ fn checkpoints_are_ranked_by_what_turned_out() {
     journal.log(Inference::new("m", "s", "BUY").checkpoint("new"));
     journal.close().unwrap();
     let best = |more: &[&str]| {
-        let args = [&["checkpoints", "best", "m", "--live"], more].concat();
+        let args = [&["checkpoints", "best", "m", "--live", "reward"], more].concat();
         json(dir.path(), &args).remove(0)
     };
     let first = |answer: &serde_json::Value| answer["ranking"]["ranked"][0]["checkpoint"].clone();
@@ -570,4 +571,67 @@ fn a_journal_is_verified_backed_up_and_restored() {
         &["restore", "/no/such/backup", "--to", "/no/such/place"],
         3,
     );
+}
+
+/// What a killed agent leaves: entries that no rollup holds.
+fn unfolded(dir: &Path, count: u64) {
+    let journal = Journal::options().without_mirror().without_folding();
+    let journal = journal.dedup_window(Duration::ZERO).open(dir).unwrap();
+    for number in 0..count {
+        journal
+            .log(Inference::new("m", "s", "BUY").confidence(0.5))
+            .unwrap();
+        if number % 10_000 == 9_999 {
+            journal.flush().wait(Duration::from_secs(60)).unwrap();
+        }
+    }
+    journal.close().unwrap();
+}
+
+#[test]
+fn whoever_asks_first_folds_what_a_killed_agent_left() {
+    const COUNT: u64 = 70_000;
+    let left = |dir: &Path| annals::Reader::open(dir).unwrap().unfolded().unwrap();
+    let first = tempfile::tempdir().unwrap();
+    unfolded(first.path(), COUNT);
+    for question in [
+        &["stats"][..],
+        &["compare", "2h..1h", "1h..now"],
+        &["calibration"],
+        &["checkpoints", "best", "m", "--live", "reward"],
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let copy = Maintenance::open(first.path()).unwrap();
+        let backup = dir.path().join("backup");
+        copy.backup(&backup).run().unwrap();
+        annals::restore(&backup, &data).unwrap();
+        assert!(left(&data) >= COUNT);
+        let told = complaint(&data, question, 0);
+        assert_eq!(told, "");
+        assert_eq!(left(&data), 0, "{question:?}");
+    }
+
+    // With an agent there, its journal folds; the answer says why it took so long.
+    let agent = Journal::options().without_mirror().without_folding();
+    let agent = agent.open(first.path()).unwrap();
+    let told = annals(first.path(), &["stats"]).output().unwrap();
+    assert!(String::from_utf8(told.stdout).unwrap().contains("70,000"));
+    let why = String::from_utf8(told.stderr).unwrap();
+    assert!(
+        why.contains("not folded") && why.contains("annals fold"),
+        "{why}"
+    );
+    assert!(left(first.path()) >= COUNT);
+    let text = run(first.path(), &["fold"], 0);
+    assert!(text.contains("entries folded in"), "{text}");
+    agent.close().unwrap();
+    assert_eq!(left(first.path()), 0);
+    assert_eq!(
+        run(first.path(), &["fold"], 0),
+        "nothing to fold: all entries are folded\n"
+    );
+    let told = &json(first.path(), &["fold"])[0];
+    assert_eq!((&told["entries"], &told["left"]), (&0.into(), &0.into()));
+    complaint(&first.path().join("none"), &["fold"], 3);
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use annals::Reader;
 use serde_json::json;
 
 use crate::entries;
 use crate::failure::{Done, Result};
+use crate::folding;
 use crate::output::{Out, style};
 use crate::statistics::footnote;
 use crate::table::Rows;
@@ -31,7 +31,7 @@ pub struct Args {
 
 /// Prints the calibration.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
-    let reader = Reader::open(dir)?;
+    let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader));
     let stats = query.get()?;
     let known = &stats.calibration;

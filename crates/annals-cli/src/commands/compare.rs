@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use annals::{Drift, Reader, Registry, Shift, Stats, Timestamp};
+use annals::{Drift, Registry, Shift, Stats, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Done, Failure, Result};
+use crate::folding;
 use crate::output::{Out, style};
 use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
@@ -39,7 +40,7 @@ pub struct Args {
 
 /// Prints both sides, the difference, and whether that is worth speaking of.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
-    let reader = Reader::open(dir)?;
+    let reader = folding::reader(dir)?;
     if !args.checkpoints && (args.within.since.is_some() || args.within.until.is_some()) {
         let why = "windows say their times themselves: --since and --until go with --checkpoints";
         return Err(Failure::Usage(why.into()));

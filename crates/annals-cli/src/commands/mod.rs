@@ -60,6 +60,8 @@ pub enum Command {
     Repair(upkeep::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
     Retain(upkeep::Retain),
+    /// Makes statistics fast again after an agent was killed.
+    Fold(upkeep::Fold),
     /// Gives free room within journal.redb back.
     Compact(upkeep::Compact),
     /// Copies the journal while it is in use.
@@ -89,6 +91,7 @@ pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) ->
         Command::Verify(args) => upkeep::verify(dir, args, out),
         Command::Repair(args) => upkeep::repair(dir, args, out),
         Command::Retain(args) => upkeep::retain(dir, args, out),
+        Command::Fold(args) => upkeep::fold(dir, args, out),
         Command::Compact(args) => upkeep::compact(dir, args, out),
         Command::Backup(args) => upkeep::backup(dir, args, out),
         Command::Restore(args) => upkeep::restore(args, out),

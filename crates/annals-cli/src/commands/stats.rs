@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use annals::{Group, Reader, Stats, StatsRow, Timestamp};
+use annals::{Group, Stats, StatsRow, Timestamp};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use crate::failure::{Done, Result};
+use crate::folding;
 use crate::output::{Out, style};
 use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
@@ -60,7 +61,7 @@ pub struct Args {
 
 /// Prints statistics.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
-    let reader = Reader::open(dir)?;
+    let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader));
     let all = query.get()?;
     let groups: Vec<Group> = args.by.iter().map(|by| (*by).into()).collect();

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
+use crate::folding;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -293,6 +294,55 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
         Done::Well
     } else {
         Done::WithProblems
+    })
+}
+
+/// Options of `fold`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals fold
+
+Statistics are sums by minute, hour and day, and the entries that are not in them yet. An agent folds
+these while it runs and when it closes. One that was killed leaves them unfolded, and every statistic
+reads them again. No number is different afterwards. The agent may run meanwhile.")]
+pub struct Fold {}
+
+/// Folds, and says how far statistics are folded then.
+pub fn fold(dir: &Path, _args: Fold, out: &mut Out) -> Result<Done> {
+    let maintenance = Maintenance::open(dir)?;
+    let folded = folding::watched(|watch| maintenance.fold_with(watch))?;
+    let is_stuck = folded.entries == 0 && folded.left > 0;
+    if out.json {
+        out.json(&json!({
+            "entries": folded.entries,
+            "left": folded.left,
+            "seconds": folded.took.as_secs_f64(),
+        }))?;
+    } else {
+        let entries = |count| match count {
+            1 => "1 entry".to_owned(),
+            count => format!("{} entries", units::count(count)),
+        };
+        out.line(match (folded.entries, folded.left) {
+            (0, 0) => "nothing to fold: all entries are folded".to_owned(),
+            (0, left) => format!(
+                "another process is folding: {} left when it was last seen",
+                entries(left)
+            ),
+            (done, left) => {
+                let rest = match left {
+                    0 => "all entries are folded".to_owned(),
+                    left => format!("{} came meanwhile or are left", entries(left)),
+                };
+                let took = units::duration(folded.took);
+                format!("{} folded in {took}; {rest}", entries(done))
+            }
+        })?;
+    }
+    Ok(match is_stuck {
+        true => Done::WithProblems,
+        false => Done::Well,
     })
 }
 

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use annals::{LiveCandidate, LiveRanking, LiveValue, Mode, Reader};
+use annals::{LiveCandidate, LiveRanking, LiveValue, Mode};
 use serde_json::json;
 
 use super::best::Best;
 use crate::failure::{Done, Result};
+use crate::folding;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
 
 /// Prints a model's checkpoints by what turned out.
 pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
-    let reader = Reader::open(dir)?;
+    let reader = folding::reader(dir)?;
     let value = match args.live() {
         Some("correct") => LiveValue::Correct,
         None | Some("reward") => LiveValue::Reward,

@@ -1,0 +1,128 @@
+//! Folding on request: for journals whose writer is gone, or does not fold.
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::Maintenance;
+use crate::error::Result;
+
+/// How far a fold has come; given to the function of [`Maintenance::fold_with`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoldProgress {
+    /// Entries that are read. It may fall back, if another process folds at the same time.
+    pub done: u64,
+    /// Entries that were not folded when this began.
+    pub total: u64,
+}
+
+/// What [`Maintenance::fold`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Folded {
+    /// Entries that this call folded.
+    pub entries: u64,
+    /// Entries that are not folded: those committed meanwhile; all, if another process is folding; the
+    /// rest, if the fold was stopped.
+    pub left: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Maintenance {
+    /// Entries that are committed and not folded: each statistic reads them again, at 2 to 40 million a
+    /// second. Few while a journal is open or after it was closed; many after its process was killed,
+    /// or [without folding](crate::Options::without_folding). One short snapshot.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn unfolded(&self) -> Result<u64> {
+        self.upkeep.source().unfolded()
+    }
+
+    /// Folds everything that is committed now into the rollups that statistics are made of. No
+    /// statistic is different afterwards, only faster. An open journal does that by itself, and so does
+    /// one that closes; this is for what a killed process has left. Some 2 to 10 million entries a
+    /// second, in transactions of some 20 ms; loops and commits go on meanwhile. Another process that
+    /// is folding is waited for, for at most two seconds.
+    ///
+    /// # Errors
+    /// What stood in the way: [`Error::Io`](crate::Error::Io),
+    /// [`Error::NoRoom`](crate::Error::NoRoom), [`Error::Corrupt`](crate::Error::Corrupt). What was
+    /// folded before stays so.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Maintenance};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::options().without_folding().open(&dir)?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.close()?;
+    /// let maintenance = Maintenance::open(&dir)?;
+    /// assert_eq!(maintenance.unfolded()?, 1);
+    /// let folded = maintenance.fold()?;
+    /// assert_eq!((folded.entries, folded.left), (1, 0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn fold(&self) -> Result<Folded> {
+        self.fold_with(|_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`fold`](Self::fold); tells `watch` some hundred times a second how far it has come, and
+    /// stops where that breaks. What was merged until then stays folded.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold).
+    pub fn fold_with(&self, watch: impl FnMut(FoldProgress) -> ControlFlow<()>) -> Result<Folded> {
+        let folded = self.watched(watch, |now, go_on| {
+            self.upkeep.fold_while(now, go_on).map(Some)
+        })?;
+        // Without a condition there is always an answer.
+        Ok(folded.unwrap_or(Folded {
+            entries: 0,
+            left: 0,
+            took: Duration::ZERO,
+        }))
+    }
+
+    /// Like [`fold_with`](Self::fold_with) if that disturbs nobody and waits for nobody: `None`, and
+    /// nothing done, if a run is open (its journal folds) or another process is folding. For those who
+    /// are about to ask for statistics, and would read all the entries for the first of them anyhow.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold).
+    pub fn fold_if_idle(
+        &self,
+        watch: impl FnMut(FoldProgress) -> ControlFlow<()>,
+    ) -> Result<Option<Folded>> {
+        self.watched(watch, |now, go_on| self.upkeep.fold_if_idle(now, go_on))
+    }
+
+    fn watched(
+        &self,
+        watch: impl FnMut(FoldProgress) -> ControlFlow<()>,
+        fold: impl FnOnce(i64, &dyn Fn(u64) -> bool) -> Result<Option<u64>>,
+    ) -> Result<Option<Folded>> {
+        let began = Instant::now();
+        let source = self.upkeep.source();
+        let total = source.unfolded()?;
+        let start = source.next_sequence()?.saturating_sub(total);
+        let (watch, stopped) = (RefCell::new(watch), Cell::new(false));
+        let go_on = |reached: u64| {
+            let done = reached.saturating_sub(start).min(total);
+            let broke = watch.borrow_mut()(FoldProgress { done, total }).is_break();
+            stopped.set(stopped.get() || broke);
+            !stopped.get()
+        };
+        let Some(entries) = fold(self.clock.now().as_micros(), &go_on)? else {
+            return Ok(None);
+        };
+        Ok(Some(Folded {
+            entries,
+            left: source.unfolded()?,
+            took: began.elapsed(),
+        }))
+    }
+}
