@@ -78,7 +78,8 @@ pub struct InferenceRecord {
     pub checkpoint: Option<Arc<str>>,
     /// What else the caller attached.
     pub attributes: Vec<(String, Value)>,
-    /// Whether the same features and checkpoint had just been answered differently.
+    /// Whether the same features and checkpoint had just been answered differently, by a model that is
+    /// said to be [deterministic](crate::Inference::deterministic).
     pub divergent: bool,
     /// Set if this is a repeat: the inference whose answer it gave again. Confidence,
     /// probabilities and feature hash are then that inference's.

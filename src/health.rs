@@ -50,7 +50,8 @@ pub struct Health {
     pub dropped: Dropped,
     /// Among the committed: recorded as a reference to the same answer shortly before.
     pub repeats: u64,
-    /// Among the committed: the same question was answered differently shortly before.
+    /// Among the committed: the same question was answered differently shortly before, by a model that
+    /// is said to be [deterministic](crate::Inference::deterministic).
     pub divergences: u64,
     /// Among the committed: confidence given, but NaN or outside 0 to 1.
     pub invalid: u64,

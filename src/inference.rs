@@ -67,6 +67,7 @@ pub struct Inference<'a> {
     pub(crate) event_time: Option<Timestamp>,
     pub(crate) memory: Option<u64>,
     pub(crate) attributes: &'a [(&'a str, Value)],
+    pub(crate) deterministic: bool,
 }
 
 impl<'a> Inference<'a> {
@@ -85,6 +86,7 @@ impl<'a> Inference<'a> {
             event_time: None,
             memory: None,
             attributes: &[],
+            deterministic: false,
         }
     }
 
@@ -116,6 +118,30 @@ impl<'a> Inference<'a> {
     #[inline]
     pub fn features_hashed(mut self, hash: u64) -> Self {
         self.features = Some(hash);
+        self
+    }
+
+    /// Says that the model has one answer to these features with this checkpoint. If it has just given
+    /// another one, the decision is marked as [divergent](crate::InferenceRecord::divergent), counted,
+    /// and said once for each checkpoint: the first sign of an input that is missing from the features,
+    /// or of a race. Without it nothing is a divergence: a policy that samples its actions, or explores,
+    /// answers differently on purpose.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// for action in ["BUY", "SELL"] {
+    ///     let inference = Inference::new("dqn_agent", "ETH/USDT", action).features(&[0.1, 0.2]);
+    ///     journal.log(inference.deterministic());
+    /// }
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// assert_eq!(journal.health().divergences, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn deterministic(mut self) -> Self {
+        self.deterministic = true;
         self
     }
 

@@ -24,6 +24,7 @@ pub struct RecorderBuilder {
     actions: Vec<String>,
     labels: Option<Vec<String>>,
     checkpoint: Option<String>,
+    deterministic: bool,
 }
 
 impl RecorderBuilder {
@@ -35,6 +36,7 @@ impl RecorderBuilder {
             actions: Vec::new(),
             labels: None,
             checkpoint: None,
+            deterministic: false,
         }
     }
 
@@ -54,6 +56,13 @@ impl RecorderBuilder {
     /// The checkpoint that decides, until [`Recorder::set_checkpoint`] says otherwise.
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.checkpoint = Some(id.into());
+        self
+    }
+
+    /// Says that the model has one answer to the same features with the same checkpoint; see
+    /// [`Inference::deterministic`](crate::Inference::deterministic). Not for policies that sample.
+    pub fn deterministic(mut self) -> Self {
+        self.deterministic = true;
         self
     }
 
@@ -85,6 +94,7 @@ impl RecorderBuilder {
             },
             actions: Arc::new(Actions::default()),
             written: None,
+            deterministic: self.deterministic,
         };
         recorder.set_model(&self.model);
         recorder.set_symbol(&self.symbol);
@@ -128,6 +138,7 @@ pub struct Recorder {
     names: Names,
     actions: Arc<Actions>,
     written: Option<Arc<Texts>>,
+    deterministic: bool,
 }
 
 #[derive(Default)]
@@ -158,6 +169,7 @@ impl Recorder {
             },
             actions: Arc::new(Actions::default()),
             written: None,
+            deterministic: false,
         }
     }
 
@@ -222,6 +234,7 @@ impl Recorder {
                 features: None,
                 processing: Processing::Unknown,
                 event_time: None,
+                deterministic: self.deterministic,
             },
         }
     }

@@ -535,7 +535,8 @@ fn log_answer(journal: &Journal, number: usize) -> (InferenceId, Answer) {
     let (answer, features) = answer(number);
     let inference = Inference::new("m", "s", answer.action)
         .confidence(f32::from_bits(answer.confidence))
-        .features(&features);
+        .features(&features)
+        .deterministic();
     let id = match answer.checkpoint {
         Some(checkpoint) => journal.log(inference.checkpoint(checkpoint)),
         None => journal.log(inference),

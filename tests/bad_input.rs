@@ -305,7 +305,7 @@ impl Seen {
             Ok(reader) => reader,
             Err(error) => return Seen::nothing(&error),
         };
-        let in_full = || reader.inferences();
+        let in_full = || reader.inferences().repeats(Repeats::Exclude);
         let every = in_full().repeats(Repeats::Include);
         let sequences = [0, 1, 30, 63, 64].into_iter();
         let id = |counter: u64| InferenceId::from_u64(1 << 40 | counter);

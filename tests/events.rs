@@ -263,7 +263,7 @@ fn a_divergence_is_said_once_for_each_model_and_checkpoint() {
         let inference = Inference::new(model, "s", "BUY").checkpoint(checkpoint);
         let mut ids = Vec::new();
         for answer in 0..5_u8 {
-            let inference = inference.features(&[1.0, 2.0]);
+            let inference = inference.features(&[1.0, 2.0]).deterministic();
             ids.push(
                 journal
                     .log(inference.confidence(f32::from(answer) / 10.0))
@@ -284,6 +284,54 @@ fn a_divergence_is_said_once_for_each_model_and_checkpoint() {
         assert_eq!(event.fields, [inference]);
     }
     assert_mirrored(dir, &dir.join("logs"));
+}
+
+/// A policy that samples has many answers to one question, and none of them is worth a warning. What
+/// it happens to sample again is a repeat, which queries give like any other decision.
+#[test]
+fn a_policy_that_samples_does_not_diverge() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let recorder = journal
+        .recorder("sampled", "grid")
+        .actions(["N", "E", "S", "W"]);
+    let recorder = recorder.build().unwrap();
+    let deterministic = journal
+        .recorder("greedy", "grid")
+        .actions(["N", "E", "S", "W"]);
+    let deterministic = deterministic.deterministic().build().unwrap();
+    const STEPS: usize = 400;
+    for step in 0..STEPS {
+        // Each state is met every 16 steps, and gets the same action twice before another one.
+        let action = (step / 32) % 4;
+        for recorder in [&recorder, &deterministic] {
+            let probabilities = [0.25; 4];
+            let state = [(step % 16) as f32];
+            let decision = recorder.inference(action).probabilities(&probabilities);
+            decision.features(&state).log().unwrap();
+        }
+    }
+    flush(&journal);
+    let reader = journal.reader().unwrap();
+    let events = system_events(&reader);
+    assert_eq!(events.len(), 1, "{events:?}");
+    for (model, diverges) in [("sampled", false), ("greedy", true)] {
+        let stats = journal.stats(model).get().unwrap();
+        assert_eq!(stats.count, STEPS as u64);
+        assert_eq!(stats.divergences > 0, diverges, "{model}");
+        assert!(stats.repeats > 0);
+        let rows = reader.inferences().model(model).iter();
+        let rows: Vec<_> = rows.collect::<annals::Result<_>>().unwrap();
+        assert_eq!(rows.len(), STEPS, "rows are as many as decisions");
+        assert_eq!(rows.iter().any(|row| row.divergent), diverges);
+        let repeats = rows.iter().filter(|row| row.repeat_of.is_some());
+        assert_eq!(repeats.count() as u64, stats.repeats);
+    }
+    assert_eq!(reader.newest(usize::MAX).count(), 2 * STEPS);
+    let health = journal.health();
+    let stats = journal.stats_of_all().get().unwrap();
+    assert_eq!(health.divergences, stats.divergences);
+    journal.close().unwrap();
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn log_every_kind(journal: &Journal, clock: &ManualClock) {
     journal.log(timed.checkpoint("dqn_agent_20250725_143500"));
     journal.log(timed.features(&features));
     journal.log(timed.features(&features)); // a repeat
-    journal.log(timed.features(&features).confidence(0.15)); // a divergence, said
+    journal.log(timed.features(&features).confidence(0.15).deterministic()); // a divergence, said
     journal.log(plain.event_time(Timestamp::from_micros(-1)));
     journal.log(Inference::new("größe|\n", "\u{202e}", "\u{1b}[31m").checkpoint("a[b]"));
     journal.log(Inference::new(&"long".repeat(100), "", "").probabilities(&[("", 0.5)]));

@@ -378,7 +378,7 @@ impl World {
         let mut inference = Inference::new(MODELS[call.model], "ETH/USDT", ACTIONS[call.action])
             .confidence(confidence);
         if let Some(features) = &features {
-            inference = inference.features(features);
+            inference = inference.features(features).deterministic();
         }
         if let Some(event) = call.event {
             inference = inference.event_time(Timestamp::from_micros(event));

@@ -652,7 +652,7 @@ fn log_call(journal: &Journal, call: &Call, before: &[Expected]) -> Expected {
         inference = inference.confidence(confidence);
     }
     if let Some(features) = &features {
-        inference = inference.features(features);
+        inference = inference.features(features).deterministic();
     }
     if let Some(checkpoint) = &checkpoint {
         inference = inference.checkpoint(checkpoint);
@@ -752,8 +752,8 @@ fn ask(reader: &Reader, question: &Question) -> Vec<Expected> {
     if let Some(index) = question.checkpoint {
         query = query.checkpoint(name("c", index));
     }
-    if question.repeats {
-        query = query.repeats(Repeats::Include);
+    if !question.repeats {
+        query = query.repeats(Repeats::Exclude);
     }
     if let Some(since) = question.since {
         query = query.since(micros(since));

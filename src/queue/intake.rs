@@ -35,6 +35,7 @@ pub(crate) struct Facts {
     pub(crate) features: Option<u64>,
     pub(crate) processing: Processing,
     pub(crate) event_time: Option<Timestamp>,
+    pub(crate) deterministic: bool,
 }
 
 impl Facts {
@@ -52,6 +53,7 @@ impl Queue {
             features: inference.features,
             processing: inference.processing,
             event_time: inference.event_time,
+            deterministic: inference.deterministic,
         };
         let plain = inference.probabilities.len() <= INLINE
             && inference.memory.is_none()
@@ -119,6 +121,7 @@ impl Queue {
             has_event: facts.event_time.is_some(),
             has_features: facts.features.is_some(),
             has_confidence: facts.confidence.is_some(),
+            is_deterministic: facts.deterministic,
         }
     }
 

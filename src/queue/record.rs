@@ -33,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) has_event: bool,
     pub(crate) has_features: bool,
     pub(crate) has_confidence: bool,
+    /// Another answer to the same question is a divergence.
+    pub(crate) is_deterministic: bool,
 }
 
 /// An inference with something that a [`Record`] has no room for.

@@ -11,10 +11,11 @@ use crate::store::Source;
 /// Whether a query gives repeats too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repeats {
-    /// Only inferences that were recorded in full. The default.
-    #[default]
+    /// Only inferences that were recorded in full.
     Exclude,
-    /// Repeats as well, with their original's answer; each costs a look-up.
+    /// Repeats as well, with their original's answer; each costs a look-up. The default: so rows are
+    /// as many as [`Stats::count`](crate::Stats::count) says.
+    #[default]
     Include,
 }
 

@@ -141,12 +141,13 @@ impl Reader {
         self.label.as_deref()
     }
 
-    /// The newest `n` inferences, newest first, without repeats.
+    /// The newest `n` decisions, newest first: inferences and repeats, these with their original's answer.
     pub fn newest(&self, n: usize) -> Inferences {
         self.inferences().newest_first().limit(n).iter()
     }
 
-    /// Begins a query over all inferences.
+    /// Begins a query over all decisions: inferences, and [repeats](Query::repeats) with their original's
+    /// answer.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Timestamp};

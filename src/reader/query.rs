@@ -57,7 +57,7 @@ impl Query {
         self
     }
 
-    /// Whether repeats are given too.
+    /// Whether repeats are given too, which they are by default.
     pub fn repeats(mut self, repeats: Repeats) -> Self {
         self.criteria.repeats = repeats;
         self

@@ -30,7 +30,8 @@ pub struct Stats {
     pub recorded: u64,
     /// Decisions recorded as a reference to the same answer shortly before.
     pub repeats: u64,
-    /// Decisions whose question had just been answered differently.
+    /// Decisions whose question had just been answered differently, of models that are said to be
+    /// [deterministic](crate::Inference::deterministic).
     pub divergences: u64,
     /// Decisions whose confidence was not a number from 0 to 1.
     pub invalid: u64,

@@ -277,7 +277,7 @@ impl Batch {
             self.counts.invalid += 1;
         }
         let nanos = readings.anchor.nanos_of(record.ticks);
-        match self.judge(&stored, question, nanos) {
+        match self.judge(&stored, question, record.is_deterministic, nanos) {
             Verdict::Repeat { original } => self.push_repeat(&stored, original),
             Verdict::New => self.encoder.append(&stored),
             Verdict::Divergent { first } => {
@@ -345,7 +345,13 @@ impl Batch {
         }))
     }
 
-    fn judge(&mut self, stored: &Stored<'_>, question: Option<Fingerprint>, nanos: u64) -> Verdict {
+    fn judge(
+        &mut self,
+        stored: &Stored<'_>,
+        question: Option<Fingerprint>,
+        is_deterministic: bool,
+        nanos: u64,
+    ) -> Verdict {
         let Some(question) = question else {
             return Verdict::New;
         };
@@ -363,6 +369,8 @@ impl Batch {
         match self.dedup.judge(question, answer, stored.place.id, nanos) {
             dedup::Verdict::New => Verdict::New,
             dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
+            // A policy that samples answers differently on purpose.
+            dedup::Verdict::Divergent if !is_deterministic => Verdict::New,
             dedup::Verdict::Divergent => {
                 let subject = (
                     written(names.model, texts, |texts| texts.model.as_ref()),

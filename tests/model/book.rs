@@ -333,8 +333,10 @@ impl Book {
                 other => panic!("{other:?}"),
             }
         }
-        let newest: Vec<_> = reader
-            .newest(usize::MAX)
+        let without_repeats = reader.inferences().repeats(annals::Repeats::Exclude);
+        let newest: Vec<_> = without_repeats
+            .newest_first()
+            .iter()
             .map(|record| record.unwrap().id)
             .collect();
         assert!(
@@ -342,6 +344,12 @@ impl Book {
             "{newest:?} {in_full:?}"
         );
         let committed: Vec<_> = found.iter().filter_map(annals::Entry::id).collect();
+        let rows = reader.newest(usize::MAX);
+        let rows: Vec<_> = rows.map(|record| record.unwrap().id).collect();
+        assert!(
+            rows.iter().eq(committed.iter().rev()),
+            "{rows:?} {committed:?}"
+        );
         for id in &self.ids {
             let known = reader.get(*id).unwrap();
             assert_eq!(known.is_some(), committed.contains(id), "{id}");

@@ -26,7 +26,7 @@ pub fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) -> Infe
         inference = inference.checkpoint(checkpoint);
     }
     if let Some(features) = features {
-        inference = inference.features(features);
+        inference = inference.features(features).deterministic();
     }
     journal.log(inference).unwrap()
 }

@@ -57,8 +57,11 @@ pub struct Filter {
     /// Only with this outcome.
     #[arg(long, value_enum)]
     pub outcome: Option<Judged>,
-    /// Repeats too.
+    /// Leaves out repeats: decisions that were the same as one shortly before.
     #[arg(long)]
+    pub no_repeats: bool,
+    /// What older versions needed for repeats.
+    #[arg(long, hide = true, conflicts_with = "no_repeats")]
     pub repeats: bool,
 }
 
@@ -84,8 +87,8 @@ impl Filter {
         if let Some(until) = self.until {
             query = query.until(until);
         }
-        if self.repeats {
-            query = query.repeats(Repeats::Include);
+        if self.no_repeats {
+            query = query.repeats(Repeats::Exclude);
         }
         query
     }
@@ -132,11 +135,15 @@ impl Filter {
             && self.keeps(record, outcomes)
     }
 
-    /// The same for a repeat, which has no answer of its own to look at.
+    /// The same for a repeat, which has the confidence of its original.
     pub fn keeps_repeat(&self, repeat: &Repeat, outcomes: Option<&Outcomes>) -> bool {
         let checkpoint = repeat.checkpoint.as_deref();
-        self.min_confidence.is_none()
-            && self.max_confidence.is_none()
+        let confidence = repeat.confidence;
+        let low = self.min_confidence.is_none_or(|low| confidence >= low);
+        let high = self.max_confidence.is_none_or(|high| confidence <= high);
+        !self.no_repeats
+            && low
+            && high
             && self.keeps_judged(outcomes)
             && self
                 .slower_than
@@ -183,5 +190,6 @@ impl Filter {
             && self.max_confidence.is_none()
             && self.slower_than.is_none()
             && self.outcome.is_none()
+            && !self.no_repeats
     }
 }

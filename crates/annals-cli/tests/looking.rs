@@ -322,7 +322,7 @@ fn checkpoints_are_ranked_by_what_turned_out() {
     journal.log(Inference::new("m", "s", "BUY").checkpoint("new"));
     journal.close().unwrap();
     let best = |more: &[&str]| {
-        let args = [&["checkpoints", "best", "m", "--live", "reward"], more].concat();
+        let args = [&["checkpoints", "best", "m", "--live"], more].concat();
         json(dir.path(), &args).remove(0)
     };
     let first = |answer: &serde_json::Value| answer["ranking"]["ranked"][0]["checkpoint"].clone();

@@ -59,7 +59,10 @@ fn oddities(dir: &Path) {
     // Asked twice: a repeat. Answered differently: a divergence.
     let asked = |action: &'static str| {
         let inference = Inference::new("odd", "BTC/USDT", action).confidence(0.5);
-        inference.features_hashed(7).checkpoint("cp_2")
+        inference
+            .features_hashed(7)
+            .checkpoint("cp_2")
+            .deterministic()
     };
     let first = log(asked("HOLD"));
     let repeat = log(asked("HOLD").processing_time(Duration::from_millis(3)));

@@ -190,7 +190,7 @@ impl Session {
     fn print(&self, entry: &Entry, args: &Args, out: &mut Out) -> Result<bool> {
         let record = match &entry.content {
             Content::Inference(record) => Some(record.clone()),
-            Content::Repeat(repeat) if args.filter.repeats => self.reader.get(repeat.id)?,
+            Content::Repeat(repeat) if !args.filter.no_repeats => self.reader.get(repeat.id)?,
             Content::Repeat(_) => None,
             _ if args.events => {
                 if out.json {
