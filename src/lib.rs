@@ -113,9 +113,9 @@ pub use reader::{
 };
 pub use recorder::{Prepared, Recorder, RecorderBuilder};
 pub use registry::{
-    AliasChange, Applied, Checkpoint, Decision, Fallback, Import, List, Loaded, NewCheckpoint,
-    Plan, Planned, Policy, Problem, Registry, Report, Retention, Skipped, Watch, Watched,
-    WeightsReader,
+    AliasChange, Applied, Checkpoint, Decision, Fallback, FolderImport, Import, Imported, List,
+    Loaded, NewCheckpoint, Plan, Planned, Policy, Problem, Registry, Relocated, Report, Retention,
+    Skipped, Watch, Watched, WeightsReader,
 };
 #[cfg(feature = "safetensors")]
 pub use registry::{SafetensorsHeader, TensorInfo};

@@ -89,7 +89,7 @@ fn what_is_saved_is_found_with_all_that_was_said() {
         let schedule = Metadata::map([("warm", Metadata::from(true)), ("by", 0.5.into())]);
         let new = place.registry.checkpoint(MODEL).model_type("rl");
         let new = new
-            .extension("safetensors")
+            .extension("pt")
             .metric("loss", 9.0)
             .metric("loss", 0.0234);
         let new = new.metric("accuracy", f64::NAN).metadata("lr", 0.001);
@@ -117,7 +117,7 @@ fn what_is_saved_is_found_with_all_that_was_said() {
         assert_eq!((found.bytes(), found.is_pinned()), (7, false));
         assert_eq!(found.digest(), Some(*blake3::hash(b"weights").as_bytes()));
         let folder = place.dir.path().join("data/checkpoints/dqn_agent");
-        let file = "dqn_agent_20250725_143601.safetensors";
+        let file = "dqn_agent_20250725_143601.pt";
         assert_eq!(found.path(), folder.join(file));
         assert_eq!(std::fs::read(found.path()).unwrap(), b"weights");
         assert_eq!(place.registry.models().unwrap(), [MODEL]);

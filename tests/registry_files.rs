@@ -509,11 +509,16 @@ fn a_folder_elsewhere_can_be_imported() {
     ] {
         fs::write(folder.join(name), contents).unwrap();
     }
-    let mut new = registry.import_folder(MODEL, &folder).unwrap();
+    let mut new = registry.import_folder(MODEL, &folder).unwrap().new;
     new.sort();
     // Two files of one stem are two checkpoints.
     assert_eq!(new, ["a", "b", "dqn_agent_a"]);
-    assert!(registry.import_folder(MODEL, &folder).unwrap().is_empty());
+    let again = registry.import_folder(MODEL, &folder).unwrap();
+    assert!(
+        again.new.is_empty() && again.completed.is_empty(),
+        "{again:?}"
+    );
+    assert_eq!(again.known.len(), 3);
     assert_eq!(registry.count(MODEL).unwrap(), 3);
     registry.load("a").unwrap();
     registry.delete("b", "test").unwrap();

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Maintenance;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::store::{self, Directory, Segments, names};
+use crate::options::Sharing;
+use crate::registry;
+use crate::store::{self, Checkpoints, Directory, Segments, names};
 use crate::timestamp::Timestamp;
 
 /// A backup that is about to be made; from [`Maintenance::backup`].
@@ -20,7 +22,7 @@ pub struct Backup<'m> {
 }
 
 /// What [`Backup::run`] or [`restore`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackedUp {
     /// Entries that the copy holds.
@@ -31,6 +33,10 @@ pub struct BackedUp {
     pub known_segments: usize,
     /// Files of checkpoints that were copied.
     pub checkpoint_files: usize,
+    /// Ids of checkpoints whose weights the copy lacks, and why; checkpoints that were registered
+    /// elsewhere are among them if their files are gone or changed. Empty if checkpoints were not
+    /// asked for.
+    pub lacking: Vec<(String, String)>,
 }
 
 impl Maintenance {
@@ -64,7 +70,8 @@ impl Backup<'_> {
         self
     }
 
-    /// Also copies the checkpoints' weights and sidecars.
+    /// Also copies the checkpoints' weights and sidecars, those of checkpoints that were registered
+    /// elsewhere as well. [`BackedUp::lacking`] says what could not be copied.
     pub fn with_checkpoints(mut self) -> Self {
         self.checkpoints = true;
         self
@@ -87,24 +94,39 @@ impl Backup<'_> {
         refuse_same(upkeep.root(), to.path())?;
         let copied = upkeep.copy_to(&to, self.segments)?;
         let mut checkpoint_files = 0;
+        let mut lacking = Vec::new();
         if self.checkpoints {
             let from = upkeep.root().join(names::FOLDER);
             checkpoint_files = copy_tree(&from, &to.path().join(names::FOLDER))?;
+            // By the registry of the copy: what was saved or deleted since is not its business.
+            let registered = registry::into_backup(&checkpoints(to)?)?;
+            checkpoint_files += registered.files;
+            lacking = registered.lacking;
         }
         Ok(BackedUp {
             entries: copied.entries,
             new_segments: copied.new,
             known_segments: copied.known,
             checkpoint_files,
+            lacking,
         })
     }
 }
 
+/// The registry of a copy.
+fn checkpoints(copy: Directory) -> Result<Checkpoints> {
+    Checkpoints::open(copy, Sharing::native(), CACHE_BYTES)
+}
+
+/// Memory for cached pages of a copy's registry.
+const CACHE_BYTES: usize = 4 << 20;
+
 /// Makes a journal in the directory `to`, which must not hold one, of the backup in `from`; again, if an
 /// earlier try died. It gets an
 /// identity of its own, because both may go on: cursors of one do not fit the other. It remembers
-/// which journals it comes from. Weights and sidecars come along if the backup has them. Everything
-/// is copied, synced and verified.
+/// which journals it comes from. Weights and sidecars come along if the backup has them: checkpoints
+/// that were registered elsewhere have their files in the journal's directory then. Everything is
+/// copied, synced and verified. [`BackedUp::lacking`] names the checkpoints whose weights are not there.
 ///
 /// # Errors
 /// [`Error::Io`] if `to` holds a journal or cannot be written, [`Error::Missing`] if `from` holds none,
@@ -120,11 +142,13 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
         &from.path().join(names::FOLDER),
         &to.path().join(names::FOLDER),
     )?;
+    let restored = registry::after_restore(&checkpoints(to)?)?;
     Ok(BackedUp {
         entries: copied.entries,
         new_segments: copied.new,
         known_segments: 0,
         checkpoint_files: files,
+        lacking: restored.lacking,
     })
 }
 

@@ -308,23 +308,18 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     })
 }
 
-#[cfg(feature = "safetensors")]
-fn metadata(path: &Path) -> Vec<(String, Metadata)> {
+/// Names and texts in the header of a safetensors file.
+pub(super) fn metadata(path: &Path) -> Vec<(String, Metadata)> {
     if path
         .extension()
         .is_none_or(|extension| extension != "safetensors")
     {
         return Vec::new();
     }
-    let header = super::SafetensorsHeader::read(path);
+    let header = super::safetensors::SafetensorsHeader::read(path);
     let metadata = header.map(|header| header.metadata).unwrap_or_default();
     metadata
         .into_iter()
         .map(|(name, text)| (name, Metadata::Text(text)))
         .collect()
-}
-
-#[cfg(not(feature = "safetensors"))]
-fn metadata(_: &Path) -> Vec<(String, Metadata)> {
-    Vec::new()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::disk::{self, Below};
 use crate::metadata::Metadata;
-use crate::store::{CheckpointRow, Condition, Origin, names};
+use crate::store::{CheckpointRow, Condition, Origin, Part, names};
 use crate::timestamp::Timestamp;
 
 /// One checkpoint as the registry knew it when it was asked. Cheap to clone; its weights are not
@@ -123,7 +123,17 @@ impl Checkpoint {
         self.0.row.pinned
     }
 
-    /// Size of its weights in bytes.
+    /// Further files of its weights, where they consist of several: shards, or the files of a
+    /// folder. [`path`](Self::path) is the first, such as the index of the shards.
+    #[must_use]
+    pub fn parts(&self) -> Vec<PathBuf> {
+        let first = self.path();
+        let folder = first.parent().unwrap_or(Path::new(""));
+        let parts = self.0.row.parts.iter();
+        parts.map(|part| folder.join(&part.file)).collect()
+    }
+
+    /// Size of its weights in bytes, all files together.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.row.bytes
@@ -168,6 +178,17 @@ pub(super) fn open(root: &Path, row: &CheckpointRow) -> io::Result<File> {
     match row.origin {
         Origin::Registered => disk::open_regular_anywhere(Path::new(&row.file)),
         _ => below(row)?.open(&root.join(names::FOLDER)),
+    }
+}
+
+/// Opens a further file of a checkpoint's weights, under the same rules.
+pub(super) fn open_part(root: &Path, row: &CheckpointRow, part: &Part) -> io::Result<File> {
+    let folder = path(root, row);
+    let folder = folder.parent().unwrap_or(root);
+    let place = folder.join(&part.file);
+    match row.origin {
+        Origin::Registered => disk::open_regular_anywhere(&place),
+        _ => disk::open_regular(&disk::inside(folder, &place)?),
     }
 }
 

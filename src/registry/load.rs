@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::files::{self, Fingerprint, Hashing};
-use super::{Core, Registry};
+use super::{Core, Registry, safetensors};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
-use crate::store::{Condition, View};
+use crate::store::{Condition, Part, View};
 
 /// Weights whose digest was compared. Holds the file open: on Unix it can be read to its end even
 /// if the checkpoint is deleted meanwhile.
@@ -118,7 +118,8 @@ pub struct Skipped {
 impl Registry {
     /// Verifies a checkpoint's weights and opens them: size and blake3 digest, one pass over the
     /// file in pieces. Weights that nobody has read since they were found in a folder have no
-    /// digest yet; the first load gives them one.
+    /// digest yet; the first load gives them one. Weights of several files are all verified, and
+    /// [`Loaded`] is the first.
     ///
     /// A checkpoint whose weights prove missing or damaged no longer ranks, until
     /// [`reconcile`](Self::reconcile) finds them well.
@@ -134,15 +135,21 @@ impl Registry {
         let reading = |e| Error::io("read", &path, e);
         // A file of another size is not read: a row may name one that has no end.
         let bytes = file.metadata().map_err(reading)?.len();
-        if bytes != checkpoint.bytes() {
-            let what = other_size(bytes, checkpoint.bytes());
-            return Err(core.corrupt(&checkpoint, path, what));
+        let was = checkpoint.row().first_bytes();
+        if bytes != was && !is_unseen(&checkpoint) {
+            return Err(core.corrupt(&checkpoint, path, other_size(bytes, was)));
         }
         let found = files::fingerprint(&mut file, bytes).map_err(reading)?;
         if let Some(difference) = difference(&checkpoint, found) {
             return Err(core.corrupt(&checkpoint, path, difference));
         }
+        core.check_parts(&checkpoint)?;
         file.rewind().map_err(|e| Error::io("read", &path, e))?;
+        if checkpoint.digest().is_none()
+            && let Some(why) = safetensors::fault(&path, &mut file).map_err(reading)?
+        {
+            return Err(core.corrupt(&checkpoint, path, why));
+        }
         core.learn(&checkpoint, found);
         core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
         Ok(Loaded {
@@ -160,6 +167,7 @@ impl Registry {
         let core = self.core();
         let checkpoint = self.find(id)?;
         let file = core.open(&checkpoint, &checkpoint.path())?;
+        core.check_parts(&checkpoint)?;
         core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
         Ok(WeightsReader {
             checkpoint,
@@ -229,14 +237,40 @@ impl Registry {
     }
 }
 
+/// Whether its weights were gone before anybody had read them: neither size nor digest is known.
+pub(super) fn is_unseen(checkpoint: &Checkpoint) -> bool {
+    checkpoint.digest().is_none() && *checkpoint.condition() == Condition::Missing
+}
+
+/// What is wrong with a further file of a checkpoint, if something is.
+pub(super) fn part_fault(
+    root: &Path,
+    checkpoint: &Checkpoint,
+    part: &Part,
+    with_contents: bool,
+) -> io::Result<Option<String>> {
+    let mut file = checkpoint::open_part(root, checkpoint.row(), part)?;
+    let length = file.metadata()?.len();
+    if length != part.bytes {
+        return Ok(Some(format!(
+            "{}: {}",
+            part.file,
+            other_size(length, part.bytes)
+        )));
+    }
+    let is_whole = !with_contents || files::fingerprint(&mut file, length)?.digest == part.digest;
+    Ok((!is_whole).then(|| format!("{}: its blake3 digest is another one", part.file)))
+}
+
 pub(super) fn other_size(is: u64, was: u64) -> String {
     format!("it has {is} bytes, {was} were saved")
 }
 
 /// What tells these contents from those that were saved.
 pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<String> {
-    if found.bytes != checkpoint.bytes() {
-        return Some(other_size(found.bytes, checkpoint.bytes()));
+    let was = checkpoint.row().first_bytes();
+    if found.bytes != was && !is_unseen(checkpoint) {
+        return Some(other_size(found.bytes, was));
     }
     match checkpoint.digest() {
         Some(digest) if digest != found.digest => Some(format!(
@@ -249,6 +283,26 @@ pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<
 }
 
 impl Core {
+    /// Verifies the further files of weights that consist of several.
+    fn check_parts(&self, checkpoint: &Checkpoint) -> Result<()> {
+        for (part, path) in checkpoint.row().parts.iter().zip(checkpoint.parts()) {
+            match part_fault(&self.root, checkpoint, part, true) {
+                Ok(None) => {}
+                Ok(Some(why)) => return Err(self.corrupt(checkpoint, path, why)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.mark(checkpoint, Condition::Missing);
+                    let id = checkpoint.id().to_owned();
+                    return Err(Error::WeightsMissing { id, path });
+                }
+                Err(error) if disk::is_no_regular_file(&error) => {
+                    return Err(self.corrupt(checkpoint, path, error.to_string()));
+                }
+                Err(error) => return Err(Error::io("read", path, error)),
+            }
+        }
+        Ok(())
+    }
+
     fn open(&self, checkpoint: &Checkpoint, path: &Path) -> Result<File> {
         match checkpoint.open() {
             Ok(file) => Ok(file),
@@ -312,10 +366,15 @@ impl Core {
 
     /// Gives weights that nobody had read their digest.
     fn learn(&self, checkpoint: &Checkpoint, found: Fingerprint) {
-        if checkpoint.digest().is_none() {
+        // Weights that were missing or found damaged are well now, or this would not be reached.
+        let is_well = *checkpoint.condition() == Condition::Present;
+        if checkpoint.digest().is_none() || !is_well {
             let learnt = self.change(|change| {
                 let edit = |row: &mut crate::store::CheckpointRow| {
-                    row.digest.get_or_insert(found.digest);
+                    if row.digest.is_none() {
+                        row.see(found.bytes, found.digest);
+                    }
+                    row.condition = Condition::Present;
                 };
                 change.edit(checkpoint.id(), edit).map(drop)
             });

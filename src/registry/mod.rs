@@ -4,17 +4,20 @@ mod adopt;
 mod alias;
 mod checkpoint;
 mod claim;
+mod copies;
 mod delete;
 mod files;
 mod import;
 mod latest;
+mod layout;
 mod list;
 mod load;
 mod look_up;
 mod rank;
 mod reconcile;
+mod relocate;
 mod retention;
-#[cfg(feature = "safetensors")]
+#[cfg_attr(not(feature = "safetensors"), allow(dead_code))]
 mod safetensors;
 mod save;
 mod sidecar;
@@ -38,10 +41,12 @@ use crate::store::{Checkpoints, Directory, names};
 
 pub use alias::AliasChange;
 pub use checkpoint::Checkpoint;
-pub use import::Import;
+pub(crate) use copies::{after_restore, into_backup};
+pub use import::{FolderImport, Import, Imported};
 pub use list::List;
 pub use load::{Fallback, Loaded, Skipped, WeightsReader};
 pub use reconcile::{Problem, Report};
+pub use relocate::Relocated;
 pub use retention::{Applied, Decision, Plan, Planned, Policy, Retention};
 #[cfg(all(feature = "safetensors", any(test, feature = "fuzzing")))]
 pub(crate) use safetensors::parse as parse_safetensors;

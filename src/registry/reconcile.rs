@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use super::adopt::{self, Contents};
 use super::checkpoint::Checkpoint;
 use super::import::Import;
-use super::load::{difference, other_size};
+use super::load::{difference, is_unseen, other_size, part_fault};
 use super::sidecar::Unreadable;
-use super::{Core, Registry, files, sweep};
+use super::{Core, Registry, files, safetensors, sweep};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
-use crate::store::{Condition, Origin, View, names};
+use crate::store::{Condition, View, names};
 
 /// Something on disk that does not fit the registry, and was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,37 +80,6 @@ impl Registry {
     /// As there, and [`Error::Io`] for a file that cannot be read.
     pub fn reconcile_contents(&self) -> Result<Report> {
         self.compare(true)
-    }
-
-    /// Registers every file of weights in a folder elsewhere, as checkpoints of `model`, with
-    /// names, times and sizes as they are there. The files stay, and are never removed. Returns
-    /// the ids that are new.
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`], [`Error::Io`] if the folder cannot be read, and those of a commit.
-    pub fn import_folder(&self, model: &str, folder: impl AsRef<Path>) -> Result<Vec<String>> {
-        names::check_model(model)?;
-        let folder = folder.as_ref();
-        let looking = |cause| Error::io("look into", folder, cause);
-        let whole = fs::canonicalize(folder).map_err(looking)?;
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&whole).map_err(looking)? {
-            let path = entry.map_err(looking)?.path();
-            let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
-            let is_hidden = path.file_name().is_none_or(hidden);
-            if is_hidden || !path.is_file() || !adopt::is_weights(&path) {
-                continue;
-            }
-            if let Some(text) = path.to_str()
-                && let Some(Import { id, mut row }) = adopt::describe(&path, model)
-            {
-                row.origin = Origin::Registered;
-                row.file = text.to_owned();
-                entries.push(Import { id, row });
-            }
-        }
-        entries.sort_by(|a, b| (a.row.created, &a.id).cmp(&(b.row.created, &b.id)));
-        self.adopt(entries)
     }
 
     fn compare(&self, with_contents: bool) -> Result<Report> {
@@ -196,7 +165,7 @@ impl Registry {
     ) -> Result<()> {
         let core = self.core();
         let id = checkpoint.id();
-        let now = state(checkpoint, with_contents)?;
+        let now = state(&core.root, checkpoint, with_contents)?;
         // Without reading, nobody can say that contents which were found damaged are well.
         let before = checkpoint.condition();
         let unread = !with_contents && now == Condition::Present;
@@ -208,8 +177,24 @@ impl Registry {
         }
         if now != *before {
             let noted = now.clone();
-            let edited =
-                core.change(|change| change.edit(id, |row| row.condition = noted).map(drop));
+            // Nobody has seen these weights before: what is there now is what they are.
+            let seen = if now == Condition::Present && is_unseen(checkpoint) {
+                let path = checkpoint.path();
+                let read = checkpoint.open();
+                let read = read.and_then(|mut file| files::fingerprint(&mut file, u64::MAX));
+                Some(read.map_err(|e| Error::io("read", path, e))?)
+            } else {
+                None
+            };
+            let edited = core.change(|change| {
+                let edited = change.edit(id, |row| {
+                    row.condition = noted;
+                    if let Some(seen) = seen {
+                        row.see(seen.bytes, seen.digest);
+                    }
+                });
+                edited.map(drop)
+            });
             match edited {
                 // Deleted meanwhile: nothing to compare.
                 Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => return Ok(()),
@@ -239,7 +224,7 @@ impl Registry {
     }
 }
 
-fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
+fn state(root: &Path, checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
     let path = checkpoint.path();
     let known = match checkpoint.metadata_of_file() {
         Ok(known) if known.is_file() => known,
@@ -250,9 +235,30 @@ fn state(checkpoint: &Checkpoint, with_contents: bool) -> Result<Condition> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Missing),
         Err(error) => return Err(Error::io("look at", path, error)),
     };
-    if known.len() != checkpoint.bytes() {
-        let why = other_size(known.len(), checkpoint.bytes());
-        return Ok(Condition::Corrupt(why));
+    let was = checkpoint.row().first_bytes();
+    if known.len() != was && !is_unseen(checkpoint) {
+        return Ok(Condition::Corrupt(other_size(known.len(), was)));
+    }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "safetensors")
+    {
+        let read = checkpoint.open();
+        let read = read.and_then(|mut file| safetensors::fault(&path, &mut file));
+        if let Some(why) = read.map_err(|e| Error::io("read", &path, e))? {
+            return Ok(Condition::Corrupt(why));
+        }
+    }
+    for part in &checkpoint.row().parts {
+        match part_fault(root, checkpoint, part, with_contents) {
+            Ok(None) => {}
+            Ok(Some(why)) => return Ok(Condition::Corrupt(why)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Missing),
+            Err(error) if disk::is_no_regular_file(&error) => {
+                return Ok(Condition::Corrupt(error.to_string()));
+            }
+            Err(error) => return Err(Error::io("read", &path, error)),
+        }
     }
     if with_contents {
         let read = checkpoint.open();

@@ -273,7 +273,7 @@ impl Retention<'_> {
         match best.find(|metric| !known.contains(*metric)) {
             None => Ok(()),
             Some(metric) => Err(Error::UnknownMetric {
-                model: self.model.clone().unwrap_or_else(|| "any".to_owned()),
+                model: self.model.clone().unwrap_or_else(|| "any model".to_owned()),
                 metric: metric.clone(),
                 known: known.into_iter().collect(),
             }),

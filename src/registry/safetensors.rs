@@ -1,14 +1,20 @@
 //! The header of a safetensors file: names, shapes and types of its tensors without their values.
 
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::result::Result;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-use super::{Registry, sidecar};
+#[cfg(feature = "safetensors")]
+use super::Registry;
+use super::sidecar;
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 
 /// A longer header is refused before anything is read.
 /// No shard of a model comes near it, or near the number of values that is read.
@@ -44,13 +50,13 @@ impl SafetensorsHeader {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, and with
     /// [`InvalidData`](io::ErrorKind::InvalidData) if it is no safetensors file.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn read(path: impl AsRef<Path>) -> error::Result<Self> {
         let path = path.as_ref();
         header(disk::open_regular_anywhere(path), path)
     }
 }
 
-fn header(opened: io::Result<File>, path: &Path) -> Result<SafetensorsHeader> {
+fn header(opened: io::Result<File>, path: &Path) -> error::Result<SafetensorsHeader> {
     let read = opened.and_then(|mut file| {
         let length = file.metadata()?.len();
         parse(&mut file, length)
@@ -58,13 +64,14 @@ fn header(opened: io::Result<File>, path: &Path) -> Result<SafetensorsHeader> {
     read.map_err(|cause| Error::io("read the safetensors header of", path, cause))
 }
 
+#[cfg(feature = "safetensors")]
 impl Registry {
     /// The header of a checkpoint's weights, which must be a safetensors file. Tensors are not
     /// read, and the digest is not compared. Needs the feature `safetensors`.
     ///
     /// # Errors
     /// Those of [`find`](Registry::find) and of [`SafetensorsHeader::read`].
-    pub fn safetensors(&self, id: &str) -> Result<SafetensorsHeader> {
+    pub fn safetensors(&self, id: &str) -> error::Result<SafetensorsHeader> {
         let found = self.find(id)?;
         header(found.open(), &found.path())
     }
@@ -77,6 +84,8 @@ fn bad(why: impl Into<String>) -> io::Error {
     )
 }
 
+/// Reads and judges a header by the rules of the format: no name twice, known types, shapes that fit
+/// their bytes, and tensors that fill the rest of the file without holes and overlaps.
 pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<SafetensorsHeader> {
     let mut length = [0; 8];
     file.read_exact(&mut length)
@@ -90,52 +99,180 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
     }
     let mut text = Vec::new();
     file.take(length).read_to_end(&mut text)?;
+    if text.first() != Some(&b'{') {
+        return Err(bad("the header does not begin with {"));
+    }
     let values = sidecar::count_values(&text);
     if values > sidecar::MOST_VALUES {
         return Err(bad(format!("a header of {values} values")));
     }
-    let header: Value = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
-    let Value::Object(entries) = header else {
-        return Err(bad("the header is no object"));
-    };
-    let mut found = SafetensorsHeader::default();
-    for (name, entry) in entries {
-        if name == "__metadata__" {
-            let texts = entry
-                .as_object()
-                .ok_or_else(|| bad("__metadata__ is no object"))?;
-            for (name, text) in texts {
-                let text = text
-                    .as_str()
-                    .ok_or_else(|| bad("metadata that is no text"))?;
-                found.metadata.push((name.clone(), text.to_owned()));
-            }
-            continue;
+    let header: Header = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+    let mut tensors = Vec::with_capacity(header.tensors.len());
+    for (name, entry) in header.tensors {
+        let size = entry
+            .size()
+            .map_err(|why| bad(format!("tensor {name:?}: {why}")))?;
+        let [begin, end] = entry.data_offsets;
+        if end.checked_sub(begin) != Some(size) {
+            return Err(bad(format!(
+                "tensor {name:?} has {size} bytes by its shape, and offsets {begin} to {end}"
+            )));
         }
-        let tensor = tensor(&name, &entry, rest.saturating_sub(length));
-        found
-            .tensors
-            .push(tensor.ok_or_else(|| bad(format!("tensor {name:?}")))?);
+        tensors.push(TensorInfo {
+            name,
+            dtype: entry.dtype,
+            shape: entry.shape,
+            offsets: (begin, end),
+        });
     }
-    Ok(found)
+    tensors.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+    let mut reached = 0;
+    for tensor in &tensors {
+        if tensor.offsets.0 != reached {
+            let (name, begin) = (&tensor.name, tensor.offsets.0);
+            return Err(bad(format!(
+                "tensor {name:?} begins at {begin}, and the one before it ends at {reached}"
+            )));
+        }
+        reached = tensor.offsets.1;
+    }
+    let data = rest.saturating_sub(length);
+    if reached != data {
+        return Err(bad(format!(
+            "its tensors have {reached} bytes, and {data} are there"
+        )));
+    }
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(SafetensorsHeader {
+        tensors,
+        metadata: header.metadata,
+    })
 }
 
-fn tensor(name: &str, entry: &Value, data: u64) -> Option<TensorInfo> {
-    let shape = entry.get("shape")?.as_array()?.iter();
-    let offsets = entry.get("data_offsets")?.as_array()?;
-    let offsets = match offsets.as_slice() {
-        [begin, end] => (begin.as_u64()?, end.as_u64()?),
-        _ => return None,
-    };
-    if offsets.0 > offsets.1 || offsets.1 > data {
-        return None;
+/// What is wrong with the file, if its name says that it is a safetensors file and its header does
+/// not bear that out. Reads the header alone.
+pub(super) fn fault(path: &Path, file: &mut File) -> io::Result<Option<String>> {
+    use std::io::Seek;
+    let is_one = path
+        .extension()
+        .is_some_and(|extension| extension == "safetensors");
+    if !is_one {
+        return Ok(None);
     }
-    Some(TensorInfo {
-        name: name.to_owned(),
-        dtype: entry.get("dtype")?.as_str()?.to_owned(),
-        shape: shape.map(Value::as_u64).collect::<Option<_>>()?,
-        offsets,
-    })
+    let length = file.metadata()?.len();
+    file.rewind()?;
+    let read = parse(file, length);
+    file.rewind()?;
+    match read {
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The header's text, with every name once.
+struct Header {
+    tensors: Vec<(String, Entry)>,
+    metadata: Vec<(String, String)>,
+}
+
+/// One tensor as the text has it. A field that is there twice is an error.
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: [u64; 2],
+}
+
+impl Entry {
+    /// Bytes by type and shape.
+    fn size(&self) -> Result<u64, String> {
+        let bits: u64 = match self.dtype.as_str() {
+            "F4" => 4,
+            "F6_E2M3" | "F6_E3M2" => 6,
+            "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" | "F8_E5M2FNUZ"
+            | "F8_E4M3FNUZ" => 8,
+            "I16" | "U16" | "F16" | "BF16" => 16,
+            "I32" | "U32" | "F32" => 32,
+            "I64" | "U64" | "F64" | "C64" => 64,
+            other => return Err(format!("{other:?} is no type of the format")),
+        };
+        let mut bits = Some(bits);
+        for extent in &self.shape {
+            bits = bits.and_then(|bits| bits.checked_mul(*extent));
+        }
+        match bits {
+            // A product of zero is a tensor without elements, whatever its other extents are.
+            _ if self.shape.contains(&0) => Ok(0),
+            Some(bits) if bits.is_multiple_of(8) => Ok(bits / 8),
+            Some(_) => Err("its shape ends within a byte".to_owned()),
+            None => Err("its shape is larger than any file".to_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut names = HashSet::new();
+                let mut header = Header {
+                    tensors: Vec::new(),
+                    metadata: Vec::new(),
+                };
+                while let Some(name) = map.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom(format!("{name:?} is there twice")));
+                    }
+                    if name == "__metadata__" {
+                        let texts = map.next_value::<Option<Texts>>()?;
+                        header.metadata = texts.map_or_else(Vec::new, |texts| texts.0);
+                    } else {
+                        header.tensors.push((name, map.next_value()?));
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Names and texts, each name once, by name.
+struct Texts(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                let mut pairs = BTreeMap::new();
+                while let Some((name, text)) = map.next_entry::<String, String>()? {
+                    if pairs.contains_key(&name) {
+                        return Err(A::Error::custom(format!(
+                            "metadata {name:?} is there twice"
+                        )));
+                    }
+                    pairs.insert(name, text);
+                }
+                Ok(Texts(pairs.into_iter().collect()))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +311,83 @@ mod tests {
         let whole = file(HEADER, 8);
         for cut in 0..whole.len() {
             assert!(read(&whole[..cut]).is_err(), "{cut}");
+        }
+        let entry = |dtype: &str, shape: &str, offsets: &str| {
+            format!(r#"{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
+        };
+        let one = entry("F32", "[1]", "[0,4]");
+        let forbidden = [
+            (format!(r#"{{"w":{one},"w":{one}}}"#), 4, "twice"),
+            (
+                r#"{"__metadata__":{"a":"1","a":"2"}}"#.to_owned(),
+                0,
+                "twice",
+            ),
+            (
+                r#"{"w":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#
+                    .to_owned(),
+                4,
+                "duplicate",
+            ),
+            (
+                format!(r#"{{"a":{one},"b":{}}}"#, entry("F32", "[1]", "[2,6]")),
+                6,
+                "begins at 2",
+            ),
+            (
+                format!(r#"{{"a":{one},"b":{}}}"#, entry("F32", "[1]", "[8,12]")),
+                12,
+                "begins at 8",
+            ),
+            (format!(r#"{{"a":{one}}}"#), 8, "8 are there"),
+            (
+                format!(r#"{{"a":{}}}"#, entry("F32", "[1000,1000]", "[0,4]")),
+                4,
+                "by its shape",
+            ),
+            (
+                format!(
+                    r#"{{"a":{}}}"#,
+                    entry("F32", "[4294967296,4294967296]", "[0,0]")
+                ),
+                0,
+                "larger than any file",
+            ),
+            (
+                format!(r#"{{"a":{}}}"#, entry("F31", "[1]", "[0,4]")),
+                4,
+                "no type",
+            ),
+            (
+                format!(r#"{{"a":{}}}"#, entry("F4", "[1]", "[0,0]")),
+                0,
+                "within a byte",
+            ),
+            (
+                format!(r#"{{"a":{}}}"#, entry("F32", "[1]", "[4,0]")),
+                4,
+                "by its shape",
+            ),
+            (
+                format!(r#"{{"a":{}}}"#, entry("F32", "[-1]", "[0,4]")),
+                4,
+                "invalid",
+            ),
+            (format!(" {{\"a\":{one}}}"), 4, "begin with {"),
+            (format!("\u{feff}{{\"a\":{one}}}"), 4, "begin with {"),
+        ];
+        for (header, data, why) in forbidden {
+            let error = read(&file(&header, data)).unwrap_err().to_string();
+            assert!(error.contains(why), "{header}: {error}");
+        }
+        // What the format allows: no elements, padding, no metadata.
+        let allowed = [
+            (format!(r#"{{"a":{}}}"#, entry("F32", "[0,9]", "[0,0]")), 0),
+            (format!(r#"{{"__metadata__":null,"a":{one}}}   "#), 4),
+            ("{}".to_owned(), 0),
+        ];
+        for (header, data) in allowed {
+            assert!(read(&file(&header, data)).is_ok(), "{header}");
         }
         let huge = u64::MAX.to_le_bytes();
         for bytes in [&huge[..], b"", &file("[]", 0), &file(r#"{"w":{}}"#, 0)] {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::checkpoint::Checkpoint;
 use super::claim::Claim;
 use super::files::{self, Fingerprint, Hashing};
-use super::{Core, Registry, sidecar};
+use super::{Core, Registry, safetensors, sidecar};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
@@ -68,7 +68,8 @@ impl NewCheckpoint<'_> {
         self
     }
 
-    /// What the file's name ends in: 1 to 16 small letters and digits. Default `bin`.
+    /// What the file's name ends in: 1 to 16 small letters and digits. Default `bin`. Weights saved
+    /// as `safetensors` are refused unless their header keeps the rules of that format.
     pub fn extension(mut self, extension: impl Into<String>) -> Self {
         self.extension = extension.into();
         self
@@ -228,7 +229,14 @@ impl NewCheckpoint<'_> {
         let extension = self.extension.clone();
         let (core, mut row) = self.begin(Origin::Saved)?;
         let mut claim = Claim::take(core, &row, Some(&extension))?;
-        let found = claim.weights(&extension, write)?;
+        let found = claim.weights(&extension, |file, path| {
+            let found = write(file, path)?;
+            if extension == "safetensors" {
+                let mut written = disk::open_regular(path)?;
+                safetensors::parse(&mut written, found.bytes)?;
+            }
+            Ok(found)
+        })?;
         row.file = claim.file_name(&extension);
         row.bytes = found.bytes;
         row.digest = Some(found.digest);
@@ -310,6 +318,9 @@ impl<'r> NewCheckpoint<'r> {
 fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
     let mut file = disk::open_regular_anywhere(path)?;
     let whole = fs::canonicalize(path)?;
+    if let Some(why) = safetensors::fault(path, &mut file)? {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
     let found = files::fingerprint(&mut file, u64::MAX)?;
     match whole.into_os_string().into_string() {
         Ok(text) => Ok((text, found)),

@@ -38,8 +38,8 @@ mod uses;
 pub(crate) use backup::{Segments, restore};
 pub(crate) use blocks::{HourPlace, Located};
 pub(crate) use checkpoints::{
-    Access, Ages, Change, ChangeFailure, CheckpointRow, Checkpoints, DeletedRow, Details, ModelRow,
-    View, names, unknown,
+    Access, Ages, Change, ChangeFailure, CheckpointRow, Checkpoints, DEEPEST_PART, DeletedRow,
+    Details, MOST_PARTS, ModelRow, Part, View, names, unknown,
 };
 pub use checkpoints::{Condition, Mode, Origin};
 pub(crate) use cursors::CursorRow;

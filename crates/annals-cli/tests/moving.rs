@@ -279,15 +279,22 @@ fn checkpoints_of_a_database_are_registered() {
     drop(file);
     let from = path.to_str().unwrap();
     for _twice in 0..2 {
-        assert!(complaint(&data, &["import", from], 1).contains("gone.pt"));
+        let said = run(&data, &["import", from], 0);
+        assert!(said.contains("kept as missing: b"), "{said}");
     }
+    let missing = &json(&data, &["checkpoints", "show", "b"])[0];
+    assert_eq!(missing["condition"], "missing", "{missing}");
     let known = &json(&data, &["checkpoints", "show", "a"])[0];
     assert_eq!(known["metrics"]["loss"], 0.0234);
     assert_eq!(known["metadata"]["epochs"], 100);
     assert_eq!(known["created"], "2025-07-25T14:35:00.000000Z");
     assert_eq!(json(&data, &["checkpoints", "list"])[0][0]["active"], "a");
     let folder = dir.path().to_str().unwrap();
-    run(&data, &["import", "--model", "other", folder], 0);
+    // The journal in it is said, and not taken for weights.
+    assert!(
+        complaint(&data, &["import", "--model", "other", folder], 1).contains("it is a journal")
+    );
+    assert_eq!(json(&data, &["checkpoints", "list", "other"]).len(), 1);
     complaint(&data, &["import", folder], 2);
 }
 

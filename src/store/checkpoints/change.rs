@@ -161,7 +161,8 @@ impl Change<'_, '_> {
         self.transaction.remove(Table::Leaving, id.as_bytes())
     }
 
-    /// Changes what may change of a checkpoint: condition, digest, size, tags, pin.
+    /// Changes what may change of a checkpoint: condition, files, digest, size, tags, pin, and what
+    /// an import completes. Model, order, number and creation stay.
     pub(crate) fn edit(
         &mut self,
         id: &str,
@@ -188,6 +189,13 @@ impl Change<'_, '_> {
         self.with_model(&row.model, |model| {
             let others = model.bytes.saturating_sub(before.bytes);
             model.bytes = others.saturating_add(row.bytes);
+            let had = |name: &str| before.metrics.iter().any(|(known, _)| known == name);
+            for (name, _) in row.metrics.iter().filter(|(name, _)| !had(name)) {
+                match model.metrics.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, count)) => *count = count.saturating_add(1),
+                    None => model.metrics.push((name.clone(), 1)),
+                }
+            }
         })?;
         Ok(row)
     }

@@ -27,7 +27,7 @@ pub(crate) use details::Details;
 use look::Look;
 pub(crate) use look::{Change, View};
 pub(super) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, stored_change};
-pub(crate) use rows::{CheckpointRow, DeletedRow, ModelRow};
+pub(crate) use rows::{CheckpointRow, DEEPEST_PART, DeletedRow, MOST_PARTS, ModelRow, Part};
 pub use rows::{Condition, Mode, Origin};
 
 /// The registry's side of the hot file.

@@ -66,8 +66,9 @@ pub(crate) struct CheckpointRow {
     /// The file's path below the folder of all checkpoints, with `/`; with [`Origin::Registered`],
     /// anywhere.
     pub(crate) file: String,
+    /// Of all its files.
     pub(crate) bytes: u64,
-    /// Absent where nobody has read the file yet.
+    /// Of `file`. Absent where nobody has read the file yet.
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) metrics: Vec<(String, f64)>,
     pub(crate) step: Option<u64>,
@@ -133,6 +134,20 @@ impl Stored for CheckpointRow {
 }
 
 impl CheckpointRow {
+    /// Takes down what its first file is, which nobody had read.
+    pub(crate) fn see(&mut self, bytes: u64, digest: [u8; 32]) {
+        let parts = self.bytes.saturating_sub(self.first_bytes());
+        self.bytes = parts.saturating_add(bytes);
+        self.digest = Some(digest);
+    }
+
+    /// Bytes of the first file: `bytes` without the parts.
+    pub(crate) fn first_bytes(&self) -> u64 {
+        let parts = self.parts.iter().map(|part| part.bytes);
+        self.bytes
+            .saturating_sub(parts.fold(0, u64::saturating_add))
+    }
+
     /// Whether its metadata, which nobody has asked for yet, can be read.
     pub(super) fn check_metadata(&self) -> Result<(), String> {
         self.metadata.check()

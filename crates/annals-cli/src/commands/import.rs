@@ -49,7 +49,8 @@ pub enum Form {
     Sqlite,
     /// What export writes.
     Jsonl,
-    /// Files of weights, registered where they lie.
+    /// Files of weights, registered where they lie, also within folders: as Hugging Face,
+    /// Lightning, Keras and Orbax lay them out.
     Checkpoints,
 }
 
@@ -132,7 +133,10 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
     for note in &report.notes {
         out.line(format!("note: {}", sentence(note)))?;
     }
-    let mut parts = vec![units::counted(report.inferences, "inference")];
+    let mut parts = Vec::new();
+    if report.inferences > 0 || report.checkpoints == 0 {
+        parts.push(units::counted(report.inferences, "inference"));
+    }
     for (count, what) in [
         (report.outcomes, "outcome"),
         (report.gaps, "gap"),

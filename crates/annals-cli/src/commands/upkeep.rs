@@ -438,6 +438,7 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
             "new_segments": copy.new_segments,
             "known_segments": copy.known_segments,
             "checkpoint_files": copy.checkpoint_files,
+            "lacking": copy.lacking.iter().map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
         }))?;
     } else {
         out.line(format!(
@@ -448,6 +449,13 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
             copy.known_segments,
             units::counted(copy.checkpoint_files as u64, "checkpoint file")
         ))?;
+        for (id, why) in &copy.lacking {
+            let lacking = escaped(&format!("the weights of {id} are not in it: {why}"));
+            out.line(out.paint(style::WARN, lacking))?;
+        }
     }
-    Ok(Done::Well)
+    Ok(match copy.lacking.is_empty() {
+        true => Done::Well,
+        false => Done::WithProblems,
+    })
 }

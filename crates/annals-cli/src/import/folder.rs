@@ -12,8 +12,27 @@ pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Re
     if !dir.join("journal.redb").exists() {
         Journal::options().without_mirror().open(dir)?.close()?;
     }
-    let new = Registry::open(dir)?.import_folder(model, folder)?;
+    let found = Registry::open(dir)?.import_folder(model, folder)?;
     report.source = folder.display().to_string();
-    report.checkpoints = new.len() as u64;
+    report.checkpoints = found.new.len() as u64;
+    report.known = found.known.len() as u64;
+    for (id, why) in &found.unusable {
+        report.damaged(id, why);
+    }
+    for skipped in &found.skipped {
+        report.broken(&skipped.path.display().to_string(), &skipped.why);
+    }
+    if !found.completed.is_empty() {
+        let (count, ids) = (found.completed.len(), found.completed.join(", "));
+        let note = format!("{count} checkpoints that were known got what they lacked: {ids}");
+        report.notes.push(note);
+    }
+    if found.others > 0 {
+        let note = format!(
+            "{} files beside the checkpoints are no weights",
+            found.others
+        );
+        report.notes.push(note);
+    }
     Ok(())
 }

@@ -237,6 +237,64 @@ pub fn reconcile(registry: &Registry, args: Reconcile, out: &mut Out) -> Result<
     })
 }
 
+/// Options of `checkpoints relocate`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  annals checkpoints relocate /home/ann/proj /home/ann/proj2
+  annals checkpoints relocate old/weights.pt new/weights.pt --dry-run
+
+For checkpoints that were registered or imported where they lay. Each file is read, and its checkpoint
+moves only if it is what was registered. Checkpoints that annals saved itself move with the journal.")]
+pub struct Relocate {
+    /// The folder, or the file, where the weights lay. It need not exist any more.
+    from: std::path::PathBuf,
+    /// Where they lie now.
+    to: std::path::PathBuf,
+    /// Shows what would move. Changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn relocate(registry: &Registry, args: Relocate, out: &mut Out) -> Result<Done> {
+    let done = if args.dry_run {
+        registry.plan_relocate(&args.from, &args.to)?
+    } else {
+        registry.relocate(&args.from, &args.to)?
+    };
+    if out.json {
+        let problems = done.problems.iter();
+        let problems =
+            problems.map(|one| json!({"path": one.path.display().to_string(), "why": one.why}));
+        out.json(&json!({
+            "moved": done.moved,
+            "problems": problems.collect::<Vec<_>>(),
+            "applied": !args.dry_run,
+        }))?;
+    } else {
+        for problem in &done.problems {
+            let line = format!("{}: {}", problem.path.display(), problem.why);
+            out.line(out.paint(style::BAD, crate::table::escaped(&line)))?;
+        }
+        let count = crate::units::counted(done.moved.len() as u64, "checkpoint");
+        let what = if args.dry_run {
+            "would point to"
+        } else {
+            "pointed to"
+        };
+        out.line(format!("{count} {what} {}", args.to.display()))?;
+        if done.moved.is_empty() && done.problems.is_empty() {
+            let from = args.from.display().to_string();
+            let note = format!("no checkpoint was registered below {from}");
+            out.line(out.paint(style::WARN, crate::table::escaped(&note)))?;
+        }
+    }
+    Ok(match done.problems.is_empty() {
+        true => Done::Well,
+        false => Done::WithProblems,
+    })
+}
+
 /// What was done, in a line; in JSON, as a document.
 fn said(out: &mut Out, what: &str) -> Result<Done> {
     if out.json {

@@ -310,14 +310,22 @@ pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> 
         }
     };
     let bar = crate::progress::rows(Some(found.len() as u64), "verifying");
-    let mut bad = 0_u64;
+    let (mut bad, mut unseen) = (0_u64, 0_u64);
     for checkpoint in &found {
         let outcome = registry.load(checkpoint.id());
         bar.inc(1);
         let why = outcome.err().map(|error| error.to_string());
         bad += u64::from(why.is_some());
+        // Nobody can say that these are what was saved.
+        let is_unseen = why.is_none() && checkpoint.digest().is_none();
+        unseen += u64::from(is_unseen);
         if out.json {
-            out.json(&json!({"id": checkpoint.id(), "ok": why.is_none(), "problem": why}))?;
+            out.json(&json!({
+                "id": checkpoint.id(),
+                "ok": why.is_none(),
+                "first_seen": is_unseen,
+                "problem": why,
+            }))?;
         } else if let Some(why) = why {
             out.line(out.paint(style::BAD, sentence(&why)))?;
         }
@@ -325,7 +333,14 @@ pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> 
     bar.finish_and_clear();
     if !out.json {
         let all = units::counted(found.len() as u64, "checkpoint");
+        if unseen > 0 {
+            let note = format!(
+                "{unseen} of {all} had no digest: what lies there now is taken for what was saved"
+            );
+            out.line(out.paint(style::WARN, note))?;
+        }
         out.line(match bad {
+            0 if unseen > 0 => out.paint(style::WARN, format!("{all} can be loaded")),
             0 => out.paint(style::GOOD, format!("{all}, each as it was saved")),
             _ => out.paint(style::BAD, format!("{bad} of {all} cannot be loaded")),
         })?;

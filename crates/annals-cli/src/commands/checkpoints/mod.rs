@@ -44,6 +44,8 @@ pub enum Command {
     Monitor(change::Monitor),
     /// Compares the registry with the files.
     Reconcile(change::Reconcile),
+    /// Points registered checkpoints to files that were moved.
+    Relocate(change::Relocate),
     /// Shows what a policy would delete. Changes nothing.
     Plan(retention::Args),
     /// Shows what a policy would delete and, with --yes, deletes it.
@@ -68,6 +70,7 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
         Command::Tag(args) => change::tag(&registry, args, out),
         Command::Monitor(args) => change::monitor(&registry, args, out),
         Command::Reconcile(args) => change::reconcile(&registry, args, out),
+        Command::Relocate(args) => change::relocate(&registry, args, out),
         Command::Plan(args) => retention::run(&registry, args, false, out),
         Command::Apply(args) => retention::run(&registry, args, true, out),
     }

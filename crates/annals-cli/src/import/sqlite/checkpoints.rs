@@ -1,15 +1,15 @@
 //! Rows of `checkpoint_metadata` as checkpoints of the registry.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use annals::{Checkpoint, Metadata, Registry};
+use annals::{Metadata, Registry};
 use jiff::tz::TimeZone;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
 use super::super::{Report, python};
+use super::registered::{Batch, Pending};
 use super::table::Table;
 use super::{Trouble, values};
 use crate::failure::{Failure, Result};
@@ -48,48 +48,20 @@ pub fn checkpoints(
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     let beside = from.parent().unwrap_or(Path::new("."));
-    let mut active = Vec::new();
+    let mut batch = Batch::new(&registry);
     while let Some(row) = rows.next().map_err(failed)? {
         let rowid: i64 = row.get(0).map_err(failed)?;
         let place = format!("{} row {rowid}", table.name);
         match checkpoint(&registry, row, beside, zone, report, &place) {
-            Ok(Some(id)) => active.push(id),
-            Ok(None) => {}
+            Ok(row) => batch.push(row, report)?,
             Err(Trouble::Row(why)) => report.broken(&place, &why),
             Err(Trouble::Fatal(failure)) => return Err(failure),
         }
     }
-    // The column's default is true in many databases, so several rows may claim it: the newest holds.
-    let mut newest: BTreeMap<String, Vec<Checkpoint>> = BTreeMap::new();
-    for id in active {
-        if let Some(known) = registry.get(&id)? {
-            newest
-                .entry(known.model().to_owned())
-                .or_default()
-                .push(known);
-        }
-    }
-    for (model, mut claims) in newest {
-        claims.sort_by_key(Checkpoint::created);
-        let Some(last) = claims.pop() else { continue };
-        if registry.active(&model)?.is_some() {
-            continue;
-        }
-        registry.activate(last.id())?;
-        if !claims.is_empty() {
-            let place = format!("{}, {model}", table.name);
-            let rows = claims.len() + 1;
-            let why = format!(
-                "{rows} rows are active; {} is the newest and holds",
-                last.id()
-            );
-            report.damaged(&place, &why);
-        }
-    }
-    Ok(())
+    batch.finish(&table.name, report)
 }
 
-/// Registers one checkpoint; gives its id if it was the active one.
+/// One checkpoint as the registry takes it. One whose weights are gone is kept as missing.
 fn checkpoint(
     registry: &Registry,
     row: &Row<'_>,
@@ -97,31 +69,23 @@ fn checkpoint(
     zone: &TimeZone,
     report: &mut Report,
     place: &str,
-) -> Result<Option<String>, Trouble> {
+) -> Result<Pending, Trouble> {
     let missing = |what: &str| Trouble::Row(format!("it has no {what}"));
     let id = owned(row, 1)?.ok_or_else(|| missing("checkpoint_id"))?;
     let model = owned(row, 2)?.ok_or_else(|| missing("model_name"))?;
-    let path = owned(row, 7)?.ok_or_else(|| missing("file_path"))?;
-    let active = is_true(row.get_ref(9)?).then(|| id.clone());
-    match registry.get(&id) {
-        Ok(Some(_)) | Err(annals::Error::Deleted { .. }) => {
-            report.known += 1;
-            return Ok(active);
-        }
-        Ok(None) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let here = [Path::new(&path).to_owned(), beside.join(&path)];
-    let Some(file) = here.iter().find(|path| path.is_file()) else {
-        return Err(Trouble::Row(format!("there is no file {path:?}")));
-    };
-    let mut new = registry.checkpoint(model);
+    let path = owned(row, 7)?.filter(|path| !path.trim().is_empty());
+    let active = is_true(row.get_ref(9)?);
+    let here = path
+        .iter()
+        .flat_map(|path| [Path::new(path).to_owned(), beside.join(path)]);
+    let file = here.into_iter().find(|path| path.exists());
+    let mut new = registry.checkpoint(&model);
     if let Some(kind) = owned(row, 3)? {
         new = new.model_type(kind);
     }
     match values::time(row.get_ref(4)?, zone) {
         Some(time) => new = new.created(time),
-        None => report.damaged(place, "timestamp is no time; the file's time holds"),
+        None => report.damaged(place, "timestamp is no time; that of the import holds"),
     }
     for (index, what) in [(5, "performance_metrics"), (6, "training_metadata")] {
         let Some(json) = owned(row, index)?.filter(|json| !json.trim().is_empty()) else {
@@ -141,10 +105,26 @@ fn checkpoint(
             Err(error) => report.damaged(place, &format!("{what}: {error}; taken in without it")),
         }
     }
-    let entry = new.import_as(&*id, file);
+    let present = file.is_some();
+    let entry = match (file, path) {
+        (Some(file), _) => new.import_as(&*id, file),
+        (None, path) => {
+            // What it weighed is worth keeping, and no size in bytes.
+            if let Ok(Some(size)) = values::number(row.get_ref(8)?) {
+                new = new.metadata("file_size_mb", size);
+            }
+            let path = path.unwrap_or_else(|| format!("{id} (no file_path)"));
+            new.import_missing_as(&*id, beside.join(path), 0)
+        }
+    };
     let entry = entry.map_err(|error| Trouble::Row(error.to_string()))?;
-    report.checkpoints += registry.import([entry])? as u64;
-    Ok(active)
+    Ok(Pending {
+        entry,
+        id,
+        model,
+        active,
+        present,
+    })
 }
 
 /// Whether a flag is set: as a number, or as one of the words that people write.

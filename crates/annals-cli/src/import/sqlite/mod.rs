@@ -5,6 +5,7 @@ mod decision;
 mod inferences;
 mod probabilities;
 mod recognise;
+mod registered;
 mod table;
 mod values;
 mod words;

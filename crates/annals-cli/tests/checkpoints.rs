@@ -1,0 +1,224 @@
+//! Checkpoints that were made elsewhere: imported twice, moved, checked, backed up, retired.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{complaint, json, run};
+
+/// A source with these rows: id, model, time, metrics, path, whether it is active.
+fn source(dir: &Path, rows: &[(&str, &str, &str, &str, &str, u8)]) -> PathBuf {
+    let path = dir.join("old.db");
+    let _ = std::fs::remove_file(&path);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "CREATE TABLE checkpoint_metadata (checkpoint_id TEXT, model_name TEXT, model_type TEXT,
+            timestamp TEXT, performance_metrics TEXT, training_metadata TEXT, file_path TEXT,
+            file_size_mb REAL, is_active INTEGER)",
+    )
+    .unwrap();
+    for (id, model, time, metrics, weights, active) in rows {
+        let values = (id, model, time, metrics, weights, active);
+        file.execute(
+            "INSERT INTO checkpoint_metadata VALUES (?1, ?2, 'rl', ?3, ?4, '{}', ?5, 0.1, ?6)",
+            values,
+        )
+        .unwrap();
+    }
+    path
+}
+
+fn active(data: &Path, model: &str) -> serde_json::Value {
+    let listed = json(data, &["checkpoints", "list"]).remove(0);
+    let models = listed.as_array().unwrap().clone();
+    let known = models.into_iter().find(|known| known["model"] == model);
+    known.unwrap()["active"].clone()
+}
+
+#[test]
+fn two_models_may_use_one_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::write(dir.path().join("a.pt"), b"a").unwrap();
+    std::fs::write(dir.path().join("b.pt"), b"b").unwrap();
+    let time = "2025-07-25 14:35:00";
+    let rows = [
+        ("best", "agent_a", time, r#"{"loss": 0.3}"#, "a.pt", 0),
+        ("best", "agent_b", time, r#"{"loss": 0.4}"#, "b.pt", 0),
+    ];
+    let path = source(dir.path(), &rows);
+    let from = path.to_str().unwrap();
+    let said = run(&data, &["import", from], 0);
+    assert!(said.contains("taken in: 2 checkpoints"), "{said}");
+    let said = run(&data, &["import", from], 0);
+    assert!(said.contains("already there: 2"), "{said}");
+    let other = &json(&data, &["checkpoints", "show", "agent_b_best"])[0];
+    assert_eq!(
+        (&other["model"], &other["metrics"]["loss"]),
+        (&"agent_b".into(), &0.4.into())
+    );
+    // The digest is known since the import: a change is told before anything was verified.
+    assert!(other["digest"].is_string(), "{other}");
+    std::fs::write(dir.path().join("b.pt"), b"B").unwrap();
+    let said = complaint_or_output(&data, &["checkpoints", "verify"], 1);
+    assert!(
+        said.contains("1 of 2 checkpoints cannot be loaded"),
+        "{said}"
+    );
+    // A metric that the source mended is said, and one that it adds is taken.
+    let rows = [(
+        "best",
+        "agent_a",
+        time,
+        r#"{"loss": 0.05, "accuracy": 0.9}"#,
+        "a.pt",
+        0,
+    )];
+    source(dir.path(), &rows);
+    let said = run(&data, &["import", from], 0);
+    assert!(said.contains("0.3 is kept, 0.05 was found"), "{said}");
+    assert!(said.contains("metric accuracy"), "{said}");
+}
+
+/// Output and errors together.
+fn complaint_or_output(data: &Path, args: &[&str], code: i32) -> String {
+    let output = common::annals(data, args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let all = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    all
+}
+
+#[test]
+fn the_active_checkpoint_moves_with_the_source_unless_it_was_moved_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let row = |id: &'static str, minute: &'static str, active| {
+        (id, "dqn", minute, r#"{"loss": 0.3}"#, "gone.pt", active)
+    };
+    let (one, two, three) = (
+        "2025-07-25 14:31:00",
+        "2025-07-25 14:32:00",
+        "2025-07-25 14:33:00",
+    );
+    let import = |actives: [u8; 3]| {
+        let several = actives.iter().sum::<u8>() > 1;
+        let rows = [
+            row("x", one, actives[0]),
+            row("y", two, actives[1]),
+            row("z", three, actives[2]),
+        ];
+        let path = source(dir.path(), &rows);
+        complaint_or_output(
+            &data,
+            &["import", path.to_str().unwrap()],
+            i32::from(several),
+        )
+    };
+    import([1, 0, 0]);
+    assert_eq!(active(&data, "dqn"), "x");
+    import([0, 1, 0]);
+    assert_eq!(active(&data, "dqn"), "y");
+    // Back again, and two at once: the newest.
+    import([1, 0, 0]);
+    assert_eq!(active(&data, "dqn"), "x");
+    import([1, 1, 0]);
+    assert_eq!(active(&data, "dqn"), "y");
+    // Moved here: what the source said before stays what it said.
+    run(&data, &["checkpoints", "activate", "x"], 0);
+    import([0, 1, 0]);
+    assert_eq!(active(&data, "dqn"), "x");
+    let said = import([0, 0, 1]);
+    assert_eq!(active(&data, "dqn"), "x");
+    assert!(
+        said.contains("the source calls z the active checkpoint"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_project_that_moved_is_pointed_to_its_new_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, old, new) = (
+        dir.path().join("data"),
+        dir.path().join("proj"),
+        dir.path().join("proj2"),
+    );
+    std::fs::create_dir(&old).unwrap();
+    std::fs::write(old.join("w.pt"), b"weights").unwrap();
+    let folder = old.to_str().unwrap().to_owned();
+    let said = run(&data, &["import", "--model", "dqn", &folder], 0);
+    assert!(said.contains("taken in: 1 checkpoint"), "{said}");
+    std::fs::rename(&old, &new).unwrap();
+    let to = new.to_str().unwrap();
+    let args = ["checkpoints", "relocate", &folder, to];
+    let dry = run(&data, &[&args[..], &["--dry-run"]].concat(), 0);
+    assert!(dry.contains("1 checkpoint would point to"), "{dry}");
+    complaint_or_output(&data, &["checkpoints", "verify"], 1);
+    run(&data, &args, 0);
+    run(&data, &["checkpoints", "verify"], 0);
+    let backup = dir.path().join("backup");
+    let to_backup = ["backup", backup.to_str().unwrap(), "--checkpoints"];
+    let said = run(&data, &to_backup, 0);
+    assert!(said.contains("1 checkpoint file"), "{said}");
+    std::fs::remove_dir_all(&new).unwrap();
+    let restored = dir.path().join("restored");
+    run(
+        &data,
+        &[
+            "restore",
+            backup.to_str().unwrap(),
+            "--to",
+            restored.to_str().unwrap(),
+        ],
+        0,
+    );
+    run(&restored, &["checkpoints", "verify"], 0);
+    // What cannot be backed up is said.
+    let second = dir.path().join("second");
+    let said = complaint_or_output(
+        &data,
+        &["backup", second.to_str().unwrap(), "--checkpoints"],
+        1,
+    );
+    assert!(said.contains("the weights of w are not in it"), "{said}");
+}
+
+#[test]
+fn a_misspelt_metric_deletes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let folder = dir.path().join("models");
+    std::fs::create_dir(&folder).unwrap();
+    for n in 0..3 {
+        std::fs::write(folder.join(format!("val_loss=0.{n}.ckpt")), b"w").unwrap();
+    }
+    run(
+        &data,
+        &["import", "--model", "dqn", folder.to_str().unwrap()],
+        0,
+    );
+    for command in ["plan", "apply"] {
+        let args = ["checkpoints", command, "--best", "1:vall_loss:min", "--yes"];
+        let output = common::annals(&data, &args).output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("vall_loss") && said.contains("known are val_loss"),
+            "{said}"
+        );
+    }
+    assert_eq!(json(&data, &["checkpoints", "list", "dqn"]).len(), 1);
+    let plan = json(&data, &["checkpoints", "plan", "--best", "1:val_loss:min"]).remove(0);
+    assert!(plan["delete"].as_u64() <= Some(2), "{plan}");
+    // Young ones stay, however old the clock of their files calls them.
+    let plan = json(&data, &["checkpoints", "plan", "--newer-than", "7d"]).remove(0);
+    assert_eq!(plan["delete"], 0, "{plan}");
+    complaint(
+        &data,
+        &["checkpoints", "plan", "--latest", "1", "--trust-clock"],
+        2,
+    );
+}
