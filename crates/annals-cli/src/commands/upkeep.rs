@@ -427,8 +427,19 @@ pub struct Restore {
 
 /// Restores a backup.
 pub fn restore(args: Restore, out: &mut Out) -> Result<Done> {
-    let restored = annals::restore(&args.from, &args.to)?;
-    print_copy(&restored, &args.to, out)
+    let mut restored = annals::restore(&args.from, &args.to)?;
+    // A backup without any weights was made without --checkpoints: that was asked for.
+    let lacking = match restored.checkpoint_files {
+        0 => std::mem::take(&mut restored.lacking),
+        _ => Vec::new(),
+    };
+    let done = print_copy(&restored, &args.to, out)?;
+    if !lacking.is_empty() && !out.json {
+        let checkpoints = units::counted(lacking.len() as u64, "checkpoint");
+        let text = format!("without the weights of {checkpoints}: the backup has none");
+        out.line(out.paint(style::DIM, text))?;
+    }
+    Ok(done)
 }
 
 fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done> {
@@ -438,7 +449,8 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
             "new_segments": copy.new_segments,
             "known_segments": copy.known_segments,
             "checkpoint_files": copy.checkpoint_files,
-            "lacking": copy.lacking.iter().map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
+            "lacking": copy.lacking.iter()
+                .map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
         }))?;
     } else {
         out.line(format!(
