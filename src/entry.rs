@@ -11,6 +11,7 @@ use crate::format::floats::Floats;
 use crate::format::row::{GapReason, GapRow};
 use crate::ids::{InferenceId, RunId};
 use crate::outcome::OutcomeEntry;
+use crate::queue::refusals::Refusal;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
@@ -204,6 +205,9 @@ pub struct Gap {
     pub recorded_range: Option<(Timestamp, Timestamp)>,
     /// The first and last explicit event time among them; where none was given, the recorded ones.
     pub event_range: Option<(Timestamp, Timestamp)>,
+    /// What was wrong with calls that were [refused](GapReason::Refused), which are one gap for each
+    /// reason; `None` for other reasons.
+    pub refusal: Option<Refusal>,
 }
 
 impl Gap {
@@ -219,6 +223,7 @@ impl Gap {
             after: row.after.map(InferenceId::from_u64),
             recorded_range: times(row.recorded_range),
             event_range: times(row.event_range),
+            refusal: row.refusal.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::ids::RunId;
 use crate::queue::drops::Dropped;
+use crate::queue::refusals::RefusalCount;
 use crate::timestamp::Timestamp;
 
 /// Whether a journal can commit.
@@ -48,6 +49,9 @@ pub struct Health {
     pub unknown: u64,
     /// Events not recorded, by reason.
     pub dropped: Dropped,
+    /// What was wrong with calls that were refused, by model and field. 64 reasons are told apart;
+    /// the last item counts the others.
+    pub refusals: Vec<RefusalCount>,
     /// Among the committed: recorded as a reference to the same answer shortly before.
     pub repeats: u64,
     /// Among the committed: the same question was answered differently shortly before, by a model that

@@ -108,6 +108,7 @@ pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
 pub use outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
 pub use queue::drops::Dropped;
+pub use queue::refusals::{Refusal, RefusalCount};
 pub use reader::{
     Cursor, Events, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes,
 };

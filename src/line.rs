@@ -206,7 +206,10 @@ pub(crate) fn gap_message(gap: &Gap) -> String {
     let run = gap.run;
     let reason = match gap.reason {
         GapReason::QueueFull => "the queue was full",
-        GapReason::Refused => "they could not be recorded as given",
+        GapReason::Refused => match &gap.refusal {
+            Some(refusal) => &format!("they could not be recorded as given ({refusal})"),
+            None => "they could not be recorded as given",
+        },
         GapReason::Damaged => "what was stored cannot be read any more",
         GapReason::Died => {
             return match gap.after {

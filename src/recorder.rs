@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::queue::Queue;
 use crate::queue::intake::{Facts, Names};
 use crate::queue::names::NO_NAME;
+use crate::queue::refusals::{Kind, Why};
 use crate::timestamp::Timestamp;
 
 /// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
@@ -69,9 +70,25 @@ impl RecorderBuilder {
     /// Binds the names.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for more actions or labels than an inference may have
-    /// probabilities (1,024).
+    /// [`Error::InvalidOption`] without any action, for an action or label that is given twice, and
+    /// for more actions or labels than an inference may have probabilities (1,024).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// assert!(journal.recorder("dqn_agent", "ETH/USDT").build().is_err());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn build(self) -> Result<Recorder> {
+        // Each call names an action by its index: without one, all calls would be refused.
+        if self.actions.is_empty() {
+            return Err(Error::InvalidOption {
+                name: "actions",
+                value: format!("none, for model {}", self.model),
+                advice: "give what the model chooses from, such as .actions([\"BUY\", \"SELL\"])",
+            });
+        }
+        refuse_twice("actions", &self.actions)?;
+        refuse_twice("labels", self.labels.as_deref().unwrap_or_default())?;
         let most = self
             .actions
             .len()
@@ -103,6 +120,19 @@ impl RecorderBuilder {
         }
         recorder.bind_actions(self.actions, self.labels);
         Ok(recorder)
+    }
+}
+
+/// Two outputs of one name could not be told apart in what was recorded.
+fn refuse_twice(name: &'static str, texts: &[String]) -> Result<()> {
+    let mut seen = ahash::AHashSet::new();
+    match texts.iter().find(|text| !seen.insert(text.as_str())) {
+        None => Ok(()),
+        Some(twice) => Err(Error::InvalidOption {
+            name,
+            value: format!("{twice:?} twice"),
+            advice: "give each a name of its own",
+        }),
     }
 }
 
@@ -323,7 +353,7 @@ impl Recorder {
         let mut facts = prepared.facts;
         let values = prepared.probabilities;
         let Some(action) = self.actions.bound.get(prepared.action) else {
-            queue.refuse_call(facts);
+            self.refuse(queue, prepared, facts);
             return None;
         };
         if facts.confidence.is_none() {
@@ -344,6 +374,22 @@ impl Recorder {
         let mut probabilities = [0.0; INLINE];
         probabilities[..values.len()].copy_from_slice(values);
         queue.log_record(names, facts, probabilities, values.len())
+    }
+
+    #[cold]
+    fn refuse(&self, queue: &Queue, prepared: &Prepared<'_>, facts: Facts) {
+        let known = queue.names.text(self.names.model);
+        let known = known.as_ref().map(|(_, name)| &**name);
+        let written = self.written.as_deref();
+        let written = written.and_then(|texts| texts.model.as_deref());
+        let why = Why {
+            kind: Kind::NoSuchAction,
+            model: written.or(known),
+            field: "action",
+            given: prepared.action,
+            most: self.actions.bound.len(),
+        };
+        queue.refuse_call(why, facts);
     }
 
     #[cold]

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annals::{
-    Error, GapReason, Inference, InferenceId, Journal, ManualClock, Options, Overflow, Reader,
-    Recorder, RunState, State, Value,
+    CheckpointAction, Error, GapReason, Inference, InferenceId, Journal, Level, ManualClock,
+    Options, Outcome, Overflow, Reader, Recorder, Refusal, RunState, State, Value,
 };
 use support::{
     BOUND, NEVER, assert_books_close, committed_ids, entries, flush, gaps, micros, missing,
@@ -389,7 +389,7 @@ fn calls_that_cannot_be_recorded_are_refused_and_counted() {
     let clock = ManualClock::at(micros(1_000_000));
     let journal = Journal::options().clock(clock.clone()).in_memory().unwrap();
     let recorder = recorder(&journal);
-    let bare = journal.recorder("m", "s").build().unwrap();
+    let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
     let many = vec![("BUY", 0.5); 1_025];
     let long = "x".repeat((1 << 20) + 1);
     let attributes = [("note", Value::Text(long.clone()))];
@@ -401,7 +401,7 @@ fn calls_that_cannot_be_recorded_are_refused_and_counted() {
         recorder.log(recorder.start(), 0, &[0.5; 1_025], &[]),
         recorder.log(recorder.start(), 2, &[0.5, 0.5], &[]),
         recorder.log(recorder.start(), usize::MAX, &[], &[]),
-        bare.log(bare.start(), 0, &[], &[]),
+        bare.log(bare.start(), 1, &[], &[]),
     ];
     assert_eq!(refused, [None; 7]);
     assert!(journal.log(plain).is_some());
@@ -411,13 +411,108 @@ fn calls_that_cannot_be_recorded_are_refused_and_counted() {
     assert_eq!((health.offered, health.committed), (8, 1));
     let reader = journal.reader().unwrap();
     let found = gaps(&reader);
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].reason, GapReason::Refused);
-    assert_eq!(found[0].count, Some(7));
-    assert_eq!(found[0].run, health.run);
-    assert_eq!(found[0].after, None);
     let now = Some((clock.now(), clock.now()));
-    assert_eq!((found[0].recorded_range, found[0].event_range), (now, now));
+    for gap in &found {
+        assert_eq!(gap.reason, GapReason::Refused);
+        assert_eq!((gap.run, gap.after), (health.run, None));
+        assert_eq!((gap.recorded_range, gap.event_range), (now, now));
+    }
+    let said = |refusal: &Refusal| {
+        let model = refusal.model.as_deref().unwrap().chars().next();
+        (model, refusal.field.clone(), refusal.reason.clone())
+    };
+    let of = |model, field: &str, reason: &str| (Some(model), field.to_owned(), reason.to_owned());
+    let text = "the texts of one entry have at most 1048576 bytes";
+    let expected = [
+        (
+            of(
+                'm',
+                "probabilities",
+                "more than 1024 cannot be stored (first: 1025)",
+            ),
+            2,
+        ),
+        (of('m', "note", &format!("{text} (first: 1048645)")), 1),
+        (of('x', "model", &format!("{text} (first: 1048577)")), 1),
+        (
+            of(
+                'm',
+                "action",
+                "the index is beyond the recorder's 2 actions (first: 2)",
+            ),
+            2,
+        ),
+        (
+            of(
+                'm',
+                "action",
+                "the index is beyond the recorder's 1 action (first: 1)",
+            ),
+            1,
+        ),
+    ];
+    let written = found.iter().map(|gap| {
+        let refusal = gap.refusal.as_ref().unwrap();
+        (said(refusal), gap.count.unwrap())
+    });
+    assert_eq!(written.collect::<Vec<_>>(), expected);
+    let counted = health
+        .refusals
+        .iter()
+        .map(|known| (said(&known.refusal), known.count));
+    assert_eq!(counted.collect::<Vec<_>>(), expected);
+    let lines = reader.events().map(|entry| entry.unwrap().to_string());
+    let lines: Vec<_> = lines.collect();
+    let line = "1 event is missing in run 1: they could not be recorded as given \
+                (model m, action: the index is beyond the recorder's 1 action (first: 1)), from";
+    assert!(lines.iter().any(|known| known.contains(line)), "{lines:?}");
+}
+
+#[test]
+fn outcomes_and_system_events_that_are_refused_say_why() {
+    let journal = Journal::in_memory().unwrap();
+    let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
+    let long = "x".repeat(1 << 20);
+    assert!(!journal.attach_outcome(id, Outcome::label(&long).and_value("v", 1.0)));
+    let names: Vec<String> = (0..1_025).map(|n| n.to_string()).collect();
+    let many = names.iter().fold(Outcome::default(), |outcome, name| {
+        outcome.and_value(name, 0.0)
+    });
+    assert!(!journal.attach_outcome(id, many));
+    assert!(!journal.event(Level::Warn, "feed", long.clone()));
+    assert!(!journal.checkpoint_event(CheckpointAction::Saved, "m", "cp", &long));
+    let said: Vec<_> = journal
+        .health()
+        .refusals
+        .iter()
+        .map(|known| known.refusal.to_string())
+        .collect();
+    let text = "the texts of one entry have at most 1048576 bytes";
+    assert_eq!(
+        said,
+        [
+            format!("outcome: {text} (first: 1048577)"),
+            "outcome values: more than 1024 cannot be stored (first: 1025)".to_owned(),
+            format!("system event of feed: {text} (first: 1048580)"),
+            format!("model m, detail: {text} (first: 1048579)"),
+        ]
+    );
+}
+
+#[test]
+fn a_recorder_needs_actions_that_can_be_told_apart() {
+    let journal = Journal::in_memory().unwrap();
+    let none = journal
+        .recorder("dqn", "s")
+        .build()
+        .unwrap_err()
+        .to_string();
+    assert!(none.contains("actions") && none.contains("dqn"), "{none}");
+    let twice = journal.recorder("m", "s").actions(["A", "B", "A"]).build();
+    let twice = twice.unwrap_err().to_string();
+    assert!(twice.contains("\"A\" twice"), "{twice}");
+    let labels = journal.recorder("m", "s").actions(["A"]).labels(["x", "x"]);
+    assert!(labels.build().is_err());
 }
 
 #[test]
@@ -446,10 +541,10 @@ fn a_gap_says_which_times_are_missing() {
     let clock = ManualClock::at(micros(0));
     let options = Journal::options().clock(clock.clone());
     let journal = options.in_memory().unwrap();
-    let bare = journal.recorder("m", "s").build().unwrap();
+    let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
     let refuse = |event: Option<i64>| {
         clock.advance(Duration::from_secs(1));
-        let prepared = bare.inference(0);
+        let prepared = bare.inference(1);
         let answer = match event {
             Some(event) => prepared.event_time(micros(event)).log(),
             None => prepared.log(),
@@ -478,7 +573,7 @@ fn no_gap_reaches_back_before_its_losses() {
     let clock = ManualClock::at(micros(0));
     let options = Journal::options().clock(clock.clone());
     let journal = options.in_memory().unwrap();
-    let bare = journal.recorder("m", "s").build().unwrap();
+    let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
     clock.advance(NEVER);
     let calls: u64 = 60_000;
     let left = Barrier::new(2);
@@ -487,7 +582,7 @@ fn no_gap_reaches_back_before_its_losses() {
             let (bare, left) = (&bare, &left);
             scope.spawn(move || {
                 for call in 0..calls {
-                    assert_eq!(bare.inference(0).log(), None);
+                    assert_eq!(bare.inference(1).log(), None);
                     // Another pause each time, so that a call meets every step of a commit.
                     (0..(call * 7 + thread * 13) % 500).for_each(|_| std::hint::spin_loop());
                 }

@@ -240,8 +240,8 @@ fn runs_and_commits_are_dated_by_the_wall_clock_however_it_goes() {
     let journal = options(&clock).open(dir.path()).unwrap();
     assert_eq!(journal.health().last_commit, None);
     clock.set(clock.now().saturating_sub(HOUR));
-    let bare = journal.recorder("m", "s").build().unwrap();
-    assert_eq!(bare.inference(0).log(), None);
+    let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
+    assert_eq!(bare.inference(1).log(), None);
     log_now(&journal);
     assert_eq!(journal.health().last_commit, Some(clock.now()));
     let gap = &gaps(&journal.reader().unwrap())[0];

@@ -93,6 +93,8 @@ struct GapRow {
     after: Option<u64>,
     recorded_range: Option<(i64, i64)>,
     event_range: Option<(i64, i64)>,
+    /// Model, field, reason.
+    refusal: Option<(Option<String>, String, String)>,
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -208,6 +210,7 @@ fn every_part_of_a_block_is_read() {
         after: None,
         recorded_range: Some((1, 2)),
         event_range: None,
+        refusal: None,
     };
     let outcome = OutcomeRow {
         run: 1,
@@ -249,7 +252,7 @@ fn every_part_of_a_block_is_read() {
             vec![0, 100],
             vec![0; 2],
             vec![0, -1_000_402],
-            vec![10, 40],
+            vec![11, 40],
         ],
         notes: vec![Note::Gap(gap), Note::Outcome(outcome)],
         texts: vec![(2, texts)],

@@ -164,7 +164,8 @@ fn what_is_missing_stands_among_the_system_events() {
     assert_eq!(
         system[0],
         "2025-07-25 14:34:39 | WARN  | annals          | 1 event is missing in run 1: \
-            they could not be recorded as given, from 2025-07-25T14:34:39.000000Z over 0ns"
+            they could not be recorded as given (model m, probabilities: more than 1024 cannot \
+            be stored (first: 2000)), from 2025-07-25T14:34:39.000000Z over 0ns"
     );
     assert_mirrored(dir, &dir.join("logs"));
 }

@@ -63,7 +63,7 @@ impl Small {
             .dedup_window(Duration::from_secs(3_600))
             .without_mirror();
         let journal = options.open(&dir).unwrap();
-        let bare = journal.recorder("m", "s").build().unwrap();
+        let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
         for number in 0..60_u8 {
             let features = [f32::from(number / 2)];
             let event = Timestamp::from_micros(i64::from(number) * HOUR / 2);
@@ -76,7 +76,7 @@ impl Small {
                 journal.attach_outcome(id, Outcome::reward(f64::from(number)));
                 journal.event(Level::Info, "rot", format!("event {number}"));
                 // One without an action cannot be recorded, and leaves a gap.
-                assert_eq!(bare.inference(0).log(), None);
+                assert_eq!(bare.inference(1).log(), None);
                 journal.flush().wait(BOUND).unwrap();
             }
             if number == 29 {

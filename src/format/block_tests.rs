@@ -43,6 +43,7 @@ fn gap(count: u64) -> Note {
         after: None,
         recorded_range: Some((1, 2)),
         event_range: None,
+        refusal: None,
     })
 }
 
@@ -294,6 +295,7 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
         after: None,
         recorded_range: None,
         event_range: None,
+        refusal: None,
     });
     let mut encoder = BlockEncoder::default();
     let place = |id| Place {

@@ -29,6 +29,7 @@ fn row(kind: u8, id: u64) -> Row {
             after: None,
             recorded_range: None,
             event_range: None,
+            refusal: None,
         })),
         1 => Row::Note(Note::Outcome(OutcomeRow {
             run: 3,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::Stored;
 use super::floats::Floats;
 use crate::event::{CheckpointAction, Level};
+use crate::queue::refusals::Refusal;
 use crate::value::Value;
 
 /// A stored name id; 0 means "none" or, if [`Texts`] has one, "written out".
@@ -169,6 +170,8 @@ pub(crate) struct GapRow {
     pub(crate) recorded_range: Option<(i64, i64)>,
     /// Event times of the first and last, microseconds since 1970.
     pub(crate) event_range: Option<(i64, i64)>,
+    /// What was wrong with refused calls.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -253,7 +256,7 @@ pub enum GapReason {
     /// The queue was full and the policy is to drop, or the bounded wait ran out.
     QueueFull,
     /// The call could not be recorded as given: too many probabilities, too much text, an action
-    /// index beyond the recorder's actions.
+    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) says which.
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,

@@ -5,12 +5,13 @@ use crate::entry::Gap;
 use crate::error::Result;
 use crate::format::row::{GapReason, GapRow, Note};
 use crate::ids::{InferenceId, RunId};
+use crate::queue::refusals::Refusal;
 use crate::reader::Reader;
 use crate::timestamp::Timestamp;
 
 /// Inferences that another source lost, to be handed to [`Importer::add_gap`]: what a
 /// [`Gap`] says, without its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The run, one of [`Importer::source`]'s.
     pub run: RunId,
@@ -24,6 +25,8 @@ pub struct Loss {
     pub recorded_range: Option<(Timestamp, Timestamp)>,
     /// Their first and last event time.
     pub event_range: Option<(Timestamp, Timestamp)>,
+    /// What was wrong with calls that were refused.
+    pub refusal: Option<Refusal>,
 }
 
 impl From<&Gap> for Loss {
@@ -35,6 +38,7 @@ impl From<&Gap> for Loss {
             after: gap.after,
             recorded_range: gap.recorded_range,
             event_range: gap.event_range,
+            refusal: gap.refusal.clone(),
         }
     }
 }
@@ -59,7 +63,7 @@ impl Importer {
         if known.contains(gap) {
             return Ok(false);
         }
-        known.push(*gap);
+        known.push(gap.clone());
         let times = |range: Option<(Timestamp, Timestamp)>| {
             range.map(|(first, last)| (first.as_micros(), last.as_micros()))
         };
@@ -70,6 +74,7 @@ impl Importer {
             after: gap.after.map(InferenceId::to_u64),
             recorded_range: times(gap.recorded_range),
             event_range: times(gap.event_range),
+            refusal: gap.refusal.clone(),
         };
         let dropped = &mut self.taking(gap.run)?.row.dropped;
         *dropped = dropped.saturating_add(gap.count.unwrap_or(0));

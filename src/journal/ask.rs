@@ -134,6 +134,7 @@ impl Journal {
             },
             unknown: known.unknown,
             dropped: self.queue.dropped(known.gone),
+            refusals: self.queue.refusals.counts(),
             repeats: known.counts.repeats,
             divergences: known.counts.divergences,
             invalid: known.counts.invalid,

@@ -3,6 +3,7 @@
 use super::Queue;
 use super::names::{LocalName, NO_NAME};
 use super::record::{Event, Extended, Message, NO_PROCESSING, Record};
+use super::refusals::{Kind, Why};
 use crate::event::{CheckpointAction, Level};
 use crate::format::floats::{INLINE, MOST};
 use crate::format::name::NameKind;
@@ -167,7 +168,9 @@ impl Queue {
     #[cold]
     fn log_extended(&self, inference: &Inference<'_>, facts: Facts) -> Option<InferenceId> {
         if inference.probabilities.len() > MOST {
-            self.refuse_call(facts);
+            let given = inference.probabilities.len();
+            let model = Some(inference.model);
+            self.refuse_call(too_many(model, "probabilities", given), facts);
             return None;
         }
         let mut texts = Texts::default();
@@ -221,7 +224,15 @@ impl Queue {
     ) -> Option<InferenceId> {
         let record = self.record(names, facts, [0.0; INLINE], 0);
         if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT {
-            self.refuse(record.ticks, facts.event());
+            let known = self.names.text(names.model);
+            let model = known.as_ref().map(|(_, name)| &**name);
+            let model = texts.model.as_deref().or(model);
+            let why = if probabilities.len() > MOST {
+                too_many(model, "probabilities", probabilities.len())
+            } else {
+                too_long(model, largest(&texts), text_bytes(&texts))
+            };
+            self.refuse_for(why, record.ticks, facts.event());
             return None;
         }
         let extended = Extended {
@@ -251,8 +262,10 @@ impl Queue {
             .iter()
             .map(|(key, value)| attribute_bytes(key, value))
             .sum();
-        if text + message.len() + component.len() > MOST_TEXT {
-            self.refuse(ticks, None);
+        let text = text + message.len() + component.len();
+        if text > MOST_TEXT {
+            let field = format!("system event of {component}");
+            self.refuse_for(too_long(None, &field, text), ticks, None);
             return false;
         }
         let name = self.names.id(NameKind::Component, component);
@@ -277,8 +290,16 @@ impl Queue {
         detail: &str,
     ) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
-        if model.len() + checkpoint.len() + detail.len() > MOST_TEXT {
-            self.refuse(ticks, None);
+        let text = model.len() + checkpoint.len() + detail.len();
+        if text > MOST_TEXT {
+            let parts = [
+                ("model", model),
+                ("checkpoint", checkpoint),
+                ("detail", detail),
+            ];
+            let largest = parts.into_iter().max_by_key(|(_, text)| text.len());
+            let field = largest.map_or("detail", |(field, _)| field);
+            self.refuse_for(too_long(Some(model), field, text), ticks, None);
             return false;
         }
         let names = (
@@ -306,7 +327,12 @@ impl Queue {
         let names = outcome.values.iter().map(|(name, _)| name.len());
         let text = outcome.label.map_or(0, str::len) + names.sum::<usize>();
         if text > MOST_TEXT || outcome.values.len() > MOST {
-            self.refuse(ticks, None);
+            let why = if text > MOST_TEXT {
+                too_long(None, "outcome", text)
+            } else {
+                too_many(None, "outcome values", outcome.values.len())
+            };
+            self.refuse_for(why, ticks, None);
             return false;
         }
         let built_in = [
@@ -334,10 +360,61 @@ impl Queue {
 
     /// Counts a call that cannot be recorded as it was given.
     #[cold]
-    pub(crate) fn refuse_call(&self, facts: Facts) {
+    pub(crate) fn refuse_call(&self, why: Why<'_>, facts: Facts) {
         self.take_id();
-        self.refuse(self.clock.ticks(), facts.event());
+        self.refuse_for(why, self.clock.ticks(), facts.event());
     }
+
+    /// Counts an event, whose id is taken, that cannot be recorded as it was given.
+    #[cold]
+    fn refuse_for(&self, why: Why<'_>, ticks: u64, event: Option<i64>) {
+        // After the closing it is lost for that reason.
+        if !self.is_closed() {
+            self.refusals.add(why);
+        }
+        self.refuse(ticks, event);
+    }
+}
+
+fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
+    Why {
+        kind: Kind::TooMany,
+        model,
+        field,
+        given,
+        most: MOST,
+    }
+}
+
+fn too_long<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
+    Why {
+        kind: Kind::TooLong,
+        model,
+        field,
+        given,
+        most: MOST_TEXT,
+    }
+}
+
+/// Which of the texts takes the most room; an attribute is known by its key.
+fn largest(texts: &Texts) -> &str {
+    let names = [
+        ("model", &texts.model),
+        ("symbol", &texts.symbol),
+        ("action", &texts.action),
+        ("checkpoint", &texts.checkpoint),
+    ];
+    let names = names
+        .into_iter()
+        .map(|(field, text)| (field, text.as_ref().map_or(0, String::len)));
+    let labels = texts.labels.iter().flatten();
+    let labels = labels.map(|label| label.len() + LABEL_OVERHEAD).sum();
+    let attributes = texts.attributes.iter();
+    let attributes = attributes.map(|(key, value)| (key.as_str(), attribute_bytes(key, value)));
+    let parts = names.chain([("labels", labels)]).chain(attributes);
+    parts
+        .max_by_key(|(_, bytes)| *bytes)
+        .map_or("texts", |(field, _)| field)
 }
 
 fn text_bytes(texts: &Texts) -> usize {

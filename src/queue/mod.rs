@@ -6,6 +6,7 @@ pub(crate) mod intake;
 pub(crate) mod lane;
 pub(crate) mod names;
 pub(crate) mod record;
+pub(crate) mod refusals;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::value::Value;
 use lane::Lane;
 use names::NameTable;
 use record::Message;
+use refusals::Refusals;
 
 /// The queue of one open journal: its lane, and what turns calls into what travels on it.
 pub(crate) struct Queue {
@@ -26,6 +28,7 @@ pub(crate) struct Queue {
     pub(crate) clock: Clock,
     pub(crate) names: NameTable,
     panics: Mutex<Panics>,
+    pub(crate) refusals: Refusals,
 }
 
 /// Panics of the threads in the background.
@@ -49,6 +52,7 @@ impl Queue {
             clock,
             names: NameTable::new(max_names),
             panics: Mutex::default(),
+            refusals: Refusals::default(),
         }
     }
 

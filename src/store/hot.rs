@@ -399,6 +399,7 @@ fn bury_dead_runs(
             after: (row.last_id > 0).then_some(row.last_id),
             recorded_range: None,
             event_range: None,
+            refusal: None,
         };
         // What was being taken in is still in its source: nothing is lost.
         if row.source.is_none() {

@@ -7,8 +7,10 @@ use super::Writer;
 use super::committer::{Patience, Tried};
 use crate::error::{Error, Result};
 use crate::format::block::Block;
+use crate::format::row::GapReason;
 use crate::health::{Counts, State};
 use crate::ids::RunId;
+use crate::queue::drops::Lost;
 use crate::store::{Commit, RunRow, WriteFailure};
 
 /// A commit that was begun and is not known to have reached the disk.
@@ -136,8 +138,19 @@ impl Writer {
         let anchor = self.queue.clock.anchor();
         let queue = self.queue.clone();
         for (reason, tally) in queue.tallies() {
-            if let Some(lost) = tally.take() {
-                self.batch.push_gap(reason, lost, anchor);
+            let Some(mut lost) = tally.take() else {
+                continue;
+            };
+            if reason == GapReason::Refused {
+                // One gap for each reason. All have the times of the first and the last.
+                for (refusal, count) in queue.refusals.take(lost.count) {
+                    let part = Lost { count, ..lost };
+                    self.batch.push_gap(reason, part, Some(refusal), anchor);
+                    lost.count -= count;
+                }
+            }
+            if lost.count > 0 {
+                self.batch.push_gap(reason, lost, None, anchor);
             }
         }
         let (blocks, counts, shares) = self.batch.take();

@@ -17,6 +17,7 @@ use crate::health::Counts;
 use crate::ids::{InferenceId, RunId};
 use crate::queue::drops::Lost;
 use crate::queue::record::{Event, Message, NO_PROCESSING, Record};
+use crate::queue::refusals::Refusal;
 use crate::value::Value;
 
 /// Divergences that are said; later ones are counted only.
@@ -117,7 +118,13 @@ impl Batch {
         }
     }
 
-    pub(super) fn push_gap(&mut self, reason: GapReason, lost: Lost, anchor: Anchor) {
+    pub(super) fn push_gap(
+        &mut self,
+        reason: GapReason,
+        lost: Lost,
+        refusal: Option<Refusal>,
+        anchor: Anchor,
+    ) {
         let recorded = (
             anchor.wall_of(lost.first_ticks).as_micros(),
             anchor.wall_of(lost.last_ticks).as_micros(),
@@ -129,6 +136,7 @@ impl Batch {
             after: None,
             recorded_range: Some(recorded),
             event_range: lost.events.or(Some(recorded)),
+            refusal,
         };
         self.encoder.note(recorded.1, &Note::Gap(row));
         self.counts.gaps += lost.count;

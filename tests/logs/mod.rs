@@ -314,7 +314,15 @@ fn gap_message(gap: &Gap) -> String {
     };
     let reason = match gap.reason {
         GapReason::QueueFull => "the queue was full",
-        GapReason::Refused => "they could not be recorded as given",
+        GapReason::Refused => {
+            let refusal = gap.refusal.as_ref().unwrap();
+            let of = refusal
+                .model
+                .as_ref()
+                .map_or(String::new(), |model| format!("model {model}, "));
+            let (field, why) = (&refusal.field, &refusal.reason);
+            &format!("they could not be recorded as given ({of}{field}: {why})")
+        }
         other => panic!("a death without a death: {other:?}"),
     };
     let (first, last) = gap.recorded_range.unwrap();

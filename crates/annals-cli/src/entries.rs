@@ -312,6 +312,7 @@ pub fn gap(gap: &Gap) -> Json {
         "after": gap.after.map(|id| id.to_string()),
         "recorded_range": range(gap.recorded_range),
         "event_range": range(gap.event_range),
+        "refusal": gap.refusal,
     }))
 }
 

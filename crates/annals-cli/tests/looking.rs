@@ -374,6 +374,7 @@ fn gaps_are_counted_and_listed() {
             after: None,
             recorded_range: None,
             event_range: None,
+            refusal: None,
         };
         importer.add_gap(&gap).unwrap();
     }

@@ -95,6 +95,7 @@ fn oddities(dir: &Path) {
             after,
             recorded_range: range,
             event_range: range,
+            refusal: None,
         };
         assert!(importer.add_gap(&loss).unwrap());
     }

@@ -115,6 +115,7 @@ fn hole(sequence: u64, count: u64, recorded: i64) -> Placed {
             after: None,
             recorded_range: None,
             event_range: None,
+            refusal: None,
         })),
     }
 }

@@ -42,6 +42,7 @@ pub struct Line<'a> {
     pub after: Option<Cow<'a, str>>,
     pub recorded_range: Option<[String; 2]>,
     pub event_range: Option<[String; 2]>,
+    pub refusal: Option<annals::Refusal>,
 }
 
 fn inference() -> Cow<'static, str> {

@@ -284,6 +284,7 @@ impl Taking {
             after,
             recorded_range: range(&line.recorded_range)?,
             event_range: range(&line.event_range)?,
+            refusal: line.refusal.clone(),
         };
         if self.importer.add_gap(&loss)? {
             report.gaps += 1;

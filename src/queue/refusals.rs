@@ -1,0 +1,287 @@
+//! Why calls were refused: counted by reason, model and field, without a lock.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// How many different refusals are told apart in one handle.
+const SLOTS: usize = 64;
+/// How many bytes of a name a refusal keeps.
+const MOST_NAME: usize = 256;
+
+/// Why a call could not be recorded as it was given. Part of [`Gap`](crate::Gap) and of
+/// [`Health`](crate::Health).
+///
+/// ```
+/// # use annals::Journal;
+/// # let journal = Journal::in_memory()?;
+/// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+/// assert!(recorder.inference(2).log().is_none());
+/// let refused = &journal.health().refusals[0];
+/// assert_eq!(
+///     refused.refusal.to_string(),
+///     "model dqn_agent, action: the index is beyond the recorder's 2 actions (first: 2)"
+/// );
+/// assert_eq!(refused.count, 1);
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The model whose call it was; `None` for system events and outcomes. Cut after 256 bytes.
+    pub model: Option<String>,
+    /// The argument that cannot be stored. Cut after 256 bytes.
+    pub field: String,
+    /// What is wrong with it: the limit, and the first value that was beyond it.
+    pub reason: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(model: Option<&str>, field: &str, reason: &str) -> Self {
+        Refusal {
+            model: model.map(|model| shortened(model).to_owned()),
+            field: shortened(field).to_owned(),
+            reason: shortened(reason).to_owned(),
+        }
+    }
+}
+
+/// `model M, F: R`, or `F: R` without a model.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(model) = &self.model {
+            write!(f, "model {model}, ")?;
+        }
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+/// How often calls were refused for one reason; part of [`Health`](crate::Health).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RefusalCount {
+    /// The reason, with model and field.
+    #[serde(flatten)]
+    pub refusal: Refusal,
+    /// How many calls.
+    pub count: u64,
+}
+
+/// The kinds of reasons. A kind stands for one text, except for the numbers in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An action's index beyond the bound ones.
+    NoSuchAction,
+    /// More probabilities, or values, than are stored.
+    TooMany,
+    /// More text than one entry may carry.
+    TooLong,
+}
+
+/// A refused call, as the caller of [`Refusals::add`] knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Why<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) model: Option<&'a str>,
+    pub(crate) field: &'a str,
+    /// What was given: an index, a count, a number of bytes.
+    pub(crate) given: usize,
+    pub(crate) most: usize,
+}
+
+impl Why<'_> {
+    fn is(&self, known: &Known) -> bool {
+        known.kind == self.kind
+            && known.most == self.most
+            && known.refusal.model.as_deref() == self.model.map(shortened)
+            && known.refusal.field == shortened(self.field)
+    }
+
+    fn known(&self) -> Known {
+        let Why { given, most, .. } = self;
+        let plural = if *most == 1 { "" } else { "s" };
+        let reason = match self.kind {
+            Kind::NoSuchAction => {
+                format!("the index is beyond the recorder's {most} action{plural} (first: {given})")
+            }
+            Kind::TooMany => format!("more than {most} cannot be stored (first: {given})"),
+            Kind::TooLong => {
+                format!("the texts of one entry have at most {most} bytes (first: {given})")
+            }
+        };
+        Known {
+            kind: self.kind,
+            most: self.most,
+            refusal: Refusal::new(self.model, self.field, &reason),
+        }
+    }
+}
+
+struct Known {
+    kind: Kind,
+    most: usize,
+    refusal: Refusal,
+}
+
+#[derive(Default)]
+struct Slot {
+    known: OnceLock<Known>,
+    all: AtomicU64,
+    /// Invariant R1: never more than `all`; what the writer has taken is in gap entries.
+    taken: AtomicU64,
+}
+
+/// The refusals of one open journal. Slots are filled in order and never emptied.
+pub(crate) struct Refusals {
+    slots: [Slot; SLOTS],
+    /// For what finds no slot.
+    others: Slot,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Refusals {
+            slots: std::array::from_fn(|_| Slot::default()),
+            others: Slot::default(),
+        }
+    }
+}
+
+impl Refusals {
+    /// Counts one refusal. Before the lane counts the lost event: a writer that sees the loss then
+    /// knows the reason.
+    pub(crate) fn add(&self, why: Why<'_>) {
+        let mut slots = self.slots.iter();
+        let slot = slots.find(|slot| why.is(slot.known.get_or_init(|| why.known())));
+        let slot = slot.unwrap_or_else(|| {
+            self.others.known.get_or_init(|| Known {
+                kind: why.kind,
+                most: 0,
+                refusal: Refusal::new(None, "several", "more reasons than are told apart"),
+            });
+            &self.others
+        });
+        slot.all.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often each was met so far.
+    pub(crate) fn counts(&self) -> Vec<RefusalCount> {
+        let counts = self.known().map(|(slot, known)| RefusalCount {
+            refusal: known.refusal.clone(),
+            count: slot.all.load(Ordering::Acquire),
+        });
+        counts.filter(|counted| counted.count > 0).collect()
+    }
+
+    /// For the writer: the reasons of `count` lost events, each once in all calls together. They
+    /// may be fewer than that only if a reason was never added.
+    pub(crate) fn take(&self, count: u64) -> Vec<(Refusal, u64)> {
+        let mut left = count;
+        let mut taken = Vec::new();
+        for (slot, known) in self.known() {
+            let before = slot.taken.load(Ordering::Relaxed);
+            let untaken = slot.all.load(Ordering::Acquire).saturating_sub(before);
+            let share = untaken.min(left);
+            if share > 0 {
+                slot.taken.store(before + share, Ordering::Relaxed);
+                taken.push((known.refusal.clone(), share));
+                left -= share;
+            }
+        }
+        taken
+    }
+
+    fn known(&self) -> impl Iterator<Item = (&Slot, &Known)> {
+        let slots = self.slots.iter().chain([&self.others]);
+        slots.filter_map(|slot| Some((slot, slot.known.get()?)))
+    }
+}
+
+/// The beginning of `text`, as far as a refusal keeps it.
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MOST_NAME);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why<'a>(kind: Kind, model: &'a str, field: &'a str) -> Why<'a> {
+        Why {
+            kind,
+            model: Some(model),
+            field,
+            given: 7,
+            most: 1,
+        }
+    }
+
+    #[test]
+    fn each_reason_is_counted_on_its_own() {
+        let refusals = Refusals::default();
+        refusals.add(why(Kind::NoSuchAction, "a", "action"));
+        refusals.add(why(Kind::TooMany, "a", "probabilities"));
+        refusals.add(why(Kind::NoSuchAction, "b", "action"));
+        refusals.add(Why {
+            given: 9,
+            ..why(Kind::NoSuchAction, "a", "action")
+        });
+        let counts: Vec<_> = refusals.counts().iter().map(|known| known.count).collect();
+        assert_eq!(counts, [2, 1, 1]);
+        let first = &refusals.counts()[0].refusal;
+        assert_eq!(
+            first.to_string(),
+            "model a, action: the index is beyond the recorder's 1 action (first: 7)"
+        );
+        let taken: Vec<_> = refusals.take(3).into_iter().map(|(_, n)| n).collect();
+        assert_eq!(taken, [2, 1]);
+        assert_eq!(refusals.take(9).len(), 1);
+        assert_eq!(refusals.take(9), []);
+    }
+
+    #[test]
+    fn what_finds_no_slot_is_counted_with_the_others() {
+        let refusals = Refusals::default();
+        let long = "ä".repeat(1 << 16);
+        for number in 0..SLOTS + 10 {
+            let model = format!("{number}{long}");
+            refusals.add(why(Kind::TooLong, &model, "model"));
+        }
+        let counts = refusals.counts();
+        assert_eq!(counts.len(), SLOTS + 1);
+        assert_eq!(counts[SLOTS].count, 10);
+        assert!(
+            counts
+                .iter()
+                .all(|known| known.refusal.to_string().len() < 800)
+        );
+        let taken: u64 = refusals.take(u64::MAX).iter().map(|(_, count)| count).sum();
+        assert_eq!(taken, (SLOTS + 10) as u64);
+    }
+
+    #[test]
+    fn threads_and_a_taker_agree_on_the_sum() {
+        let refusals = Refusals::default();
+        let mut seen = 0;
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4_usize)
+                .map(|n| {
+                    let (refusals, model) = (&refusals, (n % 2).to_string());
+                    let add = move || refusals.add(why(Kind::TooMany, &model, "probabilities"));
+                    scope.spawn(move || (0..10_000).for_each(|_| add()))
+                })
+                .collect();
+            while !threads.iter().all(|thread| thread.is_finished()) {
+                seen += refusals.take(u64::MAX).iter().map(|(_, n)| n).sum::<u64>();
+            }
+        });
+        seen += refusals.take(u64::MAX).iter().map(|(_, n)| n).sum::<u64>();
+        assert_eq!(seen, 40_000);
+        assert_eq!(refusals.counts().len(), 2);
+    }
+}
