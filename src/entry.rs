@@ -296,4 +296,9 @@ pub enum RunState {
     Died(Option<Timestamp>),
     /// Its ids ran low, and its process went on under the next run.
     Continued(Timestamp),
+    /// A panic ended it: one unwound the thread that closed the journal, or the process is gone and a
+    /// panic is the last that it recorded (with
+    /// [`Options::flush_on_panic`](crate::Options::flush_on_panic)). When it was closed or found dead;
+    /// `None` if no writer has noticed yet.
+    Panicked(Option<Timestamp>),
 }

@@ -62,7 +62,7 @@ mod mirror;
 mod options;
 mod outcome;
 mod owner;
-mod panic_flush;
+mod panics;
 mod probe;
 mod queue;
 mod reader;
@@ -107,6 +107,7 @@ pub use mirror::settings::{LogKind, Mirror, Rotation};
 pub use mirror::{Cleaned, recent_lines};
 pub use options::{Options, Overflow, Sharing};
 pub use outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
+pub use panics::is_caught_panic;
 pub use queue::drops::Dropped;
 pub use queue::refusals::{Refusal, RefusalCount};
 pub use reader::{

@@ -189,8 +189,25 @@ impl Options {
         self
     }
 
-    /// Flushes the journal, for at most `timeout`, when any thread of the process panics. The
-    /// hook runs before the one that was installed earlier. Off by default.
+    /// Records the message, location and thread of every panic of the process as a system event of the
+    /// component `panic`, and flushes the journal, for at most `timeout`. The hook runs before the one
+    /// that was set when the first journal was opened. Off by default: then only a panic that unwinds
+    /// the thread that owns the journal is recorded, when the journal is dropped.
+    ///
+    /// ```
+    /// # use annals::{Content, Journal};
+    /// # use std::time::Duration;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let journal = Journal::options().flush_on_panic(Duration::from_secs(5)).in_memory()?;
+    /// let worker = std::thread::Builder::new().name("loop".to_owned());
+    /// let ended = worker.spawn(|| panic!("no weights")).expect("starts").join();
+    /// assert!(ended.is_err());
+    /// let last = journal.reader()?.events().next().transpose()?.expect("was recorded");
+    /// let Content::SystemEvent(event) = last.content else { unreachable!() };
+    /// assert_eq!((&*event.component, event.message.as_str()), ("panic", "no weights"));
+    /// assert_eq!(event.fields[1].1, "loop".into());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn flush_on_panic(mut self, timeout: Duration) -> Self {
         self.flush_on_panic = Some(timeout);
         self

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// How often is looked whether the thread has ended.
 const LOOK: Duration = Duration::from_millis(1);
@@ -175,13 +176,9 @@ pub(crate) fn spawn(
 
 /// The error that says what the thread of this name panicked with.
 pub(crate) fn panicked(name: &'static str, panic: &(dyn Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
     Error::ThreadPanicked {
         name,
-        message: message.unwrap_or("no message").to_owned(),
+        message: panics::said(panic),
     }
 }
 

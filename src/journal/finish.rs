@@ -10,6 +10,7 @@ use super::Journal;
 use crate::error::{Error, Result};
 use crate::flush::{self, Flush};
 use crate::mirror::Cleaned;
+use crate::panics;
 
 impl Journal {
     /// Asks for everything logged so far to be committed now, whatever the interval.
@@ -101,6 +102,10 @@ impl Journal {
     /// [`Options::close_timeout`](crate::Options::close_timeout): the thread that has not ended is
     /// then let go and may still finish; [`Error::ThreadPanicked`] if a thread in the background
     /// panicked, once for each close that finds one.
+    ///
+    /// A thread that panics and drops or closes the journal while it unwinds leaves a system event of
+    /// the component `panic`, with message, location and thread; its run ends as
+    /// [`RunState::Panicked`](crate::RunState::Panicked).
     pub fn close(&self) -> Result<()> {
         let most = self.close_timeout.saturating_sub(self.close_timeout / 4);
         self.close_folding(most)
@@ -108,6 +113,7 @@ impl Journal {
 
     /// Closes, and folds until `most` has passed.
     fn close_folding(&self, most: Duration) -> Result<()> {
+        panics::note_unwinding(&self.queue);
         self.queue.close();
         let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();

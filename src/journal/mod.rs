@@ -21,7 +21,7 @@ use crate::maintenance::Maintenance;
 use crate::maintenance::automatic::Automatic;
 use crate::mirror::MirrorThread;
 use crate::options::{Options, Sharing};
-use crate::panic_flush;
+use crate::panics;
 use crate::queue::Queue;
 use crate::registry;
 use crate::sealing::{Limits, SealThread};
@@ -116,6 +116,7 @@ impl Journal {
     }
 
     fn run(mut hot: Hot, dir: Option<PathBuf>, options: Options) -> Result<Journal> {
+        panics::install();
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
         let now = options.clock.now().as_micros();
@@ -147,7 +148,7 @@ impl Journal {
         })?;
         queue.set_writer(thread.thread().clone());
         if let Some(timeout) = options.flush_on_panic {
-            panic_flush::watch(&queue, &requests, timeout);
+            panics::watch(&queue, &requests, timeout);
         }
         let conditions = Arc::new(Conditions::new(queue.clone()));
         let logs = options.mirror.as_ref().and_then(|mirror| {

@@ -9,6 +9,7 @@ pub(crate) mod record;
 pub(crate) mod refusals;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
@@ -29,6 +30,12 @@ pub(crate) struct Queue {
     pub(crate) names: NameTable,
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
+    /// The number of the panic that was recorded last.
+    pub(crate) last_panic: AtomicU64,
+    /// A panic was recorded that the run's row does not know of yet.
+    pub(crate) panicked: AtomicBool,
+    /// The journal is closed by a thread that unwinds.
+    pub(crate) unwound: AtomicBool,
 }
 
 /// Panics of the threads in the background.
@@ -53,6 +60,9 @@ impl Queue {
             names: NameTable::new(max_names),
             panics: Mutex::default(),
             refusals: Refusals::default(),
+            last_panic: AtomicU64::new(0),
+            panicked: AtomicBool::new(false),
+            unwound: AtomicBool::new(false),
         }
     }
 

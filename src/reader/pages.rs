@@ -68,6 +68,11 @@ impl Runs {
             process: row.process,
             state: match row.end {
                 Some(RunEnd::Closed(at)) => RunState::Closed(time(at)),
+                Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(time(at))),
+                Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => {
+                    RunState::Panicked(Some(time(at)))
+                }
+                None if dead && row.ends_with_panic() => RunState::Panicked(None),
                 Some(RunEnd::FoundDead(at)) => RunState::Died(Some(time(at))),
                 Some(RunEnd::Continued(at)) => RunState::Continued(time(at)),
                 None if dead => RunState::Died(None),

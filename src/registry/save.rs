@@ -13,6 +13,7 @@ use super::{Core, Registry, safetensors, sidecar};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
+use crate::panics;
 use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
 
@@ -328,14 +329,11 @@ fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
     }
 }
 
-/// A panic of the user's code as an error, so that a failed save does not take the host down.
+/// A panic of the user's code as an error, so that a failed save does not take the host down. The user's
+/// panic hook is told: the panic is the user's.
 fn caught(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        let said = said.unwrap_or("no message");
+        let said = panics::said(&*panic);
         Err(io::Error::other(format!(
             "the writing closure panicked: {said}"
         )))

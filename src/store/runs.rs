@@ -29,6 +29,8 @@ pub(crate) struct RunRow {
     pub(crate) end: Option<RunEnd>,
     /// The source that is taken in under this run; `None` for a run of a journal's own.
     pub(crate) source: Option<String>,
+    /// The value of `batch` with which a panic of the process was committed last.
+    pub(crate) panicked: Option<u64>,
 }
 
 impl RunRow {
@@ -42,7 +44,17 @@ impl RunRow {
             last_id: 0,
             end: None,
             source: None,
+            panicked: None,
         }
+    }
+}
+
+impl RunRow {
+    /// Whether a panic was the last that the run recorded. What other threads logged meanwhile takes a
+    /// batch or two.
+    pub(crate) fn ends_with_panic(&self) -> bool {
+        let since = |batch| self.batch.saturating_sub(batch);
+        self.panicked.is_some_and(|batch| since(batch) <= 2)
     }
 }
 
@@ -63,6 +75,8 @@ pub(crate) enum RunEnd {
     FoundDead(i64),
     /// Its ids ran low and the same process went on under the next run.
     Continued(i64),
+    /// Its journal was closed by a thread that was unwinding after a panic.
+    Panicked(i64),
 }
 
 pub(super) fn put(transaction: &mut WriteTransaction<'_>, run: RunId, row: &RunRow) -> Result<()> {

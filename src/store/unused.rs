@@ -92,7 +92,7 @@ impl Upkeep {
             let alive = match row.end {
                 None => !self.source().is_run_dead(*run),
                 Some(RunEnd::Continued(at)) => begun.contains(&(at, row.process)),
-                Some(RunEnd::Closed(_) | RunEnd::FoundDead(_)) => false,
+                Some(RunEnd::Closed(_) | RunEnd::FoundDead(_) | RunEnd::Panicked(_)) => false,
             };
             if alive {
                 known.insert(run.get());

@@ -1,6 +1,7 @@
 //! One batch on its way to the disk: begun, tried, and either settled, kept for when there is room, or
 //! given up.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Writer;
@@ -157,8 +158,14 @@ impl Writer {
         if blocks.is_empty() {
             return;
         }
+        let mut rows = self.runs.with(&shares, counts.gaps);
+        if queue.panicked.swap(false, Ordering::AcqRel)
+            && let Some((_, row)) = rows.first_mut()
+        {
+            row.panicked = Some(row.batch);
+        }
         self.attempt = Some(Attempt {
-            rows: self.runs.with(&shares, counts.gaps),
+            rows,
             blocks,
             counts,
             is_absent: false,

@@ -13,6 +13,7 @@ mod serve;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -383,7 +384,11 @@ impl Work for Writer {
             outcome
         } else {
             let now = self.queue.clock.now().as_micros();
-            let end = RunEnd::Closed(now);
+            let end = if self.queue.unwound.load(Ordering::Acquire) {
+                RunEnd::Panicked(now)
+            } else {
+                RunEnd::Closed(now)
+            };
             let run = self.runs.current();
             let ended = self.hot.end_run(run, self.runs.row(), end);
             ended.map_err(WriteFailure::into_error)

@@ -1,7 +1,6 @@
 //! What redb's errors and panics mean to the users of this library.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{
@@ -10,6 +9,7 @@ use redb::{
 
 use super::locks::waited_too_long;
 use crate::error::{Error, Result};
+use crate::panics;
 
 pub(crate) fn foreign(path: &Path, reason: &str) -> Error {
     Error::Foreign {
@@ -18,15 +18,10 @@ pub(crate) fn foreign(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// redb panics on some damaged files; a flight recorder must not take its host down with it.
-/// Has no effect where panics abort.
+/// redb panics on some damaged files; a flight recorder must not take its host down with it, and a
+/// host whose panic hook ends the process must not be told. Has no effect where panics abort.
 pub(super) fn guard<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
+    panics::caught(body).unwrap_or_else(|message| {
         Err(Error::Corrupt {
             path: path.to_owned(),
             detail: format!("the storage engine panicked: {message}"),

@@ -268,6 +268,8 @@ fn state(run: &Run, now: Timestamp) -> String {
         RunState::Closed(at) => format!("closed {}", units::ago(at, now)),
         RunState::Died(Some(at)) => format!("died, found {}", units::ago(at, now)),
         RunState::Died(None) => "died".to_owned(),
+        RunState::Panicked(Some(at)) => format!("panicked, {}", units::ago(at, now)),
+        RunState::Panicked(None) => "panicked".to_owned(),
         RunState::Continued(at) => format!("continued {}", units::ago(at, now)),
         _ => "?".to_owned(),
     }
@@ -321,6 +323,7 @@ fn state_word(run: &Run) -> &'static str {
         RunState::Alive => "alive",
         RunState::Closed(_) => "closed",
         RunState::Died(_) => "died",
+        RunState::Panicked(_) => "panicked",
         RunState::Continued(_) => "continued",
         _ => "unknown",
     }
