@@ -442,7 +442,13 @@ mod layer {
         let journal = Journal::in_memory().unwrap();
         let subscriber = registry().with(journal.layer(Level::Trace));
         let dispatch = tracing::Dispatch::new(subscriber);
-        for name in ["annals-writer", "annals-mirror", "somebody-else"] {
+        for name in [
+            "annals-writer",
+            "annals-mirror",
+            "annals-sealer",
+            "annals-folder",
+            "somebody-else",
+        ] {
             let dispatch = dispatch.clone();
             let thread = std::thread::Builder::new().name(name.to_owned());
             let say = move || {
@@ -494,6 +500,116 @@ mod layer {
             format!(r"{time} | feed\n2025      | only=fields"),
         ];
         assert_lines("system events", &found, &expected);
+    }
+
+    fn fields(event: &SystemEvent) -> Vec<(&str, String)> {
+        let fields = event.fields.iter();
+        fields
+            .map(|(key, value)| (key.as_str(), value.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn spans_are_kept_with_their_fields() {
+        let events = recorded(Level::Info, || {
+            tracing::info!("before");
+            let request = tracing::info_span!(
+                "request",
+                id = "req-77",
+                user = "ann",
+                status = tracing::field::Empty
+            );
+            let _request = request.enter();
+            let tool = tracing::debug_span!("tool", user = 7, tokens = 0.5).entered();
+            tracing::info!(tokens = 12, "called");
+            drop(tool);
+            request.record("status", 200);
+            request.record("status", 404);
+            tracing::info!(span = "mine", "answered");
+        });
+        assert_eq!(events.len(), 3);
+        assert_eq!(fields(&events[0]), []);
+        let text = |pairs: &[(&'static str, &str)]| -> Vec<(&str, String)> {
+            pairs
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned()))
+                .collect()
+        };
+        assert_eq!(
+            fields(&events[1]),
+            text(&[
+                ("tokens", "12"),
+                ("span", "request:tool"),
+                ("user", "7"),
+                ("tool.tokens", "0.5"),
+                ("id", "req-77"),
+                ("request.user", "ann"),
+            ])
+        );
+        assert_eq!(events[1].fields[0].1, Value::Integer(12));
+        assert_eq!(events[1].fields[3].1, Value::Real(0.5));
+        assert_eq!(
+            fields(&events[2]),
+            text(&[
+                ("span", "mine"),
+                ("tracing.span", "request"),
+                ("id", "req-77"),
+                ("user", "ann"),
+                ("status", "404"),
+            ])
+        );
+    }
+
+    /// Two journals behind one subscriber share what is kept with a span.
+    #[test]
+    fn spans_of_several_layers_do_not_mix() {
+        let (one, other) = (Journal::in_memory().unwrap(), Journal::in_memory().unwrap());
+        let subscriber = registry()
+            .with(one.layer(Level::Info))
+            .with(other.layer(Level::Error));
+        with_default(subscriber, || {
+            let span = tracing::info_span!("a", n = 1).entered();
+            span.record("n", 2);
+            tracing::error!("both");
+            let again = tracing::info_span!("a", n = 3).entered();
+            tracing::info!("one");
+            drop(again);
+        });
+        for (journal, expected) in [(&one, 2), (&other, 1)] {
+            flush(journal);
+            let reader = journal.reader().unwrap();
+            let said: Vec<_> = reader
+                .events()
+                .filter_map(|entry| match entry.unwrap().content {
+                    Content::SystemEvent(event) => Some(event),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(said.len(), expected);
+            let first = said.last().unwrap();
+            let pair = |key, value: &str| (key, value.to_owned());
+            assert_eq!(fields(first), [pair("span", "a"), pair("n", "2")]);
+            if expected == 2 {
+                let inner = [pair("span", "a:a"), pair("n", "3"), pair("a.n", "2")];
+                assert_eq!(fields(&said[0]), inner);
+            }
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_too_large_does_not_cost_the_event() {
+        let long = "x".repeat(1 << 20);
+        let events = recorded(Level::Info, || {
+            let _span = tracing::info_span!("big", prompt = long, small = 1).entered();
+            tracing::info!("said");
+        });
+        let expected = [
+            ("span", "big"),
+            ("small", "1"),
+            ("span_fields_left_out", "1"),
+        ];
+        let expected = expected.map(|(key, value)| (key, value.to_owned()));
+        assert_eq!(fields(&events[0]), expected);
     }
 
     #[test]
