@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 use crate::value::Value;
 
 /// Anything in the journal, with the sequence number that its commit gave it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Entry {
     /// Dense, from 1, in the order of commit across all processes.
@@ -28,7 +28,7 @@ pub struct Entry {
 }
 
 /// The kinds of [`Entry`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Content {
     /// A decision in full.
@@ -46,7 +46,7 @@ pub enum Content {
 }
 
 /// One recorded model decision.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InferenceRecord {
     /// Its id, as `log` returned it.
@@ -162,7 +162,7 @@ impl Serialize for Probabilities {
 
 /// An inference whose question had just been answered the same way; see
 /// [`Options::dedup_window`](crate::Options::dedup_window).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Repeat {
     /// Its own id, as `log` returned it.
@@ -188,7 +188,7 @@ pub struct Repeat {
 }
 
 /// A hole in the journal: how many events are missing, when, and why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Gap {
     /// Its place in the journal.
@@ -229,7 +229,7 @@ impl Gap {
 }
 
 /// Something that happened around the models; see [`Journal::event`](crate::Journal::event).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SystemEvent {
     /// The run that recorded it.
@@ -245,7 +245,7 @@ pub struct SystemEvent {
 }
 
 /// Something that happened to a checkpoint.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckpointEvent {
     /// The run that recorded it.
@@ -261,7 +261,7 @@ pub struct CheckpointEvent {
 }
 
 /// One opening of the journal by one process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Run {
     /// Its number, which its inferences' ids begin with.

@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::ids::RunId;
+use crate::json::as_nanos;
 use crate::queue::drops::Dropped;
 use crate::queue::refusals::RefusalCount;
 use crate::timestamp::Timestamp;
 
 /// Whether a journal can commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {
     /// All is well.
@@ -66,6 +68,7 @@ pub struct Health {
     /// When the last one did.
     pub last_commit: Option<Timestamp>,
     /// How long the last one took.
+    #[serde(rename = "last_commit_took_ns", serialize_with = "as_nanos")]
     pub last_commit_took: Duration,
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
@@ -113,6 +116,7 @@ pub struct SealingHealth {
     /// What keeps segments from being sealed now, in words.
     pub fault: Option<String>,
     /// The longest time that one transaction of sealing has held up other writers.
+    #[serde(rename = "longest_transaction_ns", serialize_with = "as_nanos")]
     pub longest_transaction: Duration,
     /// Segments that this process has retired by itself.
     pub retired: u64,
@@ -129,6 +133,7 @@ pub struct FoldingHealth {
     /// Entries folded by this process.
     pub folded: u64,
     /// How long the last fold of this process took.
+    #[serde(rename = "last_took_ns", serialize_with = "as_nanos")]
     pub last_took: Duration,
     /// What keeps entries from being folded now, in words.
     pub fault: Option<String>,

@@ -73,8 +73,7 @@ impl fmt::Display for RunId {
 /// assert_eq!(id.to_string(), "3-17");
 /// # Ok::<(), annals::Error>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InferenceId(pub(crate) u64);
 
 impl InferenceId {
@@ -136,8 +135,7 @@ impl FromStr for InferenceId {
 ///
 /// It tells journals apart when entries of many machines are brought together, and keeps a
 /// [`Cursor`](crate::Cursor) from being used on a journal that it does not belong to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId(pub(crate) u128);
 
 impl JournalId {
@@ -157,6 +155,20 @@ impl fmt::Display for JournalId {
 impl fmt::Debug for JournalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for JournalId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parsed = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        parsed.map(JournalId).ok_or_else(|| Error::Parse {
+            what: "journal id",
+            text: text.to_owned(),
+            expected: "32 hexadecimal digits",
+        })
     }
 }
 

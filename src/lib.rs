@@ -52,6 +52,7 @@ mod ids;
 mod importer;
 mod inference;
 mod journal;
+mod json;
 mod keep;
 #[cfg(feature = "tracing")]
 mod layer;

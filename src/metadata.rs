@@ -3,7 +3,9 @@
 use std::cell::Cell;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::value::widened;
 
 /// A value of a checkpoint's training metadata, as nested as JSON.
 ///
@@ -14,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// assert_eq!(optimiser.get("lr").and_then(Metadata::as_f64), Some(0.001));
 /// assert_eq!(optimiser.to_string(), r#"{"name":"adam","lr":0.001}"#);
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Metadata {
     /// Nothing.
@@ -28,9 +30,58 @@ pub enum Metadata {
     /// Text.
     Text(String),
     /// Values in order.
-    List(#[serde(deserialize_with = "nested")] Vec<Metadata>),
+    List(Vec<Metadata>),
     /// Named values in order.
-    Map(#[serde(deserialize_with = "nested")] Vec<(String, Metadata)>),
+    Map(Vec<(String, Metadata)>),
+}
+
+/// JSON for formats that people read, and a variant for the journal.
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return self.to_json().serialize(serializer);
+        }
+        const NAME: &str = "Metadata";
+        match self {
+            Metadata::Null => serializer.serialize_unit_variant(NAME, 0, "Null"),
+            Metadata::Flag(flag) => serializer.serialize_newtype_variant(NAME, 1, "Flag", flag),
+            Metadata::Integer(whole) => {
+                serializer.serialize_newtype_variant(NAME, 2, "Integer", whole)
+            }
+            Metadata::Real(real) => serializer.serialize_newtype_variant(NAME, 3, "Real", real),
+            Metadata::Text(text) => serializer.serialize_newtype_variant(NAME, 4, "Text", text),
+            Metadata::List(list) => serializer.serialize_newtype_variant(NAME, 5, "List", list),
+            Metadata::Map(map) => serializer.serialize_newtype_variant(NAME, 6, "Map", map),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        enum Stored {
+            Null,
+            Flag(bool),
+            Integer(i64),
+            Real(f64),
+            Text(String),
+            List(#[serde(deserialize_with = "nested")] Vec<Metadata>),
+            Map(#[serde(deserialize_with = "nested")] Vec<(String, Metadata)>),
+        }
+        if deserializer.is_human_readable() {
+            let json = serde_json::Value::deserialize(deserializer)?;
+            return Ok(Metadata::from_json(&json));
+        }
+        Ok(match Stored::deserialize(deserializer)? {
+            Stored::Null => Metadata::Null,
+            Stored::Flag(flag) => Metadata::Flag(flag),
+            Stored::Integer(whole) => Metadata::Integer(whole),
+            Stored::Real(real) => Metadata::Real(real),
+            Stored::Text(text) => Metadata::Text(text),
+            Stored::List(list) => Metadata::List(list),
+            Stored::Map(map) => Metadata::Map(map),
+        })
+    }
 }
 
 /// Levels of lists and maps that are read: saving takes half as many, and each takes room on the
@@ -224,6 +275,38 @@ impl From<i64> for Metadata {
         Metadata::Integer(number)
     }
 }
+
+impl From<f32> for Metadata {
+    fn from(number: f32) -> Self {
+        Metadata::Real(widened(number))
+    }
+}
+
+macro_rules! from_whole {
+    ($($whole:ty),*) => { $(
+        impl From<$whole> for Metadata {
+            fn from(number: $whole) -> Self {
+                Metadata::Integer(number.into())
+            }
+        }
+    )* };
+}
+
+from_whole!(i8, i16, i32, u8, u16, u32);
+
+/// A number that no `i64` can hold is kept to the digit as text.
+macro_rules! from_large {
+    ($($whole:ty),*) => { $(
+        impl From<$whole> for Metadata {
+            fn from(number: $whole) -> Self {
+                let whole = i64::try_from(number);
+                whole.map_or_else(|_| Metadata::Text(number.to_string()), Metadata::Integer)
+            }
+        }
+    )* };
+}
+
+from_large!(u64, usize, isize);
 
 impl From<bool> for Metadata {
     fn from(flag: bool) -> Self {

@@ -93,7 +93,7 @@ impl<'a> Outcome<'a> {
 }
 
 /// One outcome as it was recorded: an [`Entry`](crate::Entry) of its own, never changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OutcomeEntry {
     /// The run that recorded it.
@@ -126,7 +126,7 @@ pub struct Latest<T> {
 
 /// What has turned out for one inference: under each name what was recorded last. From
 /// [`Reader::outcome`](crate::Reader::outcome).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Outcomes {
     /// The inference or repeat.

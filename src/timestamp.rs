@@ -1,10 +1,12 @@
 //! The one representation of a point in time.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
+
+use crate::error::Error;
 
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
 ///
@@ -20,9 +22,8 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(bar.to_string(), "2007-12-31T00:00:00.000000Z");
 /// assert!(bar < Timestamp::now());
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(i64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub(crate) i64);
 
 impl Timestamp {
     /// The earliest representable time.
@@ -60,6 +61,23 @@ impl Timestamp {
         Timestamp(self.0.saturating_sub(micros(by)))
     }
 
+    /// How long this time is after `earlier`; zero if it is not.
+    ///
+    /// ```
+    /// # use annals::Timestamp;
+    /// # use std::time::Duration;
+    /// let (open, close) = (Timestamp::from_micros(-5), Timestamp::from_micros(7));
+    /// assert_eq!(close.saturating_since(open), Duration::from_micros(12));
+    /// assert_eq!(open.saturating_since(close), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub fn saturating_since(self, earlier: Timestamp) -> Duration {
+        if self <= earlier {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.0.abs_diff(earlier.0))
+    }
+
     /// The same time as a `chrono` value, or `None` beyond the years that chrono covers.
     #[must_use]
     pub fn to_datetime(self) -> Option<DateTime<Utc>> {
@@ -93,6 +111,42 @@ impl fmt::Display for Timestamp {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => write!(f, "{}us", self.0),
         }
+    }
+}
+
+/// What [`Display`](fmt::Display) prints, and any other time of RFC 3339: digits below a microsecond are
+/// cut off.
+///
+/// ```
+/// # use annals::Timestamp;
+/// let time: Timestamp = "2025-07-25T16:34:39+02:00".parse()?;
+/// assert_eq!(time.to_string(), "2025-07-25T14:34:39.000000Z");
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let micros = text.strip_suffix("us").and_then(|text| text.parse().ok());
+        let time = || text.parse::<DateTime<FixedOffset>>().ok();
+        let parsed = micros.or_else(|| Some(time()?.timestamp_micros()));
+        parsed.map(Timestamp).ok_or_else(|| Error::Parse {
+            what: "time",
+            text: text.to_owned(),
+            expected: "RFC 3339, such as 2025-07-25T14:34:39Z",
+        })
+    }
+}
+
+impl From<DateTime<FixedOffset>> for Timestamp {
+    fn from(time: DateTime<FixedOffset>) -> Self {
+        Timestamp(time.timestamp_micros())
+    }
+}
+
+impl From<DateTime<Local>> for Timestamp {
+    fn from(time: DateTime<Local>) -> Self {
+        Timestamp(time.timestamp_micros())
     }
 }
 

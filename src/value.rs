@@ -1,7 +1,5 @@
 //! Values of attributes: what a caller attaches to an inference beyond the fixed fields.
 
-use serde::{Deserialize, Serialize};
-
 /// The value of an attribute.
 ///
 /// ```
@@ -9,8 +7,10 @@ use serde::{Deserialize, Serialize};
 ///
 /// assert_eq!(Value::from("paper"), Value::Text("paper".into()));
 /// assert_eq!(Value::from(0.25), Value::Real(0.25));
+/// assert_eq!(Value::from(17_u32), Value::Integer(17));
+/// assert_eq!(Value::from(57.1_f32), Value::Real(57.1));
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
     /// Text.
@@ -47,6 +47,13 @@ impl From<String> for Value {
     }
 }
 
+/// An `f32` keeps the digits that it prints with: 0.1 stays 0.1.
+impl From<f32> for Value {
+    fn from(number: f32) -> Self {
+        Value::Real(widened(number))
+    }
+}
+
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
         Value::Real(number)
@@ -56,6 +63,80 @@ impl From<f64> for Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Value::Integer(number)
+    }
+}
+
+macro_rules! from_whole {
+    ($($whole:ty),*) => { $(
+        impl From<$whole> for Value {
+            fn from(number: $whole) -> Self {
+                Value::Integer(number.into())
+            }
+        }
+    )* };
+}
+
+from_whole!(i8, i16, i32, u8, u16, u32);
+
+/// A number that no `i64` can hold is kept to the digit as text.
+macro_rules! from_large {
+    ($($whole:ty),*) => { $(
+        impl From<$whole> for Value {
+            fn from(number: $whole) -> Self {
+                let whole = i64::try_from(number);
+                whole.map_or_else(|_| Value::Text(number.to_string()), Value::Integer)
+            }
+        }
+    )* };
+}
+
+from_large!(u64, usize, isize);
+
+/// The `f64` with the digits that an `f32` prints with: what was written as 57.1 is not stored as
+/// 57.099998474121094.
+pub(crate) fn widened(number: f32) -> f64 {
+    if !number.is_finite() {
+        return number.into();
+    }
+    number.to_string().parse().unwrap_or_else(|_| number.into())
+}
+
+impl Value {
+    /// The number, whole ones included; `None` for text and flags.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Real(number) => Some(*number),
+            Value::Integer(number) => Some(*number as f64),
+            Value::Text(_) | Value::Flag(_) => None,
+        }
+    }
+
+    /// The whole number; `None` for all else.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The text; `None` for all else.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Yes or no; `None` for all else.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Flag(flag) => Some(*flag),
+            _ => None,
+        }
     }
 }
 

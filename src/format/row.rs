@@ -250,7 +250,7 @@ impl OutcomeValue {
 }
 
 /// Why events are missing from the journal.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
     /// The queue was full and the policy is to drop, or the bounded wait ran out.

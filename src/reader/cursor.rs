@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
 use crate::ids::JournalId;
 
@@ -19,7 +17,7 @@ use crate::ids::JournalId;
 /// assert_eq!(stored.parse::<Cursor>()?, cursor);
 /// # Ok::<(), annals::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     journal: JournalId,
     next: u64,

@@ -1,5 +1,6 @@
 //! What a statistic says.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::timestamp::Timestamp;
 ///
 /// Counts, extremes and sums are exact and do not depend on the order in which decisions were
 /// recorded or read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Whether the journal has ever seen the model that was asked for.
@@ -58,7 +59,7 @@ pub struct Stats {
 }
 
 /// The valid confidences of some decisions; part of [`Stats`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Confidence {
     /// How many there are.
@@ -91,7 +92,7 @@ pub struct ActionCount {
 }
 
 /// How long a model took; part of [`Stats`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProcessingTime {
     /// Decisions whose time is known.
@@ -110,12 +111,11 @@ pub struct ProcessingTime {
     pub p90: Option<Duration>,
     /// 99 of 100 took no longer, within the same error.
     pub p99: Option<Duration>,
-    #[serde(skip)]
     sketch: Sketch,
 }
 
 /// Memory of the process that decided; part of [`Stats`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Memory {
     /// Decisions for which it is known.
@@ -178,6 +178,19 @@ impl Stats {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+}
+
+/// Without the sums in units, which are for code.
+impl fmt::Debug for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confidence")
+            .field("count", &self.count)
+            .field("mean", &self.mean)
+            .field("min", &self.min)
+            .field("max", &self.max)
+            .field("variance", &self.variance)
+            .finish_non_exhaustive()
     }
 }
 

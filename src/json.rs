@@ -1,0 +1,691 @@
+//! The one JSON dialect of the library and the command `annals`.
+//!
+//! Ids and hashes are text, because numbers of JSON are exact up to 2^53 only in many readers. Times are
+//! RFC 3339, durations are nanoseconds and say so in their names. What is absent is left out or null. A
+//! number that is not finite is the text `NaN`, `inf` or `-inf` in an entry and null in a statistic.
+//!
+//! Types that are stored too are serialised in this way by formats that people read, and as before by
+//! others: the bytes of the journal come from the same implementations of serde.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value as Json, json};
+
+use crate::entry::{
+    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Repeat, Run, RunState, SystemEvent,
+};
+use crate::event::{CheckpointAction, Level};
+use crate::format::row::GapReason;
+use crate::ids::{InferenceId, JournalId};
+use crate::outcome::{OutcomeEntry, Outcomes};
+use crate::reader::Cursor;
+use crate::stats::{Confidence, Memory, OutcomeStats, ProcessingTime, Stats, Values};
+use crate::timestamp::Timestamp;
+use crate::value::Value;
+
+/// Text for people, and `$inner` for the journal.
+macro_rules! as_text {
+    ($type:ident, $inner:ty, $number:path, $expected:literal) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+
+        /// In formats that people read, the number is read too.
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_any(Text($expected, $number, PhantomData))
+                } else {
+                    <$inner>::deserialize(deserializer).map($number)
+                }
+            }
+        }
+    };
+}
+
+as_text!(
+    InferenceId,
+    u64,
+    InferenceId,
+    "an inference id, such as \"3-17\""
+);
+as_text!(
+    JournalId,
+    u128,
+    JournalId,
+    "a journal's id, 32 hexadecimal digits"
+);
+as_text!(Timestamp, i64, Timestamp::from_micros, "a time as RFC 3339");
+
+/// Reads a text, or the number that it stands for.
+struct Text<T, N>(&'static str, fn(N) -> T, PhantomData<T>);
+
+impl<T: FromStr<Err = crate::Error>, N: TryFrom<u64> + TryFrom<i64>> Visitor<'_> for Text<T, N> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        let unexpected = |_| E::invalid_value(de::Unexpected::Unsigned(number), &self);
+        N::try_from(number).map(self.1).map_err(unexpected)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        let unexpected = |_| E::invalid_value(de::Unexpected::Signed(number), &self);
+        N::try_from(number).map(self.1).map_err(unexpected)
+    }
+}
+
+/// One word for people, and the variant's number for the journal.
+macro_rules! as_word {
+    ($type:ident { $($number:literal $variant:ident = $word:literal),* $(,)? }) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (number, variant, word) = match self {
+                    $($type::$variant => ($number, stringify!($variant), $word),)*
+                };
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(word)
+                } else {
+                    serializer.serialize_unit_variant(stringify!($type), number, variant)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
+                enum Stored {
+                    $(#[serde(rename = $word)] $variant,)*
+                }
+                Ok(match Stored::deserialize(deserializer)? {
+                    $(Stored::$variant => $type::$variant,)*
+                })
+            }
+        }
+    };
+}
+
+as_word!(Level {
+    0 Trace = "TRACE",
+    1 Debug = "DEBUG",
+    2 Info = "INFO",
+    3 Warn = "WARN",
+    4 Error = "ERROR",
+});
+as_word!(CheckpointAction {
+    0 Saved = "saved",
+    1 Loaded = "loaded",
+    2 Activated = "activated",
+    3 Deleted = "deleted",
+    4 Failed = "failed",
+});
+as_word!(GapReason {
+    0 QueueFull = "queue_full",
+    1 Refused = "refused",
+    2 Died = "died",
+    3 Damaged = "damaged",
+});
+
+/// Text, a number or a flag; a number that is not finite as `{"real": "NaN"}`, which no text is.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return match self {
+                Value::Text(text) => serializer.serialize_str(text),
+                Value::Real(number) if number.is_finite() => serializer.serialize_f64(*number),
+                Value::Real(number) => {
+                    let mut map = serializer.serialize_map(Some(1))?;
+                    map.serialize_entry(REAL, &number.to_string())?;
+                    map.end()
+                }
+                Value::Integer(number) => serializer.serialize_i64(*number),
+                Value::Flag(flag) => serializer.serialize_bool(*flag),
+            };
+        }
+        match self {
+            Value::Text(text) => serializer.serialize_newtype_variant("Value", 0, "Text", text),
+            Value::Real(real) => serializer.serialize_newtype_variant("Value", 1, "Real", real),
+            Value::Integer(whole) => {
+                serializer.serialize_newtype_variant("Value", 2, "Integer", whole)
+            }
+            Value::Flag(flag) => serializer.serialize_newtype_variant("Value", 3, "Flag", flag),
+        }
+    }
+}
+
+const REAL: &str = "real";
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        enum Stored {
+            Text(String),
+            Real(f64),
+            Integer(i64),
+            Flag(bool),
+        }
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_any(Bare);
+        }
+        Ok(match Stored::deserialize(deserializer)? {
+            Stored::Text(text) => Value::Text(text),
+            Stored::Real(real) => Value::Real(real),
+            Stored::Integer(whole) => Value::Integer(whole),
+            Stored::Flag(flag) => Value::Flag(flag),
+        })
+    }
+}
+
+struct Bare;
+
+impl<'de> Visitor<'de> for Bare {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, true or false")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Flag(flag))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::from(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Real(number))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let (Some((name, text)), None) = (
+            map.next_entry::<String, String>()?,
+            map.next_key::<String>()?,
+        ) else {
+            return Err(de::Error::custom("an object with one field was expected"));
+        };
+        match text.parse() {
+            Ok(number) if name == REAL => Ok(Value::Real(number)),
+            _ => Err(de::Error::custom(
+                "only {\"real\": \"NaN\"} may be an object",
+            )),
+        }
+    }
+}
+
+/// A number of an entry: those that are not finite are text.
+fn real(value: f64) -> Json {
+    if value.is_finite() {
+        Json::from(value)
+    } else {
+        Json::from(value.to_string())
+    }
+}
+
+/// An `f32` with as many digits as it has.
+fn real32(value: f32) -> Json {
+    if value.is_finite() {
+        // Through its own shortest text: 0.85, and not 0.8500000238418579.
+        let shortest = value.to_string().parse::<f64>();
+        shortest.map_or(Json::Null, Json::from)
+    } else {
+        Json::from(value.to_string())
+    }
+}
+
+fn time(time: Timestamp) -> Json {
+    Json::from(time.to_string())
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// For a field whose name ends in `_ns`.
+pub(crate) fn as_nanos<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(nanos(*time))
+}
+
+fn values(entries: &[(String, Value)]) -> Json {
+    let entries = entries.iter();
+    let entries = entries.map(|(k, v)| (k.clone(), serde_json::to_value(v).unwrap_or(Json::Null)));
+    Json::Object(entries.collect())
+}
+
+/// An object without the fields that are null.
+fn object(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields
+        }
+        _ => Map::new(),
+    }
+}
+
+fn inference(record: &InferenceRecord) -> Map<String, Json> {
+    let probabilities = &record.probabilities;
+    let has_some = !probabilities.is_empty();
+    let labels = probabilities.iter().map(|(label, _)| label);
+    let kind = if record.repeat_of.is_some() {
+        "repeat"
+    } else {
+        "inference"
+    };
+    object(json!({
+        "kind": kind,
+        "id": record.id.to_string(),
+        "sequence": record.sequence,
+        "event_time": time(record.event_time),
+        "recorded_time": time(record.recorded_time),
+        "model": &*record.model,
+        "symbol": &*record.symbol,
+        "action": &*record.action,
+        "confidence": record.confidence_given.then(|| real32(record.confidence)),
+        "labels": has_some.then(|| labels.collect::<Vec<_>>()),
+        "probabilities": has_some
+            .then(|| probabilities.values().iter().map(|value| real32(*value)).collect::<Vec<_>>()),
+        "feature_hash": record.feature_hash.map(|hash| format!("{hash:016x}")),
+        "processing_ns": record.processing_time.map(nanos),
+        "memory_bytes": record.memory,
+        "checkpoint": record.checkpoint.as_deref(),
+        "divergent": record.divergent.then_some(true),
+        "repeat_of": record.repeat_of.map(|id| id.to_string()),
+        "attributes": (!record.attributes.is_empty()).then(|| values(&record.attributes)),
+    }))
+}
+
+fn repeat(repeat: &Repeat) -> Map<String, Json> {
+    object(json!({
+        "kind": "repeat",
+        "id": repeat.id.to_string(),
+        "repeat_of": repeat.original.to_string(),
+        "event_time": time(repeat.event_time),
+        "model": &*repeat.model,
+        "symbol": &*repeat.symbol,
+        "action": &*repeat.action,
+        "confidence": repeat.confidence_given.then(|| real32(repeat.confidence)),
+        "processing_ns": repeat.processing_time.map(nanos),
+        "checkpoint": repeat.checkpoint.as_deref(),
+    }))
+}
+
+fn outcome_entry(outcome: &OutcomeEntry) -> Map<String, Json> {
+    let named = outcome.values.iter();
+    let named: Map<String, Json> = named.map(|(k, v)| (k.to_string(), real(*v))).collect();
+    let said = object(json!({
+        "time": time(outcome.time),
+        "reward": outcome.reward.map(real),
+        "correct": outcome.correct,
+        "label": outcome.label.as_deref(),
+        "values": (!named.is_empty()).then_some(named),
+    }));
+    object(json!({"kind": "outcome", "id": outcome.of.to_string(), "outcome": said}))
+}
+
+fn gap(gap: &Gap) -> Map<String, Json> {
+    let range = |range: Option<(Timestamp, Timestamp)>| {
+        range.map(|(first, last)| [time(first), time(last)])
+    };
+    object(json!({
+        "kind": "gap",
+        "run": gap.run.get(),
+        "sequence": gap.sequence,
+        "reason": gap.reason,
+        "count": gap.count,
+        "after": gap.after.map(|id| id.to_string()),
+        "recorded_range": range(gap.recorded_range),
+        "event_range": range(gap.event_range),
+        "refusal": gap.refusal,
+    }))
+}
+
+fn system_event(event: &SystemEvent) -> Map<String, Json> {
+    object(json!({
+        "kind": "event",
+        "run": event.run.get(),
+        "level": event.level,
+        "component": &*event.component,
+        "message": event.message,
+        "fields": values(&event.fields),
+    }))
+}
+
+fn checkpoint_event(event: &CheckpointEvent) -> Map<String, Json> {
+    object(json!({
+        "kind": "checkpoint_event",
+        "run": event.run.get(),
+        "action": event.action,
+        "model": &*event.model,
+        "checkpoint": &*event.checkpoint,
+        "detail": event.detail,
+    }))
+}
+
+fn entry(entry: &Entry) -> Map<String, Json> {
+    let mut fields = match &entry.content {
+        Content::Inference(record) => return inference(record),
+        content => content_fields(content),
+    };
+    fields.insert("sequence".into(), entry.sequence.into());
+    fields.insert("recorded_time".into(), time(entry.recorded_time));
+    fields
+}
+
+fn content_fields(content: &Content) -> Map<String, Json> {
+    match content {
+        Content::Inference(record) => inference(record),
+        Content::Repeat(same) => repeat(same),
+        Content::Gap(missing) => gap(missing),
+        Content::SystemEvent(event) => system_event(event),
+        Content::CheckpointEvent(event) => checkpoint_event(event),
+        Content::Outcome(outcome) => outcome_entry(outcome),
+    }
+}
+
+/// `time` is the latest one, and `times` holds those that differ from it.
+fn outcomes(outcomes: &Outcomes) -> Map<String, Json> {
+    let mut fields = Map::new();
+    let mut times: Vec<(String, Timestamp)> = Vec::new();
+    if let Some(reward) = &outcomes.reward {
+        fields.insert("reward".into(), real(reward.value));
+        times.push(("reward".into(), reward.time));
+    }
+    if let Some(correct) = &outcomes.correct {
+        fields.insert("correct".into(), correct.value.into());
+        times.push(("correct".into(), correct.time));
+    }
+    if let Some(label) = &outcomes.label {
+        fields.insert("label".into(), (&*label.value).into());
+        times.push(("label".into(), label.time));
+    }
+    if !outcomes.values.is_empty() {
+        let mut named = Map::new();
+        for (name, latest) in &outcomes.values {
+            named.insert(name.to_string(), real(latest.value));
+            times.push((format!("values.{name}"), latest.time));
+        }
+        fields.insert("values".into(), Json::Object(named));
+    }
+    if let Some(latest) = times.iter().map(|(_, time)| *time).max() {
+        fields.insert("time".into(), time(latest));
+        let others = times.into_iter().filter(|(_, time)| *time != latest);
+        let others: Map<String, Json> = others.map(|(name, at)| (name, time(at))).collect();
+        if !others.is_empty() {
+            fields.insert("times".into(), Json::Object(others));
+        }
+    }
+    fields
+}
+
+fn run(run: &Run) -> Map<String, Json> {
+    let (state, ended) = match run.state {
+        RunState::Alive => ("alive", None),
+        RunState::Closed(at) => ("closed", Some(at)),
+        RunState::Died(at) => ("died", at),
+        RunState::Continued(at) => ("continued", Some(at)),
+        RunState::Panicked(at) => ("panicked", at),
+    };
+    object(json!({
+        "id": run.id.get(),
+        "alive": run.state == RunState::Alive,
+        "state": state,
+        "started": time(run.started),
+        "ended": ended.map(time),
+        "process": run.process,
+        "committed": run.committed,
+        "dropped": run.dropped,
+        "last_id": run.last_id.map(|id| id.to_string()),
+        "source": run.source,
+    }))
+}
+
+/// A figure that is not known is null.
+fn confidence(known: &Confidence) -> Map<String, Json> {
+    let figure = |value: f64| (known.count > 0 && value.is_finite()).then_some(value);
+    let figure32 = |value: f32| (known.count > 0 && value.is_finite()).then(|| real32(value));
+    fields(json!({
+        "count": known.count,
+        "mean": figure(known.mean),
+        "min": figure32(known.min),
+        "max": figure32(known.max),
+        "deviation": figure(known.deviation()),
+    }))
+}
+
+fn processing(known: &ProcessingTime) -> Map<String, Json> {
+    fields(json!({
+        "count": known.count,
+        "mean": known.mean.map(nanos),
+        "min": known.min.map(nanos),
+        "max": known.max.map(nanos),
+        "p50": known.p50.map(nanos),
+        "p90": known.p90.map(nanos),
+        "p99": known.p99.map(nanos),
+    }))
+}
+
+fn memory(known: &Memory) -> Map<String, Json> {
+    fields(json!({
+        "count": known.count,
+        "mean": (known.count > 0).then_some(known.mean),
+        "max": known.max,
+    }))
+}
+
+fn reals(known: &Values) -> Map<String, Json> {
+    let figure = |value: f64| (known.count > 0 && value.is_finite()).then_some(value);
+    fields(json!({
+        "count": known.count,
+        "sum": figure(known.sum),
+        "mean": figure(known.mean),
+        "variance": figure(known.variance),
+    }))
+}
+
+fn outcome_stats(known: &OutcomeStats) -> Map<String, Json> {
+    let figure = |value: f64| value.is_finite().then_some(value);
+    let named = known.values.iter();
+    let named = named.map(|(name, values)| (name.to_string(), Json::Object(reals(values))));
+    fields(json!({
+        "attached": known.attached,
+        "correct": known.correct,
+        "wrong": known.wrong,
+        "accuracy": figure(known.accuracy),
+        "reward": reals(&known.reward),
+        "wins": known.wins,
+        "win_rate": figure(known.win_rate),
+        "values": named.collect::<Map<_, _>>(),
+        "invalid": known.invalid,
+    }))
+}
+
+fn stats(stats: &Stats) -> Map<String, Json> {
+    let actions = stats.actions.iter().map(|action| {
+        json!({
+            "action": &*action.action,
+            "recorded": action.recorded,
+            "repeats": action.repeats,
+        })
+    });
+    fields(json!({
+        "known": stats.known,
+        "count": stats.count,
+        "recorded": stats.recorded,
+        "repeats": stats.repeats,
+        "divergences": stats.divergences,
+        "invalid": stats.invalid,
+        "without_confidence": stats.without_confidence,
+        "first": stats.first.map(time),
+        "last": stats.last.map(time),
+        "confidence": confidence(&stats.confidence),
+        "actions": actions.collect::<Vec<_>>(),
+        "processing_ns": processing(&stats.processing_time),
+        "memory_bytes": memory(&stats.memory),
+        "outcomes": outcome_stats(&stats.outcomes),
+        "calibration": stats.calibration,
+        "coverage": stats.coverage,
+        "completeness": stats.coverage.completeness,
+        "dropped": stats.coverage.dropped,
+    }))
+}
+
+fn fields(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// What is only ever given out is an object in every format.
+macro_rules! as_object {
+    ($($type:ty = $fields:path),* $(,)?) => { $(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $fields(self).serialize(serializer)
+            }
+        }
+    )* };
+}
+
+as_object! {
+    Entry = entry,
+    Content = content_fields,
+    InferenceRecord = inference,
+    Repeat = repeat,
+    Gap = gap,
+    SystemEvent = system_event,
+    CheckpointEvent = checkpoint_event,
+    OutcomeEntry = outcome_entry,
+    Outcomes = outcomes,
+    Run = run,
+    Stats = stats,
+    Confidence = confidence,
+    ProcessingTime = processing,
+    Memory = memory,
+    Values = reals,
+    OutcomeStats = outcome_stats,
+}
+
+/// As it prints.
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::format::codec;
+
+    /// The bytes are those of serde's derived implementations, which journals were written with.
+    #[test]
+    fn what_is_stored_has_not_changed() {
+        fn bytes(value: &impl Serialize) -> Vec<u8> {
+            let mut out = Vec::new();
+            codec::encode_into(value, &mut out).unwrap();
+            out
+        }
+        assert_eq!(bytes(&Value::from("ab")), [0, 2, b'a', b'b']);
+        assert_eq!(bytes(&Value::Integer(-1)), [2, 1]);
+        assert_eq!(bytes(&Value::Flag(true)), [3, 1]);
+        assert_eq!(bytes(&Value::Real(0.0)), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes(&Level::Warn), [3]);
+        assert_eq!(bytes(&CheckpointAction::Failed), [4]);
+        assert_eq!(bytes(&GapReason::Damaged), [3]);
+    }
+
+    fn same<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T, json: &str) {
+        assert_eq!(serde_json::to_string(value).unwrap(), json);
+        assert_eq!(&serde_json::from_str::<T>(json).unwrap(), value);
+    }
+
+    #[test]
+    fn ids_times_and_words_are_text() {
+        same(&InferenceId::from_u64((3 << 40) | 17), "\"3-17\"");
+        same(
+            &InferenceId::from_u64(u64::MAX),
+            "\"16777215-1099511627775\"",
+        );
+        same(&JournalId(7), "\"00000000000000000000000000000007\"");
+        same(&Level::Info, "\"INFO\"");
+        same(&CheckpointAction::Saved, "\"saved\"");
+        same(&GapReason::QueueFull, "\"queue_full\"");
+        let id: InferenceId = serde_json::from_str("3298534883345").unwrap();
+        assert_eq!(id.to_string(), "3-17");
+        assert!(serde_json::from_str::<InferenceId>("-1").is_err());
+        assert!(serde_json::from_str::<InferenceId>("\"x\"").is_err());
+    }
+
+    #[test]
+    fn times_of_all_years_come_back() {
+        let year = 31_556_952_000_000_i64;
+        let times = [
+            i64::MIN,
+            -200_000 * year,
+            -3_000 * year,
+            -1,
+            0,
+            1,
+            40 * year,
+        ];
+        let later = [7_999 * year, 8_100 * year, 100_000 * year, i64::MAX];
+        for micros in times.into_iter().chain(later) {
+            let time = Timestamp::from_micros(micros);
+            let text = serde_json::to_string(&time).unwrap();
+            let back = serde_json::from_str::<Timestamp>(&text);
+            assert_eq!(back.ok(), Some(time), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_bare() {
+        same(&Value::from("a"), "\"a\"");
+        same(&Value::Integer(12), "12");
+        same(&Value::Real(0.5), "0.5");
+        same(&Value::Flag(false), "false");
+        same(&Value::Real(f64::INFINITY), "{\"real\":\"inf\"}");
+        let nan: Value = serde_json::from_str("{\"real\":\"NaN\"}").unwrap();
+        assert!(matches!(nan, Value::Real(number) if number.is_nan()));
+        assert!(serde_json::from_str::<Value>("{\"real\":\"1\",\"b\":\"2\"}").is_err());
+        assert!(serde_json::from_str::<Value>("null").is_err());
+    }
+}
