@@ -15,7 +15,7 @@ use crate::text::{
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
-/// The line of the text files.
+/// The line of the text files. `{:#}` writes processing times of less than 0.1 ms in µs.
 ///
 /// ```
 /// # use annals::{Inference, Journal, Timestamp};
@@ -33,6 +33,11 @@ use crate::value::Value;
 ///     record.to_string(),
 ///     "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | conf=0.850 | time=  12.5ms"
 /// );
+/// # journal.log(Inference::new("m", "s", "BUY").processing_time(Duration::from_nanos(40)));
+/// # journal.flush().wait(Duration::from_secs(5))?;
+/// # let record = journal.reader()?.newest(1).next().transpose()?.expect("was logged");
+/// # assert!(record.to_string().ends_with("| time=   0.0ms"));
+/// # assert!(format!("{record:#}").ends_with("| time=  0.04µs"));
 /// # Ok::<(), annals::Error>(())
 /// ```
 impl fmt::Display for InferenceRecord {
@@ -184,7 +189,10 @@ fn printed(
     push: impl FnOnce(&mut Vec<u8>, &mut Stamps),
 ) -> fmt::Result {
     let mut line = Vec::new();
-    push(&mut line, &mut Stamps::new(Zone::Utc));
+    push(
+        &mut line,
+        &mut Stamps::new(Zone::Utc).short_times(f.alternate()),
+    );
     // Made of `str`s and ASCII; the line's end is the caller's.
     f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))
 }

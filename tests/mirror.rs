@@ -596,6 +596,74 @@ fn only_so_many_files_are_kept() {
     journal.close().unwrap();
 }
 
+/// Without a clean-up, which happens once a minute: each file is begun when there is room for it.
+#[test]
+fn no_rate_of_writing_makes_more_files_than_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let (logs, clock) = (dir.join("logs"), july());
+    let mirror = Mirror::new().keep_files(3).rotation(Rotation::Size(8_192));
+    let journal = open_at(dir, mirror, &clock);
+    journal.clean_up_logs(BOUND).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut most = 0;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                most = most.max(count_files(&logs));
+            }
+            most
+        });
+        log_numbers(&journal, 0..3_000);
+        flush(&journal);
+        wait_for_lines(&journal, 3_000);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        looking.join().unwrap()
+    });
+    assert!((1..=3).contains(&most), "{most} files");
+    journal.close().unwrap();
+    assert_eq!(count_files(&logs), 3);
+    // Two full ones and the current one, with the newest lines and all of them.
+    let left = numbers(&lines(&logs, LogKind::Inferences));
+    let first = left[0];
+    assert_eq!(left, (first..3_000).collect::<Vec<_>>());
+    assert!(left.len() > 100, "{} lines", left.len());
+}
+
+fn count_files(logs: &Path) -> usize {
+    let names = fs::read_dir(logs).unwrap().filter_map(Result::ok);
+    let names = names.map(|entry| entry.file_name().into_string().unwrap());
+    let names = names
+        .filter(|name| name.starts_with("inference_records.") && name != "inference_records.txt");
+    names.count()
+}
+
+#[test]
+fn short_times_are_written_in_microseconds_on_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let mirror = Mirror::new().short_times_in_micros();
+    let journal = open_at(dir, mirror.clone(), &july());
+    for nanos in [40, 99_000, 100_000] {
+        let inference =
+            Inference::new("m", "s", "BUY").processing_time(Duration::from_nanos(nanos));
+        journal.log(inference);
+    }
+    journal.close().unwrap();
+    let written = lines(&dir.join("logs"), LogKind::Inferences);
+    let times = written
+        .iter()
+        .map(|line| line.split("time=").nth(1).unwrap());
+    assert_eq!(
+        times.collect::<Vec<_>>(),
+        ["  0.04µs", " 99.00µs", "   0.1ms"]
+    );
+    let again = directory.path().join("again");
+    let reader = Reader::open(dir).unwrap();
+    reader.rebuild_mirror(&again, mirror).unwrap();
+    assert_eq!(lines(&again, LogKind::Inferences), written);
+}
+
 #[test]
 fn old_files_are_deleted_and_the_current_one_is_not() {
     let directory = tempfile::tempdir().unwrap();

@@ -88,6 +88,26 @@ pub(super) fn clean(
     Ok(cleaned)
 }
 
+/// Makes room for the next file of each kind, which is not there yet. The state that names it is stored: a
+/// crash does not go back to what is removed here.
+pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> io::Result<()> {
+    let Some(most) = settings.keep_files else {
+        return Ok(());
+    };
+    for kind in LogKind::ALL {
+        let Some(current) = files.current(kind) else {
+            continue;
+        };
+        let found = place::files(directory, kind)?;
+        let others = found.iter().filter(|file| file.name != current);
+        let surplus = others.clone().count().saturating_sub(most.max(1) - 1);
+        for file in others.take(surplus) {
+            disk::remove(&directory.join(&file.name))?;
+        }
+    }
+    Ok(())
+}
+
 fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<bool> {
     let written = fs::metadata(path)?.modified()?;
     // A file from the future is not old.

@@ -41,6 +41,8 @@ pub(super) struct Files {
     stored: State,
     /// Files that were in the way of a link, where they are now.
     moved: Vec<PathBuf>,
+    /// A round has ended before the first line of a new file, which is not there yet.
+    turned: bool,
 }
 
 impl Files {
@@ -73,7 +75,7 @@ impl Files {
             directory: directory.to_owned(),
             journal,
             days: Days::new(settings.zone),
-            renderer: Renderer::new(settings.zone),
+            renderer: Renderer::new(settings.zone, settings.micros),
             settings,
             state,
             reached: state.positions,
@@ -83,6 +85,7 @@ impl Files {
             has_new_names: false,
             stored: state,
             moved,
+            turned: false,
         })
     }
 
@@ -112,7 +115,14 @@ impl Files {
         Some(position.part.file_name(kind))
     }
 
-    /// Writes the lines of `blocks`, all of them or, after an error, none. Says how many.
+    /// Whether a round has ended at the end of a file since the last call, so that room can be made for
+    /// the next.
+    pub(super) fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// Writes the lines of `blocks` or, after an error, none. Says how many. If the number of files is
+    /// limited, it stops before each new file; [`next`](Self::next) says how far it came.
     pub(super) fn write(&mut self, source: &Source, blocks: &[Located]) -> Result<u64> {
         let written = self.write_round(source, blocks);
         match written {
@@ -140,12 +150,15 @@ impl Files {
             if placed.sequence < next {
                 continue;
             }
-            next = placed.next();
             let kind = Renderer::kind(&placed.row);
             if !self.settings.off.contains(&kind) {
-                self.push(kind, source, placed)?;
+                if self.push(kind, source, placed)? {
+                    self.turned = true;
+                    break;
+                }
                 lines += 1;
             }
+            next = placed.next();
         }
         for kind in LogKind::ALL {
             self.flush(kind, usize::MAX)
@@ -154,36 +167,43 @@ impl Files {
         Ok((lines, next))
     }
 
-    fn push(&mut self, kind: LogKind, source: &Source, placed: &Placed) -> Result<()> {
+    /// Says whether the line was held back because it begins a file that there may be no room for.
+    fn push(&mut self, kind: LogKind, source: &Source, placed: &Placed) -> Result<bool> {
         let index = kind as usize;
         let before = self.buffers[index].len();
         self.renderer
             .push(&mut self.buffers[index], source, placed)?;
         let line = self.buffers[index].len().saturating_sub(before);
-        self.turn_page(kind, placed.place.recorded, before, line)
+        let turned = self
+            .turn_page(kind, placed.place.recorded, before, line)
             .map_err(|error| self.fault(error))?;
+        if turned && self.settings.keep_files.is_some() {
+            // What came before it has been flushed: the next round renders it again.
+            self.buffers[index].clear();
+            return Ok(true);
+        }
         if self.buffers[index].len() >= BUFFER_BYTES {
             self.flush(kind, usize::MAX)
                 .map_err(|error| self.fault(error))?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Begins a new file if the line of `line` bytes that was rendered last, behind `before`
-    /// bytes, belongs into one.
+    /// bytes, belongs into one; says whether it did.
     fn turn_page(
         &mut self,
         kind: LogKind,
         recorded: i64,
         before: usize,
         line: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let index = kind as usize;
         let rotation = self.settings.rotation;
         let day = rotation.is_daily().then(|| self.days.of(recorded));
         let Some(current) = self.reached[index] else {
             self.reached[index] = Some(begin(Part { day, part: 0 }));
-            return Ok(());
+            return Ok(false);
         };
         let filled = current.length.saturating_add(before as u64);
         // A clock that goes back does not reopen yesterday's file.
@@ -195,14 +215,14 @@ impl Files {
                 part: current.part.part.saturating_add(1),
             }
         } else {
-            return Ok(());
+            return Ok(false);
         };
         self.flush(kind, before)?;
         if let Some(file) = self.open[index].take() {
             file.sync()?;
         }
         self.reached[index] = Some(begin(next));
-        Ok(())
+        Ok(true)
     }
 
     /// Sends the first `most` buffered bytes of `kind` to its file.

@@ -26,6 +26,7 @@ use crate::conditions::Conditions;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::Level;
+use crate::format::block::Placed;
 use crate::health::MirrorHealth;
 use crate::ids::JournalId;
 use crate::probe::{patience, turn};
@@ -282,7 +283,30 @@ impl Follower {
             if blocks.is_empty() {
                 return Ok(());
             }
-            let lines = held.files.write(&self.source, &blocks)?;
+            let last = blocks.iter().flat_map(|block| block.rows.last()).last();
+            let behind = last.map_or(0, Placed::next);
+            let mut lines = 0;
+            loop {
+                lines += held.files.write(&self.source, &blocks)?;
+                if !held.files.take_turned() {
+                    break;
+                }
+                // Positions first, as before each clean-up.
+                held.files.save()?;
+                self.saved = Instant::now();
+                let room = clean::make_room(&self.directory, &self.settings, &held.files);
+                if let Err(error) = room {
+                    // Too many files are better than no lines.
+                    let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+                    self.conditions
+                        .raise(Level::Warn, COMPONENT, UNCLEAN, cause);
+                }
+                let until = self.until.get();
+                let is_late = until.is_some_and(|until| Instant::now() >= *until);
+                if is_late || held.files.next() >= behind {
+                    break;
+                }
+            }
             let mut known = lock(&self.health);
             known.lines += lines;
             known.lag = end.saturating_sub(held.files.next());

@@ -145,9 +145,9 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    pub(super) fn new(zone: Zone) -> Self {
+    pub(super) fn new(zone: Zone, micros: bool) -> Self {
         Renderer {
-            stamps: Stamps::new(zone),
+            stamps: Stamps::new(zone).short_times(micros),
             names: NameColumns::default(),
         }
     }

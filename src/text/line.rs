@@ -60,7 +60,7 @@ pub(crate) fn push_inference(out: &mut Vec<u8>, stamps: &mut Stamps, line: &Infe
     );
     out.extend_from_slice(b" | conf=");
     push_confidence(out, line.confidence);
-    push_time(out, line.processing_nanos);
+    push_time(out, stamps.micros, line.processing_nanos);
     push_checkpoint(out, line.checkpoint);
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn push_repeat(out: &mut Vec<u8>, stamps: &mut Stamps, line: &RepeatL
     );
     // As wide as `conf=0.850`, so that the columns after it stay in line.
     out.extend_from_slice(b" | repeat    ");
-    push_time(out, line.processing_nanos);
+    push_time(out, stamps.micros, line.processing_nanos);
     out.extend_from_slice(b" [repeat of: ");
     push_u64(out, line.original_run.into());
     out.push(b'-');
@@ -154,9 +154,17 @@ fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, names: [&[u8]; 
     }
 }
 
-fn push_time(out: &mut Vec<u8>, nanos: Option<u64>) {
+/// `micros`: what is less than 0.1 ms is written in µs, as wide as it would be in ms.
+fn push_time(out: &mut Vec<u8>, micros: bool, nanos: Option<u64>) {
+    const TENTH_OF_MS: u64 = 100_000;
     out.extend_from_slice(b" | time=");
     match nanos {
+        Some(nanos) if micros && nanos < TENTH_OF_MS => {
+            // Hundredths, rounded to the nearest.
+            push_fixed::<2>(out, (nanos + 5) / 10, 6);
+            out.extend_from_slice("µs".as_bytes());
+            return;
+        }
         Some(nanos) => push_millis(out, nanos),
         None => out.extend_from_slice(b"     -"),
     }
@@ -276,6 +284,22 @@ mod tests {
 
     fn confidence(value: f32) -> String {
         written(|out, _| push_confidence(out, value))
+    }
+
+    #[test]
+    fn short_times_are_in_micros_on_request() {
+        let line = |micros, nanos| {
+            written(|out, _| {
+                push_time(out, micros, nanos);
+            })
+        };
+        assert_eq!(line(true, Some(0)), " | time=  0.00µs");
+        assert_eq!(line(true, Some(44)), " | time=  0.04µs");
+        assert_eq!(line(true, Some(12_345)), " | time= 12.35µs");
+        assert_eq!(line(true, Some(99_999)), " | time=100.00µs");
+        assert_eq!(line(true, Some(100_000)), " | time=   0.1ms");
+        assert_eq!(line(true, None), " | time=     -ms");
+        assert_eq!(line(false, Some(44)), " | time=   0.0ms");
     }
 
     fn millis(nanos: u64) -> String {

@@ -21,6 +21,8 @@ pub(crate) enum Zone {
 #[derive(Debug)]
 pub(crate) struct Stamps {
     zone: Zone,
+    /// Whether processing times of less than 0.1 ms are written in µs.
+    pub(super) micros: bool,
     /// The first and last microsecond that `text` is right for; of none, if out of order. A
     /// second and not a minute, as no zone can change its offset within one.
     first: i64,
@@ -33,11 +35,18 @@ impl Stamps {
     pub(crate) fn new(zone: Zone) -> Self {
         Stamps {
             zone,
+            micros: false,
             first: 0,
             last: -1,
             text: [b' '; 22],
             len: 0,
         }
+    }
+
+    /// Writes processing times of less than 0.1 ms in µs, if `micros` is set.
+    pub(crate) fn short_times(mut self, micros: bool) -> Self {
+        self.micros = micros;
+        self
     }
 
     /// Appends the second that `time`, in microseconds since 1970-01-01 UTC, lies in.
