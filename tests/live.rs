@@ -89,6 +89,51 @@ fn checkpoints_are_ranked_by_what_turned_out() {
     assert!(nothing.ranked.is_empty() && nothing.best().is_none() && !nothing.is_clear());
 }
 
+/// Steps of an episode turn out alike; fifty episodes say no more than fifty decisions.
+#[test]
+fn the_steps_of_an_episode_do_not_count_as_independent() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::options()
+        .without_mirror()
+        .open(dir.path())
+        .unwrap();
+    for number in 0..10_000_i64 {
+        let episode = number / 100;
+        let steps = f64::from(u32::try_from(episode * 37 % 11).unwrap());
+        let each = f64::from(u32::try_from(number * 37 % 11).unwrap());
+        for (checkpoint, reward) in [("episodes", steps), ("steps", each)] {
+            let inference = Inference::new("m", "s", "BUY").checkpoint(checkpoint);
+            // Within a minute: no rollup tells the episodes apart.
+            let id = journal.log(inference.event_time(micros(number))).unwrap();
+            let outcome = Outcome::reward(reward).and_correct(reward > 5.0);
+            journal.attach_outcome(id, outcome);
+        }
+        if number % 2_000 == 0 {
+            flush(&journal);
+        }
+    }
+    flush(&journal);
+    for value in [LiveValue::Reward, LiveValue::Correct] {
+        let open = journal.stats("m").best_live(&value, 30).unwrap();
+        journal.fold(DAY).unwrap();
+        let folded = journal.stats("m").best_live(&value, 30).unwrap();
+        assert_eq!(open.ranked, folded.ranked);
+        for candidate in &folded.ranked {
+            assert_eq!(candidate.batches, 30);
+            let is_of_steps = candidate.checkpoint.as_deref() == Some("steps");
+            let effect = candidate.design_effect;
+            assert_eq!(effect < 2.0, is_of_steps, "{candidate:?}");
+            assert!(is_of_steps || effect > 20.0, "{candidate:?}");
+        }
+        let [one, other] = &folded.ranked[..] else {
+            panic!("{:?}", folded.ranked);
+        };
+        let width = |of: &LiveCandidate| of.high - of.low;
+        let (wide, narrow) = (width(one).max(width(other)), width(one).min(width(other)));
+        assert!(wide > 3.0 * narrow, "{wide} {narrow}");
+    }
+}
+
 #[test]
 fn an_unknown_model_and_an_empty_range_have_no_ranking() {
     let journal = Journal::in_memory().unwrap();

@@ -1,18 +1,27 @@
 //! Between which limits a mean lies, with 95 of 100 such limits holding.
 
+use super::batches::Spread;
+
 /// The standard normal deviate that 2.5 of 100 exceed.
 const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Wilson's score interval of a share: right also near 0 and 1, and for few decisions (Wilson,
-/// *Probable inference, the law of succession, and statistical inference*, 1927).
-pub(super) fn wilson(hits: u64, of: u64) -> (f64, f64) {
+/// *Probable inference, the law of succession, and statistical inference*, 1927). Of decisions that
+/// depend on each other it is that of as many independent ones as say as much (Korn and Graubard,
+/// *Confidence intervals for proportions with small expected number of positive counts estimated from
+/// survey data*, 1998).
+pub(super) fn wilson(hits: u64, of: u64, spread: Spread) -> (f64, f64) {
     if of == 0 {
         return (0.0, 1.0);
     }
-    let (count, share) = (of as f64, hits as f64 / of as f64);
-    let square = NORMAL * NORMAL;
+    let (count, share) = (of as f64 / spread.effect, hits as f64 / of as f64);
+    let deviate = match spread.batches {
+        0 => NORMAL,
+        batches => student_deviate(batches.saturating_sub(1)),
+    };
+    let square = deviate * deviate;
     let middle = share + square / (2.0 * count);
-    let reach = NORMAL * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
+    let reach = deviate * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
     let whole = 1.0 + square / count;
     (
         ((middle - reach) / whole).max(0.0),
@@ -20,10 +29,15 @@ pub(super) fn wilson(hits: u64, of: u64) -> (f64, f64) {
     )
 }
 
-/// Student's interval of a mean (*The probable error of a mean*, 1908). Without limits for fewer
-/// than two values.
-pub(super) fn student(mean: f64, variance: f64, count: u64) -> (f64, f64) {
-    let reach = student_deviate(count.saturating_sub(1)) * (variance / count as f64).sqrt();
+/// Student's interval of a mean (*The probable error of a mean*, 1908), of batch means where there are
+/// batches. Without limits for fewer than two values.
+pub(super) fn student(mean: f64, variance: f64, count: u64, spread: Spread) -> (f64, f64) {
+    let independent = match spread.batches {
+        0 => count,
+        batches => batches,
+    };
+    let error = (variance * spread.effect / count as f64).sqrt();
+    let reach = student_deviate(independent.saturating_sub(1)) * error;
     if reach.is_finite() {
         (mean - reach, mean + reach)
     } else {
@@ -95,14 +109,14 @@ mod tests {
 
     #[test]
     fn intervals_of_a_mean() {
-        let (low, high) = student(5.0, 4.0, 11);
+        let (low, high) = student(5.0, 4.0, 11, Spread::INDEPENDENT);
         assert_near(high - 5.0, 2.228_139 * (4.0_f64 / 11.0).sqrt());
         assert_near(5.0 - low, high - 5.0);
         for (mean, variance, count) in [(f64::NAN, f64::NAN, 0), (1.0, f64::NAN, 1)] {
-            let (low, high) = student(mean, variance, count);
+            let (low, high) = student(mean, variance, count, Spread::INDEPENDENT);
             assert!(low == f64::NEG_INFINITY && high == f64::INFINITY);
         }
-        assert_eq!(student(1.0, 0.0, 2), (1.0, 1.0));
+        assert_eq!(student(1.0, 0.0, 2, Spread::INDEPENDENT), (1.0, 1.0));
     }
 
     /// Newcombe (1998) gives these for Wilson's method.
@@ -114,11 +128,11 @@ mod tests {
             (0, 20, (0.0, 0.1611)),
             (1, 29, (0.0061, 0.1718)),
         ] {
-            let (low, high) = wilson(hits, of);
+            let (low, high) = wilson(hits, of, Spread::INDEPENDENT);
             assert!((low - expected.0).abs() < 5e-5 && (high - expected.1).abs() < 5e-5);
         }
-        let (low, high) = wilson(29, 29);
+        let (low, high) = wilson(29, 29, Spread::INDEPENDENT);
         assert!(low > 0.88 && high > 1.0 - 1e-12);
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
+        assert_eq!(wilson(0, 0, Spread::INDEPENDENT), (0.0, 1.0));
     }
 }

@@ -351,6 +351,79 @@ mod tests {
         ConfidenceDrift::between(&confidence(before), &confidence(after)).shift
     }
 
+    /// Cohen's d by the book: means and deviations in two passes over the values.
+    fn by_the_book(before: &[f32], after: &[f32]) -> f64 {
+        let mean = |values: &[f32]| {
+            values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64
+        };
+        let around = |values: &[f32]| {
+            let middle = mean(values);
+            let squares = values
+                .iter()
+                .map(|value| (f64::from(*value) - middle).powi(2));
+            squares.sum::<f64>()
+        };
+        let freedom = (before.len() + after.len() - 2) as f64;
+        let difference = mean(after) - mean(before);
+        match difference.abs() < 1e-9 {
+            true => 0.0,
+            false => difference / ((around(before) + around(after)) / freedom).sqrt(),
+        }
+    }
+
+    /// Every shape beside every other one and itself, in samples of 2 to 2,000.
+    #[test]
+    fn verdicts_are_those_of_the_book_whatever_the_shape() {
+        type Shape = fn(f32) -> f32;
+        // Each gives the value below which a share of the confidences lies.
+        let shapes: [(&str, Shape); 12] = [
+            ("constant", |_| 0.9),
+            ("another constant", |_| 0.1),
+            ("zero", |_| 0.0),
+            ("one", |_| 1.0),
+            ("uniform", |share| share),
+            ("narrow", |share| 0.7 + share / 100.0),
+            ("nearly constant", |share| 0.9 + share / 2_000.0),
+            ("two points", |share| if share < 0.5 { 0.2 } else { 0.8 }),
+            ("rare", |share| if share < 0.999 { 0.5 } else { 1.0 }),
+            ("skewed", |share| share * share * share),
+            ("sure", |share| 1.0 - share.powi(8)),
+            ("ends", |share| if share < 0.3 { 0.0 } else { 1.0 }),
+        ];
+        for (one, before) in &shapes {
+            for (other, after) in &shapes {
+                for (many, more) in [(2, 2), (50, 50), (199, 201), (400, 400), (2_000, 150)] {
+                    let sample = |shape: &Shape, count: u16| -> Vec<f32> {
+                        let share = |index: u16| (f32::from(index) + 0.5) / f32::from(count);
+                        (0..count).map(|index| shape(share(index))).collect()
+                    };
+                    let (before, after) = (sample(before, many), sample(after, more));
+                    let sums = |values: &[f32]| {
+                        let mut sums = Confidences::default();
+                        values.iter().for_each(|value| sums.add(*value));
+                        Confidence::new(&sums)
+                    };
+                    let drift = ConfidenceDrift::between(&sums(&before), &sums(&after));
+                    let what = format!("{one} {many}, {other} {more}: {drift:?}");
+                    let book = by_the_book(&before, &after);
+                    let error = 1.0 / f64::from(many) + 1.0 / f64::from(more);
+                    if error.sqrt() > 0.1 {
+                        assert_eq!(drift.shift, Shift::TooFew, "{what}");
+                        continue;
+                    }
+                    let near = (drift.standardised - book).abs() <= 1e-3 * book.abs().max(1e-3);
+                    let same = drift.standardised.is_infinite() && book.abs() > 1e6;
+                    assert!(near || same || drift.standardised == book, "{what}: {book}");
+                    let is_open = DIFFERENCE_LIMITS
+                        .iter()
+                        .any(|limit| (book.abs() - limit).abs() < 1e-3);
+                    let expected = Shift::of(book.abs(), DIFFERENCE_LIMITS);
+                    assert!(is_open || drift.shift == expected, "{what}: {book}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_shift_is_judged_by_its_relative_error() {
         assert_eq!(shift(&[(0.9, 10_000)], &[(0.1, 10_000)]), Shift::Large);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::batches::Spread;
 use super::bounds::{student, wilson};
 use super::group::{Group, StatsRow};
-use super::outcomes::Values;
+use super::outcomes::OutcomeStats;
 use super::{Coverage, StatsQuery};
 use crate::error::Result;
 use crate::store::Mode;
@@ -28,6 +29,25 @@ impl LiveValue {
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         LiveValue::Named(name.into(), Mode::Max)
+    }
+
+    /// Decisions that count, their mean, and the variance of one of them.
+    pub(super) fn of(&self, outcomes: &OutcomeStats) -> (u64, f64, f64) {
+        let known = match self {
+            LiveValue::Correct => {
+                let count = outcomes.correct.saturating_add(outcomes.wrong);
+                let (mean, many) = (outcomes.accuracy, count as f64);
+                return (count, mean, mean * (1.0 - mean) * many / (many - 1.0));
+            }
+            LiveValue::Reward => Some(&outcomes.reward),
+            LiveValue::Named(name, _) => {
+                let named = outcomes.values.iter().find(|named| *named.0 == **name);
+                named.map(|named| &named.1)
+            }
+        };
+        known.map_or((0, f64::NAN, f64::NAN), |known| {
+            (known.count, known.mean, known.variance)
+        })
     }
 
     fn mode(&self) -> Mode {
@@ -68,9 +88,22 @@ pub struct LiveCandidate {
     /// The lower end of the interval that holds the true mean in 95 of 100 cases: Wilson's score
     /// interval (1927) for the share of correct ones, Student's (1908) otherwise, which needs
     /// means that are about normal: with rewards of heavy tails, some hundreds.
+    ///
+    /// Decisions need not be independent, as the steps of one episode are not: the error is that of
+    /// batch means (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982), of
+    /// [`batches`](Self::batches) in the order of event time. It is right if an episode is much shorter
+    /// than a batch.
     pub low: f64,
     /// The upper end.
     pub high: f64,
+    /// Batches that the interval was made of, up to 30; 0 if there are fewer than ten values, or than
+    /// five hours with more than a million decisions. Then decisions count as independent, and the
+    /// interval is too narrow if they are not.
+    pub batches: u64,
+    /// The variance of the mean, divided by that of as many independent decisions; at least 1. Of
+    /// `count` decisions, `count / design_effect` independent ones say as much (Kish, *Survey sampling*,
+    /// 1965).
+    pub design_effect: f64,
 }
 
 impl LiveRanking {
@@ -103,7 +136,8 @@ impl LiveRanking {
 impl StatsQuery {
     /// Ranks the checkpoints that decided in the range by the mean of what turned out, for those
     /// with `at_least` outcomes. From rollups, at the cost of [`by`](Self::by), and one look-up for the
-    /// registry's best, which is a moment later than the rest.
+    /// registry's best, which is a moment later than the rest. Intervals heed that the steps of one
+    /// episode are alike: for them, up to a million decisions are read, or the rollups of the hours.
     ///
     /// # Errors
     /// Those of [`get`](Self::get).
@@ -134,7 +168,15 @@ impl StatsQuery {
             Some(row) => row.stats.coverage.clone(),
             None => self.get()?.coverage,
         };
-        let candidates = rows.into_iter().map(|row| LiveCandidate::new(row, value));
+        let stretches = self.stretches(&reader, &rows, value)?;
+        let candidates = rows.into_iter().map(|row| {
+            let (_, mean, variance) = value.of(&row.stats.outcomes);
+            let spread = match stretches.get(&row.checkpoint) {
+                Some(stretches) => Spread::of(stretches, mean, variance),
+                None => Spread::INDEPENDENT,
+            };
+            LiveCandidate::new(row, value, spread)
+        });
         let enough = |candidate: &LiveCandidate| candidate.count >= at_least.max(1);
         let (mut ranked, mut too_few): (Vec<_>, Vec<_>) = candidates.partition(enough);
         let mode = value.mode();
@@ -163,24 +205,12 @@ impl StatsQuery {
 }
 
 impl LiveCandidate {
-    fn new(row: StatsRow, value: &LiveValue) -> Self {
+    fn new(row: StatsRow, value: &LiveValue, spread: Spread) -> Self {
         let outcomes = &row.stats.outcomes;
-        let of_mean = |values: &Values| {
-            let limits = student(values.mean, values.variance, values.count);
-            (values.count, values.mean, limits)
-        };
-        let (count, mean, (low, high)) = match value {
-            LiveValue::Correct => {
-                let count = outcomes.correct.saturating_add(outcomes.wrong);
-                (count, outcomes.accuracy, wilson(outcomes.correct, count))
-            }
-            LiveValue::Reward => of_mean(&outcomes.reward),
-            LiveValue::Named(name, _) => {
-                let named = outcomes.values.iter().find(|named| *named.0 == **name);
-                named.map_or((0, f64::NAN, student(f64::NAN, f64::NAN, 0)), |named| {
-                    of_mean(&named.1)
-                })
-            }
+        let (count, mean, variance) = value.of(outcomes);
+        let (low, high) = match value {
+            LiveValue::Correct => wilson(outcomes.correct, count, spread),
+            _ => student(mean, variance, count, spread),
         };
         LiveCandidate {
             checkpoint: row.checkpoint,
@@ -189,6 +219,8 @@ impl LiveCandidate {
             mean,
             low,
             high,
+            batches: spread.batches,
+            design_effect: spread.effect,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! entries that are not in them yet, in one snapshot.
 
 mod ask;
+mod batches;
 mod bounds;
 mod cover;
 mod coverage;

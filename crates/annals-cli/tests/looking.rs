@@ -636,3 +636,42 @@ fn whoever_asks_first_folds_what_a_killed_agent_left() {
     assert_eq!((&told["entries"], &told["left"]), (&0.into(), &0.into()));
     complaint(&first.path().join("none"), &["fold"], 3);
 }
+
+#[test]
+fn a_comparison_names_close_checkpoints_and_shows_missing_confidences() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::options().without_mirror();
+    let journal = journal
+        .dedup_window(Duration::ZERO)
+        .open(dir.path())
+        .unwrap();
+    for number in 0..200 {
+        let inference = Inference::new("m", "s", "BUY");
+        journal.log(inference.checkpoint("epoch_1").confidence(0.5));
+        let inference = inference.checkpoint("epoch_2");
+        journal.log(match number % 20 {
+            0 => inference.confidence(0.5),
+            _ => inference,
+        });
+    }
+    journal.close().unwrap();
+    let text = run(
+        dir.path(),
+        &["compare", "--checkpoints", "epoch_1", "epoch_2"],
+        0,
+    );
+    let line = text
+        .lines()
+        .find(|line| line.contains("without confidence"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("95.0 %") && line.contains("+95.0 points"),
+        "{text}"
+    );
+    let unknown = ["compare", "--checkpoints", "epoch_1", "epoch2"];
+    let told = complaint(dir.path(), &unknown, 2);
+    assert!(told.contains("close: epoch_2, epoch_1"), "{told}");
+    let unlike = ["compare", "--checkpoints", "epoch_1", "something_else"];
+    let told = complaint(dir.path(), &unlike, 2);
+    assert!(!told.contains("close"), "{told}");
+}

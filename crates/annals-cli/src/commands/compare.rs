@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use annals::{Drift, Registry, Shift, Stats, Timestamp};
+use annals::{Drift, Group, Reader, Registry, Shift, Stats, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Done, Failure, Result};
 use crate::folding;
 use crate::output::{Out, style};
 use crate::statistics::{as_json, footnote};
-use crate::table::Rows;
+use crate::table::{Rows, escaped};
 use crate::units;
 use crate::when;
 use crate::which::{Which, Within};
@@ -60,7 +60,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         return Err(Failure::Usage("give two windows or two checkpoints".into()));
     };
     if args.checkpoints {
-        known_checkpoints(dir, &args.sides, &found)?;
+        known_checkpoints(dir, &reader, &args.sides, &found)?;
     }
     let drift = Drift::between(this, that);
     if out.json {
@@ -113,15 +113,47 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
 }
 
 /// Refuses a checkpoint that decided nothing and that the registry does not know either.
-fn known_checkpoints(dir: &Path, ids: &[String], found: &[Stats]) -> Result<()> {
+fn known_checkpoints(dir: &Path, reader: &Reader, ids: &[String], found: &[Stats]) -> Result<()> {
     for (id, _) in ids.iter().zip(found).filter(|(_, stats)| stats.is_empty()) {
         if Registry::open(dir)?.get(id)?.is_none() {
+            let rows = reader.stats_of_all().by(Group::Checkpoint)?;
+            let ids = rows.iter().filter_map(|row| row.checkpoint.as_deref());
+            let near = match close_to(id, ids) {
+                near if near.is_empty() => String::new(),
+                near => format!(" (close: {})", near.join(", ")),
+            };
             return Err(Failure::Usage(format!(
-                "no checkpoint {id:?}: `annals stats --by checkpoint` shows which have decided"
+                "no checkpoint {id:?}{near}: `annals stats --by checkpoint` shows which have decided"
             )));
         }
     }
     Ok(())
+}
+
+/// The names that differ least from `wanted`, in at most a third of its characters.
+fn close_to<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let most = wanted.chars().count().div_ceil(3);
+    let near = names.map(|name| (distance(wanted, name), name));
+    let mut near: Vec<_> = near.filter(|(edits, _)| *edits <= most).collect();
+    near.sort_unstable();
+    let names = near.into_iter().take(3).map(|(_, name)| escaped(name));
+    names.collect()
+}
+
+/// How many characters have to be added, removed or changed (Levenshtein, 1966).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, character) in one.chars().enumerate() {
+        let mut before = index;
+        row[0] = index + 1;
+        for (column, same) in other.iter().enumerate() {
+            let changed = before + usize::from(*same != character);
+            before = row[column + 1];
+            row[column + 1] = changed.min(before + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 fn print_drift(drift: &Drift, out: &mut Out) -> Result<()> {
@@ -217,6 +249,15 @@ const VALUES: &[Compared] = &[
         Measure::Ratio,
     ),
     ("repeated", repeated, share, Measure::Share),
+    (
+        "without confidence",
+        |s| {
+            let lacking = s.without_confidence.saturating_add(s.invalid);
+            some(s.recorded, lacking as f64 / s.recorded.max(1) as f64)
+        },
+        share,
+        Measure::Share,
+    ),
     (
         "mean confidence",
         |s| some(s.confidence.count, s.confidence.mean),

@@ -98,5 +98,20 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
         Some(false) => "; its monitor says another",
         None => "",
     };
-    out.line(out.paint(style::HEAD, format!("{verdict}{agrees}")))
+    out.line(out.paint(style::HEAD, format!("{verdict}{agrees}")))?;
+    let candidates = ranking.ranked.iter();
+    let is_batched = candidates.clone().all(|candidate| candidate.batches > 0);
+    let effect = candidates.map(|candidate| candidate.design_effect);
+    let effect = effect.fold(1.0, f64::max);
+    let how = match is_batched {
+        true => format!(
+            "intervals by batch means, in the order of time; decisions depend on each other up to \
+             {effect:.1}-fold"
+        ),
+        false => "too few outcomes for batch means: decisions count as independent".to_owned(),
+    };
+    match ranking.ranked.is_empty() {
+        true => Ok(()),
+        false => out.line(out.paint(style::DIM, how)),
+    }
 }

@@ -1,0 +1,304 @@
+//! How much less the decisions of a checkpoint say about a mean than as many independent ones: the
+//! steps of one episode, and trades of one day, turn out alike.
+
+use ahash::AHashMap;
+
+use super::cover::Cover;
+use super::group::{Group, Grouping, StatsRow};
+use super::live::LiveValue;
+use super::totals::Totals;
+use super::words::Words;
+use super::{JOINED, StatsQuery};
+use crate::error::Result;
+use crate::format::name::NameKind;
+use crate::format::row::NameId;
+use crate::reader::Reader;
+use crate::rollup::outcomes::Known;
+use crate::rollup::{Combination, Level};
+use crate::store::Between;
+
+/// Batches of one mean. More would be shorter, and so depend on each other; fewer say little
+/// (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982: 10 to 30).
+const MOST: u64 = 30;
+const FEWEST: usize = 5;
+/// Values of a batch, at least.
+const FEWEST_VALUES: u64 = 2;
+/// Decisions that are read one by one, at most: some 0.1 s. Beyond, hours are what batches are made of.
+const MOST_READ: u64 = 1 << 20;
+
+/// How many values there are in a stretch of time, and their sum.
+pub(super) type Stretch = (u64, f64);
+
+/// How a mean spreads, as its batches in the order of time show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    /// 0 if there are too few values for batches.
+    pub(super) batches: u64,
+    /// The variance of the mean, divided by that of as many independent values; at least 1.
+    pub(super) effect: f64,
+}
+
+impl Spread {
+    pub(super) const INDEPENDENT: Spread = Spread {
+        batches: 0,
+        effect: 1.0,
+    };
+
+    /// Of the stretches of one mean, in the order of time; `variance` is that of a single value.
+    ///
+    /// The batches are put together of stretches to be about equal. Their means are a ratio of sums,
+    /// whose variance is that of Cochran, *Sampling techniques* (1977), for clusters of unequal size.
+    /// The effect is Kish's design effect (*Survey sampling*, 1965), never below that of independence.
+    pub(super) fn of(stretches: &[Stretch], mean: f64, variance: f64) -> Spread {
+        let total: u64 = stretches.iter().map(|stretch| stretch.0).sum();
+        let wanted = MOST.min(total / FEWEST_VALUES).max(1);
+        let mut batches: Vec<Stretch> = Vec::new();
+        let (mut count, mut sum, mut seen) = (0_u64, 0.0, 0_u64);
+        for (more, add) in stretches {
+            count += more;
+            sum += add;
+            seen += more;
+            let due = (batches.len() as u64 + 1).saturating_mul(total) / wanted;
+            // What lies behind a stretch that was too large for one batch is no batch by itself.
+            if seen >= due && count.saturating_mul(2 * wanted) >= total {
+                batches.push((count, sum));
+                (count, sum) = (0, 0.0);
+            }
+        }
+        if let Some(last) = batches.last_mut() {
+            *last = (last.0 + count, last.1 + sum);
+        }
+        if batches.len() < FEWEST {
+            return Spread::INDEPENDENT;
+        }
+        let many = batches.len() as f64;
+        let around = |batch: &Stretch| (batch.1 - mean * batch.0 as f64).powi(2);
+        let squares: f64 = batches.iter().map(around).sum();
+        let of_mean = many / (many - 1.0) * squares / (total as f64).powi(2);
+        let effect = of_mean / (variance / total as f64);
+        Spread {
+            batches: batches.len() as u64,
+            effect: if effect.is_finite() {
+                effect.max(1.0)
+            } else {
+                1.0
+            },
+        }
+    }
+}
+
+impl StatsQuery {
+    /// The stretches of each checkpoint's values, in the order of time: single decisions where these
+    /// are few and still there, hours otherwise.
+    pub(super) fn stretches(
+        &self,
+        reader: &Reader,
+        rows: &[StatsRow],
+        value: &LiveValue,
+    ) -> Result<AHashMap<Option<std::sync::Arc<str>>, Vec<Stretch>>> {
+        let decisions: u64 = rows.iter().map(|row| row.stats.count).sum();
+        let mut found = AHashMap::new();
+        if decisions <= MOST_READ {
+            found = self.single_values(reader, value)?;
+        }
+        let is_whole = |row: &StatsRow| {
+            let read = found.get(&row.checkpoint).map_or(0, Vec::len) as u64;
+            read == value.of(&row.stats.outcomes).0
+        };
+        if rows.iter().all(is_whole) {
+            return Ok(found);
+        }
+        found.clear();
+        for row in self.by([Group::Checkpoint, Group::Hour])? {
+            let (count, mean, _) = value.of(&row.stats.outcomes);
+            if count > 0 {
+                let stretches: &mut Vec<Stretch> = found.entry(row.checkpoint).or_default();
+                stretches.push((count, mean * count as f64));
+            }
+        }
+        Ok(found)
+    }
+
+    fn single_values(
+        &self,
+        reader: &Reader,
+        value: &LiveValue,
+    ) -> Result<AHashMap<Option<std::sync::Arc<str>>, Vec<Stretch>>> {
+        let source = &reader.source;
+        let mut words = Words::default();
+        let (mut ids, folded, end) = source.survey(|survey| {
+            let whose = words.wanted(survey, &self.subject)?;
+            let mut cover = Cover::new(survey, whose, Level::Day);
+            let mut totals = Totals::new(Grouping::default());
+            if !self.times.is_empty() {
+                cover.entries(&self.times, &mut words, &mut totals)?;
+            }
+            let ids = cover.into_beside().read;
+            Ok((ids, survey.folded().clone(), survey.next_sequence()))
+        })?;
+        let between = Between {
+            folded: &folded,
+            end,
+            until: self.known_until.unwrap_or(i64::MAX),
+        };
+        let mut number = |kind: NameKind, text: &str| {
+            words.number(kind, text, || source.name_id(kind as u8, text))
+        };
+        let named = match value {
+            LiveValue::Named(name, _) => Some(number(NameKind::OutcomeName, name)?),
+            _ => None,
+        };
+        let mut values: Vec<(NameId, i64, u64, f64)> = Vec::new();
+        ids.sort_unstable();
+        for ids in ids.chunks(JOINED) {
+            for change in source.changes(ids, between, &mut number)?.changes {
+                let known = single(&change.after, value, named).filter(|value| value.is_finite());
+                if let Some(known) = known {
+                    let event = &change.event;
+                    let checkpoint = Combination::of(event).checkpoint;
+                    values.push((checkpoint, event.event, event.id, known));
+                }
+            }
+        }
+        values.sort_unstable_by_key(|value| (value.0, value.1, value.2));
+        let mut found = AHashMap::new();
+        for of_one in values.chunk_by(|one, other| one.0 == other.0) {
+            let checkpoint = of_one.first().map_or(0, |value| value.0);
+            let stretches = of_one.iter().map(|value| (1, value.3)).collect();
+            found.insert(words.word(reader, checkpoint)?, stretches);
+        }
+        Ok(found)
+    }
+}
+
+/// What is ranked by, of one decision.
+fn single(known: &Known, value: &LiveValue, named: Option<NameId>) -> Option<f64> {
+    match value {
+        LiveValue::Correct => known.correct.map(|correct| if correct { 1.0 } else { 0.0 }),
+        LiveValue::Reward => known.reward,
+        LiveValue::Named(..) => {
+            let of_name = known.named.iter().find(|of| Some(of.0) == named);
+            of_name.map(|of| of.1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::bounds::{student, wilson};
+
+    /// A generator of its own (splitmix64), so that every run simulates the same.
+    struct Random(u64);
+
+    impl Random {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        /// Box and Muller's.
+        fn normal(&mut self) -> f64 {
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            radius * (std::f64::consts::TAU * self.uniform()).cos()
+        }
+    }
+
+    /// Rewards of episodes of 20 steps on average, each of which begins anew and within which a step
+    /// has 0.9 of the one before. Their mean is 0.
+    fn episodes(random: &mut Random, steps: usize, memory: f64) -> Vec<f64> {
+        let mut state = random.normal();
+        let mut step = || {
+            let fresh = random.normal();
+            state = match random.uniform() < 0.05 {
+                true => fresh,
+                false => memory * state + (1.0 - memory * memory).sqrt() * fresh,
+            };
+            state
+        };
+        (0..steps).map(|_| step()).collect()
+    }
+
+    fn moments(values: &[f64]) -> (f64, f64) {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let around = values.iter().map(|value| (value - mean).powi(2));
+        (mean, around.sum::<f64>() / (count - 1.0))
+    }
+
+    /// The share of intervals that hold 0: by batches, and as if steps were independent.
+    fn coverage(steps: usize, memory: f64, rounds: u32) -> (f64, f64) {
+        let mut random = Random(11);
+        let mut held = [0_u32; 2];
+        for _ in 0..rounds {
+            let values = episodes(&mut random, steps, memory);
+            let (mean, variance) = moments(&values);
+            let stretches: Vec<Stretch> = values.iter().map(|value| (1, *value)).collect();
+            let spread = Spread::of(&stretches, mean, variance);
+            assert_eq!(spread.batches, MOST);
+            for (held, spread) in held.iter_mut().zip([spread, Spread::INDEPENDENT]) {
+                let (low, high) = student(mean, variance, values.len() as u64, spread);
+                *held += u32::from(low <= 0.0 && 0.0 <= high);
+            }
+        }
+        let share = |held: u32| f64::from(held) / f64::from(rounds);
+        (share(held[0]), share(held[1]))
+    }
+
+    #[test]
+    fn intervals_of_episodes_hold_the_mean_as_often_as_they_say() {
+        let (batched, independent) = coverage(6_000, 0.9, 600);
+        assert!((0.92..=0.98).contains(&batched), "{batched}");
+        assert!(independent < 0.6, "{independent}");
+        // Where steps are independent, little is lost.
+        let (batched, independent) = coverage(600, 0.0, 600);
+        assert!((0.93..=0.99).contains(&batched), "{batched}");
+        assert!((0.93..=0.97).contains(&independent), "{independent}");
+    }
+
+    #[test]
+    fn shares_of_episodes_are_as_wide() {
+        let mut random = Random(5);
+        let (mut batched, mut independent) = (0, 0);
+        for _ in 0..400 {
+            let values = episodes(&mut random, 6_000, 0.9);
+            let hits: Vec<f64> = values
+                .iter()
+                .map(|value| if *value > 0.0 { 1.0 } else { 0.0 })
+                .collect();
+            let (mean, variance) = moments(&hits);
+            let stretches: Vec<Stretch> = hits.iter().map(|hit| (1, *hit)).collect();
+            let spread = Spread::of(&stretches, mean, variance);
+            let count = hits.iter().filter(|hit| **hit > 0.5).count() as u64;
+            for (held, spread) in [
+                (&mut batched, spread),
+                (&mut independent, Spread::INDEPENDENT),
+            ] {
+                let (low, high) = wilson(count, hits.len() as u64, spread);
+                *held += u32::from(low <= 0.5 && 0.5 <= high);
+            }
+        }
+        assert!((365..=396).contains(&batched), "{batched}");
+        assert!(independent < 280, "{independent}");
+    }
+
+    #[test]
+    fn few_or_equal_values_are_no_evidence_of_dependence() {
+        assert_eq!(Spread::of(&[], f64::NAN, f64::NAN), Spread::INDEPENDENT);
+        let few = vec![(1, 1.0); 9];
+        assert_eq!(Spread::of(&few, 1.0, 0.0), Spread::INDEPENDENT);
+        let equal = vec![(1, 1.0); 100];
+        let spread = Spread::of(&equal, 1.0, 0.0);
+        assert_eq!((spread.batches, spread.effect), (30, 1.0));
+        // Hours of unequal size: two large ones are batches of their own.
+        let hours = [(500, 500.0), (1, 0.0), (500, 0.0), (1, 1.0), (500, 250.0)];
+        assert_eq!(
+            Spread::of(&hours, 0.5, 0.25).batches,
+            0,
+            "three are too few"
+        );
+    }
+}
