@@ -50,7 +50,8 @@ pub fn block(bytes: &[u8]) {
     }
     // Sealing writes it anew.
     let mut encoder = BlockEncoder::default();
-    rows.iter().for_each(|placed| encoder.again(placed));
+    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    assert_eq!(again, Ok(()));
     let mut first = FIRST;
     for block in encoder.take() {
         let payload = block.value.get(crate::format::CHECKSUM_BYTES..);

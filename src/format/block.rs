@@ -10,6 +10,7 @@ use super::CHECKSUM_BYTES;
 use super::block_index::BlockIndex;
 use super::codec;
 use super::column::{Column, ColumnHead};
+use super::floats::MOST;
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
 use crate::ids::InferenceId;
@@ -160,7 +161,10 @@ pub(crate) struct BlockEncoder {
 
 impl BlockEncoder {
     /// Appends an entry that was read from another block.
-    pub(crate) fn again(&mut self, placed: &Placed) {
+    ///
+    /// # Errors
+    /// Like all that append: says why a reader would refuse the entry, which is left out then.
+    pub(crate) fn again(&mut self, placed: &Placed) -> Result<(), String> {
         match &placed.row {
             Row::Inference(row) => self.inference(placed.place, placed.memory, row),
             Row::Repeat(row) => self.repeat(placed.place, row),
@@ -183,7 +187,12 @@ impl BlockEncoder {
     }
 
     /// Appends an inference that was read. `memory` is KiB plus one.
-    pub(crate) fn inference(&mut self, place: Place, memory: u64, row: &InferenceRow) {
+    pub(crate) fn inference(
+        &mut self,
+        place: Place,
+        memory: u64,
+        row: &InferenceRow,
+    ) -> Result<(), String> {
         let has_features = if row.features.is_some() {
             flag::FEATURES
         } else {
@@ -201,11 +210,11 @@ impl BlockEncoder {
             probabilities: row.probabilities.as_slice(),
             processing: row.processing,
             texts: row.texts.as_deref(),
-        });
+        })
     }
 
     /// Appends a repeat.
-    pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) {
+    pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) -> Result<(), String> {
         self.append(&Stored {
             place,
             memory: self.previous.memory,
@@ -221,19 +230,21 @@ impl BlockEncoder {
             probabilities: &[],
             processing: row.processing,
             texts: row.texts.as_deref(),
-        });
+        })
     }
 
     /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
     /// it is an outcome, a place beside the inference that it belongs to.
-    pub(crate) fn note(&mut self, recorded: i64, note: &Note) {
+    pub(crate) fn note(&mut self, recorded: i64, note: &Note) -> Result<(), String> {
         if let Some(entries) = note.hole() {
-            self.hole(recorded, note, entries);
-            return;
+            return self.hole(recorded, note, entries);
         }
         let mut bytes = std::mem::take(&mut self.note);
         bytes.clear();
-        encode(note, &mut bytes);
+        if let Err(why) = codec::encode_readable(note, &mut bytes) {
+            self.note = bytes;
+            return Err(why);
+        }
         let growth = self.notes.growth(self.count, recorded, note, bytes.len());
         if self.is_full(self.event_bytes, growth) {
             self.finish();
@@ -242,33 +253,42 @@ impl BlockEncoder {
         self.note = bytes;
         self.index.note(self.count, note);
         self.count += 1;
+        Ok(())
     }
 
     /// Appends a hole, which has a block of its own.
-    fn hole(&mut self, recorded: i64, note: &Note, entries: u32) {
-        self.finish();
+    fn hole(&mut self, recorded: i64, note: &Note, entries: u32) -> Result<(), String> {
+        if entries == 0 {
+            return Err("a hole in the place of no entry".to_owned());
+        }
         let mut bytes = Vec::new();
-        encode(note, &mut bytes);
+        codec::encode_readable(note, &mut bytes)?;
+        self.finish();
         self.notes.push(0, recorded, note, &bytes);
         self.index.note(0, note);
         self.base.id = HOLE;
         self.count = entries;
         self.finish();
+        Ok(())
     }
 
     /// Appends an inference or a repeat.
-    pub(crate) fn append(&mut self, stored: &Stored<'_>) {
+    pub(crate) fn append(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        if stored.probabilities.len() > MOST {
+            let many = stored.probabilities.len();
+            return Err(format!("{many} probabilities are more than {MOST}"));
+        }
         let before = self.texts.len();
         let mut values = self.values(stored);
         let mut event_bytes = self.event_bytes_with(&values);
-        self.push_texts(stored);
+        self.push_texts(stored)?;
         let flat = 12 + 4 * stored.probabilities.len();
         if self.is_full(event_bytes, event_bytes + flat) {
             self.texts.truncate(before);
             self.finish();
             values = self.values(stored);
             event_bytes = self.event_bytes_with(&values);
-            self.push_texts(stored);
+            self.push_texts(stored)?;
         }
         if self.events == 0 {
             self.base = stored.place;
@@ -295,6 +315,7 @@ impl BlockEncoder {
         self.count += 1;
         self.events += 1;
         self.index.event(stored.place.id, stored.place.event);
+        Ok(())
     }
 
     fn values(&self, stored: &Stored<'_>) -> [i64; COLUMNS] {
@@ -335,10 +356,12 @@ impl BlockEncoder {
             .sum()
     }
 
-    fn push_texts(&mut self, stored: &Stored<'_>) {
-        if let Some(texts) = stored.texts {
-            encode(&(self.events, texts), &mut self.texts);
-        }
+    fn push_texts(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        let Some(texts) = stored.texts else {
+            return Ok(());
+        };
+        let texts = (self.events, texts);
+        codec::encode_as::<_, (u32, Texts)>(&texts, &mut self.texts)
     }
 
     /// Whether the block has to be finished before it takes an entry of `more` bytes, with

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::format::block_index::Mark;
 use crate::format::floats::Floats;
-use crate::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue};
+use crate::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
 use crate::format::view::BlockView;
 use crate::value::Value;
 
@@ -83,9 +83,13 @@ fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
 fn small() -> Block {
     let mut encoder = BlockEncoder::default();
     let id = (1 << 40) | 7;
-    encoder.inference(place(id, 1_000_000), 2_049, &inference(0.85, None));
-    encoder.repeat(place(id + 2, 1_000_250), &repeat(id));
-    encoder.note(1_000_300, &gap(5));
+    encoder
+        .inference(place(id, 1_000_000), 2_049, &inference(0.85, None))
+        .unwrap();
+    encoder
+        .repeat(place(id + 2, 1_000_250), &repeat(id))
+        .unwrap();
+    encoder.note(1_000_300, &gap(5)).unwrap();
     let texts = Texts {
         action: Some("BUY".to_owned()),
         attributes: vec![("k".to_owned(), Value::Integer(-1))],
@@ -100,8 +104,8 @@ fn small() -> Block {
         recorded: 1_000_200,
         event: -3_600_000_000,
     };
-    encoder.inference(early, 0, &odd);
-    encoder.note(1_000_400, &outcome(id + 2));
+    encoder.inference(early, 0, &odd).unwrap();
+    encoder.note(1_000_400, &outcome(id + 2)).unwrap();
     encoder.take().swap_remove(0)
 }
 
@@ -171,8 +175,12 @@ fn what_was_appended_is_read_back() {
 fn outcomes_are_found_by_the_inference_that_they_belong_to() {
     let mut encoder = BlockEncoder::default();
     for number in 0_u32..10 {
-        encoder.note(i64::from(number), &outcome(u64::from(number % 3)));
-        encoder.inference(place(number.into(), 0), 0, &inference(0.5, None));
+        encoder
+            .note(i64::from(number), &outcome(u64::from(number % 3)))
+            .unwrap();
+        encoder
+            .inference(place(number.into(), 0), 0, &inference(0.5, None))
+            .unwrap();
     }
     let block = encoder.take().swap_remove(0);
     let view = BlockView::new(100, payload(&block)).unwrap();
@@ -210,9 +218,9 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
     let mut encoder = BlockEncoder::default();
     for event in 0..5_000_u32 {
         let place = place(event.into(), i64::from(event) * 1_000);
-        encoder.inference(place, 1, &inference(0.5, None));
+        encoder.inference(place, 1, &inference(0.5, None)).unwrap();
         if event % 100 == 0 {
-            encoder.note(i64::from(event) * 1_000, &gap(1));
+            encoder.note(i64::from(event) * 1_000, &gap(1)).unwrap();
         }
     }
     assert!(encoder.pending_bytes() > 100_000);
@@ -245,7 +253,7 @@ fn what_takes_no_bytes_is_still_counted() {
         ..repeat(9)
     };
     for _ in 0..40_000 {
-        encoder.repeat(place(9, 7), &bare);
+        encoder.repeat(place(9, 7), &bare).unwrap();
     }
     let counts: Vec<_> = encoder.take().iter().map(|block| block.count).collect();
     assert_eq!(counts, [16_384, 16_384, 7_232]);
@@ -258,9 +266,13 @@ fn an_entry_larger_than_a_block_has_one_of_its_own() {
         attributes: vec![("k".to_owned(), Value::Text("x".repeat(VALUE_BYTES)))],
         ..Texts::default()
     };
-    encoder.inference(place(1, 1), 0, &inference(0.5, None));
-    encoder.inference(place(2, 2), 0, &inference(0.5, Some(large)));
-    encoder.note(3, &gap(1));
+    encoder
+        .inference(place(1, 1), 0, &inference(0.5, None))
+        .unwrap();
+    encoder
+        .inference(place(2, 2), 0, &inference(0.5, Some(large)))
+        .unwrap();
+    encoder.note(3, &gap(1)).unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1, 1]);
@@ -277,7 +289,7 @@ fn spans_cover_what_the_block_touches() {
             recorded: 0,
             event,
         };
-        encoder.inference(place, 0, &inference(0.5, None));
+        encoder.inference(place, 0, &inference(0.5, None)).unwrap();
     }
     let blocks = encoder.take();
     let hours: Vec<_> = blocks[0].index.hours.iter().copied().collect();
@@ -303,9 +315,13 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
         recorded: 5,
         event: 5,
     };
-    encoder.inference(place(7), 0, &inference(0.5, None));
-    encoder.note(9, &hole);
-    encoder.inference(place(8), 0, &inference(0.5, None));
+    encoder
+        .inference(place(7), 0, &inference(0.5, None))
+        .unwrap();
+    encoder.note(9, &hole).unwrap();
+    encoder
+        .inference(place(8), 0, &inference(0.5, None))
+        .unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1_000_000, 1]);
@@ -321,7 +337,7 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
     assert!(view.at(1_000_002).unwrap().is_none());
     // Merged again, it is the same.
     let mut again = BlockEncoder::default();
-    again.again(&rows[0]);
+    again.again(&rows[0]).unwrap();
     assert_eq!(payload(&again.take()[0]), payload(&blocks[1]));
 }
 
@@ -374,7 +390,7 @@ proptest! {
             let mut row = inference(0.5, None);
             row.processing = *other;
             row.names.checkpoint = u32::try_from(other >> 32).unwrap();
-            encoder.inference(place, !other, &row);
+            encoder.inference(place, !other, &row).unwrap();
         }
         let block = encoder.take().swap_remove(0);
         let rows = rows(1, payload(&block)).unwrap();
@@ -388,4 +404,111 @@ proptest! {
             prop_assert_eq!(u64::from(row.names.checkpoint), other >> 32);
         }
     }
+}
+
+/// How many fields [`sized`] knows, and which of them are lists of short things.
+const FIELDS: usize = 14;
+const LISTS: [usize; 4] = [5, 7, 10, 13];
+
+/// An entry of which one text or list has the given size.
+fn sized(field: usize, size: usize) -> Row {
+    let text = || "x".repeat(size);
+    let many = || vec![(String::new(), Value::Flag(true)); size];
+    let mut texts = Texts::default();
+    let event = |message: String, written: Option<String>, fields: Vec<(String, Value)>| {
+        Row::Note(Note::SystemEvent(SystemEventRow {
+            run: 1,
+            level: crate::Level::Info,
+            component: 0,
+            written,
+            message,
+            fields,
+        }))
+    };
+    let outcome = |values: Vec<OutcomeValue>| {
+        Row::Note(Note::Outcome(OutcomeRow {
+            run: 1,
+            of: 7,
+            time: 7,
+            values,
+        }))
+    };
+    match field {
+        0 => texts.model = Some(text()),
+        1 => texts.symbol = Some(text()),
+        2 => texts.action = Some(text()),
+        3 => texts.checkpoint = Some(text()),
+        4 => texts.labels = Some(vec![text()]),
+        5 => texts.labels = Some(vec![String::new(); size]),
+        6 => texts.attributes = vec![("k".to_owned(), Value::Text(text()))],
+        7 => texts.attributes = many(),
+        8 => return event(text(), None, Vec::new()),
+        9 => return event(String::new(), Some(text()), Vec::new()),
+        10 => return event(String::new(), None, many()),
+        11 => return outcome(vec![OutcomeValue::Label(text())]),
+        12 => return outcome(vec![OutcomeValue::Written(text(), 1.0)]),
+        _ => return outcome(vec![OutcomeValue::Correct(true); size]),
+    }
+    Row::Inference(inference(0.5, Some(texts)))
+}
+
+/// Whether the encoder takes `row` between two others; what it writes must be readable either way.
+fn is_taken(row: Row) -> bool {
+    let mut encoder = BlockEncoder::default();
+    let placed = Placed {
+        sequence: 2,
+        place: place(9, 9),
+        memory: 0,
+        row,
+    };
+    encoder.note(1, &gap(1)).unwrap();
+    let taken = encoder.again(&placed).is_ok();
+    let last = inference(0.5, None);
+    encoder.inference(place(10, 10), 0, &last).unwrap();
+    let mut count = 0;
+    for block in encoder.take() {
+        count += rows(1, payload(&block)).unwrap().len();
+    }
+    assert_eq!(count, 2 + usize::from(taken));
+    taken
+}
+
+#[test]
+fn what_a_reader_refuses_is_never_written() {
+    let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
+    for field in 0..FIELDS {
+        let take = |size| is_taken(sized(field, size));
+        // What is counted of an element is four bytes at least.
+        let most = match LISTS.contains(&field) {
+            true => 4 << 20,
+            false => 17 << 20,
+        };
+        let (mut taken, mut refused) = (1 << 10, most);
+        assert!(take(taken) && !take(refused), "{field}");
+        // The largest that is taken, by halving; in the ordinary run, one and the other.
+        let steps = if is_long { 30 } else { 0 };
+        for _step in 0..steps {
+            let middle = usize::midpoint(taken, refused);
+            if middle == taken {
+                break;
+            }
+            if take(middle) {
+                taken = middle;
+            } else {
+                refused = middle;
+            }
+        }
+    }
+}
+
+#[test]
+fn more_probabilities_than_a_reader_takes_are_refused() {
+    let with = |count: usize| {
+        Row::Inference(InferenceRow {
+            probabilities: Floats::collect(count, (0..count).map(|_| 0.5)),
+            ..inference(0.5, None)
+        })
+    };
+    assert!(is_taken(with(MOST)));
+    assert!(!is_taken(with(MOST + 1)));
 }

@@ -58,6 +58,44 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<
     bincode::serde::encode_into_writer(value, Append(out), CONFIG)
 }
 
+/// An encoding up to this long is decoded whatever it says: a number takes one byte of it at least, and
+/// the limit counts eight.
+const SURELY_READABLE: usize = 64 << 10;
+
+/// Appends `value` to `out`, unless a reader would refuse it: then `out` is as it was, and the error
+/// says why. A long encoding is read back as readers do, because what the limit counts is more than
+/// the bytes: many short texts pass it long before they take 16 MiB.
+pub(crate) fn encode_readable<T>(value: &T, out: &mut Vec<u8>) -> Result<(), String>
+where
+    T: Serialize + DeserializeOwned,
+{
+    encode_as::<T, T>(value, out)
+}
+
+/// The same for a value that is read as another type with the same encoding, such as a reference.
+pub(crate) fn encode_as<T: Serialize, R: DeserializeOwned>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let before = out.len();
+    let encoded = encode_into(value, out).map_err(|error| error.to_string());
+    let readable = encoded.and_then(|()| {
+        let bytes = out.get(before..).unwrap_or_default();
+        if bytes.len() <= SURELY_READABLE {
+            return Ok(());
+        }
+        let length = bytes.len();
+        let limit = DECODE_LIMIT >> 20;
+        decode_front::<R>(bytes).map(|_| ()).map_err(|error| {
+            format!("its {length} bytes take more than {limit} MiB to read ({error})")
+        })
+    });
+    if readable.is_err() {
+        out.truncate(before);
+    }
+    readable
+}
+
 /// Reads one value from the front of `bytes`, and how many bytes it took.
 pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     bincode::serde::decode_from_slice(bytes, CONFIG)

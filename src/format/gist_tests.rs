@@ -97,7 +97,7 @@ proptest! {
     #[test]
     fn the_gist_of_a_block_is_what_its_rows_say(entries in entries()) {
         let mut encoder = BlockEncoder::default();
-        entries.iter().for_each(|placed| encoder.again(placed));
+        entries.iter().for_each(|placed| encoder.again(placed).unwrap());
         let block = encoder.take().swap_remove(0);
         let view = BlockView::new(0, &block.value[CHECKSUM_BYTES..]).unwrap();
         let mut used = BTreeSet::new();

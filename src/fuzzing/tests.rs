@@ -152,7 +152,10 @@ fn written() -> Vec<(&'static str, Vec<u8>)> {
         let reader = journal.reader().unwrap();
         for located in reader.source.after(from, 1 << 20).unwrap() {
             from = located.first + located.rows.len() as u64;
-            located.rows.iter().for_each(|row| encoder.again(row));
+            located
+                .rows
+                .iter()
+                .for_each(|row| encoder.again(row).unwrap());
         }
         for block in encoder.take() {
             written.push(("block", block.value[CHECKSUM_BYTES..].to_vec()));

@@ -1,6 +1,6 @@
 //! What a source lost, each loss once.
 
-use super::{Importer, foreign};
+use super::{Importer, foreign, limits};
 use crate::entry::Gap;
 use crate::error::Result;
 use crate::format::row::{GapReason, GapRow, Note};
@@ -79,7 +79,8 @@ impl Importer {
         let dropped = &mut self.taking(gap.run)?.row.dropped;
         *dropped = dropped.saturating_add(gap.count.unwrap_or(0));
         let now = Timestamp::now().as_micros();
-        self.encoder.note(now, &Note::Gap(row));
+        let encoded = self.encoder.note(now, &Note::Gap(row));
+        encoded.map_err(|why| limits::too_large("gap", why))?;
         Ok(true)
     }
 }

@@ -104,8 +104,8 @@ impl Importer {
                 processing,
                 texts: boxed(texts),
             };
-            self.encoder.repeat(place, &row);
-            return Ok(());
+            let encoded = self.encoder.repeat(place, &row);
+            return encoded.map_err(|why| limits::too_large("inference", why));
         }
         let attributes = inference.attributes.iter();
         texts.attributes = attributes
@@ -132,8 +132,8 @@ impl Importer {
         let memory = inference
             .memory
             .map_or(0, |bytes| (bytes / 1_024).saturating_add(1));
-        self.encoder.inference(place, memory, &row);
-        Ok(())
+        let encoded = self.encoder.inference(place, memory, &row);
+        encoded.map_err(|why| limits::too_large("inference", why))
     }
 }
 

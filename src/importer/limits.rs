@@ -6,6 +6,9 @@ use crate::inference::Inference;
 use crate::outcome::Outcome;
 use crate::queue::intake::{LABEL_OVERHEAD, MOST_TEXT, attribute_bytes};
 
+/// The longest name of a source, bytes: as long as a path.
+const LONGEST_SOURCE: usize = 4_096;
+
 /// Refuses an inference that is too large, and names the field that takes most.
 pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
     if inference.probabilities.len() > MOST {
@@ -58,4 +61,25 @@ fn check_text<const N: usize>(fields: [(&'static str, usize); N]) -> Result<()> 
         value: format!("{bytes} bytes, {total} with the other texts"),
         advice: "give at most 1 MiB of text with one entry",
     })
+}
+
+/// Refuses a source whose name is too long: the runs are read whenever the journal is opened.
+pub(super) fn check_source(name: &str) -> Result<()> {
+    if name.len() <= LONGEST_SOURCE {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        name: "source",
+        value: format!("{} bytes", name.len()),
+        advice: "give a name of at most 4,096 bytes",
+    })
+}
+
+/// The error of an entry that the encoder refused.
+pub(super) fn too_large(name: &'static str, why: String) -> Error {
+    Error::InvalidOption {
+        name,
+        value: why,
+        advice: "give less with one entry",
+    }
 }

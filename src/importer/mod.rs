@@ -113,11 +113,13 @@ impl Importer {
     /// The run of the source with this name: gone on with, or begun. One small commit.
     ///
     /// # Errors
-    /// [`Error::InUse`] if another process is taking in this source, and those of a commit.
+    /// [`Error::InUse`] if another process is taking in this source, [`Error::InvalidOption`] for a
+    /// name of more than 4,096 bytes, and those of a commit.
     pub fn source(&mut self, name: &str) -> Result<RunId> {
         if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
             return Ok(*run);
         }
+        limits::check_source(name)?;
         let now = Timestamp::now().as_micros();
         let begun = self.hot.take_in(now, name);
         let (run, row) = begun.map_err(WriteFailure::into_error)?;

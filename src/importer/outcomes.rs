@@ -43,7 +43,8 @@ impl Importer {
             time,
             values,
         };
-        self.encoder.note(now, &Note::Outcome(row));
+        let encoded = self.encoder.note(now, &Note::Outcome(row));
+        encoded.map_err(|why| limits::too_large("outcome", why))?;
         self.judged.insert(of.to_u64());
         self.taking(of.run())?.row.committed += 1;
         self.commit_if_due()?;

@@ -27,7 +27,7 @@ impl Dropped {
 /// Events lost for one reason since the writer last asked.
 pub(crate) struct Tally {
     all: AtomicU64,
-    /// Invariant T1: never more than `all`; what the writer has taken is in a gap entry.
+    /// Invariant T1: never more than `all`, as the writer sees it; what it has taken is in a gap entry.
     taken: AtomicU64,
     first_ticks: AtomicU64,
     last_ticks: AtomicU64,
@@ -72,6 +72,12 @@ impl Tally {
             self.last_event.fetch_max(event, Ordering::Relaxed);
         }
         self.all.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts lost events that are in a gap entry already; only the writer calls this.
+    pub(crate) fn add_taken(&self, events: u64) {
+        self.taken.fetch_add(events, Ordering::Relaxed);
+        self.all.fetch_add(events, Ordering::Release);
     }
 
     pub(crate) fn total(&self) -> u64 {

@@ -220,6 +220,12 @@ impl<M> Lane<M> {
         ]
     }
 
+    /// For the writer: counts an event that it received and could not write down, and that it has
+    /// left a gap for.
+    pub(crate) fn count_refused(&self, events: u64) {
+        self.refused.add_taken(events);
+    }
+
     /// For the writer: counts events that it drained but cannot commit any more.
     pub(crate) fn count_failed(&self, events: u64) {
         self.failed.fetch_add(events, Ordering::Relaxed);

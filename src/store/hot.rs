@@ -403,7 +403,8 @@ fn bury_dead_runs(
         };
         // What was being taken in is still in its source: nothing is lost.
         if row.source.is_none() {
-            encoder.note(now, &Note::Gap(gap));
+            let noted = encoder.note(now, &Note::Gap(gap));
+            noted.map_err(|why| meta::damaged(path, "gap", &why))?;
         }
         row.end = Some(RunEnd::FoundDead(now));
         runs::put(transaction, run, &row)?;

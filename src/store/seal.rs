@@ -351,10 +351,12 @@ impl SegmentWriter {
         })
     }
 
-    pub(super) fn push(&mut self, placed: &Placed) {
-        self.encoder.again(placed);
+    /// Appends an entry; says why if no reader could read it.
+    pub(super) fn push(&mut self, placed: &Placed) -> Result<(), String> {
+        self.encoder.again(placed)?;
         self.uses.see(placed);
         self.row.see(placed);
+        Ok(())
     }
 
     /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
@@ -371,7 +373,9 @@ impl SegmentWriter {
                 u32::try_from(sequences.end.saturating_sub(sequences.start)).unwrap_or(u32::MAX);
             self.encoder.block_again(payload, count, gist.index);
         } else {
-            view.rows()?.iter().for_each(|placed| self.push(placed));
+            view.rows()?
+                .iter()
+                .try_for_each(|placed| self.push(placed))?;
         }
         Ok(sequences.end)
     }

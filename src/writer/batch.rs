@@ -49,6 +49,8 @@ pub(super) struct Batch {
     said: AHashSet<(u64, u64)>,
     /// Events of our own that nobody offered yet.
     own: u64,
+    /// Events that no reader could decode, and that a gap stands for.
+    refused: u64,
 }
 
 /// What was read of the clocks and the process for one sweep.
@@ -70,6 +72,7 @@ impl Batch {
             run,
             said: AHashSet::new(),
             own: 0,
+            refused: 0,
         }
     }
 
@@ -86,6 +89,11 @@ impl Batch {
     /// as offered, or the accounts would not close.
     pub(super) fn take_own(&mut self) -> u64 {
         std::mem::take(&mut self.own)
+    }
+
+    /// How many events the encoder has refused since the last call.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     pub(super) fn events(&self) -> u64 {
@@ -138,8 +146,37 @@ impl Batch {
             event_range: lost.events.or(Some(recorded)),
             refusal,
         };
-        self.encoder.note(recorded.1, &Note::Gap(row));
+        let noted = self.encoder.note(recorded.1, &Note::Gap(row));
+        debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
         self.counts.gaps += lost.count;
+    }
+
+    /// Leaves a gap for an event of `run` that was counted, and that the encoder refused.
+    #[cold]
+    fn refuse(&mut self, run: RunId, recorded: i64, event: i64) {
+        self.counts.events -= 1;
+        if let Some(share) = self.shares.iter_mut().rev().find(|share| share.run == run) {
+            share.events -= 1;
+        }
+        let row = GapRow {
+            run: run.get(),
+            reason: GapReason::Refused,
+            count: Some(1),
+            after: None,
+            recorded_range: Some((recorded, recorded)),
+            event_range: Some((event, event)),
+        };
+        let noted = self.encoder.note(recorded, &Note::Gap(row));
+        debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
+        self.counts.gaps += 1;
+        self.refused += 1;
+    }
+
+    /// Encodes an entry without an id that was counted, or leaves a gap for it.
+    fn push_note(&mut self, recorded: i64, note: &Note) {
+        if self.encoder.note(recorded, note).is_err() {
+            self.refuse(self.run, recorded, recorded);
+        }
     }
 
     /// Encodes all of `messages`, and leaves none.
@@ -229,7 +266,7 @@ impl Batch {
                     fields,
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
-                self.encoder.note(recorded, &Note::SystemEvent(row));
+                self.push_note(recorded, &Note::SystemEvent(row));
             }
             Event::Checkpoint {
                 ticks,
@@ -248,7 +285,7 @@ impl Batch {
                     detail,
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
-                self.encoder.note(recorded, &Note::CheckpointEvent(row));
+                self.push_note(recorded, &Note::CheckpointEvent(row));
             }
             Event::Outcome {
                 ticks,
@@ -268,7 +305,7 @@ impl Batch {
                     time: time.unwrap_or(recorded),
                     values,
                 };
-                self.encoder.note(recorded, &Note::Outcome(row));
+                self.push_note(recorded, &Note::Outcome(row));
             }
         }
     }
@@ -285,17 +322,22 @@ impl Batch {
             self.counts.invalid += 1;
         }
         let nanos = readings.anchor.nanos_of(record.ticks);
-        match self.judge(&stored, question, record.is_deterministic, nanos) {
+        let encoded = match self.judge(&stored, question, record.is_deterministic, nanos) {
             Verdict::Repeat { original } => self.push_repeat(&stored, original),
             Verdict::New => self.encoder.append(&stored),
             Verdict::Divergent { first } => {
                 stored.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
-                self.encoder.append(&stored);
+                let encoded = self.encoder.append(&stored);
                 if first {
                     self.say_divergence(stored.place);
                 }
+                encoded
             }
+        };
+        if encoded.is_err() {
+            let run = InferenceId::from_u64(record.id).run();
+            self.refuse(run, stored.place.recorded, stored.place.event);
         }
     }
 
@@ -313,10 +355,10 @@ impl Batch {
                 .to_owned(),
             fields: vec![("inference".to_owned(), inference)],
         };
-        self.encoder.note(place.recorded, &Note::SystemEvent(row));
+        self.push_note(place.recorded, &Note::SystemEvent(row));
     }
 
-    fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) {
+    fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) -> Result<(), String> {
         self.counts.repeats += 1;
         let texts = stored.texts.map(|texts| {
             Box::new(Texts {
@@ -331,7 +373,7 @@ impl Batch {
             processing: stored.processing,
             texts,
         };
-        self.encoder.repeat(stored.place, &repeat);
+        self.encoder.repeat(stored.place, &repeat)
     }
 
     /// What `stored` asks, if that can be compared with what others asked.

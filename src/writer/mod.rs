@@ -205,6 +205,10 @@ impl Writer {
         for _event in 0..self.batch.take_own() {
             self.queue.take_id();
         }
+        let refused = self.batch.take_refused();
+        if refused > 0 {
+            self.queue.count_refused(refused);
+        }
         Ok(())
     }
 

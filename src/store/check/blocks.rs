@@ -96,7 +96,8 @@ pub(super) fn check_blocks(
 /// The rows that should find the block of these entries.
 fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
     let mut encoder = BlockEncoder::default();
-    rows.iter().for_each(|placed| encoder.again(placed));
+    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    debug_assert!(again.is_ok(), "what was read can be read again");
     let mut start = first;
     for block in encoder.take() {
         let seen = index::each_row(first, start, &block.index, |table, key, span| {

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 
 use super::super::CursorRow;
 use super::super::backup::put_rows;
 use super::super::checkpoints;
-use super::super::directory::{Directory, sync_directory};
+use super::super::directory::{Directory, HOT_FILE, sync_directory};
 use super::super::early;
 use super::super::elapsed;
 use super::super::folded::{self, Folded};
 use super::super::index;
 use super::super::keys;
 use super::super::kv::{Kv, Table, WriteFailure, WriteTransaction};
-use super::super::meta::{self, Extent, Identity};
+use super::super::meta::{self, Extent, Identity, damaged};
 use super::super::name_table::{self, FOR_EVER, NameRow};
 use super::super::retired;
 use super::super::runs::{self, RunEnd, RunRow};
@@ -125,7 +126,7 @@ impl Anew<'_> {
         let range = layout.extent.hot..layout.extent.next;
         let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
             rows.iter().for_each(|placed| witness.see(placed));
-            for (first, block) in encoded(rows) {
+            for (first, block) in encoded(rows)? {
                 pending_bytes += block.value.len();
                 bytes += block.value.len() as u64;
                 pending.push((first, block));
@@ -286,9 +287,13 @@ impl Anew<'_> {
 }
 
 /// The entries of one block as blocks, each with the sequence that it begins at.
-fn encoded(rows: &[Placed]) -> Vec<(u64, Block)> {
+fn encoded(rows: &[Placed]) -> Result<Vec<(u64, Block)>> {
     let mut encoder = BlockEncoder::default();
-    rows.iter().for_each(|placed| encoder.again(placed));
+    for placed in rows {
+        let pushed = encoder.again(placed);
+        let what = format!("entry {}", placed.sequence);
+        pushed.map_err(|why| damaged(Path::new(HOT_FILE), &what, &why))?;
+    }
     let mut next = rows.first().map_or(0, |placed| placed.sequence);
     let mut blocks = Vec::new();
     for block in encoder.take() {
@@ -296,7 +301,7 @@ fn encoded(rows: &[Placed]) -> Vec<(u64, Block)> {
         next = next.saturating_add(block.count.into());
         blocks.push((first, block));
     }
-    blocks
+    Ok(blocks)
 }
 
 fn put_blocks(kv: &Kv, pending: &mut Vec<(u64, Block)>) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::ops::Range;
+use std::path::Path;
 
 use super::super::check::{Findings, check_segment};
 use super::super::directory::{Directory, sync_directory};
 use super::super::kv::Kv;
-use super::super::meta::Identity;
+use super::super::meta::{Identity, damaged};
 use super::super::seal::SegmentWriter;
 use super::super::segments::{Registered, Segment, SegmentRow, file_name};
 use super::super::uses::Uses;
@@ -59,10 +60,11 @@ impl Slot {
         disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
         let mut writer = SegmentWriter::create(&unfinished, self.range.start)?;
         let lost = fill(kv.as_ref(), &self.range, recorded, |rows| {
-            rows.iter().for_each(|placed| {
-                writer.push(placed);
+            for placed in rows {
+                let pushed = writer.push(placed);
+                pushed.map_err(|why| unwritable(&file, placed.sequence, &why))?;
                 uses.see(placed);
-            });
+            }
             if writer.is_slice_full() {
                 writer.write_full()?;
             }
@@ -112,4 +114,8 @@ impl Slot {
             registered
         })
     }
+}
+
+fn unwritable(file: &Path, sequence: u64, why: &str) -> Error {
+    damaged(file, &format!("entry {sequence}"), why)
 }
