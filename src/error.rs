@@ -47,7 +47,10 @@ pub enum Error {
         supported: u32,
     },
     /// Stored bytes are not what was written: a damaged disk, a truncated or edited file.
-    #[error("{} is damaged: {detail}; restore a backup, or read what is readable of it", path.display())]
+    #[error(
+        "{} is damaged: {detail}; restore a backup, or keep what can be read (`annals repair`)",
+        path.display()
+    )]
     Corrupt {
         /// The file in question.
         path: PathBuf,

@@ -72,6 +72,10 @@ pub struct Health {
     pub last_commit_took: Duration,
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
+    /// Entries that this journal's readers and threads have passed over because their blocks cannot be
+    /// read; [`Reader::missing`](crate::Reader::missing) says which. [`repair`](crate::repair) puts gaps in
+    /// their place. 0 as long as nobody has tried to read any.
+    pub damaged: u64,
     /// Threads in the background that panicked, and with what: what they did stands still until the
     /// journal is opened again. [`close`](crate::Journal::close) returns the first.
     pub thread_panics: Vec<String>,

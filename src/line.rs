@@ -218,7 +218,22 @@ pub(crate) fn gap_message(gap: &Gap) -> String {
             Some(refusal) => &format!("they could not be recorded as given ({refusal})"),
             None => "they could not be recorded as given",
         },
-        GapReason::Damaged => "what was stored cannot be read any more",
+        GapReason::Damaged => {
+            let (first, count) = (gap.sequence, gap.count.unwrap_or(0));
+            let last = first.saturating_add(count.saturating_sub(1));
+            let entries = if count == 1 {
+                "entry is"
+            } else {
+                "entries are"
+            };
+            let times = gap.event_range.map_or_else(String::new, |(first, last)| {
+                format!(", decisions of {first} to {last} among them")
+            });
+            return format!(
+                "{count} {entries} missing, sequences {first} to {last}: what was stored cannot be \
+                 read any more{times}"
+            );
+        }
         GapReason::Died => {
             return match gap.after {
                 Some(id) => {

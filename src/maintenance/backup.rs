@@ -37,6 +37,9 @@ pub struct BackedUp {
     /// elsewhere are among them if their files are gone or changed. Empty if checkpoints were not
     /// asked for.
     pub lacking: Vec<(String, String)>,
+    /// Entries that cannot be read in the copy because they cannot be read in the original. Their blocks
+    /// are copied as they are; [`repair`](crate::repair) puts gaps in their place.
+    pub damaged: u64,
 }
 
 impl Maintenance {
@@ -85,8 +88,8 @@ impl Backup<'_> {
     ///
     /// # Errors
     /// [`Error::Foreign`] if the directory holds another journal or a copy that was written to,
-    /// [`Error::InUse`] if another backup is made there, [`Error::Corrupt`] if what was copied is
-    /// damaged, and [`Error::Io`]. What was there before is then still there. A segment that is
+    /// [`Error::InUse`] if another backup is made there, [`Error::Corrupt`] if more of what was
+    /// copied is damaged than single blocks, and [`Error::Io`]. What was there before is then still there. A segment that is
     /// damaged in the backup alone is copied again when it was removed there.
     pub fn run(self) -> Result<BackedUp> {
         let upkeep = &self.maintenance.upkeep;
@@ -109,6 +112,7 @@ impl Backup<'_> {
             known_segments: copied.known,
             checkpoint_files,
             lacking,
+            damaged: copied.damaged,
         })
     }
 }
@@ -130,7 +134,7 @@ const CACHE_BYTES: usize = 4 << 20;
 ///
 /// # Errors
 /// [`Error::Io`] if `to` holds a journal or cannot be written, [`Error::Missing`] if `from` holds none,
-/// [`Error::Corrupt`] if the backup is damaged.
+/// [`Error::Corrupt`] if more of the backup is damaged than single blocks.
 ///
 /// See [`Maintenance::backup`] for an example.
 pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp> {
@@ -149,6 +153,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
         known_segments: 0,
         checkpoint_files: files,
         lacking: restored.lacking,
+        damaged: copied.damaged,
     })
 }
 

@@ -39,6 +39,14 @@ impl Events {
             };
             // What was retired meanwhile is not there any more, nor is what came before it.
             if let Some(entry) = self.reader.entry(sequence)? {
+                if entry.sequence < sequence {
+                    // It lies in a hole, which stands for all that was there.
+                    let first = entry.sequence;
+                    while self.page.front().is_some_and(|earlier| *earlier >= first) {
+                        self.page.pop_front();
+                    }
+                    self.before = self.before.map(|before| before.min(first));
+                }
                 return Ok(Some(entry));
             }
         }

@@ -10,6 +10,7 @@ mod pages;
 mod plan;
 mod query;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::entry::{Content, Entry, InferenceRecord};
 use crate::error::Result;
 use crate::format::row::NameId;
+use crate::format::scan::Scan;
 use crate::ids::{InferenceId, JournalId};
 use crate::mirror;
 use crate::mirror::settings::Mirror;
@@ -35,11 +37,15 @@ pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
 pub use query::{Inferences, Query};
 
+/// Entries that are not folded, and that are decoded to see whether they can be.
+const LOOKED_AT: u64 = 1 << 18;
+
 /// Reads a journal: committed entries, in snapshots that are held for microseconds.
 ///
 /// It has a handle of its own, so it goes on when the writer of this process fails, and holds up
 /// nobody. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
-/// keep nothing open between two items.
+/// keep nothing open between two items. A block that cannot be read is no error: it is passed over, and
+/// [`missing`](Self::missing) says which entries were in it.
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) source: Arc<Source>,
@@ -169,7 +175,8 @@ impl Reader {
     /// was. A repeat comes with its original's answer. One look-up in the index and one block.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of reading; [`Error::Corrupt`](crate::Error::Corrupt) if it may be in a block that
+    /// cannot be read.
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
         let found = self.source.find(id.to_u64())?;
         found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
@@ -206,7 +213,7 @@ impl Reader {
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 
-    /// The entry with this sequence.
+    /// The entry with this sequence; the gap that stands for it if its block cannot be read.
     ///
     /// # Errors
     /// Those of reading.
@@ -293,6 +300,59 @@ impl Reader {
         let written = mirror::written_until(logs.as_ref(), self.id)?;
         let end = self.source.next_sequence()?;
         Ok(written.map(|next| end.saturating_sub(next)))
+    }
+
+    /// The sequences of the entries that this reader, its clones and what was made of them have passed
+    /// over so far, because their blocks cannot be read. Queries leave them out, and
+    /// [`follow`](Self::follow), [`entry`](Self::entry) and the text files have a
+    /// [gap](crate::GapReason::Damaged) in their place, as after a [`repair`](crate::repair), which
+    /// ends this. What nobody has tried to read is not known: [`Maintenance::verify`](crate::Maintenance::verify)
+    /// reads everything.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let reader = journal.reader()?;
+    /// let newest = reader.newest(100).collect::<annals::Result<Vec<_>>>()?;
+    /// for lost in reader.missing() {
+    ///     eprintln!("entries {} to {} cannot be read", lost.start, lost.end - 1);
+    /// }
+    /// # assert!(newest.is_empty() && reader.missing().is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn missing(&self) -> Vec<Range<u64>> {
+        self.source.losses().list()
+    }
+
+    /// How many entries are known to be unreadable and not repaired: what [`missing`](Self::missing)
+    /// lists, and what the folding thread has passed over. Looks at the rows of gaps, and at the entries
+    /// that are not folded if they are at most some 260,000, which takes up to 20 ms.
+    ///
+    /// # Errors
+    /// Those of reading.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.known_damaged()?, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn known_damaged(&self) -> Result<u64> {
+        let (border, folded) = self.source.survey(|survey| {
+            let border = survey.folded().all_before();
+            if survey.next_sequence().saturating_sub(border) <= LOOKED_AT {
+                survey.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
+            }
+            let gaps = survey.gaps(i64::MIN, i64::MAX)?;
+            Ok((border, gaps.damaged.saturating_sub(survey.repaired()?)))
+        })?;
+        let known = self.source.losses().list().into_iter();
+        let (before, behind): (Vec<_>, Vec<_>) = known.partition(|lost| lost.start < border);
+        let sum = |stretches: &[Range<u64>]| {
+            let lengths = stretches.iter();
+            let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+            lengths.fold(0, u64::saturating_add)
+        };
+        Ok(folded.max(sum(&before)).saturating_add(sum(&behind)))
     }
 
     /// Every gap, oldest first.

@@ -114,7 +114,7 @@ impl NameBook {
             Row::Inference(row) => self.inference(source, &placed, row).map(Some),
             Row::Repeat(row) => {
                 let repeat = self.repeat(source, &placed, row)?;
-                let original = match source.find(repeat.original.to_u64())? {
+                let original = match source.find_readable(repeat.original.to_u64())? {
                     Some(original) => match &original.row {
                         Row::Inference(row) => Some(self.inference(source, &original, row)?),
                         _ => None,

@@ -129,8 +129,17 @@ impl Gaps {
         let Some(sequence) = self.page.pop_front() else {
             return Ok(None);
         };
-        match source.at(sequence)?.map(|placed| placed.row) {
-            Some(Row::Note(Note::Gap(row))) => Ok(Some(Gap::new(sequence, &row))),
+        let placed = source.at(sequence)?;
+        if let Some(placed) = &placed {
+            // What lies in a hole is not there any more, and the hole stands for all of it.
+            let next = placed.next();
+            while self.page.front().is_some_and(|later| *later < next) {
+                self.page.pop_front();
+            }
+            self.next = self.next.map(|from| from.max(next));
+        }
+        match placed.map(|placed| (placed.sequence, placed.row)) {
+            Some((sequence, Row::Note(Note::Gap(row)))) => Ok(Some(Gap::new(sequence, &row))),
             _ => Err(Error::Corrupt {
                 path: source.path().to_owned(),
                 detail: format!("marks: entry {sequence} is no gap"),

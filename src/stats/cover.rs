@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::totals::Totals;
 use super::words::Words;
 use crate::error::Result;
-use crate::format::row::{GapRow, NameId, Note};
+use crate::format::row::{GapReason, GapRow, NameId, Note};
 use crate::format::scan::{Event, Scan};
 use crate::rollup::row::Rollup;
 use crate::rollup::{Combination, Level};
@@ -63,6 +63,10 @@ pub(super) struct Beside {
     pub(super) touched: BTreeSet<u64>,
     /// Decisions of buckets at the range's edges whose entries are retired.
     pub(super) retired: u64,
+    /// The same, of entries that cannot be read any more.
+    pub(super) damaged: u64,
+    /// The first sequences of the holes among `gaps` that stand for entries which rollups were not asked for.
+    holes: BTreeSet<u64>,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
@@ -91,6 +95,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let (from, until) = (*times.start(), *times.end());
         let mut scan = Scan::default();
         let mut read = Vec::new();
+        let mut holes = Vec::new();
         self.survey.blocks_between(from, until, &mut scan, |scan| {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
@@ -99,9 +104,25 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                     read.push(event.id);
                 }
             });
+            holes.extend(scan.notes().filter_map(|seen| match seen.note {
+                Note::Gap(gap) => Some((seen.sequence, gap, seen.recorded)),
+                _ => None,
+            }));
             Ok(())
         })?;
         self.beside.read = read;
+        for (sequence, gap, recorded) in holes {
+            if gap.reason != GapReason::Damaged || !self.beside.holes.insert(sequence) {
+                continue;
+            }
+            // One that was folded as a hole is among the folded gaps; others were whole then.
+            let times = gap.event_range.unwrap_or((recorded, recorded));
+            let folded = self.survey.folded().holds_gap(sequence)
+                && self.survey.gaps(times.0, times.1)?.damaged > 0;
+            if !folded {
+                self.beside.gaps.push((gap, recorded));
+            }
+        }
         Ok(())
     }
 
@@ -241,8 +262,33 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         if self.survey.has_retired() {
             let lost = edge.decisions.saturating_sub(seen);
             self.beside.retired = self.beside.retired.saturating_add(lost);
+        } else if self.survey.has_lost()? {
+            let lost = edge
+                .decisions
+                .saturating_sub(self.folded_in(&edge.bucket, scan, words)?);
+            self.beside.damaged = self.beside.damaged.saturating_add(lost);
         }
         Ok(())
+    }
+
+    /// How many of the folded decisions in `times` can be read.
+    fn folded_in(
+        &self,
+        times: &RangeInclusive<i64>,
+        scan: &mut Scan,
+        words: &mut Words,
+    ) -> Result<u64> {
+        let folded = self.survey.folded();
+        let (from, until) = (*times.start(), *times.end());
+        let mut seen = 0;
+        self.survey.blocks_between(from, until, scan, |scan| {
+            words.number_texts(self.survey, scan)?;
+            scan.for_each(|event| {
+                seen += u64::from(self.is_meant(event, from, until) && folded.holds(event));
+            });
+            Ok(())
+        })?;
+        Ok(seen)
     }
 
     /// Adds the entries that no rollup holds yet.

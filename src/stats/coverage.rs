@@ -29,6 +29,10 @@ pub struct Coverage {
     pub last: Timestamp,
     /// Events that gaps in the range stand for, as far as they were counted.
     pub dropped: u64,
+    /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that are
+    /// damaged, and those that a [`repair`](crate::repair) lost. They count where the index of event
+    /// times says that their decisions were.
+    pub damaged: u64,
     /// Gaps in the range that nobody could count, because a run died.
     pub uncounted: u64,
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
@@ -55,6 +59,7 @@ pub(super) struct Seen {
     folded: u64,
     orphans: u64,
     retired: u64,
+    damaged: u64,
     /// By bucket of time; all in one if the statistic is not divided by time.
     buckets: AHashMap<i64, Bucket>,
     /// Gaps that are not folded, with their recorded time.
@@ -92,7 +97,7 @@ impl Seen {
             if !range.is_empty() {
                 bucket.folded = survey.gaps(*range.start(), *range.end())?;
             }
-            if bucket.folded.gaps > 0 || !gaps.is_empty() {
+            if bucket.folded.gaps > 0 || !gaps.is_empty() || beside.damaged > 0 {
                 let mut all = Totals::new(Grouping::default());
                 let mut cover = Cover::new(survey, Whose::default(), grouping.coarsest());
                 cover.range(&range, words, &mut all)?;
@@ -104,6 +109,7 @@ impl Seen {
             sequence: survey.next_sequence(),
             orphans: survey.folded().orphans(),
             retired: beside.retired,
+            damaged: beside.damaged,
             folded: survey.folded().all_before(),
             buckets,
             gaps,
@@ -131,6 +137,8 @@ impl Seen {
             .iter()
             .filter(touching)
             .for_each(|gap| sums.merge(gap.1));
+        sums.dropped = sums.dropped.saturating_add(self.damaged);
+        sums.damaged = sums.damaged.saturating_add(self.damaged);
         let completeness = if sums.uncounted > 0 {
             None
         } else if sums.dropped == 0 {
@@ -143,6 +151,7 @@ impl Seen {
             first: Timestamp::from_micros(first),
             last: Timestamp::from_micros(last),
             dropped: sums.dropped,
+            damaged: sums.damaged,
             uncounted: sums.uncounted,
             completeness,
             retired: self.retired,

@@ -9,6 +9,9 @@ use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
+use super::blocks::go_on;
+use super::check::BLOCK;
+use super::defect::{Defect, DefectKind};
 use super::directory::{Directory, sync_directory};
 use super::index;
 use super::keys;
@@ -40,6 +43,8 @@ pub(crate) struct Copied {
     pub(crate) bytes: u64,
     /// Entries of the whole copy.
     pub(crate) entries: u64,
+    /// Entries that cannot be read in it, because they cannot be in the original.
+    pub(crate) damaged: u64,
 }
 
 /// Whether files that never change may be shared with the original.
@@ -92,7 +97,7 @@ impl Upkeep {
             }
             sync_directory(folder)?;
             if whole {
-                copied.entries = verified(&to.with_hot_file(&unfinished))?;
+                (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
                 let name = to.hot_file();
                 disk::rename(&unfinished, &name)
                     .map_err(|error| Error::io("name", &name, error))?;
@@ -171,11 +176,24 @@ impl Upkeep {
     }
 }
 
-/// Verifies a copy; says how many entries it holds.
-fn verified(copy: &Directory) -> Result<u64> {
+/// Verifies a copy; says how many entries it holds, and how many it cannot read. Blocks that cannot be
+/// read are the original's: what was copied wrong has no right checksums anywhere else either.
+fn verified(copy: &Directory) -> Result<(u64, u64)> {
     let found = Upkeep::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
-    match found.defects.first() {
-        None => Ok(found.entries),
+    let is_of_block = |defect: &Defect| match defect.kind {
+        DefectKind::Checksum | DefectKind::Undecodable => defect.detail.starts_with(BLOCK),
+        DefectKind::Missing => defect.sequences.is_some(),
+        _ => false,
+    };
+    let lost = found.defects.iter().filter(|defect| is_of_block(defect));
+    let lost = lost.filter_map(|defect| defect.sequences.as_ref());
+    let lost = lost.map(|lost| lost.end.saturating_sub(lost.start));
+    let lost = lost.fold(0, u64::saturating_add);
+    // The engine's check of a segment finds the same bytes wrong.
+    let is_known =
+        |defect: &Defect| is_of_block(defect) || (lost > 0 && defect.kind == DefectKind::Engine);
+    match found.defects.iter().find(|defect| !is_known(defect)) {
+        None => Ok((found.entries, lost)),
         Some(defect) => Err(Error::Corrupt {
             path: defect.file.clone(),
             detail: defect.to_string(),
@@ -204,7 +222,11 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
         let mut slice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut bytes = 0;
         let everything = (Bound::Unbounded, Bound::Unbounded);
-        snapshot.scan(table, everything, Direction::Ascending, |key, payload| {
+        if table == Table::Blocks {
+            copy_unreadable(snapshot, &kv, hot)?;
+        }
+        let mut outcome = Ok(());
+        let mut take = |key: &[u8], payload: &[u8]| -> Result<()> {
             // What is in segments is not needed twice.
             let place = match table {
                 Table::Blocks => keys::first_number(key),
@@ -219,8 +241,18 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
                 put_rows(&kv, table, &mut slice)?;
                 bytes = 0;
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(())
+        };
+        snapshot.sweep(table, everything, Direction::Ascending, |key, value| {
+            outcome = match value {
+                Ok(payload) => take(key, payload),
+                // Copied as they are.
+                Err(_) if table == Table::Blocks => Ok(()),
+                Err(error) => Err(error),
+            };
+            go_on(outcome.is_ok())
         })?;
+        outcome?;
         put_rows(&kv, table, &mut slice)?;
     }
     kv.write(|transaction| meta::set_identity(transaction, identity))
@@ -228,6 +260,27 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
     drop(kv);
     let written = File::open(file).and_then(|opened| disk::sync(&opened, file));
     written.map_err(|error| Error::io("sync", file, error))
+}
+
+/// Copies the blocks from `hot` on whose values are not what was written: a copy holds what the journal
+/// holds, so that what can be made of it one day is not lost.
+fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: u64) -> Result<()> {
+    let mut unreadable = Vec::new();
+    let start = keys::number(hot);
+    let range = (Bound::Included(&start[..]), Bound::Unbounded);
+    snapshot.sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+        if value.is_err() {
+            unreadable.push(key.to_vec());
+        }
+        ControlFlow::Continue(())
+    })?;
+    for key in unreadable {
+        if let Some(value) = snapshot.raw(Table::Blocks, &key)? {
+            kv.write(|transaction| transaction.put_raw(Table::Blocks, &key, &value))
+                .map_err(WriteFailure::into_error)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stores rows as they were read from the same table of another file.
@@ -285,7 +338,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         }
     }
     sync_directory(&folder)?;
-    copied.entries = verified(&to.with_hot_file(&unfinished))?;
+    (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
     to.remove_unfinished();
     sync_directory(to.path())?;

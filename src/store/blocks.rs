@@ -1,12 +1,14 @@
 //! The tables of blocks in one file, the hot one or a segment: blocks by sequence, by hour of event
 //! time and by id. Every function works within one snapshot.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow, Range};
 use std::path::Path;
 
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
+use super::losses::{self, Losses, MOST_LOST, Times, payload_of};
 use super::meta::damaged;
 use crate::error::{Error, Result};
 use crate::format::CHECKSUM_BYTES;
@@ -28,6 +30,16 @@ pub(crate) struct Located {
 }
 
 impl Located {
+    /// What stands in the place of a block that cannot be read.
+    fn of_hole(hole: Placed) -> Self {
+        Located {
+            first: hole.sequence,
+            next: hole.next(),
+            rows: vec![hole],
+            bytes: 0,
+        }
+    }
+
     /// What it counts for in a piece that is bounded by bytes.
     fn cost(&self) -> usize {
         self.bytes
@@ -52,92 +64,260 @@ pub(super) struct Blocks<'s, 'k> {
     pub(super) path: &'s Path,
     /// The sequences that are meant. Others in the file are leftovers.
     pub(super) range: Range<u64>,
+    /// Where it is remembered what cannot be read.
+    losses: &'s Losses,
+    /// What the index of event times says of each block; read when the first cannot be.
+    times: OnceCell<Times>,
+}
+
+/// A stretch of the journal as it is shown: a block, or the hole in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'p> {
+    pub(super) first: u64,
+    pub(super) payload: &'p [u8],
+    /// Whether the block is there and cannot be read, or is not there.
+    pub(super) is_lost: bool,
+}
+
+/// What became of a block that was shown.
+pub(super) enum Shown {
+    /// It was read; it ends before `next`.
+    Read { next: u64, flow: ControlFlow<()> },
+    /// It does not decode.
+    Undecodable,
+}
+
+impl<'s, 'k> Blocks<'s, 'k> {
+    pub(super) fn new(
+        snapshot: &'s Snapshot<'k>,
+        path: &'s Path,
+        range: Range<u64>,
+        losses: &'s Losses,
+    ) -> Self {
+        Blocks {
+            snapshot,
+            path,
+            range,
+            losses,
+            times: OnceCell::new(),
+        }
+    }
 }
 
 impl Blocks<'_, '_> {
     /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
     pub(super) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
         let mut found = Vec::new();
-        if !self.range.contains(&from) {
-            return Ok(found);
-        }
-        let mut expected = self.first_of_block_with(from)?;
         let mut bytes = 0_usize;
-        let (start, end) = (keys::number(expected), keys::number(self.range.end));
-        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-        self.snapshot.scan(
-            Table::Blocks,
-            range,
-            Direction::Ascending,
-            |key, payload| {
-                let located = self.locate(key, payload)?;
-                if located.first != expected {
-                    return Err(self.missing(expected, located.first));
-                }
-                expected = located.next;
-                bytes = bytes.saturating_add(located.cost());
-                found.push(located);
-                Ok(go_on(bytes < budget))
-            },
-        )?;
-        if bytes < budget && expected != self.range.end {
-            return Err(self.missing(expected, self.range.end));
-        }
+        self.ascend(from, &mut |piece| {
+            let Ok(located) = locate(piece.first, piece.payload) else {
+                return Ok(Shown::Undecodable);
+            };
+            bytes = bytes.saturating_add(located.cost());
+            let (next, flow) = (located.next, go_on(bytes < budget));
+            found.push(located);
+            Ok(Shown::Read { next, flow })
+        })?;
         Ok(found)
     }
 
     /// The bytes of the blocks that hold `from` and what follows, each with the sequence that it
-    /// begins at, oldest first, until `see` breaks.
+    /// begins at, oldest first, until `see` breaks. Only what finds a block's end has been looked at.
     pub(super) fn payloads(
         &self,
         from: u64,
-        mut see: impl FnMut(u64, &[u8]) -> Result<ControlFlow<()>>,
+        mut see: impl FnMut(Piece<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.ascend(from, &mut |piece| {
+            let Ok(view) = BlockView::new(piece.first, piece.payload) else {
+                return Ok(Shown::Undecodable);
+            };
+            let next = view.sequences().end;
+            let flow = see(piece)?;
+            Ok(Shown::Read { next, flow })
+        })
+    }
+
+    /// Shows the block that holds `from` and those that follow, oldest first, until `see` breaks. In
+    /// the place of what is missing, or of what `see` cannot decode, holes are shown, which end where
+    /// the next block that can be read begins. An error is the engine's, or of `see`.
+    pub(super) fn ascend(
+        &self,
+        from: u64,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
     ) -> Result<()> {
         if !self.range.contains(&from) {
             return Ok(());
         }
-        let mut expected = self.first_of_block_with(from)?;
-        let mut broken_off = false;
-        let (start, end) = (keys::number(expected), keys::number(self.range.end));
+        let begin = self.key_until(from)?.unwrap_or(from);
+        let (start, end) = (keys::number(begin), keys::number(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-        self.snapshot.scan(
-            Table::Blocks,
-            range,
-            Direction::Ascending,
-            |key, payload| {
-                let first = self.first_of(key)?;
-                if first != expected {
-                    return Err(self.missing(expected, first));
-                }
-                expected = BlockView::new(first, payload)
-                    .map_err(|why| self.broken(first, &why))?
-                    .sequences()
-                    .end;
-                let flow = see(first, payload)?;
-                broken_off = flow.is_break();
-                Ok(flow)
-            },
-        )?;
-        if !broken_off && expected != self.range.end {
-            return Err(self.missing(expected, self.range.end));
+        let mut expected = from;
+        let mut is_first = true;
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        let swept =
+            self.snapshot
+                .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+                    outcome = self.step(key, value, &mut expected, &mut is_first, see);
+                    match outcome {
+                        Ok(flow) => flow,
+                        Err(_) => ControlFlow::Break(()),
+                    }
+                });
+        if outcome?.is_break() {
+            return Ok(());
         }
-        Ok(())
+        swept?;
+        self.show_holes(expected..self.range.end, &mut expected, see)
+            .map(drop)
     }
 
-    /// The bytes of the block that begins at `first`.
-    pub(super) fn payload(
+    /// One row of [`ascend`](Self::ascend): everything before `expected` has been shown.
+    fn step(
+        &self,
+        key: &[u8],
+        value: Result<&[u8]>,
+        expected: &mut u64,
+        is_first: &mut bool,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+    ) -> Result<ControlFlow<()>> {
+        let was_first = std::mem::replace(is_first, false);
+        let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        // What ends within what was shown, or begins there, lies about its length.
+        let fits = |next: u64| next > *expected && next <= self.range.end;
+        let ahead = BlockView::new(first, payload).map(|view| view.sequences().end);
+        if !ahead.is_ok_and(fits) || (first < *expected && !was_first) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if first > *expected {
+            // Only what can be read ends a hole.
+            if locate(first, payload).is_err() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if self.show_holes(*expected..first, expected, see)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let piece = Piece {
+            first,
+            payload,
+            is_lost: false,
+        };
+        match see(piece)? {
+            Shown::Read { next, flow } => {
+                *expected = next;
+                Ok(flow)
+            }
+            Shown::Undecodable => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Shows holes for all of `range`, and moves `expected` behind them.
+    fn show_holes(
+        &self,
+        range: Range<u64>,
+        expected: &mut u64,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+    ) -> Result<ControlFlow<()>> {
+        for hole in self.holes(range)? {
+            let payload = payload_of(&hole).map_err(|why| self.broken(hole.sequence, &why))?;
+            let piece = Piece {
+                first: hole.sequence,
+                payload: &payload,
+                is_lost: true,
+            };
+            match see(piece)? {
+                Shown::Read { next, flow } => {
+                    *expected = next;
+                    if flow.is_break() {
+                        return Ok(flow);
+                    }
+                }
+                Shown::Undecodable => return Err(self.broken(hole.sequence, "a hole")),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Holes in the place of `range`, which is remembered as lost.
+    fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = Placed>> {
+        let missing = range.end.saturating_sub(range.start);
+        if missing > MOST_LOST {
+            return Err(self.missing(range.start, range.end));
+        }
+        let mut recorded = 0;
+        let mut event_range = None;
+        if missing > 0 {
+            self.losses.note(range.clone());
+            let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
+            event_range = losses::spanned(times, &range);
+            recorded = self.recorded_beside(&range).unwrap_or_else(|| {
+                // Nothing beside it can be read.
+                event_range.map_or(0, |(_, last)| last)
+            });
+        }
+        Ok(losses::holes(range, recorded, event_range))
+    }
+
+    /// When the entry before `range` was recorded, or else the one behind it.
+    fn recorded_beside(&self, range: &Range<u64>) -> Option<i64> {
+        let beside = |low: u64, high: u64, direction| {
+            let (low, high) = (keys::number(low), keys::number(high));
+            let between = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+            let mut recorded = None;
+            let swept = self
+                .snapshot
+                .sweep(Table::Blocks, between, direction, |key, value| {
+                    if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
+                        && let Ok(located) = locate(first, payload)
+                    {
+                        let row = match direction {
+                            Direction::Ascending => located.rows.first(),
+                            Direction::Descending => located.rows.last(),
+                        };
+                        recorded = row.map(|placed| placed.place.recorded);
+                    }
+                    go_on(recorded.is_none())
+                });
+            // What the engine cannot reach is as if it was not there.
+            swept.ok().and(recorded)
+        };
+        beside(self.range.start, range.start, Direction::Descending)
+            .or_else(|| beside(range.end, self.range.end, Direction::Ascending))
+    }
+
+    /// The bytes of the block that begins at `first`, if its value is what was written.
+    pub(super) fn payload<T>(
         &self,
         first: u64,
-        see: impl FnOnce(u64, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>> {
         let key = keys::number(first);
         let seen = self
             .snapshot
-            .get(Table::Blocks, &key, |payload| see(first, payload))?;
-        seen.unwrap_or_else(|| Err(self.missing(first, first.saturating_add(1))))
+            .get(Table::Blocks, &key, |payload| see(first, payload).ok());
+        match seen {
+            Ok(Some(Some(seen))) => Ok(Some(seen)),
+            Ok(_) | Err(Error::Corrupt { .. }) => {
+                self.hole_around(first)?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Blocks that begin before `until`, newest first, until `budget` bytes are read.
+    /// The bytes of the hole that begins at `from`, whose block does not decode.
+    pub(super) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+        let end = self.hole_around(from)?.next;
+        let hole = self.holes(from..end)?.next();
+        let payload = hole.map(|hole| payload_of(&hole).map(|payload| (hole.sequence, payload)));
+        payload.transpose().map_err(|why| self.broken(from, &why))
+    }
+
+    /// Blocks that begin before `until`, newest first, until `budget` bytes are read, with holes as
+    /// [`ascend`](Self::ascend) shows them.
     pub(super) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
         let until = until.min(self.range.end);
         let mut found: Vec<Located> = Vec::new();
@@ -147,56 +327,122 @@ impl Blocks<'_, '_> {
             return Ok(found);
         }
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-        self.snapshot.scan(
-            Table::Blocks,
-            range,
-            Direction::Descending,
-            |key, payload| {
-                let located = self.locate(key, payload)?;
-                let after = located.next;
-                // The newest block may hold `until` itself; all others end where the next begins.
-                let dense = found
-                    .last()
-                    .map_or(after >= until, |newer| newer.first == after);
-                if !dense {
-                    let newer = found.last().map_or(until, |newer| newer.first);
-                    return Err(self.missing(after, newer));
-                }
-                bytes = bytes.saturating_add(located.cost());
-                found.push(located);
-                Ok(go_on(bytes < budget))
-            },
-        )?;
-        let oldest = found.last().map_or(until, |located| located.first);
+        let mut oldest = until;
+        let mut outcome = Ok(());
+        let swept =
+            self.snapshot
+                .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
+                    let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
+                        return ControlFlow::Continue(());
+                    };
+                    let Ok(located) = locate(first, payload) else {
+                        return ControlFlow::Continue(());
+                    };
+                    // The newest block may hold `until` itself; all others end where the next begins.
+                    if located.next > oldest && (oldest < until || located.next > self.range.end) {
+                        return ControlFlow::Continue(());
+                    }
+                    if located.next < oldest {
+                        outcome = self.push_holes(located.next..oldest, &mut found);
+                        if outcome.is_err() {
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    oldest = first;
+                    bytes = bytes.saturating_add(located.cost());
+                    found.push(located);
+                    go_on(bytes < budget)
+                });
+        outcome?;
+        swept?;
         if bytes < budget && oldest > self.range.start {
-            return Err(self.missing(self.range.start, oldest));
+            self.push_holes(self.range.start..oldest, &mut found)?;
         }
         Ok(found)
     }
 
-    /// The block that holds `sequence`.
-    pub(super) fn block_with(&self, sequence: u64) -> Result<Located> {
-        let first = self.first_of_block_with(sequence)?;
-        let key = keys::number(first);
-        let found = self
-            .snapshot
-            .get(Table::Blocks, &key, |payload| self.locate(&key, payload))?;
-        found.unwrap_or_else(|| Err(self.missing(first, first.saturating_add(1))))
+    /// Appends holes for all of `range`, newest first.
+    fn push_holes(&self, range: Range<u64>, found: &mut Vec<Located>) -> Result<()> {
+        let holes: Vec<Placed> = self.holes(range)?.collect();
+        found.extend(holes.into_iter().rev().map(Located::of_hole));
+        Ok(())
     }
 
-    /// Shows the block that begins at `first` to `see`.
+    /// The block that holds `sequence`, or the hole in its place.
+    pub(super) fn block_with(&self, sequence: u64) -> Result<Located> {
+        let read = self.whole_block_with(sequence, locate)?;
+        read.map_or_else(|| self.hole_around(sequence), Ok)
+    }
+
+    /// What `see` makes of the block that holds `sequence`; `None` if it cannot be read.
+    fn whole_block_with<T>(
+        &self,
+        sequence: u64,
+        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>> {
+        let Some(first) = self.key_until(sequence)? else {
+            return Ok(None);
+        };
+        let key = keys::number(first);
+        let seen = self.snapshot.get(Table::Blocks, &key, |payload| {
+            let covered = BlockView::new(first, payload)?.sequences();
+            match covered.contains(&sequence) && covered.end <= self.range.end {
+                true => see(first, payload),
+                false => Err("another block's".to_owned()),
+            }
+        });
+        match seen {
+            Ok(seen) => Ok(seen.and_then(|seen: Result<T, String>| seen.ok())),
+            Err(Error::Corrupt { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The hole that holds `sequence`, whose block cannot be read.
+    fn hole_around(&self, sequence: u64) -> Result<Located> {
+        let mut start = self.range.start;
+        let (low, high) = (keys::number(start), keys::number(sequence));
+        let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
+                let end = match (keys::first_number(key), value) {
+                    (Some(first), Ok(payload)) => locate(first, payload).map(|block| block.next),
+                    _ => Err(String::new()),
+                };
+                match end {
+                    Ok(end) if end <= sequence => start = end,
+                    _ => return ControlFlow::Continue(()),
+                }
+                ControlFlow::Break(())
+            })?;
+        let mut end = self.range.end;
+        let (low, high) = (keys::number(sequence), keys::number(end));
+        let range = (Bound::Excluded(&low[..]), Bound::Excluded(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+                if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
+                    && locate(first, payload).is_ok()
+                {
+                    end = first;
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })?;
+        let mut holes = self.holes(start..end)?;
+        let hole = holes.find(|hole| hole.next() > sequence);
+        hole.map(Located::of_hole)
+            .ok_or_else(|| self.missing(start, end))
+    }
+
+    /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
     pub(super) fn look_into<T>(
         &self,
         first: u64,
         see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
-    ) -> Result<T> {
-        let key = keys::number(first);
-        let seen = self.snapshot.get(Table::Blocks, &key, |payload| {
-            BlockView::new(first, payload)
-                .and_then(see)
-                .map_err(|why| self.broken(first, &why))
-        })?;
-        seen.unwrap_or_else(|| Err(self.missing(first, first.saturating_add(1))))
+    ) -> Result<Option<T>> {
+        self.payload(first, |first, payload| {
+            BlockView::new(first, payload).and_then(see)
+        })
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
@@ -267,8 +513,9 @@ impl Blocks<'_, '_> {
         Ok((HourPlace { hour, first }, touched))
     }
 
-    /// The inference or repeat with this id.
-    pub(super) fn find(&self, id: u64) -> Result<Option<Placed>> {
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
+    /// read.
+    pub(super) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
         let (bucket, within) = id_bucket(id);
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
@@ -281,7 +528,10 @@ impl Blocks<'_, '_> {
                 if !(low..=high).contains(&within) || !self.range.contains(&first) {
                     return Ok(ControlFlow::Continue(()));
                 }
-                found = self.look_into(first, |view| view.find(id))?;
+                match self.look_into(first, |view| view.find(id))? {
+                    Some(seen) => found = seen,
+                    None => unread.push(first),
+                }
                 Ok(go_on(found.is_none()))
             })?;
         Ok(found)
@@ -292,11 +542,13 @@ impl Blocks<'_, '_> {
         if !self.range.contains(&sequence) {
             return Ok(None);
         }
-        let first = self.first_of_block_with(sequence)?;
-        let found = self.look_into(first, |view| view.at(sequence))?;
-        found
-            .map(Some)
-            .ok_or_else(|| self.missing(sequence, sequence.saturating_add(1)))
+        let read = self.whole_block_with(sequence, |first, payload| {
+            BlockView::new(first, payload)?.at(sequence)
+        })?;
+        match read.flatten() {
+            Some(placed) => Ok(Some(placed)),
+            None => Ok(self.hole_around(sequence)?.rows.pop()),
+        }
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
@@ -347,7 +599,10 @@ impl Blocks<'_, '_> {
                 let first = keys::second_number(key)
                     .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
                 if self.range.contains(&first) {
-                    let ids = self.look_into(first, |view| view.ids())?;
+                    // Nothing of a block that cannot be read is there any more.
+                    let ids = self
+                        .look_into(first, |view| view.ids())?
+                        .unwrap_or_default();
                     found.extend(ids.into_iter().filter(|id| id_bucket(*id).0 == bucket));
                 }
                 Ok(ControlFlow::Continue(()))
@@ -355,45 +610,17 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
-    /// The first sequence of the block that holds `sequence`.
-    fn first_of_block_with(&self, sequence: u64) -> Result<u64> {
+    /// The first sequence of the block that begins at `sequence` or is the next before it.
+    fn key_until(&self, sequence: u64) -> Result<Option<u64>> {
         let mut first = None;
-        let end = keys::number(sequence);
-        let range = (Bound::Unbounded, Bound::Included(&end[..]));
-        self.snapshot.scan(
-            Table::Blocks,
-            range,
-            Direction::Descending,
-            |key, payload| {
-                let start = self.first_of(key)?;
-                let covered = BlockView::new(start, payload)
-                    .map_err(|why| self.broken(start, &why))?
-                    .sequences();
-                if !covered.contains(&sequence) {
-                    return Err(self.missing(covered.end, sequence.saturating_add(1)));
-                }
-                first = Some(start);
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
-        Ok(first.unwrap_or(self.range.start))
-    }
-
-    fn first_of(&self, key: &[u8]) -> Result<u64> {
-        keys::first_number(key).ok_or_else(|| damaged(self.path, "blocks", "a key is too short"))
-    }
-
-    fn locate(&self, key: &[u8], payload: &[u8]) -> Result<Located> {
-        let first = self.first_of(key)?;
-        let broken = |why: String| self.broken(first, &why);
-        let view = BlockView::new(first, payload).map_err(broken)?;
-        let rows = view.rows().map_err(broken)?;
-        Ok(Located {
-            first,
-            next: view.sequences().end,
-            rows,
-            bytes: payload.len().saturating_add(CHECKSUM_BYTES),
-        })
+        let (low, high) = (keys::number(self.range.start), keys::number(sequence));
+        let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Descending, |key, _| {
+                first = keys::first_number(key);
+                ControlFlow::Break(())
+            })?;
+        Ok(first)
     }
 
     pub(super) fn broken(&self, first: u64, why: &str) -> Error {
@@ -410,6 +637,17 @@ impl Blocks<'_, '_> {
             ),
         )
     }
+}
+
+/// The entries of the block that begins at `first`.
+fn locate(first: u64, payload: &[u8]) -> Result<Located, String> {
+    let view = BlockView::new(first, payload)?;
+    Ok(Located {
+        first,
+        next: view.sequences().end,
+        rows: view.rows()?,
+        bytes: payload.len().saturating_add(CHECKSUM_BYTES),
+    })
 }
 
 pub(super) fn go_on(more: bool) -> ControlFlow<()> {

@@ -221,6 +221,7 @@ mod tests {
                 snapshot,
                 extent,
                 path,
+                losses: &super::super::losses::Losses::default(),
             })
         });
         read.unwrap()

@@ -24,10 +24,11 @@ use super::merge::{Merge, TRANSACTION_ROWS, merge_gaps, oldest_detailed, prune};
 use super::meta::damaged;
 use super::name_table::{self, FOR_EVER};
 use super::orphans;
+use super::rollups::{DAMAGED, GAPS};
 use super::source::Source;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::format::row::{GapRow, NameId, Note};
+use crate::format::row::{GapReason, GapRow, NameId, Note};
 use crate::format::scan::Scan;
 use crate::options::Sharing;
 use crate::rollup::aggregate::Aggregate;
@@ -138,7 +139,7 @@ impl Folder {
         };
         let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
-        'reading: while slice.next < end
+        while slice.next < end
             && slice.next.saturating_sub(begin) < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
             && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
@@ -154,9 +155,15 @@ impl Folder {
                 read => read?,
             };
             for (first, payload) in payloads {
-                match scan.load(first, &payload) {
-                    Err(_) if slice.next > begin => break 'reading,
-                    loaded => loaded.map_err(|why| self.broken(first, &why))?,
+                if scan.load(first, &payload).is_err() {
+                    let from = first.max(slice.next);
+                    let (first, hole) = self.source.hole_at(from)?.unwrap_or_default();
+                    let loaded = scan.load(first, &hole);
+                    loaded.map_err(|why| self.broken(first, &why))?;
+                }
+                if scan.sequences().end <= slice.next {
+                    // A hole reached beyond it.
+                    continue;
                 }
                 self.number_texts(&mut scan)?;
                 // A block that sealing merged may begin with entries that were seen before.
@@ -174,7 +181,11 @@ impl Folder {
                     match seen.note {
                         Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
                             let times = self.source.gap_times(&gap, seen.recorded)?;
-                            slice.gaps.entry(times).or_default().add(&gap);
+                            let kind = match gap.reason {
+                                GapReason::Damaged => DAMAGED,
+                                _ => GAPS,
+                            };
+                            slice.gaps.entry((times, kind)).or_default().add(&gap);
                         }
                         Note::Outcome(outcome) => {
                             slice.outcomes_of.insert(outcome.of);
@@ -303,7 +314,7 @@ impl Folder {
             let mut after = folded.with_partitions(partitions, slice.next);
             let is_last = parts.peek().is_none();
             if is_last {
-                let longest = gaps.iter().map(|gap| gap.0.minutes()).max();
+                let longest = gaps.iter().map(|gap| gap.0.0.minutes()).max();
                 after = after.with_gaps(slice.next, longest.unwrap_or(0));
             }
             let merged = self.write(|transaction, path| {
@@ -405,7 +416,7 @@ fn take_lock(directory: &Directory) -> Result<Option<File>> {
 #[derive(Default)]
 struct Slice {
     rows: Aggregate,
-    gaps: AHashMap<GapTimes, GapSums>,
+    gaps: AHashMap<(GapTimes, u8), GapSums>,
     /// Inferences that have outcomes in it.
     outcomes_of: BTreeSet<u64>,
     /// Inferences that had outcomes before they were there, and whether they are there now.
@@ -424,7 +435,7 @@ impl Source {
             return Ok(GapTimes::new(times));
         }
         let last = match gap.after {
-            Some(id) => self.find(id)?.map(|placed| placed.place.event),
+            Some(id) => self.find_readable(id)?.map(|placed| placed.place.event),
             None => {
                 let runs = self.runs(gap.run, 1)?;
                 let run = runs.first().filter(|(run, _)| run.get() == gap.run);

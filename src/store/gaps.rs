@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
 use super::meta::damaged;
-use super::rollups::GAPS;
+use super::rollups::{DAMAGED, GAPS};
 use crate::error::Result;
 use crate::format::codec::{self, Stored};
-use crate::format::row::GapRow;
+use crate::format::row::{GapReason, GapRow};
 use crate::rollup::Level;
 
 /// When a gap's events happened, in minutes since 1970: the first and the last.
@@ -32,6 +32,10 @@ pub(crate) struct GapSums {
     pub(crate) dropped: u64,
     /// Gaps that nobody could count.
     pub(crate) uncounted: u64,
+    /// Of the counted, entries that were recorded and cannot be read any more. They have rows of their own,
+    /// which say so.
+    #[serde(skip)]
+    pub(crate) damaged: u64,
 }
 
 impl Stored for GapSums {}
@@ -58,8 +62,8 @@ impl GapTimes {
         self.last.abs_diff(self.first)
     }
 
-    pub(super) fn key(self) -> [u8; 17] {
-        let mut key = [GAPS; 17];
+    pub(super) fn key(self, kind: u8) -> [u8; 17] {
+        let mut key = [kind; 17];
         key[1..].copy_from_slice(&keys::pair(
             keys::ordered(self.first),
             keys::ordered(self.last),
@@ -74,6 +78,10 @@ impl GapSums {
             gaps: 1,
             dropped: gap.count.unwrap_or(0),
             uncounted: u64::from(gap.count.is_none()),
+            damaged: match gap.reason {
+                GapReason::Damaged => gap.count.unwrap_or(0),
+                _ => 0,
+            },
         });
     }
 
@@ -81,6 +89,7 @@ impl GapSums {
         self.gaps = self.gaps.saturating_add(other.gaps);
         self.dropped = self.dropped.saturating_add(other.dropped);
         self.uncounted = self.uncounted.saturating_add(other.uncounted);
+        self.damaged = self.damaged.saturating_add(other.damaged);
     }
 }
 
@@ -102,8 +111,21 @@ pub(super) fn between(
         first: Level::Minute.bucket(until),
         last: i64::MAX,
     };
-    let (start, end) = (start.key(), end.key());
-    let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+    for kind in [GAPS, DAMAGED] {
+        let (start, end) = (start.key(kind), end.key(kind));
+        between_keys(snapshot, path, (&start, &end), (from, until), &mut sums)?;
+    }
+    Ok(sums)
+}
+
+fn between_keys(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    (start, end): (&[u8], &[u8]),
+    (from, until): (i64, i64),
+    sums: &mut GapSums,
+) -> Result<()> {
+    let range = (Bound::Included(start), Bound::Included(end));
     snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
         let broken = |why: &str| damaged(path, "rollups: gaps", why);
         let (first, last) = key
@@ -115,11 +137,14 @@ pub(super) fn between(
             last: keys::unordered(last),
         };
         if times.touches(from, until) {
-            sums.merge(codec::decode(value).map_err(|why| broken(&why))?);
+            let mut known: GapSums = codec::decode(value).map_err(|why| broken(&why))?;
+            if key.first() == Some(&DAMAGED) {
+                known.damaged = known.dropped;
+            }
+            sums.merge(known);
         }
         Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(sums)
+    })
 }
 
 #[cfg(test)]

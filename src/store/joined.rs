@@ -159,9 +159,9 @@ impl Source {
         let mut scan = Scan::default();
         self.in_parts(holds_any(ids), |blocks| {
             for first in blocks.with_events(ids)? {
+                // One that cannot be read holds nothing any more.
                 blocks.payload(first, |first, payload| {
-                    let loaded = scan.load(first, payload);
-                    loaded.map_err(|why| blocks.broken(first, &why))?;
+                    scan.load(first, payload)?;
                     let mut place = 0;
                     scan.for_each(|event| {
                         if event.sequence < end && ids.binary_search(&event.id).is_ok() {

@@ -188,10 +188,10 @@ impl<'m, 't> Merge<'m, 't> {
 pub(super) fn merge_gaps(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
-    gaps: &[(GapTimes, GapSums)],
+    gaps: &[((GapTimes, u8), GapSums)],
 ) -> Result<()> {
-    for (times, sums) in gaps {
-        let key = times.key();
+    for ((times, kind), sums) in gaps {
+        let key = times.key(*kind);
         let known = transaction.get(Table::Rollups, &key, codec::decode::<GapSums>)?;
         let mut merged = *sums;
         if let Some(known) = known {

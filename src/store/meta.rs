@@ -19,6 +19,7 @@ pub(crate) const FORMAT: u32 = 2;
 const FORMAT_KEY: &[u8] = b"format";
 const IDENTITY_KEY: &[u8] = b"identity";
 const EXTENT_KEY: &[u8] = b"extent";
+const LOST_KEY: &[u8] = b"lost";
 
 /// The first sequence of a journal; 0 stands for "before everything".
 pub(crate) const FIRST_SEQUENCE: u64 = 1;
@@ -210,4 +211,17 @@ pub(super) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent)
         .check()
         .map_err(|why| damaged(path, "meta extent", &why))?;
     transaction.put(Table::Meta, EXTENT_KEY, &mut sealed(&extent))
+}
+
+/// How many entries repairs have put holes in the place of.
+pub(super) fn lost(snapshot: &Snapshot<'_>, path: &Path) -> Result<u64> {
+    match snapshot.get(Table::Meta, LOST_KEY, codec::decode)? {
+        Some(lost) => lost.map_err(|why| damaged(path, "meta lost", &why)),
+        None => Ok(0),
+    }
+}
+
+/// Stores how many entries repairs have put holes in the place of.
+pub(super) fn set_lost(transaction: &mut WriteTransaction<'_>, lost: u64) -> Result<()> {
+    transaction.put(Table::Meta, LOST_KEY, &mut sealed(&lost))
 }

@@ -17,6 +17,7 @@ mod index;
 mod joined;
 mod keys;
 mod kv;
+mod losses;
 mod merge;
 mod meta;
 mod name_table;

@@ -25,6 +25,8 @@ const DETAIL: u8 = 4;
 pub(super) const GAPS: u8 = 5;
 pub(super) const ORPHANS: u8 = 6;
 pub(super) const EARLY: u8 = 7;
+/// Gaps in the place of entries that cannot be read any more.
+pub(super) const DAMAGED: u8 = 8;
 
 const KEY_BYTES: usize = 21;
 
@@ -71,7 +73,7 @@ pub(super) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     let broken = |why: String| damaged(path, "rollups", &why);
     match key.first() {
         Some(&DETAIL) => codec::decode::<Detail>(value).map(drop).map_err(broken),
-        Some(&GAPS) => codec::decode::<GapSums>(value).map(drop).map_err(broken),
+        Some(&(GAPS | DAMAGED)) => codec::decode::<GapSums>(value).map(drop).map_err(broken),
         Some(&ORPHANS) => codec::decode::<i64>(value).map(drop).map_err(broken),
         Some(&EARLY) => early::check(path, key, value),
         _ => {

@@ -9,15 +9,16 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
 
-use super::blocks::{Blocks, go_on};
+use super::blocks::{Blocks, Piece, go_on};
 use super::directory::sync_directory;
 use super::index;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
+use super::losses::Losses;
 use super::meta::{self, Extent};
 use super::segments::{self, Registered, Segment, SegmentRow, file_name, put_head};
 use super::upkeep::Upkeep;
@@ -41,6 +42,7 @@ const SLICE_BLOCKS: usize = 128;
 
 const LOCK: &str = ".lock";
 const UNFINISHED: &str = ".new-";
+const UNREADABLE: &str = "it cannot be read, and is not sealed before `annals repair`";
 
 /// Seals segments of one journal.
 pub(crate) struct Sealer {
@@ -151,21 +153,31 @@ impl Sealer {
     ) -> Result<Option<Written>> {
         let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
         let (mut next, mut taken) = (extent.hot, 0);
-        while next < extent.next && segment.bytes() < bytes {
+        let mut is_blocked = false;
+        while next < extent.next && segment.bytes() < bytes && !is_blocked {
             if !may_go_on() {
                 return Ok(None);
             }
             kv.read(|snapshot| {
-                let blocks = Blocks {
-                    snapshot,
-                    path: kv.path(),
-                    range: extent.hot..extent.next,
-                };
+                let range = extent.hot..extent.next;
+                let losses = Losses::default();
+                let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
                 let mut read = 0;
-                blocks.payloads(next, |first, payload| {
-                    next = segment
-                        .take_over(first, payload)
-                        .map_err(|why| blocks.broken(first, &why))?;
+                blocks.payloads(next, |piece| {
+                    let Piece { first, payload, .. } = piece;
+                    let taken_over = match piece.is_lost {
+                        false => segment.take_over(first, payload),
+                        true => Err(UNREADABLE.to_owned()),
+                    };
+                    match taken_over {
+                        Ok(end) => next = end,
+                        // What comes before it is sealed; a repair has to see the rest as it is.
+                        Err(_) if next > extent.hot => {
+                            is_blocked = true;
+                            return Ok(ControlFlow::Break(()));
+                        }
+                        Err(why) => return Err(blocks.broken(first, &why)),
+                    }
                     read += CHECKSUM_BYTES + payload.len();
                     taken += (CHECKSUM_BYTES + payload.len()) as u64;
                     Ok(go_on(read < READ_BYTES))

@@ -13,6 +13,7 @@ use super::blocks::Blocks;
 use super::directory::Directory;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
+use super::losses::Losses;
 use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
 use super::uses::{Uses, UsesRow};
 use crate::error::{Error, Result};
@@ -229,6 +230,7 @@ pub(super) fn stated_journal(kv: &Kv) -> Result<Option<u128>> {
 pub(super) struct Segment {
     kv: Kv,
     registered: Registered,
+    losses: Arc<Losses>,
 }
 
 impl Segment {
@@ -267,7 +269,11 @@ impl Segment {
             next: registered.row.next,
         };
         match head {
-            Some(Ok(head)) if head == expected => Ok(Segment { kv, registered }),
+            Some(Ok(head)) if head == expected => Ok(Segment {
+                kv,
+                registered,
+                losses: Arc::default(),
+            }),
             Some(Ok(head)) => {
                 let why = format!("it is {head:?}, registered is {expected:?}");
                 Err(damaged(path, "segment", &why))
@@ -289,11 +295,8 @@ impl Segment {
     /// Runs `body` on the segment's blocks.
     pub(super) fn read<T>(&self, body: impl FnOnce(&Blocks<'_, '_>) -> Result<T>) -> Result<T> {
         self.kv.read(|snapshot| {
-            body(&Blocks {
-                snapshot,
-                path: self.kv.path(),
-                range: self.registered.first..self.registered.row.next,
-            })
+            let range = self.registered.first..self.registered.row.next;
+            body(&Blocks::new(snapshot, self.kv.path(), range, &self.losses))
         })
     }
 }
@@ -304,12 +307,21 @@ pub(super) struct SegmentCache {
     listed: Mutex<Option<Listed>>,
     /// Most recently used last.
     open: Mutex<Vec<(u64, Arc<Segment>)>>,
+    losses: Arc<Losses>,
 }
 
 /// A generation of the table, and the segments in it.
 type Listed = (u64, Arc<[Registered]>);
 
 impl SegmentCache {
+    /// Of a source that remembers in `losses` what cannot be read.
+    pub(super) fn of(losses: &Arc<Losses>) -> Self {
+        SegmentCache {
+            losses: losses.clone(),
+            ..SegmentCache::default()
+        }
+    }
+
     /// The segments of `generation`, which `snapshot` shows.
     pub(super) fn list(
         &self,
@@ -341,7 +353,10 @@ impl SegmentCache {
         };
         let segment = match open.iter().position(same) {
             Some(index) => open.remove(index).1,
-            None => Arc::new(Segment::open(directory, identity, registered.clone())?),
+            None => Arc::new(Segment {
+                losses: self.losses.clone(),
+                ..Segment::open(directory, identity, registered.clone())?
+            }),
         };
         if open.len() == MOST_OPEN {
             open.remove(0);

@@ -13,6 +13,7 @@ use super::elapsed::{Elapsed, Meter};
 use super::hot::{Hot, Slot};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
+use super::losses::Losses;
 use super::meta::{self, Extent, Identity, damaged};
 use super::name_table;
 use super::runs::{self, RunRow};
@@ -39,6 +40,7 @@ pub(crate) struct Source {
     identity: OnceLock<Identity>,
     /// Counts elapsed time if a run of this process is open.
     meter: Option<Meter>,
+    losses: Arc<Losses>,
 }
 
 /// One snapshot of the hot file, and what it says of where everything is.
@@ -46,15 +48,13 @@ pub(super) struct View<'s, 'k> {
     pub(super) snapshot: &'s Snapshot<'k>,
     pub(super) extent: Extent,
     pub(super) path: &'s Path,
+    pub(super) losses: &'s Losses,
 }
 
 impl<'s, 'k> View<'s, 'k> {
     pub(super) fn hot(&self) -> Blocks<'s, 'k> {
-        Blocks {
-            snapshot: self.snapshot,
-            path: self.path,
-            range: self.extent.hot..self.extent.next,
-        }
+        let range = self.extent.hot..self.extent.next;
+        Blocks::new(self.snapshot, self.path, range, self.losses)
     }
 }
 
@@ -63,20 +63,23 @@ impl Source {
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
         let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
+        let losses = Arc::default();
         Ok(Source {
             slot: Arc::new(RwLock::new(Some(kv))),
             directory: Some(directory),
             path,
             sharing,
-            segments: SegmentCache::default(),
+            segments: SegmentCache::of(&losses),
             identity: OnceLock::new(),
             meter: None,
+            losses,
         })
     }
 
     /// A source beside the writer `hot` of the same process: a handle of its own, so that a
     /// failed writer does not take readers down, except where only one handle may be open.
     pub(crate) fn beside(hot: &Hot, cache_bytes: usize) -> Result<Self> {
+        let losses = Arc::default();
         match (hot.sharing(), hot.directory()) {
             (Sharing::Shared, Some(directory)) => Ok(Source {
                 meter: Some(hot.meter()),
@@ -87,9 +90,10 @@ impl Source {
                 directory: directory.cloned(),
                 path: hot.name().to_owned(),
                 sharing: Sharing::Exclusive,
-                segments: SegmentCache::default(),
+                segments: SegmentCache::of(&losses),
                 identity: OnceLock::new(),
                 meter: Some(hot.meter()),
+                losses,
             }),
         }
     }
@@ -111,14 +115,16 @@ impl Source {
             });
         }
         let kv = Kv::open(&path, sharing, cache_bytes)?;
+        let losses = Arc::default();
         Ok(Source {
             slot: Arc::new(RwLock::new(Some(kv))),
             directory: Some(directory),
             path,
             sharing,
-            segments: SegmentCache::default(),
+            segments: SegmentCache::of(&losses),
             identity: OnceLock::new(),
             meter: None,
+            losses,
         })
     }
 
@@ -197,6 +203,7 @@ impl Source {
                 snapshot,
                 extent,
                 path: &self.path,
+                losses: &self.losses,
             })
         })
     }
@@ -270,14 +277,25 @@ impl Source {
     pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
-            blocks.payloads(from, |first, payload| {
-                found.push((first, payload.to_vec()));
-                bytes = bytes.saturating_add(payload.len());
+            blocks.payloads(from, |piece| {
+                found.push((piece.first, piece.payload.to_vec()));
+                bytes = bytes.saturating_add(piece.payload.len());
                 Ok(go_on(bytes < budget))
             })?;
             Ok(found)
         };
         self.in_part_of(from, read).map(Option::unwrap_or_default)
+    }
+
+    /// The bytes of the hole that begins at `from`, whose block does not decode.
+    pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+        let read = |blocks: &Blocks<'_, '_>| blocks.hole_at(from);
+        self.in_part_of(from, read).map(Option::flatten)
+    }
+
+    /// What has been passed over so far because it cannot be read.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Blocks that begin before `until`, newest first, until `budget` bytes are read or the file
@@ -339,18 +357,34 @@ impl Source {
         Ok(found)
     }
 
-    /// The inference or repeat with this id.
+    /// The inference or repeat with this id, if it can be read.
+    pub(crate) fn find_readable(&self, id: u64) -> Result<Option<Placed>> {
+        match self.find(id) {
+            Err(Error::Corrupt { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The inference or repeat with this id. An error if it is nowhere, and may be in a block that
+    /// cannot be read.
     pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;
             ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
         };
-        let mut found = None;
+        let (mut found, mut unread) = (None, Vec::new());
         self.in_parts(holds, |blocks| {
-            found = blocks.find(id)?;
+            found = blocks.find(id, &mut unread)?;
             Ok(found.is_none())
         })?;
-        Ok(found)
+        match unread.first() {
+            Some(first) if found.is_none() => {
+                let what = format!("block {first}");
+                let why = "it cannot be read, and may hold the inference";
+                Err(damaged(&self.path, &what, why))
+            }
+            _ => Ok(found),
+        }
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Shown};
 use super::early;
 use super::elapsed::Elapsed;
 use super::folded::{self, Folded};
 use super::gaps::{self, GapSums};
 use super::keys;
 use super::kv::{Direction, Table};
-use super::meta::{FIRST_SEQUENCE, damaged};
+use super::meta::{self, FIRST_SEQUENCE, damaged};
 use super::name_table;
 use super::orphans;
 use super::rollups;
@@ -148,6 +148,19 @@ impl Survey<'_, '_> {
         Ok(false)
     }
 
+    /// Whether any entry is known to be unreadable, or was when the journal was repaired.
+    pub(crate) fn has_lost(&self) -> Result<bool> {
+        if self.view.losses.entries() > 0 {
+            return Ok(true);
+        }
+        Ok(self.repaired()? > 0)
+    }
+
+    /// How many entries repairs have put holes in the place of.
+    pub(crate) fn repaired(&self) -> Result<u64> {
+        meta::lost(self.view.snapshot, self.view.path)
+    }
+
     /// The inferences that have folded outcomes and were not there when these were folded, ascending.
     pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
         orphans::list(self.view.snapshot, self.view.path)
@@ -225,11 +238,15 @@ fn show(
     scan: &mut Scan,
     see: &mut impl FnMut(&mut Scan) -> Result<()>,
 ) -> Result<()> {
-    blocks.payloads(from, |first, payload| {
-        scan.load(first, payload)
-            .map_err(|why| blocks.broken(first, &why))?;
+    blocks.ascend(from, &mut |piece| {
+        if scan.load(piece.first, piece.payload).is_err() {
+            return Ok(Shown::Undecodable);
+        }
         see(scan)?;
-        Ok(ControlFlow::Continue(()))
+        Ok(Shown::Read {
+            next: scan.sequences().end,
+            flow: ControlFlow::Continue(()),
+        })
     })
 }
 
@@ -254,11 +271,13 @@ fn show_between(
         }
     }
     for first in touched {
-        blocks.payload(first, |first, payload| {
-            scan.load(first, payload)
-                .map_err(|why| blocks.broken(first, &why))?;
-            see(scan)
-        })?;
+        let loaded = blocks.payload(first, |first, payload| scan.load(first, payload))?;
+        if loaded.is_none() {
+            let (first, hole) = blocks.hole_at(first)?.unwrap_or_default();
+            let loaded = scan.load(first, &hole);
+            loaded.map_err(|why| blocks.broken(first, &why))?;
+        }
+        see(scan)?;
     }
     Ok(())
 }

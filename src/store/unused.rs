@@ -140,6 +140,10 @@ impl Upkeep {
                 uses.see(placed);
             }
         }
+        if source.losses().entries() > 0 {
+            // What cannot be read may need anything.
+            return Ok(None);
+        }
         // Last: what was retired meanwhile had been folded before.
         source.survey(|survey| survey.each_name(|name| uses.see_name(name)))?;
         Ok(Some(uses))

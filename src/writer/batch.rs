@@ -165,6 +165,7 @@ impl Batch {
             after: None,
             recorded_range: Some((recorded, recorded)),
             event_range: Some((event, event)),
+            refusal: None,
         };
         let noted = self.encoder.note(recorded, &Note::Gap(row));
         debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");

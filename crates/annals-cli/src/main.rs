@@ -12,6 +12,7 @@ mod filter;
 mod folding;
 mod import;
 mod line;
+mod missing;
 mod output;
 mod progress;
 mod statistics;

@@ -14,9 +14,16 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
         Some(share) if share >= 1.0 => out.paint(style::GOOD, "complete"),
         Some(share) => {
             let dropped = units::count(coverage.dropped);
+            let damaged = match coverage.damaged {
+                0 => String::new(),
+                n => format!(", {} of them damaged", units::count(n)),
+            };
             out.paint(
                 style::WARN,
-                format!("{:.4} % complete: {dropped} dropped", share * 100.0),
+                format!(
+                    "{:.4} % complete: {dropped} dropped{damaged}",
+                    share * 100.0
+                ),
             )
         }
         None => out.paint(
@@ -95,6 +102,7 @@ pub fn as_json(stats: &Stats) -> Json {
         },
         "completeness": stats.coverage.completeness,
         "dropped": stats.coverage.dropped,
+        "damaged": stats.coverage.damaged,
     })
 }
 

@@ -24,6 +24,9 @@ pub(super) struct Found {
     pub(super) complete: bool,
 }
 
+/// What a defect's detail begins with if it is about one block.
+pub(in super::super) const BLOCK: &str = "block ";
+
 type Expected = AHashMap<(&'static str, [u8; 16]), Span>;
 
 /// Every block, and the indexes in both directions.
@@ -36,6 +39,7 @@ pub(super) fn check_blocks(
         snapshot,
         path,
         range,
+        ..
     } = blocks;
     let mut found = Found {
         row: SegmentRow::beginning_at(range.start),
@@ -71,7 +75,7 @@ pub(super) fn check_blocks(
                 }
             }
             Err((kind, why)) => {
-                findings.say(kind, path, None, format!("block {first}: {why}"));
+                findings.say(kind, path, None, format!("{BLOCK}{first}: {why}"));
                 found.complete = false;
             }
         }

@@ -14,12 +14,14 @@ use super::defect::{Defect, DefectKind};
 use super::folded;
 use super::index;
 use super::kv::{Kv, Snapshot, Table};
+use super::losses::Losses;
 use super::meta::{self, Extent};
 use super::seal;
 use super::segments::{self, Registered, Segment, SegmentRow, file_name};
 use super::upkeep::Upkeep;
 use super::uses::Uses;
 use crate::error::Result;
+pub(super) use blocks::BLOCK;
 use blocks::check_blocks;
 pub(super) use tables::{check_cursors, check_names, check_runs, check_value};
 use tables::{check_early, check_values};
@@ -169,11 +171,8 @@ pub(super) fn check_hot(
     let (Ok(extent), registered) = (extent, registered.unwrap_or_default()) else {
         return (Extent::new(), Vec::new());
     };
-    let blocks = Blocks {
-        snapshot,
-        path,
-        range: extent.hot..extent.next,
-    };
+    let losses = Losses::default();
+    let blocks = Blocks::new(snapshot, path, extent.hot..extent.next, &losses);
     let found = check_blocks(&blocks, uses, findings);
     check_early(snapshot, path, extent.next, uses, findings);
     let first = registered

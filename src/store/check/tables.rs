@@ -100,6 +100,7 @@ fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
         b"extent" => codec::decode::<meta::Extent>(value).map(drop),
         b"identity" => codec::decode::<meta::Identity>(value).map(drop),
         b"retired" => codec::decode::<RetiredRow>(value).map(drop),
+        b"lost" => codec::decode::<u64>(value).map(drop),
         b"folded" => folded::check(value),
         key if elapsed::is_mark(key) => elapsed::check_mark(key, value),
         b"elapsed" => codec::decode::<elapsed::Stamp>(value).map(drop),

@@ -211,6 +211,16 @@ impl<'a> Snapshot<'a> {
         })
     }
 
+    /// The value under `key` as it is stored, whether it is what was written or not.
+    pub(crate) fn raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(rows) = self.table(table)? else {
+            return Ok(None);
+        };
+        let found = rows.get(key);
+        let found = found.map_err(|error| storage_error(self.path, error))?;
+        Ok(found.map(|value| value.value().to_vec()))
+    }
+
     /// Whether a table is there and can be opened.
     pub(crate) fn has(&self, table: Table) -> Result<bool> {
         Ok(self.table(table)?.is_some())
@@ -322,6 +332,15 @@ impl<'t> WriteTransaction<'t> {
         let mut value = vec![0; CHECKSUM_BYTES];
         value.extend_from_slice(payload);
         self.put(table, key, &mut value)
+    }
+
+    /// Stores a value with the checksum that it has, which may be wrong.
+    pub(crate) fn put_raw(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .insert(key, value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
     }
 
     /// Removes what is stored under `key`, if anything is.

@@ -6,16 +6,12 @@ use std::path::Path;
 use super::super::directory::HOT_FILE;
 use super::super::keys;
 use super::super::kv::{Kv, Table};
+use super::super::losses::{MOST_LOST, Times, holes, see_times, spanned};
 use super::super::meta::damaged;
 use super::sweep::sweep;
 use crate::error::Result;
-use crate::format::block::{Place, Placed};
-use crate::format::row::{GapReason, GapRow, Note, Row};
+use crate::format::block::Placed;
 use crate::format::view::BlockView;
-
-/// Sequences that a journal can have lost in one stretch: four million million entries, which take 150
-/// terabytes. A file that says more was made up, and the holes for it would fill the disk.
-pub(super) const MOST_LOST: u64 = 1 << 42;
 
 /// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
 /// holes for all others. Says which these are. `recorded` is the time of a hole at the beginning.
@@ -27,6 +23,7 @@ pub(super) fn fill(
 ) -> Result<Vec<Range<u64>>> {
     let mut lost = Vec::new();
     let mut next = range.start;
+    let times = kv.map_or_else(Times::new, times);
     if let Some(kv) = kv {
         for first in firsts(kv, range) {
             let rows = if first < next { None } else { rows(kv, first) };
@@ -38,14 +35,25 @@ pub(super) fn fill(
             if last.next() > range.end {
                 continue;
             }
-            leave_out(next..first, recorded, &mut lost, &mut push)?;
+            leave_out(next..first, recorded, &times, &mut lost, &mut push)?;
             push(&rows)?;
             recorded = last.place.recorded;
             next = last.next();
         }
     }
-    leave_out(next..range.end, recorded, &mut lost, &mut push)?;
+    leave_out(next..range.end, recorded, &times, &mut lost, &mut push)?;
     Ok(lost)
+}
+
+/// The event times of all blocks, as far as the index can be read: when the decisions were that are lost.
+fn times(kv: &Kv) -> Times {
+    let mut times = Times::new();
+    sweep(kv, Table::Hours, u64::MAX, &mut |key, value| {
+        if let Ok(value) = value {
+            see_times(&mut times, key, value);
+        }
+    });
+    times
 }
 
 /// Where the blocks of `range` begin whose values are what was written.
@@ -75,6 +83,7 @@ pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
 fn leave_out(
     range: Range<u64>,
     recorded: i64,
+    times: &Times,
     lost: &mut Vec<Range<u64>>,
     push: &mut impl FnMut(&[Placed]) -> Result<()>,
 ) -> Result<()> {
@@ -87,35 +96,12 @@ fn leave_out(
         );
         return Err(damaged(Path::new(HOT_FILE), "repair", &why));
     }
-    let mut sequence = range.start;
-    while sequence < range.end {
-        // A hole stands for no more.
-        let count = range.end.saturating_sub(sequence).min(u64::from(u32::MAX));
-        push(&[hole(sequence, count, recorded)])?;
-        sequence = sequence.saturating_add(count);
+    let event_range = spanned(times, &range);
+    for hole in holes(range.clone(), recorded, event_range) {
+        push(&[hole])?;
     }
     if !range.is_empty() {
         lost.push(range);
     }
     Ok(())
-}
-
-fn hole(sequence: u64, count: u64, recorded: i64) -> Placed {
-    Placed {
-        sequence,
-        place: Place {
-            recorded,
-            ..Place::default()
-        },
-        memory: 0,
-        row: Row::Note(Note::Gap(GapRow {
-            run: 0,
-            reason: GapReason::Damaged,
-            count: Some(count),
-            after: None,
-            recorded_range: None,
-            event_range: None,
-            refusal: None,
-        })),
-    }
 }

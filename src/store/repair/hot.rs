@@ -69,6 +69,11 @@ pub(super) fn write_anew(
         if let Some(retired) = remains.known("meta retired", retired::read) {
             retired::put(transaction, &retired)?;
         }
+        let before = remains.known("meta lost", meta::lost).unwrap_or(0);
+        let lost = mended.lost_entries();
+        if before > 0 || lost > 0 {
+            meta::set_lost(transaction, before.saturating_add(lost))?;
+        }
         meta::set_extent(transaction, extent)
     })?;
     let mut cursors = remains.rows(Table::Cursors);

@@ -20,6 +20,7 @@ use super::check::Findings;
 use super::defect::DefectKind;
 use super::directory::Directory;
 use super::kv::{Kv, WriteFailure};
+use super::losses::MOST_LOST;
 use super::meta::{self, Extent};
 use super::segments::{Registered, file_name, put};
 use super::upkeep::Upkeep;
@@ -27,7 +28,6 @@ use super::uses::Uses;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::options::Sharing;
-use fill::MOST_LOST;
 use remains::Remains;
 use segment::Slot;
 
@@ -107,7 +107,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     drop(remains);
     let is_same = |(old, new): (&Registered, &Registered)| old.row == new.row;
     if hot.defects.is_empty() && !registered.iter().zip(&segments).all(is_same) {
-        register(directory, &segments)?;
+        register(directory, &segments, mended.lost_entries())?;
         mended.changed.push(directory.hot_file());
     }
     mended.lost.sort_unstable_by_key(|lost| lost.start);
@@ -115,11 +115,26 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     Ok(mended)
 }
 
+impl Mended {
+    /// How many entries holes stand for now that were there before.
+    fn lost_entries(&self) -> u64 {
+        let lengths = self.lost.iter();
+        let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+        lengths.fold(0, u64::saturating_add)
+    }
+}
+
 /// Registers the segments that were written anew.
-fn register(directory: &Directory, all: &[Registered]) -> Result<()> {
+fn register(directory: &Directory, all: &[Registered], lost: u64) -> Result<()> {
     let kv = Kv::open(&directory.hot_file(), Sharing::native(), CACHE_BYTES)?;
+    // What cannot be read says nothing of earlier repairs.
+    let before = kv.read(|snapshot| meta::lost(snapshot, kv.path()));
+    let before = before.unwrap_or(0);
     kv.write(|transaction| {
         let mut extent = meta::extent_to_write(transaction, kv.path())?;
+        if lost > 0 {
+            meta::set_lost(transaction, before.saturating_add(lost))?;
+        }
         for segment in all {
             put(transaction, segment.first, &segment.row)?;
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::entries;
 use crate::failure::{Done, Result};
 use crate::folding;
+use crate::missing;
 use crate::output::{Out, style};
 use crate::statistics::footnote;
 use crate::table::Rows;
@@ -53,11 +54,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             "expected_error": some(known.expected_error),
             "bins": bins.collect::<Vec<_>>(),
         }))?;
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     if known.count == 0 {
         out.line("nothing has turned out correct or wrong in this range")?;
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     let mut rows = Rows::new([
         ">confidence",
@@ -87,7 +88,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     );
     out.line(out.paint(style::HEAD, sum))?;
     out.line(footnote(&stats, out))?;
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 /// A share as a bar of twelve places, which no table folds.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::failure::{Done, Failure, Result};
 use crate::folding;
+use crate::missing;
 use crate::output::{Out, style};
 use crate::statistics::{as_json, footnote};
 use crate::table::{Rows, escaped};
@@ -69,7 +70,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             "that": as_json(that),
             "drift": drift,
         }))?;
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     let mut rows = Rows::new(["", ">this", ">that", ">change"]);
     rows.push([String::new(), one.clone(), other.clone(), String::new()]);
@@ -109,7 +110,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     print_drift(&drift, out)?;
     out.line(format!("this: {}", footnote(this, out)))?;
     out.line(format!("that: {}", footnote(that, out)))?;
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 /// Refuses a checkpoint that decided nothing and that the registry does not know either.

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::entries;
 use crate::failure::{Done, Result};
+use crate::missing;
 use crate::output::{Out, style};
 use crate::when;
 
@@ -107,7 +108,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             out.line(line)?;
         }
     }
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 /// How much an event matters.

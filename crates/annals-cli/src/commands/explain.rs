@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::checkpoint;
 use crate::entries::{self, Column};
 use crate::failure::{Done, Failure, Result};
+use crate::missing;
 use crate::output::{Out, style};
 use crate::units;
 
@@ -72,7 +73,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     } else {
         print(&known, out)?;
     }
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Result<Known> {

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::export::{self, Format, Target};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
+use crate::missing;
 use crate::output::Out;
 use crate::progress;
 use crate::table::escaped;
@@ -101,7 +102,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         maintenance.set_cursor(name, end)?;
     }
     if is_stdout {
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     if out.json {
         out.json(&json!({"rows": sum.rows, "outcomes": sum.late, "next": end.to_string()}))?;
@@ -114,7 +115,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         let to = escaped(&args.to.display().to_string());
         out.line(format!("{rows}{late} in {to}"))?;
     }
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 fn format_of(args: &Args) -> Result<Format> {

@@ -1,5 +1,6 @@
 //! Inferences as they are committed: through restarts of the agent, and from where it was left.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::entries::{self, Column};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
 use crate::line::line;
+use crate::missing;
 use crate::output::Out;
 
 /// Options of `follow`.
@@ -60,8 +62,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     while left > 0 {
         let session = Session::open(dir, &args, place, said);
         match session.and_then(|session| session.run(&args, out, &mut left)) {
-            Ok(_) if args.exit_at_end || left == 0 => break,
-            Ok(reached) => place = Some(reached),
+            Ok((_, done)) if args.exit_at_end || left == 0 => return Ok(done),
+            Ok((reached, _)) => place = Some(reached),
             Err(failure) if !args.exit_at_end && is_passing(&failure) => {
                 if !said {
                     anstream::eprintln!("annals: waiting for a journal in {}", dir.display());
@@ -90,6 +92,8 @@ struct Session {
     dir: PathBuf,
     file: Option<(u64, u64)>,
     stored: Instant,
+    /// What has been said that cannot be read.
+    said: Vec<Range<u64>>,
 }
 
 impl Session {
@@ -127,11 +131,12 @@ impl Session {
             file: identity(dir),
             dir: dir.to_owned(),
             stored: Instant::now(),
+            said: Vec::new(),
         })
     }
 
     /// Prints what comes, until the journal is another one, and says how far it came.
-    fn run(mut self, args: &Args, out: &mut Out, left: &mut u64) -> Result<Cursor> {
+    fn run(mut self, args: &Args, out: &mut Out, left: &mut u64) -> Result<(Cursor, Done)> {
         let mut looked = Instant::now();
         let mut moved = false;
         loop {
@@ -163,15 +168,22 @@ impl Session {
                 self.store(args, out, &mut moved)?;
             }
             if ends {
-                return Ok(self.follow.cursor());
+                return Ok((self.follow.cursor(), self.done()));
             }
             if looked.elapsed() >= EVERY {
                 looked = Instant::now();
                 if identity(&self.dir) != self.file {
-                    return Ok(self.follow.cursor());
+                    return Ok((self.follow.cursor(), self.done()));
                 }
             }
             self.follow.wait(WAIT)?;
+        }
+    }
+
+    fn done(&self) -> Done {
+        match self.said.is_empty() {
+            true => Done::Well,
+            false => Done::WithProblems,
         }
     }
 
@@ -186,8 +198,13 @@ impl Session {
         Ok(())
     }
 
-    /// Prints an entry if it is wanted; says whether it was.
-    fn print(&self, entry: &Entry, args: &Args, out: &mut Out) -> Result<bool> {
+    /// Prints an entry if it is wanted; says whether it was. What cannot be read is said on stderr.
+    fn print(&mut self, entry: &Entry, args: &Args, out: &mut Out) -> Result<bool> {
+        let missing = self.reader.missing();
+        if missing != self.said {
+            missing::say(&missing);
+            self.said = missing;
+        }
         let record = match &entry.content {
             Content::Inference(record) => Some(record.clone()),
             Content::Repeat(repeat) if !args.filter.no_repeats => self.reader.get(repeat.id)?,

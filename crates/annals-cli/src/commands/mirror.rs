@@ -6,6 +6,7 @@ use annals::{Mirror, Reader};
 use serde_json::json;
 
 use crate::failure::{Done, Result};
+use crate::missing;
 use crate::output::Out;
 use crate::table::escaped;
 use crate::units;
@@ -45,5 +46,5 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
             escaped(&to.display().to_string())
         ))?;
     }
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }

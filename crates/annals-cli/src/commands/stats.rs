@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::failure::{Done, Result};
 use crate::folding;
+use crate::missing;
 use crate::output::{Out, style};
 use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
@@ -71,11 +72,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             "all": as_json(&all),
             "rows": rows.iter().map(row_as_json).collect::<Vec<_>>(),
         }))?;
-        return Ok(Done::Well);
+        return done(&reader, &all);
     }
     if all.is_empty() {
         out.line("no decisions in this range")?;
-        return Ok(Done::Well);
+        return done(&reader, &all);
     }
     // Of what is not kept by action there are no columns.
     let numbers: Vec<Number> = match args.by.contains(&By::Action) {
@@ -106,7 +107,19 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     if numbers.len() < NUMBERS.len() {
         out.line(out.paint(style::DIM, "processing times are not kept by action"))?;
     }
-    Ok(Done::Well)
+    done(&reader, &all)
+}
+
+/// How it ended: entries that cannot be read are said, also if only their gap is known.
+fn done(reader: &annals::Reader, all: &Stats) -> Result<Done> {
+    let done = missing::done(reader);
+    // What a repair has given up is in the coverage alone.
+    if done == Done::Well && all.coverage.damaged > 0 && reader.known_damaged()? > 0 {
+        let damaged = missing::damaged(all.coverage.damaged, " of this time");
+        anstream::eprintln!("annals: {damaged}");
+        return Ok(Done::WithProblems);
+    }
+    Ok(done)
 }
 
 /// What a row is of.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::entries;
 use crate::failure::{Done, Result};
+use crate::missing;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -46,6 +47,8 @@ struct Seen {
     sizes: Sizes,
     checkpoints: Vec<(String, u64, Option<String>)>,
     gaps: u64,
+    /// Entries that are known to be unreadable.
+    damaged: u64,
 }
 
 /// Bytes of what lies in the directory.
@@ -120,6 +123,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         reader: reader.clone(),
         checkpoints,
         gaps: reader.gap_count()?,
+        damaged: reader.known_damaged()?,
     })
 }
 
@@ -195,6 +199,10 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         _ => out.paint(style::WARN, lost),
     };
     out.line(format!("dropped      {lost}"))?;
+    if seen.damaged > 0 {
+        let damaged = missing::damaged(seen.damaged, "");
+        out.line(format!("damaged      {}", out.paint(style::BAD, damaged)))?;
+    }
     out.line(format!(
         "text files   {}",
         match seen.lag {
@@ -303,6 +311,7 @@ fn as_json(seen: &Seen) -> serde_json::Value {
         "rates": rates.collect::<serde_json::Map<_, _>>(),
         "dropped": seen.runs.iter().map(|run| run.dropped).fold(0, u64::saturating_add),
         "gaps": seen.gaps,
+        "damaged": seen.damaged,
         "mirror_lag": seen.lag,
         "bytes": {
             "journal": seen.sizes.hot,

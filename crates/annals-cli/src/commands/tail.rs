@@ -8,6 +8,7 @@ use crate::entries::{self, Column};
 use crate::failure::{Done, Result};
 use crate::filter::Filter;
 use crate::line::line;
+use crate::missing;
 use crate::output::Out;
 use crate::table::Rows;
 
@@ -59,7 +60,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         }
         rows.print(out)?;
     }
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 fn find(reader: &Reader, args: &Args, json: bool) -> Result<Vec<Found>> {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::folding;
+use crate::missing;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -451,6 +452,7 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
             "checkpoint_files": copy.checkpoint_files,
             "lacking": copy.lacking.iter()
                 .map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
+            "damaged": copy.damaged,
         }))?;
     } else {
         out.line(format!(
@@ -465,6 +467,11 @@ fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done>
             let lacking = escaped(&format!("the weights of {id} are not in it: {why}"));
             out.line(out.paint(style::WARN, lacking))?;
         }
+    }
+    if copy.damaged > 0 {
+        let damaged = missing::damaged(copy.damaged, " of the copy, as of the original,");
+        anstream::eprintln!("annals: {damaged}");
+        return Ok(Done::WithProblems);
     }
     Ok(match copy.lacking.is_empty() {
         true => Done::Well,

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::best::Best;
 use crate::failure::{Done, Result};
 use crate::folding;
+use crate::missing;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -32,15 +33,15 @@ pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
             "agrees_with_registry": ranking.agrees_with_registry(),
             "ranking": ranking,
         }))?;
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     if ranking.ranked.is_empty() && ranking.too_few.is_empty() {
         let model = escaped(&args.model);
         out.line(format!("no decisions of {model} in this range"))?;
-        return Ok(Done::Well);
+        return Ok(missing::done(&reader));
     }
     print(&ranking, &args, out)?;
-    Ok(Done::Well)
+    Ok(missing::done(&reader))
 }
 
 fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {

@@ -267,6 +267,7 @@ impl Taking {
             Some("queue_full") => annals::GapReason::QueueFull,
             Some("refused") => annals::GapReason::Refused,
             Some("died") => annals::GapReason::Died,
+            Some("damaged") => annals::GapReason::Damaged,
             other => return Err(format!("the reason {other:?} is not known").into()),
         };
         let range = |range: &Option<[String; 2]>| -> Result<_, String> {
