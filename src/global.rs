@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::ids::InferenceId;
-use crate::inference::Inference;
+use crate::inference::{Attributes, Inference};
 use crate::journal::Journal;
 
 static INSTALLED: OnceLock<Journal> = OnceLock::new();
@@ -41,6 +41,6 @@ pub fn installed() -> Option<&'static Journal> {
 
 /// [`Journal::log`] on the installed journal; `None` (and counted nowhere) if there is none.
 #[inline]
-pub fn log(inference: Inference<'_>) -> Option<InferenceId> {
+pub fn log<A: Attributes>(inference: Inference<'_, A>) -> Option<InferenceId> {
     INSTALLED.get()?.log(inference)
 }

@@ -1,9 +1,10 @@
 //! One model decision as its caller describes it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::features::feature_hash;
+use crate::features::{Float, feature_hash};
 use crate::format::name::is_same;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
@@ -53,9 +54,24 @@ pub(crate) enum Processing {
 /// assert!(id.is_some());
 /// # Ok::<(), annals::Error>(())
 /// ```
+///
+/// Attributes are borrowed too, or owned; then it is no longer `Copy`:
+///
+/// ```
+/// use annals::{Inference, OwnedAttributes};
+///
+/// fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
+///     Inference::new("router", "chat", "search")
+///         .attribute("tokens", tokens)
+///         .attribute("prompt", format!("{tokens} words"))
+/// }
+/// # let journal = annals::Journal::in_memory()?;
+/// assert!(journal.log(described(12)).is_some());
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an inference is recorded by Journal::log"]
-pub struct Inference<'a> {
+pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) model: &'a str,
     pub(crate) symbol: &'a str,
     pub(crate) action: &'a str,
@@ -66,8 +82,55 @@ pub struct Inference<'a> {
     pub(crate) checkpoint: Option<&'a str>,
     pub(crate) event_time: Option<Timestamp>,
     pub(crate) memory: Option<u64>,
-    pub(crate) attributes: &'a [(&'a str, Value)],
+    pub(crate) attributes: A,
     pub(crate) deterministic: bool,
+}
+
+/// Attributes that an [`Inference`] owns; made by [`Inference::attribute`].
+pub type OwnedAttributes<'a> = Vec<(Cow<'a, str>, Value)>;
+
+/// Attributes of an [`Inference`], borrowed or owned.
+pub trait Attributes: sealed::Sealed {
+    /// Whether there are none.
+    fn has_none(&self) -> bool;
+    /// Copies of all of them.
+    fn to_owned_pairs(&self) -> Vec<(String, Value)>;
+}
+
+mod sealed {
+    use super::{OwnedAttributes, Value};
+
+    pub trait Sealed {}
+    impl Sealed for &[(&str, Value)] {}
+    impl Sealed for OwnedAttributes<'_> {}
+}
+
+impl Attributes for &[(&str, Value)] {
+    #[inline]
+    fn has_none(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_owned_pairs(&self) -> Vec<(String, Value)> {
+        let pairs = self.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect()
+    }
+}
+
+impl Attributes for OwnedAttributes<'_> {
+    #[inline]
+    fn has_none(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_owned_pairs(&self) -> Vec<(String, Value)> {
+        let pairs = self.iter();
+        pairs
+            .map(|(key, value)| (key.as_ref().to_owned(), value.clone()))
+            .collect()
+    }
 }
 
 impl<'a> Inference<'a> {
@@ -90,13 +153,62 @@ impl<'a> Inference<'a> {
         }
     }
 
+    /// Anything else worth keeping. Takes the slower way through an allocation. Names that are not
+    /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together: an
+    /// inference with more is refused and counted, and [`Health::refusals`](crate::Health::refusals)
+    /// names the largest.
+    #[inline]
+    pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// With one more attribute, which the inference owns; see [`attributes`](Self::attributes). Allocates.
+    pub fn attribute(
+        self,
+        key: impl Into<Cow<'a, str>>,
+        value: impl Into<Value>,
+    ) -> Inference<'a, OwnedAttributes<'a>> {
+        let borrowed = self.attributes.iter();
+        let owned = borrowed.map(|(key, value)| (Cow::Borrowed(*key), value.clone()));
+        let owned: OwnedAttributes<'a> = owned.collect();
+        self.with(owned).attribute(key, value)
+    }
+}
+
+impl<'a> Inference<'a, OwnedAttributes<'a>> {
+    /// With one more attribute.
+    pub fn attribute(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value>) -> Self {
+        self.attributes.push((key.into(), value.into()));
+        self
+    }
+}
+
+impl<'a, A> Inference<'a, A> {
+    fn with<B>(self, attributes: B) -> Inference<'a, B> {
+        Inference {
+            model: self.model,
+            symbol: self.symbol,
+            action: self.action,
+            confidence: self.confidence,
+            probabilities: self.probabilities,
+            features: self.features,
+            processing: self.processing,
+            checkpoint: self.checkpoint,
+            event_time: self.event_time,
+            memory: self.memory,
+            deterministic: self.deterministic,
+            attributes,
+        }
+    }
+
     /// How sure the model is, 0 to 1. Left out, it is the probability whose label is the action.
     ///
     /// NaN, infinite and out-of-range values are stored as given, left out of averages and
-    /// counted as invalid.
+    /// counted as invalid. An `f64` is rounded to the nearest `f32`.
     #[inline]
-    pub fn confidence(mut self, confidence: f32) -> Self {
-        self.confidence = Some(confidence);
+    pub fn confidence(mut self, confidence: impl Float) -> Self {
+        self.confidence = Some(confidence.to_f32());
         self
     }
 
@@ -110,7 +222,7 @@ impl<'a> Inference<'a> {
 
     /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
     #[inline]
-    pub fn features(self, features: &[f32]) -> Self {
+    pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
     }
 
@@ -179,13 +291,6 @@ impl<'a> Inference<'a> {
     #[inline]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
-        self
-    }
-
-    /// Anything else worth keeping. Takes the slower way through an allocation.
-    #[inline]
-    pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
-        self.attributes = attributes;
         self
     }
 

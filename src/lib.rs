@@ -87,14 +87,14 @@ pub use entry::{
 };
 pub use error::{Error, Result};
 pub use event::{CheckpointAction, Level};
-pub use features::feature_hash;
+pub use features::{Float, feature_hash};
 pub use flush::Flush;
 pub use format::row::GapReason;
 pub use global::{install, installed, log};
 pub use health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
 pub use ids::{InferenceId, JournalId, RunId};
 pub use importer::{Answer, Importer, Loss};
-pub use inference::{Inference, Timer};
+pub use inference::{Attributes, Inference, OwnedAttributes, Timer};
 pub use journal::Journal;
 pub use keep::Keep;
 #[cfg(feature = "tracing")]
@@ -129,7 +129,7 @@ pub use stats::{
 };
 pub use store::{Condition, Defect, DefectKind, Mode, Origin};
 pub use timestamp::Timestamp;
-pub use value::Value;
+pub use value::{Number, Value};
 
 /// Documents whose examples run with the tests.
 #[cfg(doctest)]

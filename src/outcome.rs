@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::ids::{InferenceId, RunId};
 use crate::timestamp::Timestamp;
+use crate::value::Number;
 
 /// What turned out for one inference, to be handed to
 /// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
@@ -39,7 +40,7 @@ pub struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     /// What the decision was worth: a return, a score. What is NaN or infinite is stored as given,
     /// left out of statistics and counted there as invalid.
-    pub fn reward(reward: f64) -> Self {
+    pub fn reward(reward: impl Into<Number>) -> Self {
         Outcome::default().and_reward(reward)
     }
 
@@ -54,13 +55,13 @@ impl<'a> Outcome<'a> {
     }
 
     /// A number with a name of its own. Names are kept for ever: use few.
-    pub fn value(name: &'a str, value: f64) -> Self {
+    pub fn value(name: &'a str, value: impl Into<Number>) -> Self {
         Outcome::default().and_value(name, value)
     }
 
     /// With this [`reward`](Self::reward) too.
-    pub fn and_reward(mut self, reward: f64) -> Self {
-        self.reward = Some(reward);
+    pub fn and_reward(mut self, reward: impl Into<Number>) -> Self {
+        self.reward = Some(reward.into().get());
         self
     }
 
@@ -77,7 +78,8 @@ impl<'a> Outcome<'a> {
     }
 
     /// With this named [`value`](Self::value) too.
-    pub fn and_value(mut self, name: &'a str, value: f64) -> Self {
+    pub fn and_value(mut self, name: &'a str, value: impl Into<Number>) -> Self {
+        let value = value.into().get();
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
             None => self.values.push((name, value)),

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::features::feature_hash;
+use crate::features::{Float, feature_hash};
 use crate::format::floats::{INLINE, MOST};
 use crate::format::name::NameKind;
 use crate::format::row::Texts;
 use crate::ids::InferenceId;
-use crate::inference::{Processing, Timer};
+use crate::inference::{Attributes as _, Processing, Timer};
 use crate::outcome::Outcome;
 use crate::queue::Queue;
 use crate::queue::intake::{Facts, Names};
 use crate::queue::names::NO_NAME;
 use crate::queue::refusals::{Kind, Why};
 use crate::timestamp::Timestamp;
+use crate::value::Value;
 
 /// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
 #[must_use = "a recorder is made by build"]
@@ -266,6 +267,7 @@ impl Recorder {
                 event_time: None,
                 deterministic: self.deterministic,
             },
+            attributes: &[],
         }
     }
 
@@ -367,9 +369,10 @@ impl Recorder {
         let plain = values.len() <= INLINE
             && self.written.is_none()
             && action.written.is_none()
-            && self.actions.labels.is_none();
+            && self.actions.labels.is_none()
+            && prepared.attributes.is_empty();
         if !plain {
-            return self.log_written(queue, names, facts, action, values);
+            return self.log_written(queue, names, facts, action, prepared);
         }
         let mut probabilities = [0.0; INLINE];
         probabilities[..values.len()].copy_from_slice(values);
@@ -399,10 +402,12 @@ impl Recorder {
         names: Names,
         facts: Facts,
         action: &Bound,
-        values: &[f32],
+        prepared: &Prepared<'_>,
     ) -> Option<InferenceId> {
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
         texts.action = action.written.clone();
+        texts.attributes = prepared.attributes.to_owned_pairs();
+        let values = prepared.probabilities;
         if !values.is_empty() {
             texts.labels = self.actions.labels.clone();
         }
@@ -427,6 +432,7 @@ pub struct Prepared<'a> {
     action: usize,
     probabilities: &'a [f32],
     facts: Facts,
+    attributes: &'a [(&'a str, Value)],
 }
 
 impl<'a> Prepared<'a> {
@@ -440,14 +446,14 @@ impl<'a> Prepared<'a> {
 
     /// How sure the model is; left out, it is the probability of the action.
     #[inline]
-    pub fn confidence(mut self, confidence: f32) -> Self {
-        self.facts.confidence = Some(confidence);
+    pub fn confidence(mut self, confidence: impl Float) -> Self {
+        self.facts.confidence = Some(confidence.to_f32());
         self
     }
 
     /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
     #[inline]
-    pub fn features(self, features: &[f32]) -> Self {
+    pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
     }
 
@@ -476,6 +482,22 @@ impl<'a> Prepared<'a> {
     #[inline]
     pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
         self.facts.event_time = Some(time.into());
+        self
+    }
+
+    /// Anything else worth keeping; see [`Inference::attributes`](crate::Inference::attributes). Takes
+    /// the slower way through an allocation.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let recorder = journal.recorder("m", "s").actions(["BUY", "SELL"]).build()?;
+    /// let attributes = [("spread_bp", 0.4.into()), ("venue", "paper".into())];
+    /// assert!(recorder.inference(0).attributes(&attributes).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
+        self.attributes = attributes;
         self
     }
 

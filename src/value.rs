@@ -92,6 +92,52 @@ macro_rules! from_large {
 
 from_large!(u64, usize, isize);
 
+/// A number as it is stored of metrics, rewards and named values of outcomes: made of any number.
+///
+/// An `f32` keeps the digits that it prints with. Whole numbers beyond 2^53 are rounded.
+///
+/// ```
+/// use annals::{Number, Outcome};
+///
+/// assert_eq!(Number::from(57.1_f32).get(), 57.1);
+/// let outcome = Outcome::reward(3).and_value("tokens", 512_usize);
+/// # drop(outcome);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Number(f64);
+
+impl Number {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Number(number)
+    }
+}
+
+impl From<f32> for Number {
+    fn from(number: f32) -> Self {
+        Number(widened(number))
+    }
+}
+
+macro_rules! number_from {
+    ($($whole:ty),*) => { $(
+        impl From<$whole> for Number {
+            fn from(number: $whole) -> Self {
+                Number(number as f64)
+            }
+        }
+    )* };
+}
+
+number_from!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
+
 /// The `f64` with the digits that an `f32` prints with: what was written as 57.1 is not stored as
 /// 57.099998474121094.
 pub(crate) fn widened(number: f32) -> f64 {

@@ -359,7 +359,7 @@ fn save_and_activate(dir: &Path) {
     while let Some(loss) = command() {
         let new = registry
             .checkpoint(MODEL)
-            .metric("loss", loss.parse().unwrap());
+            .metric("loss", loss.parse::<f64>().unwrap());
         let saved = new.save(WEIGHTS).unwrap();
         registry.activate(saved.id()).unwrap();
         say(saved.id());

@@ -3,7 +3,7 @@
 use super::Journal;
 use crate::event::{CheckpointAction, Level};
 use crate::ids::InferenceId;
-use crate::inference::{Inference, Timer};
+use crate::inference::{Attributes, Inference, Timer};
 use crate::outcome::Outcome;
 use crate::recorder::RecorderBuilder;
 use crate::value::Value;
@@ -21,7 +21,7 @@ impl Journal {
     /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an
     /// allocation); every n-th call (n = a quarter of the queue), which wakes the writer.
     #[inline]
-    pub fn log(&self, inference: Inference<'_>) -> Option<InferenceId> {
+    pub fn log<A: Attributes>(&self, inference: Inference<'_, A>) -> Option<InferenceId> {
         self.queue.log(&inference)
     }
 

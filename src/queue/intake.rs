@@ -9,7 +9,7 @@ use crate::format::floats::{INLINE, MOST};
 use crate::format::name::NameKind;
 use crate::format::row::{OutcomeValue, Texts};
 use crate::ids::InferenceId;
-use crate::inference::{Inference, Processing};
+use crate::inference::{Attributes, Inference, Processing};
 use crate::outcome::Outcome;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
@@ -48,7 +48,7 @@ impl Facts {
 impl Queue {
     /// Queues an inference whose names are strings.
     #[inline]
-    pub(crate) fn log(&self, inference: &Inference<'_>) -> Option<InferenceId> {
+    pub(crate) fn log<A: Attributes>(&self, inference: &Inference<'_, A>) -> Option<InferenceId> {
         let facts = Facts {
             confidence: inference.confidence_or_probability(),
             features: inference.features,
@@ -58,7 +58,7 @@ impl Queue {
         };
         let plain = inference.probabilities.len() <= INLINE
             && inference.memory.is_none()
-            && inference.attributes.is_empty();
+            && inference.attributes.has_none();
         if plain && let Some(names) = self.names_of(inference) {
             let mut probabilities = [0.0; INLINE];
             for (slot, (_, value)) in probabilities.iter_mut().zip(inference.probabilities) {
@@ -127,7 +127,7 @@ impl Queue {
     }
 
     #[inline]
-    fn names_of(&self, inference: &Inference<'_>) -> Option<Names> {
+    fn names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
         let known = self.names.with_thread(|names| {
             Some(Names {
                 model: names.find(NameKind::Model, inference.model)?,
@@ -149,7 +149,7 @@ impl Queue {
     /// The names of an inference of which some are new to this thread, or other labels than the
     /// last one's.
     #[inline(never)]
-    fn new_names_of(&self, inference: &Inference<'_>) -> Option<Names> {
+    fn new_names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
         Some(Names {
             model: self.names.id(NameKind::Model, inference.model)?,
             symbol: self.names.id(NameKind::Symbol, inference.symbol)?,
@@ -166,7 +166,11 @@ impl Queue {
     }
 
     #[cold]
-    fn log_extended(&self, inference: &Inference<'_>, facts: Facts) -> Option<InferenceId> {
+    fn log_extended<A: Attributes>(
+        &self,
+        inference: &Inference<'_, A>,
+        facts: Facts,
+    ) -> Option<InferenceId> {
         if inference.probabilities.len() > MOST {
             let given = inference.probabilities.len();
             let model = Some(inference.model);
@@ -197,11 +201,7 @@ impl Queue {
                 })
             },
         };
-        texts.attributes = inference
-            .attributes
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
-            .collect();
+        texts.attributes = inference.attributes.to_owned_pairs();
         let probabilities = inference.probabilities.iter().map(|entry| entry.1);
         self.send_extended(
             names,

@@ -16,6 +16,7 @@ use crate::metadata::Metadata;
 use crate::panics;
 use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
+use crate::value::Number;
 
 /// Nesting of metadata that is taken.
 const DEEPEST: usize = 32;
@@ -83,9 +84,9 @@ impl NewCheckpoint<'_> {
         self
     }
 
-    /// A metric. NaN is kept, but never ranks. Given twice, the last value holds.
-    pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
-        let name = name.into();
+    /// A metric, of any number. NaN is kept, but never ranks. Given twice, the last value holds.
+    pub fn metric(mut self, name: impl Into<String>, value: impl Into<Number>) -> Self {
+        let (name, value) = (name.into(), value.into().get());
         self.metrics.retain(|(known, _)| *known != name);
         self.metrics.push((name, value));
         self
