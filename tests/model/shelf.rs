@@ -86,6 +86,15 @@ impl Shelf {
         ranked
     }
 
+    /// Whether any of a model has a loss.
+    pub fn has_losses(&self, model: usize) -> bool {
+        !self.ranked(model, Mode::Min).is_empty()
+    }
+
+    pub fn is_empty(&self, model: usize) -> bool {
+        self.saved.iter().all(|saved| saved.model != model)
+    }
+
     /// Those that go, in order of ids.
     pub fn doomed(&self, model: usize, latest: usize, best: usize) -> Vec<String> {
         let of_model = || self.saved.iter().rev().filter(|saved| saved.model == model);
