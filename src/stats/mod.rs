@@ -163,10 +163,11 @@ impl StatsQuery {
         row.map(|row| row.stats).ok_or(Error::Closed)
     }
 
-    /// One row for each group that there is, in the order of the groups' times and names.
+    /// One row for each group that there is, in the order of the groups' times and names. Takes
+    /// some 2 kB of memory for each.
     ///
     /// # Errors
-    /// Those of [`get`](Self::get).
+    /// Those of [`get`](Self::get), and [`Error::InvalidOption`] for more than 524,288 groups.
     ///
     /// ```
     /// # use annals::{Group, Inference, Journal};
@@ -196,6 +197,7 @@ impl StatsQuery {
         let source = &reader.source;
         let mut answer = source.survey(|survey| self.sum_up(survey, grouping))?;
         answer.join(source, &self.times, self.known_until)?;
+        answer.totals.check()?;
         answer.seen.place_gaps(source)?;
         let Answer {
             totals,
@@ -231,6 +233,7 @@ impl StatsQuery {
             cover.range(&self.times, &mut words, &mut totals)?;
         }
         let mut beside = cover.into_beside();
+        totals.check()?;
         let times = &self.times;
         let seen = Seen::look(survey, &mut beside, times, grouping, &totals, &mut words)?;
         let known = self.subject.model.is_none() || words.is_known(whose.model);

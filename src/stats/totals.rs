@@ -3,6 +3,7 @@
 use ahash::AHashMap;
 
 use super::group::{GroupKey, Grouping};
+use crate::error::{Error, Result};
 use crate::format::scan::Event;
 use crate::rollup::Combination;
 use crate::rollup::row::{Change, Rollup};
@@ -13,7 +14,15 @@ pub(super) struct Totals {
     groups: Vec<(GroupKey, Rollup)>,
     places: AHashMap<GroupKey, usize>,
     last: usize,
+    /// Groups that are kept at most.
+    most: usize,
+    /// Whether there were more. What did not fit is in no group.
+    overflown: bool,
+    spare: Rollup,
 }
+
+/// Groups that one answer may have: each takes some 1.5 kB.
+const MOST_GROUPS: usize = 1 << 19;
 
 impl Totals {
     pub(super) fn new(grouping: Grouping) -> Self {
@@ -22,7 +31,22 @@ impl Totals {
             groups: Vec::new(),
             places: AHashMap::new(),
             last: 0,
+            most: MOST_GROUPS,
+            overflown: false,
+            spare: Rollup::default(),
         }
+    }
+
+    /// Refuses an answer that was cut short.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.overflown {
+            return Ok(());
+        }
+        Err(Error::InvalidOption {
+            name: "by",
+            value: format!("more than {} groups", self.most),
+            advice: "ask about one symbol, fewer names or a shorter time, or read the decisions",
+        })
     }
 
     #[inline]
@@ -46,6 +70,11 @@ impl Totals {
             .get(self.last)
             .is_none_or(|group| group.0 != key)
         {
+            if self.groups.len() >= self.most && !self.places.contains_key(&key) {
+                self.overflown = true;
+                self.spare = Rollup::default();
+                return &mut self.spare;
+            }
             self.last = *self.places.entry(key).or_insert_with(|| {
                 self.groups.push((key, Rollup::default()));
                 self.groups.len() - 1
@@ -107,5 +136,33 @@ impl Totals {
 
     pub(super) fn into_groups(self) -> impl Iterator<Item = (GroupKey, Rollup)> {
         self.groups.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn more_groups_than_an_answer_may_have_are_refused() {
+        let mut totals = Totals::new(Grouping::default());
+        totals.most = 3;
+        for bucket in [1, 2, 3, 2, 1] {
+            totals.ensure(GroupKey {
+                bucket,
+                ..GroupKey::default()
+            });
+        }
+        assert!(totals.check().is_ok());
+        for bucket in 4..1_000 {
+            totals.ensure(GroupKey {
+                bucket,
+                ..GroupKey::default()
+            });
+        }
+        assert_eq!(totals.keys().count(), 3);
+        let error = totals.check().unwrap_err();
+        assert!(error.to_string().contains("more than 3 groups"), "{error}");
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Folder {
     scan: Scan,
     /// What was known when this fold began: unmatched outcomes wait by it.
     elapsed: Elapsed,
+    /// The highest number of a name that was folded. Numbers of names rise.
+    highest: NameId,
 }
 
 impl Folder {
@@ -78,6 +80,7 @@ impl Folder {
             names: AHashMap::new(),
             scan: Scan::default(),
             elapsed: Elapsed::default(),
+            highest: 0,
         }
     }
 
@@ -139,10 +142,13 @@ impl Folder {
         };
         let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
-        while slice.next < end
+        // Names that were never folded before begin rows of their own, and nothing is saved by
+        // adding up more of them: each transaction of a large slice touches all pages of its rows,
+        // while a small slice is one transaction.
+        let (known, mut highest, mut new_names) = (self.highest, self.highest, 0_usize);
+        'reading: while slice.next < end
             && slice.next.saturating_sub(begin) < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
-            && !(slice.rows.len() >= TRANSACTION_ROWS / 3 && slice.rows.has_moved_on())
         {
             if !go_on(slice.next) {
                 self.scan = scan;
@@ -168,16 +174,30 @@ impl Folder {
                 self.number_texts(&mut scan)?;
                 // A block that sealing merged may begin with entries that were seen before.
                 let fresh = slice.next;
+                // Also within a block, which may have 16,384 entries: the next slice goes on there.
+                let mut cut = None;
                 scan.for_each(|event| {
+                    if cut.is_some_and(|cut| event.sequence >= cut) {
+                        return;
+                    }
                     if event.sequence >= fresh && !folded.holds(event) {
                         slice.rows.add(event);
+                        let name = event.model.max(event.symbol).max(event.checkpoint);
+                        new_names += usize::from(name > known);
+                        highest = highest.max(name);
+                        let rows = slice.rows.len();
+                        if rows >= TRANSACTION_ROWS / 3 && new_names * 2 >= rows {
+                            cut = event.sequence.checked_add(1);
+                        }
                     }
                     if !waiting.is_empty() && waiting.binary_search(&event.id).is_ok() {
                         slice.outcomes_of.insert(event.id);
                         slice.orphans.insert(event.id, true);
                     }
                 });
-                for seen in scan.notes().filter(|seen| seen.sequence >= fresh) {
+                let end = cut.unwrap_or(scan.sequences().end);
+                let within = fresh..end;
+                for seen in scan.notes().filter(|seen| within.contains(&seen.sequence)) {
                     match seen.note {
                         Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
                             let times = self.source.gap_times(&gap, seen.recorded)?;
@@ -193,7 +213,16 @@ impl Folder {
                         _ => {}
                     }
                 }
-                slice.next = scan.sequences().end;
+                slice.next = end;
+                // After each block: a read has thousands of entries.
+                let has_moved_on = || slice.rows.has_moved_on();
+                if cut.is_none() {
+                    // Names that rows write out get their numbers for a whole block, by spelling.
+                    self.highest = highest;
+                }
+                if cut.is_some() || (slice.rows.len() >= TRANSACTION_ROWS / 3 && has_moved_on()) {
+                    break 'reading;
+                }
             }
         }
         self.scan = scan;
