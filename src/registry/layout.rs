@@ -197,7 +197,7 @@ const ORBAX: [&str; 3] = ["_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt"]
 
 fn whole_folder(folder: &Path, listing: &Listing) -> Option<Whole> {
     let has = |name: &&str| listing.files.contains(*name);
-    if ORBAX.iter().any(|name| has(name)) {
+    if ORBAX.iter().any(has) {
         return Some(Whole::Orbax);
     }
     if has(&"saved_model.pb") {
@@ -539,8 +539,11 @@ fn plain(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut L
 struct Beside {
     hparams: Vec<(String, Metadata)>,
     /// Rows of `metrics.csv` that have an epoch or a step.
-    rows: Vec<(Option<u64>, Option<u64>, Vec<(String, f64)>)>,
+    rows: Vec<Row>,
 }
+
+/// Epoch, step, and the metrics of both.
+type Row = (Option<u64>, Option<u64>, Vec<(String, f64)>);
 
 impl Beside {
     fn read(root: &Path, folder: &Path) -> Beside {
@@ -835,7 +838,7 @@ fn number(text: &str) -> Option<f64> {
 /// A count that was written as a number with a point.
 fn whole(number: f64) -> Option<u64> {
     let text = format!("{number:.0}");
-    let is_whole = number.is_finite() && number >= 0.0 && number < 9.0e15;
+    let is_whole = (0.0..9.0e15).contains(&number);
     text.parse().ok().filter(|_| is_whole)
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
             offsets: (begin, end),
         });
     }
-    tensors.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+    tensors.sort_by_key(|tensor| tensor.offsets);
     let mut reached = 0;
     for tensor in &tensors {
         if tensor.offsets.0 != reached {

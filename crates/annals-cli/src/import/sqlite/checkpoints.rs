@@ -58,7 +58,7 @@ pub fn checkpoints(
             Err(Trouble::Fatal(failure)) => return Err(failure),
         }
     }
-    batch.finish(&table.name, report)
+    batch.finish(table.name, report)
 }
 
 /// One checkpoint as the registry takes it. One whose weights are gone is kept as missing.
