@@ -1,6 +1,9 @@
 //! Events that are no inferences: what the system around the models did.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +31,27 @@ impl Level {
             Level::Warn => "WARN",
             Level::Error => "ERROR",
         }
+    }
+}
+
+/// Reads what [`Level::as_str`] gives.
+impl FromStr for Level {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let all = [
+            Level::Trace,
+            Level::Debug,
+            Level::Info,
+            Level::Warn,
+            Level::Error,
+        ];
+        let found = all.into_iter().find(|level| level.as_str() == text);
+        found.ok_or_else(|| Error::Parse {
+            what: "level",
+            text: text.to_owned(),
+            expected: "TRACE, DEBUG, INFO, WARN or ERROR",
+        })
     }
 }
 
@@ -64,5 +88,26 @@ impl CheckpointAction {
             CheckpointAction::Deleted => "deleted",
             CheckpointAction::Failed => "failed",
         }
+    }
+}
+
+/// Reads what [`CheckpointAction::as_str`] gives.
+impl FromStr for CheckpointAction {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let all = [
+            CheckpointAction::Saved,
+            CheckpointAction::Loaded,
+            CheckpointAction::Activated,
+            CheckpointAction::Deleted,
+            CheckpointAction::Failed,
+        ];
+        let found = all.into_iter().find(|action| action.as_str() == text);
+        found.ok_or_else(|| Error::Parse {
+            what: "action",
+            text: text.to_owned(),
+            expected: "saved, loaded, activated, deleted or failed",
+        })
     }
 }

@@ -179,6 +179,41 @@ mod tests {
     }
 
     #[test]
+    fn every_time_is_read_as_it_was_written() {
+        let mut micros: Vec<i64> = vec![0, -1, i64::MIN, i64::MAX, 253_402_300_799_999_999];
+        // Ends of the years that have four digits, and of chrono's.
+        for end in [-62_167_219_200_000_000, 253_402_300_800_000_000] {
+            micros.extend([end - 1, end, end + 1]);
+        }
+        let ends = [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
+        for end in ends.map(|end| end.timestamp_micros()) {
+            micros.extend([end - 1, end, end + 1]);
+        }
+        let mut random = 1_u64;
+        for shift in 0..2_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            micros.push(random.cast_signed() >> (shift % 63));
+        }
+        for micros in micros {
+            let time = Timestamp::from_micros(micros);
+            let read = time.to_string().parse::<Timestamp>();
+            assert_eq!(read.ok(), Some(time), "{micros}: {time}");
+        }
+        for text in [
+            "",
+            "us",
+            "1",
+            "yesterday",
+            "2025-07-25",
+            "99999999999999999999us",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn before_1970_counts_down() {
         let before = UNIX_EPOCH - Duration::from_micros(5);
         assert_eq!(Timestamp::from(before).as_micros(), -5);

@@ -1,12 +1,11 @@
 //! What a source lost, each loss once.
 
-use super::{Importer, foreign, limits};
+use super::{Importer, limits, notes};
 use crate::entry::Gap;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::row::{GapReason, GapRow, Note};
 use crate::ids::{InferenceId, RunId};
 use crate::queue::refusals::Refusal;
-use crate::reader::Reader;
 use crate::timestamp::Timestamp;
 
 /// Inferences that another source lost, to be handed to [`Importer::add_gap`]: what a
@@ -45,25 +44,26 @@ impl From<&Gap> for Loss {
 
 impl Importer {
     /// Adds a gap of a source; `false` if the same one is there already. Its run and the id in it
-    /// have to be those of [`source`](Self::source).
+    /// have to be those of [`source`](Self::source). Gaps are the same if they say the same and,
+    /// if [`recorded_at`](Self::recorded_at) is given, were recorded at that time. What a source
+    /// has twice is taken in twice.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// As [`add`](Self::add); [`Error::InvalidOption`] for entries that were damaged and are none.
     pub fn add_gap(&mut self, gap: &Loss) -> Result<bool> {
-        let taking = self.runs.get(&gap.run).ok_or_else(|| foreign(gap.run))?;
-        if taking.gaps.is_none() {
-            let all = Reader::new(self.source.clone())?.gaps();
-            let ours =
-                all.filter(|known| known.as_ref().map_or(true, |known| known.run == gap.run));
-            let ours = ours.map(|known| known.map(|known| Loss::from(&known)));
-            let ours = ours.collect::<Result<Vec<_>>>()?;
-            self.taking(gap.run)?.gaps = Some(ours);
+        self.taking(gap.run)?;
+        // Such a gap stands in the place of its entries: it has to have a place.
+        if gap.reason == GapReason::Damaged && gap.count == Some(0) {
+            return Err(Error::InvalidOption {
+                name: "count",
+                value: "0 damaged entries".to_owned(),
+                advice: "give at least 1, or none if the number is not known",
+            });
         }
-        let known = self.taking(gap.run)?.gaps.get_or_insert_default();
-        if known.contains(gap) {
+        let key = notes::gap_key(gap, self.recorded);
+        if !self.is_new_note(gap.run, key)? {
             return Ok(false);
         }
-        known.push(gap.clone());
         let times = |range: Option<(Timestamp, Timestamp)>| {
             range.map(|(first, last)| (first.as_micros(), last.as_micros()))
         };
@@ -78,9 +78,9 @@ impl Importer {
         };
         let dropped = &mut self.taking(gap.run)?.row.dropped;
         *dropped = dropped.saturating_add(gap.count.unwrap_or(0));
-        let now = Timestamp::now().as_micros();
-        let encoded = self.encoder.note(now, &Note::Gap(row));
+        let encoded = self.encoder.note(self.recorded_micros(), &Note::Gap(row));
         encoded.map_err(|why| limits::too_large("gap", why))?;
+        self.commit_if_due()?;
         Ok(true)
     }
 }

@@ -41,7 +41,7 @@ impl Importer {
         if self.has(id)? {
             return Ok(false);
         }
-        let recorded = Timestamp::now().as_micros();
+        let recorded = self.recorded_micros();
         let place = Place {
             id: id.to_u64(),
             recorded,

@@ -5,6 +5,7 @@ use crate::format::floats::MOST;
 use crate::inference::Inference;
 use crate::outcome::Outcome;
 use crate::queue::intake::{LABEL_OVERHEAD, MOST_TEXT, attribute_bytes};
+use crate::value::Value;
 
 /// The longest name of a source, bytes: as long as a path.
 const LONGEST_SOURCE: usize = 4_096;
@@ -45,6 +46,31 @@ pub(super) fn check_outcome(outcome: &Outcome<'_>) -> Result<()> {
     check_text([
         ("label of an outcome", outcome.label.map_or(0, str::len)),
         ("names of an outcome's values", names.sum()),
+    ])
+}
+
+/// Refuses a system event that is too large.
+pub(super) fn check_event(
+    component: &str,
+    message: &str,
+    fields: &[(String, Value)],
+) -> Result<()> {
+    let bytes = fields
+        .iter()
+        .map(|(key, value)| attribute_bytes(key, value));
+    check_text([
+        ("component of an event", component.len()),
+        ("message of an event", message.len()),
+        ("fields of an event", bytes.sum()),
+    ])
+}
+
+/// Refuses a checkpoint event that is too large.
+pub(super) fn check_checkpoint_event(model: &str, checkpoint: &str, detail: &str) -> Result<()> {
+    check_text([
+        ("model", model.len()),
+        ("checkpoint", checkpoint.len()),
+        ("detail of an event", detail.len()),
     ])
 }
 

@@ -1,9 +1,11 @@
 //! Taking in what another source has recorded: once each, under ids that say where it came from.
 
+mod events;
 mod gaps;
 mod inferences;
 mod limits;
 mod names;
+mod notes;
 mod outcomes;
 
 use std::path::Path;
@@ -23,6 +25,7 @@ use crate::store::{
 use crate::timestamp::Timestamp;
 pub use gaps::Loss;
 pub use inferences::Answer;
+use notes::KnownNotes;
 
 /// Encoded bytes that one transaction brings: it has to stay short.
 const SLICE_BYTES: usize = 2 << 20;
@@ -35,7 +38,8 @@ const SEAL_BYTES: u64 = 128 << 20;
 /// inferences the id of that run and of its number in the source. So an id says where an
 /// inference came from, and one that is there already is not taken in again, however often and in
 /// whatever pieces the source is read, also after a crash. Event times are the source's; the
-/// recorded time is now. Beside whoever else writes the journal; commits are short slices.
+/// recorded time is now, or what
+/// [`recorded_at`](Self::recorded_at) says. Beside whoever else writes the journal; commits are short slices.
 ///
 /// ```
 /// use annals::{Answer, Importer, Inference};
@@ -71,6 +75,9 @@ pub struct Importer {
     judged: AHashSet<u64>,
     /// Invariant I1: the committed ids of the bucket with this number, or of none.
     near: Option<(u64, Vec<u64>)>,
+    /// When the source recorded what is added; `None` is now.
+    recorded: Option<Timestamp>,
+    notes: KnownNotes,
 }
 
 /// A run that is being taken in.
@@ -79,8 +86,8 @@ struct Taking {
     source: String,
     /// The highest id that is committed or in the encoder: a higher one is new.
     highest: u64,
-    /// What is known to be missing; `None` until somebody asks.
-    gaps: Option<Vec<Loss>>,
+    /// Whether it was there before: its events and gaps may be there too.
+    is_continued: bool,
 }
 
 impl Importer {
@@ -107,6 +114,8 @@ impl Importer {
             fresh: None,
             judged: AHashSet::new(),
             near: None,
+            recorded: None,
+            notes: KnownNotes::default(),
         })
     }
 
@@ -123,14 +132,25 @@ impl Importer {
         let now = Timestamp::now().as_micros();
         let begun = self.hot.take_in(now, name);
         let (run, row) = begun.map_err(WriteFailure::into_error)?;
+        let is_continued = row.batch > 0;
         let taking = Taking {
             highest: row.last_id,
             row,
             source: name.to_owned(),
-            gaps: None,
+            is_continued,
         };
         self.runs.insert(run, taking);
         Ok(run)
+    }
+
+    /// Sets the recorded time of what is added from here on: when the source recorded it. `None`,
+    /// as at the beginning, is the time of adding.
+    pub fn recorded_at(&mut self, time: Option<Timestamp>) {
+        self.recorded = time;
+    }
+
+    fn recorded_micros(&self) -> i64 {
+        self.recorded.unwrap_or_else(Timestamp::now).as_micros()
     }
 
     /// Commits what was added; returns when it is on disk.

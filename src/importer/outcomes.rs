@@ -20,7 +20,7 @@ impl Importer {
     pub fn add_outcome(&mut self, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
         limits::check_outcome(outcome)?;
         self.taking(of.run())?;
-        let now = Timestamp::now().as_micros();
+        let now = self.recorded_micros();
         let time = outcome.time.map_or(now, Timestamp::as_micros);
         let mut values = self.stored_values(outcome)?;
         if self.fresh.take() != Some(of.to_u64()) {

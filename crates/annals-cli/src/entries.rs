@@ -155,6 +155,11 @@ pub fn real32(value: f32) -> Json {
     }
 }
 
+/// A value of an attribute.
+pub fn value(value: &Value) -> Json {
+    said(value)
+}
+
 /// Names and values as an object.
 pub fn values(entries: &[(String, Value)]) -> Json {
     let entries = entries.iter();

@@ -160,6 +160,11 @@ impl Filter {
         self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)
     }
 
+    /// Whether an event is meant: as of gaps, only its time is asked for.
+    pub fn keeps_event(&self, recorded: Timestamp) -> bool {
+        self.keeps_time(recorded)
+    }
+
     fn keeps_names(
         &self,
         model: &str,

@@ -25,7 +25,9 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, String> {
             .or_else(|| {
                 let time: jiff::Timestamp = text.parse().ok()?;
                 Some(Timestamp::from_micros(time.as_microsecond()))
-            }),
+            })
+            // What jiff's years do not reach.
+            .or_else(|| text.parse().ok()),
     };
     read.ok_or_else(|| format!("{text:?} is no time: give {FORMS}"))
 }

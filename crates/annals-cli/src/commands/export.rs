@@ -25,8 +25,10 @@ Examples:
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
-Inferences come with what has turned out for them so far. JSON lines have gaps too, also if a \
-filter is given, because nobody knows whose the missing ones were; CSV and Parquet have none. \
+Inferences come with what has turned out for them so far. JSON lines have gaps and events too, of \
+the times asked for and whatever else is filtered, because they belong to no model; CSV and \
+Parquet have none. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
+and a number in Parquet. \
 With --cursor, what turned out later for inferences of an earlier export comes as rows of kind \
 outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
 that repeats an export and loses nothing.")]

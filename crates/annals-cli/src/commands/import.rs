@@ -123,6 +123,7 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
             "inferences": report.inferences,
             "outcomes": report.outcomes,
             "gaps": report.gaps,
+            "events": report.events,
             "checkpoints": report.checkpoints,
             "known": report.known,
             "broken": report.broken,
@@ -140,6 +141,7 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
     for (count, what) in [
         (report.outcomes, "outcome"),
         (report.gaps, "gap"),
+        (report.events, "event"),
         (report.checkpoints, "checkpoint"),
     ] {
         if count > 0 {

@@ -161,7 +161,7 @@ fn fields(row: &Row) -> Option<[String; COLUMNS.len()]> {
             set("outcome_time", outcome.time.to_string());
             None
         }
-        Row::Gap(..) => return None,
+        Row::Gap(..) | Row::Event(_) => return None,
     };
     if let Some(known) = known {
         set(

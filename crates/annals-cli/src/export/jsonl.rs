@@ -1,8 +1,6 @@
 //! JSON lines: everything that an import needs to give the same journal again.
 
-use std::io;
-
-use annals::JournalId;
+use annals::{Content, JournalId, Value};
 use serde_json::{Value as Json, json};
 
 use super::file::Finish;
@@ -30,7 +28,18 @@ impl<W: Finish> Sink for Jsonl<W> {
         for row in rows {
             let mut json = as_json(&row);
             json["journal"] = Json::from(self.journal.as_str());
-            serde_json::to_writer(&mut self.to, &json).map_err(io::Error::from)?;
+            let (name, pairs) = pairs(&row);
+            let text = match (&mut json, pairs) {
+                (Json::Object(fields), [_, ..]) => {
+                    fields.remove(name);
+                    let text = json.to_string();
+                    // An object in memory would sort them, and lose those of one name.
+                    let open = text.strip_suffix('}').unwrap_or(&text);
+                    format!("{open},\"{name}\":{}}}", in_order(pairs))
+                }
+                _ => json.to_string(),
+            };
+            self.to.write_all(text.as_bytes())?;
             self.to.write_all(b"\n")?;
         }
         Ok(())
@@ -41,28 +50,41 @@ impl<W: Finish> Sink for Jsonl<W> {
     }
 }
 
-fn as_json(row: &Row) -> Json {
+/// What a row has of names and values, and under which key.
+fn pairs(row: &Row) -> (&'static str, &[(String, Value)]) {
     match row {
-        Row::Inference(record, outcomes) => entries::record(record, outcomes.as_ref()),
+        Row::Inference(record, _) => ("attributes", &record.attributes),
+        Row::Event(entry) => match &entry.content {
+            Content::SystemEvent(event) => ("fields", &event.fields),
+            _ => ("fields", &[]),
+        },
+        _ => ("attributes", &[]),
+    }
+}
+
+fn in_order(pairs: &[(String, Value)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| {
+        let name = Json::from(name.as_str());
+        format!("{name}:{}", entries::value(value))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+}
+
+fn as_json(row: &Row) -> Json {
+    let (mut json, sequence, recorded) = match row {
+        Row::Inference(record, outcomes) => return entries::record(record, outcomes.as_ref()),
+        Row::Event(entry) => return entries::entry(entry),
         Row::Repeat(repeat, recorded, sequence, outcomes) => {
             let mut json = entries::repeat(repeat);
-            json["sequence"] = json!(sequence);
-            json["recorded_time"] = json!(recorded.to_string());
             if let Some(outcomes) = outcomes {
                 json["outcome"] = entries::outcome(outcomes);
             }
-            json
+            (json, *sequence, *recorded)
         }
-        Row::Late(outcome, recorded, sequence) => {
-            let mut json = entries::late(outcome);
-            json["sequence"] = json!(sequence);
-            json["recorded_time"] = json!(recorded.to_string());
-            json
-        }
-        Row::Gap(gap, recorded) => {
-            let mut json = entries::gap(gap);
-            json["recorded_time"] = json!(recorded.to_string());
-            json
-        }
-    }
+        Row::Late(outcome, recorded, sequence) => (entries::late(outcome), *sequence, *recorded),
+        Row::Gap(gap, recorded) => (entries::gap(gap), gap.sequence, *recorded),
+    };
+    json["sequence"] = json!(sequence);
+    json["recorded_time"] = json!(recorded.to_string());
+    json
 }

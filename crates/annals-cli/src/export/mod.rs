@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
 use annals::{
-    Cursor, Gap, InferenceRecord, JournalId, OutcomeEntry, Outcomes, Reader, Repeat, Timestamp,
+    Cursor, Entry, Gap, InferenceRecord, JournalId, OutcomeEntry, Outcomes, Reader, Repeat,
+    Timestamp,
 };
 use indicatif::ProgressBar;
 
@@ -42,6 +43,8 @@ pub enum Row {
     /// What turned out for an inference of an earlier export.
     Late(OutcomeEntry, Timestamp, u64),
     Gap(Gap, Timestamp),
+    /// A system event or a checkpoint event.
+    Event(Entry),
 }
 
 impl Row {
@@ -52,6 +55,7 @@ impl Row {
             Row::Repeat(repeat, ..) => repeat.event_time,
             Row::Late(outcome, ..) => outcome.time,
             Row::Gap(_, recorded) => *recorded,
+            Row::Event(entry) => entry.recorded_time,
         }
     }
 }
@@ -120,7 +124,7 @@ pub fn run(
             for row in &rows {
                 match row {
                     Row::Late(..) => sum.late += 1,
-                    Row::Gap(..) => {}
+                    Row::Gap(..) | Row::Event(_) => {}
                     Row::Inference(..) | Row::Repeat(..) => sum.rows += 1,
                 }
             }

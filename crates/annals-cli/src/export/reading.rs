@@ -1,6 +1,6 @@
 //! From the journal's entries to the rows of an export.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::SyncSender;
 
 use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId};
@@ -13,6 +13,8 @@ use crate::filter::Filter;
 const BATCH: usize = 8_192;
 /// Ids that are taken before a commit and sent after it may be so far out of order.
 const DISORDER: u64 = 1 << 20;
+/// Ids that are remembered: some megabytes.
+const RECENT: usize = 1 << 17;
 
 /// Some rows, and how many entries they come from.
 pub struct Batch {
@@ -31,6 +33,8 @@ pub struct Reading<'a> {
     sender: SyncSender<Batch>,
     /// The lowest id of each run that this export has met.
     lowest: HashMap<RunId, u64>,
+    /// Ids that this export has met lately: outcomes are mostly about these.
+    recent: HashSet<InferenceId>,
 }
 
 impl<'a> Reading<'a> {
@@ -46,6 +50,7 @@ impl<'a> Reading<'a> {
             from,
             sender,
             lowest: HashMap::new(),
+            recent: HashSet::new(),
         }
     }
 
@@ -79,6 +84,10 @@ impl<'a> Reading<'a> {
 
     fn rows(&mut self, entries: &mut Vec<Entry>) -> Result<Vec<Row>> {
         let ids: Vec<InferenceId> = entries.iter().filter_map(Entry::id).collect();
+        if self.recent.len() > RECENT {
+            self.recent.clear();
+        }
+        self.recent.extend(&ids);
         for id in &ids {
             let lowest = self.lowest.entry(id.run()).or_insert(id.to_u64());
             *lowest = (*lowest).min(id.to_u64());
@@ -88,6 +97,16 @@ impl<'a> Reading<'a> {
         let mut rows = Vec::with_capacity(entries.len());
         for entry in entries.drain(..) {
             let (sequence, recorded) = (entry.sequence, entry.recorded_time);
+            let is_event = matches!(
+                entry.content,
+                Content::SystemEvent(_) | Content::CheckpointEvent(_)
+            );
+            if is_event {
+                if self.filter.keeps_event(recorded) {
+                    rows.push(Row::Event(entry));
+                }
+                continue;
+            }
             match entry.content {
                 Content::Inference(record) => {
                     let known = outcomes.next().flatten();
@@ -114,11 +133,18 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether an inference that something turned out for may have been in an earlier export.
+    /// From the journal's start there are no earlier exports, but outcomes of what is not there.
     fn may_be_earlier(&self, of: InferenceId) -> bool {
+        if self.recent.contains(&of) {
+            return false;
+        }
+        if self.from.next_sequence() <= 1 {
+            return self.filter.is_everything();
+        }
         let lowest = self.lowest.get(&of.run());
         let surely_ours =
             lowest.is_some_and(|lowest| of.to_u64() > lowest.saturating_add(DISORDER));
-        self.from.next_sequence() > 1 && !surely_ours
+        !surely_ours
     }
 
     /// The inferences that outcomes among `entries` are about and that may be of earlier exports.

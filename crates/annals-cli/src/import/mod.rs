@@ -16,6 +16,8 @@ pub struct Report {
     pub inferences: u64,
     pub outcomes: u64,
     pub gaps: u64,
+    /// System events and checkpoint events.
+    pub events: u64,
     pub checkpoints: u64,
     /// Rows that were there already.
     pub known: u64,

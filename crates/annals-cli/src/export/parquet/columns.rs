@@ -125,7 +125,7 @@ impl Columns {
                 self.outcome_values.push(named_values(named));
                 self.outcome_time.push(Some(outcome.time.as_micros()));
             }
-            Row::Gap(..) => {}
+            Row::Gap(..) | Row::Event(_) => {}
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
 use annals::{Timestamp, Value};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value as Json;
 
 use super::super::json;
 use crate::when;
@@ -25,7 +27,7 @@ pub struct Line<'a> {
     #[serde(default)]
     pub labels: Vec<Cow<'a, str>>,
     #[serde(default)]
-    pub probabilities: Vec<Number>,
+    pub probabilities: Vec<Option<Number>>,
     pub feature_hash: Option<Cow<'a, str>>,
     pub processing_ns: Option<u64>,
     pub memory_bytes: Option<u64>,
@@ -34,7 +36,7 @@ pub struct Line<'a> {
     pub divergent: bool,
     pub repeat_of: Option<Cow<'a, str>>,
     #[serde(default)]
-    pub attributes: Map<String, Json>,
+    pub attributes: Pairs,
     pub outcome: Option<Turned>,
     pub run: Option<u32>,
     pub reason: Option<Cow<'a, str>>,
@@ -43,6 +45,69 @@ pub struct Line<'a> {
     pub recorded_range: Option<[String; 2]>,
     pub event_range: Option<[String; 2]>,
     pub refusal: Option<annals::Refusal>,
+    pub recorded_time: Option<Cow<'a, str>>,
+    pub level: Option<Cow<'a, str>>,
+    pub component: Option<Cow<'a, str>>,
+    pub message: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub fields: Pairs,
+    pub detail: Option<Cow<'a, str>>,
+    pub sequence: Option<u64>,
+    /// Which number stands where null does, by its place.
+    #[serde(default)]
+    pub not_finite: HashMap<String, Number>,
+}
+
+/// Names and values in their order; a name may come twice.
+#[derive(Default)]
+pub struct Pairs(pub Vec<(String, Json)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of names and values")
+            }
+
+            fn visit_unit<E>(self) -> Result<Pairs, E> {
+                Ok(Pairs::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_any(InOrder)
+    }
+}
+
+impl Line<'_> {
+    /// The number at `place`, if there is one: null may stand for one that is not finite.
+    pub fn number(&self, place: &str, value: Option<&Number>) -> Result<Option<f64>, String> {
+        let value = value.or_else(|| self.not_finite.get(place));
+        value.map(Number::value).transpose()
+    }
+
+    /// Names and values as they are stored.
+    pub fn values<'p>(&self, of: &str, pairs: &'p Pairs) -> Result<Vec<(&'p str, Value)>, String> {
+        let pairs = pairs.0.iter().enumerate();
+        let values = pairs.map(|(index, (name, value))| {
+            let odd = match value {
+                Json::Null => self.number(&format!("{of}.{index}"), None)?,
+                _ => None,
+            };
+            let value = odd.map_or_else(|| attribute(value), Value::Real);
+            Ok((name.as_str(), value))
+        });
+        values.collect()
+    }
 }
 
 fn inference() -> Cow<'static, str> {
@@ -65,12 +130,12 @@ impl Number {
             Number::Word(word) => word.parse().map_err(|_| format!("{word:?} is no number")),
         }
     }
+}
 
-    #[allow(clippy::cast_possible_truncation, reason = "it was an f32 once")]
-    /// What was an `f32`.
-    pub fn value32(&self) -> Result<f32, String> {
-        self.value().map(|value| value as f32)
-    }
+#[allow(clippy::cast_possible_truncation, reason = "it was an f32 once")]
+/// What was an `f32`.
+pub fn real32(value: f64) -> f32 {
+    value as f32
 }
 
 /// What turned out.
@@ -81,7 +146,7 @@ pub struct Turned {
     pub correct: Option<bool>,
     pub label: Option<String>,
     #[serde(default)]
-    pub values: HashMap<String, Number>,
+    pub values: HashMap<String, Option<Number>>,
     #[serde(default)]
     pub times: HashMap<String, String>,
 }
@@ -91,7 +156,7 @@ pub fn needed<'l>(name: &str, text: &'l Option<Cow<'_, str>>) -> Result<&'l str,
     text.as_deref().ok_or_else(|| format!("it has no {name}"))
 }
 
-/// An attribute; a number that is not finite is written as an object.
+/// An attribute; an older export wrote a number that is not finite as an object.
 pub fn attribute(value: &Json) -> Value {
     match value {
         Json::Object(fields) if fields.len() == 1 => {
@@ -105,9 +170,7 @@ pub fn attribute(value: &Json) -> Value {
 
 /// A time.
 pub fn time(text: &str) -> Result<Timestamp, String> {
-    if let Some(micros) = text.strip_suffix("us") {
-        let micros = micros.parse().map_err(|_| format!("{text:?} is no time"))?;
-        return Ok(Timestamp::from_micros(micros));
-    }
-    when::parse(text, Timestamp::now())
+    // First as export writes it, for every time that there is.
+    text.parse()
+        .or_else(|_| when::parse(text, Timestamp::now()))
 }

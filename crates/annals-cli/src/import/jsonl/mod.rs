@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -13,7 +13,7 @@ use annals::{Answer, Importer, Inference, InferenceId, Outcome, RunId, Timestamp
 use super::{Report, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
-use line::{Line, Number, Turned, attribute, needed, time};
+use line::{Line, Turned, needed, real32, time};
 
 /// The longest line that is read: a record has at most a megabyte of text.
 const LONGEST: u64 = 16 << 20;
@@ -35,6 +35,7 @@ pub fn import(dir: &Path, from: &Path, source: Option<&str>, report: &mut Report
         importer: Importer::open(dir)?,
         fallback: report.source.clone(),
         sources: HashMap::new(),
+        said: HashSet::new(),
     };
     let bar = progress::rows(None, "importing");
     let mut text = String::new();
@@ -95,6 +96,8 @@ struct Taking {
     /// The source of lines that name no journal.
     fallback: String,
     sources: HashMap<(String, u32), RunId>,
+    /// Events and gaps of this import, by run and sequence: lines may be there twice.
+    said: HashSet<(RunId, u64)>,
 }
 
 impl Taking {
@@ -102,18 +105,20 @@ impl Taking {
         let text = python::as_json(text);
         let line: Line<'_> = serde_json::from_str(&text).map_err(|e| e.to_string())?;
         let journal = line.journal.as_deref().unwrap_or(&self.fallback).to_owned();
+        // Times without which events would lose their place, and gaps their extent.
+        let recorded = line.recorded_time.as_deref().map(time).transpose()?;
+        self.importer.recorded_at(recorded);
         match &*line.kind {
             "inference" | "repeat" => self.inference(&line, &journal, report),
             "outcome" => {
                 let id = self.id(&journal, line.id.as_deref())?;
                 match &line.outcome {
-                    Some(turned) => self.outcome(id, turned, report),
+                    Some(turned) => self.outcome(id, &line, turned, report),
                     None => Err("an outcome without one".to_owned().into()),
                 }
             }
             "gap" => self.gap(&line, &journal, report),
-            // What happened around another journal's models is that journal's.
-            "event" | "checkpoint_event" => Ok(()),
+            "event" | "checkpoint_event" => self.event(&line, &journal, report),
             other => Err(format!("the kind {other:?} is not known").into()),
         }
     }
@@ -146,29 +151,27 @@ impl Taking {
         let model = needed("model", &line.model)?;
         let symbol = needed("symbol", &line.symbol)?;
         let action = needed("action", &line.action)?;
-        let values = line.probabilities.iter();
-        let values = values
-            .map(Number::value32)
-            .collect::<Result<Vec<f32>, String>>()?;
+        let values = line.probabilities.iter().enumerate();
+        let values = values.map(|(index, value)| {
+            let number = line.number(&format!("probabilities.{index}"), value.as_ref())?;
+            Ok(real32(number.unwrap_or(f64::NAN)))
+        });
+        let values = values.collect::<Result<Vec<f32>, String>>()?;
         let labels = line
             .labels
             .iter()
             .map(|label| &**label)
             .chain(std::iter::repeat(""));
         let probabilities: Vec<(&str, f32)> = labels.zip(values).collect();
-        let attributes: Vec<(&str, Value)> = line
-            .attributes
-            .iter()
-            .map(|(name, value)| (name.as_str(), attribute(value)))
-            .collect();
+        let attributes: Vec<(&str, Value)> = line.values("attributes", &line.attributes)?;
         let mut inference = Inference::new(model, symbol, action)
             .probabilities(&probabilities)
             .attributes(&attributes);
         if let Some(time) = &line.event_time {
             inference = inference.event_time(line::time(time)?);
         }
-        if let Some(confidence) = &line.confidence {
-            inference = inference.confidence(confidence.value32()?);
+        if let Some(confidence) = line.number("confidence", line.confidence.as_ref())? {
+            inference = inference.confidence(real32(confidence));
         }
         if let Some(hash) = &line.feature_hash {
             let hash = u64::from_str_radix(hash, 16);
@@ -195,7 +198,7 @@ impl Taking {
             report.known += 1;
         }
         match &line.outcome {
-            Some(turned) => self.outcome(id, turned, report),
+            Some(turned) => self.outcome(id, line, turned, report),
             None => Ok(()),
         }
     }
@@ -204,6 +207,7 @@ impl Taking {
     fn outcome(
         &mut self,
         of: InferenceId,
+        line: &Line<'_>,
         turned: &Turned,
         report: &mut Report,
     ) -> Result<(), Trouble> {
@@ -225,8 +229,8 @@ impl Taking {
             }
         };
         let mut steps: Vec<(usize, Step<'_>)> = Vec::new();
-        if let Some(reward) = &turned.reward {
-            steps.push((with(at("reward")?), Step::Reward(reward.value()?)));
+        if let Some(reward) = line.number("outcome.reward", turned.reward.as_ref())? {
+            steps.push((with(at("reward")?), Step::Reward(reward)));
         }
         if let Some(correct) = turned.correct {
             steps.push((with(at("correct")?), Step::Correct(correct)));
@@ -236,7 +240,10 @@ impl Taking {
         }
         for (name, value) in &turned.values {
             let time = at(&format!("values.{name}"))?;
-            steps.push((with(time), Step::Value(name, value.value()?)));
+            let place = format!("outcome.values.{name}");
+            if let Some(value) = line.number(&place, value.as_ref())? {
+                steps.push((with(time), Step::Value(name, value)));
+            }
         }
         for (index, step) in steps {
             if let Some((_, outcome)) = parts.get_mut(index) {
@@ -260,6 +267,59 @@ impl Taking {
         Ok(())
     }
 
+    /// Whether this import has not met this event or gap.
+    fn is_first(&mut self, run: RunId, line: &Line<'_>) -> bool {
+        line.sequence
+            .is_none_or(|sequence| self.said.insert((run, sequence)))
+    }
+
+    /// A system event or a checkpoint event.
+    fn event(
+        &mut self,
+        line: &Line<'_>,
+        journal: &str,
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        if line.recorded_time.is_none() {
+            return Err("an event without a recorded_time".to_owned().into());
+        }
+        let run = line
+            .run
+            .ok_or_else(|| "an event without a run".to_owned())?;
+        let run = self.run(journal, run)?;
+        let is_first = self.is_first(run, line);
+        let is_new = match &*line.kind {
+            _ if !is_first => false,
+            "event" => {
+                let level = needed("level", &line.level)?.parse()?;
+                let component = needed("component", &line.component)?;
+                let message = needed("message", &line.message)?;
+                let fields = line.values("fields", &line.fields)?;
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value));
+                let fields: Vec<(String, Value)> = fields.collect();
+                self.importer
+                    .add_event(run, level, component, message, &fields)?
+            }
+            _ => {
+                let action = needed("action", &line.action)?.parse()?;
+                let model = needed("model", &line.model)?;
+                let checkpoint = needed("checkpoint", &line.checkpoint)?;
+                let detail = line.detail.as_deref().unwrap_or_default();
+                self.importer
+                    .add_checkpoint_event(run, action, model, checkpoint, detail)?
+            }
+        };
+        let count = if is_new {
+            &mut report.events
+        } else {
+            &mut report.known
+        };
+        *count += 1;
+        Ok(())
+    }
+
     fn gap(&mut self, line: &Line<'_>, journal: &str, report: &mut Report) -> Result<(), Trouble> {
         let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
         let run = self.run(journal, run)?;
@@ -276,6 +336,10 @@ impl Taking {
             };
             Ok(Some((time(first)?, time(last)?)))
         };
+        if !self.is_first(run, line) {
+            report.known += 1;
+            return Ok(());
+        }
         let after = line.after.as_deref();
         let after = after.map(|id| self.id(journal, Some(id))).transpose()?;
         let loss = annals::Loss {
