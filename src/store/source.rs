@@ -357,26 +357,16 @@ impl Source {
         Ok(found)
     }
 
-    /// The inference or repeat with this id, if it can be read.
+    /// The inference or repeat with this id, if the block that holds it can be read.
     pub(crate) fn find_readable(&self, id: u64) -> Result<Option<Placed>> {
-        match self.find(id) {
-            Err(Error::Corrupt { .. }) => Ok(None),
-            found => found,
-        }
+        self.find_beside(id, &mut Vec::new())
     }
 
     /// The inference or repeat with this id. An error if it is nowhere, and may be in a block that
     /// cannot be read.
     pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
-        let holds = |segment: &Registered| {
-            let ids = segment.row.ids;
-            ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
-        };
-        let (mut found, mut unread) = (None, Vec::new());
-        self.in_parts(holds, |blocks| {
-            found = blocks.find(id, &mut unread)?;
-            Ok(found.is_none())
-        })?;
+        let mut unread = Vec::new();
+        let found = self.find_beside(id, &mut unread)?;
         match unread.first() {
             Some(first) if found.is_none() => {
                 let what = format!("block {first}");
@@ -385,6 +375,21 @@ impl Source {
             }
             _ => Ok(found),
         }
+    }
+
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
+    /// read; what finds them has to be readable.
+    fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
+        let holds = |segment: &Registered| {
+            let ids = segment.row.ids;
+            ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
+        };
+        let mut found = None;
+        self.in_parts(holds, |blocks| {
+            found = blocks.find(id, unread)?;
+            Ok(found.is_none())
+        })?;
+        Ok(found)
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
