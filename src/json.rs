@@ -142,6 +142,7 @@ as_word!(GapReason {
     1 Refused = "refused",
     2 Died = "died",
     3 Damaged = "damaged",
+    4 Withdrawn = "withdrawn",
 });
 
 /// Text, a number or a flag; a number that is not finite as `{"real": "NaN"}`, which no text is.

@@ -101,7 +101,8 @@ pub use keep::Keep;
 pub use layer::JournalLayer;
 pub use maintenance::{
     BackedUp, Backup, FoldProgress, Folded, Maintenance, ModelUsage, NamedCursor, PlannedSegment,
-    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, Usage, Verified, repair, restore,
+    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, UndoneImport, Usage, Verified, repair,
+    restore, undo_import,
 };
 pub use metadata::Metadata;
 pub use mirror::settings::{LogKind, Mirror, Rotation};

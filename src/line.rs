@@ -234,6 +234,15 @@ pub(crate) fn gap_message(gap: &Gap) -> String {
                  read any more{times}"
             );
         }
+        GapReason::Withdrawn => {
+            let count = gap.count.unwrap_or(0);
+            let entries = if count == 1 {
+                "entry of an import was"
+            } else {
+                "entries of an import were"
+            };
+            return format!("{count} {entries} taken out again");
+        }
         GapReason::Died => {
             return match gap.after {
                 Some(id) => {

@@ -245,3 +245,98 @@ fn a_row_that_no_reader_could_decode_is_refused() {
     assert_eq!(journal.stats("m").get().unwrap().count, 6);
     journal.close().unwrap();
 }
+
+/// Everything of a journal that is not of `run`, with its place.
+fn others(dir: &std::path::Path, run: annals::RunId) -> Vec<(u64, String)> {
+    let reader = Reader::open(dir).unwrap();
+    let entries = reader.follow(reader.start()).unwrap().map(Result::unwrap);
+    let kept = entries.filter(|entry| match &entry.content {
+        annals::Content::Inference(record) => record.id.run() != run,
+        annals::Content::Repeat(repeat) => repeat.id.run() != run,
+        annals::Content::Outcome(outcome) => outcome.of.run() != run,
+        annals::Content::Gap(gap) => gap.reason != annals::GapReason::Withdrawn,
+        _ => true,
+    });
+    kept.map(|entry| (entry.sequence, entry.to_string()))
+        .collect()
+}
+
+#[test]
+fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("data");
+    let log = |count: usize| {
+        let journal = Journal::open(&dir).unwrap();
+        for number in 0..count {
+            let action = ["BUY", "SELL"][number % 2];
+            let id = journal.log(Inference::new("live", "s", action).confidence(0.25));
+            journal.attach_outcome(id.unwrap(), Outcome::reward(1.0));
+        }
+        journal.flush().wait(WAIT).unwrap();
+        journal
+    };
+    let import = |numbers: std::ops::RangeInclusive<u64>| {
+        let mut importer = Importer::open(&dir).unwrap();
+        add(&mut importer, "a", numbers.clone());
+        let run = importer.source("a").unwrap();
+        for number in numbers {
+            let id = run.inference(number).unwrap();
+            let outcome = Outcome::reward(5.0).at(Timestamp::from_micros(9));
+            importer.add_outcome(id, &outcome).unwrap();
+        }
+        importer.close().unwrap();
+        run
+    };
+    // Own entries and the import's in a segment and after it, in blocks that were merged.
+    log(20).close().unwrap();
+    let run = import(1..=300);
+    let journal = log(20);
+    assert!(journal.seal(WAIT).unwrap() > 300);
+    journal.close().unwrap();
+    import(301..=600);
+    log(20).close().unwrap();
+    let live = |dir: &std::path::Path| {
+        let stats = Reader::open(dir).unwrap().stats("live").get().unwrap();
+        (stats.count, stats.outcomes.reward.sum)
+    };
+    let (before, counted) = (others(&dir, run), live(&dir));
+    let runs = Reader::open(&dir).unwrap().runs().count();
+
+    let journal = Journal::open(&dir).unwrap();
+    assert!(matches!(
+        annals::undo_import(&dir, run),
+        Err(Error::InUse { .. })
+    ));
+    let own = Reader::open(&dir).unwrap().runs().next().unwrap().unwrap();
+    journal.close().unwrap();
+    assert!(matches!(
+        annals::undo_import(&dir, own.id),
+        Err(Error::InvalidOption { .. })
+    ));
+    let undone = annals::undo_import(&dir, run).unwrap();
+    assert_eq!((&*undone.source, undone.inferences), ("a", 600));
+    assert_eq!(undone.others, 600);
+
+    let mut after = others(&dir, run);
+    // The run that tried to undo it beside an open journal left its own word.
+    after.truncate(before.len());
+    assert_eq!(after, before);
+    assert_eq!(live(&dir), counted);
+    let reader = Reader::open(&dir).unwrap();
+    assert_eq!(reader.stats("m").get().unwrap().count, 0);
+    let all = reader.stats("live").get().unwrap();
+    assert_eq!(all.coverage.dropped, 0);
+    let verified = Maintenance::open(&dir).unwrap().verify();
+    assert!(verified.is_whole(), "{verified:?}");
+    assert!(!dir.join("damaged").exists());
+
+    // Once more, under a number that no run had.
+    let again = import(1..=300);
+    assert!(again.get() as usize > runs);
+    assert_eq!(
+        Reader::open(&dir).unwrap().stats("m").get().unwrap().count,
+        300
+    );
+    assert!(annals::undo_import(&dir, run).is_err());
+    assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
+}

@@ -23,6 +23,7 @@ mod repairing;
 #[cfg(all(target_os = "linux", not(annals_portable)))]
 mod stopped;
 mod story;
+mod withdrawing;
 
 use std::path::PathBuf;
 use std::sync::mpsc;

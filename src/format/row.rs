@@ -50,7 +50,7 @@ impl Note {
     /// How many sequences it stands for, if it is a hole.
     pub(crate) fn hole(&self) -> Option<u32> {
         match self {
-            Note::Gap(row) if row.reason == GapReason::Damaged => {
+            Note::Gap(row) if row.reason.is_hole() => {
                 row.count.and_then(|count| u32::try_from(count).ok())
             }
             _ => None,
@@ -234,6 +234,18 @@ pub(crate) enum OutcomeValue {
 }
 
 impl OutcomeValue {
+    /// Whether both are of the same name, so that only one of them holds.
+    pub(crate) fn is_rival(&self, other: &OutcomeValue) -> bool {
+        match (self, other) {
+            (OutcomeValue::Reward(_), OutcomeValue::Reward(_))
+            | (OutcomeValue::Correct(_), OutcomeValue::Correct(_))
+            | (OutcomeValue::Label(_), OutcomeValue::Label(_)) => true,
+            (OutcomeValue::Named(a, _), OutcomeValue::Named(b, _)) => a == b,
+            (OutcomeValue::Written(a, _), OutcomeValue::Written(b, _)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Whether both say the same under the same name; not-a-numbers are compared by their bits.
     pub(crate) fn is_same(&self, other: &OutcomeValue) -> bool {
         match (self, other) {
@@ -262,4 +274,14 @@ pub enum GapReason {
     Died,
     /// They were stored, and what was stored cannot be read any more. The count is of entries of any kind, and of no certain run.
     Damaged,
+    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any kind. They
+    /// do not count as lost.
+    Withdrawn,
+}
+
+impl GapReason {
+    /// Whether the gap stands in the place of entries.
+    pub(crate) fn is_hole(self) -> bool {
+        matches!(self, GapReason::Damaged | GapReason::Withdrawn)
+    }
 }

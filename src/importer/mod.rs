@@ -16,7 +16,7 @@ use ahash::{AHashMap, AHashSet};
 use crate::error::{Error, Result};
 use crate::format::block::BlockEncoder;
 use crate::format::row::NameId;
-use crate::ids::RunId;
+use crate::ids::{MAX_RUN, RunId};
 use crate::options::Options;
 use crate::queue::names::NameTable;
 use crate::store::{
@@ -78,6 +78,16 @@ pub struct Importer {
     /// When the source recorded what is added; `None` is now.
     recorded: Option<Timestamp>,
     notes: KnownNotes,
+    doing: Doing,
+    superseded: u64,
+}
+
+/// Whether what is added is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Real,
+    /// Nothing is written; `pending` keeps the ids, and the encoder's blocks are thrown away.
+    Rehearsal,
 }
 
 /// A run that is being taken in.
@@ -88,6 +98,8 @@ struct Taking {
     highest: u64,
     /// Whether it was there before: its events and gaps may be there too.
     is_continued: bool,
+    /// Whether outcomes may be there before their inference.
+    has_outcomes: bool,
 }
 
 impl Importer {
@@ -98,7 +110,46 @@ impl Importer {
     pub fn open(dir: impl AsRef<Path>) -> Result<Importer> {
         let options = Options::default();
         let directory = Directory::create(dir.as_ref())?;
-        let hot = Hot::open(directory, &options)?;
+        Self::beside(Hot::open(directory, &options)?, &options, Doing::Real)
+    }
+
+    /// Opens the journal in `dir` to find out what an import would do: everything that is added is
+    /// checked and looked for as by [`open`](Self::open), and nothing is written. Where there is no
+    /// journal, none is made. Outcomes are compared with those in the journal, and not with each
+    /// other. Keeps 16 bytes in memory for each new inference.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// ```
+    /// use annals::{Answer, Error, Importer, Inference, Reader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::rehearse(&dir)?;
+    /// let source = importer.source("old.db")?;
+    /// let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// assert!(importer.add(source.inference(1)?, &inference, Answer::Full)?); // it would be new
+    /// importer.close()?;
+    /// assert!(matches!(Reader::open(&dir), Err(Error::Missing { .. })));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn rehearse(dir: impl AsRef<Path>) -> Result<Importer> {
+        let options = Options::default();
+        let there = Directory::existing(dir.as_ref());
+        match there {
+            Ok(directory) if directory.hot_file().exists() => {
+                let hot = Hot::open(directory, &options)?;
+                Self::beside(hot, &options, Doing::Rehearsal)
+            }
+            Ok(_) | Err(Error::Missing { .. }) => {
+                Self::beside(Hot::in_memory(&options)?, &options, Doing::Real)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn beside(hot: Hot, options: &Options, doing: Doing) -> Result<Importer> {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let journal = source.identity()?.id;
         let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
@@ -116,7 +167,15 @@ impl Importer {
             near: None,
             recorded: None,
             notes: KnownNotes::default(),
+            doing,
+            superseded: 0,
         })
+    }
+
+    /// How many values of outcomes were left out because one of a later time is there.
+    #[must_use]
+    pub fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     /// The run of the source with this name: gone on with, or begun. One small commit.
@@ -130,11 +189,17 @@ impl Importer {
         }
         limits::check_source(name)?;
         let now = Timestamp::now().as_micros();
-        let begun = self.hot.take_in(now, name);
-        let (run, row) = begun.map_err(WriteFailure::into_error)?;
+        let (run, row) = match self.doing {
+            Doing::Real => {
+                let begun = self.hot.take_in(now, name);
+                begun.map_err(WriteFailure::into_error)?
+            }
+            Doing::Rehearsal => self.rehearsed(now, name)?,
+        };
         let is_continued = row.batch > 0;
         let taking = Taking {
             highest: row.last_id,
+            has_outcomes: row.committed > 0,
             row,
             source: name.to_owned(),
             is_continued,
@@ -153,13 +218,27 @@ impl Importer {
         self.recorded.unwrap_or_else(Timestamp::now).as_micros()
     }
 
+    /// The run of the source with this name, or one that no other has.
+    fn rehearsed(&self, now: i64, name: &str) -> Result<(RunId, RunRow)> {
+        let all = self.source.runs(0, usize::MAX)?;
+        let mut highest = self.runs.keys().map(|run| run.get()).max().unwrap_or(0);
+        for (run, row) in all {
+            if row.source.as_deref() == Some(name) {
+                return Ok((run, row));
+            }
+            highest = highest.max(run.get());
+        }
+        let run = RunId(highest.saturating_add(1).min(MAX_RUN));
+        Ok((run, RunRow::begin(now)))
+    }
+
     /// Commits what was added; returns when it is on disk.
     ///
     /// # Errors
     /// Those of a commit.
     pub fn commit(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take();
-        if blocks.is_empty() {
+        if blocks.is_empty() || self.doing == Doing::Rehearsal {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(self.runs.len());
@@ -203,6 +282,9 @@ impl Importer {
     /// Those of a commit.
     pub fn close(mut self) -> Result<()> {
         self.commit()?;
+        if self.doing == Doing::Rehearsal {
+            return Ok(());
+        }
         let now = Timestamp::now().as_micros();
         for (run, mut taking) in std::mem::take(&mut self.runs) {
             let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));

@@ -8,6 +8,7 @@ mod repair;
 mod retire;
 mod usage;
 mod verify;
+mod withdraw;
 
 use std::path::Path;
 
@@ -24,6 +25,7 @@ pub use repair::{Repaired, repair};
 pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 pub use usage::{ModelUsage, Usage};
 pub use verify::Verified;
+pub use withdraw::{UndoneImport, undo_import};
 
 /// What keeps a journal in order: cursors by name, retention, backups, checks, folding.
 ///

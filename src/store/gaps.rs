@@ -74,6 +74,10 @@ impl GapTimes {
 
 impl GapSums {
     pub(crate) fn add(&mut self, gap: &GapRow) {
+        if gap.reason == GapReason::Withdrawn {
+            // Its owner took it out: nothing is missing.
+            return;
+        }
         self.merge(GapSums {
             gaps: 1,
             dropped: gap.count.unwrap_or(0),

@@ -54,7 +54,7 @@ pub(crate) use hot::{Commit, Commits, Hot};
 pub(crate) use joined::Between;
 pub(crate) use kv::{Direction, Table, WriteFailure};
 pub(crate) use meta::Extent;
-pub(crate) use repair::repair;
+pub(crate) use repair::{Withdrawal, repair};
 pub(crate) use retire::Standing;
 pub(crate) use runs::{RunEnd, RunRow};
 pub(crate) use seal::Sealer;

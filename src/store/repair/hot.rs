@@ -22,6 +22,7 @@ use super::super::segments::{self, Registered};
 use super::aside::set_aside;
 use super::fill::fill;
 use super::remains::{Raw, Remains, files, is_among};
+use super::withdraw::Withdrawal;
 use super::witness::Witness;
 use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
 use crate::disk;
@@ -33,7 +34,8 @@ use crate::ids::{InferenceId, RunId};
 /// How much one transaction writes.
 const SLICE_BYTES: usize = 4 << 20;
 
-/// Writes the hot file anew and lets it take the place of the damaged one.
+/// Writes the hot file anew, without what is withdrawn, and lets it take the place of the one before.
+#[expect(clippy::too_many_arguments, reason = "all that a hot file consists of")]
 pub(super) fn write_anew(
     remains: &Remains,
     directory: &Directory,
@@ -41,6 +43,7 @@ pub(super) fn write_anew(
     registered: &[Registered],
     identity: &Identity,
     now: i64,
+    withdrawal: Option<&Withdrawal>,
     mended: &mut Mended,
 ) -> Result<()> {
     directory.remove_unfinished();
@@ -49,6 +52,7 @@ pub(super) fn write_anew(
     let mut anew = Anew {
         remains,
         kv: &kv,
+        withdrawal,
         witness: Witness::default(),
     };
     anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
@@ -95,6 +99,15 @@ pub(super) fn write_anew(
     written.map_err(|error| Error::io("sync", &unfinished, error))?;
     verified(&directory.with_hot_file(&unfinished))?;
 
+    let is_less = !mended.lost.is_empty()
+        || !mended.names.is_empty()
+        || !mended.runs.is_empty()
+        || !remains.incomplete().is_empty();
+    if withdrawal.is_some() && is_less {
+        // A repair keeps what it can; an undo must lose nothing but the import.
+        let why = "it cannot be read to its end and was left as it is: repair it first";
+        return Err(damaged(&remains.path, "undo", why));
+    }
     for (first, next) in files(directory) {
         if !is_among(&layout.slots, &(first..next)) {
             set_stray_aside(directory, first, next, mended)?;
@@ -115,6 +128,7 @@ pub(super) fn write_anew(
 struct Anew<'r> {
     remains: &'r Remains,
     kv: &'r Kv,
+    withdrawal: Option<&'r Withdrawal>,
     witness: Witness,
 }
 
@@ -125,11 +139,13 @@ impl Anew<'_> {
 
     /// Writes the blocks behind the segments, with their indexes; says how many bytes they are.
     fn blocks(&mut self, layout: &Layout, now: i64, mended: &mut Mended) -> Result<u64> {
-        let (kv, witness) = (self.kv, &mut self.witness);
+        let (kv, withdrawal, witness) = (self.kv, self.withdrawal, &mut self.witness);
         let mut pending: Vec<(u64, Block)> = Vec::new();
         let (mut bytes, mut pending_bytes) = (0, 0);
         let range = layout.extent.hot..layout.extent.next;
         let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
+            let kept = withdrawal.map(|withdrawal| withdrawal.without(rows));
+            let rows = kept.as_deref().unwrap_or(rows);
             rows.iter().for_each(|placed| witness.see(placed));
             for (first, block) in encoded(rows)? {
                 pending_bytes += block.value.len();
@@ -210,6 +226,14 @@ impl Anew<'_> {
                     let seen = self.witness.runs.get(&run.get());
                     row.last_id = seen.map_or(0, |seen| seen.last_id);
                 }
+                if self
+                    .withdrawal
+                    .is_some_and(|withdrawal| withdrawal.run == run)
+                {
+                    // Its number is not given again, and its source is not known any more.
+                    row.source = None;
+                    (row.committed, row.dropped) = (0, 0);
+                }
                 rows.insert(run.get(), row);
             }
         }
@@ -245,7 +269,7 @@ impl Anew<'_> {
         // What nothing has been folded of cannot be in there.
         let folded = folded.filter(|folded| folded.farthest() <= extent.next && in_range);
         let folded = match folded {
-            Some(folded) if whole && all_names => folded,
+            Some(folded) if whole && all_names && self.withdrawal.is_none() => folded,
             _ => {
                 let nothing = Folded::beginning_at(extent.kept);
                 return self.write(|transaction| folded::put(transaction, &nothing));

@@ -11,6 +11,7 @@ mod hot;
 mod remains;
 mod segment;
 mod sweep;
+mod withdraw;
 mod witness;
 
 use std::ops::Range;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::options::Sharing;
 use remains::Remains;
 use segment::Slot;
+pub(crate) use withdraw::Withdrawal;
 
 /// Memory for cached pages of a file that is read or written.
 const CACHE_BYTES: usize = 4 << 20;
@@ -101,6 +103,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
             &segments,
             &identity,
             now,
+            None,
             &mut mended,
         )?;
     }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use annals::Reader;
 use clap::ValueEnum;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use serde_json::json;
 
 use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
-use crate::import::{Report, folder, jsonl, sqlite};
+use crate::import::{Columns, Doing, Identity, Report, folder, jsonl, sqlite};
 use crate::output::{Out, style};
 use crate::units;
 
@@ -21,25 +22,40 @@ Examples:
   annals --dir old export - --format jsonl | annals --dir new import --format jsonl -
   annals import --format checkpoints --model dqn_agent models/dqn
 
-Twice is the same as once: each source gets a run of its own, and each of its rows the id of that \
-run and of its number in the source. A broken row is said with its number and does not stop the \
-rest.")]
+Twice is the same as once: a source is recognised by its rows, also under another name, with old \
+rows deleted, or with the right --zone after a wrong one. Rows that look like earlier ones are \
+counted, with the name that they were taken in under. A broken row is said with its number and does \
+not stop the rest. --dry-run says all of that and writes nothing.")]
 pub struct Args {
     /// A logger's SQLite file, JSON lines (- for standard input), or a folder of checkpoints.
-    from: PathBuf,
+    #[arg(required_unless_present = "undo", conflicts_with = "undo")]
+    from: Option<PathBuf>,
     /// What it is, if that does not show.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
-    /// The zone of times that bear none: UTC, Europe/Sofia, ...
-    #[arg(long, default_value = "UTC", value_parser = zone)]
+    /// The zone of times that bear none: UTC, Europe/Sofia, +02:00, ...
+    #[arg(long, default_value = "UTC", value_parser = zone, allow_hyphen_values = true)]
     zone: TimeZone,
     /// The source's name, which it is known by when it is imported again. Found by itself: a
-    /// SQLite file is known by the last row that was taken from it, our own lines by their journal.
+    /// SQLite file is known by its rows, our own lines by their journal.
     #[arg(long)]
     source: Option<String>,
     /// For a folder of checkpoints: the model that they are of.
     #[arg(long)]
     model: Option<String>,
+    /// Says what would be taken in, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Takes all of it in as another source, also rows that look like earlier ones.
+    #[arg(long)]
+    as_new: bool,
+    /// Keeps columns of a SQLite file that are not known as attributes.
+    #[arg(long)]
+    keep_columns: bool,
+    /// Takes out again what an import took in under this run, which its report names. Nobody may have the
+    /// journal open. Checkpoints stay registered.
+    #[arg(long, value_name = "RUN")]
+    undo: Option<u32>,
 }
 
 /// What can be taken in.
@@ -55,43 +71,152 @@ pub enum Form {
 }
 
 fn zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("{name:?} is no time zone: give UTC or Europe/Sofia"))
+    if let Some(offset) = offset(name) {
+        return Ok(TimeZone::fixed(offset));
+    }
+    TimeZone::get(name)
+        .map_err(|_| format!("{name:?} is no time zone: give UTC, Europe/Sofia or +02:00"))
+}
+
+/// `+02:00`, `-0530` or `+2`: a zone that is always as far from UTC.
+fn offset(text: &str) -> Option<Offset> {
+    let text = text.trim_start_matches("UTC");
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'+' => (1, text.get(1..)?),
+        b'-' => (-1, text.get(1..)?),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() == 4 => digits.split_at_checked(2)?,
+        None => (digits, "0"),
+    };
+    let number = |text: &str, most: i32| -> Option<i32> {
+        let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok()?;
+        (is_number && number <= most).then_some(number)
+    };
+    let seconds = number(hours, 14)? * 3_600 + number(minutes, 59)? * 60;
+    Offset::from_seconds(sign * seconds).ok()
 }
 
 /// Imports.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
-    let mut report = Report::default();
-    match form(&args)? {
+    if let Some(run) = args.undo {
+        return undo(dir, run, args.dry_run, out);
+    }
+    let Some(from) = &args.from else {
+        return Err(Failure::Usage("say what to import".into()));
+    };
+    let mut report = Report {
+        doing: if args.dry_run {
+            Doing::Rehearsal
+        } else {
+            Doing::Real
+        },
+        ..Report::default()
+    };
+    let identity = if args.as_new {
+        Identity::New
+    } else {
+        Identity::Recognised
+    };
+    let source = args.source.as_deref();
+    match form(args.format, from)? {
         Form::Sqlite => {
-            sqlite::import(
-                dir,
-                &args.from,
-                args.source.as_deref(),
-                &args.zone,
-                &mut report,
-            )?;
+            let settings = sqlite::Settings {
+                source,
+                zone: &args.zone,
+                identity,
+                columns: if args.keep_columns {
+                    Columns::All
+                } else {
+                    Columns::Known
+                },
+            };
+            sqlite::import(dir, from, &settings, &mut report)?;
         }
-        Form::Jsonl => jsonl::import(dir, &args.from, args.source.as_deref(), &mut report)?,
+        Form::Jsonl => jsonl::import(dir, from, source, identity, &mut report)?,
         Form::Checkpoints => {
             let model = args.model.as_deref().ok_or_else(|| {
                 Failure::Usage("a folder of checkpoints needs --model NAME".into())
             })?;
-            folder::import(dir, model, &args.from, &mut report)?;
+            if args.dry_run {
+                let why = "--dry-run is for inferences: files of checkpoints are registered only";
+                return Err(Failure::Usage(why.into()));
+            }
+            folder::import(dir, model, from, &mut report)?;
         }
     }
     print(&report, out)?;
-    Ok(if report.broken == 0 && report.damaged == 0 {
-        Done::Well
-    } else {
-        Done::WithProblems
-    })
+    Ok(
+        if report.broken == 0 && report.damaged == 0 && report.unread.is_empty() {
+            Done::Well
+        } else {
+            Done::WithProblems
+        },
+    )
 }
 
-fn form(args: &Args) -> Result<Form> {
-    if let Some(form) = args.format {
+/// Takes out again what an import took in.
+fn undo(dir: &Path, number: u32, is_rehearsal: bool, out: &mut Out) -> Result<Done> {
+    let reader = Reader::open(dir)?;
+    let mut imports = Vec::new();
+    let mut found = None;
+    for run in reader.runs() {
+        let run = run?;
+        if run.id.get() == number {
+            found = Some(run);
+        } else if let Some(source) = &run.source {
+            imports.push(format!("{} ({})", run.id, sentence(source)));
+        }
+    }
+    drop(reader);
+    let run = found.filter(|run| run.source.is_some()).ok_or_else(|| {
+        let known = if imports.is_empty() {
+            "there are none".to_owned()
+        } else {
+            format!("these are: {}", imports.join(", "))
+        };
+        Failure::Usage(format!("run {number} is no import's: {known}"))
+    })?;
+    let source = run.source.unwrap_or_default();
+    if is_rehearsal {
+        if out.json {
+            let entries = run.committed;
+            let json =
+                json!({"run": number, "source": source, "entries": entries, "dry_run": true});
+            return out.json(&json).map(|()| Done::Well);
+        }
+        let entries = units::counted(run.committed, "entry");
+        let source = sentence(&source);
+        out.line(format!(
+            "would be taken out: {entries} of {source} (run {number})"
+        ))?;
+        return Ok(Done::Well);
+    }
+    let undone = annals::undo_import(dir, run.id)?;
+    if out.json {
+        let (inferences, others) = (undone.inferences, undone.others);
+        let json = json!({
+            "run": number, "source": source, "inferences": inferences, "others": others, "dry_run": false,
+        });
+        return out.json(&json).map(|()| Done::Well);
+    }
+    let inferences = units::counted(undone.inferences, "inference");
+    let others = units::counted(undone.others, "other entry");
+    let source = sentence(&source);
+    out.line(format!(
+        "taken out: {inferences} and {others} of {source} (run {number})"
+    ))?;
+    out.line("text files keep their lines until annals mirror rebuild".to_owned())?;
+    Ok(Done::Well)
+}
+
+fn form(said: Option<Form>, path: &Path) -> Result<Form> {
+    if let Some(form) = said {
         return Ok(form);
     }
-    let path = &args.from;
     if path.as_os_str() == "-" {
         return Ok(Form::Jsonl);
     }
@@ -107,7 +232,10 @@ fn form(args: &Args) -> Result<Form> {
     }
     let extension = path.extension().and_then(|extension| extension.to_str());
     let is_lines = matches!(extension, Some("jsonl" | "ndjson" | "json"));
-    if is_lines || first[..read].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
+    let start = &first[..read];
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let begins = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    if is_lines || begins == Some(&b'{') || jsonl::is_utf16(start) {
         return Ok(Form::Jsonl);
     }
     Err(Failure::Usage(format!(
@@ -118,18 +246,7 @@ fn form(args: &Args) -> Result<Form> {
 
 fn print(report: &Report, out: &mut Out) -> Result<()> {
     if out.json {
-        return out.json(&json!({
-            "source": report.source,
-            "inferences": report.inferences,
-            "outcomes": report.outcomes,
-            "gaps": report.gaps,
-            "events": report.events,
-            "checkpoints": report.checkpoints,
-            "known": report.known,
-            "broken": report.broken,
-            "damaged": report.damaged,
-            "notes": report.notes,
-        }));
+        return out.json(&as_json(report));
     }
     for note in &report.notes {
         out.line(format!("note: {}", sentence(note)))?;
@@ -148,23 +265,133 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
             parts.push(units::counted(count, what));
         }
     }
-    out.line(format!("taken in: {}", parts.join(", ")))?;
-    if report.known > 0 {
-        out.line(format!("already there: {}", units::count(report.known)))?;
+    let what = match report.doing {
+        Doing::Real => "taken in",
+        Doing::Rehearsal => "would be taken in",
+    };
+    out.line(format!("{what}: {}", parts.join(", ")))?;
+    if !report.source.is_empty() && report.inferences + report.known > 0 {
+        let source = sentence(&report.source);
+        let runs: Vec<String> = report.runs.iter().map(u32::to_string).collect();
+        let runs = match (report.doing, &runs[..]) {
+            (Doing::Rehearsal, _) | (_, []) => String::new(),
+            (_, [run]) => format!(" (run {run})"),
+            (_, runs) => format!(" (runs {})", runs.join(", ")),
+        };
+        out.line(format!("source: {source}{runs}"))?;
+    }
+    print_known(report, out)?;
+    print_times(report, out)?;
+    if !report.not_taken.is_empty() {
+        out.line("not taken over as it was:".to_owned())?;
+        for ((field, reason), count) in &report.not_taken {
+            let values = units::counted(*count, "value");
+            let (field, reason) = (sentence(field), sentence(reason));
+            out.line(format!("  {field}: {values}: {reason}"))?;
+        }
     }
     if report.damaged > 0 {
+        let rows = units::counted(report.damaged, "row");
+        let text = format!("taken in without a damaged field: {rows}");
+        out.line(out.paint(style::WARN, text))?;
+    }
+    for unread in &report.unread {
+        let text = format!("cannot be read: {}", sentence(unread));
+        out.line(out.paint(style::BAD, text))?;
+    }
+    if report.broken > 0 {
+        let rows = units::counted(report.broken, "row");
+        out.line(out.paint(style::BAD, format!("broken and left out: {rows}")))?;
+    }
+    Ok(())
+}
+
+/// What was there already, under which names, and how it differs.
+fn print_known(report: &Report, out: &mut Out) -> Result<()> {
+    if report.known > 0 {
+        out.line(format!("already there: {}", units::count(report.known)))?;
+        for (source, count) in &report.known_as {
+            let rows = units::counted(*count, "row");
+            out.line(format!("  {rows} as {}", sentence(source)))?;
+        }
+    }
+    let undo = "to have them anew: annals import --undo RUN, then import again";
+    if report.other_zone > 0 {
+        let rows = units::counted(report.other_zone, "row");
+        let text = format!("taken in earlier with another --zone, and left so: {rows}; {undo}");
+        out.line(out.paint(style::WARN, text))?;
+    }
+    if report.differs > 0 {
+        let rows = units::counted(report.differs, "row");
+        let fields = report.differing.iter();
+        let fields: Vec<String> = fields.map(|(name, n)| format!("{name} {n}")).collect();
+        let fields = fields.join(", ");
+        let text = format!("changed in the source since, and left so: {rows} ({fields}); {undo}");
+        out.line(out.paint(style::WARN, text))?;
+    }
+    for (source, count) in &report.alike {
+        let rows = units::counted(*count, "row");
         let text = format!(
-            "taken in without a damaged field: {}",
-            units::counted(report.damaged, "row")
+            "looks like what {} has, and taken in: {rows}",
+            sentence(source)
         );
         out.line(out.paint(style::WARN, text))?;
     }
-    if report.broken > 0 {
-        let text = format!(
-            "broken and left out: {}",
-            units::counted(report.broken, "row")
-        );
-        out.line(out.paint(style::BAD, text))?;
+    Ok(())
+}
+
+/// Times that may be others.
+fn print_times(report: &Report, out: &mut Out) -> Result<()> {
+    for (count, what) in [
+        (
+            report.no_zone,
+            "time without a zone, read in that of --zone",
+        ),
+        (
+            report.twice,
+            "in an hour that came twice, read as the first",
+        ),
+        (
+            report.never,
+            "in an hour that the clocks left out, read as if they had not",
+        ),
+    ] {
+        if count > 0 {
+            out.line(format!("{what}: {}", units::counted(count, "row")))?;
+        }
     }
     Ok(())
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let not_taken = report.not_taken.iter();
+    let not_taken: Vec<_> = not_taken
+        .map(
+            |((field, reason), values)| json!({"field": field, "reason": reason, "values": values}),
+        )
+        .collect();
+    json!({
+        "dry_run": report.doing == Doing::Rehearsal,
+        "source": report.source,
+        "runs": report.runs,
+        "inferences": report.inferences,
+        "outcomes": report.outcomes,
+        "gaps": report.gaps,
+        "events": report.events,
+        "checkpoints": report.checkpoints,
+        "known": report.known,
+        "known_as": report.known_as,
+        "known_with_another_zone": report.other_zone,
+        "known_and_changed": report.differs,
+        "changed_fields": report.differing,
+        "alike": report.alike,
+        "times_without_a_zone": report.no_zone,
+        "times_that_came_twice": report.twice,
+        "times_that_never_were": report.never,
+        "not_taken_over": not_taken,
+        "unread": report.unread,
+        "broken": report.broken,
+        "damaged": report.damaged,
+        "notes": report.notes,
+    })
 }

@@ -19,6 +19,7 @@ pub struct Line<'a> {
     pub kind: Cow<'a, str>,
     pub journal: Option<Cow<'a, str>>,
     pub id: Option<Cow<'a, str>>,
+    pub sequence: Option<u64>,
     pub event_time: Option<Cow<'a, str>>,
     pub model: Option<Cow<'a, str>>,
     pub symbol: Option<Cow<'a, str>>,
@@ -52,7 +53,6 @@ pub struct Line<'a> {
     #[serde(default)]
     pub fields: Pairs,
     pub detail: Option<Cow<'a, str>>,
-    pub sequence: Option<u64>,
     /// Which number stands where null does, by its place.
     #[serde(default)]
     pub not_finite: HashMap<String, Number>,

@@ -1,27 +1,41 @@
 //! JSON lines, as `export` writes them.
 
+mod lenient;
 mod line;
+mod lines;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::{Answer, Importer, Inference, InferenceId, Outcome, RunId, Timestamp, Value};
+use annals::{Answer, Importer, Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 
-use super::{Report, python};
+use super::content::{Content, Parts, of_record};
+use super::{Identity, Report, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
+use lenient::Lost;
 use line::{Line, Turned, needed, real32, time};
+pub use lines::is_utf16;
+use lines::{BYTE_ORDER_MARK, Read};
 
 /// The longest line that is read: a record has at most a megabyte of text.
 const LONGEST: u64 = 16 << 20;
+/// Lines that are compared with their entries at once.
+const COMPARED: usize = 4_096;
 
 /// Takes in lines from a file or, for `-`, from standard input.
-pub fn import(dir: &Path, from: &Path, source: Option<&str>, report: &mut Report) -> Result<()> {
+pub fn import(
+    dir: &Path,
+    from: &Path,
+    source: Option<&str>,
+    identity: Identity,
+    report: &mut Report,
+) -> Result<()> {
     let reading = |cause| Failure::io(format!("read {}", from.display()), cause);
-    let input: Box<dyn Read> = if from.as_os_str() == "-" {
+    let input: Box<dyn io::Read> = if from.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
         Box::new(File::open(from).map_err(reading)?)
@@ -32,37 +46,67 @@ pub fn import(dir: &Path, from: &Path, source: Option<&str>, report: &mut Report
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
     report.source = source.unwrap_or(&name).to_owned();
     let mut taking = Taking {
-        importer: Importer::open(dir)?,
+        importer: report.doing.importer(dir)?,
         fallback: report.source.clone(),
         sources: HashMap::new(),
         said: HashSet::new(),
+        dir: dir.to_owned(),
+        reader: None,
+        known: Vec::new(),
+        taken: match identity {
+            Identity::Recognised => None,
+            Identity::New => Some(names_of_sources(dir)?),
+        },
     };
     let bar = progress::rows(None, "importing");
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let mut number = 0_u64;
     loop {
-        text.clear();
+        bytes.clear();
         number += 1;
-        let read = (&mut input).take(LONGEST).read_line(&mut text);
-        match read {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-                report.broken(&format!("line {number}"), "it is no UTF-8");
+        let place = || format!("line {number}");
+        match lines::next(&mut input, LONGEST, &mut bytes).map_err(reading)? {
+            Read::End => break,
+            Read::Line => {}
+            Read::TooLong(length) => {
+                let why = format!("it has {length} bytes; 16 MiB is the most");
+                report.broken(&place(), &why);
                 continue;
             }
-            Err(cause) => return Err(reading(cause)),
         }
+        let line = match bytes.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if number == 1 => rest,
+            _ => &bytes[..],
+        };
+        if number == 1 && lines::is_utf16(line) {
+            let name = from.display();
+            return Err(Failure::Usage(format!(
+                "{name} is UTF-16: make UTF-8 of it, with iconv -f UTF-16 -t UTF-8 {name}"
+            )));
+        }
+        let Ok(text) = std::str::from_utf8(line) else {
+            report.broken(&place(), "it is no UTF-8");
+            continue;
+        };
         if text.trim().is_empty() {
             continue;
         }
-        match taking.line(&text, report) {
+        match taking.line(text, &place(), report) {
             Ok(()) => {}
-            Err(Trouble::Line(why)) => report.broken(&format!("line {number}"), &why),
+            Err(Trouble::Line(why)) => report.broken(&place(), &why),
             Err(Trouble::Journal(error)) => return Err(error.into()),
         }
         bar.inc(1);
     }
+    taking.compare(report)?;
+    let superseded = taking.importer.superseded();
+    if superseded > 0 {
+        report.not_taken_times("outcome", "a later one is there", superseded);
+    }
+    report
+        .runs
+        .extend(taking.sources.values().map(|run| run.get()));
+    report.runs.sort_unstable();
     taking.importer.close()?;
     bar.finish_and_clear();
     Ok(())
@@ -98,22 +142,58 @@ struct Taking {
     sources: HashMap<(String, u32), RunId>,
     /// Events and gaps of this import, by run and sequence: lines may be there twice.
     said: HashSet<(RunId, u64)>,
+    dir: PathBuf,
+    reader: Option<Reader>,
+    /// Lines that were there already, until they are compared, and whether they have a time.
+    known: Vec<(InferenceId, Content, bool)>,
+    /// For what is all another source's: the names that are taken.
+    taken: Option<HashSet<String>>,
+}
+
+/// The names of all sources that have been taken in.
+fn names_of_sources(dir: &Path) -> Result<HashSet<String>> {
+    let reader = match Reader::open(dir) {
+        Err(annals::Error::Missing { .. }) => return Ok(HashSet::new()),
+        opened => opened?,
+    };
+    let mut names = HashSet::new();
+    for run in reader.runs() {
+        names.extend(run?.source);
+    }
+    Ok(names)
 }
 
 impl Taking {
-    fn line(&mut self, text: &str, report: &mut Report) -> Result<(), Trouble> {
+    fn line(&mut self, text: &str, place: &str, report: &mut Report) -> Result<(), Trouble> {
         let text = python::as_json(text);
-        let line: Line<'_> = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let (line, mut lost) = match serde_json::from_str::<Line<'_>>(&text) {
+            Ok(line) => (line, Vec::new()),
+            Err(error) => lenient::line(&text, &error)?,
+        };
         let journal = line.journal.as_deref().unwrap_or(&self.fallback).to_owned();
         // Times without which events would lose their place, and gaps their extent.
         let recorded = line.recorded_time.as_deref().map(time).transpose()?;
         self.importer.recorded_at(recorded);
         match &*line.kind {
-            "inference" | "repeat" => self.inference(&line, &journal, report),
+            "inference" | "repeat" => {
+                let known = report.known;
+                self.inference(&line, &journal, &mut lost, report)?;
+                if report.known == known && !lost.is_empty() {
+                    lost.iter()
+                        .for_each(|(field, reason)| report.not_taken(field, *reason));
+                    let (field, reason) = &lost[0];
+                    report.damaged(place, &format!("{field}: {reason}; taken in without it"));
+                }
+                Ok(())
+            }
             "outcome" => {
                 let id = self.id(&journal, line.id.as_deref())?;
                 match &line.outcome {
-                    Some(turned) => self.outcome(id, &line, turned, report),
+                    // What bears a place in its journal came after what was exported before.
+                    Some(turned) if line.sequence.is_some() => {
+                        self.outcome(id, &line, turned, Importer::add_later_outcome, report)
+                    }
+                    Some(turned) => self.outcome(id, &line, turned, Importer::add_outcome, report),
                     None => Err("an outcome without one".to_owned().into()),
                 }
             }
@@ -131,12 +211,63 @@ impl Taking {
         Ok(run.inference(there.counter())?)
     }
 
+    /// Counts the known lines that say something else than their entries.
+    fn compare(&mut self, report: &mut Report) -> annals::Result<()> {
+        let known = std::mem::take(&mut self.known);
+        if known.is_empty() {
+            return Ok(());
+        }
+        if self.reader.is_none() {
+            self.reader = Some(Reader::open(&self.dir)?);
+        }
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
+        let ids: Vec<InferenceId> = known.iter().map(|(id, ..)| *id).collect();
+        let records = reader.get_each(&ids)?;
+        for ((id, mut content, has_time), record) in known.into_iter().zip(records) {
+            // What is not committed yet came from this very file.
+            let Some(before) = record.map(|record| of_record(&record)) else {
+                continue;
+            };
+            if !has_time {
+                content.time = before.time;
+            }
+            if content == before {
+                continue;
+            }
+            let mut fields: Vec<&str> = content.differing(&before).collect();
+            if content.time != before.time {
+                fields.push("event_time");
+            }
+            for field in &fields {
+                *report.differing.entry(field).or_default() += 1;
+            }
+            let fields = fields.join(", ");
+            let why = format!("{fields}: another than in {id}, which stays as it is");
+            report.differs("a line", &why);
+        }
+        Ok(())
+    }
+
     fn run(&mut self, journal: &str, run: u32) -> Result<RunId, Trouble> {
         let key = (journal.to_owned(), run);
         if let Some(known) = self.sources.get(&key) {
             return Ok(*known);
         }
-        let here = self.importer.source(&format!("annals:{journal}:{run}"))?;
+        let own = format!("annals:{journal}:{run}");
+        let mut name = own.clone();
+        let is_taken = |name: &str| {
+            self.taken
+                .as_ref()
+                .is_some_and(|taken| taken.contains(name))
+        };
+        let mut number = 2_u64;
+        while is_taken(&name) {
+            name = format!("{own}#{number}");
+            number = number.saturating_add(1);
+        }
+        let here = self.importer.source(&name)?;
         self.sources.insert(key, here);
         Ok(here)
     }
@@ -145,6 +276,7 @@ impl Taking {
         &mut self,
         line: &Line<'_>,
         journal: &str,
+        lost: &mut Vec<Lost>,
         report: &mut Report,
     ) -> Result<(), Trouble> {
         let id = self.id(journal, line.id.as_deref())?;
@@ -152,11 +284,16 @@ impl Taking {
         let symbol = needed("symbol", &line.symbol)?;
         let action = needed("action", &line.action)?;
         let values = line.probabilities.iter().enumerate();
+        // The others keep their places.
         let values = values.map(|(index, value)| {
-            let number = line.number(&format!("probabilities.{index}"), value.as_ref())?;
-            Ok(real32(number.unwrap_or(f64::NAN)))
+            let number = line.number(&format!("probabilities.{index}"), value.as_ref());
+            let number = number.unwrap_or_else(|_| {
+                lost.push(("probabilities".to_owned(), "a value that is no number"));
+                None
+            });
+            real32(number.unwrap_or(f64::NAN))
         });
-        let values = values.collect::<Result<Vec<f32>, String>>()?;
+        let values: Vec<f32> = values.collect();
         let labels = line
             .labels
             .iter()
@@ -170,13 +307,16 @@ impl Taking {
         if let Some(time) = &line.event_time {
             inference = inference.event_time(line::time(time)?);
         }
-        if let Some(confidence) = line.number("confidence", line.confidence.as_ref())? {
-            inference = inference.confidence(real32(confidence));
+        match line.number("confidence", line.confidence.as_ref()) {
+            Ok(Some(confidence)) => inference = inference.confidence(real32(confidence)),
+            Ok(None) => {}
+            Err(_) => lost.push(("confidence".to_owned(), "no number")),
         }
         if let Some(hash) = &line.feature_hash {
-            let hash = u64::from_str_radix(hash, 16);
-            let hash = hash.map_err(|_| "feature_hash is no hexadecimal number".to_owned())?;
-            inference = inference.features_hashed(hash);
+            match u64::from_str_radix(hash, 16) {
+                Ok(hash) => inference = inference.features_hashed(hash),
+                Err(_) => lost.push(("feature_hash".to_owned(), "no hexadecimal number")),
+            }
         }
         if let Some(nanos) = line.processing_ns {
             inference = inference.processing_time(Duration::from_nanos(nanos));
@@ -196,9 +336,36 @@ impl Taking {
             report.inferences += 1;
         } else {
             report.known += 1;
+            if answer != Answer::RepeatOf(id) && line.repeat_of.is_none() {
+                let confidence = line.number("confidence", line.confidence.as_ref());
+                let parts = Parts {
+                    model,
+                    symbol,
+                    action,
+                    confidence: confidence.ok().flatten().map(real32),
+                    probabilities: &probabilities,
+                    features: line
+                        .feature_hash
+                        .as_deref()
+                        .and_then(|hash| u64::from_str_radix(hash, 16).ok()),
+                    processing: line.processing_ns.map(Duration::from_nanos),
+                    memory: line.memory_bytes,
+                    checkpoint: line.checkpoint.as_deref(),
+                };
+                let time = line
+                    .event_time
+                    .as_deref()
+                    .and_then(|text| line::time(text).ok());
+                let attributes = attributes.iter().map(|(name, value)| (*name, value));
+                let content = parts.content(time.map_or(0, Timestamp::as_micros), attributes);
+                self.known.push((id, content, time.is_some()));
+            }
+            if self.known.len() >= COMPARED {
+                self.compare(report)?;
+            }
         }
         match &line.outcome {
-            Some(turned) => self.outcome(id, line, turned, report),
+            Some(turned) => self.outcome(id, line, turned, Importer::add_outcome, report),
             None => Ok(()),
         }
     }
@@ -209,6 +376,7 @@ impl Taking {
         of: InferenceId,
         line: &Line<'_>,
         turned: &Turned,
+        add: impl Fn(&mut Importer, InferenceId, &Outcome<'_>) -> annals::Result<bool>,
         report: &mut Report,
     ) -> Result<(), Trouble> {
         let whole = turned.time.as_deref().map(time).transpose()?;
@@ -262,7 +430,7 @@ impl Taking {
                 Some(time) => outcome.at(time),
                 None => outcome,
             };
-            report.outcomes += u64::from(self.importer.add_outcome(of, &outcome)?);
+            report.outcomes += u64::from(add(&mut self.importer, of, &outcome)?);
         }
         Ok(())
     }
@@ -321,6 +489,10 @@ impl Taking {
     }
 
     fn gap(&mut self, line: &Line<'_>, journal: &str, report: &mut Report) -> Result<(), Trouble> {
+        if line.reason.as_deref() == Some("withdrawn") {
+            // It stands for what that journal took out again: nothing is missing.
+            return Ok(());
+        }
         let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
         let run = self.run(journal, run)?;
         let reason = match line.reason.as_deref() {

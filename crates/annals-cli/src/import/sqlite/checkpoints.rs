@@ -44,14 +44,27 @@ pub fn checkpoints(
     let registry = Registry::open(dir)?;
     let mut query = table
         .file
-        .prepare(&format!("{} ORDER BY rowid", table.select))
+        .prepare(&table.select(false, false))
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     let beside = from.parent().unwrap_or(Path::new("."));
     let mut batch = Batch::new(&registry);
-    while let Some(row) = rows.next().map_err(failed)? {
-        let rowid: i64 = row.get(0).map_err(failed)?;
-        let place = format!("{} row {rowid}", table.name);
+    let mut count = 0_u64;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) if super::rest::is_damage(&error) => {
+                let unread = format!("{}: the rows after {count}: {error}", table.name);
+                report.unread.push(unread);
+                break;
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        count += 1;
+        let number = row.get::<_, Option<i64>>(0).map_err(failed)?;
+        let number = number.map_or_else(|| count.to_string(), |number| number.to_string());
+        let place = format!("{} row {number}", table.name);
         match checkpoint(&registry, row, beside, zone, report, &place) {
             Ok(row) => batch.push(row, report)?,
             Err(Trouble::Row(why)) => report.broken(&place, &why),
@@ -84,7 +97,7 @@ fn checkpoint(
         new = new.model_type(kind);
     }
     match values::time(row.get_ref(4)?, zone) {
-        Some(time) => new = new.created(time),
+        Some(read) => new = new.created(read.time),
         None => report.damaged(place, "timestamp is no time; that of the import holds"),
     }
     for (index, what) in [(5, "performance_metrics"), (6, "training_metadata")] {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals::{Answer, Importer, Inference, InferenceId, Timestamp, Value};
+use annals::{Answer, Importer, Inference, InferenceId, Value};
 use jiff::tz::TimeZone;
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
+use super::super::content::Parts;
+use super::super::known::Row;
 use super::super::{json, python};
 use super::values::{self, Kept};
 use super::words::Words;
@@ -29,27 +30,70 @@ pub const COLUMNS: [&str; 11] = [
     "metadata",
 ];
 
+/// The most probabilities that an entry holds.
+const MOST_PROBABILITIES: usize = 1_024;
+/// Numbers that can be an id's.
+const NUMBERS: std::ops::Range<i64> = 0..1 << 40;
+
 /// What a row says.
 pub struct Decision {
     model: Arc<str>,
     symbol: Arc<str>,
     action: Arc<str>,
     checkpoint: Option<Arc<str>>,
-    event_time: Timestamp,
+    stamp: values::Read,
     confidence: Option<f32>,
     probabilities: Vec<(Arc<str>, f32)>,
     features: Option<u64>,
     processing_time: Option<Duration>,
     memory: Option<u64>,
     attributes: Vec<(Arc<str>, Value)>,
-    /// The first field that could not be read, and why.
-    pub damage: Option<String>,
+    /// The fields that could not be taken over as they are.
+    pub losses: Vec<Loss>,
+}
+
+/// A field that was not taken over as it is.
+pub struct Loss {
+    pub field: &'static str,
+    /// The kind of reason, which losses are counted by.
+    pub reason: &'static str,
+    /// The reason in full.
+    pub why: String,
 }
 
 impl Decision {
-    fn damaged(&mut self, field: &str, why: impl std::fmt::Display) {
-        let say = || format!("{field}: {why}; taken in without it");
-        self.damage.get_or_insert_with(say);
+    fn lose(&mut self, field: &'static str, reason: &'static str, why: impl std::fmt::Display) {
+        let why = format!("{field}: {why}");
+        self.losses.push(Loss { field, reason, why });
+    }
+
+    /// When it was made, and how sure that is.
+    pub fn stamp(&self) -> values::Read {
+        self.stamp
+    }
+
+    /// What it is known by.
+    pub fn row(&self, number: Option<i64>) -> Row {
+        let probabilities = self.probabilities.iter();
+        let probabilities: Vec<(&str, f32)> = probabilities.map(|(l, v)| (&**l, *v)).collect();
+        let parts = Parts {
+            model: &self.model,
+            symbol: &self.symbol,
+            action: &self.action,
+            confidence: self.confidence,
+            probabilities: &probabilities,
+            features: self.features,
+            processing: self.processing_time,
+            memory: self.memory,
+            checkpoint: self.checkpoint.as_deref(),
+        };
+        let attributes = self.attributes.iter().map(|(name, value)| (&**name, value));
+        let number = number.filter(|number| NUMBERS.contains(number));
+        Row {
+            number: number.map(i64::unsigned_abs),
+            content: parts.content(self.stamp.time.as_micros(), attributes),
+            local: self.stamp.local,
+        }
     }
 
     /// Hands it to the importer; says whether it was new.
@@ -60,7 +104,7 @@ impl Decision {
         let attributes: Vec<(&str, Value)> =
             attributes.map(|(name, v)| (&**name, v.clone())).collect();
         let mut inference = Inference::new(&self.model, &self.symbol, &self.action)
-            .event_time(self.event_time)
+            .event_time(self.stamp.time)
             .probabilities(&probabilities)
             .attributes(&attributes);
         if let Some(confidence) = self.confidence {
@@ -82,17 +126,22 @@ impl Decision {
     }
 }
 
-/// Reads a row.
-pub fn read(row: &Row<'_>, zone: &TimeZone, words: &mut Words) -> Result<Decision, Trouble> {
+/// Reads a row; the columns that stand behind the known ones become attributes called `others`.
+pub fn read(
+    row: &rusqlite::Row<'_>,
+    zone: &TimeZone,
+    others: &[Arc<str>],
+    words: &mut Words,
+) -> Result<Decision, Trouble> {
     let mut name = |index| -> Result<Option<Arc<str>>, Trouble> {
         Ok(values::text(row.get_ref(index)?).map(|text| words.get(&text)))
     };
     let model = name(1)?.filter(|model| !model.is_empty());
-    let model = model.ok_or_else(|| Trouble::Row("it has no model_name".into()))?;
+    let model = model.ok_or_else(|| Trouble::row("it has no model_name"))?;
     let (symbol, action) = (name(3)?.unwrap_or_default(), name(4)?.unwrap_or_default());
     let checkpoint = name(10)?.filter(|id| !id.is_empty());
     let stamp = row.get_ref(2)?;
-    let event_time = values::time(stamp, zone).ok_or_else(|| {
+    let stamp = values::time(stamp, zone).ok_or_else(|| {
         let shown = values::text(stamp).map_or_else(|| "NULL".into(), |text| format!("{text:?}"));
         Trouble::Row(format!("timestamp {shown} is no time"))
     })?;
@@ -101,32 +150,66 @@ pub fn read(row: &Row<'_>, zone: &TimeZone, words: &mut Words) -> Result<Decisio
         symbol,
         action,
         checkpoint,
-        event_time,
+        stamp,
         confidence: None,
         probabilities: Vec::new(),
         features: None,
         processing_time: None,
         memory: None,
         attributes: Vec::new(),
-        damage: None,
+        losses: Vec::new(),
     };
+    for (index, field) in COLUMNS.into_iter().enumerate() {
+        if !values::is_text(row.get_ref(index + 1)?) && TEXTS.contains(&field) {
+            let why = "it is no UTF-8; its bytes that are none become U+FFFD";
+            decision.lose(field, "no UTF-8", why);
+        }
+    }
     decision.read_probabilities(row.get_ref(6)?, words);
     decision.read_metadata(row.get_ref(11)?, words);
     decision.read_hash(row.get_ref(7)?, words);
     decision.read_numbers(row)?;
+    for (index, name) in others.iter().enumerate() {
+        let value = row.get_ref(COLUMNS.len() + 1 + index)?;
+        decision.keep(name, value, words);
+    }
     Ok(decision)
 }
+
+/// The columns whose texts are taken over as they are.
+const TEXTS: [&str; 6] = [
+    "model_name",
+    "symbol",
+    "action",
+    "input_features_hash",
+    "checkpoint_id",
+    "metadata",
+];
 
 impl Decision {
     fn read_probabilities(&mut self, value: ValueRef<'_>, words: &mut Words) {
         let Some(json) = values::text(value).filter(|json| !json.trim().is_empty()) else {
             return;
         };
+        let field = "probabilities";
         self.probabilities.reserve(4);
         let json = python::as_json(&json);
-        if let Err(why) = probabilities::read(&json, words, &mut self.probabilities) {
+        match probabilities::read(&json, words, &mut self.probabilities) {
+            Ok(0) => {}
+            Ok(bad) => {
+                let why = format!("{bad} of them are no numbers; taken in without these");
+                self.lose(field, "a value that is no number", why);
+            }
+            Err(why) => {
+                self.probabilities.clear();
+                self.lose(field, "no JSON", format!("{why}; taken in without it"));
+            }
+        }
+        if self.probabilities.len() > MOST_PROBABILITIES {
+            let count = self.probabilities.len();
+            let why = format!("{count} of them, 1,024 is the most; taken in without them");
+            self.lose(field, "more than 1,024", why);
             self.probabilities.clear();
-            self.damaged("probabilities", why);
         }
     }
 
@@ -146,8 +229,7 @@ impl Decision {
                 self.attributes.push((name, json::value(other)));
             }
             Err(error) => {
-                self.damage
-                    .get_or_insert_with(|| format!("metadata: {error}; kept as text"));
+                self.lose("metadata", "no JSON", format!("{error}; kept as text"));
                 let text = Value::Text(json.into_owned());
                 self.attributes.push((words.get("metadata"), text));
             }
@@ -166,38 +248,79 @@ impl Decision {
         }
     }
 
-    fn read_numbers(&mut self, row: &Row<'_>) -> Result<(), Trouble> {
+    /// Keeps a column that is not known as an attribute.
+    fn keep(&mut self, name: &Arc<str>, value: ValueRef<'_>, words: &mut Words) {
+        let value = match value {
+            ValueRef::Null => return,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+            ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Text(hexadecimal(bytes)),
+            },
+        };
+        let is_taken = |known: &str| self.attributes.iter().any(|(other, _)| **other == *known);
+        let name = if is_taken(name) {
+            words.get(&format!("column.{name}"))
+        } else {
+            name.clone()
+        };
+        self.attributes.push((name, value));
+    }
+
+    fn read_numbers(&mut self, row: &rusqlite::Row<'_>) -> Result<(), Trouble> {
         match values::number(row.get_ref(5)?) {
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "confidences are kept as f32"
             )]
             Ok(confidence) => self.confidence = confidence.map(|confidence| confidence as f32),
-            Err(why) => self.damaged("confidence", why),
+            Err(why) => {
+                let mut known = self.probabilities.iter();
+                let instead = known.any(|(label, _)| *label == self.action);
+                let then = if instead {
+                    "the probability of the action stands for it"
+                } else {
+                    "taken in without it"
+                };
+                self.lose("confidence", "no number", format!("{why}; {then}"));
+            }
         }
+        let without = |why: String| format!("{why}; taken in without it");
+        let field = "processing_time_ms";
         match values::number(row.get_ref(8)?) {
             // Rounded, as 12.5 ms must not become 12.499999.
             Ok(Some(millis)) if (0.0..1e15).contains(&millis) => {
                 self.processing_time = Some(Duration::from_nanos(rounded(millis * 1e6)));
             }
             Ok(Some(millis)) => {
-                self.damaged("processing_time_ms", format_args!("{millis} is no time"));
+                self.lose(field, "no time", without(format!("{millis} is no time")));
             }
             Ok(None) => {}
-            Err(why) => self.damaged("processing_time_ms", why),
+            Err(why) => self.lose(field, "no number", without(why)),
         }
+        let field = "memory_usage_mb";
         match values::number(row.get_ref(9)?) {
             Ok(Some(megabytes)) if (0.0..1e12).contains(&megabytes) => {
                 self.memory = Some(rounded(megabytes * 1_048_576.0));
             }
             Ok(Some(megabytes)) => {
-                self.damaged("memory_usage_mb", format_args!("{megabytes} is no size"));
+                self.lose(field, "no size", without(format!("{megabytes} is no size")));
             }
             Ok(None) => {}
-            Err(why) => self.damaged("memory_usage_mb", why),
+            Err(why) => self.lose(field, "no number", without(why)),
         }
         Ok(())
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 #[allow(

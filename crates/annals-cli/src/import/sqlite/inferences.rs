@@ -1,14 +1,19 @@
 //! Rows of `inference_records`: read in this thread, taken in by another, in pieces of bounded size.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use annals::{Importer, RunId};
+use annals::{Importer, InferenceId, RunId};
 use jiff::tz::TimeZone;
 
 use super::super::Report;
+use super::super::content::{Content, Likeness, hash};
+use super::super::known::{How, Known, Row, Verdict};
 use super::Trouble;
 use super::decision::{self, Decision};
+use super::rest::{self, Scanned};
 use super::table::Table;
+use super::values::Doubt;
 use super::words::Words;
 use crate::failure::{Failure, Result};
 use crate::progress;
@@ -17,99 +22,200 @@ use crate::progress;
 const BATCH: usize = 1_024;
 /// Batches under way.
 const AHEAD: usize = 4;
+/// Rows without a number of their own have those from here on, by their content.
+const BY_CONTENT: u64 = 1 << 39;
+/// Numbers that are tried for a row without one: rows with the same content follow each other.
+const MOST_TRIES: u64 = 1 << 24;
 
 /// A row's number, and what it says.
-type Read = (i64, Result<Decision, Trouble>);
+type Read = (Option<i64>, Result<Decision, Trouble>);
 
-/// Takes in all rows, in the order of their numbers.
+/// Takes in all rows that can be read, in the order of their numbers.
 pub fn inferences(
     table: &Table<'_>,
-    importer: &mut Importer,
-    run: RunId,
+    others: &[Arc<str>],
+    taking: Taking<'_>,
     zone: &TimeZone,
-    report: &mut Report,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<()> {
-    let bar = progress::rows(Some(table.rows), "importing inferences");
-    let select = format!("{} ORDER BY rowid", table.select);
-    let mut query = table.file.prepare(&select).map_err(failed)?;
-    let mut rows = query.query([]).map_err(failed)?;
-    std::thread::scope(|scope| {
+    let bar = progress::rows(table.rows, "importing inferences");
+    let unread = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Vec<Read>>(AHEAD);
-        let mut taking = Taking {
-            importer,
-            run,
-            report,
-            table: table.name,
-        };
         let bar = &bar;
-        let taking = scope.spawn(move || taking.all(&receiver, |rows| bar.inc(rows)));
-        let mut words = Words::default();
-        let mut batch = Vec::with_capacity(BATCH);
-        let read = loop {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(failed(error)),
-            };
-            let number: i64 = row.get(0).map_err(failed)?;
-            batch.push((number, decision::read(row, zone, &mut words)));
-            if batch.len() == BATCH {
-                let whole = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-                // Whoever takes in has stopped, and says why below.
-                if sender.send(whole).is_err() {
-                    break Ok(());
-                }
-            }
-        };
-        // What was read is taken in, whatever came after it.
-        let _ = sender.send(batch);
-        drop(sender);
-        match taking.join() {
-            Ok(taken) => taken.and(read),
+        let taker = scope.spawn(move || taking.all(&receiver, |rows| bar.inc(rows)));
+        let read = read_all(table, others, zone, sender, failed);
+        match taker.join() {
+            Ok(taken) => taken.and_then(|report| read.map(|unread| (report, unread))),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    })?;
+    });
     bar.finish_and_clear();
+    let (report, unread) = unread?;
+    report.unread.extend(unread);
     Ok(())
 }
 
-/// The importing side.
-struct Taking<'t> {
-    importer: &'t mut Importer,
-    run: RunId,
-    report: &'t mut Report,
-    table: &'static str,
+/// Reads the rows, beyond those that cannot be read too; says which these are.
+fn read_all(
+    table: &Table<'_>,
+    others: &[Arc<str>],
+    zone: &TimeZone,
+    sender: SyncSender<Vec<Read>>,
+    failed: &impl Fn(rusqlite::Error) -> Failure,
+) -> Result<Vec<String>> {
+    let mut words = Words::default();
+    let mut batch = Vec::with_capacity(BATCH);
+    let unread = rest::scan(table, !others.is_empty(), failed, |number, row| {
+        batch.push((number, decision::read(row, zone, others, &mut words)));
+        if batch.len() < BATCH {
+            return Scanned::Further;
+        }
+        let whole = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        // The other thread has stopped if this fails, and its error is given.
+        match sender.send(whole) {
+            Ok(()) => Scanned::Further,
+            Err(_) => Scanned::Enough,
+        }
+    });
+    // What was read is taken in, whatever came after it.
+    let _ = sender.send(batch);
+    unread
 }
 
-impl Taking<'_> {
-    fn all(&mut self, receiver: &Receiver<Vec<Read>>, done: impl Fn(u64)) -> Result<()> {
+/// The importing side.
+pub struct Taking<'t> {
+    pub importer: &'t mut Importer,
+    pub run: RunId,
+    pub report: &'t mut Report,
+    pub table: &'static str,
+    /// What was taken in before; empty if all of the source is to be taken in.
+    pub known: Known,
+}
+
+impl<'t> Taking<'t> {
+    fn all(mut self, receiver: &Receiver<Vec<Read>>, done: impl Fn(u64)) -> Result<&'t mut Report> {
         for batch in receiver {
             done(batch.len() as u64);
             for (number, decision) in batch {
-                let table = self.table;
-                let place = || format!("{table} row {number}");
                 match decision.and_then(|decision| self.one(number, decision)) {
-                    Ok(None) => {}
-                    Ok(Some(damage)) => self.report.damaged(&place(), &damage),
-                    Err(Trouble::Row(why)) => self.report.broken(&place(), &why),
+                    Ok(()) => {}
+                    Err(Trouble::Row(why)) => {
+                        let place = place(self.table, number);
+                        self.report.broken(&place, &why);
+                    }
                     Err(Trouble::Fatal(failure)) => return Err(failure),
                 }
+            }
+        }
+        Ok(self.report)
+    }
+
+    /// Takes one in, if it is new.
+    fn one(&mut self, number: Option<i64>, decision: Decision) -> Result<(), Trouble> {
+        if self.known.is_empty()
+            && let Some(id) = self.own_id(number)
+        {
+            // There is nothing that it could be known by.
+            let is_new = decision.add(id, self.importer)?;
+            return self.count(number, is_new, &decision);
+        }
+        let row = decision.row(number);
+        let verdict = self.known.judge(self.run.get(), &row);
+        match verdict {
+            Verdict::Known(run, how) => {
+                self.known(number, run, how, &row.content);
+                return Ok(());
+            }
+            Verdict::Alike(run) => {
+                let source = self.known.source(run).to_owned();
+                *self.report.alike.entry(source).or_default() += 1;
+            }
+            Verdict::New => {}
+        }
+        let is_new = self.add(&row, &decision)?;
+        self.count(number, is_new, &decision)
+    }
+
+    /// The id that a row's own number gives it.
+    fn own_id(&self, number: Option<i64>) -> Option<InferenceId> {
+        let number = u64::try_from(number?).ok()?;
+        self.run.inference(number).ok()
+    }
+
+    /// Counts a row that was handed to the importer.
+    fn count(
+        &mut self,
+        number: Option<i64>,
+        is_new: bool,
+        decision: &Decision,
+    ) -> Result<(), Trouble> {
+        if !is_new {
+            // Another row of this source has the same number: it cannot be told from that.
+            self.report.known += 1;
+            return Ok(());
+        }
+        self.report.inferences += 1;
+        let stamp = decision.stamp();
+        self.report.no_zone += u64::from(stamp.local.is_some());
+        self.report.twice += u64::from(stamp.doubt == Some(Doubt::Twice));
+        self.report.never += u64::from(stamp.doubt == Some(Doubt::Never));
+        for (index, loss) in decision.losses.iter().enumerate() {
+            self.report.not_taken(loss.field, loss.reason);
+            if index == 0 {
+                self.report.damaged(&place(self.table, number), &loss.why);
             }
         }
         Ok(())
     }
 
-    /// Takes one in; says which field could not be read, if the row is new.
-    fn one(&mut self, number: i64, decision: Decision) -> Result<Option<String>, Trouble> {
-        let number =
-            u64::try_from(number).map_err(|_| Trouble::Row("its number is negative".into()))?;
-        let id = self.run.inference(number)?;
-        if decision.add(id, self.importer)? {
-            self.report.inferences += 1;
-            return Ok(decision.damage);
+    fn known(&mut self, number: Option<i64>, run: u32, how: How, content: &Content) {
+        let report = &mut *self.report;
+        report.known += 1;
+        let source = self.known.source(run).to_owned();
+        *report.known_as.entry(source).or_default() += 1;
+        match how {
+            How::Same => {}
+            How::OtherZone => report.other_zone += 1,
+            How::Differs(before, likeness) => {
+                let mut fields = Vec::new();
+                for field in content.differing(&before) {
+                    *report.differing.entry(field).or_default() += 1;
+                    fields.push(field);
+                }
+                let what = match likeness {
+                    Likeness::Completed => "was missing when it was taken in",
+                    _ => "is another than when it was taken in",
+                };
+                let why = format!("{} {what}; the entry stays as it is", fields.join(", "));
+                report.differs(&place(self.table, number), &why);
+            }
         }
-        self.report.known += 1;
-        Ok(None)
+    }
+
+    /// Adds a row under its own number, or one that its content gives it.
+    fn add(&mut self, row: &Row, decision: &Decision) -> Result<bool, Trouble> {
+        if let Some(number) = row.number {
+            let id = self.run.inference(number)?;
+            if !self.known.has_id(id) {
+                // What is there all the same came in meanwhile, from another import of this source.
+                return Ok(decision.add(id, self.importer)?);
+            }
+        }
+        let start = hash(&(row.content.core, row.content.time, row.content.fields));
+        for further in 0..MOST_TRIES {
+            let number = BY_CONTENT | (start.wrapping_add(further) & (BY_CONTENT - 1));
+            let id: InferenceId = self.run.inference(number)?;
+            if !self.known.has_id(id) && decision.add(id, self.importer)? {
+                return Ok(true);
+            }
+        }
+        Err(Trouble::row("there are too many rows with this content"))
+    }
+}
+
+fn place(table: &str, number: Option<i64>) -> String {
+    match number {
+        Some(number) => format!("{table} row {number}"),
+        None => format!("a row of {table}"),
     }
 }

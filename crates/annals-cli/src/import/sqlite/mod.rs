@@ -3,98 +3,183 @@
 mod checkpoints;
 mod decision;
 mod inferences;
+mod open;
 mod probabilities;
 mod recognise;
 mod registered;
+mod rest;
 mod table;
 mod values;
 mod words;
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use annals::Importer;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, OpenFlags};
 
-use super::Report;
+use super::known::Known;
+use super::{Columns, Doing, Identity, Report};
 use crate::failure::{Failure, Result};
-use table::{Table, count, has, tables};
+use inferences::Taking;
+use table::{Named, Table, count, find};
 
 const INFERENCES: &str = "inference_records";
 const CHECKPOINTS: &str = "checkpoint_metadata";
 const PERFORMANCE: &str = "model_performance";
+/// What the names of all sources of this kind begin with.
+const PREFIX: &str = "sqlite:";
+
+/// How to take a file in.
+pub struct Settings<'s> {
+    /// The source's name, if it was said.
+    pub source: Option<&'s str>,
+    pub zone: &'s TimeZone,
+    pub identity: Identity,
+    pub columns: Columns,
+}
 
 /// Takes in the tables that are there.
-pub fn import(
-    dir: &Path,
-    from: &Path,
-    source: Option<&str>,
-    zone: &TimeZone,
-    report: &mut Report,
-) -> Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Report) -> Result<()> {
     let failed = |error: rusqlite::Error| {
-        let cause = std::io::Error::other(error);
+        let hint = if rest::is_damage(&error) {
+            "; sqlite3 FILE .recover may read more of it"
+        } else {
+            ""
+        };
+        let cause = std::io::Error::other(format!("{error}{hint}"));
         Failure::io(format!("read {}", from.display()), cause)
     };
-    std::fs::File::open(from)
-        .map_err(|cause| Failure::io(format!("read {}", from.display()), cause))?;
-    let file = Connection::open_with_flags(from, flags).map_err(failed)?;
-    file.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    let opened = open::open(from, report, &failed)?;
+    let (file, tables) = (&opened.file, &opened.tables);
     let known = [INFERENCES, CHECKPOINTS, PERFORMANCE];
-    let tables = tables(&file).map_err(failed)?;
-    if !tables.iter().any(|table| known.contains(&table.as_str())) {
+    let is_known = |table: &Named| known.iter().any(|name| table.is(name));
+    if !tables.iter().any(is_known) {
         return Err(Failure::Usage(format!(
             "{} has none of the tables {}",
             from.display(),
             known.join(", ")
         )));
     }
-    for missing in [INFERENCES, CHECKPOINTS]
+    let (records, checkpoints) = (find(tables, INFERENCES), find(tables, CHECKPOINTS));
+    for (missing, _) in [(INFERENCES, records), (CHECKPOINTS, checkpoints)]
         .iter()
-        .filter(|name| !has(&tables, name))
+        .filter(|(_, found)| found.is_none())
     {
         report.notes.push(format!("there is no table {missing}"));
     }
-    for other in tables
-        .iter()
-        .filter(|table| !known.contains(&table.as_str()))
-    {
-        report
-            .notes
-            .push(format!("the table {other} is left aside"));
+    for other in tables.iter().filter(|table| !is_known(table)) {
+        let what = if other.is_view { "view" } else { "table" };
+        let rows = match count(file, &other.name) {
+            Some(1) => ", 1 row,".to_owned(),
+            Some(rows) => format!(", {rows} rows,"),
+            None => String::new(),
+        };
+        let name = &other.name;
+        let note = format!("the {what} {name}{rows} is left aside");
+        report.notes.push(note);
     }
-    if has(&tables, PERFORMANCE) {
-        let rows = count(&file, PERFORMANCE).map_err(failed)?;
+    if let Some(table) = find(tables, PERFORMANCE) {
+        let rows = count(file, &table.name).unwrap_or(0);
         report.notes.push(format!(
             "{rows} rows of {PERFORMANCE} are not needed: stats --by model,day says it from the rows"
         ));
     }
-    let mut importer = Importer::open(dir)?;
-    if has(&tables, INFERENCES) {
-        let table = Table::open(&file, INFERENCES, &decision::COLUMNS, report).map_err(failed)?;
-        let name = match source {
-            Some(name) => format!("sqlite:{name}"),
-            None => recognise::recognise(dir, &table, from, zone).map_err(failed)?,
-        };
+    let mut importer = report.doing.importer(dir)?;
+    if let Some(found) = records {
+        let columns = &decision::COLUMNS;
+        let table = Table::open(file, INFERENCES, found, columns, report).map_err(failed)?;
+        let others = others(&table, settings.columns, report);
+        let (name, known) = identify(dir, from, &table, settings)?;
         report.source.clone_from(&name);
         let run = importer.source(&name)?;
-        inferences::inferences(&table, &mut importer, run, zone, report, &failed)?;
+        report.runs.push(run.get());
+        let taking = Taking {
+            importer: &mut importer,
+            run,
+            report,
+            table: table.name,
+            known,
+        };
+        inferences::inferences(&table, &others, taking, settings.zone, &failed)?;
     }
     importer.close()?;
-    if has(&tables, CHECKPOINTS) {
-        let table =
-            Table::open(&file, CHECKPOINTS, &checkpoints::COLUMNS, report).map_err(failed)?;
-        checkpoints::checkpoints(dir, from, &table, zone, report, &failed)?;
+    let Some(found) = checkpoints else {
+        return Ok(());
+    };
+    let columns = &checkpoints::COLUMNS;
+    let table = Table::open(file, CHECKPOINTS, found, columns, report).map_err(failed)?;
+    others(&table, Columns::Known, report);
+    if report.doing == Doing::Rehearsal {
+        let rows = table.rows.unwrap_or(0);
+        let note = format!("{rows} rows of {CHECKPOINTS} would be looked at");
+        report.notes.push(note);
+        return Ok(());
     }
-    Ok(())
+    checkpoints::checkpoints(dir, from, &table, settings.zone, report, &failed)
+}
+
+/// The name that the file is taken in under, and what it is compared with.
+fn identify(
+    dir: &Path,
+    from: &Path,
+    table: &Table<'_>,
+    settings: &Settings<'_>,
+) -> Result<(String, Known)> {
+    let mut known = Known::read(dir, PREFIX)?;
+    let named = settings.source.map(|name| format!("{PREFIX}{name}"));
+    let own = named.clone().unwrap_or_else(|| recognise::name_of(from));
+    let name = match (settings.identity, named) {
+        (Identity::New, _) => recognise::free(&known, &own),
+        (Identity::Recognised, Some(name)) => {
+            recognise::assume(&mut known, table, &name, settings.zone);
+            name
+        }
+        (Identity::Recognised, None) => {
+            recognise::recognise(&mut known, table, from, settings.zone)
+        }
+    };
+    Ok((name, known))
+}
+
+/// The columns that are kept as attributes; the others are counted.
+fn others(table: &Table<'_>, columns: Columns, report: &mut Report) -> Vec<Arc<str>> {
+    if table.others.is_empty() {
+        return Vec::new();
+    }
+    if columns == Columns::All {
+        return table
+            .others
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
+    }
+    let name = table.name;
+    let values = table.values_of_others().unwrap_or_default();
+    for (index, other) in table.others.iter().enumerate() {
+        let note = format!("{name}: the column {other} is left aside");
+        report.notes.push(note);
+        if let Some(values) = values.get(index).filter(|values| **values > 0) {
+            let field = format!("{name}.{other}");
+            report.not_taken_times(field, "a column that is not known", *values);
+        }
+    }
+    if name == INFERENCES {
+        let note = "--keep-columns keeps columns that are not known as attributes";
+        report.notes.push(note.to_owned());
+    }
+    Vec::new()
 }
 
 /// Why a row was not taken in: for its own sake, or because nothing can be.
 enum Trouble {
     Row(String),
     Fatal(Failure),
+}
+
+impl Trouble {
+    fn row(why: &str) -> Self {
+        Trouble::Row(why.to_owned())
+    }
 }
 
 impl From<annals::Error> for Trouble {

@@ -3,21 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::words::Words;
 
-/// Reads them in the order in which they are written, which JSON's own maps forget.
-pub fn read(json: &str, words: &mut Words, into: &mut Vec<(Arc<str>, f32)>) -> Result<(), String> {
+/// Reads them in the order in which they are written, which JSON's own maps forget. Leaves out
+/// what is no number, and says how many those are.
+pub fn read(json: &str, words: &mut Words, into: &mut Vec<(Arc<str>, f32)>) -> Result<u64, String> {
     let mut reading = serde_json::Deserializer::from_str(json);
-    let read = Pairs { words, into }.deserialize(&mut reading);
+    let mut bad = 0;
+    let pairs = Pairs {
+        words,
+        into,
+        bad: &mut bad,
+    };
+    let read = pairs.deserialize(&mut reading);
     read.and_then(|()| reading.end())
+        .map(|()| bad)
         .map_err(|error| error.to_string())
 }
 
 struct Pairs<'r> {
     words: &'r mut Words,
     into: &'r mut Vec<(Arc<str>, f32)>,
+    bad: &'r mut u64,
 }
 
 impl<'de> DeserializeSeed<'de> for Pairs<'_> {
@@ -37,8 +46,10 @@ impl<'de> Visitor<'de> for Pairs<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(label) = map.next_key_seed(Label(self.words))? {
-            let value = map.next_value_seed(Probability)?;
-            self.into.push((label, value));
+            match map.next_value_seed(Probability)? {
+                Some(value) => self.into.push((label, value)),
+                None => *self.bad += 1,
+            }
         }
         Ok(())
     }
@@ -46,7 +57,14 @@ impl<'de> Visitor<'de> for Pairs<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let none = self.words.get("");
         while let Some(value) = list.next_element_seed(Probability)? {
-            self.into.push((none.clone(), value));
+            match value {
+                Some(value) => self.into.push((none.clone(), value)),
+                // The others keep their places.
+                None => {
+                    *self.bad += 1;
+                    self.into.push((none.clone(), f32::NAN));
+                }
+            }
         }
         Ok(())
     }
@@ -79,13 +97,13 @@ impl Visitor<'_> for Label<'_> {
     }
 }
 
-/// A number, also as text; null is not a number.
+/// A number, also as text; null is not a number. `None` for anything else.
 struct Probability;
 
 impl<'de> DeserializeSeed<'de> for Probability {
-    type Value = f32;
+    type Value = Option<f32>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<f32, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Option<f32>, D::Error> {
         json.deserialize_any(self)
     }
 }
@@ -95,31 +113,44 @@ impl<'de> DeserializeSeed<'de> for Probability {
     clippy::cast_precision_loss,
     reason = "probabilities are kept as f32"
 )]
-impl Visitor<'_> for Probability {
-    type Value = f32;
+impl<'de> Visitor<'de> for Probability {
+    type Value = Option<f32>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number")
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<f32, E> {
-        Ok(number as f32)
+    fn visit_f64<E>(self, number: f64) -> Result<Option<f32>, E> {
+        Ok(Some(number as f32))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<f32, E> {
-        Ok(number as f32)
+    fn visit_i64<E>(self, number: i64) -> Result<Option<f32>, E> {
+        Ok(Some(number as f32))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<f32, E> {
-        Ok(number as f32)
+    fn visit_u64<E>(self, number: u64) -> Result<Option<f32>, E> {
+        Ok(Some(number as f32))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<f32, E> {
-        let read = text.trim().parse();
-        read.map_err(|_| E::custom(format!("{text:?} is no number")))
+    fn visit_str<E>(self, text: &str) -> Result<Option<f32>, E> {
+        Ok(text.trim().parse().ok())
     }
 
-    fn visit_unit<E>(self) -> Result<f32, E> {
-        Ok(f32::NAN)
+    fn visit_unit<E>(self) -> Result<Option<f32>, E> {
+        Ok(Some(f32::NAN))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Option<f32>, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<f32>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<f32>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
     }
 }

@@ -1,62 +1,87 @@
-//! Whether a file, or an earlier state of it, has been taken in before.
+//! Under which name a file, or an earlier state of it, has been taken in before.
 
 use std::path::Path;
 
-use annals::Reader;
 use jiff::tz::TimeZone;
 
+use super::super::known::{Known, Row};
+use super::decision;
 use super::table::Table;
-use super::values;
+use super::words::Words;
 
-/// The name under which this file has been taken in before: by the last row that was taken from
-/// it, which may be in a copy, in a file that has grown, or in one whose old rows were deleted.
-pub fn recognise(
-    dir: &Path,
-    table: &Table<'_>,
-    from: &Path,
-    zone: &TimeZone,
-) -> rusqlite::Result<String> {
-    let name = from
-        .file_name()
-        .map_or_else(|| "?".into(), |name| name.to_string_lossy());
-    let fresh = format!("sqlite:{name}");
-    let Ok(reader) = Reader::open(dir) else {
-        return Ok(fresh);
+/// Rows from the start and from the end of a table that a source is recognised by.
+const SAMPLE: usize = 20_000;
+
+/// The name that a file is taken in under: an earlier one, if most of what it has in common with
+/// what was taken in before is the same, or else its own.
+pub fn recognise(known: &mut Known, table: &Table<'_>, from: &Path, zone: &TimeZone) -> String {
+    let own = name_of(from);
+    if known.is_empty() {
+        return own;
+    }
+    let sample = sample(table, zone);
+    let is_same_name = |source: &str| {
+        let rest = source.strip_prefix(&own);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
     };
-    let mut query = table
-        .file
-        .prepare(&format!("{} WHERE rowid = ?1", table.select))?;
-    let mut used = Vec::new();
-    for run in reader.runs().flatten() {
-        let (Some(source), Some(last)) = (run.source, run.last_id) else {
-            continue;
-        };
-        if !source.starts_with("sqlite:") {
-            continue;
-        }
-        used.push(source.clone());
-        let Some(there) = reader.get(last).ok().flatten() else {
-            continue;
-        };
-        let number = i64::try_from(last.counter()).unwrap_or(i64::MAX);
-        let mut rows = query.query([number])?;
-        if let Some(row) = rows.next()? {
-            let model = values::text(row.get_ref(1)?);
-            let time = row
-                .get_ref(2)
-                .ok()
-                .and_then(|time| values::time(time, zone));
-            if model.as_deref() == Some(&*there.model) && time == Some(there.event_time) {
-                return Ok(source);
-            }
+    match known.recognise(&sample, is_same_name) {
+        Some(source) => source.to_owned(),
+        None => free(known, &own),
+    }
+}
+
+/// Takes a file for the source that `name` says.
+pub fn assume(known: &mut Known, table: &Table<'_>, name: &str, zone: &TimeZone) {
+    if !known.is_empty() {
+        known.assume(&sample(table, zone), name);
+    }
+}
+
+/// What a file's source is called first.
+pub fn name_of(from: &Path) -> String {
+    let name = from.file_name();
+    let name = name.map_or_else(|| "?".into(), |name| name.to_string_lossy());
+    format!("sqlite:{name}")
+}
+
+/// `own`, or the first name like it that no other source bears.
+pub fn free(known: &Known, own: &str) -> String {
+    let mut name = own.to_owned();
+    let mut number = 2_u64;
+    while known.has_source(&name) {
+        name = format!("{own}#{number}");
+        number = number.saturating_add(1);
+    }
+    name
+}
+
+/// The first and the last rows that can be read.
+fn sample(table: &Table<'_>, zone: &TimeZone) -> Vec<Row> {
+    let mut found = Vec::new();
+    let select = table.select(false, false);
+    let first = format!("{select} LIMIT {SAMPLE}");
+    read(table, &first, zone, &mut found);
+    let is_long = table.rows.is_none_or(|rows| rows > SAMPLE as u64);
+    if is_long && table.number.is_some() {
+        let last = format!("{select} DESC LIMIT {SAMPLE}");
+        read(table, &last, zone, &mut found);
+    }
+    found
+}
+
+fn read(table: &Table<'_>, select: &str, zone: &TimeZone, found: &mut Vec<Row>) {
+    let mut words = Words::default();
+    let Ok(mut query) = table.file.prepare(select) else {
+        return;
+    };
+    let Ok(mut rows) = query.query([]) else {
+        return;
+    };
+    // What cannot be read says nothing; it is reported when it is taken in.
+    while let Ok(Some(row)) = rows.next() {
+        let number = row.get::<_, Option<i64>>(0).ok().flatten();
+        if let Ok(decision) = decision::read(row, zone, &[], &mut words) {
+            found.push(decision.row(number));
         }
     }
-    // Another file of the same name must not be taken for this one.
-    let mut name = fresh.clone();
-    let mut number = 2;
-    while used.contains(&name) {
-        name = format!("{fresh}#{number}");
-        number += 1;
-    }
-    Ok(name)
 }

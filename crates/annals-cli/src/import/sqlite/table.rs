@@ -4,35 +4,74 @@ use rusqlite::Connection;
 
 use super::super::Report;
 
-/// Whether there is a table of this name.
-pub fn has(tables: &[String], name: &str) -> bool {
-    tables.iter().any(|table| table == name)
+/// A table or view of a file.
+pub struct Named {
+    /// As it is spelt there.
+    pub name: String,
+    pub is_view: bool,
 }
 
-/// The names of all tables.
-pub fn tables(file: &Connection) -> rusqlite::Result<Vec<String>> {
+impl Named {
+    /// Whether it is called so: SQLite's names have no case.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// The table or view of this name.
+pub fn find<'t>(tables: &'t [Named], name: &str) -> Option<&'t Named> {
+    tables.iter().find(|table| table.is(name))
+}
+
+/// All tables and views.
+pub fn tables(file: &Connection) -> rusqlite::Result<Vec<Named>> {
     let mut query = file.prepare(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+        "SELECT name, type = 'view' FROM sqlite_master
+         WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
     )?;
-    let names = query.query_map([], |row| row.get(0))?;
+    let names = query.query_map([], |row| {
+        Ok(Named {
+            name: row.get(0)?,
+            is_view: row.get(1)?,
+        })
+    })?;
     names.collect()
 }
 
-/// How many rows a table has.
-pub fn count(file: &Connection, table: &str) -> rusqlite::Result<u64> {
-    let count: i64 = file.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| {
-        row.get(0)
-    })?;
-    Ok(count.unsigned_abs())
+/// A name as SQL has it.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// How many rows a table has; `None` if it cannot be read to its end.
+pub fn count(file: &Connection, table: &str) -> Option<u64> {
+    let count = format!("SELECT COUNT(*) FROM {}", quoted(table));
+    let count: i64 = file.query_row(&count, [], |row| row.get(0)).ok()?;
+    Some(count.unsigned_abs())
 }
 
 /// A table whose columns have been matched: those that are not there are read as NULL.
 pub struct Table<'f> {
     pub file: &'f Connection,
+    /// What it is called here.
     pub name: &'static str,
-    /// Asks for the row's number and the columns that are wanted, in their order.
-    pub select: String,
-    pub rows: u64,
+    /// What it is called there, for SQL.
+    from: String,
+    /// What numbers its rows, for SQL; `None` if nothing does.
+    pub number: Option<String>,
+    /// Whether its rows lie in the order of their numbers.
+    pub is_ordered: bool,
+    columns: String,
+    /// Columns that are not known; their values stand behind those that are wanted.
+    pub others: Vec<String>,
+    pub rows: Option<u64>,
+}
+
+/// A column, as the file describes it.
+struct Column {
+    name: String,
+    kind: String,
+    key: i64,
 }
 
 impl<'f> Table<'f> {
@@ -40,41 +79,144 @@ impl<'f> Table<'f> {
     pub fn open(
         file: &'f Connection,
         name: &'static str,
+        found: &Named,
         wanted: &[&str],
         report: &mut Report,
     ) -> rusqlite::Result<Self> {
-        let mut query = file.prepare(&format!("SELECT name FROM pragma_table_info('{name}')"))?;
-        let there: Vec<String> = query
-            .query_map([], |row| row.get(0))?
+        let from = quoted(&found.name);
+        // Generated columns are hidden from table_info; hidden ones of virtual tables are no columns.
+        let mut query =
+            file.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+        let there: Vec<Column> = query
+            .query_map([&found.name], |row| {
+                Ok(Column {
+                    name: row.get(0)?,
+                    kind: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+                    key: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+                })
+            })?
             .collect::<Result<_, _>>()?;
-        let mut columns = vec!["rowid".to_owned()];
+        let mut columns = String::new();
         for column in wanted {
             let known = there
                 .iter()
-                .find(|there| there.eq_ignore_ascii_case(column));
+                .find(|there| there.name.eq_ignore_ascii_case(column));
+            columns.push_str(", ");
             match known {
-                Some(known) => columns.push(format!("\"{}\"", known.replace('"', "\"\""))),
+                Some(known) => columns.push_str(&quoted(&known.name)),
                 None => {
                     report.notes.push(format!("{name} has no column {column}"));
-                    columns.push("NULL".to_owned());
+                    columns.push_str("NULL");
                 }
             }
         }
-        for other in &there {
-            let is_known = wanted
-                .iter()
-                .any(|column| column.eq_ignore_ascii_case(other));
-            if !is_known && !other.eq_ignore_ascii_case("id") {
-                report
-                    .notes
-                    .push(format!("{name}: the column {other} is left aside"));
-            }
-        }
+        let is_known = |other: &Column| {
+            let mut known = wanted.iter();
+            let is_wanted = known.any(|column| column.eq_ignore_ascii_case(&other.name));
+            is_wanted || other.name.eq_ignore_ascii_case("id")
+        };
+        let others = there.iter().filter(|other| !is_known(other));
+        let rows = count(file, &found.name);
+        let (number, is_ordered) = numbered(file, found, &there, rows);
         Ok(Table {
             file,
             name,
-            select: format!("SELECT {} FROM {name}", columns.join(", ")),
-            rows: count(file, name)?,
+            number,
+            is_ordered,
+            columns,
+            others: others.map(|other| other.name.clone()).collect(),
+            rows,
+            from,
         })
     }
+
+    /// Asks for the rows' numbers, the columns that are wanted, and the others if `others`; from
+    /// the number `?1` on, if it is to be `bounded`.
+    pub fn select(&self, others: bool, bounded: bool) -> String {
+        let mut columns = self.columns.clone();
+        for other in self.others.iter().filter(|_| others) {
+            columns.push_str(", ");
+            columns.push_str(&quoted(other));
+        }
+        let number = self.number.as_deref().unwrap_or("NULL");
+        let from = &self.from;
+        let bound = if bounded {
+            format!(" WHERE {number} >= ?1")
+        } else {
+            String::new()
+        };
+        let order = match &self.number {
+            Some(number) => format!(" ORDER BY {number}"),
+            None => String::new(),
+        };
+        format!("SELECT {number}{columns} FROM {from}{bound}{order}")
+    }
+
+    /// How many values each of the other columns holds; `None` if it cannot be read to its end.
+    pub fn values_of_others(&self) -> Option<Vec<u64>> {
+        let counts = self
+            .others
+            .iter()
+            .map(|name| format!("COUNT({})", quoted(name)));
+        let counts: Vec<String> = counts.collect();
+        let count = format!("SELECT {} FROM {}", counts.join(", "), self.from);
+        let count = self.file.query_row(&count, [], |row| {
+            (0..self.others.len())
+                .map(|index| row.get::<_, i64>(index).map(i64::unsigned_abs))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        count.ok()
+    }
+}
+
+/// What numbers the rows, and whether they lie in that order: the rowid, unless a column `id`
+/// numbers them itself.
+fn numbered(
+    file: &Connection,
+    found: &Named,
+    there: &[Column],
+    rows: Option<u64>,
+) -> (Option<String>, bool) {
+    // Each of the rowid's names may be a column's.
+    let mut rowids = ["rowid", "_rowid_", "oid"].into_iter();
+    let rowid = rowids.find(|name| {
+        let is_free = !there
+            .iter()
+            .any(|column| column.name.eq_ignore_ascii_case(name));
+        let from = quoted(&found.name);
+        let asked = format!("SELECT {name} FROM {from} LIMIT 0");
+        // A name in quotes would be a text where there is no rowid.
+        is_free && !found.is_view && file.prepare(&asked).is_ok()
+    });
+    let id = there
+        .iter()
+        .find(|column| column.name.eq_ignore_ascii_case("id"));
+    let keys = there.iter().filter(|column| column.key > 0).count();
+    let is_key = |id: &&Column| id.key > 0 && keys == 1 && !found.is_view;
+    match (rowid, id) {
+        (Some(rowid), Some(id)) if is_key(&id) && id.kind.eq_ignore_ascii_case("INTEGER") => {
+            // It is the rowid.
+            (Some(rowid.to_owned()), true)
+        }
+        (rowid, Some(id)) if is_numbering(file, found, id, rows) => {
+            let is_ordered = rowid.is_none() && is_key(&id);
+            (Some(quoted(&id.name)), is_ordered)
+        }
+        (Some(rowid), _) => (Some(rowid.to_owned()), true),
+        (None, _) => (None, false),
+    }
+}
+
+/// Whether all values of a column are integers, and each is there once.
+fn is_numbering(file: &Connection, found: &Named, id: &Column, rows: Option<u64>) -> bool {
+    let (column, from) = (quoted(&id.name), quoted(&found.name));
+    let ask = format!(
+        "SELECT COUNT(DISTINCT {column}), COALESCE(SUM(typeof({column}) = 'integer'), 0) FROM {from}"
+    );
+    let counted = file.query_row(&ask, [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    });
+    counted.is_ok_and(|(distinct, integers)| {
+        distinct == integers && Some(integers.unsigned_abs()) == rows
+    })
 }

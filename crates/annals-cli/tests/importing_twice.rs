@@ -1,0 +1,338 @@
+//! Importing twice is the same as importing once, however the source changed meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{annals, json, run};
+use serde_json::Value;
+
+const PLAIN: &str = "id INTEGER PRIMARY KEY AUTOINCREMENT";
+
+/// A directory, and files in it.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A file with a table whose first column is `id`, after these statements.
+    fn file(&self, name: &str, id: &str, statements: &str) -> PathBuf {
+        let path = self.path(name);
+        let comma = if id.is_empty() { "" } else { "," };
+        let create = format!(
+            "CREATE TABLE inference_records({id}{comma} model_name TEXT, timestamp TEXT,
+                symbol TEXT, action TEXT, confidence REAL, probabilities TEXT, metadata TEXT);"
+        );
+        change(&path, &(create + statements));
+        path
+    }
+
+    /// Imports; gives the report.
+    fn import(&self, from: &Path, more: &[&str]) -> Value {
+        let mut args = vec!["import", from.to_str().unwrap(), "--json"];
+        args.extend(more);
+        let output = annals(&self.data(), &args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{args:?}: {said}"))
+    }
+
+    /// How many decisions there are.
+    fn count(&self) -> u64 {
+        let stats = json(&self.data(), &["stats"]);
+        stats[0]["all"]["count"].as_u64().unwrap()
+    }
+
+    #[track_caller]
+    fn takes(&self, from: &Path, more: &[&str], new: u64, known: u64) -> Value {
+        let report = self.import(from, more);
+        assert_eq!(report["inferences"], new, "{report}");
+        assert_eq!(report["known"], known, "{report}");
+        report
+    }
+}
+
+fn change(path: &Path, statements: &str) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.execute_batch(statements).unwrap();
+}
+
+/// A row for each minute.
+fn rows(minutes: std::ops::Range<u32>, action: &str, confidence: &str) -> String {
+    let columns = "model_name, timestamp, symbol, action, confidence";
+    minutes
+        .map(|minute| {
+            format!(
+                "INSERT INTO inference_records ({columns}) VALUES
+                    ('dqn', '2025-07-25T14:{minute:02}:00', 'ETH', '{action}', {confidence});"
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn two_back_tests_over_the_same_bars_are_two_sources() {
+    let place = Place::new();
+    let a = place.file("run_a.db", PLAIN, &rows(0..5, "BUY", "0.6"));
+    let b = place.file("run_b.db", PLAIN, &rows(0..5, "SELL", "0.7"));
+    std::fs::create_dir(place.path("c")).unwrap();
+    let c = place.file("c/run_a.db", PLAIN, &rows(0..5, "HOLD", "0.8"));
+    for file in [&a, &b, &c] {
+        place.takes(file, &[], 5, 0);
+    }
+    let sources = [(&a, "run_a.db"), (&b, "run_b.db"), (&c, "run_a.db#2")];
+    for (file, source) in sources {
+        let source = format!("sqlite:{source}");
+        let report = place.takes(file, &[], 0, 5);
+        assert_eq!(report["known_as"][&source], 5, "{report}");
+        assert_eq!(report["known_and_changed"], 0);
+    }
+    // They go on, each as itself.
+    change(&b, &rows(5..7, "SELL", "0.7"));
+    place.takes(&b, &[], 2, 5);
+    assert_eq!(place.count(), 17);
+}
+
+#[test]
+fn deleted_rows_and_numbers_given_again_are_no_new_source() {
+    let place = Place::new();
+    let first = place.file(
+        "first.db",
+        "id INTEGER PRIMARY KEY",
+        &rows(0..5, "BUY", "0.5"),
+    );
+    place.takes(&first, &[], 5, 0);
+    let second = place.path("second.db");
+    std::fs::copy(&first, &second).unwrap();
+    change(&second, "DELETE FROM inference_records WHERE id = 5");
+    place.takes(&second, &[], 0, 4);
+    // SQLite gives the number 5 again.
+    change(&second, &rows(5..6, "SELL", "0.5"));
+    place.takes(&second, &[], 1, 4);
+    place.takes(&second, &[], 0, 5);
+    place.takes(&first, &[], 0, 5);
+    assert_eq!(place.count(), 6);
+    // It grows, all but its newest rows are deleted, and it goes on.
+    change(&second, &rows(10..40, "SELL", "0.5"));
+    place.takes(&second, &[], 30, 5);
+    change(&second, "DELETE FROM inference_records WHERE id < 35");
+    change(&second, &rows(40..60, "SELL", "0.5"));
+    place.takes(&second, &[], 20, 1);
+    assert_eq!(place.count(), 56);
+}
+
+#[test]
+fn rows_that_got_other_numbers_are_the_same_rows() {
+    let place = Place::new();
+    let file = place.file("old.db", "", &rows(0..40, "BUY", "0.5"));
+    // The same row twice is two decisions.
+    change(&file, &rows(7..8, "BUY", "0.5"));
+    place.takes(&file, &[], 41, 0);
+    change(
+        &file,
+        "DELETE FROM inference_records WHERE rowid % 3 = 0; VACUUM;",
+    );
+    place.takes(&file, &[], 0, 28);
+    change(&file, &rows(40..45, "BUY", "0.5"));
+    place.takes(&file, &[], 5, 28);
+    place.takes(&file, &[], 0, 33);
+    assert_eq!(place.count(), 46);
+}
+
+#[test]
+fn a_zone_that_is_said_later_is_no_new_source() {
+    for (id, name) in [(PLAIN, "old.db"), ("key TEXT PRIMARY KEY", "view.db")] {
+        let place = Place::new();
+        let file = place.file(name, id, &rows(0..5, "BUY", "0.5"));
+        change(
+            &file,
+            "UPDATE inference_records SET symbol = 'X' WHERE timestamp LIKE '%:03:%'",
+        );
+        let report = place.takes(&file, &[], 5, 0);
+        assert_eq!(report["times_without_a_zone"], 5);
+        let report = place.takes(&file, &["--zone", "Europe/Sofia"], 0, 5);
+        assert_eq!(report["known_with_another_zone"], 5, "{report}");
+        place.takes(&file, &["--zone", "+02:00"], 0, 5);
+        change(&file, &rows(5..6, "SELL", "0.5"));
+        place.takes(&file, &["--zone", "Europe/Sofia"], 1, 5);
+        place.takes(&file, &["--zone", "Europe/Sofia"], 0, 6);
+        assert_eq!(place.count(), 6, "{name}");
+    }
+}
+
+#[test]
+fn a_source_that_was_mended_is_the_same_and_its_differences_are_counted() {
+    let place = Place::new();
+    let file = place.file("old.db", PLAIN, &rows(0..5, "", "NULL"));
+    place.takes(&file, &[], 5, 0);
+    change(
+        &file,
+        "UPDATE inference_records SET action = 'SELL' WHERE id < 4;
+         UPDATE inference_records SET confidence = 0.75 WHERE id = 1;
+         UPDATE inference_records SET metadata = '{\"lots\": 3}' WHERE id = 5;",
+    );
+    let report = place.takes(&file, &[], 0, 5);
+    assert_eq!(report["known_and_changed"], 4, "{report}");
+    assert_eq!(report["changed_fields"]["action"], 3);
+    assert_eq!(report["changed_fields"]["confidence"], 1);
+    assert_eq!(report["changed_fields"]["metadata"], 1);
+    // A column more says nothing against it either.
+    change(
+        &file,
+        "ALTER TABLE inference_records ADD COLUMN exchange TEXT DEFAULT 'x'",
+    );
+    place.takes(&file, &["--keep-columns"], 0, 5);
+    let report = place.takes(&file, &["--as-new"], 5, 0);
+    assert_eq!(report["source"], "sqlite:old.db#2");
+    assert_eq!(place.count(), 10);
+}
+
+#[test]
+fn a_source_taken_in_as_new_says_whose_rows_its_rows_look_like() {
+    let place = Place::new();
+    let a = place.file("a.db", PLAIN, &rows(0..10, "BUY", "0.5"));
+    place.takes(&a, &[], 10, 0);
+    // Most of it is another's, and some rows agree.
+    let half = rows(0..4, "BUY", "0.5") + &rows(4..10, "SELL", "0.5");
+    let b = place.file("b.db", PLAIN, &half);
+    let report = place.takes(&b, &[], 10, 0);
+    assert_eq!(report["alike"]["sqlite:a.db"], 4, "{report}");
+    place.takes(&b, &[], 0, 10);
+    place.takes(&a, &[], 0, 10);
+}
+
+#[test]
+fn a_rehearsal_counts_the_same_and_writes_nothing() {
+    let place = Place::new();
+    let file = place.file("old.db", PLAIN, &rows(0..9, "BUY", "0.5"));
+    let report = place.takes(&file, &["--dry-run"], 9, 0);
+    assert_eq!(report["dry_run"], true);
+    assert!(!place.data().exists());
+    place.takes(&file, &[], 9, 0);
+    change(&file, &rows(9..12, "BUY", "0.5"));
+    for _ in 0..2 {
+        place.takes(&file, &["--dry-run"], 3, 9);
+        assert_eq!(place.count(), 9);
+    }
+    place.takes(&file, &[], 3, 9);
+    let lines = run(&place.data(), &["export", "-", "--format", "jsonl"], 0);
+    let path = place.path("all.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    let other = Place::new();
+    other.takes(&path, &["--dry-run"], 12, 0);
+    assert!(!other.data().exists());
+    other.takes(&path, &[], 12, 0);
+    other.takes(&path, &["--dry-run"], 0, 12);
+    other.takes(&path, &["--as-new"], 12, 0);
+    assert_eq!(other.count(), 24);
+    run(&other.data(), &["verify"], 0);
+}
+
+#[test]
+fn outcomes_count_by_their_time_in_any_order() {
+    let outcome = |reward: f64, time: &str| {
+        let time = if time.is_empty() {
+            String::new()
+        } else {
+            format!(r#", "time": "2025-07-{time}T10:00:00Z""#)
+        };
+        format!(
+            r#"{{"id": "1-1", "journal": "j", "event_time": "2025-07-25T14:01:00Z", "model": "m",
+                "symbol": "s", "action": "BUY", "outcome": {{"reward": {reward:.1}{time}}}}}"#
+        )
+        .replace('\n', " ")
+    };
+    let days = [outcome(-1.0, "28"), outcome(5.0, "29"), outcome(2.0, "27")];
+    let orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
+    for order in orders {
+        let place = Place::new();
+        for index in order.into_iter().chain(order) {
+            let path = place.path(&format!("{index}.jsonl"));
+            std::fs::write(&path, &days[index]).unwrap();
+            place.import(&path, &[]);
+        }
+        let all = &json(&place.data(), &["stats"])[0]["all"];
+        assert_eq!(
+            all["outcomes"]["reward"]["mean"].as_f64(),
+            Some(5.0),
+            "{order:?}: {all}"
+        );
+        // Once more says nothing new.
+        let path = place.path("1.jsonl");
+        assert_eq!(place.import(&path, &[])["outcomes"], 0);
+    }
+    let place = Place::new();
+    let path = place.path("no_time.jsonl");
+    std::fs::write(&path, outcome(5.0, "")).unwrap();
+    assert_eq!(place.import(&path, &[])["outcomes"], 1);
+    for _ in 0..2 {
+        assert_eq!(place.import(&path, &[])["outcomes"], 0);
+    }
+}
+
+#[test]
+fn an_import_can_be_taken_out_and_done_again() {
+    let place = Place::new();
+    let data = place.data();
+    common::journal(&data, 30);
+    let file = place.file("old.db", PLAIN, &rows(0..9, "BUY", "0.5"));
+    let report = place.takes(&file, &[], 9, 0);
+    let number = report["runs"][0].to_string();
+    assert_eq!(place.count(), 39);
+    let lines = || {
+        let asked = ["export", "-", "--format", "jsonl", "--model", "dqn_agent"];
+        let all = run(&data, &asked, 0);
+        let all = all.lines().filter(|line| !line.contains("withdrawn"));
+        all.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = lines();
+    let said = run(&data, &["import", "--undo", &number, "--dry-run"], 0);
+    assert!(said.contains("9 entries of sqlite:old.db"), "{said}");
+    assert_eq!(place.count(), 39);
+    let said = common::complaint(&data, &["import", "--undo", "1"], 2);
+    assert!(said.contains("2 (sqlite:old.db)"), "{said}");
+    let said = run(&data, &["import", "--undo", &number], 0);
+    assert!(said.contains("9 inferences"), "{said}");
+    assert_eq!(place.count(), 30);
+    assert!(lines() == before);
+    run(&data, &["verify"], 0);
+    common::complaint(&data, &["import", "--undo", &number], 2);
+    let report = place.takes(&file, &["--zone", "Europe/Sofia"], 9, 0);
+    assert_eq!(report["source"], "sqlite:old.db");
+    // What stands for the rows that were taken out is no loss, here and in a copy.
+    let all = run(&data, &["export", "-", "--format", "jsonl"], 0);
+    let path = place.path("all.jsonl");
+    std::fs::write(&path, all).unwrap();
+    let copy = Place::new();
+    copy.takes(&path, &[], 39, 0);
+    for place in [&place, &copy] {
+        let all = &json(&place.data(), &["stats"])[0]["all"];
+        assert_eq!(
+            (&all["count"], &all["dropped"]),
+            (&39.into(), &0.into()),
+            "{all}"
+        );
+    }
+}
