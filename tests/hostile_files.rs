@@ -388,17 +388,18 @@ fn metadata_that_is_nested_without_an_end_is_none() {
     let place = place();
     let (key, payload) = rows(&place.hot(), "checkpoints").remove(0);
     let id = String::from_utf8(key.clone()).unwrap();
-    // The metadata is the last field: bytes with their length in front.
-    let at = payload.windows(2).rposition(|two| two == [0, 0]);
+    // The metadata is bytes with their length in front.
     let nested = [&[1, 1, b'x'][..], &[5, 1].repeat(500_000), &[0]].concat();
     let end = payload
         .windows(9)
         .position(|part| part == b"optimiser")
         .expect("it has metadata");
-    assert!(at.is_none_or(|at| at < payload.len()));
     // Length of all of it, one entry, length of its name.
     let front = &payload[..end - 3];
-    let changed = [front, &number(nested.len() as u64), &nested].concat();
+    let length = usize::from(payload[end - 3]);
+    assert!(length < 251, "a length of one byte");
+    let behind = &payload[end - 2 + length..];
+    let changed = [front, &number(nested.len() as u64), &nested, behind].concat();
     put(&place.hot(), "checkpoints", &[(key, changed)]);
     let registry = Registry::open(&place.dir).unwrap();
     let found = registry.get(&id).unwrap().unwrap();
