@@ -197,13 +197,26 @@ pub fn gap(gap: &Gap) -> Json {
 
 /// When the last of it turned out.
 pub fn latest(outcomes: &Outcomes) -> Option<Timestamp> {
+    times(outcomes).max()
+}
+
+/// The times that differ from the latest one, as the text of one object; none if there are none.
+pub fn other_times(outcomes: &Outcomes) -> Option<String> {
+    let latest = latest(outcomes)?;
+    if times(outcomes).all(|time| time == latest) {
+        return None;
+    }
+    outcome(outcomes).get("times").map(Json::to_string)
+}
+
+fn times(outcomes: &Outcomes) -> impl Iterator<Item = Timestamp> {
     let built_in = [
         outcomes.reward.map(|latest| latest.time),
         outcomes.correct.map(|latest| latest.time),
         outcomes.label.as_ref().map(|latest| latest.time),
     ];
     let named = outcomes.values.iter().map(|(_, latest)| latest.time);
-    built_in.into_iter().flatten().chain(named).max()
+    built_in.into_iter().flatten().chain(named)
 }
 
 /// Any entry.

@@ -4,10 +4,11 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use annals::{Inference, Journal, Timestamp};
+use annals::{Inference, Journal, Outcome, Timestamp};
 use common::{annals, complaint, journal, json, run};
 
 fn names(folder: &Path) -> Vec<String> {
@@ -204,4 +205,211 @@ fn unknown_numbers_are_null_in_json() {
     open.close().unwrap();
     let text = json(&data, &["stats"]).remove(0).to_string();
     assert!(!text.contains("NaN"), "{text}");
+}
+
+/// A decision with all that one can have, a repeat, and an outcome of what is not there.
+fn all_kinds(dir: &Path) {
+    let open = Journal::open(dir).unwrap();
+    let asked = || {
+        Inference::new("=m", "", "BUY")
+            .confidence(f32::NAN)
+            .probabilities(&[("BUY", f32::INFINITY)])
+            .features_hashed(7)
+            .checkpoint("+cp")
+            .processing_time(std::time::Duration::from_micros(5))
+            .memory(1 << 20)
+            .deterministic()
+    };
+    let attributes = [("note", "=1".into())];
+    let id = open.log(asked().attributes(&attributes)).unwrap();
+    let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+    let first = Outcome::reward(f64::NEG_INFINITY).and_correct(true);
+    open.attach_outcome(id, first.and_value("pnl", f64::NAN).at(at(1)));
+    open.attach_outcome(id, Outcome::default().and_label("").at(at(2)));
+    for _twice in 0..2 {
+        let asked = Inference::new("odd", "BTC/USDT", "HOLD").confidence(0.5);
+        open.log(asked.features_hashed(8).checkpoint("cp_2").deterministic())
+            .unwrap();
+    }
+    open.log(Inference::new("plain", "s", "SELL")).unwrap();
+    let of = open.health().run.inference(1 << 30).unwrap();
+    open.attach_outcome(of, Outcome::reward(-1.5).at(at(3)));
+    open.close().unwrap();
+}
+
+/// The columns of JSON lines: what is within `outcome` has a name of its own elsewhere.
+fn columns_of_lines(text: &str) -> BTreeSet<String> {
+    let mut columns = BTreeSet::new();
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let kind = row["kind"].as_str().unwrap();
+        if !["inference", "repeat", "outcome"].contains(&kind) {
+            continue;
+        }
+        for name in row.as_object().unwrap().keys() {
+            let Some(outcome) = row[name].as_object().filter(|_| name == "outcome") else {
+                columns.insert(name.clone());
+                continue;
+            };
+            let names = outcome.keys().map(|name| match name.as_str() {
+                "reward" | "correct" => name.clone(),
+                _ => format!("outcome_{name}"),
+            });
+            columns.extend(names);
+        }
+    }
+    columns
+}
+
+#[test]
+fn all_formats_have_the_same_columns() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    all_kinds(&data);
+    let csv = run(&data, &["export", "-", "--format", "csv"], 0);
+    let csv: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let path = dir.path().join("all.parquet");
+    run(&data, &["export", path.to_str().unwrap()], 0);
+    let file = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+    let schema = file.metadata().file_metadata().schema().clone();
+    let parquet: Vec<&str> = schema
+        .get_fields()
+        .iter()
+        .map(|field| field.name())
+        .collect();
+    assert_eq!(csv, parquet);
+    let lines = run(&data, &["export", "-", "--format", "jsonl"], 0);
+    let mut columns = columns_of_lines(&lines);
+    // It is left out of a line where it does not hold.
+    columns.insert("divergent".to_owned());
+    assert_eq!(columns, csv.iter().map(ToString::to_string).collect());
+    for name in ["id", "run", "number", "sequence", "journal"] {
+        assert!(csv.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn missing_empty_and_odd_values_are_told_apart() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    all_kinds(&data);
+    let text = run(&data, &["export", "-", "--format", "csv"], 0);
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.contains(",=m,\"\",BUY,+cp,NaN,"), "{first}");
+    assert!(first.contains(",-inf,true,\"\","), "{first}");
+    let plain = text
+        .lines()
+        .find(|line| line.contains(",plain,s,SELL,"))
+        .unwrap();
+    assert!(plain.contains(",plain,s,SELL,,,,,"), "{plain}");
+
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let names = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let cell = |row: &csv::StringRecord, name: &str| {
+        let index = names.iter().position(|column| column == name).unwrap();
+        row[index].to_owned()
+    };
+    let path = dir.path().join("all.parquet");
+    run(&data, &["export", path.to_str().unwrap()], 0);
+    let file = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+    let typed: Vec<_> = file
+        .get_row_iter(None)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(typed.len(), rows.len());
+    let kinds: BTreeSet<String> = rows.iter().map(|row| cell(row, "kind")).collect();
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    for (row, typed) in rows.iter().zip(&typed) {
+        assert_eq!(
+            cell(row, "id"),
+            format!("{}-{}", cell(row, "run"), cell(row, "number"))
+        );
+        for (name, value) in typed.get_column_iter() {
+            let text = cell(row, name);
+            match value {
+                Field::Null => assert_eq!(text, "", "{name}"),
+                Field::Str(value) => assert_eq!(&text, value, "{name}"),
+                Field::Float(value) => assert_eq!(text, value.to_string(), "{name}"),
+                Field::Double(value) => assert_eq!(text, value.to_string(), "{name}"),
+                Field::Int(value) => assert_eq!(text, value.to_string(), "{name}"),
+                Field::Bool(value) => assert_eq!(text, value.to_string(), "{name}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn safe_cells_have_no_formulas() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    all_kinds(&data);
+    let text = run(
+        &data,
+        &["export", "-", "--format", "csv", "--safe-cells"],
+        0,
+    );
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.contains(",'=m,\"\",BUY,'+cp,NaN,"), "{first}");
+    assert!(
+        first.contains(",-inf,true,") && text.contains(",-1.5,"),
+        "{text}"
+    );
+    for format in ["jsonl", "parquet"] {
+        let to = dir.path().join("all");
+        let args = [
+            "export",
+            to.to_str().unwrap(),
+            "--format",
+            format,
+            "--safe-cells",
+        ];
+        let said = complaint(&data, &args, 2);
+        assert!(said.contains("--format csv"), "{said}");
+        assert!(!to.exists());
+    }
+}
+
+#[test]
+fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 25);
+    let csv = ["export", "-", "--format", "csv"];
+    let whole = run(&data, &csv, 0);
+    let with = |more: &[&str]| run(&data, &[&csv[..], more].concat(), 0);
+    for limit in [0, 1, 7, 25, 1_000] {
+        let text = with(&["-n", &limit.to_string()]);
+        let first: String = whole.split_inclusive('\n').take(limit + 1).collect();
+        assert_eq!(text, first);
+    }
+    assert_eq!(
+        with(&["--limit", "2", "--action", "SELL"]).lines().count(),
+        3
+    );
+    let lines = run(&data, &["export", "-", "--format", "jsonl", "-n", "3"], 0);
+    assert_eq!(lines.lines().count(), 3);
+
+    // In pieces, each decision comes once.
+    let mut pieces = Vec::new();
+    for limit in ["0", "10", "10", "10", "10"] {
+        let text = with(&["-n", limit, "--cursor", "pieces"]);
+        let rows = text
+            .lines()
+            .skip(1)
+            .filter(|line| line.starts_with("inference,"));
+        pieces.extend(rows.map(str::to_owned));
+    }
+    let all: Vec<&str> = whole.lines().skip(1).collect();
+    assert_eq!(pieces, all);
+    let path = dir.path().join("some.parquet");
+    let said = run(&data, &["export", path.to_str().unwrap(), "-n", "4"], 0);
+    assert!(said.starts_with("4 rows in"), "{said}");
 }

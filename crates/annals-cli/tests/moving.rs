@@ -380,11 +380,11 @@ fn parquet_and_csv_hold_what_statistics_say() {
         let row = row.unwrap();
         rows += 1;
         // In the order of the schema; an error is a null.
-        let confidence = row.get_float(10).unwrap();
+        let confidence = row.get_float(11).unwrap();
         sum += f64::from(confidence);
-        rewards += row.get_double(19).unwrap_or(0.0);
-        assert_eq!(row.get_list(11).unwrap().len(), 2);
-        assert_eq!(row.get_list(12).unwrap().get_float(0).unwrap(), confidence);
+        rewards += row.get_double(20).unwrap_or(0.0);
+        assert_eq!(row.get_list(12).unwrap().len(), 2);
+        assert_eq!(row.get_list(13).unwrap().get_float(0).unwrap(), confidence);
     }
     let all = &stats(&data)["all"];
     assert_eq!(rows, 2_000);

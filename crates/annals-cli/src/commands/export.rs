@@ -6,7 +6,7 @@ use annals::{Error, Maintenance, Reader};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::export::{self, Format, Target};
+use crate::export::{self, Cells, Format, Part, Target};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
 use crate::missing;
@@ -23,12 +23,15 @@ Examples:
   annals export - --format csv --model dqn_agent --since 24h | head
   annals export week.parquet --since 7d
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
+  annals export sheet.csv --safe-cells -n 10000   # for a spreadsheet
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
 Inferences come with what has turned out for them so far. JSON lines have gaps and events too, of \
 the times asked for and whatever else is filtered, because they belong to no model; CSV and \
-Parquet have none. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
-and a number in Parquet. \
+Parquet have none. The columns of all formats are the same; JSON lines have those of outcomes \
+within outcome. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
+and a number in Parquet. In CSV a missing text is nothing between the commas, and an empty one is \
+\"\". \
 With --cursor, what turned out later for inferences of an earlier export comes as rows of kind \
 outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
 that repeats an export and loses nothing.")]
@@ -44,6 +47,13 @@ pub struct Args {
     /// Goes on where the export with this name ended, and stores where this one does.
     #[arg(long, value_name = "NAME")]
     cursor: Option<String>,
+    /// At most so many rows, the first ones. A cursor is stored behind the last of them.
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
+    /// CSV for spreadsheets: an apostrophe goes before a text that begins with = + - @, a tab or a
+    /// carriage return, so that it is no formula. Numbers stay as they are.
+    #[arg(long)]
+    safe_cells: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -96,18 +106,25 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let total = end.next_sequence().saturating_sub(from.next_sequence());
     let bar = progress::rows(Some(total), "exporting");
     let sink = export::sink(format, target, reader.id(), out)?;
-    let sum = export::run(&reader, from, end, &args.filter, sink, &bar);
+    let part = Part {
+        from,
+        until: end,
+        filter: &args.filter,
+        format,
+        limit: args.limit,
+    };
+    let sum = export::run(&reader, &part, sink, &bar);
     bar.finish_and_clear();
     let sum = sum?;
     out.flush()?;
     if let (Some(name), Some(maintenance)) = (&args.cursor, &maintenance) {
-        maintenance.set_cursor(name, end)?;
+        maintenance.set_cursor(name, sum.next)?;
     }
     if is_stdout {
         return Ok(missing::done(&reader));
     }
     if out.json {
-        out.json(&json!({"rows": sum.rows, "outcomes": sum.late, "next": end.to_string()}))?;
+        out.json(&json!({"rows": sum.rows, "outcomes": sum.late, "next": sum.next.to_string()}))?;
     } else {
         let late = match sum.late {
             0 => String::new(),
@@ -128,9 +145,17 @@ fn format_of(args: &Args) -> Result<Format> {
         Some("parquet") => Some(Form::Parquet),
         _ => None,
     });
+    let cells = if args.safe_cells {
+        Cells::Safe
+    } else {
+        Cells::AsTheyAre
+    };
     match form {
+        Some(Form::Csv) => Ok(Format::Csv(cells)),
+        Some(_) if args.safe_cells => Err(Failure::Usage(
+            "--safe-cells is for CSV: leave it out, or give --format csv".into(),
+        )),
         Some(Form::Jsonl) => Ok(Format::Jsonl),
-        Some(Form::Csv) => Ok(Format::Csv),
         Some(Form::Parquet) => Ok(Format::Parquet),
         None => Err(Failure::Usage(format!(
             "{} does not say its format: give --format jsonl, csv or parquet",

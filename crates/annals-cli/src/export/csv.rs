@@ -1,188 +1,240 @@
 //! Comma-separated values, with the same columns as Parquet.
+//!
+//! They are written here, because a missing text is told from an empty one: nothing stands between
+//! the commas, or a pair of quotation marks.
+
+use annals::JournalId;
 
 use super::file::Finish;
-use super::{Row, Sink};
+use super::{COLUMNS, Cells, Row, Sink};
 use crate::entries;
 use crate::failure::{Failure, Result};
 
-const COLUMNS: [&str; 23] = [
-    "kind",
-    "id",
-    "sequence",
-    "event_time",
-    "recorded_time",
-    "model",
-    "symbol",
-    "action",
-    "checkpoint",
-    "confidence",
-    "labels",
-    "probabilities",
-    "feature_hash",
-    "processing_ns",
-    "memory_bytes",
-    "divergent",
-    "repeat_of",
-    "attributes",
-    "reward",
-    "correct",
-    "outcome_label",
-    "outcome_values",
-    "outcome_time",
-];
+/// What a spreadsheet takes for the begin of a formula, or leaves out before it.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// What stands between two commas.
+#[derive(Clone)]
+enum Cell {
+    Missing,
+    /// What somebody has named: it may be empty, and look like a formula.
+    Text(String),
+    /// What this command makes of a number, a time, an id or a list.
+    Plain(String),
+}
+
+impl Cell {
+    fn write(&self, cells: Cells, line: &mut String) {
+        let text = match self {
+            Cell::Missing => return,
+            Cell::Text(text) | Cell::Plain(text) => text,
+        };
+        let is_text = matches!(self, Cell::Text(_));
+        let is_formula = is_text && cells == Cells::Safe && text.starts_with(FORMULA);
+        let is_quoted = text.is_empty() || text.contains([',', '"', '\n', '\r']);
+        if is_quoted {
+            line.push('"');
+        }
+        if is_formula {
+            line.push('\'');
+        }
+        if is_quoted {
+            line.push_str(&text.replace('"', "\"\""));
+            line.push('"');
+        } else {
+            line.push_str(text);
+        }
+    }
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+fn plain(value: impl ToString) -> Cell {
+    Cell::Plain(value.to_string())
+}
+
+/// A cell, if there is something to write.
+fn maybe<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Cell {
+    value.map_or(Cell::Missing, cell)
+}
 
 /// Writes comma-separated values.
 pub struct Csv<W: Finish> {
-    to: csv::Writer<W>,
+    to: W,
+    journal: String,
+    cells: Cells,
+    line: String,
 }
 
 impl<W: Finish> Csv<W> {
-    pub fn new(to: W) -> Result<Self> {
-        let mut to = csv::Writer::from_writer(to);
-        to.write_record(COLUMNS).map_err(failed)?;
-        Ok(Csv { to })
+    pub fn new(mut to: W, journal: JournalId, cells: Cells) -> Result<Self> {
+        let heading = format!("{}\n", COLUMNS.join(","));
+        to.write_all(heading.as_bytes()).map_err(failed)?;
+        Ok(Csv {
+            to,
+            journal: journal.to_string(),
+            cells,
+            line: String::new(),
+        })
     }
 }
 
-fn failed(error: csv::Error) -> Failure {
-    match error.into_kind() {
-        csv::ErrorKind::Io(cause) => Failure::io("write the CSV", cause),
-        other => Failure::Usage(format!("cannot write the CSV: {other:?}")),
-    }
+fn failed(cause: std::io::Error) -> Failure {
+    Failure::io("write the CSV", cause)
 }
 
 impl<W: Finish> Sink for Csv<W> {
     fn push(&mut self, rows: Vec<Row>) -> Result<()> {
         for row in &rows {
-            if let Some(fields) = fields(row) {
-                self.to.write_record(&fields).map_err(failed)?;
+            let Some(fields) = fields(row, &self.journal) else {
+                continue;
+            };
+            self.line.clear();
+            for (index, field) in fields.iter().enumerate() {
+                if index > 0 {
+                    self.line.push(',');
+                }
+                field.write(self.cells, &mut self.line);
             }
+            self.line.push('\n');
+            self.to.write_all(self.line.as_bytes()).map_err(failed)?;
         }
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        let mut to = self.to.into_inner().map_err(|error| {
-            Failure::io("write the CSV", std::io::Error::from(error.error().kind()))
-        })?;
-        to.finish()
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.to.finish()
     }
 }
 
-/// The fields of a row; gaps have none.
-fn fields(row: &Row) -> Option<[String; COLUMNS.len()]> {
-    let text = |text: Option<String>| text.unwrap_or_default();
-    let mut fields: [String; COLUMNS.len()] = Default::default();
-    let mut set = |name: &str, value: String| {
+/// The fields of a row; gaps and events have none.
+fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
+    let mut fields = [const { Cell::Missing }; COLUMNS.len()];
+    let mut set = |name: &str, value: Cell| {
         if let Some(index) = COLUMNS.iter().position(|column| *column == name) {
             fields[index] = value;
         }
     };
-    let nanos = |time: Option<std::time::Duration>| text(time.map(|t| t.as_nanos().to_string()));
+    let nanos = |time: Option<std::time::Duration>| maybe(time, |time| plain(time.as_nanos()));
+    let id = row.id()?;
+    set("id", plain(id));
+    set("run", plain(id.run().get()));
+    set("number", plain(id.counter()));
+    set("sequence", plain(row.sequence()));
+    set("journal", plain(journal));
     let known = match row {
         Row::Inference(record, outcomes) => {
-            set("kind", "inference".into());
-            set("id", record.id.to_string());
-            set("sequence", record.sequence.to_string());
-            set("event_time", record.event_time.to_string());
-            set("recorded_time", record.recorded_time.to_string());
-            set("model", record.model.to_string());
-            set("symbol", record.symbol.to_string());
-            set("action", record.action.to_string());
-            set(
-                "checkpoint",
-                text(record.checkpoint.as_ref().map(|id| id.to_string())),
-            );
+            set("kind", plain("inference"));
+            set("event_time", plain(record.event_time));
+            set("recorded_time", plain(record.recorded_time));
+            set("model", text(&record.model));
+            set("symbol", text(&record.symbol));
+            set("action", text(&record.action));
+            set("checkpoint", maybe(record.checkpoint.as_deref(), text));
             if record.confidence_given {
-                set("confidence", record.confidence.to_string());
+                set("confidence", plain(record.confidence));
             }
             if !record.probabilities.is_empty() {
                 let labels: Vec<&str> = record.probabilities.iter().map(|(l, _)| l).collect();
-                set("labels", serde_json::to_string(&labels).unwrap_or_default());
+                set("labels", plain(serde_json::Value::from(labels)));
                 let values = record.probabilities.values().iter();
                 let values: serde_json::Value = values.map(|v| entries::real32(*v)).collect();
-                set("probabilities", values.to_string());
+                set("probabilities", plain(values));
             }
+            let hash = record.feature_hash;
             set(
                 "feature_hash",
-                text(record.feature_hash.map(|hash| format!("{hash:016x}"))),
+                maybe(hash, |hash| plain(format!("{hash:016x}"))),
             );
             set("processing_ns", nanos(record.processing_time));
-            set(
-                "memory_bytes",
-                text(record.memory.map(|bytes| bytes.to_string())),
-            );
-            set("divergent", record.divergent.to_string());
+            set("memory_bytes", maybe(record.memory, plain));
+            set("divergent", plain(record.divergent));
             if !record.attributes.is_empty() {
-                set(
-                    "attributes",
-                    entries::values(&record.attributes).to_string(),
-                );
+                set("attributes", plain(entries::values(&record.attributes)));
             }
             outcomes.as_ref()
         }
-        Row::Repeat(repeat, recorded, sequence, outcomes) => {
-            set("kind", "repeat".into());
-            set("id", repeat.id.to_string());
-            set("sequence", sequence.to_string());
-            set("event_time", repeat.event_time.to_string());
-            set("recorded_time", recorded.to_string());
-            set("model", repeat.model.to_string());
-            set("symbol", repeat.symbol.to_string());
-            set("action", repeat.action.to_string());
-            set(
-                "checkpoint",
-                text(repeat.checkpoint.as_ref().map(|id| id.to_string())),
-            );
+        Row::Repeat(repeat, recorded, _, outcomes) => {
+            set("kind", plain("repeat"));
+            set("event_time", plain(repeat.event_time));
+            set("recorded_time", plain(recorded));
+            set("model", text(&repeat.model));
+            set("symbol", text(&repeat.symbol));
+            set("action", text(&repeat.action));
+            set("checkpoint", maybe(repeat.checkpoint.as_deref(), text));
+            if repeat.confidence_given {
+                set("confidence", plain(repeat.confidence));
+            }
             set("processing_ns", nanos(repeat.processing_time));
-            set("repeat_of", repeat.original.to_string());
+            set("repeat_of", plain(repeat.original));
             outcomes.as_ref()
         }
-        Row::Late(outcome, recorded, sequence) => {
-            set("kind", "outcome".into());
-            set("id", outcome.of.to_string());
-            set("sequence", sequence.to_string());
-            set("recorded_time", recorded.to_string());
-            set(
-                "reward",
-                text(outcome.reward.map(|reward| reward.to_string())),
-            );
-            set(
-                "correct",
-                text(outcome.correct.map(|correct| correct.to_string())),
-            );
-            set(
-                "outcome_label",
-                text(outcome.label.as_ref().map(|l| l.to_string())),
-            );
+        Row::Late(outcome, recorded, _) => {
+            set("kind", plain("outcome"));
+            set("recorded_time", plain(recorded));
+            set("reward", maybe(outcome.reward, plain));
+            set("correct", maybe(outcome.correct, plain));
+            set("outcome_label", maybe(outcome.label.as_deref(), text));
             let named = outcome.values.iter();
             let named = named.map(|(name, value)| (&**name, *value));
-            set("outcome_values", text(entries::named_values(named)));
-            set("outcome_time", outcome.time.to_string());
+            set("outcome_values", maybe(entries::named_values(named), plain));
+            set("outcome_time", plain(outcome.time));
             None
         }
         Row::Gap(..) | Row::Event(_) => return None,
     };
     if let Some(known) = known {
-        set(
-            "reward",
-            text(known.reward.map(|latest| latest.value.to_string())),
-        );
+        set("reward", maybe(known.reward, |latest| plain(latest.value)));
         set(
             "correct",
-            text(known.correct.map(|latest| latest.value.to_string())),
+            maybe(known.correct, |latest| plain(latest.value)),
         );
-        set(
-            "outcome_label",
-            text(known.label.as_ref().map(|l| l.value.to_string())),
-        );
+        let label = known.label.as_ref();
+        set("outcome_label", maybe(label, |latest| text(&latest.value)));
         let named = known.values.iter();
         let named = named.map(|(name, latest)| (&**name, latest.value));
-        set("outcome_values", text(entries::named_values(named)));
-        set(
-            "outcome_time",
-            text(entries::latest(known).map(|time| time.to_string())),
-        );
+        set("outcome_values", maybe(entries::named_values(named), plain));
+        set("outcome_time", maybe(entries::latest(known), plain));
+        set("outcome_times", maybe(entries::other_times(known), plain));
     }
     Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_formula_is_told_to_be_text() {
+        let written = |cell: Cell, cells| {
+            let mut line = String::new();
+            cell.write(cells, &mut line);
+            line
+        };
+        for (named, safe) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("=\"a\",b", "\"'=\"\"a\"\",b\""),
+            ("", "\"\""),
+            ("a=1", "a=1"),
+            ("'=1", "'=1"),
+        ] {
+            assert_eq!(written(text(named), Cells::Safe), safe);
+            let as_it_is = written(text(named), Cells::AsTheyAre);
+            assert_eq!(
+                as_it_is,
+                safe.replacen("'", "", usize::from(named != "'=1"))
+            );
+        }
+        assert_eq!(written(plain(-1.5), Cells::Safe), "-1.5");
+        assert_eq!(written(plain(f64::NEG_INFINITY), Cells::Safe), "-inf");
+        assert_eq!(written(plain(f32::NAN), Cells::Safe), "NaN");
+        assert_eq!(written(Cell::Missing, Cells::Safe), "");
+    }
 }

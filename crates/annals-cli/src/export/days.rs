@@ -59,7 +59,7 @@ impl Days {
                 let date = date.split(' ').next().unwrap_or_default();
                 let extension = match self.format {
                     Format::Jsonl => "jsonl",
-                    Format::Csv => "csv",
+                    Format::Csv(_) => "csv",
                     Format::Parquet => "parquet",
                 };
                 let name = format!("part-{}-{:04}.{extension}", self.stamp, self.parts);

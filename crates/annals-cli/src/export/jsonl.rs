@@ -28,6 +28,10 @@ impl<W: Finish> Sink for Jsonl<W> {
         for row in rows {
             let mut json = as_json(&row);
             json["journal"] = Json::from(self.journal.as_str());
+            if let Some(id) = row.id() {
+                json["run"] = json!(id.run().get());
+                json["number"] = json!(id.counter());
+            }
             let (name, pairs) = pairs(&row);
             let text = match (&mut json, pairs) {
                 (Json::Object(fields), [_, ..]) => {

@@ -18,6 +18,7 @@ pub struct Columns {
     /// The labels of the last row: mostly those of the next one.
     last_labels: Option<(Arc<str>, Vec<ByteArray>)>,
     kind: Vec<ByteArray>,
+    id: Vec<ByteArray>,
     run: Vec<i32>,
     number: Vec<i64>,
     sequence: Vec<i64>,
@@ -41,6 +42,10 @@ pub struct Columns {
     outcome_label: Optional<ByteArray>,
     outcome_values: Optional<ByteArray>,
     outcome_time: Optional<i64>,
+    outcome_times: Optional<ByteArray>,
+    journal: Vec<ByteArray>,
+    /// The journal of all rows.
+    same_journal: ByteArray,
 }
 
 fn signed(number: u64) -> i64 {
@@ -48,6 +53,14 @@ fn signed(number: u64) -> i64 {
 }
 
 impl Columns {
+    /// No rows, of this journal.
+    pub fn new(journal: annals::JournalId) -> Self {
+        Columns {
+            same_journal: text(&journal.to_string()),
+            ..Columns::default()
+        }
+    }
+
     #[allow(
         clippy::cast_possible_wrap,
         reason = "the column is declared unsigned: the bits are the number"
@@ -98,7 +111,8 @@ impl Columns {
                 let checkpoint = repeat.checkpoint.as_ref();
                 self.checkpoint
                     .push(checkpoint.map(|id| self.names.get(id)));
-                self.push_no_answer(nanos(repeat.processing_time));
+                let confidence = repeat.confidence_given.then_some(repeat.confidence);
+                self.push_no_answer(confidence, nanos(repeat.processing_time));
                 self.repeat_of
                     .push(Some(text(&repeat.original.to_string())));
                 self.attributes.push(None);
@@ -115,7 +129,7 @@ impl Columns {
                 ] {
                     names.push(None);
                 }
-                self.push_no_answer(None);
+                self.push_no_answer(None, None);
                 self.repeat_of.push(None);
                 self.attributes.push(None);
                 self.reward.push(outcome.reward);
@@ -124,6 +138,7 @@ impl Columns {
                 let named = outcome.values.iter().map(|(name, value)| (&**name, *value));
                 self.outcome_values.push(named_values(named));
                 self.outcome_time.push(Some(outcome.time.as_micros()));
+                self.outcome_times.push(None);
             }
             Row::Gap(..) | Row::Event(_) => {}
         }
@@ -137,6 +152,8 @@ impl Columns {
         recorded: annals::Timestamp,
     ) {
         self.kind.push(kind);
+        self.id.push(text(&id.to_string()));
+        self.journal.push(self.same_journal.clone());
         self.run
             .push(i32::try_from(id.run().get()).unwrap_or(i32::MAX));
         self.number.push(signed(id.counter()));
@@ -167,8 +184,8 @@ impl Columns {
         self.labels.push(padded.take(labels.len()));
     }
 
-    fn push_no_answer(&mut self, nanos: Option<i64>) {
-        self.confidence.push(None);
+    fn push_no_answer(&mut self, confidence: Option<f32>, nanos: Option<i64>) {
+        self.confidence.push(confidence);
         self.labels.push(std::iter::empty());
         self.probabilities.push(std::iter::empty());
         self.feature_hash.push(None);
@@ -197,6 +214,8 @@ impl Columns {
         let time = known.and_then(entries::latest);
         self.outcome_time
             .push(time.map(annals::Timestamp::as_micros));
+        let times = known.and_then(entries::other_times);
+        self.outcome_times.push(times.map(|times| text(&times)));
     }
 
     /// How many rows there are.
@@ -209,38 +228,40 @@ impl Columns {
         use ColumnWriter as W;
         match (index, to) {
             (0, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.kind, None, None),
-            (1, W::Int32ColumnWriter(to)) => to.write_batch(&self.run, None, None),
-            (2, W::Int64ColumnWriter(to)) => to.write_batch(&self.number, None, None),
-            (3, W::Int64ColumnWriter(to)) => to.write_batch(&self.sequence, None, None),
-            (5, W::Int64ColumnWriter(to)) => to.write_batch(&self.recorded_time, None, None),
-            (11, W::ByteArrayColumnWriter(to)) => {
+            (1, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.id, None, None),
+            (26, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.journal, None, None),
+            (2, W::Int32ColumnWriter(to)) => to.write_batch(&self.run, None, None),
+            (3, W::Int64ColumnWriter(to)) => to.write_batch(&self.number, None, None),
+            (4, W::Int64ColumnWriter(to)) => to.write_batch(&self.sequence, None, None),
+            (6, W::Int64ColumnWriter(to)) => to.write_batch(&self.recorded_time, None, None),
+            (12, W::ByteArrayColumnWriter(to)) => {
                 let list = &self.labels;
                 to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
             }
-            (12, W::FloatColumnWriter(to)) => {
+            (13, W::FloatColumnWriter(to)) => {
                 let list = &self.probabilities;
                 to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
             }
-            (10, W::FloatColumnWriter(to)) => {
+            (11, W::FloatColumnWriter(to)) => {
                 let column = &self.confidence;
                 to.write_batch(&column.values, Some(&column.levels), None)
             }
-            (19, W::DoubleColumnWriter(to)) => {
+            (20, W::DoubleColumnWriter(to)) => {
                 let column = &self.reward;
                 to.write_batch(&column.values, Some(&column.levels), None)
             }
             (index, W::Int64ColumnWriter(to)) => {
                 let column = match index {
-                    4 => &self.event_time,
-                    13 => &self.feature_hash,
-                    14 => &self.processing_ns,
-                    15 => &self.memory_bytes,
+                    5 => &self.event_time,
+                    14 => &self.feature_hash,
+                    15 => &self.processing_ns,
+                    16 => &self.memory_bytes,
                     _ => &self.outcome_time,
                 };
                 to.write_batch(&column.values, Some(&column.levels), None)
             }
             (index, W::BoolColumnWriter(to)) => {
-                let column = if index == 16 {
+                let column = if index == 17 {
                     &self.divergent
                 } else {
                     &self.correct
@@ -249,13 +270,14 @@ impl Columns {
             }
             (index, W::ByteArrayColumnWriter(to)) => {
                 let column = match index {
-                    6 => &self.model,
-                    7 => &self.symbol,
-                    8 => &self.action,
-                    9 => &self.checkpoint,
-                    17 => &self.repeat_of,
-                    18 => &self.attributes,
-                    21 => &self.outcome_label,
+                    7 => &self.model,
+                    8 => &self.symbol,
+                    9 => &self.action,
+                    10 => &self.checkpoint,
+                    18 => &self.repeat_of,
+                    19 => &self.attributes,
+                    22 => &self.outcome_label,
+                    25 => &self.outcome_times,
                     _ => &self.outcome_values,
                 };
                 to.write_batch(&column.values, Some(&column.levels), None)
@@ -267,6 +289,8 @@ impl Columns {
     /// Forgets the rows.
     pub fn clear(&mut self) {
         self.kind.clear();
+        self.id.clear();
+        self.journal.clear();
         self.run.clear();
         self.number.clear();
         self.sequence.clear();
@@ -281,6 +305,7 @@ impl Columns {
             &mut self.attributes,
             &mut self.outcome_label,
             &mut self.outcome_values,
+            &mut self.outcome_times,
         ] {
             column.clear();
         }

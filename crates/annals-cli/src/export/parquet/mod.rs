@@ -6,6 +6,7 @@ mod names;
 
 use std::sync::Arc;
 
+use annals::JournalId;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -18,10 +19,11 @@ use super::{Row, Sink};
 use crate::failure::{Failure, Result};
 use columns::Columns;
 
-/// The columns, in the order of [`Columns::write`].
+/// The [`COLUMNS`](super::COLUMNS), in the order of [`Columns::write`].
 const SCHEMA: &str = "
 message annals {
   REQUIRED BYTE_ARRAY kind (STRING);
+  REQUIRED BYTE_ARRAY id (STRING);
   REQUIRED INT32 run;
   REQUIRED INT64 number;
   REQUIRED INT64 sequence;
@@ -45,12 +47,15 @@ message annals {
   OPTIONAL BYTE_ARRAY outcome_label (STRING);
   OPTIONAL BYTE_ARRAY outcome_values (STRING);
   OPTIONAL INT64 outcome_time (TIMESTAMP(MICROS, true));
+  OPTIONAL BYTE_ARRAY outcome_times (STRING);
+  REQUIRED BYTE_ARRAY journal (STRING);
 }";
 
 /// Rows that are held until they are written together.
 const GROUP: usize = 65_536;
-/// Columns of numbers that hardly repeat: a dictionary would only cost time.
-const PLAIN: [&str; 8] = [
+/// Columns of values that hardly repeat: a dictionary would only cost time.
+const PLAIN: [&str; 9] = [
+    "id",
     "number",
     "sequence",
     "event_time",
@@ -62,8 +67,9 @@ const PLAIN: [&str; 8] = [
 ];
 /// Columns of text: least and greatest would be compared with every value, and say less than the
 /// dictionaries do.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 13] = [
     "kind",
+    "id",
     "model",
     "symbol",
     "action",
@@ -73,6 +79,8 @@ const TEXTS: [&str; 10] = [
     "attributes",
     "outcome_label",
     "outcome_values",
+    "outcome_times",
+    "journal",
 ];
 
 /// Writes one file.
@@ -90,7 +98,7 @@ fn path(name: &str) -> ColumnPath {
 }
 
 impl Parquet {
-    pub fn new(file: Unfinished) -> Result<Self> {
+    pub fn new(file: Unfinished, journal: JournalId) -> Result<Self> {
         let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
@@ -106,7 +114,7 @@ impl Parquet {
         let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
         Ok(Parquet {
             writer,
-            columns: Columns::default(),
+            columns: Columns::new(journal),
         })
     }
 
@@ -142,5 +150,21 @@ impl Sink for Parquet {
         self.write_group()?;
         let mut file = self.writer.into_inner().map_err(failed)?;
         file.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_those_of_all_formats() {
+        let schema = parse_message_type(SCHEMA).unwrap();
+        let names: Vec<&str> = schema
+            .get_fields()
+            .iter()
+            .map(|field| field.name())
+            .collect();
+        assert_eq!(names, super::super::COLUMNS);
     }
 }
