@@ -413,3 +413,145 @@ fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
     let said = run(&data, &["export", path.to_str().unwrap(), "-n", "4"], 0);
     assert!(said.starts_with("4 rows in"), "{said}");
 }
+
+#[cfg(unix)]
+fn signal(process: &std::process::Child, name: &str) {
+    let process = process.id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args([name, &process])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+/// Unfinished files, also within the folders of days.
+#[cfg(unix)]
+fn unfinished(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in names(folder) {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            found.extend(unfinished(&path));
+        } else if name.ends_with(".partial") {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// The pipe is full and not read any more: the export cannot end by itself.
+#[cfg(unix)]
+#[test]
+fn an_export_that_waits_for_a_pipe_can_be_ended() {
+    use std::io::Read;
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 3_000);
+    let pipe = dir.path().join("pipe.csv");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut writing = annals(&data, &["export", pipe.to_str().unwrap()])
+            .spawn()
+            .unwrap();
+        let mut reading = fs::File::open(&pipe).unwrap();
+        reading.read_exact(&mut [0]).unwrap();
+        signal(&writing, name);
+        assert_eq!(writing.wait().unwrap().code(), Some(code));
+    }
+}
+
+/// An attempt that was done before the signal came has written all of it, and does not count.
+#[cfg(unix)]
+#[test]
+fn an_export_that_is_ended_leaves_nothing_unfinished() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 10_000);
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    for (file, more, name, code) in [
+        ("all.csv", &[][..], "-TERM", 143),
+        ("all.jsonl.gz", &[], "-INT", 130),
+        ("all.parquet", &[], "-TERM", 143),
+        ("lake", &["--by-day", "--format", "jsonl"], "-INT", 130),
+    ] {
+        let to = out.join(file);
+        let is_folder = !more.is_empty();
+        let args = [&["export", to.to_str().unwrap()][..], more].concat();
+        let mut was_ended = false;
+        for _attempt in 0..100 {
+            if is_folder {
+                let _ = fs::remove_dir_all(&to);
+            } else {
+                fs::write(&to, b"mine").unwrap();
+            }
+            let quiet = std::process::Stdio::null();
+            let mut writing = annals(&data, &args).stdout(quiet).spawn().unwrap();
+            let ended = loop {
+                if let Some(ended) = writing.try_wait().unwrap() {
+                    break ended;
+                }
+                if !unfinished(&out).is_empty() {
+                    signal(&writing, name);
+                    break writing.wait().unwrap();
+                }
+            };
+            assert_eq!(unfinished(&out), [""; 0]);
+            was_ended = ended.code() == Some(code);
+            if was_ended {
+                break;
+            }
+            assert_eq!(ended.code(), Some(0), "{file}");
+            assert!(is_folder || fs::read(&to).unwrap() != b"mine");
+        }
+        assert!(was_ended, "{file}");
+        assert!(is_folder || fs::read(&to).unwrap() == b"mine", "{file}");
+    }
+}
+
+#[test]
+fn names_that_end_in_gz_are_compressed_and_read() {
+    use std::io::Read;
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 300);
+    for format in ["csv", "jsonl"] {
+        let to = dir.path().join(format!("all.{format}.gz"));
+        run(&data, &["export", to.to_str().unwrap()], 0);
+        let mut text = String::new();
+        let mut file = flate2::read::GzDecoder::new(fs::File::open(&to).unwrap());
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, run(&data, &["export", "-", "--format", format], 0));
+    }
+    let lines = dir.path().join("all.jsonl.gz");
+    let copy = dir.path().join("copy");
+    for known in ["taken in: 300 inferences", "already there: 304"] {
+        let said = run(&copy, &["import", lines.to_str().unwrap()], 0);
+        assert!(said.contains(known), "{said}");
+    }
+    // Also without a name that says it, through a pipe, and in several parts.
+    let unnamed = dir.path().join("unnamed");
+    let packed = fs::read(&lines).unwrap();
+    fs::write(&unnamed, [&packed[..], &packed].concat()).unwrap();
+    let said = run(&copy, &["import", unnamed.to_str().unwrap()], 0);
+    assert!(said.contains("already there: 608"), "{said}");
+    let mut piped = annals(&copy, &["import", "-"]);
+    let piped = piped
+        .stdin(fs::File::open(&lines).unwrap())
+        .output()
+        .unwrap();
+    assert!(piped.status.success());
+
+    // One that is cut off is an error, and one of something else is not taken for lines.
+    fs::write(&unnamed, &packed[..packed.len() / 2]).unwrap();
+    complaint(&copy, &["import", unnamed.to_str().unwrap()], 4);
+    let mut database = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut database, b"SQLite format 3\0 and more").unwrap();
+    fs::write(&unnamed, database.finish().unwrap()).unwrap();
+    let said = complaint(&copy, &["import", unnamed.to_str().unwrap()], 2);
+    assert!(said.contains("gunzip"), "{said}");
+    let parquet = dir.path().join("all.parquet.gz");
+    complaint(&data, &["export", parquet.to_str().unwrap()], 2);
+}

@@ -20,6 +20,7 @@ use crate::units;
 #[command(after_help = "\
 Examples:
   annals export all.jsonl
+  annals export all.csv.gz
   annals export - --format csv --model dqn_agent --since 24h | head
   annals export week.parquet --since 7d
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
@@ -34,9 +35,13 @@ and a number in Parquet. In CSV a missing text is nothing between the commas, an
 \"\". \
 With --cursor, what turned out later for inferences of an earlier export comes as rows of kind \
 outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
-that repeats an export and loses nothing.")]
+that repeats an export and loses nothing.
+
+An export that Ctrl-C or SIGTERM ends removes its unfinished file, leaves the one that it would \
+have replaced, and ends with exit code 130 or 143.")]
 pub struct Args {
-    /// The file, or with --by-day the directory; - is standard output.
+    /// The file, or with --by-day the directory; - is standard output. CSV and JSON lines are
+    /// compressed if the name ends in .gz.
     to: PathBuf,
     /// The format, if the file's name does not say it.
     #[arg(long, short, value_enum)]
@@ -104,6 +109,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     };
     let end = reader.end()?;
     let total = end.next_sequence().saturating_sub(from.next_sequence());
+    export::watch()?;
     let bar = progress::rows(Some(total), "exporting");
     let sink = export::sink(format, target, reader.id(), out)?;
     let part = Part {
@@ -138,7 +144,13 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
 }
 
 fn format_of(args: &Args) -> Result<Format> {
-    let extension = args.to.extension().and_then(|extension| extension.to_str());
+    let is_gzip = export::is_gzip(&args.to) && !args.by_day;
+    let plain = if is_gzip {
+        args.to.with_extension("")
+    } else {
+        args.to.clone()
+    };
+    let extension = plain.extension().and_then(|extension| extension.to_str());
     let form = args.format.or(match extension {
         Some("jsonl" | "ndjson" | "json") => Some(Form::Jsonl),
         Some("csv") => Some(Form::Csv),
@@ -156,6 +168,9 @@ fn format_of(args: &Args) -> Result<Format> {
             "--safe-cells is for CSV: leave it out, or give --format csv".into(),
         )),
         Some(Form::Jsonl) => Ok(Format::Jsonl),
+        Some(Form::Parquet) if is_gzip => Err(Failure::Usage(
+            "Parquet is compressed within: leave .gz out of the name".into(),
+        )),
         Some(Form::Parquet) => Ok(Format::Parquet),
         None => Err(Failure::Usage(format!(
             "{} does not say its format: give --format jsonl, csv or parquet",

@@ -27,7 +27,8 @@ rows deleted, or with the right --zone after a wrong one. Rows that look like ea
 counted, with the name that they were taken in under. A broken row is said with its number and does \
 not stop the rest. --dry-run says all of that and writes nothing.")]
 pub struct Args {
-    /// A logger's SQLite file, JSON lines (- for standard input), or a folder of checkpoints.
+    /// A logger's SQLite file, JSON lines (- for standard input), also compressed with gzip, or a
+    /// folder of checkpoints.
     #[arg(required_unless_present = "undo", conflicts_with = "undo")]
     from: Option<PathBuf>,
     /// What it is, if that does not show.
@@ -226,11 +227,25 @@ fn form(said: Option<Form>, path: &Path) -> Result<Form> {
     }
     let mut first = [0; 16];
     let mut file = std::fs::File::open(path).map_err(looking)?;
-    let read = std::io::Read::read(&mut file, &mut first).map_err(looking)?;
+    let mut read = std::io::Read::read(&mut file, &mut first).map_err(looking)?;
+    let mut plain = path.to_path_buf();
+    let is_packed = read > 0 && first[0] == jsonl::GZIP;
+    if is_packed {
+        plain = plain.with_extension("");
+        file = std::fs::File::open(path).map_err(looking)?;
+        let mut text = jsonl::unpacked(Box::new(file)).map_err(looking)?;
+        read = std::io::Read::read(&mut text, &mut first).map_err(looking)?;
+    }
     if &first == b"SQLite format 3\0" {
+        if is_packed {
+            let name = path.display();
+            return Err(Failure::Usage(format!(
+                "{name} is a compressed SQLite file: unpack it first, with gunzip {name}"
+            )));
+        }
         return Ok(Form::Sqlite);
     }
-    let extension = path.extension().and_then(|extension| extension.to_str());
+    let extension = plain.extension().and_then(|extension| extension.to_str());
     let is_lines = matches!(extension, Some("jsonl" | "ndjson" | "json"));
     let start = &first[..read];
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);

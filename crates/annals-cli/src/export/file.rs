@@ -3,7 +3,11 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::failure::{Failure, Result};
 
@@ -13,6 +17,31 @@ const BEGIN: &str = ".annals-";
 const END: &str = ".partial";
 /// Links that are followed one after the other: as many as Linux does.
 const MOST_LINKS: usize = 40;
+
+/// The files that have no name yet. They are created, named and removed by the holder only.
+static UNDER_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// The exit code, once the process has been asked to end; 0 until then.
+static ASKED: AtomicI32 = AtomicI32::new(0);
+
+fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all unfinished files and ends the process, whatever its other threads wait for.
+pub fn abandon(code: i32) -> ! {
+    // Before the lock: a file that waits for it is not named any more.
+    ASKED.store(code, Ordering::SeqCst);
+    abandon_all(&under_way(), code)
+}
+
+/// The list is held until the end: nothing is created or named any more.
+fn abandon_all(under_way: &[PathBuf], code: i32) -> ! {
+    for partial in under_way {
+        // The next export would remove it too.
+        let _ = fs::remove_file(partial);
+    }
+    std::process::exit(code)
+}
 
 /// A file that is being written.
 pub struct Unfinished {
@@ -60,7 +89,10 @@ impl Unfinished {
         };
         fs::create_dir_all(folder).map_err(creating)?;
         remove_leftovers(folder);
+        let mut under_way = under_way();
         let (file, partial) = create_partial(folder).map_err(creating)?;
+        under_way.push(partial.clone());
+        drop(under_way);
         let begun = Unfinished {
             file: BufWriter::with_capacity(1 << 18, file),
             path: path.clone(),
@@ -179,12 +211,44 @@ impl Finish for Unfinished {
         let Some(partial) = &self.partial else {
             return Ok(());
         };
-        let synced = self.file.get_ref().sync_all();
-        let named = synced.and_then(|()| fs::rename(partial, &self.path));
-        named.map_err(failed)?;
+        self.file.get_ref().sync_all().map_err(failed)?;
+        let mut under_way = under_way();
+        let asked = ASKED.load(Ordering::SeqCst);
+        if asked != 0 {
+            abandon_all(&under_way, asked);
+        }
+        fs::rename(partial, &self.path).map_err(failed)?;
+        under_way.retain(|known| known != partial);
+        drop(under_way);
         self.partial = None;
         // Before anything is said or stored that relies on the name.
         sync_folder(folder_of(&self.path)).map_err(failed)
+    }
+}
+
+/// An output that is compressed on its way.
+pub struct Gzip<W: Write>(GzEncoder<W>);
+
+impl<W: Write> Gzip<W> {
+    pub fn new(to: W) -> Self {
+        Gzip(GzEncoder::new(to, Compression::default()))
+    }
+}
+
+impl<W: Write> Write for Gzip<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Finish> Finish for Gzip<W> {
+    fn finish(&mut self) -> Result<()> {
+        self.0.try_finish()?;
+        self.0.get_mut().finish()
     }
 }
 
@@ -197,8 +261,10 @@ impl Finish for &mut crate::output::Out {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(partial) = &self.partial {
+            let mut under_way = under_way();
             // The next export would remove it too.
             let _ = fs::remove_file(partial);
+            under_way.retain(|known| known != partial);
         }
     }
 }

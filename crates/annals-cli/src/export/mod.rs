@@ -3,11 +3,12 @@
 mod csv;
 mod days;
 mod file;
+mod interrupt;
 mod jsonl;
 mod parquet;
 mod reading;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use annals::{
@@ -19,6 +20,7 @@ use indicatif::ProgressBar;
 use crate::failure::{Failure, Result};
 use crate::filter::Filter;
 use crate::output::Out;
+pub use interrupt::watch;
 use reading::{Batch, Reading};
 
 /// Formats of files.
@@ -173,9 +175,19 @@ pub fn sink<'o>(
     })
 }
 
+/// Whether a file is compressed, by its name.
+pub fn is_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
+}
+
 fn in_file(format: Format, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
+    let is_gzip = is_gzip(&path);
     let file = file::Unfinished::create(path)?;
     Ok(match format {
+        Format::Jsonl if is_gzip => Box::new(jsonl::Jsonl::new(file::Gzip::new(file), journal)),
+        Format::Csv(cells) if is_gzip => {
+            Box::new(csv::Csv::new(file::Gzip::new(file), journal, cells)?)
+        }
         Format::Jsonl => Box::new(jsonl::Jsonl::new(file, journal)),
         Format::Csv(cells) => Box::new(csv::Csv::new(file, journal, cells)?),
         Format::Parquet => Box::new(parquet::Parquet::new(file, journal)?),

@@ -6,7 +6,7 @@ mod lines;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,11 +40,13 @@ pub fn import(
     } else {
         Box::new(File::open(from).map_err(reading)?)
     };
-    let mut input = BufReader::with_capacity(1 << 18, input);
+    let mut input = unpacked(input).map_err(reading)?;
     let name = from
         .file_name()
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
-    report.source = source.unwrap_or(&name).to_owned();
+    // Compressed or not, it is the same source.
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    report.source = source.unwrap_or(name).to_owned();
     let mut taking = Taking {
         importer: report.doing.importer(dir)?,
         fallback: report.source.clone(),
@@ -110,6 +112,20 @@ pub fn import(
     taking.importer.close()?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// What gzip files begin with, and no text does.
+pub const GZIP: u8 = 0x1f;
+
+/// The text, also of what is compressed.
+pub fn unpacked(input: Box<dyn io::Read>) -> io::Result<Box<dyn BufRead>> {
+    const AHEAD: usize = 1 << 18;
+    let mut input = BufReader::with_capacity(AHEAD, input);
+    if input.fill_buf()?.first() == Some(&GZIP) {
+        let unpacked = flate2::bufread::MultiGzDecoder::new(input);
+        return Ok(Box::new(BufReader::with_capacity(AHEAD, unpacked)));
+    }
+    Ok(Box::new(input))
 }
 
 /// Why a line was not taken in: for its own sake, or because nothing can be.
