@@ -554,6 +554,7 @@ fn stats(stats: &Stats) -> Map<String, Json> {
         "coverage": stats.coverage,
         "completeness": stats.coverage.completeness,
         "dropped": stats.coverage.dropped,
+        "damaged": stats.coverage.damaged,
     }))
 }
 

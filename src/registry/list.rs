@@ -140,6 +140,7 @@ impl List {
                 let mut page = Vec::with_capacity(ids.len());
                 for (key, id) in ids {
                     let found = view.checkpoint(&id)?;
+                    let found = found.filter(|row| names::is_of(&key, row));
                     page.push((key, found.map(|row| Checkpoint::new(&*id, row, &core.root))));
                 }
                 Ok(page)

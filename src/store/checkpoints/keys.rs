@@ -57,6 +57,12 @@ pub(super) fn newest(row: &CheckpointRow) -> Vec<u8> {
     key
 }
 
+/// Whether an entry of `newest` or `tags` is of this row. Where a disk forgot the row, it is taken in
+/// again and gets another place, and the entry of the old place stays until the next rebuild.
+pub(crate) fn is_of(key: &[u8], row: &CheckpointRow) -> bool {
+    key.ends_with(&newness(row.order, row.number))
+}
+
 pub(super) fn tag(row: &CheckpointRow, tag: &str) -> Vec<u8> {
     let mut key = prefix(&[&row.model, tag]);
     key.extend_from_slice(&newness(row.order, row.number));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use super::keys::prefix;
+pub(crate) use super::keys::{is_of, prefix};
 
 use crate::error::{Error, Result};
 
