@@ -1,5 +1,6 @@
-//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for ten
-//! seconds each. Two hours with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS` says.
+//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for three
+//! seconds each, or ten with `ANNALS_THOROUGH=1`. Two hours with `ANNALS_LONG=1`, or as many seconds
+//! as `ANNALS_LONG_SECONDS` says.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,9 +13,10 @@ use crate::{CheckpointAction, Inference, Journal, Level, Options, Outcome, Times
 
 /// For each target.
 fn time() -> Duration {
-    let is_long = env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
-    if !is_long {
-        return Duration::from_secs(10);
+    let is_set = |name| env::var_os(name).is_some_and(|value| value == "1");
+    if !is_set("ANNALS_LONG") {
+        let is_thorough = is_set("ANNALS_THOROUGH");
+        return Duration::from_secs(if is_thorough { 10 } else { 3 });
     }
     let wanted = env::var("ANNALS_LONG_SECONDS").ok();
     let seconds = wanted.and_then(|wanted| wanted.parse().ok());
