@@ -77,7 +77,9 @@ impl<M> Lane<M> {
     /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
     /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
     /// later, from a call that had begun before the closing, stays in the queue: no id is returned for it,
-    /// and it is counted as closed.
+    /// and it is counted as closed. The reverse does not hold: a thread that is held up between the two
+    /// finds the lane sealed although its message was taken up before. It gets no id, and the message is
+    /// counted as committed.
     #[inline]
     pub(crate) fn send(
         &self,
