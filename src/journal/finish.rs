@@ -88,8 +88,7 @@ impl Journal {
 
     /// Commits what is queued and ends the writer. An id that [`log`](Self::log) has returned, on any
     /// thread and also beside this call, is committed if this returns `Ok`. What is lost beside the close
-    /// is counted in [`health`](Self::health) and may be in no gap. A call of `log` that runs beside the
-    /// close may return `None` although its entry is committed; it counts as committed. Later calls of `log` return `None`
+    /// is counted in [`health`](Self::health) and may be in no gap. Later calls of `log` return `None`
     /// and are counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
     /// What is committed is folded then, in at most three quarters of
     /// [`Options::close_timeout`](crate::Options::close_timeout), so that statistics of the closed

@@ -8,9 +8,15 @@ use crate::options::Overflow;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::channel::{self, Receiver, SendTimeoutError, Sender, TrySendError};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{CachePadded, Mutex, OnceLock, PoisonError};
+use crate::sync::{CachePadded, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::drops::{Dropped, Tally};
+
+/// A message that may know the id of its event.
+pub(crate) trait Numbered {
+    /// The id that its call returns; `None` if its call returns none.
+    fn id(&self) -> Option<u64>;
+}
 
 /// The way of the events `M` of one open journal. Shared by the journal, its recorders and its writer.
 pub(crate) struct Lane<M> {
@@ -26,8 +32,13 @@ pub(crate) struct Lane<M> {
     wake_mask: u64,
     writer: OnceLock<Thread>,
     closed: AtomicBool,
-    /// The writer has looked at the queue for the last time.
+    /// The writer has looked at the queue for the last time. While [`stranded`](Self::stranded) is
+    /// locked, this is final: the writer tries it out under the same lock.
     sealed: AtomicBool,
+    /// The ids of what got into the queue behind the writer's last look, once a call has asked.
+    stranded: Mutex<Vec<Option<u64>>>,
+    /// How many these are.
+    stranded_count: AtomicU64,
     overflow: Overflow,
     full: Tally,
     refused: Tally,
@@ -56,6 +67,8 @@ impl<M> Lane<M> {
             writer: OnceLock::new(),
             closed: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
+            stranded: Mutex::new(Vec::new()),
+            stranded_count: AtomicU64::new(0),
             overflow,
             full: Tally::default(),
             refused: Tally::default(),
@@ -70,69 +83,6 @@ impl<M> Lane<M> {
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Queues `message`, whose id is `id`, or counts it as dropped.
-    ///
-    /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
-    /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
-    /// later, from a call that had begun before the closing, stays in the queue: no id is returned for it,
-    /// and it is counted as closed. The reverse does not hold: a thread that is held up between the two
-    /// finds the lane sealed although its message was taken up before. It gets no id, and the message is
-    /// counted as committed.
-    #[inline]
-    pub(crate) fn send(
-        &self,
-        id: u64,
-        message: M,
-        ticks: u64,
-        event: Option<i64>,
-    ) -> Option<InferenceId> {
-        if self.closed.load(Ordering::Acquire) {
-            self.after_close.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        if id & self.wake_mask == 0 {
-            self.wake_writer();
-        }
-        match self.sender.try_send(message) {
-            // The send moved the queue's end before this load, in the one order of all `SeqCst`
-            // operations. If the lane is not sealed here, the writer's look after sealing sees that.
-            Ok(()) => self.unless_sealed(id),
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                self.send_when_full(id, message, ticks, event)
-            }
-        }
-    }
-
-    #[cold]
-    fn send_when_full(
-        &self,
-        id: u64,
-        message: M,
-        ticks: u64,
-        event: Option<i64>,
-    ) -> Option<InferenceId> {
-        self.wake_writer();
-        if let Overflow::Block { timeout } = self.overflow
-            && self.wait_for_room(message, timeout)
-        {
-            return self.unless_sealed(id);
-        }
-        if self.is_closed() {
-            // Whether the writer still writes a gap, nothing can say.
-            self.after_close.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.full.add(ticks, event);
-        }
-        None
-    }
-
-    fn wait_for_room(&self, message: M, timeout: Duration) -> bool {
-        match self.sender.send_timeout(message, timeout) {
-            Ok(()) => true,
-            Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => false,
-        }
     }
 
     /// Counts an event that cannot be recorded as it was given.
@@ -171,9 +121,8 @@ impl<M> Lane<M> {
         self.closed.load(Ordering::Acquire)
     }
 
-    #[inline]
-    fn unless_sealed(&self, id: u64) -> Option<InferenceId> {
-        (!self.sealed.load(Ordering::SeqCst)).then_some(InferenceId(id))
+    fn stranded(&self) -> MutexGuard<'_, Vec<Option<u64>>> {
+        self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the writer, after the closing: whether nothing is left to be taken up or written down. Then
@@ -182,18 +131,22 @@ impl<M> Lane<M> {
         if !self.is_quiet() {
             return false;
         }
-        self.seal();
+        let stranded = self.stranded();
+        self.sealed.store(true, Ordering::SeqCst);
         // Looked at again: a call whose send came before the sealing may return its id.
         let is_quiet = self.is_quiet();
         if !is_quiet {
             self.sealed.store(false, Ordering::SeqCst);
         }
+        drop(stranded);
         is_quiet
     }
 
-    /// For the writer, at its end, however it came: no call returns an id any more.
+    /// For the writer, at its end, however it came: what is in the queue is stranded.
     pub(crate) fn seal(&self) {
+        let stranded = self.stranded();
         self.sealed.store(true, Ordering::SeqCst);
+        drop(stranded);
     }
 
     fn is_quiet(&self) -> bool {
@@ -201,7 +154,9 @@ impl<M> Lane<M> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.receiver.len()
+        let stranded = self.stranded_count.load(Ordering::Relaxed);
+        let stranded = usize::try_from(stranded).unwrap_or(usize::MAX);
+        self.receiver.len().saturating_add(stranded)
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -262,5 +217,93 @@ impl<M> Lane<M> {
             closed: self.after_close.load(Ordering::Relaxed) + stranded,
             failed: self.failed.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl<M: Numbered> Lane<M> {
+    /// Queues `message`, whose id is `id`, or counts it as dropped.
+    ///
+    /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
+    /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
+    /// later, from a call that had begun before the closing, is stranded: no id is returned for it, and
+    /// it is counted as closed. A thread that is held up after its send, and finds the lane sealed, looks
+    /// whether its message is among the stranded.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        id: u64,
+        message: M,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        if self.closed.load(Ordering::Acquire) {
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        if id & self.wake_mask == 0 {
+            self.wake_writer();
+        }
+        match self.sender.try_send(message) {
+            // The send moved the queue's end before this load, in the one order of all `SeqCst`
+            // operations. If the lane is not sealed here, the writer's look after sealing sees that.
+            Ok(()) => self.unless_sealed(id),
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                self.send_when_full(id, message, ticks, event)
+            }
+        }
+    }
+
+    #[cold]
+    fn send_when_full(
+        &self,
+        id: u64,
+        message: M,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        self.wake_writer();
+        if let Overflow::Block { timeout } = self.overflow
+            && self.wait_for_room(message, timeout)
+        {
+            return self.unless_sealed(id);
+        }
+        if self.is_closed() {
+            // Whether the writer still writes a gap, nothing can say.
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.full.add(ticks, event);
+        }
+        None
+    }
+
+    fn wait_for_room(&self, message: M, timeout: Duration) -> bool {
+        match self.sender.send_timeout(message, timeout) {
+            Ok(()) => true,
+            Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => false,
+        }
+    }
+
+    #[inline]
+    fn unless_sealed(&self, id: u64) -> Option<InferenceId> {
+        if self.sealed.load(Ordering::SeqCst) {
+            return self.unless_stranded(id);
+        }
+        Some(InferenceId(id))
+    }
+
+    /// Whether the writer has taken up what was sent with this id, or will. Waits for a few memory
+    /// accesses of the writer, and of other calls that were under way at the closing.
+    #[cold]
+    fn unless_stranded(&self, id: u64) -> Option<InferenceId> {
+        let mut stranded = self.stranded();
+        if !self.sealed.load(Ordering::SeqCst) {
+            // The writer goes on, and takes up what is there.
+            return Some(InferenceId(id));
+        }
+        while let Ok(message) = self.receiver.try_recv() {
+            stranded.push(message.id());
+            self.stranded_count.fetch_add(1, Ordering::Relaxed);
+        }
+        (!stranded.contains(&Some(id))).then_some(InferenceId(id))
     }
 }

@@ -3,6 +3,7 @@
 use crate::format::floats::INLINE;
 use crate::format::row::{OutcomeValue, Texts};
 
+use super::lane::Numbered;
 use super::names::{LocalName, NO_NAME};
 use crate::event::{CheckpointAction, Level};
 use crate::value::Value;
@@ -83,6 +84,16 @@ pub(crate) enum Message {
     Inference(Record),
     Extended(Box<Extended>),
     Event(Box<Event>),
+}
+
+impl Numbered for Message {
+    fn id(&self) -> Option<u64> {
+        match self {
+            Message::Inference(record) => Some(record.id),
+            Message::Extended(extended) => Some(extended.record.id),
+            Message::Event(_) => None,
+        }
+    }
 }
 
 impl Message {

@@ -210,6 +210,11 @@ fn run(scenario: &Scenario) {
         "an id was returned, and its message is not there"
     );
 
+    // And the reverse: a call that was told "no" has left nothing.
+    for id in journal.disk.ids() {
+        assert!(returned.contains(&id), "{id} is there and was not returned");
+    }
+
     let closed = journal.flush().wait(Duration::from_secs(3_600));
     assert_eq!(closed, Err(Error::Closed), "after the close");
     let committed = journal.disk.ids();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::queue::lane::Lane;
+use crate::queue::lane::{Lane, Numbered};
 use crate::serve::{Pace, Work};
 
 /// What is "on disk". A mutex of std: to loom, looking at it is no step.
@@ -25,6 +25,12 @@ impl Disk {
     fn write(&self, ids: Vec<u64>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.extend(ids);
+    }
+}
+
+impl Numbered for u64 {
+    fn id(&self) -> Option<u64> {
+        Some(*self)
     }
 }
 
