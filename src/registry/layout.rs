@@ -463,6 +463,14 @@ fn trainer_state(path: &Path, found: &mut Found) {
     }
 }
 
+/// Takes those files out that belong together.
+fn take(files: &mut BTreeSet<String>, belongs: impl Fn(&str) -> bool) -> Vec<String> {
+    let all = std::mem::take(files).into_iter();
+    let (taken, left): (BTreeSet<_>, _) = all.partition(|file| belongs(file));
+    *files = left;
+    taken.into_iter().collect()
+}
+
 /// Files of weights that are checkpoints by themselves, or with their shards.
 fn plain(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut Layout) {
     let mut beside: Option<Beside> = None;
@@ -478,26 +486,18 @@ fn plain(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut L
         };
         let mut stem = stem(&file).to_owned();
         if let Some((prefix, _, of)) = is_shard(&file) {
-            let rest: Vec<String> = files
-                .iter()
-                .filter(|other| is_shard(other).is_some_and(|(p, _, n)| p == prefix && n == of))
-                .cloned()
-                .collect();
+            let is_other =
+                |other: &str| is_shard(other).is_some_and(|(p, _, n)| p == prefix && n == of);
+            let rest = take(&mut files, is_other);
             let there = rest.len() + 1;
             if u64::try_from(there) != Ok(of) {
                 found.fault = Some(format!("{there} of {of} shards are there"));
             }
-            files.retain(|other| !rest.contains(other));
             found.parts = rest;
             stem = prefix.trim_end_matches(['-', '.']).to_owned();
         } else if let Some(prefix) = file.strip_suffix(".index") {
             let data = format!("{prefix}.data-");
-            let rest: Vec<String> = files
-                .iter()
-                .filter(|other| other.starts_with(&data))
-                .cloned()
-                .collect();
-            files.retain(|other| !rest.contains(other));
+            let rest = take(&mut files, |other| other.starts_with(&data));
             if rest.is_empty() {
                 found.fault = Some(format!("{data}… is missing"));
             }
@@ -509,12 +509,7 @@ fn plain(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut L
             let index = format!("{prefix}.index");
             files.remove(&index);
             let data = format!("{prefix}.data-");
-            let rest: Vec<String> = files
-                .iter()
-                .filter(|other| other.starts_with(&data))
-                .cloned()
-                .collect();
-            files.retain(|other| !rest.contains(other));
+            let rest = take(&mut files, |other| other.starts_with(&data));
             found.file = folder.join(index);
             found.parts = std::iter::once(file.clone()).chain(rest).collect();
             stem = prefix.to_owned();
