@@ -1,6 +1,7 @@
-//! How far statistics can be trusted.
+//! Statistics as JSON, and how far they can be trusted.
 
 use annals::Stats;
+use serde_json::{Value as Json, json};
 
 use crate::output::{Out, style};
 use crate::units;
@@ -36,4 +37,14 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
         _ => "no times".to_owned(),
     };
     format!("{range}; {complete}")
+}
+
+/// A statistic as JSON, as the library writes it. What it says of the journal itself (how far that is
+/// folded, its last sequence) is left out: two journals that hold the same entries give the same.
+pub fn as_json(stats: &Stats) -> Json {
+    let mut json = json!(stats);
+    if let Some(fields) = json.as_object_mut() {
+        fields.remove("coverage");
+    }
+    json
 }

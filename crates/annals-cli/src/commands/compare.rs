@@ -9,7 +9,7 @@ use crate::failure::{Done, Failure, Result};
 use crate::folding;
 use crate::missing;
 use crate::output::{Out, style};
-use crate::statistics::footnote;
+use crate::statistics::{as_json, footnote};
 use crate::table::{Rows, escaped};
 use crate::units;
 use crate::when;
@@ -66,8 +66,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let drift = Drift::between(this, that);
     if out.json {
         out.json(&json!({
-            "this": this,
-            "that": that,
+            "this": as_json(this),
+            "that": as_json(that),
             "drift": drift,
         }))?;
         return Ok(missing::done(&reader));

@@ -10,7 +10,7 @@ use crate::failure::{Done, Result};
 use crate::folding;
 use crate::missing;
 use crate::output::{Out, style};
-use crate::statistics::footnote;
+use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
 use crate::units;
 use crate::which::{Which, Within};
@@ -69,7 +69,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let rows = query.by(&groups[..])?;
     if out.json {
         out.json(&json!({
-            "all": all,
+            "all": as_json(&all),
             "rows": rows.iter().map(row_as_json).collect::<Vec<_>>(),
         }))?;
         return done(&reader, &all);
@@ -214,7 +214,7 @@ fn confident(stats: &Stats) -> bool {
 }
 
 fn row_as_json(row: &StatsRow) -> Json {
-    let mut json = json!(row.stats);
+    let mut json = as_json(&row.stats);
     if let Json::Object(fields) = &mut json {
         let texts = [
             ("model", &row.model),
