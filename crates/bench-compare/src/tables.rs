@@ -8,47 +8,55 @@ use crate::report::{Figures, Report};
 const HEAD: &str = "\
 # annals beside others
 
-The same decisions, each way at its best settings, one after the other and each in a process of its own: when, model,
-symbol, action, confidence, three probabilities, the hash of 16 features (made in the call), processing time,
-checkpoint. No two are equal but for the repeats that a row asks for, and a run in which any was lost is
-an error. This page is written by `cargo run --release -p bench-compare`; all figures are in
-[comparison.json](comparison.json).
+Every subject records the same decisions at its best settings, one subject after the other, each in a process of its own.
+A decision has time, model, symbol, action, confidence, three probabilities, the hash of 16 features (made in the call),
+processing time and checkpoint. All are distinct, except for the share of repeats in a row. A run that loses a
+decision is an error.
+
+`cargo run --release -p bench-compare` writes this page. All figures are in [comparison.json](comparison.json).
 ";
 
 const LATENCY: &str = "
 ## What a call costs the loop
 
-Single calls of a paced loop, nanoseconds. The harness around nothing is part of every figure and takes as long as
-\"empty\" says. The last column is the median beside that of `annals` at the same pace.
+Single calls of a paced loop, in nanoseconds. Every figure includes the measurement's own time; \"empty\" shows it. The last
+column is the median divided by that of `annals` at the same pace.
 
 | subject | pace | p50 | p99 | p99.9 | empty | beside annals |
 |---|---|---|---|---|---|---|
 ";
 
 const THROUGHPUT: &str = "
-## Events a second, until what is promised holds
+## Events per second, until the promise holds
 
-One producer at full speed. The last column says how many times as fast `annals` is. Its bytes are those of the whole directory:
-some 33 an event once they are sealed, and the hot file, which keeps the room that it once needed, up to some 256 MB.
+One producer at full speed. The last column is the rate of `annals` divided by that of the row. Bytes are those of the whole
+directory. For `annals` that is some 33 bytes for each sealed event, and a hot file of up to some 256 MB, which does
+not shrink.
 
 | subject | repeats | events/s | bytes/event | CPU/event | peak memory | promise | annals |
 |---|---|---|---|---|---|---|---|
 ";
 
 const GROWTH: &str = "
-## One event recorded durably, by how many there are
+## Recording one event durably, by the number of events
 
 ";
 
 const TAIL: &str = "
-![calls that took longer than so long](latency.svg)
-![events a second](throughput.svg)
+![share of the calls that took longer than a given time](latency.svg)
+![events per second](throughput.svg)
 ![bytes per event](bytes.svg)
 ![one event, as the journal grows](growth.svg)
 
-Not in the run, because it is C++ and keeps text, not entries: [Quill](https://github.com/odygrd/quill), the
-fastest logger that we know of. A line of it with these fields was measured once on this kind of machine: p50 40, p99
-100, p99.9 340 ns paced 20 µs, and 50, 210 and 1,050 ns paced 200 µs.
+## Quill
+
+[Quill](https://github.com/odygrd/quill) is the fastest logger that we know of. It is not in the run, because it is C++ and
+keeps text, not entries. A line with these fields was measured once on this kind of machine.
+
+| pace | p50 | p99 | p99.9 |
+|---|---|---|---|
+| 20 µs | 40 ns | 100 ns | 340 ns |
+| 200 µs | 50 ns | 210 ns | 1,050 ns |
 ";
 
 /// The whole page.

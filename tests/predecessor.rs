@@ -1,0 +1,63 @@
+//! The calls that `docs/migrating.md` names do what it says of them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use annals::{Inference, Journal, Mirror, Mode, Reader, Watched};
+
+#[test]
+fn each_call_of_the_predecessor_has_its_counterpart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mirror = Mirror::new()
+        .keep_age(Duration::from_secs(30 * 86_400))
+        .keep_last_lines(10_000);
+    let journal = Journal::options().mirror(mirror).open(&data).unwrap();
+    journal.log(
+        Inference::new("dqn_agent", "ETH/USDT", "BUY")
+            .confidence(0.85)
+            .probabilities(&[("BUY", 0.85), ("SELL", 0.10), ("HOLD", 0.05)])
+            .features(&[0.1_f32, 0.2])
+            .processing_time(Duration::from_micros(12_500))
+            .checkpoint("dqn_agent_20250725_143500"),
+    );
+
+    let registry = journal.registry().unwrap();
+    registry
+        .set_monitor("dqn_agent", "loss", Mode::Min)
+        .unwrap();
+    assert!(registry.best("dqn_agent").unwrap().is_none());
+    registry
+        .checkpoint("dqn_agent")
+        .model_type("rl")
+        .metric("loss", 0.0234)
+        .metric("accuracy", 0.87)
+        .metadata("epochs", 100)
+        .metadata("lr", 0.001)
+        .save(b"weights")
+        .unwrap();
+    let best = registry.best("dqn_agent").unwrap().unwrap();
+    assert_eq!(best.metric("loss"), Some(0.0234));
+    let weights = registry.load(best.id()).unwrap().into_bytes().unwrap();
+    assert_eq!(weights, b"weights");
+    let mut watch = registry.watch("dqn_agent", Watched::Best).unwrap();
+    assert_eq!(watch.current().map(|best| best.id()), Some(best.id()));
+    let newest = registry.list("dqn_agent").limit(20).get().unwrap();
+    assert_eq!(newest.len(), 1);
+
+    journal.close().unwrap();
+    let reader = Reader::open(&data).unwrap();
+    let day = reader
+        .stats("dqn_agent")
+        .last(Duration::from_secs(86_400))
+        .get()
+        .unwrap();
+    assert_eq!(day.count, 1);
+    let lines: Vec<String> = reader
+        .newest(50)
+        .map(|record| record.unwrap().to_string())
+        .collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains("| dqn_agent       | ETH/USDT   | BUY "));
+}
