@@ -4,14 +4,11 @@
 //! file whose name somebody else may have chosen: a journal that was handed over can hold links
 //! that lead out of it, pipes that never answer, and rows that name files of other people.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::error::Error;
-use crate::owner::Owner;
-use crate::probe::{Call, meet, patience};
+use crate::probe::{Call, meet};
 
 /// Opens a new file that only its owner may read; fails if the name is taken.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
@@ -358,95 +355,6 @@ pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
 /// Makes a file's contents durable, and of the rest only what is needed to read them.
 pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_data())
-}
-
-/// Takes the lock of the file at `path`, which is made where it is missing; `None` if another process has
-/// it. A forked child inherits a lock and keeps it when its parent has been killed. So the file says
-/// whose lock it is, and where that process is gone, another file takes its name.
-pub(crate) fn hold(path: &Path) -> io::Result<Option<File>> {
-    let file = open_or_begin(path)?.0;
-    match try_hold(&file) {
-        Ok(false) if is_orphaned(&file) => {
-            // Another process may have found it out and done this already.
-            if FileId::of(&file).is_some_and(|id| FileId::at(path) == Some(id)) {
-                remove(path)?;
-            }
-            let file = open_or_begin(path)?.0;
-            Ok(try_hold(&file)?.then_some(file))
-        }
-        held => Ok(held?.then_some(file)),
-    }
-}
-
-fn try_hold(mut file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => {
-            // Without it only the lock counts. A file that has another name as well is somebody's.
-            if has_one_name(file) {
-                let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
-                let _ = file
-                    .set_len(0)
-                    .and_then(|()| file.rewind())
-                    .and_then(|()| file.write_all(owner.as_bytes()));
-            }
-            Ok(true)
-        }
-        Err(TryLockError::WouldBlock) => Ok(false),
-        // Without locks the journal is exclusive, and nothing else asks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Whether the file, which is locked, was locked by a process that is gone.
-pub(crate) fn is_orphaned(mut file: &File) -> bool {
-    const LONGEST: u64 = 1_024;
-    let mut text = String::new();
-    let read = file
-        .rewind()
-        .and_then(|()| file.take(LONGEST).read_to_string(&mut text));
-    read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
-}
-
-/// Locks the file for one process, and waits for another one that has it, for at most `most`. Where the
-/// system has no locks, nothing is locked.
-pub(crate) fn lock_in_time(file: &File, path: &Path, most: Duration) -> Result<(), Error> {
-    wait_in_time(path, most, "written", || file.try_lock())
-}
-
-/// The same for one of several processes that share it.
-pub(crate) fn lock_shared_in_time(file: &File, path: &Path, most: Duration) -> Result<(), Error> {
-    wait_in_time(path, most, "read", || file.try_lock_shared())
-}
-
-fn wait_in_time(
-    path: &Path,
-    most: Duration,
-    operation: &'static str,
-    take: impl Fn() -> Result<(), TryLockError>,
-) -> Result<(), Error> {
-    const PAUSE: Duration = Duration::from_millis(1);
-    let most = patience(path, most);
-    let began = Instant::now();
-    loop {
-        match take() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                return Ok(());
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
-            Err(TryLockError::WouldBlock) if began.elapsed() >= most => {
-                return Err(Error::Locked {
-                    path: path.to_owned(),
-                    operation,
-                    lock: "it",
-                    holder: "another process".to_owned(),
-                    waited: began.elapsed(),
-                });
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-        }
-    }
 }
 
 /// Which file it is, whatever its name, where the system says so.

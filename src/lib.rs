@@ -57,6 +57,7 @@ mod keep;
 #[cfg(feature = "tracing")]
 mod layer;
 mod line;
+mod lock;
 mod maintenance;
 mod metadata;
 mod mirror;

@@ -14,7 +14,6 @@ pub(crate) mod settings;
 mod state;
 mod write_back;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -29,6 +28,7 @@ use crate::event::Level;
 use crate::format::block::Placed;
 use crate::health::MirrorHealth;
 use crate::ids::JournalId;
+use crate::lock::FileLock;
 use crate::probe::{patience, turn};
 use crate::store::Source;
 use crate::threads::{Orders, Worker, lock};
@@ -151,7 +151,7 @@ struct Follower {
 
 struct Held {
     files: Files,
-    lock: File,
+    lock: FileLock,
 }
 
 const LOCK: &str = ".lock";
@@ -202,7 +202,7 @@ impl Follower {
         if self
             .held
             .as_ref()
-            .is_some_and(|held| !file::is_named(&held.lock, &path))
+            .is_some_and(|held| !file::is_named(held.lock.file(), &path))
         {
             // The directory or the lock was removed: another process may hold a new one.
             self.held = None;
@@ -245,7 +245,7 @@ impl Follower {
         let fault = |error| Error::io("prepare the text files in", &self.directory, error);
         disk::create_directory(&self.directory).map_err(fault)?;
         let path = self.directory.join(LOCK);
-        let Some(lock) = disk::hold(&path).map_err(fault)? else {
+        let Some(lock) = FileLock::hold(&path).map_err(fault)? else {
             return Ok(None);
         };
         // Read while the lock is held: nobody stores a state beyond it meanwhile.
@@ -263,7 +263,7 @@ impl Follower {
             return Ok(());
         };
         loop {
-            if !file::is_named(&held.lock, &self.directory.join(LOCK)) {
+            if !file::is_named(held.lock.file(), &self.directory.join(LOCK)) {
                 // The next round begins anew.
                 return Ok(());
             }

@@ -7,10 +7,11 @@ use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
 use super::sidecar::{self, Unreadable};
-use super::{Registry, checkpoint, sweep};
+use super::{Registry, checkpoint};
 use crate::disk::{self, Below};
 use crate::error::{Error, Result};
 use crate::format::codec::Stored;
+use crate::lock;
 use crate::metadata::Metadata;
 use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
 use crate::timestamp::Timestamp;
@@ -168,7 +169,7 @@ pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
     for (name, path) in sidecars {
         let stem = name.trim_end_matches(names::SIDECAR);
         let read = sidecar::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        if sweep::is_held(&path) {
+        if lock::is_held(&path) {
             found
                 .busy
                 .extend(others.keys().filter(|other| is_of(other, stem)).cloned());

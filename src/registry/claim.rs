@@ -13,6 +13,7 @@ use super::{Core, sidecar, sweep};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::CheckpointAction;
+use crate::lock::{FileLock, Mode};
 use crate::store::{ChangeFailure, CheckpointRow, HOT_FILE, View, names};
 use crate::timestamp::Timestamp;
 
@@ -27,7 +28,7 @@ pub(super) struct Claim<'c> {
     folder: PathBuf,
     stem: String,
     /// Open, and thereby locked, while the save lives: tells a save from what a dead one left.
-    held: Vec<File>,
+    held: Vec<FileLock>,
     /// To be removed if the save comes to nothing.
     leftovers: Vec<PathBuf>,
 }
@@ -46,7 +47,7 @@ impl<'c> Claim<'c> {
         inside.map_err(|error| not_saved(&folder, error))?;
         sweep::once(core, &row.model, &folder)?;
         core.step("claim");
-        let claims = core.hold_claims(false)?;
+        let claims = core.hold_claims(Mode::Shared)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
         let first = {
             let last = core
@@ -62,7 +63,7 @@ impl<'c> Claim<'c> {
             };
             let stem = names::stem(&row.model, &id);
             let path = folder.join(format!("{stem}{}", names::SIDECAR));
-            let mut file = match files::create(&path) {
+            let file = match files::create(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(not_saved(&path, error)),
@@ -76,14 +77,15 @@ impl<'c> Claim<'c> {
                 held: Vec::new(),
                 leftovers: vec![path.clone()],
             };
-            if !files::try_hold(&file).map_err(|e| not_saved(&path, e))? {
+            let lock = FileLock::of(file, Mode::Exclusive);
+            let Some(lock) = lock.map_err(|e| not_saved(&path, e))? else {
                 continue;
-            }
+            };
             let weights = extension.map(|extension| format!("{}.{extension}", claim.stem));
             let text = sidecar::claim(weights.as_deref());
-            file.write_all(text.as_bytes())
-                .map_err(|e| not_saved(&path, e))?;
-            claim.held.push(file);
+            let written = lock.file().write_all(text.as_bytes());
+            written.map_err(|e| not_saved(&path, e))?;
+            claim.held.push(lock);
             // An id names one checkpoint for ever, also where its files are gone.
             let used = core.store.read(|view| {
                 Ok(view.checkpoint(&claim.id)?.is_some() || view.deleted(&claim.id)?.is_some())
@@ -136,18 +138,22 @@ impl<'c> Claim<'c> {
         core.step("sidecar");
         let name = self.folder.join(format!("{}{}", self.stem, names::SIDECAR));
         let partial = with_suffix(&name, names::PARTIAL);
-        let mut file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
+        let file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
         self.leftovers.push(partial.clone());
-        // Nobody else knows this file; where there are no locks, there are no others.
-        files::try_hold(&file).map_err(|e| self.not_saved(&partial, e))?;
+        let lock = FileLock::of(file, Mode::Exclusive);
+        let lock = lock.map_err(|e| self.not_saved(&partial, e))?;
+        // No other saver knows the name of this file.
+        let taken = || self.not_saved(&partial, io::ErrorKind::WouldBlock.into());
+        let lock = lock.ok_or_else(taken)?;
+        let mut file = lock.file();
         let text = sidecar::write(&self.id, &row);
         let written = file
             .write_all(text.as_bytes())
-            .and_then(|()| disk::sync(&file, &partial));
+            .and_then(|()| disk::sync(lock.file(), &partial));
         written.map_err(|e| self.not_saved(&partial, e))?;
         core.step("name sidecar");
         disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
-        self.held.push(file);
+        self.held.push(lock);
         core.step("sync folder");
         files::sync_folder(&self.folder)?;
         core.step("register");

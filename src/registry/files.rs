@@ -1,13 +1,13 @@
 //! Files of checkpoints: written aside, made durable, given their names, and never over another.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::disk;
 use crate::error::{Error, Result};
 
-pub(super) use crate::disk::{create, open_or_create, publish, remove};
+pub(super) use crate::disk::{create, publish, remove};
 
 /// Read or written at a time: memory does not grow with the file.
 const CHUNK: usize = 256 << 10;
@@ -20,17 +20,6 @@ pub(super) fn create_folder(folder: &Path) -> Result<()> {
 /// Makes the names in a directory durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     disk::sync_directory(folder).map_err(|cause| Error::io("sync", folder, cause))
-}
-
-/// Takes the lock of a file for as long as it is open; `false` if another has it.
-pub(super) fn try_hold(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        // Without locks one process at a time has the directory.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }
 
 /// Size and digest of a file's contents.

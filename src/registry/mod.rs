@@ -25,16 +25,15 @@ mod sweep;
 mod watch;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::conditions::Conditions;
-use crate::disk;
 use crate::error::{Error, Result};
 use crate::event::{CheckpointAction, Level};
+use crate::lock::{FileLock, Mode};
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::store::{Checkpoints, Directory, names};
@@ -244,19 +243,12 @@ impl Core {
         }
     }
 
-    /// Holds the folder of all checkpoints: shared to claim an id, alone to remove what dead
+    /// Holds the folder of all checkpoints: shared to claim an id, exclusive to remove what dead
     /// savers left, so that a claim is never seen before it is locked.
-    fn hold_claims(&self, alone: bool) -> Result<File> {
+    fn hold_claims(&self, mode: Mode) -> Result<FileLock> {
         let folder = self.root.join(names::FOLDER);
         files::create_folder(&folder)?;
-        let path = folder.join(".lock");
-        let file = files::open_or_create(&path).map_err(|e| Error::io("create", &path, e))?;
-        if alone {
-            disk::lock_in_time(&file, &path, CLAIMS)?;
-        } else {
-            disk::lock_shared_in_time(&file, &path, CLAIMS)?;
-        }
-        Ok(file)
+        FileLock::wait(&folder.join(".lock"), mode, CLAIMS)
     }
 }
 

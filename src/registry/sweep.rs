@@ -1,13 +1,13 @@
 //! What dead savers and deleters left is cleared away: only what the registry wrote itself.
 
 use std::collections::HashSet;
-use std::fs::{self, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::{Core, files, sidecar};
-use crate::disk;
 use crate::error::{Error, Result};
+use crate::lock::{Mode, is_held};
 use crate::store::{View, names};
 
 /// Sweeps a model's folder, and the files of deleted checkpoints, when this process first saves
@@ -27,7 +27,7 @@ pub(super) fn once(core: &Core, model: &str, folder: &Path) -> Result<()> {
 /// Removes what is left of saves whose process died in `folder`, and says what that was.
 pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
     // Alone: a claim that was created and not locked yet must not be taken for a dead one.
-    let _alone = core.hold_claims(true)?;
+    let _alone = core.hold_claims(Mode::Exclusive)?;
     let looking = |cause| Error::io("look into", folder, cause);
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(looking)? {
@@ -92,22 +92,6 @@ fn belongs(name: &str, stem: &str) -> bool {
         .strip_prefix(stem)
         .and_then(|rest| rest.strip_prefix('.'));
     extension.is_some_and(|extension| names::check_extension(extension).is_ok())
-}
-
-/// Whether a living process has the file locked, and thereby is saving the checkpoint.
-pub(super) fn is_held(path: &Path) -> bool {
-    match disk::open_regular(path) {
-        // Shared, so that two who look at once do not take each other for the saver.
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            // Without locks one process at a time has the directory.
-            Err(TryLockError::Error(error)) => error.kind() != std::io::ErrorKind::Unsupported,
-        },
-        // A saver locks the regular file that it made.
-        Err(error) if disk::is_no_regular_file(&error) => false,
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    }
 }
 
 /// Removes the files of deleted checkpoints whose deleter did not come to it.

@@ -23,6 +23,7 @@ use super::segments::{self, Registered, file_name};
 use super::upkeep::Upkeep;
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::lock::FileLock;
 use crate::options::Sharing;
 
 /// Memory for cached pages of a file that is written or looked at.
@@ -73,7 +74,7 @@ impl Upkeep {
         if copied.is_err() {
             to.remove_unfinished();
         }
-        drop::<File>(lock);
+        drop::<FileLock>(lock);
         copied
     }
 
@@ -342,6 +343,6 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
     to.remove_unfinished();
     sync_directory(to.path())?;
-    drop::<File>(lock);
+    drop::<FileLock>(lock);
     Ok(copied)
 }

@@ -1,6 +1,6 @@
 //! The journal's directory: where things lie, who may look, which run is alive.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::disk::{self, FileId};
 use crate::error::{Error, Result};
 use crate::ids::RunId;
+use crate::lock::{self, FileLock, Mode};
 
 /// The layout of one journal's directory.
 #[derive(Clone, Debug)]
@@ -111,11 +112,9 @@ impl Directory {
 
     /// Keeps other processes from creating the hot file until the value is dropped. Waits for one
     /// that is creating it now.
-    pub(super) fn hold_creation(&self) -> Result<File> {
+    pub(super) fn hold_creation(&self) -> Result<FileLock> {
         let path = self.runs().join("create.lock");
-        let file = private_file(&path)?;
-        disk::lock_in_time(&file, &path, CREATION)?;
-        Ok(file)
+        FileLock::wait(&path, Mode::Exclusive, CREATION)
     }
 
     /// Removes hot files whose creation was cut short by a crash. Call it with the creation held:
@@ -173,18 +172,7 @@ impl Directory {
 
     /// Whether `run`'s process has let go of its lock, willingly or not.
     pub(super) fn is_run_dead(&self, run: RunId) -> bool {
-        // A shared lock, so that two who look at once do not take each other for the run.
-        match disk::open_regular(&self.run_lock(run)) {
-            Ok(file) => match file.try_lock_shared() {
-                Ok(()) => true,
-                Err(TryLockError::WouldBlock) => disk::is_orphaned(&file),
-                Err(TryLockError::Error(error)) => error.kind() == io::ErrorKind::Unsupported,
-            },
-            // A living run has a regular file there: it made it.
-            Err(error) => {
-                error.kind() == io::ErrorKind::NotFound || disk::is_no_regular_file(&error)
-            }
-        }
+        !lock::is_held(&self.run_lock(run))
     }
 
     /// Removes the lock file of a run that has ended.
@@ -194,8 +182,8 @@ impl Directory {
 }
 
 /// Takes the lock file of a run.
-fn lock_run(path: &Path) -> Result<File> {
-    let held = disk::hold(path).map_err(|error| Error::io("lock", path, error))?;
+fn lock_run(path: &Path) -> Result<FileLock> {
+    let held = FileLock::hold(path).map_err(|error| Error::io("lock", path, error))?;
     held.ok_or_else(|| Error::InUse {
         path: path.to_owned(),
         reason: "the run of this name is under way there".to_owned(),
@@ -216,14 +204,14 @@ pub(super) fn private_file(path: &Path) -> Result<File> {
 #[derive(Debug)]
 pub(crate) struct RunLock {
     path: PathBuf,
-    file: File,
+    file: FileLock,
 }
 
 impl RunLock {
     /// Makes the lock file anew if it has been removed: whoever opened the journal without it would
     /// take the run for dead.
     pub(super) fn keep_name(&mut self) -> Result<()> {
-        let file = FileId::of(&self.file);
+        let file = FileId::of(self.file.file());
         if file.is_none_or(|file| file.lost_name(&self.path).is_none()) {
             return Ok(());
         }

@@ -6,7 +6,6 @@
 //! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -30,6 +29,7 @@ use crate::disk;
 use crate::error::{Error, Result};
 use crate::format::row::{GapReason, GapRow, NameId, Note};
 use crate::format::scan::Scan;
+use crate::lock::FileLock;
 use crate::options::Sharing;
 use crate::rollup::aggregate::Aggregate;
 
@@ -103,7 +103,7 @@ impl Folder {
             // After a failed commit the handle may be of no more use.
             self.own = None;
         }
-        drop::<Option<File>>(lock);
+        drop::<Option<FileLock>>(lock);
         outcome.map(Some)
     }
 
@@ -433,12 +433,12 @@ impl Folder {
 }
 
 /// The lock of whoever folds; `None` if another process has it.
-fn take_lock(directory: &Directory) -> Result<Option<File>> {
+fn take_lock(directory: &Directory) -> Result<Option<FileLock>> {
     let runs = directory.runs();
     // A journal that was restored has had no run yet.
     disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
     let path = runs.join(LOCK);
-    disk::hold(&path).map_err(|error| Error::io("lock", path, error))
+    FileLock::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 
 /// A stretch of sequences, added up.

@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::format::block::{Block, BlockEncoder, Placed};
 use crate::format::block_index::BlockIndex;
 use crate::format::gist::Gist;
 use crate::format::view::BlockView;
+use crate::lock::FileLock;
 
 /// Memory for cached pages while a segment is written.
 const CACHE_BYTES: usize = 4 << 20;
@@ -85,7 +86,7 @@ impl Sealer {
                 .set(self.longest.get().max(kv.longest_transaction()));
             sealed
         });
-        drop::<File>(lock);
+        drop::<FileLock>(lock);
         sealed
     }
 
@@ -103,7 +104,7 @@ impl Sealer {
             .source()
             .read(|snapshot| segments::list(snapshot, self.upkeep.source().path()))?;
         remove_strays(&known, &folder)?;
-        drop::<File>(lock);
+        drop::<FileLock>(lock);
         Ok(())
     }
 
@@ -236,13 +237,13 @@ impl Sealer {
 }
 
 /// Keeps other processes from sealing until the value is dropped; `None` if one is at it.
-pub(super) fn hold(folder: &Path) -> Result<Option<File>> {
+pub(super) fn hold(folder: &Path) -> Result<Option<FileLock>> {
     let path = folder.join(LOCK);
-    disk::hold(&path).map_err(|error| Error::io("lock", path, error))
+    FileLock::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 
 /// The same in a folder that may not be there, or that may only be read: then nobody seals.
-pub(super) fn hold_existing(folder: &Path) -> Option<Option<File>> {
+pub(super) fn hold_existing(folder: &Path) -> Option<Option<FileLock>> {
     if !folder.join(LOCK).exists() {
         return Some(None);
     }

@@ -1,7 +1,6 @@
 //! What is damaged is set aside, and what must not be in use is locked.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::directory::{Directory, private_file, sync_directory};
@@ -9,6 +8,7 @@ use super::super::kv::Kv;
 use super::super::seal;
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::lock::{FileLock, Mode};
 use crate::options::Sharing;
 
 /// Gives a damaged file a second name in the folder of such files. Its first one goes to what
@@ -33,7 +33,7 @@ pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
 }
 
 /// Locks everything that whoever has the journal open holds; released when the value is dropped.
-pub(super) fn hold(directory: &Directory) -> Result<Vec<File>> {
+pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
     let in_use = |path: &Path| Error::InUse {
         path: path.to_owned(),
         reason: "a journal is repaired, or an import undone, when nobody has it open".to_owned(),
@@ -50,13 +50,9 @@ pub(super) fn hold(directory: &Directory) -> Result<Vec<File>> {
     let mut held = Vec::new();
     for path in locks {
         let lock = private_file(&path)?;
-        match lock.try_lock() {
-            Ok(()) => held.push(lock),
-            Err(TryLockError::WouldBlock) => return Err(in_use(&path)),
-            // Without locks the journal is exclusive: the engine says below who has it open.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
-        }
+        let lock = FileLock::of(lock, Mode::Exclusive);
+        let lock = lock.map_err(|error| Error::io("lock", &path, error))?;
+        held.push(lock.ok_or_else(|| in_use(&path))?);
     }
     let folder = directory.segments();
     if folder.exists() {
@@ -64,7 +60,7 @@ pub(super) fn hold(directory: &Directory) -> Result<Vec<File>> {
     }
     match Kv::try_open_read_only(&directory.hot_file(), Sharing::Exclusive, 0) {
         Err(error @ Error::InUse { .. }) => Err(error),
-        // Whatever else is wrong with it is why it is repaired.
+        // Without locks the engine knows who has it open. Whatever else is wrong with it is why it is repaired.
         _ => Ok(held),
     }
 }
