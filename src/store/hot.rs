@@ -46,13 +46,6 @@ pub(crate) struct Commit<'a> {
     pub(crate) rows: &'a [(RunId, RunRow)],
 }
 
-/// Where a batch went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Receipt {
-    /// The sequence after the batch's last entry.
-    pub(crate) next: u64,
-}
-
 impl Hot {
     /// Opens the journal in `directory`, creating its file if there is none.
     pub(crate) fn open(directory: Directory, options: &Options) -> Result<Self> {
@@ -244,7 +237,7 @@ impl Hot {
     }
 
     /// See [`Commits::commit`].
-    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
         self.commits.commit(commit)
     }
 
@@ -319,15 +312,15 @@ impl Commits {
     }
 
     /// Commits one batch durably. The caller must not assume anything about it after an error.
-    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<Receipt, WriteFailure> {
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
         let path = self.path.clone();
         self.write(|transaction| {
             self.meter.advance(transaction, &path)?;
-            let next = append(transaction, &path, commit.blocks)?;
+            append(transaction, &path, commit.blocks)?;
             for (run, row) in commit.rows {
                 runs::put(transaction, *run, row)?;
             }
-            Ok(Receipt { next })
+            Ok(())
         })
     }
 
@@ -415,21 +408,16 @@ fn bury_dead_runs(
 }
 
 /// Gives `blocks` their sequences and stores them with their indexes.
-fn append(
-    transaction: &mut WriteTransaction<'_>,
-    path: &Path,
-    blocks: &mut [Block],
-) -> Result<u64> {
-    let mut extent = meta::extent_to_write(transaction, path)?;
+fn append(transaction: &mut WriteTransaction<'_>, path: &Path, blocks: &mut [Block]) -> Result<()> {
     if blocks.is_empty() {
-        return Ok(extent.next);
+        return Ok(());
     }
+    let mut extent = meta::extent_to_write(transaction, path)?;
     for block in blocks.iter_mut() {
         index::put(transaction, extent.next, block)?;
         // Far from an overflow: what is stored has bounds, and so has a block.
         extent.next = extent.next.saturating_add(block.count.into());
         extent.hot_bytes = extent.hot_bytes.saturating_add(block.value.len() as u64);
     }
-    meta::set_extent(transaction, extent)?;
-    Ok(extent.next)
+    meta::set_extent(transaction, extent)
 }

@@ -1,43 +1,17 @@
-//! One batch on its way to the disk: begun, tried, and either settled, kept for when there is room, or
-//! given up.
+//! The in-flight commit of the writer: begun, tried, and then finished, kept for when there is room, or
+//! abandoned.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Writer;
-use super::committer::{Patience, Tried};
+use super::committer::{Finished, Wait};
+use super::in_flight::InFlight;
 use crate::error::{Error, Result};
-use crate::format::block::Block;
 use crate::format::row::GapReason;
-use crate::health::{Counts, State};
-use crate::ids::RunId;
+use crate::health::State;
 use crate::queue::drops::Lost;
-use crate::store::{Commit, RunRow, WriteFailure};
-
-/// A commit that was begun and is not known to have reached the disk.
-pub(super) struct Attempt {
-    blocks: Vec<Block>,
-    pub(super) counts: Counts,
-    rows: Vec<(RunId, RunRow)>,
-    /// Tried, looked for, and not found: nothing of it is on disk.
-    pub(super) is_absent: bool,
-}
-
-impl Attempt {
-    /// What is to be committed, for one more try: nobody knows any more whether it is there.
-    pub(super) fn commit(&mut self) -> Commit<'_> {
-        self.is_absent = false;
-        Commit {
-            blocks: &mut self.blocks,
-            rows: &self.rows,
-        }
-    }
-
-    /// The number that its run's batches have reached with it.
-    fn batch(&self) -> Option<u64> {
-        self.rows.first().map(|(_, row)| row.batch)
-    }
-}
+use crate::store::WriteFailure;
 
 /// What one try at a transaction came to.
 pub(super) enum Progress {
@@ -51,27 +25,23 @@ impl Writer {
     /// device is full and how; a failure is in `self.failed`.
     pub(super) fn commit_batch(&mut self) -> Result<()> {
         self.last_commit = Instant::now();
-        self.take_back(Patience::Endless)?;
+        self.poll_committer(Wait::UntilDone)?;
         if let Some(error) = self.still_held() {
             return Err(error);
         }
         // What an earlier commit left behind, then what is new, once: while the queue overflows
         // there are new losses at every look, and the queue must be swept between two looks.
-        self.try_attempt()?;
-        self.begin_attempt();
-        self.try_attempt()
+        self.try_in_flight()?;
+        self.begin_commit();
+        self.try_in_flight()
     }
 
-    /// Has the committer commit what is encoded, to go on encoding meanwhile. While it is still at the
-    /// batch before, nothing happens, unless a whole one waits already.
-    pub(super) fn commit_beside(&mut self) -> Result<()> {
+    /// Submits what is encoded to the committer and goes on encoding. While the committer still has the
+    /// batch before, nothing happens, unless a second full batch waits already.
+    pub(super) fn submit_batch(&mut self) -> Result<()> {
         let is_ahead = self.batch.pending_bytes() >= 2 * self.settings.commit_bytes;
-        let patience = if is_ahead {
-            Patience::Endless
-        } else {
-            Patience::None
-        };
-        self.take_back(patience)?;
+        let wait = if is_ahead { Wait::UntilDone } else { Wait::No };
+        self.poll_committer(wait)?;
         if self.committer.is_at_work() {
             return Ok(());
         }
@@ -79,27 +49,27 @@ impl Writer {
         if let Some(error) = self.still_held() {
             return Err(error);
         }
-        self.try_attempt()?;
-        self.begin_attempt();
-        if let Some(attempt) = self.attempt.take() {
-            self.attempt = self.committer.hand_over(attempt, &self.queue);
+        self.try_in_flight()?;
+        self.begin_commit();
+        if let Some(in_flight) = self.in_flight.take() {
+            self.in_flight = self.committer.submit(in_flight, &self.queue);
         }
-        self.try_attempt()
+        self.try_in_flight()
     }
 
-    /// Takes over what became of the committer's attempt, as soon as `patience` allows.
-    pub(super) fn take_back(&mut self, patience: Patience) -> Result<()> {
-        match self.committer.take_back(patience) {
+    /// Takes the result of the committer's commit. Without one, waits for it as `wait` says.
+    pub(super) fn poll_committer(&mut self, wait: Wait) -> Result<()> {
+        match self.committer.poll(wait) {
             None => Ok(()),
-            Some(Tried::Ended {
-                attempt,
-                outcome,
+            Some(Finished::Commit {
+                in_flight,
+                result,
                 took,
             }) => {
-                self.attempt = Some(attempt);
-                self.conclude(outcome, took)
+                self.in_flight = Some(in_flight);
+                self.conclude(result, took)
             }
-            Some(Tried::Lost) => {
+            Some(Finished::Panicked) => {
                 self.fail(Error::Failed {
                     path: self.hot.name().to_owned(),
                     reason: "the thread annals-commit panicked; please report this".to_owned(),
@@ -109,30 +79,30 @@ impl Writer {
         }
     }
 
-    fn try_attempt(&mut self) -> Result<()> {
-        let Some(attempt) = &mut self.attempt else {
+    fn try_in_flight(&mut self) -> Result<()> {
+        let Some(in_flight) = &mut self.in_flight else {
             return Ok(());
         };
         let began = Instant::now();
-        let outcome = self.hot.commit(attempt.commit()).map(drop);
-        self.conclude(outcome, began.elapsed())
+        let result = self.hot.commit(in_flight.commit());
+        self.conclude(result, began.elapsed())
     }
 
-    /// After a try at `self.attempt`.
-    fn conclude(&mut self, outcome: Result<(), WriteFailure>, took: Duration) -> Result<()> {
-        let Err(failure) = outcome else {
-            self.settle(took);
+    /// After a try at `self.in_flight`.
+    fn conclude(&mut self, result: Result<(), WriteFailure>, took: Duration) -> Result<()> {
+        let Err(failure) = result else {
+            self.finish_commit(took);
             return Ok(());
         };
-        let batch = self.attempt.as_ref().and_then(Attempt::batch);
+        let batch = self.in_flight.as_ref().and_then(InFlight::batch);
         match self.recover(failure, batch) {
-            Progress::Done => self.settle(took),
+            Progress::Done => self.finish_commit(took),
             Progress::Held(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn begin_attempt(&mut self) {
+    fn begin_commit(&mut self) {
         if self.failed.is_some() {
             return;
         }
@@ -164,7 +134,7 @@ impl Writer {
         {
             row.panicked = Some(row.batch);
         }
-        self.attempt = Some(Attempt {
+        self.in_flight = Some(InFlight {
             rows,
             blocks,
             counts,
@@ -172,12 +142,12 @@ impl Writer {
         });
     }
 
-    /// The attempt is on disk.
-    fn settle(&mut self, took: Duration) {
-        let Some(attempt) = self.attempt.take() else {
+    /// The in-flight commit is on disk.
+    fn finish_commit(&mut self, took: Duration) {
+        let Some(in_flight) = self.in_flight.take() else {
             return;
         };
-        self.runs.settle(attempt.rows);
+        self.runs.settle(in_flight.rows);
         self.held = None;
         self.last_commit = Instant::now();
         let file_bytes = self.hot.file_bytes();
@@ -186,7 +156,7 @@ impl Writer {
             None => State::Running,
             Some(_) => State::Misplaced,
         };
-        known.counts.add(attempt.counts);
+        known.counts.add(in_flight.counts);
         known.commits += 1;
         known.last_commit = Some(self.queue.clock.now());
         known.last_commit_took = took;
@@ -207,8 +177,8 @@ impl Writer {
         let error = match self.hot.reopen(self.runs.current()) {
             Ok(stored) if Some(stored) == batch => return Progress::Done,
             Ok(_) => {
-                if let Some(attempt) = self.attempt.as_mut().filter(|_| batch.is_some()) {
-                    attempt.is_absent = true;
+                if let Some(in_flight) = self.in_flight.as_mut().filter(|_| batch.is_some()) {
+                    in_flight.is_absent = true;
                 }
                 full
             }
@@ -240,21 +210,21 @@ impl Writer {
         self.queue
             .count_failed(never_tried.events + self.incoming.len() as u64);
         self.incoming.clear();
-        let attempted = self.attempted();
-        self.attempt = None;
-        self.committer.give_up();
+        let in_flight = self.events_in_flight();
+        self.in_flight = None;
+        self.committer.abandon();
         let mut known = self.status.lock();
         known.state = State::Failed;
-        known.unknown += attempted;
+        known.unknown += in_flight;
         known.in_hand = 0;
         known.failure = Some(error.clone());
         drop(known);
         self.failed = Some(error);
     }
 
-    /// Events of the attempt, wherever it is.
-    pub(super) fn attempted(&self) -> u64 {
-        let here = self.attempt.as_ref();
-        here.map_or(0, |attempt| attempt.counts.events) + self.committer.events()
+    /// Events of the in-flight commit, here or with the committer.
+    pub(super) fn events_in_flight(&self) -> u64 {
+        let here = self.in_flight.as_ref();
+        here.map_or(0, |in_flight| in_flight.counts.events) + self.committer.events()
     }
 }

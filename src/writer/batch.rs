@@ -3,7 +3,7 @@
 use ahash::AHashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dedup::{self, Answer, Dedup, Fingerprint, Question};
+use super::dedup::{Answer, Dedup, Fingerprint, Question, Verdict};
 use super::names::StoredNames;
 use super::runs::Share;
 use crate::clock::Anchor;
@@ -20,20 +20,8 @@ use crate::queue::record::{Event, Message, NO_PROCESSING, Record};
 use crate::queue::refusals::Refusal;
 use crate::value::Value;
 
-/// Divergences that are said; later ones are counted only.
-const MOST_SAID: usize = 4_096;
-
-/// What becomes of an inference.
-enum Verdict {
-    New,
-    Repeat {
-        original: u64,
-    },
-    /// The first of its model and checkpoint, or one of many.
-    Divergent {
-        first: bool,
-    },
-}
+/// Divergences that are reported; later ones are counted only.
+const MOST_REPORTED: usize = 4_096;
 
 /// Rows encoded for the next commit, and what they count for.
 pub(super) struct Batch {
@@ -45,8 +33,8 @@ pub(super) struct Batch {
     /// Whose the counted events are.
     shares: Vec<Share>,
     run: RunId,
-    /// Models and checkpoints (as in a [`Question`]) whose divergence has been said.
-    said: AHashSet<(u64, u64)>,
+    /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
+    reported: AHashSet<(u64, u64)>,
     /// Events of our own that nobody offered yet.
     own: u64,
     /// Events that no reader could decode, and that a gap stands for.
@@ -70,7 +58,7 @@ impl Batch {
             counts: Counts::default(),
             shares: Vec::new(),
             run,
-            said: AHashSet::new(),
+            reported: AHashSet::new(),
             own: 0,
             refused: 0,
         }
@@ -323,16 +311,16 @@ impl Batch {
             self.counts.invalid += 1;
         }
         let nanos = readings.anchor.nanos_of(record.ticks);
-        let encoded = match self.judge(&stored, question, record.is_deterministic, nanos) {
+        let encoded = match self.judge(&stored, question, nanos) {
             Verdict::Repeat { original } => self.push_repeat(&stored, original),
             Verdict::New => self.encoder.append(&stored),
-            Verdict::Divergent { first } => {
+            // A policy that samples answers differently on purpose.
+            Verdict::Divergent if !record.is_deterministic => self.encoder.append(&stored),
+            Verdict::Divergent => {
                 stored.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
                 let encoded = self.encoder.append(&stored);
-                if first {
-                    self.say_divergence(stored.place);
-                }
+                self.report_divergence(&stored);
                 encoded
             }
         };
@@ -342,8 +330,17 @@ impl Batch {
         }
     }
 
-    /// A model that answers the same question in two ways is worth a line, once per checkpoint.
-    fn say_divergence(&mut self, place: Place) {
+    /// A model that answers the same question in two ways is reported once per checkpoint.
+    fn report_divergence(&mut self, stored: &Stored<'_>) {
+        let (names, texts) = (stored.names, stored.texts);
+        let subject = (
+            written(names.model, texts, |texts| texts.model.as_ref()),
+            written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
+        );
+        if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
+            return;
+        }
+        let place = stored.place;
         self.own += 1;
         self.count(self.run, 0);
         let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
@@ -396,13 +393,7 @@ impl Batch {
         }))
     }
 
-    fn judge(
-        &mut self,
-        stored: &Stored<'_>,
-        question: Option<Fingerprint>,
-        is_deterministic: bool,
-        nanos: u64,
-    ) -> Verdict {
+    fn judge(&mut self, stored: &Stored<'_>, question: Option<Fingerprint>, nanos: u64) -> Verdict {
         let Some(question) = question else {
             return Verdict::New;
         };
@@ -417,20 +408,7 @@ impl Batch {
             confidence: stored.confidence,
             probabilities: stored.probabilities,
         };
-        match self.dedup.judge(question, answer, stored.place.id, nanos) {
-            dedup::Verdict::New => Verdict::New,
-            dedup::Verdict::Repeat { original } => Verdict::Repeat { original },
-            // A policy that samples answers differently on purpose.
-            dedup::Verdict::Divergent if !is_deterministic => Verdict::New,
-            dedup::Verdict::Divergent => {
-                let subject = (
-                    written(names.model, texts, |texts| texts.model.as_ref()),
-                    written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
-                );
-                let first = self.said.len() < MOST_SAID && self.said.insert(subject);
-                Verdict::Divergent { first }
-            }
-        }
+        self.dedup.judge(question, answer, stored.place.id, nanos)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::attempt::Attempt;
+use super::in_flight::InFlight;
 use crate::error::Result;
 use crate::queue::Queue;
 use crate::store::{Commits, WriteFailure};
@@ -16,38 +16,38 @@ use crate::{probe, threads};
 
 /// How long the writer waits for the committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Wait {
     /// Not at all.
-    None,
+    No,
     /// For as long as the commit takes, as if it had committed itself.
-    Endless,
+    UntilDone,
 }
 
-/// What became of an attempt that was handed over.
+/// What became of a commit that was submitted.
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one at a time, and the large one is the usual one"
 )]
-pub(super) enum Tried {
-    Ended {
-        attempt: Attempt,
-        outcome: Result<(), WriteFailure>,
+pub(super) enum Finished {
+    Commit {
+        in_flight: InFlight,
+        result: Result<(), WriteFailure>,
         took: Duration,
     },
-    /// The thread is gone, and the attempt with it.
-    Lost,
+    /// The thread is gone, and the commit with it.
+    Panicked,
 }
 
 pub(super) struct Committer {
     commits: Commits,
     thread: Option<Running>,
-    /// Events of the attempt that it is at, if it is at one.
-    under_way: Option<u64>,
+    /// Events of the commit that was submitted and is not polled yet.
+    submitted: Option<u64>,
 }
 
 struct Running {
-    attempts: Sender<Attempt>,
-    tried: Receiver<Tried>,
+    commits: Sender<InFlight>,
+    finished: Receiver<Finished>,
     thread: JoinHandle<()>,
 }
 
@@ -56,33 +56,33 @@ impl Committer {
         Committer {
             commits,
             thread: None,
-            under_way: None,
+            submitted: None,
         }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
-        self.under_way.is_some()
+        self.submitted.is_some()
     }
 
-    /// Events of the attempt that it is at.
+    /// Events of the commit that it is at.
     pub(super) fn events(&self) -> u64 {
-        self.under_way.unwrap_or(0)
+        self.submitted.unwrap_or(0)
     }
 
-    /// Gives the attempt to the thread, which wakes the writer when it is done; or back, if there can
-    /// be no thread.
-    pub(super) fn hand_over(&mut self, attempt: Attempt, queue: &Arc<Queue>) -> Option<Attempt> {
-        debug_assert!(self.under_way.is_none(), "W1");
+    /// Gives the commit to the thread, which wakes the writer when it is done. Returns it if no thread
+    /// can be started.
+    pub(super) fn submit(&mut self, in_flight: InFlight, queue: &Arc<Queue>) -> Option<InFlight> {
+        debug_assert!(self.submitted.is_none(), "W1");
         if self.thread.is_none() {
             self.thread = start(self.commits.clone(), queue.clone()).ok();
         }
         let Some(running) = &self.thread else {
-            return Some(attempt);
+            return Some(in_flight);
         };
-        let events = attempt.counts.events;
-        match running.attempts.send(attempt) {
+        let events = in_flight.counts.events;
+        match running.commits.send(in_flight) {
             Ok(()) => {
-                self.under_way = Some(events);
+                self.submitted = Some(events);
                 None
             }
             Err(refused) => {
@@ -92,23 +92,23 @@ impl Committer {
         }
     }
 
-    /// What became of the attempt that it is at, if that is known within `patience`.
-    pub(super) fn take_back(&mut self, patience: Patience) -> Option<Tried> {
-        self.under_way?;
+    /// What became of the submitted commit, if that is known after `wait`.
+    pub(super) fn poll(&mut self, wait: Wait) -> Option<Finished> {
+        self.submitted?;
         let running = self.thread.as_ref()?;
-        let tried = match patience {
-            Patience::None if running.tried.is_empty() => return None,
-            _ => running.tried.recv(),
+        let finished = match wait {
+            Wait::No if running.finished.is_empty() => return None,
+            _ => running.finished.recv(),
         };
-        if tried.is_ok() {
-            self.under_way = None;
+        if finished.is_ok() {
+            self.submitted = None;
         }
-        Some(tried.unwrap_or(Tried::Lost))
+        Some(finished.unwrap_or(Finished::Panicked))
     }
 
-    /// The attempt that it is at is somebody else's to count.
-    pub(super) fn give_up(&mut self) {
-        self.under_way = None;
+    /// Forgets the submitted commit: the caller counts its events.
+    pub(super) fn abandon(&mut self) {
+        self.submitted = None;
     }
 }
 
@@ -116,38 +116,38 @@ impl Drop for Committer {
     /// Waits for the thread, which keeps the file open.
     fn drop(&mut self) {
         if let Some(Running {
-            attempts, thread, ..
+            commits, thread, ..
         }) = self.thread.take()
         {
-            drop(attempts);
-            // That it panicked was said when it was noticed.
+            drop(commits);
+            // A panic was reported when it was noticed.
             let _ = thread.join();
         }
     }
 }
 
 fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
-    let (attempts, received) = bounded::<Attempt>(1);
-    let (sender, tried) = bounded(1);
+    let (submitted, received) = bounded::<InFlight>(1);
+    let (sender, finished) = bounded(1);
     let thread = threads::spawn("annals-commit", queue.keep_panic(), move || {
-        for mut attempt in received {
+        for mut in_flight in received {
             probe::turn(commits.path());
             let began = Instant::now();
-            let outcome = commits.commit(attempt.commit());
-            let ended = Tried::Ended {
-                attempt,
-                outcome: outcome.map(drop),
+            let result = commits.commit(in_flight.commit());
+            let commit = Finished::Commit {
+                in_flight,
+                result,
                 took: began.elapsed(),
             };
-            if sender.send(ended).is_err() {
+            if sender.send(commit).is_err() {
                 return;
             }
             queue.wake_writer();
         }
     })?;
     Ok(Running {
-        attempts,
-        tried,
+        commits: submitted,
+        finished,
         thread,
     })
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod batch;
 mod committer;
 pub(crate) mod dedup;
+mod in_flight;
 mod names;
 mod runs;
 mod serve;
@@ -28,10 +29,11 @@ use crate::queue::names::LocalName;
 use crate::queue::record::Message;
 use crate::store::{Hot, RunEnd, RunRow, WriteFailure};
 use crate::{probe, threads};
-use attempt::{Attempt, Progress};
+use attempt::Progress;
 use batch::{Batch, Readings};
-use committer::{Committer, Patience};
+use committer::{Committer, Wait};
 use dedup::Dedup;
+use in_flight::InFlight;
 use names::StoredNames;
 use runs::Runs;
 use serve::{Pace, Work, serve};
@@ -62,9 +64,9 @@ pub(crate) struct Writer {
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
     batch: Batch,
-    /// Invariant W1: while there is an attempt, here or with the committer, nothing newer is committed.
-    attempt: Option<Attempt>,
-    /// Invariant W2: while it has an attempt, no other transaction of this writer begins.
+    /// Invariant W1: while a commit is in flight, here or with the committer, nothing newer is committed.
+    in_flight: Option<InFlight>,
+    /// Invariant W2: while it has a commit, no other transaction of this writer begins.
     committer: Committer,
     failed: Option<Error>,
     /// When the device was last found full, and what it said.
@@ -107,7 +109,7 @@ impl Writer {
             runs: Runs::new(run.0, run.1),
             names: StoredNames::default(),
             incoming: Vec::with_capacity(SLICE),
-            attempt: None,
+            in_flight: None,
             failed: None,
             held: None,
             urgent: false,
@@ -158,7 +160,7 @@ impl Writer {
         let mut left = self.queue.len();
         loop {
             if self.batch.pending_bytes() >= room {
-                let committed = self.commit_beside();
+                let committed = self.submit_batch();
                 if self.failed.is_some() || self.batch.pending_bytes() >= HELD_COMMITS * room {
                     return committed;
                 }
@@ -214,7 +216,7 @@ impl Writer {
 
     /// Gives stored ids to names that this process uses for the first time.
     fn store_names(&mut self, unknown: &[LocalName]) -> Progress {
-        if let Err(error) = self.take_back(Patience::Endless) {
+        if let Err(error) = self.poll_committer(Wait::UntilDone) {
             return Progress::Held(error);
         }
         if self.failed.is_some() {
@@ -253,11 +255,11 @@ impl Writer {
     /// Takes a new run long before the counter of the current one ends.
     fn continue_under_next_run(&mut self) {
         if self.queue.used_of_run() < self.settings.ids_per_run
-            || self.take_back(Patience::Endless).is_err()
+            || self.poll_committer(Wait::UntilDone).is_err()
         {
             return;
         }
-        if self.failed.is_some() || self.attempt.is_some() || self.still_held().is_some() {
+        if self.failed.is_some() || self.in_flight.is_some() || self.still_held().is_some() {
             return;
         }
         let now = self.queue.clock.now().as_micros();
@@ -321,7 +323,7 @@ impl Writer {
     }
 
     fn publish_in_hand(&self) {
-        let in_hand = self.batch.events() + self.incoming.len() as u64 + self.attempted();
+        let in_hand = self.batch.events() + self.incoming.len() as u64 + self.events_in_flight();
         self.status.lock().in_hand = in_hand;
     }
 }
@@ -331,7 +333,7 @@ impl Work for Writer {
         probe::turn(self.hot.name());
         self.urgent = pace == Pace::Urgent;
         // So that the health knows of it soon. What went wrong is kept, and said by the next commit.
-        let _ = self.take_back(Patience::None);
+        let _ = self.poll_committer(Wait::No);
         self.take_up()
     }
 
@@ -376,12 +378,12 @@ impl Work for Writer {
         // What is still held for want of room goes down with the journal, and is counted; the run
         // stays open, so that the next opener writes the gap that there is no room for now.
         let held = self.batch.events() + self.incoming.len() as u64;
-        let attempted = self.attempt.as_ref();
-        let lost_gaps = attempted.is_some_and(|attempt| attempt.counts.gaps > 0);
-        let (absent, unknown) = match attempted {
+        let in_flight = self.in_flight.as_ref();
+        let lost_gaps = in_flight.is_some_and(|commit| commit.counts.gaps > 0);
+        let (absent, unknown) = match in_flight {
             None => (0, 0),
-            Some(attempt) if attempt.is_absent => (attempt.counts.events, 0),
-            Some(attempt) => (0, attempt.counts.events),
+            Some(commit) if commit.is_absent => (commit.counts.events, 0),
+            Some(commit) => (0, commit.counts.events),
         };
         self.queue.count_failed(held + absent);
         let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
