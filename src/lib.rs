@@ -125,9 +125,9 @@ pub use registry::{
 #[cfg(feature = "safetensors")]
 pub use registry::{SafetensorsHeader, TensorInfo};
 pub use stats::{
-    ActionCount, ActionDrift, ActionShift, Calibration, Confidence, ConfidenceDrift, Coverage,
-    Drift, Group, Groups, LatencyDrift, LiveCandidate, LiveRanking, LiveValue, Memory,
-    OutcomeStats, ProcessingTime, Reliability, Shift, Stats, StatsQuery, StatsRow, Values,
+    ActionCount, ActionDrift, ActionShift, Calendar, Calibration, Confidence, ConfidenceDrift,
+    Coverage, Drift, Group, Groups, LatencyDrift, LiveCandidate, LiveRanking, LiveValue, Memory,
+    OutcomeStats, Periods, ProcessingTime, Reliability, Shift, Stats, StatsQuery, StatsRow, Values,
 };
 pub use store::{Condition, Defect, DefectKind, Mode, Origin};
 pub use timestamp::Timestamp;

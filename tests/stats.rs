@@ -18,8 +18,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use annals::{
-    Answer, Group, Importer, Inference, InferenceId, Journal, Maintenance, ManualClock, Options,
-    Outcome, Reader, Timestamp,
+    Answer, Calendar, Group, Importer, Inference, InferenceId, Journal, Maintenance, ManualClock,
+    Options, Outcome, Periods, Reader, Timestamp,
 };
 use common::Random;
 use history::{HOUR_MICROS, NOON, attach, compare, log, random_decision, random_outcome};
@@ -574,6 +574,30 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
         .until(at(4 * DAY_MICROS));
     check(&kept.get().unwrap(), &last_day, "a cut day that is kept");
     assert_eq!(kept.get().unwrap().coverage.retired, 0);
+
+    // Clocks where midnight is at two minutes past noon UTC: each day's hour is cut.
+    let ahead = 12 * 3_600 - 120;
+    let times = at(0)..at(4 * DAY_MICROS);
+    let days = Periods::local(Calendar::Day, times, |_| ahead).unwrap();
+    let rows = reader.stats_of_all().by_periods(&days, []).unwrap();
+    assert_eq!(rows.len(), 5);
+    let names: Vec<_> = rows.iter().map(|row| row.period.as_deref()).collect();
+    assert_eq!(
+        names,
+        ["25", "26", "27", "28", "29"]
+            .map(|day| format!("2025-07-{day}"))
+            .each_ref()
+            .map(|day| Some(day.as_str()))
+    );
+    // What may be of the row or of the next says so in both.
+    assert_eq!(
+        (rows[0].stats.count, rows[0].stats.coverage.retired),
+        (0, 500)
+    );
+    assert!(rows[1].stats.coverage.retired >= 500);
+    let last: Vec<&Logged> = logged[1_620..].iter().collect();
+    check(&rows[4].stats, &last, "a day that is kept");
+    assert_eq!(rows[4].stats.coverage.retired, 0);
 }
 
 /// Half a million decisions with outcomes, more than the folder takes in its pauses.

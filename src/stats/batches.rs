@@ -1,11 +1,15 @@
 //! How much less the decisions of a checkpoint say about a mean than as many independent ones: the
 //! steps of one episode, and trades of one day, turn out alike.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use ahash::AHashMap;
 
 use super::cover::Cover;
 use super::group::{Group, Grouping, StatsRow};
 use super::live::LiveValue;
+use super::periods::Periods;
 use super::totals::Totals;
 use super::words::Words;
 use super::{JOINED, StatsQuery};
@@ -16,6 +20,7 @@ use crate::reader::Reader;
 use crate::rollup::outcomes::Known;
 use crate::rollup::{Combination, Level};
 use crate::store::Between;
+use crate::timestamp::Timestamp;
 
 /// Batches of one mean. More would be shorter, and so depend on each other; fewer say little
 /// (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982: 10 to 30).
@@ -23,8 +28,17 @@ const MOST: u64 = 30;
 const FEWEST: usize = 5;
 /// Values of a batch, at least.
 const FEWEST_VALUES: u64 = 2;
-/// Decisions that are read one by one, at most: some 0.1 s. Beyond, hours are what batches are made of.
-const MOST_READ: u64 = 1 << 20;
+/// Decisions that are read to tell single values apart, at most: some 0.1 s. Beyond, batches are
+/// made of stretches of time.
+pub(super) const MOST_READ: u64 = 1 << 20;
+/// Decisions that are read at most where these stretches cut hours without rollups of minutes: some
+/// 1 s.
+const MOST_CUT: u64 = 1 << 23;
+/// Stretches that the time of a checkpoint's decisions is divided into, so that 30 batches come out
+/// about equal.
+const STRETCHES: i64 = 2 * 30;
+/// Checkpoints whose own time is divided; beyond, only that of all.
+const MOST_DIVIDED: usize = 64;
 
 /// How many values there are in a stretch of time, and their sum.
 pub(super) type Stretch = (u64, f64);
@@ -46,9 +60,10 @@ impl Spread {
 
     /// Of the stretches of one mean, in the order of time; `variance` is that of a single value.
     ///
-    /// The batches are put together of stretches to be about equal. Their means are a ratio of sums,
-    /// whose variance is that of Cochran, *Sampling techniques* (1977), for clusters of unequal size.
-    /// The effect is Kish's design effect (*Survey sampling*, 1965), never below that of independence.
+    /// The batches are put together of stretches to be about equal. Their means are a ratio of
+    /// sums, whose variance is that of Cochran, *Sampling techniques* (1977), for clusters of
+    /// unequal size. The effect is Kish's design effect (*Survey sampling*, 1965), never below that
+    /// of independence.
     pub(super) fn of(stretches: &[Stretch], mean: f64, variance: f64) -> Spread {
         let total: u64 = stretches.iter().map(|stretch| stretch.0).sum();
         let wanted = MOST.min(total / FEWEST_VALUES).max(1);
@@ -87,48 +102,51 @@ impl Spread {
     }
 }
 
+/// Stretches by checkpoint, in the order of time.
+type OfCheckpoints = AHashMap<Option<Arc<str>>, Vec<Stretch>>;
+
 impl StatsQuery {
-    /// The stretches of each checkpoint's values, in the order of time: single decisions where these
-    /// are few and still there, hours otherwise.
+    /// The stretches of each checkpoint's values, in the order of time: single decisions where
+    /// these are few and still there; otherwise parts of the time in which it decided, from rollups
+    /// of minutes where there are any; hours if neither can be.
     pub(super) fn stretches(
         &self,
         reader: &Reader,
         rows: &[StatsRow],
         value: &LiveValue,
-    ) -> Result<AHashMap<Option<std::sync::Arc<str>>, Vec<Stretch>>> {
-        let decisions: u64 = rows.iter().map(|row| row.stats.count).sum();
-        let mut found = AHashMap::new();
-        if decisions <= MOST_READ {
-            found = self.single_values(reader, value)?;
-        }
-        let is_whole = |row: &StatsRow| {
-            let read = found.get(&row.checkpoint).map_or(0, Vec::len) as u64;
-            read == value.of(&row.stats.outcomes).0
+        most_read: u64,
+    ) -> Result<OfCheckpoints> {
+        let is_whole = |found: &OfCheckpoints| {
+            rows.iter().all(|row| {
+                let stretches = found.get(&row.checkpoint).into_iter().flatten();
+                let read: u64 = stretches.map(|stretch| stretch.0).sum();
+                read == value.of(&row.stats.outcomes).0
+            })
         };
-        if rows.iter().all(is_whole) {
-            return Ok(found);
-        }
-        found.clear();
-        for row in self.by([Group::Checkpoint, Group::Hour])? {
-            let (count, mean, _) = value.of(&row.stats.outcomes);
-            if count > 0 {
-                let stretches: &mut Vec<Stretch> = found.entry(row.checkpoint).or_default();
-                stretches.push((count, mean * count as f64));
+        let decisions: u64 = rows.iter().map(|row| row.stats.count).sum();
+        if decisions <= most_read {
+            let found = self.single_values(reader, value)?;
+            if is_whole(&found) {
+                return Ok(found);
             }
         }
-        Ok(found)
+        if let Some(periods) = parts_of(rows)? {
+            let parts = self.by_periods_at_most(&periods, Group::Checkpoint.into(), MOST_CUT)?;
+            let found = by_checkpoint(parts.unwrap_or_default(), value);
+            if is_whole(&found) {
+                return Ok(found);
+            }
+        }
+        let hours = self.by([Group::Checkpoint, Group::Hour])?;
+        Ok(by_checkpoint(hours, value))
     }
 
-    fn single_values(
-        &self,
-        reader: &Reader,
-        value: &LiveValue,
-    ) -> Result<AHashMap<Option<std::sync::Arc<str>>, Vec<Stretch>>> {
+    fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
         let mut words = Words::default();
         let (mut ids, folded, end) = source.survey(|survey| {
             let whose = words.wanted(survey, &self.subject)?;
-            let mut cover = Cover::new(survey, whose, Level::Day);
+            let mut cover = Cover::new(survey, whose);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
                 cover.entries(&self.times, &mut words, &mut totals)?;
@@ -171,6 +189,63 @@ impl StatsQuery {
     }
 }
 
+/// The values of rows that are in the order of time.
+fn by_checkpoint(rows: Vec<StatsRow>, value: &LiveValue) -> OfCheckpoints {
+    let mut found = OfCheckpoints::new();
+    for row in rows {
+        let (count, mean, _) = value.of(&row.stats.outcomes);
+        if count > 0 {
+            let stretches = found.entry(row.checkpoint).or_default();
+            stretches.push((count, mean * count as f64));
+        }
+    }
+    found
+}
+
+/// Parts of the time in which each of the checkpoints decided; `None` if nothing was decided.
+fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
+    let mut spans: Vec<(u64, i64, i64)> = rows
+        .iter()
+        .filter_map(|row| {
+            let (first, last) = (row.stats.first?, row.stats.last?);
+            Some((row.stats.count, first.as_micros(), last.as_micros()))
+        })
+        .collect();
+    spans.sort_unstable();
+    let first = spans.iter().map(|span| span.1).min();
+    let last = spans.iter().map(|span| span.2).max();
+    let Some((first, last)) = first.zip(last) else {
+        return Ok(None);
+    };
+    let most = spans.into_iter().rev().take(MOST_DIVIDED);
+    let mut bounds = BTreeSet::new();
+    for (first, last) in most.map(|span| (span.1, span.2)).chain([(first, last)]) {
+        let mut width = last.saturating_sub(first) / STRETCHES + 1;
+        // Whole hours and minutes have rollups.
+        for level in [Level::Hour, Level::Minute] {
+            if width >= level.micros() {
+                width = level.start(level.bucket(width));
+                break;
+            }
+        }
+        let begin = match width % Level::Minute.micros() {
+            0 => width.saturating_mul(first.div_euclid(width)),
+            _ => first,
+        };
+        let mut bound = begin;
+        bounds.insert(bound);
+        while bound <= last {
+            let next = bound.saturating_add(width);
+            bounds.insert(next);
+            if next == bound {
+                break;
+            }
+            bound = next;
+        }
+    }
+    Periods::between(bounds.into_iter().map(Timestamp::from_micros)).map(Some)
+}
+
 /// What is ranked by, of one decision.
 fn single(known: &Known, value: &LiveValue, named: Option<NameId>) -> Option<f64> {
     match value {
@@ -192,6 +267,14 @@ mod tests {
     struct Random(u64);
 
     impl Random {
+        /// A number below `most`, by its first bits.
+        fn below(&mut self, most: usize) -> usize {
+            let share = self.uniform();
+            (0..most)
+                .find(|number| share * (most as f64) < (*number + 1) as f64)
+                .unwrap_or(0)
+        }
+
         fn uniform(&mut self) -> f64 {
             self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let mut mixed = self.0;
@@ -207,8 +290,8 @@ mod tests {
         }
     }
 
-    /// Rewards of episodes of 20 steps on average, each of which begins anew and within which a step
-    /// has 0.9 of the one before. Their mean is 0.
+    /// Rewards of episodes of 20 steps on average, each of which begins anew and within which a
+    /// step has 0.9 of the one before. Their mean is 0.
     fn episodes(random: &mut Random, steps: usize, memory: f64) -> Vec<f64> {
         let mut state = random.normal();
         let mut step = || {
@@ -283,6 +366,76 @@ mod tests {
         }
         assert!((365..=396).contains(&batched), "{batched}");
         assert!(independent < 280, "{independent}");
+    }
+
+    /// Stretches of equal time, as rollups give them, hold values of unequal number.
+    #[test]
+    fn intervals_from_stretches_of_time_hold_as_often() {
+        let mut random = Random(17);
+        let (mut held, rounds) = (0_u32, 600);
+        for _ in 0..rounds {
+            let values = episodes(&mut random, 6_000, 0.9);
+            let (mean, variance) = moments(&values);
+            let mut stretches = Vec::new();
+            let mut left = &values[..];
+            while !left.is_empty() {
+                let many = 20 + random.below(160);
+                let (part, rest) = left.split_at(many.min(left.len()));
+                stretches.push((part.len() as u64, part.iter().sum()));
+                left = rest;
+            }
+            let spread = Spread::of(&stretches, mean, variance);
+            assert!((20..=MOST).contains(&spread.batches), "{}", spread.batches);
+            let (low, high) = student(mean, variance, values.len() as u64, spread);
+            held += u32::from(low <= 0.0 && 0.0 <= high);
+        }
+        let share = f64::from(held) / f64::from(rounds);
+        assert!((0.92..=0.98).contains(&share), "{share}");
+    }
+
+    /// More decisions than are read one by one, and within an hour or a second: hours would be too
+    /// coarse.
+    #[test]
+    fn a_short_run_of_many_decisions_has_batches_of_its_own_length() {
+        let runs = [(6_000, 400_000), (2_000, 500), (2_000, 60_000_000)];
+        for (count, apart) in runs {
+            let journal = crate::Journal::options().in_memory().unwrap();
+            let mut random = Random(3);
+            let begin = 1_753_444_800_000_000;
+            for (number, reward) in (0_i64..).zip(episodes(&mut random, count, 0.9)) {
+                let time = Timestamp::from_micros(begin + number * apart);
+                let checkpoint = if number < 500 { "a" } else { "b" };
+                let inference = crate::Inference::new("m", "s", "BUY")
+                    .checkpoint(checkpoint)
+                    .event_time(time);
+                let id = journal.log(inference).unwrap();
+                journal.attach_outcome(id, crate::Outcome::reward(reward));
+            }
+            let minute = std::time::Duration::from_secs(60);
+            journal.flush().wait(minute).unwrap();
+            let query = journal.stats("m");
+            let reader = journal.reader().unwrap();
+            let rows = query.by(Group::Checkpoint).unwrap();
+            for fold in [false, true] {
+                if fold {
+                    journal.fold(minute).unwrap();
+                }
+                let single = query.stretches(&reader, &rows, &LiveValue::Reward, u64::MAX);
+                let in_time = query.stretches(&reader, &rows, &LiveValue::Reward, 1);
+                let (single, in_time) = (single.unwrap(), in_time.unwrap());
+                for row in &rows {
+                    let (values, mean, variance) = LiveValue::Reward.of(&row.stats.outcomes);
+                    let spread = [&single, &in_time]
+                        .map(|found| Spread::of(&found[&row.checkpoint], mean, variance));
+                    assert_eq!(single[&row.checkpoint].len() as u64, values);
+                    let stretches = in_time[&row.checkpoint].len();
+                    assert!((40..=250).contains(&stretches), "{stretches}");
+                    assert!(spread[1].batches >= 25, "{spread:?}");
+                    let ratio = spread[1].effect / spread[0].effect;
+                    assert!((0.4..2.5).contains(&ratio), "{spread:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Covering a range of event time: days and hours as far as they lie in it, minutes at its edges, and
-//! entries where rollups are too coarse or not there yet.
+//! Covering a range of event time: days and hours as far as they lie in it, minutes at its edges,
+//! and entries where rollups are too coarse or not there yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::totals::Totals;
@@ -35,17 +35,21 @@ impl Whose {
 pub(super) struct Cover<'c, 's, 'k> {
     survey: &'c Survey<'s, 'k>,
     whose: Whose,
-    coarsest: Level,
-    /// Parts of the range whose entries have to be read, in order.
-    edges: Vec<Edge>,
+    /// Buckets whose entries have to be read, by their first and last microsecond: a bucket that
+    /// two ranges cut is read once.
+    edges: BTreeMap<(i64, i64), Edge>,
+    /// Decisions that are read one by one, at most; with more, nothing is read.
+    most_read: u64,
     beside: Beside,
 }
 
-/// A part of a bucket that the range cuts.
+/// A bucket that ranges cut.
+#[derive(Default)]
 struct Edge {
-    times: RangeInclusive<i64>,
-    /// All of the bucket.
-    bucket: RangeInclusive<i64>,
+    /// The parts of it that lie in the ranges, ascending.
+    times: Vec<RangeInclusive<i64>>,
+    /// Whose rollups the bucket has.
+    whose: BTreeSet<Combination>,
     /// Decisions in the whole bucket, as its rollups say.
     decisions: u64,
     /// Whether anything turned out for any of them.
@@ -61,23 +65,33 @@ pub(super) struct Beside {
     pub(super) read: Vec<u64>,
     /// Decisions with outcomes that no rollup holds yet.
     pub(super) touched: BTreeSet<u64>,
-    /// Decisions of buckets at the range's edges whose entries are retired.
-    pub(super) retired: u64,
+    /// Decisions of buckets at the ranges' edges whose entries are retired, by what their time
+    /// belongs to.
+    pub(super) retired: BTreeMap<i64, u64>,
     /// The same, of entries that cannot be read any more.
-    pub(super) damaged: u64,
-    /// The first sequences of the holes among `gaps` that stand for entries which rollups were not asked for.
+    pub(super) damaged: BTreeMap<i64, u64>,
+    /// There were more decisions to be read than may be: nothing was.
+    pub(super) is_too_much: bool,
+    /// The first sequences of the holes among `gaps` that stand for entries which rollups were not
+    /// asked for.
     holes: BTreeSet<u64>,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
-    pub(super) fn new(survey: &'c Survey<'s, 'k>, whose: Whose, coarsest: Level) -> Self {
+    pub(super) fn new(survey: &'c Survey<'s, 'k>, whose: Whose) -> Self {
         Cover {
             survey,
             whose,
-            coarsest,
-            edges: Vec::new(),
+            edges: BTreeMap::new(),
+            most_read: u64::MAX,
             beside: Beside::default(),
         }
+    }
+
+    /// Reads nothing if more decisions than these would have to be read one by one.
+    pub(super) fn at_most(mut self, most_read: u64) -> Self {
+        self.most_read = most_read;
+        self
     }
 
     /// What is left to be looked up.
@@ -126,23 +140,34 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         Ok(())
     }
 
-    /// Adds everything in `times` to `totals`.
-    pub(super) fn range(
+    /// Adds everything in `ranges`, which ascend and do not overlap, to `totals`.
+    pub(super) fn ranges(
         &mut self,
-        times: &RangeInclusive<i64>,
+        ranges: &[RangeInclusive<i64>],
         words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
-        if times.is_empty() {
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
+            return Ok(());
+        };
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            let coarsest = totals.grouping().time.coarsest(range);
+            self.level(coarsest, *range.start(), *range.end(), totals)?;
+        }
+        let folded = self.survey.folded().all_before();
+        let mut to_read = self.survey.next_sequence().saturating_sub(folded);
+        for edge in self.edges.values() {
+            to_read = to_read.saturating_add(edge.decisions);
+        }
+        if to_read > self.most_read {
+            self.beside.is_too_much = true;
             return Ok(());
         }
-        let (from, until) = (*times.start(), *times.end());
-        self.level(self.coarsest, from, until, totals)?;
         let mut scan = Scan::default();
-        for edge in std::mem::take(&mut self.edges) {
-            self.edge(&edge, &mut scan, words, totals)?;
+        for (bucket, edge) in std::mem::take(&mut self.edges) {
+            self.edge(bucket, &edge, &mut scan, words, totals)?;
         }
-        self.rest(from, until, &mut scan, words, totals)
+        self.rest(*first.start(), *last.end(), &mut scan, words, totals)
     }
 
     /// Adds the rollups of `level` that lie in `from..=until`, and finer ones at its ends.
@@ -168,7 +193,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let whose = self.whose;
         let see = |bucket, combination, rollup: &Rollup| {
             if whose.holds(combination) {
-                totals.add_rollup(level.start(bucket), combination, rollup);
+                totals.add_rollup(level.start(bucket).max(from), combination, rollup);
             }
         };
         self.survey.rollups(level, low..=high, whose.model, see)
@@ -185,7 +210,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     ) -> Result<()> {
         let whose = self.whose;
         let mut within: Vec<(Combination, Rollup)> = Vec::new();
-        let (mut is_cut, mut has_outcomes, mut decisions) = (false, false, 0_u64);
+        let mut cut = BTreeSet::new();
+        let (mut has_outcomes, mut decisions) = (false, 0_u64);
         let see = |_, combination, rollup: &Rollup| {
             if !whose.holds(combination) {
                 return;
@@ -198,14 +224,14 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             if rollup.is_within(from, until) {
                 within.push((combination, rollup.clone()));
             } else {
-                is_cut = true;
+                cut.insert(combination);
             }
         };
         self.survey
             .rollups(level, bucket..=bucket, whose.model, see)?;
-        if !is_cut {
+        if cut.is_empty() {
             for (combination, rollup) in &within {
-                totals.add_rollup(level.start(bucket), *combination, rollup);
+                totals.add_rollup(level.start(bucket).max(from), *combination, rollup);
             }
             return Ok(());
         }
@@ -215,12 +241,12 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 self.level(Level::Minute, from, until, totals)
             }
             Level::Hour | Level::Minute => {
-                self.edges.push(Edge {
-                    times: from..=until,
-                    bucket: level.start(bucket)..=level.last(bucket),
-                    decisions,
-                    has_outcomes,
-                });
+                let whole = (level.start(bucket), level.last(bucket));
+                let edge = self.edges.entry(whole).or_default();
+                edge.times.push(from..=until);
+                edge.whose.append(&mut cut);
+                edge.decisions = decisions;
+                edge.has_outcomes |= has_outcomes;
                 Ok(())
             }
         }
@@ -229,25 +255,28 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds the entries of an edge that the rollups hold.
     fn edge(
         &mut self,
+        bucket: (i64, i64),
         edge: &Edge,
         scan: &mut Scan,
         words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
         let folded = self.survey.folded();
-        // Where entries have been retired, the rest of the bucket shows whether any of its own were.
-        let range = match self.survey.has_retired() {
-            true => &edge.bucket,
-            false => &edge.times,
+        // Where entries have been retired, the rest of the bucket shows whether any of its own
+        // were.
+        let (from, until) = match (edge.times.first(), edge.times.last()) {
+            (Some(first), Some(last)) if !self.survey.has_retired() => {
+                (*first.start(), *last.end())
+            }
+            _ => bucket,
         };
         let (mut read, mut seen) = (Vec::new(), 0);
-        let (from, until) = (*range.start(), *range.end());
         self.survey.blocks_between(from, until, scan, |scan| {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
                     seen += 1;
-                    if !edge.times.contains(&event.event) {
+                    if !edge.times.iter().any(|times| times.contains(&event.event)) {
                         return;
                     }
                     totals.add(event);
@@ -259,14 +288,34 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             Ok(())
         })?;
         self.beside.read.extend(read);
-        if self.survey.has_retired() {
-            let lost = edge.decisions.saturating_sub(seen);
-            self.beside.retired = self.beside.retired.saturating_add(lost);
-        } else if self.survey.has_lost()? {
-            let lost = edge
-                .decisions
-                .saturating_sub(self.folded_in(&edge.bucket, scan, words)?);
-            self.beside.damaged = self.beside.damaged.saturating_add(lost);
+        let is_retired = self.survey.has_retired();
+        if !is_retired {
+            if !self.survey.has_lost()? {
+                return Ok(());
+            }
+            seen = self.folded_in(&(bucket.0..=bucket.1), scan, words)?;
+        }
+        let lost = edge.decisions.saturating_sub(seen);
+        if lost == 0 {
+            return Ok(());
+        }
+        let missing = match is_retired {
+            true => &mut self.beside.retired,
+            false => &mut self.beside.damaged,
+        };
+        // They may lie in each of the parts.
+        let buckets = edge
+            .times
+            .iter()
+            .filter_map(|times| totals.bucket(*times.start()));
+        for bucket in buckets.collect::<BTreeSet<_>>() {
+            let missing = missing.entry(bucket).or_default();
+            *missing = missing.saturating_add(lost);
+        }
+        for times in &edge.times {
+            for whose in &edge.whose {
+                totals.ensure_of(*times.start(), *whose);
+            }
         }
         Ok(())
     }

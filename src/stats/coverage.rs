@@ -1,12 +1,13 @@
 //! What a statistic covers: which times, how much is known to be missing.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use ahash::AHashMap;
 use serde::Serialize;
 
 use super::cover::{Beside, Cover, Whose};
-use super::group::{GroupKey, Grouping};
+use super::group::Grouping;
 use super::totals::Totals;
 use super::words::Words;
 use crate::error::Result;
@@ -17,9 +18,9 @@ use crate::timestamp::Timestamp;
 
 /// What a statistic covers; part of [`Stats`](super::Stats).
 ///
-/// Events that were [dropped](crate::Gap) were never recorded, so nobody knows whose they were: they
-/// count here for every model. A gap counts whole if the minutes of its first and last event touch
-/// the range.
+/// Events that were [dropped](crate::Gap) were never recorded, so nobody knows whose they were:
+/// they count here for every model. A gap counts whole if the minutes of its first and last event
+/// touch the range.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -29,18 +30,19 @@ pub struct Coverage {
     pub last: Timestamp,
     /// Events that gaps in the range stand for, as far as they were counted.
     pub dropped: u64,
-    /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that are
-    /// damaged, and those that a [`repair`](crate::repair) lost. They count where the index of event
-    /// times says that their decisions were.
+    /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that
+    /// are damaged, and those that a [`repair`](crate::repair) lost. They count where the index of
+    /// event times says that their decisions were.
     pub damaged: u64,
     /// Gaps in the range that nobody could count, because a run died.
     pub uncounted: u64,
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
     /// dropped)`. `None` is unknown: a run died in the range.
     pub completeness: Option<f64>,
-    /// Decisions of hours that the range cuts whose entries are retired: their rollups are there, but
-    /// do not say on which side of the cut they lie, so none of them is counted. Of all groups
-    /// together. 0 means that nothing of the range is missing.
+    /// Decisions of hours that the range cuts whose entries are retired: their rollups are there,
+    /// but do not say on which side of the cut they lie, so none of them is counted. Of all groups
+    /// with the same time together; by [periods](super::Periods), two that meet within such an hour
+    /// both say it. 0 means that nothing of the range is missing.
     pub retired: u64,
     /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
     /// soon as they show up, which they have 30 days for.
@@ -58,8 +60,8 @@ pub(super) struct Seen {
     sequence: u64,
     folded: u64,
     orphans: u64,
-    retired: u64,
-    damaged: u64,
+    retired: BTreeMap<i64, u64>,
+    damaged: BTreeMap<i64, u64>,
     /// By bucket of time; all in one if the statistic is not divided by time.
     buckets: AHashMap<i64, Bucket>,
     /// Gaps that are not folded, with their recorded time.
@@ -76,40 +78,52 @@ struct Bucket {
 }
 
 impl Seen {
-    /// Looks for gaps in the `times` of each group of `totals`, and where there are any, for what all
-    /// models did.
+    /// Looks for gaps in the `times` of each group of `totals`, and where there are any, for what
+    /// all models did.
     pub(super) fn look(
         survey: &Survey<'_, '_>,
         beside: &mut Beside,
         times: &RangeInclusive<i64>,
-        grouping: Grouping,
+        grouping: &Grouping,
         totals: &Totals,
         words: &mut Words,
     ) -> Result<Self> {
         let gaps = std::mem::take(&mut beside.gaps);
+        let damaged = std::mem::take(&mut beside.damaged);
         let mut buckets = AHashMap::new();
+        let mut with_gaps = Vec::new();
         for key in totals.keys() {
             if buckets.contains_key(&key.bucket) {
                 continue;
             }
-            let range = grouping.range_of(key, times);
+            let range = grouping.range_of(key.bucket, times);
             let mut bucket = Bucket::default();
             if !range.is_empty() {
                 bucket.folded = survey.gaps(*range.start(), *range.end())?;
             }
-            if bucket.folded.gaps > 0 || !gaps.is_empty() || beside.damaged > 0 {
-                let mut all = Totals::new(Grouping::default());
-                let mut cover = Cover::new(survey, Whose::default(), grouping.coarsest());
-                cover.range(&range, words, &mut all)?;
-                bucket.entries = all.events();
+            if bucket.folded.gaps > 0 || !gaps.is_empty() || damaged.contains_key(&key.bucket) {
+                with_gaps.push(key.bucket);
             }
             buckets.insert(key.bucket, bucket);
+        }
+        if !with_gaps.is_empty() {
+            let parts = grouping.time.parts_of(times, with_gaps);
+            let mut all = Totals::new(Grouping {
+                time: grouping.time.clone(),
+                ..Grouping::default()
+            });
+            Cover::new(survey, Whose::default()).ranges(&parts, words, &mut all)?;
+            for (key, rollup) in all.into_groups() {
+                if let Some(bucket) = buckets.get_mut(&key.bucket) {
+                    bucket.entries = rollup.events();
+                }
+            }
         }
         Ok(Seen {
             sequence: survey.next_sequence(),
             orphans: survey.folded().orphans(),
-            retired: beside.retired,
-            damaged: beside.damaged,
+            retired: std::mem::take(&mut beside.retired),
+            damaged,
             folded: survey.folded().all_before(),
             buckets,
             gaps,
@@ -128,8 +142,10 @@ impl Seen {
     }
 
     /// What the statistic of a group covers, which is about `range`.
-    pub(super) fn coverage(&self, range: &RangeInclusive<i64>, key: &GroupKey) -> Coverage {
-        let bucket = self.buckets.get(&key.bucket).copied().unwrap_or_default();
+    pub(super) fn coverage(&self, range: &RangeInclusive<i64>, bucket: i64) -> Coverage {
+        let damaged = self.damaged.get(&bucket).copied().unwrap_or(0);
+        let retired = self.retired.get(&bucket).copied().unwrap_or(0);
+        let bucket = self.buckets.get(&bucket).copied().unwrap_or_default();
         let mut sums = bucket.folded;
         let (first, last) = (*range.start(), *range.end());
         let touching = |gap: &&(GapTimes, GapSums)| first <= last && gap.0.touches(first, last);
@@ -137,8 +153,8 @@ impl Seen {
             .iter()
             .filter(touching)
             .for_each(|gap| sums.merge(gap.1));
-        sums.dropped = sums.dropped.saturating_add(self.damaged);
-        sums.damaged = sums.damaged.saturating_add(self.damaged);
+        sums.dropped = sums.dropped.saturating_add(damaged);
+        sums.damaged = sums.damaged.saturating_add(damaged);
         let completeness = if sums.uncounted > 0 {
             None
         } else if sums.dropped == 0 {
@@ -154,7 +170,7 @@ impl Seen {
             damaged: sums.damaged,
             uncounted: sums.uncounted,
             completeness,
-            retired: self.retired,
+            retired,
             orphans: self.orphans,
             sequence: self.sequence,
             folded: self.folded,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::periods::Division;
 use super::result::Stats;
 use crate::error::Result;
 use crate::format::row::NameId;
@@ -25,9 +26,11 @@ pub enum Group {
     /// What was decided. Such rows have neither quantiles of times nor memory nor a first and last
     /// time: these are not kept by action.
     Action,
-    /// The hour of event time, UTC.
+    /// The hour of event time, UTC; for others see
+    /// [`StatsQuery::by_periods`](super::StatsQuery::by_periods).
     Hour,
-    /// The day of event time, UTC.
+    /// The day of event time, UTC; for those of a time zone see
+    /// [`StatsQuery::by_periods`](super::StatsQuery::by_periods).
     Day,
 }
 
@@ -62,42 +65,33 @@ impl Groups {
             checkpoint: has(Group::Checkpoint),
             action: has(Group::Action),
             time: if has(Group::Hour) {
-                Some(Level::Hour)
+                Division::Level(Level::Hour)
             } else if has(Group::Day) {
-                Some(Level::Day)
+                Division::Level(Level::Day)
             } else {
-                None
+                Division::None
             },
         }
     }
 }
 
 /// By what is divided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grouping {
     pub(super) model: bool,
     pub(super) symbol: bool,
     pub(super) checkpoint: bool,
     pub(super) action: bool,
-    pub(super) time: Option<Level>,
+    pub(super) time: Division,
 }
 
 impl Grouping {
-    /// The coarsest rollups that do not mix groups.
-    pub(super) fn coarsest(self) -> Level {
-        self.time.unwrap_or(Level::Day)
-    }
-
     /// The part of `times` that a group is about.
-    pub(super) fn range_of(
-        self,
-        key: &GroupKey,
-        times: &RangeInclusive<i64>,
-    ) -> RangeInclusive<i64> {
-        match self.time {
-            Some(level) => {
-                let start = level.start(key.bucket).max(*times.start());
-                start..=level.last(key.bucket).min(*times.end())
+    pub(super) fn range_of(&self, bucket: i64, times: &RangeInclusive<i64>) -> RangeInclusive<i64> {
+        match self.time.range(bucket) {
+            Some(range) => {
+                let start = *range.start().max(times.start());
+                start..=*range.end().min(times.end())
             }
             None => times.clone(),
         }
@@ -118,8 +112,13 @@ pub(super) struct GroupKey {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct StatsRow {
-    /// The beginning of its hour or day, if divided by one.
+    /// The beginning of its hour, day or period, if divided by one.
     pub time: Option<Timestamp>,
+    /// Its end: the beginning of what follows. Days of a time zone have 23 or 25 hours now and
+    /// then.
+    pub end: Option<Timestamp>,
+    /// The name of its period, if divided by [periods](super::Periods) that have names.
+    pub period: Option<Arc<str>>,
     /// Its model, if divided by model.
     pub model: Option<Arc<str>>,
     /// Its symbol, if divided by symbol.
@@ -135,13 +134,21 @@ pub struct StatsRow {
 impl GroupKey {
     pub(super) fn row(
         &self,
-        grouping: Grouping,
+        grouping: &Grouping,
         stats: Stats,
         name: &mut impl FnMut(NameId) -> Result<Option<Arc<str>>>,
     ) -> Result<StatsRow> {
-        let time = grouping.time.map(|level| level.start(self.bucket));
+        let range = grouping.time.range(self.bucket);
+        let period = match &grouping.time {
+            Division::Periods(periods) => periods.name(self.bucket),
+            _ => None,
+        };
         Ok(StatsRow {
-            time: time.map(Timestamp::from_micros),
+            time: range
+                .as_ref()
+                .map(|range| Timestamp::from_micros(*range.start())),
+            end: range.map(|range| Timestamp::from_micros(range.end().saturating_add(1))),
+            period,
             model: name(self.model)?,
             symbol: name(self.symbol)?,
             checkpoint: name(self.checkpoint)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::batches::Spread;
+use super::batches::{MOST_READ, Spread};
 use super::bounds::{student, wilson};
 use super::group::{Group, StatsRow};
 use super::outcomes::OutcomeStats;
@@ -91,18 +91,20 @@ pub struct LiveCandidate {
     ///
     /// Decisions need not be independent, as the steps of one episode are not: the error is that of
     /// batch means (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982), of
-    /// [`batches`](Self::batches) in the order of event time. It is right if an episode is much shorter
-    /// than a batch.
+    /// [`batches`](Self::batches) in the order of event time. It is right if an episode is much
+    /// shorter than a batch.
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// Batches that the interval was made of, up to 30; 0 if there are fewer than ten values, or than
-    /// five hours with more than a million decisions. Then decisions count as independent, and the
-    /// interval is too narrow if they are not.
+    /// Batches that the interval was made of, up to 30. With more than a million decisions they are
+    /// parts of the time in which the checkpoint decided. 0 if there are fewer than ten values, or
+    /// fewer than five different times or (with over eight million decisions that have no rollups
+    /// of minutes any more) hours. Then decisions count as independent, and the interval is too
+    /// narrow if they are not.
     pub batches: u64,
     /// The variance of the mean, divided by that of as many independent decisions; at least 1. Of
-    /// `count` decisions, `count / design_effect` independent ones say as much (Kish, *Survey sampling*,
-    /// 1965).
+    /// `count` decisions, `count / design_effect` independent ones say as much (Kish, *Survey
+    /// sampling*, 1965).
     pub design_effect: f64,
 }
 
@@ -135,9 +137,10 @@ impl LiveRanking {
 
 impl StatsQuery {
     /// Ranks the checkpoints that decided in the range by the mean of what turned out, for those
-    /// with `at_least` outcomes. From rollups, at the cost of [`by`](Self::by), and one look-up for the
-    /// registry's best, which is a moment later than the rest. Intervals heed that the steps of one
-    /// episode are alike: for them, up to a million decisions are read, or the rollups of the hours.
+    /// with `at_least` outcomes. From rollups, at the cost of [`by`](Self::by), and one look-up for
+    /// the registry's best, which is a moment later than the rest. Intervals heed that the steps of
+    /// one episode are alike: for them, up to a million decisions are read, or the rollups of
+    /// minutes or hours.
     ///
     /// # Errors
     /// Those of [`get`](Self::get).
@@ -168,7 +171,7 @@ impl StatsQuery {
             Some(row) => row.stats.coverage.clone(),
             None => self.get()?.coverage,
         };
-        let stretches = self.stretches(&reader, &rows, value)?;
+        let stretches = self.stretches(&reader, &rows, value, MOST_READ)?;
         let candidates = rows.into_iter().map(|row| {
             let (_, mean, variance) = value.of(&row.stats.outcomes);
             let spread = match stretches.get(&row.checkpoint) {

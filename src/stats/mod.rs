@@ -10,6 +10,7 @@ mod drift;
 mod group;
 mod live;
 mod outcomes;
+mod periods;
 mod result;
 mod totals;
 mod words;
@@ -33,6 +34,8 @@ pub use group::{Group, Groups, StatsRow};
 use group::{GroupKey, Grouping};
 pub use live::{LiveCandidate, LiveRanking, LiveValue};
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
+use periods::Division;
+pub use periods::{Calendar, Periods};
 pub use result::{ActionCount, Confidence, Memory, ProcessingTime, Stats};
 use totals::Totals;
 use words::Words;
@@ -151,8 +154,8 @@ impl StatsQuery {
     /// Reads some rows for each hour and combination of names in the range, and the entries of the
     /// last second or so: about 2 ms for a day of a busy model, without fsyncs or waiting for
     /// writers. Where an edge of the range lies within an hour that is long past, or one with few
-    /// decisions, that hour's entries are read. So are all entries that a killed process left unfolded,
-    /// until they are [folded](crate::Maintenance::fold).
+    /// decisions, that hour's entries are read. So are all entries that a killed process left
+    /// unfolded, until they are [folded](crate::Maintenance::fold).
     ///
     /// # Errors
     /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
@@ -180,11 +183,73 @@ impl StatsQuery {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn by(&self, groups: impl Into<Groups>) -> Result<Vec<StatsRow>> {
-        let reader = self.reader.clone()?;
         let grouping = groups.into().grouping();
+        let rows = self.grouped(&grouping, u64::MAX)?;
+        Ok(rows.unwrap_or_default())
+    }
+
+    /// One row for each of the `periods`, and group in it, that has any decisions; in the order of
+    /// time and names. Decisions between periods are not counted. A row's `period` is the name of
+    /// its period, `time` and `end` are its limits, also if the question is about a part of it
+    /// only.
+    ///
+    /// Exact, and as quick as [`by`](Self::by) where periods begin with an hour of UTC: of these,
+    /// rollups are read. Elsewhere an hour is cut. Its minutes have rollups for 25 hours; later its
+    /// entries are read, 1 in 24 of a day's. Are these [retired](crate::Retirement), its decisions
+    /// are in neither row, and [`Coverage::retired`] of both says how many.
+    ///
+    /// # Errors
+    /// Those of [`by`](Self::by), and [`Error::InvalidOption`] if `groups` has an hour or a day
+    /// too.
+    ///
+    /// ```
+    /// # use annals::{Group, Inference, Journal, Periods, Timestamp};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// let at = |hour: i64| Timestamp::from_micros(hour * 3_600_000_000);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").event_time(at(9)));
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").event_time(at(13)));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let sessions = Periods::named([("morning", at(8)..at(12)), ("evening", at(18)..at(22))])?;
+    /// let rows = journal.stats_of_all().by_periods(&sessions, Group::Model)?;
+    /// assert_eq!(rows.len(), 1);
+    /// assert_eq!((rows[0].period.as_deref(), rows[0].stats.count), (Some("morning"), 1));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn by_periods(
+        &self,
+        periods: &Periods,
+        groups: impl Into<Groups>,
+    ) -> Result<Vec<StatsRow>> {
+        let rows = self.by_periods_at_most(periods, groups.into(), u64::MAX)?;
+        Ok(rows.unwrap_or_default())
+    }
+
+    /// The same, unless more decisions than `most_read` would have to be read one by one.
+    fn by_periods_at_most(
+        &self,
+        periods: &Periods,
+        groups: Groups,
+        most_read: u64,
+    ) -> Result<Option<Vec<StatsRow>>> {
+        let mut grouping = groups.grouping();
+        if grouping.time != Division::None {
+            return Err(Error::InvalidOption {
+                name: "by_periods",
+                value: "hours or days too".to_owned(),
+                advice: "leave Group::Hour and Group::Day out: the periods divide time",
+            });
+        }
+        grouping.time = Division::Periods(periods.clone());
+        self.grouped(&grouping, most_read)
+    }
+
+    /// One row for each group; `None` if more decisions than `most_read` would have to be read.
+    fn grouped(&self, grouping: &Grouping, most_read: u64) -> Result<Option<Vec<StatsRow>>> {
+        let reader = self.reader.clone()?;
         let mut tries = 0;
         loop {
-            let answer = self.answer(&reader, grouping);
+            let answer = self.answer(&reader, grouping, most_read);
             tries += 1;
             match answer {
                 Err(Error::Retired { .. }) if tries < TRIES => {}
@@ -193,9 +258,17 @@ impl StatsQuery {
         }
     }
 
-    fn answer(&self, reader: &Reader, grouping: Grouping) -> Result<Vec<StatsRow>> {
+    fn answer(
+        &self,
+        reader: &Reader,
+        grouping: &Grouping,
+        most_read: u64,
+    ) -> Result<Option<Vec<StatsRow>>> {
         let source = &reader.source;
-        let mut answer = source.survey(|survey| self.sum_up(survey, grouping))?;
+        let answer = source.survey(|survey| self.sum_up(survey, grouping, most_read))?;
+        let Some(mut answer) = answer else {
+            return Ok(None);
+        };
         answer.join(source, &self.times, self.known_until)?;
         answer.totals.check()?;
         answer.seen.place_gaps(source)?;
@@ -209,35 +282,47 @@ impl StatsQuery {
         let mut name = |id| words.word(reader, id);
         let mut rows = Vec::new();
         for (key, rollup) in totals.into_groups() {
-            let coverage = seen.coverage(&grouping.range_of(&key, &self.times), &key);
+            let range = grouping.range_of(key.bucket, &self.times);
+            let coverage = seen.coverage(&range, key.bucket);
             let mut stats = Stats::new(&rollup, coverage, &mut name)?;
             stats.known = known;
             rows.push(key.row(grouping, stats, &mut name)?);
         }
         rows.sort_by(StatsRow::order);
-        Ok(rows)
+        Ok(Some(rows))
     }
 
     /// What the question comes to in one snapshot.
-    fn sum_up(&self, survey: &Survey<'_, '_>, grouping: Grouping) -> Result<Answer> {
+    fn sum_up(
+        &self,
+        survey: &Survey<'_, '_>,
+        grouping: &Grouping,
+        most_read: u64,
+    ) -> Result<Option<Answer>> {
         let mut words = Words::default();
         let whose = words.wanted(survey, &self.subject)?;
-        let mut totals = Totals::new(grouping);
-        if grouping == Grouping::default() {
+        let mut totals = Totals::new(grouping.clone());
+        if *grouping == Grouping::default() {
             totals.ensure(GroupKey::default());
         }
-        let mut cover = Cover::new(survey, whose, grouping.coarsest());
-        if self.known_until.is_some() && !self.times.is_empty() {
-            cover.entries(&self.times, &mut words, &mut totals)?;
-        } else {
-            cover.range(&self.times, &mut words, &mut totals)?;
+        let mut cover = Cover::new(survey, whose).at_most(most_read);
+        let parts = grouping.time.parts(&self.times);
+        match (self.known_until, parts.first(), parts.last()) {
+            (Some(_), Some(first), Some(last)) => {
+                let whole = *first.start()..=*last.end();
+                cover.entries(&whole, &mut words, &mut totals)?;
+            }
+            _ => cover.ranges(&parts, &mut words, &mut totals)?,
         }
         let mut beside = cover.into_beside();
+        if beside.is_too_much {
+            return Ok(None);
+        }
         totals.check()?;
         let times = &self.times;
         let seen = Seen::look(survey, &mut beside, times, grouping, &totals, &mut words)?;
         let known = self.subject.model.is_none() || words.is_known(whose.model);
-        Ok(Answer {
+        Ok(Some(Answer {
             totals,
             seen,
             words,
@@ -246,7 +331,7 @@ impl StatsQuery {
             beside,
             folded: survey.folded().clone(),
             end: survey.next_sequence(),
-        })
+        }))
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Totals {
     groups: Vec<(GroupKey, Rollup)>,
     places: AHashMap<GroupKey, usize>,
     last: usize,
+    /// Where the period of the last time was found.
+    near: usize,
     /// Groups that are kept at most.
     most: usize,
     /// Whether there were more. What did not fit is in no group.
@@ -31,6 +33,7 @@ impl Totals {
             groups: Vec::new(),
             places: AHashMap::new(),
             last: 0,
+            near: 0,
             most: MOST_GROUPS,
             overflown: false,
             spare: Rollup::default(),
@@ -49,17 +52,18 @@ impl Totals {
         })
     }
 
+    /// `None` if the time lies between periods.
     #[inline]
-    fn key(&self, time: i64, whose: Combination) -> GroupKey {
-        let grouping = self.grouping;
+    fn key(&mut self, time: i64, whose: Combination) -> Option<GroupKey> {
+        let grouping = &self.grouping;
         let if_divided = |divided: bool, name| if divided { name } else { 0 };
-        GroupKey {
-            bucket: grouping.time.map_or(0, |level| level.bucket(time)),
+        Some(GroupKey {
+            bucket: grouping.time.bucket(time, &mut self.near)?,
             model: if_divided(grouping.model, whose.model),
             symbol: if_divided(grouping.symbol, whose.symbol),
             checkpoint: if_divided(grouping.checkpoint, whose.checkpoint),
             action: 0,
-        }
+        })
     }
 
     /// What the decisions of a group add up to so far.
@@ -85,7 +89,9 @@ impl Totals {
 
     /// Adds a rollup of decisions that lie, all of them, in the group of `time`.
     pub(super) fn add_rollup(&mut self, time: i64, whose: Combination, rollup: &Rollup) {
-        let mut key = self.key(time, whose);
+        let Some(mut key) = self.key(time, whose) else {
+            return;
+        };
         if !self.grouping.action {
             self.group(key).merge(rollup);
             return;
@@ -99,7 +105,9 @@ impl Totals {
     /// Adds a decision.
     #[inline]
     pub(super) fn add(&mut self, event: &Event) {
-        let mut key = self.key(event.event, Combination::of(event));
+        let Some(mut key) = self.key(event.event, Combination::of(event)) else {
+            return;
+        };
         if !self.grouping.action {
             self.group(key).add(event);
             return;
@@ -112,7 +120,9 @@ impl Totals {
     /// Adds what turned out anew for a decision.
     pub(super) fn change(&mut self, change: &Change) {
         let event = &change.event;
-        let mut key = self.key(event.event, Combination::of(event));
+        let Some(mut key) = self.key(event.event, Combination::of(event)) else {
+            return;
+        };
         if self.grouping.action {
             key.action = event.action;
         }
@@ -124,14 +134,25 @@ impl Totals {
         self.group(key);
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups.iter().map(|group| &group.0)
+    /// Makes sure that there is a group that can say what is missing of a combination at a time. By
+    /// action there is none: nobody knows what was decided.
+    pub(super) fn ensure_of(&mut self, time: i64, whose: Combination) {
+        if let Some(key) = self.key(time, whose).filter(|_| !self.grouping.action) {
+            self.group(key);
+        }
     }
 
-    /// Decisions in all groups.
-    pub(super) fn events(&self) -> u64 {
-        let events = self.groups.iter().map(|group| group.1.events());
-        events.fold(0, u64::saturating_add)
+    /// What a time belongs to.
+    pub(super) fn bucket(&mut self, time: i64) -> Option<i64> {
+        self.grouping.time.bucket(time, &mut self.near)
+    }
+
+    pub(super) fn grouping(&self) -> &Grouping {
+        &self.grouping
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.iter().map(|group| &group.0)
     }
 
     pub(super) fn into_groups(self) -> impl Iterator<Item = (GroupKey, Rollup)> {

@@ -1,10 +1,13 @@
-//! Random decisions and outcomes, how they are given to a journal, and how its answers are asked for.
+//! Random decisions and outcomes, how they are given to a journal, and how its answers are asked
+//! for.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::time::Duration;
 
-use annals::{Group, Inference, InferenceId, Journal, Outcome, Reader, Stats, Timestamp};
+use annals::{
+    Calendar, Group, Inference, InferenceId, Journal, Outcome, Periods, Reader, Stats, Timestamp,
+};
 
 use crate::common::Random;
 use crate::oracle::{Held, Logged, check, check_rows};
@@ -125,8 +128,8 @@ pub fn attach(journal: &Journal, id: InferenceId, held: Held) {
     assert!(journal.attach_outcome(id, outcome));
 }
 
-/// Compares an answer with the decisions that it is about, unless it says that the range cuts hours of
-/// which only sums are left.
+/// Compares an answer with the decisions that it is about, unless it says that the range cuts hours
+/// of which only sums are left.
 fn check_what_is_kept(stats: &Stats, decisions: &[&Logged], what: &str) {
     if stats.coverage.retired == 0 {
         check(stats, decisions, what);
@@ -187,9 +190,94 @@ pub fn compare(reader: &Reader, logged: &[Logged], random: &mut Random, what: &s
             check_rows(&rows, &own, groups, &what);
         }
     }
+    compare_periods(reader, &all, random, what);
     let by_model = reader
         .stats_of_all()
         .by([Group::Model, Group::Day])
         .unwrap();
     check_rows(&by_model, &all, &[Group::Model, Group::Day], what);
+}
+
+/// The hours or days on the clocks of a zone whose offset changes at about noon, and times between
+/// any moments.
+fn compare_periods(reader: &Reader, all: &[&Logged], random: &mut Random, what: &str) {
+    let change = NOON + random.below(2 * HOUR_MICROS as u64) as i64 - HOUR_MICROS;
+    let offsets = [
+        0, 3_600, 7_200, 19_800, 20_700, -12_600, -36_000, 50_400, 1_172,
+    ];
+    let mut offset = || offsets[random.below(offsets.len() as u64) as usize];
+    let (before, after) = (offset(), offset());
+    let clock = |time: i64| if time < change { before } else { after };
+    let (calendar, unit) = match random.below(2) {
+        0 => (Calendar::Hour, HOUR_MICROS),
+        _ => (Calendar::Day, 24 * HOUR_MICROS),
+    };
+    let (from, until) = (NOON - 20 * HOUR_MICROS, NOON + 20 * HOUR_MICROS);
+    let times = Timestamp::from_micros(from)..Timestamp::from_micros(until);
+    let local = Periods::local(calendar, times.clone(), |time| clock(time.as_micros())).unwrap();
+    // Of an hour that comes twice, each is one.
+    let local_bucket = |time: i64| {
+        let local = time + i64::from(clock(time)) * 1_000_000;
+        let twice = match calendar {
+            Calendar::Hour => clock(time),
+            _ => 0,
+        };
+        (local.div_euclid(unit), twice)
+    };
+    let mut bounds: Vec<i64> = (0..random.below(20) + 2)
+        .map(|_| from + random.below((until - from) as u64) as i64)
+        .collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let parts = bounds.iter().map(|micros| Timestamp::from_micros(*micros));
+    let Ok(parts) = Periods::between(parts) else {
+        return;
+    };
+    let part_bucket = |time: i64| {
+        let after = bounds.partition_point(|bound| *bound <= time);
+        (after as i64, 0)
+    };
+    type Bucket<'a> = &'a dyn Fn(i64) -> (i64, i32);
+    let model = format!("model_{}", random.below(3));
+    for (periods, bucket) in [
+        (&local, &local_bucket as Bucket<'_>),
+        (&parts, &part_bucket),
+    ] {
+        let question = reader.stats(&model).since(times.start).until(times.end);
+        let rows = question.by_periods(periods, [Group::Symbol]).unwrap();
+        if rows.iter().any(|row| row.stats.coverage.retired > 0) {
+            continue;
+        }
+        let is_meant = |logged: &&&Logged| {
+            let is_between = match std::ptr::eq(periods, &local) {
+                true => true,
+                false => bounds[0] <= logged.event && logged.event < bounds[bounds.len() - 1],
+            };
+            is_between && logged.model == model && (from..until).contains(&logged.event)
+        };
+        let own: Vec<&Logged> = all.iter().filter(is_meant).copied().collect();
+        let key = |logged: &Logged| (bucket(logged.event), logged.symbol.clone());
+        let mut keys: Vec<_> = own.iter().map(|logged| key(logged)).collect();
+        keys.sort();
+        keys.dedup();
+        let what = format!("{what}: {model}, {calendar:?}, {before} until {change}, then {after}");
+        assert_eq!(rows.len(), keys.len(), "{what}: {rows:?}");
+        for row in &rows {
+            // Its first decision says which one it is.
+            let first = row.stats.first.unwrap().as_micros();
+            let wanted = (bucket(first), row.symbol.as_deref().unwrap().to_owned());
+            let of_row: Vec<&Logged> = own
+                .iter()
+                .filter(|logged| key(logged) == wanted)
+                .copied()
+                .collect();
+            check(
+                &row.stats,
+                &of_row,
+                &format!("{what}: {:?} {wanted:?}", row.period),
+            );
+            assert!(row.time.unwrap().as_micros() <= first);
+            assert!(first < row.end.unwrap().as_micros());
+        }
+    }
 }
