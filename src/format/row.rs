@@ -211,6 +211,13 @@ pub(crate) struct OutcomeRow {
     pub(crate) values: Vec<OutcomeValue>,
 }
 
+/// An outcome with the sequence of its entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredOutcome {
+    pub(crate) sequence: u64,
+    pub(crate) row: OutcomeRow,
+}
+
 impl OutcomeRow {
     /// Shows every stored name that it needs.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {

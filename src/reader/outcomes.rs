@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use ahash::AHashMap;
 
@@ -9,9 +10,9 @@ use super::names::NameBook;
 use super::{Inferences, Reader};
 use crate::entry::InferenceRecord;
 use crate::error::Result;
-use crate::format::row::{OutcomeRow, OutcomeValue};
+use crate::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::ids::{InferenceId, RunId};
-use crate::outcome::{OutcomeEntry, Outcomes};
+use crate::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes};
 use crate::store::Source;
 use crate::timestamp::Timestamp;
 
@@ -61,16 +62,20 @@ impl Reader {
             rows.push(outcome);
             ControlFlow::Continue(())
         })?;
-        let mut found = AHashMap::new();
-        // Newest first, so what is known already holds.
-        for stored in rows {
-            let entry = self.names.outcome(&self.source, &stored.row)?;
-            let known = found.entry(entry.of);
-            known
-                .or_insert_with(|| Outcomes::none(entry.of))
-                .fill(stored.sequence, entry);
+        let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();
+        // They come newest first.
+        for StoredOutcome { sequence, row } in rows {
+            let current = found.entry(InferenceId::from_u64(row.of)).or_default();
+            let entry = (Timestamp::from_micros(row.time), sequence);
+            for value in &row.values {
+                let value = self.names.value(&self.source, value)?;
+                current.offer(value, entry);
+            }
         }
-        Ok(found)
+        let found = found.into_iter();
+        Ok(found
+            .map(|(of, current)| (of, Outcomes::new(of, current)))
+            .collect())
     }
 }
 
@@ -87,20 +92,27 @@ impl NameBook {
             values: Vec::new(),
         };
         for value in &row.values {
-            match value {
-                OutcomeValue::Reward(reward) => entry.reward = Some(*reward),
-                OutcomeValue::Correct(correct) => entry.correct = Some(*correct),
-                OutcomeValue::Label(label) => entry.label = Some(label.as_str().into()),
-                OutcomeValue::Named(id, value) => {
-                    let name = self.name(source, *id, None)?;
-                    entry.values.push((name, *value));
-                }
-                OutcomeValue::Written(name, value) => {
-                    entry.values.push((name.as_str().into(), *value));
-                }
+            match self.value(source, value)? {
+                NewValue::Reward(reward) => entry.reward = Some(reward),
+                NewValue::Correct(correct) => entry.correct = Some(correct),
+                NewValue::Label(label) => entry.label = Some(label),
+                NewValue::Named(name, value) => entry.values.push((name, value)),
             }
         }
         Ok(entry)
+    }
+
+    /// One value of an outcome, with its name as text.
+    fn value(&self, source: &Source, value: &OutcomeValue) -> Result<NewValue<Arc<str>, Arc<str>>> {
+        Ok(match value {
+            OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
+            OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
+            OutcomeValue::Label(label) => NewValue::Label(label.as_str().into()),
+            OutcomeValue::Named(id, value) => {
+                NewValue::Named(self.name(source, *id, None)?, *value)
+            }
+            OutcomeValue::Written(name, value) => NewValue::Named(name.as_str().into(), *value),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use super::bytes::{Bytes, put, put_wide};
 use super::exact_sum::ExactSum;
 use super::fixed::units;
 use crate::format::row::NameId;
+use crate::outcome::CurrentValues;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -17,21 +18,8 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// What holds for one inference.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Known {
-    pub(crate) reward: Option<f64>,
-    pub(crate) correct: Option<bool>,
-    pub(crate) label: bool,
-    /// By name.
-    pub(crate) named: Vec<(NameId, f64)>,
-}
-
-impl Known {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.reward.is_none() && self.correct.is_none() && !self.label && self.named.is_empty()
-    }
-}
+/// What holds for one decision, as far as statistics need it.
+pub(crate) type Current = CurrentValues<NameId, (), ()>;
 
 /// A sum of numbers that are finite.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,13 +130,13 @@ impl Reals {
 
 impl Outcomes {
     /// Adds or takes away what holds for a decision with this `confidence`, if it has a valid one.
-    pub(crate) fn change(&mut self, known: &Known, confidence: Option<f32>, sign: Sign) {
-        if known.is_empty() {
+    pub(crate) fn change(&mut self, current: &Current, confidence: Option<f32>, sign: Sign) {
+        if current.is_empty() {
             return;
         }
         change(&mut self.attached, sign);
-        match known.reward {
-            Some(reward) if reward.is_finite() => {
+        match current.reward {
+            Some((reward, ())) if reward.is_finite() => {
                 self.rewards.change(reward, sign);
                 if reward > 0.0 {
                     change(&mut self.wins, sign);
@@ -157,14 +145,16 @@ impl Outcomes {
             Some(_) => change(&mut self.invalid, sign),
             None => {}
         }
-        for (name, value) in &known.named {
+        for (name, value, ()) in &current.named {
             if value.is_finite() {
                 self.named(*name).change(*value, sign);
             } else {
                 change(&mut self.invalid, sign);
             }
         }
-        let Some(correct) = known.correct else { return };
+        let Some((correct, ())) = current.correct else {
+            return;
+        };
         change(
             if correct {
                 &mut self.correct
@@ -284,7 +274,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn known() -> impl Strategy<Value = Known> {
+    fn current() -> impl Strategy<Value = Current> {
         let value = prop_oneof![
             -10.0..10.0_f64,
             Just(f64::NAN),
@@ -297,27 +287,30 @@ mod tests {
             prop::option::of(any::<bool>()),
             any::<bool>(),
         );
-        (values, named).prop_map(|((reward, correct, label), named)| Known {
-            reward,
-            correct,
-            label,
-            named: named.into_iter().collect(),
+        (values, named).prop_map(|((reward, correct, label), named)| Current {
+            reward: reward.map(|reward| (reward, ())),
+            correct: correct.map(|correct| (correct, ())),
+            label: label.then_some(((), ())),
+            named: named
+                .into_iter()
+                .map(|(name, value)| (name, value, ()))
+                .collect(),
         })
     }
 
     proptest! {
         #[test]
         fn what_is_replaced_was_never_there(
-            kept in prop::collection::vec((known(), prop::option::of(0.0..=1.0_f32)), 0..20),
-            replaced in prop::collection::vec((known(), prop::option::of(0.0..=1.0_f32)), 0..20),
+            kept in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
+            replaced in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
         ) {
             let mut expected = Outcomes::default();
-            kept.iter().for_each(|(known, c)| expected.change(known, *c, Sign::Plus));
+            kept.iter().for_each(|(current, c)| expected.change(current, *c, Sign::Plus));
             // Taken away before it is there, as by a fold that has not read the row yet.
             let (mut found, mut stored) = (Outcomes::default(), Outcomes::default());
-            replaced.iter().for_each(|(known, c)| found.change(known, *c, Sign::Minus));
-            kept.iter().for_each(|(known, c)| found.change(known, *c, Sign::Plus));
-            replaced.iter().for_each(|(known, c)| stored.change(known, *c, Sign::Plus));
+            replaced.iter().for_each(|(current, c)| found.change(current, *c, Sign::Minus));
+            kept.iter().for_each(|(current, c)| found.change(current, *c, Sign::Plus));
+            replaced.iter().for_each(|(current, c)| stored.change(current, *c, Sign::Plus));
             stored.merge(&found);
             let bytes = |outcomes: &Outcomes| {
                 let mut out = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::bytes::{Bytes, put, put_wide};
 use super::fixed::Confidences;
-use super::outcomes::{Known, Outcomes, Sign};
+use super::outcomes::{Current, Outcomes, Sign};
 use super::sketch::Sketch;
 use crate::format::row::{NameId, flag};
 use crate::format::scan::Event;
@@ -44,9 +44,9 @@ pub(crate) struct Cell {
 pub(crate) struct Change {
     pub(crate) event: Event,
     /// What held before.
-    pub(crate) before: Known,
+    pub(crate) before: Current,
     /// What holds now.
-    pub(crate) after: Known,
+    pub(crate) after: Current,
 }
 
 /// Processing times, nanoseconds.

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::format::name::NameKind;
 use crate::format::row::NameId;
 use crate::reader::Reader;
-use crate::rollup::outcomes::Known;
+use crate::rollup::outcomes::Current;
 use crate::rollup::{Combination, Level};
 use crate::store::Between;
 use crate::timestamp::Timestamp;
@@ -247,12 +247,14 @@ fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
 }
 
 /// What is ranked by, of one decision.
-fn single(known: &Known, value: &LiveValue, named: Option<NameId>) -> Option<f64> {
+fn single(current: &Current, value: &LiveValue, named: Option<NameId>) -> Option<f64> {
     match value {
-        LiveValue::Correct => known.correct.map(|correct| if correct { 1.0 } else { 0.0 }),
-        LiveValue::Reward => known.reward,
+        LiveValue::Correct => current
+            .correct
+            .map(|(correct, ())| if correct { 1.0 } else { 0.0 }),
+        LiveValue::Reward => current.reward.map(|(reward, ())| reward),
         LiveValue::Named(..) => {
-            let of_name = known.named.iter().find(|of| Some(of.0) == named);
+            let of_name = current.named.iter().find(|of| Some(of.0) == named);
             of_name.map(|of| of.1)
         }
     }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::format::name::NameKind;
 use crate::reader::Reader;
 use crate::rollup::Combination;
-use crate::rollup::outcomes::Known;
+use crate::rollup::outcomes::Current;
 use crate::store::{Between, Folded, Source, Survey};
 use crate::timestamp::Timestamp;
 use cover::{Beside, Cover, Whose};
@@ -371,7 +371,7 @@ impl Answer {
                 if known_until.is_none() {
                     change.after = change.before;
                 }
-                change.before = Known::default();
+                change.before = Current::default();
                 self.totals.change(&change);
             }
         }

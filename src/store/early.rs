@@ -14,12 +14,11 @@ use super::blocks::go_on;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
-use super::outcomes::StoredOutcome;
 use super::rollups::EARLY;
 use super::source::View;
 use crate::error::Result;
 use crate::format::codec::{self, Stored};
-use crate::format::row::{OutcomeRow, OutcomeValue};
+use crate::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 
 /// Rows that one transaction writes or removes: others wait for it.
 pub(super) const SLICE: usize = 2_000;

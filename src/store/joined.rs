@@ -11,17 +11,17 @@ use super::folded::Folded;
 use super::keys;
 use super::kv::{Direction, Table};
 use super::meta::damaged;
-use super::outcomes::StoredOutcome;
 use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;
 use crate::format::block::Placed;
 use crate::format::codec;
 use crate::format::name::NameKind;
-use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Row, Texts};
+use crate::format::row::{NameId, OutcomeRow, OutcomeValue, Row, StoredOutcome, Texts};
 use crate::format::scan::{Event, Scan};
 use crate::format::spans::id_bucket;
-use crate::rollup::outcomes::Known;
+use crate::outcome::NewValue;
+use crate::rollup::outcomes::Current;
 use crate::rollup::row::Change;
 
 /// Gives a name that is written out its number.
@@ -62,8 +62,8 @@ impl Source {
             }
             let change = Change {
                 event: *event,
-                before: Known::default(),
-                after: Known::default(),
+                before: Current::default(),
+                after: Current::default(),
             };
             changes.insert(event.id, change);
         }
@@ -88,11 +88,11 @@ impl Source {
             if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
                 continue;
             }
-            fill(&mut change.after, row, number)?;
+            offer(&mut change.after, row, number)?;
             let is_folded = between.folded.holds(&change.event)
                 && between.folded.holds_outcome(&change.event, *sequence);
             if is_folded {
-                fill(&mut change.before, row, number)?;
+                offer(&mut change.before, row, number)?;
             }
             if is_early {
                 early.push(Early { outcome, inference });
@@ -239,28 +239,19 @@ fn number_texts(event: &mut Event, texts: &Texts, number: Number<'_>) -> Result<
     Ok(())
 }
 
-/// Takes over what `row` says under names that nothing newer has said anything under.
-fn fill(known: &mut Known, row: &OutcomeRow, number: Number<'_>) -> Result<()> {
+/// Offers the values of an outcome, which is older than those that were offered before.
+fn offer(current: &mut Current, row: &OutcomeRow, number: Number<'_>) -> Result<()> {
     for value in &row.values {
-        let (name, value) = match value {
-            OutcomeValue::Reward(reward) => {
-                known.reward.get_or_insert(*reward);
-                continue;
+        let value = match value {
+            OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
+            OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
+            OutcomeValue::Label(_) => NewValue::Label(()),
+            OutcomeValue::Named(name, value) => NewValue::Named(*name, *value),
+            OutcomeValue::Written(name, value) => {
+                NewValue::Named(number(NameKind::OutcomeName, name)?, *value)
             }
-            OutcomeValue::Correct(correct) => {
-                known.correct.get_or_insert(*correct);
-                continue;
-            }
-            OutcomeValue::Label(_) => {
-                known.label = true;
-                continue;
-            }
-            OutcomeValue::Named(name, value) => (*name, *value),
-            OutcomeValue::Written(name, value) => (number(NameKind::OutcomeName, name)?, *value),
         };
-        if !known.named.iter().any(|known| known.0 == name) {
-            known.named.push((name, value));
-        }
+        current.offer(value, ());
     }
     Ok(())
 }

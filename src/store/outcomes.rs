@@ -12,15 +12,8 @@ use super::segments::Registered;
 use super::source::Source;
 use crate::error::Result;
 use crate::format::codec;
-use crate::format::row::OutcomeRow;
+use crate::format::row::StoredOutcome;
 use crate::format::spans::id_bucket;
-
-/// An outcome as it is stored, and where.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredOutcome {
-    pub(crate) sequence: u64,
-    pub(crate) row: OutcomeRow,
-}
 
 impl Source {
     /// Shows the outcomes of the inferences `ids` (ascending) whose sequence is less than `before`
