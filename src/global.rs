@@ -27,10 +27,9 @@ static INSTALLED: OnceLock<Journal> = OnceLock::new();
 /// # Ok::<(), annals::Error>(())
 /// ```
 pub fn install(journal: Journal) -> Result<&'static Journal> {
-    INSTALLED
-        .set(journal)
-        .map_err(|_| Error::AlreadyInstalled)?;
-    INSTALLED.get().ok_or(Error::Closed)
+    let is_first = INSTALLED.set(journal).is_ok();
+    let installed = INSTALLED.get().filter(|_| is_first);
+    installed.ok_or(Error::AlreadyInstalled)
 }
 
 /// The installed journal, if there is one. Costs one atomic load.

@@ -86,7 +86,7 @@ pub use entry::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
     SystemEvent,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use event::{CheckpointAction, Level};
 pub use features::{Float, feature_hash};
 pub use flush::Flush;

@@ -194,6 +194,7 @@ fn a_plan_that_is_out_of_date_deletes_nothing() {
         let Error::PlanOutdated {
             changes,
             deleted: 0,
+            ..
         } = &error
         else {
             panic!("{error:?}");

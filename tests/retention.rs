@@ -265,6 +265,7 @@ fn a_plan_that_does_not_hold_any_more_changes_nothing() {
     let Err(Error::PlanOutdated {
         changes,
         deleted: 0,
+        ..
     }) = refused
     else {
         panic!("{refused:?}");

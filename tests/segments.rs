@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use annals::{
-    CheckpointAction, Entry, Error, Inference, InferenceId, InferenceRecord, Journal, Level,
-    Maintenance, ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
+    CheckpointAction, Entry, Error, ErrorKind, Inference, InferenceId, InferenceRecord, Journal,
+    Level, Maintenance, ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 
@@ -573,7 +573,11 @@ fn sealing_ends_though_commits_go_on_as_fast_as_it_seals() {
 fn a_journal_in_memory_has_no_segments() {
     let journal = options().in_memory().unwrap();
     log(&journal, 0, 10);
-    assert!(matches!(journal.seal(BOUND), Err(Error::Closed)));
+    let refused = journal.seal(BOUND).unwrap_err();
+    assert!(matches!(refused, Error::NoDirectory), "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
+    let refused = journal.clean_up_logs(BOUND).unwrap_err();
+    assert!(matches!(refused, Error::NoDirectory), "{refused}");
     assert!(journal.health().sealing.is_none());
     let _ = Timestamp::now();
 }

@@ -27,7 +27,7 @@ impl Journal {
         if let Some(source) = self.kept_source() {
             return self.reader_of(source);
         }
-        let dir = self.dir.as_deref().ok_or(Error::Closed)?;
+        let dir = self.dir.as_deref().ok_or(Error::NoDirectory)?;
         let directory = Directory::existing(dir)?;
         let source = Source::open(directory, self.sharing, self.cache_bytes)?;
         self.reader_of(Arc::new(source))

@@ -29,8 +29,8 @@ impl Journal {
     ///
     /// # Errors
     /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
-    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
-    /// or lives in memory.
+    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed;
+    /// [`Error::NoDirectory`] if it is in memory.
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -45,7 +45,7 @@ impl Journal {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn seal(&self, timeout: Duration) -> Result<u64> {
-        let sealing = self.sealing.as_ref().ok_or(Error::Closed)?;
+        let sealing = self.sealing.as_ref().ok_or(Error::NoDirectory)?;
         sealing.seal(timeout)
     }
 
@@ -55,8 +55,8 @@ impl Journal {
     ///
     /// # Errors
     /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
-    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed
-    /// or [does not fold](crate::Options::without_folding).
+    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed;
+    /// [`Error::SwitchedOff`] [without folding](crate::Options::without_folding).
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -71,7 +71,10 @@ impl Journal {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn fold(&self, timeout: Duration) -> Result<u64> {
-        let folding = self.folding.as_ref().ok_or(Error::Closed)?;
+        let folding = self.folding.as_ref().ok_or(Error::SwitchedOff {
+            what: "folding",
+            option: "without_folding",
+        })?;
         folding.fold(timeout)
     }
 
@@ -80,9 +83,16 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,
-    /// [`Error::Closed`] if the journal is closed or has no such files.
+    /// [`Error::Closed`] if the journal is closed, [`Error::NoDirectory`] if it is in memory,
+    /// [`Error::SwitchedOff`] [without text files](crate::Options::without_mirror).
     pub fn clean_up_logs(&self, timeout: Duration) -> Result<Cleaned> {
-        let mirror = self.mirror.as_ref().ok_or(Error::Closed)?;
+        let mirror = self.mirror.as_ref().ok_or(match self.dir {
+            Some(_) => Error::SwitchedOff {
+                what: "writing text files",
+                option: "without_mirror",
+            },
+            None => Error::NoDirectory,
+        })?;
         mirror.clean_up(timeout)
     }
 
@@ -169,7 +179,10 @@ impl Journal {
                 *writer = Some(thread);
                 Err(self.close_timed_out())
             }
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::ThreadPanicked {
+                name: "annals-writer",
+                message: "it ended without saying why".to_owned(),
+            }),
         }
     }
 

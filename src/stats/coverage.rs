@@ -21,7 +21,7 @@ use crate::timestamp::Timestamp;
 /// Events that were [dropped](crate::Gap) were never recorded, so nobody knows whose they were:
 /// they count here for every model. A gap counts whole if the minutes of its first and last event
 /// touch the range.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
     /// The first microsecond that was asked for.

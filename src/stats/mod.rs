@@ -161,9 +161,8 @@ impl StatsQuery {
     /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
     pub fn get(&self) -> Result<Stats> {
         let mut rows = self.by(Groups::default())?;
-        let row = rows.pop();
         // Without groups there is one row, always.
-        row.map(|row| row.stats).ok_or(Error::Closed)
+        Ok(rows.pop().map(|row| row.stats).unwrap_or_default())
     }
 
     /// One row for each group that there is, in the order of the groups' times and names. Takes

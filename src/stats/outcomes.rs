@@ -13,7 +13,7 @@ use crate::rollup::outcomes::{BINS, Outcomes, Reals};
 ///
 /// An outcome counts at its decision's time and for its decision's names, whenever it was attached.
 /// One that was replaced does not count at all; one for a repeat counts for the repeat.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OutcomeStats {
     /// Decisions for which anything turned out.
@@ -37,7 +37,7 @@ pub struct OutcomeStats {
 }
 
 /// Some finite numbers; part of [`OutcomeStats`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Values {
     /// How many there are.
@@ -53,7 +53,7 @@ pub struct Values {
 
 /// How far confidence and outcome agree: of decisions with a valid confidence that turned out right or
 /// wrong. Part of [`Stats`](super::Stats).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Calibration {
     /// Such decisions.

@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 ///
 /// Counts, extremes and sums are exact and do not depend on the order in which decisions were
 /// recorded or read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Whether the journal has ever seen the model that was asked for.
@@ -59,7 +59,7 @@ pub struct Stats {
 }
 
 /// The valid confidences of some decisions; part of [`Stats`].
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Confidence {
     /// How many there are.
@@ -92,7 +92,7 @@ pub struct ActionCount {
 }
 
 /// How long a model took; part of [`Stats`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ProcessingTime {
     /// Decisions whose time is known.
@@ -115,7 +115,7 @@ pub struct ProcessingTime {
 }
 
 /// Memory of the process that decided; part of [`Stats`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Memory {
     /// Decisions for which it is known.

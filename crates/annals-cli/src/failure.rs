@@ -1,7 +1,9 @@
 //! What goes wrong, as one line on stderr and an exit code.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use annals::Error;
 
@@ -107,60 +109,43 @@ fn in_words(cause: &io::Error) -> String {
 /// An error of the library, with what to do about it in a shell: the library names its own calls.
 fn in_shell(error: &Error) -> String {
     match error {
-        Error::Missing { path } => format!(
+        Error::Missing { path, .. } => format!(
             "no journal in {}: name its directory with -d DIR or in ANNALS_DIR; an agent or \
              `annals import` makes one",
             path.display()
         ),
-        Error::NotADirectory { path } => format!(
+        Error::NotADirectory { path, .. } => format!(
             "{} is a file, but a journal is a directory: name it with -d DIR or in ANNALS_DIR",
             path.display()
         ),
-        Error::Corrupt { path, detail } => format!(
-            "{} is damaged: {detail}; `annals verify` lists the damage, `annals repair --yes` \
-             keeps what can be read, and a whole backup is better",
-            path.display()
-        ),
-        Error::InUse { path, reason } => format!(
+        Error::Corrupt { path, detail, .. } => damaged(path, detail),
+        Error::InUse { path, reason, .. } => format!(
             "{} is held by another process ({reason}): stop that process, or try again later",
             path.display()
         ),
-        Error::NeedsRecovery { path, reason } => format!(
-            "{} needs recovery after its writer died, and cannot be opened for writing \
-             ({reason}): run `annals status` as a user who may write there, or copy the \
-             directory to where you may write",
-            path.display()
-        ),
+        Error::NeedsRecovery { path, reason, .. } => needs_recovery(path, reason),
         Error::Io {
             operation,
             path,
             cause,
-        } => format!("cannot {operation} {}: {}", path.display(), in_words(cause)),
-        Error::NoRoom { path, reason } => format!(
-            "no room to write {} ({reason}): free some space and run the command again; what \
-             was committed before is there",
-            path.display()
-        ),
-        Error::Failed { path, reason } => format!(
-            "the journal {} has failed ({reason}): its last batch may or may not be on disk; \
-             look at `annals status`, then run the command again",
-            path.display()
-        ),
-        Error::TimedOut { operation, waited } => format!(
-            "{operation} was not done after {}: a stopped process or a slow disk may hold it \
-             up; look at `annals status`, or try again later",
-            units::duration(*waited)
-        ),
+            ..
+        } => refused(operation, path, cause),
+        Error::NoRoom { path, reason, .. } => no_room(path, reason),
+        Error::Failed { path, reason, .. } => failed(path, reason),
+        Error::TimedOut {
+            operation, waited, ..
+        } => timed_out(operation, *waited),
         Error::InvalidOption {
             name,
             value,
             advice,
+            ..
         } => match *name {
             // The age or the size of a retention rule.
             "keep" => format!("--newer-than or --bytes cannot be {value}: {advice}"),
             name => format!("{name} cannot be {value}: {advice}"),
         },
-        Error::ForeignCursor { cursor, reason } => format!(
+        Error::ForeignCursor { cursor, reason, .. } => format!(
             "the cursor {cursor} does not fit this journal: {reason}; `annals cursors` lists \
              those that are stored, `annals cursors --remove NAME` forgets one"
         ),
@@ -168,20 +153,17 @@ fn in_shell(error: &Error) -> String {
             path,
             sequence,
             kept,
-        } => format!(
-            "entry {sequence} of {} has been retired, the first one kept is {kept}: \
-             `annals cursors --remove NAME` forgets the cursor, and the next export begins there",
-            path.display()
-        ),
-        Error::UnknownCheckpoint { id } => format!(
+            ..
+        } => retired(path, *sequence, *kept),
+        Error::UnknownCheckpoint { id, .. } => format!(
             "no checkpoint {id:?}: `annals checkpoints list MODEL` shows which there are, \
              `annals checkpoints reconcile` takes in files that are not known yet"
         ),
-        Error::Deleted { id, at, why } => format!(
+        Error::Deleted { id, at, why, .. } => format!(
             "checkpoint {id} was deleted at {at}: {why}; `annals checkpoints list MODEL` shows \
              which there are"
         ),
-        Error::NoMonitor { model, known } => match known.first() {
+        Error::NoMonitor { model, known, .. } => match known.first() {
             Some(metric) => format!(
                 "{model} has no monitor: set one with `annals checkpoints monitor {} {metric} \
                  min` (or max), or give --by METRIC --mode min; known are {}",
@@ -194,31 +176,33 @@ fn in_shell(error: &Error) -> String {
                 quoted(model)
             ),
         },
-        Error::NothingBefore { model, alias } => format!(
+        Error::NothingBefore { model, alias, .. } => format!(
             "the alias {alias:?} of {model} has nothing to roll back to: `annals checkpoints \
              alias {} ID` points it at a checkpoint",
             quoted(alias)
         ),
-        Error::Unconfirmed { id, path, reason } => format!(
-            "checkpoint {id} is whole in {}, but it is not certain that the registry has it \
-             ({reason}): `annals checkpoints reconcile` settles it",
-            path.display()
-        ),
-        Error::WeightsMissing { id, path } => format!(
+        Error::Unconfirmed {
+            id, path, reason, ..
+        } => unconfirmed(id, path, reason),
+        Error::WeightsMissing { id, path, .. } => format!(
             "the weights of checkpoint {id} are missing from {}: restore the file and run \
              `annals checkpoints reconcile`",
             path.display()
         ),
-        Error::WeightsCorrupt { id, path, detail } => format!(
+        Error::WeightsCorrupt {
+            id, path, detail, ..
+        } => format!(
             "the weights of checkpoint {id} in {} are damaged ({detail}): restore the file and \
              run `annals checkpoints reconcile`",
             path.display()
         ),
-        Error::Protected { id, by } => format!(
+        Error::Protected { id, by, .. } => format!(
             "checkpoint {id} is protected ({by}): `annals checkpoints pin --remove` or \
              `annals checkpoints alias --remove` releases it"
         ),
-        Error::PlanOutdated { changes, deleted } => format!(
+        Error::PlanOutdated {
+            changes, deleted, ..
+        } => format!(
             "the plan is out of date, {deleted} were deleted before that showed: {}; run the \
              command again",
             changes
@@ -232,6 +216,67 @@ fn in_shell(error: &Error) -> String {
         // These say what to do without naming a call.
         other => other.to_string(),
     }
+}
+
+fn damaged(path: &Path, detail: &str) -> String {
+    format!(
+        "{} is damaged: {detail}; `annals verify` lists the damage, `annals repair --yes` \
+             keeps what can be read, and a whole backup is better",
+        path.display()
+    )
+}
+
+fn needs_recovery(path: &Path, reason: &str) -> String {
+    format!(
+        "{} needs recovery after its writer died, and cannot be opened for writing \
+             ({reason}): run `annals status` as a user who may write there, or copy the \
+             directory to where you may write",
+        path.display()
+    )
+}
+
+fn refused(operation: &str, path: &Path, cause: &io::Error) -> String {
+    format!("cannot {operation} {}: {}", path.display(), in_words(cause))
+}
+
+fn no_room(path: &Path, reason: &str) -> String {
+    format!(
+        "no room to write {} ({reason}): free some space and run the command again; what \
+             was committed before is there",
+        path.display()
+    )
+}
+
+fn failed(path: &Path, reason: &str) -> String {
+    format!(
+        "the journal {} has failed ({reason}): its last batch may or may not be on disk; \
+             look at `annals status`, then run the command again",
+        path.display()
+    )
+}
+
+fn timed_out(operation: &str, waited: Duration) -> String {
+    format!(
+        "{operation} was not done after {}: a stopped process or a slow disk may hold it \
+             up; look at `annals status`, or try again later",
+        units::duration(waited)
+    )
+}
+
+fn retired(path: &Path, sequence: u64, kept: u64) -> String {
+    format!(
+        "entry {sequence} of {} has been retired, the first one kept is {kept}: \
+             `annals cursors --remove NAME` forgets the cursor, and the next export begins there",
+        path.display()
+    )
+}
+
+fn unconfirmed(id: &str, path: &Path, reason: &str) -> String {
+    format!(
+        "checkpoint {id} is whole in {}, but it is not certain that the registry has it \
+             ({reason}): `annals checkpoints reconcile` settles it",
+        path.display()
+    )
 }
 
 /// A name as it can be typed.
@@ -281,9 +326,9 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::Arc;
-    use std::time::Duration;
+    #![allow(clippy::unwrap_used)]
+
+    use annals::{Journal, Keep, Options, Policy, Reader, Sharing};
 
     use super::*;
 
@@ -303,176 +348,89 @@ mod tests {
         "entity already exists",
     ];
 
+    fn assert_for_a_shell(said: &str, command: &str) {
+        assert!(said.contains(command), "{said}");
+        let call = CALLS.into_iter().find(|call| said.contains(call));
+        assert_eq!(call, None, "{said}");
+    }
+
+    fn assert_told(error: annals::Error, code: u8, command: &str) {
+        let said = in_shell(&error);
+        assert_for_a_shell(&said, command);
+        assert_eq!(code_of(&error), code, "{said}");
+    }
+
+    /// Errors as the library gives them: nobody else can make one.
     #[test]
     fn a_shell_is_told_of_commands() {
-        let text = || "x".to_owned();
-        let path = || PathBuf::from("data");
-        let known = || vec!["accuracy".to_owned(), "loss".to_owned()];
-        let exists = Arc::new(io::Error::from(io::ErrorKind::AlreadyExists));
-        let errors = [
-            (Error::Missing { path: path() }, 3, "ANNALS_DIR"),
-            (Error::NotADirectory { path: path() }, 3, "-d DIR"),
-            (
-                Error::Corrupt {
-                    path: path(),
-                    detail: text(),
-                },
-                4,
-                "annals repair",
-            ),
-            (
-                Error::InUse {
-                    path: path(),
-                    reason: text(),
-                },
-                3,
-                "stop that process",
-            ),
-            (
-                Error::NeedsRecovery {
-                    path: path(),
-                    reason: text(),
-                },
-                3,
-                "annals status",
-            ),
-            (
-                Error::Io {
-                    operation: "create",
-                    path: path(),
-                    cause: exists,
-                },
-                4,
-                "there already",
-            ),
-            (
-                Error::NoRoom {
-                    path: path(),
-                    reason: text(),
-                },
-                4,
-                "run the command again",
-            ),
-            (
-                Error::Failed {
-                    path: path(),
-                    reason: text(),
-                },
-                4,
-                "annals status",
-            ),
-            (
-                Error::TimedOut {
-                    operation: "the flush",
-                    waited: Duration::from_millis(1_500),
-                },
-                4,
-                "1.50 s",
-            ),
-            (
-                Error::InvalidOption {
-                    name: "keep",
-                    value: "1s".to_owned(),
-                    advice: "give a minute or more",
-                },
-                2,
-                "--newer-than",
-            ),
-            (
-                Error::ForeignCursor {
-                    cursor: text(),
-                    reason: text(),
-                },
-                4,
-                "annals cursors",
-            ),
-            (
-                Error::Retired {
-                    path: path(),
-                    sequence: 1,
-                    kept: 2,
-                },
-                4,
-                "annals cursors --remove",
-            ),
-            (
-                Error::UnknownCheckpoint { id: text() },
-                2,
-                "annals checkpoints list",
-            ),
-            (
-                Error::NoMonitor {
-                    model: "my model".to_owned(),
-                    known: known(),
-                },
-                2,
-                "annals checkpoints monitor 'my model' accuracy min",
-            ),
-            (
-                Error::NoMonitor {
-                    model: text(),
-                    known: Vec::new(),
-                },
-                2,
-                "annals checkpoints list x",
-            ),
-            (
-                Error::NothingBefore {
-                    model: text(),
-                    alias: text(),
-                },
-                2,
-                "annals checkpoints alias x ID",
-            ),
-            (
-                Error::Unconfirmed {
-                    id: text(),
-                    path: path(),
-                    reason: text(),
-                },
-                4,
-                "annals checkpoints reconcile",
-            ),
-            (
-                Error::WeightsMissing {
-                    id: text(),
-                    path: path(),
-                },
-                4,
-                "annals checkpoints reconcile",
-            ),
-            (
-                Error::WeightsCorrupt {
-                    id: text(),
-                    path: path(),
-                    detail: text(),
-                },
-                4,
-                "annals checkpoints reconcile",
-            ),
-            (
-                Error::Protected {
-                    id: text(),
-                    by: text(),
-                },
-                4,
-                "pin --remove",
-            ),
-            (
-                Error::PlanOutdated {
-                    changes: known(),
-                    deleted: 1,
-                },
-                4,
-                "run the command again",
-            ),
-        ];
-        for (error, code, command) in errors {
-            let said = in_shell(&error);
-            assert!(said.contains(command), "{said}");
-            assert_eq!(code_of(&error), code, "{said}");
-            let call = CALLS.into_iter().find(|call| said.contains(call));
-            assert_eq!(call, None, "{said}");
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("data");
+        assert_told(Journal::open("/dev/null").unwrap_err(), 3, "-d DIR");
+        assert_told(Reader::open(&dir).unwrap_err(), 3, "ANNALS_DIR");
+        let short = Options::default().keep(Keep::newer_than(Duration::from_secs(1)));
+        assert_told(short.in_memory().unwrap_err(), 2, "--newer-than");
+        let memory = Journal::in_memory().unwrap();
+        assert_told(memory.seal(Duration::ZERO).unwrap_err(), 4, "-d DIR");
+
+        let alone = Options::default().sharing(Sharing::Exclusive);
+        let journal = alone.clone().open(&dir).unwrap();
+        assert_told(alone.open(&dir).unwrap_err(), 3, "stop that process");
+        journal.close().unwrap();
+        drop(journal);
+
+        let journal = Journal::open(&dir).unwrap();
+        let reader = journal.reader().unwrap();
+        let foreign = memory.reader().unwrap().start();
+        let error = reader.follow(foreign).map(drop).unwrap_err();
+        assert_told(error, 4, "annals cursors");
+
+        let registry = journal.registry().unwrap();
+        let error = registry.load("x").map(drop).unwrap_err();
+        assert_told(error, 2, "annals checkpoints list");
+        registry.checkpoint("bare").save(b"weights").unwrap();
+        let error = registry.best("bare").unwrap_err();
+        assert_told(error, 2, "annals checkpoints list bare");
+        let saving = registry.checkpoint("my model").metric("accuracy", 0.5);
+        let saved = saving.save(b"weights").unwrap();
+        let error = registry.best("my model").unwrap_err();
+        let command = "annals checkpoints monitor 'my model' accuracy min";
+        assert_told(error, 2, command);
+        registry.set_alias("live", saved.id()).unwrap();
+        let error = registry.rollback("my model", "live").unwrap_err();
+        assert_told(error, 2, "annals checkpoints alias live ID");
+        let error = registry.delete(saved.id(), "it is old").unwrap_err();
+        assert_told(error, 4, "pin --remove");
+        let old = registry.checkpoint("bare").save(b"newer").unwrap();
+        registry.checkpoint("bare").save(b"newest").unwrap();
+        let plan = registry.retention(Policy::new().latest(1)).plan().unwrap();
+        registry.pin(old.id()).unwrap();
+        assert_told(plan.apply().unwrap_err(), 4, "run the command again");
+        let weights = saved.path();
+        std::fs::write(&weights, b"changed").unwrap();
+        let error = registry.load(saved.id()).map(drop).unwrap_err();
+        assert_told(error, 4, "annals checkpoints reconcile");
+        std::fs::remove_file(weights).unwrap();
+        let error = registry.load(saved.id()).map(drop).unwrap_err();
+        assert_told(error, 4, "annals checkpoints reconcile");
+    }
+
+    /// What a test cannot bring about so easily.
+    #[test]
+    fn a_shell_is_told_of_commands_in_rare_cases() {
+        let path = Path::new("data");
+        let exists = io::Error::from(io::ErrorKind::AlreadyExists);
+        let waited = Duration::from_millis(1_500);
+        for (said, command) in [
+            (damaged(path, "x"), "annals repair"),
+            (needs_recovery(path, "x"), "annals status"),
+            (refused("create", path, &exists), "there already"),
+            (no_room(path, "x"), "run the command again"),
+            (failed(path, "x"), "annals status"),
+            (timed_out("the flush", waited), "1.50 s"),
+            (retired(path, 1, 2), "annals cursors --remove"),
+            (unconfirmed("1", path, "x"), "annals checkpoints reconcile"),
+        ] {
+            assert_for_a_shell(&said, command);
         }
     }
 
