@@ -16,17 +16,17 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use crate::entry::{
+use crate::engine::format::row::GapReason;
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::ids::{InferenceId, JournalId};
+use crate::entry::outcome::{OutcomeEntry, Outcomes};
+use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Repeat, Run, RunState, SystemEvent,
 };
-use crate::event::{CheckpointAction, Level};
-use crate::format::row::GapReason;
-use crate::ids::{InferenceId, JournalId};
-use crate::outcome::{OutcomeEntry, Outcomes};
-use crate::reader::Cursor;
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Value;
+use crate::read::Cursor;
 use crate::stats::{Confidence, Memory, OutcomeStats, ProcessingTime, Stats, Values};
-use crate::timestamp::Timestamp;
-use crate::value::Value;
 
 /// Text for people, and `$inner` for the journal.
 macro_rules! as_text {
@@ -616,7 +616,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::format::codec;
+    use crate::engine::format::codec;
 
     /// The bytes are those of serde's derived implementations, which journals were written with.
     #[test]

@@ -31,92 +31,68 @@
 //! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
 //! on disk, in `FORMAT.md`.
 
-mod clock;
-mod conditions;
-mod disk;
+mod engine;
 mod entry;
-mod error;
-mod event;
 #[cfg(all(test, not(annals_portable)))]
 mod faults;
-mod features;
-mod flush;
-mod folding;
-mod format;
+mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod global;
-mod health;
-mod ids;
-mod importer;
-mod inference;
+mod import;
 mod journal;
 mod json;
-mod keep;
-#[cfg(feature = "tracing")]
-mod layer;
-mod line;
-mod lock;
+mod logs;
 mod maintenance;
-mod metadata;
-mod mirror;
 mod options;
-mod outcome;
-mod owner;
-mod panics;
-mod probe;
-mod queue;
-mod reader;
-mod recorder;
+mod outcomes;
+mod read;
+mod record;
 mod registry;
-mod rollup;
 mod sealing;
 mod stats;
-mod store;
-mod sync;
-mod text;
 mod threads;
-mod timestamp;
-mod value;
-mod writer;
 
-pub use clock::ManualClock;
-pub use entry::{
+pub use crate::maintenance::repair;
+pub use engine::format::row::GapReason;
+pub use entry::clock::ManualClock;
+pub use entry::error::{Error, ErrorKind, Result};
+pub use entry::event::{CheckpointAction, Level};
+pub use entry::features::{Float, feature_hash};
+pub use entry::ids::{InferenceId, JournalId, RunId};
+pub use entry::inference::{Attributes, Inference, OwnedAttributes, Timer};
+pub use entry::outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
+pub use entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
     SystemEvent,
 };
-pub use error::{Error, ErrorKind, Result};
-pub use event::{CheckpointAction, Level};
-pub use features::{Float, feature_hash};
-pub use flush::Flush;
-pub use format::row::GapReason;
-pub use global::{install, installed, log};
-pub use health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
-pub use ids::{InferenceId, JournalId, RunId};
-pub use importer::{Answer, Importer, Loss};
-pub use inference::{Attributes, Inference, OwnedAttributes, Timer};
+pub use entry::timestamp::Timestamp;
+pub use entry::value::{Number, Value};
+pub use import::{Answer, Importer, Loss};
 pub use journal::Journal;
-pub use keep::Keep;
+pub use journal::global::{install, installed, log};
+pub use journal::health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
 #[cfg(feature = "tracing")]
-pub use layer::JournalLayer;
+pub use journal::layer::JournalLayer;
+pub use logs::{Cleaned, recent_lines};
+pub use maintenance::verify::defect::{Defect, DefectKind};
 pub use maintenance::{
     BackedUp, Backup, FoldProgress, Folded, Maintenance, ModelUsage, NamedCursor, PlannedSegment,
-    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, UndoneImport, Usage, Verified, repair,
+    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, UndoneImport, Usage, Verified,
     restore, undo_import,
 };
-pub use metadata::Metadata;
-pub use mirror::settings::{LogKind, Mirror, Rotation};
-pub use mirror::{Cleaned, recent_lines};
+pub use options::keep::Keep;
+pub use options::logs::{LogKind, Mirror, Rotation};
 pub use options::{Options, Overflow, Sharing};
-pub use outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
-pub use panics::is_caught_panic;
-pub use queue::drops::Dropped;
-pub use queue::refusals::{Refusal, RefusalCount};
-pub use reader::{
+pub use read::{
     Cursor, Events, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes,
 };
-pub use recorder::{Prepared, Recorder, RecorderBuilder};
+pub use record::flush::Flush;
+pub use record::queue::drops::Dropped;
+pub use record::queue::refusals::{Refusal, RefusalCount};
+pub use record::recorder::{Prepared, Recorder, RecorderBuilder};
+pub use registry::metadata::Metadata;
+pub use registry::tables::rows::{Condition, Mode, Origin};
 pub use registry::{
     AliasChange, Applied, Checkpoint, Decision, Fallback, FolderImport, Import, Imported, List,
     Loaded, NewCheckpoint, Plan, Planned, Policy, Problem, Registry, Relocated, Report, Retention,
@@ -129,9 +105,7 @@ pub use stats::{
     Coverage, Drift, Group, Groups, LatencyDrift, LiveCandidate, LiveRanking, LiveValue, Memory,
     OutcomeStats, Periods, ProcessingTime, Reliability, Shift, Stats, StatsQuery, StatsRow, Values,
 };
-pub use store::{Condition, Defect, DefectKind, Mode, Origin};
-pub use timestamp::Timestamp;
-pub use value::{Number, Value};
+pub use threads::panics::is_caught_panic;
 
 /// Documents whose examples run with the tests.
 #[cfg(doctest)]

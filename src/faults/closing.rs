@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, Inference, Journal, Mirror, Options, State};
 
 /// How long a close waits here.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Random;
-use crate::probe::{Call, Probe};
+use crate::fs::failpoint::{Call, Probe};
 
 const SECTOR: usize = 512;
 

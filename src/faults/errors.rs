@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
 use super::{in_time, patience, scale, scratch, stride};
 use crate::Error;
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 
 /// What the failing call gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ledger::{assert_balanced, options};
 use super::scratch;
-use crate::probe::{Call, Probe, place};
-use crate::store::HOT_FILE;
+use crate::engine::directory::HOT_FILE;
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, GapReason, Inference, Journal, Reader, Registry, State};
 
 /// Refuses to sync the hot file while it is broken.

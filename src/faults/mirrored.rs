@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::disk::{Honesty, Recorder};
 use super::ledger;
 use super::{HANG, Random, patience, scale, scratch};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, Inference, Journal, LogKind, Mirror, Options, Reader, Rotation, recent_lines};
 
 /// Decisions between two clean-ups.

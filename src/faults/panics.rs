@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, Health, Inference, Journal, Mirror, Options, State, Watched};
 
 /// Makes one thread panic at its next round.

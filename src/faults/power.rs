@@ -12,7 +12,7 @@ use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
 use super::{Random, in_time, patience, scale, scratch, stride};
 use crate::Error;
-use crate::probe::place;
+use crate::fs::failpoint::place;
 
 /// A story that was recorded, and what was promised by when.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::{HANG, in_time, patience, scratch, stride};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Content, GapReason, Inference, Journal, Level, Maintenance, Reader, repair};
 
 /// Beyond the end of the journal here.

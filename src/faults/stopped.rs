@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 use super::{HANG, scratch};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, Inference, Journal, Mode, Reader, Registry};
 
 /// Where the child works, and at which call it stops.

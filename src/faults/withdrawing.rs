@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::{HANG, in_time, patience, scratch, stride};
-use crate::probe::{Call, Probe, place};
+use crate::fs::failpoint::{Call, Probe, place};
 use crate::{
     Answer, Content, GapReason, Importer, Inference, Journal, Maintenance, Reader, RunId,
     Timestamp, repair, undo_import,

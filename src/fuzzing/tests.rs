@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use super::TARGETS;
-use crate::format::CHECKSUM_BYTES;
-use crate::format::block::BlockEncoder;
+use crate::engine::format::CHECKSUM_BYTES;
+use crate::engine::format::block::BlockEncoder;
 use crate::{CheckpointAction, Inference, Journal, Level, Options, Outcome, Timestamp, Value};
 
 /// For each target.

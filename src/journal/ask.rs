@@ -4,16 +4,19 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use super::Journal;
-use crate::error::{Error, Result};
-use crate::folding::FoldThread;
-use crate::health::Health;
+use super::health::Health;
+use crate::engine::directory::Directory;
+use crate::engine::source::Source;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::{Error, Result};
+use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
-use crate::mirror::MirrorThread;
-use crate::reader::Reader;
-use crate::registry::{self, Registry};
+use crate::read::Reader;
+use crate::registry;
+use crate::registry::Registry;
 use crate::sealing::SealThread;
 use crate::stats::StatsQuery;
-use crate::store::{Directory, Source, Upkeep};
+use crate::stats::folding::FoldThread;
 
 /// How often the health is read again while its counts do not add up.
 const LOOKS: usize = 16;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::Journal;
-use crate::error::{Error, Result};
-use crate::flush::{self, Flush};
-use crate::mirror::Cleaned;
-use crate::panics;
+use crate::entry::error::{Error, Result};
+use crate::logs::Cleaned;
+use crate::record::flush;
+use crate::record::flush::Flush;
+use crate::threads::panics;
 
 impl Journal {
     /// Asks for everything logged so far to be committed now, whatever the interval.

@@ -1,8 +1,12 @@
 //! The owner of a journal: it starts the writer, hands out recorders and readers, and ends it all.
 
-mod ask;
-mod finish;
-mod record;
+pub(crate) mod ask;
+pub(crate) mod finish;
+pub(crate) mod global;
+pub(crate) mod health;
+#[cfg(feature = "tracing")]
+pub(crate) mod layer;
+pub(crate) mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -11,23 +15,30 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::conditions::Conditions;
-use crate::error::Result;
-use crate::flush::Answer;
-use crate::folding::FoldThread;
-use crate::health::Status;
-use crate::ids::JournalId;
+use crate::engine::directory::Directory;
+use crate::engine::hot::Hot;
+use crate::engine::kv::WriteFailure;
+use crate::engine::source::Source;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::Result;
+use crate::entry::ids::JournalId;
+use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
-use crate::maintenance::automatic::Automatic;
-use crate::mirror::MirrorThread;
+use crate::maintenance::retention::automatic::Automatic;
 use crate::options::{Options, Sharing};
-use crate::panics;
-use crate::queue::Queue;
+use crate::record::conditions::Conditions;
+use crate::record::flush::Answer;
+use crate::record::queue::Queue;
+use crate::record::writer::Writer;
 use crate::registry;
+use crate::registry::tables::Access;
+use crate::sealing::seal::Sealer;
 use crate::sealing::{Limits, SealThread};
-use crate::store::{Access, Directory, Folder, Hot, Sealer, Source, Upkeep, WriteFailure};
-use crate::threads;
-use crate::writer::Writer;
+use crate::stats::folding::FoldThread;
+use crate::stats::folding::fold::Folder;
+use crate::threads::panics;
+use crate::threads::worker;
+use health::Status;
 
 /// An open journal: the flight recorder of this process in one directory.
 ///
@@ -143,7 +154,7 @@ impl Journal {
             (run, row),
             &options,
         );
-        let thread = threads::spawn("annals-writer", queue.keep_panic(), move || {
+        let thread = worker::spawn("annals-writer", queue.keep_panic(), move || {
             writer.run(&done_sender);
         })?;
         queue.set_writer(thread.thread().clone());

@@ -1,12 +1,12 @@
 //! What loops give to a journal: decisions, outcomes, events.
 
 use super::Journal;
-use crate::event::{CheckpointAction, Level};
-use crate::ids::InferenceId;
-use crate::inference::{Attributes, Inference, Timer};
-use crate::outcome::Outcome;
-use crate::recorder::RecorderBuilder;
-use crate::value::Value;
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::ids::InferenceId;
+use crate::entry::inference::{Attributes, Inference, Timer};
+use crate::entry::outcome::Outcome;
+use crate::entry::value::Value;
+use crate::record::recorder::RecorderBuilder;
 
 impl Journal {
     /// Records one decision: looks its names up in a cache of this thread, hashes nothing it was

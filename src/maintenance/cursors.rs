@@ -1,10 +1,10 @@
 //! Places in the journal that somebody has come to, stored by name.
 
 use super::Maintenance;
-use crate::error::{Error, Result};
-use crate::reader::Cursor;
-use crate::store::CursorRow;
-use crate::timestamp::Timestamp;
+use crate::engine::cursors::CursorRow;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::read::Cursor;
 
 /// A [`Cursor`] that is stored in the journal; from [`Maintenance::cursors`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::Maintenance;
-use crate::error::Result;
+use crate::entry::error::Result;
 
 /// How far a fold has come; given to the function of [`Maintenance::fold_with`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,30 +1,30 @@
 //! Keeping a journal's directory in order, beside whoever uses it.
 
-pub(crate) mod automatic;
-mod backup;
-mod cursors;
-mod fold;
-mod repair;
-mod retire;
-mod usage;
-mod verify;
-mod withdraw;
+pub(crate) mod backup;
+pub(crate) mod cursors;
+pub(crate) mod fold;
+pub(crate) mod repair;
+pub(crate) mod retention;
+pub(crate) mod usage;
+pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use std::path::Path;
 
-use crate::clock::Clock;
-use crate::error::Result;
-use crate::ids::JournalId;
+use crate::engine::directory::Directory;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::clock::Clock;
+use crate::entry::error::Result;
+use crate::entry::ids::JournalId;
 use crate::options::Options;
-use crate::store::{Directory, Upkeep};
 
 pub use backup::{BackedUp, Backup, restore};
 pub use cursors::NamedCursor;
 pub use fold::{FoldProgress, Folded};
-pub use repair::{Repaired, repair};
-pub use retire::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
+pub use repair::report::{Repaired, repair};
+pub use retention::plan::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 pub use usage::{ModelUsage, Usage};
-pub use verify::Verified;
+pub use verify::report::Verified;
 pub use withdraw::{UndoneImport, undo_import};
 
 /// What keeps a journal in order: cursors by name, retention, backups, checks, folding.

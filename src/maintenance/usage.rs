@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Maintenance;
-use crate::error::Result;
-use crate::format::row::Row;
-use crate::store::names;
+use crate::engine::format::row::Row;
+use crate::entry::error::Result;
+use crate::registry::tables::names;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;

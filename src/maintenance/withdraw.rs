@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::ids::RunId;
-use crate::reader::Reader;
-use crate::store::{Directory, Withdrawal};
-use crate::timestamp::Timestamp;
+use super::repair::withdraw::Withdrawal;
+use crate::engine::directory::Directory;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
+use crate::entry::timestamp::Timestamp;
+use crate::read::Reader;
 
 /// What [`undo_import`] took out.
 #[derive(Clone, Debug, PartialEq, Eq)]

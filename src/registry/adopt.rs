@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
-use super::sidecar::{self, Unreadable};
+use super::metadata::Metadata;
+use super::sidecar;
+use super::sidecar::Unreadable;
+use super::tables::details::Details;
+use super::tables::look::View;
+use super::tables::names;
+use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Registry, checkpoint};
-use crate::disk::{self, Below};
-use crate::error::{Error, Result};
-use crate::format::codec::Stored;
-use crate::lock;
-use crate::metadata::Metadata;
-use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
-use crate::timestamp::Timestamp;
+use crate::engine::format::codec::Stored;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::fs::disk;
+use crate::fs::disk::Below;
+use crate::fs::lock;
 
 /// Files that are no weights, by what their names end in.
 const NO_WEIGHTS: [&str; 12] = [

@@ -1,11 +1,12 @@
 //! Movable names, pins and tags.
 
 use super::checkpoint::Checkpoint;
+use super::tables::look::{Change, View};
+use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::store::{Change, ChangeFailure, View, names};
-use crate::timestamp::Timestamp;
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::entry::timestamp::Timestamp;
 
 /// The alias of the checkpoint that is in use.
 pub(super) const ACTIVE: &str = "active";
@@ -208,7 +209,8 @@ impl Registry {
     /// # Errors
     /// Those of [`pin`](Self::pin).
     pub fn untag(&self, id: &str, tag: &str) -> Result<()> {
-        let edit = |row: &mut crate::store::CheckpointRow| row.tags.retain(|known| known != tag);
+        let edit =
+            |row: &mut super::tables::rows::CheckpointRow| row.tags.retain(|known| known != tag);
         self.core().change(|change| change.edit(id, edit).map(drop))
     }
 }

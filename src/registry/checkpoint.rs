@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{self, Below};
-use crate::metadata::Metadata;
-use crate::store::{CheckpointRow, Condition, Origin, Part, names};
-use crate::timestamp::Timestamp;
+use super::metadata::Metadata;
+use super::tables::names;
+use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use crate::entry::timestamp::Timestamp;
+use crate::fs::disk;
+use crate::fs::disk::Below;
 
 /// One checkpoint as the registry knew it when it was asked. Cheap to clone; its weights are not
 /// in it: see [`Registry::load`](crate::Registry::load).

@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use super::checkpoint::Checkpoint;
-use super::files::{self, Fingerprint};
+use super::files;
+use super::files::Fingerprint;
+use super::tables::look::View;
+use super::tables::rows::CheckpointRow;
+use super::tables::{ChangeFailure, names};
 use super::{Core, sidecar, sweep};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::lock::{FileLock, Mode};
-use crate::store::{ChangeFailure, CheckpointRow, HOT_FILE, View, names};
-use crate::timestamp::Timestamp;
+use crate::engine::directory::HOT_FILE;
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::entry::timestamp::Timestamp;
+use crate::fs::disk;
+use crate::fs::lock::{FileLock, Mode};
 
 /// Checkpoints of one model that one second may see.
 const MOST_PER_SECOND: u32 = 1_000_000;

@@ -6,13 +6,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files::{self, Hashing};
+use super::files;
+use super::files::Hashing;
+use super::tables::look::View;
+use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use super::tables::{ChangeFailure, Checkpoints, names};
 use super::{checkpoint, load};
-use crate::disk::{self, Below};
-use crate::error::{Error, Result};
-use crate::store::{
-    ChangeFailure, CheckpointRow, Checkpoints, Condition, Origin, Part, Table, View, names,
-};
+use crate::engine::kv::tables::Table;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::fs::disk::Below;
 
 /// What ends the name of the folder that holds copies of a registered checkpoint's files.
 const COPIES: &str = ".registered";

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::tables::look::View;
+use super::tables::rows::{CheckpointRow, DeletedRow, Origin};
+use super::tables::{ChangeFailure, names};
 use super::{Core, Registry, files};
-use crate::disk::{self, Below};
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::store::{ChangeFailure, CheckpointRow, DeletedRow, Origin, View, names};
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::fs::disk;
+use crate::fs::disk::Below;
 
 /// What keeps a checkpoint from being deleted on request.
 pub(super) fn held_by(

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::disk;
-use crate::error::{Error, Result};
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
 
-pub(super) use crate::disk::{create, publish, remove};
+pub(super) use crate::fs::disk::{create, publish, remove};
 
 /// Read or written at a time: memory does not grow with the file.
 const CHUNK: usize = 256 << 10;

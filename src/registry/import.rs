@@ -4,17 +4,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{self, Found};
+use super::layout;
+use super::layout::Found;
+use super::metadata::Metadata;
 use super::reconcile::Problem;
 use super::save::NewCheckpoint;
+use super::tables::details::Details;
+use super::tables::look::{Change, View};
+use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use super::tables::{ChangeFailure, names};
 use super::{Registry, checkpoint, files, safetensors};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::metadata::Metadata;
-use crate::store::{
-    Change, ChangeFailure, CheckpointRow, Condition, Details, Origin, Part, View, names,
-};
-use crate::timestamp::Timestamp;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::fs::disk;
 
 /// Checkpoints that one transaction brings: it has to stay short.
 pub(super) const SLICE: usize = 500;

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::adopt;
+use super::metadata::Metadata;
 use super::reconcile::Problem;
-use crate::disk;
-use crate::metadata::Metadata;
-use crate::store::{DEEPEST_PART, HOT_FILE, MOST_PARTS};
+use super::tables::rows::{DEEPEST_PART, MOST_PARTS};
+use crate::engine::directory::HOT_FILE;
+use crate::fs::disk;
 
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 16;
@@ -797,7 +798,7 @@ fn trailing_number(name: &str) -> Option<u64> {
 
 fn set(metrics: &mut Vec<(String, f64)>, name: &str, value: f64) {
     let has_room = metrics.len() < MOST_FIELDS;
-    let is_name = crate::store::names::check_word("metric", name).is_ok();
+    let is_name = super::tables::names::check_word("metric", name).is_ok();
     match metrics.iter_mut().find(|(known, _)| known == name) {
         Some((_, known)) => *known = value,
         None if has_room && is_name => {

@@ -2,9 +2,11 @@
 
 use super::Registry;
 use super::checkpoint::Checkpoint;
-use crate::error::Result;
-use crate::store::{Table, View, names};
-use crate::timestamp::Timestamp;
+use super::tables::look::View;
+use super::tables::names;
+use crate::engine::kv::tables::Table;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 
 /// Rows that one snapshot gives: none is held for long.
 const PAGE: usize = 512;

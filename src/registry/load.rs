@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{self, Checkpoint};
-use super::files::{self, Fingerprint, Hashing};
+use super::checkpoint;
+use super::checkpoint::Checkpoint;
+use super::files;
+use super::files::{Fingerprint, Hashing};
+use super::tables::look::View;
+use super::tables::rows::{Condition, Part};
 use super::{Core, Registry, safetensors};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::store::{Condition, Part, View};
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::fs::disk;
 
 /// Weights whose digest was compared. Holds the file open: on Unix it can be read to its end even
 /// if the checkpoint is deleted meanwhile.
@@ -316,7 +319,7 @@ impl Core {
                         Some(_) => Ok(()),
                         None => {
                             let note = view.deleted(checkpoint.id())?;
-                            Err(crate::store::unknown(checkpoint.id(), note))
+                            Err(super::tables::change::unknown(checkpoint.id(), note))
                         }
                     })?;
                 self.mark(checkpoint, Condition::Missing);
@@ -370,7 +373,7 @@ impl Core {
         let is_well = *checkpoint.condition() == Condition::Present;
         if checkpoint.digest().is_none() || !is_well {
             let learnt = self.change(|change| {
-                let edit = |row: &mut crate::store::CheckpointRow| {
+                let edit = |row: &mut super::tables::rows::CheckpointRow| {
                     if row.digest.is_none() {
                         row.see(found.bytes, found.digest);
                     }

@@ -3,8 +3,8 @@
 use super::Registry;
 use super::checkpoint::Checkpoint;
 use super::rank::known;
-use crate::error::{Error, Result};
-use crate::store::View;
+use super::tables::look::View;
+use crate::entry::error::{Error, Result};
 
 /// How far a lineage is followed.
 const LONGEST_LINE: usize = 100_000;
@@ -28,7 +28,7 @@ impl Registry {
         let core = self.core();
         core.store.read(|view| match view.checkpoint(id)? {
             Some(row) => Ok(Checkpoint::new(id, row, &core.root)),
-            None => Err(crate::store::unknown(id, view.deleted(id)?)),
+            None => Err(super::tables::change::unknown(id, view.deleted(id)?)),
         })
     }
 

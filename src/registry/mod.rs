@@ -1,42 +1,44 @@
 //! The checkpoint registry: which states a model has been saved in, and which of them is best.
 
-mod adopt;
-mod alias;
-mod checkpoint;
-mod claim;
-mod copies;
-mod delete;
-mod files;
-mod import;
-mod latest;
-mod layout;
-mod list;
-mod load;
-mod look_up;
-mod rank;
-mod reconcile;
-mod relocate;
-mod retention;
+pub(crate) mod adopt;
+pub(crate) mod alias;
+pub(crate) mod checkpoint;
+pub(crate) mod claim;
+pub(crate) mod copies;
+pub(crate) mod delete;
+pub(crate) mod files;
+pub(crate) mod import;
+pub(crate) mod layout;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod look_up;
+pub(crate) mod metadata;
+pub(crate) mod rank;
+pub(crate) mod reconcile;
+pub(crate) mod relocate;
+pub(crate) mod retention;
 #[cfg_attr(not(feature = "safetensors"), allow(dead_code))]
-mod safetensors;
-mod save;
-mod sidecar;
-mod sweep;
-mod watch;
+pub(crate) mod safetensors;
+pub(crate) mod save;
+pub(crate) mod sidecar;
+pub(crate) mod sweep;
+pub(crate) mod tables;
+pub(crate) mod watch;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::conditions::Conditions;
-use crate::error::{Error, Result};
-use crate::event::{CheckpointAction, Level};
-use crate::lock::{FileLock, Mode};
+use crate::engine::directory::Directory;
+use crate::entry::clock::Clock;
+use crate::entry::error::{Error, Result};
+use crate::entry::event::{CheckpointAction, Level};
+use crate::fs::lock::{FileLock, Mode};
 use crate::options::Options;
-use crate::queue::Queue;
-use crate::store::{Checkpoints, Directory, names};
+use crate::record::conditions::Conditions;
+use crate::record::queue::Queue;
+use tables::{Checkpoints, names};
 
 pub use alias::AliasChange;
 pub use checkpoint::Checkpoint;

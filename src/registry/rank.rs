@@ -1,9 +1,11 @@
 //! Which checkpoint is best.
 
 use super::checkpoint::Checkpoint;
+use super::tables::look::View;
+use super::tables::rows::{Mode, ModelRow};
+use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
-use crate::error::{Error, Result};
-use crate::store::{ChangeFailure, Mode, ModelRow, View, names};
+use crate::entry::error::{Error, Result};
 
 /// The rules of ranking, in one place:
 ///

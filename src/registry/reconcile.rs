@@ -5,16 +5,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::adopt::{self, Contents};
+use super::adopt;
+use super::adopt::Contents;
 use super::checkpoint::Checkpoint;
 use super::import::Import;
 use super::load::{difference, is_unseen, other_size, part_fault};
 use super::sidecar::Unreadable;
+use super::tables::look::View;
+use super::tables::names;
+use super::tables::rows::Condition;
 use super::{Core, Registry, files, safetensors, sweep};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::store::{Condition, View, names};
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::fs::disk;
 
 /// Something on disk that does not fit the registry, and was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,7 +301,12 @@ fn known_files(core: &Core, folder: &Path) -> Result<HashSet<String>> {
                 continue;
             }
             let prefix = names::prefix(&[&model]);
-            for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
+            for (_, id) in view.ids(
+                crate::engine::kv::tables::Table::Newest,
+                &prefix,
+                None,
+                usize::MAX,
+            )? {
                 if let Some(row) = view.checkpoint(&id)? {
                     let name = row.file.rsplit('/').next().unwrap_or(&row.file);
                     known.insert(name.to_owned());

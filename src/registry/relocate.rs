@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::load::part_fault;
 use super::reconcile::Problem;
+use super::tables::names;
+use super::tables::rows::{Condition, Origin};
 use super::{Registry, checkpoint, files, sidecar};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::store::{Condition, Origin, names};
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
 
 /// What [`Registry::relocate`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

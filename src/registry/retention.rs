@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
 use super::delete::{files_of, kept_by, remove_files};
+use super::tables::ages::Ages;
+use super::tables::look::{Change, View};
+use super::tables::rows::{DeletedRow, Mode};
+use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
-use crate::error::{Error, Result};
-use crate::event::CheckpointAction;
-use crate::store::{Ages, Change, ChangeFailure, DeletedRow, Mode, View, names};
-use crate::timestamp::Timestamp;
+use crate::entry::error::{Error, Result};
+use crate::entry::event::CheckpointAction;
+use crate::entry::timestamp::Timestamp;
 
 /// Deletions in one transaction: it has to stay short.
 const SLICE: usize = 250;
@@ -292,7 +295,12 @@ fn decide(
 ) -> Result<(Vec<Planned>, u64)> {
     let prefix = names::prefix(&[model]);
     let mut found = Vec::new();
-    for (_, id) in view.ids(crate::store::Table::Newest, &prefix, None, usize::MAX)? {
+    for (_, id) in view.ids(
+        crate::engine::kv::tables::Table::Newest,
+        &prefix,
+        None,
+        usize::MAX,
+    )? {
         if let Some(row) = view.checkpoint(&id)? {
             found.push(Checkpoint::new(&*id, row, &core.root));
         }
@@ -524,8 +532,11 @@ fn changes(view: &mut impl View, doomed: &[&Checkpoint]) -> Result<Vec<String>> 
     Ok(changes)
 }
 
-fn same(now: &crate::store::CheckpointRow, then: &crate::store::CheckpointRow) -> bool {
-    let bits = |row: &crate::store::CheckpointRow| -> Vec<(String, u64)> {
+fn same(
+    now: &super::tables::rows::CheckpointRow,
+    then: &super::tables::rows::CheckpointRow,
+) -> bool {
+    let bits = |row: &super::tables::rows::CheckpointRow| -> Vec<(String, u64)> {
         let metrics = row.metrics.iter();
         metrics
             .map(|(name, value)| (name.clone(), value.to_bits()))

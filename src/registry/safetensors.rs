@@ -13,8 +13,9 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 #[cfg(feature = "safetensors")]
 use super::Registry;
 use super::sidecar;
-use crate::disk;
-use crate::error::{self, Error};
+use crate::entry::error;
+use crate::entry::error::Error;
+use crate::fs::disk;
 
 /// A longer header is refused before anything is read.
 /// No shard of a model comes near it, or near the number of values that is read.

@@ -8,15 +8,19 @@ use std::path::Path;
 
 use super::checkpoint::Checkpoint;
 use super::claim::Claim;
-use super::files::{self, Fingerprint, Hashing};
+use super::files;
+use super::files::{Fingerprint, Hashing};
+use super::metadata::Metadata;
+use super::tables::details::Details;
+use super::tables::look::View;
+use super::tables::names;
+use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Core, Registry, safetensors, sidecar};
-use crate::disk;
-use crate::error::{Error, Result};
-use crate::metadata::Metadata;
-use crate::panics;
-use crate::store::{CheckpointRow, Condition, Details, Origin, View, names};
-use crate::timestamp::Timestamp;
-use crate::value::Number;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Number;
+use crate::fs::disk;
+use crate::threads::panics;
 
 /// Nesting of metadata that is taken.
 const DEEPEST: usize = 32;
@@ -254,7 +258,7 @@ impl<'r> NewCheckpoint<'r> {
         if let Some(parent) = &row.parent {
             core.store.read(|view| {
                 if view.checkpoint(parent)?.is_none() && view.deleted(parent)?.is_none() {
-                    return Err(crate::store::unknown(parent, None));
+                    return Err(super::tables::change::unknown(parent, None));
                 }
                 Ok(())
             })?;

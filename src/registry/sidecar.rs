@@ -7,9 +7,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::files::hex;
-use crate::disk;
-use crate::metadata::{Metadata, real_from_json, real_to_json};
-use crate::store::{CheckpointRow, Condition, Details, Origin};
+use super::metadata::{Metadata, real_from_json, real_to_json};
+use super::tables::details::Details;
+use super::tables::rows::{CheckpointRow, Condition, Origin};
+use crate::fs::disk;
 
 /// The version that this library writes and reads.
 pub(super) const VERSION: u64 = 1;

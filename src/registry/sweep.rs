@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use super::tables::look::View;
+use super::tables::names;
 use super::{Core, files, sidecar};
-use crate::error::{Error, Result};
-use crate::lock::{Mode, is_held};
-use crate::store::{View, names};
+use crate::entry::error::{Error, Result};
+use crate::fs::lock::{Mode, is_held};
 
 /// Sweeps a model's folder, and the files of deleted checkpoints, when this process first saves
 /// into it: one look at each entry of the folder.

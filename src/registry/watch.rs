@@ -7,12 +7,12 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
-use super::latest::Latest;
+use super::tables::look::View;
 use super::{Core, Owner, Registry};
-use crate::error::{Error, Result};
-use crate::probe;
-use crate::store::View;
-use crate::threads::{join_in_time, lock, panicked, spawn};
+use crate::entry::error::{Error, Result};
+use crate::fs::failpoint;
+use crate::threads::latest::Latest;
+use crate::threads::worker::{join_in_time, lock, panicked, spawn};
 
 /// How long a change by another process may go unseen. Two of these and a look-up stay well below
 /// the 250 ms that are promised.
@@ -221,7 +221,7 @@ fn watch(core: &Core) {
     let mut seen = None;
     while !core.watches.stop.load(Ordering::Acquire) {
         let round = catch_unwind(AssertUnwindSafe(|| {
-            probe::turn(&core.root);
+            failpoint::turn(&core.root);
             refresh_all(core, &mut seen)
         }));
         let mut rest = INTERVAL;

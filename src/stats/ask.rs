@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{Drift, Group, LiveRanking, LiveValue, StatsQuery, StatsRow};
-use crate::error::Result;
-use crate::reader::Reader;
-use crate::timestamp::Timestamp;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
+use crate::read::Reader;
 
 impl Reader {
     /// Begins a question about what `model` did. The model may be one that nobody has heard of.

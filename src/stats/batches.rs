@@ -8,19 +8,19 @@ use ahash::AHashMap;
 
 use super::cover::Cover;
 use super::group::{Group, Grouping, StatsRow};
+use super::join::Between;
 use super::live::LiveValue;
 use super::periods::Periods;
+use super::rollup::outcomes::Current;
+use super::rollup::{Combination, Level};
 use super::totals::Totals;
 use super::words::Words;
 use super::{JOINED, StatsQuery};
-use crate::error::Result;
-use crate::format::name::NameKind;
-use crate::format::row::NameId;
-use crate::reader::Reader;
-use crate::rollup::outcomes::Current;
-use crate::rollup::{Combination, Level};
-use crate::store::Between;
-use crate::timestamp::Timestamp;
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::NameId;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
+use crate::read::Reader;
 
 /// Batches of one mean. More would be shorter, and so depend on each other; fewer say little
 /// (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982: 10 to 30).

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::rollup::row::Rollup;
+use super::rollup::{Combination, Level};
+use super::survey::Survey;
 use super::totals::Totals;
 use super::words::Words;
-use crate::error::Result;
-use crate::format::row::{GapReason, GapRow, NameId, Note};
-use crate::format::scan::{Event, Scan};
-use crate::rollup::row::Rollup;
-use crate::rollup::{Combination, Level};
-use crate::store::Survey;
+use crate::engine::format::row::{GapReason, GapRow, NameId, Note};
+use crate::engine::format::scan::{Event, Scan};
+use crate::entry::error::Result;
 
 /// Whose decisions are added up; `None` stands for all.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,13 +8,15 @@ use serde::Serialize;
 
 use super::cover::{Beside, Cover, Whose};
 use super::group::Grouping;
+use super::rollup::gaps::{GapSums, GapTimes};
+use super::rollup::sketch;
+use super::survey::Survey;
 use super::totals::Totals;
 use super::words::Words;
-use crate::error::Result;
-use crate::format::row::GapRow;
-use crate::rollup::sketch;
-use crate::store::{GapSums, GapTimes, Source, Survey};
-use crate::timestamp::Timestamp;
+use crate::engine::format::row::GapRow;
+use crate::engine::source::Source;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 
 /// What a statistic covers; part of [`Stats`](super::Stats).
 ///

@@ -337,7 +337,7 @@ impl fmt::Display for Drift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollup::fixed::Confidences;
+    use crate::stats::rollup::fixed::Confidences;
 
     fn confidence(values: &[(f32, u32)]) -> Confidence {
         let mut sums = Confidences::default();

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::periods::Division;
 use super::result::Stats;
-use crate::error::Result;
-use crate::format::row::NameId;
-use crate::rollup::Level;
-use crate::timestamp::Timestamp;
+use super::rollup::Level;
+use crate::engine::format::row::NameId;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 
 /// What the decisions of a row have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

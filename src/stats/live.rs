@@ -9,8 +9,8 @@ use super::bounds::{student, wilson};
 use super::group::{Group, StatsRow};
 use super::outcomes::OutcomeStats;
 use super::{Coverage, StatsQuery};
-use crate::error::Result;
-use crate::store::Mode;
+use crate::entry::error::Result;
+use crate::registry::tables::rows::Mode;
 
 /// By which outcome checkpoints are ranked; see [`StatsQuery::best_live`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -1,42 +1,49 @@
 //! What a model did: exact statistics over any range of event time, made of rollups and of the
 //! entries that are not in them yet, in one snapshot.
 
-mod ask;
-mod batches;
-mod bounds;
-mod cover;
-mod coverage;
-mod drift;
-mod group;
-mod live;
-mod outcomes;
-mod periods;
-mod result;
-mod totals;
-mod words;
+pub(crate) mod ask;
+pub(crate) mod batches;
+pub(crate) mod bounds;
+pub(crate) mod cover;
+pub(crate) mod coverage;
+pub(crate) mod drift;
+pub(crate) mod folding;
+pub(crate) mod group;
+pub(crate) mod join;
+pub(crate) mod live;
+pub(crate) mod outcomes;
+pub(crate) mod periods;
+pub(crate) mod result;
+pub(crate) mod rollup;
+pub(crate) mod survey;
+pub(crate) mod totals;
+pub(crate) mod words;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
-use crate::format::name::NameKind;
-use crate::reader::Reader;
-use crate::rollup::Combination;
-use crate::rollup::outcomes::Current;
-use crate::store::{Between, Folded, Source, Survey};
-use crate::timestamp::Timestamp;
+use crate::engine::format::name::NameKind;
+use crate::engine::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::read::Reader;
 use cover::{Beside, Cover, Whose};
 pub use coverage::Coverage;
 use coverage::Seen;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
+use folding::folded::Folded;
 pub use group::{Group, Groups, StatsRow};
 use group::{GroupKey, Grouping};
+use join::Between;
 pub use live::{LiveCandidate, LiveRanking, LiveValue};
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
 use periods::Division;
 pub use periods::{Calendar, Periods};
 pub use result::{ActionCount, Confidence, Memory, ProcessingTime, Stats};
+use rollup::Combination;
+use rollup::outcomes::Current;
+use survey::Survey;
 use totals::Totals;
 use words::Words;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::format::row::NameId;
-use crate::rollup::fixed::UNITS;
-use crate::rollup::outcomes::{BINS, Outcomes, Reals};
+use super::rollup::fixed::UNITS;
+use super::rollup::outcomes::{BINS, Outcomes, Reals};
+use crate::engine::format::row::NameId;
+use crate::entry::error::Result;
 
 /// What turned out for some decisions; part of [`Stats`](super::Stats).
 ///

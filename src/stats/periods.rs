@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use chrono::{Datelike, NaiveDate};
 
-use crate::error::{Error, Result};
-use crate::rollup::Level;
-use crate::timestamp::Timestamp;
+use super::rollup::Level;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;

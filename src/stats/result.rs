@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::coverage::Coverage;
 use super::outcomes::{Calibration, OutcomeStats};
-use crate::error::Result;
-use crate::format::row::NameId;
-use crate::rollup::fixed::{Confidences, UNITS};
-use crate::rollup::outcomes::Outcomes;
-use crate::rollup::row::{Rollup, Times};
-use crate::rollup::sketch::Sketch;
-use crate::timestamp::Timestamp;
+use super::rollup::fixed::{Confidences, UNITS};
+use super::rollup::outcomes::Outcomes;
+use super::rollup::row::{Rollup, Times};
+use super::rollup::sketch::Sketch;
+use crate::engine::format::row::NameId;
+use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 
 /// What some decisions add up to. Means, extremes and quantiles leave repeats out; counts show both.
 ///

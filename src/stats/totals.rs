@@ -3,10 +3,10 @@
 use ahash::AHashMap;
 
 use super::group::{GroupKey, Grouping};
-use crate::error::{Error, Result};
-use crate::format::scan::Event;
-use crate::rollup::Combination;
-use crate::rollup::row::{Change, Rollup};
+use super::rollup::Combination;
+use super::rollup::row::{Change, Rollup};
+use crate::engine::format::scan::Event;
+use crate::entry::error::{Error, Result};
 
 /// What the decisions of each group add up to.
 pub(super) struct Totals {

@@ -6,12 +6,12 @@ use ahash::AHashMap;
 
 use super::Subject;
 use super::cover::Whose;
-use crate::error::Result;
-use crate::format::name::NameKind;
-use crate::format::row::NameId;
-use crate::format::scan::Scan;
-use crate::reader::Reader;
-use crate::store::Survey;
+use super::survey::Survey;
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::NameId;
+use crate::engine::format::scan::Scan;
+use crate::entry::error::Result;
+use crate::read::Reader;
 
 /// Numbers of the names that were met in words.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering as Unseen};
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 
-use crate::latest::Latest;
+use crate::threads::latest::Latest;
 
 /// Lets `publishers` threads look and publish while the registry changes `changes` times, in every
 /// order of at most `preemptions` switches; says in how many. What a change left is looked at by a

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::channel::{self, Sender};
-use crate::error::{Error, Result};
-use crate::flush::{self, Answer};
-use crate::ids::RunId;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
 use crate::options::Overflow;
 use crate::parking::Thread;
-use crate::queue::lane::Lane;
-use crate::serve::serve;
+use crate::record::flush::{self, Answer};
+use crate::record::queue::lane::Lane;
+use crate::record::serve::serve;
 use crate::writer::{Disk, Writer};
 
 /// One thread's calls, in order.

@@ -1,31 +1,33 @@
 //! The little that the protocol's files need of the rest of the library.
 
-pub(crate) mod error {
-    use std::time::Duration;
+pub(crate) mod entry {
+    pub(crate) mod error {
+        use std::time::Duration;
 
-    pub type Result<T, E = Error> = std::result::Result<T, E>;
+        pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum Error {
-        Closed,
-        Failed,
-        TimedOut {
-            operation: &'static str,
-            waited: Duration,
-        },
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Error {
+            Closed,
+            Failed,
+            TimedOut {
+                operation: &'static str,
+                waited: Duration,
+            },
+        }
     }
-}
 
-pub(crate) mod ids {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct InferenceId(pub(crate) u64);
+    pub(crate) mod ids {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) struct InferenceId(pub(crate) u64);
 
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) struct RunId;
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct RunId;
 
-    impl RunId {
-        pub(crate) fn first_id(self) -> u64 {
-            0
+        impl RunId {
+            pub(crate) fn first_id(self) -> u64 {
+                0
+            }
         }
     }
 }
@@ -42,12 +44,14 @@ pub(crate) mod options {
     }
 }
 
-pub(crate) mod format {
-    pub(crate) mod row {
-        #[derive(Clone, Copy, Debug)]
-        pub(crate) enum GapReason {
-            QueueFull,
-            Refused,
+pub(crate) mod engine {
+    pub(crate) mod format {
+        pub(crate) mod row {
+            #[derive(Clone, Copy, Debug)]
+            pub(crate) enum GapReason {
+                QueueFull,
+                Refused,
+            }
         }
     }
 }

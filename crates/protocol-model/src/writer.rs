@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
-use crate::queue::lane::{Lane, Numbered};
-use crate::serve::{Pace, Work};
+use crate::entry::error::{Error, Result};
+use crate::record::queue::lane::{Lane, Numbered};
+use crate::record::serve::{Pace, Work};
 
 /// What is "on disk". A mutex of std: to loom, looking at it is no step.
 #[derive(Clone, Default)]

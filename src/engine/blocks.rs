@@ -1,0 +1,660 @@
+//! The tables of blocks in one file, the hot one or a segment: blocks by sequence, by hour of event
+//! time and by id. Every function works within one snapshot.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow, Range};
+use std::path::Path;
+
+use super::format::CHECKSUM_BYTES;
+use super::format::block::Placed;
+use super::format::block_index::{HOUR_MICROS, Mark};
+use super::format::codec;
+use super::format::spans::id_bucket;
+use super::format::view::BlockView;
+use super::keys;
+use super::kv::{Direction, Snapshot, Table};
+use super::losses;
+use super::losses::{Losses, MOST_LOST, Times, payload_of};
+use super::meta::damaged;
+use crate::entry::error::{Error, Result};
+
+/// A decoded block and the sequence of its first row.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) first: u64,
+    /// The sequence after its last entry.
+    pub(crate) next: u64,
+    pub(crate) rows: Vec<Placed>,
+    /// What it takes in its file.
+    pub(crate) bytes: usize,
+}
+
+impl Located {
+    /// What stands in the place of a block that cannot be read.
+    fn of_hole(hole: Placed) -> Self {
+        Located {
+            first: hole.sequence,
+            next: hole.next(),
+            rows: vec![hole],
+            bytes: 0,
+        }
+    }
+
+    /// What it counts for in a piece that is bounded by bytes.
+    fn cost(&self) -> usize {
+        self.bytes
+            .max(self.rows.len().saturating_mul(LEAST_OF_ENTRY))
+    }
+}
+
+/// A place in the index of event times: an hour since 1970, and a block that touches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HourPlace {
+    pub(crate) hour: i64,
+    pub(crate) first: u64,
+}
+
+/// Bytes that each entry counts for at least where pieces are bounded by bytes: entries whose
+/// columns are equal take none in their block, and some two hundred in memory.
+const LEAST_OF_ENTRY: usize = 32;
+
+/// The blocks of one file.
+pub(crate) struct Blocks<'s, 'k> {
+    pub(crate) snapshot: &'s Snapshot<'k>,
+    pub(crate) path: &'s Path,
+    /// The sequences that are meant. Others in the file are leftovers.
+    pub(crate) range: Range<u64>,
+    /// Where it is remembered what cannot be read.
+    losses: &'s Losses,
+    /// What the index of event times says of each block; read when the first cannot be.
+    times: OnceCell<Times>,
+}
+
+/// A stretch of the journal as it is shown: a block, or the hole in its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece<'p> {
+    pub(crate) first: u64,
+    pub(crate) payload: &'p [u8],
+    /// Whether the block is there and cannot be read, or is not there.
+    pub(crate) is_lost: bool,
+}
+
+/// What became of a block that was shown.
+pub(crate) enum Shown {
+    /// It was read; it ends before `next`.
+    Read { next: u64, flow: ControlFlow<()> },
+    /// It does not decode.
+    Undecodable,
+}
+
+impl<'s, 'k> Blocks<'s, 'k> {
+    pub(crate) fn new(
+        snapshot: &'s Snapshot<'k>,
+        path: &'s Path,
+        range: Range<u64>,
+        losses: &'s Losses,
+    ) -> Self {
+        Blocks {
+            snapshot,
+            path,
+            range,
+            losses,
+            times: OnceCell::new(),
+        }
+    }
+}
+
+impl Blocks<'_, '_> {
+    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
+    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
+        let mut found = Vec::new();
+        let mut bytes = 0_usize;
+        self.ascend(from, &mut |piece| {
+            let Ok(located) = locate(piece.first, piece.payload) else {
+                return Ok(Shown::Undecodable);
+            };
+            bytes = bytes.saturating_add(located.cost());
+            let (next, flow) = (located.next, go_on(bytes < budget));
+            found.push(located);
+            Ok(Shown::Read { next, flow })
+        })?;
+        Ok(found)
+    }
+
+    /// The bytes of the blocks that hold `from` and what follows, each with the sequence that it
+    /// begins at, oldest first, until `see` breaks. Only what finds a block's end has been looked at.
+    pub(crate) fn payloads(
+        &self,
+        from: u64,
+        mut see: impl FnMut(Piece<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.ascend(from, &mut |piece| {
+            let Ok(view) = BlockView::new(piece.first, piece.payload) else {
+                return Ok(Shown::Undecodable);
+            };
+            let next = view.sequences().end;
+            let flow = see(piece)?;
+            Ok(Shown::Read { next, flow })
+        })
+    }
+
+    /// Shows the block that holds `from` and those that follow, oldest first, until `see` breaks. In
+    /// the place of what is missing, or of what `see` cannot decode, holes are shown, which end where
+    /// the next block that can be read begins. An error is the engine's, or of `see`.
+    pub(crate) fn ascend(
+        &self,
+        from: u64,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+    ) -> Result<()> {
+        if !self.range.contains(&from) {
+            return Ok(());
+        }
+        let begin = self.key_until(from)?.unwrap_or(from);
+        let (start, end) = (keys::number(begin), keys::number(self.range.end));
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut expected = from;
+        let mut is_first = true;
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        let swept =
+            self.snapshot
+                .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+                    outcome = self.step(key, value, &mut expected, &mut is_first, see);
+                    match outcome {
+                        Ok(flow) => flow,
+                        Err(_) => ControlFlow::Break(()),
+                    }
+                });
+        if outcome?.is_break() {
+            return Ok(());
+        }
+        swept?;
+        self.show_holes(expected..self.range.end, &mut expected, see)
+            .map(drop)
+    }
+
+    /// One row of [`ascend`](Self::ascend): everything before `expected` has been shown.
+    fn step(
+        &self,
+        key: &[u8],
+        value: Result<&[u8]>,
+        expected: &mut u64,
+        is_first: &mut bool,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+    ) -> Result<ControlFlow<()>> {
+        let was_first = std::mem::replace(is_first, false);
+        let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        // What ends within what was shown, or begins there, lies about its length.
+        let fits = |next: u64| next > *expected && next <= self.range.end;
+        let ahead = BlockView::new(first, payload).map(|view| view.sequences().end);
+        if !ahead.is_ok_and(fits) || (first < *expected && !was_first) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if first > *expected {
+            // Only what can be read ends a hole.
+            if locate(first, payload).is_err() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if self.show_holes(*expected..first, expected, see)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let piece = Piece {
+            first,
+            payload,
+            is_lost: false,
+        };
+        match see(piece)? {
+            Shown::Read { next, flow } => {
+                *expected = next;
+                Ok(flow)
+            }
+            Shown::Undecodable => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Shows holes for all of `range`, and moves `expected` behind them.
+    fn show_holes(
+        &self,
+        range: Range<u64>,
+        expected: &mut u64,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+    ) -> Result<ControlFlow<()>> {
+        for hole in self.holes(range)? {
+            let payload = payload_of(&hole).map_err(|why| self.broken(hole.sequence, &why))?;
+            let piece = Piece {
+                first: hole.sequence,
+                payload: &payload,
+                is_lost: true,
+            };
+            match see(piece)? {
+                Shown::Read { next, flow } => {
+                    *expected = next;
+                    if flow.is_break() {
+                        return Ok(flow);
+                    }
+                }
+                Shown::Undecodable => return Err(self.broken(hole.sequence, "a hole")),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Holes in the place of `range`, which is remembered as lost.
+    fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = Placed>> {
+        let missing = range.end.saturating_sub(range.start);
+        if missing > MOST_LOST {
+            return Err(self.missing(range.start, range.end));
+        }
+        let mut recorded = 0;
+        let mut event_range = None;
+        if missing > 0 {
+            self.losses.note(range.clone());
+            let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
+            event_range = losses::spanned(times, &range);
+            recorded = self.recorded_beside(&range).unwrap_or_else(|| {
+                // Nothing beside it can be read.
+                event_range.map_or(0, |(_, last)| last)
+            });
+        }
+        Ok(losses::holes(range, recorded, event_range))
+    }
+
+    /// When the entry before `range` was recorded, or else the one behind it.
+    fn recorded_beside(&self, range: &Range<u64>) -> Option<i64> {
+        let beside = |low: u64, high: u64, direction| {
+            let (low, high) = (keys::number(low), keys::number(high));
+            let between = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+            let mut recorded = None;
+            let swept = self
+                .snapshot
+                .sweep(Table::Blocks, between, direction, |key, value| {
+                    if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
+                        && let Ok(located) = locate(first, payload)
+                    {
+                        let row = match direction {
+                            Direction::Ascending => located.rows.first(),
+                            Direction::Descending => located.rows.last(),
+                        };
+                        recorded = row.map(|placed| placed.place.recorded);
+                    }
+                    go_on(recorded.is_none())
+                });
+            // What the engine cannot reach is as if it was not there.
+            swept.ok().and(recorded)
+        };
+        beside(self.range.start, range.start, Direction::Descending)
+            .or_else(|| beside(range.end, self.range.end, Direction::Ascending))
+    }
+
+    /// The bytes of the block that begins at `first`, if its value is what was written.
+    pub(crate) fn payload<T>(
+        &self,
+        first: u64,
+        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>> {
+        let key = keys::number(first);
+        let seen = self
+            .snapshot
+            .get(Table::Blocks, &key, |payload| see(first, payload).ok());
+        match seen {
+            Ok(Some(Some(seen))) => Ok(Some(seen)),
+            Ok(_) | Err(Error::Corrupt { .. }) => {
+                self.hole_around(first)?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes of the hole that begins at `from`, whose block does not decode.
+    pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+        let end = self.hole_around(from)?.next;
+        let hole = self.holes(from..end)?.next();
+        let payload = hole.map(|hole| payload_of(&hole).map(|payload| (hole.sequence, payload)));
+        payload.transpose().map_err(|why| self.broken(from, &why))
+    }
+
+    /// Blocks that begin before `until`, newest first, until `budget` bytes are read, with holes as
+    /// [`ascend`](Self::ascend) shows them.
+    pub(crate) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
+        let until = until.min(self.range.end);
+        let mut found: Vec<Located> = Vec::new();
+        let mut bytes = 0_usize;
+        let (start, end) = (keys::number(self.range.start), keys::number(until));
+        if until <= self.range.start {
+            return Ok(found);
+        }
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut oldest = until;
+        let mut outcome = Ok(());
+        let swept =
+            self.snapshot
+                .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
+                    let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
+                        return ControlFlow::Continue(());
+                    };
+                    let Ok(located) = locate(first, payload) else {
+                        return ControlFlow::Continue(());
+                    };
+                    // The newest block may hold `until` itself; all others end where the next begins.
+                    if located.next > oldest && (oldest < until || located.next > self.range.end) {
+                        return ControlFlow::Continue(());
+                    }
+                    if located.next < oldest {
+                        outcome = self.push_holes(located.next..oldest, &mut found);
+                        if outcome.is_err() {
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    oldest = first;
+                    bytes = bytes.saturating_add(located.cost());
+                    found.push(located);
+                    go_on(bytes < budget)
+                });
+        outcome?;
+        swept?;
+        if bytes < budget && oldest > self.range.start {
+            self.push_holes(self.range.start..oldest, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Appends holes for all of `range`, newest first.
+    fn push_holes(&self, range: Range<u64>, found: &mut Vec<Located>) -> Result<()> {
+        let holes: Vec<Placed> = self.holes(range)?.collect();
+        found.extend(holes.into_iter().rev().map(Located::of_hole));
+        Ok(())
+    }
+
+    /// The block that holds `sequence`, or the hole in its place.
+    pub(crate) fn block_with(&self, sequence: u64) -> Result<Located> {
+        let read = self.whole_block_with(sequence, locate)?;
+        read.map_or_else(|| self.hole_around(sequence), Ok)
+    }
+
+    /// What `see` makes of the block that holds `sequence`; `None` if it cannot be read.
+    fn whole_block_with<T>(
+        &self,
+        sequence: u64,
+        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>> {
+        let Some(first) = self.key_until(sequence)? else {
+            return Ok(None);
+        };
+        let key = keys::number(first);
+        let seen = self.snapshot.get(Table::Blocks, &key, |payload| {
+            let covered = BlockView::new(first, payload)?.sequences();
+            match covered.contains(&sequence) && covered.end <= self.range.end {
+                true => see(first, payload),
+                false => Err("another block's".to_owned()),
+            }
+        });
+        match seen {
+            Ok(seen) => Ok(seen.and_then(|seen: Result<T, String>| seen.ok())),
+            Err(Error::Corrupt { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The hole that holds `sequence`, whose block cannot be read.
+    fn hole_around(&self, sequence: u64) -> Result<Located> {
+        let mut start = self.range.start;
+        let (low, high) = (keys::number(start), keys::number(sequence));
+        let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
+                let end = match (keys::first_number(key), value) {
+                    (Some(first), Ok(payload)) => locate(first, payload).map(|block| block.next),
+                    _ => Err(String::new()),
+                };
+                match end {
+                    Ok(end) if end <= sequence => start = end,
+                    _ => return ControlFlow::Continue(()),
+                }
+                ControlFlow::Break(())
+            })?;
+        let mut end = self.range.end;
+        let (low, high) = (keys::number(sequence), keys::number(end));
+        let range = (Bound::Excluded(&low[..]), Bound::Excluded(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+                if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
+                    && locate(first, payload).is_ok()
+                {
+                    end = first;
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })?;
+        let mut holes = self.holes(start..end)?;
+        let hole = holes.find(|hole| hole.next() > sequence);
+        hole.map(Located::of_hole)
+            .ok_or_else(|| self.missing(start, end))
+    }
+
+    /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
+    pub(crate) fn look_into<T>(
+        &self,
+        first: u64,
+        see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
+    ) -> Result<Option<T>> {
+        self.payload(first, |first, payload| {
+            BlockView::new(first, payload).and_then(see)
+        })
+    }
+
+    /// Up to `most` places of the index of event times whose seconds touch `from..=until`
+    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
+    pub(crate) fn hours(
+        &self,
+        from: i64,
+        until: i64,
+        start: Option<HourPlace>,
+        direction: Direction,
+        most: usize,
+    ) -> Result<Vec<HourPlace>> {
+        let mut found = Vec::new();
+        let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
+        let low = keys::pair(hour(from), 0);
+        let high = keys::pair(hour(until), u64::MAX);
+        let start = start.map(|place| keys::pair(keys::ordered(place.hour), place.first));
+        let range = match (&start, direction) {
+            (None, _) => (Bound::Included(&low[..]), Bound::Included(&high[..])),
+            (Some(start), Direction::Ascending) => {
+                (Bound::Included(&start[..]), Bound::Included(&high[..]))
+            }
+            (Some(start), Direction::Descending) => {
+                (Bound::Included(&low[..]), Bound::Excluded(&start[..]))
+            }
+        };
+        self.snapshot
+            .scan(Table::Hours, range, direction, |key, value| {
+                let (place, touched) = self.hour_place(key, value)?;
+                let meant = self.range.contains(&place.first);
+                if meant && touched.0 <= until && touched.1 >= from {
+                    found.push(place);
+                }
+                Ok(go_on(found.len() < most))
+            })?;
+        Ok(found)
+    }
+
+    /// Every hour of event time that a block touches.
+    pub(crate) fn all_hours(&self) -> Result<BTreeSet<i64>> {
+        let mut hours = BTreeSet::new();
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let direction = Direction::Ascending;
+        self.snapshot
+            .scan(Table::Hours, everything, direction, |key, value| {
+                hours.insert(self.hour_place(key, value)?.0.hour);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(hours)
+    }
+
+    /// A row of the index of event times, with the first and last microsecond that it covers.
+    fn hour_place(&self, key: &[u8], value: &[u8]) -> Result<(HourPlace, (i64, i64))> {
+        let broken = |why: &str| damaged(self.path, "hours", why);
+        let (hour, first) = keys::first_number(key)
+            .zip(keys::second_number(key))
+            .ok_or_else(|| broken("a key is too short"))?;
+        let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
+        let hour = keys::unordered(hour);
+        // The first hour that an i64 reaches begins before it does.
+        let at = |second: u16, more: i128| {
+            let micros =
+                i128::from(hour) * i128::from(HOUR_MICROS) + i128::from(second) * 1_000_000 + more;
+            let clamped = micros.clamp(i64::MIN.into(), i64::MAX.into());
+            i64::try_from(clamped).unwrap_or_default()
+        };
+        let touched = (at(low, 0), at(high, 999_999));
+        Ok((HourPlace { hour, first }, touched))
+    }
+
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
+    /// read.
+    pub(crate) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
+        let (bucket, within) = id_bucket(id);
+        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
+        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        let mut found = None;
+        self.snapshot
+            .scan(Table::Ids, range, Direction::Ascending, |key, value| {
+                let broken = |why: &str| damaged(self.path, "ids", why);
+                let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
+                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                if !(low..=high).contains(&within) || !self.range.contains(&first) {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                match self.look_into(first, |view| view.find(id))? {
+                    Some(seen) => found = seen,
+                    None => unread.push(first),
+                }
+                Ok(go_on(found.is_none()))
+            })?;
+        Ok(found)
+    }
+
+    /// The entry with this sequence.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+        if !self.range.contains(&sequence) {
+            return Ok(None);
+        }
+        let read = self.whole_block_with(sequence, |first, payload| {
+            BlockView::new(first, payload)?.at(sequence)
+        })?;
+        match read.flatten() {
+            Some(placed) => Ok(Some(placed)),
+            None => Ok(self.hole_around(sequence)?.rows.pop()),
+        }
+    }
+
+    /// Up to `most` sequences of entries of one kind, from `from` on.
+    pub(crate) fn marks(&self, mark: Mark, from: u64, most: usize) -> Result<Vec<u64>> {
+        let start = keys::pair(mark as u64, from.max(self.range.start));
+        let end = keys::pair(mark as u64, self.range.end);
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut found = Vec::new();
+        if start >= end {
+            return Ok(found);
+        }
+        self.snapshot
+            .scan(Table::Marks, range, Direction::Ascending, |key, _| {
+                let sequence = keys::second_number(key)
+                    .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+                found.push(sequence);
+                Ok(go_on(found.len() < most))
+            })?;
+        Ok(found)
+    }
+
+    /// Up to `most` sequences of entries of one kind before `until`, newest first.
+    pub(crate) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+        let start = keys::pair(mark as u64, self.range.start);
+        let end = keys::pair(mark as u64, until.min(self.range.end));
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut found = Vec::new();
+        if start >= end {
+            return Ok(found);
+        }
+        self.snapshot
+            .scan(Table::Marks, range, Direction::Descending, |key, _| {
+                let sequence = keys::second_number(key)
+                    .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+                found.push(sequence);
+                Ok(go_on(found.len() < most))
+            })?;
+        Ok(found)
+    }
+
+    /// The ids of this bucket of [`ID_BUCKET_BITS`] that are here.
+    pub(crate) fn ids_of(&self, bucket: u64) -> Result<Vec<u64>> {
+        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
+        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        let mut found = Vec::new();
+        self.snapshot
+            .scan(Table::Ids, range, Direction::Ascending, |key, _| {
+                let first = keys::second_number(key)
+                    .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
+                if self.range.contains(&first) {
+                    // Nothing of a block that cannot be read is there any more.
+                    let ids = self
+                        .look_into(first, |view| view.ids())?
+                        .unwrap_or_default();
+                    found.extend(ids.into_iter().filter(|id| id_bucket(*id).0 == bucket));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(found)
+    }
+
+    /// The first sequence of the block that begins at `sequence` or is the next before it.
+    fn key_until(&self, sequence: u64) -> Result<Option<u64>> {
+        let mut first = None;
+        let (low, high) = (keys::number(self.range.start), keys::number(sequence));
+        let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
+        self.snapshot
+            .sweep(Table::Blocks, range, Direction::Descending, |key, _| {
+                first = keys::first_number(key);
+                ControlFlow::Break(())
+            })?;
+        Ok(first)
+    }
+
+    pub(crate) fn broken(&self, first: u64, why: &str) -> Error {
+        damaged(self.path, &format!("block {first}"), why)
+    }
+
+    fn missing(&self, from: u64, until: u64) -> Error {
+        damaged(
+            self.path,
+            "blocks",
+            &format!(
+                "sequences {from} to {} are missing",
+                until.saturating_sub(1)
+            ),
+        )
+    }
+}
+
+/// The entries of the block that begins at `first`.
+fn locate(first: u64, payload: &[u8]) -> Result<Located, String> {
+    let view = BlockView::new(first, payload)?;
+    Ok(Located {
+        first,
+        next: view.sequences().end,
+        rows: view.rows()?,
+        bytes: payload.len().saturating_add(CHECKSUM_BYTES),
+    })
+}
+
+pub(crate) fn go_on(more: bool) -> ControlFlow<()> {
+    if more {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
+}

@@ -1,0 +1,612 @@
+//! Elapsed time: how long the journal is known to have existed, whatever the wall clock says.
+//!
+//! A wall clock can jump, so it is no evidence that an entry is old. Two things are: the time that
+//! passed while a run was open, by the monotonic clock, and at most [`LONGEST_PAUSE`] for each
+//! pause between two runs. A pause is only believed as long as the wall clock does not fall
+//! back behind its end. *Marks* remember, for some sequences, how much time had elapsed when the
+//! entry before them was committed. Ages that are read from them are lower bounds.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::codec;
+use super::format::codec::Stored;
+use super::keys;
+use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::meta;
+use super::meta::{damaged, sealed};
+use crate::entry::clock::Clock;
+use crate::entry::error::Result;
+
+/// The key in `meta` of the newest stamp.
+const KEY: &[u8] = b"elapsed";
+
+/// Stands before the sequence in a mark's key in `meta`. A table of its own would cost each commit
+/// a page.
+const MARK: &[u8] = b"elapsed ";
+
+/// Microseconds that a pause between two runs counts for at most.
+pub(crate) const LONGEST_PAUSE: u64 = 7 * 86_400 * 1_000_000;
+const HOUR: u64 = 3_600 * 1_000_000;
+/// Progress, in microseconds, after which a commit stores a new stamp.
+const STAMP_AFTER: u64 = 1_000_000;
+/// Progress, in microseconds, after which a commit stores a new mark.
+const MARK_AFTER: u64 = 5_000_000;
+/// Marks may be as far apart as their age divided by this, so their number grows with the
+/// logarithm of the journal's age.
+const PRECISION: u64 = 64;
+/// Marks that are looked at, newest first. A journal writes about 1,200 in ten years.
+const MOST_MARKS: usize = 4_096;
+
+/// The newest moment that is known.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Microseconds that have elapsed.
+    pub(crate) elapsed: u64,
+    /// The wall clock at that moment, microseconds since 1970.
+    pub(crate) wall: i64,
+}
+
+/// How much time had elapsed when the entry before a sequence was committed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Microseconds that had elapsed before the pause that this mark ends, if it ends one.
+    pub(crate) before: u64,
+    /// The same after the pause.
+    pub(crate) elapsed: u64,
+    /// Pauses that are part of the progress since the mark before this one, together.
+    pub(crate) pauses: u64,
+    /// The highest reading of the wall clock that those pauses rest on.
+    pub(crate) wall: i64,
+}
+
+impl Stamp {
+    /// Elapsed time by which everything was committed that is stored under this stamp.
+    fn last(self) -> u64 {
+        self.elapsed.saturating_add(STAMP_AFTER)
+    }
+}
+
+impl Stored for Stamp {
+    fn check(&self) -> Result<(), String> {
+        codec::bounded("elapsed time", self.elapsed)
+    }
+}
+
+impl Stored for Mark {
+    fn check(&self) -> Result<(), String> {
+        codec::bounded("elapsed time", self.elapsed.max(self.pauses))?;
+        if self.before > self.elapsed {
+            return Err("a pause that ends before it begins".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Counts elapsed time for one open handle. Every clone is the same counter.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    clock: Clock,
+    /// Elapsed time and ticks when the first run of this handle began.
+    began: Arc<OnceLock<(u64, u64)>>,
+    /// Elapsed time when this handle committed last.
+    committed: Arc<AtomicU64>,
+}
+
+impl Meter {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Meter {
+            clock,
+            began: Arc::default(),
+            committed: Arc::default(),
+        }
+    }
+
+    pub(crate) fn is_of_system(&self) -> bool {
+        matches!(self.clock, Clock::System(_))
+    }
+
+    /// Elapsed time now, by the monotonic clock; `None` before the first run.
+    pub(crate) fn elapsed(&self) -> Option<u64> {
+        let (elapsed, ticks) = self.began.get()?;
+        let passed = self.clock.nanos_between(*ticks, self.clock.ticks()) / 1_000;
+        Some(elapsed.saturating_add(passed))
+    }
+
+    /// Elapsed time when this handle began to count, and now.
+    fn measured(&self) -> Option<(u64, u64)> {
+        let (began, _) = self.began.get()?;
+        Some((*began, self.elapsed()?))
+    }
+
+    /// Counts the pause since the last stamp, and begins to count.
+    pub(crate) fn begin(&self, transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<()> {
+        let elapsed = resume(transaction, path, self.clock.now().as_micros())?;
+        self.began.get_or_init(|| (elapsed, self.clock.ticks()));
+        Ok(())
+    }
+
+    /// Stores what has elapsed, if that is worth a row. Called before a commit appends its entries.
+    /// Costs one look-up otherwise.
+    pub(crate) fn advance(
+        &self,
+        transaction: &mut WriteTransaction<'_>,
+        path: &Path,
+    ) -> Result<()> {
+        let Some(mine) = self.elapsed() else {
+            return Ok(());
+        };
+        // Everything that is stored now was committed by then, through this handle; through others,
+        // soon after the stamp, or there would be a newer one.
+        let committed = self.committed.swap(mine, Ordering::Relaxed);
+        let Some(stamp) = stamp_to_write(transaction, path)? else {
+            return Ok(());
+        };
+        // Two open runs count the same time: the larger count holds, they are not added up.
+        if mine < stamp.elapsed.saturating_add(STAMP_AFTER) {
+            return Ok(());
+        }
+        let marks = marks_to_write(transaction, path)?;
+        let last = marks.last().map_or(0, |(_, mark)| mark.elapsed);
+        let elapsed = committed.max(stamp.last()).min(mine);
+        if mine >= last.saturating_add(MARK_AFTER) && elapsed >= last {
+            let mark = Mark {
+                before: elapsed,
+                elapsed,
+                pauses: 0,
+                wall: stamp.wall,
+            };
+            add_mark(transaction, path, marks, mark)?;
+        }
+        let wall = self.clock.now().as_micros();
+        put_stamp(
+            transaction,
+            Stamp {
+                elapsed: mine,
+                wall,
+            },
+        )
+    }
+}
+
+/// Counts the pause since the last stamp. Says how much time has elapsed.
+fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Result<u64> {
+    let mut marks = marks_to_write(transaction, path)?;
+    let withdrawn = withdraw(&mut marks, wall);
+    if withdrawn > 0 {
+        for (sequence, mark) in &marks {
+            put_mark(transaction, *sequence, mark)?;
+        }
+    }
+    let known = stamp_to_write(transaction, path)?;
+    let before = known.map_or(0, |stamp| stamp.elapsed.saturating_sub(withdrawn));
+    let pause = known.map_or(0, |stamp| pause_until(stamp.wall, wall));
+    let elapsed = before.saturating_add(pause);
+    put_stamp(transaction, Stamp { elapsed, wall })?;
+    let last = known.map_or(0, Stamp::last).saturating_sub(withdrawn);
+    let mark = Mark {
+        before: last.min(elapsed),
+        elapsed,
+        pauses: pause,
+        wall,
+    };
+    add_mark(transaction, path, marks, mark)?;
+    Ok(elapsed)
+}
+
+/// The time that a pause from one reading of the wall clock to another counts for.
+fn pause_until(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).map_or(0, |pause| pause.min(LONGEST_PAUSE))
+}
+
+/// Takes back pauses as far as they end later than `wall`: the clock was ahead when they were
+/// counted. Says how much was taken back.
+fn withdraw(marks: &mut [(u64, Mark)], wall: i64) -> u64 {
+    let mut withdrawn = 0_u64;
+    for (_, mark) in marks {
+        mark.before = mark.before.saturating_sub(withdrawn);
+        mark.elapsed = mark.elapsed.saturating_sub(withdrawn);
+        let ahead = u64::try_from(mark.wall.saturating_sub(wall)).unwrap_or(0);
+        let cut = ahead.min(mark.pauses);
+        if cut > 0 {
+            mark.pauses -= cut;
+            mark.elapsed = mark.elapsed.saturating_sub(cut);
+            mark.before = mark.before.min(mark.elapsed);
+            // Otherwise the next opener would take the same time back once more.
+            mark.wall = wall;
+            withdrawn = withdrawn.saturating_add(cut);
+        }
+    }
+    withdrawn
+}
+
+/// Adds a mark at the journal's end, and removes those that are closer together than needed.
+fn add_mark(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    mut marks: Vec<(u64, Mark)>,
+    mut mark: Mark,
+) -> Result<()> {
+    let extent = meta::extent_to_write(transaction, path)?;
+    if let Some((sequence, last)) = marks.last()
+        && *sequence == extent.next
+    {
+        // No entry lies between the two marks.
+        mark.before = last.before;
+        mark.pauses = mark.pauses.saturating_add(last.pauses);
+        mark.wall = mark.wall.max(last.wall);
+        marks.pop();
+    }
+    marks.push((extent.next, mark));
+    let now = mark.elapsed;
+    let mut removed = Vec::new();
+    let mut index = 0;
+    while index + 1 < marks.len() {
+        let useless = marks[index].0 <= extent.kept;
+        let crowded = index > 0 && {
+            let (_, next) = marks[index + 1];
+            let room = (now.saturating_sub(next.elapsed) / PRECISION).max(MARK_AFTER);
+            next.elapsed.saturating_sub(marks[index - 1].1.elapsed) <= room
+        };
+        if !useless && !crowded {
+            index += 1;
+            continue;
+        }
+        let (sequence, gone) = marks.remove(index);
+        removed.push(sequence);
+        let next = &mut marks[index].1;
+        next.pauses = next.pauses.saturating_add(gone.pauses);
+        next.wall = next.wall.max(gone.wall);
+        let (sequence, next) = marks[index];
+        put_mark(transaction, sequence, &next)?;
+    }
+    for sequence in removed {
+        transaction.remove(Table::Meta, &mark_key(sequence))?;
+    }
+    let (sequence, mark) = marks[marks.len() - 1];
+    put_mark(transaction, sequence, &mark)
+}
+
+fn mark_key(sequence: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(MARK);
+    key[8..].copy_from_slice(&keys::number(sequence));
+    key
+}
+
+/// The sequence of a mark's key.
+fn sequence_of(key: &[u8]) -> Option<u64> {
+    let rest = key.strip_prefix(MARK)?;
+    let sequence = keys::first_number(rest);
+    sequence.filter(|_| rest.len() == 8)
+}
+
+/// Whether this is the key of a mark.
+pub(crate) fn is_mark(key: &[u8]) -> bool {
+    key.starts_with(MARK)
+}
+
+fn put_mark(transaction: &mut WriteTransaction<'_>, sequence: u64, mark: &Mark) -> Result<()> {
+    transaction.put(Table::Meta, &mark_key(sequence), &mut sealed(mark))
+}
+
+fn put_stamp(transaction: &mut WriteTransaction<'_>, stamp: Stamp) -> Result<()> {
+    transaction.put(Table::Meta, KEY, &mut sealed(&stamp))
+}
+
+fn stamp_to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<Option<Stamp>> {
+    decode_stamp(path, transaction.get(Table::Meta, KEY, codec::decode)?)
+}
+
+fn decode_stamp(path: &Path, stored: Option<Result<Stamp, String>>) -> Result<Option<Stamp>> {
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, "meta elapsed", &why))
+}
+
+/// Says why a row of the table of marks cannot be what was written.
+pub(crate) fn check_mark(key: &[u8], value: &[u8]) -> Result<(), String> {
+    sequence_of(key).ok_or("a key is no sequence")?;
+    codec::decode::<Mark>(value).map(drop)
+}
+
+/// Copies what a repair can read of the stamp and the marks.
+pub(crate) fn put_again(
+    transaction: &mut WriteTransaction<'_>,
+    stamp: Option<Stamp>,
+    rows: &mut [(Vec<u8>, Vec<u8>)],
+) -> Result<()> {
+    if let Some(stamp) = stamp {
+        put_stamp(transaction, stamp)?;
+    }
+    for (key, payload) in rows {
+        if is_mark(key) && check_mark(key, payload).is_ok() {
+            transaction.put_payload(Table::Meta, key, payload)?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest stamp, if there is one.
+pub(crate) fn stamp(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<Stamp>> {
+    decode_stamp(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
+}
+
+fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, Mark)> {
+    let sequence =
+        sequence_of(key).ok_or_else(|| damaged(path, "elapsed", "a key is no sequence"))?;
+    let mark =
+        codec::decode(value).map_err(|why| damaged(path, &format!("elapsed {sequence}"), &why))?;
+    Ok((sequence, mark))
+}
+
+fn marks_to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<Vec<(u64, Mark)>> {
+    let mut marks = Marks::default();
+    let (first, last) = (mark_key(0), mark_key(u64::MAX));
+    let all = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+    let direction = Direction::Descending;
+    transaction.scan(Table::Meta, all, direction, |key, value| {
+        marks.see(path, key, value)
+    })?;
+    Ok(marks.ascending())
+}
+
+/// Marks that are being read, newest first.
+#[derive(Default)]
+struct Marks(Vec<(u64, Mark)>);
+
+impl Marks {
+    /// Takes up one row, and says whether to go on.
+    fn see(&mut self, path: &Path, key: &[u8], value: &[u8]) -> Result<ControlFlow<()>> {
+        self.0.push(decode_mark(path, key, value)?);
+        Ok(if self.0.len() < MOST_MARKS {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    }
+
+    fn ascending(mut self) -> Vec<(u64, Mark)> {
+        self.0.reverse();
+        self.0
+    }
+}
+
+/// Elapsed time as one snapshot shows it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elapsed {
+    /// Ascending by sequence.
+    marks: Vec<(u64, Mark)>,
+    /// Elapsed time now, the pause since the last stamp included.
+    now: u64,
+    /// The pause since the last stamp; 0 while a run of this process is open.
+    pending: u64,
+    /// Elapsed time by which every entry was committed, and the wall clock about then.
+    last: u64,
+    wall: i64,
+    /// Elapsed time when this process began to count it, or the highest number if it does not:
+    /// later time is measured, and needs no pause to be believed.
+    measured_from: u64,
+}
+
+impl Elapsed {
+    /// Reads stamp and marks. `wall` is the wall clock now; `meter` counts for a run of this
+    /// process.
+    pub(crate) fn read(
+        snapshot: &Snapshot<'_>,
+        path: &Path,
+        meter: Option<&Meter>,
+        wall: i64,
+    ) -> Result<Self> {
+        let mut marks = Marks::default();
+        let (first, last) = (mark_key(0), mark_key(u64::MAX));
+        let all = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+        let direction = Direction::Descending;
+        snapshot.scan(Table::Meta, all, direction, |key, value| {
+            marks.see(path, key, value)
+        })?;
+        let marks = marks.ascending();
+        let stamp = stamp(snapshot, path)?;
+        Ok(Elapsed::known(
+            marks,
+            stamp,
+            meter.and_then(Meter::measured),
+            wall,
+        ))
+    }
+
+    /// Elapsed time by marks, ascending, and a stamp. `running` is when a run of this process
+    /// began to count, and how far it is.
+    fn known(
+        mut marks: Vec<(u64, Mark)>,
+        stamp: Option<Stamp>,
+        running: Option<(u64, u64)>,
+        wall: i64,
+    ) -> Self {
+        let stamp = stamp.unwrap_or(Stamp { elapsed: 0, wall });
+        if let Some((measured_from, now)) = running {
+            return Elapsed {
+                marks,
+                now,
+                pending: 0,
+                last: stamp.last(),
+                wall: stamp.wall,
+                measured_from,
+            };
+        }
+        let withdrawn = withdraw(&mut marks, wall);
+        let pending = pause_until(stamp.wall, wall);
+        let elapsed = stamp.elapsed.saturating_sub(withdrawn);
+        Elapsed {
+            marks,
+            now: elapsed.saturating_add(pending),
+            pending,
+            last: stamp.last().saturating_sub(withdrawn),
+            wall: stamp.wall,
+            measured_from: u64::MAX,
+        }
+    }
+
+    /// Time that has passed at least since the entry `sequence` was recorded. The longest pause
+    /// since then is left out, so that one jump of the clock is never taken for time.
+    pub(crate) fn since_entry(&self, sequence: u64) -> Duration {
+        let index = self.marks.partition_point(|(first, _)| *first <= sequence);
+        let mark = self.marks.get(index);
+        self.since(mark.map_or(self.last, |(_, mark)| mark.before), index)
+    }
+
+    /// Time that has passed at least since the wall clock last showed `wall` or earlier; `None` if
+    /// it never did, as far as is known.
+    pub(crate) fn since_wall(&self, wall: i64) -> Option<Duration> {
+        let earlier = self.marks.iter().rposition(|(_, mark)| mark.wall <= wall)?;
+        let index = earlier + 1;
+        // The mark that follows is the first at which the clock certainly showed more.
+        let elapsed = match self.marks.get(index) {
+            Some((_, mark)) => mark.elapsed,
+            None if wall < self.wall => self.last,
+            None => self.now,
+        };
+        Some(self.since(elapsed, index))
+    }
+
+    /// Whole hours that have passed at least since `hours` had elapsed.
+    pub(crate) fn hours_since(&self, hours: i64) -> i64 {
+        let micros = u64::try_from(hours).unwrap_or(0).saturating_mul(HOUR);
+        let index = self
+            .marks
+            .partition_point(|(_, mark)| mark.elapsed <= micros);
+        let passed = self.since(micros, index).as_secs() / 3_600;
+        i64::try_from(passed).unwrap_or(i64::MAX)
+    }
+
+    /// Whole hours that have elapsed.
+    pub(crate) fn hours(&self) -> i64 {
+        i64::try_from(self.now / HOUR).unwrap_or(i64::MAX)
+    }
+
+    /// Time since `elapsed`, without the longest pause from the mark `index` on.
+    fn since(&self, elapsed: u64, index: usize) -> Duration {
+        let later = self.marks.get(index..).unwrap_or_default();
+        let believed = later
+            .iter()
+            .filter(|(_, mark)| mark.elapsed <= self.measured_from);
+        let longest = believed.map(|(_, mark)| mark.pauses).max();
+        let longest = longest.unwrap_or(0).max(self.pending);
+        let total = self.now.saturating_sub(elapsed);
+        Duration::from_micros(total.saturating_sub(longest))
+    }
+
+    /// Entries that were committed in the last `span` of elapsed time before `next`, and the time
+    /// that these took. Marks are 5 s apart at least, so that time may be longer than `span`; it is
+    /// shorter if the journal is younger.
+    pub(crate) fn recent(&self, span: Duration, next: u64) -> (u64, Duration) {
+        let span = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let from = self.now.saturating_sub(span);
+        let index = self.marks.partition_point(|(_, mark)| mark.elapsed <= from);
+        let start = index.checked_sub(1).and_then(|index| self.marks.get(index));
+        let (sequence, elapsed) = match start.or(self.marks.first()) {
+            Some((sequence, mark)) => (*sequence, mark.elapsed),
+            None => (next, self.now),
+        };
+        let took = self.now.saturating_sub(elapsed);
+        (next.saturating_sub(sequence), Duration::from_micros(took))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400_000_000;
+
+    fn mark(before: u64, elapsed: u64, wall: i64) -> Mark {
+        Mark {
+            before,
+            elapsed,
+            pauses: elapsed - before,
+            wall,
+        }
+    }
+
+    fn days(count: u64) -> Duration {
+        Duration::from_micros(count * DAY)
+    }
+
+    #[test]
+    fn one_pause_is_never_taken_for_age() {
+        let marks = vec![(1, mark(0, 0, 0)), (100, mark(10, 10 + 7 * DAY, 0))];
+        let stamp = Stamp {
+            elapsed: 10 + 7 * DAY,
+            wall: 0,
+        };
+        let known = Elapsed::known(marks, Some(stamp), None, 0);
+        assert_eq!(known.since_entry(50), Duration::ZERO);
+        assert!(known.since_entry(100) < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_job_of_minutes_each_day_ages_by_days() {
+        let day = i64::try_from(DAY).unwrap();
+        let marks = (0..40_u64).map(|n| {
+            let before = if n == 0 { 0 } else { (n - 1) * DAY + 300 };
+            let wall = i64::try_from(n).unwrap() * day;
+            (1 + n * 100, mark(before, n * DAY, wall))
+        });
+        let stamp = Stamp {
+            elapsed: 39 * DAY,
+            wall: 39 * day,
+        };
+        let known = Elapsed::known(marks.collect(), Some(stamp), None, 39 * day);
+        // Recorded on the first day; the longest pause of a day is left out.
+        assert!(
+            known.since_entry(50) >= days(37),
+            "{:?}",
+            known.since_entry(50)
+        );
+        assert!(known.since_entry(50) <= days(39));
+        assert!(known.since_wall(0) >= Some(days(36)));
+        assert_eq!(known.since_wall(39 * day), Some(Duration::ZERO));
+        assert_eq!(known.since_wall(i64::MAX), Some(Duration::ZERO));
+        assert_eq!(known.since_wall(-1), None);
+    }
+
+    #[test]
+    fn a_clock_that_falls_back_takes_the_pause_back() {
+        let day = i64::try_from(DAY).unwrap();
+        let mut marks = vec![(1, mark(0, 0, 0)), (2, mark(5, 5 + 3 * DAY, 3 * day))];
+        assert_eq!(withdraw(&mut marks, day), 2 * DAY);
+        assert_eq!(marks[1].1.elapsed, 5 + DAY);
+        // The same fall is not counted twice.
+        assert_eq!(withdraw(&mut marks, day), 0);
+        assert_eq!(withdraw(&mut marks, i64::MIN), DAY);
+    }
+
+    #[test]
+    fn hostile_marks_saturate() {
+        let worst = Mark {
+            before: u64::MAX,
+            elapsed: u64::MAX,
+            pauses: u64::MAX,
+            wall: i64::MAX,
+        };
+        let stamp = Stamp {
+            elapsed: u64::MAX,
+            wall: i64::MIN,
+        };
+        for wall in [i64::MIN, 0, i64::MAX] {
+            let marks = vec![(0, worst), (u64::MAX, worst)];
+            let known = Elapsed::known(marks, Some(stamp), Some((0, 0)), wall);
+            known.since_entry(5);
+            known.since_wall(wall);
+            known.recent(Duration::MAX, 0);
+            let marks = vec![(0, worst), (u64::MAX, worst)];
+            let known = Elapsed::known(marks, Some(stamp), None, wall);
+            known.since_entry(u64::MAX);
+            assert!(known.hours() >= 0);
+        }
+    }
+}

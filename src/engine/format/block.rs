@@ -1,0 +1,488 @@
+//! Blocks: runs of entries, the unit that is stored, checked and read.
+//!
+//! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. What has an id is
+//! stored in columns, so that a reader who wants one number of each entry touches only those
+//! bytes. No block is ever extended; sealing merges blocks into new ones with the same sequences.
+
+use serde::{Deserialize, Serialize};
+
+use super::CHECKSUM_BYTES;
+use super::block_index::BlockIndex;
+use super::codec;
+use super::column::{Column, ColumnHead};
+use super::floats::MOST;
+use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
+use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use crate::entry::ids::InferenceId;
+
+/// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
+const VALUE_BYTES: usize = 65_520;
+/// The header's largest size: four counts, four 64-bit numbers and the columns' heads.
+const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
+const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
+/// A block of so many bytes is not worth merging with others.
+pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
+/// Entries of a block, at most: what needs no bytes must not be counted for ever.
+pub(super) const MOST_ROWS: u32 = 16_384;
+
+/// What the header of a hole has as its base's id: the block is one gap, in the place of `count`
+/// entries.
+pub(super) const HOLE: u64 = 1;
+
+/// What is stored of every inference and repeat, in this order.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Id, less the id before (or the header's).
+    Id,
+    /// Recorded time, less the one before (or the header's), microseconds.
+    Recorded,
+    /// Event time less recorded time, microseconds.
+    Event,
+    /// Of a repeat, its id less its original's; otherwise 0.
+    Original,
+    Model,
+    Symbol,
+    Action,
+    Checkpoint,
+    Labels,
+    Flags,
+    /// How many probabilities.
+    Probabilities,
+    /// Processing time, nanoseconds plus one; 0 is unknown.
+    Processing,
+    /// Process memory, KiB plus one; 0 is unknown.
+    Memory,
+}
+
+pub(super) const COLUMNS: usize = Part::Memory as usize + 1;
+
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) struct Header {
+    /// Entries.
+    pub(super) count: u32,
+    /// Entries with an id: inferences and repeats. The rest are notes.
+    pub(super) events: u32,
+    /// Events with texts.
+    pub(super) texts: u32,
+    /// Of the first event. Without events it is 0, or [`HOLE`].
+    pub(super) base_id: u64,
+    pub(super) base_recorded: i64,
+    pub(super) columns: [ColumnHead; COLUMNS],
+    pub(super) notes: NotesHead,
+}
+
+/// A finished block and what its indexes need.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// The stored value; its first bytes are room for the checksum.
+    pub(crate) value: Vec<u8>,
+    pub(crate) count: u32,
+    pub(crate) index: BlockIndex,
+}
+
+/// Where and when a row belongs, in absolute numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) id: u64,
+    pub(crate) recorded: i64,
+    pub(crate) event: i64,
+}
+
+/// The values that the next row is stored as a difference to.
+#[derive(Clone, Copy, Default)]
+struct Previous {
+    id: u64,
+    recorded: i64,
+    /// What a repeat has not, it stores as the event before did: a column of equals is free.
+    labels: u32,
+    memory: u64,
+}
+
+/// An inference or a repeat, as it is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) place: Place,
+    /// KiB plus one; 0 is unknown.
+    pub(crate) memory: u64,
+    pub(crate) names: Names,
+    pub(crate) labels: NameId,
+    /// Bits of [`flag`]; they say which of the rest is meant.
+    pub(crate) flags: u8,
+    /// Of a repeat, its id less its original's; otherwise 0.
+    pub(crate) original: i64,
+    pub(crate) confidence: f32,
+    pub(crate) features: u64,
+    pub(crate) probabilities: &'a [f32],
+    /// Nanoseconds plus one; 0 is unknown.
+    pub(crate) processing: u64,
+    pub(crate) texts: Option<&'a Texts>,
+}
+
+impl Header {
+    /// Whether the block is one gap in the place of all its entries.
+    pub(super) fn is_hole(&self) -> bool {
+        self.events == 0 && self.base_id == HOLE
+    }
+
+    /// How many notes there are.
+    pub(super) fn note_count(&self) -> u32 {
+        if self.is_hole() {
+            1
+        } else {
+            self.count - self.events
+        }
+    }
+}
+
+/// Turns rows into blocks.
+#[derive(Default)]
+pub(crate) struct BlockEncoder {
+    /// Of the first event.
+    base: Place,
+    previous: Previous,
+    columns: [Column; COLUMNS],
+    /// Bytes that each event takes in the columns.
+    event_bytes: usize,
+    /// Of the events that have one.
+    confidences: Vec<f32>,
+    features: Vec<u64>,
+    probabilities: Vec<f32>,
+    notes: Notes,
+    /// Where a note is encoded; kept, so that this allocates once.
+    note: Vec<u8>,
+    texts: Vec<u8>,
+    count: u32,
+    events: u32,
+    text_count: u32,
+    index: BlockIndex,
+    finished: Vec<Block>,
+    finished_bytes: usize,
+}
+
+impl BlockEncoder {
+    /// Appends an entry that was read from another block.
+    ///
+    /// # Errors
+    /// Like all that append: says why a reader would refuse the entry, which is left out then.
+    pub(crate) fn again(&mut self, placed: &Placed) -> Result<(), String> {
+        match &placed.row {
+            Row::Inference(row) => self.inference(placed.place, placed.memory, row),
+            Row::Repeat(row) => self.repeat(placed.place, row),
+            Row::Note(note) => self.note(placed.place.recorded, note),
+        }
+    }
+
+    /// Appends a block that was read, as it is; what was appended before ends in a block of its own.
+    pub(crate) fn block_again(&mut self, payload: &[u8], count: u32, index: BlockIndex) {
+        self.finish();
+        let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
+        value.resize(CHECKSUM_BYTES, 0);
+        value.extend_from_slice(payload);
+        self.finished_bytes += value.len();
+        self.finished.push(Block {
+            value,
+            count,
+            index,
+        });
+    }
+
+    /// Appends an inference that was read. `memory` is KiB plus one.
+    pub(crate) fn inference(
+        &mut self,
+        place: Place,
+        memory: u64,
+        row: &InferenceRow,
+    ) -> Result<(), String> {
+        let has_features = if row.features.is_some() {
+            flag::FEATURES
+        } else {
+            0
+        };
+        self.append(&Stored {
+            place,
+            memory,
+            names: row.names,
+            labels: row.labels,
+            flags: row.flags | has_features,
+            original: 0,
+            confidence: row.confidence,
+            features: row.features.unwrap_or(0),
+            probabilities: row.probabilities.as_slice(),
+            processing: row.processing,
+            texts: row.texts.as_deref(),
+        })
+    }
+
+    /// Appends a repeat.
+    pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) -> Result<(), String> {
+        self.append(&Stored {
+            place,
+            memory: self.previous.memory,
+            names: row.names,
+            labels: self.previous.labels,
+            flags: match row.confidence {
+                Some(_) => flag::REPEAT,
+                None => flag::REPEAT | flag::NO_CONFIDENCE,
+            },
+            original: place.id.wrapping_sub(row.original).cast_signed(),
+            confidence: row.confidence.unwrap_or(f32::NAN),
+            features: 0,
+            probabilities: &[],
+            processing: row.processing,
+            texts: row.texts.as_deref(),
+        })
+    }
+
+    /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
+    /// it is an outcome, a place beside the inference that it belongs to.
+    pub(crate) fn note(&mut self, recorded: i64, note: &Note) -> Result<(), String> {
+        if let Some(entries) = note.hole() {
+            return self.hole(recorded, note, entries);
+        }
+        let mut bytes = std::mem::take(&mut self.note);
+        bytes.clear();
+        if let Err(why) = codec::encode_readable(note, &mut bytes) {
+            self.note = bytes;
+            return Err(why);
+        }
+        let growth = self.notes.growth(self.count, recorded, note, bytes.len());
+        if self.is_full(self.event_bytes, growth) {
+            self.finish();
+        }
+        self.notes.push(self.count, recorded, note, &bytes);
+        self.note = bytes;
+        self.index.note(self.count, note);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Appends a hole, which has a block of its own.
+    fn hole(&mut self, recorded: i64, note: &Note, entries: u32) -> Result<(), String> {
+        if entries == 0 {
+            return Err("a hole in the place of no entry".to_owned());
+        }
+        let mut bytes = Vec::new();
+        codec::encode_readable(note, &mut bytes)?;
+        self.finish();
+        self.notes.push(0, recorded, note, &bytes);
+        self.index.note(0, note);
+        self.base.id = HOLE;
+        self.count = entries;
+        self.finish();
+        Ok(())
+    }
+
+    /// Appends an inference or a repeat.
+    pub(crate) fn append(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        if stored.probabilities.len() > MOST {
+            let many = stored.probabilities.len();
+            return Err(format!("{many} probabilities are more than {MOST}"));
+        }
+        let before = self.texts.len();
+        let mut values = self.values(stored);
+        let mut event_bytes = self.event_bytes_with(&values);
+        self.push_texts(stored)?;
+        let flat = 12 + 4 * stored.probabilities.len();
+        if self.is_full(event_bytes, event_bytes + flat) {
+            self.texts.truncate(before);
+            self.finish();
+            values = self.values(stored);
+            event_bytes = self.event_bytes_with(&values);
+            self.push_texts(stored)?;
+        }
+        if self.events == 0 {
+            self.base = stored.place;
+        }
+        let events = self.events as usize;
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.push(value, events);
+        }
+        self.event_bytes = event_bytes;
+        if stored.flags & flag::NO_CONFIDENCE == 0 {
+            self.confidences.push(stored.confidence);
+        }
+        if stored.flags & flag::FEATURES != 0 {
+            self.features.push(stored.features);
+        }
+        self.probabilities.extend_from_slice(stored.probabilities);
+        self.text_count += u32::from(stored.texts.is_some());
+        self.previous = Previous {
+            id: stored.place.id,
+            recorded: stored.place.recorded,
+            labels: stored.labels,
+            memory: stored.memory,
+        };
+        self.count += 1;
+        self.events += 1;
+        self.index.event(stored.place.id, stored.place.event);
+        Ok(())
+    }
+
+    fn values(&self, stored: &Stored<'_>) -> [i64; COLUMNS] {
+        let Place {
+            id,
+            recorded,
+            event,
+        } = stored.place;
+        let previous = match self.events {
+            0 => (id, recorded),
+            _ => (self.previous.id, self.previous.recorded),
+        };
+        let names = stored.names;
+        [
+            id.wrapping_sub(previous.0).cast_signed(),
+            recorded.wrapping_sub(previous.1),
+            event.wrapping_sub(recorded),
+            stored.original,
+            names.model.into(),
+            names.symbol.into(),
+            names.action.into(),
+            names.checkpoint.into(),
+            stored.labels.into(),
+            stored.flags.into(),
+            i64::try_from(stored.probabilities.len()).unwrap_or(i64::MAX),
+            stored.processing.cast_signed(),
+            stored.memory.cast_signed(),
+        ]
+    }
+
+    fn event_bytes_with(&self, values: &[i64; COLUMNS]) -> usize {
+        let columns = || self.columns.iter().zip(values);
+        if columns().all(|(column, value)| column.covers(*value)) {
+            return self.event_bytes;
+        }
+        columns()
+            .map(|(column, value)| column.width_with(*value))
+            .sum()
+    }
+
+    fn push_texts(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        let Some(texts) = stored.texts else {
+            return Ok(());
+        };
+        let texts = (self.events, texts);
+        codec::encode_as::<_, (u32, Texts)>(&texts, &mut self.texts)
+    }
+
+    /// Whether the block has to be finished before it takes an entry of `more` bytes, with
+    /// `event_bytes` for each event in the columns. An entry too large for any block has one of
+    /// its own.
+    fn is_full(&self, event_bytes: usize, more: usize) -> bool {
+        let bytes = self.events as usize * event_bytes + self.flat_bytes() + more;
+        self.count > 0 && (bytes > PARTS_BYTES || self.count == MOST_ROWS)
+    }
+
+    /// Bytes of everything that is not in the events' columns.
+    fn flat_bytes(&self) -> usize {
+        let floats = self.confidences.len() + self.probabilities.len();
+        4 * floats + 8 * self.features.len() + self.notes.bytes() + self.texts.len()
+    }
+
+    fn finish(&mut self) {
+        if self.count == 0 {
+            return;
+        }
+        let header = Header {
+            count: self.count,
+            events: self.events,
+            texts: self.text_count,
+            base_id: self.base.id,
+            base_recorded: self.base.recorded,
+            columns: std::array::from_fn(|column| self.columns[column].head()),
+            notes: self.notes.head(),
+        };
+        let parts = self.events as usize * self.event_bytes + self.flat_bytes();
+        let mut value = Vec::with_capacity(CHECKSUM_BYTES + HEADER_BYTES + parts);
+        value.resize(CHECKSUM_BYTES, 0);
+        encode(&header, &mut value);
+        for column in &mut self.columns {
+            column.pack(&mut value);
+        }
+        extend(&mut value, self.confidences.drain(..).map(f32::to_le_bytes));
+        extend(&mut value, self.features.drain(..).map(u64::to_le_bytes));
+        extend(
+            &mut value,
+            self.probabilities.drain(..).map(f32::to_le_bytes),
+        );
+        self.notes.pack(&mut value);
+        value.append(&mut self.texts);
+        self.finished_bytes += value.len();
+        self.finished.push(Block {
+            value,
+            count: self.count,
+            index: std::mem::take(&mut self.index),
+        });
+        (self.base, self.previous) = (Place::default(), Previous::default());
+        (self.count, self.events, self.text_count) = (0, 0, 0);
+        self.event_bytes = 0;
+    }
+
+    /// Bytes encoded and not yet taken.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.finished_bytes + self.events as usize * self.event_bytes + self.flat_bytes()
+    }
+
+    /// The blocks that nothing more would fit into.
+    pub(crate) fn take_full(&mut self) -> Vec<Block> {
+        self.finished_bytes = 0;
+        std::mem::take(&mut self.finished)
+    }
+
+    /// All rows so far, as blocks; the encoder is empty afterwards.
+    pub(crate) fn take(&mut self) -> Vec<Block> {
+        self.finish();
+        self.finished_bytes = 0;
+        std::mem::take(&mut self.finished)
+    }
+}
+
+fn extend<const WIDTH: usize>(
+    out: &mut Vec<u8>,
+    numbers: impl ExactSizeIterator<Item = [u8; WIDTH]>,
+) {
+    let start = out.len();
+    out.resize(start + WIDTH * numbers.len(), 0);
+    let (places, _) = out[start..].as_chunks_mut::<WIDTH>();
+    for (place, number) in places.iter_mut().zip(numbers) {
+        *place = number;
+    }
+}
+
+fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
+    let encoded = codec::encode_into(value, out);
+    debug_assert!(encoded.is_ok(), "stored types have known lengths");
+}
+
+/// One row with its place in the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) sequence: u64,
+    /// Of a note, only the times are meant.
+    pub(crate) place: Place,
+    /// KiB plus one; 0 is unknown.
+    pub(crate) memory: u64,
+    pub(crate) row: Row,
+}
+
+impl Placed {
+    /// The sequence that comes next: a hole stands for many.
+    pub(crate) fn next(&self) -> u64 {
+        let hole = match &self.row {
+            Row::Note(note) => note.hole(),
+            Row::Inference(_) | Row::Repeat(_) => None,
+        };
+        self.sequence.saturating_add(hole.unwrap_or(1).into())
+    }
+
+    /// The run that recorded it.
+    pub(crate) fn run(&self) -> u32 {
+        match &self.row {
+            Row::Note(note) => note.run(),
+            Row::Inference(_) | Row::Repeat(_) => InferenceId::from_u64(self.place.id).run().get(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

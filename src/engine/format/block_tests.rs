@@ -1,0 +1,514 @@
+use proptest::prelude::*;
+
+use crate::engine::format::block::*;
+use crate::engine::format::block_index::Mark;
+use crate::engine::format::floats::Floats;
+use crate::engine::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::engine::format::view::BlockView;
+use crate::entry::value::Value;
+
+fn inference(confidence: f32, texts: Option<Texts>) -> InferenceRow {
+    InferenceRow {
+        names: Names {
+            model: 1,
+            symbol: 2,
+            action: 3,
+            checkpoint: 0,
+        },
+        labels: 4,
+        flags: 0,
+        confidence,
+        probabilities: Floats::new(&[0.85, 0.1, 0.05]),
+        features: Some(0x0807_0605_0403_0201),
+        processing: 12_500_001,
+        texts: texts.map(Box::new),
+    }
+}
+
+fn repeat(original: u64) -> RepeatRow {
+    RepeatRow {
+        names: inference(0.0, None).names,
+        original,
+        confidence: Some(0.85),
+        processing: 0,
+        texts: None,
+    }
+}
+
+fn gap(count: u64) -> Note {
+    Note::Gap(GapRow {
+        run: 1,
+        reason: GapReason::QueueFull,
+        count: Some(count),
+        after: None,
+        recorded_range: Some((1, 2)),
+        event_range: None,
+        refusal: None,
+    })
+}
+
+/// One with a value of each kind.
+fn outcome(of: u64) -> Note {
+    Note::Outcome(OutcomeRow {
+        run: 1,
+        of,
+        time: -2,
+        values: vec![
+            OutcomeValue::Reward(1.5),
+            OutcomeValue::Correct(true),
+            OutcomeValue::Label("won".to_owned()),
+            OutcomeValue::Named(7, -0.25),
+            OutcomeValue::Written("n".to_owned(), 0.5),
+        ],
+    })
+}
+
+fn place(id: u64, recorded: i64) -> Place {
+    Place {
+        id,
+        recorded,
+        event: recorded,
+    }
+}
+
+fn payload(block: &Block) -> &[u8] {
+    &block.value[CHECKSUM_BYTES..]
+}
+
+fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
+    BlockView::new(first, payload)?.rows()
+}
+
+/// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
+fn small() -> Block {
+    let mut encoder = BlockEncoder::default();
+    let id = (1 << 40) | 7;
+    encoder
+        .inference(place(id, 1_000_000), 2_049, &inference(0.85, None))
+        .unwrap();
+    encoder
+        .repeat(place(id + 2, 1_000_250), &repeat(id))
+        .unwrap();
+    encoder.note(1_000_300, &gap(5)).unwrap();
+    let texts = Texts {
+        action: Some("BUY".to_owned()),
+        attributes: vec![("k".to_owned(), Value::Integer(-1))],
+        ..Texts::default()
+    };
+    let mut odd = inference(f32::NAN, Some(texts));
+    odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
+    odd.features = None;
+    odd.probabilities = Floats::new(&[]);
+    let early = Place {
+        id: id + 1,
+        recorded: 1_000_200,
+        event: -3_600_000_000,
+    };
+    encoder.inference(early, 0, &odd).unwrap();
+    encoder.note(1_000_400, &outcome(id + 2)).unwrap();
+    encoder.take().swap_remove(0)
+}
+
+/// The bytes are the format: if this test fails, existing journals can no longer be read.
+#[test]
+fn golden_bytes() {
+    let block = small();
+    let bytes = payload(&block).iter();
+    let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("../../../tests/golden/block.hex").trim());
+}
+
+#[test]
+fn what_was_appended_is_read_back() {
+    let block = small();
+    let rows = rows(100, payload(&block)).unwrap();
+    assert_eq!(block.count, 5);
+    let places: Vec<_> = rows.iter().map(|row| (row.sequence, row.place)).collect();
+    let id = (1 << 40) | 7;
+    let back_dated = Place {
+        id: id + 1,
+        recorded: 1_000_200,
+        event: -3_600_000_000,
+    };
+    let expected = [
+        (100, place(id, 1_000_000)),
+        (101, place(id + 2, 1_000_250)),
+        (102, place(0, 1_000_300)),
+        (103, back_dated),
+        (104, place(0, 1_000_400)),
+    ];
+    assert_eq!(places, expected);
+    assert_eq!((rows[0].memory, rows[3].memory), (2_049, 0));
+    let (Row::Inference(first), Row::Repeat(second)) = (&rows[0].row, &rows[1].row) else {
+        panic!("{rows:?}");
+    };
+    assert_eq!(first.confidence.to_bits(), 0.85_f32.to_bits());
+    assert_eq!(first.probabilities.as_slice(), [0.85, 0.1, 0.05]);
+    assert_eq!(first.features, Some(0x0807_0605_0403_0201));
+    assert_eq!((first.labels, first.processing), (4, 12_500_001));
+    assert_eq!((second.original, second.names), (id, first.names));
+    assert_eq!(second.confidence, Some(0.85));
+    let (Row::Note(Note::Gap(gap)), Row::Inference(last)) = (&rows[2].row, &rows[3].row) else {
+        panic!("{rows:?}");
+    };
+    assert_eq!(gap.count, Some(5));
+    assert_eq!(last.flags, flag::NO_CONFIDENCE | flag::DIVERGENT);
+    assert_eq!(
+        (last.features, last.probabilities.as_slice()),
+        (None, &[][..])
+    );
+    assert!(last.confidence.is_nan());
+    let texts = last.texts.as_ref().unwrap();
+    assert_eq!(texts.action.as_deref(), Some("BUY"));
+    assert_eq!(block.index.marks, [(Mark::Gap, 2)]);
+    let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
+        (&rows[4].row, outcome(id + 2))
+    else {
+        panic!("{rows:?}");
+    };
+    assert_eq!(*found, expected);
+    let outcomes: Vec<_> = block.index.outcomes.iter().copied().collect();
+    assert_eq!(outcomes, [(1 << 32, 9, 9)]);
+}
+
+#[test]
+fn outcomes_are_found_by_the_inference_that_they_belong_to() {
+    let mut encoder = BlockEncoder::default();
+    for number in 0_u32..10 {
+        encoder
+            .note(i64::from(number), &outcome(u64::from(number % 3)))
+            .unwrap();
+        encoder
+            .inference(place(number.into(), 0), 0, &inference(0.5, None))
+            .unwrap();
+    }
+    let block = encoder.take().swap_remove(0);
+    let view = BlockView::new(100, payload(&block)).unwrap();
+    let found = view.outcomes(|id| id == 2).unwrap();
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(sequence, row)| (sequence, row.of))
+        .collect();
+    assert_eq!(found, [(104, 2), (110, 2), (116, 2)]);
+    assert_eq!(view.outcomes(|_| false).unwrap(), []);
+}
+
+/// One entry is found as it is among all.
+#[test]
+fn single_entries_are_found() {
+    let block = small();
+    let view = BlockView::new(100, payload(&block)).unwrap();
+    assert_eq!(view.sequences(), 100..105);
+    for placed in view.rows().unwrap() {
+        let at = view.at(placed.sequence).unwrap().unwrap();
+        assert_eq!(format!("{at:?}"), format!("{placed:?}"));
+        if !matches!(placed.row, Row::Note(_)) {
+            let found = view.find(placed.place.id).unwrap().unwrap();
+            assert_eq!(format!("{found:?}"), format!("{placed:?}"));
+        }
+    }
+    for sequence in [0, 99, 105, u64::MAX] {
+        assert!(view.at(sequence).unwrap().is_none());
+    }
+    assert!(view.find(0).unwrap().is_none());
+}
+
+#[test]
+fn blocks_stay_within_their_size_and_lose_nothing() {
+    let mut encoder = BlockEncoder::default();
+    for event in 0..5_000_u32 {
+        let place = place(event.into(), i64::from(event) * 1_000);
+        encoder.inference(place, 1, &inference(0.5, None)).unwrap();
+        if event % 100 == 0 {
+            encoder.note(i64::from(event) * 1_000, &gap(1)).unwrap();
+        }
+    }
+    assert!(encoder.pending_bytes() > 100_000);
+    let blocks = encoder.take();
+    assert!(blocks.len() > 1);
+    let mut next = 1;
+    let mut ids = Vec::new();
+    for block in &blocks {
+        assert!(block.value.len() <= VALUE_BYTES, "{}", block.value.len());
+        for placed in rows(next, payload(block)).unwrap() {
+            assert_eq!(placed.sequence, next);
+            next += 1;
+            match placed.row {
+                Row::Note(_) => {}
+                _ => ids.push(placed.place.id),
+            }
+        }
+    }
+    assert_eq!(next, 1 + 5_000 + 50);
+    assert_eq!(ids, (0..5_000).collect::<Vec<_>>());
+    let full = &blocks[..blocks.len() - 1];
+    assert!(full.iter().all(|block| block.value.len() > 60_000));
+}
+
+#[test]
+fn what_takes_no_bytes_is_still_counted() {
+    let mut encoder = BlockEncoder::default();
+    let bare = RepeatRow {
+        confidence: None,
+        ..repeat(9)
+    };
+    for _ in 0..40_000 {
+        encoder.repeat(place(9, 7), &bare).unwrap();
+    }
+    let counts: Vec<_> = encoder.take().iter().map(|block| block.count).collect();
+    assert_eq!(counts, [16_384, 16_384, 7_232]);
+}
+
+#[test]
+fn an_entry_larger_than_a_block_has_one_of_its_own() {
+    let mut encoder = BlockEncoder::default();
+    let large = Texts {
+        attributes: vec![("k".to_owned(), Value::Text("x".repeat(VALUE_BYTES)))],
+        ..Texts::default()
+    };
+    encoder
+        .inference(place(1, 1), 0, &inference(0.5, None))
+        .unwrap();
+    encoder
+        .inference(place(2, 2), 0, &inference(0.5, Some(large)))
+        .unwrap();
+    encoder.note(3, &gap(1)).unwrap();
+    let blocks = encoder.take();
+    let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
+    assert_eq!(counts, [1, 1, 1]);
+    assert!(blocks[1].value.len() > VALUE_BYTES);
+    assert_eq!(rows(2, payload(&blocks[1])).unwrap()[0].place.id, 2);
+}
+
+#[test]
+fn spans_cover_what_the_block_touches() {
+    let mut encoder = BlockEncoder::default();
+    for (id, event) in [(255, 3_599_999_999), (256, 3_600_000_000), (254, -1)] {
+        let place = Place {
+            id,
+            recorded: 0,
+            event,
+        };
+        encoder.inference(place, 0, &inference(0.5, None)).unwrap();
+    }
+    let blocks = encoder.take();
+    let hours: Vec<_> = blocks[0].index.hours.iter().copied().collect();
+    let ids: Vec<_> = blocks[0].index.ids.iter().copied().collect();
+    assert_eq!(hours, [(0, 3_599, 3_599), (1, 0, 0), (-1, 3_599, 3_599)]);
+    assert_eq!(ids, [(0, 254, 255), (1, 0, 0)]);
+}
+
+#[test]
+fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
+    let hole = Note::Gap(GapRow {
+        run: 0,
+        reason: GapReason::Damaged,
+        count: Some(1_000_000),
+        after: None,
+        recorded_range: None,
+        event_range: None,
+        refusal: None,
+    });
+    let mut encoder = BlockEncoder::default();
+    let place = |id| Place {
+        id,
+        recorded: 5,
+        event: 5,
+    };
+    encoder
+        .inference(place(7), 0, &inference(0.5, None))
+        .unwrap();
+    encoder.note(9, &hole).unwrap();
+    encoder
+        .inference(place(8), 0, &inference(0.5, None))
+        .unwrap();
+    let blocks = encoder.take();
+    let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
+    assert_eq!(counts, [1, 1_000_000, 1]);
+    let view = BlockView::new(2, payload(&blocks[1])).unwrap();
+    assert_eq!(view.sequences(), 2..1_000_002);
+    let rows = view.rows().unwrap();
+    assert_eq!(
+        (rows.len(), rows[0].sequence, rows[0].next()),
+        (1, 2, 1_000_002)
+    );
+    let within = view.at(500_000).unwrap().unwrap();
+    assert_eq!((within.sequence, within.place.recorded), (2, 9));
+    assert!(view.at(1_000_002).unwrap().is_none());
+    // Merged again, it is the same.
+    let mut again = BlockEncoder::default();
+    again.again(&rows[0]).unwrap();
+    assert_eq!(payload(&again.take()[0]), payload(&blocks[1]));
+}
+
+#[test]
+fn every_cut_and_every_flipped_bit_is_an_error_or_another_block() {
+    let block = small();
+    let good = payload(&block);
+    for length in 0..good.len() {
+        assert!(rows(1, &good[..length]).is_err(), "{length} bytes");
+    }
+    let longer = [good, &[0]].concat();
+    assert!(rows(1, &longer).is_err());
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        // Whether it is noticed is the checksum's business; here, that nothing else happens.
+        let _ = rows(1, &bad);
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_are_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(view) = BlockView::new(1, &bytes) {
+            let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
+        }
+    }
+
+    #[test]
+    fn hostile_changes_are_an_error_never_a_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut bytes = payload(&small()).to_vec();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        if let Ok(view) = BlockView::new(u64::MAX - 1, &bytes) {
+            let _ = (view.rows(), view.find(7), view.at(u64::MAX), view.outcomes(|_| true));
+        }
+    }
+
+    #[test]
+    fn any_numbers_come_back(
+        events in prop::collection::vec((any::<u64>(), any::<i64>(), any::<i64>(), any::<u64>()), 1..50),
+    ) {
+        let mut encoder = BlockEncoder::default();
+        for (id, recorded, event, other) in &events {
+            let place = Place { id: *id, recorded: *recorded, event: *event };
+            let mut row = inference(0.5, None);
+            row.processing = *other;
+            row.names.checkpoint = u32::try_from(other >> 32).unwrap();
+            encoder.inference(place, !other, &row).unwrap();
+        }
+        let block = encoder.take().swap_remove(0);
+        let rows = rows(1, payload(&block)).unwrap();
+        prop_assert_eq!(rows.len(), events.len());
+        for (placed, (id, recorded, event, other)) in rows.iter().zip(&events) {
+            let expected = Place { id: *id, recorded: *recorded, event: *event };
+            prop_assert_eq!(placed.place, expected);
+            prop_assert_eq!(placed.memory, !other);
+            let Row::Inference(row) = &placed.row else { panic!("{placed:?}") };
+            prop_assert_eq!(row.processing, *other);
+            prop_assert_eq!(u64::from(row.names.checkpoint), other >> 32);
+        }
+    }
+}
+
+/// How many fields [`sized`] knows, and which of them are lists of short things.
+const FIELDS: usize = 14;
+const LISTS: [usize; 4] = [5, 7, 10, 13];
+
+/// An entry of which one text or list has the given size.
+fn sized(field: usize, size: usize) -> Row {
+    let text = || "x".repeat(size);
+    let many = || vec![(String::new(), Value::Flag(true)); size];
+    let mut texts = Texts::default();
+    let event = |message: String, written: Option<String>, fields: Vec<(String, Value)>| {
+        Row::Note(Note::SystemEvent(SystemEventRow {
+            run: 1,
+            level: crate::Level::Info,
+            component: 0,
+            written,
+            message,
+            fields,
+        }))
+    };
+    let outcome = |values: Vec<OutcomeValue>| {
+        Row::Note(Note::Outcome(OutcomeRow {
+            run: 1,
+            of: 7,
+            time: 7,
+            values,
+        }))
+    };
+    match field {
+        0 => texts.model = Some(text()),
+        1 => texts.symbol = Some(text()),
+        2 => texts.action = Some(text()),
+        3 => texts.checkpoint = Some(text()),
+        4 => texts.labels = Some(vec![text()]),
+        5 => texts.labels = Some(vec![String::new(); size]),
+        6 => texts.attributes = vec![("k".to_owned(), Value::Text(text()))],
+        7 => texts.attributes = many(),
+        8 => return event(text(), None, Vec::new()),
+        9 => return event(String::new(), Some(text()), Vec::new()),
+        10 => return event(String::new(), None, many()),
+        11 => return outcome(vec![OutcomeValue::Label(text())]),
+        12 => return outcome(vec![OutcomeValue::Written(text(), 1.0)]),
+        _ => return outcome(vec![OutcomeValue::Correct(true); size]),
+    }
+    Row::Inference(inference(0.5, Some(texts)))
+}
+
+/// Whether the encoder takes `row` between two others; what it writes must be readable either way.
+fn is_taken(row: Row) -> bool {
+    let mut encoder = BlockEncoder::default();
+    let placed = Placed {
+        sequence: 2,
+        place: place(9, 9),
+        memory: 0,
+        row,
+    };
+    encoder.note(1, &gap(1)).unwrap();
+    let taken = encoder.again(&placed).is_ok();
+    let last = inference(0.5, None);
+    encoder.inference(place(10, 10), 0, &last).unwrap();
+    let mut count = 0;
+    for block in encoder.take() {
+        count += rows(1, payload(&block)).unwrap().len();
+    }
+    assert_eq!(count, 2 + usize::from(taken));
+    taken
+}
+
+#[test]
+fn what_a_reader_refuses_is_never_written() {
+    let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
+    for field in 0..FIELDS {
+        let take = |size| is_taken(sized(field, size));
+        // What is counted of an element is four bytes at least.
+        let most = match LISTS.contains(&field) {
+            true => 4 << 20,
+            false => 17 << 20,
+        };
+        let (mut taken, mut refused) = (1 << 10, most);
+        assert!(take(taken) && !take(refused), "{field}");
+        // The largest that is taken, by halving; in the ordinary run, one and the other.
+        let steps = if is_long { 30 } else { 0 };
+        for _step in 0..steps {
+            let middle = usize::midpoint(taken, refused);
+            if middle == taken {
+                break;
+            }
+            if take(middle) {
+                taken = middle;
+            } else {
+                refused = middle;
+            }
+        }
+    }
+}
+
+#[test]
+fn more_probabilities_than_a_reader_takes_are_refused() {
+    let with = |count: usize| {
+        Row::Inference(InferenceRow {
+            probabilities: Floats::collect(count, (0..count).map(|_| 0.5)),
+            ..inference(0.5, None)
+        })
+    };
+    assert!(is_taken(with(MOST)));
+    assert!(!is_taken(with(MOST + 1)));
+}

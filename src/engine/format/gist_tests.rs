@@ -1,0 +1,137 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use crate::engine::format::CHECKSUM_BYTES;
+use crate::engine::format::block::{BlockEncoder, Place, Placed};
+use crate::engine::format::floats::Floats;
+use crate::engine::format::gist::*;
+use crate::engine::format::row::{
+    GapReason, GapRow, InferenceRow, Names, OutcomeValue, RepeatRow, Row, flag,
+};
+
+fn names(id: u64) -> Names {
+    let number = u32::try_from(id % 3).unwrap();
+    Names {
+        model: 1 + number,
+        symbol: 7,
+        action: 10 + number,
+        checkpoint: number,
+    }
+}
+
+fn row(kind: u8, id: u64) -> Row {
+    match kind {
+        0 => Row::Note(Note::Gap(GapRow {
+            run: 9,
+            reason: GapReason::QueueFull,
+            count: Some(1),
+            after: None,
+            recorded_range: None,
+            event_range: None,
+            refusal: None,
+        })),
+        1 => Row::Note(Note::Outcome(OutcomeRow {
+            run: 3,
+            of: id,
+            time: 5,
+            values: vec![OutcomeValue::Named(20, 0.5)],
+        })),
+        2 => Row::Repeat(RepeatRow {
+            names: names(id),
+            original: id / 2,
+            confidence: id.is_multiple_of(2).then_some(0.5),
+            processing: 0,
+            texts: None,
+        }),
+        _ => Row::Inference(InferenceRow {
+            names: names(id),
+            labels: 30,
+            flags: flag::NO_CONFIDENCE,
+            confidence: f32::NAN,
+            probabilities: Floats::new(&[0.5, 0.5]),
+            features: Some(id),
+            processing: 7,
+            texts: None,
+        }),
+    }
+}
+
+fn entries() -> impl Strategy<Value = Vec<Placed>> {
+    let entry = (0_u8..8, any::<u64>(), -4_000_000_000..4_000_000_000_i64);
+    prop::collection::vec((entry, any::<i32>()), 1..60).prop_map(|entries| {
+        (0..)
+            .zip(entries)
+            .map(|(sequence, ((kind, id, event), later))| {
+                let recorded = 1_000 + i64::from(later);
+                let row = row(kind, id);
+                let place = match row {
+                    Row::Note(_) => Place {
+                        id: 0,
+                        recorded,
+                        event: recorded,
+                    },
+                    _ => Place {
+                        id,
+                        recorded,
+                        event,
+                    },
+                };
+                Placed {
+                    sequence,
+                    place,
+                    memory: 0,
+                    row,
+                }
+            })
+            .collect()
+    })
+}
+
+fn span<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, T)> {
+    let values: BTreeSet<T> = values.collect();
+    Some((*values.first()?, *values.last()?))
+}
+
+proptest! {
+    #[test]
+    fn the_gist_of_a_block_is_what_its_rows_say(entries in entries()) {
+        let mut encoder = BlockEncoder::default();
+        entries.iter().for_each(|placed| encoder.again(placed).unwrap());
+        let block = encoder.take().swap_remove(0);
+        let view = BlockView::new(0, &block.value[CHECKSUM_BYTES..]).unwrap();
+        let mut used = BTreeSet::new();
+        let gist = Gist::of(&view, |name| {
+            used.insert(name);
+        })
+        .unwrap();
+
+        let mut needed = BTreeSet::new();
+        entries.iter().for_each(|placed| {
+            placed.row.each_name(|name| {
+                needed.insert(name);
+            });
+        });
+        used.remove(&0);
+        needed.remove(&0);
+        prop_assert_eq!(used, needed);
+        let events = || entries.iter().filter(|placed| !matches!(placed.row, Row::Note(_)));
+        prop_assert_eq!(gist.events as usize, events().count());
+        prop_assert_eq!(gist.ids, span(events().map(|placed| placed.place.id)));
+        prop_assert_eq!(gist.event_times, span(events().map(|placed| placed.place.event)));
+        prop_assert_eq!(gist.recorded, span(entries.iter().map(|placed| placed.place.recorded)));
+        let of = |placed: &Placed| match &placed.row {
+            Row::Note(Note::Outcome(row)) => Some(row.of),
+            _ => None,
+        };
+        prop_assert_eq!(gist.outcomes, span(entries.iter().filter_map(of)));
+        let runs: BTreeSet<u32> = gist.runs.iter().copied().collect();
+        prop_assert_eq!(runs, entries.iter().map(Placed::run).collect::<BTreeSet<u32>>());
+
+        let (ours, theirs) = (&gist.index, &block.index);
+        prop_assert!(ours.hours.iter().eq(theirs.hours.iter()));
+        prop_assert!(ours.ids.iter().eq(theirs.ids.iter()));
+        prop_assert!(ours.outcomes.iter().eq(theirs.outcomes.iter()));
+        prop_assert_eq!(&ours.marks, &theirs.marks);
+    }
+}

@@ -1,0 +1,18 @@
+//! The bytes of the journal, described in FORMAT.md: what a row is, how rows make a block.
+
+pub(crate) mod block;
+pub(crate) mod block_index;
+pub(crate) mod codec;
+pub(crate) mod column;
+pub(crate) mod floats;
+pub(crate) mod gist;
+pub(crate) mod name;
+pub(crate) mod notes;
+pub(crate) mod numbered;
+pub(crate) mod row;
+pub(crate) mod scan;
+pub(crate) mod spans;
+pub(crate) mod view;
+
+/// Length of the checksum in front of every stored value.
+pub(crate) const CHECKSUM_BYTES: usize = 8;

@@ -1,0 +1,294 @@
+//! Every kind of entry. What has an id is stored in columns (`block`); the rest, and all text, as
+//! [`Note`]s and [`Texts`], whose order of fields and variants is the format.
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::Stored;
+use super::floats::Floats;
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::value::Value;
+use crate::record::queue::refusals::Refusal;
+
+/// A stored name id; 0 means "none" or, if [`Texts`] has one, "written out".
+pub(crate) type NameId = u32;
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub(crate) enum Row {
+    Inference(InferenceRow),
+    Repeat(RepeatRow),
+    Note(Note),
+}
+
+impl Stored for Note {}
+
+/// An entry without an id. New kinds are added at the end.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) enum Note {
+    Gap(GapRow),
+    SystemEvent(SystemEventRow),
+    CheckpointEvent(CheckpointEventRow),
+    Outcome(OutcomeRow),
+}
+
+impl Row {
+    /// Shows every stored name that this row needs; 0 stands for none.
+    pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        let of = |names: &Names| [names.model, names.symbol, names.action, names.checkpoint];
+        match self {
+            Row::Inference(row) => {
+                of(&row.names).into_iter().for_each(&mut see);
+                see(row.labels);
+            }
+            Row::Repeat(row) => of(&row.names).into_iter().for_each(see),
+            Row::Note(note) => note.each_name(see),
+        }
+    }
+}
+
+impl Note {
+    /// How many sequences it stands for, if it is a hole.
+    pub(crate) fn hole(&self) -> Option<u32> {
+        match self {
+            Note::Gap(row) if row.reason.is_hole() => {
+                row.count.and_then(|count| u32::try_from(count).ok())
+            }
+            _ => None,
+        }
+    }
+
+    /// Shows every stored name that it needs; 0 stands for none.
+    pub(super) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        match self {
+            Note::Gap(_) => {}
+            Note::SystemEvent(row) => see(row.component),
+            Note::CheckpointEvent(row) => [row.model, row.checkpoint].into_iter().for_each(see),
+            Note::Outcome(row) => row.each_name(see),
+        }
+    }
+
+    /// The run that it belongs to.
+    pub(crate) fn run(&self) -> u32 {
+        match self {
+            Note::Gap(row) => row.run,
+            Note::SystemEvent(row) => row.run,
+            Note::CheckpointEvent(row) => row.run,
+            Note::Outcome(row) => row.run,
+        }
+    }
+}
+
+/// Bits of [`InferenceRow::flags`]; what is not an inference's own is set in storing it.
+pub(crate) mod flag {
+    /// The same features and checkpoint were answered differently within the window.
+    pub(crate) const DIVERGENT: u8 = 1;
+    /// The caller gave no confidence, and none is stored.
+    pub(crate) const NO_CONFIDENCE: u8 = 2;
+    /// The row is a repeat: of its answer only action and confidence are stored.
+    pub(crate) const REPEAT: u8 = 4;
+    /// A feature hash is stored.
+    pub(crate) const FEATURES: u8 = 8;
+    pub(crate) const ALL: u8 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES;
+}
+
+/// The names of an inference or repeat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) model: NameId,
+    pub(crate) symbol: NameId,
+    pub(crate) action: NameId,
+    pub(crate) checkpoint: NameId,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct InferenceRow {
+    pub(crate) names: Names,
+    pub(crate) labels: NameId,
+    pub(crate) flags: u8,
+    /// NaN if there is none.
+    pub(crate) confidence: f32,
+    pub(crate) probabilities: Floats,
+    /// xxh3-64 of the features.
+    pub(crate) features: Option<u64>,
+    /// Processing time in nanoseconds plus one; 0 is unknown.
+    pub(crate) processing: u64,
+    pub(crate) texts: Option<Box<Texts>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RepeatRow {
+    pub(crate) names: Names,
+    /// The id of the inference that it repeats.
+    pub(crate) original: u64,
+    /// The same as its original's, which may be retired earlier.
+    pub(crate) confidence: Option<f32>,
+    pub(crate) processing: u64,
+    pub(crate) texts: Option<Box<Texts>>,
+}
+
+/// What does not fit into a plain row.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+pub(crate) struct Texts {
+    pub(crate) model: Option<String>,
+    pub(crate) symbol: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) checkpoint: Option<String>,
+    pub(crate) labels: Option<Vec<String>>,
+    pub(crate) attributes: Vec<(String, Value)>,
+}
+
+/// Names that are written out beside a row, where the row's ids are 0.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Written<'a> {
+    pub(crate) model: Option<&'a str>,
+    pub(crate) symbol: Option<&'a str>,
+    pub(crate) action: Option<&'a str>,
+    pub(crate) checkpoint: Option<&'a str>,
+}
+
+impl Texts {
+    /// The written-out names of a row that has `texts`.
+    pub(crate) fn written(texts: Option<&Texts>) -> Written<'_> {
+        texts.map_or_else(Written::default, |texts| Written {
+            model: texts.model.as_deref(),
+            symbol: texts.symbol.as_deref(),
+            action: texts.action.as_deref(),
+            checkpoint: texts.checkpoint.as_deref(),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) struct GapRow {
+    pub(crate) run: u32,
+    pub(crate) reason: GapReason,
+    /// How many; `None` is unknown.
+    pub(crate) count: Option<u64>,
+    /// The last id known to have been committed before the gap.
+    pub(crate) after: Option<u64>,
+    /// Recorded times of the first and last, microseconds since 1970.
+    pub(crate) recorded_range: Option<(i64, i64)>,
+    /// Event times of the first and last, microseconds since 1970.
+    pub(crate) event_range: Option<(i64, i64)>,
+    /// What was wrong with refused calls.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) struct SystemEventRow {
+    pub(crate) run: u32,
+    pub(crate) level: Level,
+    pub(crate) component: NameId,
+    /// The component where the table of names had no room for it.
+    pub(crate) written: Option<String>,
+    pub(crate) message: String,
+    pub(crate) fields: Vec<(String, Value)>,
+}
+
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) struct CheckpointEventRow {
+    pub(crate) run: u32,
+    pub(crate) action: CheckpointAction,
+    pub(crate) model: NameId,
+    pub(crate) checkpoint: NameId,
+    /// Model and checkpoint where the table of names had no room for them.
+    pub(crate) written: (Option<String>, Option<String>),
+    pub(crate) detail: String,
+}
+
+/// What turned out for one inference, or repeat, after it was recorded.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub(crate) struct OutcomeRow {
+    pub(crate) run: u32,
+    /// The id of the inference, which may be of any run, and may not be there yet. Stored in a
+    /// column.
+    #[serde(skip)]
+    pub(crate) of: u64,
+    /// When it turned out, microseconds since 1970. Stored in a column.
+    #[serde(skip)]
+    pub(crate) time: i64,
+    /// Each replaces what earlier entries say under the same name. At least one, and no name twice.
+    pub(crate) values: Vec<OutcomeValue>,
+}
+
+/// An outcome with the sequence of its entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredOutcome {
+    pub(crate) sequence: u64,
+    pub(crate) row: OutcomeRow,
+}
+
+impl OutcomeRow {
+    /// Shows every stored name that it needs.
+    pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
+        for value in &self.values {
+            if let OutcomeValue::Named(name, _) = value {
+                see(*name);
+            }
+        }
+    }
+}
+
+/// One value of an outcome, and under which name.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub(crate) enum OutcomeValue {
+    Reward(f64),
+    Correct(bool),
+    Label(String),
+    Named(NameId, f64),
+    /// A value whose name the table of names had no room for.
+    Written(String, f64),
+}
+
+impl OutcomeValue {
+    /// Whether both are of the same name, so that only one of them holds.
+    pub(crate) fn is_rival(&self, other: &OutcomeValue) -> bool {
+        match (self, other) {
+            (OutcomeValue::Reward(_), OutcomeValue::Reward(_))
+            | (OutcomeValue::Correct(_), OutcomeValue::Correct(_))
+            | (OutcomeValue::Label(_), OutcomeValue::Label(_)) => true,
+            (OutcomeValue::Named(a, _), OutcomeValue::Named(b, _)) => a == b,
+            (OutcomeValue::Written(a, _), OutcomeValue::Written(b, _)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Whether both say the same under the same name; not-a-numbers are compared by their bits.
+    pub(crate) fn is_same(&self, other: &OutcomeValue) -> bool {
+        match (self, other) {
+            (OutcomeValue::Reward(a), OutcomeValue::Reward(b)) => a.to_bits() == b.to_bits(),
+            (OutcomeValue::Named(a, x), OutcomeValue::Named(b, y)) => {
+                a == b && x.to_bits() == y.to_bits()
+            }
+            (OutcomeValue::Written(a, x), OutcomeValue::Written(b, y)) => {
+                a == b && x.to_bits() == y.to_bits()
+            }
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// Why events are missing from the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// The queue was full and the policy is to drop, or the bounded wait ran out.
+    QueueFull,
+    /// The call could not be recorded as given: too many probabilities, too much text, an action
+    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) says which.
+    Refused,
+    /// The run ended without closing the journal: killed, crashed, or the power went.
+    Died,
+    /// They were stored, and what was stored cannot be read any more. The count is of entries of any kind, and of no certain run.
+    Damaged,
+    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any kind. They
+    /// do not count as lost.
+    Withdrawn,
+}
+
+impl GapReason {
+    /// Whether the gap stands in the place of entries.
+    pub(crate) fn is_hole(self) -> bool {
+        matches!(self, GapReason::Damaged | GapReason::Withdrawn)
+    }
+}

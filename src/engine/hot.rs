@@ -1,0 +1,426 @@
+//! The writing side of the hot file: runs begin and end here, names get their ids, batches commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::directory::{Directory, RunLock};
+use super::elapsed::Meter;
+use super::format::block::{Block, BlockEncoder};
+use super::format::row::{GapReason, GapRow, Note};
+use super::index;
+use super::keys;
+use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use super::meta;
+use super::meta::{Identity, damaged};
+use super::name_table;
+use super::name_table::FOR_EVER;
+use super::runs;
+use super::runs::{RunEnd, RunRow};
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::{MAX_RUN, RunId};
+use crate::options::{Options, Sharing};
+
+/// The open file, shared with readers where only one handle may be open. Empty between a failure
+/// and the reopening.
+pub(crate) type Slot = Arc<RwLock<Option<Kv>>>;
+
+/// The hot file of a journal, open for writing.
+pub(crate) struct Hot {
+    commits: Commits,
+    directory: Option<Directory>,
+    path: PathBuf,
+    sharing: Sharing,
+    cache_bytes: usize,
+    locks: Vec<(RunId, RunLock)>,
+}
+
+/// What takes batches into the hot file, from any thread: one transaction at a time.
+#[derive(Clone)]
+pub(crate) struct Commits {
+    slot: Slot,
+    path: PathBuf,
+    meter: Meter,
+}
+
+/// One batch to be committed.
+pub(crate) struct Commit<'a> {
+    pub(crate) blocks: &'a mut [Block],
+    /// What becomes of the runs that the batch has events of.
+    pub(crate) rows: &'a [(RunId, RunRow)],
+}
+
+impl Hot {
+    /// Opens the journal in `directory`, creating its file if there is none.
+    pub(crate) fn open(directory: Directory, options: &Options) -> Result<Self> {
+        let path = directory.hot_file();
+        let creation = directory.hold_creation()?;
+        directory.remove_unfinished();
+        if !path.exists() {
+            create(&directory, options)?;
+        }
+        drop(creation);
+        // Looked at before it is opened for writing, which changes it: what is refused stays as it
+        // was. Only a file whose writer died cannot be looked at first.
+        if let Some(kv) = Kv::try_open_read_only(&path, options.sharing, options.cache_bytes)? {
+            kv.read(|snapshot| {
+                meta::identity(snapshot, &path)?;
+                meta::extent(snapshot, &path)?;
+                snapshot.check_tables()?;
+                runs::page(snapshot, &path, 0, usize::MAX)
+            })?;
+        }
+        let kv = Kv::open(&path, options.sharing, options.cache_bytes)?;
+        Hot::start(kv, Some(directory), options)
+    }
+
+    /// A journal without a directory.
+    pub(crate) fn in_memory(options: &Options) -> Result<Self> {
+        let kv = Kv::in_memory(options.cache_bytes)?;
+        Hot::start(kv, None, options)
+    }
+
+    fn start(kv: Kv, directory: Option<Directory>, options: &Options) -> Result<Self> {
+        let path = kv.path().to_owned();
+        let identity = new_identity(options)?;
+        kv.write(|transaction| meta::ensure(transaction, &path, &identity))
+            .map_err(WriteFailure::into_error)?;
+        Ok(Hot {
+            commits: Commits {
+                slot: Arc::new(RwLock::new(Some(kv))),
+                path: path.clone(),
+                meter: Meter::new(options.clock.clone()),
+            },
+            sharing: if directory.is_some() {
+                options.sharing
+            } else {
+                Sharing::Exclusive
+            },
+            directory,
+            path,
+            cache_bytes: options.cache_bytes,
+            locks: Vec::new(),
+        })
+    }
+
+    /// For readers of this process, where only this handle may be open.
+    pub(crate) fn slot(&self) -> Slot {
+        self.commits.slot.clone()
+    }
+
+    /// Counts the time that passes while this handle is open.
+    pub(crate) fn meter(&self) -> Meter {
+        self.commits.meter.clone()
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// The journal's directory, for messages.
+    pub(crate) fn name(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Bytes that the hot file takes; 0 in memory.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
+    }
+
+    /// Takes the next run number, and writes a gap for every run that died without closing. In
+    /// the same transaction `before`, this handle's last run, gets the row that says how it ended.
+    pub(crate) fn begin_run(
+        &mut self,
+        now: i64,
+        before: Option<(RunId, &RunRow)>,
+    ) -> Result<(RunId, RunRow), WriteFailure> {
+        let row = RunRow::begin(now);
+        let path = self.path.clone();
+        let directory = self.directory.clone();
+        let meter = self.meter();
+        let (run, lock, dead) = self.write(|transaction| {
+            match before {
+                None => meter.begin(transaction, &path)?,
+                Some(_) => meter.advance(transaction, &path)?,
+            }
+            let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
+            let run = next_run(transaction, &path)?;
+            // The lock is held before anybody can see the run: whoever sees it unlocked
+            // takes it for dead.
+            let lock = match &directory {
+                Some(directory) => Some(directory.hold_run(run)?),
+                None => None,
+            };
+            runs::put(transaction, run, &row)?;
+            if let Some((before, ended)) = before {
+                runs::put(transaction, before, ended)?;
+            }
+            Ok((run, lock, dead))
+        })?;
+        if let Some((before, _)) = before {
+            self.release(before);
+        }
+        self.locks.extend(lock.map(|lock| (run, lock)));
+        if let Some(directory) = &self.directory {
+            dead.into_iter().for_each(|run| directory.forget_run(run));
+        }
+        Ok((run, row))
+    }
+
+    /// Goes on with the run under which `source` is taken in, or begins it.
+    pub(crate) fn take_in(
+        &mut self,
+        now: i64,
+        source: &str,
+    ) -> Result<(RunId, RunRow), WriteFailure> {
+        let path = self.path.clone();
+        let directory = self.directory.clone();
+        let meter = self.meter();
+        let (run, row, lock) = self.write(|transaction| {
+            meter.begin(transaction, &path)?;
+            let is_its = |row: &RunRow| row.source.as_deref() == Some(source);
+            let known = runs::select(transaction, &path, is_its)?.pop();
+            let (run, mut row) = match known {
+                Some(known) => known,
+                None => {
+                    let row = RunRow {
+                        source: Some(source.to_owned()),
+                        ..RunRow::begin(now)
+                    };
+                    (next_run(transaction, &path)?, row)
+                }
+            };
+            row.end = None;
+            row.process = std::process::id();
+            let lock = match &directory {
+                Some(directory) => Some(directory.hold_run(run)?),
+                None => None,
+            };
+            runs::put(transaction, run, &row)?;
+            Ok((run, row, lock))
+        })?;
+        self.locks.extend(lock.map(|lock| (run, lock)));
+        Ok((run, row))
+    }
+
+    /// Writes down how `run` ended and lets go of its lock.
+    pub(crate) fn end_run(
+        &mut self,
+        run: RunId,
+        row: &mut RunRow,
+        end: RunEnd,
+    ) -> Result<(), WriteFailure> {
+        row.end = Some(end);
+        self.write(|transaction| {
+            self.commits.meter.advance(transaction, &self.path)?;
+            runs::put(transaction, run, row)
+        })?;
+        self.release(run);
+        Ok(())
+    }
+
+    fn release(&mut self, run: RunId) {
+        if let Some(index) = self.locks.iter().position(|(held, _)| *held == run) {
+            self.locks.swap_remove(index).1.release();
+        }
+    }
+
+    /// The stored ids of `names`, given now to those that have none, in a transaction of its own.
+    /// `run` may use them as long as it lives; without a run, they are kept for ever.
+    pub(crate) fn intern(
+        &self,
+        run: Option<RunId>,
+        names: &[(u8, Arc<str>)],
+    ) -> Result<Vec<u32>, WriteFailure> {
+        let run = run.map_or(FOR_EVER, RunId::get);
+        self.write(|transaction| name_table::intern(transaction, &self.path, run, names))
+    }
+
+    /// See [`Commits::commit`].
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
+        self.commits.commit(commit)
+    }
+
+    /// The same for another thread. The file is open until both are dropped.
+    pub(crate) fn commits(&self) -> Commits {
+        self.commits.clone()
+    }
+
+    /// For the writer, when opening is over: from here on nothing waits for these transactions that has
+    /// no bound of its own.
+    pub(crate) fn wait_endlessly(&self) {
+        let slot = self.commits.slot.read();
+        if let Some(kv) = &*slot.unwrap_or_else(PoisonError::into_inner) {
+            kv.wait_endlessly();
+        }
+    }
+
+    /// An error if the file that is written has lost its name: what is committed is then in no file of
+    /// that name. Asks the directory once.
+    pub(crate) fn check_name(&self) -> Result<()> {
+        let slot = self.commits.slot.read();
+        let slot = slot.unwrap_or_else(PoisonError::into_inner);
+        match slot.as_ref().and_then(Kv::lost_name) {
+            Some(what) => Err(Error::Misplaced {
+                path: self.path.clone(),
+                what,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the lock file of `run` anew if it has been removed.
+    pub(crate) fn keep_lock(&mut self, run: RunId) -> Result<()> {
+        let held = self.locks.iter_mut().find(|(held, _)| *held == run);
+        held.map_or(Ok(()), |(_, lock)| lock.keep_name())
+    }
+
+    /// After a failed commit: closes the file, opens it again and says how many batches of `run`
+    /// it holds.
+    pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
+        let mut slot = self
+            .commits
+            .slot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *slot = None;
+        let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
+        kv.wait_endlessly();
+        let key = keys::number(u64::from(run.get()));
+        let batch = kv.read(|snapshot| {
+            let row = snapshot.get(Table::Runs, &key, |value| {
+                runs::decode(&self.path, &key, value).map(|(_, row)| row.batch)
+            })?;
+            row.unwrap_or_else(|| Err(damaged(&self.path, "runs", "this run's row is missing")))
+        })?;
+        *slot = Some(kv);
+        Ok(batch)
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        self.commits.write(body)
+    }
+}
+
+impl Commits {
+    /// The hot file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Commits one batch durably. The caller must not assume anything about it after an error.
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
+        let path = self.path.clone();
+        self.write(|transaction| {
+            self.meter.advance(transaction, &path)?;
+            append(transaction, &path, commit.blocks)?;
+            for (run, row) in commit.rows {
+                runs::put(transaction, *run, row)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T, WriteFailure> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => kv.write(body),
+            None => Err(WriteFailure::NoRoom(Error::NoRoom {
+                path: self.path.clone(),
+                reason: "the file could not be opened again after a failed write".to_owned(),
+            })),
+        }
+    }
+}
+
+fn new_identity(options: &Options) -> Result<Identity> {
+    Identity::draw(options.label.clone(), options.clock.now().as_micros())
+}
+
+/// Creates the hot file under another name, so that a crash leaves no half of one behind.
+fn create(directory: &Directory, options: &Options) -> Result<()> {
+    let identity = new_identity(options)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "any 64 of the bits are random"
+    )]
+    let unfinished = directory.unfinished_hot_file(identity.id as u64);
+    let kv = Kv::create(&unfinished, options.cache_bytes)?;
+    kv.write(|transaction| meta::ensure(transaction, &unfinished, &identity))
+        .map_err(WriteFailure::into_error)?;
+    drop(kv);
+    directory.publish_hot_file(&unfinished)
+}
+
+fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId> {
+    let number = runs::highest(transaction, path)?.saturating_add(1);
+    if number > MAX_RUN {
+        return Err(Error::RunsExhausted {
+            path: path.to_owned(),
+            limit: MAX_RUN,
+        });
+    }
+    Ok(RunId(number))
+}
+
+fn bury_dead_runs(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    directory: Option<&Directory>,
+    now: i64,
+) -> Result<Vec<RunId>> {
+    let Some(directory) = directory else {
+        return Ok(Vec::new());
+    };
+    let open = runs::select(transaction, path, |row| row.end.is_none())?;
+    let mut dead = Vec::new();
+    let mut encoder = BlockEncoder::default();
+    for (run, mut row) in open {
+        if !directory.is_run_dead(run) {
+            continue;
+        }
+        let gap = GapRow {
+            run: run.get(),
+            reason: GapReason::Died,
+            count: None,
+            after: (row.last_id > 0).then_some(row.last_id),
+            recorded_range: None,
+            event_range: None,
+            refusal: None,
+        };
+        // What was being taken in is still in its source: nothing is lost.
+        if row.source.is_none() {
+            let noted = encoder.note(now, &Note::Gap(gap));
+            noted.map_err(|why| meta::damaged(path, "gap", &why))?;
+        }
+        row.end = Some(RunEnd::FoundDead(now));
+        runs::put(transaction, run, &row)?;
+        dead.push(run);
+    }
+    append(transaction, path, &mut encoder.take())?;
+    Ok(dead)
+}
+
+/// Gives `blocks` their sequences and stores them with their indexes.
+fn append(transaction: &mut WriteTransaction<'_>, path: &Path, blocks: &mut [Block]) -> Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    let mut extent = meta::extent_to_write(transaction, path)?;
+    for block in blocks.iter_mut() {
+        index::put(transaction, extent.next, block)?;
+        // Far from an overflow: what is stored has bounds, and so has a block.
+        extent.next = extent.next.saturating_add(block.count.into());
+        extent.hot_bytes = extent.hot_bytes.saturating_add(block.value.len() as u64);
+    }
+    meta::set_extent(transaction, extent)
+}

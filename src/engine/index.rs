@@ -1,0 +1,69 @@
+//! A block and the rows that find it: stored together, removed together.
+
+use super::format::block::Block;
+use super::format::block_index::BlockIndex;
+use super::format::spans::Spans;
+use super::keys;
+use super::kv::{Table, WriteTransaction};
+use super::meta::sealed;
+use crate::entry::error::Result;
+
+/// A row that finds a block: what is said there of the block, if anything.
+pub(crate) type Span = Option<(u16, u16)>;
+
+/// The tables of rows that find blocks.
+pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
+
+/// Shows every row that finds a block of this `index`, whose entries begin at `start`, in the block
+/// that begins at `first`.
+pub(crate) fn each_row(
+    first: u64,
+    start: u64,
+    index: &BlockIndex,
+    mut see: impl FnMut(Table, [u8; 16], Span) -> Result<()>,
+) -> Result<()> {
+    for (hour, low, high) in index.hours.iter() {
+        let key = keys::pair(keys::ordered(*hour), first);
+        see(Table::Hours, key, Some((*low, *high)))?;
+    }
+    let mut buckets = |table, spans: &Spans<u64>| {
+        spans.iter().try_for_each(|(bucket, low, high)| {
+            see(table, keys::pair(*bucket, first), Some((*low, *high)))
+        })
+    };
+    buckets(Table::Ids, &index.ids)?;
+    buckets(Table::Outcomes, &index.outcomes)?;
+    for (mark, position) in &index.marks {
+        let key = keys::pair(*mark as u64, start.saturating_add((*position).into()));
+        see(Table::Marks, key, None)?;
+    }
+    Ok(())
+}
+
+/// Stores `block` as the one that begins at `first`.
+pub(crate) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    first: u64,
+    block: &mut Block,
+) -> Result<()> {
+    transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
+    each_row(first, first, &block.index, |table, key, span| {
+        let mut value = match span {
+            Some(span) => sealed(&span),
+            None => sealed(&()),
+        };
+        transaction.put(table, &key, &mut value)
+    })
+}
+
+/// Removes the block of this `index` that begins at `first`.
+pub(crate) fn remove(
+    transaction: &mut WriteTransaction<'_>,
+    first: u64,
+    index: &BlockIndex,
+) -> Result<()> {
+    transaction.remove(Table::Blocks, &keys::number(first))?;
+    each_row(first, first, index, |table, key, _| {
+        transaction.remove(table, &key)
+    })
+}

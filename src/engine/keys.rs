@@ -1,0 +1,73 @@
+//! Keys as bytes whose order is the order of what they mean.
+
+use super::format::name::LONGEST_NAME;
+
+/// A sequence, run number or bucket: big-endian.
+pub(crate) fn number(value: u64) -> [u8; 8] {
+    value.to_be_bytes()
+}
+
+/// A number that a key of this table begins with, or `None` if the key is too short.
+pub(crate) fn first_number(key: &[u8]) -> Option<u64> {
+    key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The number that follows the first one.
+pub(crate) fn second_number(key: &[u8]) -> Option<u64> {
+    key.get(8..).and_then(first_number)
+}
+
+/// Two numbers, ordered by the first.
+pub(crate) fn pair(first: u64, second: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&number(first));
+    key[8..].copy_from_slice(&number(second));
+    key
+}
+
+/// A signed number as an unsigned one of the same order.
+pub(crate) fn ordered(value: i64) -> u64 {
+    value.cast_unsigned() ^ (1 << 63)
+}
+
+/// The inverse of [`ordered`].
+pub(crate) fn unordered(value: u64) -> i64 {
+    (value ^ (1 << 63)).cast_signed()
+}
+
+/// A kind and a text. A long text is found by its digest: a key is copied with every page that it
+/// is on.
+pub(crate) fn name(kind: u8, text: &str) -> Vec<u8> {
+    const DIGEST: u8 = 0x80;
+    let mut key = Vec::with_capacity(1 + text.len().min(LONGEST_NAME));
+    if text.len() > LONGEST_NAME {
+        key.push(kind | DIGEST);
+        key.extend_from_slice(blake3::hash(text.as_bytes()).as_bytes());
+    } else {
+        key.push(kind);
+        key.extend_from_slice(text.as_bytes());
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_sort_like_numbers() {
+        let numbers = [i64::MIN, -3_600, -1, 0, 1, 3_600, i64::MAX];
+        for pair in numbers.windows(2) {
+            assert!(number(ordered(pair[0])) < number(ordered(pair[1])));
+        }
+        for value in numbers {
+            assert_eq!(unordered(ordered(value)), value);
+        }
+        let key = pair(7, 9);
+        assert_eq!(
+            (first_number(&key), second_number(&key)),
+            (Some(7), Some(9))
+        );
+        assert_eq!(second_number(&key[..15]), None);
+    }
+}

@@ -1,0 +1,419 @@
+//! Locks that belong to a process and not to an open file: no forked child has them. And who holds a
+//! lock, as far as the system says.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::locks::{Hold, pause};
+use crate::fs::disk;
+use crate::fs::disk::FileId;
+
+/// A lock on a small file, one for all handles of this process.
+///
+/// The system gives such a lock up when the process closes any handle of the file, so the file is opened
+/// once and stays open until no handle of the journal needs it. redb's own locks stand behind it where somebody else opens and closes it here.
+pub(super) struct ProcessLock {
+    /// `None` for one that is not used any more.
+    file: Option<File>,
+    /// The process that holds it; a forked child has a copy that means nothing.
+    owner: u32,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// redb's own lock was found to be an orphan's.
+    orphan: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Invariant P1: the system's lock is held, alone or shared, exactly if one of these says so.
+    shared: usize,
+    alone: bool,
+    /// Threads that want it alone and find it shared within this process.
+    eager: usize,
+}
+
+/// The locks of this process, and how many handles use each.
+static KNOWN: Mutex<BTreeMap<Key, (Arc<ProcessLock>, usize)>> = Mutex::new(BTreeMap::new());
+
+/// The process, because a forked child has a copy of the list; and the file.
+type Key = (u32, FileId);
+
+/// One handle's use of a lock.
+pub(super) struct Used {
+    lock: Arc<ProcessLock>,
+    key: Key,
+}
+
+impl Deref for Used {
+    type Target = ProcessLock;
+
+    fn deref(&self) -> &ProcessLock {
+        &self.lock
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        if self.key.0 != std::process::id() {
+            // The list may have been locked when this process was forked.
+            return;
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, users)) = known.get_mut(&self.key) {
+            *users = users.saturating_sub(1);
+            if *users == 0 {
+                // Its file is closed below, when `self` goes; nothing opens it meanwhile.
+                known.remove(&self.key);
+            }
+        }
+        // Within the lock of the list: to close it later would give up what was locked anew.
+        self.lock = Arc::new(ProcessLock::gone());
+        drop(known);
+    }
+}
+
+/// How long a thread that wants to share lets one go first that wants the lock alone.
+const COURTESY: Duration = Duration::from_millis(1);
+
+/// The lock on the file at `path`. `Purpose::Write` makes it where it is missing, and fails where it
+/// cannot be had: a writer without it would be taken for an orphan. For a reader there may be none.
+pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used>> {
+    if !HAS_LOCKS {
+        return Ok(None);
+    }
+    let owner = std::process::id();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Looked up by name first: to open the file and to close it again would give the lock up.
+    if let Some(id) = FileId::at(path)
+        && let Some(used) = use_known(&mut known, (owner, id))
+    {
+        return Ok(Some(used));
+    }
+    let opened = match purpose {
+        Purpose::Write => {
+            if let Some(above) = path.parent() {
+                disk::create_directory(above)?;
+            }
+            disk::open_or_create(path)?
+        }
+        Purpose::Read => {
+            let both = disk::open_regular_with(path, File::options().read(true).write(true));
+            match both.or_else(|_| disk::open_regular(path)) {
+                Ok(opened) => opened,
+                Err(_) => return Ok(None),
+            }
+        }
+    };
+    let Some(id) = FileId::of(&opened) else {
+        return Ok(None);
+    };
+    let key = (owner, id);
+    if let Some(raced) = use_known(&mut known, key) {
+        // It got this name between the two looks. It stays open, see above.
+        std::mem::forget(opened);
+        return Ok(Some(raced));
+    }
+    let lock = Arc::new(ProcessLock {
+        file: Some(opened),
+        owner,
+        state: Mutex::default(),
+        changed: Condvar::new(),
+        orphan: AtomicBool::new(false),
+    });
+    known.insert(key, (lock.clone(), 1));
+    Ok(Some(Used { lock, key }))
+}
+
+fn use_known(known: &mut BTreeMap<Key, (Arc<ProcessLock>, usize)>, key: Key) -> Option<Used> {
+    let (lock, users) = known.get_mut(&key)?;
+    *users = users.saturating_add(1);
+    let lock = lock.clone();
+    Some(Used { lock, key })
+}
+
+/// What a handle is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+}
+
+impl ProcessLock {
+    /// In place of one that is not used any more.
+    fn gone() -> Self {
+        ProcessLock {
+            file: None,
+            owner: 0,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            orphan: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes it, if that can be done before `until`.
+    pub(super) fn take(&self, hold: Hold, until: Option<Instant>) -> io::Result<bool> {
+        if self.owner != std::process::id() {
+            return Ok(true);
+        }
+        let began = Instant::now();
+        let is_late = || until.is_some_and(|until| Instant::now() >= until);
+        let mut state = self.lock();
+        loop {
+            let yields = hold == Hold::Shared && state.eager > 0 && began.elapsed() < COURTESY;
+            let is_shared = hold == Hold::Alone && state.shared > 0;
+            if state.alone || is_shared || yields {
+                if is_late() {
+                    return Ok(false);
+                }
+                state.eager += usize::from(is_shared);
+                let woken = self.changed.wait_timeout(state, COURTESY);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                state.eager = state.eager.saturating_sub(usize::from(is_shared));
+                continue;
+            }
+            if state.shared > 0
+                || self
+                    .file
+                    .as_ref()
+                    .map_or(Ok(true), |file| ask(file, hold))?
+            {
+                match hold {
+                    Hold::Alone => state.alone = true,
+                    Hold::Shared => state.shared = state.shared.saturating_add(1),
+                }
+                return Ok(true);
+            }
+            // Another process has it. Nothing of this one waits for a thread that rests.
+            drop(state);
+            if is_late() {
+                return Ok(false);
+            }
+            thread::sleep(pause(began));
+            state = self.lock();
+        }
+    }
+
+    pub(super) fn give_back(&self, hold: Hold) {
+        if self.owner != std::process::id() {
+            return;
+        }
+        let mut state = self.lock();
+        match hold {
+            Hold::Alone => state.alone = false,
+            Hold::Shared => state.shared = state.shared.saturating_sub(1),
+        }
+        if !state.alone
+            && state.shared == 0
+            && let Some(file) = &self.file
+        {
+            unlock(file);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn has_orphan(&self) -> bool {
+        self.orphan.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_orphan(&self) {
+        self.orphan.store(true, Ordering::Release);
+    }
+
+    pub(super) fn file(&self) -> Option<FileId> {
+        FileId::of(self.file.as_ref()?)
+    }
+}
+
+const HAS_LOCKS: bool = cfg!(all(target_os = "linux", not(annals_portable)));
+
+#[cfg(all(target_os = "linux", not(annals_portable)))]
+fn ask(file: &File, hold: Hold) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    use rustix::io::Errno;
+    let operation = match hold {
+        Hold::Shared => FlockOperation::NonBlockingLockShared,
+        Hold::Alone => FlockOperation::NonBlockingLockExclusive,
+    };
+    loop {
+        match fcntl_lock(file, operation) {
+            Ok(()) => return Ok(true),
+            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", not(annals_portable)))]
+fn unlock(file: &File) {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    // Fails for a handle that is not open only.
+    let _ = fcntl_lock(file, FlockOperation::NonBlockingUnlock);
+}
+
+#[cfg(not(all(target_os = "linux", not(annals_portable))))]
+fn ask(_file: &File, _hold: Hold) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(not(all(target_os = "linux", not(annals_portable))))]
+fn unlock(_file: &File) {}
+
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Holder {
+    pub(super) pid: u32,
+    name: String,
+    /// As in `/proc/<pid>/stat`: `R` and `S` run, `T` and `t` are stopped, `D` waits for a disk.
+    state: char,
+}
+
+impl Holder {
+    /// Whether it runs, as opposed to being stopped or held up by a disk.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.state, 'R' | 'S' | 'I')
+    }
+}
+
+/// The processes that hold a lock on bytes of `range` of the file, as far as this user may see them;
+/// `None` where the system does not say. Looks at every process: for when something is wrong.
+pub(super) fn holders(file: Option<FileId>, range: (u64, u64)) -> Option<Vec<Holder>> {
+    let number = file?.number();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(handles) = fs::read_dir(entry.path().join("fdinfo")) else {
+            continue;
+        };
+        let holds = handles.flatten().any(|handle| {
+            fs::read_to_string(handle.path())
+                .is_ok_and(|said| said.lines().any(|line| is_lock_on(line, number, range)))
+        });
+        if holds && let Some(holder) = look_at(pid) {
+            found.push(holder);
+        }
+    }
+    Some(found)
+}
+
+/// `lock:  1: OFDLCK ADVISORY  WRITE -1 fe:00:10035507 0 319`
+fn is_lock_on(line: &str, number: u64, range: (u64, u64)) -> bool {
+    let Some(line) = line.strip_prefix("lock:") else {
+        return false;
+    };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, kind, _, _, _, file, start, end] = words[..] else {
+        return false;
+    };
+    let is_it = file.rsplit(':').next() == Some(number.to_string().as_str());
+    let Ok(start) = start.parse::<u64>() else {
+        return false;
+    };
+    let end = end.parse::<u64>().unwrap_or(u64::MAX);
+    is_it && kind != "FLOCK" && start <= range.1 && end >= range.0
+}
+
+fn look_at(pid: u32) -> Option<Holder> {
+    let said = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces and brackets; the state comes after the last one.
+    let (before, after) = said.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let state = after.trim_start().chars().next()?;
+    Some(Holder { pid, name, state })
+}
+
+/// The holders in words.
+pub(super) fn named(mut holders: Vec<Holder>) -> String {
+    holders.sort();
+    holders.dedup();
+    let words: Vec<String> = holders
+        .iter()
+        .take(8)
+        .map(|holder| {
+            let state = match holder.state {
+                'T' | 't' => ", stopped",
+                'D' => ", waiting for a disk",
+                _ => "",
+            };
+            format!("process {} ({:?}{state})", holder.pid, holder.name)
+        })
+        .collect();
+    if words.is_empty() {
+        "another process".to_owned()
+    } else {
+        words.join(" and ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn locks_are_read_from_what_the_system_lists() {
+        let line = "lock:\t1: OFDLCK ADVISORY  WRITE -1 fe:00:77 0 319";
+        assert!(is_lock_on(line, 77, (0, 319)));
+        assert!(is_lock_on(line, 77, (319, 400)));
+        assert!(!is_lock_on(line, 77, (320, 400)));
+        assert!(!is_lock_on(line, 7, (0, 319)));
+        assert!(is_lock_on(
+            "lock: 1: POSIX ADVISORY WRITE 5 00:1:77 0 EOF",
+            77,
+            (9, 9)
+        ));
+        assert!(!is_lock_on(
+            "lock: 1: FLOCK ADVISORY WRITE 5 00:1:77 0 EOF",
+            77,
+            (9, 9)
+        ));
+        assert!(!is_lock_on("lock: 1", 77, (0, 1)));
+        assert!(!is_lock_on("pos:\t0", 77, (0, 1)));
+        let me = look_at(std::process::id()).unwrap();
+        assert!(me.runs(), "{me:?}");
+        assert!(named(vec![me.clone(), me]).starts_with("process "));
+        assert_eq!(named(Vec::new()), "another process");
+    }
+
+    #[test]
+    fn threads_share_and_exclude_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.lock");
+        assert!(lock_file(&path, Purpose::Read).unwrap().is_none());
+        let Some(lock) = lock_file(&path, Purpose::Write).unwrap() else {
+            return;
+        };
+        let again = lock_file(&path, Purpose::Read).unwrap().unwrap();
+        assert!(std::ptr::eq(&*lock, &*again));
+        let now = || Some(Instant::now());
+        assert!(lock.take(Hold::Shared, now()).unwrap());
+        assert!(lock.take(Hold::Shared, now()).unwrap());
+        assert!(!lock.take(Hold::Alone, now()).unwrap());
+        lock.give_back(Hold::Shared);
+        lock.give_back(Hold::Shared);
+        assert!(lock.take(Hold::Alone, now()).unwrap());
+        assert!(!lock.take(Hold::Shared, now()).unwrap());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock.take(Hold::Shared, None).unwrap());
+            lock.give_back(Hold::Alone);
+            assert!(waiting.join().unwrap());
+        });
+        lock.give_back(Hold::Shared);
+    }
+}

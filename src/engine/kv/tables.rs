@@ -1,0 +1,489 @@
+//! Tables of bytes with a checksum in front of every value, seen through a snapshot or being
+//! written in a transaction.
+
+use std::cell::OnceCell;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::errors::{storage_error, table_error};
+use crate::engine::format::CHECKSUM_BYTES;
+use crate::entry::error::{Error, Result};
+
+type Bytes = &'static [u8];
+
+/// The tables of the hot file; the names are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// What the journal is: format, identity, next sequence.
+    Meta,
+    /// Name id → kind and text.
+    Names,
+    /// Kind and text → name id.
+    NameIds,
+    /// Run number → what became of the run.
+    Runs,
+    /// First sequence → block of entries.
+    Blocks,
+    /// (hour of event time, first sequence) → the seconds of that hour that the block touches.
+    Hours,
+    /// (id / 256, first sequence) → the ids of that bucket that the block touches.
+    Ids,
+    /// (id / 256, first sequence) → the ids of that bucket that the block has outcomes of.
+    Outcomes,
+    /// (kind, sequence) of the entries that are rare and looked for by kind.
+    Marks,
+    /// First sequence → what is in the segment that begins there.
+    Segments,
+    /// (level, time, whose) → what decisions add up to.
+    Rollups,
+    /// Checkpoint id → what is known of it.
+    Checkpoints,
+    /// Model → its monitor and what its checkpoints add up to.
+    Models,
+    /// Model → its best checkpoint by its monitor: id and row.
+    Bests,
+    /// (model, newest first) → checkpoint id.
+    Newest,
+    /// (model, metric, score, newest first) → checkpoint id.
+    Ranking,
+    /// (model, tag, newest first) → checkpoint id.
+    Tags,
+    /// (model, alias) → where it points now.
+    Aliases,
+    /// (model, alias, time) → where it pointed from then on.
+    AliasHistory,
+    /// Checkpoint id → when and why it was deleted.
+    Deleted,
+    /// Checkpoint id → files of a deleted checkpoint that are still to be removed.
+    Leaving,
+    /// Name → a place in the journal that somebody has come to.
+    Cursors,
+}
+
+impl Table {
+    pub(crate) const ALL: [Table; 22] = [
+        Table::Meta,
+        Table::Names,
+        Table::NameIds,
+        Table::Runs,
+        Table::Blocks,
+        Table::Hours,
+        Table::Ids,
+        Table::Outcomes,
+        Table::Marks,
+        Table::Segments,
+        Table::Rollups,
+        Table::Checkpoints,
+        Table::Models,
+        Table::Bests,
+        Table::Newest,
+        Table::Ranking,
+        Table::Tags,
+        Table::Aliases,
+        Table::AliasHistory,
+        Table::Deleted,
+        Table::Leaving,
+        Table::Cursors,
+    ];
+
+    /// Those of a segment's file.
+    const OF_SEGMENT: [Table; 6] = [
+        Table::Meta,
+        Table::Blocks,
+        Table::Hours,
+        Table::Ids,
+        Table::Outcomes,
+        Table::Marks,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Names => "names",
+            Table::NameIds => "name_ids",
+            Table::Runs => "runs",
+            Table::Blocks => "blocks",
+            Table::Hours => "hours",
+            Table::Ids => "ids",
+            Table::Outcomes => "outcomes",
+            Table::Marks => "marks",
+            Table::Segments => "segments",
+            Table::Rollups => "rollups",
+            Table::Checkpoints => "checkpoints",
+            Table::Models => "models",
+            Table::Bests => "bests",
+            Table::Newest => "newest",
+            Table::Ranking => "ranking",
+            Table::Tags => "tags",
+            Table::Aliases => "aliases",
+            Table::AliasHistory => "alias_history",
+            Table::Deleted => "deleted",
+            Table::Leaving => "leaving",
+            Table::Cursors => "cursors",
+        }
+    }
+
+    const fn definition(self) -> TableDefinition<'static, Bytes, Bytes> {
+        TableDefinition::new(self.name())
+    }
+}
+
+/// Which way a scan runs over its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Ascending,
+    Descending,
+}
+
+impl Direction {
+    /// Whether it leads from one key to another.
+    fn leads(self, from: &[u8], to: &[u8]) -> bool {
+        match self {
+            Direction::Ascending => from < to,
+            Direction::Descending => from > to,
+        }
+    }
+}
+
+/// The range of keys that a scan covers.
+pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// One consistent view of the file.
+pub(crate) struct Snapshot<'a> {
+    transaction: ReadTransaction,
+    tables: [OnceCell<Option<redb::ReadOnlyTable<Bytes, Bytes>>>; Table::ALL.len()],
+    path: &'a Path,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(transaction: ReadTransaction, path: &'a Path) -> Self {
+        Snapshot {
+            transaction,
+            tables: Default::default(),
+            path,
+        }
+    }
+
+    /// The payload under `key`, shown to `see`.
+    pub(crate) fn get<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        match self.table(table)? {
+            Some(rows) => get(rows, self.path, table, key, see),
+            None => Ok(None),
+        }
+    }
+
+    /// Shows every row of the range to `see` until it breaks.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        match self.table(table)? {
+            Some(rows) => scan(rows, self.path, table, range, direction, see),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows every row of the range to `see`, whether its value is what was written or not, until it
+    /// breaks. An error is the engine's: what lies behind it cannot be reached this way.
+    pub(crate) fn sweep(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(rows) = self.table(table)? else {
+            return Ok(());
+        };
+        each(rows, self.path, range, direction, |key, value| {
+            Ok(see(key, unseal(self.path, table, key, value)))
+        })
+    }
+
+    /// The value under `key` as it is stored, whether it is what was written or not.
+    pub(crate) fn raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(rows) = self.table(table)? else {
+            return Ok(None);
+        };
+        let found = rows.get(key);
+        let found = found.map_err(|error| storage_error(self.path, error))?;
+        Ok(found.map(|value| value.value().to_vec()))
+    }
+
+    /// Whether a table is there and can be opened.
+    pub(crate) fn has(&self, table: Table) -> Result<bool> {
+        Ok(self.table(table)?.is_some())
+    }
+
+    /// Refuses a file that lacks one of its tables.
+    pub(crate) fn check_tables(&self) -> Result<()> {
+        for table in Table::ALL {
+            self.table(table)?;
+        }
+        Ok(())
+    }
+
+    /// `None` only for the table that tells a journal from other files: all are created together.
+    fn table(&self, table: Table) -> Result<Option<&redb::ReadOnlyTable<Bytes, Bytes>>> {
+        let cell = &self.tables[table as usize];
+        if let Some(opened) = cell.get() {
+            return Ok(opened.as_ref());
+        }
+        let opened = match self.transaction.open_table(table.definition()) {
+            Ok(rows) => Some(rows),
+            Err(TableError::TableDoesNotExist(_)) if table == Table::Meta => None,
+            Err(TableError::TableDoesNotExist(name)) => {
+                return Err(Error::Corrupt {
+                    path: self.path.to_owned(),
+                    detail: format!("table {name} is missing"),
+                });
+            }
+            Err(error) => return Err(table_error(self.path, error)),
+        };
+        Ok(cell.get_or_init(|| opened).as_ref())
+    }
+}
+
+/// A transaction that is being written, with every table that it has touched open.
+pub(crate) struct WriteTransaction<'t> {
+    transaction: &'t redb::WriteTransaction,
+    tables: [Option<redb::Table<'t, Bytes, Bytes>>; Table::ALL.len()],
+    path: &'t Path,
+}
+
+impl<'t> WriteTransaction<'t> {
+    pub(super) fn new(transaction: &'t redb::WriteTransaction, path: &'t Path) -> Self {
+        WriteTransaction {
+            transaction,
+            tables: Default::default(),
+            path,
+        }
+    }
+
+    /// Whether the file holds no table at all: it was created just now.
+    pub(crate) fn is_new(&self) -> Result<bool> {
+        let mut tables = self
+            .transaction
+            .list_tables()
+            .map_err(|error| storage_error(self.path, error))?;
+        Ok(tables.next().is_none())
+    }
+
+    /// Creates every table of a hot file, so that a missing one is a damage and never just empty.
+    pub(crate) fn create_tables(&mut self) -> Result<()> {
+        for table in Table::ALL {
+            self.table(table)?;
+        }
+        Ok(())
+    }
+
+    /// Creates every table of a segment.
+    pub(crate) fn create_tables_of_segment(&mut self) -> Result<()> {
+        for table in Table::OF_SEGMENT {
+            self.table(table)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get<T>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        see: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        let path = self.path;
+        get(self.table(table)?, path, table, key, see)
+    }
+
+    pub(crate) fn scan(
+        &mut self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let path = self.path;
+        scan(self.table(table)?, path, table, range, direction, see)
+    }
+
+    /// Stores `value`, whose first [`CHECKSUM_BYTES`] are room for the checksum.
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &mut [u8]) -> Result<()> {
+        seal(table, key, value);
+        let path = self.path;
+        self.table(table)?
+            .insert(key, &*value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Stores a payload as it was read from the same table of another file.
+    pub(crate) fn put_payload(&mut self, table: Table, key: &[u8], payload: &[u8]) -> Result<()> {
+        let mut value = vec![0; CHECKSUM_BYTES];
+        value.extend_from_slice(payload);
+        self.put(table, key, &mut value)
+    }
+
+    /// Stores a value with the checksum that it has, which may be wrong.
+    pub(crate) fn put_raw(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .insert(key, value)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Removes what is stored under `key`, if anything is.
+    pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let path = self.path;
+        self.table(table)?
+            .remove(key)
+            .map_err(|error| storage_error(path, error))?;
+        Ok(())
+    }
+
+    /// Opens `table`, creating it if this file has never had it.
+    fn table(&mut self, table: Table) -> Result<&mut redb::Table<'t, Bytes, Bytes>> {
+        let slot = &mut self.tables[table as usize];
+        match slot {
+            Some(rows) => Ok(rows),
+            None => {
+                let rows = self
+                    .transaction
+                    .open_table(table.definition())
+                    .map_err(|error| table_error(self.path, error))?;
+                Ok(slot.insert(rows))
+            }
+        }
+    }
+}
+
+fn get<T>(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    table: Table,
+    key: &[u8],
+    see: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>> {
+    let found = rows.get(key).map_err(|error| storage_error(path, error))?;
+    match found {
+        Some(value) => Ok(Some(see(unseal(path, table, key, value.value())?))),
+        None => Ok(None),
+    }
+}
+
+fn scan(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    table: Table,
+    range: KeyRange<'_>,
+    direction: Direction,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut before: Option<Vec<u8>> = None;
+    each(rows, path, range, direction, |key, value| {
+        // Pages that do not belong together have right checksums, each.
+        if before
+            .as_ref()
+            .is_some_and(|before| !direction.leads(before, key))
+        {
+            return Err(Error::Corrupt {
+                path: path.to_owned(),
+                detail: format!("the keys of table {} are out of order", table.name()),
+            });
+        }
+        let flow = see(key, unseal(path, table, key, value)?)?;
+        if flow.is_continue() {
+            let before = before.get_or_insert_default();
+            before.clear();
+            before.extend_from_slice(key);
+        }
+        Ok(flow)
+    })
+}
+
+/// Shows every row as it is stored.
+fn each(
+    rows: &impl ReadableTable<Bytes, Bytes>,
+    path: &Path,
+    range: KeyRange<'_>,
+    direction: Direction,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut found = rows
+        .range::<&[u8]>(range)
+        .map_err(|error| storage_error(path, error))?;
+    loop {
+        let row = match direction {
+            Direction::Ascending => found.next(),
+            Direction::Descending => found.next_back(),
+        };
+        let Some(row) = row else { return Ok(()) };
+        let (key, value) = row.map_err(|error| storage_error(path, error))?;
+        if see(key.value(), value.value())?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    // The usual small value is put together on the stack: a streaming hasher costs more to set up.
+    let mut whole = [0; 768];
+    if let Some(bytes) = joined(
+        &mut whole,
+        [
+            table.name().as_bytes(),
+            &key.len().to_le_bytes(),
+            key,
+            payload,
+        ],
+    ) {
+        return xxh3_64(bytes).to_le_bytes();
+    }
+    let mut hash = Xxh3::new();
+    hash.update(table.name().as_bytes());
+    hash.update(&key.len().to_le_bytes());
+    hash.update(key);
+    hash.update(payload);
+    hash.digest().to_le_bytes()
+}
+
+/// The parts one behind the other, if they fit.
+fn joined<'b>(room: &'b mut [u8], parts: [&[u8]; 4]) -> Option<&'b [u8]> {
+    let mut length = 0;
+    for part in parts {
+        room.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
+        length += part.len();
+    }
+    room.get(..length)
+}
+
+fn seal(table: Table, key: &[u8], value: &mut [u8]) {
+    let (sum, payload) = value.split_at_mut(CHECKSUM_BYTES);
+    sum.copy_from_slice(&checksum(table, key, payload));
+}
+
+fn unseal<'v>(path: &Path, table: Table, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
+    match value.split_at_checked(CHECKSUM_BYTES) {
+        Some((sum, payload)) if sum == checksum(table, key, payload) => Ok(payload),
+        _ => Err(Error::Corrupt {
+            path: path.to_owned(),
+            detail: format!("checksum of {} {}", table.name(), hex(key)),
+        }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,190 @@
+//! What cannot be read, and what stands in its place: a hole, as a repair would write it.
+//!
+//! A block that does not decode costs its own entries and no more. Whoever reads passes over it and
+//! gets a hole for it, so readers, followers, text files and statistics need one way for what is lost,
+//! repaired or not. A source remembers which sequences it has passed over.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow, Range};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::format::CHECKSUM_BYTES;
+use super::format::block::{BlockEncoder, Place, Placed};
+use super::format::block_index::HOUR_MICROS;
+use super::format::codec;
+use super::format::row::{GapReason, GapRow, Note, Row};
+use super::keys;
+use super::kv::{Direction, Snapshot, Table};
+
+/// Entries that one hole can stand for.
+const MOST_OF_HOLE: u64 = u32::MAX as u64;
+/// Sequences that a journal can have lost in one stretch: four million million entries, which take 150
+/// terabytes. A file that says more was made up, and the holes for it would fill the disk.
+pub(crate) const MOST_LOST: u64 = 1 << 42;
+
+/// The stretches that have been passed over, by their first sequence.
+#[derive(Default)]
+pub(crate) struct Losses {
+    known: Mutex<BTreeMap<u64, u64>>,
+}
+
+impl Losses {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that `range` cannot be read.
+    pub(crate) fn note(&self, range: Range<u64>) {
+        let mut known = self.lock();
+        let (mut start, mut end) = (range.start, range.end);
+        // What it touches becomes one with it: stretches stay apart and few.
+        let touched: Vec<(u64, u64)> = known
+            .range(..=end)
+            .rev()
+            .map(|(first, next)| (*first, *next))
+            .take_while(|(_, next)| *next >= start)
+            .collect();
+        for (first, next) in touched {
+            known.remove(&first);
+            (start, end) = (start.min(first), end.max(next));
+        }
+        known.insert(start, end);
+    }
+
+    /// All of them, in order.
+    pub(crate) fn list(&self) -> Vec<Range<u64>> {
+        let known = self.lock();
+        known.iter().map(|(first, next)| *first..*next).collect()
+    }
+
+    /// How many entries they are.
+    pub(crate) fn entries(&self) -> u64 {
+        let known = self.lock();
+        let lengths = known
+            .iter()
+            .map(|(first, next)| next.saturating_sub(*first));
+        lengths.fold(0, u64::saturating_add)
+    }
+}
+
+/// The event times of blocks, by their first sequence, as the index knows them.
+pub(crate) type Times = BTreeMap<u64, (i64, i64)>;
+
+/// Takes in a row of the index of event times.
+pub(crate) fn see_times(times: &mut Times, key: &[u8], value: &[u8]) {
+    let place = keys::first_number(key).zip(keys::second_number(key));
+    let seconds: Option<(u16, u16)> = codec::decode(value).ok();
+    if let (Some((hour, first)), Some((low, high))) = (place, seconds) {
+        let start = keys::unordered(hour).saturating_mul(HOUR_MICROS);
+        let second =
+            |number: u16| start.saturating_add(i64::from(number).saturating_mul(1_000_000));
+        let (low, high) = (second(low), second(high).saturating_add(999_999));
+        let known = times.entry(first).or_insert((low, high));
+        *known = (known.0.min(low), known.1.max(high));
+    }
+}
+
+/// The event times of all blocks of a file. Rows that cannot be read are left out.
+pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> Times {
+    let mut times = Times::new();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    // What the engine cannot reach is not known; the rest is.
+    let _ = snapshot.sweep(
+        Table::Hours,
+        everything,
+        Direction::Ascending,
+        |key, value| {
+            if let Ok(value) = value {
+                see_times(&mut times, key, value);
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    times
+}
+
+/// The first and last event time of the blocks in `range`; `None` if none of them has decisions.
+pub(crate) fn spanned(times: &Times, range: &Range<u64>) -> Option<(i64, i64)> {
+    if range.is_empty() {
+        return None;
+    }
+    let known = times.range(range.clone()).map(|(_, times)| *times);
+    known.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
+/// Holes that stand for `range`, in order.
+pub(crate) fn holes(
+    range: Range<u64>,
+    recorded: i64,
+    event_range: Option<(i64, i64)>,
+) -> impl Iterator<Item = Placed> {
+    let mut next = range.start;
+    std::iter::from_fn(move || {
+        let count = range.end.saturating_sub(next).min(MOST_OF_HOLE);
+        let sequence = next;
+        next = next.saturating_add(count);
+        (count > 0).then(|| hole(sequence, count, recorded, event_range))
+    })
+}
+
+fn hole(sequence: u64, count: u64, recorded: i64, event_range: Option<(i64, i64)>) -> Placed {
+    Placed {
+        sequence,
+        place: Place {
+            recorded,
+            ..Place::default()
+        },
+        memory: 0,
+        row: Row::Note(Note::Gap(GapRow {
+            run: 0,
+            reason: GapReason::Damaged,
+            count: Some(count),
+            after: None,
+            recorded_range: None,
+            event_range,
+            refusal: None,
+        })),
+    }
+}
+
+/// A hole as the bytes of a block.
+pub(crate) fn payload_of(hole: &Placed) -> Result<Vec<u8>, String> {
+    let mut encoder = BlockEncoder::default();
+    encoder.again(hole)?;
+    let block = encoder.take().pop().ok_or("a hole takes a block")?;
+    let payload = block.value.get(CHECKSUM_BYTES..);
+    Ok(payload.unwrap_or_default().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_that_touch_become_one() {
+        let losses = Losses::default();
+        for range in [10..20, 40..50, 20..30, 15..18, 5..10] {
+            losses.note(range);
+        }
+        assert_eq!(losses.list(), [5..30, 40..50]);
+        losses.note(29..41);
+        assert_eq!(losses.list(), std::slice::from_ref(&(5..50)));
+        losses.note(6..7);
+        assert_eq!(losses.list(), std::slice::from_ref(&(5..50)));
+        assert_eq!(losses.entries(), 45);
+    }
+
+    #[test]
+    fn a_long_stretch_takes_several_holes() {
+        let most = MOST_OF_HOLE;
+        let all: Vec<Placed> = holes(7..most + 17, 5, None).collect();
+        let places: Vec<(u64, u64)> = all
+            .iter()
+            .map(|hole| (hole.sequence, hole.next()))
+            .collect();
+        assert_eq!(places, [(7, most + 7), (most + 7, most + 17)]);
+    }
+}

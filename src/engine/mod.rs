@@ -1,0 +1,20 @@
+//! The journal's directory and the redb file in it: who may write, what is on disk, how it is found.
+
+pub(crate) mod blocks;
+pub(crate) mod cursors;
+pub(crate) mod directory;
+pub(crate) mod elapsed;
+pub(crate) mod format;
+pub(crate) mod hot;
+pub(crate) mod index;
+pub(crate) mod keys;
+pub(crate) mod kv;
+pub(crate) mod losses;
+pub(crate) mod meta;
+pub(crate) mod name_table;
+pub(crate) mod retired;
+pub(crate) mod runs;
+pub(crate) mod segments;
+pub(crate) mod source;
+pub(crate) mod upkeep;
+pub(crate) mod uses;

@@ -1,0 +1,118 @@
+//! The table of names: each text is stored once and gets a number that no other text ever gets;
+//! names that nothing needs are forgotten.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::codec;
+use super::format::codec::Stored;
+use super::keys;
+use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::meta::{damaged, sealed};
+use crate::entry::error::Result;
+
+const NEXT_KEY: &[u8] = b"next_name";
+
+/// Stands for a run where a name is not to be forgotten.
+pub(crate) const FOR_EVER: u32 = u32::MAX;
+
+/// What is stored of a name, under its kind and text.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameRow {
+    pub(crate) id: u32,
+    /// The lowest and highest run that asked for the id: each may use it as long as it lives.
+    pub(crate) asked: (u32, u32),
+}
+
+impl Stored for NameRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        let (lowest, highest) = self.asked;
+        if self.id == 0 || lowest > highest {
+            return Err(format!("{self:?} cannot be"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
+    codec::decode(value).map_err(|why| damaged(path, "name_ids", &why))
+}
+
+/// The ids of `names` for `run`, given now to those that have none.
+pub(crate) fn intern<T: AsRef<str>>(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    run: u32,
+    names: &[(u8, T)],
+) -> Result<Vec<u32>> {
+    let begin = next(transaction, path)?;
+    let mut next = begin;
+    let mut ids = Vec::with_capacity(names.len());
+    for (kind, text) in names {
+        let text = text.as_ref();
+        let key = keys::name(*kind, text);
+        let known = transaction.get(Table::NameIds, &key, |value| decode_row(path, value))?;
+        let known = known.transpose()?;
+        let id = known.map_or(next, |row| row.id);
+        if known.is_none() {
+            next = next
+                .checked_add(1)
+                .ok_or_else(|| damaged(path, "names", "all numbers of names are used up"))?;
+            let number = keys::number(u64::from(id));
+            transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
+        }
+        let before = known.map_or((run, run), |row| row.asked);
+        let asked = (before.0.min(run), before.1.max(run));
+        if known.is_none() || asked != before {
+            transaction.put(Table::NameIds, &key, &mut sealed(&NameRow { id, asked }))?;
+        }
+        ids.push(id);
+    }
+    if next != begin {
+        set_next(transaction, next)?;
+    }
+    Ok(ids)
+}
+
+/// Stores the id that the next new name gets.
+pub(crate) fn set_next(transaction: &mut WriteTransaction<'_>, next: u32) -> Result<()> {
+    transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
+}
+
+/// Stores a name under its id.
+pub(crate) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    (kind, text): (u8, &str),
+    row: NameRow,
+) -> Result<()> {
+    let number = keys::number(u64::from(row.id));
+    transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
+    transaction.put(Table::NameIds, &keys::name(kind, text), &mut sealed(&row))
+}
+
+/// The id that the next new name gets, as it is stored.
+pub(crate) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u32>> {
+    let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, "meta next_name", &why))
+}
+
+/// The id that the next new name gets.
+fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
+    let stored = transaction.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+    let stored = stored.transpose();
+    let stored = stored.map_err(|why| damaged(path, "meta next_name", &why))?;
+    let mut highest = Some(0);
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
+        highest = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+        Ok(ControlFlow::Break(()))
+    })?;
+    let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;
+    Ok(stored.unwrap_or(0).max(highest.saturating_add(1)))
+}

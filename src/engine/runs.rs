@@ -1,0 +1,154 @@
+//! One row for each run: when it began, how far it came, how it ended.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::codec;
+use super::format::codec::{Stored, bounded};
+use super::keys;
+use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::meta::{damaged, sealed};
+use crate::entry::error::Result;
+use crate::entry::ids::{MAX_RUN, RunId};
+
+/// What is stored of a run.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunRow {
+    /// Microseconds since 1970.
+    pub(crate) started: i64,
+    pub(crate) process: u32,
+    /// Counts the run's commits: after an ambiguous failure it tells whether the last one holds.
+    pub(crate) batch: u64,
+    /// Inferences, repeats and events committed.
+    pub(crate) committed: u64,
+    /// Events given up and written down as gaps.
+    pub(crate) dropped: u64,
+    /// The highest id committed; 0 before the first.
+    pub(crate) last_id: u64,
+    pub(crate) end: Option<RunEnd>,
+    /// The source that is taken in under this run; `None` for a run of a journal's own.
+    pub(crate) source: Option<String>,
+    /// The value of `batch` with which a panic of the process was committed last.
+    pub(crate) panicked: Option<u64>,
+}
+
+impl RunRow {
+    pub(crate) fn begin(started: i64) -> Self {
+        RunRow {
+            started,
+            process: std::process::id(),
+            batch: 0,
+            committed: 0,
+            dropped: 0,
+            last_id: 0,
+            end: None,
+            source: None,
+            panicked: None,
+        }
+    }
+}
+
+impl RunRow {
+    /// Whether a panic was the last that the run recorded. What other threads logged meanwhile takes a
+    /// batch or two.
+    pub(crate) fn ends_with_panic(&self) -> bool {
+        let since = |batch| self.batch.saturating_sub(batch);
+        self.panicked.is_some_and(|batch| since(batch) <= 2)
+    }
+}
+
+impl Stored for RunRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        let counts = [self.batch, self.committed, self.dropped];
+        let mut counts = counts.into_iter();
+        counts.try_for_each(|count| bounded("a run's count", count))
+    }
+}
+
+/// How a run ended; the number is microseconds since 1970, as far as anybody knows.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunEnd {
+    /// Its journal was closed.
+    Closed(i64),
+    /// A later opener found its lock free; the time is the opener's.
+    FoundDead(i64),
+    /// Its ids ran low and the same process went on under the next run.
+    Continued(i64),
+    /// Its journal was closed by a thread that was unwinding after a panic.
+    Panicked(i64),
+}
+
+pub(crate) fn put(transaction: &mut WriteTransaction<'_>, run: RunId, row: &RunRow) -> Result<()> {
+    let key = keys::number(u64::from(run.get()));
+    transaction.put(Table::Runs, &key, &mut sealed(row))
+}
+
+/// All runs that `keep` likes, in order.
+pub(crate) fn select(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    keep: impl Fn(&RunRow) -> bool,
+) -> Result<Vec<(RunId, RunRow)>> {
+    let mut found = Vec::new();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    transaction.scan(
+        Table::Runs,
+        everything,
+        Direction::Ascending,
+        |key, value| {
+            let (run, row) = decode(path, key, value)?;
+            if keep(&row) {
+                found.push((run, row));
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(found)
+}
+
+/// The highest run number used so far, 0 if there is none.
+pub(crate) fn highest(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
+    let mut highest = 0;
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    transaction.scan(
+        Table::Runs,
+        everything,
+        Direction::Descending,
+        |key, value| {
+            highest = decode(path, key, value)?.0.get();
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
+    Ok(highest)
+}
+
+/// Up to `most` runs from number `from`.
+pub(crate) fn page(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    from: u32,
+    most: usize,
+) -> Result<Vec<(RunId, RunRow)>> {
+    let mut found = Vec::new();
+    let start = keys::number(u64::from(from));
+    let range = (Bound::Included(&start[..]), Bound::Unbounded);
+    snapshot.scan(Table::Runs, range, Direction::Ascending, |key, value| {
+        found.push(decode(path, key, value)?);
+        Ok(if found.len() < most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })?;
+    Ok(found)
+}
+
+pub(crate) fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(RunId, RunRow)> {
+    let number = keys::first_number(key).and_then(|number| u32::try_from(number).ok());
+    let run = number.filter(|run| *run <= MAX_RUN);
+    let run = run.ok_or_else(|| damaged(path, "runs", "a key is no run number"))?;
+    let row = codec::decode(value).map_err(|why| damaged(path, &format!("run {run}"), &why))?;
+    Ok((RunId(run), row))
+}

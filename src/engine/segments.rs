@@ -1,0 +1,368 @@
+//! Segments: files of full blocks that are never written again, and the table that knows them.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::blocks::Blocks;
+use super::directory::Directory;
+use super::format::block::Placed;
+use super::format::codec;
+use super::format::codec::{Stored, bounded};
+use super::format::gist::{Gist, widen};
+use super::format::row::{Note, Row};
+use super::keys;
+use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
+use super::losses::Losses;
+use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
+use super::uses::{Uses, UsesRow};
+use crate::entry::error::{Error, Result};
+use crate::options::Sharing;
+
+/// Memory for cached pages of each open segment.
+const CACHE_BYTES: usize = 1 << 20;
+/// Segments that are kept open: most questions are about a few of them.
+const MOST_OPEN: usize = 8;
+
+/// What is stored of a segment, under its first sequence.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    /// The sequence after its last entry.
+    pub(crate) next: u64,
+    /// Size of its file.
+    pub(crate) bytes: u64,
+    /// Inferences and repeats in it.
+    pub(crate) events: u64,
+    /// First and last recorded time, microseconds since 1970.
+    pub(crate) recorded: (i64, i64),
+    /// First and last event time of its inferences and repeats.
+    pub(crate) event_times: Option<(i64, i64)>,
+    /// Their lowest and highest id.
+    pub(crate) ids: Option<(u64, u64)>,
+    /// The lowest and highest id that it holds outcomes of.
+    pub(crate) outcomes: Option<(u64, u64)>,
+    /// When it was sealed.
+    pub(crate) sealed: i64,
+}
+
+impl Stored for SegmentRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("an end", self.next)?;
+        bounded("a size in bytes", self.bytes)?;
+        bounded("a number of decisions", self.events)
+    }
+}
+
+impl SegmentRow {
+    /// Of a segment that holds nothing yet.
+    pub(crate) fn beginning_at(first: u64) -> Self {
+        SegmentRow {
+            next: first,
+            bytes: 0,
+            events: 0,
+            recorded: (i64::MAX, i64::MIN),
+            event_times: None,
+            ids: None,
+            outcomes: None,
+            sealed: 0,
+        }
+    }
+
+    /// Takes in the entry that comes next.
+    pub(crate) fn see(&mut self, placed: &Placed) {
+        let place = placed.place;
+        self.next = placed.next();
+        self.recorded.0 = self.recorded.0.min(place.recorded);
+        self.recorded.1 = self.recorded.1.max(place.recorded);
+        match &placed.row {
+            Row::Inference(_) | Row::Repeat(_) => {
+                self.events = self.events.saturating_add(1);
+                widen(&mut self.event_times, place.event);
+                widen(&mut self.ids, place.id);
+            }
+            Row::Note(Note::Outcome(outcome)) => widen(&mut self.outcomes, outcome.of),
+            Row::Note(_) => {}
+        }
+    }
+
+    /// Takes in the block that comes next and ends before `next`.
+    pub(crate) fn see_block(&mut self, gist: &Gist, next: u64) {
+        self.next = next;
+        self.events = self.events.saturating_add(gist.events.into());
+        if let Some((first, last)) = gist.recorded {
+            self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
+        }
+        widen_to(&mut self.event_times, gist.event_times);
+        widen_to(&mut self.ids, gist.ids);
+        widen_to(&mut self.outcomes, gist.outcomes);
+    }
+}
+
+/// Makes `span` cover `other`.
+fn widen_to<T: Ord + Copy>(span: &mut Option<(T, T)>, other: Option<(T, T)>) {
+    if let Some((low, high)) = other {
+        widen(span, low);
+        widen(span, high);
+    }
+}
+
+/// A registered segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) first: u64,
+    pub(crate) row: SegmentRow,
+}
+
+impl Registered {
+    pub(crate) fn file(&self, directory: &Directory) -> PathBuf {
+        directory
+            .segments()
+            .join(file_name(self.first, self.row.next))
+    }
+}
+
+/// `<first>-<last>.redb`, so that names sort like sequences.
+pub(crate) fn file_name(first: u64, next: u64) -> String {
+    format!("{first:020}-{:020}.redb", next.saturating_sub(1))
+}
+
+pub(crate) fn put(
+    transaction: &mut WriteTransaction<'_>,
+    first: u64,
+    row: &SegmentRow,
+) -> Result<()> {
+    transaction.put(Table::Segments, &keys::number(first), &mut sealed(row))
+}
+
+/// The segment that is registered under `first`, as a transaction sees it.
+pub(crate) fn to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    first: u64,
+) -> Result<Option<SegmentRow>> {
+    let stored = transaction.get(Table::Segments, &keys::number(first), |value| {
+        decode(first, value)
+    })?;
+    let stored = stored.transpose();
+    stored.map_err(|why| damaged(path, &format!("segment {first}"), &why))
+}
+
+/// The row of the segment that begins at `first`, if it can be its.
+pub(crate) fn decode(first: u64, value: &[u8]) -> Result<SegmentRow, String> {
+    let row: SegmentRow = codec::decode(value)?;
+    let entries = row.next.checked_sub(first).filter(|entries| *entries > 0);
+    match entries {
+        Some(entries) if row.events <= entries && first >= FIRST_SEQUENCE => Ok(row),
+        _ => Err(format!("it cannot begin at {first} and be {row:?}")),
+    }
+}
+
+/// All registered segments, in order.
+pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registered>> {
+    let mut found: Vec<Registered> = Vec::new();
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    snapshot.scan(
+        Table::Segments,
+        everything,
+        Direction::Ascending,
+        |key, value| {
+            let first = keys::first_number(key)
+                .ok_or_else(|| damaged(path, "segments", "a key is too short"))?;
+            let row = decode(first, value)
+                .map_err(|why| damaged(path, &format!("segment {first}"), &why))?;
+            if let Some(before) = found.last()
+                && before.row.next != first
+            {
+                let gap = format!("none begins at {}", before.row.next);
+                return Err(damaged(path, "segments", &gap));
+            }
+            found.push(Registered { first, row });
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(found)
+}
+
+/// What a segment's file says of itself.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    format: u32,
+    journal: u128,
+    first: u64,
+    next: u64,
+}
+
+impl Stored for Head {}
+
+const HEAD_KEY: &[u8] = b"segment";
+const USES_KEY: &[u8] = b"uses";
+
+/// Writes into the file of a finished segment whose it is, what it holds and what it needs.
+pub(crate) fn put_head(
+    transaction: &mut WriteTransaction<'_>,
+    journal: u128,
+    first: u64,
+    next: u64,
+    uses: &Uses,
+) -> Result<()> {
+    let head = Head {
+        format: super::meta::FORMAT,
+        journal,
+        first,
+        next,
+    };
+    transaction.put(Table::Meta, HEAD_KEY, &mut sealed(&head))?;
+    transaction.put(Table::Meta, USES_KEY, &mut sealed(&uses.row()))
+}
+
+/// The journal that a segment's file says it is of.
+pub(crate) fn stated_journal(kv: &Kv) -> Result<Option<u128>> {
+    let head: Option<Result<Head, String>> =
+        kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
+    Ok(head.and_then(Result::ok).map(|head| head.journal))
+}
+
+/// An open segment.
+pub(crate) struct Segment {
+    kv: Kv,
+    registered: Registered,
+    losses: Arc<Losses>,
+}
+
+impl Segment {
+    /// Opens the file and checks that it is the registered one.
+    pub(crate) fn open(
+        directory: &Directory,
+        identity: &Identity,
+        registered: Registered,
+    ) -> Result<Self> {
+        let path = registered.file(directory);
+        Segment::open_file(&path, identity, registered)
+    }
+
+    /// The same for a file that has another name yet.
+    pub(crate) fn open_file(
+        path: &Path,
+        identity: &Identity,
+        registered: Registered,
+    ) -> Result<Self> {
+        let missing = || damaged(path, "segment", "the file is missing");
+        let opened = Kv::try_open_read_only(path, Sharing::Exclusive, CACHE_BYTES);
+        let kv = match opened {
+            Err(Error::Missing { .. }) => return Err(missing()),
+            opened => opened?.ok_or_else(|| damaged(path, "segment", "it was not finished"))?,
+        };
+        let head: Option<Result<Head, String>> =
+            kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
+        let owned = |head: &Head| identity.owns(head.journal, head.next);
+        let expected = Head {
+            format: super::meta::FORMAT,
+            journal: match &head {
+                Some(Ok(head)) if owned(head) => head.journal,
+                _ => identity.id,
+            },
+            first: registered.first,
+            next: registered.row.next,
+        };
+        match head {
+            Some(Ok(head)) if head == expected => Ok(Segment {
+                kv,
+                registered,
+                losses: Arc::default(),
+            }),
+            Some(Ok(head)) => {
+                let why = format!("it is {head:?}, registered is {expected:?}");
+                Err(damaged(path, "segment", &why))
+            }
+            Some(Err(why)) => Err(damaged(path, "segment", &why)),
+            None => Err(damaged(path, "segment", "it does not say what it holds")),
+        }
+    }
+
+    /// Which names and runs its entries need; `None` if it does not say.
+    pub(crate) fn uses(&self) -> Result<Option<UsesRow>> {
+        let stored = self
+            .kv
+            .read(|snapshot| snapshot.get(Table::Meta, USES_KEY, codec::decode))?;
+        let stored = stored.transpose();
+        stored.map_err(|why| damaged(self.kv.path(), "meta uses", &why))
+    }
+
+    /// Runs `body` on the segment's blocks.
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&Blocks<'_, '_>) -> Result<T>) -> Result<T> {
+        self.kv.read(|snapshot| {
+            let range = self.registered.first..self.registered.row.next;
+            body(&Blocks::new(snapshot, self.kv.path(), range, &self.losses))
+        })
+    }
+}
+
+/// The segments as one reader knows them.
+#[derive(Default)]
+pub(crate) struct SegmentCache {
+    listed: Mutex<Option<Listed>>,
+    /// Most recently used last.
+    open: Mutex<Vec<(u64, Arc<Segment>)>>,
+    losses: Arc<Losses>,
+}
+
+/// A generation of the table, and the segments in it.
+type Listed = (u64, Arc<[Registered]>);
+
+impl SegmentCache {
+    /// Of a source that remembers in `losses` what cannot be read.
+    pub(crate) fn of(losses: &Arc<Losses>) -> Self {
+        SegmentCache {
+            losses: losses.clone(),
+            ..SegmentCache::default()
+        }
+    }
+
+    /// The segments of `generation`, which `snapshot` shows.
+    pub(crate) fn list(
+        &self,
+        snapshot: &Snapshot<'_>,
+        path: &Path,
+        generation: u64,
+    ) -> Result<Arc<[Registered]>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listed {
+            Some((known, segments)) if *known == generation => Ok(segments.clone()),
+            _ => {
+                let segments: Arc<[Registered]> = list(snapshot, path)?.into();
+                *listed = Some((generation, segments.clone()));
+                Ok(segments)
+            }
+        }
+    }
+
+    /// The open segment, opened if need be.
+    pub(crate) fn open(
+        &self,
+        directory: &Directory,
+        identity: &Identity,
+        registered: &Registered,
+    ) -> Result<Arc<Segment>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |(first, segment): &(u64, Arc<Segment>)| {
+            *first == registered.first && segment.registered.row == registered.row
+        };
+        let segment = match open.iter().position(same) {
+            Some(index) => open.remove(index).1,
+            None => Arc::new(Segment {
+                losses: self.losses.clone(),
+                ..Segment::open(directory, identity, registered.clone())?
+            }),
+        };
+        if open.len() == MOST_OPEN {
+            open.remove(0);
+        }
+        open.push((registered.first, segment.clone()));
+        Ok(segment)
+    }
+}

@@ -1,0 +1,566 @@
+//! The reading side: one journal, whether its blocks are in the hot file or in segments. Each
+//! question is answered in short snapshots, decoded before it is handed out.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use super::blocks::{Blocks, HourPlace, Located, go_on};
+use super::directory::Directory;
+use super::elapsed::{Elapsed, Meter};
+use super::format::block::Placed;
+use super::format::block_index::Mark;
+use super::format::codec;
+use super::format::spans::ID_BUCKET_BITS;
+use super::hot::{Hot, Slot};
+use super::keys;
+use super::kv::{Direction, Kv, Snapshot, Table};
+use super::losses::Losses;
+use super::meta;
+use super::meta::{Extent, Identity, damaged};
+use super::name_table;
+use super::runs;
+use super::runs::RunRow;
+use super::segments::{Registered, Segment, SegmentCache};
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
+use crate::entry::timestamp::Timestamp;
+use crate::options::Sharing;
+
+/// A name as it is stored: what it names and its text.
+pub(crate) type StoredName = (u8, Arc<str>);
+
+/// A journal open for reading.
+pub(crate) struct Source {
+    slot: Slot,
+    directory: Option<Directory>,
+    path: PathBuf,
+    sharing: Sharing,
+    segments: SegmentCache,
+    identity: OnceLock<Identity>,
+    /// Counts elapsed time if a run of this process is open.
+    meter: Option<Meter>,
+    losses: Arc<Losses>,
+}
+
+/// One snapshot of the hot file, and what it says of where everything is.
+pub(crate) struct View<'s, 'k> {
+    pub(crate) snapshot: &'s Snapshot<'k>,
+    pub(crate) extent: Extent,
+    pub(crate) path: &'s Path,
+    pub(crate) losses: &'s Losses,
+}
+
+impl<'s, 'k> View<'s, 'k> {
+    pub(crate) fn hot(&self) -> Blocks<'s, 'k> {
+        let range = self.extent.hot..self.extent.next;
+        Blocks::new(self.snapshot, self.path, range, self.losses)
+    }
+}
+
+impl Source {
+    /// Opens the journal in `directory` beside whoever writes it.
+    pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
+        let path = directory.hot_file();
+        let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
+        let losses = Arc::default();
+        Ok(Source {
+            slot: Arc::new(RwLock::new(Some(kv))),
+            directory: Some(directory),
+            path,
+            sharing,
+            segments: SegmentCache::of(&losses),
+            identity: OnceLock::new(),
+            meter: None,
+            losses,
+        })
+    }
+
+    /// A source beside the writer `hot` of the same process: a handle of its own, so that a
+    /// failed writer does not take readers down, except where only one handle may be open.
+    pub(crate) fn beside(hot: &Hot, cache_bytes: usize) -> Result<Self> {
+        let losses = Arc::default();
+        match (hot.sharing(), hot.directory()) {
+            (Sharing::Shared, Some(directory)) => Ok(Source {
+                meter: Some(hot.meter()),
+                ..Source::open(directory.clone(), Sharing::Shared, cache_bytes)?
+            }),
+            (_, directory) => Ok(Source {
+                slot: hot.slot(),
+                directory: directory.cloned(),
+                path: hot.name().to_owned(),
+                sharing: Sharing::Exclusive,
+                segments: SegmentCache::of(&losses),
+                identity: OnceLock::new(),
+                meter: Some(hot.meter()),
+                losses,
+            }),
+        }
+    }
+
+    /// Opens the journal in `directory` for reading and, where only one handle may be open, for
+    /// writing through the same one.
+    pub(crate) fn open_for_upkeep(
+        directory: Directory,
+        sharing: Sharing,
+        cache_bytes: usize,
+    ) -> Result<Self> {
+        if sharing == Sharing::Shared {
+            return Source::open(directory, sharing, cache_bytes);
+        }
+        let path = directory.hot_file();
+        if !path.exists() {
+            return Err(Error::Missing {
+                path: directory.path().to_owned(),
+            });
+        }
+        let kv = Kv::open(&path, sharing, cache_bytes)?;
+        let losses = Arc::default();
+        Ok(Source {
+            slot: Arc::new(RwLock::new(Some(kv))),
+            directory: Some(directory),
+            path,
+            sharing,
+            segments: SegmentCache::of(&losses),
+            identity: OnceLock::new(),
+            meter: None,
+            losses,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot.clone()
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// Lends a handle for writing: one of its own, or the only one where only one may be open.
+    pub(crate) fn with_writer<T>(
+        &self,
+        cache_bytes: usize,
+        body: impl FnOnce(&Kv) -> Result<T>,
+    ) -> Result<T> {
+        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
+            return body(&Kv::open(&directory.hot_file(), self.sharing, cache_bytes)?);
+        }
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => body(kv),
+            None => Err(self.being_reopened()),
+        }
+    }
+
+    /// Lends a handle for writing that nobody else has meanwhile: where only one may be open,
+    /// whoever reads or writes through it waits.
+    pub(crate) fn with_writer_alone<T>(
+        &self,
+        cache_bytes: usize,
+        body: impl FnOnce(&mut Kv) -> Result<T>,
+    ) -> Result<T> {
+        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
+            return body(&mut Kv::open(
+                &directory.hot_file(),
+                self.sharing,
+                cache_bytes,
+            )?);
+        }
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *slot {
+            Some(kv) => body(kv),
+            None => Err(self.being_reopened()),
+        }
+    }
+
+    fn being_reopened(&self) -> Error {
+        Error::Failed {
+            path: self.path.clone(),
+            reason: "the file is being opened again after a failed write".to_owned(),
+        }
+    }
+
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => kv.read(body),
+            None => Err(self.being_reopened()),
+        }
+    }
+
+    pub(crate) fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {
+        self.read(|snapshot| {
+            let extent = meta::extent(snapshot, &self.path)?;
+            body(&View {
+                snapshot,
+                extent,
+                path: &self.path,
+                losses: &self.losses,
+            })
+        })
+    }
+
+    /// What is known of elapsed time; `wall` is the wall clock now, microseconds since 1970.
+    pub(crate) fn elapsed(&self, wall: i64) -> Result<Elapsed> {
+        self.read(|snapshot| Elapsed::read(snapshot, &self.path, self.meter.as_ref(), wall))
+    }
+
+    /// The same for times of files. `None` if the journal has a clock of its own, which these do not
+    /// go by.
+    pub(crate) fn elapsed_by_system_clock(&self) -> Result<Option<Elapsed>> {
+        if self
+            .meter
+            .as_ref()
+            .is_some_and(|meter| !meter.is_of_system())
+        {
+            return Ok(None);
+        }
+        self.elapsed(Timestamp::now().as_micros()).map(Some)
+    }
+
+    pub(crate) fn identity(&self) -> Result<Identity> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(identity.clone());
+        }
+        let identity = self.read(|snapshot| meta::identity(snapshot, &self.path))?;
+        Ok(self.identity.get_or_init(|| identity).clone())
+    }
+
+    /// Which sequences there are.
+    pub(crate) fn extent(&self) -> Result<Extent> {
+        self.read(|snapshot| meta::extent(snapshot, &self.path))
+    }
+
+    /// The sequence after the last committed entry.
+    pub(crate) fn next_sequence(&self) -> Result<u64> {
+        Ok(self.extent()?.next)
+    }
+
+    pub(crate) fn name(&self, id: u32) -> Result<Option<StoredName>> {
+        let key = keys::number(u64::from(id));
+        let name = self.read(|snapshot| {
+            snapshot.get(Table::Names, &key, |value| {
+                codec::decode::<(u8, String)>(value)
+                    .map_err(|why| damaged(&self.path, &format!("name {id}"), &why))
+            })
+        })?;
+        Ok(name.transpose()?.map(|(kind, text)| (kind, text.into())))
+    }
+
+    pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<u32>> {
+        let key = keys::name(kind, text);
+        let id = self.read(|snapshot| {
+            snapshot.get(Table::NameIds, &key, |value| {
+                name_table::decode_row(&self.path, value)
+            })
+        })?;
+        Ok(id.transpose()?.map(|row| row.id))
+    }
+
+    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read or
+    /// the file ends that they are in. Empty at the journal's end.
+    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
+        self.in_part_of(from, |blocks| blocks.after(from, budget))
+            .map(Option::unwrap_or_default)
+    }
+
+    /// The bytes of blocks that hold `from` and what follows, oldest first, until `budget` bytes
+    /// are read or the file ends that they are in. Empty at the journal's end.
+    pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+        let read = |blocks: &Blocks<'_, '_>| {
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
+            blocks.payloads(from, |piece| {
+                found.push((piece.first, piece.payload.to_vec()));
+                bytes = bytes.saturating_add(piece.payload.len());
+                Ok(go_on(bytes < budget))
+            })?;
+            Ok(found)
+        };
+        self.in_part_of(from, read).map(Option::unwrap_or_default)
+    }
+
+    /// The bytes of the hole that begins at `from`, whose block does not decode.
+    pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+        let read = |blocks: &Blocks<'_, '_>| blocks.hole_at(from);
+        self.in_part_of(from, read).map(Option::flatten)
+    }
+
+    /// What has been passed over so far because it cannot be read.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Blocks that begin before `until`, newest first, until `budget` bytes are read or the file
+    /// begins that they are in. Empty at the journal's beginning.
+    pub(crate) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
+        let extent = self.extent()?;
+        let until = until.min(extent.next);
+        if until <= extent.kept {
+            return Ok(Vec::new());
+        }
+        self.in_part_of(until.saturating_sub(1), |blocks| {
+            blocks.before(until, budget)
+        })
+        .map(Option::unwrap_or_default)
+    }
+
+    /// The block that holds `sequence`; `None` beyond the journal's end.
+    pub(crate) fn block_with(&self, sequence: u64) -> Result<Option<Located>> {
+        self.in_part_of(sequence, |blocks| blocks.block_with(sequence))
+    }
+
+    /// The entry with this sequence.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+        let found = self.in_part_of(sequence, |blocks| blocks.at(sequence));
+        match found {
+            Err(Error::Retired { .. }) => Ok(None),
+            found => Ok(found?.flatten()),
+        }
+    }
+
+    /// Up to `most` places of the index of event times whose seconds touch `from..=until`
+    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
+    pub(crate) fn hours(
+        &self,
+        from: i64,
+        until: i64,
+        start: Option<HourPlace>,
+        direction: Direction,
+        most: usize,
+    ) -> Result<Vec<HourPlace>> {
+        if from > until {
+            return Ok(Vec::new());
+        }
+        let touches = |segment: &Registered| {
+            let times = segment.row.event_times;
+            times.is_some_and(|(first, last)| first <= until && last >= from)
+        };
+        let mut found = Vec::new();
+        self.in_parts(touches, |blocks| {
+            found.extend(blocks.hours(from, until, start, direction, most)?);
+            Ok(true)
+        })?;
+        // Each part gave its first ones; the first of all are among them.
+        found.sort_unstable();
+        if direction == Direction::Descending {
+            found.reverse();
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// The inference or repeat with this id, if the block that holds it can be read.
+    pub(crate) fn find_readable(&self, id: u64) -> Result<Option<Placed>> {
+        self.find_beside(id, &mut Vec::new())
+    }
+
+    /// The inference or repeat with this id. An error if it is nowhere, and may be in a block that
+    /// cannot be read.
+    pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
+        let mut unread = Vec::new();
+        let found = self.find_beside(id, &mut unread)?;
+        match unread.first() {
+            Some(first) if found.is_none() => {
+                let what = format!("block {first}");
+                let why = "it cannot be read, and may hold the inference";
+                Err(damaged(&self.path, &what, why))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
+    /// read; what finds them has to be readable.
+    fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
+        let holds = |segment: &Registered| {
+            let ids = segment.row.ids;
+            ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
+        };
+        let mut found = None;
+        self.in_parts(holds, |blocks| {
+            found = blocks.find(id, unread)?;
+            Ok(found.is_none())
+        })?;
+        Ok(found)
+    }
+
+    /// Up to `most` sequences of entries of one kind, from `from` on.
+    pub(crate) fn marks(&self, mark: Mark, from: u64, most: usize) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
+        self.in_parts(
+            |segment| segment.row.next > from,
+            |blocks| {
+                found.extend(blocks.marks(mark, from, most)?);
+                Ok(true)
+            },
+        )?;
+        found.sort_unstable();
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// Up to `most` sequences of entries of one kind before `until`, newest first.
+    pub(crate) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
+        self.in_parts(
+            |segment| segment.first < until,
+            |blocks| {
+                // Newest part first: what is found is in order already.
+                let left = most.saturating_sub(found.len());
+                found.extend(blocks.marks_before(mark, until, left)?);
+                Ok(found.len() < most)
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// The ids of inferences and repeats among the [`ID_BUCKET_BITS`](super::format::spans) bits'
+    /// worth that `id` lies in.
+    pub(crate) fn ids_near(&self, id: u64) -> Result<Vec<u64>> {
+        let bucket = id >> ID_BUCKET_BITS;
+        let (low, high) = (
+            bucket << ID_BUCKET_BITS,
+            (bucket << ID_BUCKET_BITS) | ((1 << ID_BUCKET_BITS) - 1),
+        );
+        let holds = |segment: &Registered| {
+            let ids = segment.row.ids;
+            ids.is_some_and(|(lowest, highest)| lowest <= high && highest >= low)
+        };
+        let mut found = Vec::new();
+        self.in_parts(holds, |blocks| {
+            found.extend(blocks.ids_of(bucket)?);
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Up to `most` runs from number `from` on.
+    pub(crate) fn runs(&self, from: u32, most: usize) -> Result<Vec<(RunId, RunRow)>> {
+        self.read(|snapshot| runs::page(snapshot, &self.path, from, most))
+    }
+
+    /// Whether the process of an open run has gone. In memory, every run is alive.
+    pub(crate) fn is_run_dead(&self, run: RunId) -> bool {
+        self.directory
+            .as_ref()
+            .is_some_and(|directory| directory.is_run_dead(run))
+    }
+
+    /// The segments, oldest first.
+    pub(crate) fn segments(&self) -> Result<Arc<[Registered]>> {
+        self.view(|view| self.list(view))
+    }
+
+    /// Which sequences there are, and the segments, from one snapshot.
+    pub(crate) fn extent_and_segments(&self) -> Result<(Extent, Arc<[Registered]>)> {
+        self.view(|view| Ok((view.extent, self.list(view)?)))
+    }
+
+    pub(crate) fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {
+        let generation = view.extent.generation;
+        self.segments.list(view.snapshot, &self.path, generation)
+    }
+
+    /// Runs `body` on the file that holds `sequence`; `None` beyond the journal's end.
+    fn in_part_of<T>(
+        &self,
+        sequence: u64,
+        body: impl Fn(&Blocks<'_, '_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        enum Where<T> {
+            Answered(Option<T>),
+            In(Registered),
+        }
+        let found = self.view(|view| {
+            if sequence >= view.extent.next {
+                return Ok(Where::Answered(None));
+            }
+            if sequence >= view.extent.hot {
+                return Ok(Where::Answered(Some(body(&view.hot())?)));
+            }
+            let segments = self.list(view)?;
+            let index = segments.partition_point(|segment| segment.row.next <= sequence);
+            match segments.get(index) {
+                Some(segment) if segment.first <= sequence => Ok(Where::In(segment.clone())),
+                _ if sequence < view.extent.kept => Err(self.retired(sequence, view.extent.kept)),
+                _ => Err(damaged(
+                    &self.path,
+                    "segments",
+                    &format!("none holds sequence {sequence}"),
+                )),
+            }
+        })?;
+        match found {
+            Where::Answered(answer) => Ok(answer),
+            Where::In(segment) => {
+                let answer = self.segment(&segment).and_then(|open| open.read(&body));
+                self.unless_retired(&segment, answer).map(Some)
+            }
+        }
+    }
+
+    /// Runs `body` on the hot file and then on the segments that `wanted` likes, newest first,
+    /// until it says that it has enough.
+    pub(crate) fn in_parts(
+        &self,
+        wanted: impl Fn(&Registered) -> bool,
+        mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,
+    ) -> Result<()> {
+        let segments = self.view(|view| {
+            let more = body(&view.hot())?;
+            Ok(if more { Some(self.list(view)?) } else { None })
+        })?;
+        let wanted = segments
+            .iter()
+            .flat_map(|segments| segments.iter().rev())
+            .filter(|s| wanted(s));
+        for segment in wanted {
+            let answer = self.segment(segment).and_then(|open| open.read(&mut body));
+            match self.unless_retired(segment, answer) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                // What has been retired meanwhile is not there any more.
+                Err(Error::Retired { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn segment(&self, segment: &Registered) -> Result<Arc<Segment>> {
+        let directory = self
+            .directory
+            .as_ref()
+            .ok_or_else(|| damaged(&self.path, "segments", "a journal in memory has none"))?;
+        self.segments.open(directory, &self.identity()?, segment)
+    }
+
+    /// Turns the error of a segment that has been retired meanwhile into one that says so.
+    pub(crate) fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
+        let Err(error) = answer else { return answer };
+        let kept = self.extent()?.kept;
+        if segment.first < kept {
+            Err(self.retired(segment.first, kept))
+        } else {
+            Err(error)
+        }
+    }
+
+    fn retired(&self, sequence: u64, kept: u64) -> Error {
+        Error::Retired {
+            path: self.path.clone(),
+            sequence,
+            kept,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The journal in the hands of those who work beside the writer: sealing, cursors, retention.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::directory::Directory;
+use super::kv::{Kv, WriteFailure, WriteTransaction};
+use super::runs::RunRow;
+use super::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
+use crate::options::Sharing;
+use crate::stats::folding::fold::{Folder, GoOn};
+
+/// Memory for cached pages while something is written.
+const CACHE_BYTES: usize = 4 << 20;
+/// Between two attempts to compact: about as long as a transaction takes.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long whoever else folds is waited for, and how often he is looked at.
+const OTHERS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A journal's directory, open for reading; the hot file is opened for writing for each change, so
+/// that a change that failed leaves nothing behind. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Upkeep {
+    source: Arc<Source>,
+    directory: Directory,
+}
+
+impl Upkeep {
+    /// Works beside whoever reads through `source`; `None` for a journal in memory.
+    pub(crate) fn of(source: Arc<Source>) -> Option<Self> {
+        let directory = source.directory()?.clone();
+        Some(Upkeep { source, directory })
+    }
+
+    /// Opens the journal in `directory` beside whoever else uses it.
+    pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
+        let source = Source::open_for_upkeep(directory.clone(), sharing, cache_bytes)?;
+        Ok(Upkeep {
+            source: Arc::new(source),
+            directory,
+        })
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The journal's directory.
+    pub(crate) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Moves what is stored together and gives the rest of the hot file back. The storage engine
+    /// refuses while anybody is in a transaction. Ours are short, so it is asked again for as long
+    /// as `patience` lasts.
+    pub(crate) fn compact(&self, patience: Duration) -> Result<()> {
+        let began = Instant::now();
+        self.source.with_writer_alone(CACHE_BYTES, |kv| {
+            loop {
+                match kv.compact() {
+                    Err(Error::InUse { .. }) if began.elapsed() < patience => thread::sleep(PAUSE),
+                    Err(Error::InUse { path, reason }) => {
+                        let reason = format!(
+                            "{reason} It was tried for {patience:?}: compact when the backup or \
+                             statistic that is under way is over"
+                        );
+                        return Err(Error::InUse { path, reason });
+                    }
+                    compacted => return compacted,
+                }
+            }
+        })
+    }
+
+    /// Bytes of the hot file.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
+    }
+
+    /// Folds what is committed into the rollups; says which sequence that was to reach. Another
+    /// process that is folding is waited for, but not for ever: it may have been stopped.
+    pub(crate) fn fold(&self, now: i64) -> Result<u64> {
+        let end = self.source.next_sequence()?;
+        self.fold_while(now, &|_| true)?;
+        Ok(end)
+    }
+
+    /// The same as long as `go_on` says so; says how many entries were folded.
+    pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
+        let end = self.source.next_sequence()?;
+        let mut folder = Folder::of(self.source.clone());
+        let began = Instant::now();
+        let mut entries = 0_u64;
+        loop {
+            let folded = folder.fold(now, go_on)?;
+            entries = entries.saturating_add(folded.unwrap_or(0));
+            let reached = self
+                .source
+                .survey(|survey| Ok(survey.folded().all_before()))?;
+            let is_over = reached >= end || !go_on(reached) || began.elapsed() >= OTHERS;
+            if is_over {
+                return Ok(entries);
+            }
+            thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Folds once; `None` if another process is folding, or has a run open and so folds itself.
+    pub(crate) fn fold_if_idle(&self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+        let runs = self.source.runs(0, usize::MAX)?;
+        let lives =
+            |(run, row): &(RunId, RunRow)| row.end.is_none() && !self.source.is_run_dead(*run);
+        if runs.iter().any(lives) {
+            return Ok(None);
+        }
+        Folder::of(self.source.clone()).fold(now, go_on)
+    }
+
+    /// Lends a handle for writing.
+    pub(crate) fn with_kv<T>(&self, body: impl FnOnce(&Kv) -> Result<T>) -> Result<T> {
+        self.source.with_writer(CACHE_BYTES, body)
+    }
+
+    /// Runs `body` in one durable transaction. Waits for other transactions for a minute.
+    pub(crate) fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_kv(|kv| kv.write(body).map_err(WriteFailure::into_error))
+    }
+}

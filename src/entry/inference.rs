@@ -1,0 +1,305 @@
+//! One model decision as its caller describes it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::features::{Float, feature_hash};
+use super::timestamp::Timestamp;
+use super::value::Value;
+use crate::engine::format::name::is_same;
+
+/// A running measurement of processing time, from [`Journal::start`](crate::Journal::start) or
+/// [`Recorder::start`](crate::Recorder::start). One read of the monotonic clock, about 25 ns.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a timer measures up to the call that it is given to"]
+pub struct Timer {
+    pub(crate) ticks: u64,
+}
+
+impl Timer {
+    #[inline]
+    pub(crate) fn start(clock: &Clock) -> Self {
+        Timer {
+            ticks: clock.ticks(),
+        }
+    }
+}
+
+/// How long the model took: measured elsewhere, or still running.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Processing {
+    Unknown,
+    Known(Duration),
+    Since(Timer),
+}
+
+/// One model decision, to be handed to [`Journal::log`](crate::Journal::log).
+///
+/// Only model, symbol and action are needed; it borrows everything and building it costs nothing.
+///
+/// ```
+/// use annals::{Inference, Journal};
+/// use std::time::Duration;
+///
+/// let journal = Journal::in_memory()?;
+/// let id = journal.log(
+///     Inference::new("dqn_agent", "ETH/USDT", "BUY")
+///         .confidence(0.85)
+///         .probabilities(&[("BUY", 0.85), ("SELL", 0.10), ("HOLD", 0.05)])
+///         .features(&[0.1, 0.2, 0.3])
+///         .processing_time(Duration::from_micros(12_500))
+///         .checkpoint("dqn_agent_20250725_143500"),
+/// );
+/// assert!(id.is_some());
+/// # Ok::<(), annals::Error>(())
+/// ```
+///
+/// Attributes are borrowed too, or owned; then it is no longer `Copy`:
+///
+/// ```
+/// use annals::{Inference, OwnedAttributes};
+///
+/// fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
+///     Inference::new("router", "chat", "search")
+///         .attribute("tokens", tokens)
+///         .attribute("prompt", format!("{tokens} words"))
+/// }
+/// # let journal = annals::Journal::in_memory()?;
+/// assert!(journal.log(described(12)).is_some());
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "an inference is recorded by Journal::log"]
+pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
+    pub(crate) model: &'a str,
+    pub(crate) symbol: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) confidence: Option<f32>,
+    pub(crate) probabilities: &'a [(&'a str, f32)],
+    pub(crate) features: Option<u64>,
+    pub(crate) processing: Processing,
+    pub(crate) checkpoint: Option<&'a str>,
+    pub(crate) event_time: Option<Timestamp>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) attributes: A,
+    pub(crate) deterministic: bool,
+}
+
+/// Attributes that an [`Inference`] owns; made by [`Inference::attribute`].
+pub type OwnedAttributes<'a> = Vec<(Cow<'a, str>, Value)>;
+
+/// Attributes of an [`Inference`], borrowed or owned.
+pub trait Attributes: sealed::Sealed {
+    /// Whether there are none.
+    fn has_none(&self) -> bool;
+    /// Copies of all of them.
+    fn to_owned_pairs(&self) -> Vec<(String, Value)>;
+}
+
+mod sealed {
+    use super::{OwnedAttributes, Value};
+
+    pub trait Sealed {}
+    impl Sealed for &[(&str, Value)] {}
+    impl Sealed for OwnedAttributes<'_> {}
+}
+
+impl Attributes for &[(&str, Value)] {
+    #[inline]
+    fn has_none(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_owned_pairs(&self) -> Vec<(String, Value)> {
+        let pairs = self.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect()
+    }
+}
+
+impl Attributes for OwnedAttributes<'_> {
+    #[inline]
+    fn has_none(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_owned_pairs(&self) -> Vec<(String, Value)> {
+        let pairs = self.iter();
+        pairs
+            .map(|(key, value)| (key.as_ref().to_owned(), value.clone()))
+            .collect()
+    }
+}
+
+impl<'a> Inference<'a> {
+    /// A decision `action` of `model` about `symbol`. Any text is accepted, the empty one too.
+    #[inline]
+    pub fn new(model: &'a str, symbol: &'a str, action: &'a str) -> Self {
+        Inference {
+            model,
+            symbol,
+            action,
+            confidence: None,
+            probabilities: &[],
+            features: None,
+            processing: Processing::Unknown,
+            checkpoint: None,
+            event_time: None,
+            memory: None,
+            attributes: &[],
+            deterministic: false,
+        }
+    }
+
+    /// Anything else worth keeping. Takes the slower way through an allocation. Names that are not
+    /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together: an
+    /// inference with more is refused and counted, and [`Health::refusals`](crate::Health::refusals)
+    /// names the largest.
+    #[inline]
+    pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// With one more attribute, which the inference owns; see [`attributes`](Self::attributes). Allocates.
+    pub fn attribute(
+        self,
+        key: impl Into<Cow<'a, str>>,
+        value: impl Into<Value>,
+    ) -> Inference<'a, OwnedAttributes<'a>> {
+        let borrowed = self.attributes.iter();
+        let owned = borrowed.map(|(key, value)| (Cow::Borrowed(*key), value.clone()));
+        let owned: OwnedAttributes<'a> = owned.collect();
+        self.with(owned).attribute(key, value)
+    }
+}
+
+impl<'a> Inference<'a, OwnedAttributes<'a>> {
+    /// With one more attribute.
+    pub fn attribute(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value>) -> Self {
+        self.attributes.push((key.into(), value.into()));
+        self
+    }
+}
+
+impl<'a, A> Inference<'a, A> {
+    fn with<B>(self, attributes: B) -> Inference<'a, B> {
+        Inference {
+            model: self.model,
+            symbol: self.symbol,
+            action: self.action,
+            confidence: self.confidence,
+            probabilities: self.probabilities,
+            features: self.features,
+            processing: self.processing,
+            checkpoint: self.checkpoint,
+            event_time: self.event_time,
+            memory: self.memory,
+            deterministic: self.deterministic,
+            attributes,
+        }
+    }
+
+    /// How sure the model is, 0 to 1. Left out, it is the probability whose label is the action.
+    ///
+    /// NaN, infinite and out-of-range values are stored as given, left out of averages and
+    /// counted as invalid. An `f64` is rounded to the nearest `f32`.
+    #[inline]
+    pub fn confidence(mut self, confidence: impl Float) -> Self {
+        self.confidence = Some(confidence.to_f32());
+        self
+    }
+
+    /// The probability of each possible action; up to 8 travel without an allocation, up to 1,024
+    /// are stored, and an inference with more is refused and counted.
+    #[inline]
+    pub fn probabilities(mut self, probabilities: &'a [(&'a str, f32)]) -> Self {
+        self.probabilities = probabilities;
+        self
+    }
+
+    /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
+    #[inline]
+    pub fn features<F: Float>(self, features: &[F]) -> Self {
+        self.features_hashed(feature_hash(features))
+    }
+
+    /// The hash of the model's input, where the input is no `[f32]`.
+    #[inline]
+    pub fn features_hashed(mut self, hash: u64) -> Self {
+        self.features = Some(hash);
+        self
+    }
+
+    /// Says that the model has one answer to these features with this checkpoint. If it has just given
+    /// another one, the decision is marked as [divergent](crate::InferenceRecord::divergent), counted,
+    /// and said once for each checkpoint: the first sign of an input that is missing from the features,
+    /// or of a race. Without it nothing is a divergence: a policy that samples its actions, or explores,
+    /// answers differently on purpose.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// for action in ["BUY", "SELL"] {
+    ///     let inference = Inference::new("dqn_agent", "ETH/USDT", action).features(&[0.1, 0.2]);
+    ///     journal.log(inference.deterministic());
+    /// }
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// assert_eq!(journal.health().divergences, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn deterministic(mut self) -> Self {
+        self.deterministic = true;
+        self
+    }
+
+    /// How long the model took. Kept in nanoseconds, up to 584 years.
+    #[inline]
+    pub fn processing_time(mut self, time: Duration) -> Self {
+        self.processing = Processing::Known(time);
+        self
+    }
+
+    /// Takes the time from `timer`'s start to the call of `log` as the processing time.
+    #[inline]
+    pub fn timer(mut self, timer: Timer) -> Self {
+        self.processing = Processing::Since(timer);
+        self
+    }
+
+    /// The id of the checkpoint that decided.
+    #[inline]
+    pub fn checkpoint(mut self, id: &'a str) -> Self {
+        self.checkpoint = Some(id);
+        self
+    }
+
+    /// When the decision was made, if not now: the bar's time in a back-test. Any
+    /// [`Timestamp`] is accepted; retention goes by recorded time and is not fooled.
+    #[inline]
+    pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
+        self.event_time = Some(time.into());
+        self
+    }
+
+    /// Bytes of memory that the process uses. Left out, the writer's latest sample is stored;
+    /// given, the call takes the slower way through an allocation.
+    #[inline]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// The confidence as given or, left out, the probability whose label is the action.
+    #[inline]
+    pub(crate) fn confidence_or_probability(&self) -> Option<f32> {
+        let chosen = |entry: &&(&str, f32)| is_same(entry.0, self.action);
+        let probability = || self.probabilities.iter().find(chosen);
+        self.confidence
+            .or_else(|| probability().map(|entry| entry.1))
+    }
+}

@@ -1,0 +1,12 @@
+//! The public vocabulary: decisions, outcomes, events, ids, times, values and errors.
+
+pub(crate) mod clock;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod features;
+pub(crate) mod ids;
+pub(crate) mod inference;
+pub(crate) mod outcome;
+pub(crate) mod record;
+pub(crate) mod timestamp;
+pub(crate) mod value;

@@ -1,0 +1,311 @@
+//! What turned out later for an inference: as it is handed in, and as it is read back.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ids::{InferenceId, RunId};
+use super::timestamp::Timestamp;
+use super::value::Number;
+
+/// What turned out for one inference, to be handed to
+/// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
+///
+/// It borrows its texts. Values are known by name: *reward*, *correct* and *label* are built in,
+/// others are named by the caller, in a space of names of their own. A later value replaces an
+/// earlier one of the same name and leaves the others as they are.
+///
+/// ```
+/// use annals::{Outcome, Timestamp};
+///
+/// let closed_at = Timestamp::from_micros(1_753_454_079_000_000);
+/// let outcome = Outcome::reward(1.5)
+///     .and_correct(true)
+///     .and_label("take profit")
+///     .and_value("slippage_bp", 0.3)
+///     .at(closed_at);
+/// # drop(outcome);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "an outcome is recorded by attach_outcome"]
+pub struct Outcome<'a> {
+    pub(crate) reward: Option<f64>,
+    pub(crate) correct: Option<bool>,
+    pub(crate) label: Option<&'a str>,
+    /// No name twice.
+    pub(crate) values: Vec<(&'a str, f64)>,
+    pub(crate) time: Option<Timestamp>,
+}
+
+impl<'a> Outcome<'a> {
+    /// What the decision was worth: a return, a score. What is NaN or infinite is stored as given,
+    /// left out of statistics and counted there as invalid.
+    pub fn reward(reward: impl Into<Number>) -> Self {
+        Outcome::default().and_reward(reward)
+    }
+
+    /// Whether the decision was right.
+    pub fn correct(correct: bool) -> Self {
+        Outcome::default().and_correct(correct)
+    }
+
+    /// What the answer should have been, or any other word for what came of it.
+    pub fn label(label: &'a str) -> Self {
+        Outcome::default().and_label(label)
+    }
+
+    /// A number with a name of its own. Names are kept for ever: use few.
+    pub fn value(name: &'a str, value: impl Into<Number>) -> Self {
+        Outcome::default().and_value(name, value)
+    }
+
+    /// With this [`reward`](Self::reward) too.
+    pub fn and_reward(mut self, reward: impl Into<Number>) -> Self {
+        self.reward = Some(reward.into().get());
+        self
+    }
+
+    /// With this verdict too; see [`correct`](Self::correct).
+    pub fn and_correct(mut self, correct: bool) -> Self {
+        self.correct = Some(correct);
+        self
+    }
+
+    /// With this [`label`](Self::label) too.
+    pub fn and_label(mut self, label: &'a str) -> Self {
+        self.label = Some(label);
+        self
+    }
+
+    /// With this named [`value`](Self::value) too.
+    pub fn and_value(mut self, name: &'a str, value: impl Into<Number>) -> Self {
+        let value = value.into().get();
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => self.values.push((name, value)),
+        }
+        self
+    }
+
+    /// When it turned out, if not now.
+    pub fn at(mut self, time: impl Into<Timestamp>) -> Self {
+        self.time = Some(time.into());
+        self
+    }
+}
+
+/// One outcome as it was recorded: an [`Entry`](crate::Entry) of its own, never changed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OutcomeEntry {
+    /// The run that recorded it.
+    pub run: RunId,
+    /// The inference or repeat that it belongs to.
+    pub of: InferenceId,
+    /// When it turned out, as the caller said; by default when it was recorded.
+    pub time: Timestamp,
+    /// What the decision was worth.
+    pub reward: Option<f64>,
+    /// Whether it was right.
+    pub correct: Option<bool>,
+    /// What came of it, in a word.
+    pub label: Option<Arc<str>>,
+    /// Values by name.
+    pub values: Vec<(Arc<str>, f64)>,
+}
+
+/// A value that holds now, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Latest<T> {
+    /// The value.
+    pub value: T,
+    /// When it turned out.
+    pub time: Timestamp,
+    /// The sequence of the entry that says so.
+    pub sequence: u64,
+}
+
+/// What has turned out for one inference: under each name what was recorded last. From
+/// [`Reader::outcome`](crate::Reader::outcome).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Outcomes {
+    /// The inference or repeat.
+    pub of: InferenceId,
+    /// What the decision was worth.
+    pub reward: Option<Latest<f64>>,
+    /// Whether it was right.
+    pub correct: Option<Latest<bool>>,
+    /// What came of it, in a word.
+    pub label: Option<Latest<Arc<str>>>,
+    /// Values by name, sorted by it.
+    pub values: Vec<(Arc<str>, Latest<f64>)>,
+}
+
+impl Outcomes {
+    /// The value with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Latest<f64>> {
+        let found = self
+            .values
+            .binary_search_by(|(known, _)| (**known).cmp(name));
+        found.ok().map(|index| self.values[index].1)
+    }
+
+    pub(crate) fn new(of: InferenceId, current: CurrentForReaders) -> Self {
+        fn latest<T>((value, (time, sequence)): (T, (Timestamp, u64))) -> Latest<T> {
+            Latest {
+                value,
+                time,
+                sequence,
+            }
+        }
+        let CurrentValues {
+            reward,
+            correct,
+            label,
+            named,
+        } = current;
+        let named = named.into_iter();
+        Outcomes {
+            of,
+            reward: reward.map(latest),
+            correct: correct.map(latest),
+            label: label.map(latest),
+            values: named
+                .map(|(name, value, entry)| (name, latest((value, entry))))
+                .collect(),
+        }
+    }
+}
+
+/// What holds for one decision. Reads and statistics share this rule: under each name the value of
+/// the newest outcome holds, and the names that an outcome does not mention stay as they are.
+///
+/// Names are `N`, labels `L`. `E` says which entry a value is from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CurrentValues<N, L, E> {
+    pub(crate) reward: Option<(f64, E)>,
+    pub(crate) correct: Option<(bool, E)>,
+    pub(crate) label: Option<(L, E)>,
+    /// Sorted by name, none twice.
+    pub(crate) named: Vec<(N, f64, E)>,
+}
+
+/// With the time and the sequence of each value's entry.
+pub(crate) type CurrentForReaders = CurrentValues<Arc<str>, Arc<str>, (Timestamp, u64)>;
+
+/// One value of an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NewValue<N, L> {
+    Reward(f64),
+    Correct(bool),
+    Label(L),
+    Named(N, f64),
+}
+
+impl<N, L, E> Default for CurrentValues<N, L, E> {
+    fn default() -> Self {
+        CurrentValues {
+            reward: None,
+            correct: None,
+            label: None,
+            named: Vec::new(),
+        }
+    }
+}
+
+impl<N: Ord, L, E> CurrentValues<N, L, E> {
+    /// Takes `value` over unless its name has one. So outcomes are offered newest first, which is the
+    /// order in which they are read; if one repeats a name, its first value holds.
+    pub(crate) fn offer(&mut self, value: NewValue<N, L>, entry: E) {
+        match value {
+            NewValue::Reward(reward) => {
+                self.reward.get_or_insert((reward, entry));
+            }
+            NewValue::Correct(correct) => {
+                self.correct.get_or_insert((correct, entry));
+            }
+            NewValue::Label(label) => {
+                self.label.get_or_insert((label, entry));
+            }
+            NewValue::Named(name, value) => {
+                let place = self.named.binary_search_by(|known| known.0.cmp(&name));
+                if let Err(place) = place {
+                    self.named.insert(place, (name, value, entry));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reward.is_none()
+            && self.correct.is_none()
+            && self.label.is_none()
+            && self.named.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Values = Vec<NewValue<u8, char>>;
+
+    fn values() -> impl Strategy<Value = Values> {
+        let value = prop_oneof![
+            (0..9_u8).prop_map(|reward| NewValue::Reward(reward.into())),
+            any::<bool>().prop_map(NewValue::Correct),
+            any::<char>().prop_map(NewValue::Label),
+            (0..4_u8, 0..9_u8).prop_map(|(name, value)| NewValue::Named(name, value.into())),
+        ];
+        prop::collection::vec(value, 0..6)
+    }
+
+    fn name(value: &NewValue<u8, char>) -> String {
+        match value {
+            NewValue::Reward(_) => "reward".to_owned(),
+            NewValue::Correct(_) => "correct".to_owned(),
+            NewValue::Label(_) => "label".to_owned(),
+            NewValue::Named(name, _) => format!("value {name}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn under_each_name_the_newest_value_holds(outcomes in prop::collection::vec(values(), 0..8)) {
+            let mut current = CurrentValues::default();
+            for (sequence, values) in outcomes.iter().enumerate().rev() {
+                values.iter().for_each(|value| current.offer(value.clone(), sequence));
+            }
+            // The other way round: what comes later replaces what was there.
+            let mut expected = BTreeMap::new();
+            for (sequence, values) in outcomes.iter().enumerate() {
+                // Of one outcome the first value of a name.
+                for value in values.iter().rev() {
+                    expected.insert(name(value), (value.clone(), sequence));
+                }
+            }
+            let is_sorted = current.named.is_sorted_by(|one, next| one.0 < next.0);
+            prop_assert!(is_sorted, "{:?}", current);
+            prop_assert_eq!(current.is_empty(), expected.is_empty());
+            let reward = current.reward.map(|(value, entry)| (NewValue::Reward(value), entry));
+            let correct = current.correct.map(|(value, entry)| (NewValue::Correct(value), entry));
+            let label = current.label.map(|(value, entry)| (NewValue::Label(value), entry));
+            let named = current.named.into_iter();
+            let named = named.map(|(name, value, entry)| (NewValue::Named(name, value), entry));
+            let found: BTreeMap<String, (NewValue<u8, char>, usize)> = [reward, correct, label]
+                .into_iter()
+                .flatten()
+                .chain(named)
+                .map(|held| (name(&held.0), held))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What a reader gives back: entries with their names in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::event::{CheckpointAction, Level};
+use super::ids::{InferenceId, RunId};
+use super::outcome::OutcomeEntry;
+use super::timestamp::Timestamp;
+use super::value::Value;
+use crate::engine::format::floats::Floats;
+use crate::engine::format::row::{GapReason, GapRow};
+use crate::record::queue::refusals::Refusal;
+
+/// Anything in the journal, with the sequence number that its commit gave it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Dense, from 1, in the order of commit across all processes.
+    pub sequence: u64,
+    /// When the entry was made, by the clock of the machine that made it.
+    pub recorded_time: Timestamp,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The kinds of [`Entry`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// A decision in full.
+    Inference(InferenceRecord),
+    /// A decision that had just been recorded with the same answer.
+    Repeat(Repeat),
+    /// Events that were not recorded.
+    Gap(Gap),
+    /// What the system around the models did.
+    SystemEvent(SystemEvent),
+    /// What happened to a checkpoint.
+    CheckpointEvent(CheckpointEvent),
+    /// What turned out later for an inference.
+    Outcome(OutcomeEntry),
+}
+
+/// One recorded model decision.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InferenceRecord {
+    /// Its id, as `log` returned it.
+    pub id: InferenceId,
+    /// Its place in the journal.
+    pub sequence: u64,
+    /// When the decision was made, as the caller said; by default when it was recorded.
+    pub event_time: Timestamp,
+    /// When it was logged.
+    pub recorded_time: Timestamp,
+    /// The model that decided.
+    pub model: Arc<str>,
+    /// What it decided about.
+    pub symbol: Arc<str>,
+    /// What it decided.
+    pub action: Arc<str>,
+    /// As given; NaN if none was given and no probability bore the action's name.
+    pub confidence: f32,
+    /// Whether a confidence was given, if only NaN, or a probability bore the action's name.
+    pub confidence_given: bool,
+    /// The model's outputs with their labels.
+    pub probabilities: Probabilities,
+    /// xxh3-64 of the features; `None` if none were given.
+    pub feature_hash: Option<u64>,
+    /// How long the model took.
+    pub processing_time: Option<Duration>,
+    /// Memory of the process, bytes (kept in KiB): as given, or the writer's latest sample.
+    pub memory: Option<u64>,
+    /// The checkpoint that decided.
+    pub checkpoint: Option<Arc<str>>,
+    /// What else the caller attached.
+    pub attributes: Vec<(String, Value)>,
+    /// Whether the same features and checkpoint had just been answered differently, by a model that is
+    /// said to be [deterministic](crate::Inference::deterministic).
+    pub divergent: bool,
+    /// Set if this is a repeat: the inference whose answer it gave again. Confidence,
+    /// probabilities and feature hash are then that inference's.
+    pub repeat_of: Option<InferenceId>,
+}
+
+impl InferenceRecord {
+    /// Whether the confidence is a number from 0 to 1. Others stay out of averages.
+    #[must_use]
+    pub fn has_valid_confidence(&self) -> bool {
+        (0.0..=1.0).contains(&self.confidence)
+    }
+}
+
+/// The probabilities of one inference and what they are of.
+#[derive(Clone, Debug)]
+pub struct Probabilities {
+    pub(crate) labels: Arc<[Arc<str>]>,
+    pub(crate) values: Floats,
+}
+
+impl Probabilities {
+    pub(crate) fn none() -> Self {
+        Probabilities {
+            labels: Arc::new([]),
+            values: Floats::new(&[]),
+        }
+    }
+
+    /// The values, in the order in which they were given.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        self.values.as_slice()
+    }
+
+    /// The labels, in the same order; shorter than the values if fewer were bound.
+    #[must_use]
+    pub fn labels(&self) -> &[Arc<str>] {
+        &self.labels
+    }
+
+    /// The probability with this label.
+    #[must_use]
+    pub fn get(&self, label: &str) -> Option<f32> {
+        let index = self.labels.iter().position(|known| &**known == label)?;
+        self.values().get(index).copied()
+    }
+
+    /// Labels and values; a value without a label has an empty one.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
+        let labels = self.labels.iter().map(|label| &**label);
+        let labels = labels.chain(std::iter::repeat(""));
+        labels.zip(self.values().iter().copied())
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values().is_empty()
+    }
+}
+
+/// Serialised as a map from label to value.
+impl Serialize for Probabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (label, value) in self.iter() {
+            map.serialize_entry(label, &value)?;
+        }
+        map.end()
+    }
+}
+
+/// An inference whose question had just been answered the same way; see
+/// [`Options::dedup_window`](crate::Options::dedup_window).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Repeat {
+    /// Its own id, as `log` returned it.
+    pub id: InferenceId,
+    /// The inference recorded in full.
+    pub original: InferenceId,
+    /// When the decision was made.
+    pub event_time: Timestamp,
+    /// The model that decided.
+    pub model: Arc<str>,
+    /// What it decided about.
+    pub symbol: Arc<str>,
+    /// What it decided.
+    pub action: Arc<str>,
+    /// The same as its original's; NaN if none was given.
+    pub confidence: f32,
+    /// Whether a confidence was given, if only NaN.
+    pub confidence_given: bool,
+    /// How long the model took this time.
+    pub processing_time: Option<Duration>,
+    /// The checkpoint that decided.
+    pub checkpoint: Option<Arc<str>>,
+}
+
+/// A hole in the journal: how many events are missing, when, and why.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Its place in the journal.
+    pub sequence: u64,
+    /// The run whose events are missing.
+    pub run: RunId,
+    /// Why they are.
+    pub reason: GapReason,
+    /// How many; `None` if nobody can know, because the process died.
+    pub count: Option<u64>,
+    /// The last id that was committed before a death; `None` before the first, and otherwise.
+    pub after: Option<InferenceId>,
+    /// When the first and the last of them were offered.
+    pub recorded_range: Option<(Timestamp, Timestamp)>,
+    /// The first and last explicit event time among them; where none was given, the recorded ones.
+    pub event_range: Option<(Timestamp, Timestamp)>,
+    /// What was wrong with calls that were [refused](GapReason::Refused), which are one gap for each
+    /// reason; `None` for other reasons.
+    pub refusal: Option<Refusal>,
+}
+
+impl Gap {
+    pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
+        let times = |range: Option<(i64, i64)>| {
+            range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
+        };
+        Gap {
+            sequence,
+            run: RunId(row.run),
+            reason: row.reason,
+            count: row.count,
+            after: row.after.map(InferenceId::from_u64),
+            recorded_range: times(row.recorded_range),
+            event_range: times(row.event_range),
+            refusal: row.refusal.clone(),
+        }
+    }
+}
+
+/// Something that happened around the models; see [`Journal::event`](crate::Journal::event).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SystemEvent {
+    /// The run that recorded it.
+    pub run: RunId,
+    /// How much it matters.
+    pub level: Level,
+    /// The part of the system that it came from.
+    pub component: Arc<str>,
+    /// What happened.
+    pub message: String,
+    /// Named values that belong to it.
+    pub fields: Vec<(String, Value)>,
+}
+
+/// Something that happened to a checkpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckpointEvent {
+    /// The run that recorded it.
+    pub run: RunId,
+    /// What happened.
+    pub action: CheckpointAction,
+    /// The model whose checkpoint it is.
+    pub model: Arc<str>,
+    /// The checkpoint's id.
+    pub checkpoint: Arc<str>,
+    /// What else is worth knowing: a metric, a path, a reason.
+    pub detail: String,
+}
+
+/// One opening of the journal by one process.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its number, which its inferences' ids begin with.
+    pub id: RunId,
+    /// When it began.
+    pub started: Timestamp,
+    /// The process's id on its machine.
+    pub process: u32,
+    /// What became of it.
+    pub state: RunState,
+    /// Events committed so far: inferences, repeats, system events and checkpoint events.
+    pub committed: u64,
+    /// Events that gap entries of this run stand for.
+    pub dropped: u64,
+    /// The highest id committed.
+    pub last_id: Option<InferenceId>,
+    /// The source that was taken in under this run, for those of an
+    /// [`Importer`](crate::Importer).
+    pub source: Option<String>,
+}
+
+/// What became of a [`Run`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub enum RunState {
+    /// Its process holds its lock.
+    Alive,
+    /// It was closed.
+    Closed(Timestamp),
+    /// Its process is gone without having closed it; `None` if no writer has noticed yet,
+    /// otherwise when one did.
+    Died(Option<Timestamp>),
+    /// Its ids ran low, and its process went on under the next run.
+    Continued(Timestamp),
+    /// A panic ended it: one unwound the thread that closed the journal, or the process is gone and a
+    /// panic is the last that it recorded (with
+    /// [`Options::flush_on_panic`](crate::Options::flush_on_panic)). When it was closed or found dead;
+    /// `None` if no writer has noticed yet.
+    Panicked(Option<Timestamp>),
+}

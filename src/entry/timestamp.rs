@@ -1,0 +1,221 @@
+//! The one representation of a point in time.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
+
+use super::error::Error;
+
+/// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
+///
+/// An `i64` of microseconds reaches 292,000 years in both directions, so back-tests over old or
+/// far-off dates need no special case; finer differences within one process are covered by the
+/// processing time, which is kept in nanoseconds.
+///
+/// ```
+/// use annals::Timestamp;
+/// use chrono::{TimeZone, Utc};
+///
+/// let bar = Timestamp::from(Utc.with_ymd_and_hms(2007, 12, 31, 0, 0, 0).unwrap());
+/// assert_eq!(bar.to_string(), "2007-12-31T00:00:00.000000Z");
+/// assert!(bar < Timestamp::now());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub(crate) i64);
+
+impl Timestamp {
+    /// The earliest representable time.
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    /// The latest representable time.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
+    /// The time `micros` microseconds after (or, if negative, before) 1970-01-01 UTC.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Timestamp(micros)
+    }
+
+    /// Microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// What this machine's wall clock says. One clock read, about 25 ns.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// This time moved later by `by`; stops at [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, by: Duration) -> Self {
+        Timestamp(self.0.saturating_add(micros(by)))
+    }
+
+    /// This time moved earlier by `by`; stops at [`Timestamp::MIN`].
+    #[must_use]
+    pub fn saturating_sub(self, by: Duration) -> Self {
+        Timestamp(self.0.saturating_sub(micros(by)))
+    }
+
+    /// How long this time is after `earlier`; zero if it is not.
+    ///
+    /// ```
+    /// # use annals::Timestamp;
+    /// # use std::time::Duration;
+    /// let (open, close) = (Timestamp::from_micros(-5), Timestamp::from_micros(7));
+    /// assert_eq!(close.saturating_since(open), Duration::from_micros(12));
+    /// assert_eq!(open.saturating_since(close), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub fn saturating_since(self, earlier: Timestamp) -> Duration {
+        if self <= earlier {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.0.abs_diff(earlier.0))
+    }
+
+    /// The same time as a `chrono` value, or `None` beyond the years that chrono covers.
+    #[must_use]
+    pub fn to_datetime(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp(micros(after)),
+            Err(before) => Timestamp(-micros(before.duration())),
+        }
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(time: DateTime<Utc>) -> Self {
+        Timestamp(time.timestamp_micros())
+    }
+}
+
+/// RFC 3339 with microseconds, in UTC; times beyond chrono's years as `<microseconds>us`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_datetime() {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+/// What [`Display`](fmt::Display) prints, and any other time of RFC 3339: digits below a microsecond are
+/// cut off.
+///
+/// ```
+/// # use annals::Timestamp;
+/// let time: Timestamp = "2025-07-25T16:34:39+02:00".parse()?;
+/// assert_eq!(time.to_string(), "2025-07-25T14:34:39.000000Z");
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let micros = text.strip_suffix("us").and_then(|text| text.parse().ok());
+        let time = || text.parse::<DateTime<FixedOffset>>().ok();
+        let parsed = micros.or_else(|| Some(time()?.timestamp_micros()));
+        parsed.map(Timestamp).ok_or_else(|| Error::Parse {
+            what: "time",
+            text: text.to_owned(),
+            expected: "RFC 3339, such as 2025-07-25T14:34:39Z",
+        })
+    }
+}
+
+impl From<DateTime<FixedOffset>> for Timestamp {
+    fn from(time: DateTime<FixedOffset>) -> Self {
+        Timestamp(time.timestamp_micros())
+    }
+}
+
+impl From<DateTime<Local>> for Timestamp {
+    fn from(time: DateTime<Local>) -> Self {
+        Timestamp(time.timestamp_micros())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    #[test]
+    fn year_9999_and_1833_survive() {
+        for (year, text) in [(9999, "9999-07-01T"), (1833, "1833-07-01T")] {
+            let time = Utc.with_ymd_and_hms(year, 7, 1, 0, 0, 0).single();
+            let stamp = Timestamp::from(time.unwrap_or_default());
+            assert!(stamp.to_string().starts_with(text), "{stamp}");
+            assert_eq!(stamp.to_datetime(), time);
+        }
+    }
+
+    #[test]
+    fn ends_saturate_and_print() {
+        assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.saturating_sub(Duration::MAX), Timestamp::MIN);
+        assert_eq!(Timestamp::MAX.to_string(), "9223372036854775807us");
+    }
+
+    #[test]
+    fn every_time_is_read_as_it_was_written() {
+        let mut micros: Vec<i64> = vec![0, -1, i64::MIN, i64::MAX, 253_402_300_799_999_999];
+        // Ends of the years that have four digits, and of chrono's.
+        for end in [-62_167_219_200_000_000, 253_402_300_800_000_000] {
+            micros.extend([end - 1, end, end + 1]);
+        }
+        let ends = [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
+        for end in ends.map(|end| end.timestamp_micros()) {
+            micros.extend([end - 1, end, end + 1]);
+        }
+        let mut random = 1_u64;
+        for shift in 0..2_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            micros.push(random.cast_signed() >> (shift % 63));
+        }
+        for micros in micros {
+            let time = Timestamp::from_micros(micros);
+            let read = time.to_string().parse::<Timestamp>();
+            assert_eq!(read.ok(), Some(time), "{micros}: {time}");
+        }
+        for text in [
+            "",
+            "us",
+            "1",
+            "yesterday",
+            "2025-07-25",
+            "99999999999999999999us",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn before_1970_counts_down() {
+        let before = UNIX_EPOCH - Duration::from_micros(5);
+        assert_eq!(Timestamp::from(before).as_micros(), -5);
+    }
+}

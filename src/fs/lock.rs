@@ -1,0 +1,197 @@
+//! Locks on files between processes. Nothing else asks the system for one: which answer means
+//! "taken", and what a system without locks means, is decided here.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::disk;
+use super::disk::FileId;
+use super::failpoint::patience;
+use super::owner::Owner;
+use crate::entry::error::Error;
+
+/// Who may hold the lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// This holder alone.
+    Exclusive,
+    /// All that ask for a shared one.
+    Shared,
+}
+
+/// A locked file. The lock is released when the value is dropped.
+#[derive(Debug)]
+pub(crate) struct FileLock(File);
+
+impl FileLock {
+    /// Locks an open file; `None` if another process holds a lock that excludes this one.
+    pub(crate) fn of(file: File, mode: Mode) -> io::Result<Option<FileLock>> {
+        Ok(try_lock(&file, mode)?.then_some(FileLock(file)))
+    }
+
+    /// Takes the exclusive lock of the file at `path`, which is created where it is missing; `None`
+    /// if another process holds it. The file names its holder. A forked child inherits a lock and
+    /// keeps it when its parent has been killed: if the holder is gone, another file takes the name.
+    pub(crate) fn hold(path: &Path) -> io::Result<Option<FileLock>> {
+        let held = FileLock(disk::open_or_begin(path)?.0);
+        if held.try_own()? {
+            return Ok(Some(held));
+        }
+        if !held.is_orphaned() {
+            return Ok(None);
+        }
+        // Another process may have replaced the file already.
+        if FileId::of(&held.0).is_some_and(|id| FileId::at(path) == Some(id)) {
+            disk::remove(path)?;
+        }
+        let held = FileLock(disk::open_or_begin(path)?.0);
+        Ok(held.try_own()?.then_some(held))
+    }
+
+    /// Locks the file at `path`, which is created where it is missing. Waits for another holder for
+    /// at most `most`.
+    pub(crate) fn wait(path: &Path, mode: Mode, most: Duration) -> Result<FileLock, Error> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let file = disk::open_or_create(path);
+        let file = file.map_err(|error| Error::io("create", path, error))?;
+        let most = patience(path, most);
+        let began = Instant::now();
+        loop {
+            let locked = try_lock(&file, mode);
+            if locked.map_err(|error| Error::io("lock", path, error))? {
+                return Ok(FileLock(file));
+            }
+            if began.elapsed() >= most {
+                return Err(Error::Locked {
+                    path: path.to_owned(),
+                    operation: match mode {
+                        Mode::Exclusive => "written",
+                        Mode::Shared => "read",
+                    },
+                    lock: "it",
+                    holder: "another process".to_owned(),
+                    waited: began.elapsed(),
+                });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// Tries the exclusive lock and names this process in the file.
+    fn try_own(&self) -> io::Result<bool> {
+        let mut file = &self.0;
+        let held = try_lock(file, Mode::Exclusive)?;
+        // The name is an aid: without it only the lock counts. A file with a second name is somebody
+        // else's and is not written to.
+        if held && disk::has_one_name(file) {
+            let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
+            let _ = file
+                .set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| file.write_all(owner.as_bytes()));
+        }
+        Ok(held)
+    }
+
+    /// Whether the file names a holder that is gone.
+    fn is_orphaned(&self) -> bool {
+        const LONGEST: u64 = 1_024;
+        let mut file = &self.0;
+        let mut text = String::new();
+        let read = file
+            .rewind()
+            .and_then(|()| file.take(LONGEST).read_to_string(&mut text));
+        read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
+    }
+}
+
+/// Whether a living process holds the exclusive lock of the file at `path`. A file that cannot be
+/// opened, and may therefore be locked, counts as held.
+pub(crate) fn is_held(path: &Path) -> bool {
+    match disk::open_regular(path) {
+        // Shared, so that two processes that ask at once do not take each other for the holder.
+        Ok(file) => match try_lock(&file, Mode::Shared) {
+            Ok(true) => false,
+            Ok(false) => !FileLock(file).is_orphaned(),
+            Err(_) => true,
+        },
+        // Only regular files are locked.
+        Err(error) => error.kind() != io::ErrorKind::NotFound && !disk::is_no_regular_file(&error),
+    }
+}
+
+/// Tries once. Where the system has no locks, one process at a time has the journal, and every lock
+/// is free.
+fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
+    let tried = match mode {
+        Mode::Exclusive => file.try_lock(),
+        Mode::Shared => file.try_lock_shared(),
+    };
+    match tried {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_as_its_mode_demands() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        let lock = |mode| FileLock::wait(&path, mode, Duration::ZERO);
+        assert!(!is_held(&path), "there is no file");
+        let one = lock(Mode::Shared).unwrap();
+        let two = lock(Mode::Shared).unwrap();
+        assert!(!is_held(&path), "a shared lock is nobody's");
+        assert!(matches!(lock(Mode::Exclusive), Err(Error::Locked { .. })));
+        drop((one, two));
+        let alone = lock(Mode::Exclusive).unwrap();
+        assert!(is_held(&path));
+        assert!(matches!(lock(Mode::Shared), Err(Error::Locked { .. })));
+        assert!(FileLock::hold(&path).unwrap().is_none());
+        let other = disk::open_regular(&path).unwrap();
+        assert!(FileLock::of(other, Mode::Shared).unwrap().is_none());
+        drop(alone);
+        assert!(!is_held(&path));
+        assert!(FileLock::hold(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn only_regular_files_are_held() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert!(!is_held(scratch.path()));
+        assert!(FileLock::hold(scratch.path()).is_err());
+    }
+
+    /// A forked child keeps its parent's lock: the file tells that the parent is gone.
+    #[test]
+    fn a_lock_of_a_process_that_is_gone_is_taken_over() {
+        let Some(this) = Owner::this() else { return };
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        let inherited = FileLock::hold(&path).unwrap().unwrap();
+        assert!(is_held(&path));
+        let mut words: Vec<String> = this.print().split(' ').map(str::to_owned).collect();
+        // The same process number, started at another time.
+        let started = words.iter_mut().rev().nth(1).unwrap();
+        *started = "1".to_owned();
+        std::fs::write(&path, words.join(" ")).unwrap();
+        assert!(!is_held(&path));
+        let taken = FileLock::hold(&path).unwrap().unwrap();
+        assert!(is_held(&path));
+        assert_ne!(FileId::of(inherited.file()), FileId::of(taken.file()));
+    }
+}

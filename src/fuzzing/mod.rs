@@ -1,0 +1,147 @@
+//! Everything that reads bytes which somebody else may have written, for the fuzz targets in `fuzz/`
+//! and for a bounded run of the same in the ordinary tests. Not part of the library.
+//!
+//! Each function takes any bytes, must not panic, hang or eat memory, and checks what it was given
+//! back.
+
+use std::path::{Component, Path};
+
+use crate::engine::format::block::BlockEncoder;
+use crate::engine::format::view::BlockView;
+use crate::logs::line::escape_into;
+use crate::registry::tables::names;
+use crate::registry::{parse_sidecar, write_sidecar};
+use crate::{Cursor, InferenceId};
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the names that they have in `fuzz/`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("block", block),
+    ("sidecar", sidecar),
+    #[cfg(feature = "safetensors")]
+    ("safetensors", safetensors),
+    ("cursor", cursor),
+    ("names", names),
+];
+
+/// A block as it lies in the file, without its checksum.
+///
+/// # Panics
+/// If two ways of reading it disagree.
+pub fn block(bytes: &[u8]) {
+    const FIRST: u64 = 1_000;
+    let Ok(view) = BlockView::new(FIRST, bytes) else {
+        return;
+    };
+    let _ = view.outcomes(|_| true);
+    let Ok(rows) = view.rows() else { return };
+    let mut next = FIRST;
+    for placed in &rows {
+        assert_eq!(placed.sequence, next);
+        next = placed.next();
+    }
+    assert!(next == view.sequences().end);
+    for placed in rows.iter().step_by(1 + rows.len() / 16) {
+        let at = view.at(placed.sequence);
+        assert_eq!(format!("{at:?}"), format!("Ok(Some({placed:?}))"));
+        let _ = view.find(placed.place.id);
+    }
+    // Sealing writes it anew.
+    let mut encoder = BlockEncoder::default();
+    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    assert_eq!(again, Ok(()));
+    let mut first = FIRST;
+    for block in encoder.take() {
+        let payload = block.value.get(crate::engine::format::CHECKSUM_BYTES..);
+        let again = BlockView::new(first, payload.unwrap_or_default());
+        first += u64::from(block.count);
+        let last = again.and_then(|block| block.rows());
+        let last = last.map(|rows| rows.last().map(|placed| placed.next()));
+        assert_eq!(last, Ok(Some(first)));
+    }
+    assert_eq!(first, next);
+}
+
+/// The text of a sidecar.
+///
+/// # Panics
+/// If what was read is written in a way that reads differently.
+pub fn sidecar(bytes: &[u8]) {
+    let Ok((id, row)) = parse_sidecar(bytes) else {
+        return;
+    };
+    let again = parse_sidecar(write_sidecar(&id, &row).as_bytes());
+    assert_eq!(
+        format!("{again:?}"),
+        format!("{:?}", Ok::<_, ()>((id, row)))
+    );
+}
+
+/// A safetensors file.
+///
+/// # Panics
+/// If a tensor reaches beyond the file.
+#[cfg(feature = "safetensors")]
+pub fn safetensors(bytes: &[u8]) {
+    let length = bytes.len() as u64;
+    let Ok(header) = crate::registry::parse_safetensors(&mut &*bytes, length) else {
+        return;
+    };
+    for tensor in header.tensors {
+        assert!(tensor.offsets.0 <= tensor.offsets.1 && tensor.offsets.1 <= length);
+    }
+}
+
+/// A cursor or an id as text.
+///
+/// # Panics
+/// If it prints as something else.
+pub fn cursor(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(cursor) = text.parse::<Cursor>() {
+        assert_eq!(cursor.to_string().parse::<Cursor>().ok(), Some(cursor));
+    }
+    if let Ok(id) = text.parse::<InferenceId>() {
+        assert_eq!(id.to_string().parse::<InferenceId>().ok(), Some(id));
+    }
+}
+
+/// Names of models and checkpoints, two of them, as paths and as text in lines.
+///
+/// # Panics
+/// If a name leads out of its directory, two names lead to one place, or a line is broken.
+pub fn names(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (one, other) = text.split_once('\n').unwrap_or((&text, "other"));
+    for name in [one, other, &text] {
+        let mut line = Vec::new();
+        escape_into(&mut line, name);
+        let line = String::from_utf8_lossy(&line);
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+    let usable = |name: &&str| names::check_model(name).is_ok();
+    for name in [one, other].iter().filter(|name| usable(name)) {
+        let root = Path::new("/root");
+        let stem = names::stem(name, &format!("{name}_20250725_143500_2"));
+        for path in [
+            names::folder(root, name),
+            names::folder(root, name).join(stem),
+        ] {
+            let below = path.strip_prefix(root).map(Path::components);
+            let mut below = below.unwrap_or_else(|_| panic!("{path:?} of {name:?}"));
+            assert!(
+                below.all(|part| matches!(part, Component::Normal(_))),
+                "{path:?}"
+            );
+        }
+    }
+    if one != other && usable(&one) && usable(&other) {
+        let spelt = [one, other].map(|name| names::spelling(name).to_lowercase());
+        assert_ne!(spelt[0], spelt[1], "{one:?} and {other:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

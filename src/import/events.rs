@@ -1,0 +1,86 @@
+//! What happened around a source's models, each event once.
+
+use super::{Importer, limits, notes};
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::{CheckpointEventRow, Note, SystemEventRow};
+use crate::entry::error::Result;
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::ids::RunId;
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Value;
+
+impl Importer {
+    /// Adds a system event of `run`, which has to be of [`source`](Self::source), with the time that
+    /// [`recorded_at`](Self::recorded_at) says; `false` if it is there already. Events have no id:
+    /// the same event is one that says the same at the same time.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_event(
+        &mut self,
+        run: RunId,
+        level: Level,
+        component: &str,
+        message: &str,
+        fields: &[(String, Value)],
+    ) -> Result<bool> {
+        limits::check_event(component, message, fields)?;
+        self.taking(run)?;
+        let says = (level, component, message, fields);
+        let recorded = Timestamp::from_micros(self.recorded_micros());
+        if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
+            return Ok(false);
+        }
+        let mut written = None;
+        let component = self.stored_name(NameKind::Component, component, &mut written)?;
+        let row = SystemEventRow {
+            run: run.get(),
+            level,
+            component,
+            written,
+            message: message.to_owned(),
+            fields: fields.to_vec(),
+        };
+        self.push_event(run, recorded, &Note::SystemEvent(row))
+    }
+
+    /// Adds a checkpoint event of `run`, as [`add_event`](Self::add_event) does. The registry does
+    /// not change.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_checkpoint_event(
+        &mut self,
+        run: RunId,
+        action: CheckpointAction,
+        model: &str,
+        checkpoint: &str,
+        detail: &str,
+    ) -> Result<bool> {
+        limits::check_checkpoint_event(model, checkpoint, detail)?;
+        self.taking(run)?;
+        let says = (action, model, checkpoint, detail);
+        let recorded = Timestamp::from_micros(self.recorded_micros());
+        if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
+            return Ok(false);
+        }
+        let mut written = (None, None);
+        let row = CheckpointEventRow {
+            run: run.get(),
+            action,
+            model: self.stored_name(NameKind::Model, model, &mut written.0)?,
+            checkpoint: self.stored_name(NameKind::Checkpoint, checkpoint, &mut written.1)?,
+            written,
+            detail: detail.to_owned(),
+        };
+        self.push_event(run, recorded, &Note::CheckpointEvent(row))
+    }
+
+    fn push_event(&mut self, run: RunId, recorded: Timestamp, note: &Note) -> Result<bool> {
+        let encoded = self.encoder.note(recorded.as_micros(), note);
+        encoded.map_err(|why| limits::too_large("event", why))?;
+        self.taking(run)?.row.committed += 1;
+        self.commit_if_due()?;
+        Ok(true)
+    }
+}

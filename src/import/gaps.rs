@@ -1,0 +1,86 @@
+//! What a source lost, each loss once.
+
+use super::{Importer, limits, notes};
+use crate::engine::format::row::{GapReason, GapRow, Note};
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::record::Gap;
+use crate::entry::timestamp::Timestamp;
+use crate::record::queue::refusals::Refusal;
+
+/// Inferences that another source lost, to be handed to [`Importer::add_gap`]: what a
+/// [`Gap`] says, without its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The run, one of [`Importer::source`]'s.
+    pub run: RunId,
+    /// Why they are missing.
+    pub reason: GapReason,
+    /// How many; `None` if nobody can know.
+    pub count: Option<u64>,
+    /// The last id before a death, of the same run.
+    pub after: Option<InferenceId>,
+    /// When the first and the last of them were offered.
+    pub recorded_range: Option<(Timestamp, Timestamp)>,
+    /// Their first and last event time.
+    pub event_range: Option<(Timestamp, Timestamp)>,
+    /// What was wrong with calls that were refused.
+    pub refusal: Option<Refusal>,
+}
+
+impl From<&Gap> for Loss {
+    fn from(gap: &Gap) -> Self {
+        Loss {
+            run: gap.run,
+            reason: gap.reason,
+            count: gap.count,
+            after: gap.after,
+            recorded_range: gap.recorded_range,
+            event_range: gap.event_range,
+            refusal: gap.refusal.clone(),
+        }
+    }
+}
+
+impl Importer {
+    /// Adds a gap of a source; `false` if the same one is there already. Its run and the id in it
+    /// have to be those of [`source`](Self::source). Gaps are the same if they say the same and,
+    /// if [`recorded_at`](Self::recorded_at) is given, were recorded at that time. What a source
+    /// has twice is taken in twice.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); [`Error::InvalidOption`] for entries that were damaged and are none.
+    pub fn add_gap(&mut self, gap: &Loss) -> Result<bool> {
+        self.taking(gap.run)?;
+        // Such a gap stands in the place of its entries: it has to have a place.
+        if gap.reason == GapReason::Damaged && gap.count == Some(0) {
+            return Err(Error::InvalidOption {
+                name: "count",
+                value: "0 damaged entries".to_owned(),
+                advice: "give at least 1, or none if the number is not known",
+            });
+        }
+        let key = notes::gap_key(gap, self.recorded);
+        if !self.is_new_note(gap.run, key)? {
+            return Ok(false);
+        }
+        let times = |range: Option<(Timestamp, Timestamp)>| {
+            range.map(|(first, last)| (first.as_micros(), last.as_micros()))
+        };
+        let row = GapRow {
+            run: gap.run.get(),
+            reason: gap.reason,
+            count: gap.count,
+            after: gap.after.map(InferenceId::to_u64),
+            recorded_range: times(gap.recorded_range),
+            event_range: times(gap.event_range),
+            refusal: gap.refusal.clone(),
+        };
+        let dropped = &mut self.taking(gap.run)?.row.dropped;
+        *dropped = dropped.saturating_add(gap.count.unwrap_or(0));
+        let encoded = self.encoder.note(self.recorded_micros(), &Note::Gap(row));
+        encoded.map_err(|why| limits::too_large("gap", why))?;
+        self.commit_if_due()?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,142 @@
+//! Inferences, each once.
+
+use super::{Importer, limits};
+use crate::engine::format::block::Place;
+use crate::engine::format::floats::Floats;
+use crate::engine::format::row::{InferenceRow, RepeatRow, Texts, flag};
+use crate::engine::format::spans::id_bucket;
+use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
+use crate::entry::inference::{Inference, Processing};
+use crate::entry::timestamp::Timestamp;
+
+/// What an imported inference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// An answer in full.
+    Full,
+    /// An answer in full that differs from one just given to the same question.
+    Divergent,
+    /// The answer of another inference, given again: of the answer, action and confidence are taken in.
+    RepeatOf(InferenceId),
+}
+
+impl Importer {
+    /// Adds an inference under `id`, whose run is one of [`source`](Self::source)'s; `false` if it
+    /// is there already. Committed with the slice that it belongs to: at the latest by
+    /// [`commit`](Self::commit). About 300 ns, and a commit for each new name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id of another run, for more than
+    /// 1,024 probabilities, and for more than 1 MiB of text, names and attributes together;
+    /// those of reading and of a commit, after which the source may be read again from its start.
+    pub fn add(
+        &mut self,
+        id: InferenceId,
+        inference: &Inference<'_>,
+        answer: Answer,
+    ) -> Result<bool> {
+        limits::check_inference(inference)?;
+        if self.has(id)? {
+            return Ok(false);
+        }
+        let recorded = self.recorded_micros();
+        let place = Place {
+            id: id.to_u64(),
+            recorded,
+            event: inference.event_time.map_or(recorded, Timestamp::as_micros),
+        };
+        self.encode(place, inference, answer)?;
+        if let Some(taking) = self.runs.get_mut(&id.run()) {
+            taking.highest = taking.highest.max(id.to_u64());
+            taking.row.committed += 1;
+        }
+        self.pending.insert(id.to_u64());
+        self.fresh = Some(id.to_u64());
+        self.commit_if_due()?;
+        Ok(true)
+    }
+
+    /// Whether the inference with this id has been taken in.
+    fn has(&mut self, id: InferenceId) -> Result<bool> {
+        let id = {
+            let highest = self.taking(id.run())?.highest;
+            if id.to_u64() > highest {
+                return Ok(false);
+            }
+            id.to_u64()
+        };
+        if self.pending.contains(&id) {
+            return Ok(true);
+        }
+        let (bucket, _) = id_bucket(id);
+        let near = match self.near.take() {
+            Some(near) if near.0 == bucket => near,
+            _ => (bucket, self.source.ids_near(id)?),
+        };
+        let known = near.1.contains(&id);
+        self.near = Some(near);
+        Ok(known)
+    }
+
+    fn encode(&mut self, place: Place, inference: &Inference<'_>, answer: Answer) -> Result<()> {
+        let mut texts = Texts::default();
+        let names = self.stored_names(inference, &mut texts)?;
+        let labels = match answer {
+            Answer::RepeatOf(_) => 0,
+            Answer::Full | Answer::Divergent => self.stored_labels(inference, &mut texts)?,
+        };
+        let processing = match inference.processing {
+            Processing::Known(time) => {
+                let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                nanos.saturating_add(1)
+            }
+            // A measurement that is still running is of now, not of then.
+            Processing::Unknown | Processing::Since(_) => 0,
+        };
+        let confidence = inference.confidence_or_probability();
+        if let Answer::RepeatOf(original) = answer {
+            let row = RepeatRow {
+                names,
+                original: original.to_u64(),
+                confidence,
+                processing,
+                texts: boxed(texts),
+            };
+            let encoded = self.encoder.repeat(place, &row);
+            return encoded.map_err(|why| limits::too_large("inference", why));
+        }
+        let attributes = inference.attributes.iter();
+        texts.attributes = attributes
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect();
+        let mut flags = 0;
+        if confidence.is_none() {
+            flags |= flag::NO_CONFIDENCE;
+        }
+        if answer == Answer::Divergent {
+            flags |= flag::DIVERGENT;
+        }
+        let values = inference.probabilities.iter().map(|(_, value)| *value);
+        let row = InferenceRow {
+            names,
+            labels,
+            flags,
+            confidence: confidence.unwrap_or(f32::NAN),
+            probabilities: Floats::collect(inference.probabilities.len(), values),
+            features: inference.features,
+            processing,
+            texts: boxed(texts),
+        };
+        let memory = inference
+            .memory
+            .map_or(0, |bytes| (bytes / 1_024).saturating_add(1));
+        let encoded = self.encoder.inference(place, memory, &row);
+        encoded.map_err(|why| limits::too_large("inference", why))
+    }
+}
+
+fn boxed(texts: Texts) -> Option<Box<Texts>> {
+    (texts != Texts::default()).then(|| Box::new(texts))
+}

@@ -1,0 +1,322 @@
+//! Taking in what another source has recorded: once each, under ids that say where it came from.
+
+pub(crate) mod events;
+pub(crate) mod gaps;
+pub(crate) mod inferences;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod notes;
+pub(crate) mod outcomes;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ahash::{AHashMap, AHashSet};
+
+use crate::engine::directory::Directory;
+use crate::engine::format::block::BlockEncoder;
+use crate::engine::format::row::NameId;
+use crate::engine::hot::{Commit, Hot};
+use crate::engine::kv::WriteFailure;
+use crate::engine::runs::{RunEnd, RunRow};
+use crate::engine::source::Source;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::{MAX_RUN, RunId};
+use crate::entry::timestamp::Timestamp;
+use crate::options::Options;
+use crate::record::queue::names::NameTable;
+use crate::sealing::seal::Sealer;
+use crate::stats::folding::fold::Folder;
+pub use gaps::Loss;
+pub use inferences::Answer;
+use notes::KnownNotes;
+
+/// Encoded bytes that one transaction brings: it has to stay short.
+const SLICE_BYTES: usize = 2 << 20;
+/// Bytes in the hot file after which the oldest are sealed, as a journal does.
+const SEAL_BYTES: u64 = 128 << 20;
+
+/// Takes in inferences that were recorded elsewhere: by another journal, or by other software.
+///
+/// Each source gets a run of its own, found again by the source's name, and each of its
+/// inferences the id of that run and of its number in the source. So an id says where an
+/// inference came from, and one that is there already is not taken in again, however often and in
+/// whatever pieces the source is read, also after a crash. Event times are the source's; the
+/// recorded time is now, or what
+/// [`recorded_at`](Self::recorded_at) says. Beside whoever else writes the journal; commits are short slices.
+///
+/// ```
+/// use annals::{Answer, Importer, Inference};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// for _twice in 0..2 {
+///     let mut importer = Importer::open(&dir)?;
+///     let source = importer.source("old.db")?;
+///     let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.85);
+///     importer.add(source.inference(4_711)?, &inference, Answer::Full)?;
+///     importer.close()?;
+/// }
+/// let taken = annals::Reader::open(&dir)?.newest(9).collect::<annals::Result<Vec<_>>>()?;
+/// assert_eq!(taken.len(), 1);
+/// assert_eq!(taken[0].id.counter(), 4_711);
+/// # Ok::<(), annals::Error>(())
+/// ```
+pub struct Importer {
+    hot: Hot,
+    sealer: Option<Sealer>,
+    source: Arc<Source>,
+    runs: AHashMap<RunId, Taking>,
+    names: NameTable,
+    /// By the name's number in `names`; 0 where it is not stored yet.
+    stored: Vec<NameId>,
+    encoder: BlockEncoder,
+    /// Ids in `encoder`.
+    pending: AHashSet<u64>,
+    /// The id that was added last, while nothing has turned out for it.
+    fresh: Option<u64>,
+    /// Ids that `encoder` has outcomes of.
+    judged: AHashSet<u64>,
+    /// Invariant I1: the committed ids of the bucket with this number, or of none.
+    near: Option<(u64, Vec<u64>)>,
+    /// When the source recorded what is added; `None` is now.
+    recorded: Option<Timestamp>,
+    notes: KnownNotes,
+    doing: Doing,
+    superseded: u64,
+}
+
+/// Whether what is added is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Real,
+    /// Nothing is written; `pending` keeps the ids, and the encoder's blocks are thrown away.
+    Rehearsal,
+}
+
+/// A run that is being taken in.
+struct Taking {
+    row: RunRow,
+    source: String,
+    /// The highest id that is committed or in the encoder: a higher one is new.
+    highest: u64,
+    /// Whether it was there before: its events and gaps may be there too.
+    is_continued: bool,
+    /// Whether outcomes may be there before their inference.
+    has_outcomes: bool,
+}
+
+impl Importer {
+    /// Opens the journal in `dir`, creating it if there is none, to take things in.
+    ///
+    /// # Errors
+    /// Those of [`Journal::open`](crate::Journal::open).
+    pub fn open(dir: impl AsRef<Path>) -> Result<Importer> {
+        let options = Options::default();
+        let directory = Directory::create(dir.as_ref())?;
+        Self::beside(Hot::open(directory, &options)?, &options, Doing::Real)
+    }
+
+    /// Opens the journal in `dir` to find out what an import would do: everything that is added is
+    /// checked and looked for as by [`open`](Self::open), and nothing is written. Where there is no
+    /// journal, none is made. Outcomes are compared with those in the journal, and not with each
+    /// other. Keeps 16 bytes in memory for each new inference.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// ```
+    /// use annals::{Answer, Error, Importer, Inference, Reader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::rehearse(&dir)?;
+    /// let source = importer.source("old.db")?;
+    /// let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// assert!(importer.add(source.inference(1)?, &inference, Answer::Full)?); // it would be new
+    /// importer.close()?;
+    /// assert!(matches!(Reader::open(&dir), Err(Error::Missing { .. })));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn rehearse(dir: impl AsRef<Path>) -> Result<Importer> {
+        let options = Options::default();
+        let there = Directory::existing(dir.as_ref());
+        match there {
+            Ok(directory) if directory.hot_file().exists() => {
+                let hot = Hot::open(directory, &options)?;
+                Self::beside(hot, &options, Doing::Rehearsal)
+            }
+            Ok(_) | Err(Error::Missing { .. }) => {
+                Self::beside(Hot::in_memory(&options)?, &options, Doing::Real)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn beside(hot: Hot, options: &Options, doing: Doing) -> Result<Importer> {
+        let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
+        let journal = source.identity()?.id;
+        let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
+        Ok(Importer {
+            hot,
+            sealer,
+            source,
+            runs: AHashMap::new(),
+            names: NameTable::new(options.max_names),
+            stored: Vec::new(),
+            encoder: BlockEncoder::default(),
+            pending: AHashSet::new(),
+            fresh: None,
+            judged: AHashSet::new(),
+            near: None,
+            recorded: None,
+            notes: KnownNotes::default(),
+            doing,
+            superseded: 0,
+        })
+    }
+
+    /// How many values of outcomes were left out because one of a later time is there.
+    #[must_use]
+    pub fn superseded(&self) -> u64 {
+        self.superseded
+    }
+
+    /// The run of the source with this name: gone on with, or begun. One small commit.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another process is taking in this source, [`Error::InvalidOption`] for a
+    /// name of more than 4,096 bytes, and those of a commit.
+    pub fn source(&mut self, name: &str) -> Result<RunId> {
+        if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
+            return Ok(*run);
+        }
+        limits::check_source(name)?;
+        let now = Timestamp::now().as_micros();
+        let (run, row) = match self.doing {
+            Doing::Real => {
+                let begun = self.hot.take_in(now, name);
+                begun.map_err(WriteFailure::into_error)?
+            }
+            Doing::Rehearsal => self.rehearsed(now, name)?,
+        };
+        let is_continued = row.batch > 0;
+        let taking = Taking {
+            highest: row.last_id,
+            has_outcomes: row.committed > 0,
+            row,
+            source: name.to_owned(),
+            is_continued,
+        };
+        self.runs.insert(run, taking);
+        Ok(run)
+    }
+
+    /// Sets the recorded time of what is added from here on: when the source recorded it. `None`,
+    /// as at the beginning, is the time of adding.
+    pub fn recorded_at(&mut self, time: Option<Timestamp>) {
+        self.recorded = time;
+    }
+
+    fn recorded_micros(&self) -> i64 {
+        self.recorded.unwrap_or_else(Timestamp::now).as_micros()
+    }
+
+    /// The run of the source with this name, or one that no other has.
+    fn rehearsed(&self, now: i64, name: &str) -> Result<(RunId, RunRow)> {
+        let all = self.source.runs(0, usize::MAX)?;
+        let mut highest = self.runs.keys().map(|run| run.get()).max().unwrap_or(0);
+        for (run, row) in all {
+            if row.source.as_deref() == Some(name) {
+                return Ok((run, row));
+            }
+            highest = highest.max(run.get());
+        }
+        let run = RunId(highest.saturating_add(1).min(MAX_RUN));
+        Ok((run, RunRow::begin(now)))
+    }
+
+    /// Commits what was added; returns when it is on disk.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn commit(&mut self) -> Result<()> {
+        let mut blocks = self.encoder.take();
+        if blocks.is_empty() || self.doing == Doing::Rehearsal {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(self.runs.len());
+        for (run, taking) in &mut self.runs {
+            taking.row.last_id = taking.highest;
+            taking.row.batch += 1;
+            rows.push((*run, taking.row.clone()));
+        }
+        let commit = Commit {
+            blocks: &mut blocks,
+            rows: &rows,
+        };
+        self.hot.commit(commit).map_err(WriteFailure::into_error)?;
+        self.pending.clear();
+        self.judged.clear();
+        self.near = None;
+        self.seal()
+    }
+
+    /// Commits what was added if that is a slice.
+    fn commit_if_due(&mut self) -> Result<()> {
+        if self.encoder.pending_bytes() < SLICE_BYTES {
+            return Ok(());
+        }
+        self.commit()
+    }
+
+    /// Keeps the hot file small: nobody else may be there to do it.
+    fn seal(&self) -> Result<()> {
+        let due = self.source.extent()?.hot_bytes >= SEAL_BYTES;
+        if let Some(sealer) = self.sealer.as_ref().filter(|_| due) {
+            sealer.seal(SEAL_BYTES, Timestamp::now().as_micros(), &|| true)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what was added and ends the sources' runs, for now. Then folds what is committed into
+    /// the rollups, at some 2 to 10 million entries a second, so that the first statistic is fast.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn close(mut self) -> Result<()> {
+        self.commit()?;
+        if self.doing == Doing::Rehearsal {
+            return Ok(());
+        }
+        let now = Timestamp::now().as_micros();
+        for (run, mut taking) in std::mem::take(&mut self.runs) {
+            let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));
+            ended.map_err(WriteFailure::into_error)?;
+        }
+        // All is taken in, and statistics are right, whatever becomes of this.
+        let _ = Folder::of(self.source.clone()).fold(now, &|_| true);
+        Ok(())
+    }
+
+    fn taking(&mut self, run: RunId) -> Result<&mut Taking> {
+        self.runs.get_mut(&run).ok_or_else(|| foreign(run))
+    }
+}
+
+fn foreign(run: RunId) -> Error {
+    Error::InvalidOption {
+        name: "id",
+        value: format!("of run {run}"),
+        advice: "give ids of a run that source() returned",
+    }
+}
+
+impl std::fmt::Debug for Importer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Importer")
+            .field("path", &self.hot.name())
+            .finish_non_exhaustive()
+    }
+}

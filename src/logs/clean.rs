@@ -1,0 +1,336 @@
+//! Clean-up of old files: by age, by number, by lines; and their compression.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+use super::files::Files;
+use super::place;
+use super::place::{Found, Part};
+use crate::engine::elapsed::Elapsed;
+use crate::entry::timestamp::Timestamp;
+use crate::fs::disk;
+use crate::fs::disk::Written;
+use crate::options::logs::{LogKind, Mirror};
+
+/// Bytes of a line that is shown from a compressed file; longer ones are left out.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Bytes of lines that are held for so many `wanted`: what lies further back is not looked for.
+fn most_held(wanted: usize) -> usize {
+    wanted.saturating_mul(1 << 10).max(16 << 20)
+}
+
+/// What a clean-up did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// Files deleted.
+    pub deleted: u64,
+    /// Files compressed.
+    pub compressed: u64,
+    /// Files whose first lines were cut off.
+    pub cut: u64,
+}
+
+/// Applies the settings to all files in `directory`.
+/// Ages are checked against `elapsed`.
+pub(super) fn clean(
+    directory: &Path,
+    settings: &Mirror,
+    files: &mut Files,
+    elapsed: Option<&Elapsed>,
+) -> io::Result<Cleaned> {
+    let mut cleaned = Cleaned::default();
+    for kind in LogKind::ALL {
+        let Some(current) = files.current(kind) else {
+            continue;
+        };
+        let old = |file: &Found| file.name != current;
+        if let Some(most) = settings.keep_files {
+            let found = place::files(directory, kind)?;
+            let surplus = found.len().saturating_sub(most.max(1));
+            for file in found.iter().take(surplus).filter(|file| old(file)) {
+                disk::remove(&directory.join(&file.name))?;
+                cleaned.deleted += 1;
+            }
+        }
+        if let Some(age) = settings.keep_age {
+            for file in place::files(directory, kind)?
+                .iter()
+                .filter(|file| old(file))
+            {
+                let path = directory.join(&file.name);
+                if is_older(&path, age, elapsed)? {
+                    disk::remove(&path)?;
+                    cleaned.deleted += 1;
+                }
+            }
+        }
+        if let Some(lines) = settings.keep_lines {
+            keep_lines(directory, kind, lines, files, &mut cleaned)?;
+        }
+        if settings.compress {
+            for file in place::files(directory, kind)?
+                .iter()
+                .filter(|file| old(file))
+            {
+                if !file.compressed && compress(directory, &file.name)? {
+                    cleaned.compressed += 1;
+                }
+            }
+        }
+    }
+    Ok(cleaned)
+}
+
+/// Makes room for the next file of each kind, which is not there yet. The state that names it is stored: a
+/// crash does not go back to what is removed here.
+pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> io::Result<()> {
+    let Some(most) = settings.keep_files else {
+        return Ok(());
+    };
+    for kind in LogKind::ALL {
+        let Some(current) = files.current(kind) else {
+            continue;
+        };
+        let found = place::files(directory, kind)?;
+        let others = found.iter().filter(|file| file.name != current);
+        let surplus = others.clone().count().saturating_sub(most.max(1) - 1);
+        for file in others.take(surplus) {
+            disk::remove(&directory.join(&file.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<bool> {
+    let written = fs::metadata(path)?.modified()?;
+    // A file from the future is not old.
+    let since = SystemTime::now().duration_since(written);
+    // The clock that says so may have jumped since.
+    let written = Timestamp::from(written).as_micros();
+    let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
+    Ok(since.is_ok_and(|since| since > age) && certain.is_none_or(|certain| certain > age))
+}
+
+fn keep_lines(
+    directory: &Path,
+    kind: LogKind,
+    lines: u64,
+    files: &mut Files,
+    cleaned: &mut Cleaned,
+) -> io::Result<()> {
+    let mut left = lines;
+    for file in place::files(directory, kind)?.iter().rev() {
+        let path = directory.join(&file.name);
+        let is_current = files
+            .current(kind)
+            .is_some_and(|current| current == file.name);
+        if left == 0 && !is_current {
+            disk::remove(&path)?;
+            cleaned.deleted += 1;
+            continue;
+        }
+        let has = count_lines(&path, file.compressed)?;
+        if has <= left {
+            left -= has;
+            continue;
+        }
+        let surplus = has - left;
+        left = 0;
+        if is_current {
+            files.rewrite(kind, |path| cut(directory, path, surplus))?;
+            cleaned.cut += 1;
+        } else if !file.compressed {
+            cut(directory, &path, surplus)?;
+            cleaned.cut += 1;
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, compressed: bool) -> io::Result<Box<dyn Read>> {
+    let file = disk::open_regular(path)?;
+    Ok(if compressed {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
+}
+
+fn count_lines(path: &Path, compressed: bool) -> io::Result<u64> {
+    let mut reader = open(path, compressed)?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut lines = 0;
+    loop {
+        let read = reader.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        let ends = buffer[..read].iter().filter(|byte| **byte == b'\n');
+        lines += ends.count() as u64;
+    }
+}
+
+/// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Says how
+/// long the file is afterwards.
+fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
+    let mut reader = BufReader::new(disk::open_regular(path)?);
+    for _ in 0..surplus {
+        // Not into memory: who knows how long a line somebody has written there.
+        if reader.skip_until(b'\n')? == 0 {
+            break;
+        }
+    }
+    let start = reader.stream_position()?;
+    let mut source = reader.into_inner();
+    source.seek(SeekFrom::Start(start))?;
+    let aside = directory.join(".cut.new");
+    let mut file = Written::begin(&aside)?;
+    let length = io::copy(&mut source, &mut file)?;
+    // Its name is durable before the state says how long it is: the older file would be cut at its end.
+    file.finish(path)?;
+    Ok(length)
+}
+
+/// Replaces `name` by `name.gz` and says whether it did. A crash leaves the one, the other or both;
+/// a compressed file that is there already and holds anything else is kept, and the plain one too.
+fn compress(directory: &Path, name: &str) -> io::Result<bool> {
+    let target = directory.join(format!("{name}.gz"));
+    let path = directory.join(name);
+    if fs::symlink_metadata(&target).is_ok() {
+        let same = hold_the_same(&path, &target)?;
+        if same {
+            disk::remove(&path)?;
+        }
+        return Ok(same);
+    }
+    let aside = directory.join(".compressed.new");
+    let file = Written::begin(&aside)?;
+    let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
+    io::copy(&mut disk::open_regular(&path)?, &mut encoder)?;
+    let writer = encoder.finish()?;
+    let file = writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
+    // Its name is durable before the plain file goes.
+    file.finish(&target)?;
+    disk::remove(&path)?;
+    Ok(true)
+}
+
+/// Whether a plain file holds what a compressed one does.
+fn hold_the_same(plain: &Path, compressed: &Path) -> io::Result<bool> {
+    let mut plain = BufReader::new(disk::open_regular(plain)?);
+    let mut compressed = BufReader::new(open(compressed, true)?);
+    loop {
+        let (one, other) = (plain.fill_buf()?, compressed.fill_buf()?);
+        let length = one.len().min(other.len());
+        if length == 0 || one[..length] != other[..length] {
+            return Ok(one.is_empty() && other.is_empty());
+        }
+        plain.consume(length);
+        compressed.consume(length);
+    }
+}
+
+/// The last `n` lines of `kind` in `directory`, oldest first, compressed files included.
+pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Vec<String>> {
+    let mut newest_first: Vec<String> = Vec::new();
+    let files = place::files(directory, kind)?;
+    let plain = files.iter().filter(|file| !file.compressed);
+    let plain: BTreeSet<Part> = plain.map(|file| file.part).collect();
+    for file in files.iter().rev() {
+        if newest_first.len() >= n {
+            break;
+        }
+        // A crash amid a compression leaves both.
+        if file.compressed && plain.contains(&file.part) {
+            continue;
+        }
+        let path = directory.join(&file.name);
+        let wanted = n.saturating_sub(newest_first.len());
+        let lines = if file.compressed {
+            unpacked_lines(open(&path, true)?, wanted)?
+        } else {
+            tail(&path, wanted)?
+        };
+        newest_first.extend(lines);
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// The last whole lines of a compressed file, newest first. Only those are held at any time: a few
+/// bytes may unpack to more than there is memory.
+fn unpacked_lines(text: impl Read, wanted: usize) -> io::Result<Vec<String>> {
+    let mut reader = BufReader::new(text);
+    let mut last: VecDeque<String> = VecDeque::new();
+    let mut held = 0_usize;
+    loop {
+        let mut line = Vec::new();
+        let most = LONGEST_LINE as u64;
+        reader.by_ref().take(most).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            break;
+        }
+        if line.pop() != Some(b'\n') {
+            // Longer than any that was written, or the end of what a crash cut short.
+            reader.skip_until(b'\n')?;
+            continue;
+        }
+        let line = String::from_utf8_lossy(&line).into_owned();
+        held = held.saturating_add(line.len());
+        last.push_back(line);
+        while last.len() > wanted || held > most_held(wanted) {
+            let first = last.pop_front();
+            held = held.saturating_sub(first.map_or(0, |line| line.len()));
+        }
+    }
+    Ok(last.into_iter().rev().collect())
+}
+
+/// The last whole lines of `text`, newest first.
+fn last_lines(text: &str, wanted: usize) -> Vec<String> {
+    // A line that is being written has no end yet, and is not given.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    if whole.is_empty() {
+        return Vec::new();
+    }
+    whole.rsplit('\n').take(wanted).map(str::to_owned).collect()
+}
+
+/// The last whole lines of a plain file, newest first, read from its end.
+fn tail(path: &Path, wanted: usize) -> io::Result<Vec<String>> {
+    let mut file = disk::open_regular(path)?;
+    let length = file.metadata()?.len();
+    let most = most_held(wanted) as u64;
+    let mut span = (wanted as u64).saturating_mul(256).clamp(4_096, most);
+    loop {
+        let start = length.saturating_sub(span);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        (&mut file)
+            .take(length.saturating_sub(start))
+            .read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        // The first line of a span from the middle may be the end of a longer one.
+        let whole = if start == 0 {
+            &*text
+        } else {
+            text.split_once('\n').map_or("", |(_, rest)| rest)
+        };
+        let lines = last_lines(whole, wanted);
+        if lines.len() >= wanted || start == 0 || span >= most {
+            return Ok(lines);
+        }
+        span = span.saturating_mul(4).min(most);
+    }
+}

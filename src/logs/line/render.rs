@@ -1,0 +1,558 @@
+//! One line for each kind of entry.
+
+use std::io::Write;
+
+use super::escape::{column_into, escape_bracketed_into, escape_into};
+use super::push_u64;
+use super::stamp::Stamps;
+
+/// Bytes of an inference's or repeat's line besides its names and ids, rounded up.
+const FIXED_BYTES: usize = 128;
+
+/// What the line of an inference says. The byte strings are copied as they are: names come from
+/// [`column`](super::column()), the id from [`escape_bracketed_into`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InferenceLine<'a> {
+    /// Microseconds since 1970-01-01 UTC.
+    pub(crate) time: i64,
+    /// A column of width 15.
+    pub(crate) model: &'a [u8],
+    /// A column of width 10.
+    pub(crate) symbol: &'a [u8],
+    /// A column of width 4.
+    pub(crate) action: &'a [u8],
+    pub(crate) confidence: f32,
+    /// How long the inference took; `None` if nobody measured.
+    pub(crate) processing_nanos: Option<u64>,
+    /// The id of the checkpoint that decided, escaped for brackets.
+    pub(crate) checkpoint: Option<&'a [u8]>,
+}
+
+/// What the line of a repeat says: an inference that gave the same answer to the same features
+/// as an earlier one. Its byte strings are like those of [`InferenceLine`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RepeatLine<'a> {
+    /// Microseconds since 1970-01-01 UTC.
+    pub(crate) time: i64,
+    /// A column of width 15.
+    pub(crate) model: &'a [u8],
+    /// A column of width 10.
+    pub(crate) symbol: &'a [u8],
+    /// A column of width 4.
+    pub(crate) action: &'a [u8],
+    /// The run of the inference that it repeats.
+    pub(crate) original_run: u32,
+    /// The number within that run of the inference that it repeats.
+    pub(crate) original_counter: u64,
+    /// How long the inference took; `None` if nobody measured.
+    pub(crate) processing_nanos: Option<u64>,
+    /// The id of the checkpoint that decided, escaped for brackets.
+    pub(crate) checkpoint: Option<&'a [u8]>,
+}
+
+/// Appends the line of an inference. Less than 100 ns while times stay within one second.
+pub(crate) fn push_inference(out: &mut Vec<u8>, stamps: &mut Stamps, line: &InferenceLine<'_>) {
+    push_names(
+        out,
+        stamps,
+        line.time,
+        [line.model, line.symbol, line.action],
+    );
+    out.extend_from_slice(b" | conf=");
+    push_confidence(out, line.confidence);
+    push_time(out, stamps.micros, line.processing_nanos);
+    push_checkpoint(out, line.checkpoint);
+}
+
+/// Appends the line of a repeat. Costs what [`push_inference`] does.
+pub(crate) fn push_repeat(out: &mut Vec<u8>, stamps: &mut Stamps, line: &RepeatLine<'_>) {
+    push_names(
+        out,
+        stamps,
+        line.time,
+        [line.model, line.symbol, line.action],
+    );
+    // As wide as `conf=0.850`, so that the columns after it stay in line.
+    out.extend_from_slice(b" | repeat    ");
+    push_time(out, stamps.micros, line.processing_nanos);
+    out.extend_from_slice(b" [repeat of: ");
+    push_u64(out, line.original_run.into());
+    out.push(b'-');
+    push_u64(out, line.original_counter);
+    out.push(b']');
+    push_checkpoint(out, line.checkpoint);
+}
+
+/// Appends the line of a system event. All text is escaped here, about 100 ns.
+pub(crate) fn push_system_event(
+    out: &mut Vec<u8>,
+    stamps: &mut Stamps,
+    time: i64,
+    level: &str,
+    component: &str,
+    message: &str,
+) {
+    stamps.push(out, time);
+    out.extend_from_slice(b" | ");
+    column_into(out, level, 5);
+    out.extend_from_slice(b" | ");
+    column_into(out, component, 15);
+    out.extend_from_slice(b" | ");
+    escape_into(out, message);
+    out.push(b'\n');
+}
+
+/// Appends the line of something that happened to a checkpoint, without the last column if
+/// `detail` is empty. All text is escaped here, about 100 ns.
+pub(crate) fn push_checkpoint_event(
+    out: &mut Vec<u8>,
+    stamps: &mut Stamps,
+    time: i64,
+    what: &str,
+    model: &str,
+    checkpoint: &str,
+    detail: &str,
+) {
+    stamps.push(out, time);
+    out.extend_from_slice(b" | ");
+    column_into(out, what, 10);
+    out.extend_from_slice(b" | ");
+    column_into(out, model, 15);
+    out.extend_from_slice(b" | ");
+    // Escaped as in brackets, so that searching for an id finds it in every file.
+    escape_bracketed_into(out, checkpoint);
+    if !detail.is_empty() {
+        out.extend_from_slice(b" | ");
+        escape_into(out, detail);
+    }
+    out.push(b'\n');
+}
+
+/// Appends the line of what turned out for an inference: its id and the values, whose names and
+/// texts come from [`escape_into`].
+pub(crate) fn push_outcome(
+    out: &mut Vec<u8>,
+    stamps: &mut Stamps,
+    time: i64,
+    of: &str,
+    values: &[u8],
+) {
+    stamps.push(out, time);
+    out.extend_from_slice(b" | ");
+    column_into(out, of, 15);
+    out.extend_from_slice(b" | ");
+    out.extend_from_slice(values);
+    out.push(b'\n');
+}
+
+fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, names: [&[u8]; 3]) {
+    out.reserve(FIXED_BYTES + names.iter().map(|name| name.len()).sum::<usize>());
+    stamps.push(out, time);
+    for name in names {
+        out.extend_from_slice(b" | ");
+        out.extend_from_slice(name);
+    }
+}
+
+/// `micros`: what is less than 0.1 ms is written in µs, as wide as it would be in ms.
+fn push_time(out: &mut Vec<u8>, micros: bool, nanos: Option<u64>) {
+    const TENTH_OF_MS: u64 = 100_000;
+    out.extend_from_slice(b" | time=");
+    match nanos {
+        Some(nanos) if micros && nanos < TENTH_OF_MS => {
+            // Hundredths, rounded to the nearest.
+            push_fixed::<2>(out, (nanos + 5) / 10, 6);
+            out.extend_from_slice("µs".as_bytes());
+            return;
+        }
+        Some(nanos) => push_millis(out, nanos),
+        None => out.extend_from_slice(b"     -"),
+    }
+    out.extend_from_slice(b"ms");
+}
+
+/// The end of the line.
+fn push_checkpoint(out: &mut Vec<u8>, id: Option<&[u8]>) {
+    if let Some(id) = id {
+        out.extend_from_slice(b" [checkpoint: ");
+        out.extend_from_slice(id);
+        out.push(b']');
+    }
+    out.push(b'\n');
+}
+
+/// Appends what `{:.3}` makes of the confidence as an `f64`; NaN and infinities at width 5.
+fn push_confidence(out: &mut Vec<u8>, confidence: f32) {
+    // Rounding is symmetric, and like Python and `format!` we keep the sign of what rounds to 0.
+    let magnitude = confidence.abs();
+    if let Some(thousandths) = thousandths(magnitude) {
+        if confidence.is_sign_negative() {
+            out.push(b'-');
+        }
+        push_fixed::<3>(out, thousandths, 5);
+    } else if confidence.is_nan() {
+        out.extend_from_slice(b"  NaN");
+    } else if magnitude.is_infinite() {
+        out.extend_from_slice(if confidence > 0.0 { b"  inf" } else { b" -inf" });
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{:.3}", f64::from(confidence));
+    }
+}
+
+/// `value` times 1000, rounded to the nearest integer and from halfway to the even one; `None`
+/// unless 0 ≤ `value` < 2²³.
+///
+/// Exact: such a value is m / 2ˢ with m < 2²⁴ and s ≥ 1, so m · 1000 is rounded in integers.
+const fn thousandths(value: f32) -> Option<u64> {
+    /// Below this, 2⁻¹², less than half a thousandth is left.
+    const TINY: u32 = (127 - 12) << 23;
+    /// 2²³. In bits, all that is larger, infinite, NaN or negative comes after it.
+    const HUGE: u32 = (127 + 23) << 23;
+    let bits = value.to_bits();
+    if bits >= HUGE {
+        return None;
+    }
+    if bits < TINY {
+        return Some(0);
+    }
+    let shift = 127 + 23 - (bits >> 23); // 1..=35
+    let scaled = (bits & 0x7f_ffff | 0x80_0000) as u64 * 1_000;
+    // Half of a unit rounds up, unless exactly half above an even number.
+    let odd = (scaled >> shift) & 1;
+    Some((scaled + (1 << (shift - 1)) - 1 + odd) >> shift)
+}
+
+/// Appends what `{:>6.1}` makes of `nanos as f64 / 1e6`.
+fn push_millis(out: &mut Vec<u8>, nanos: u64) {
+    // Thirteen days. Up to here the quotient's error is less than 2⁻²² ms, a quarter of a
+    // nanosecond, so it cannot cross a tie, which is at least one nanosecond away, and rounding
+    // the integer is the same. On a tie the error decides, so the quotient must be formed.
+    const FAST: u64 = 1 << 50;
+    const TENTH: u64 = 100_000;
+    if nanos < FAST && nanos % TENTH != TENTH / 2 {
+        push_fixed::<1>(out, (nanos + TENTH / 2) / TENTH, 6);
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{:>6.1}", nanos as f64 / 1e6);
+    }
+}
+
+/// Appends `number` / 10^`DECIMALS` with that many decimals, right-aligned to `width`.
+///
+/// There is room for 14 digits; the callers' numbers are below 2³⁴ and have 11.
+#[inline]
+fn push_fixed<const DECIMALS: usize>(out: &mut Vec<u8>, mut number: u64, width: usize) {
+    let mut text = [b' '; 15];
+    let mut start = text.len();
+    let mut put = |byte| {
+        start -= 1;
+        text[start] = byte;
+    };
+    for _ in 0..DECIMALS {
+        put(b'0' + (number % 10) as u8);
+        number /= 10;
+    }
+    put(b'.');
+    loop {
+        put(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let start = start.min(text.len() - width);
+    out.extend_from_slice(&text[start..]);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::logs::line::{Zone, column};
+
+    /// 2025-07-25 14:34:39.5 UTC.
+    const TIME: i64 = 1_753_454_079_500_000;
+
+    fn written(push: impl FnOnce(&mut Vec<u8>, &mut Stamps)) -> String {
+        let mut out = Vec::new();
+        push(&mut out, &mut Stamps::new(Zone::Utc));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn confidence(value: f32) -> String {
+        written(|out, _| push_confidence(out, value))
+    }
+
+    #[test]
+    fn short_times_are_in_micros_on_request() {
+        let line = |micros, nanos| {
+            written(|out, _| {
+                push_time(out, micros, nanos);
+            })
+        };
+        assert_eq!(line(true, Some(0)), " | time=  0.00µs");
+        assert_eq!(line(true, Some(44)), " | time=  0.04µs");
+        assert_eq!(line(true, Some(12_345)), " | time= 12.35µs");
+        assert_eq!(line(true, Some(99_999)), " | time=100.00µs");
+        assert_eq!(line(true, Some(100_000)), " | time=   0.1ms");
+        assert_eq!(line(true, None), " | time=     -ms");
+        assert_eq!(line(false, Some(44)), " | time=   0.0ms");
+    }
+
+    fn millis(nanos: u64) -> String {
+        written(|out, _| push_millis(out, nanos))
+    }
+
+    fn bracketed(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        escape_bracketed_into(&mut out, text);
+        out
+    }
+
+    fn inference(confidence: f32, nanos: Option<u64>, checkpoint: Option<&str>) -> String {
+        let checkpoint = checkpoint.map(bracketed);
+        let line = InferenceLine {
+            time: TIME,
+            model: &column("dqn_agent", 15),
+            symbol: &column("ETH/USDT", 10),
+            action: &column("BUY", 4),
+            confidence,
+            processing_nanos: nanos,
+            checkpoint: checkpoint.as_deref(),
+        };
+        written(|out, stamps| push_inference(out, stamps, &line))
+    }
+
+    /// The first line is the one that readers of existing files expect, to the byte.
+    #[test]
+    fn inferences() {
+        let names = "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY ";
+        let nanos = Some(12_500_000);
+        for (line, rest) in [
+            (
+                inference(0.85, nanos, Some("dqn_agent_20250725_143500")),
+                "conf=0.850 | time=  12.5ms [checkpoint: dqn_agent_20250725_143500]",
+            ),
+            (inference(0.85, nanos, None), "conf=0.850 | time=  12.5ms"),
+            (inference(1.0, Some(0), None), "conf=1.000 | time=   0.0ms"),
+            (
+                inference(1.0, None, Some("a[b]")),
+                r"conf=1.000 | time=     -ms [checkpoint: a\[b\]]",
+            ),
+            (
+                inference(-1.5, Some(u64::MAX), None),
+                "conf=-1.500 | time=18446744073709.6ms",
+            ),
+            (
+                inference(f32::NAN, nanos, None),
+                "conf=  NaN | time=  12.5ms",
+            ),
+            (
+                inference(-f32::NAN, nanos, None),
+                "conf=  NaN | time=  12.5ms",
+            ),
+            (
+                inference(f32::INFINITY, nanos, None),
+                "conf=  inf | time=  12.5ms",
+            ),
+            (
+                inference(f32::NEG_INFINITY, nanos, None),
+                "conf= -inf | time=  12.5ms",
+            ),
+        ] {
+            assert_eq!(line, format!("{names} | {rest}\n"));
+        }
+    }
+
+    #[test]
+    fn repeats() {
+        let mut line = RepeatLine {
+            time: TIME,
+            model: &column("dqn_agent", 15),
+            symbol: &column("ETH/USDT", 10),
+            action: &column("BUY", 4),
+            original_run: 1,
+            original_counter: 17,
+            processing_nanos: Some(12_500_000),
+            checkpoint: None,
+        };
+        assert_eq!(
+            written(|out, stamps| push_repeat(out, stamps, &line)),
+            "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
+             | time=  12.5ms [repeat of: 1-17]\n"
+        );
+        line.original_run = u32::MAX;
+        line.original_counter = u64::MAX;
+        line.processing_nanos = None;
+        line.checkpoint = Some(b"dqn_agent_20250725_143500");
+        assert_eq!(
+            written(|out, stamps| push_repeat(out, stamps, &line)),
+            "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
+             | time=     -ms [repeat of: 4294967295-18446744073709551615] \
+             [checkpoint: dqn_agent_20250725_143500]\n"
+        );
+    }
+
+    #[test]
+    fn outcomes() {
+        let values = b"reward=1.5 correct=true label=won";
+        assert_eq!(
+            written(|out, stamps| push_outcome(out, stamps, TIME, "3-17", values)),
+            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\n"
+        );
+    }
+
+    #[test]
+    fn events() {
+        assert_eq!(
+            written(|out, stamps| push_system_event(out, stamps, TIME, "WARN", "exchange", "a\nb")),
+            "2025-07-25 14:34:39 | WARN  | exchange        | a\\nb\n"
+        );
+        let saved = |id, detail| {
+            written(|out, stamps| {
+                push_checkpoint_event(out, stamps, TIME, "saved", "dqn_agent", id, detail);
+            })
+        };
+        assert_eq!(
+            saved("dqn_agent_20250725_143500", "reward 1|2 [best]"),
+            "2025-07-25 14:34:39 | saved      | dqn_agent       | dqn_agent_20250725_143500 | \
+             reward 1\\|2 [best]\n"
+        );
+        assert_eq!(
+            saved("a[1]", ""),
+            "2025-07-25 14:34:39 | saved      | dqn_agent       | a\\[1\\]\n"
+        );
+    }
+
+    /// Halfway between two thousandths lie just the odd multiples of 1/16.
+    #[test]
+    fn ties_of_confidence_go_to_even() {
+        for sixteenths in (1u16..u16::MAX).step_by(2) {
+            let value = f32::from(sixteenths) / 16.0;
+            assert_eq!(confidence(value), format!("{value:.3}"));
+        }
+        assert_eq!(confidence(0.0625), "0.062");
+        assert_eq!(confidence(0.1875), "0.188");
+    }
+
+    #[test]
+    fn limits_of_the_fast_paths() {
+        for bits in [0, (127 - 12) << 23, (127 + 23) << 23, f32::MAX.to_bits()] {
+            for bits in bits.saturating_sub(2)..=(bits + 2).min(f32::MAX.to_bits()) {
+                let value = f32::from_bits(bits);
+                assert_eq!(confidence(value), format!("{:.3}", f64::from(value)));
+                assert_eq!(confidence(-value), format!("{:.3}", -f64::from(value)));
+            }
+        }
+        for nanos in (1 << 50) - 200_000..(1 << 50) + 200_000 {
+            assert_eq!(millis(nanos), format!("{:>6.1}", nanos as f64 / 1e6));
+        }
+    }
+
+    fn any_nanos() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            0..1u64 << 54,
+            0..10_000_000_000u64,
+            0..3_000_000u64
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn confidence_is_as_format_has_it(bits: u32, usual in 0.0..=1.0f32, wide in -1e4..1e4f32) {
+            for value in [f32::from_bits(bits), usual, wide] {
+                if value.is_finite() {
+                    prop_assert_eq!(confidence(value), format!("{:.3}", f64::from(value)));
+                }
+            }
+        }
+
+        #[test]
+        fn millis_are_as_format_has_them(nanos in any_nanos(), tie in 0..1u64 << 34) {
+            let tie = tie * 100_000 + 50_000;
+            for nanos in [nanos, tie - 1, tie, tie + 1] {
+                prop_assert_eq!(millis(nanos), format!("{:>6.1}", nanos as f64 / 1e6));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn inferences_are_as_format_has_them(
+            names in prop::array::uniform3("[a-zäß€/_ ]{0,20}"),
+            confidence in -2.0..2.0f32,
+            nanos in any_nanos(),
+            checkpoint in prop::option::of("[a-z0-9_]{0,40}"),
+        ) {
+            let [model, symbol, action] = &names;
+            let expected = format!(
+                "2025-07-25 14:34:39 | {model:<15} | {symbol:<10} | {action:<4} \
+                 | conf={:.3} | time={:>6.1}ms{}\n",
+                f64::from(confidence),
+                nanos as f64 / 1e6,
+                checkpoint.as_ref().map(|id| format!(" [checkpoint: {id}]")).unwrap_or_default(),
+            );
+            let line = InferenceLine {
+                time: TIME,
+                model: &column(model, 15),
+                symbol: &column(symbol, 10),
+                action: &column(action, 4),
+                confidence,
+                processing_nanos: Some(nanos),
+                checkpoint: checkpoint.as_ref().map(String::as_bytes),
+            };
+            prop_assert_eq!(written(|out, stamps| push_inference(out, stamps, &line)), expected);
+        }
+
+        #[test]
+        fn anything_is_one_line_of_the_right_columns(
+            time: i64,
+            texts in prop::array::uniform4(any::<String>()),
+            bits: u32,
+            nanos: Option<u64>,
+            id in any::<(u32, u64)>(),
+        ) {
+            let [a, b, c, d] = &texts;
+            let columns = [column(a, 15), column(b, 10), column(c, 4)];
+            let checkpoint = bracketed(d);
+            let inference = InferenceLine {
+                time,
+                model: &columns[0],
+                symbol: &columns[1],
+                action: &columns[2],
+                confidence: f32::from_bits(bits),
+                processing_nanos: nanos,
+                checkpoint: Some(&checkpoint),
+            };
+            let repeat = RepeatLine {
+                time,
+                model: &columns[0],
+                symbol: &columns[1],
+                action: &columns[2],
+                original_run: id.0,
+                original_counter: id.1,
+                processing_nanos: nanos,
+                checkpoint: Some(&checkpoint),
+            };
+            for (separators, line) in [
+                (5, written(|out, stamps| push_inference(out, stamps, &inference))),
+                (5, written(|out, stamps| push_repeat(out, stamps, &repeat))),
+                (3, written(|out, stamps| push_system_event(out, stamps, time, a, b, c))),
+                (
+                    3 + usize::from(!d.is_empty()),
+                    written(|out, stamps| push_checkpoint_event(out, stamps, time, a, b, c, d)),
+                ),
+            ] {
+                prop_assert_eq!(line.find('\n'), Some(line.len() - 1), "{:?}", line);
+                let raw = line.replace(r"\\", "").replace(r"\|", "");
+                prop_assert_eq!(raw.matches('|').count(), separators, "{:?}", line);
+            }
+        }
+    }
+}

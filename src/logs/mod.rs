@@ -1,0 +1,423 @@
+//! The human-readable files: a follower of the journal with a place of its own, in its own thread.
+//!
+//! It writes only what is committed, each line once, in the order of commit. One process holds
+//! the directory's lock; when it dies, another goes on where the stored state says. A failure here
+//! never fails a commit.
+
+pub(crate) mod clean;
+pub(crate) mod days;
+pub(crate) mod display;
+pub(crate) mod file;
+pub(crate) mod files;
+pub(crate) mod line;
+pub(crate) mod place;
+pub(crate) mod render;
+pub(crate) mod state;
+pub(crate) mod write_back;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::engine::format::block::Placed;
+use crate::engine::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::entry::event::Level;
+use crate::entry::ids::JournalId;
+use crate::entry::value::Value;
+use crate::fs::disk;
+use crate::fs::failpoint::{patience, turn};
+use crate::fs::lock::FileLock;
+use crate::journal::health::MirrorHealth;
+use crate::options::logs::{LogKind, Mirror};
+use crate::record::conditions::Conditions;
+use crate::threads::worker::{Orders, Worker, lock};
+pub use clean::Cleaned;
+use files::Files;
+use state::State;
+
+/// How often the journal is looked at: one read of some 10 µs.
+const POLL: Duration = Duration::from_millis(100);
+/// How often the lock is tried while another process holds it, and a fault is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// How often files and state are made durable while lines are written.
+const SAVE: Duration = Duration::from_secs(1);
+/// How often old files are cleaned up.
+const CLEAN: Duration = Duration::from_secs(60);
+/// How much is decoded at once.
+const BUDGET_BYTES: usize = 1 << 20;
+
+/// The thread that writes the files, and what is known of it.
+pub(crate) struct MirrorThread {
+    worker: Worker<CleanUp>,
+    /// When the thread has to be at its end; set before it is stopped.
+    until: Arc<OnceLock<Instant>>,
+    health: Arc<Mutex<MirrorHealth>>,
+    directory: PathBuf,
+}
+
+/// Write what is committed, and remove what is old.
+type CleanUp = Sender<Result<Cleaned>>;
+
+impl MirrorThread {
+    /// Starts mirroring the journal behind `source` into `directory`.
+    pub(crate) fn start(
+        source: Arc<Source>,
+        journal: JournalId,
+        directory: PathBuf,
+        settings: Mirror,
+        conditions: Arc<Conditions>,
+    ) -> Result<MirrorThread> {
+        let health = Arc::new(Mutex::new(MirrorHealth::default()));
+        let until = Arc::new(OnceLock::new());
+        let mut follower = Follower {
+            source,
+            journal,
+            directory: directory.clone(),
+            settings,
+            conditions,
+            health: health.clone(),
+            held: None,
+            saved: Instant::now(),
+            cleaned: None,
+            until: until.clone(),
+        };
+        // Held before the first event is logged, so that a program which ends at once still says
+        // what stood in the way. A fault is met again, and reported, by the thread.
+        follower.held = follower.try_hold().unwrap_or(None);
+        lock(&health).writing = follower.held.is_some();
+        follower.report_moved();
+        let on_panic = follower.conditions.queue().keep_panic();
+        let worker = Worker::start("annals-mirror", on_panic, move |orders| {
+            follower.run(&orders)
+        })?;
+        Ok(MirrorThread {
+            worker,
+            until,
+            health,
+            directory,
+        })
+    }
+
+    pub(crate) fn health(&self) -> MirrorHealth {
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+            known.writing = false;
+        }
+        known
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn clean_up(&self, timeout: Duration) -> Result<Cleaned> {
+        let operation = "clean-up of the text files";
+        self.worker.ask(operation, timeout, |reply| reply)
+    }
+
+    /// Lets the thread write what is committed and waits for it, for at most `timeout`; says
+    /// whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.until.get_or_init(|| Instant::now() + timeout);
+        self.worker.finish(timeout)
+    }
+}
+
+/// The sequence of the first entry that is not in the files of `directory`, as stored last.
+pub(crate) fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
+    let state = State::load(directory, journal);
+    let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
+    Ok(state.map(|state| state.next))
+}
+
+struct Follower {
+    source: Arc<Source>,
+    journal: JournalId,
+    directory: PathBuf,
+    settings: Mirror,
+    conditions: Arc<Conditions>,
+    health: Arc<Mutex<MirrorHealth>>,
+    /// Present while this process is the one that writes.
+    held: Option<Held>,
+    saved: Instant,
+    cleaned: Option<Instant>,
+    /// Present when the thread is to end.
+    until: Arc<OnceLock<Instant>>,
+}
+
+struct Held {
+    files: Files,
+    lock: FileLock,
+}
+
+const LOCK: &str = ".lock";
+const COMPONENT: &str = "annals";
+const UNCLEAN: &str = "the text files cannot be cleaned up";
+const FAULT: &str = "the text files cannot be written";
+const SKIPPED: &str = "entries were retired before their lines were written";
+
+impl Follower {
+    fn run(&mut self, orders: &Orders<CleanUp>) {
+        loop {
+            turn(&self.directory);
+            let is_last = orders.is_stopped();
+            let outcome = self.round_or_let_go();
+            let retry = patience(&self.directory, RETRY);
+            let pause = if outcome.is_err() { retry } else { POLL };
+            self.report(outcome.err());
+            if is_last {
+                return;
+            }
+            let pause = if self.held.is_some() { pause } else { retry };
+            if let Some(reply) = orders.next_before(Instant::now() + pause) {
+                let round = self.round_or_let_go();
+                let cleaned = match &round {
+                    Ok(()) => self.clean(),
+                    Err(error) => Err(error.clone()),
+                };
+                self.report(round.err());
+                // Nobody may be waiting any more.
+                let _ = reply.send(cleaned);
+            }
+        }
+    }
+
+    /// One round. After an error nothing is held any more: the directory may be gone, and the lock with
+    /// it, and files that were closed meanwhile would not be synced by the next save.
+    fn round_or_let_go(&mut self) -> Result<()> {
+        let outcome = self.round();
+        if outcome.is_err() {
+            self.held = None;
+            lock(&self.health).writing = false;
+        }
+        outcome
+    }
+
+    fn round(&mut self) -> Result<()> {
+        let path = self.directory.join(LOCK);
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| !file::is_named(held.lock.file(), &path))
+        {
+            // The directory or the lock was removed: another process may hold a new one.
+            self.held = None;
+        }
+        if self.held.is_none() {
+            self.held = self.try_hold()?;
+            lock(&self.health).writing = self.held.is_some();
+        }
+        let caught_up = self.catch_up();
+        self.report_moved();
+        caught_up?;
+        let due = self.until.get().is_some() || self.saved.elapsed() >= SAVE;
+        if due && let Some(held) = &mut self.held {
+            held.files.save()?;
+            self.saved = Instant::now();
+        }
+        if self.cleaned.is_none_or(|last| last.elapsed() >= CLEAN) {
+            self.clean_and_report();
+        }
+        Ok(())
+    }
+
+    /// A clean-up that fails does not keep lines from being written.
+    fn clean_and_report(&mut self) {
+        match self.clean() {
+            Ok(_) => {
+                self.conditions.clear(COMPONENT, UNCLEAN);
+            }
+            Err(error) => {
+                self.cleaned = Some(Instant::now());
+                let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+                self.conditions
+                    .raise(Level::Warn, COMPONENT, UNCLEAN, cause);
+            }
+        }
+    }
+
+    /// Takes the directory's lock and the stored state; `None` while another process has it.
+    fn try_hold(&self) -> Result<Option<Held>> {
+        let fault = |error| Error::io("prepare the text files in", &self.directory, error);
+        disk::create_directory(&self.directory).map_err(fault)?;
+        let path = self.directory.join(LOCK);
+        let Some(lock) = FileLock::hold(&path).map_err(fault)? else {
+            return Ok(None);
+        };
+        // Read while the lock is held: nobody stores a state beyond it meanwhile.
+        let end = self.source.next_sequence()?;
+        let settings = self.settings.clone();
+        let files = Files::resume(&self.directory, self.journal, end, settings);
+        let mut files = files.map_err(fault)?;
+        files.keep_panics(self.conditions.queue().clone());
+        Ok(Some(Held { files, lock }))
+    }
+
+    /// Writes everything that is committed, in pieces, as long as there is time.
+    fn catch_up(&mut self) -> Result<()> {
+        let Some(held) = &mut self.held else {
+            return Ok(());
+        };
+        loop {
+            if !file::is_named(held.lock.file(), &self.directory.join(LOCK)) {
+                // The next round begins anew.
+                return Ok(());
+            }
+            let blocks = match self.source.after(held.files.next(), BUDGET_BYTES) {
+                Err(Error::Retired { sequence, kept, .. }) => {
+                    held.files.skip_to(kept);
+                    self.conditions
+                        .say(Level::Warn, COMPONENT, SKIPPED, skipped(sequence, kept));
+                    continue;
+                }
+                blocks => blocks?,
+            };
+            let end = self.source.next_sequence()?;
+            let mut known = lock(&self.health);
+            known.lag = end.saturating_sub(held.files.next());
+            drop(known);
+            if blocks.is_empty() {
+                return Ok(());
+            }
+            let last = blocks.iter().flat_map(|block| block.rows.last()).last();
+            let behind = last.map_or(0, Placed::next);
+            let mut lines = 0;
+            loop {
+                lines += held.files.write(&self.source, &blocks)?;
+                if !held.files.take_turned() {
+                    break;
+                }
+                // Positions first, as before each clean-up.
+                held.files.save()?;
+                self.saved = Instant::now();
+                let room = clean::make_room(&self.directory, &self.settings, &held.files);
+                if let Err(error) = room {
+                    // Too many files are better than no lines.
+                    let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+                    self.conditions
+                        .raise(Level::Warn, COMPONENT, UNCLEAN, cause);
+                }
+                let until = self.until.get();
+                let is_late = until.is_some_and(|until| Instant::now() >= *until);
+                if is_late || held.files.next() >= behind {
+                    break;
+                }
+            }
+            let mut known = lock(&self.health);
+            known.lines += lines;
+            known.lag = end.saturating_sub(held.files.next());
+            drop(known);
+            if self.saved.elapsed() >= SAVE {
+                held.files.save()?;
+                self.saved = Instant::now();
+            }
+            let until = self.until.get();
+            let is_late = until.is_some_and(|until| Instant::now() >= *until);
+            if is_late {
+                return Ok(());
+            }
+        }
+    }
+
+    fn clean(&mut self) -> Result<Cleaned> {
+        let Some(held) = &mut self.held else {
+            return Ok(Cleaned::default());
+        };
+        // Positions first: a crash after the clean-up must not go back to files that it removed.
+        held.files.save()?;
+        self.saved = Instant::now();
+        let elapsed = self.source.elapsed_by_system_clock()?;
+        let elapsed = elapsed.as_ref();
+        let cleaned = clean::clean(&self.directory, &self.settings, &mut held.files, elapsed)
+            .map_err(|error| Error::io("clean up the text files in", &self.directory, error))?;
+        self.cleaned = Some(Instant::now());
+        Ok(cleaned)
+    }
+
+    /// Records which of somebody's files were moved aside.
+    fn report_moved(&mut self) {
+        let moved = self.held.as_mut().map(|held| held.files.take_moved());
+        for path in moved.into_iter().flatten() {
+            let to = vec![("to".to_owned(), Value::Text(path.display().to_string()))];
+            self.conditions.say(
+                Level::Warn,
+                COMPONENT,
+                "a file that bore the name of a text file of the journal was moved aside",
+                to,
+            );
+        }
+    }
+
+    /// Says a fault when it begins and when it is over.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        known.fault.clone_from(&fault);
+        drop(known);
+        self.conditions.follow(COMPONENT, FAULT, fault);
+    }
+}
+
+fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
+    let entries = i64::try_from(until.saturating_sub(from)).unwrap_or(i64::MAX);
+    vec![("entries".to_owned(), Value::Integer(entries))]
+}
+
+/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
+/// lines it has.
+pub(crate) fn rebuild(
+    source: &Source,
+    journal: JournalId,
+    directory: &Path,
+    settings: Mirror,
+) -> Result<u64> {
+    let fault = |error| Error::io("write the text files in", directory, error);
+    disk::create_directory(directory).map_err(fault)?;
+    let stored = State::load(directory, journal).map_err(fault)?;
+    let mut taken = stored.is_some();
+    for kind in LogKind::ALL {
+        taken |= !place::files(directory, kind).map_err(fault)?.is_empty();
+    }
+    if taken {
+        return Err(fault(io::ErrorKind::AlreadyExists.into()));
+    }
+    let extent = source.extent()?;
+    let mut files = Files::resume(directory, journal, extent.next, settings).map_err(fault)?;
+    files.skip_to(extent.kept);
+    let mut lines = 0;
+    loop {
+        let blocks = source.after(files.next(), BUDGET_BYTES)?;
+        if blocks.is_empty() {
+            files.save()?;
+            return Ok(lines);
+        }
+        lines += files.write(source, &blocks)?;
+    }
+}
+
+/// The last `n` lines of one kind of human-readable file in `directory`, oldest first.
+///
+/// Reads the ends of plain files and all of compressed ones; a line that is being written is left
+/// out. The predecessor's `get_recent_inferences(lines=50)`.
+///
+/// # Errors
+/// [`Error::Io`] if the directory or a file cannot be read.
+///
+/// ```no_run
+/// use annals::{LogKind, recent_lines};
+///
+/// for line in recent_lines("data/logs", LogKind::Inferences, 50)? {
+///     println!("{line}");
+/// }
+/// # Ok::<(), annals::Error>(())
+/// ```
+pub fn recent_lines(directory: impl AsRef<Path>, kind: LogKind, n: usize) -> Result<Vec<String>> {
+    let directory = directory.as_ref();
+    clean::recent(directory, kind, n)
+        .map_err(|error| Error::io("read the text files in", directory, error))
+}

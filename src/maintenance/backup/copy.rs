@@ -1,0 +1,350 @@
+//! Copies of a journal: the segments' files, and the hot file row by row from one snapshot.
+//!
+//! The copy gets its hot file last, under another name first, and not before all of it was verified, so
+//! that it is at every moment the copy that it was before, or the new one. Segments are never written again, so they may be hard
+//! links, and a copy that has them already needs only those that are new.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use crate::engine::blocks::go_on;
+use crate::engine::directory::{Directory, sync_directory};
+use crate::engine::index;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure};
+use crate::engine::meta;
+use crate::engine::meta::Identity;
+use crate::engine::runs;
+use crate::engine::segments;
+use crate::engine::segments::{Registered, file_name};
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::fs::lock::FileLock;
+use crate::maintenance::verify::BLOCK;
+use crate::maintenance::verify::defect::{Defect, DefectKind};
+use crate::options::Sharing;
+use crate::sealing::seal;
+
+/// Memory for cached pages of a file that is written or looked at.
+const CACHE_BYTES: usize = 4 << 20;
+/// How much one transaction of the copy writes.
+const SLICE_BYTES: usize = 4 << 20;
+/// How often it is begun anew because segments were retired while they were copied.
+const ATTEMPTS: u32 = 10;
+
+/// What a copy consists of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Copied {
+    /// Segments that were copied or linked now.
+    pub(crate) new: usize,
+    /// Segments that were there already.
+    pub(crate) known: usize,
+    /// Bytes of the segments that were written, links included.
+    pub(crate) bytes: u64,
+    /// Entries of the whole copy.
+    pub(crate) entries: u64,
+    /// Entries that cannot be read in it, because they cannot be in the original.
+    pub(crate) damaged: u64,
+}
+
+/// Whether files that never change may be shared with the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segments {
+    /// Hard links where the file system allows them.
+    Linked,
+    /// Always files of their own.
+    Copied,
+}
+
+impl Upkeep {
+    /// Copies the journal into `to`, which may hold an earlier copy of it.
+    pub(crate) fn copy_to(&self, to: &Directory, how: Segments) -> Result<Copied> {
+        let folder = to.create_segments()?;
+        let Some(lock) = seal::hold(&folder)? else {
+            return Err(Error::InUse {
+                path: to.path().to_owned(),
+                reason: "somebody seals it or writes a backup there".to_owned(),
+            });
+        };
+        self.refuse_other(to)?;
+        // What a backup left that died, or that found no room: with the lock held nobody writes one.
+        to.remove_unfinished();
+        let copied = self.copy_under_lock(to, &folder, how);
+        if copied.is_err() {
+            to.remove_unfinished();
+        }
+        drop::<FileLock>(lock);
+        copied
+    }
+
+    fn copy_under_lock(&self, to: &Directory, folder: &Path, how: Segments) -> Result<Copied> {
+        let mut copied = Copied::default();
+        for _ in 0..ATTEMPTS {
+            // Most of the work, before the snapshot: what it shows is then still there.
+            for segment in &*self.source().segments()? {
+                self.copy_segment(segment, folder, how, &mut copied)?;
+            }
+            let unfinished = to.unfinished_hot_file(std::process::id().into());
+            let _ = disk::remove(&unfinished);
+            let listed = self.source().read(|snapshot| {
+                let identity = meta::identity(snapshot, self.source().path())?;
+                write_hot(snapshot, self.source().path(), &unfinished, &identity)?;
+                segments::list(snapshot, self.source().path())
+            })?;
+            let mut whole = true;
+            for segment in &listed {
+                whole &= self.copy_segment(segment, folder, how, &mut copied)?;
+            }
+            sync_directory(folder)?;
+            if whole {
+                (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
+                let name = to.hot_file();
+                disk::rename(&unfinished, &name)
+                    .map_err(|error| Error::io("name", &name, error))?;
+                sync_directory(to.path())?;
+                seal::remove_strays(&listed, folder)?;
+                copied.known = listed.len().saturating_sub(copied.new);
+                return Ok(copied);
+            }
+        }
+        Err(Error::TimedOut {
+            operation: "backup",
+            waited: std::time::Duration::ZERO,
+        })
+    }
+
+    /// Puts a segment into `folder`, unless it is there; says whether it is there then: it may have
+    /// been retired.
+    fn copy_segment(
+        &self,
+        segment: &Registered,
+        folder: &Path,
+        how: Segments,
+        copied: &mut Copied,
+    ) -> Result<bool> {
+        let from = segment.file(self.directory());
+        let name = folder.join(file_name(segment.first, segment.row.next));
+        let known = fs::symlink_metadata(&name);
+        if known.is_ok_and(|found| found.is_file() && found.len() == segment.row.bytes) {
+            return Ok(true);
+        }
+        let unfinished = folder.join(format!("{:020}.new-copy", segment.first));
+        match put_file(&from, &unfinished, how) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let kept = self.source().extent()?.kept;
+                return if segment.first < kept {
+                    Ok(false)
+                } else {
+                    Err(Error::io("copy", from, error))
+                };
+            }
+            Err(error) => return Err(Error::io("copy", from, error)),
+        }
+        disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+        copied.new += 1;
+        copied.bytes = copied.bytes.saturating_add(segment.row.bytes);
+        Ok(true)
+    }
+
+    /// Refuses a place that holds another journal, or one that went its own way.
+    fn refuse_other(&self, to: &Directory) -> Result<()> {
+        let path = to.hot_file();
+        if !path.exists() {
+            return Ok(());
+        }
+        let foreign = |reason: &str| Error::Foreign {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        };
+        let kv = Kv::open_read_only(&path, Sharing::native(), CACHE_BYTES)?;
+        let (id, next, run) = kv.read(|snapshot| {
+            let rows = runs::page(snapshot, &path, 0, usize::MAX)?;
+            let run = rows.last().map_or(0, |(run, _)| run.get());
+            let identity = meta::identity(snapshot, &path)?;
+            Ok((identity.id, meta::extent(snapshot, &path)?.next, run))
+        })?;
+        if id != self.source().identity()?.id {
+            return Err(foreign("it is another journal"));
+        }
+        let ours = self.source().runs(0, usize::MAX)?;
+        let highest = ours.last().map_or(0, |(run, _)| run.get());
+        if next > self.source().next_sequence()? || run > highest {
+            return Err(foreign("it is a copy that was written to since"));
+        }
+        Ok(())
+    }
+}
+
+/// Verifies a copy; says how many entries it holds, and how many it cannot read. Blocks that cannot be
+/// read are the original's: what was copied wrong has no right checksums anywhere else either.
+fn verified(copy: &Directory) -> Result<(u64, u64)> {
+    let found = Upkeep::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
+    let is_of_block = |defect: &Defect| match defect.kind {
+        DefectKind::Checksum | DefectKind::Undecodable => defect.detail.starts_with(BLOCK),
+        DefectKind::Missing => defect.sequences.is_some(),
+        _ => false,
+    };
+    let lost = found.defects.iter().filter(|defect| is_of_block(defect));
+    let lost = lost.filter_map(|defect| defect.sequences.as_ref());
+    let lost = lost.map(|lost| lost.end.saturating_sub(lost.start));
+    let lost = lost.fold(0, u64::saturating_add);
+    // The engine's check of a segment finds the same bytes wrong.
+    let is_known =
+        |defect: &Defect| is_of_block(defect) || (lost > 0 && defect.kind == DefectKind::Engine);
+    match found.defects.iter().find(|defect| !is_known(defect)) {
+        None => Ok((found.entries, lost)),
+        Some(defect) => Err(Error::Corrupt {
+            path: defect.file.clone(),
+            detail: defect.to_string(),
+        }),
+    }
+}
+
+fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
+    disk::remove(to)?;
+    // Within the folder of segments, and no pipe: what a link leads to is taken, and not the link.
+    let from = disk::inside(from.parent().unwrap_or(from), from)?;
+    drop(disk::open_regular(&from)?);
+    if how == Segments::Linked && fs::hard_link(&from, to).is_ok() {
+        return Ok(());
+    }
+    disk::copy(&from, to)
+}
+
+/// Writes a hot file of what `snapshot` shows, as `identity`'s.
+fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Identity) -> Result<()> {
+    let hot = meta::extent(snapshot, path)?.hot;
+    let kv = Kv::create(file, CACHE_BYTES)?;
+    kv.write(|transaction| transaction.create_tables())
+        .map_err(WriteFailure::into_error)?;
+    for table in Table::ALL {
+        let mut slice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut bytes = 0;
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        if table == Table::Blocks {
+            copy_unreadable(snapshot, &kv, hot)?;
+        }
+        let mut outcome = Ok(());
+        let mut take = |key: &[u8], payload: &[u8]| -> Result<()> {
+            // What is in segments is not needed twice.
+            let place = match table {
+                Table::Blocks => keys::first_number(key),
+                _ if index::TABLES.contains(&table) => keys::second_number(key),
+                _ => None,
+            };
+            if place.is_none_or(|place| place >= hot) {
+                bytes += key.len() + payload.len();
+                slice.push((key.to_vec(), payload.to_vec()));
+            }
+            if bytes >= SLICE_BYTES {
+                put_rows(&kv, table, &mut slice)?;
+                bytes = 0;
+            }
+            Ok(())
+        };
+        snapshot.sweep(table, everything, Direction::Ascending, |key, value| {
+            outcome = match value {
+                Ok(payload) => take(key, payload),
+                // Copied as they are.
+                Err(_) if table == Table::Blocks => Ok(()),
+                Err(error) => Err(error),
+            };
+            go_on(outcome.is_ok())
+        })?;
+        outcome?;
+        put_rows(&kv, table, &mut slice)?;
+    }
+    kv.write(|transaction| meta::set_identity(transaction, identity))
+        .map_err(WriteFailure::into_error)?;
+    drop(kv);
+    let written = File::open(file).and_then(|opened| disk::sync(&opened, file));
+    written.map_err(|error| Error::io("sync", file, error))
+}
+
+/// Copies the blocks from `hot` on whose values are not what was written: a copy holds what the journal
+/// holds, so that what can be made of it one day is not lost.
+fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: u64) -> Result<()> {
+    let mut unreadable = Vec::new();
+    let start = keys::number(hot);
+    let range = (Bound::Included(&start[..]), Bound::Unbounded);
+    snapshot.sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+        if value.is_err() {
+            unreadable.push(key.to_vec());
+        }
+        ControlFlow::Continue(())
+    })?;
+    for key in unreadable {
+        if let Some(value) = snapshot.raw(Table::Blocks, &key)? {
+            kv.write(|transaction| transaction.put_raw(Table::Blocks, &key, &value))
+                .map_err(WriteFailure::into_error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores rows as they were read from the same table of another file.
+pub(crate) fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+    kv.write(|transaction| {
+        for (key, payload) in rows.iter() {
+            transaction.put_payload(table, key, payload)?;
+        }
+        Ok(())
+    })
+    .map_err(WriteFailure::into_error)?;
+    rows.clear();
+    Ok(())
+}
+
+/// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity of
+/// its own. Its segments go on saying that they are their old journal's.
+pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copied> {
+    let name = to.hot_file();
+    // Segments without a hot file are a damaged journal, unless a restoring died among them: it
+    // begins with a hot file under another name.
+    if name.exists() || (to.segments().exists() && !to.has_unfinished()) {
+        return Err(Error::Io {
+            operation: "restore into",
+            path: to.path().to_owned(),
+            cause: std::sync::Arc::new(io::ErrorKind::AlreadyExists.into()),
+        });
+    }
+    let upkeep = Upkeep::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
+    let unfinished = to.unfinished_hot_file(now.cast_unsigned());
+    let path = upkeep.source().path();
+    let listed = upkeep.source().read(|snapshot| {
+        let old = meta::identity(snapshot, path)?;
+        let mut identity = Identity::draw(old.label.clone(), now)?;
+        identity.ancestors = old.ancestors;
+        identity
+            .ancestors
+            .push((old.id, meta::extent(snapshot, path)?.next));
+        write_hot(snapshot, path, &unfinished, &identity)?;
+        segments::list(snapshot, path)
+    })?;
+    let folder = to.create_segments()?;
+    let Some(lock) = seal::hold(&folder)? else {
+        return Err(Error::InUse {
+            path: to.path().to_owned(),
+            reason: "somebody else restores into it".to_owned(),
+        });
+    };
+    seal::remove_strays(&[], &folder)?;
+    let mut copied = Copied::default();
+    for segment in &listed {
+        if !upkeep.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
+            let file = segment.file(from);
+            return Err(meta::damaged(&file, "segment", "the file is missing"));
+        }
+    }
+    sync_directory(&folder)?;
+    (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
+    disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    to.remove_unfinished();
+    sync_directory(to.path())?;
+    drop::<FileLock>(lock);
+    Ok(copied)
+}

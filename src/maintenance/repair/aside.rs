@@ -1,0 +1,66 @@
+//! What is damaged is set aside, and what must not be in use is locked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::engine::directory::{Directory, private_file, sync_directory};
+use crate::engine::kv::Kv;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::fs::lock::{FileLock, Mode};
+use crate::options::Sharing;
+use crate::sealing::seal;
+
+/// Gives a damaged file a second name in the folder of such files. Its first one goes to what
+/// takes its place, by a rename, so that one of both is there at every moment.
+pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
+    let folder = directory.set_aside();
+    disk::create_directory(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    disk::inside(directory.path(), &folder).map_err(|error| Error::io("use", &folder, error))?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let mut aside = folder.join(&*name);
+    let mut number = 1_u32;
+    // A link to nowhere takes a name too.
+    while fs::symlink_metadata(&aside).is_ok() {
+        number = number.saturating_add(1);
+        aside = folder.join(format!("{name}.{number}"));
+    }
+    if fs::hard_link(file, &aside).is_err() {
+        disk::copy(file, &aside).map_err(|error| Error::io("copy", &aside, error))?;
+    }
+    sync_directory(&folder)?;
+    Ok(aside)
+}
+
+/// Locks everything that whoever has the journal open holds; released when the value is dropped.
+pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
+    let in_use = |path: &Path| Error::InUse {
+        path: path.to_owned(),
+        reason: "a journal is repaired, or an import undone, when nobody has it open".to_owned(),
+    };
+    let runs = directory.runs();
+    disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+    disk::inside(directory.path(), &runs).map_err(|error| Error::io("use", &runs, error))?;
+    let mut locks = vec![runs.join("create.lock")];
+    let files = fs::read_dir(&runs).map_err(|error| Error::io("read", &runs, error))?;
+    let files = files.flatten().map(|entry| entry.path());
+    locks.extend(files.filter(|path| path.extension().is_some_and(|end| end == "lock")));
+    locks.sort_unstable();
+    locks.dedup();
+    let mut held = Vec::new();
+    for path in locks {
+        let lock = private_file(&path)?;
+        let lock = FileLock::of(lock, Mode::Exclusive);
+        let lock = lock.map_err(|error| Error::io("lock", &path, error))?;
+        held.push(lock.ok_or_else(|| in_use(&path))?);
+    }
+    let folder = directory.segments();
+    if folder.exists() {
+        held.push(seal::hold(&folder)?.ok_or_else(|| in_use(&folder))?);
+    }
+    match Kv::try_open_read_only(&directory.hot_file(), Sharing::Exclusive, 0) {
+        Err(error @ Error::InUse { .. }) => Err(error),
+        // Without locks the engine knows who has it open. Whatever else is wrong with it is why it is repaired.
+        _ => Ok(held),
+    }
+}

@@ -1,0 +1,107 @@
+//! The readable blocks of a stretch of sequences, with holes for the rest.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::sweep::sweep;
+use crate::engine::directory::HOT_FILE;
+use crate::engine::format::block::Placed;
+use crate::engine::format::view::BlockView;
+use crate::engine::keys;
+use crate::engine::kv::{Kv, Table};
+use crate::engine::losses::{MOST_LOST, Times, holes, see_times, spanned};
+use crate::engine::meta::damaged;
+use crate::entry::error::Result;
+
+/// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
+/// holes for all others. Says which these are. `recorded` is the time of a hole at the beginning.
+pub(super) fn fill(
+    kv: Option<&Kv>,
+    range: &Range<u64>,
+    mut recorded: i64,
+    mut push: impl FnMut(&[Placed]) -> Result<()>,
+) -> Result<Vec<Range<u64>>> {
+    let mut lost = Vec::new();
+    let mut next = range.start;
+    let times = kv.map_or_else(Times::new, times);
+    if let Some(kv) = kv {
+        for first in firsts(kv, range) {
+            let rows = if first < next { None } else { rows(kv, first) };
+            let Some((rows, last)) =
+                rows.and_then(|rows| rows.last().cloned().map(|last| (rows, last)))
+            else {
+                continue;
+            };
+            if last.next() > range.end {
+                continue;
+            }
+            leave_out(next..first, recorded, &times, &mut lost, &mut push)?;
+            push(&rows)?;
+            recorded = last.place.recorded;
+            next = last.next();
+        }
+    }
+    leave_out(next..range.end, recorded, &times, &mut lost, &mut push)?;
+    Ok(lost)
+}
+
+/// The event times of all blocks, as far as the index can be read: when the decisions were that are lost.
+fn times(kv: &Kv) -> Times {
+    let mut times = Times::new();
+    sweep(kv, Table::Hours, u64::MAX, &mut |key, value| {
+        if let Ok(value) = value {
+            see_times(&mut times, key, value);
+        }
+    });
+    times
+}
+
+/// Where the blocks of `range` begin whose values are what was written.
+pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
+    let mut found = Vec::new();
+    sweep(kv, Table::Blocks, range.end, &mut |key, value| {
+        if let (Some(first), Ok(_)) = (keys::first_number(key), value)
+            && range.contains(&first)
+        {
+            found.push(first);
+        }
+    });
+    found.sort_unstable();
+    found
+}
+
+/// The entries of the block that begins at `first`, if it can be read.
+pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
+    let read = kv.read(|snapshot| {
+        snapshot.get(Table::Blocks, &keys::number(first), |payload| {
+            BlockView::new(first, payload).and_then(|view| view.rows())
+        })
+    });
+    read.ok().flatten().and_then(Result::ok)
+}
+
+fn leave_out(
+    range: Range<u64>,
+    recorded: i64,
+    times: &Times,
+    lost: &mut Vec<Range<u64>>,
+    push: &mut impl FnMut(&[Placed]) -> Result<()>,
+) -> Result<()> {
+    let missing = range.end.saturating_sub(range.start);
+    if missing > MOST_LOST {
+        let (start, end) = (range.start, range.end);
+        let why = format!(
+            "{missing} entries would be missing from {start} to {end}, and no journal has that \
+             many: a number in it was made up"
+        );
+        return Err(damaged(Path::new(HOT_FILE), "repair", &why));
+    }
+    let event_range = spanned(times, &range);
+    for hole in holes(range.clone(), recorded, event_range) {
+        push(&[hole])?;
+    }
+    if !range.is_empty() {
+        lost.push(range);
+    }
+    Ok(())
+}

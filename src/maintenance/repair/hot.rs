@@ -1,0 +1,351 @@
+//! The hot file written anew from what is left of it, and from what entries say.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use super::aside::set_aside;
+use super::fill::fill;
+use super::remains::{Raw, Remains, files, is_among};
+use super::withdraw::Withdrawal;
+use super::witness::Witness;
+use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
+use crate::engine::cursors::CursorRow;
+use crate::engine::directory::{Directory, HOT_FILE, sync_directory};
+use crate::engine::elapsed;
+use crate::engine::format::block::{Block, BlockEncoder, Placed};
+use crate::engine::format::codec;
+use crate::engine::index;
+use crate::engine::keys;
+use crate::engine::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use crate::engine::meta;
+use crate::engine::meta::{Extent, Identity, damaged};
+use crate::engine::name_table;
+use crate::engine::name_table::{FOR_EVER, NameRow};
+use crate::engine::retired;
+use crate::engine::runs;
+use crate::engine::runs::{RunEnd, RunRow};
+use crate::engine::segments;
+use crate::engine::segments::Registered;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::fs::disk;
+use crate::maintenance::backup::copy::put_rows;
+use crate::outcomes::out_of_order;
+use crate::registry::tables;
+use crate::stats::folding::folded;
+use crate::stats::folding::folded::Folded;
+
+/// How much one transaction writes.
+const SLICE_BYTES: usize = 4 << 20;
+
+/// Writes the hot file anew, without what is withdrawn, and lets it take the place of the one before.
+#[expect(clippy::too_many_arguments, reason = "all that a hot file consists of")]
+pub(super) fn write_anew(
+    remains: &Remains,
+    directory: &Directory,
+    layout: &Layout,
+    registered: &[Registered],
+    identity: &Identity,
+    now: i64,
+    withdrawal: Option<&Withdrawal>,
+    mended: &mut Mended,
+) -> Result<()> {
+    directory.remove_unfinished();
+    let unfinished = directory.unfinished_hot_file(now.cast_unsigned());
+    let kv = Kv::create(&unfinished, CACHE_BYTES)?;
+    let mut anew = Anew {
+        remains,
+        kv: &kv,
+        withdrawal,
+        witness: Witness::default(),
+    };
+    anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
+    for segment in registered {
+        let file = Kv::salvage(&segment.file(directory), CACHE_BYTES)?;
+        let range = segment.first..segment.row.next;
+        fill(Some(&file), &range, now, |rows| {
+            rows.iter().for_each(|placed| anew.witness.see(placed));
+            Ok(())
+        })?;
+    }
+    let mut extent = layout.extent;
+    extent.hot_bytes = anew.blocks(layout, now, mended)?;
+    anew.write(|transaction| {
+        for segment in registered {
+            segments::put(transaction, segment.first, &segment.row)?;
+        }
+        if let Some(retired) = remains.known("meta retired", retired::read) {
+            retired::put(transaction, &retired)?;
+        }
+        let before = remains.known("meta lost", meta::lost).unwrap_or(0);
+        let lost = mended.lost_entries();
+        if before > 0 || lost > 0 {
+            meta::set_lost(transaction, before.saturating_add(lost))?;
+        }
+        meta::set_extent(transaction, extent)
+    })?;
+    let mut cursors = remains.rows(Table::Cursors);
+    // Nobody can have come to what has never been there.
+    cursors.retain(|(_, row)| {
+        let row = codec::decode::<CursorRow>(row);
+        row.is_ok_and(|row| row.next <= extent.next)
+    });
+    anew.copy(Table::Cursors, cursors)?;
+    let stamp = remains.known("meta elapsed", elapsed::stamp).flatten();
+    let mut marks = remains.rows(Table::Meta);
+    anew.write(|transaction| elapsed::put_again(transaction, stamp, &mut marks))?;
+    let all_names = anew.names(mended)?;
+    anew.runs(now, mended)?;
+    anew.rollups(&extent, all_names)?;
+    anew.registry()?;
+    drop(kv);
+    let written = File::open(&unfinished).and_then(|opened| disk::sync(&opened, &unfinished));
+    written.map_err(|error| Error::io("sync", &unfinished, error))?;
+    verified(&directory.with_hot_file(&unfinished))?;
+
+    let is_less = !mended.lost.is_empty()
+        || !mended.names.is_empty()
+        || !mended.runs.is_empty()
+        || !remains.incomplete().is_empty();
+    if withdrawal.is_some() && is_less {
+        // A repair keeps what it can; an undo must lose nothing but the import.
+        let why = "it cannot be read to its end and was left as it is: repair it first";
+        return Err(damaged(&remains.path, "undo", why));
+    }
+    for (first, next) in files(directory) {
+        if !is_among(&layout.slots, &(first..next)) {
+            set_stray_aside(directory, first, next, mended)?;
+        }
+    }
+    let name = directory.hot_file();
+    if name.exists() {
+        mended.set_aside.push(set_aside(directory, &name)?);
+    }
+    disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    sync_directory(directory.path())?;
+    mended.changed.push(name);
+    mended.incomplete = remains.incomplete();
+    Ok(())
+}
+
+/// A hot file that is being written.
+struct Anew<'r> {
+    remains: &'r Remains,
+    kv: &'r Kv,
+    withdrawal: Option<&'r Withdrawal>,
+    witness: Witness,
+}
+
+impl Anew<'_> {
+    fn write(&self, body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<()>) -> Result<()> {
+        self.kv.write(body).map_err(WriteFailure::into_error)
+    }
+
+    /// Writes the blocks behind the segments, with their indexes; says how many bytes they are.
+    fn blocks(&mut self, layout: &Layout, now: i64, mended: &mut Mended) -> Result<u64> {
+        let (kv, withdrawal, witness) = (self.kv, self.withdrawal, &mut self.witness);
+        let mut pending: Vec<(u64, Block)> = Vec::new();
+        let (mut bytes, mut pending_bytes) = (0, 0);
+        let range = layout.extent.hot..layout.extent.next;
+        let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
+            let kept = withdrawal.map(|withdrawal| withdrawal.without(rows));
+            let rows = kept.as_deref().unwrap_or(rows);
+            rows.iter().for_each(|placed| witness.see(placed));
+            for (first, block) in encoded(rows)? {
+                pending_bytes += block.value.len();
+                bytes += block.value.len() as u64;
+                pending.push((first, block));
+            }
+            if pending_bytes >= SLICE_BYTES {
+                pending_bytes = 0;
+                put_blocks(kv, &mut pending)?;
+            }
+            Ok(())
+        })?;
+        put_blocks(kv, &mut pending)?;
+        mended.lost.extend(lost);
+        Ok(bytes)
+    }
+
+    fn copy(&self, table: Table, mut rows: Vec<Raw>) -> Result<()> {
+        put_rows(self.kv, table, &mut rows)
+    }
+
+    /// Writes the names that can be read, and others for those that entries need. Says whether
+    /// nothing was lost.
+    fn names(&self, mended: &mut Mended) -> Result<bool> {
+        let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        let mut names: BTreeMap<u32, (u8, String)> = BTreeMap::new();
+        let whole = self.remains.each(Table::Names, &mut |key, payload| {
+            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            if let (Some(id), Ok(name)) = (id, codec::decode(payload)) {
+                names.insert(id, name);
+            }
+        });
+        self.remains.each(Table::NameIds, &mut |key, payload| {
+            let Ok(row) = codec::decode::<NameRow>(payload) else {
+                return;
+            };
+            asked.insert(row.id, row.asked);
+            // The key says the name too, unless it was too long for one.
+            if let Some((kind, text)) = key.split_first()
+                && let Ok(text) = std::str::from_utf8(text)
+                && keys::name(*kind, text) == key
+            {
+                names
+                    .entry(row.id)
+                    .or_insert_with(|| (*kind, text.to_owned()));
+            }
+        });
+        for (id, seen) in &self.witness.names {
+            if !names.contains_key(id) {
+                let name = seen.placeholder(*id);
+                mended.names.push(name.1.clone());
+                names.insert(*id, name);
+            }
+        }
+        let stored = self
+            .remains
+            .known("meta next_name", name_table::stored_next)
+            .flatten();
+        let highest = names.last_key_value().map_or(0, |(id, _)| *id);
+        let next = highest.saturating_add(1).max(stored.unwrap_or(0));
+        self.write(|transaction| {
+            for (id, (kind, text)) in &names {
+                let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
+                name_table::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
+            }
+            name_table::set_next(transaction, next)
+        })?;
+        Ok(whole && mended.names.is_empty())
+    }
+
+    /// Writes the rows of runs that can be read, and others for those that entries are of.
+    fn runs(&self, now: i64, mended: &mut Mended) -> Result<()> {
+        let mut rows: BTreeMap<u32, RunRow> = BTreeMap::new();
+        for (key, payload) in self.remains.rows(Table::Runs) {
+            if let Ok((run, mut row)) = runs::decode(&self.remains.path, &key, &payload) {
+                if InferenceId::from_u64(row.last_id).run() != run {
+                    // Another run's: what entries say holds.
+                    let seen = self.witness.runs.get(&run.get());
+                    row.last_id = seen.map_or(0, |seen| seen.last_id);
+                }
+                if self
+                    .withdrawal
+                    .is_some_and(|withdrawal| withdrawal.run == run)
+                {
+                    // Its number is not given again, and its source is not known any more.
+                    row.source = None;
+                    (row.committed, row.dropped) = (0, 0);
+                }
+                rows.insert(run.get(), row);
+            }
+        }
+        for (run, seen) in &self.witness.runs {
+            // No run is 0: it stands for what belongs to none.
+            if *run == 0 || rows.contains_key(run) {
+                continue;
+            }
+            let row = RunRow {
+                process: 0,
+                committed: seen.entries,
+                last_id: seen.last_id,
+                end: Some(RunEnd::FoundDead(now)),
+                ..RunRow::begin(seen.first)
+            };
+            rows.insert(*run, row);
+            mended.runs.push(*run);
+        }
+        self.write(|transaction| {
+            rows.iter()
+                .try_for_each(|(run, row)| runs::put(transaction, RunId(*run), row))
+        })
+    }
+
+    /// Copies the rollups if all of them can be read, with the names that they need; otherwise they
+    /// are folded anew, from the first entry that is kept.
+    fn rollups(&self, extent: &Extent, all_names: bool) -> Result<()> {
+        let folded = self.remains.known("meta folded", folded::read);
+        let mut in_range = true;
+        let whole = self.remains.each(Table::Rollups, &mut |key, payload| {
+            in_range &= out_of_order::is_before(&self.remains.path, key, payload, extent.next);
+        });
+        // What nothing has been folded of cannot be in there.
+        let folded = folded.filter(|folded| folded.farthest() <= extent.next && in_range);
+        let folded = match folded {
+            Some(folded) if whole && all_names && self.withdrawal.is_none() => folded,
+            _ => {
+                let nothing = Folded::beginning_at(extent.kept);
+                return self.write(|transaction| folded::put(transaction, &nothing));
+            }
+        };
+        let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
+        self.remains.each(Table::Rollups, &mut |key, payload| {
+            bytes += key.len() + payload.len();
+            slice.push((key.to_vec(), payload.to_vec()));
+            if bytes >= SLICE_BYTES && written.is_ok() {
+                bytes = 0;
+                written = put_rows(self.kv, Table::Rollups, &mut slice);
+            }
+        });
+        written?;
+        put_rows(self.kv, Table::Rollups, &mut slice)?;
+        self.write(|transaction| folded::put(transaction, &folded))
+    }
+
+    /// Copies the registry's tables, or makes its indexes anew if a row of any cannot be read.
+    fn registry(&self) -> Result<()> {
+        let change = self.remains.known("meta registry", |snapshot, path| {
+            tables::stored_change(snapshot, path)
+        });
+        let mut whole = change.is_some();
+        for table in tables::TABLES {
+            whole &= self.remains.each(table, &mut |_, _| ());
+        }
+        if !whole {
+            let path = self.kv.path();
+            return self.write(|transaction| {
+                let rows = |table| self.remains.rows(table);
+                tables::rebuild(transaction, path, change.flatten(), rows)
+            });
+        }
+        for table in tables::TABLES {
+            self.copy(table, self.remains.rows(table))?;
+        }
+        match change.flatten() {
+            Some(number) => self.write(|transaction| tables::set_change(transaction, number)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The entries of one block as blocks, each with the sequence that it begins at.
+fn encoded(rows: &[Placed]) -> Result<Vec<(u64, Block)>> {
+    let mut encoder = BlockEncoder::default();
+    for placed in rows {
+        let pushed = encoder.again(placed);
+        let what = format!("entry {}", placed.sequence);
+        pushed.map_err(|why| damaged(Path::new(HOT_FILE), &what, &why))?;
+    }
+    let mut next = rows.first().map_or(0, |placed| placed.sequence);
+    let mut blocks = Vec::new();
+    for block in encoder.take() {
+        let first = next;
+        next = next.saturating_add(block.count.into());
+        blocks.push((first, block));
+    }
+    Ok(blocks)
+}
+
+fn put_blocks(kv: &Kv, pending: &mut Vec<(u64, Block)>) -> Result<()> {
+    kv.write(|transaction| {
+        for (first, block) in pending.iter_mut() {
+            index::put(transaction, *first, block)?;
+        }
+        Ok(())
+    })
+    .map_err(WriteFailure::into_error)?;
+    pending.clear();
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Repair: what can be read is kept under its sequences, what cannot is counted in holes, and
+//! damaged files are set aside.
+//!
+//! Only what is damaged is written anew: a segment under another name until it is finished, then
+//! in the place of the damaged one; the hot file likewise, last. At every moment each name has the
+//! damaged file or the mended one, so a repair that dies is done again.
+
+pub(crate) mod aside;
+pub(crate) mod fill;
+pub(crate) mod hot;
+pub(crate) mod remains;
+pub(crate) mod report;
+pub(crate) mod segment;
+pub(crate) mod sweep;
+pub(crate) mod withdraw;
+pub(crate) mod witness;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::verify::Findings;
+use super::verify::defect::DefectKind;
+use crate::engine::directory::Directory;
+use crate::engine::kv::{Kv, WriteFailure};
+use crate::engine::losses::MOST_LOST;
+use crate::engine::meta;
+use crate::engine::meta::Extent;
+use crate::engine::segments::{Registered, file_name, put};
+use crate::engine::upkeep::Upkeep;
+use crate::engine::uses::Uses;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::options::Sharing;
+use remains::Remains;
+use segment::Slot;
+
+/// Memory for cached pages of a file that is read or written.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// What a repair did.
+#[derive(Debug, Default)]
+pub(crate) struct Mended {
+    /// Sequences that were lost, in order.
+    pub(crate) lost: Vec<Range<u64>>,
+    /// Where the damaged files are now.
+    pub(crate) set_aside: Vec<PathBuf>,
+    /// Files that were written anew or changed.
+    pub(crate) changed: Vec<PathBuf>,
+    /// Names whose text was lost, as they are called now.
+    pub(crate) names: Vec<String>,
+    /// Runs of which only the entries say something.
+    pub(crate) runs: Vec<u32>,
+    /// Tables and values that could not be read to the end.
+    pub(crate) incomplete: Vec<String>,
+    /// Entries that there are now.
+    pub(crate) entries: u64,
+}
+
+/// Which sequences there are, and which of them segments should hold.
+struct Layout {
+    slots: Vec<Slot>,
+    extent: Extent,
+}
+
+/// Repairs the journal in `directory`, which nobody may have open.
+pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
+    let _locks = aside::hold(directory)?;
+    let remains = Remains::open(directory)?;
+    let mut mended = Mended::default();
+    let mut uses = Uses::default();
+    let mut hot = Findings::default();
+    let (extent, registered) = remains.check(&mut uses, &mut hot);
+    let longest = registered
+        .iter()
+        .map(|segment| segment.row.next.saturating_sub(segment.first));
+    if longest.max().is_some_and(|longest| longest > MOST_LOST) {
+        let why = "no segment holds so many entries";
+        hot.say(DefectKind::Registration, &remains.path, None, why);
+    }
+    let layout = if hot.defects.is_empty() {
+        let slots = registered.iter().map(|segment| Slot {
+            range: segment.first..segment.row.next,
+            row: Some(segment.row.clone()),
+        });
+        Layout {
+            slots: slots.collect(),
+            extent,
+        }
+    } else {
+        remains.layout()
+    };
+    let identity = remains.identity(now)?;
+    let mut segments = Vec::new();
+    for slot in &layout.slots {
+        segments.push(slot.mend(directory, &identity, now, &mut uses, &mut mended)?);
+    }
+    remains.check_uses(&uses, &mut hot);
+    if !hot.defects.is_empty() {
+        // What was found out only now is in the tables beside the blocks: the layout holds.
+        hot::write_anew(
+            &remains,
+            directory,
+            &layout,
+            &segments,
+            &identity,
+            now,
+            None,
+            &mut mended,
+        )?;
+    }
+    drop(remains);
+    let is_same = |(old, new): (&Registered, &Registered)| old.row == new.row;
+    if hot.defects.is_empty() && !registered.iter().zip(&segments).all(is_same) {
+        register(directory, &segments, mended.lost_entries())?;
+        mended.changed.push(directory.hot_file());
+    }
+    mended.lost.sort_unstable_by_key(|lost| lost.start);
+    mended.entries = verified(directory)?;
+    Ok(mended)
+}
+
+impl Mended {
+    /// How many entries holes stand for now that were there before.
+    fn lost_entries(&self) -> u64 {
+        let lengths = self.lost.iter();
+        let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+        lengths.fold(0, u64::saturating_add)
+    }
+}
+
+/// Registers the segments that were written anew.
+fn register(directory: &Directory, all: &[Registered], lost: u64) -> Result<()> {
+    let kv = Kv::open(&directory.hot_file(), Sharing::native(), CACHE_BYTES)?;
+    // What cannot be read says nothing of earlier repairs.
+    let before = kv.read(|snapshot| meta::lost(snapshot, kv.path()));
+    let before = before.unwrap_or(0);
+    kv.write(|transaction| {
+        let mut extent = meta::extent_to_write(transaction, kv.path())?;
+        if lost > 0 {
+            meta::set_lost(transaction, before.saturating_add(lost))?;
+        }
+        for segment in all {
+            put(transaction, segment.first, &segment.row)?;
+        }
+        extent.generation = extent.generation.saturating_add(1);
+        meta::set_extent(transaction, extent)
+    })
+    .map_err(WriteFailure::into_error)
+}
+
+/// Verifies what was repaired; says how many entries it holds.
+fn verified(directory: &Directory) -> Result<u64> {
+    let found = Upkeep::open(directory.clone(), Sharing::native(), CACHE_BYTES)?.check();
+    // Whoever seals next removes what a crash left.
+    let mut defects = found.defects.iter();
+    match defects.find(|defect| defect.kind != DefectKind::Stray) {
+        None => Ok(found.entries),
+        Some(defect) => Err(Error::Corrupt {
+            path: defect.file.clone(),
+            detail: format!("it could not be repaired: {defect}"),
+        }),
+    }
+}
+
+/// Sets a file aside that is not registered and may hold what nothing else does.
+fn set_stray_aside(
+    directory: &Directory,
+    first: u64,
+    next: u64,
+    mended: &mut Mended,
+) -> Result<()> {
+    let file = directory.segments().join(file_name(first, next));
+    mended.set_aside.push(aside::set_aside(directory, &file)?);
+    remove(&file)
+}
+
+fn remove(file: &Path) -> Result<()> {
+    disk::remove(file).map_err(|error| Error::io("remove", file, error))
+}

@@ -1,0 +1,97 @@
+//! Repairing a journal.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::engine::directory::Directory;
+use crate::entry::error::Result;
+use crate::entry::ids::RunId;
+use crate::entry::timestamp::Timestamp;
+
+/// What [`repair`] found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Repaired {
+    /// The sequences whose entries were lost, in order. In their place stand gaps now, of the reason
+    /// [`Damaged`](crate::GapReason::Damaged), that count them.
+    pub lost: Vec<Range<u64>>,
+    /// Where the damaged files are now, in the folder `damaged`. Nothing reads them: remove them when
+    /// nobody can make anything of them any more.
+    pub set_aside: Vec<PathBuf>,
+    /// The files that were written anew, or whose registration was put right.
+    pub changed: Vec<PathBuf>,
+    /// What stands for names whose text was lost.
+    pub names: Vec<String>,
+    /// Runs whose rows were lost, and were made anew of what their entries say.
+    pub runs: Vec<RunId>,
+    /// The tables and values of `journal.redb` (see `FORMAT.md`) that could not be read to the end. Indexes are made anew.
+    /// Rollups are dropped then, or if a name was lost, and folded anew, from what is kept.
+    pub incomplete: Vec<String>,
+    /// Entries that the journal holds now, gaps among them.
+    pub entries: u64,
+}
+
+impl Repaired {
+    /// Whether there was nothing to repair: no file was changed.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.changed.is_empty() && self.set_aside.is_empty()
+    }
+}
+
+/// Repairs the journal in the directory `dir`, which nobody may have open. Keeps every entry that
+/// can be read, under its sequence; puts gaps in the place of all others; sets damaged files aside,
+/// in `dir/damaged`, and deletes none. What is whole stays as it is, and so does a journal without damage.
+///
+/// Whatever cannot be read of `journal.redb` beside the entries is made anew from them or left out,
+/// as [`Repaired`] lists. What it cannot know: entries at the very end of a journal that says
+/// nothing of its length any more. Weights of checkpoints are not read; what the registry has
+/// lost, [`Registry::reconcile`](crate::Registry::reconcile) finds in the sidecars.
+///
+/// Reads everything at least twice, and writes what is damaged anew and durably.
+/// If it dies, or the power goes, the journal is as damaged as it was, or less, and can be
+/// repaired again. A backup that is whole is better than any repair; see
+/// [`restore`](crate::restore).
+///
+/// # Errors
+/// [`Error::InUse`](crate::Error::InUse) if somebody has the journal open;
+/// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::Foreign`](crate::Error::Foreign) if nothing of
+/// it can be read; [`Error::UnknownFormat`](crate::Error::UnknownFormat), and
+/// [`Error::Io`](crate::Error::Io).
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// # annals::Journal::open(&dir)?.close()?;
+/// let repaired = annals::repair(&dir)?;
+/// for lost in &repaired.lost {
+///     eprintln!("entries {} to {} are lost", lost.start, lost.end - 1);
+/// }
+/// assert!(repaired.is_untouched());
+/// # Ok::<(), annals::Error>(())
+/// ```
+pub fn repair(dir: impl AsRef<Path>) -> Result<Repaired> {
+    let directory = Directory::existing(dir.as_ref())?;
+    let mended = crate::maintenance::repair::repair(&directory, Timestamp::now().as_micros())?;
+    Ok(Repaired {
+        lost: joined(mended.lost),
+        set_aside: mended.set_aside,
+        changed: mended.changed,
+        names: mended.names,
+        runs: mended.runs.into_iter().map(RunId).collect(),
+        incomplete: mended.incomplete,
+        entries: mended.entries,
+    })
+}
+
+/// Ranges in order, those that touch as one.
+fn joined(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => joined.push(range),
+        }
+    }
+    joined
+}

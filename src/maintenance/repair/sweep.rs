@@ -1,0 +1,87 @@
+//! Reading a table of which some pages cannot be read: forwards up to them, backwards up to them,
+//! and what lies between from the middle, in ever smaller parts.
+
+use std::collections::VecDeque;
+use std::ops::{Bound, ControlFlow};
+
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Kv, Table};
+use crate::entry::error::Result;
+
+/// How many parts are tried of what can be read from neither end.
+const MOST_PARTS: u32 = 4_096;
+
+type Key = Bound<Vec<u8>>;
+type Visit<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
+
+/// Shows every row that can be reached to `see`, in no certain order; says whether that was all.
+/// No key that begins with a number begins with one of `end` or above.
+pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut Visit<'_>) -> bool {
+    let mut parts: VecDeque<(Key, Key)> = VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);
+    let (mut whole, mut tried) = (true, 0);
+    while let Some((mut low, mut high)) = parts.pop_front() {
+        let mut last = None;
+        if run(
+            kv,
+            table,
+            (&low, &high),
+            Direction::Ascending,
+            &mut last,
+            see,
+        ) {
+            continue;
+        }
+        whole = false;
+        low = last.take().map_or(low, Bound::Excluded);
+        if run(
+            kv,
+            table,
+            (&low, &high),
+            Direction::Descending,
+            &mut last,
+            see,
+        ) {
+            continue;
+        }
+        high = last.map_or(high, Bound::Excluded);
+        let (from, to) = (number(&low).unwrap_or(0), number(&high).unwrap_or(end));
+        if to.saturating_sub(from) < 2 || tried == MOST_PARTS {
+            continue;
+        }
+        tried = tried.saturating_add(1);
+        let middle = keys::number(from.midpoint(to)).to_vec();
+        parts.push_back((low, Bound::Excluded(middle.clone())));
+        parts.push_back((Bound::Included(middle), high));
+    }
+    whole
+}
+
+fn run(
+    kv: &Kv,
+    table: Table,
+    (low, high): (&Key, &Key),
+    direction: Direction,
+    last: &mut Option<Vec<u8>>,
+    see: &mut Visit<'_>,
+) -> bool {
+    let range = (as_slice(low), as_slice(high));
+    let swept = kv.read(|snapshot| {
+        snapshot.sweep(table, range, direction, |key, value| {
+            *last = Some(key.to_vec());
+            see(key, value);
+            ControlFlow::Continue(())
+        })
+    });
+    swept.is_ok()
+}
+
+fn as_slice(key: &Key) -> Bound<&[u8]> {
+    key.as_ref().map(Vec::as_slice)
+}
+
+fn number(key: &Key) -> Option<u64> {
+    match key {
+        Bound::Included(key) | Bound::Excluded(key) => keys::first_number(key),
+        Bound::Unbounded => None,
+    }
+}

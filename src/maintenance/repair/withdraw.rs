@@ -1,0 +1,210 @@
+//! Taking out what an import took in: a hole stands for each stretch of its entries, so that no
+//! sequence changes, and the rollups are folded anew.
+//!
+//! Files are replaced as a repair replaces them: segments first, the hot file last. After a death in
+//! between a repair registers the new segments, and the rest is done again.
+
+use std::path::Path;
+
+use super::fill::fill;
+use super::remains::Remains;
+use super::segment::Slot;
+use super::{CACHE_BYTES, Layout, Mended, aside, hot, remove};
+use crate::engine::directory::{Directory, sync_directory};
+use crate::engine::format::block::{Place, Placed};
+use crate::engine::format::row::{GapReason, GapRow, Note, Row};
+use crate::engine::kv::Kv;
+use crate::engine::meta::{FIRST_SEQUENCE, Identity, damaged};
+use crate::engine::segments::{Registered, Segment};
+use crate::engine::uses::Uses;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
+use crate::fs::disk;
+use crate::maintenance::verify::Findings;
+use crate::sealing::seal::SegmentWriter;
+
+/// Takes out the entries of an import.
+pub(crate) struct Withdrawal {
+    pub(super) run: RunId,
+    /// Inferences and repeats that were taken out.
+    pub(crate) inferences: u64,
+    /// Outcomes, gaps and other entries.
+    pub(crate) others: u64,
+}
+
+impl Withdrawal {
+    /// Of the import that `run` is of.
+    pub(crate) fn of(run: RunId) -> Self {
+        Withdrawal {
+            run,
+            inferences: 0,
+            others: 0,
+        }
+    }
+
+    /// The rows of a block, with a hole in the place of each stretch of the import's.
+    pub(super) fn without(&self, rows: &[Placed]) -> Vec<Placed> {
+        let mut kept: Vec<Placed> = Vec::with_capacity(rows.len());
+        let is_ours = |placed: &Placed| placed.run() == self.run.get();
+        for stretch in rows.chunk_by(|one, next| is_ours(one) == is_ours(next)) {
+            match stretch.first().filter(|first| is_ours(first)) {
+                Some(first) => kept.push(hole(first, stretch.len() as u64)),
+                None => kept.extend_from_slice(stretch),
+            }
+        }
+        kept
+    }
+
+    /// Counts those of the import among `rows`.
+    fn count(&mut self, rows: &[Placed]) {
+        for placed in rows.iter().filter(|placed| placed.run() == self.run.get()) {
+            let counter = match placed.row {
+                Row::Inference(_) | Row::Repeat(_) => &mut self.inferences,
+                Row::Note(_) => &mut self.others,
+            };
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    /// Counts those of the import in a file, all of which must be readable.
+    fn count_in(
+        &mut self,
+        kv: Option<&Kv>,
+        file: &Path,
+        range: &std::ops::Range<u64>,
+    ) -> Result<u64> {
+        let before = self.inferences.saturating_add(self.others);
+        let lost = fill(kv, range, 0, |rows| {
+            self.count(rows);
+            Ok(())
+        })?;
+        if !lost.is_empty() {
+            return Err(unreadable(file));
+        }
+        let after = self.inferences.saturating_add(self.others);
+        Ok(after.saturating_sub(before))
+    }
+
+    /// Writes a segment anew without the import's entries, if it holds any.
+    fn segment(
+        &mut self,
+        directory: &Directory,
+        identity: &Identity,
+        old: &Registered,
+    ) -> Result<Registered> {
+        let file = old.file(directory);
+        let range = old.first..old.row.next;
+        let kv = Kv::salvage(&file, CACHE_BYTES)?;
+        if self.count_in(Some(&kv), &file, &range)? == 0 {
+            return Ok(old.clone());
+        }
+        let folder = directory.segments();
+        let unfinished = folder.join(format!("{:020}.new-repair", old.first));
+        disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
+        let mut writer = SegmentWriter::create(&unfinished, old.first)?;
+        let lost = fill(Some(&kv), &range, old.row.recorded.0, |rows| {
+            for placed in self.without(rows) {
+                writer
+                    .push(&placed)
+                    .map_err(|why| damaged(&file, "undo", &why))?;
+            }
+            if writer.is_slice_full() {
+                writer.write_full()?;
+            }
+            Ok(())
+        })?;
+        if !lost.is_empty() {
+            return Err(unreadable(&file));
+        }
+        let mut row = writer.finish(identity.id)?;
+        row.sealed = old.row.sealed;
+        drop(kv);
+        let first = old.first;
+        let new = Registered { first, row };
+        // The last write, when it was closed, could not say that it failed.
+        Segment::open_file(&unfinished, identity, new.clone())?;
+        disk::rename(&unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
+        sync_directory(&folder)?;
+        Ok(new)
+    }
+
+    /// Takes the import's entries out of the journal in `directory`, which nobody may have open.
+    pub(crate) fn apply(&mut self, directory: &Directory, now: i64) -> Result<()> {
+        let _locks = aside::hold(directory)?;
+        let remains = Remains::open(directory)?;
+        let mut findings = Findings::default();
+        let (mut extent, registered) = remains.check(&mut Uses::default(), &mut findings);
+        if let Some(defect) = findings.defects.first() {
+            let why = format!("{defect}; repair it first");
+            return Err(damaged(&remains.path, "undo", &why));
+        }
+        if extent.kept > FIRST_SEQUENCE {
+            return Err(Error::InvalidOption {
+                name: "run",
+                value: self.run.to_string(),
+                advice: "entries of this journal were retired, and statistics of these would be lost \
+                         with the rollups: make a new journal of an export without the run",
+            });
+        }
+        let identity = remains.identity(now)?;
+        let mut segments = Vec::new();
+        for segment in &registered {
+            segments.push(self.segment(directory, &identity, segment)?);
+        }
+        let hot_range = extent.hot..extent.next;
+        self.count_in(remains.kv.as_ref(), &remains.path, &hot_range)?;
+        extent.generation = extent.generation.saturating_add(1);
+        let slots = segments.iter().map(|segment| Slot {
+            range: segment.first..segment.row.next,
+            row: Some(segment.row.clone()),
+        });
+        let layout = Layout {
+            slots: slots.collect(),
+            extent,
+        };
+        let mut mended = Mended::default();
+        hot::write_anew(
+            &remains,
+            directory,
+            &layout,
+            &segments,
+            &identity,
+            now,
+            Some(&*self),
+            &mut mended,
+        )?;
+        drop(remains);
+        // It was whole: nobody needs it any more.
+        mended.set_aside.iter().try_for_each(|file| remove(file))?;
+        let _ = std::fs::remove_dir(directory.set_aside());
+        Ok(())
+    }
+}
+
+fn unreadable(file: &Path) -> Error {
+    damaged(
+        file,
+        "undo",
+        "it cannot be read to its end: repair it first",
+    )
+}
+
+fn hole(first: &Placed, entries: u64) -> Placed {
+    Placed {
+        sequence: first.sequence,
+        place: Place {
+            recorded: first.place.recorded,
+            ..Place::default()
+        },
+        memory: 0,
+        row: Row::Note(Note::Gap(GapRow {
+            run: 0,
+            reason: GapReason::Withdrawn,
+            count: Some(entries),
+            after: None,
+            recorded_range: None,
+            event_range: None,
+            refusal: None,
+        })),
+    }
+}

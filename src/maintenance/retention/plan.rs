@@ -1,0 +1,450 @@
+//! Retention: a plan of which segments go, shown before anything happens, then done exactly.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::segments::Standing;
+use crate::engine::segments::Registered;
+use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
+use crate::maintenance::Maintenance;
+use crate::options::keep::Keep;
+
+/// A retirement that is about to be planned; from [`Maintenance::retirement`].
+#[must_use = "nothing is planned until plan is called"]
+pub struct Retirement<'m> {
+    maintenance: &'m Maintenance,
+    keep: Keep,
+}
+
+/// Which segments are to be retired. Nothing happens until it is applied.
+#[must_use = "nothing is retired until apply is called"]
+#[derive(Debug)]
+pub struct RetirePlan {
+    maintenance: Maintenance,
+    cursors: Vec<String>,
+    doomed: Vec<Registered>,
+    lines: Vec<PlannedSegment>,
+    held_back: Vec<String>,
+    kept_entries: u64,
+    newest: Option<Timestamp>,
+    doubt: Option<Doubt>,
+    unreadable: Option<Error>,
+}
+
+/// One line of a [`RetirePlan`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedSegment {
+    /// Its file.
+    pub file: PathBuf,
+    /// The sequences of its entries.
+    pub sequences: RangeInclusive<u64>,
+    /// How many entries it holds.
+    pub entries: u64,
+    /// Inferences and repeats among them.
+    pub inferences: u64,
+    /// When the first and the last of them were recorded.
+    pub recorded: (Timestamp, Timestamp),
+    /// The first and last event time of its inferences and repeats.
+    pub event_times: Option<(Timestamp, Timestamp)>,
+    /// What its file takes.
+    pub bytes: u64,
+    /// The rule that it breaks.
+    pub rule: String,
+}
+
+/// What applying a [`RetirePlan`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retired {
+    /// How many segments are retired.
+    pub segments: usize,
+    /// How many entries they held.
+    pub entries: u64,
+    /// What their files took.
+    pub bytes: u64,
+    /// Names that no entry needs any more, and that were forgotten.
+    pub names: usize,
+    /// Ended runs that have no entry any more, and that were forgotten.
+    pub runs: usize,
+}
+
+/// All that has been retired so far; from [`Maintenance::retired`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetiredSoFar {
+    /// How many segments.
+    pub segments: u64,
+    /// How many entries they held.
+    pub entries: u64,
+    /// Inferences and repeats among them.
+    pub inferences: u64,
+    /// When the first and the last of them were recorded.
+    pub recorded: Option<(Timestamp, Timestamp)>,
+    /// When something was retired last.
+    pub last: Option<Timestamp>,
+    /// Ranges of event time, in whole hours, that lack something: each from its first microsecond
+    /// to its last. At most 2,048; beyond that the nearest are joined.
+    pub event_times: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Maintenance {
+    /// Begins to decide what is retired. Entries go by whole segments, oldest first, by the time at
+    /// which they were recorded; what is not sealed yet stays.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Keep};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(60))?;
+    /// # journal.seal(Duration::from_secs(60))?;
+    /// let plan = journal.maintenance()?.retirement(Keep::days(30)).plan()?;
+    /// for segment in plan.segments() {
+    ///     println!("{:?} goes: {}", segment.sequences, segment.rule);
+    /// }
+    /// assert_eq!(plan.apply()?.segments, 0); // it was recorded just now
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn retirement(&self, keep: Keep) -> Retirement<'_> {
+        Retirement {
+            maintenance: self,
+            keep,
+        }
+    }
+
+    /// What has been retired so far. One short snapshot.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn retired(&self) -> Result<RetiredSoFar> {
+        let row = self.upkeep.retired()?;
+        let time = Timestamp::from_micros;
+        let start = |hour: i64| hour.saturating_mul(3_600_000_000);
+        let ranges = row.hours.iter();
+        Ok(RetiredSoFar {
+            segments: row.segments,
+            entries: row.entries,
+            inferences: row.events,
+            recorded: row.recorded.map(|(first, last)| (time(first), time(last))),
+            last: (row.segments > 0).then_some(time(row.last)),
+            event_times: ranges
+                .map(|(first, last)| {
+                    let end = start(last.saturating_add(1)).saturating_sub(1);
+                    (time(start(first)), time(end))
+                })
+                .collect(),
+        })
+    }
+}
+
+impl Retirement<'_> {
+    /// Says which segments would go, from one look at the journal; changes nothing, but folds into
+    /// the rollups what has to be there before it goes: statistics outlive their entries. What cannot be read
+    /// before it was folded stays, with all that comes after it, until it is repaired; the plan says so.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for rules that would always retire everything (less than a minute
+    /// or 1 MiB), [`Error::InvalidName`] for a cursor, and those of reading.
+    pub fn plan(self) -> Result<RetirePlan> {
+        self.keep.check()?;
+        for name in &self.keep.cursors {
+            self.maintenance.cursor(name)?;
+        }
+        let upkeep = &self.maintenance.upkeep;
+        let now = self.maintenance.clock.now();
+        let mut standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
+        let mut broken = broken_rules(&self.keep, &standing, now);
+        let mut unreadable = None;
+        if standing.retirable < wanted(&standing, broken.len()) {
+            match upkeep.fold(now.as_micros()) {
+                Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
+                folded => _ = folded?,
+            }
+            standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
+            broken = broken_rules(&self.keep, &standing, now);
+        }
+        let (until, mut held_back) = bounds(&standing, broken.len(), unreadable.as_ref());
+        let doomed: Vec<Registered> = standing
+            .segments
+            .iter()
+            .zip(&broken)
+            .map(|(segment, _)| segment.clone())
+            .take_while(|segment| segment.row.next <= until)
+            .collect();
+        let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
+        let hot = standing.extent.next.saturating_sub(standing.extent.hot);
+        if broken.len() == standing.segments.len() && !broken.is_empty() && hot > 0 {
+            held_back.push(format!("{hot} entries are not sealed yet and stay"));
+        }
+        let doubt = doubted(&self.keep, &standing, broken.len(), now);
+        held_back.extend(doubt.as_ref().map(Doubt::to_string));
+        let lines = doomed.iter().zip(broken);
+        let lines = lines.map(|(segment, rule)| line(self.maintenance, segment, rule));
+        Ok(RetirePlan {
+            maintenance: self.maintenance.clone(),
+            cursors: self.keep.cursors.clone(),
+            lines: lines.collect(),
+            held_back,
+            kept_entries: standing.extent.next.saturating_sub(first_kept),
+            newest: newest(self.maintenance, &standing)?,
+            doubt,
+            unreadable,
+            doomed,
+        })
+    }
+}
+
+/// The rule that each of the oldest segments breaks, as far as one after the other breaks one.
+fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String> {
+    let sizes = standing.segments.iter().map(|segment| segment.row.bytes);
+    // Free room in the hot file does not count: no retirement gives it back.
+    let mut total = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
+    let mut broken = Vec::new();
+    for segment in &standing.segments {
+        let rule = match (keep.age, keep.bytes) {
+            (Some(age), _) if is_older(keep, standing, segment, age, now) => {
+                format!("recorded more than {} ago", in_days(age))
+            }
+            (_, Some(bytes)) if total > bytes => {
+                format!("the journal takes {total} bytes, kept are {bytes}")
+            }
+            _ => break,
+        };
+        total = total.saturating_sub(segment.row.bytes);
+        broken.push(rule);
+    }
+    broken
+}
+
+/// Whether every entry of a segment is older than `age`.
+fn is_older(
+    keep: &Keep,
+    standing: &Standing,
+    segment: &Registered,
+    age: Duration,
+    now: Timestamp,
+) -> bool {
+    if keep.trust_clock {
+        return Timestamp::from_micros(segment.row.recorded.1) < now.saturating_sub(age);
+    }
+    standing
+        .elapsed
+        .since_entry(segment.row.next.saturating_sub(1))
+        > age
+}
+
+/// Segments that the clock calls old enough to go, while elapsed time does not.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    segments: usize,
+    age: Duration,
+    /// Time that has certainly passed since the oldest of them was recorded.
+    certain: Duration,
+    /// How long ago that was by the clock.
+    pub(crate) by_clock: Duration,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let segments = match self.segments {
+            1 => "1 segment was".to_owned(),
+            n => format!("{n} segments were"),
+        };
+        write!(
+            f,
+            "{segments} recorded more than {} ago by the clock, but only {} are certain (time with \
+             an open run, and at most 7 days between two runs, the longest pause left out): \
+             they stay, unless you trust the clock",
+            in_days(self.age),
+            in_days(whole_seconds(self.certain)),
+        )
+    }
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
+}
+
+/// Whether the clock alone would retire more than the `broken` oldest segments.
+fn doubted(keep: &Keep, standing: &Standing, broken: usize, now: Timestamp) -> Option<Doubt> {
+    let age = keep.age.filter(|_| !keep.trust_clock)?;
+    let by_clock = |segment: &Registered| {
+        let last = segment.row.recorded.1;
+        let passed = now.as_micros().saturating_sub(last);
+        Duration::from_micros(u64::try_from(passed).unwrap_or(0))
+    };
+    let rest = standing.segments.get(broken..).unwrap_or_default();
+    let segments = rest.iter().filter(|segment| by_clock(segment) > age);
+    let first = segments.clone().next()?;
+    let last = first.row.next.saturating_sub(1);
+    Some(Doubt {
+        segments: segments.count(),
+        age,
+        certain: standing.elapsed.since_entry(last),
+        by_clock: by_clock(first),
+    })
+}
+
+fn in_days(age: Duration) -> String {
+    let seconds = age.as_secs();
+    if seconds.is_multiple_of(86_400) {
+        format!("{} days", seconds / 86_400)
+    } else {
+        format!("{age:?}")
+    }
+}
+
+/// The sequence after the `broken` oldest segments.
+fn wanted(standing: &Standing, broken: usize) -> u64 {
+    let last = standing.segments.iter().take(broken).next_back();
+    last.map_or(0, |segment| segment.row.next)
+}
+
+/// How far the cursors, and what the journal itself needs, let the `broken` oldest segments go;
+/// and what holds the others back; `unreadable` is what could not be brought into the statistics.
+fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u64, Vec<String>) {
+    let wanted = wanted(standing, broken);
+    let mut until = standing.retirable;
+    let mut held_back = Vec::new();
+    if until < wanted {
+        held_back.push(match unreadable {
+            None => format!("entries from {until} on are not in the statistics yet"),
+            Some(error) => format!(
+                "entries from {until} on cannot be brought into the statistics, repair the journal: {error}"
+            ),
+        });
+    }
+    for (name, next) in &standing.cursors {
+        if *next < wanted {
+            held_back.push(match next {
+                0 => format!("no cursor {name:?} is stored"),
+                _ => format!("the cursor {name:?} has come to {next}"),
+            });
+        }
+        until = until.min(*next);
+    }
+    (until, held_back)
+}
+
+/// When the journal's last entry was recorded.
+fn newest(maintenance: &Maintenance, standing: &Standing) -> Result<Option<Timestamp>> {
+    let source = maintenance.upkeep.source();
+    let last = standing.extent.next.saturating_sub(1);
+    let placed = source.at(last)?;
+    Ok(placed.map(|placed| Timestamp::from_micros(placed.place.recorded)))
+}
+
+fn line(maintenance: &Maintenance, segment: &Registered, rule: String) -> PlannedSegment {
+    let time = Timestamp::from_micros;
+    let row = &segment.row;
+    PlannedSegment {
+        file: maintenance.upkeep.file_of(segment),
+        sequences: segment.first..=row.next.saturating_sub(1),
+        entries: row.next.saturating_sub(segment.first),
+        inferences: row.events,
+        recorded: (time(row.recorded.0), time(row.recorded.1)),
+        event_times: row
+            .event_times
+            .map(|(first, last)| (time(first), time(last))),
+        bytes: row.bytes,
+        rule,
+    }
+}
+
+impl RetirePlan {
+    /// The segments that would be retired, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> &[PlannedSegment] {
+        &self.lines
+    }
+
+    /// How many entries would be retired.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        let entries = self.lines.iter().map(|line| line.entries);
+        entries.fold(0, u64::saturating_add)
+    }
+
+    /// How many bytes would be freed.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let bytes = self.lines.iter().map(|line| line.bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    /// How many entries would stay.
+    #[must_use]
+    pub fn kept_entries(&self) -> u64 {
+        self.kept_entries
+    }
+
+    /// What keeps further entries from being retired although they break a rule.
+    #[must_use]
+    pub fn held_back(&self) -> &[String] {
+        &self.held_back
+    }
+
+    /// What could not be read, and so not be brought into the statistics: it holds back what comes after it.
+    pub(crate) fn unreadable(&self) -> Option<&Error> {
+        self.unreadable.as_ref()
+    }
+
+    /// What only the clock calls old enough.
+    pub(crate) fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
+    /// When the newest entry of the journal was recorded.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Folds what is committed, since an outcome counts only while its decision is there, and then
+    /// retires exactly what the plan says, in transactions of 100 segments, each checked again: if
+    /// segments, cursors or the first entry that is kept are not what they were, that
+    /// transaction and the rest do not happen. Then removes the files, and forgets names and runs
+    /// that no entry needs any more, which decodes what is not sealed yet: up to a second or two. While
+    /// a segment that stays is damaged, none is forgotten: it may need them.
+    ///
+    /// Readers and followers that are behind get [`Error::Retired`].
+    ///
+    /// # Errors
+    /// [`Error::PlanOutdated`] with what changed, those of a commit, and [`Error::Io`] if a file
+    /// cannot be removed: it is retired all the same, and removed by whoever seals next.
+    pub fn apply(self) -> Result<Retired> {
+        let retired = self.retire()?;
+        if retired.segments == 0 {
+            return Ok(retired);
+        }
+        let forgotten = self.maintenance.upkeep.forget_unused(&|| true)?;
+        Ok(Retired {
+            names: forgotten.names,
+            runs: forgotten.runs,
+            ..retired
+        })
+    }
+
+    /// Retires the segments; names and runs are left alone.
+    pub(crate) fn retire(&self) -> Result<Retired> {
+        let Maintenance { upkeep, clock, .. } = &self.maintenance;
+        let now = clock.now().as_micros();
+        let done = upkeep.retire(&self.doomed, &self.cursors, now)?;
+        if !done.changes.is_empty() {
+            return Err(Error::PlanOutdated {
+                changes: done.changes,
+                deleted: done.segments,
+            });
+        }
+        Ok(Retired {
+            segments: self.lines.len(),
+            entries: self.entries(),
+            bytes: self.bytes(),
+            names: 0,
+            runs: 0,
+        })
+    }
+}

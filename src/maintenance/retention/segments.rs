@@ -1,0 +1,209 @@
+//! Retiring segments: out of the table in one short transaction, then their files.
+//!
+//! A crash in between leaves files without a registration, which whoever seals next
+//! removes; see [`seal`](crate::sealing::seal).
+
+use std::path::PathBuf;
+
+use crate::engine::cursors;
+use crate::engine::directory::sync_directory;
+use crate::engine::elapsed::Elapsed;
+use crate::engine::format::block_index::HOUR_MICROS;
+use crate::engine::keys;
+use crate::engine::kv::Table;
+use crate::engine::meta;
+use crate::engine::meta::Extent;
+use crate::engine::retired;
+use crate::engine::retired::RetiredRow;
+use crate::engine::segments;
+use crate::engine::segments::Registered;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::outcomes::out_of_order;
+use crate::stats::folding::folded;
+
+/// Segments that one transaction retires: others wait for it.
+const SLICE: usize = 100;
+
+/// What decides about retirement; checked again when it happens.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) extent: Extent,
+    /// Oldest first.
+    pub(crate) segments: Vec<Registered>,
+    /// How far each of the cursors that were asked for has come; 0 if it is not stored.
+    pub(crate) cursors: Vec<(String, u64)>,
+    /// What comes before this sequence is not needed by the journal itself.
+    pub(crate) retirable: u64,
+    /// How old entries are at least.
+    pub(crate) elapsed: Elapsed,
+}
+
+/// What a retirement did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// How many of the segments are retired.
+    pub(crate) segments: usize,
+    /// What is different from the plan; then the rest was left alone.
+    pub(crate) changes: Vec<String>,
+}
+
+impl Upkeep {
+    /// What decides about retirement at `now`, microseconds since 1970.
+    pub(crate) fn standing(&self, names: &[String], now: i64) -> Result<Standing> {
+        let source = self.source();
+        let stored = self.cursors()?;
+        let come = |name: &String| {
+            let row = stored.iter().find(|(known, _)| known == name);
+            (name.clone(), row.map_or(0, |(_, row)| row.next))
+        };
+        let (extent, segments) = source.extent_and_segments()?;
+        let folded = source.survey(|survey| Ok(survey.folded().clone()))?;
+        Ok(Standing {
+            extent,
+            segments: segments.to_vec(),
+            retirable: extent.hot.min(folded.all_before()),
+            cursors: names.iter().map(come).collect(),
+            elapsed: source.elapsed(now)?,
+        })
+    }
+
+    /// All that has been retired so far.
+    pub(crate) fn retired(&self) -> Result<RetiredRow> {
+        let source = self.source();
+        source.read(|snapshot| retired::read(snapshot, source.path()))
+    }
+
+    /// Retires `doomed`, which must be the oldest segments, in transactions of some of them, each
+    /// checked again: the first one that would not do what was planned is not begun. Every
+    /// one of `cursors` has to be past what is retired. What is committed is folded first: outcomes
+    /// find their decisions only as long as these are there.
+    pub(crate) fn retire(&self, doomed: &[Registered], names: &[String], now: i64) -> Result<Done> {
+        let mut done = Done {
+            segments: 0,
+            changes: Vec::new(),
+        };
+        if doomed.is_empty() {
+            return Ok(done);
+        }
+        let known = match self.fold(now) {
+            // What cannot be read does not turn out for anybody.
+            Err(Error::Corrupt { .. }) => 0,
+            folded => folded?,
+        };
+        for slice in doomed.chunks(SLICE) {
+            done.changes = self.retire_slice(slice, known, names, now)?;
+            if !done.changes.is_empty() {
+                break;
+            }
+            done.segments += slice.len();
+            self.unlink(slice)?;
+        }
+        self.forget_early()?;
+        Ok(done)
+    }
+
+    /// Forgets what turned out early for inferences that are retired: nobody looks at it any more.
+    fn forget_early(&self) -> Result<()> {
+        loop {
+            let source = self.source();
+            let stale = source.view(out_of_order::stale)?;
+            if stale.is_empty() {
+                return Ok(());
+            }
+            self.write(|transaction| out_of_order::forget(transaction, &stale))?;
+        }
+    }
+
+    fn retire_slice(
+        &self,
+        slice: &[Registered],
+        known: u64,
+        names: &[String],
+        now: i64,
+    ) -> Result<Vec<String>> {
+        let path = self.source().path();
+        let hours: Vec<_> = slice.iter().map(|segment| self.hours_of(segment)).collect();
+        self.write(|transaction| {
+            let mut extent = meta::extent_to_write(transaction, path)?;
+            let mut changes = Vec::new();
+            let first = slice.first().map_or(extent.kept, |segment| segment.first);
+            if first != extent.kept {
+                changes.push(format!("the first entry kept is {} now", extent.kept));
+            }
+            let until = slice.last().map_or(first, |segment| segment.row.next);
+            let folded = folded::to_write(transaction, path)?.all_before();
+            if until > extent.hot || folded < until.max(known) {
+                changes.push(format!(
+                    "entries from {folded} on are not in the statistics yet"
+                ));
+            }
+            for name in names {
+                let row = cursors::to_write(transaction, path, name)?;
+                let next = row.map_or(0, |row| row.next);
+                if next < until {
+                    changes.push(format!("the cursor {name:?} is at {next} now"));
+                }
+            }
+            let mut total = retired::to_write(transaction, path)?;
+            for (segment, hours) in slice.iter().zip(&hours) {
+                if segments::to_write(transaction, path, segment.first)?.as_ref()
+                    != Some(&segment.row)
+                {
+                    changes.push(format!("the segment from {} has changed", segment.first));
+                }
+                transaction.remove(Table::Segments, &keys::number(segment.first))?;
+                total.add(segment, now);
+                for (first, last) in hours {
+                    total.hours.add(*first, *last);
+                }
+            }
+            if !changes.is_empty() {
+                return Err(Error::PlanOutdated {
+                    changes,
+                    deleted: 0,
+                });
+            }
+            extent.kept = until;
+            extent.generation = extent.generation.saturating_add(1);
+            meta::set_extent(transaction, extent)?;
+            retired::put(transaction, &total)?;
+            Ok(Vec::new())
+        })
+        .or_else(|error| match error {
+            Error::PlanOutdated { changes, .. } => Ok(changes),
+            error => Err(error),
+        })
+    }
+
+    /// The hours of event time that a segment touches, as its index says; of one that cannot be
+    /// read, all that lie between its first and last.
+    fn hours_of(&self, segment: &Registered) -> Vec<(i64, i64)> {
+        if let Ok(open) = self.source().segment(segment)
+            && let Ok(hours) = open.read(|blocks| blocks.all_hours())
+        {
+            return hours.into_iter().map(|hour| (hour, hour)).collect();
+        }
+        let hour = |micros: i64| micros.div_euclid(HOUR_MICROS);
+        let times = segment.row.event_times.iter();
+        times
+            .map(|(first, last)| (hour(*first), hour(*last)))
+            .collect()
+    }
+
+    /// Where the file of a segment lies.
+    pub(crate) fn file_of(&self, segment: &Registered) -> PathBuf {
+        segment.file(self.directory())
+    }
+
+    /// Removes the files of retired segments. What cannot be removed now is removed by whoever
+    /// seals or retires next.
+    fn unlink(&self, retired: &[Registered]) -> Result<()> {
+        for segment in retired {
+            let path = self.file_of(segment);
+            disk::remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+        }
+        sync_directory(&self.directory().segments())
+    }
+}

@@ -1,0 +1,171 @@
+//! Blocks against the indexes that find them, in both directions.
+
+use std::ops::{Bound, ControlFlow};
+
+use ahash::AHashMap;
+
+use super::Findings;
+use super::defect::DefectKind;
+use crate::engine::blocks::Blocks;
+use crate::engine::format::block::{BlockEncoder, Placed};
+use crate::engine::format::codec;
+use crate::engine::format::view::BlockView;
+use crate::engine::index;
+use crate::engine::index::Span;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Table};
+use crate::engine::segments::SegmentRow;
+use crate::engine::uses::Uses;
+
+/// What the blocks of a file add up to.
+pub(super) struct Found {
+    pub(super) row: SegmentRow,
+    pub(super) bytes: u64,
+    /// Whether every block could be read.
+    pub(super) complete: bool,
+}
+
+/// What a defect's detail begins with if it is about one block.
+pub(crate) const BLOCK: &str = "block ";
+
+type Expected = AHashMap<(&'static str, [u8; 16]), Span>;
+
+/// Every block, and the indexes in both directions.
+pub(super) fn check_blocks(
+    blocks: &Blocks<'_, '_>,
+    uses: &mut Uses,
+    findings: &mut Findings,
+) -> Found {
+    let Blocks {
+        snapshot,
+        path,
+        range,
+        ..
+    } = blocks;
+    let mut found = Found {
+        row: SegmentRow::beginning_at(range.start),
+        bytes: 0,
+        complete: true,
+    };
+    let mut expected: Expected = AHashMap::new();
+    let mut next = range.start;
+    let (start, end) = (keys::number(range.start), keys::number(range.end));
+    let keys = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+    let swept = snapshot.sweep(Table::Blocks, keys, Direction::Ascending, |key, value| {
+        let first = keys::first_number(key).unwrap_or(0);
+        let read = value.map_err(|error| (DefectKind::Checksum, error.to_string()));
+        let read = read.and_then(|payload| {
+            let rows = BlockView::new(first, payload).and_then(|view| view.rows());
+            rows.map(|rows| (rows, payload.len()))
+                .map_err(|why| (DefectKind::Undecodable, why))
+        });
+        match read {
+            Ok((rows, bytes)) => {
+                if first != next {
+                    findings.say(DefectKind::Missing, path, Some(next..first), "no block");
+                    found.complete = false;
+                }
+                next = rows.last().map_or(first, Placed::next);
+                found.bytes += bytes as u64 + crate::engine::format::CHECKSUM_BYTES as u64;
+                findings.blocks += 1;
+                findings.entries += rows.len() as u64;
+                expect(&rows, first, &mut expected);
+                for placed in &rows {
+                    uses.see(placed);
+                    found.row.see(placed);
+                }
+            }
+            Err((kind, why)) => {
+                findings.say(kind, path, None, format!("{BLOCK}{first}: {why}"));
+                found.complete = false;
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = swept {
+        findings.say(
+            DefectKind::Unreadable,
+            path,
+            None,
+            format!("blocks: {error}"),
+        );
+    }
+    if next != range.end {
+        findings.say(DefectKind::Missing, path, Some(next..range.end), "no block");
+        found.complete = false;
+    }
+    check_index(blocks, expected, found.complete, findings);
+    found
+}
+
+/// The rows that should find the block of these entries.
+fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
+    let mut encoder = BlockEncoder::default();
+    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    debug_assert!(again.is_ok(), "what was read can be read again");
+    let mut start = first;
+    for block in encoder.take() {
+        let seen = index::each_row(first, start, &block.index, |table, key, span| {
+            let known = expected.entry((table.name(), key)).or_insert(span);
+            if let (Some(known), Some(more)) = (known, span) {
+                *known = (known.0.min(more.0), known.1.max(more.1));
+            }
+            Ok(())
+        });
+        debug_assert!(seen.is_ok(), "nothing in there fails");
+        start = start.saturating_add(block.count.into());
+    }
+}
+
+/// Whether the indexes hold what is expected, and, if every block is known, nothing else.
+fn check_index(
+    blocks: &Blocks<'_, '_>,
+    mut expected: Expected,
+    complete: bool,
+    findings: &mut Findings,
+) {
+    let path = blocks.path;
+    for table in index::TABLES {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let direction = Direction::Ascending;
+        let swept = blocks
+            .snapshot
+            .sweep(table, everything, direction, |key, value| {
+                let place = keys::second_number(key).unwrap_or(0);
+                // Before the range lie leftovers of a sealing, without a meaning.
+                if place < blocks.range.start {
+                    return ControlFlow::Continue(());
+                }
+                let known = <[u8; 16]>::try_from(key).ok();
+                let known = known.and_then(|key| expected.remove(&(table.name(), key)));
+                let said = match &value {
+                    Ok([]) => Ok(None),
+                    Ok(payload) => codec::decode(payload).map(Some),
+                    Err(error) => Err(error.to_string()),
+                };
+                match (said, known) {
+                    (Err(why), _) => findings.say(DefectKind::Checksum, path, None, why),
+                    (Ok(said), Some(known)) if said == known => {}
+                    (Ok(_), None) if !complete => {}
+                    (Ok(said), known) => {
+                        let detail = format!("{} {place}: {said:?}, not {known:?}", table.name());
+                        findings.say(DefectKind::Index, path, None, detail);
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        if let Err(error) = swept {
+            let detail = format!("table {}: {error}", table.name());
+            findings.say(DefectKind::Unreadable, path, None, detail);
+        }
+    }
+    for (table, key) in expected.into_keys() {
+        let place = keys::second_number(&key).unwrap_or(0);
+        findings.say(
+            DefectKind::Index,
+            path,
+            None,
+            format!("{table} lacks {place}"),
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! The tables beside the blocks: checksums, names, runs, cursors, early outcomes.
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use super::Findings;
+use super::defect::DefectKind;
+use crate::engine::cursors::CursorRow;
+use crate::engine::elapsed;
+use crate::engine::format::codec;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Snapshot, Table};
+use crate::engine::meta;
+use crate::engine::name_table;
+use crate::engine::retired::RetiredRow;
+use crate::engine::runs;
+use crate::engine::segments;
+use crate::engine::uses::Uses;
+use crate::entry::ids::InferenceId;
+use crate::outcomes::out_of_order;
+use crate::registry::tables;
+use crate::stats::folding::folded;
+use crate::stats::rollup::table;
+
+/// Whether a value that has the right checksum is one that this journal could have written. Blocks,
+/// and the rows that find them, are checked against each other.
+pub(crate) fn check_value(
+    table: Table,
+    path: &Path,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), String> {
+    let said = |error: crate::Error| error.to_string();
+    match table {
+        Table::Meta => check_meta(key, value),
+        Table::Names => {
+            let id = keys::first_number(key).filter(|_| key.len() == 8);
+            let id = id.and_then(|id| u32::try_from(id).ok());
+            id.filter(|id| *id != 0).ok_or("a key is no name id")?;
+            codec::decode::<(u8, String)>(value).map(drop)
+        }
+        Table::NameIds => name_table::decode_row(path, value).map(drop).map_err(said),
+        Table::Runs => runs::decode(path, key, value).map(drop).map_err(said),
+        Table::Segments => {
+            let first = keys::first_number(key).ok_or("a key is too short")?;
+            segments::decode(first, value).map(drop)
+        }
+        Table::Rollups => table::check(path, key, value).map_err(said),
+        Table::Cursors => codec::decode::<CursorRow>(value).map(drop),
+        Table::Checkpoints
+        | Table::Models
+        | Table::Bests
+        | Table::Newest
+        | Table::Ranking
+        | Table::Tags
+        | Table::Aliases
+        | Table::AliasHistory
+        | Table::Deleted
+        | Table::Leaving => tables::check_row(table, key, value),
+        Table::Blocks | Table::Hours | Table::Ids | Table::Outcomes | Table::Marks => Ok(()),
+    }
+}
+
+/// The checksum of every value of a table, and whether it can be what was written.
+pub(super) fn check_values(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    table: Table,
+    findings: &mut Findings,
+) {
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let swept = snapshot.sweep(table, everything, Direction::Ascending, |key, value| {
+        match value {
+            Ok(value) => {
+                if let Err(why) = check_value(table, path, key, value) {
+                    let detail = format!("table {}, {}: {why}", table.name(), shown(key));
+                    findings.say(DefectKind::Undecodable, path, None, detail);
+                }
+            }
+            Err(error) => findings.say(DefectKind::Checksum, path, None, error.to_string()),
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = swept {
+        let detail = format!("table {}: {error}", table.name());
+        findings.say(DefectKind::Unreadable, path, None, detail);
+    }
+}
+
+/// A key in words: texts as they are, everything else as bytes.
+fn shown(key: &[u8]) -> String {
+    let key = key.get(..64).unwrap_or(key);
+    format!("key \"{}\"", key.escape_ascii())
+}
+
+/// The values of which there is one each.
+fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
+    match key {
+        b"extent" => codec::decode::<meta::Extent>(value).map(drop),
+        b"identity" => codec::decode::<meta::Identity>(value).map(drop),
+        b"retired" => codec::decode::<RetiredRow>(value).map(drop),
+        b"lost" => codec::decode::<u64>(value).map(drop),
+        b"folded" => folded::check(value),
+        key if elapsed::is_mark(key) => elapsed::check_mark(key, value),
+        b"elapsed" => codec::decode::<elapsed::Stamp>(value).map(drop),
+        b"registry" => tables::check_change(value),
+        b"format" | b"next_name" => codec::decode::<u32>(value).map(drop),
+        // Of a segment; `Segment::open` and the comparison of its uses read them.
+        _ => Ok(()),
+    }
+}
+
+/// Both tables of names against each other, and against what is used.
+pub(crate) fn check_names(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
+    let everything = || (Bound::Unbounded, Bound::Unbounded);
+    let mut ids = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let swept = snapshot.sweep(
+        Table::Names,
+        everything(),
+        Direction::Ascending,
+        |key, value| {
+            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            let name = value.ok().map(codec::decode::<(u8, String)>);
+            if let (Some(id), Some(Ok((kind, text)))) = (id, name) {
+                ids.insert(id);
+                let row = snapshot.get(Table::NameIds, &keys::name(kind, &text), |value| {
+                    name_table::decode_row(path, value)
+                });
+                match row {
+                    Ok(Some(Ok(row))) if row.id == id => {}
+                    other => {
+                        let text = tables::names::shown(&text);
+                        wrong.push(format!("name {id} {text:?}: its id is {other:?}"));
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    if let Err(error) = swept {
+        wrong.push(error.to_string());
+    }
+    let swept = snapshot.sweep(
+        Table::NameIds,
+        everything(),
+        Direction::Ascending,
+        |_, value| {
+            let row = value.and_then(|value| name_table::decode_row(path, value));
+            if let Ok(row) = row
+                && !ids.contains(&row.id)
+            {
+                wrong.push(format!("the id {} has no name", row.id));
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    if let Err(error) = swept {
+        wrong.push(error.to_string());
+    }
+    for id in uses.row().names.iter().filter(|id| !ids.contains(id)) {
+        wrong.push(format!("{id} is used, and has no name"));
+    }
+    for detail in wrong {
+        findings.say(DefectKind::Name, path, None, detail);
+    }
+}
+
+/// Runs that entries are of, and what their rows say.
+pub(crate) fn check_runs(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    uses: &Uses,
+    findings: &mut Findings,
+) {
+    let rows = match runs::page(snapshot, path, 0, usize::MAX) {
+        Ok(rows) => rows,
+        Err(error) => {
+            findings.say(DefectKind::Run, path, None, error.to_string());
+            return;
+        }
+    };
+    let known: BTreeSet<u32> = rows.iter().map(|(run, _)| run.get()).collect();
+    for run in uses
+        .row()
+        .runs
+        .iter()
+        .filter(|run| **run != 0 && !known.contains(run))
+    {
+        findings.say(
+            DefectKind::Run,
+            path,
+            None,
+            format!("run {run} has entries and no row"),
+        );
+    }
+    for (run, row) in rows {
+        if row.last_id != 0 && InferenceId::from_u64(row.last_id).run() != run {
+            let last = InferenceId::from_u64(row.last_id);
+            findings.say(
+                DefectKind::Run,
+                path,
+                None,
+                format!("run {run} ends with {last}"),
+            );
+        }
+    }
+}
+
+/// What is noted of outcomes that are older than their inference.
+pub(super) fn check_early(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    end: u64,
+    uses: &mut Uses,
+    findings: &mut Findings,
+) {
+    let read = out_of_order::each(snapshot, path, 0, |known| {
+        known.outcome.row.each_name(|name| uses.see_name(name));
+        let places = known.outcome.sequence..known.inference;
+        if places.is_empty() || places.end >= end {
+            let detail = format!("an early outcome at {places:?}, the end is {end}");
+            findings.say(DefectKind::Extent, path, None, detail);
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        findings.say(DefectKind::Undecodable, path, None, error.to_string());
+    }
+}
+
+pub(crate) fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut Findings) {
+    let end = meta::extent(snapshot, path).map_or(u64::MAX, |extent| extent.next);
+    for (name, row) in crate::engine::cursors::list(snapshot, path).unwrap_or_default() {
+        if row.next > end {
+            let detail = format!("the cursor {name:?} is at {}, the end is {end}", row.next);
+            findings.say(DefectKind::Extent, path, None, detail);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Where the human-readable files lie, how they are cut, what is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::logs::line::Zone;
+
+/// The human-readable files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogKind {
+    /// `inference_records.txt`: inferences and repeats.
+    Inferences,
+    /// `checkpoint_events.txt`.
+    Checkpoints,
+    /// `system_events.txt`: system events and gaps.
+    System,
+    /// `outcome_records.txt`: what turned out later for inferences.
+    Outcomes,
+}
+
+impl LogKind {
+    pub(crate) const COUNT: usize = 4;
+    pub(crate) const ALL: [LogKind; LogKind::COUNT] = [
+        LogKind::Inferences,
+        LogKind::Checkpoints,
+        LogKind::System,
+        LogKind::Outcomes,
+    ];
+
+    /// What its file names begin with.
+    #[must_use]
+    pub const fn stem(self) -> &'static str {
+        match self {
+            LogKind::Inferences => "inference_records",
+            LogKind::Checkpoints => "checkpoint_events",
+            LogKind::System => "system_events",
+            LogKind::Outcomes => "outcome_records",
+        }
+    }
+}
+
+/// When a new file is begun. What counts is the recorded time of the entries, so a rebuilt mirror
+/// is cut at the same places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rotation {
+    /// At midnight, UTC or local as the times in the lines. The default.
+    Daily,
+    /// Before a file would pass this many bytes.
+    Size(u64),
+    /// At midnight, and before a file would pass this many bytes.
+    DailyOrSize(u64),
+    /// Never.
+    Never,
+}
+
+impl Rotation {
+    pub(crate) fn is_daily(self) -> bool {
+        matches!(self, Rotation::Daily | Rotation::DailyOrSize(_))
+    }
+
+    pub(crate) fn most_bytes(self) -> u64 {
+        match self {
+            Rotation::Size(bytes) | Rotation::DailyOrSize(bytes) => bytes,
+            Rotation::Daily | Rotation::Never => u64::MAX,
+        }
+    }
+}
+
+/// Settings of the human-readable files, for [`Options::mirror`](crate::Options::mirror).
+///
+/// ```
+/// use annals::{Journal, LogKind, Mirror, Rotation};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let journal = Journal::options()
+///     .mirror(
+///         Mirror::new()
+///             .rotation(Rotation::DailyOrSize(64 << 20))
+///             .keep_files(30)
+///             .compress_old()
+///             .without(LogKind::Checkpoints),
+///     )
+///     .open(dir.path().join("data"))?;
+/// journal.close()?;
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "settings are used by Options::mirror"]
+pub struct Mirror {
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) zone: Zone,
+    pub(crate) micros: bool,
+    pub(crate) rotation: Rotation,
+    pub(crate) off: Vec<LogKind>,
+    pub(crate) keep_files: Option<usize>,
+    pub(crate) keep_age: Option<Duration>,
+    pub(crate) keep_lines: Option<u64>,
+    pub(crate) compress: bool,
+}
+
+impl Default for Mirror {
+    fn default() -> Self {
+        Mirror {
+            directory: None,
+            zone: Zone::Utc,
+            micros: false,
+            rotation: Rotation::Daily,
+            off: Vec::new(),
+            keep_files: None,
+            keep_age: None,
+            keep_lines: None,
+            compress: false,
+        }
+    }
+}
+
+impl Mirror {
+    /// All files, in `logs` below the journal's directory, cut daily, kept for ever.
+    pub fn new() -> Self {
+        Mirror::default()
+    }
+
+    /// Puts the files elsewhere. Two journals must not share a directory: the second waits for
+    /// the first.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Writes times, and cuts days, in the machine's local time instead of UTC.
+    pub fn local_time(mut self) -> Self {
+        self.zone = Zone::Local;
+        self
+    }
+
+    /// Writes processing times of less than 0.1 ms in microseconds: `time= 12.35µs` instead of
+    /// `time=   0.0ms`. Off by default: scripts for a Python logger's files expect ms.
+    pub fn short_times_in_micros(mut self) -> Self {
+        self.micros = true;
+        self
+    }
+
+    /// When a new file is begun.
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// Leaves out one kind of file.
+    pub fn without(mut self, kind: LogKind) -> Self {
+        self.off.push(kind);
+        self
+    }
+
+    /// Keeps at most `files` files of each kind, the current one among them. Looked at before each new
+    /// file and once a minute. Where files are small, each new one costs two fsyncs.
+    pub fn keep_files(mut self, files: usize) -> Self {
+        self.keep_files = Some(files);
+        self
+    }
+
+    /// Deletes files that were last written longer ago than `age`; never the current one.
+    pub fn keep_age(mut self, age: Duration) -> Self {
+        self.keep_age = Some(age);
+        self
+    }
+
+    /// Keeps the last `lines` lines of each kind, across its files; older ones are cut off at the
+    /// next clean-up. Compressed files older than the lines to be kept are deleted whole.
+    pub fn keep_last_lines(mut self, lines: u64) -> Self {
+        self.keep_lines = Some(lines);
+        self
+    }
+
+    /// Compresses files that are no longer written (gzip).
+    pub fn compress_old(mut self) -> Self {
+        self.compress = true;
+        self
+    }
+}

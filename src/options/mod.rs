@@ -1,0 +1,351 @@
+//! Everything about a journal that has a number.
+
+pub(crate) mod keep;
+pub(crate) mod logs;
+
+use std::time::Duration;
+
+use crate::entry::clock::{Clock, ManualClock};
+use crate::entry::error::{Error, Result};
+use keep::Keep;
+use logs::Mirror;
+
+/// What happens when inferences come faster than they can be committed and the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The new event is dropped and counted, and the loop goes on: it never waits. The default.
+    DropNewest,
+    /// The caller waits for room, at most this long; then the event is dropped and counted.
+    Block {
+        /// The longest wait of one call.
+        timeout: Duration,
+    },
+}
+
+/// Whether other processes may use the directory at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// Any number of processes write and read. Needs byte-range file locks, which Linux, macOS
+    /// and Windows have on local disks. The default there.
+    Shared,
+    /// One process at a time; others are refused with [`Error::InUse`]. The default elsewhere.
+    Exclusive,
+}
+
+impl Sharing {
+    pub(crate) const fn native() -> Self {
+        if cfg!(all(
+            any(target_os = "linux", target_vendor = "apple", windows),
+            not(annals_portable)
+        )) {
+            Sharing::Shared
+        } else {
+            Sharing::Exclusive
+        }
+    }
+}
+
+/// Settings of a journal, all with sound defaults; from [`Journal::options`](crate::Journal::options),
+/// checked and used by [`open`](Self::open).
+///
+/// ```
+/// use annals::{Journal, Overflow};
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let journal = Journal::options()
+///     .commit_interval(Duration::from_millis(50))
+///     .overflow(Overflow::Block { timeout: Duration::from_millis(2) })
+///     .label("trainer-7")
+///     .open(dir.path().join("data"))?;
+/// journal.close()?;
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until open is called"]
+pub struct Options {
+    pub(crate) commit_interval: Duration,
+    pub(crate) commit_bytes: usize,
+    pub(crate) queue_capacity: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) dedup_window: Duration,
+    pub(crate) dedup_capacity: usize,
+    pub(crate) max_names: usize,
+    pub(crate) cache_bytes: usize,
+    pub(crate) memory_interval: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) sharing: Sharing,
+    pub(crate) flush_on_panic: Option<Duration>,
+    pub(crate) label: Option<String>,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) seal_bytes: u64,
+    pub(crate) seal_age: Duration,
+    pub(crate) fold_interval: Option<Duration>,
+    pub(crate) keep: Option<Keep>,
+    pub(crate) clock: Clock,
+    /// Ids after which a new run is begun; far below what the counter holds.
+    pub(crate) ids_per_run: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            commit_interval: Duration::from_millis(200),
+            commit_bytes: 4 << 20,
+            queue_capacity: 65_536,
+            overflow: Overflow::DropNewest,
+            dedup_window: Duration::from_secs(1),
+            dedup_capacity: 65_536,
+            max_names: 65_536,
+            cache_bytes: 16 << 20,
+            memory_interval: Duration::from_secs(1),
+            close_timeout: Duration::from_secs(5),
+            sharing: Sharing::native(),
+            flush_on_panic: None,
+            label: None,
+            mirror: Some(Mirror::default()),
+            seal_bytes: 128 << 20,
+            seal_age: Duration::from_secs(86_400),
+            fold_interval: Some(Duration::from_secs(2)),
+            keep: None,
+            clock: Clock::system(),
+            ids_per_run: 1 << 39,
+        }
+    }
+}
+
+impl Options {
+    /// How long an event waits in the queue, at most, before the commit that holds it begins.
+    /// Default 200 ms. A crash loses what came after the last commit; an idle journal wakes up
+    /// once per interval.
+    pub fn commit_interval(mut self, interval: Duration) -> Self {
+        self.commit_interval = interval;
+        self
+    }
+
+    /// Encoded bytes after which a commit does not wait for the interval. Default 4 MiB. Up to
+    /// four times this is held in memory while the device is full.
+    pub fn commit_bytes(mut self, bytes: usize) -> Self {
+        self.commit_bytes = bytes;
+        self
+    }
+
+    /// Events that may be queued; 120 bytes each, allocated at once. Default 65,536.
+    pub fn queue_capacity(mut self, events: usize) -> Self {
+        self.queue_capacity = events;
+        self
+    }
+
+    /// What happens when the queue is full. Default [`Overflow::DropNewest`].
+    pub fn overflow(mut self, policy: Overflow) -> Self {
+        self.overflow = policy;
+        self
+    }
+
+    /// How long an answer is remembered to recognise its repeats. Default 1 s; zero turns
+    /// deduplication off.
+    pub fn dedup_window(mut self, window: Duration) -> Self {
+        self.dedup_window = window;
+        self
+    }
+
+    /// How many answers are remembered. Default 65,536 (4 MB when full); under a higher rate the
+    /// window is, in effect, shorter.
+    pub fn dedup_capacity(mut self, answers: usize) -> Self {
+        self.dedup_capacity = answers;
+        self
+    }
+
+    /// Distinct names (models, symbols, actions, checkpoints, label sets) that are kept as
+    /// numbers. Default 65,536. Further ones, and names over 255 bytes, are written out with
+    /// each inference: slower and larger, never lost.
+    pub fn max_names(mut self, names: usize) -> Self {
+        self.max_names = names;
+        self
+    }
+
+    /// Memory for cached pages of the file, for the writer and again for each reader.
+    /// Default 16 MiB.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// How often the process's memory is sampled, for inferences that state none. Default 1 s.
+    pub fn memory_interval(mut self, interval: Duration) -> Self {
+        self.memory_interval = interval;
+        self
+    }
+
+    /// How long [`close`](crate::Journal::close) and dropping the journal wait for the last commit.
+    /// Default 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// Whether other processes may use the directory too.
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.sharing = sharing;
+        self
+    }
+
+    /// Records the message, location and thread of every panic of the process as a system event of the
+    /// component `panic`, and flushes the journal, for at most `timeout`. The hook runs before the one
+    /// that was set when the first journal was opened. Off by default: then only a panic that unwinds
+    /// the thread that owns the journal is recorded, when the journal is dropped.
+    ///
+    /// ```
+    /// # use annals::{Content, Journal};
+    /// # use std::time::Duration;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let journal = Journal::options().flush_on_panic(Duration::from_secs(5)).in_memory()?;
+    /// let worker = std::thread::Builder::new().name("loop".to_owned());
+    /// let ended = worker.spawn(|| panic!("no weights")).expect("starts").join();
+    /// assert!(ended.is_err());
+    /// let last = journal.reader()?.events().next().transpose()?.expect("was recorded");
+    /// let Content::SystemEvent(event) = last.content else { unreachable!() };
+    /// assert_eq!((&*event.component, event.message.as_str()), ("panic", "no weights"));
+    /// assert_eq!(event.fields[1].1, "loop".into());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn flush_on_panic(mut self, timeout: Duration) -> Self {
+        self.flush_on_panic = Some(timeout);
+        self
+    }
+
+    /// A name for people, stored when the journal is created; tells machines apart.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Where the human-readable files lie and what is kept of them. Default: in `logs` below the
+    /// journal's directory, for ever. A journal in memory writes them only into a directory that
+    /// is given here.
+    pub fn mirror(mut self, mirror: Mirror) -> Self {
+        self.mirror = Some(mirror);
+        self
+    }
+
+    /// Writes no human-readable files.
+    pub fn without_mirror(mut self) -> Self {
+        self.mirror = None;
+        self
+    }
+
+    /// Bytes of blocks in `journal.redb` after which the oldest are sealed: moved into a segment, a
+    /// file that is never written again. Keeps commits small. Default 128 MiB.
+    pub fn seal_bytes(mut self, bytes: u64) -> Self {
+        self.seal_bytes = bytes;
+        self
+    }
+
+    /// How old the oldest entry in `journal.redb` may be, by recorded time, before it is sealed.
+    /// Looked at once a minute. Default one day.
+    pub fn seal_age(mut self, age: Duration) -> Self {
+        self.seal_age = age;
+        self
+    }
+
+    /// How long an entry waits, at most, before it is folded into the rollups that statistics are
+    /// made of; many entries wait for less. Default 2 s. Statistics are the same at every
+    /// moment: what is not folded yet, they read. One more fsynced commit each time, by a thread
+    /// of its own.
+    pub fn fold_interval(mut self, interval: Duration) -> Self {
+        self.fold_interval = Some(interval);
+        self
+    }
+
+    /// Folds nothing: statistics read what no other process folds.
+    pub fn without_folding(mut self) -> Self {
+        self.fold_interval = None;
+        self
+    }
+
+    /// Retires by itself what this does not keep, looked at once a minute in the background. By
+    /// default everything is kept; see [`Maintenance::retirement`](crate::Maintenance::retirement)
+    /// for retention by plan. Nothing is retired by age while the newest entry of all is too old:
+    /// then it is more likely that the clock is wrong.
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
+    /// Takes all times from `clock`, for tests.
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
+    /// Begins a new run after this many ids. Only tests have a reason to lower it.
+    #[doc(hidden)]
+    pub fn ids_per_run(mut self, ids: u64) -> Self {
+        self.ids_per_run = ids;
+        self
+    }
+
+    /// Refuses settings that cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        let bad = |name, value: String, advice| {
+            Err(Error::InvalidOption {
+                name,
+                value,
+                advice,
+            })
+        };
+        let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
+        if !(least..=most).contains(&self.commit_interval) {
+            let value = format!("{:?}", self.commit_interval);
+            return bad("commit_interval", value, "give 1 ms to 1 h");
+        }
+        if let Some(interval) = self.fold_interval
+            && !(least..=most).contains(&interval)
+        {
+            return bad("fold_interval", format!("{interval:?}"), "give 1 ms to 1 h");
+        }
+        if self.close_timeout > most {
+            let value = format!("{:?}", self.close_timeout);
+            return bad("close_timeout", value, "give at most 1 h");
+        }
+        if let Overflow::Block { timeout } = self.overflow
+            && timeout > most
+        {
+            return bad("overflow", format!("{timeout:?}"), "give at most 1 h");
+        }
+        if !(4..=1 << 24).contains(&self.queue_capacity) {
+            let value = self.queue_capacity.to_string();
+            return bad("queue_capacity", value, "give 4 to 16,777,216 events");
+        }
+        if !(1 << 16..=1 << 28).contains(&self.commit_bytes) {
+            let value = self.commit_bytes.to_string();
+            return bad("commit_bytes", value, "give 64 KiB to 256 MiB");
+        }
+        if !(1 << 16..=1 << 40).contains(&self.seal_bytes) {
+            let value = self.seal_bytes.to_string();
+            return bad("seal_bytes", value, "give 64 KiB to 1 TiB");
+        }
+        if let Some(keep) = &self.keep {
+            keep.check()?;
+        }
+        if self.dedup_capacity > 1 << 24 {
+            let value = self.dedup_capacity.to_string();
+            return bad("dedup_capacity", value, "give at most 16,777,216 answers");
+        }
+        if self.max_names > 1 << 24 {
+            let value = self.max_names.to_string();
+            return bad("max_names", value, "give at most 16,777,216 names");
+        }
+        if self.ids_per_run == 0 || self.ids_per_run > 1 << 39 {
+            let value = self.ids_per_run.to_string();
+            return bad("ids_per_run", value, "give 1 to 2^39 ids");
+        }
+        if self.label.as_ref().is_some_and(|label| label.len() > 1_024) {
+            let value = format!("{} bytes", self.label.as_ref().map_or(0, String::len));
+            return bad("label", value, "give at most 1,024 bytes");
+        }
+        Ok(())
+    }
+}

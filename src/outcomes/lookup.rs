@@ -1,0 +1,111 @@
+//! Outcomes by the inference that they belong to, wherever in the journal they were recorded.
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
+
+use super::out_of_order;
+use crate::engine::blocks::Blocks;
+use crate::engine::format::codec;
+use crate::engine::format::row::StoredOutcome;
+use crate::engine::format::spans::id_bucket;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Table};
+use crate::engine::meta::{FIRST_SEQUENCE, damaged};
+use crate::engine::segments::Registered;
+use crate::engine::source::Source;
+use crate::entry::error::Result;
+
+impl Source {
+    /// Shows the outcomes of the inferences `ids` (ascending) whose sequence is less than `before`
+    /// to `see`, newest first, until it breaks.
+    ///
+    /// Those that are retired, and came before an inference that is not, are shown last; of those that are retired
+    /// while this looks, some may come twice.
+    ///
+    /// Reads the index once for every 256 ids and part of the journal, and each block that it
+    /// names once, without the inferences in it. Whoever wants each id's newest value of certain
+    /// names breaks when it has them.
+    pub(crate) fn outcomes(
+        &self,
+        ids: &[u64],
+        before: u64,
+        mut see: impl FnMut(StoredOutcome) -> ControlFlow<()>,
+    ) -> Result<()> {
+        debug_assert!(ids.is_sorted());
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let touches = |segment: &Registered| {
+            segment.row.outcomes.is_some_and(|(lowest, highest)| {
+                let next = ids.get(ids.partition_point(|id| *id < lowest));
+                segment.first < before && next.is_some_and(|id| *id <= highest)
+            })
+        };
+        let (mut sealed, mut more) = (false, true);
+        self.in_parts(touches, |blocks| {
+            sealed |= blocks.range.start > FIRST_SEQUENCE;
+            more = blocks.outcomes(ids, before, &mut see)?.is_continue();
+            Ok(more)
+        })?;
+        // Last, in a later snapshot: what was retired meanwhile, and so not seen above, is noted in it.
+        if sealed && more {
+            let early = self.view(|view| out_of_order::of(view, ids))?;
+            let mut early = early.into_iter().filter(|known| known.sequence < before);
+            let _ = early.try_for_each(see);
+        }
+        Ok(())
+    }
+}
+
+impl Blocks<'_, '_> {
+    fn outcomes(
+        &self,
+        ids: &[u64],
+        before: u64,
+        see: &mut impl FnMut(StoredOutcome) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let wanted = |id: u64| ids.binary_search(&id).is_ok();
+        for first in self.with_outcomes(ids, before)?.into_iter().rev() {
+            let found = self.look_into(first, |view| view.outcomes(wanted))?;
+            let found = found.unwrap_or_default();
+            for (sequence, row) in found.into_iter().rev() {
+                let outcome = StoredOutcome { sequence, row };
+                if sequence < before && see(outcome).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The blocks that begin before `before` and may hold outcomes of `ids`.
+    fn with_outcomes(&self, ids: &[u64], before: u64) -> Result<BTreeSet<u64>> {
+        let broken = |why: &str| damaged(self.path, "outcomes", why);
+        let mut blocks = BTreeSet::new();
+        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
+            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
+                continue;
+            };
+            let (number, lowest) = id_bucket(*first);
+            let (_, highest) = id_bucket(*last);
+            let start = keys::pair(number, self.range.start);
+            let end = keys::pair(number, before.min(self.range.end));
+            if start >= end {
+                continue;
+            }
+            let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+            let ascending = Direction::Ascending;
+            self.snapshot
+                .scan(Table::Outcomes, range, ascending, |key, value| {
+                    let (low, high): (u16, u16) =
+                        codec::decode(value).map_err(|why| broken(&why))?;
+                    let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                    if low <= highest && high >= lowest {
+                        blocks.insert(first);
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+        }
+        Ok(blocks)
+    }
+}

@@ -1,0 +1,271 @@
+//! Early outcomes: those with a lower sequence than the inference that they belong to, which another
+//! process committed later. The border of a segment may lie between the two, and then retention takes
+//! what turned out and leaves the inference. So each is noted when the inference is folded, and the
+//! note stands for it as long as the inference is kept and the outcome is not. What had waited for its
+//! inference for too long, and was [given up](super::unmatched), is not noted, and does not count.
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::blocks::go_on;
+use crate::engine::format::codec;
+use crate::engine::format::codec::Stored;
+use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::meta::{damaged, sealed};
+use crate::engine::source::View;
+use crate::entry::error::Result;
+use crate::stats::rollup::table::EARLY;
+
+/// Rows that one transaction writes or removes: others wait for it.
+pub(crate) const SLICE: usize = 2_000;
+
+/// An outcome, and the inference that came after it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Early {
+    pub(crate) outcome: StoredOutcome,
+    /// The sequence of the inference or repeat.
+    pub(crate) inference: u64,
+}
+
+/// What is stored of it besides the id of the inference and the outcome's sequence.
+#[derive(Serialize, Deserialize)]
+struct EarlyRow {
+    inference: u64,
+    run: u32,
+    time: i64,
+    values: Vec<OutcomeValue>,
+}
+
+impl Stored for EarlyRow {}
+
+type Key = [u8; 17];
+
+fn key(id: u64, sequence: u64) -> Key {
+    let mut key = [EARLY; 17];
+    key[1..].copy_from_slice(&keys::pair(id, sequence));
+    key
+}
+
+fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
+    let broken = |why: &str| damaged(path, "rollups: an early outcome", why);
+    let numbers = key.get(1..).unwrap_or_default();
+    let numbers = keys::first_number(numbers).zip(keys::second_number(numbers));
+    let (of, sequence) = numbers.ok_or_else(|| broken("a short key"))?;
+    let row: EarlyRow = codec::decode(value).map_err(|why| broken(&why))?;
+    Ok(Early {
+        outcome: StoredOutcome {
+            sequence,
+            row: OutcomeRow {
+                run: row.run,
+                of,
+                time: row.time,
+                values: row.values,
+            },
+        },
+        inference: row.inference,
+    })
+}
+
+/// Whether a row can be what was written.
+pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    decode(path, key, value).map(drop)
+}
+
+/// Whether a row is no note of an early outcome, or one of an outcome and an inference in order,
+/// before `end`.
+pub(crate) fn is_before(path: &Path, key: &[u8], value: &[u8], end: u64) -> bool {
+    if key.first() != Some(&EARLY) {
+        return true;
+    }
+    decode(path, key, value)
+        .is_ok_and(|early| early.outcome.sequence < early.inference && early.inference < end)
+}
+
+/// Notes them; those that are noted already stay as they are.
+pub(crate) fn note(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
+    for Early { outcome, inference } in early {
+        let row = EarlyRow {
+            inference: *inference,
+            run: outcome.row.run,
+            time: outcome.row.time,
+            values: outcome.row.values.clone(),
+        };
+        let key = key(outcome.row.of, outcome.sequence);
+        transaction.put(Table::Rollups, &key, &mut sealed(&row))?;
+    }
+    Ok(())
+}
+
+/// Shows every note from `from` on until `see` breaks.
+pub(crate) fn each(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    from: u64,
+    mut see: impl FnMut(Early) -> ControlFlow<()>,
+) -> Result<()> {
+    let (first, last) = (key(from, 0), key(u64::MAX, u64::MAX));
+    let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+    snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
+        Ok(see(decode(path, key, value)?))
+    })
+}
+
+/// Shows every note of the inferences `ids` (ascending).
+fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(Early)) -> Result<()> {
+    let mut wanted = ids;
+    // Others' notes are jumped over: either of the two may be many.
+    while let Some(next) = wanted.first() {
+        let mut reached = u64::MAX;
+        each(view.snapshot, view.path, *next, |early| {
+            reached = early.outcome.row.of;
+            let is_wanted = wanted.binary_search(&reached).is_ok();
+            if is_wanted {
+                see(early);
+            }
+            go_on(is_wanted)
+        })?;
+        let behind = wanted.partition_point(|id| *id <= reached);
+        wanted = wanted.get(behind..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What turned out early for the inferences `ids` (ascending) where the outcome is retired and the
+/// inference is not. Newest first.
+pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
+    let kept = view.extent.kept;
+    let mut found = Vec::new();
+    each_of(view, ids, |early| {
+        if early.outcome.sequence < kept && early.inference >= kept {
+            found.push(early.outcome);
+        }
+    })?;
+    found.sort_unstable_by_key(|outcome| std::cmp::Reverse(outcome.sequence));
+    Ok(found)
+}
+
+/// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
+pub(crate) fn noted(view: &View<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
+    let mut sequences = BTreeSet::new();
+    each_of(view, ids, |early| {
+        sequences.insert(early.outcome.sequence);
+    })?;
+    Ok(sequences)
+}
+
+/// Up to a slice of the notes of inferences that are retired.
+pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<Early>> {
+    let mut found = Vec::new();
+    each(view.snapshot, view.path, 0, |early| {
+        if early.inference < view.extent.kept {
+            found.push(early);
+        }
+        go_on(found.len() < SLICE)
+    })?;
+    Ok(found)
+}
+
+/// Forgets them.
+pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
+    early.iter().try_for_each(|early| {
+        let outcome = &early.outcome;
+        transaction.remove(Table::Rollups, &key(outcome.row.of, outcome.sequence))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::kv::{Kv, WriteFailure};
+    use crate::engine::meta::Extent;
+
+    fn early(of: u64, sequence: u64, inference: u64) -> Early {
+        let values = vec![OutcomeValue::Named(7, sequence as f64)];
+        let row = OutcomeRow {
+            run: 3,
+            of,
+            time: -5,
+            values,
+        };
+        let outcome = StoredOutcome { sequence, row };
+        Early { outcome, inference }
+    }
+
+    fn write(
+        kv: &Kv,
+        early: &[Early],
+        body: impl FnOnce(&mut WriteTransaction<'_>, &[Early]) -> Result<()>,
+    ) {
+        let written = kv.write(|transaction| {
+            transaction.create_tables()?;
+            body(transaction, early)
+        });
+        written.map_err(WriteFailure::into_error).unwrap();
+    }
+
+    fn view<T>(kv: &Kv, kept: u64, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> T {
+        let extent = Extent {
+            kept,
+            ..Extent::new()
+        };
+        let read = kv.read(|snapshot| {
+            let path = kv.path();
+            body(&View {
+                snapshot,
+                extent,
+                path,
+                losses: &crate::engine::losses::Losses::default(),
+            })
+        });
+        read.unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn those_that_are_asked_for_hold_while_their_inference_does_and_they_do_not(
+            noted in prop::collection::btree_map((0_u64..12, 1_u64..40), 1_u64..20, 0..40),
+            ids in prop::collection::btree_set(0_u64..14, 0..8),
+            kept in 1_u64..60,
+        ) {
+            let noted = noted.into_iter();
+            let noted: Vec<Early> = noted
+                .map(|((of, sequence), later)| early(of, sequence, sequence + later))
+                .collect();
+            let dir = tempfile::tempdir().unwrap();
+            let kv = Kv::create(&dir.path().join("hot"), 1 << 20).unwrap();
+            write(&kv, &noted, note);
+            let ids: Vec<u64> = ids.into_iter().collect();
+            let holds = |early: &&Early| {
+                let is_asked_for = ids.contains(&early.outcome.row.of);
+                is_asked_for && early.outcome.sequence < kept && kept <= early.inference
+            };
+            let mut expected: Vec<StoredOutcome> = noted
+                .iter()
+                .filter(holds)
+                .map(|early| early.outcome.clone())
+                .collect();
+            expected.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
+            let mut found = view(&kv, kept, |view| of(view, &ids));
+            prop_assert!(found.is_sorted_by(|one, next| one.sequence >= next.sequence));
+            found.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
+            prop_assert_eq!(&found, &expected);
+
+            // What is forgotten is what nobody can ask for any more.
+            let retired = noted.iter().filter(|early| early.inference < kept);
+            let doomed = view(&kv, kept, stale);
+            prop_assert!(doomed.iter().eq(retired));
+            write(&kv, &doomed, forget);
+            prop_assert_eq!(view(&kv, kept, stale), vec![]);
+            prop_assert_eq!(view(&kv, kept, |view| of(view, &ids)).len(), expected.len());
+        }
+    }
+}

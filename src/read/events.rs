@@ -1,0 +1,80 @@
+//! What is no inference, newest first, a page at a time.
+
+use std::collections::VecDeque;
+
+use super::Reader;
+use crate::engine::format::block_index::Mark;
+use crate::entry::error::Result;
+use crate::entry::record::Entry;
+
+const KINDS: [Mark; 3] = [Mark::Gap, Mark::SystemEvent, Mark::CheckpointEvent];
+const PAGE: usize = 64;
+
+/// System events, checkpoint events and gaps, newest first; from [`Reader::events`].
+pub struct Events {
+    reader: Reader,
+    page: VecDeque<u64>,
+    /// The sequence that the next page lies before; `None` at the end.
+    before: Option<u64>,
+}
+
+impl Events {
+    pub(super) fn new(reader: Reader) -> Self {
+        Events {
+            reader,
+            page: VecDeque::new(),
+            before: Some(u64::MAX),
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>> {
+        loop {
+            if self.page.is_empty()
+                && let Some(before) = self.before
+            {
+                self.turn(before)?;
+            }
+            let Some(sequence) = self.page.pop_front() else {
+                return Ok(None);
+            };
+            // What was retired meanwhile is not there any more, nor is what came before it.
+            if let Some(entry) = self.reader.entry(sequence)? {
+                if entry.sequence < sequence {
+                    // It lies in a hole, which stands for all that was there.
+                    let first = entry.sequence;
+                    while self.page.front().is_some_and(|earlier| *earlier >= first) {
+                        self.page.pop_front();
+                    }
+                    self.before = self.before.map(|before| before.min(first));
+                }
+                return Ok(Some(entry));
+            }
+        }
+    }
+
+    fn turn(&mut self, before: u64) -> Result<()> {
+        let mut found = Vec::new();
+        for kind in KINDS {
+            found.extend(self.reader.source.marks_before(kind, before, PAGE)?);
+        }
+        // Each kind gave its newest; the newest of all are among them.
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(PAGE);
+        self.before = found.last().copied().filter(|_| found.len() == PAGE);
+        self.page = found.into();
+        Ok(())
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        let item = self.step().transpose();
+        if !matches!(item, Some(Ok(_))) {
+            self.before = None;
+            self.page.clear();
+        }
+        item
+    }
+}

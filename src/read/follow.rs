@@ -1,0 +1,128 @@
+//! Every committed entry once, in sequence, from a cursor on.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Cursor, Reader};
+use crate::engine::format::block::Placed;
+use crate::entry::error::{Error, Result};
+use crate::entry::record::Entry;
+
+/// How much is decoded at once.
+const BUDGET_BYTES: usize = 256 << 10;
+/// How often a waiting follower looks: one read of about 10 µs each time.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Follows a journal; from [`Reader::follow`].
+///
+/// As an iterator it gives what is committed and then `None`; ask again later, or
+/// [`wait`](Self::wait). It polls; nobody has to tell it.
+///
+/// ```
+/// # use annals::{Inference, Journal};
+/// # use std::time::Duration;
+/// # let journal = Journal::in_memory()?;
+/// let reader = journal.reader()?;
+/// let mut follow = reader.follow(reader.start())?;
+/// journal.log(Inference::new("m", "s", "BUY"));
+/// assert!(follow.wait(Duration::from_secs(5))?); // committed within the interval
+/// for entry in follow.by_ref() {
+///     println!("{:?}", entry?);
+/// }
+/// let resume_here = follow.cursor().to_string();
+/// # assert!(resume_here.ends_with(":2"));
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Follow {
+    reader: Reader,
+    /// Invariant F1: the sequence of the first buffered row, or of the first one not yet read.
+    next: u64,
+    buffered: VecDeque<Placed>,
+}
+
+impl Follow {
+    pub(super) fn new(reader: Reader, cursor: Cursor) -> Result<Self> {
+        let foreign = |reason: String| Error::ForeignCursor {
+            cursor: cursor.to_string(),
+            reason,
+        };
+        if cursor.journal() != reader.id() {
+            return Err(foreign(format!("this is journal {}", reader.id())));
+        }
+        let extent = reader.source.extent()?;
+        let mut next = cursor.next_sequence();
+        if next > extent.next {
+            let end = extent.next;
+            return Err(foreign(format!("this journal ends before {end}")));
+        }
+        // The start is wherever the journal begins now.
+        if cursor == reader.start() {
+            next = extent.kept;
+        }
+        Ok(Follow {
+            reader,
+            next,
+            buffered: VecDeque::new(),
+        })
+    }
+
+    /// The place after the entry that was given last.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.reader.id(), self.next)
+    }
+
+    /// Waits until there is an entry, for at most `timeout`; says whether there is one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn wait(&mut self, timeout: Duration) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            self.fill()?;
+            if !self.buffered.is_empty() {
+                return Ok(true);
+            }
+            let left = timeout.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            std::thread::sleep(left.min(POLL));
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        if self.buffered.is_empty() {
+            for located in self.reader.source.after(self.next, BUDGET_BYTES)? {
+                let fresh = located.rows.into_iter();
+                self.buffered
+                    .extend(fresh.filter(|placed| placed.sequence >= self.next));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>> {
+        self.fill()?;
+        let Some(placed) = self.buffered.front() else {
+            return Ok(None);
+        };
+        let entry = self
+            .reader
+            .names
+            .entry(&self.reader.source, placed.clone())?;
+        self.next = placed.next();
+        self.buffered.pop_front();
+        Ok(Some(entry))
+    }
+}
+
+impl Iterator for Follow {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        // After an error the place is unchanged, so asking again is safe and tries again.
+        self.step().transpose()
+    }
+}

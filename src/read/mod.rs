@@ -1,0 +1,388 @@
+//! Reading a journal: from any thread and any process, while it is being written.
+
+pub(crate) mod cursor;
+pub(crate) mod events;
+pub(crate) mod filter;
+pub(crate) mod follow;
+pub(crate) mod names;
+pub(crate) mod outcomes;
+pub(crate) mod pages;
+pub(crate) mod plan;
+pub(crate) mod query;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+
+use crate::engine::directory::Directory;
+use crate::engine::format::row::NameId;
+use crate::engine::format::scan::Scan;
+use crate::engine::source::Source;
+use crate::entry::clock::Clock;
+use crate::entry::error::Result;
+use crate::entry::ids::{InferenceId, JournalId};
+use crate::entry::record::{Content, Entry, InferenceRecord};
+use crate::entry::timestamp::Timestamp;
+use crate::logs;
+use crate::options::Options;
+use crate::options::logs::Mirror;
+pub use cursor::Cursor;
+pub use events::Events;
+pub use filter::Repeats;
+pub use follow::Follow;
+use names::NameBook;
+pub use outcomes::WithOutcomes;
+pub use pages::{Gaps, Runs};
+pub use query::{Inferences, Query};
+
+/// Entries that are not folded, and that are decoded to see whether they can be.
+const LOOKED_AT: u64 = 1 << 18;
+
+/// Reads a journal: committed entries, in snapshots that are held for microseconds.
+///
+/// It has a handle of its own, so it goes on when the writer of this process fails, and holds up
+/// nobody. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
+/// keep nothing open between two items. A block that cannot be read is no error: it is passed over, and
+/// [`missing`](Self::missing) says which entries were in it.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) source: Arc<Source>,
+    names: Arc<NameBook>,
+    id: JournalId,
+    label: Option<Arc<str>>,
+    clock: Clock,
+}
+
+impl Reader {
+    /// Opens the journal in `dir` for reading, beside whoever writes it.
+    ///
+    /// Takes milliseconds. If the last writer died, the file is opened for writing once, which
+    /// recovers it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`](crate::Error::Missing) if there is no journal,
+    /// [`Error::NeedsRecovery`](crate::Error::NeedsRecovery) if its writer died and this process
+    /// may not write, and those of [`Journal::open`](crate::Journal::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let reader = annals::Reader::open(&dir)?;
+    /// for record in reader.newest(20) {
+    ///     println!("{:?}", record?);
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Reader> {
+        let options = Options::default();
+        let directory = Directory::existing(dir.as_ref())?;
+        let source = Source::open(directory, options.sharing, options.cache_bytes)?;
+        Reader::new(Arc::new(source))
+    }
+
+    pub(crate) fn new(source: Arc<Source>) -> Result<Reader> {
+        let identity = source.identity()?;
+        Ok(Reader {
+            source,
+            names: Arc::new(NameBook::default()),
+            id: identity.journal(),
+            label: identity.label.map(Into::into),
+            clock: Clock::system(),
+        })
+    }
+
+    /// The same reader, whose "now" is the clock's.
+    pub(crate) fn with_clock(self, clock: Clock) -> Reader {
+        Reader { clock, ..self }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The stored name with this id.
+    pub(crate) fn word(&self, id: NameId) -> Result<Arc<str>> {
+        self.names.name(&self.source, id, None)
+    }
+
+    /// Entries a second over about the last `span`, by the progress that runs have made: time
+    /// counts while a run is open, so a clock that jumps does not change the rate. The span is as
+    /// exact as the journal's marks, which are 5 s apart or more. One short snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) and [`Error::Corrupt`](crate::Error::Corrupt).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(60))?;
+    /// let per_second = journal.reader()?.rate(Duration::from_secs(60))?;
+    /// assert!(per_second >= 0.0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn rate(&self, span: Duration) -> Result<f64> {
+        let next = self.source.next_sequence()?;
+        let elapsed = self.source.elapsed(self.now().as_micros())?;
+        let (entries, took) = elapsed.recent(span, next);
+        // Shorter than a second says more about the moment than about the rate.
+        let seconds = took.as_secs_f64().max(1.0);
+        #[expect(clippy::cast_precision_loss, reason = "a rate is as exact as its span")]
+        Ok(entries as f64 / seconds)
+    }
+
+    /// The journal's identity.
+    #[must_use]
+    pub fn id(&self) -> JournalId {
+        self.id
+    }
+
+    /// The label that the journal was created with.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The newest `n` decisions, newest first: inferences and repeats, these with their original's answer.
+    pub fn newest(&self, n: usize) -> Inferences {
+        self.inferences().newest_first().limit(n).iter()
+    }
+
+    /// Begins a query over all decisions: inferences, and [repeats](Query::repeats) with their original's
+    /// answer.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Timestamp};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let hour_ago = Timestamp::now().saturating_sub(Duration::from_secs(3_600));
+    /// let bought = reader.inferences().model("dqn_agent").action("BUY").since(hour_ago);
+    /// assert_eq!(bought.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn inferences(&self) -> Query {
+        Query::new(self.clone())
+    }
+
+    /// The inference with this id, or `None` if it was dropped, is not committed yet, or never
+    /// was. A repeat comes with its original's answer. One look-up in the index and one block.
+    ///
+    /// # Errors
+    /// Those of reading; [`Error::Corrupt`](crate::Error::Corrupt) if it may be in a block that
+    /// cannot be read.
+    pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
+        let found = self.source.find(id.to_u64())?;
+        found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
+    }
+
+    /// The inferences with `ids`, in their order, as [`get`](Self::get) gives them. Many are looked up
+    /// much faster together than one by one: each block that holds any is read once.
+    ///
+    /// # Errors
+    /// Those of reading.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let ids = ["BUY", "SELL"].map(|a| journal.log(Inference::new("m", "s", a)).unwrap());
+    /// # let unknown: annals::InferenceId = "999-1".parse()?;
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// let found = journal.reader()?.get_each(&[ids[1], unknown, ids[0]])?;
+    /// let actions = found.iter().map(|found| found.as_ref().map(|record| &*record.action));
+    /// assert_eq!(actions.collect::<Vec<_>>(), [Some("SELL"), None, Some("BUY")]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn get_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<InferenceRecord>>> {
+        let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut found = AHashMap::with_capacity(sorted.len());
+        for placed in self.source.find_each(&sorted)? {
+            if let Some(record) = self.names.record(&self.source, placed)? {
+                found.insert(record.id, record);
+            }
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    /// The entry with this sequence; the gap that stands for it if its block cannot be read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
+        let found = self.source.at(sequence)?;
+        found
+            .map(|placed| self.names.entry(&self.source, placed))
+            .transpose()
+    }
+
+    /// The cursor before the journal's first entry.
+    #[must_use]
+    pub fn start(&self) -> Cursor {
+        Cursor::at_start(self.id)
+    }
+
+    /// The cursor after the last committed entry.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn end(&self) -> Result<Cursor> {
+        Ok(Cursor::new(self.id, self.source.next_sequence()?))
+    }
+
+    /// Every entry from `cursor` on, in sequence, each once, now and as more are committed.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`](crate::Error::ForeignCursor) if the cursor is another journal's.
+    pub fn follow(&self, cursor: Cursor) -> Result<Follow> {
+        Follow::new(self.clone(), cursor)
+    }
+
+    /// Writes the human-readable files of the whole journal anew into `directory`, which must not
+    /// hold any. With the same settings they are equal, to the byte, to what the mirror wrote, as
+    /// far as the journal still holds the entries. Says how many lines there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
+    /// mirror already, and those of reading.
+    pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
+        logs::rebuild(&self.source, self.id, directory.as_ref(), settings)
+    }
+
+    /// Entries that are committed and not folded into the rollups yet, so that each statistic reads
+    /// them again, at 2 to 40 million a second. A reader changes nothing:
+    /// [`Maintenance::fold`](crate::Maintenance::fold) does that. One short snapshot.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn unfolded(&self) -> Result<u64> {
+        self.source.unfolded()
+    }
+
+    /// Every run that this journal has seen, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        Runs::new(self.source.clone())
+    }
+
+    /// Everything that is no inference, newest first: system events, checkpoint events and gaps.
+    ///
+    /// ```
+    /// # use annals::{Journal, Level};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// journal.event(Level::Warn, "exchange", "feed is late");
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let newest = journal.reader()?.events().next().transpose()?.expect("was recorded");
+    /// assert!(newest.to_string().ends_with("| WARN  | exchange        | feed is late"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.clone())
+    }
+
+    /// Entries that were committed and not yet in the text files below `logs`, as their writer
+    /// stored it last: while it writes, at most a second ago. `None` if nobody ever wrote any
+    /// there. Reads one small file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), and those of reading.
+    pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
+        let written = logs::written_until(logs.as_ref(), self.id)?;
+        let end = self.source.next_sequence()?;
+        Ok(written.map(|next| end.saturating_sub(next)))
+    }
+
+    /// The sequences of the entries that this reader, its clones and what was made of them have passed
+    /// over so far, because their blocks cannot be read. Queries leave them out, and
+    /// [`follow`](Self::follow), [`entry`](Self::entry) and the text files have a
+    /// [gap](crate::GapReason::Damaged) in their place, as after a [`repair`](crate::repair), which
+    /// ends this. What nobody has tried to read is not known: [`Maintenance::verify`](crate::Maintenance::verify)
+    /// reads everything.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let reader = journal.reader()?;
+    /// let newest = reader.newest(100).collect::<annals::Result<Vec<_>>>()?;
+    /// for lost in reader.missing() {
+    ///     eprintln!("entries {} to {} cannot be read", lost.start, lost.end - 1);
+    /// }
+    /// # assert!(newest.is_empty() && reader.missing().is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn missing(&self) -> Vec<Range<u64>> {
+        self.source.losses().list()
+    }
+
+    /// How many entries are known to be unreadable and not repaired: what [`missing`](Self::missing)
+    /// lists, and what the folding thread has passed over. Looks at the rows of gaps, and at the entries
+    /// that are not folded if they are at most some 260,000, which takes up to 20 ms.
+    ///
+    /// # Errors
+    /// Those of reading.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.known_damaged()?, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn known_damaged(&self) -> Result<u64> {
+        let (border, folded) = self.source.survey(|survey| {
+            let border = survey.folded().all_before();
+            if survey.next_sequence().saturating_sub(border) <= LOOKED_AT {
+                survey.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
+            }
+            let gaps = survey.gaps(i64::MIN, i64::MAX)?;
+            Ok((border, gaps.damaged.saturating_sub(survey.repaired()?)))
+        })?;
+        let known = self.source.losses().list().into_iter();
+        let (before, behind): (Vec<_>, Vec<_>) = known.partition(|lost| lost.start < border);
+        let sum = |stretches: &[Range<u64>]| {
+            let lengths = stretches.iter();
+            let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+            lengths.fold(0, u64::saturating_add)
+        };
+        Ok(folded.max(sum(&before)).saturating_add(sum(&behind)))
+    }
+
+    /// Every gap, oldest first.
+    #[must_use]
+    pub fn gaps(&self) -> Gaps {
+        Gaps::new(self.clone())
+    }
+}
+
+impl Entry {
+    /// The id of an inference or a repeat.
+    #[must_use]
+    pub fn id(&self) -> Option<InferenceId> {
+        match &self.content {
+            Content::Inference(record) => Some(record.id),
+            Content::Repeat(repeat) => Some(repeat.id),
+            Content::Gap(_)
+            | Content::SystemEvent(_)
+            | Content::CheckpointEvent(_)
+            | Content::Outcome(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("id", &self.id)
+            .field("path", &self.source.path())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+//! What turned out for inferences: by id, and joined to a query.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::names::NameBook;
+use super::{Inferences, Reader};
+use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
+use crate::engine::source::Source;
+use crate::entry::error::Result;
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes};
+use crate::entry::record::InferenceRecord;
+use crate::entry::timestamp::Timestamp;
+
+impl Reader {
+    /// What has turned out for the inference or repeat with this id: under each name what was
+    /// recorded last, by whichever process. `None` if nothing has. A look-up in the index for each
+    /// part of the journal that may hold any, and every block that does.
+    ///
+    /// # Errors
+    /// Those of reading.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(-0.5).and_value("slippage_bp", 0.3));
+    /// journal.attach_outcome(id, Outcome::reward(1.5)); // corrected
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let known = journal.reader()?.outcome(id)?.unwrap();
+    /// assert_eq!(known.reward.map(|reward| reward.value), Some(1.5));
+    /// assert_eq!(known.get("slippage_bp").map(|latest| latest.value), Some(0.3));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn outcome(&self, id: InferenceId) -> Result<Option<Outcomes>> {
+        let mut found = self.outcomes_of(&[id])?;
+        Ok(found.remove(&id))
+    }
+
+    /// What has turned out for each of `ids`, in their order. Many are looked up much faster
+    /// together than one by one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn outcomes_of_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<Outcomes>>> {
+        let mut found = self.outcomes_of(ids)?;
+        Ok(ids.iter().map(|id| found.remove(id)).collect())
+    }
+
+    /// What has turned out for each of `ids`; those for which nothing has are left out.
+    fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
+        let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut rows = Vec::new();
+        self.source.outcomes(&sorted, u64::MAX, |outcome| {
+            rows.push(outcome);
+            ControlFlow::Continue(())
+        })?;
+        let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();
+        // They come newest first.
+        for StoredOutcome { sequence, row } in rows {
+            let current = found.entry(InferenceId::from_u64(row.of)).or_default();
+            let entry = (Timestamp::from_micros(row.time), sequence);
+            for value in &row.values {
+                let value = self.names.value(&self.source, value)?;
+                current.offer(value, entry);
+            }
+        }
+        let found = found.into_iter();
+        Ok(found
+            .map(|(of, current)| (of, Outcomes::new(of, current)))
+            .collect())
+    }
+}
+
+impl NameBook {
+    /// The outcome that `row` is.
+    pub(super) fn outcome(&self, source: &Source, row: &OutcomeRow) -> Result<OutcomeEntry> {
+        let mut entry = OutcomeEntry {
+            run: RunId(row.run),
+            of: InferenceId::from_u64(row.of),
+            time: Timestamp::from_micros(row.time),
+            reward: None,
+            correct: None,
+            label: None,
+            values: Vec::new(),
+        };
+        for value in &row.values {
+            match self.value(source, value)? {
+                NewValue::Reward(reward) => entry.reward = Some(reward),
+                NewValue::Correct(correct) => entry.correct = Some(correct),
+                NewValue::Label(label) => entry.label = Some(label),
+                NewValue::Named(name, value) => entry.values.push((name, value)),
+            }
+        }
+        Ok(entry)
+    }
+
+    /// One value of an outcome, with its name as text.
+    fn value(&self, source: &Source, value: &OutcomeValue) -> Result<NewValue<Arc<str>, Arc<str>>> {
+        Ok(match value {
+            OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
+            OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
+            OutcomeValue::Label(label) => NewValue::Label(label.as_str().into()),
+            OutcomeValue::Named(id, value) => {
+                NewValue::Named(self.name(source, *id, None)?, *value)
+            }
+            OutcomeValue::Written(name, value) => NewValue::Named(name.as_str().into(), *value),
+        })
+    }
+}
+
+/// Inferences whose outcomes are looked up together: few at first, for whoever wants few.
+const FIRST: usize = 16;
+const MOST: usize = 1_024;
+
+/// Inferences with what has turned out for them; from
+/// [`Query::with_outcomes`](crate::Query::with_outcomes).
+pub struct WithOutcomes {
+    reader: Reader,
+    inferences: Inferences,
+    together: usize,
+    ready: VecDeque<(InferenceRecord, Option<Outcomes>)>,
+    /// Met while reading ahead; given after what was read before it.
+    failed: Option<crate::Error>,
+}
+
+impl WithOutcomes {
+    pub(super) fn new(reader: Reader, inferences: Inferences) -> Self {
+        WithOutcomes {
+            reader,
+            inferences,
+            together: FIRST,
+            ready: VecDeque::new(),
+            failed: None,
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut records = Vec::with_capacity(self.together);
+        for record in self.inferences.by_ref().take(self.together) {
+            match record {
+                Ok(record) => records.push(record),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        self.together = (4 * self.together).min(MOST);
+        let ids: Vec<InferenceId> = records.iter().map(|record| record.id).collect();
+        let mut outcomes = self.reader.outcomes_of(&ids)?;
+        self.ready.extend(records.into_iter().map(|record| {
+            let known = outcomes.remove(&record.id);
+            (record, known)
+        }));
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<Option<(InferenceRecord, Option<Outcomes>)>> {
+        if self.ready.is_empty() && self.failed.is_none() {
+            self.fill()?;
+        }
+        match (self.ready.pop_front(), self.failed.take()) {
+            (None, Some(error)) => Err(error),
+            (ready, failed) => {
+                self.failed = failed;
+                Ok(ready)
+            }
+        }
+    }
+}
+
+impl Iterator for WithOutcomes {
+    type Item = Result<(InferenceRecord, Option<Outcomes>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.step().transpose();
+        if matches!(item, Some(Err(_))) {
+            // Nothing is read after an error.
+            self.together = 0;
+        }
+        item
+    }
+}

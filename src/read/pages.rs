@@ -1,0 +1,181 @@
+//! Runs and gaps, a page at a time.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Reader;
+use crate::engine::format::block_index::Mark;
+use crate::engine::format::row::{Note, Row};
+use crate::engine::runs::{RunEnd, RunRow};
+use crate::engine::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::record::{Gap, Run, RunState};
+use crate::entry::timestamp::Timestamp;
+
+const PAGE: usize = 64;
+/// Entries of an index that are counted in one snapshot.
+const COUNTED: usize = 1 << 16;
+
+/// The runs of a journal; from [`Reader::runs`].
+pub struct Runs {
+    source: Arc<Source>,
+    page: VecDeque<(RunId, RunRow)>,
+    /// The number to go on from; `None` at the end.
+    next: Option<u32>,
+}
+
+impl Runs {
+    pub(super) fn new(source: Arc<Source>) -> Self {
+        Runs {
+            source,
+            page: VecDeque::new(),
+            next: Some(1),
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Run>> {
+        if self.page.is_empty()
+            && let Some(from) = self.next
+        {
+            self.page = self.source.runs(from, PAGE)?.into();
+            let more = self.page.len() == PAGE;
+            let last = self.page.back().map(|(run, _)| run.get().saturating_add(1));
+            self.next = last.filter(|_| more);
+        }
+        match self.page.pop_front() {
+            Some((run, row)) => self.run(run, row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn run(&self, run: RunId, mut row: RunRow) -> Result<Run> {
+        let dead = row.end.is_none() && self.source.is_run_dead(run);
+        if dead {
+            // It may have closed since the row was read: a run writes its end before it lets go
+            // of its lock, so the row that is read now decides.
+            let now = self.source.runs(run.get(), 1)?;
+            if let Some((_, current)) = now.into_iter().find(|(found, _)| *found == run) {
+                row = current;
+            }
+        }
+        let time = Timestamp::from_micros;
+        Ok(Run {
+            id: run,
+            started: time(row.started),
+            process: row.process,
+            state: match row.end {
+                Some(RunEnd::Closed(at)) => RunState::Closed(time(at)),
+                Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(time(at))),
+                Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => {
+                    RunState::Panicked(Some(time(at)))
+                }
+                None if dead && row.ends_with_panic() => RunState::Panicked(None),
+                Some(RunEnd::FoundDead(at)) => RunState::Died(Some(time(at))),
+                Some(RunEnd::Continued(at)) => RunState::Continued(time(at)),
+                None if dead => RunState::Died(None),
+                None => RunState::Alive,
+            },
+            committed: row.committed,
+            dropped: row.dropped,
+            last_id: (row.last_id > 0).then_some(InferenceId::from_u64(row.last_id)),
+            source: row.source,
+        })
+    }
+}
+
+impl Iterator for Runs {
+    type Item = Result<Run>;
+
+    fn next(&mut self) -> Option<Result<Run>> {
+        let item = self.step().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.next = None;
+            self.page.clear();
+        }
+        item
+    }
+}
+
+/// The gaps of a journal; from [`Reader::gaps`].
+pub struct Gaps {
+    reader: Reader,
+    page: VecDeque<u64>,
+    /// The sequence to go on from; `None` at the end.
+    next: Option<u64>,
+}
+
+impl Gaps {
+    pub(super) fn new(reader: Reader) -> Self {
+        Gaps {
+            reader,
+            page: VecDeque::new(),
+            next: Some(0),
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Gap>> {
+        let source = &self.reader.source;
+        if self.page.is_empty()
+            && let Some(from) = self.next
+        {
+            self.page = source.marks(Mark::Gap, from, PAGE)?.into();
+            let more = self.page.len() == PAGE;
+            let last = self.page.back().map(|sequence| sequence.saturating_add(1));
+            self.next = last.filter(|_| more);
+        }
+        let Some(sequence) = self.page.pop_front() else {
+            return Ok(None);
+        };
+        let placed = source.at(sequence)?;
+        if let Some(placed) = &placed {
+            // What lies in a hole is not there any more, and the hole stands for all of it.
+            let next = placed.next();
+            while self.page.front().is_some_and(|later| *later < next) {
+                self.page.pop_front();
+            }
+            self.next = self.next.map(|from| from.max(next));
+        }
+        match placed.map(|placed| (placed.sequence, placed.row)) {
+            Some((sequence, Row::Note(Note::Gap(row)))) => Ok(Some(Gap::new(sequence, &row))),
+            _ => Err(Error::Corrupt {
+                path: source.path().to_owned(),
+                detail: format!("marks: entry {sequence} is no gap"),
+            }),
+        }
+    }
+}
+
+impl Reader {
+    /// How many gaps there are; looks at the index alone, and not at the gaps.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn gap_count(&self) -> Result<u64> {
+        let (mut count, mut from) = (0, 0);
+        loop {
+            let page = self.source.marks(Mark::Gap, from, COUNTED)?;
+            count = page.len().saturating_add(count);
+            match page.last() {
+                Some(last) if page.len() == COUNTED => from = last.saturating_add(1),
+                _ => return Ok(count as u64),
+            }
+        }
+    }
+}
+
+impl Iterator for Gaps {
+    type Item = Result<Gap>;
+
+    fn next(&mut self) -> Option<Result<Gap>> {
+        let item = self.step().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.next = None;
+            self.page.clear();
+        }
+        item
+    }
+}

@@ -1,0 +1,246 @@
+//! In which order a query reads: by sequence, or by hour of event time. Sealing may merge blocks
+//! while a query runs, so a plan remembers sequences and never blocks.
+
+use std::collections::VecDeque;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+
+use super::filter::Filter;
+use crate::engine::blocks::{HourPlace, Located};
+use crate::engine::format::block::Placed;
+use crate::engine::format::block_index::HOUR_MICROS;
+use crate::engine::kv::tables::Direction;
+use crate::engine::meta::Extent;
+use crate::engine::source::Source;
+use crate::entry::error::Result;
+
+/// How much is decoded at once.
+const BUDGET_BYTES: usize = 256 << 10;
+/// Places of the index of event times that are read at once.
+const PLACES: usize = 256;
+/// Decoded blocks kept by a query by time: with daily bars, one block touches many hours.
+const BLOCKS: usize = 4;
+
+/// How a query goes through the journal.
+pub(super) enum Plan {
+    BySequence(BySequence),
+    ByTime(ByTime),
+}
+
+impl Plan {
+    /// Over all of `extent`, or by event time over `times`.
+    pub(super) fn new(
+        times: Option<&RangeInclusive<i64>>,
+        extent: Extent,
+        direction: Direction,
+    ) -> Self {
+        match times {
+            Some(times) => Plan::ByTime(ByTime::new(times.clone(), direction)),
+            None => Plan::BySequence(BySequence::new(extent, direction)),
+        }
+    }
+
+    /// Reads on: appends up to `most` of the next rows that `filter` keeps. Says whether there was
+    /// anything to read.
+    pub(super) fn fill(
+        &mut self,
+        source: &Source,
+        filter: &Filter,
+        most: usize,
+        found: &mut VecDeque<Placed>,
+    ) -> Result<bool> {
+        match self {
+            Plan::BySequence(plan) => plan.fill(source, filter, most, found),
+            Plan::ByTime(plan) => plan.fill(source, filter, most, found),
+        }
+    }
+}
+
+/// Block after block, in the order of commit or against it.
+pub(super) struct BySequence {
+    direction: Direction,
+    /// Going up, the first sequence that has not been read; going down, the last one that has.
+    next: u64,
+    budget: usize,
+}
+
+impl BySequence {
+    fn new(extent: Extent, direction: Direction) -> Self {
+        BySequence {
+            direction,
+            next: match direction {
+                Direction::Ascending => extent.kept,
+                Direction::Descending => extent.next,
+            },
+            // The newest few are most often in the newest block.
+            budget: 1,
+        }
+    }
+
+    fn fill(
+        &mut self,
+        source: &Source,
+        filter: &Filter,
+        most: usize,
+        found: &mut VecDeque<Placed>,
+    ) -> Result<bool> {
+        let located = match self.direction {
+            Direction::Ascending if self.next >= filter.end => return Ok(false),
+            Direction::Ascending => source.after(self.next, self.budget)?,
+            Direction::Descending => source.before(self.next, self.budget)?,
+        };
+        self.budget = BUDGET_BYTES;
+        let Some(last) = located.last() else {
+            return Ok(false);
+        };
+        // A block may have been merged with others meanwhile: what it has beyond the place that
+        // was reached has been given already.
+        let reached = self.next;
+        self.next = match self.direction {
+            Direction::Ascending => last.next,
+            Direction::Descending => last.first,
+        };
+        for block in located {
+            // More than are asked for need not be kept.
+            let most = most.saturating_sub(found.len());
+            let rows = block.rows.into_iter();
+            let kept = |placed: &Placed| filter.keeps(placed);
+            match self.direction {
+                Direction::Ascending => {
+                    let rows = rows.filter(|placed| placed.sequence >= reached);
+                    found.extend(rows.filter(kept).take(most));
+                }
+                Direction::Descending => {
+                    let rows = rows.filter(|placed| placed.sequence < reached);
+                    found.extend(rows.rev().filter(kept).take(most));
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Hour after hour of event time, and within an hour in the order of commit or against it.
+pub(super) struct ByTime {
+    direction: Direction,
+    times: RangeInclusive<i64>,
+    places: VecDeque<HourPlace>,
+    /// How far the answer has come: an hour, and the border between what has been given of it and
+    /// what has not. Blocks may be merged while the query runs, sequences stay.
+    reached: Option<HourPlace>,
+    ended: bool,
+    /// Most recently used last.
+    blocks: Vec<Arc<Located>>,
+}
+
+/// A part of the answer: what a block has of an hour.
+struct Piece {
+    hour: i64,
+    block: Arc<Located>,
+    /// The sequences that have not been given.
+    fresh: Range<u64>,
+}
+
+impl ByTime {
+    fn new(times: RangeInclusive<i64>, direction: Direction) -> Self {
+        ByTime {
+            direction,
+            times,
+            places: VecDeque::new(),
+            reached: None,
+            ended: false,
+            blocks: Vec::new(),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        source: &Source,
+        filter: &Filter,
+        most: usize,
+        found: &mut VecDeque<Placed>,
+    ) -> Result<bool> {
+        let Some(piece) = self.next(source)? else {
+            return Ok(false);
+        };
+        let rows = piece.block.rows.iter().filter(|placed| {
+            let hour = placed.place.event.div_euclid(HOUR_MICROS);
+            hour == piece.hour && piece.fresh.contains(&placed.sequence) && filter.keeps(placed)
+        });
+        match self.direction {
+            Direction::Ascending => found.extend(rows.take(most).cloned()),
+            Direction::Descending => found.extend(rows.rev().take(most).cloned()),
+        }
+        Ok(true)
+    }
+
+    /// The next hour that holds something, and the block that holds it.
+    fn next(&mut self, source: &Source) -> Result<Option<Piece>> {
+        if self.places.is_empty() && !self.ended {
+            self.look_up(source)?;
+        }
+        let Some(place) = self.places.pop_front() else {
+            return Ok(None);
+        };
+        let Some(block) = self.block(source, place.first)? else {
+            return Ok(None);
+        };
+        let end = block.next;
+        let reached = self.reached.filter(|reached| reached.hour == place.hour);
+        let (fresh, border) = match (self.direction, reached.map(|reached| reached.first)) {
+            (Direction::Ascending, before) => (before.unwrap_or(0)..u64::MAX, end),
+            (Direction::Descending, before) => (0..before.unwrap_or(u64::MAX), block.first),
+        };
+        self.reached = Some(HourPlace {
+            hour: place.hour,
+            first: border,
+        });
+        Ok(Some(Piece {
+            hour: place.hour,
+            block,
+            fresh,
+        }))
+    }
+
+    fn look_up(&mut self, source: &Source) -> Result<()> {
+        let (from, until) = (*self.times.start(), *self.times.end());
+        loop {
+            let start = self.start(source)?;
+            let places = source.hours(from, until, start, self.direction, PLACES)?;
+            // Sealing may have merged blocks between the two snapshots. The one that holds the border
+            // then begins before `start`, and was not listed.
+            if self.start(source)? == start {
+                self.ended = places.len() < PLACES;
+                self.places = places.into();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where the places begin that may have something left: going up, with the block that holds the border.
+    fn start(&self, source: &Source) -> Result<Option<HourPlace>> {
+        let mut start = self.reached;
+        if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)
+            && let Some(block) = source.block_with(reached.first)?
+        {
+            reached.first = block.first;
+        }
+        Ok(start)
+    }
+
+    fn block(&mut self, source: &Source, sequence: u64) -> Result<Option<Arc<Located>>> {
+        let holds = |block: &Arc<Located>| (block.first..block.next).contains(&sequence);
+        let block = match self.blocks.iter().position(holds) {
+            Some(index) => self.blocks.remove(index),
+            None => match source.block_with(sequence)? {
+                Some(block) => Arc::new(block),
+                None => return Ok(None),
+            },
+        };
+        if self.blocks.len() == BLOCKS {
+            self.blocks.remove(0);
+        }
+        self.blocks.push(block.clone());
+        Ok(Some(block))
+    }
+}

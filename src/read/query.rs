@@ -1,0 +1,214 @@
+//! Inferences by time, model, symbol, action and checkpoint, in either order.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use super::filter::{Criteria, Filter, Repeats};
+use super::plan::Plan;
+use super::{Reader, WithOutcomes};
+use crate::engine::format::block::Placed;
+use crate::engine::kv::tables::Direction;
+use crate::engine::meta::Extent;
+use crate::entry::error::Result;
+use crate::entry::record::InferenceRecord;
+use crate::entry::timestamp::Timestamp;
+
+/// A question about inferences; from [`Reader::inferences`]. Nothing is read before
+/// [`iter`](Self::iter), and entries only as the iterator gives them.
+#[derive(Clone, Debug)]
+#[must_use = "a query reads nothing until iter is called"]
+pub struct Query {
+    pub(super) reader: Reader,
+    criteria: Criteria,
+    direction: Direction,
+    limit: usize,
+}
+
+impl Query {
+    pub(super) fn new(reader: Reader) -> Self {
+        Query {
+            reader,
+            criteria: Criteria::default(),
+            direction: Direction::Ascending,
+            limit: usize::MAX,
+        }
+    }
+
+    /// Only this model's.
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.criteria.model = Some(name.into());
+        self
+    }
+
+    /// Only about this symbol.
+    pub fn symbol(mut self, name: impl Into<String>) -> Self {
+        self.criteria.symbol = Some(name.into());
+        self
+    }
+
+    /// Only with this action.
+    pub fn action(mut self, name: impl Into<String>) -> Self {
+        self.criteria.action = Some(name.into());
+        self
+    }
+
+    /// Only decided by this checkpoint.
+    pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
+        self.criteria.checkpoint = Some(id.into());
+        self
+    }
+
+    /// Whether repeats are given too, which they are by default.
+    pub fn repeats(mut self, repeats: Repeats) -> Self {
+        self.criteria.repeats = repeats;
+        self
+    }
+
+    /// Only event times from `time` on.
+    pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
+        let end = self.criteria.times.map_or(i64::MAX, |times| *times.end());
+        self.criteria.times = Some(time.into().as_micros()..=end);
+        self
+    }
+
+    /// Only event times before `time`.
+    pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
+        let start = self.criteria.times.map_or(i64::MIN, |times| *times.start());
+        self.criteria.times = Some(match time.into().as_micros().checked_sub(1) {
+            Some(last) => start..=last,
+            // Nothing is before the beginning of time.
+            None => RangeInclusive::new(i64::MAX, i64::MIN),
+        });
+        self
+    }
+
+    /// Newest first. Without it, oldest first.
+    pub fn newest_first(mut self) -> Self {
+        self.direction = Direction::Descending;
+        self
+    }
+
+    /// At most `n` of them.
+    pub fn limit(mut self, n: usize) -> Self {
+        self.limit = n;
+        self
+    }
+
+    /// Runs the query, and gives each inference with what has turned out for it. Outcomes are looked
+    /// up for up to 1,024 inferences at a time, so each block that holds any is read once for them.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// # journal.attach_outcome(id, Outcome::correct(true));
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// for judged in journal.reader()?.inferences().model("dqn_agent").with_outcomes() {
+    ///     let (inference, outcomes) = judged?;
+    ///     let correct = outcomes.and_then(|outcomes| outcomes.correct);
+    ///     println!("{} {:?}", inference.action, correct.map(|latest| latest.value));
+    /// #   assert_eq!(correct.map(|latest| latest.value), Some(true));
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn with_outcomes(self) -> WithOutcomes {
+        WithOutcomes::new(self.reader.clone(), self.iter())
+    }
+
+    /// Runs the query over what is committed now.
+    ///
+    /// Without a time range, the order is that of commit. With one, it is by hour of event time,
+    /// and by commit within the hour (so back-dated decisions come where they belong), and only
+    /// blocks that touch the range are read. A range that is empty or reversed gives nothing.
+    pub fn iter(&self) -> Inferences {
+        Inferences {
+            state: State::New(Box::new((self.clone(), self.reader.source.extent()))),
+        }
+    }
+}
+
+impl IntoIterator for Query {
+    type Item = Result<InferenceRecord>;
+    type IntoIter = Inferences;
+
+    fn into_iter(self) -> Inferences {
+        self.iter()
+    }
+}
+
+/// The answer to a [`Query`].
+pub struct Inferences {
+    state: State,
+}
+
+enum State {
+    /// With what the journal held when the query was run.
+    New(Box<(Query, Result<Extent>)>),
+    Running(Box<Running>),
+    Ended,
+}
+
+impl Iterator for Inferences {
+    type Item = Result<InferenceRecord>;
+
+    fn next(&mut self) -> Option<Result<InferenceRecord>> {
+        let item = self.step().transpose();
+        if !matches!(item, Some(Ok(_))) {
+            self.state = State::Ended;
+        }
+        item
+    }
+}
+
+impl Inferences {
+    fn step(&mut self) -> Result<Option<InferenceRecord>> {
+        if let State::New(asked) = &self.state {
+            let (query, extent) = &**asked;
+            self.state = State::Running(Box::new(Running::start(query, extent.clone()?)?));
+        }
+        match &mut self.state {
+            State::Running(running) => running.step(),
+            State::New(_) | State::Ended => Ok(None),
+        }
+    }
+}
+
+struct Running {
+    reader: Reader,
+    filter: Filter,
+    left: usize,
+    plan: Plan,
+    buffered: VecDeque<Placed>,
+}
+
+impl Running {
+    /// `extent` bounds the entries that are given, in either direction.
+    fn start(query: &Query, extent: Extent) -> Result<Self> {
+        Ok(Running {
+            filter: Filter::new(&query.criteria, &query.reader.source, extent.next)?,
+            left: query.limit,
+            plan: Plan::new(query.criteria.times.as_ref(), extent, query.direction),
+            reader: query.reader.clone(),
+            buffered: VecDeque::new(),
+        })
+    }
+
+    fn step(&mut self) -> Result<Option<InferenceRecord>> {
+        let source = &self.reader.source;
+        while self.left > 0 {
+            let Some(placed) = self.buffered.pop_front() else {
+                let (filter, found) = (&self.filter, &mut self.buffered);
+                if self.plan.fill(source, filter, self.left, found)? {
+                    continue;
+                }
+                break;
+            };
+            if let Some(record) = self.reader.names.record(source, placed)? {
+                self.left -= 1;
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+}

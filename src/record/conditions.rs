@@ -1,0 +1,101 @@
+//! States that are said when they begin and when they end, not every time they are met.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ahash::AHashMap;
+
+use super::queue::Queue;
+use crate::entry::event::Level;
+use crate::entry::value::Value;
+
+/// How many conditions are remembered; beyond it, new ones are said every time.
+const MOST: usize = 4_096;
+
+/// A condition: the component that met it, and its words.
+type Key = (Box<str>, Box<str>);
+
+/// The conditions that hold now, and how often each was met since it began.
+pub(crate) struct Conditions {
+    queue: Arc<Queue>,
+    met: Mutex<AHashMap<Key, u64>>,
+}
+
+impl Conditions {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        Conditions {
+            queue,
+            met: Mutex::default(),
+        }
+    }
+
+    /// Where it is said.
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// Says something that is no condition.
+    pub(crate) fn say(
+        &self,
+        level: Level,
+        component: &str,
+        message: &str,
+        fields: Vec<(String, Value)>,
+    ) {
+        self.queue
+            .system_event(level, component, message.to_owned(), fields);
+    }
+
+    /// Says `condition` if it did not hold before, and counts it.
+    pub(crate) fn raise(
+        &self,
+        level: Level,
+        component: &str,
+        condition: &str,
+        fields: Vec<(String, Value)>,
+    ) -> bool {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (component.into(), condition.into());
+        if let Some(times) = met.get_mut(&key) {
+            *times += 1;
+            return false;
+        }
+        if met.len() < MOST {
+            met.insert(key, 1);
+        }
+        drop(met);
+        self.queue
+            .system_event(level, component, condition.to_owned(), fields);
+        true
+    }
+
+    /// Says a fault that one of our threads works against: when it begins, with its cause, and when
+    /// it is over.
+    pub(crate) fn follow(&self, component: &str, condition: &str, fault: Option<String>) {
+        match fault {
+            Some(fault) => {
+                let cause = vec![("cause".to_owned(), Value::Text(fault))];
+                self.raise(Level::Warn, component, condition, cause);
+            }
+            None => {
+                self.clear(component, condition);
+            }
+        }
+    }
+
+    /// Says that `condition` is over, if it held, and how often it was met.
+    pub(crate) fn clear(&self, component: &str, condition: &str) -> bool {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(times) = met.remove(&(component.into(), condition.into())) else {
+            return false;
+        };
+        drop(met);
+        let times = i64::try_from(times).unwrap_or(i64::MAX);
+        self.queue.system_event(
+            Level::Info,
+            component,
+            format!("over: {condition}"),
+            vec![("times".to_owned(), Value::Integer(times))],
+        );
+        true
+    }
+}

@@ -1,0 +1,167 @@
+//! Waiting for a commit: a ticket that a thread can wait on and any async runtime can await.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::entry::error::{Error, Result};
+use crate::threads::sync::channel::Sender;
+use crate::threads::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The promise that everything logged before it was asked for is on disk; from
+/// [`Journal::flush`](crate::Journal::flush).
+///
+/// Wait with a bound, or `.await` it in any runtime: it needs none. Dropping it does not undo the
+/// flush.
+///
+/// ```
+/// # use annals::{Inference, Journal};
+/// # use std::time::Duration;
+/// let journal = Journal::in_memory()?;
+/// journal.log(Inference::new("m", "s", "BUY"));
+/// journal.flush().wait(Duration::from_secs(5))?;
+/// assert_eq!(journal.health().committed, 1);
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a flush that nobody waits for promises nothing"]
+pub struct Flush {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answer: Mutex<Waiting>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    result: Option<Result<()>>,
+    waker: Option<Waker>,
+}
+
+impl State {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writer's end of a ticket. Dropped without an answer, it answers that the journal is closed.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    state: Arc<State>,
+}
+
+/// A ticket and the end that answers it.
+fn ticket() -> (Flush, Answer) {
+    let state = Arc::new(State::default());
+    let flush = Flush {
+        state: state.clone(),
+    };
+    (flush, Answer { state })
+}
+
+/// Asks whoever receives `requests` for a flush, and wakes them.
+pub(crate) fn request(requests: &Sender<Answer>, wake: impl FnOnce()) -> Flush {
+    let (flush, answer) = ticket();
+    // If the receiver is gone, the answer comes back with the error and says "closed" as it drops.
+    let _ = requests.send(answer);
+    wake();
+    flush
+}
+
+impl Answer {
+    pub(crate) fn give(self, result: Result<()>) {
+        self.settle(result);
+    }
+
+    fn settle(&self, result: Result<()>) {
+        let mut waiting = self.state.lock();
+        if waiting.result.is_none() {
+            waiting.result = Some(result);
+            self.state.answered.notify_all();
+            if let Some(waker) = waiting.waker.take() {
+                drop(waiting);
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.settle(Err(Error::Closed));
+    }
+}
+
+impl Flush {
+    /// Blocks until the commit is on disk, for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if the commit was not done in time (it may still come),
+    /// [`Error::NoRoom`] if the device is full (the events are kept), [`Error::Failed`] if the
+    /// commit failed, [`Error::Closed`] if the journal was closed before the flush was asked for.
+    pub fn wait(self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut waiting = self.state.lock();
+        loop {
+            if let Some(result) = &waiting.result {
+                return result.clone();
+            }
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3_600),
+            };
+            if left.is_zero() {
+                return Err(Error::TimedOut {
+                    operation: "flush",
+                    waited: timeout,
+                });
+            }
+            let woken = self.state.answered.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Future for Flush {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut waiting = self.state.lock();
+        match &waiting.result {
+            Some(result) => Poll::Ready(result.clone()),
+            None => {
+                waiting.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_reaches_the_waiting_thread() {
+        let (flush, answer) = ticket();
+        let waiting = std::thread::spawn(move || flush.wait(Duration::from_secs(60)));
+        answer.give(Ok(()));
+        assert!(matches!(waiting.join(), Ok(Ok(()))));
+    }
+
+    #[test]
+    fn no_answer_is_a_timeout_and_a_lost_one_is_closed() {
+        let (flush, answer) = ticket();
+        let error = flush.wait(Duration::from_millis(1));
+        assert!(matches!(error, Err(Error::TimedOut { .. })));
+        drop(answer);
+        let (flush, answer) = ticket();
+        drop(answer);
+        assert!(matches!(flush.wait(Duration::ZERO), Err(Error::Closed)));
+    }
+}

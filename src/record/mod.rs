@@ -1,0 +1,7 @@
+//! From a call to a committed entry: recorder, queue, batches, deduplication and commits.
+
+pub(crate) mod conditions;
+pub(crate) mod flush;
+pub(crate) mod queue;
+pub(crate) mod recorder;
+pub(crate) mod writer;

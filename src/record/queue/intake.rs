@@ -1,0 +1,447 @@
+//! From an inference as the caller describes it to the record that is queued.
+
+use super::Queue;
+use super::names::{LocalName, NO_NAME};
+use super::record::{Event, Extended, Message, NO_PROCESSING, Record};
+use super::refusals::{Kind, Why};
+use crate::engine::format::floats::{INLINE, MOST};
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::{OutcomeValue, Texts};
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::ids::InferenceId;
+use crate::entry::inference::{Attributes, Inference, Processing};
+use crate::entry::outcome::Outcome;
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Value;
+
+/// Text that one inference may carry, names and attributes together, in bytes.
+pub(crate) const MOST_TEXT: usize = 1 << 20;
+/// What a label of a probability counts for besides its bytes.
+pub(crate) const LABEL_OVERHEAD: usize = 64;
+
+/// The names of an inference, in whichever form they are at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) model: LocalName,
+    pub(crate) symbol: LocalName,
+    pub(crate) action: LocalName,
+    pub(crate) checkpoint: LocalName,
+    pub(crate) labels: LocalName,
+}
+
+/// What an inference has besides its names and probabilities.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) confidence: Option<f32>,
+    pub(crate) features: Option<u64>,
+    pub(crate) processing: Processing,
+    pub(crate) event_time: Option<Timestamp>,
+    pub(crate) deterministic: bool,
+}
+
+impl Facts {
+    fn event(&self) -> Option<i64> {
+        self.event_time.map(Timestamp::as_micros)
+    }
+}
+
+impl Queue {
+    /// Queues an inference whose names are strings.
+    #[inline]
+    pub(crate) fn log<A: Attributes>(&self, inference: &Inference<'_, A>) -> Option<InferenceId> {
+        let facts = Facts {
+            confidence: inference.confidence_or_probability(),
+            features: inference.features,
+            processing: inference.processing,
+            event_time: inference.event_time,
+            deterministic: inference.deterministic,
+        };
+        let plain = inference.probabilities.len() <= INLINE
+            && inference.memory.is_none()
+            && inference.attributes.has_none();
+        if plain && let Some(names) = self.names_of(inference) {
+            let mut probabilities = [0.0; INLINE];
+            for (slot, (_, value)) in probabilities.iter_mut().zip(inference.probabilities) {
+                *slot = *value;
+            }
+            let count = inference.probabilities.len();
+            return self.log_record(names, facts, probabilities, count);
+        }
+        self.log_extended(inference, facts)
+    }
+
+    /// Queues an inference whose names are numbers and whose probabilities fit in place.
+    #[inline]
+    pub(crate) fn log_record(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: [f32; INLINE],
+        count: usize,
+    ) -> Option<InferenceId> {
+        let record = self.record(names, facts, probabilities, count);
+        self.send(
+            record.id,
+            Message::Inference(record),
+            record.ticks,
+            facts.event(),
+        )
+    }
+
+    #[inline]
+    fn record(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: [f32; INLINE],
+        count: usize,
+    ) -> Record {
+        let ticks = self.clock.ticks();
+        let processing = match facts.processing {
+            Processing::Unknown => NO_PROCESSING,
+            Processing::Since(timer) => self.clock.nanos_between(timer.ticks, ticks),
+            Processing::Known(time) => {
+                let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                nanos.min(NO_PROCESSING - 1)
+            }
+        };
+        Record {
+            id: self.take_id(),
+            ticks,
+            event: facts.event_time.map_or(0, Timestamp::as_micros),
+            features: facts.features.unwrap_or(0),
+            processing,
+            model: names.model,
+            symbol: names.symbol,
+            action: names.action,
+            checkpoint: names.checkpoint,
+            labels: names.labels,
+            confidence: facts.confidence.unwrap_or(f32::NAN),
+            probabilities,
+            probability_count: u8::try_from(count).unwrap_or(u8::MAX),
+            has_event: facts.event_time.is_some(),
+            has_features: facts.features.is_some(),
+            has_confidence: facts.confidence.is_some(),
+            is_deterministic: facts.deterministic,
+        }
+    }
+
+    #[inline]
+    fn names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
+        let known = self.names.with_thread(|names| {
+            Some(Names {
+                model: names.find(NameKind::Model, inference.model)?,
+                symbol: names.find(NameKind::Symbol, inference.symbol)?,
+                action: names.find(NameKind::Action, inference.action)?,
+                checkpoint: match inference.checkpoint {
+                    Some(id) => names.find(NameKind::Checkpoint, id)?,
+                    None => NO_NAME,
+                },
+                labels: match inference.probabilities {
+                    [] => NO_NAME,
+                    entries => names.find_labels(entries.iter().map(|entry| entry.0))?,
+                },
+            })
+        });
+        known.flatten().or_else(|| self.new_names_of(inference))
+    }
+
+    /// The names of an inference of which some are new to this thread, or other labels than the
+    /// last one's.
+    #[inline(never)]
+    fn new_names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
+        Some(Names {
+            model: self.names.id(NameKind::Model, inference.model)?,
+            symbol: self.names.id(NameKind::Symbol, inference.symbol)?,
+            action: self.names.id(NameKind::Action, inference.action)?,
+            checkpoint: match inference.checkpoint {
+                Some(id) => self.names.id(NameKind::Checkpoint, id)?,
+                None => NO_NAME,
+            },
+            labels: match inference.probabilities {
+                [] => NO_NAME,
+                entries => self.names.labels_id(entries.iter().map(|entry| entry.0))?,
+            },
+        })
+    }
+
+    #[cold]
+    fn log_extended<A: Attributes>(
+        &self,
+        inference: &Inference<'_, A>,
+        facts: Facts,
+    ) -> Option<InferenceId> {
+        if inference.probabilities.len() > MOST {
+            let given = inference.probabilities.len();
+            let model = Some(inference.model);
+            self.refuse_call(too_many(model, "probabilities", given), facts);
+            return None;
+        }
+        let mut texts = Texts::default();
+        let name = |kind, text: &str, written: &mut Option<String>| {
+            self.names.id(kind, text).unwrap_or_else(|| {
+                *written = Some(text.to_owned());
+                NO_NAME
+            })
+        };
+        let labels = inference.probabilities.iter().map(|entry| entry.0);
+        let names = Names {
+            model: name(NameKind::Model, inference.model, &mut texts.model),
+            symbol: name(NameKind::Symbol, inference.symbol, &mut texts.symbol),
+            action: name(NameKind::Action, inference.action, &mut texts.action),
+            checkpoint: inference.checkpoint.map_or(NO_NAME, |id| {
+                name(NameKind::Checkpoint, id, &mut texts.checkpoint)
+            }),
+            labels: if inference.probabilities.is_empty() {
+                NO_NAME
+            } else {
+                self.names.labels_id(labels.clone()).unwrap_or_else(|| {
+                    texts.labels = Some(labels.map(str::to_owned).collect());
+                    NO_NAME
+                })
+            },
+        };
+        texts.attributes = inference.attributes.to_owned_pairs();
+        let probabilities = inference.probabilities.iter().map(|entry| entry.1);
+        self.send_extended(
+            names,
+            facts,
+            probabilities.collect(),
+            inference.memory,
+            texts,
+        )
+    }
+
+    /// Queues an inference with something that a record has no room for, in a box.
+    #[cold]
+    pub(crate) fn send_extended(
+        &self,
+        names: Names,
+        facts: Facts,
+        probabilities: Box<[f32]>,
+        memory: Option<u64>,
+        texts: Texts,
+    ) -> Option<InferenceId> {
+        let record = self.record(names, facts, [0.0; INLINE], 0);
+        if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT {
+            let known = self.names.text(names.model);
+            let model = known.as_ref().map(|(_, name)| &**name);
+            let model = texts.model.as_deref().or(model);
+            let why = if probabilities.len() > MOST {
+                too_many(model, "probabilities", probabilities.len())
+            } else {
+                too_long(model, largest(&texts), text_bytes(&texts))
+            };
+            self.refuse_for(why, record.ticks, facts.event());
+            return None;
+        }
+        let extended = Extended {
+            record,
+            probabilities,
+            memory,
+            texts: (texts != Texts::default()).then(|| Box::new(texts)),
+        };
+        self.send(
+            record.id,
+            Message::Extended(Box::new(extended)),
+            record.ticks,
+            facts.event(),
+        )
+    }
+
+    /// Queues a system event; says whether it was.
+    pub(crate) fn system_event(
+        &self,
+        level: Level,
+        component: &str,
+        message: String,
+        fields: Vec<(String, Value)>,
+    ) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let text: usize = fields
+            .iter()
+            .map(|(key, value)| attribute_bytes(key, value))
+            .sum();
+        let text = text + message.len() + component.len();
+        if text > MOST_TEXT {
+            let field = format!("system event of {component}");
+            self.refuse_for(too_long(None, &field, text), ticks, None);
+            return false;
+        }
+        let name = self.names.id(NameKind::Component, component);
+        let event = Event::System {
+            ticks,
+            level,
+            component: name.unwrap_or(NO_NAME),
+            written: name.is_none().then(|| component.to_owned()),
+            message,
+            fields,
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Queues a checkpoint event; says whether it was.
+    pub(crate) fn checkpoint_event(
+        &self,
+        action: CheckpointAction,
+        model: &str,
+        checkpoint: &str,
+        detail: &str,
+    ) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let text = model.len() + checkpoint.len() + detail.len();
+        if text > MOST_TEXT {
+            let parts = [
+                ("model", model),
+                ("checkpoint", checkpoint),
+                ("detail", detail),
+            ];
+            let largest = parts.into_iter().max_by_key(|(_, text)| text.len());
+            let field = largest.map_or("detail", |(field, _)| field);
+            self.refuse_for(too_long(Some(model), field, text), ticks, None);
+            return false;
+        }
+        let names = (
+            self.names.id(NameKind::Model, model),
+            self.names.id(NameKind::Checkpoint, checkpoint),
+        );
+        let event = Event::Checkpoint {
+            ticks,
+            action,
+            model: names.0.unwrap_or(NO_NAME),
+            checkpoint: names.1.unwrap_or(NO_NAME),
+            written: (
+                names.0.is_none().then(|| model.to_owned()),
+                names.1.is_none().then(|| checkpoint.to_owned()),
+            ),
+            detail: detail.to_owned(),
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Queues what turned out for the inference `of`; says whether it was.
+    pub(crate) fn outcome(&self, of: InferenceId, outcome: &Outcome<'_>) -> bool {
+        let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let names = outcome.values.iter().map(|(name, _)| name.len());
+        let text = outcome.label.map_or(0, str::len) + names.sum::<usize>();
+        if text > MOST_TEXT || outcome.values.len() > MOST {
+            let why = if text > MOST_TEXT {
+                too_long(None, "outcome", text)
+            } else {
+                too_many(None, "outcome values", outcome.values.len())
+            };
+            self.refuse_for(why, ticks, None);
+            return false;
+        }
+        let built_in = [
+            outcome.reward.map(OutcomeValue::Reward),
+            outcome.correct.map(OutcomeValue::Correct),
+            outcome
+                .label
+                .map(|label| OutcomeValue::Label(label.to_owned())),
+        ];
+        let named = outcome.values.iter().map(|(name, value)| {
+            match self.names.id(NameKind::OutcomeName, name) {
+                Some(id) => OutcomeValue::Named(id, *value),
+                None => OutcomeValue::Written((*name).to_owned(), *value),
+            }
+        });
+        let event = Event::Outcome {
+            ticks,
+            of: of.to_u64(),
+            time: outcome.time.map(Timestamp::as_micros),
+            values: built_in.into_iter().flatten().chain(named).collect(),
+        };
+        self.send(id, Message::Event(Box::new(event)), ticks, None)
+            .is_some()
+    }
+
+    /// Counts a call that cannot be recorded as it was given.
+    #[cold]
+    pub(crate) fn refuse_call(&self, why: Why<'_>, facts: Facts) {
+        self.take_id();
+        self.refuse_for(why, self.clock.ticks(), facts.event());
+    }
+
+    /// Counts an event, whose id is taken, that cannot be recorded as it was given.
+    #[cold]
+    fn refuse_for(&self, why: Why<'_>, ticks: u64, event: Option<i64>) {
+        // After the closing it is lost for that reason.
+        if !self.is_closed() {
+            self.refusals.add(why);
+        }
+        self.refuse(ticks, event);
+    }
+}
+
+fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
+    Why {
+        kind: Kind::TooMany,
+        model,
+        field,
+        given,
+        most: MOST,
+    }
+}
+
+fn too_long<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
+    Why {
+        kind: Kind::TooLong,
+        model,
+        field,
+        given,
+        most: MOST_TEXT,
+    }
+}
+
+/// Which of the texts takes the most room; an attribute is known by its key.
+fn largest(texts: &Texts) -> &str {
+    let names = [
+        ("model", &texts.model),
+        ("symbol", &texts.symbol),
+        ("action", &texts.action),
+        ("checkpoint", &texts.checkpoint),
+    ];
+    let names = names
+        .into_iter()
+        .map(|(field, text)| (field, text.as_ref().map_or(0, String::len)));
+    let labels = texts.labels.iter().flatten();
+    let labels = labels.map(|label| label.len() + LABEL_OVERHEAD).sum();
+    let attributes = texts.attributes.iter();
+    let attributes = attributes.map(|(key, value)| (key.as_str(), attribute_bytes(key, value)));
+    let parts = names.chain([("labels", labels)]).chain(attributes);
+    parts
+        .max_by_key(|(_, bytes)| *bytes)
+        .map_or("texts", |(field, _)| field)
+}
+
+fn text_bytes(texts: &Texts) -> usize {
+    let names = [
+        &texts.model,
+        &texts.symbol,
+        &texts.action,
+        &texts.checkpoint,
+    ];
+    let names = names.into_iter().flatten().map(String::len);
+    let labels = texts
+        .labels
+        .iter()
+        .flatten()
+        .map(|label| label.len() + LABEL_OVERHEAD);
+    let attributes = texts.attributes.iter();
+    let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
+    names.chain(labels).chain(attributes).sum()
+}
+
+/// What an attribute counts for.
+pub(crate) fn attribute_bytes(key: &str, value: &Value) -> usize {
+    // Lengths and tags count too, as generously as the limit on decoding counts them.
+    const OVERHEAD: usize = 64;
+    let text = match value {
+        Value::Text(text) => text.len(),
+        _ => 0,
+    };
+    OVERHEAD + key.len() + text
+}

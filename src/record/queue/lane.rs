@@ -1,0 +1,311 @@
+//! The lock-free way from inference threads to the writer, and the exact count of what took it.
+
+use std::time::Duration;
+
+use crate::engine::format::row::GapReason;
+use crate::entry::ids::{InferenceId, RunId};
+use crate::options::Overflow;
+use crate::threads::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::threads::sync::channel;
+use crate::threads::sync::channel::{Receiver, SendTimeoutError, Sender, TrySendError};
+use crate::threads::sync::thread;
+use crate::threads::sync::thread::Thread;
+use crate::threads::sync::{CachePadded, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::drops::{Dropped, Tally};
+
+/// A message that may know the id of its event.
+pub(crate) trait Numbered {
+    /// The id that its call returns; `None` if its call returns none.
+    fn id(&self) -> Option<u64>;
+}
+
+/// The way of the events `M` of one open journal. Shared by the journal, its recorders and its writer.
+pub(crate) struct Lane<M> {
+    /// The id of the next event. Every event takes one, recorded or not.
+    next_id: CachePadded<AtomicU64>,
+    /// Ids handed out in earlier runs of this handle, and the first id of this one.
+    earlier: Mutex<Earlier>,
+    sender: Sender<M>,
+    /// Invariant Q1: only the writer receives while it lives. The queue keeps a receiver so that
+    /// what slips in behind a closing writer stays here and can be counted.
+    receiver: Receiver<M>,
+    /// Every event whose id has these bits zero wakes the writer: a quarter of the queue.
+    wake_mask: u64,
+    writer: OnceLock<Thread>,
+    closed: AtomicBool,
+    /// The writer has looked at the queue for the last time. While [`stranded`](Self::stranded) is
+    /// locked, this is final: the writer tries it out under the same lock.
+    sealed: AtomicBool,
+    /// The ids of what got into the queue behind the writer's last look, once a call has asked.
+    stranded: Mutex<Vec<Option<u64>>>,
+    /// How many these are.
+    stranded_count: AtomicU64,
+    overflow: Overflow,
+    full: Tally,
+    refused: Tally,
+    after_close: AtomicU64,
+    failed: AtomicU64,
+}
+
+struct Earlier {
+    offered: u64,
+    base: u64,
+}
+
+impl<M> Lane<M> {
+    pub(crate) fn new(run: RunId, capacity: usize, overflow: Overflow) -> Self {
+        let (sender, receiver) = channel::bounded(capacity);
+        let quarter = (capacity as u64 / 4).max(1);
+        Lane {
+            next_id: CachePadded::new(AtomicU64::new(run.first_id())),
+            earlier: Mutex::new(Earlier {
+                offered: 0,
+                base: run.first_id(),
+            }),
+            sender,
+            receiver,
+            wake_mask: (1 << quarter.ilog2()) - 1,
+            writer: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
+            stranded: Mutex::new(Vec::new()),
+            stranded_count: AtomicU64::new(0),
+            overflow,
+            full: Tally::default(),
+            refused: Tally::default(),
+            after_close: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the id for an event. Its call must end in [`send`](Self::send) or
+    /// [`refuse`](Self::refuse), or, for an event of the writer's own, in a batch: otherwise the
+    /// accounts would not close.
+    #[inline]
+    pub(crate) fn take_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts an event that cannot be recorded as it was given.
+    #[cold]
+    pub(crate) fn refuse(&self, ticks: u64, event: Option<i64>) {
+        if self.closed.load(Ordering::Acquire) {
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.refused.add(ticks, event);
+        }
+    }
+
+    pub(crate) fn wake_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    pub(crate) fn set_writer(&self, writer: Thread) {
+        // Set once, by the journal that starts the thread.
+        let _ = self.writer.set(writer);
+    }
+
+    pub(crate) fn is_writer(&self) -> bool {
+        self.writer
+            .get()
+            .is_some_and(|writer| writer.id() == thread::current().id())
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake_writer();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn stranded(&self) -> MutexGuard<'_, Vec<Option<u64>>> {
+        self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the writer, after the closing: whether nothing is left to be taken up or written down. Then
+    /// the lane is sealed: what gets through from here on stays in it.
+    pub(crate) fn seal_if_quiet(&self) -> bool {
+        if !self.is_quiet() {
+            return false;
+        }
+        let stranded = self.stranded();
+        self.sealed.store(true, Ordering::SeqCst);
+        // Looked at again: a call whose send came before the sealing may return its id.
+        let is_quiet = self.is_quiet();
+        if !is_quiet {
+            self.sealed.store(false, Ordering::SeqCst);
+        }
+        drop(stranded);
+        is_quiet
+    }
+
+    /// For the writer, at its end, however it came: what is in the queue is stranded.
+    pub(crate) fn seal(&self) {
+        let stranded = self.stranded();
+        self.sealed.store(true, Ordering::SeqCst);
+        drop(stranded);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.len() == 0 && !self.full.is_untaken() && !self.refused.is_untaken()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let stranded = self.stranded_count.load(Ordering::Relaxed);
+        let stranded = usize::try_from(stranded).unwrap_or(usize::MAX);
+        self.receiver.len().saturating_add(stranded)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.receiver.capacity().unwrap_or(usize::MAX)
+    }
+
+    /// For the writer: the next event, if there is one.
+    #[inline]
+    pub(crate) fn receive(&self) -> Option<M> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// For the writer: the losses that the next commit writes down as gaps.
+    pub(crate) fn tallies(&self) -> [(GapReason, &Tally); 2] {
+        [
+            (GapReason::QueueFull, &self.full),
+            (GapReason::Refused, &self.refused),
+        ]
+    }
+
+    /// For the writer: counts an event that it received and could not write down, and that it has
+    /// left a gap for.
+    pub(crate) fn count_refused(&self, events: u64) {
+        self.refused.add_taken(events);
+    }
+
+    /// For the writer: counts events that it drained but cannot commit any more.
+    pub(crate) fn count_failed(&self, events: u64) {
+        self.failed.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Ids handed out since the current run began.
+    pub(crate) fn used_of_run(&self) -> u64 {
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        self.next_id.load(Ordering::Relaxed) - earlier.base
+    }
+
+    /// Goes on with the ids of `run`, long before the counter of the current one ends.
+    pub(crate) fn move_to_run(&self, run: RunId) {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.next_id.swap(run.first_id(), Ordering::Relaxed);
+        earlier.offered += ended - earlier.base;
+        earlier.base = run.first_id();
+    }
+
+    /// Every event ever offered to this handle.
+    pub(crate) fn offered(&self) -> u64 {
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.offered + (self.next_id.load(Ordering::Relaxed) - earlier.base)
+    }
+
+    pub(crate) fn dropped(&self, writer_is_gone: bool) -> Dropped {
+        // What slipped in behind a closing writer will never be committed.
+        let stranded = if writer_is_gone { self.len() as u64 } else { 0 };
+        Dropped {
+            queue_full: self.full.total(),
+            refused: self.refused.total(),
+            closed: self.after_close.load(Ordering::Relaxed) + stranded,
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<M: Numbered> Lane<M> {
+    /// Queues `message`, whose id is `id`, or counts it as dropped.
+    ///
+    /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
+    /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
+    /// later, from a call that had begun before the closing, is stranded: no id is returned for it, and
+    /// it is counted as closed. A thread that is held up after its send, and finds the lane sealed, looks
+    /// whether its message is among the stranded.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        id: u64,
+        message: M,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        if self.closed.load(Ordering::Acquire) {
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        if id & self.wake_mask == 0 {
+            self.wake_writer();
+        }
+        match self.sender.try_send(message) {
+            // The send moved the queue's end before this load, in the one order of all `SeqCst`
+            // operations. If the lane is not sealed here, the writer's look after sealing sees that.
+            Ok(()) => self.unless_sealed(id),
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                self.send_when_full(id, message, ticks, event)
+            }
+        }
+    }
+
+    #[cold]
+    fn send_when_full(
+        &self,
+        id: u64,
+        message: M,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        self.wake_writer();
+        if let Overflow::Block { timeout } = self.overflow
+            && self.wait_for_room(message, timeout)
+        {
+            return self.unless_sealed(id);
+        }
+        if self.is_closed() {
+            // Whether the writer still writes a gap, nothing can say.
+            self.after_close.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.full.add(ticks, event);
+        }
+        None
+    }
+
+    fn wait_for_room(&self, message: M, timeout: Duration) -> bool {
+        match self.sender.send_timeout(message, timeout) {
+            Ok(()) => true,
+            Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => false,
+        }
+    }
+
+    #[inline]
+    fn unless_sealed(&self, id: u64) -> Option<InferenceId> {
+        if self.sealed.load(Ordering::SeqCst) {
+            return self.unless_stranded(id);
+        }
+        Some(InferenceId(id))
+    }
+
+    /// Whether the writer has taken up what was sent with this id, or will. Waits for a few memory
+    /// accesses of the writer, and of other calls that were under way at the closing.
+    #[cold]
+    fn unless_stranded(&self, id: u64) -> Option<InferenceId> {
+        let mut stranded = self.stranded();
+        if !self.sealed.load(Ordering::SeqCst) {
+            // The writer goes on, and takes up what is there.
+            return Some(InferenceId(id));
+        }
+        while let Ok(message) = self.receiver.try_recv() {
+            stranded.push(message.id());
+            self.stranded_count.fetch_add(1, Ordering::Relaxed);
+        }
+        (!stranded.contains(&Some(id))).then_some(InferenceId(id))
+    }
+}

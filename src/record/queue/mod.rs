@@ -1,0 +1,108 @@
+//! From a call to the writer: names become numbers, a call becomes a small record, and the record
+//! goes down the lane.
+
+pub(crate) mod drops;
+pub(crate) mod intake;
+pub(crate) mod lane;
+pub(crate) mod names;
+pub(crate) mod record;
+pub(crate) mod refusals;
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::entry::clock::Clock;
+use crate::entry::error::Error;
+use crate::entry::event::Level;
+use crate::entry::ids::RunId;
+use crate::entry::value::Value;
+use crate::options::Overflow;
+use lane::Lane;
+use names::NameTable;
+use record::Message;
+use refusals::Refusals;
+
+/// The queue of one open journal: its lane, and what turns calls into what travels on it.
+pub(crate) struct Queue {
+    lane: Lane<Message>,
+    pub(crate) clock: Clock,
+    pub(crate) names: NameTable,
+    panics: Mutex<Panics>,
+    pub(crate) refusals: Refusals,
+    /// The number of the panic that was recorded last.
+    pub(crate) last_panic: AtomicU64,
+    /// A panic was recorded that the run's row does not know of yet.
+    pub(crate) panicked: AtomicBool,
+    /// The journal is closed by a thread that unwinds.
+    pub(crate) unwound: AtomicBool,
+}
+
+/// Panics of the threads in the background.
+#[derive(Default)]
+struct Panics {
+    errors: Vec<Error>,
+    /// How many of them a close has returned.
+    told: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        run: RunId,
+        capacity: usize,
+        overflow: Overflow,
+        max_names: usize,
+        clock: Clock,
+    ) -> Self {
+        Queue {
+            lane: Lane::new(run, capacity, overflow),
+            clock,
+            names: NameTable::new(max_names),
+            panics: Mutex::default(),
+            refusals: Refusals::default(),
+            last_panic: AtomicU64::new(0),
+            panicked: AtomicBool::new(false),
+            unwound: AtomicBool::new(false),
+        }
+    }
+
+    /// For a thread in the background that this journal starts: keeps its panic for the health and for
+    /// `close`, and records it.
+    pub(crate) fn keep_panic(self: &Arc<Self>) -> impl FnOnce(Error) + Send + 'static {
+        let queue = self.clone();
+        move |error| queue.note_panic(error)
+    }
+
+    /// See [`keep_panic`](Self::keep_panic).
+    pub(crate) fn note_panic(&self, error: Error) {
+        let cause = vec![("cause".to_owned(), Value::Text(error.to_string()))];
+        let message = "a thread in the background panicked".to_owned();
+        // Before the health knows: a flush after that covers the entry.
+        self.system_event(Level::Error, "annals", message, cause);
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        panics.errors.push(error);
+    }
+
+    /// What threads in the background panicked with, in words.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        let panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        panics.errors.iter().map(Error::to_string).collect()
+    }
+
+    /// The first panic that no close has returned yet; all are told then.
+    pub(crate) fn untold_panic(&self) -> Option<Error> {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = panics.errors.get(panics.told).cloned();
+        panics.told = panics.errors.len();
+        untold
+    }
+}
+
+/// A queue is used as a lane by all who only send, receive or count.
+impl Deref for Queue {
+    type Target = Lane<Message>;
+
+    fn deref(&self) -> &Lane<Message> {
+        &self.lane
+    }
+}

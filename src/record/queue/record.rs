@@ -1,0 +1,153 @@
+//! What travels through the queue: a small record that is copied, and a box for the rest.
+
+use crate::engine::format::floats::INLINE;
+use crate::engine::format::row::{OutcomeValue, Texts};
+
+use super::lane::Numbered;
+use super::names::{LocalName, NO_NAME};
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::value::Value;
+
+/// Stands for "processing time unknown".
+pub(crate) const NO_PROCESSING: u64 = u64::MAX;
+
+/// An inference whose names are numbers and whose probabilities fit in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) id: u64,
+    /// Monotonic time of the call.
+    pub(crate) ticks: u64,
+    /// Microseconds since 1970, if `has_event`; otherwise it happened when it was recorded.
+    pub(crate) event: i64,
+    /// xxh3-64 of the features, if `has_features`.
+    pub(crate) features: u64,
+    /// Nanoseconds, or [`NO_PROCESSING`].
+    pub(crate) processing: u64,
+    pub(crate) model: LocalName,
+    pub(crate) symbol: LocalName,
+    pub(crate) action: LocalName,
+    pub(crate) checkpoint: LocalName,
+    pub(crate) labels: LocalName,
+    pub(crate) confidence: f32,
+    pub(crate) probabilities: [f32; INLINE],
+    pub(crate) probability_count: u8,
+    pub(crate) has_event: bool,
+    pub(crate) has_features: bool,
+    pub(crate) has_confidence: bool,
+    /// Another answer to the same question is a divergence.
+    pub(crate) is_deterministic: bool,
+}
+
+/// An inference with something that a [`Record`] has no room for.
+#[derive(Debug)]
+pub(crate) struct Extended {
+    /// Its probabilities are ignored.
+    pub(crate) record: Record,
+    pub(crate) probabilities: Box<[f32]>,
+    /// Bytes of process memory that the caller gave.
+    pub(crate) memory: Option<u64>,
+    pub(crate) texts: Option<Box<Texts>>,
+}
+
+/// Something that is no inference.
+#[derive(Debug)]
+pub(crate) enum Event {
+    System {
+        ticks: u64,
+        level: Level,
+        component: LocalName,
+        written: Option<String>,
+        message: String,
+        fields: Vec<(String, Value)>,
+    },
+    Checkpoint {
+        ticks: u64,
+        action: CheckpointAction,
+        model: LocalName,
+        checkpoint: LocalName,
+        written: (Option<String>, Option<String>),
+        detail: String,
+    },
+    Outcome {
+        ticks: u64,
+        of: u64,
+        /// Microseconds since 1970; `None` if it turned out when it was recorded.
+        time: Option<i64>,
+        /// Names are numbers of this process until the writer knows their stored ids.
+        values: Vec<OutcomeValue>,
+    },
+}
+
+/// One slot of the queue.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Inference(Record),
+    Extended(Box<Extended>),
+    Event(Box<Event>),
+}
+
+impl Numbered for Message {
+    fn id(&self) -> Option<u64> {
+        match self {
+            Message::Inference(record) => Some(record.id),
+            Message::Extended(extended) => Some(extended.record.id),
+            Message::Event(_) => None,
+        }
+    }
+}
+
+impl Message {
+    /// Shows every name that the message refers to to `see`.
+    pub(crate) fn each_name(&self, see: impl FnMut(LocalName)) {
+        let record = match self {
+            Message::Inference(record) => record,
+            Message::Extended(extended) => &extended.record,
+            Message::Event(event) => return event.each_name(see),
+        };
+        [
+            record.model,
+            record.symbol,
+            record.action,
+            record.checkpoint,
+            record.labels,
+        ]
+        .into_iter()
+        .filter(|name| *name != NO_NAME)
+        .for_each(see);
+    }
+}
+
+impl Event {
+    fn each_name(&self, mut see: impl FnMut(LocalName)) {
+        let named = |name: &LocalName| *name != NO_NAME;
+        match self {
+            Event::System { component, .. } => {
+                [*component].into_iter().filter(named).for_each(see);
+            }
+            Event::Checkpoint {
+                model, checkpoint, ..
+            } => [*model, *checkpoint]
+                .into_iter()
+                .filter(named)
+                .for_each(see),
+            Event::Outcome { values, .. } => {
+                for value in values {
+                    if let OutcomeValue::Named(name, _) = value {
+                        see(*name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_stays_small() {
+        // Two slots to a pair of cache lines: every byte here is copied twice per inference.
+        assert!(size_of::<Message>() <= 112, "{}", size_of::<Message>());
+    }
+}

@@ -1,0 +1,509 @@
+//! The prepared way to log: names bound once, then numbers only.
+
+use std::sync::Arc;
+
+use super::queue::Queue;
+use super::queue::intake::{Facts, Names};
+use super::queue::names::NO_NAME;
+use super::queue::refusals::{Kind, Why};
+use crate::engine::format::floats::{INLINE, MOST};
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::Texts;
+use crate::entry::error::{Error, Result};
+use crate::entry::features::{Float, feature_hash};
+use crate::entry::ids::InferenceId;
+use crate::entry::inference::{Attributes as _, Processing, Timer};
+use crate::entry::outcome::Outcome;
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Value;
+
+/// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
+#[must_use = "a recorder is made by build"]
+pub struct RecorderBuilder {
+    queue: Arc<Queue>,
+    model: String,
+    symbol: String,
+    actions: Vec<String>,
+    labels: Option<Vec<String>>,
+    checkpoint: Option<String>,
+    deterministic: bool,
+}
+
+impl RecorderBuilder {
+    pub(crate) fn new(queue: Arc<Queue>, model: String, symbol: String) -> Self {
+        RecorderBuilder {
+            queue,
+            model,
+            symbol,
+            actions: Vec::new(),
+            labels: None,
+            checkpoint: None,
+            deterministic: false,
+        }
+    }
+
+    /// The actions that the model chooses from, in the order of its outputs. They also label the
+    /// probabilities, unless [`labels`](Self::labels) says otherwise.
+    pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
+        self.actions = actions.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Labels of the probabilities, where they are not the actions.
+    pub fn labels<A: Into<String>>(mut self, labels: impl IntoIterator<Item = A>) -> Self {
+        self.labels = Some(labels.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The checkpoint that decides, until [`Recorder::set_checkpoint`] says otherwise.
+    pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
+        self.checkpoint = Some(id.into());
+        self
+    }
+
+    /// Says that the model has one answer to the same features with the same checkpoint; see
+    /// [`Inference::deterministic`](crate::Inference::deterministic). Not for policies that sample.
+    pub fn deterministic(mut self) -> Self {
+        self.deterministic = true;
+        self
+    }
+
+    /// Binds the names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] without any action, for an action or label that is given twice, and
+    /// for more actions or labels than an inference may have probabilities (1,024).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// assert!(journal.recorder("dqn_agent", "ETH/USDT").build().is_err());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn build(self) -> Result<Recorder> {
+        // Each call names an action by its index: without one, all calls would be refused.
+        if self.actions.is_empty() {
+            return Err(Error::InvalidOption {
+                name: "actions",
+                value: format!("none, for model {}", self.model),
+                advice: "give what the model chooses from, such as .actions([\"BUY\", \"SELL\"])",
+            });
+        }
+        refuse_twice("actions", &self.actions)?;
+        refuse_twice("labels", self.labels.as_deref().unwrap_or_default())?;
+        let most = self
+            .actions
+            .len()
+            .max(self.labels.as_ref().map_or(0, Vec::len));
+        if most > MOST {
+            return Err(Error::InvalidOption {
+                name: "actions",
+                value: format!("{most} of them"),
+                advice: "give at most 1,024 actions or labels",
+            });
+        }
+        let mut recorder = Recorder {
+            queue: Some(self.queue),
+            names: Names {
+                model: NO_NAME,
+                symbol: NO_NAME,
+                action: NO_NAME,
+                checkpoint: NO_NAME,
+                labels: NO_NAME,
+            },
+            actions: Arc::new(Actions::default()),
+            written: None,
+            deterministic: self.deterministic,
+        };
+        recorder.set_model(&self.model);
+        recorder.set_symbol(&self.symbol);
+        if let Some(id) = &self.checkpoint {
+            recorder.set_checkpoint(id);
+        }
+        recorder.bind_actions(self.actions, self.labels);
+        Ok(recorder)
+    }
+}
+
+/// Two outputs of one name could not be told apart in what was recorded.
+fn refuse_twice(name: &'static str, texts: &[String]) -> Result<()> {
+    let mut seen = ahash::AHashSet::new();
+    match texts.iter().find(|text| !seen.insert(text.as_str())) {
+        None => Ok(()),
+        Some(twice) => Err(Error::InvalidOption {
+            name,
+            value: format!("{twice:?} twice"),
+            advice: "give each a name of its own",
+        }),
+    }
+}
+
+/// A handle that logs the inferences of one model about one symbol, prepared like a statement:
+/// names are looked up when they are bound, not when they are logged.
+///
+/// Cheap to clone (two reference counts), `Send + Sync`, rebindable at any time. It does not keep
+/// the journal open: after [`Journal::close`](crate::Journal::close), calls return `None`.
+///
+/// ```
+/// use annals::Journal;
+///
+/// let journal = Journal::in_memory()?;
+/// let mut recorder = journal
+///     .recorder("dqn_agent", "ETH/USDT")
+///     .actions(["BUY", "SELL", "HOLD"])
+///     .build()?;
+/// let features = [0.1, 0.2];
+/// let timer = recorder.start();
+/// let probabilities = [0.85, 0.10, 0.05]; // the model's forward pass
+/// let id = recorder.log(timer, 0, &probabilities, &features);
+/// assert!(id.is_some());
+///
+/// recorder.set_checkpoint("dqn_agent_20250725_143500");
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Recorder {
+    /// `None` in a disabled recorder.
+    queue: Option<Arc<Queue>>,
+    /// Invariant R1: a name that is [`NO_NAME`] here is written out in `written` or in
+    /// `actions`, or was never given.
+    names: Names,
+    actions: Arc<Actions>,
+    written: Option<Arc<Texts>>,
+    deterministic: bool,
+}
+
+#[derive(Default)]
+struct Actions {
+    bound: Vec<Bound>,
+    labels: Option<Vec<String>>,
+}
+
+struct Bound {
+    name: u32,
+    /// The action's text where the table of names had no room for it.
+    written: Option<String>,
+}
+
+impl Recorder {
+    /// A recorder that records nothing: for code that takes one and a run that wants none. Its
+    /// calls cost about a nanosecond and return `None`.
+    #[must_use]
+    pub fn disabled() -> Recorder {
+        Recorder {
+            queue: None,
+            names: Names {
+                model: NO_NAME,
+                symbol: NO_NAME,
+                action: NO_NAME,
+                checkpoint: NO_NAME,
+                labels: NO_NAME,
+            },
+            actions: Arc::new(Actions::default()),
+            written: None,
+            deterministic: false,
+        }
+    }
+
+    /// Starts measuring a processing time. One clock read; none in a disabled recorder.
+    #[inline]
+    pub fn start(&self) -> Timer {
+        match &self.queue {
+            Some(queue) => Timer::start(&queue.clock),
+            None => Timer { ticks: 0 },
+        }
+    }
+
+    /// Records a decision: `action` is an index into the bound actions, its confidence is its
+    /// probability, its processing time is `timer`'s, its event time is now. Returns the
+    /// inference's id, or `None` if it was dropped and counted.
+    ///
+    /// No lock, allocation or system call, except: every n-th call (n = a quarter of the queue)
+    /// wakes the writer; more than 8 probabilities or a name over the bound of the name table
+    /// take an allocation.
+    #[inline]
+    pub fn log(
+        &self,
+        timer: Timer,
+        action: usize,
+        probabilities: &[f32],
+        features: &[f32],
+    ) -> Option<InferenceId> {
+        self.inference(action)
+            .timer(timer)
+            .probabilities(probabilities)
+            .features(features)
+            .log()
+    }
+
+    /// Begins a decision that needs more than [`log`](Self::log) takes.
+    ///
+    /// ```
+    /// # use annals::{Journal, Timestamp};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let recorder = journal.recorder("m", "s").actions(["BUY", "SELL"]).build()?;
+    /// let bar = Timestamp::from_micros(1_190_000_000_000_000);
+    /// let id = recorder
+    ///     .inference(1)
+    ///     .probabilities(&[0.2, 0.8])
+    ///     .confidence(0.7)
+    ///     .features(&[1.0, 2.0, 3.0])
+    ///     .processing_time(Duration::from_micros(80))
+    ///     .event_time(bar)
+    ///     .log();
+    /// assert!(id.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn inference(&self, action: usize) -> Prepared<'_> {
+        Prepared {
+            recorder: self,
+            action,
+            probabilities: &[],
+            facts: Facts {
+                confidence: None,
+                features: None,
+                processing: Processing::Unknown,
+                event_time: None,
+                deterministic: self.deterministic,
+            },
+            attributes: &[],
+        }
+    }
+
+    /// Records what turned out for an inference, of this recorder or any other; see
+    /// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
+    pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
+        let queue = self.queue.as_deref();
+        queue.is_some_and(|queue| queue.outcome(id, &outcome))
+    }
+
+    /// Binds another model. Like every binding: a look-up, and an allocation for a new name.
+    pub fn set_model(&mut self, model: &str) {
+        self.names.model = self.bind(NameKind::Model, model, |texts| &mut texts.model);
+    }
+
+    /// Binds another symbol.
+    pub fn set_symbol(&mut self, symbol: &str) {
+        self.names.symbol = self.bind(NameKind::Symbol, symbol, |texts| &mut texts.symbol);
+    }
+
+    /// Binds the checkpoint that decides from now on.
+    pub fn set_checkpoint(&mut self, id: &str) {
+        self.names.checkpoint = self.bind(NameKind::Checkpoint, id, |texts| &mut texts.checkpoint);
+    }
+
+    /// Says that no checkpoint decides from now on.
+    pub fn clear_checkpoint(&mut self) {
+        self.names.checkpoint = NO_NAME;
+        self.set_written(|texts| texts.checkpoint = None);
+    }
+
+    fn bind(
+        &mut self,
+        kind: NameKind,
+        text: &str,
+        slot: impl Fn(&mut Texts) -> &mut Option<String>,
+    ) -> u32 {
+        let Some(queue) = &self.queue else {
+            return NO_NAME;
+        };
+        let id = queue.names.id(kind, text);
+        let written = id.is_none().then(|| text.to_owned());
+        self.set_written(|texts| *slot(texts) = written);
+        id.unwrap_or(NO_NAME)
+    }
+
+    fn set_written(&mut self, change: impl FnOnce(&mut Texts)) {
+        let mut texts = self.written.as_deref().cloned().unwrap_or_default();
+        change(&mut texts);
+        self.written = (texts != Texts::default()).then(|| Arc::new(texts));
+    }
+
+    fn bind_actions(&mut self, actions: Vec<String>, labels: Option<Vec<String>>) {
+        let Some(queue) = &self.queue else { return };
+        let labels = labels.unwrap_or_else(|| actions.clone());
+        self.names.labels = if labels.is_empty() {
+            NO_NAME
+        } else {
+            let parts = labels.iter().map(String::as_str);
+            queue.names.labels_id(parts).unwrap_or(NO_NAME)
+        };
+        let written = self.names.labels == NO_NAME && !labels.is_empty();
+        let bound = actions
+            .into_iter()
+            .map(|action| match queue.names.id(NameKind::Action, &action) {
+                Some(name) => Bound {
+                    name,
+                    written: None,
+                },
+                None => Bound {
+                    name: NO_NAME,
+                    written: Some(action),
+                },
+            })
+            .collect();
+        self.actions = Arc::new(Actions {
+            bound,
+            labels: written.then_some(labels),
+        });
+    }
+
+    #[inline]
+    fn log_prepared(&self, prepared: &Prepared<'_>) -> Option<InferenceId> {
+        let queue = self.queue.as_deref()?;
+        let mut facts = prepared.facts;
+        let values = prepared.probabilities;
+        let Some(action) = self.actions.bound.get(prepared.action) else {
+            self.refuse(queue, prepared, facts);
+            return None;
+        };
+        if facts.confidence.is_none() {
+            facts.confidence = values.get(prepared.action).copied();
+        }
+        let mut names = self.names;
+        names.action = action.name;
+        if values.is_empty() {
+            names.labels = NO_NAME;
+        }
+        let plain = values.len() <= INLINE
+            && self.written.is_none()
+            && action.written.is_none()
+            && self.actions.labels.is_none()
+            && prepared.attributes.is_empty();
+        if !plain {
+            return self.log_written(queue, names, facts, action, prepared);
+        }
+        let mut probabilities = [0.0; INLINE];
+        probabilities[..values.len()].copy_from_slice(values);
+        queue.log_record(names, facts, probabilities, values.len())
+    }
+
+    #[cold]
+    fn refuse(&self, queue: &Queue, prepared: &Prepared<'_>, facts: Facts) {
+        let known = queue.names.text(self.names.model);
+        let known = known.as_ref().map(|(_, name)| &**name);
+        let written = self.written.as_deref();
+        let written = written.and_then(|texts| texts.model.as_deref());
+        let why = Why {
+            kind: Kind::NoSuchAction,
+            model: written.or(known),
+            field: "action",
+            given: prepared.action,
+            most: self.actions.bound.len(),
+        };
+        queue.refuse_call(why, facts);
+    }
+
+    #[cold]
+    fn log_written(
+        &self,
+        queue: &Queue,
+        names: Names,
+        facts: Facts,
+        action: &Bound,
+        prepared: &Prepared<'_>,
+    ) -> Option<InferenceId> {
+        let mut texts = self.written.as_deref().cloned().unwrap_or_default();
+        texts.action = action.written.clone();
+        texts.attributes = prepared.attributes.to_owned_pairs();
+        let values = prepared.probabilities;
+        if !values.is_empty() {
+            texts.labels = self.actions.labels.clone();
+        }
+        queue.send_extended(names, facts, values.into(), None, texts)
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("disabled", &self.queue.is_none())
+            .field("actions", &self.actions.bound.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A decision being put together; from [`Recorder::inference`].
+#[derive(Clone, Copy)]
+#[must_use = "a decision is recorded by log"]
+pub struct Prepared<'a> {
+    recorder: &'a Recorder,
+    action: usize,
+    probabilities: &'a [f32],
+    facts: Facts,
+    attributes: &'a [(&'a str, Value)],
+}
+
+impl<'a> Prepared<'a> {
+    /// The model's outputs, in the order of the bound labels; up to 8 without an allocation, up
+    /// to 1,024 in all, more is refused and counted.
+    #[inline]
+    pub fn probabilities(mut self, probabilities: &'a [f32]) -> Self {
+        self.probabilities = probabilities;
+        self
+    }
+
+    /// How sure the model is; left out, it is the probability of the action.
+    #[inline]
+    pub fn confidence(mut self, confidence: impl Float) -> Self {
+        self.facts.confidence = Some(confidence.to_f32());
+        self
+    }
+
+    /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
+    #[inline]
+    pub fn features<F: Float>(self, features: &[F]) -> Self {
+        self.features_hashed(feature_hash(features))
+    }
+
+    /// The hash of the model's input, where the input is no `[f32]`.
+    #[inline]
+    pub fn features_hashed(mut self, hash: u64) -> Self {
+        self.facts.features = Some(hash);
+        self
+    }
+
+    /// Takes the time from `timer`'s start to the call of [`log`](Self::log).
+    #[inline]
+    pub fn timer(mut self, timer: Timer) -> Self {
+        self.facts.processing = Processing::Since(timer);
+        self
+    }
+
+    /// How long the model took, measured elsewhere.
+    #[inline]
+    pub fn processing_time(mut self, time: std::time::Duration) -> Self {
+        self.facts.processing = Processing::Known(time);
+        self
+    }
+
+    /// When the decision was made, if not now.
+    #[inline]
+    pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
+        self.facts.event_time = Some(time.into());
+        self
+    }
+
+    /// Anything else worth keeping; see [`Inference::attributes`](crate::Inference::attributes). Takes
+    /// the slower way through an allocation.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let recorder = journal.recorder("m", "s").actions(["BUY", "SELL"]).build()?;
+    /// let attributes = [("spread_bp", 0.4.into()), ("venue", "paper".into())];
+    /// assert!(recorder.inference(0).attributes(&attributes).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Queues the decision. An action index beyond the bound actions is refused and counted.
+    #[inline]
+    pub fn log(self) -> Option<InferenceId> {
+        self.recorder.log_prepared(&self)
+    }
+}

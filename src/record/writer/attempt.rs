@@ -1,0 +1,230 @@
+//! The in-flight commit of the writer: begun, tried, and then finished, kept for when there is room, or
+//! abandoned.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Writer;
+use super::committer::{Finished, Wait};
+use super::in_flight::InFlight;
+use crate::engine::format::row::GapReason;
+use crate::engine::kv::WriteFailure;
+use crate::entry::error::{Error, Result};
+use crate::journal::health::State;
+use crate::record::queue::drops::Lost;
+
+/// What one try at a transaction came to.
+pub(super) enum Progress {
+    Done,
+    /// The device is full; what was to be committed is kept.
+    Held(Error),
+}
+
+impl Writer {
+    /// Commits all that is encoded, and the losses since the last commit. An error says that the
+    /// device is full and how; a failure is in `self.failed`.
+    pub(super) fn commit_batch(&mut self) -> Result<()> {
+        self.last_commit = Instant::now();
+        self.poll_committer(Wait::UntilDone)?;
+        if let Some(error) = self.still_held() {
+            return Err(error);
+        }
+        // What an earlier commit left behind, then what is new, once: while the queue overflows
+        // there are new losses at every look, and the queue must be swept between two looks.
+        self.try_in_flight()?;
+        self.begin_commit();
+        self.try_in_flight()
+    }
+
+    /// Submits what is encoded to the committer and goes on encoding. While the committer still has the
+    /// batch before, nothing happens, unless a second full batch waits already.
+    pub(super) fn submit_batch(&mut self) -> Result<()> {
+        let is_ahead = self.batch.pending_bytes() >= 2 * self.settings.commit_bytes;
+        let wait = if is_ahead { Wait::UntilDone } else { Wait::No };
+        self.poll_committer(wait)?;
+        if self.committer.is_at_work() {
+            return Ok(());
+        }
+        self.last_commit = Instant::now();
+        if let Some(error) = self.still_held() {
+            return Err(error);
+        }
+        self.try_in_flight()?;
+        self.begin_commit();
+        if let Some(in_flight) = self.in_flight.take() {
+            self.in_flight = self.committer.submit(in_flight, &self.queue);
+        }
+        self.try_in_flight()
+    }
+
+    /// Takes the result of the committer's commit. Without one, waits for it as `wait` says.
+    pub(super) fn poll_committer(&mut self, wait: Wait) -> Result<()> {
+        match self.committer.poll(wait) {
+            None => Ok(()),
+            Some(Finished::Commit {
+                in_flight,
+                result,
+                took,
+            }) => {
+                self.in_flight = Some(in_flight);
+                self.conclude(result, took)
+            }
+            Some(Finished::Panicked) => {
+                self.fail(Error::Failed {
+                    path: self.hot.name().to_owned(),
+                    reason: "the thread annals-commit panicked; please report this".to_owned(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn try_in_flight(&mut self) -> Result<()> {
+        let Some(in_flight) = &mut self.in_flight else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let result = self.hot.commit(in_flight.commit());
+        self.conclude(result, began.elapsed())
+    }
+
+    /// After a try at `self.in_flight`.
+    fn conclude(&mut self, result: Result<(), WriteFailure>, took: Duration) -> Result<()> {
+        let Err(failure) = result else {
+            self.finish_commit(took);
+            return Ok(());
+        };
+        let batch = self.in_flight.as_ref().and_then(InFlight::batch);
+        match self.recover(failure, batch) {
+            Progress::Done => self.finish_commit(took),
+            Progress::Held(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn begin_commit(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        let anchor = self.queue.clock.anchor();
+        let queue = self.queue.clone();
+        for (reason, tally) in queue.tallies() {
+            let Some(mut lost) = tally.take() else {
+                continue;
+            };
+            if reason == GapReason::Refused {
+                // One gap for each reason. All have the times of the first and the last.
+                for (refusal, count) in queue.refusals.take(lost.count) {
+                    let part = Lost { count, ..lost };
+                    self.batch.push_gap(reason, part, Some(refusal), anchor);
+                    lost.count -= count;
+                }
+            }
+            if lost.count > 0 {
+                self.batch.push_gap(reason, lost, None, anchor);
+            }
+        }
+        let (blocks, counts, shares) = self.batch.take();
+        if blocks.is_empty() {
+            return;
+        }
+        let mut rows = self.runs.with(&shares, counts.gaps);
+        if queue.panicked.swap(false, Ordering::AcqRel)
+            && let Some((_, row)) = rows.first_mut()
+        {
+            row.panicked = Some(row.batch);
+        }
+        self.in_flight = Some(InFlight {
+            rows,
+            blocks,
+            counts,
+            is_absent: false,
+        });
+    }
+
+    /// The in-flight commit is on disk.
+    fn finish_commit(&mut self, took: Duration) {
+        let Some(in_flight) = self.in_flight.take() else {
+            return;
+        };
+        self.runs.settle(in_flight.rows);
+        self.held = None;
+        self.last_commit = Instant::now();
+        let file_bytes = self.hot.file_bytes();
+        let mut known = self.status.lock();
+        known.state = match self.misplaced {
+            None => State::Running,
+            Some(_) => State::Misplaced,
+        };
+        known.counts.add(in_flight.counts);
+        known.commits += 1;
+        known.last_commit = Some(self.queue.clock.now());
+        known.last_commit_took = took;
+        known.in_hand = self.batch.events() + self.incoming.len() as u64;
+        known.file_bytes = file_bytes;
+    }
+
+    /// After a failed transaction. `batch` is the number of the commit that failed, if it was
+    /// one: it may be on disk all the same.
+    pub(super) fn recover(&mut self, failure: WriteFailure, batch: Option<u64>) -> Progress {
+        let full = match failure {
+            WriteFailure::NoRoom(error) => error,
+            WriteFailure::Fatal(error) => {
+                self.fail(error);
+                return Progress::Done;
+            }
+        };
+        let error = match self.hot.reopen(self.runs.current()) {
+            Ok(stored) if Some(stored) == batch => return Progress::Done,
+            Ok(_) => {
+                if let Some(in_flight) = self.in_flight.as_mut().filter(|_| batch.is_some()) {
+                    in_flight.is_absent = true;
+                }
+                full
+            }
+            // What keeps the file from being opened may pass, and nothing is lost by waiting.
+            Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
+            Err(worse) => {
+                self.fail(worse);
+                return Progress::Done;
+            }
+        };
+        self.held = Some((Instant::now(), error.clone()));
+        let mut known = self.status.lock();
+        known.state = State::NoRoom;
+        known.failure = Some(error.clone());
+        Progress::Held(error)
+    }
+
+    /// What a full device said, if that is too recent to ask again: senders that find the queue
+    /// full wake the writer at every call.
+    pub(super) fn still_held(&self) -> Option<Error> {
+        let (when, error) = self.held.as_ref()?;
+        let recent = when.elapsed() < self.settings.commit_interval;
+        (recent && !self.urgent).then(|| error.clone())
+    }
+
+    /// Gives up for good: nothing more is written, everything more is counted.
+    pub(super) fn fail(&mut self, error: Error) {
+        let (_, never_tried, _) = self.batch.take();
+        self.queue
+            .count_failed(never_tried.events + self.incoming.len() as u64);
+        self.incoming.clear();
+        let in_flight = self.events_in_flight();
+        self.in_flight = None;
+        self.committer.abandon();
+        let mut known = self.status.lock();
+        known.state = State::Failed;
+        known.unknown += in_flight;
+        known.in_hand = 0;
+        known.failure = Some(error.clone());
+        drop(known);
+        self.failed = Some(error);
+    }
+
+    /// Events of the in-flight commit, here or with the committer.
+    pub(super) fn events_in_flight(&self) -> u64 {
+        let here = self.in_flight.as_ref();
+        here.map_or(0, |in_flight| in_flight.counts.events) + self.committer.events()
+    }
+}

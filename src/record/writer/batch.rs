@@ -1,0 +1,466 @@
+//! From queued messages to encoded rows: names translated, repeats recognised, times anchored.
+
+use ahash::AHashSet;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::dedup::{Answer, Dedup, Fingerprint, Question, Verdict};
+use super::names::StoredNames;
+use super::runs::Share;
+use crate::engine::format::block::{Block, BlockEncoder, Place, Stored};
+use crate::engine::format::row::{
+    CheckpointEventRow, GapReason, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue,
+    RepeatRow, SystemEventRow, Texts, flag,
+};
+use crate::entry::clock::Anchor;
+use crate::entry::event::Level;
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::value::Value;
+use crate::journal::health::Counts;
+use crate::record::queue::drops::Lost;
+use crate::record::queue::record::{Event, Message, NO_PROCESSING, Record};
+use crate::record::queue::refusals::Refusal;
+
+/// Divergences that are reported; later ones are counted only.
+const MOST_REPORTED: usize = 4_096;
+
+/// Rows encoded for the next commit, and what they count for.
+pub(super) struct Batch {
+    encoder: BlockEncoder,
+    dedup: Dedup,
+    /// What each message of the slice in hand asks; kept, so that this allocates once.
+    questions: Vec<Option<Fingerprint>>,
+    counts: Counts,
+    /// Whose the counted events are.
+    shares: Vec<Share>,
+    run: RunId,
+    /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
+    reported: AHashSet<(u64, u64)>,
+    /// Events of our own that nobody offered yet.
+    own: u64,
+    /// Events that no reader could decode, and that a gap stands for.
+    refused: u64,
+}
+
+/// What was read of the clocks and the process for one sweep.
+#[derive(Clone, Copy)]
+pub(super) struct Readings {
+    pub(super) anchor: Anchor,
+    /// KiB plus one; 0 is unknown.
+    pub(super) memory: u64,
+}
+
+impl Batch {
+    pub(super) fn new(run: RunId, dedup: Dedup) -> Self {
+        Batch {
+            encoder: BlockEncoder::default(),
+            dedup,
+            questions: Vec::new(),
+            counts: Counts::default(),
+            shares: Vec::new(),
+            run,
+            reported: AHashSet::new(),
+            own: 0,
+            refused: 0,
+        }
+    }
+
+    /// Later events belong to `run`.
+    pub(super) fn move_to_run(&mut self, run: RunId) {
+        self.run = run;
+    }
+
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.encoder.pending_bytes()
+    }
+
+    /// How many events of its own the batch has made since the last call. They are to be counted
+    /// as offered, or the accounts would not close.
+    pub(super) fn take_own(&mut self) -> u64 {
+        std::mem::take(&mut self.own)
+    }
+
+    /// How many events the encoder has refused since the last call.
+    pub(super) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.counts.events
+    }
+
+    /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
+    /// shares of them.
+    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<Share>) {
+        let blocks = self.encoder.take();
+        let counts = std::mem::take(&mut self.counts);
+        (blocks, counts, std::mem::take(&mut self.shares))
+    }
+
+    /// Counts one event for `run`; `id` is 0 if it has none.
+    fn count(&mut self, run: RunId, id: u64) {
+        self.counts.events += 1;
+        // The run of the last event is almost always that of the next one.
+        let known = self.shares.iter_mut().rev().find(|share| share.run == run);
+        match known {
+            Some(share) => {
+                share.events += 1;
+                share.last_id = share.last_id.max(id);
+            }
+            None => self.shares.push(Share {
+                run,
+                events: 1,
+                last_id: id,
+            }),
+        }
+    }
+
+    pub(super) fn push_gap(
+        &mut self,
+        reason: GapReason,
+        lost: Lost,
+        refusal: Option<Refusal>,
+        anchor: Anchor,
+    ) {
+        let recorded = (
+            anchor.wall_of(lost.first_ticks).as_micros(),
+            anchor.wall_of(lost.last_ticks).as_micros(),
+        );
+        let row = GapRow {
+            run: self.run.get(),
+            reason,
+            count: Some(lost.count),
+            after: None,
+            recorded_range: Some(recorded),
+            event_range: lost.events.or(Some(recorded)),
+            refusal,
+        };
+        let noted = self.encoder.note(recorded.1, &Note::Gap(row));
+        debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
+        self.counts.gaps += lost.count;
+    }
+
+    /// Leaves a gap for an event of `run` that was counted, and that the encoder refused.
+    #[cold]
+    fn refuse(&mut self, run: RunId, recorded: i64, event: i64) {
+        self.counts.events -= 1;
+        if let Some(share) = self.shares.iter_mut().rev().find(|share| share.run == run) {
+            share.events -= 1;
+        }
+        let row = GapRow {
+            run: run.get(),
+            reason: GapReason::Refused,
+            count: Some(1),
+            after: None,
+            recorded_range: Some((recorded, recorded)),
+            event_range: Some((event, event)),
+            refusal: None,
+        };
+        let noted = self.encoder.note(recorded, &Note::Gap(row));
+        debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
+        self.counts.gaps += 1;
+        self.refused += 1;
+    }
+
+    /// Encodes an entry without an id that was counted, or leaves a gap for it.
+    fn push_note(&mut self, recorded: i64, note: &Note) {
+        if self.encoder.note(recorded, note).is_err() {
+            self.refuse(self.run, recorded, recorded);
+        }
+    }
+
+    /// Encodes all of `messages`, and leaves none.
+    pub(super) fn push(
+        &mut self,
+        messages: &mut Vec<Message>,
+        names: &StoredNames,
+        readings: Readings,
+    ) {
+        let mut questions = std::mem::take(&mut self.questions);
+        questions.extend(messages.iter().map(|message| self.fetch(message, names)));
+        for (message, question) in messages.drain(..).zip(questions.drain(..)) {
+            self.push_one(message, question, names, readings);
+        }
+        self.questions = questions;
+    }
+
+    /// What `message` asks, whose answer is fetched from memory meanwhile.
+    #[inline]
+    fn fetch(&self, message: &Message, names: &StoredNames) -> Option<Fingerprint> {
+        match message {
+            Message::Inference(record) if record.has_features && !self.dedup.is_off() => {
+                Some(self.dedup.fetch(Question {
+                    model: names.get(record.model).into(),
+                    symbol: names.get(record.symbol).into(),
+                    checkpoint: names.get(record.checkpoint).into(),
+                    features: record.features,
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    fn push_one(
+        &mut self,
+        message: Message,
+        question: Option<Fingerprint>,
+        names: &StoredNames,
+        readings: Readings,
+    ) {
+        match message {
+            // A record is a hundred bytes: it is read where it lies.
+            Message::Inference(ref record) => {
+                let count = usize::from(record.probability_count);
+                let probabilities = record.probabilities.get(..count).unwrap_or_default();
+                let stored = stored(
+                    record,
+                    probabilities,
+                    readings.memory,
+                    None,
+                    names,
+                    readings,
+                );
+                self.push_inference(stored, question, record, readings);
+            }
+            Message::Extended(extended) => {
+                let memory = extended
+                    .memory
+                    .map_or(readings.memory, |bytes| (bytes / 1_024).saturating_add(1));
+                let (record, texts) = (&extended.record, extended.texts.as_deref());
+                let probabilities = &extended.probabilities;
+                let stored = stored(record, probabilities, memory, texts, names, readings);
+                let question = self.question(&stored);
+                self.push_inference(stored, question, record, readings);
+            }
+            Message::Event(event) => self.push_event(*event, names, readings.anchor),
+        }
+    }
+
+    fn push_event(&mut self, event: Event, names: &StoredNames, anchor: Anchor) {
+        self.count(self.run, 0);
+        match event {
+            Event::System {
+                ticks,
+                level,
+                component,
+                written,
+                message,
+                fields,
+            } => {
+                let row = SystemEventRow {
+                    run: self.run.get(),
+                    level,
+                    component: names.get(component),
+                    written,
+                    message,
+                    fields,
+                };
+                let recorded = anchor.wall_of(ticks).as_micros();
+                self.push_note(recorded, &Note::SystemEvent(row));
+            }
+            Event::Checkpoint {
+                ticks,
+                action,
+                model,
+                checkpoint,
+                written,
+                detail,
+            } => {
+                let row = CheckpointEventRow {
+                    run: self.run.get(),
+                    action,
+                    model: names.get(model),
+                    checkpoint: names.get(checkpoint),
+                    written,
+                    detail,
+                };
+                let recorded = anchor.wall_of(ticks).as_micros();
+                self.push_note(recorded, &Note::CheckpointEvent(row));
+            }
+            Event::Outcome {
+                ticks,
+                of,
+                time,
+                mut values,
+            } => {
+                for value in &mut values {
+                    if let OutcomeValue::Named(name, _) = value {
+                        *name = names.get(*name);
+                    }
+                }
+                let recorded = anchor.wall_of(ticks).as_micros();
+                let row = OutcomeRow {
+                    run: self.run.get(),
+                    of,
+                    time: time.unwrap_or(recorded),
+                    values,
+                };
+                self.push_note(recorded, &Note::Outcome(row));
+            }
+        }
+    }
+
+    fn push_inference(
+        &mut self,
+        mut stored: Stored<'_>,
+        question: Option<Fingerprint>,
+        record: &Record,
+        readings: Readings,
+    ) {
+        self.count(InferenceId::from_u64(record.id).run(), record.id);
+        if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
+            self.counts.invalid += 1;
+        }
+        let nanos = readings.anchor.nanos_of(record.ticks);
+        let encoded = match self.judge(&stored, question, nanos) {
+            Verdict::Repeat { original } => self.push_repeat(&stored, original),
+            Verdict::New => self.encoder.append(&stored),
+            // A policy that samples answers differently on purpose.
+            Verdict::Divergent if !record.is_deterministic => self.encoder.append(&stored),
+            Verdict::Divergent => {
+                stored.flags |= flag::DIVERGENT;
+                self.counts.divergences += 1;
+                let encoded = self.encoder.append(&stored);
+                self.report_divergence(&stored);
+                encoded
+            }
+        };
+        if encoded.is_err() {
+            let run = InferenceId::from_u64(record.id).run();
+            self.refuse(run, stored.place.recorded, stored.place.event);
+        }
+    }
+
+    /// A model that answers the same question in two ways is reported once per checkpoint.
+    fn report_divergence(&mut self, stored: &Stored<'_>) {
+        let (names, texts) = (stored.names, stored.texts);
+        let subject = (
+            written(names.model, texts, |texts| texts.model.as_ref()),
+            written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
+        );
+        if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
+            return;
+        }
+        let place = stored.place;
+        self.own += 1;
+        self.count(self.run, 0);
+        let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
+        let row = SystemEventRow {
+            run: self.run.get(),
+            level: Level::Warn,
+            component: 0,
+            written: Some("annals".to_owned()),
+            message: "a model answered the same features with the same checkpoint differently"
+                .to_owned(),
+            fields: vec![("inference".to_owned(), inference)],
+        };
+        self.push_note(place.recorded, &Note::SystemEvent(row));
+    }
+
+    fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) -> Result<(), String> {
+        self.counts.repeats += 1;
+        let texts = stored.texts.map(|texts| {
+            Box::new(Texts {
+                labels: None,
+                ..texts.clone()
+            })
+        });
+        let repeat = RepeatRow {
+            names: stored.names,
+            original,
+            confidence: (stored.flags & flag::NO_CONFIDENCE == 0).then_some(stored.confidence),
+            processing: stored.processing,
+            texts,
+        };
+        self.encoder.repeat(stored.place, &repeat)
+    }
+
+    /// What `stored` asks, if that can be compared with what others asked.
+    fn question(&self, stored: &Stored<'_>) -> Option<Fingerprint> {
+        let has_features = stored.flags & flag::FEATURES != 0;
+        // Without features there is no question to compare; attributes may hold anything.
+        let has_attributes = stored
+            .texts
+            .is_some_and(|texts| !texts.attributes.is_empty());
+        if self.dedup.is_off() || !has_features || has_attributes {
+            return None;
+        }
+        let (names, texts) = (stored.names, stored.texts);
+        Some(self.dedup.fingerprint(Question {
+            model: written(names.model, texts, |texts| texts.model.as_ref()),
+            symbol: written(names.symbol, texts, |texts| texts.symbol.as_ref()),
+            checkpoint: written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
+            features: stored.features,
+        }))
+    }
+
+    fn judge(&mut self, stored: &Stored<'_>, question: Option<Fingerprint>, nanos: u64) -> Verdict {
+        let Some(question) = question else {
+            return Verdict::New;
+        };
+        let (names, texts) = (stored.names, stored.texts);
+        let labels = match texts.and_then(|texts| texts.labels.as_ref()) {
+            Some(labels) => xxh3_64(labels.join("\0").as_bytes()) | 1 << 63,
+            None => u64::from(stored.labels),
+        };
+        let answer = Answer {
+            action: written(names.action, texts, |texts| texts.action.as_ref()),
+            labels,
+            confidence: stored.confidence,
+            probabilities: stored.probabilities,
+        };
+        self.dedup.judge(question, answer, stored.place.id, nanos)
+    }
+}
+
+/// What stands for a name in deduplication: its id, or a hash of it where it is written out.
+#[inline]
+fn written(id: NameId, texts: Option<&Texts>, text: fn(&Texts) -> Option<&String>) -> u64 {
+    match texts.and_then(text) {
+        Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
+        None => u64::from(id),
+    }
+}
+
+/// `record` as it is stored, unless it turns out to be a repeat.
+#[inline]
+fn stored<'a>(
+    record: &Record,
+    probabilities: &'a [f32],
+    memory: u64,
+    texts: Option<&'a Texts>,
+    names: &StoredNames,
+    readings: Readings,
+) -> Stored<'a> {
+    let recorded = readings.anchor.wall_of(record.ticks).as_micros();
+    let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+    Stored {
+        place: Place {
+            id: record.id,
+            recorded,
+            event: if record.has_event {
+                record.event
+            } else {
+                recorded
+            },
+        },
+        memory,
+        names: Names {
+            model: names.get(record.model),
+            symbol: names.get(record.symbol),
+            action: names.get(record.action),
+            checkpoint: names.get(record.checkpoint),
+        },
+        labels: names.get(record.labels),
+        flags: has(!record.has_confidence, flag::NO_CONFIDENCE)
+            | has(record.has_features, flag::FEATURES),
+        original: 0,
+        confidence: record.confidence,
+        features: record.features,
+        probabilities,
+        processing: match record.processing {
+            NO_PROCESSING => 0,
+            nanos => nanos + 1,
+        },
+        texts,
+    }
+}

@@ -1,0 +1,32 @@
+//! The commit that the writer has begun and that is not known to be on disk.
+
+use crate::engine::format::block::Block;
+use crate::engine::hot::Commit;
+use crate::engine::runs::RunRow;
+use crate::entry::ids::RunId;
+use crate::journal::health::Counts;
+
+/// A commit that was begun and is not known to have reached the disk.
+pub(super) struct InFlight {
+    pub(super) blocks: Vec<Block>,
+    pub(super) counts: Counts,
+    pub(super) rows: Vec<(RunId, RunRow)>,
+    /// Tried, looked for, and not found: nothing of it is on disk.
+    pub(super) is_absent: bool,
+}
+
+impl InFlight {
+    /// What is to be committed, for one more try. From here on it may be on disk.
+    pub(super) fn commit(&mut self) -> Commit<'_> {
+        self.is_absent = false;
+        Commit {
+            blocks: &mut self.blocks,
+            rows: &self.rows,
+        }
+    }
+
+    /// The number that its run's batches have reached with it.
+    pub(super) fn batch(&self) -> Option<u64> {
+        self.rows.first().map(|(_, row)| row.batch)
+    }
+}

@@ -1,0 +1,413 @@
+//! The background thread: sweep the queue, encode, commit, answer, nap.
+//!
+//! It is never blocked inside the channel, so no sender pays for waking it; it naps for up to the
+//! commit interval and is woken early by every n-th event, by a full queue, a flush or a close.
+
+pub(crate) mod attempt;
+pub(crate) mod batch;
+pub(crate) mod committer;
+pub(crate) mod dedup;
+pub(crate) mod in_flight;
+pub(crate) mod names;
+pub(crate) mod runs;
+pub(crate) mod serve;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::flush::Answer;
+use super::queue::Queue;
+use super::queue::names::LocalName;
+use super::queue::record::Message;
+use crate::engine::hot::Hot;
+use crate::engine::kv::WriteFailure;
+use crate::engine::runs::{RunEnd, RunRow};
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::RunId;
+use crate::fs::failpoint;
+use crate::journal::health::{State, Status};
+use crate::options::Options;
+use crate::threads::worker;
+use attempt::Progress;
+use batch::{Batch, Readings};
+use committer::{Committer, Wait};
+use dedup::Dedup;
+use in_flight::InFlight;
+use names::StoredNames;
+use runs::Runs;
+use serve::{Pace, Work, serve};
+
+/// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
+const SLICE: usize = 128;
+/// How often it is looked whether the files have their names, besides at every flush.
+const LOOK: Duration = Duration::from_secs(1);
+/// How much may be encoded while the device is full, in commits' worth.
+const HELD_COMMITS: usize = 2;
+
+/// Settings of the writer; see [`Options`].
+struct Settings {
+    commit_interval: Duration,
+    commit_bytes: usize,
+    memory_interval: Duration,
+    ids_per_run: u64,
+}
+
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    status: Arc<Status>,
+    requests: Receiver<Answer>,
+    hot: Hot,
+    settings: Settings,
+    runs: Runs,
+    names: StoredNames,
+    /// Taken from the queue, not yet encoded.
+    incoming: Vec<Message>,
+    batch: Batch,
+    /// Invariant W1: while a commit is in flight, here or with the committer, nothing newer is committed.
+    in_flight: Option<InFlight>,
+    /// Invariant W2: while it has a commit, no other transaction of this writer begins.
+    committer: Committer,
+    failed: Option<Error>,
+    /// When the device was last found full, and what it said.
+    held: Option<(Instant, Error)>,
+    /// Somebody waits: a full device is asked again now rather than after the interval.
+    urgent: bool,
+    last_commit: Instant,
+    /// When it was last looked whether the file and the run's lock have their names, and what became
+    /// of the file's.
+    looked: Option<Instant>,
+    misplaced: Option<Error>,
+    memory: Option<(Instant, u64)>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        status: Arc<Status>,
+        requests: Receiver<Answer>,
+        hot: Hot,
+        run: (RunId, RunRow),
+        options: &Options,
+    ) -> Self {
+        Writer {
+            batch: Batch::new(
+                run.0,
+                Dedup::new(options.dedup_window, options.dedup_capacity),
+            ),
+            settings: Settings {
+                commit_interval: options.commit_interval,
+                commit_bytes: options.commit_bytes,
+                memory_interval: options.memory_interval,
+                ids_per_run: options.ids_per_run,
+            },
+            committer: Committer::new(hot.commits()),
+            queue,
+            status,
+            requests,
+            hot,
+            runs: Runs::new(run.0, run.1),
+            names: StoredNames::default(),
+            incoming: Vec::with_capacity(SLICE),
+            in_flight: None,
+            failed: None,
+            held: None,
+            urgent: false,
+            last_commit: Instant::now(),
+            looked: None,
+            misplaced: None,
+            memory: None,
+        }
+    }
+
+    /// The thread's body. Sends its result to `done` when the journal is closed and settled.
+    pub(crate) fn run(mut self, done: &Sender<Result<()>>) {
+        self.hot.wait_endlessly();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let result = ended.unwrap_or_else(|panic| {
+            let panic = worker::panicked("annals-writer", &*panic);
+            self.fail(Error::Failed {
+                path: self.hot.name().to_owned(),
+                reason: panic.to_string(),
+            });
+            self.queue.note_panic(panic);
+            self.outcome()
+        });
+        // Nobody receives any more: senders must not wait for room.
+        self.queue.close();
+        self.queue.seal();
+        let status = self.status.clone();
+        // Closing the file may wait for the disk or for another process, and belongs to the wait.
+        drop(self);
+        status.lock().gone = true;
+        // Nobody may be waiting any more, if the journal was dropped past its bound.
+        let _ = done.send(result);
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        let (queue, requests) = (self.queue.clone(), self.requests.clone());
+        serve(self, &queue, &requests)
+    }
+
+    /// Encodes what is in the queue now, committing whenever a batch is full.
+    fn take_up(&mut self) -> Result<()> {
+        if self.failed.is_some() {
+            self.drain_into_nothing();
+            return Ok(());
+        }
+        let readings = self.readings();
+        let room = self.settings.commit_bytes;
+        let mut left = self.queue.len();
+        loop {
+            if self.batch.pending_bytes() >= room {
+                let committed = self.submit_batch();
+                if self.failed.is_some() || self.batch.pending_bytes() >= HELD_COMMITS * room {
+                    return committed;
+                }
+            }
+            let wanted = SLICE.min(left + self.incoming.len());
+            while self.incoming.len() < wanted {
+                match self.queue.receive() {
+                    Some(message) => {
+                        self.incoming.push(message);
+                        left -= 1;
+                    }
+                    None => {
+                        left = 0;
+                        break;
+                    }
+                }
+            }
+            if !self.incoming.is_empty() {
+                // Before and after: new names need a transaction, which may be held up for long.
+                self.publish_in_hand();
+                let encoded = self.encode(readings);
+                self.publish_in_hand();
+                encoded?;
+            }
+            if left == 0 || self.failed.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn encode(&mut self, readings: Readings) -> Result<()> {
+        // Looked at after the messages were received: whoever sent one had its names by then.
+        let all = self.queue.names.len();
+        let unknown = self.names.unknown(&self.incoming, all);
+        if !unknown.is_empty()
+            && let Progress::Held(error) = self.store_names(&unknown)
+        {
+            return Err(error);
+        }
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        self.batch.push(&mut self.incoming, &self.names, readings);
+        for _event in 0..self.batch.take_own() {
+            self.queue.take_id();
+        }
+        let refused = self.batch.take_refused();
+        if refused > 0 {
+            self.queue.count_refused(refused);
+        }
+        Ok(())
+    }
+
+    /// Gives stored ids to names that this process uses for the first time.
+    fn store_names(&mut self, unknown: &[LocalName]) -> Progress {
+        if let Err(error) = self.poll_committer(Wait::UntilDone) {
+            return Progress::Held(error);
+        }
+        if self.failed.is_some() {
+            return Progress::Done;
+        }
+        if let Some(error) = self.still_held() {
+            return Progress::Held(error);
+        }
+        let named: Vec<_> = unknown
+            .iter()
+            .filter_map(|local| {
+                let (kind, text) = self.queue.names.text(*local)?;
+                Some((*local, (kind as u8, text)))
+            })
+            .collect();
+        let texts: Vec<_> = named.iter().map(|(_, name)| name.clone()).collect();
+        match self.hot.intern(Some(self.runs.current()), &texts) {
+            Ok(ids) => {
+                for ((local, _), stored) in named.iter().zip(ids) {
+                    self.names.set(*local, stored);
+                }
+                Progress::Done
+            }
+            Err(failure) => self.recover(failure, None),
+        }
+    }
+
+    fn drain_into_nothing(&mut self) {
+        let mut drained = 0;
+        while self.queue.receive().is_some() {
+            drained += 1;
+        }
+        self.queue.count_failed(drained);
+    }
+
+    /// Takes a new run long before the counter of the current one ends.
+    fn continue_under_next_run(&mut self) {
+        if self.queue.used_of_run() < self.settings.ids_per_run
+            || self.poll_committer(Wait::UntilDone).is_err()
+        {
+            return;
+        }
+        if self.failed.is_some() || self.in_flight.is_some() || self.still_held().is_some() {
+            return;
+        }
+        let now = self.queue.clock.now().as_micros();
+        let mut ended = self.runs.row().clone();
+        ended.end = Some(RunEnd::Continued(now));
+        let old = self.runs.current();
+        let (run, row) = match self.hot.begin_run(now, Some((old, &ended))) {
+            Ok(begun) => begun,
+            Err(failure) => {
+                // Half of the counter is left: time enough to try again.
+                self.recover(failure, None);
+                return;
+            }
+        };
+        self.runs.move_to(run, row, ended);
+        self.queue.move_to_run(run);
+        self.batch.move_to_run(run);
+        self.status.lock().run = run;
+    }
+
+    fn readings(&mut self) -> Readings {
+        let interval = self.settings.memory_interval;
+        let stale = self
+            .memory
+            .is_none_or(|(sampled, _)| sampled.elapsed() >= interval);
+        if stale {
+            let bytes = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);
+            let stored = bytes.map_or(0, |bytes| bytes / 1_024 + 1);
+            self.memory = Some((Instant::now(), stored));
+            self.status.lock().process_memory = bytes;
+        }
+        Readings {
+            anchor: self.queue.clock.anchor(),
+            memory: self.memory.map_or(0, |(_, stored)| stored),
+        }
+    }
+
+    /// Looks whether the file that is written can still be found. It goes on being written: a directory
+    /// that was moved has all of it, and may be moved back.
+    fn look_at_names(&mut self) {
+        self.looked = Some(Instant::now());
+        if self.failed.is_some() {
+            return;
+        }
+        let found = self.hot.check_name().err();
+        if found.is_none() {
+            // What keeps it from being made anew is met again by the next look.
+            let _ = self.hot.keep_lock(self.runs.current());
+        }
+        let mut known = self.status.lock();
+        if let Some(error) = &found {
+            known.failure = Some(error.clone());
+        }
+        match (known.state, found.is_some()) {
+            (State::Running, true) => known.state = State::Misplaced,
+            (State::Misplaced, false) => known.state = State::Running,
+            _ => {}
+        }
+        drop(known);
+        self.misplaced = found;
+    }
+
+    fn publish_in_hand(&self) {
+        let in_hand = self.batch.events() + self.incoming.len() as u64 + self.events_in_flight();
+        self.status.lock().in_hand = in_hand;
+    }
+}
+
+impl Work for Writer {
+    fn sweep(&mut self, pace: Pace) -> Result<()> {
+        failpoint::turn(self.hot.name());
+        self.urgent = pace == Pace::Urgent;
+        // So that the health knows of it soon. What went wrong is kept, and said by the next commit.
+        let _ = self.poll_committer(Wait::No);
+        self.take_up()
+    }
+
+    fn is_due(&self) -> bool {
+        self.last_commit.elapsed() >= self.settings.commit_interval
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let committed = self.commit_batch();
+        if self.urgent || self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            self.look_at_names();
+        }
+        committed
+    }
+
+    fn outcome(&self) -> Result<()> {
+        match &self.failed {
+            None => self.misplaced.clone().map_or(Ok(()), Err),
+            Some(error @ Error::Failed { .. }) => Err(error.clone()),
+            Some(error) => Err(Error::Failed {
+                path: self.hot.name().to_owned(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn tidy(&mut self) {
+        self.continue_under_next_run();
+    }
+
+    fn rest(&self) -> Duration {
+        let since = self.last_commit.elapsed();
+        let left = self.settings.commit_interval.saturating_sub(since);
+        // At the very least a moment, so that a full device is not asked in a tight loop.
+        left.max(Duration::from_millis(1))
+    }
+
+    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
+        if self.failed.is_some() {
+            return outcome;
+        }
+        // What is still held for want of room goes down with the journal, and is counted; the run
+        // stays open, so that the next opener writes the gap that there is no room for now.
+        let held = self.batch.events() + self.incoming.len() as u64;
+        let in_flight = self.in_flight.as_ref();
+        let lost_gaps = in_flight.is_some_and(|commit| commit.counts.gaps > 0);
+        let (absent, unknown) = match in_flight {
+            None => (0, 0),
+            Some(commit) if commit.is_absent => (commit.counts.events, 0),
+            Some(commit) => (0, commit.counts.events),
+        };
+        self.queue.count_failed(held + absent);
+        let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
+            outcome
+        } else {
+            let now = self.queue.clock.now().as_micros();
+            let end = if self.queue.unwound.load(Ordering::Acquire) {
+                RunEnd::Panicked(now)
+            } else {
+                RunEnd::Closed(now)
+            };
+            let run = self.runs.current();
+            let ended = self.hot.end_run(run, self.runs.row(), end);
+            ended.map_err(WriteFailure::into_error)
+        };
+        let file_bytes = self.hot.file_bytes();
+        let mut known = self.status.lock();
+        known.state = State::Closed;
+        known.unknown += unknown;
+        known.in_hand = 0;
+        known.file_bytes = file_bytes;
+        outcome
+    }
+}

@@ -1,0 +1,75 @@
+//! The runs of one handle, and which events count for which.
+
+use crate::engine::runs::RunRow;
+use crate::entry::ids::RunId;
+
+/// What one batch adds to one run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) run: RunId,
+    pub(super) events: u64,
+    /// The highest id; 0 if no event has one.
+    pub(super) last_id: u64,
+}
+
+/// The current run, and earlier ones whose events may still be under way: a thread may have taken
+/// its id before the run ended and sent its event after that.
+pub(super) struct Runs {
+    current: (RunId, RunRow),
+    earlier: Vec<(RunId, RunRow)>,
+}
+
+impl Runs {
+    pub(super) fn new(run: RunId, row: RunRow) -> Self {
+        Runs {
+            current: (run, row),
+            earlier: Vec::new(),
+        }
+    }
+
+    pub(super) fn current(&self) -> RunId {
+        self.current.0
+    }
+
+    pub(super) fn row(&mut self) -> &mut RunRow {
+        &mut self.current.1
+    }
+
+    /// Goes on under `run`; the current one ended as `ended` says.
+    pub(super) fn move_to(&mut self, run: RunId, row: RunRow, ended: RunRow) {
+        let (old, _) = std::mem::replace(&mut self.current, (run, row));
+        self.earlier.push((old, ended));
+    }
+
+    /// The rows as they are when a batch is committed, the current run's first: it counts the
+    /// batch itself and its losses.
+    pub(super) fn with(&self, shares: &[Share], losses: u64) -> Vec<(RunId, RunRow)> {
+        let mut rows = vec![self.current.clone()];
+        rows[0].1.batch += 1;
+        rows[0].1.dropped += losses;
+        for share in shares {
+            let known = rows.iter().position(|(run, _)| *run == share.run);
+            let index = known.unwrap_or_else(|| {
+                let earlier = self.earlier.iter().find(|(run, _)| *run == share.run);
+                rows.extend(earlier.cloned());
+                // Every id comes from a run of this handle.
+                rows.len() - 1
+            });
+            let row = &mut rows[index].1;
+            row.committed += share.events;
+            row.last_id = row.last_id.max(share.last_id);
+        }
+        rows
+    }
+
+    /// Takes over the rows that have been committed.
+    pub(super) fn settle(&mut self, rows: Vec<(RunId, RunRow)>) {
+        for (run, row) in rows {
+            if run == self.current.0 {
+                self.current.1 = row;
+            } else if let Some(earlier) = self.earlier.iter_mut().find(|(known, _)| *known == run) {
+                earlier.1 = row;
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The thread that keeps the hot file small: it looks ten times a second whether there is enough to seal,
+//! and retires what is not to be kept.
+
+pub(crate) mod seal;
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::engine::source::Source;
+use crate::entry::clock::Clock;
+use crate::entry::error::{Error, Result};
+use crate::fs::failpoint::turn;
+use crate::journal::health::SealingHealth;
+use crate::maintenance::retention::automatic::Automatic;
+use crate::record::conditions::Conditions;
+use crate::threads::worker::{Orders, Worker, lock};
+use seal::Sealer;
+
+/// How often the size is looked at: one read of some 10 µs. A busy writer adds 10 MB meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often the age is looked at, which costs a block.
+const LOOK_AT_AGE: Duration = Duration::from_secs(60);
+/// How long a fault rests before it is tried again.
+const REST: Duration = Duration::from_secs(10);
+
+/// How often whoever else seals is looked at, if this one is asked to.
+const OTHERS: Duration = Duration::from_millis(2);
+
+const COMPONENT: &str = "annals";
+const FAULT: &str = "segments cannot be sealed";
+const RETENTION_FAULT: &str = "segments cannot be retired";
+
+/// When blocks are sealed; see [`Options`](crate::Options).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bytes: u64,
+    pub(crate) age: Duration,
+}
+
+/// Seal all there is.
+struct Command {
+    /// When nobody waits for the answer any more; `None` is never.
+    until: Option<Instant>,
+    reply: Sender<Result<u64>>,
+}
+
+/// The thread that seals, and what is known of it.
+pub(crate) struct SealThread {
+    worker: Worker<Command>,
+    health: Arc<Mutex<SealingHealth>>,
+}
+
+impl SealThread {
+    pub(crate) fn start(
+        sealer: Sealer,
+        retention: Option<Automatic>,
+        source: Arc<Source>,
+        limits: Limits,
+        clock: Clock,
+        conditions: Arc<Conditions>,
+    ) -> Result<SealThread> {
+        let health = Arc::new(Mutex::new(SealingHealth::default()));
+        let known = health.clone();
+        let on_panic = conditions.queue().keep_panic();
+        let worker = Worker::start("annals-sealer", on_panic, move |orders| {
+            let mut sealing = Sealing {
+                sealer,
+                retention,
+                source,
+                limits,
+                clock,
+                conditions,
+                orders,
+                health: known,
+                aged: None,
+            };
+            sealing.run();
+        })?;
+        Ok(SealThread { worker, health })
+    }
+
+    pub(crate) fn health(&self) -> SealingHealth {
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+        }
+        known
+    }
+
+    /// Seals all that is committed, whatever its size; says how many entries.
+    pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
+        let until = Instant::now().checked_add(timeout);
+        let command = |reply| Command { until, reply };
+        self.worker.ask("sealing", timeout, command)
+    }
+
+    /// Tells the thread to end after the slice that it is at. What is left undone is done by
+    /// whoever seals next.
+    pub(crate) fn stop(&self) {
+        self.worker.stop();
+    }
+
+    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.worker.finish(timeout)
+    }
+}
+
+struct Sealing {
+    sealer: Sealer,
+    /// What is retired by itself.
+    retention: Option<Automatic>,
+    source: Arc<Source>,
+    limits: Limits,
+    clock: Clock,
+    conditions: Arc<Conditions>,
+    orders: Orders<Command>,
+    health: Arc<Mutex<SealingHealth>>,
+    /// When the age was looked at last.
+    aged: Option<Instant>,
+}
+
+impl Sealing {
+    fn run(&mut self) {
+        // What cannot be cleared away now is met again, and said, by the first sealing.
+        let _ = self.sealer.tidy();
+        while !self.orders.is_stopped() {
+            turn(self.source.path());
+            let outcome = self.round();
+            let rest = if outcome.is_err() { REST } else { LOOK };
+            self.retire(*outcome.as_ref().unwrap_or(&false));
+            self.report(outcome.err());
+            let until = Instant::now() + rest;
+            while let Some(command) = self.orders.next_before(until) {
+                let sealed = self.seal_all(command.until);
+                // A fault is said to whoever asked; that one is over is news for all.
+                if sealed.is_ok() {
+                    self.report(None);
+                }
+                // Nobody may be waiting any more.
+                let _ = command.reply.send(sealed);
+            }
+        }
+    }
+
+    /// Seals what is due; says whether there was anything.
+    fn round(&mut self) -> Result<bool> {
+        let mut sealed = false;
+        while self.is_due()? && !self.orders.is_stopped() {
+            if self.seal()?.is_none() {
+                // Another process is at it.
+                break;
+            }
+            sealed = true;
+        }
+        Ok(sealed)
+    }
+
+    fn is_due(&mut self) -> Result<bool> {
+        let extent = self.source.extent()?;
+        let segments = self.source.segments()?.len() as u64;
+        let mut known = lock(&self.health);
+        (known.segments, known.hot_bytes) = (segments, extent.hot_bytes);
+        drop(known);
+        if extent.hot_bytes >= self.limits.bytes {
+            return Ok(true);
+        }
+        if extent.hot == extent.next || self.aged.is_some_and(|at| at.elapsed() < LOOK_AT_AGE) {
+            return Ok(false);
+        }
+        self.aged = Some(Instant::now());
+        let oldest = self.source.after(extent.hot, 1)?;
+        let recorded = oldest.first().and_then(|block| block.rows.first());
+        let since = recorded.map_or(0, |placed| {
+            self.clock
+                .now()
+                .as_micros()
+                .saturating_sub(placed.place.recorded)
+        });
+        let age = u64::try_from(since).unwrap_or(0);
+        Ok(Duration::from_micros(age) >= self.limits.age)
+    }
+
+    /// Seals one segment; `None` if there was nothing to do or another process is at it.
+    fn seal(&self) -> Result<Option<u64>> {
+        let go_on = || !self.orders.is_stopped();
+        let now = self.clock.now().as_micros();
+        let sealed = self.sealer.seal(self.limits.bytes, now, &go_on);
+        lock(&self.health).longest_transaction = self.sealer.longest_transaction();
+        let sealed = sealed?;
+        Ok(sealed.map(|segment| segment.row.next - segment.first))
+    }
+
+    /// Seals what is committed now. Where the end is must be asked once: others commit meanwhile, as
+    /// fast as this seals. Whoever else is at it is waited for until nobody waits any more.
+    fn seal_all(&self, until: Option<Instant>) -> Result<u64> {
+        let end = self.source.next_sequence()?;
+        let mut entries = 0;
+        while self.source.extent()?.hot < end {
+            if let Some(sealed) = self.seal()? {
+                entries += sealed;
+                continue;
+            }
+            let late = until.is_some_and(|until| Instant::now() >= until);
+            if late || self.orders.is_stopped() {
+                break;
+            }
+            thread::park_timeout(OTHERS);
+        }
+        Ok(entries)
+    }
+
+    /// Retires what is due; see [`Options::keep`](crate::Options::keep).
+    fn retire(&mut self, sealed: bool) {
+        let Some(retention) = &mut self.retention else {
+            return;
+        };
+        let orders = &self.orders;
+        let outcome = retention.round(sealed, &|| !orders.is_stopped());
+        let mut known = lock(&self.health);
+        known.retired += outcome.as_ref().copied().unwrap_or(0);
+        known.retention_fault = outcome.err();
+        let fault = known.retention_fault.clone();
+        drop(known);
+        self.conditions.follow(COMPONENT, RETENTION_FAULT, fault);
+    }
+
+    /// Says a fault when it begins and when it is over. The journal goes on meanwhile.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        known.fault.clone_from(&fault);
+        drop(known);
+        self.conditions.follow(COMPONENT, FAULT, fault);
+    }
+}

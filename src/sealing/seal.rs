@@ -1,0 +1,454 @@
+//! Sealing: the hot file's blocks become a segment.
+//!
+//! The order is what keeps a journal whole: the segment is written under another name, finished,
+//! synced and given its name; then one transaction registers it and moves the border between
+//! segments and hot file; only then are the blocks behind the border removed, in slices. A crash
+//! leaves a file without a registration, or blocks behind the border. Nobody reads either, and
+//! whoever seals next removes both.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::engine::blocks::{Blocks, Piece, go_on};
+use crate::engine::directory::sync_directory;
+use crate::engine::format::CHECKSUM_BYTES;
+use crate::engine::format::block::{Block, BlockEncoder, Placed};
+use crate::engine::format::block_index::BlockIndex;
+use crate::engine::format::gist::Gist;
+use crate::engine::format::view::BlockView;
+use crate::engine::index;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
+use crate::engine::losses::Losses;
+use crate::engine::meta;
+use crate::engine::meta::Extent;
+use crate::engine::segments;
+use crate::engine::segments::{Registered, Segment, SegmentRow, file_name, put_head};
+use crate::engine::upkeep::Upkeep;
+use crate::engine::uses::Uses;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::fs::lock::FileLock;
+
+/// Memory for cached pages while a segment is written.
+const CACHE_BYTES: usize = 4 << 20;
+/// How much is read in one transaction.
+const READ_BYTES: usize = 256 << 10;
+/// How much one transaction of the segment writes: it is held in memory twice.
+const SLICE_BYTES: usize = 1 << 20;
+/// How many blocks one transaction removes from the hot file: others wait for it.
+const SLICE_BLOCKS: usize = 128;
+
+const LOCK: &str = ".lock";
+const UNFINISHED: &str = ".new-";
+const UNREADABLE: &str = "it cannot be read, and is not sealed before `annals repair`";
+
+/// Seals segments of one journal.
+pub(crate) struct Sealer {
+    /// The longest transaction so far.
+    longest: Cell<Duration>,
+    upkeep: Upkeep,
+    journal: u128,
+}
+
+impl Sealer {
+    pub(crate) fn new(upkeep: Upkeep, journal: u128) -> Self {
+        Sealer {
+            longest: Cell::default(),
+            upkeep,
+            journal,
+        }
+    }
+
+    /// How long the longest transaction of all sealings has held up other writers.
+    pub(crate) fn longest_transaction(&self) -> Duration {
+        self.longest.get()
+    }
+
+    /// Seals about `bytes` of the oldest blocks, or all there are, and clears away what a crash
+    /// left. `None` if there is nothing to seal or another process is at it. Asks `go_on` between
+    /// two slices.
+    pub(crate) fn seal(
+        &self,
+        bytes: u64,
+        now: i64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Registered>> {
+        let folder = self.upkeep.directory().create_segments()?;
+        let Some(lock) = hold(&folder)? else {
+            return Ok(None);
+        };
+        let sealed = self.upkeep.with_kv(|kv| {
+            let sealed = self.seal_under_lock(kv, &folder, bytes, now, go_on);
+            self.longest
+                .set(self.longest.get().max(kv.longest_transaction()));
+            sealed
+        });
+        drop::<FileLock>(lock);
+        sealed
+    }
+
+    /// Removes files that a crash left, unless another process is sealing.
+    pub(crate) fn tidy(&self) -> Result<()> {
+        let folder = self.upkeep.directory().segments();
+        if !folder.exists() {
+            return Ok(());
+        }
+        let Some(lock) = hold(&folder)? else {
+            return Ok(());
+        };
+        let known = self
+            .upkeep
+            .source()
+            .read(|snapshot| segments::list(snapshot, self.upkeep.source().path()))?;
+        remove_strays(&known, &folder)?;
+        drop::<FileLock>(lock);
+        Ok(())
+    }
+
+    fn seal_under_lock(
+        &self,
+        kv: &Kv,
+        folder: &Path,
+        bytes: u64,
+        now: i64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Registered>> {
+        let known = kv.read(|snapshot| segments::list(snapshot, kv.path()))?;
+        remove_strays(&known, folder)?;
+        remove_sealed(kv, go_on)?;
+        let extent = kv.read(|snapshot| meta::extent(snapshot, kv.path()))?;
+        if extent.hot == extent.next {
+            return Ok(None);
+        }
+        let unfinished = folder.join(format!("{:020}{UNFINISHED}{:016x}", extent.hot, now));
+        // One that a crash left was removed above, so this name is free.
+        let written = self.merge(kv, &unfinished, extent, bytes, go_on);
+        let registered = match written {
+            Ok(Some(mut written)) => {
+                written.registered.row.sealed = now;
+                self.publish(kv, folder, &unfinished, written).map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if !matches!(registered, Ok(Some(_))) {
+            // What cannot be removed now is removed by whoever seals next.
+            let _ = disk::remove(&unfinished);
+        }
+        let registered = registered?;
+        remove_sealed(kv, go_on)?;
+        Ok(registered)
+    }
+
+    /// Writes a segment of the blocks from the border on; `None` if it was told to stop.
+    fn merge(
+        &self,
+        kv: &Kv,
+        unfinished: &Path,
+        extent: Extent,
+        bytes: u64,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Written>> {
+        let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
+        let (mut next, mut taken) = (extent.hot, 0);
+        let mut is_blocked = false;
+        while next < extent.next && segment.bytes() < bytes && !is_blocked {
+            if !may_go_on() {
+                return Ok(None);
+            }
+            kv.read(|snapshot| {
+                let range = extent.hot..extent.next;
+                let losses = Losses::default();
+                let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
+                let mut read = 0;
+                blocks.payloads(next, |piece| {
+                    let Piece { first, payload, .. } = piece;
+                    let taken_over = match piece.is_lost {
+                        false => segment.take_over(first, payload),
+                        true => Err(UNREADABLE.to_owned()),
+                    };
+                    match taken_over {
+                        Ok(end) => next = end,
+                        // What comes before it is sealed; a repair has to see the rest as it is.
+                        Err(_) if next > extent.hot => {
+                            is_blocked = true;
+                            return Ok(ControlFlow::Break(()));
+                        }
+                        Err(why) => return Err(blocks.broken(first, &why)),
+                    }
+                    read += CHECKSUM_BYTES + payload.len();
+                    taken += (CHECKSUM_BYTES + payload.len()) as u64;
+                    Ok(go_on(read < READ_BYTES))
+                })
+            })?;
+            if segment.is_slice_full() {
+                segment.write_full()?;
+            }
+        }
+        let row = segment.finish(self.journal)?;
+        Ok(Some(Written {
+            registered: Registered {
+                first: extent.hot,
+                row,
+            },
+            taken,
+        }))
+    }
+
+    /// Gives the finished segment its name and registers it.
+    fn publish(
+        &self,
+        kv: &Kv,
+        folder: &Path,
+        unfinished: &Path,
+        written: Written,
+    ) -> Result<Registered> {
+        let Written { registered, taken } = written;
+        let file = folder.join(file_name(registered.first, registered.row.next));
+        // No registered segment has this name, so what may be there was left by a crash.
+        disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
+        sync_directory(folder)?;
+        // The last write, when it was closed, could not say that it failed.
+        Segment::open(
+            self.upkeep.directory(),
+            &self.upkeep.source().identity()?,
+            registered.clone(),
+        )?;
+        // After an error it may be registered all the same: the file stays, and whoever seals
+        // next sees which it is.
+        kv.write(|transaction| {
+            let mut extent = meta::extent_to_write(transaction, kv.path())?;
+            segments::put(transaction, registered.first, &registered.row)?;
+            extent.hot = registered.row.next;
+            extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
+            if extent.hot == extent.next {
+                // What a file says that is left of nothing would be sealed again and again.
+                extent.hot_bytes = 0;
+            }
+            extent.generation = extent.generation.saturating_add(1);
+            meta::set_extent(transaction, extent)
+        })
+        .map_err(WriteFailure::into_error)?;
+        Ok(registered)
+    }
+}
+
+/// Keeps other processes from sealing until the value is dropped; `None` if one is at it.
+pub(crate) fn hold(folder: &Path) -> Result<Option<FileLock>> {
+    let path = folder.join(LOCK);
+    FileLock::hold(&path).map_err(|error| Error::io("lock", path, error))
+}
+
+/// The same in a folder that may not be there, or that may only be read: then nobody seals.
+pub(crate) fn hold_existing(folder: &Path) -> Option<Option<FileLock>> {
+    if !folder.join(LOCK).exists() {
+        return Some(None);
+    }
+    match hold(folder) {
+        Ok(None) => None,
+        held => Some(held.ok().flatten()),
+    }
+}
+
+/// Whether a file's name is one that sealing gives.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.contains(UNFINISHED) || is_segment(name)
+}
+
+/// A segment that is finished and not registered.
+struct Written {
+    registered: Registered,
+    /// What its blocks took in the hot file.
+    taken: u64,
+}
+
+/// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
+pub(crate) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
+    let known: BTreeSet<String> = known
+        .iter()
+        .map(|segment| file_name(segment.first, segment.row.next))
+        .collect();
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("read", folder, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_ours(&name) && !known.contains(&name) {
+            let path = entry.path();
+            disk::remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file has the form of a segment's name. Other files are somebody else's.
+fn is_segment(name: &str) -> bool {
+    sequences_of(name).is_some()
+}
+
+/// The first and last sequence in a segment's name.
+pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
+    let number = |text: &str| {
+        let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten()
+    };
+    Some((number(first)?, number(last)?))
+}
+
+/// Removes the hot blocks that are in segments, a slice at a time. Call it with the lock held:
+/// nobody else removes them, so what finds them is read before others are held up.
+fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
+    while may_go_on() {
+        let found = kv.read(|snapshot| sealed_blocks(snapshot, kv.path()))?;
+        if found.is_empty() {
+            break;
+        }
+        kv.write(|transaction| {
+            found
+                .iter()
+                .try_for_each(|(first, index)| index::remove(transaction, *first, index))
+        })
+        .map_err(WriteFailure::into_error)?;
+        if found.len() < SLICE_BLOCKS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Some of the hot blocks that are in segments.
+fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(u64, BlockIndex)>> {
+    let border = meta::extent(snapshot, path)?.hot;
+    let end = keys::number(border);
+    let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
+    let mut found = Vec::new();
+    let direction = Direction::Ascending;
+    snapshot.scan(Table::Blocks, range, direction, |key, payload| {
+        let first = keys::first_number(key).unwrap_or(0);
+        let gist = BlockView::new(first, payload).and_then(|view| Gist::of(&view, |_| ()));
+        let gist = gist.map_err(|why| meta::damaged(path, &format!("block {first}"), &why))?;
+        found.push((first, gist.index));
+        Ok(go_on(found.len() < SLICE_BLOCKS))
+    })?;
+    Ok(found)
+}
+
+/// A segment that is being written.
+pub(crate) struct SegmentWriter {
+    kv: Kv,
+    encoder: BlockEncoder,
+    first: u64,
+    /// The sequence that the next block gets.
+    next: u64,
+    bytes: u64,
+    row: SegmentRow,
+    uses: Uses,
+}
+
+impl SegmentWriter {
+    pub(crate) fn create(path: &Path, first: u64) -> Result<Self> {
+        let kv = Kv::create(path, CACHE_BYTES)?;
+        kv.write(|transaction| transaction.create_tables_of_segment())
+            .map_err(WriteFailure::into_error)?;
+        Ok(SegmentWriter {
+            kv,
+            encoder: BlockEncoder::default(),
+            first,
+            next: first,
+            bytes: 0,
+            row: SegmentRow::beginning_at(first),
+            uses: Uses::default(),
+        })
+    }
+
+    /// Appends an entry; says why if no reader could read it.
+    pub(crate) fn push(&mut self, placed: &Placed) -> Result<(), String> {
+        self.encoder.again(placed)?;
+        self.uses.see(placed);
+        self.row.see(placed);
+        Ok(())
+    }
+
+    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
+    /// sequence comes next.
+    fn take_over(&mut self, first: u64, payload: &[u8]) -> Result<u64, String> {
+        let view = BlockView::new(first, payload)?;
+        let sequences = view.sequences();
+        if view.is_full() {
+            let uses = &mut self.uses;
+            let gist = Gist::of(&view, |name| uses.see_name(name))?;
+            gist.runs.iter().for_each(|run| uses.see_run(*run));
+            self.row.see_block(&gist, sequences.end);
+            let count =
+                u32::try_from(sequences.end.saturating_sub(sequences.start)).unwrap_or(u32::MAX);
+            self.encoder.block_again(payload, count, gist.index);
+        } else {
+            view.rows()?
+                .iter()
+                .try_for_each(|placed| self.push(placed))?;
+        }
+        Ok(sequences.end)
+    }
+
+    /// Bytes of blocks so far, written or not.
+    fn bytes(&self) -> u64 {
+        let pending = self.encoder.pending_bytes() as u64;
+        self.bytes.saturating_add(pending)
+    }
+
+    pub(crate) fn is_slice_full(&self) -> bool {
+        self.encoder.pending_bytes() >= SLICE_BYTES
+    }
+
+    /// Writes the blocks that are full.
+    pub(crate) fn write_full(&mut self) -> Result<()> {
+        let mut blocks = self.encoder.take_full();
+        // If the rest is never written, nobody will ever read this.
+        let next = self
+            .kv
+            .write_ahead(|transaction| put(transaction, self.next, &mut blocks));
+        self.wrote(&blocks, next)
+    }
+
+    fn wrote(&mut self, blocks: &[Block], next: Result<u64, WriteFailure>) -> Result<()> {
+        self.next = next.map_err(WriteFailure::into_error)?;
+        let bytes = blocks.iter().map(|block| block.value.len() as u64);
+        self.bytes = bytes.fold(self.bytes, u64::saturating_add);
+        Ok(())
+    }
+
+    /// Writes what is left and says what the segment holds.
+    pub(crate) fn finish(mut self, journal: u128) -> Result<SegmentRow> {
+        let mut blocks = self.encoder.take();
+        let next = self.kv.write(|transaction| {
+            put_head(transaction, journal, self.first, self.row.next, &self.uses)?;
+            put(transaction, self.next, &mut blocks)
+        });
+        self.wrote(&blocks, next)?;
+        self.kv.compact()?;
+        let path = self.kv.path().to_owned();
+        // Closing writes to the file once more.
+        drop(self.kv);
+        let file = disk::open_regular(&path).map_err(|error| Error::io("open", &path, error))?;
+        disk::sync(&file, &path).map_err(|error| Error::io("sync", &path, error))?;
+        let length = file
+            .metadata()
+            .map_err(|error| Error::io("look at", &path, error))?;
+        self.row.bytes = length.len();
+        Ok(self.row)
+    }
+}
+
+/// Stores `blocks` from the sequence `next` on; says which comes after them.
+fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Block]) -> Result<u64> {
+    for block in blocks {
+        index::put(transaction, next, block)?;
+        next = next.saturating_add(block.count.into());
+    }
+    Ok(next)
+}

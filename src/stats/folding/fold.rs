@@ -1,0 +1,479 @@
+//! Folding: what was committed since the last fold is added up and merged into the rollups.
+//!
+//! A fold takes a stretch of sequences, adds it up in memory and merges it in short transactions,
+//! each with some of the partitions and, in the same transaction, how far these reach now. So what
+//! rollups hold and what they say that they hold never differ, whoever dies when. Only one process
+//! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use ahash::AHashMap;
+
+use super::folded;
+use super::folded::Folded;
+use super::merge::{Merge, TRANSACTION_ROWS, merge_gaps, oldest_detailed, prune};
+use crate::engine::directory::Directory;
+use crate::engine::elapsed::Elapsed;
+use crate::engine::format::row::{GapReason, GapRow, NameId, Note};
+use crate::engine::format::scan::Scan;
+use crate::engine::hot::Slot;
+use crate::engine::kv::{Kv, WriteFailure, WriteTransaction};
+use crate::engine::meta::damaged;
+use crate::engine::name_table;
+use crate::engine::name_table::FOR_EVER;
+use crate::engine::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::fs::disk;
+use crate::fs::lock::FileLock;
+use crate::options::Sharing;
+use crate::outcomes::out_of_order;
+use crate::outcomes::out_of_order::Early;
+use crate::outcomes::unmatched;
+use crate::stats::join::Between;
+use crate::stats::rollup::aggregate::Aggregate;
+use crate::stats::rollup::gaps::{GapSums, GapTimes};
+use crate::stats::rollup::table::{DAMAGED, GAPS};
+
+/// Memory for cached pages of the folder's own handle.
+const CACHE_BYTES: usize = 8 << 20;
+/// How much is read at once.
+const READ_BYTES: usize = 256 << 10;
+/// Entries and rows of minutes that are added up before they are merged.
+const SLICE_ENTRIES: u64 = 2 << 20;
+const SLICE_ROWS: usize = 1 << 15;
+/// Inferences whose outcomes are looked up together.
+const JOINED: usize = 1 << 16;
+/// Names written out in rows whose numbers are kept in memory.
+const MOST_NAMES: usize = 1 << 16;
+
+const LOCK: &str = "fold.lock";
+
+/// Asked between two steps of a fold whether it is to go on, with the sequence that it has come to.
+pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
+
+/// Folds the entries of one journal.
+pub(crate) struct Folder {
+    slot: Slot,
+    directory: Option<Directory>,
+    sharing: Sharing,
+    source: Arc<Source>,
+    /// A handle of its own, where there may be several.
+    own: Option<Kv>,
+    /// Numbers of names that are written out in rows.
+    names: AHashMap<(u8, String), NameId>,
+    scan: Scan,
+    /// What was known when this fold began: unmatched outcomes wait by it.
+    elapsed: Elapsed,
+    /// The highest number of a name that was folded. Numbers of names rise.
+    highest: NameId,
+}
+
+impl Folder {
+    /// A folder that reads through `source`, and writes through its handle where only one may be
+    /// open.
+    pub(crate) fn of(source: Arc<Source>) -> Self {
+        Folder {
+            slot: source.slot(),
+            directory: source.directory().cloned(),
+            sharing: source.sharing(),
+            source,
+            own: None,
+            names: AHashMap::new(),
+            scan: Scan::default(),
+            elapsed: Elapsed::default(),
+            highest: 0,
+        }
+    }
+
+    /// Folds everything that is committed when it begins; says how many entries that were, `None`
+    /// if another process is folding. Asks `go_on` between two transactions and while it reads.
+    pub(crate) fn fold(&mut self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+        let lock = match &self.directory {
+            Some(directory) => match take_lock(directory)? {
+                Some(lock) => Some(lock),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        if self.sharing == Sharing::Shared && self.own.is_none() && self.directory.is_some() {
+            let path = self.source.path();
+            self.own = Some(Kv::open(path, self.sharing, CACHE_BYTES)?);
+        }
+        let outcome = self.fold_under_lock(now, go_on);
+        if outcome.is_err() {
+            // After a failed commit the handle may be of no more use.
+            self.own = None;
+        }
+        drop::<Option<FileLock>>(lock);
+        outcome.map(Some)
+    }
+
+    fn fold_under_lock(&mut self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
+        self.elapsed = self.source.elapsed(now)?;
+        let (mut folded, end) = self
+            .source
+            .survey(|survey| Ok((survey.folded().clone(), survey.next_sequence())))?;
+        let begin = folded.all_before();
+        while folded.all_before() < end && go_on(folded.all_before()) {
+            let Some(slice) = self.read(&folded, end, go_on)? else {
+                break;
+            };
+            if slice.next == folded.all_before() {
+                break;
+            }
+            // First: what rollups hold of an outcome is taken away again with its help.
+            self.note_early(&slice.early)?;
+            folded = match self.merge(slice, folded.clone(), now, go_on)? {
+                Some(folded) => folded,
+                None => break,
+            };
+        }
+        let reached = folded.all_before();
+        self.prune(now, &|| go_on(reached))?;
+        self.expire_orphans(&|| go_on(reached))?;
+        Ok(folded.all_before().saturating_sub(begin))
+    }
+
+    /// Adds up what comes after `folded`, or a part of it, in memory; `None` if `go_on` said no.
+    fn read(&mut self, folded: &Folded, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
+        let begin = folded.all_before();
+        let mut slice = Slice {
+            next: begin,
+            ..Slice::default()
+        };
+        let waiting = self.source.survey(|survey| survey.orphans())?;
+        let mut scan = std::mem::take(&mut self.scan);
+        // Names that were never folded before begin rows of their own, and nothing is saved by
+        // adding up more of them: each transaction of a large slice touches all pages of its rows,
+        // while a small slice is one transaction.
+        let (known, mut highest, mut new_names) = (self.highest, self.highest, 0_usize);
+        'reading: while slice.next < end
+            && slice.next.saturating_sub(begin) < SLICE_ENTRIES
+            && slice.rows.len() < SLICE_ROWS
+        {
+            if !go_on(slice.next) {
+                self.scan = scan;
+                return Ok(None);
+            }
+            let payloads = match self.source.payloads(slice.next, READ_BYTES) {
+                Ok(payloads) if payloads.is_empty() => break,
+                // What comes before what cannot be read is folded all the same.
+                Err(_) if slice.next > begin => break,
+                read => read?,
+            };
+            for (first, payload) in payloads {
+                if scan.load(first, &payload).is_err() {
+                    let from = first.max(slice.next);
+                    let (first, hole) = self.source.hole_at(from)?.unwrap_or_default();
+                    let loaded = scan.load(first, &hole);
+                    loaded.map_err(|why| self.broken(first, &why))?;
+                }
+                if scan.sequences().end <= slice.next {
+                    // A hole reached beyond it.
+                    continue;
+                }
+                self.number_texts(&mut scan)?;
+                // A block that sealing merged may begin with entries that were seen before.
+                let fresh = slice.next;
+                // Also within a block, which may have 16,384 entries: the next slice goes on there.
+                let mut cut = None;
+                scan.for_each(|event| {
+                    if cut.is_some_and(|cut| event.sequence >= cut) {
+                        return;
+                    }
+                    if event.sequence >= fresh && !folded.holds(event) {
+                        slice.rows.add(event);
+                        let name = event.model.max(event.symbol).max(event.checkpoint);
+                        new_names += usize::from(name > known);
+                        highest = highest.max(name);
+                        let rows = slice.rows.len();
+                        if rows >= TRANSACTION_ROWS / 3 && new_names * 2 >= rows {
+                            cut = event.sequence.checked_add(1);
+                        }
+                    }
+                    if !waiting.is_empty() && waiting.binary_search(&event.id).is_ok() {
+                        slice.outcomes_of.insert(event.id);
+                        slice.orphans.insert(event.id, true);
+                    }
+                });
+                let end = cut.unwrap_or(scan.sequences().end);
+                let within = fresh..end;
+                for seen in scan.notes().filter(|seen| within.contains(&seen.sequence)) {
+                    match seen.note {
+                        Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
+                            let times = self.source.gap_times(&gap, seen.recorded)?;
+                            let kind = match gap.reason {
+                                GapReason::Damaged => DAMAGED,
+                                _ => GAPS,
+                            };
+                            slice.gaps.entry((times, kind)).or_default().add(&gap);
+                        }
+                        Note::Outcome(outcome) => {
+                            slice.outcomes_of.insert(outcome.of);
+                        }
+                        _ => {}
+                    }
+                }
+                slice.next = end;
+                // After each block: a read has thousands of entries.
+                let has_moved_on = || slice.rows.has_moved_on();
+                if cut.is_none() {
+                    // Names that rows write out get their numbers for a whole block, by spelling.
+                    self.highest = highest;
+                }
+                if cut.is_some() || (slice.rows.len() >= TRANSACTION_ROWS / 3 && has_moved_on()) {
+                    break 'reading;
+                }
+            }
+        }
+        self.scan = scan;
+        self.join(&mut slice, folded)?;
+        Ok(Some(slice))
+    }
+
+    /// Adds what turned out in the slice for decisions in it and before.
+    fn join(&mut self, slice: &mut Slice, folded: &Folded) -> Result<()> {
+        let between = Between {
+            folded,
+            end: slice.next,
+            until: i64::MAX,
+        };
+        let ids: Vec<u64> = std::mem::take(&mut slice.outcomes_of).into_iter().collect();
+        for ids in ids.chunks(JOINED) {
+            let mut missing: BTreeSet<u64> = ids.iter().copied().collect();
+            let source = self.source.clone();
+            let joined = source.changes(ids, between, &mut |kind, text| {
+                self.number(kind as u8, text)
+            })?;
+            // All that is older than an inference is known when that is folded, and noted once.
+            let fresh = folded.all_before();
+            let early = joined.early.into_iter();
+            slice
+                .early
+                .extend(early.filter(|known| known.inference >= fresh));
+            for change in joined.changes {
+                missing.remove(&change.event.id);
+                if !folded.holds_outcome(&change.event, slice.next.saturating_sub(1)) {
+                    slice.rows.change(&change);
+                }
+            }
+            let missing = missing.into_iter().map(|id| (id, false));
+            slice.orphans.extend(missing);
+        }
+        Ok(())
+    }
+
+    /// The number of a name, given now if it has none.
+    fn number(&mut self, kind: u8, text: &str) -> Result<NameId> {
+        let name = (kind, text.to_owned());
+        if let Some(id) = self.names.get(&name) {
+            return Ok(*id);
+        }
+        let names = [name];
+        let ids = self
+            .write(|transaction, path| name_table::intern(transaction, path, FOR_EVER, &names))?;
+        let id = ids.first().copied();
+        let id = id.ok_or_else(|| damaged(self.source.path(), "names", text))?;
+        let [name] = names;
+        self.names.insert(name, id);
+        Ok(id)
+    }
+
+    /// Gives names that are written out in rows numbers in the table, like all others.
+    fn number_texts(&mut self, scan: &mut Scan) -> Result<()> {
+        if !scan.has_texts() {
+            return Ok(());
+        }
+        let mut unknown = BTreeSet::new();
+        scan.number_texts(|kind, text| {
+            let name = (kind as u8, text.to_owned());
+            if !self.names.contains_key(&name) {
+                unknown.insert(name);
+            }
+            Ok::<_, Error>(0)
+        })?;
+        if !unknown.is_empty() {
+            let unknown: Vec<(u8, String)> = unknown.into_iter().collect();
+            let ids = self.write(|transaction, path| {
+                name_table::intern(transaction, path, FOR_EVER, &unknown)
+            })?;
+            if self.names.len() > MOST_NAMES {
+                self.names.clear();
+                return self.number_texts(scan);
+            }
+            self.names.extend(unknown.into_iter().zip(ids));
+        }
+        scan.number_texts(|kind, text| {
+            let id = self.names.get(&(kind as u8, text.to_owned()));
+            id.copied()
+                .ok_or_else(|| damaged(self.source.path(), "names", text))
+        })
+    }
+
+    fn note_early(&self, early: &[Early]) -> Result<()> {
+        early.chunks(out_of_order::SLICE).try_for_each(|slice| {
+            self.write(|transaction, _| out_of_order::note(transaction, slice))
+        })
+    }
+
+    /// Merges a slice into the rollups; says how far they reach then, `None` if another process was
+    /// faster or `go_on` said no.
+    fn merge(
+        &self,
+        slice: Slice,
+        mut folded: Folded,
+        now: i64,
+        go_on: GoOn<'_>,
+    ) -> Result<Option<Folded>> {
+        let mut gaps: Vec<_> = slice.gaps.into_iter().collect();
+        gaps.sort_unstable_by_key(|gap| gap.0);
+        let mut parts = slice.rows.partitioned().into_iter().enumerate().peekable();
+        while parts.peek().is_some() {
+            if !go_on(slice.next) {
+                return Ok(None);
+            }
+            let mut taken = Vec::new();
+            let mut rows = 0;
+            while let Some((_, part)) = parts.peek()
+                && (rows == 0 || rows + 3 * part.len() <= TRANSACTION_ROWS)
+            {
+                rows += 3 * part.len();
+                taken.extend(parts.next());
+            }
+            let partitions = taken.iter().map(|(partition, _)| *partition);
+            let mut after = folded.with_partitions(partitions, slice.next);
+            let is_last = parts.peek().is_none();
+            if is_last {
+                let longest = gaps.iter().map(|gap| gap.0.0.minutes()).max();
+                after = after.with_gaps(slice.next, longest.unwrap_or(0));
+            }
+            let merged = self.write(|transaction, path| {
+                if folded::to_write(transaction, path)? != folded {
+                    return Ok(None);
+                }
+                let mut merge = Merge::new(transaction, path, now)?;
+                for (_, part) in &taken {
+                    merge.part(part)?;
+                }
+                merge.finish()?;
+                let mut after = after;
+                if is_last {
+                    merge_gaps(transaction, path, &gaps)?;
+                    let (more, fewer) =
+                        unmatched::note(transaction, &slice.orphans, self.elapsed.hours())?;
+                    after = after.with_orphans(more, fewer);
+                }
+                folded::put(transaction, &after)?;
+                Ok(Some(after))
+            })?;
+            match merged {
+                Some(after) => folded = after,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(folded))
+    }
+
+    /// Forgets inferences that had outcomes and have not shown up for too long.
+    fn expire_orphans(&self, go_on: &dyn Fn() -> bool) -> Result<()> {
+        while go_on() {
+            let expired = self
+                .source
+                .survey(|survey| survey.expired_orphans(&self.elapsed))?;
+            if expired.is_empty() {
+                break;
+            }
+            let gone = expired.into_iter().map(|id| (id, true)).collect();
+            self.write(|transaction, path| {
+                let (_, fewer) = unmatched::note(transaction, &gone, self.elapsed.hours())?;
+                let folded = folded::to_write(transaction, path)?;
+                folded::put(transaction, &folded.with_orphans(0, fewer))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the minutes of hours that lie too far back, and those that nobody needs.
+    fn prune(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
+        let oldest = oldest_detailed(now);
+        let stale = self
+            .source
+            .survey(|survey| survey.has_stale_minutes(oldest))?;
+        let mut more = stale;
+        while more && go_on() {
+            more = self.write(|transaction, path| prune(transaction, path, oldest))?;
+        }
+        Ok(())
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut WriteTransaction<'_>, &Path) -> Result<T>,
+    ) -> Result<T> {
+        let path = self.source.path();
+        let write = |kv: &Kv| {
+            kv.write(|transaction| body(transaction, path))
+                .map_err(WriteFailure::into_error)
+        };
+        if let Some(kv) = &self.own {
+            return write(kv);
+        }
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(kv) => write(kv),
+            None => Err(Error::Failed {
+                path: path.to_owned(),
+                reason: "the file is being opened again after a failed write".to_owned(),
+            }),
+        }
+    }
+
+    fn broken(&self, first: u64, why: &str) -> Error {
+        damaged(self.source.path(), &format!("block {first}"), why)
+    }
+}
+
+/// The lock of whoever folds; `None` if another process has it.
+fn take_lock(directory: &Directory) -> Result<Option<FileLock>> {
+    let runs = directory.runs();
+    // A journal that was restored has had no run yet.
+    disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
+    let path = runs.join(LOCK);
+    FileLock::hold(&path).map_err(|error| Error::io("lock", path, error))
+}
+
+/// A stretch of sequences, added up.
+#[derive(Default)]
+struct Slice {
+    rows: Aggregate,
+    gaps: AHashMap<(GapTimes, u8), GapSums>,
+    /// Inferences that have outcomes in it.
+    outcomes_of: BTreeSet<u64>,
+    /// Inferences that had outcomes before they were there, and whether they are there now.
+    orphans: BTreeMap<u64, bool>,
+    /// Outcomes that are older than their inference, which is in it.
+    early: Vec<Early>,
+    /// The sequence after its last entry.
+    next: u64,
+}
+
+impl Source {
+    /// When the events of a gap happened. Of a run that died it is known only that it lived when
+    /// its last entry was made, and was found dead at `recorded`.
+    pub(crate) fn gap_times(&self, gap: &GapRow, recorded: i64) -> Result<GapTimes> {
+        if let Some(times) = gap.event_range {
+            return Ok(GapTimes::new(times));
+        }
+        let last = match gap.after {
+            Some(id) => self.find_readable(id)?.map(|placed| placed.place.event),
+            None => {
+                let runs = self.runs(gap.run, 1)?;
+                let run = runs.first().filter(|(run, _)| run.get() == gap.run);
+                run.map(|(_, row)| row.started)
+            }
+        };
+        Ok(GapTimes::new((last.unwrap_or(recorded), recorded)))
+    }
+}

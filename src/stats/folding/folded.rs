@@ -1,0 +1,194 @@
+//! Up to which sequence the rollups reach, and what they hold.
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::format::codec;
+use crate::engine::format::codec::{Stored, bounded};
+use crate::engine::format::scan::Event;
+use crate::engine::kv::{Snapshot, Table, WriteTransaction};
+use crate::engine::meta::{FIRST_SEQUENCE, damaged, sealed};
+use crate::entry::error::Result;
+use crate::stats::rollup::{Combination, PARTITIONS};
+
+const KEY: &[u8] = b"folded";
+
+/// How far the rollups reach, as it is stored.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+struct Reach {
+    partitions: Vec<u64>,
+    gaps: u64,
+    longest_gap: u64,
+    orphans: u64,
+}
+
+impl Stored for Reach {
+    fn check(&self) -> std::result::Result<(), String> {
+        let ends = self.partitions.iter().copied();
+        let mut numbers = ends.chain([self.gaps, self.orphans]);
+        numbers.try_for_each(|number| bounded("a number", number))
+    }
+}
+
+/// How far the rollups reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folded {
+    /// For each partition of combinations, the first sequence that is not in their rollups.
+    partitions: Vec<u64>,
+    /// The first sequence whose gaps are not in the rows of gaps.
+    gaps: u64,
+    /// The most minutes that a gap's first and last are apart.
+    pub(crate) longest_gap: u64,
+    /// Inferences that have folded outcomes and are not there.
+    orphans: u64,
+    /// Invariant F1: the least and the greatest of `partitions`.
+    least: u64,
+    most: u64,
+}
+
+impl Folded {
+    fn new(reach: Reach) -> Self {
+        let least = reach.partitions.iter().copied().min();
+        let most = reach.partitions.iter().copied().max();
+        Folded {
+            least: least.unwrap_or(FIRST_SEQUENCE),
+            most: most.unwrap_or(FIRST_SEQUENCE),
+            partitions: reach.partitions,
+            gaps: reach.gaps,
+            longest_gap: reach.longest_gap,
+            orphans: reach.orphans,
+        }
+    }
+
+    /// Of rollups that hold nothing, of a journal whose first entry is `first`.
+    pub(crate) fn beginning_at(first: u64) -> Self {
+        Folded::new(Reach {
+            partitions: vec![first; PARTITIONS],
+            gaps: first,
+            longest_gap: 0,
+            orphans: 0,
+        })
+    }
+
+    /// Nothing from it on is in the rollups.
+    pub(crate) fn farthest(&self) -> u64 {
+        self.most.max(self.gaps)
+    }
+
+    /// Everything before it is in the rollups.
+    pub(crate) fn all_before(&self) -> u64 {
+        self.least.min(self.gaps)
+    }
+
+    /// Whether the rollups hold this inference or repeat.
+    #[inline]
+    pub(crate) fn holds(&self, event: &Event) -> bool {
+        // Between two folds all partitions reach equally far.
+        if event.sequence < self.least {
+            return true;
+        }
+        if event.sequence >= self.most {
+            return false;
+        }
+        let partition = Combination::of(event).partition();
+        let folded = self.partitions.get(partition);
+        folded.is_some_and(|folded| event.sequence < *folded)
+    }
+
+    /// Whether the rollups hold what the outcome with this sequence says of `event`, which they
+    /// hold themselves.
+    pub(crate) fn holds_outcome(&self, event: &Event, sequence: u64) -> bool {
+        self.holds(&Event { sequence, ..*event })
+    }
+
+    /// Whether the rows of gaps hold the gap with this sequence.
+    pub(crate) fn holds_gap(&self, sequence: u64) -> bool {
+        sequence < self.gaps
+    }
+
+    /// The same, with some partitions folded up to `sequence`.
+    pub(crate) fn with_partitions(
+        &self,
+        partitions: impl Iterator<Item = usize>,
+        sequence: u64,
+    ) -> Self {
+        let mut reach = self.reach();
+        for partition in partitions {
+            if let Some(folded) = reach.partitions.get_mut(partition) {
+                *folded = sequence;
+            }
+        }
+        Folded::new(reach)
+    }
+
+    /// The same, with the gaps folded up to `sequence`, of which one takes up to `minutes`.
+    pub(crate) fn with_gaps(&self, sequence: u64, minutes: u64) -> Self {
+        let mut reach = self.reach();
+        reach.gaps = sequence;
+        reach.longest_gap = reach.longest_gap.max(minutes);
+        Folded::new(reach)
+    }
+
+    /// The same, with so many more orphans, and so many fewer.
+    pub(crate) fn with_orphans(&self, more: u64, fewer: u64) -> Self {
+        let mut reach = self.reach();
+        reach.orphans = reach.orphans.saturating_add(more).saturating_sub(fewer);
+        Folded::new(reach)
+    }
+
+    pub(crate) fn orphans(&self) -> u64 {
+        self.orphans
+    }
+
+    fn reach(&self) -> Reach {
+        Reach {
+            partitions: self.partitions.clone(),
+            gaps: self.gaps,
+            longest_gap: self.longest_gap,
+            orphans: self.orphans,
+        }
+    }
+}
+
+fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Folded> {
+    match stored {
+        Some(Ok(reach)) if reach.partitions.len() == PARTITIONS => Ok(Folded::new(reach)),
+        Some(Ok(reach)) => {
+            let why = format!("{} partitions", reach.partitions.len());
+            Err(damaged(path, "meta folded", &why))
+        }
+        Some(Err(why)) => Err(damaged(path, "meta folded", &why)),
+        None => Ok(Folded::new(Reach {
+            partitions: vec![FIRST_SEQUENCE; PARTITIONS],
+            gaps: FIRST_SEQUENCE,
+            longest_gap: 0,
+            orphans: 0,
+        })),
+    }
+}
+
+/// Whether a stored value can be what was written.
+pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
+    let reach: Reach = codec::decode(value)?;
+    match reach.partitions.len() {
+        PARTITIONS => Ok(()),
+        other => Err(format!("{other} partitions")),
+    }
+}
+
+/// How far they reach, as `snapshot` shows it.
+pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<Folded> {
+    known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
+}
+
+pub(crate) fn to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<Folded> {
+    known(path, transaction.get(Table::Meta, KEY, codec::decode)?)
+}
+
+pub(crate) fn put(transaction: &mut WriteTransaction<'_>, folded: &Folded) -> Result<()> {
+    transaction.put(Table::Meta, KEY, &mut sealed(&folded.reach()))
+}

@@ -1,0 +1,270 @@
+//! Merging what was added up into the rows of rollups, within one transaction: days and hours for
+//! ever, minutes for the hours that are recent.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use ahash::{AHashMap, AHashSet};
+
+use crate::engine::blocks::go_on;
+use crate::engine::format::codec;
+use crate::engine::kv::{Direction, Table, WriteTransaction};
+use crate::engine::meta::{damaged, sealed};
+use crate::entry::error::Result;
+use crate::stats::rollup::aggregate::{Key, coarser};
+use crate::stats::rollup::gaps::{GapSums, GapTimes};
+use crate::stats::rollup::row::Rollup;
+use crate::stats::rollup::table;
+use crate::stats::rollup::table::Detail;
+use crate::stats::rollup::{Combination, Level};
+
+/// Rows that one transaction merges, about: others wait for it.
+pub(crate) const TRANSACTION_ROWS: usize = 4_000;
+/// Hours that get rows for their minutes: how far they may lie back, and ahead.
+const DETAIL_BACK_HOURS: i64 = 25;
+const DETAIL_AHEAD_HOURS: i64 = 1;
+/// Rows of an hour's minutes that may be few decisions each; beyond, each row must stand for as many
+/// decisions as make reading it worthwhile.
+const FREE_ROWS: u64 = 4_096;
+const LEAST_EVENTS_OF_ROW: u64 = 16;
+
+/// The first hour that has rows for its minutes, at this time.
+pub(crate) fn oldest_detailed(now: i64) -> i64 {
+    Level::Hour.bucket(now).saturating_sub(DETAIL_BACK_HOURS)
+}
+
+/// What is merged in one transaction.
+pub(crate) struct Merge<'m, 't> {
+    transaction: &'m mut WriteTransaction<'t>,
+    path: &'m Path,
+    /// The hours that get rows for their minutes if they are new.
+    recent: (i64, i64),
+    /// Hours with rows for their minutes.
+    detailed: AHashMap<i64, Detail>,
+    /// Hours that have none, or had too many.
+    plain: AHashSet<i64>,
+    stored: Rollup,
+    value: Vec<u8>,
+}
+
+impl<'m, 't> Merge<'m, 't> {
+    pub(crate) fn new(
+        transaction: &'m mut WriteTransaction<'t>,
+        path: &'m Path,
+        now: i64,
+    ) -> Result<Self> {
+        let hour = Level::Hour.bucket(now);
+        let detailed = table::details(transaction, path)?;
+        Ok(Merge {
+            transaction,
+            path,
+            recent: (
+                hour.saturating_sub(DETAIL_BACK_HOURS),
+                hour.saturating_add(DETAIL_AHEAD_HOURS),
+            ),
+            detailed: detailed.into_iter().collect(),
+            plain: AHashSet::new(),
+            stored: Rollup::default(),
+            value: Vec::new(),
+        })
+    }
+
+    /// Merges the rows of one partition: minutes, and the hours and days that they make.
+    pub(crate) fn part(&mut self, minutes: &[(Key, Rollup)]) -> Result<()> {
+        let mut minutes: Vec<&(Key, Rollup)> = minutes.iter().collect();
+        minutes.sort_unstable_by_key(|row| row.0);
+        // Before the hours' rows are written: they tell which hours are new.
+        for ((minute, whose), rollup) in minutes.iter().copied() {
+            let hour = Level::Hour.bucket(Level::Minute.start(*minute));
+            if self.is_detailed(hour)? {
+                let is_new = self.row(Level::Minute, *minute, *whose, rollup)?;
+                let detail = self.detailed.entry(hour).or_default();
+                detail.rows = detail.rows.saturating_add(is_new.into());
+                detail.events = detail.events.saturating_add(rollup.events());
+            }
+        }
+        let hours = coarser(minutes.iter().copied(), Level::Minute, Level::Hour);
+        for ((hour, whose), rollup) in &hours {
+            self.row(Level::Hour, *hour, *whose, rollup)?;
+        }
+        for ((day, whose), rollup) in coarser(hours.iter(), Level::Hour, Level::Day) {
+            self.row(Level::Day, day, whose, &rollup)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an hour has rows for its minutes, or gets them because it is new and recent: rows of
+    /// minutes are complete or not there.
+    fn is_detailed(&mut self, hour: i64) -> Result<bool> {
+        if self.detailed.contains_key(&hour) {
+            return Ok(true);
+        }
+        if self.plain.contains(&hour) {
+            return Ok(false);
+        }
+        let (oldest, newest) = self.recent;
+        let detailed = (oldest..=newest).contains(&hour) && !self.has_rows(hour)?;
+        if detailed {
+            self.detailed.insert(hour, Detail::default());
+        } else {
+            self.plain.insert(hour);
+        }
+        Ok(detailed)
+    }
+
+    fn has_rows(&mut self, hour: i64) -> Result<bool> {
+        let lowest = Combination {
+            model: 0,
+            symbol: 0,
+            checkpoint: 0,
+        };
+        let start = table::key(Level::Hour, hour, lowest);
+        let Some(next) = hour.checked_add(1) else {
+            return Ok(true);
+        };
+        let end = table::key(Level::Hour, next, lowest);
+        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+        let mut found = false;
+        self.transaction
+            .scan(Table::Rollups, range, Direction::Ascending, |_, _| {
+                found = true;
+                Ok(ControlFlow::Break(()))
+            })?;
+        Ok(found)
+    }
+
+    /// Merges one row; says whether it is new.
+    fn row(
+        &mut self,
+        level: Level,
+        bucket: i64,
+        whose: Combination,
+        rollup: &Rollup,
+    ) -> Result<bool> {
+        let key = table::key(level, bucket, whose);
+        let start = level.start(bucket);
+        let stored = &mut self.stored;
+        let known = self
+            .transaction
+            .get(Table::Rollups, &key, |bytes| stored.decode(start, bytes))?;
+        let is_new = known.is_none();
+        let merged = match known {
+            None => rollup,
+            Some(Ok(())) => {
+                self.stored.merge(rollup);
+                &self.stored
+            }
+            Some(Err(why)) => {
+                let row = format!("rollup {level:?} {bucket} {whose:?}");
+                return Err(damaged(self.path, &row, &why));
+            }
+        };
+        self.value.clear();
+        self.value.resize(crate::engine::format::CHECKSUM_BYTES, 0);
+        merged.encode(start, &mut self.value);
+        self.transaction
+            .put(Table::Rollups, &key, &mut self.value)?;
+        Ok(is_new)
+    }
+
+    /// Writes down what is known of the hours with rows for their minutes, and gives up those whose
+    /// rows are too many for what they save.
+    pub(crate) fn finish(self) -> Result<()> {
+        for (hour, detail) in &self.detailed {
+            let key = table::detail_key(*hour);
+            let costly = detail.rows > FREE_ROWS
+                && detail.rows.saturating_mul(LEAST_EVENTS_OF_ROW) > detail.events;
+            if costly {
+                self.transaction.remove(Table::Rollups, &key)?;
+            } else {
+                self.transaction
+                    .put(Table::Rollups, &key, &mut sealed(detail))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Merges what is known of gaps.
+pub(crate) fn merge_gaps(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    gaps: &[((GapTimes, u8), GapSums)],
+) -> Result<()> {
+    for ((times, kind), sums) in gaps {
+        let key = times.key(*kind);
+        let known = transaction.get(Table::Rollups, &key, codec::decode::<GapSums>)?;
+        let mut merged = *sums;
+        if let Some(known) = known {
+            merged.merge(known.map_err(|why| damaged(path, "rollups: gaps", &why))?);
+        }
+        transaction.put(Table::Rollups, &key, &mut sealed(&merged))?;
+    }
+    Ok(())
+}
+
+/// Gives up some minutes of hours before `oldest`, and those that nobody needs; says whether there
+/// may be more.
+pub(crate) fn prune(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    oldest: i64,
+) -> Result<bool> {
+    let mut kept = AHashSet::new();
+    for (hour, _) in table::details(transaction, path)? {
+        if hour < oldest {
+            transaction.remove(Table::Rollups, &table::detail_key(hour))?;
+        } else {
+            kept.insert(hour);
+        }
+    }
+    remove_minutes(transaction, path, &kept)
+}
+
+/// Removes some rows of minutes whose hour is not among those `kept`; says whether there may be more.
+fn remove_minutes(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    kept: &AHashSet<i64>,
+) -> Result<bool> {
+    let lowest = Combination {
+        model: 0,
+        symbol: 0,
+        checkpoint: 0,
+    };
+    let mut next = i64::MIN;
+    let mut doomed = Vec::new();
+    loop {
+        let start = table::key(Level::Minute, next, lowest);
+        let range = (
+            Bound::Included(&start[..]),
+            Bound::Excluded(&[Level::Hour as u8][..]),
+        );
+        let mut jump = None;
+        transaction.scan(Table::Rollups, range, Direction::Ascending, |key, _| {
+            let (minute, _) = table::parse(path, key)?;
+            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            if kept.contains(&hour) {
+                jump = hour.checked_add(1);
+                return Ok(ControlFlow::Break(()));
+            }
+            doomed.push(key.to_vec());
+            Ok(go_on(doomed.len() < TRANSACTION_ROWS))
+        })?;
+        match jump {
+            Some(hour) if doomed.len() < TRANSACTION_ROWS => {
+                let after = Level::Minute.bucket(Level::Hour.start(hour));
+                // The last hour of all has none behind it.
+                if after <= next {
+                    break;
+                }
+                next = after;
+            }
+            _ => break,
+        }
+    }
+    for key in &doomed {
+        transaction.remove(Table::Rollups, key)?;
+    }
+    Ok(doomed.len() >= TRANSACTION_ROWS)
+}

@@ -1,0 +1,208 @@
+//! The thread that keeps statistics fast: it looks whether there is enough to fold.
+
+pub(crate) mod fold;
+pub(crate) mod folded;
+pub(crate) mod merge;
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::engine::source::Source;
+use crate::entry::clock::Clock;
+use crate::entry::error::{Error, Result};
+use crate::fs::failpoint::turn;
+use crate::journal::health::FoldingHealth;
+use crate::record::conditions::Conditions;
+use crate::threads::worker::{Orders, Worker, lock};
+use fold::Folder;
+
+/// How often it is looked, at least: one read of some 10 µs.
+const LOOK: Duration = Duration::from_millis(250);
+/// Entries that do not wait for the interval: to read them takes a statistic some milliseconds.
+const MANY: u64 = 65_536;
+/// A fold is followed by a pause of this many times what it took, so that commits get their turn.
+const PAUSE: u32 = 8;
+/// How long a fault rests before it is tried again.
+const REST: Duration = Duration::from_secs(10);
+
+const COMPONENT: &str = "annals";
+const FAULT: &str = "statistics cannot be folded";
+
+/// Fold all there is.
+type Command = Sender<Result<u64>>;
+
+/// The thread that folds, and what is known of it.
+pub(crate) struct FoldThread {
+    worker: Worker<Command>,
+    health: Arc<Mutex<FoldingHealth>>,
+    /// How long it may go on after it was stopped.
+    last: Arc<OnceLock<Instant>>,
+}
+
+impl FoldThread {
+    pub(crate) fn start(
+        folder: Folder,
+        source: Arc<Source>,
+        interval: Duration,
+        clock: Clock,
+        conditions: Arc<Conditions>,
+    ) -> Result<FoldThread> {
+        let health = Arc::new(Mutex::new(FoldingHealth::default()));
+        let known = health.clone();
+        let last = Arc::new(OnceLock::new());
+        let until = last.clone();
+        let on_panic = conditions.queue().keep_panic();
+        let worker = Worker::start("annals-folder", on_panic, move |orders| {
+            let mut folding = Folding {
+                folder,
+                source,
+                interval,
+                clock,
+                conditions,
+                orders,
+                health: known,
+                last: Instant::now(),
+                until,
+            };
+            folding.run();
+        })?;
+        Ok(FoldThread {
+            worker,
+            health,
+            last,
+        })
+    }
+
+    pub(crate) fn health(&self) -> FoldingHealth {
+        let mut known = lock(&self.health).clone();
+        if let Some(panic) = self.worker.panicked() {
+            known.fault = Some(panic.to_string());
+        }
+        known
+    }
+
+    /// Folds all that is committed; says how many entries.
+    pub(crate) fn fold(&self, timeout: Duration) -> Result<u64> {
+        self.worker.ask("folding", timeout, |reply| reply)
+    }
+
+    /// Tells the thread to fold what is committed now, for as long as that takes until `last` and no
+    /// longer, and then to end. The next fold does what is left undone.
+    pub(crate) fn wind_up(&self, last: Instant) {
+        // A second close changes nothing about the first one's bound.
+        let _ = self.last.set(last);
+        self.worker.stop();
+    }
+
+    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    pub(crate) fn finish(&self, timeout: Duration) -> bool {
+        self.worker.finish(timeout)
+    }
+}
+
+struct Folding {
+    folder: Folder,
+    source: Arc<Source>,
+    interval: Duration,
+    clock: Clock,
+    conditions: Arc<Conditions>,
+    orders: Orders<Command>,
+    health: Arc<Mutex<FoldingHealth>>,
+    /// When the last fold ended.
+    last: Instant,
+    /// See [`FoldThread::wind_up`].
+    until: Arc<OnceLock<Instant>>,
+}
+
+impl Folding {
+    fn run(&mut self) {
+        let look = LOOK.min(self.interval);
+        while !self.orders.is_stopped() {
+            turn(self.source.path());
+            let outcome = self.round();
+            let rest = match outcome {
+                Ok(took) => look.max(took.saturating_mul(PAUSE)),
+                Err(_) => REST,
+            };
+            self.report(outcome.err());
+            let until = Instant::now() + rest;
+            while let Some(reply) = self.orders.next_before(until) {
+                // Nobody may be waiting any more.
+                let _ = reply.send(self.fold());
+            }
+        }
+        self.wind_up();
+    }
+
+    /// The last fold: what it leaves undone makes every statistic read these entries again.
+    fn wind_up(&mut self) {
+        while self.may_go_on() {
+            let folded = self.fold();
+            let pending = lock(&self.health).pending;
+            match folded {
+                Ok(entries) if entries > 0 && pending > 0 => {}
+                Ok(_) => break,
+                // There is no journal any more that could record it.
+                Err(error) => {
+                    lock(&self.health).fault = Some(error.to_string());
+                    break;
+                }
+            }
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        let may = |until: &Instant| Instant::now() < *until;
+        !self.orders.is_stopped() || self.until.get().is_some_and(may)
+    }
+
+    /// Folds if that is due; says how long it took.
+    fn round(&mut self) -> Result<Duration> {
+        let pending = self.pending()?;
+        let due = pending >= MANY || (pending > 0 && self.last.elapsed() >= self.interval);
+        if !due {
+            return Ok(Duration::ZERO);
+        }
+        let began = Instant::now();
+        self.fold()?;
+        Ok(began.elapsed())
+    }
+
+    fn pending(&self) -> Result<u64> {
+        let pending = self.source.unfolded()?;
+        lock(&self.health).pending = pending;
+        Ok(pending)
+    }
+
+    fn fold(&mut self) -> Result<u64> {
+        let began = Instant::now();
+        let (orders, until) = (&self.orders, &self.until);
+        let go_on = |_| {
+            let may = |until: &Instant| Instant::now() < *until;
+            !orders.is_stopped() || until.get().is_some_and(may)
+        };
+        let now = self.clock.now().as_micros();
+        let folded = self.folder.fold(now, &go_on)?;
+        self.last = Instant::now();
+        self.pending()?;
+        let Some(entries) = folded else {
+            // Another process is at it.
+            return Ok(0);
+        };
+        let mut known = lock(&self.health);
+        known.folded += entries;
+        known.last_took = began.elapsed();
+        Ok(entries)
+    }
+
+    /// Says a fault when it begins and when it is over. Statistics are right all the same.
+    fn report(&self, fault: Option<Error>) {
+        let fault = fault.map(|error| error.to_string());
+        let mut known = lock(&self.health);
+        known.fault.clone_from(&fault);
+        drop(known);
+        self.conditions.follow(COMPONENT, FAULT, fault);
+    }
+}

@@ -1,0 +1,258 @@
+//! Outcomes and their inferences, many at once: what turned out between two places in the journal.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use ahash::AHashMap;
+
+use super::folding::folded::Folded;
+use super::rollup::outcomes::Current;
+use super::rollup::row::Change;
+use crate::engine::blocks::{Blocks, go_on};
+use crate::engine::format::block::Placed;
+use crate::engine::format::codec;
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::{NameId, OutcomeRow, OutcomeValue, Row, StoredOutcome, Texts};
+use crate::engine::format::scan::{Event, Scan};
+use crate::engine::format::spans::id_bucket;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Table};
+use crate::engine::meta::damaged;
+use crate::engine::segments::Registered;
+use crate::engine::source::Source;
+use crate::entry::error::Result;
+use crate::entry::outcome::NewValue;
+use crate::outcomes::out_of_order;
+use crate::outcomes::out_of_order::Early;
+
+/// Gives a name that is written out its number.
+pub(crate) type Number<'n> = &'n mut dyn FnMut(NameKind, &str) -> Result<NameId>;
+
+/// Between which places outcomes are compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Between<'f> {
+    /// What held for an inference that is folded is what was folded; for others, nothing did.
+    pub(crate) folded: &'f Folded,
+    /// Before this sequence everything counts.
+    pub(crate) end: u64,
+    /// Outcomes that turned out later are left out.
+    pub(crate) until: i64,
+}
+
+/// What turned out for inferences that are there.
+pub(crate) struct Joined {
+    /// What changed for each of them.
+    pub(crate) changes: Vec<Change>,
+    /// The outcomes that are older than their inference.
+    pub(crate) early: Vec<Early>,
+}
+
+impl Source {
+    /// What changed for those of `ids` (ascending) whose inferences are there.
+    pub(crate) fn changes(
+        &self,
+        ids: &[u64],
+        between: Between<'_>,
+        number: Number<'_>,
+    ) -> Result<Joined> {
+        let mut found = self.events_of(ids, between.end)?;
+        let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
+        for (event, texts) in &mut found {
+            if let Some(texts) = texts.take() {
+                number_texts(event, &texts, number)?;
+            }
+            let change = Change {
+                event: *event,
+                before: Current::default(),
+                after: Current::default(),
+            };
+            changes.insert(event.id, change);
+        }
+        let mut known: Vec<u64> = changes.keys().copied().collect();
+        known.sort_unstable();
+        let mut rows = Vec::new();
+        self.outcomes(&known, between.end, |outcome| {
+            if outcome.row.time <= between.until {
+                rows.push(outcome);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let counted = self.counted_early(&rows, &changes, between.folded)?;
+        let mut early = Vec::new();
+        for outcome in rows {
+            let StoredOutcome { sequence, row } = &outcome;
+            let Some(change) = changes.get_mut(&row.of) else {
+                continue;
+            };
+            let inference = change.event.sequence;
+            let is_early = *sequence < inference;
+            if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
+                continue;
+            }
+            offer(&mut change.after, row, number)?;
+            let is_folded = between.folded.holds(&change.event)
+                && between.folded.holds_outcome(&change.event, *sequence);
+            if is_folded {
+                offer(&mut change.before, row, number)?;
+            }
+            if is_early {
+                early.push(Early { outcome, inference });
+            }
+        }
+        Ok(Joined {
+            changes: changes.into_values().collect(),
+            early,
+        })
+    }
+
+    /// Those outcomes among `rows`, by their sequence, that are older than an inference that is folded, and
+    /// were counted with it.
+    fn counted_early(
+        &self,
+        rows: &[StoredOutcome],
+        changes: &AHashMap<u64, Change>,
+        folded: &Folded,
+    ) -> Result<BTreeSet<u64>> {
+        let is_early = |outcome: &&StoredOutcome| {
+            let change = changes.get(&outcome.row.of);
+            change.is_some_and(|Change { event, .. }| {
+                outcome.sequence < event.sequence && folded.holds(event)
+            })
+        };
+        let ids = rows.iter().filter(is_early).map(|outcome| outcome.row.of);
+        let ids: BTreeSet<u64> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ids: Vec<u64> = ids.into_iter().collect();
+        self.view(|view| out_of_order::noted(view, &ids))
+    }
+
+    /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every block
+    /// that has any of them, once.
+    pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<Placed>> {
+        debug_assert!(ids.is_sorted());
+        let mut found = Vec::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        self.in_parts(holds_any(ids), |blocks| {
+            for first in blocks.with_events(ids)? {
+                let rows = blocks.block_with(first)?.rows.into_iter();
+                found.extend(rows.filter(|placed| {
+                    !matches!(placed.row, Row::Note(_))
+                        && ids.binary_search(&placed.place.id).is_ok()
+                }));
+            }
+            Ok(found.len() < ids.len())
+        })?;
+        Ok(found)
+    }
+
+    /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with what is
+    /// written out in them. Reads every block that has any of them, once.
+    fn events_of(&self, ids: &[u64], end: u64) -> Result<Vec<(Event, Option<Texts>)>> {
+        debug_assert!(ids.is_sorted());
+        let mut found = Vec::new();
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        let mut scan = Scan::default();
+        self.in_parts(holds_any(ids), |blocks| {
+            for first in blocks.with_events(ids)? {
+                // One that cannot be read holds nothing any more.
+                blocks.payload(first, |first, payload| {
+                    scan.load(first, payload)?;
+                    let mut place = 0;
+                    scan.for_each(|event| {
+                        if event.sequence < end && ids.binary_search(&event.id).is_ok() {
+                            found.push((*event, scan.texts_of(place).cloned()));
+                        }
+                        place += 1;
+                    });
+                    Ok(())
+                })?;
+            }
+            Ok(found.len() < ids.len())
+        })?;
+        Ok(found)
+    }
+}
+
+/// Whether a segment may hold any inference of `ids` (ascending).
+fn holds_any(ids: &[u64]) -> impl Fn(&Registered) -> bool {
+    |segment| {
+        segment.row.ids.is_some_and(|(lowest, highest)| {
+            let next = ids.get(ids.partition_point(|id| *id < lowest));
+            next.is_some_and(|id| *id <= highest)
+        })
+    }
+}
+
+impl Blocks<'_, '_> {
+    /// The blocks that may hold inferences of `ids`.
+    fn with_events(&self, ids: &[u64]) -> Result<BTreeSet<u64>> {
+        let broken = |why: &str| damaged(self.path, "ids", why);
+        let mut blocks = BTreeSet::new();
+        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
+            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
+                continue;
+            };
+            let (number, lowest) = id_bucket(*first);
+            let (_, highest) = id_bucket(*last);
+            let start = keys::pair(number, self.range.start);
+            let end = keys::pair(number, self.range.end);
+            let range = (
+                std::ops::Bound::Included(&start[..]),
+                std::ops::Bound::Excluded(&end[..]),
+            );
+            let ascending = Direction::Ascending;
+            self.snapshot
+                .scan(Table::Ids, range, ascending, |key, value| {
+                    let (low, high): (u16, u16) =
+                        codec::decode(value).map_err(|why| broken(&why))?;
+                    let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                    if low <= highest && high >= lowest {
+                        blocks.insert(first);
+                    }
+                    Ok(go_on(true))
+                })?;
+        }
+        Ok(blocks)
+    }
+}
+
+fn number_texts(event: &mut Event, texts: &Texts, number: Number<'_>) -> Result<()> {
+    for (kind, text, name) in [
+        (NameKind::Model, &texts.model, &mut event.model),
+        (NameKind::Symbol, &texts.symbol, &mut event.symbol),
+        (NameKind::Action, &texts.action, &mut event.action),
+        (
+            NameKind::Checkpoint,
+            &texts.checkpoint,
+            &mut event.checkpoint,
+        ),
+    ] {
+        if let Some(text) = text {
+            *name = number(kind, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Offers the values of an outcome, which is older than those that were offered before.
+fn offer(current: &mut Current, row: &OutcomeRow, number: Number<'_>) -> Result<()> {
+    for value in &row.values {
+        let value = match value {
+            OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
+            OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
+            OutcomeValue::Label(_) => NewValue::Label(()),
+            OutcomeValue::Named(name, value) => NewValue::Named(*name, *value),
+            OutcomeValue::Written(name, value) => {
+                NewValue::Named(number(NameKind::OutcomeName, name)?, *value)
+            }
+        };
+        current.offer(value, ());
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Exact sums over decisions that do not depend on the order in which they are added: what a model
+//! did in a stretch of time. Any two can be merged; `row` says how they are stored.
+
+pub(crate) mod aggregate;
+pub(crate) mod bytes;
+pub(crate) mod exact_sum;
+pub(crate) mod fixed;
+pub(crate) mod gaps;
+pub(crate) mod outcomes;
+pub(crate) mod row;
+pub(crate) mod sketch;
+pub(crate) mod table;
+
+use crate::engine::format::row::NameId;
+use crate::engine::format::scan::Event;
+
+/// Whose decisions a row sums up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Combination {
+    pub(crate) model: NameId,
+    pub(crate) symbol: NameId,
+    pub(crate) checkpoint: NameId,
+}
+
+/// Combinations are folded in this many partitions, so that one fold can be several short
+/// transactions.
+pub(crate) const PARTITIONS: usize = 64;
+
+impl Combination {
+    #[inline]
+    pub(crate) fn of(event: &Event) -> Self {
+        Combination {
+            model: event.model,
+            symbol: event.symbol,
+            checkpoint: event.checkpoint,
+        }
+    }
+
+    /// The partition that it belongs to. Stored rows depend on it: part of the format.
+    #[inline]
+    pub(crate) fn partition(self) -> usize {
+        const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+        let names = [self.model, self.symbol, self.checkpoint];
+        let mixed = names.iter().fold(0_u64, |mixed, name| {
+            (mixed ^ u64::from(*name)).wrapping_mul(MIX).rotate_left(29)
+        });
+        usize::try_from(mixed % PARTITIONS as u64).unwrap_or(0)
+    }
+}
+
+/// How long the stretches of time are that rows are kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// Kept for recent hours with many decisions, so that the edges of a range cost little.
+    Minute = 1,
+    Hour = 2,
+    Day = 3,
+}
+
+impl Level {
+    /// The level that is stored as this number.
+    pub(crate) const fn of(number: u8) -> Option<Level> {
+        match number {
+            1 => Some(Level::Minute),
+            2 => Some(Level::Hour),
+            3 => Some(Level::Day),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn micros(self) -> i64 {
+        match self {
+            Level::Minute => 60_000_000,
+            Level::Hour => 3_600_000_000,
+            Level::Day => 86_400_000_000,
+        }
+    }
+
+    /// The bucket that a time lies in, counted from 1970.
+    #[inline]
+    pub(crate) const fn bucket(self, micros: i64) -> i64 {
+        micros.div_euclid(self.micros())
+    }
+
+    /// The first and the last bucket that a time lies in.
+    pub(crate) const fn ends(self) -> (i64, i64) {
+        (self.bucket(i64::MIN), self.bucket(i64::MAX))
+    }
+
+    /// The first microsecond of a bucket; the first bucket of all begins where an `i64` does.
+    pub(crate) const fn start(self, bucket: i64) -> i64 {
+        bucket.saturating_mul(self.micros())
+    }
+
+    /// The last microsecond of a bucket.
+    pub(crate) const fn last(self, bucket: i64) -> i64 {
+        match bucket.saturating_add(1).checked_mul(self.micros()) {
+            Some(next) => next - 1,
+            // Only the last bucket of all ends beyond what an `i64` reaches.
+            None => i64::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_lies_in_its_bucket() {
+        for level in [Level::Minute, Level::Hour, Level::Day] {
+            for time in [i64::MIN, -1, 0, 1, 59_999_999, 60_000_000, i64::MAX] {
+                let bucket = level.bucket(time);
+                assert!(level.start(bucket) <= time, "{level:?} {time}");
+                assert!(level.last(bucket) >= time, "{level:?} {time}");
+            }
+            assert_eq!(level.last(-1), -1);
+        }
+    }
+
+    #[test]
+    fn partitions_share_the_work() {
+        let mut counts = [0; PARTITIONS];
+        for number in 0..6_400 {
+            let combination = Combination {
+                model: number % 5 + 1,
+                symbol: number / 5 + 1,
+                checkpoint: 0,
+            };
+            counts[combination.partition()] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (50..=150).contains(count)),
+            "{counts:?}"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+use crate::stats::rollup::row::*;
+use proptest::prelude::*;
+
+fn event() -> impl Strategy<Value = Event> {
+    let confidence = prop_oneof![0.0..=1.0_f32, Just(-0.0), Just(f32::NAN), Just(1.5_f32)];
+    let flags = prop_oneof![
+        4 => Just(flag::FEATURES),
+        1 => Just(flag::DIVERGENT),
+        1 => Just(flag::NO_CONFIDENCE),
+        1 => Just(flag::REPEAT),
+        1 => Just(flag::REPEAT | flag::NO_CONFIDENCE),
+    ];
+    let times = (0_i64..3_600_000_000, 0_u64..40_000_000, 0_u64..4_096);
+    (times, 1_u32..5, flags, confidence).prop_map(
+        |((event, processing, memory), action, flags, confidence)| Event {
+            event,
+            action,
+            flags,
+            confidence,
+            processing,
+            memory,
+            ..Event::default()
+        },
+    )
+}
+
+fn rollup(events: &[Event]) -> Rollup {
+    let mut rollup = Rollup::default();
+    events.iter().for_each(|event| rollup.add(event));
+    rollup
+}
+
+proptest! {
+    #[test]
+    fn parts_merge_into_the_whole(events in prop::collection::vec(event(), 0..60), at in 0_usize..60) {
+        let (left, right) = events.split_at(at.min(events.len()));
+        let mut merged = rollup(right);
+        merged.merge(&rollup(left));
+        prop_assert_eq!(merged, rollup(&events));
+    }
+
+    #[test]
+    fn bytes_come_back(events in prop::collection::vec(event(), 1..60), base: i64) {
+        let start = base.saturating_sub(4_000_000_000);
+        let moved: Vec<Event> = events
+            .into_iter()
+            .map(|event| Event { event: start + event.event, ..event })
+            .collect();
+        let written = rollup(&moved);
+        let mut out = Vec::new();
+        written.encode(start, &mut out);
+        let mut read = rollup(&moved[..1]);
+        prop_assert_eq!(read.decode(start, &out), Ok(()));
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let mut read = Rollup::default();
+        if read.decode(0, &bytes).is_ok() {
+            read.merge(&Rollup::default());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_refused(events in prop::collection::vec(event(), 1..10)) {
+        let mut out = Vec::new();
+        rollup(&events).encode(0, &mut out);
+        for length in 0..out.len() {
+            prop_assert!(Rollup::default().decode(0, &out[..length]).is_err());
+        }
+    }
+}
+
+#[test]
+fn one_decision_takes_few_bytes() {
+    let one = Event {
+        event: 1_800_000_000,
+        action: 3,
+        confidence: 0.85,
+        processing: 12_500_001,
+        memory: 65_536,
+        ..Event::default()
+    };
+    let mut out = Vec::new();
+    rollup(&[one]).encode(0, &mut out);
+    assert!(out.len() <= 56, "{}", out.len());
+}

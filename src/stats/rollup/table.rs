@@ -1,0 +1,237 @@
+//! The table of rollups: what decisions add up to, by level, time and combination. Beside them lie [gaps](super::gaps),
+//! [orphans](crate::outcomes::unmatched) and [early outcomes](crate::outcomes::out_of_order).
+
+// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::ops::{Bound, ControlFlow, RangeInclusive};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::gaps::GapSums;
+use super::row::Rollup;
+use super::{Combination, Level};
+use crate::engine::format::codec;
+use crate::engine::format::codec::{Stored, bounded};
+use crate::engine::format::row::NameId;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::meta::damaged;
+use crate::entry::error::Result;
+use crate::outcomes::out_of_order;
+
+/// What stands before the number in the keys of rows that are no rollups.
+const DETAIL: u8 = 4;
+pub(crate) const GAPS: u8 = 5;
+pub(crate) const ORPHANS: u8 = 6;
+pub(crate) const EARLY: u8 = 7;
+/// Gaps in the place of entries that cannot be read any more.
+pub(crate) const DAMAGED: u8 = 8;
+
+const KEY_BYTES: usize = 21;
+
+/// The key of a rollup.
+pub(crate) fn key(level: Level, bucket: i64, whose: Combination) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    key[0] = level as u8;
+    key[1..9].copy_from_slice(&keys::number(keys::ordered(bucket)));
+    let names = [whose.model, whose.symbol, whose.checkpoint];
+    for (place, name) in key[9..].chunks_exact_mut(4).zip(names) {
+        place.copy_from_slice(&name.to_be_bytes());
+    }
+    key
+}
+
+/// The bucket and combination of a rollup's key.
+pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
+    let name = |at: usize| {
+        let bytes = key.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map(|bytes| u32::from_be_bytes(*bytes))
+    };
+    let bucket = key.get(1..).and_then(keys::first_number);
+    match (bucket, name(9), name(13), name(17)) {
+        (Some(bucket), Some(model), Some(symbol), Some(checkpoint)) if key.len() == KEY_BYTES => {
+            // No time lies in another one; who goes on behind it would not get any further.
+            let level = key.first().and_then(|level| Level::of(*level));
+            let (first, last) = level.unwrap_or(Level::Day).ends();
+            if !(first..=last).contains(&keys::unordered(bucket)) {
+                return Err(damaged(path, "rollups", "a key's time cannot be"));
+            }
+            let whose = Combination {
+                model,
+                symbol,
+                checkpoint,
+            };
+            Ok((keys::unordered(bucket), whose))
+        }
+        _ => Err(damaged(path, "rollups", "a key has the wrong length")),
+    }
+}
+
+/// Whether a row of this table can be what was written.
+pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    let broken = |why: String| damaged(path, "rollups", &why);
+    match key.first() {
+        Some(&DETAIL) => codec::decode::<Detail>(value).map(drop).map_err(broken),
+        Some(&(GAPS | DAMAGED)) => codec::decode::<GapSums>(value).map(drop).map_err(broken),
+        Some(&ORPHANS) => codec::decode::<i64>(value).map(drop).map_err(broken),
+        Some(&EARLY) => out_of_order::check(path, key, value),
+        _ => {
+            let (bucket, _) = parse(path, key)?;
+            let level = key.first().and_then(|level| Level::of(*level));
+            let level = level.ok_or_else(|| broken("a key of no level".to_owned()))?;
+            let mut rollup = Rollup::default();
+            rollup.decode(level.start(bucket), value).map_err(broken)
+        }
+    }
+}
+
+/// Shows the rollups of `buckets`, of one model or of all, in the order of their keys.
+pub(crate) fn scan(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    level: Level,
+    buckets: RangeInclusive<i64>,
+    model: Option<NameId>,
+    mut see: impl FnMut(i64, Combination, &[u8]) -> Result<()>,
+) -> Result<()> {
+    const HIGHEST: Combination = Combination {
+        model: u32::MAX,
+        symbol: u32::MAX,
+        checkpoint: u32::MAX,
+    };
+    let of_model = |model: NameId| Combination {
+        model,
+        symbol: 0,
+        checkpoint: 0,
+    };
+    let last = *buckets.end();
+    let mut next = *buckets.start();
+    // Other models' rows are jumped over, not read.
+    while next <= last {
+        let start = key(level, next, of_model(model.unwrap_or(0)));
+        let end = key(level, last, HIGHEST);
+        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        let mut jump = None;
+        snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
+            let (bucket, whose) = parse(path, key)?;
+            match model {
+                Some(model) if whose.model < model => jump = Some(bucket),
+                Some(model) if whose.model > model => jump = bucket.checked_add(1),
+                _ => {
+                    see(bucket, whose, value)?;
+                    return Ok(ControlFlow::Continue(()));
+                }
+            }
+            Ok(ControlFlow::Break(()))
+        })?;
+        match jump {
+            Some(bucket) => next = bucket,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// What is known of an hour that has rows for its minutes.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Detail {
+    /// Inferences and repeats.
+    pub(crate) events: u64,
+    /// Rows of its minutes.
+    pub(crate) rows: u64,
+}
+
+impl Stored for Detail {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("a number of decisions", self.events)?;
+        bounded("a number of rows", self.rows)
+    }
+}
+
+pub(crate) fn detail_key(hour: i64) -> [u8; 9] {
+    let mut key = [DETAIL; 9];
+    key[1..].copy_from_slice(&keys::number(keys::ordered(hour)));
+    key
+}
+
+/// Whether an hour has complete rows for its minutes.
+pub(crate) fn has_detail(snapshot: &Snapshot<'_>, hour: i64) -> Result<bool> {
+    let found = snapshot.get(Table::Rollups, &detail_key(hour), |_| ())?;
+    Ok(found.is_some())
+}
+
+/// The first minute from `from` on that has a row.
+pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> Result<Option<i64>> {
+    let lowest = Combination {
+        model: 0,
+        symbol: 0,
+        checkpoint: 0,
+    };
+    let start = key(Level::Minute, from, lowest);
+    let range = (
+        Bound::Included(&start[..]),
+        Bound::Excluded(&[Level::Hour as u8][..]),
+    );
+    let mut first = None;
+    snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, _| {
+        first = Some(parse(path, key)?.0);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
+/// Hours with rows for their minutes, and what is known of them.
+pub(crate) fn details(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+) -> Result<Vec<(i64, Detail)>> {
+    let mut found = Vec::new();
+    let range = (
+        Bound::Included(&[DETAIL][..]),
+        Bound::Excluded(&[DETAIL + 1][..]),
+    );
+    transaction.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
+        let broken = |why: &str| damaged(path, "rollups: an hour's detail", why);
+        let hour = key.get(1..).and_then(keys::first_number);
+        let hour = hour.ok_or_else(|| broken("a short key"))?;
+        let detail = codec::decode(value).map_err(|why| broken(&why))?;
+        found.push((keys::unordered(hour), detail));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_in_order() {
+        let whose = |model, symbol, checkpoint| Combination {
+            model,
+            symbol,
+            checkpoint,
+        };
+        let rows = [
+            (Level::Minute, 5, whose(9, 9, 9)),
+            (Level::Hour, -1, whose(1, 2, 3)),
+            (Level::Hour, 0, whose(1, 2, 3)),
+            (Level::Hour, 0, whose(1, 3, 0)),
+            (Level::Hour, 0, whose(2, 0, 0)),
+            (Level::Day, Level::Day.ends().0, whose(0, 0, 0)),
+        ];
+        for pair in rows.windows(2) {
+            let keys = [0, 1].map(|row| key(pair[row].0, pair[row].1, pair[row].2));
+            assert!(keys[0] < keys[1], "{pair:?}");
+        }
+        for (level, bucket, whose) in rows {
+            let parsed = parse(Path::new("x"), &key(level, bucket, whose));
+            assert_eq!(parsed.unwrap(), (bucket, whose));
+        }
+        assert!(parse(Path::new("x"), &[1; 20]).is_err());
+        let beyond = key(Level::Hour, Level::Hour.ends().1 + 1, whose(1, 2, 3));
+        assert!(parse(Path::new("x"), &beyond).is_err());
+    }
+}

@@ -1,0 +1,286 @@
+//! Everything that a statistic is made of, in one snapshot: rollups, how far they reach, and the
+//! blocks that are read beside them.
+
+use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range, RangeInclusive};
+
+use super::folding::folded;
+use super::folding::folded::Folded;
+use super::rollup::gaps;
+use super::rollup::gaps::GapSums;
+use super::rollup::row::Rollup;
+use super::rollup::table;
+use super::rollup::{Combination, Level};
+use crate::engine::blocks::{Blocks, Shown};
+use crate::engine::elapsed::Elapsed;
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::NameId;
+use crate::engine::format::scan::Scan;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, Table};
+use crate::engine::meta;
+use crate::engine::meta::{FIRST_SEQUENCE, damaged};
+use crate::engine::name_table;
+use crate::engine::source::{Source, View};
+use crate::entry::error::Result;
+use crate::outcomes::out_of_order;
+use crate::outcomes::unmatched;
+
+/// Places of the index of event times that are read at once.
+const PLACES: usize = 1 << 16;
+
+/// One snapshot, for as long as one statistic takes.
+pub(crate) struct Survey<'s, 'k> {
+    source: &'s Source,
+    view: &'s View<'s, 'k>,
+    folded: Folded,
+}
+
+impl Source {
+    /// Runs `body` on one snapshot of the journal.
+    pub(crate) fn survey<T>(&self, body: impl FnOnce(&Survey<'_, '_>) -> Result<T>) -> Result<T> {
+        self.view(|view| {
+            body(&Survey {
+                source: self,
+                view,
+                folded: folded::read(view.snapshot, view.path)?,
+            })
+        })
+    }
+
+    /// Entries that are committed and in no rollup.
+    pub(crate) fn unfolded(&self) -> Result<u64> {
+        self.survey(|survey| {
+            let folded = survey.folded().all_before();
+            Ok(survey.next_sequence().saturating_sub(folded))
+        })
+    }
+}
+
+impl Survey<'_, '_> {
+    /// How far the rollups reach.
+    pub(crate) fn folded(&self) -> &Folded {
+        &self.folded
+    }
+
+    /// The sequence after the last committed entry.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.view.extent.next
+    }
+
+    /// Whether any entry has been retired.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.view.extent.kept > FIRST_SEQUENCE
+    }
+
+    pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
+        let key = keys::name(kind as u8, text);
+        let path = self.view.path;
+        let row = self.view.snapshot.get(Table::NameIds, &key, |value| {
+            name_table::decode_row(path, value)
+        })?;
+        Ok(row.transpose()?.map(|row| row.id))
+    }
+
+    /// Shows the rollups of `buckets`, of one model or of all.
+    pub(crate) fn rollups(
+        &self,
+        level: Level,
+        buckets: RangeInclusive<i64>,
+        model: Option<NameId>,
+        mut see: impl FnMut(i64, Combination, &Rollup),
+    ) -> Result<()> {
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let mut rollup = Rollup::default();
+        table::scan(
+            snapshot,
+            path,
+            level,
+            buckets,
+            model,
+            |bucket, whose, bytes| {
+                let read = rollup.decode(level.start(bucket), bytes);
+                read.map_err(|why| {
+                    let row = format!("rollup {level:?} {bucket} {whose:?}");
+                    damaged(path, &row, &why)
+                })?;
+                see(bucket, whose, &rollup);
+                Ok(())
+            },
+        )
+    }
+
+    /// Shows every name that the rollups and early outcomes need. Decodes the rollups of the days, which stand
+    /// for all.
+    pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
+        self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
+            let names = [whose.model, whose.symbol, whose.checkpoint];
+            names.into_iter().for_each(&mut see);
+            rollup.names().for_each(&mut see);
+        })?;
+        out_of_order::each(self.view.snapshot, self.view.path, 0, |known| {
+            known.outcome.row.each_name(&mut see);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Whether there are rows for the minutes of this hour.
+    pub(crate) fn has_minutes(&self, hour: i64) -> Result<bool> {
+        table::has_detail(self.view.snapshot, hour)
+    }
+
+    /// Whether there are rows for minutes of hours before `oldest`, or of hours without a note that
+    /// they have such.
+    pub(crate) fn has_stale_minutes(&self, oldest: i64) -> Result<bool> {
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let mut next = i64::MIN;
+        while let Some(minute) = table::first_minute(snapshot, path, next)? {
+            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            if hour < oldest || !self.has_minutes(hour)? {
+                return Ok(true);
+            }
+            let Some(after) = hour.checked_add(1) else {
+                break;
+            };
+            let after = Level::Minute.bucket(Level::Hour.start(after));
+            if after <= next {
+                break;
+            }
+            next = after;
+        }
+        Ok(false)
+    }
+
+    /// Whether any entry is known to be unreadable, or was when the journal was repaired.
+    pub(crate) fn has_lost(&self) -> Result<bool> {
+        if self.view.losses.entries() > 0 {
+            return Ok(true);
+        }
+        Ok(self.repaired()? > 0)
+    }
+
+    /// How many entries repairs have put holes in the place of.
+    pub(crate) fn repaired(&self) -> Result<u64> {
+        meta::lost(self.view.snapshot, self.view.path)
+    }
+
+    /// The inferences that have folded outcomes and were not there when these were folded, ascending.
+    pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
+        unmatched::list(self.view.snapshot, self.view.path)
+    }
+
+    /// Some of the orphans that have not shown up for too long.
+    pub(crate) fn expired_orphans(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
+        unmatched::expired(self.view.snapshot, self.view.path, elapsed)
+    }
+
+    /// What the folded gaps add up to that touch the minutes of `from..=until`.
+    pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
+        let longest = self.folded.longest_gap;
+        gaps::between(self.view.snapshot, self.view.path, (from, until), longest)
+    }
+
+    /// Shows every block that holds `from` or what follows.
+    pub(crate) fn blocks_from(
+        &self,
+        from: u64,
+        scan: &mut Scan,
+        mut see: impl FnMut(&mut Scan) -> Result<()>,
+    ) -> Result<()> {
+        let extent = self.view.extent;
+        let mut next = from.max(extent.kept);
+        self.in_segments(
+            |range, _| range.end > from,
+            |blocks| {
+                next = next.max(blocks.range.end);
+                show(blocks, from.max(blocks.range.start), scan, &mut see)
+            },
+        )?;
+        if next < extent.next {
+            show(&self.view.hot(), next.max(extent.hot), scan, &mut see)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the blocks that have inferences or repeats of the seconds of `from..=until`, each once.
+    pub(crate) fn blocks_between(
+        &self,
+        from: i64,
+        until: i64,
+        scan: &mut Scan,
+        mut see: impl FnMut(&mut Scan) -> Result<()>,
+    ) -> Result<()> {
+        self.in_segments(
+            |_, times| times.is_some_and(|(first, last)| first <= until && last >= from),
+            |blocks| show_between(blocks, (from, until), scan, &mut see),
+        )?;
+        show_between(&self.view.hot(), (from, until), scan, &mut see)
+    }
+
+    /// Runs `body` on the segments that `wanted` likes by their sequences and event times.
+    fn in_segments(
+        &self,
+        wanted: impl Fn(Range<u64>, Option<(i64, i64)>) -> bool,
+        mut body: impl FnMut(&Blocks<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        for segment in self.source.list(self.view)?.iter() {
+            let row = &segment.row;
+            if wanted(segment.first..row.next, row.event_times) {
+                let open = self.source.segment(segment);
+                let answer = open.and_then(|open| open.read(&mut body));
+                self.source.unless_retired(segment, answer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show(
+    blocks: &Blocks<'_, '_>,
+    from: u64,
+    scan: &mut Scan,
+    see: &mut impl FnMut(&mut Scan) -> Result<()>,
+) -> Result<()> {
+    blocks.ascend(from, &mut |piece| {
+        if scan.load(piece.first, piece.payload).is_err() {
+            return Ok(Shown::Undecodable);
+        }
+        see(scan)?;
+        Ok(Shown::Read {
+            next: scan.sequences().end,
+            flow: ControlFlow::Continue(()),
+        })
+    })
+}
+
+fn show_between(
+    blocks: &Blocks<'_, '_>,
+    (from, until): (i64, i64),
+    scan: &mut Scan,
+    see: &mut impl FnMut(&mut Scan) -> Result<()>,
+) -> Result<()> {
+    let mut touched = BTreeSet::new();
+    let mut start = None;
+    loop {
+        let places = blocks.hours(from, until, start, Direction::Ascending, PLACES)?;
+        touched.extend(places.iter().map(|place| place.first));
+        match places.last() {
+            Some(last) if places.len() == PLACES => {
+                let mut after = *last;
+                after.first = after.first.saturating_add(1);
+                start = Some(after);
+            }
+            _ => break,
+        }
+    }
+    for first in touched {
+        let loaded = blocks.payload(first, |first, payload| scan.load(first, payload))?;
+        if loaded.is_none() {
+            let (first, hole) = blocks.hole_at(first)?.unwrap_or_default();
+            let loaded = scan.load(first, &hole);
+            loaded.map_err(|why| blocks.broken(first, &why))?;
+        }
+        see(scan)?;
+    }
+    Ok(())
+}

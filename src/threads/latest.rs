@@ -1,0 +1,64 @@
+//! One value that several threads publish and others take: what was found in a newer state of the
+//! registry is never replaced by what was found in an older one, whichever thread comes last.
+//!
+//! `crates/protocol-model` compiles this file once more and runs it through every order of its threads.
+
+use super::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The newest value, and a number that is another one after each change.
+pub(crate) struct Latest<T> {
+    /// Counts changes of the value. Begins at 1, so that a reader that has seen 0 takes the first one.
+    version: AtomicU64,
+    newest: Mutex<Newest<T>>,
+}
+
+struct Newest<T> {
+    /// Invariant L1: never falls; the change of the registry in whose snapshot `value` was found.
+    change: Option<u64>,
+    value: T,
+}
+
+impl<T: Clone> Latest<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Latest {
+            version: AtomicU64::new(1),
+            newest: Mutex::new(Newest {
+                change: None,
+                value,
+            }),
+        }
+    }
+
+    /// The number that the value has now: one atomic load.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Publishes what was found in a snapshot whose last change was number `change`, unless something
+    /// newer was published before. `is_same` says whether two values are one to those who watch.
+    pub(crate) fn publish(&self, change: u64, found: T, is_same: impl Fn(&T, &T) -> bool) {
+        let mut newest = self.lock();
+        // Two threads look and then publish. The one that looked first may publish last.
+        if newest.change.is_some_and(|known| known > change) {
+            return;
+        }
+        newest.change = Some(change);
+        if !is_same(&newest.value, &found) {
+            newest.value = found;
+            // Under the lock, so that number and value belong together.
+            self.version.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The value, and its number.
+    pub(crate) fn take(&self) -> (u64, T) {
+        let newest = self.lock();
+        (self.version(), newest.value.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Newest<T>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

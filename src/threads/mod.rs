@@ -1,0 +1,6 @@
+//! Background threads, what they synchronise with, caught panics and published values.
+
+pub(crate) mod latest;
+pub(crate) mod panics;
+pub(crate) mod sync;
+pub(crate) mod worker;

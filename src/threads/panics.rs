@@ -1,0 +1,220 @@
+//! Panics of the process: those that are caught here stay here, and a journal keeps the last words of
+//! the others.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use crate::entry::event::Level;
+use crate::entry::value::Value;
+use crate::record::flush;
+use crate::record::flush::Answer;
+use crate::record::queue::Queue;
+
+/// How many bytes of a panic's message are kept.
+const MOST_MESSAGE: usize = 64 << 10;
+/// How the names of the journal's own threads begin: their panics are said where they are caught.
+const OWN: &str = "annals-";
+
+thread_local! {
+    /// How many calls of [`caught`] this thread is in.
+    static CAUGHT: Cell<u32> = const { Cell::new(0) };
+    /// What this thread panicked with last.
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+static HOOK: Once = Once::new();
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// A journal that records and flushes at every panic.
+struct Watched {
+    queue: Weak<Queue>,
+    requests: Sender<Answer>,
+    timeout: Duration,
+}
+
+/// What a panic hook is told, as text.
+#[derive(Clone)]
+struct Panic {
+    /// Counts the panics of the process, so that a journal records each once.
+    number: u64,
+    message: String,
+    location: String,
+    thread: String,
+}
+
+impl Panic {
+    fn of(info: &PanicHookInfo<'_>) -> Self {
+        let location = info.location().map(ToString::to_string);
+        Panic {
+            location: location.unwrap_or_else(|| "unknown".to_owned()),
+            ..Panic::with(&said(info.payload()))
+        }
+    }
+
+    fn with(message: &str) -> Self {
+        let mut end = message.len().min(MOST_MESSAGE);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        Panic {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            message: message[..end].to_owned(),
+            location: "unknown".to_owned(),
+            thread: thread::current().name().unwrap_or("unnamed").to_owned(),
+        }
+    }
+
+    /// Queues the panic as a system event, unless this journal has it already.
+    fn record(&self, queue: &Queue) {
+        if queue.last_panic.swap(self.number, Ordering::Relaxed) == self.number {
+            return;
+        }
+        let fields = vec![
+            ("location".to_owned(), Value::from(self.location.as_str())),
+            ("thread".to_owned(), Value::from(self.thread.as_str())),
+        ];
+        queue.system_event(Level::Error, "panic", self.message.clone(), fields);
+    }
+}
+
+/// Whether the panic that this thread is in belongs to a call that annals catches and answers with an
+/// error. For panic hooks that are set while a journal is open.
+///
+/// The storage engine panics on some damaged files; that is
+/// [`Error::Corrupt`](crate::Error::Corrupt) for the caller. Opening a journal puts a hook before
+/// the one that was set: it keeps such panics from it and passes all others on. A hook that is set later,
+/// and does not call the one before, meets them and can ask here. Always false where panics abort.
+///
+/// ```
+/// std::panic::set_hook(Box::new(|panic| {
+///     if !annals::is_caught_panic() {
+///         eprintln!("this ends the process: {panic}");
+///     }
+/// }));
+/// # let _ = std::panic::take_hook();
+/// ```
+#[must_use]
+pub fn is_caught_panic() -> bool {
+    let depth = CAUGHT.try_with(Cell::get);
+    cfg!(panic = "unwind") && depth.is_ok_and(|depth| depth > 0)
+}
+
+/// Puts the hook before the one that is set now, once in the life of the process.
+pub(crate) fn install() {
+    // A thread that unwinds may not change the hook; the next call does.
+    if HOOK.is_completed() || thread::panicking() {
+        return;
+    }
+    HOOK.call_once(|| {
+        let earlier = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if is_caught_panic() {
+                return;
+            }
+            let panic = Panic::of(info);
+            tell_all(&panic);
+            // A thread at its end has no place for it.
+            let _ = LAST.try_with(|last| {
+                if let Ok(mut last) = last.try_borrow_mut() {
+                    *last = Some(panic);
+                }
+            });
+            earlier(info);
+        }));
+    });
+}
+
+/// Runs `body`; a panic of it ends here, with its message, and does not reach the hook that the application
+/// has set. Has no effect where panics abort.
+pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    install();
+    let _mark = Mark::set();
+    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| said(&*panic))
+}
+
+/// What a panic was given to say.
+pub(crate) fn said(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").to_owned()
+}
+
+/// While it lives, panics of this thread are caught by annals.
+struct Mark;
+
+impl Mark {
+    fn set() -> Self {
+        // A thread that is being torn down has no mark, and its panics are heard.
+        let _ = CAUGHT.try_with(|depth| depth.set(depth.get().saturating_add(1)));
+        Mark
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = CAUGHT.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+    }
+}
+
+/// Records every panic from now on in this journal and flushes it, until it is dropped.
+pub(crate) fn watch(queue: &Arc<Queue>, requests: &Sender<Answer>, timeout: Duration) {
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.retain(|journal| journal.queue.strong_count() > 0);
+    watched.push(Watched {
+        queue: Arc::downgrade(queue),
+        requests: requests.clone(),
+        timeout,
+    });
+}
+
+/// For the end of a journal: if this thread unwinds, records why, and says so at the end of the run.
+pub(crate) fn note_unwinding(queue: &Queue) {
+    if !thread::panicking() || queue.is_closed() {
+        return;
+    }
+    let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.clone()));
+    let last = last.ok().flatten();
+    // Unknown if a later hook has replaced ours.
+    last.unwrap_or_else(|| Panic::with("a panic unwinds the thread that closes the journal"))
+        .record(queue);
+    queue.unwound.store(true, Ordering::Release);
+}
+
+fn tell_all(panic: &Panic) {
+    // A panic while the list is being changed finds it locked, and goes without.
+    let Ok(watched) = WATCHED.try_lock() else {
+        return;
+    };
+    let is_own = panic.thread.starts_with(OWN);
+    let tickets: Vec<_> = watched
+        .iter()
+        .filter_map(|journal| {
+            let queue = journal.queue.upgrade()?;
+            // The writer cannot wait for itself.
+            let waits = !queue.is_writer() && !queue.is_closed();
+            waits.then(|| {
+                if !is_own {
+                    queue.panicked.store(true, Ordering::Release);
+                    panic.record(&queue);
+                }
+                let ticket = flush::request(&journal.requests, || queue.wake_writer());
+                (ticket, journal.timeout)
+            })
+        })
+        .collect();
+    drop(watched);
+    for (ticket, timeout) in tickets {
+        // There is nothing more to be done about a flush that fails during a panic.
+        let _ = ticket.wait(timeout);
+    }
+}
