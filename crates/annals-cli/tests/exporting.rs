@@ -9,27 +9,17 @@ use std::fs;
 use std::path::Path;
 
 use annals::{Inference, Journal, Outcome, Timestamp};
-use common::{annals, complaint, journal, json, run};
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names
-}
+use common::{Place, annals, complaint, json, names, run};
 
 #[test]
 fn two_exports_under_one_name_are_each_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 3_000);
-    let to = dir.path().join("out").join("all.jsonl");
+    let place = Place::with(3_000);
+    let to = place.path("out").join("all.jsonl");
     fs::create_dir(to.parent().unwrap()).unwrap();
     let path = to.to_str().unwrap();
     for _ in 0..5 {
-        let mut first = annals(&data, &["export", path]).spawn().unwrap();
-        let second = annals(&data, &["export", path, "--action", "BUY"]).output();
+        let mut first = annals(&place.data, &["export", path]).spawn().unwrap();
+        let second = annals(&place.data, &["export", path, "--action", "BUY"]).output();
         assert!(second.unwrap().status.success() && first.wait().unwrap().success());
         let text = fs::read_to_string(&to).unwrap();
         let lines = text.lines().filter(|line| line.contains("\"inference\""));
@@ -41,23 +31,19 @@ fn two_exports_under_one_name_are_each_whole() {
 
 #[test]
 fn missing_folders_above_the_file_are_created() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 3);
-    let to = dir.path().join("a").join("b").join("all.csv");
-    run(&data, &["export", to.to_str().unwrap()], 0);
+    let place = Place::with(3);
+    let to = place.path("a").join("b").join("all.csv");
+    run(&place.data, &["export", to.to_str().unwrap()], 0);
     assert_eq!(names(to.parent().unwrap()), ["all.csv"]);
 }
 
 #[test]
 fn what_a_killed_export_left_is_hidden_and_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 30);
-    let lake = dir.path().join("lake");
+    let place = Place::with(30);
+    let lake = place.path("lake");
     let path = lake.to_str().unwrap();
     let by_day = ["export", path, "--by-day", "--format", "jsonl"];
-    run(&data, &by_day, 0);
+    run(&place.data, &by_day, 0);
     let day = lake.join("day=2025-07-25");
     let other = lake.join("day=2001-01-01");
     fs::create_dir(&other).unwrap();
@@ -67,27 +53,27 @@ fn what_a_killed_export_left_is_hidden_and_removed() {
     // One that is being written is locked, and stays.
     let held = fs::File::create(day.join(".annals-1-1.partial")).unwrap();
     held.try_lock().unwrap();
-    run(&data, &by_day, 0);
+    run(&place.data, &by_day, 0);
     assert_eq!(names(&other), [""; 0]);
     let found = names(&day);
     assert_eq!(found[0], ".annals-1-1.partial");
-    assert_eq!(found.len(), 3, "{found:?}");
+    // The second export took the place of the first.
+    assert_eq!(found.len(), 2, "{found:?}");
 }
 
 #[test]
 fn days_in_turn_have_one_file_each() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    let open = Journal::open(&data).unwrap();
+    let place = Place::new();
+    let open = Journal::open(&place.data).unwrap();
     for number in 0..1_000_i64 {
         let time = Timestamp::from_micros((number % 40) * 86_400_000_000);
         open.log(Inference::new("m", "s", "BUY").event_time(time))
             .unwrap();
     }
     open.close().unwrap();
-    let lake = dir.path().join("lake");
+    let lake = place.path("lake");
     run(
-        &data,
+        &place.data,
         &[
             "export",
             lake.to_str().unwrap(),
@@ -106,34 +92,30 @@ fn days_in_turn_have_one_file_each() {
 
 #[test]
 fn what_cannot_be_replaced_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 3);
-    let folder = dir.path().join("folder.csv");
+    let place = Place::with(3);
+    let folder = place.path("folder.csv");
     fs::create_dir(&folder).unwrap();
-    let said = complaint(&data, &["export", folder.to_str().unwrap()], 4);
+    let said = complaint(&place.data, &["export", folder.to_str().unwrap()], 4);
     assert!(said.contains("directory"), "{said}");
-    let kept = dir.path().join("kept.csv");
+    let kept = place.path("kept.csv");
     fs::write(&kept, b"mine").unwrap();
     let mut mode = fs::metadata(&kept).unwrap().permissions();
     mode.set_readonly(true);
     fs::set_permissions(&kept, mode).unwrap();
-    complaint(&data, &["export", kept.to_str().unwrap()], 4);
+    complaint(&place.data, &["export", kept.to_str().unwrap()], 4);
     assert_eq!(fs::read(&kept).unwrap(), b"mine");
     let behind_a_file = kept.join("such.csv");
-    complaint(&data, &["export", behind_a_file.to_str().unwrap()], 4);
+    complaint(&place.data, &["export", behind_a_file.to_str().unwrap()], 4);
 }
 
 #[cfg(unix)]
 #[test]
 fn pipes_are_written_to_and_links_written_through() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 300);
-    let pipe = dir.path().join("pipe.csv");
+    let place = Place::with(300);
+    let pipe = place.path("pipe.csv");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    let mut writing = annals(&data, &["export", pipe.to_str().unwrap()])
+    let mut writing = annals(&place.data, &["export", pipe.to_str().unwrap()])
         .spawn()
         .unwrap();
     let text = fs::read_to_string(&pipe).unwrap();
@@ -141,11 +123,15 @@ fn pipes_are_written_to_and_links_written_through() {
     assert_eq!(text.lines().count(), 301);
     assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
 
-    let text = run(&data, &["export", "/dev/stdout", "--format", "csv"], 0);
+    let text = run(
+        &place.data,
+        &["export", "/dev/stdout", "--format", "csv"],
+        0,
+    );
     assert_eq!(text.lines().count(), 301);
 
     // As the shell's >(gzip) does.
-    let path = data.to_str().unwrap();
+    let path = place.data.to_str().unwrap();
     let shell = format!(
         "{} --dir {path} export /dev/fd/7 --format csv 7>&1 >/dev/null | cat",
         env!("CARGO_BIN_EXE_annals")
@@ -157,7 +143,7 @@ fn pipes_are_written_to_and_links_written_through() {
     assert_eq!(text.lines().count(), 301);
 
     // A file that the shell has open is written to behind what is there.
-    let head = dir.path().join("head.txt");
+    let head = place.path("head.txt");
     let shell = format!(
         "exec 3>{0}; echo first >&3; {1} --dir {path} export /dev/fd/3 --format csv >/dev/null",
         head.display(),
@@ -169,11 +155,11 @@ fn pipes_are_written_to_and_links_written_through() {
     assert!(ran.unwrap().success());
     assert_eq!(fs::read_to_string(&head).unwrap().lines().count(), 302);
 
-    let (real, link) = (dir.path().join("real.csv"), dir.path().join("link.csv"));
-    std::os::unix::fs::symlink("real.csv", dir.path().join("between.csv")).unwrap();
+    let (real, link) = (place.path("real.csv"), place.path("link.csv"));
+    std::os::unix::fs::symlink("real.csv", place.path("between.csv")).unwrap();
     std::os::unix::fs::symlink("between.csv", &link).unwrap();
     for _ in 0..2 {
-        run(&data, &["export", link.to_str().unwrap()], 0);
+        run(&place.data, &["export", link.to_str().unwrap()], 0);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap().lines().count(), 301);
     }
@@ -181,10 +167,8 @@ fn pipes_are_written_to_and_links_written_through() {
 
 #[test]
 fn csv_has_named_outcome_values() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 3);
-    let text = run(&data, &["export", "-", "--format", "csv"], 0);
+    let place = Place::with(3);
+    let text = run(&place.data, &["export", "-", "--format", "csv"], 0);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let headers = reader.headers().unwrap().clone();
     let column = headers.iter().position(|name| name == "outcome_values");
@@ -197,13 +181,12 @@ fn csv_has_named_outcome_values() {
 /// A deviation of one decision is unknown: null, not text.
 #[test]
 fn unknown_numbers_are_null_in_json() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    let open = Journal::open(&data).unwrap();
+    let place = Place::new();
+    let open = Journal::open(&place.data).unwrap();
     let inference = Inference::new("m", "s", "BUY").confidence(f32::NAN);
     open.log(inference).unwrap();
     open.close().unwrap();
-    let text = json(&data, &["stats"]).remove(0).to_string();
+    let text = json(&place.data, &["stats"]).remove(0).to_string();
     assert!(!text.contains("NaN"), "{text}");
 }
 
@@ -265,13 +248,12 @@ fn columns_of_lines(text: &str) -> BTreeSet<String> {
 fn all_formats_have_the_same_columns() {
     use parquet::file::reader::{FileReader, SerializedFileReader};
 
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    all_kinds(&data);
-    let csv = run(&data, &["export", "-", "--format", "csv"], 0);
+    let place = Place::new();
+    all_kinds(&place.data);
+    let csv = run(&place.data, &["export", "-", "--format", "csv"], 0);
     let csv: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
-    let path = dir.path().join("all.parquet");
-    run(&data, &["export", path.to_str().unwrap()], 0);
+    let path = place.path("all.parquet");
+    run(&place.data, &["export", path.to_str().unwrap()], 0);
     let file = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let schema = file.metadata().file_metadata().schema().clone();
     let parquet: Vec<&str> = schema
@@ -280,7 +262,7 @@ fn all_formats_have_the_same_columns() {
         .map(|field| field.name())
         .collect();
     assert_eq!(csv, parquet);
-    let lines = run(&data, &["export", "-", "--format", "jsonl"], 0);
+    let lines = run(&place.data, &["export", "-", "--format", "jsonl"], 0);
     let mut columns = columns_of_lines(&lines);
     // It is left out of a line where it does not hold.
     columns.insert("divergent".to_owned());
@@ -295,10 +277,9 @@ fn missing_empty_and_odd_values_are_told_apart() {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
 
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    all_kinds(&data);
-    let text = run(&data, &["export", "-", "--format", "csv"], 0);
+    let place = Place::new();
+    all_kinds(&place.data);
+    let text = run(&place.data, &["export", "-", "--format", "csv"], 0);
     let first = text.lines().nth(1).unwrap();
     assert!(first.contains(",=m,\"\",BUY,+cp,NaN,"), "{first}");
     assert!(first.contains(",-inf,true,\"\","), "{first}");
@@ -315,8 +296,8 @@ fn missing_empty_and_odd_values_are_told_apart() {
         let index = names.iter().position(|column| column == name).unwrap();
         row[index].to_owned()
     };
-    let path = dir.path().join("all.parquet");
-    run(&data, &["export", path.to_str().unwrap()], 0);
+    let path = place.path("all.parquet");
+    run(&place.data, &["export", path.to_str().unwrap()], 0);
     let file = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let typed: Vec<_> = file
         .get_row_iter(None)
@@ -348,11 +329,10 @@ fn missing_empty_and_odd_values_are_told_apart() {
 
 #[test]
 fn safe_cells_have_no_formulas() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    all_kinds(&data);
+    let place = Place::new();
+    all_kinds(&place.data);
     let text = run(
-        &data,
+        &place.data,
         &["export", "-", "--format", "csv", "--safe-cells"],
         0,
     );
@@ -363,7 +343,7 @@ fn safe_cells_have_no_formulas() {
         "{text}"
     );
     for format in ["jsonl", "parquet"] {
-        let to = dir.path().join("all");
+        let to = place.path("all");
         let args = [
             "export",
             to.to_str().unwrap(),
@@ -371,7 +351,7 @@ fn safe_cells_have_no_formulas() {
             format,
             "--safe-cells",
         ];
-        let said = complaint(&data, &args, 2);
+        let said = complaint(&place.data, &args, 2);
         assert!(said.contains("--format csv"), "{said}");
         assert!(!to.exists());
     }
@@ -379,12 +359,10 @@ fn safe_cells_have_no_formulas() {
 
 #[test]
 fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 25);
+    let place = Place::with(25);
     let csv = ["export", "-", "--format", "csv"];
-    let whole = run(&data, &csv, 0);
-    let with = |more: &[&str]| run(&data, &[&csv[..], more].concat(), 0);
+    let whole = run(&place.data, &csv, 0);
+    let with = |more: &[&str]| run(&place.data, &[&csv[..], more].concat(), 0);
     for limit in [0, 1, 7, 25, 1_000] {
         let text = with(&["-n", &limit.to_string()]);
         let first: String = whole.split_inclusive('\n').take(limit + 1).collect();
@@ -394,7 +372,11 @@ fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
         with(&["--limit", "2", "--action", "SELL"]).lines().count(),
         3
     );
-    let lines = run(&data, &["export", "-", "--format", "jsonl", "-n", "3"], 0);
+    let lines = run(
+        &place.data,
+        &["export", "-", "--format", "jsonl", "-n", "3"],
+        0,
+    );
     assert_eq!(lines.lines().count(), 3);
 
     // In pieces, each decision comes once.
@@ -409,8 +391,12 @@ fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
     }
     let all: Vec<&str> = whole.lines().skip(1).collect();
     assert_eq!(pieces, all);
-    let path = dir.path().join("some.parquet");
-    let said = run(&data, &["export", path.to_str().unwrap(), "-n", "4"], 0);
+    let path = place.path("some.parquet");
+    let said = run(
+        &place.data,
+        &["export", path.to_str().unwrap(), "-n", "4"],
+        0,
+    );
     assert!(said.starts_with("4 rows in"), "{said}");
 }
 
@@ -444,14 +430,12 @@ fn unfinished(folder: &Path) -> Vec<String> {
 fn an_export_that_waits_for_a_pipe_can_be_ended() {
     use std::io::Read;
 
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 3_000);
-    let pipe = dir.path().join("pipe.csv");
+    let place = Place::with(3_000);
+    let pipe = place.path("pipe.csv");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
-        let mut writing = annals(&data, &["export", pipe.to_str().unwrap()])
+        let mut writing = annals(&place.data, &["export", pipe.to_str().unwrap()])
             .spawn()
             .unwrap();
         let mut reading = fs::File::open(&pipe).unwrap();
@@ -465,10 +449,8 @@ fn an_export_that_waits_for_a_pipe_can_be_ended() {
 #[cfg(unix)]
 #[test]
 fn an_export_that_is_ended_leaves_nothing_unfinished() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 10_000);
-    let out = dir.path().join("out");
+    let place = Place::with(10_000);
+    let out = place.path("out");
     fs::create_dir(&out).unwrap();
     for (file, more, name, code) in [
         ("all.csv", &[][..], "-TERM", 143),
@@ -487,7 +469,7 @@ fn an_export_that_is_ended_leaves_nothing_unfinished() {
                 fs::write(&to, b"mine").unwrap();
             }
             let quiet = std::process::Stdio::null();
-            let mut writing = annals(&data, &args).stdout(quiet).spawn().unwrap();
+            let mut writing = annals(&place.data, &args).stdout(quiet).spawn().unwrap();
             let ended = loop {
                 if let Some(ended) = writing.try_wait().unwrap() {
                     break ended;
@@ -514,25 +496,26 @@ fn an_export_that_is_ended_leaves_nothing_unfinished() {
 fn names_that_end_in_gz_are_compressed_and_read() {
     use std::io::Read;
 
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    journal(&data, 300);
+    let place = Place::with(300);
     for format in ["csv", "jsonl"] {
-        let to = dir.path().join(format!("all.{format}.gz"));
-        run(&data, &["export", to.to_str().unwrap()], 0);
+        let to = place.path(&format!("all.{format}.gz"));
+        run(&place.data, &["export", to.to_str().unwrap()], 0);
         let mut text = String::new();
         let mut file = flate2::read::GzDecoder::new(fs::File::open(&to).unwrap());
         file.read_to_string(&mut text).unwrap();
-        assert_eq!(text, run(&data, &["export", "-", "--format", format], 0));
+        assert_eq!(
+            text,
+            run(&place.data, &["export", "-", "--format", format], 0)
+        );
     }
-    let lines = dir.path().join("all.jsonl.gz");
-    let copy = dir.path().join("copy");
+    let lines = place.path("all.jsonl.gz");
+    let copy = place.path("copy");
     for known in ["taken in: 300 inferences", "already there: 304"] {
         let said = run(&copy, &["import", lines.to_str().unwrap()], 0);
         assert!(said.contains(known), "{said}");
     }
     // Also without a name that says it, through a pipe, and in several parts.
-    let unnamed = dir.path().join("unnamed");
+    let unnamed = place.path("unnamed");
     let packed = fs::read(&lines).unwrap();
     fs::write(&unnamed, [&packed[..], &packed].concat()).unwrap();
     let said = run(&copy, &["import", unnamed.to_str().unwrap()], 0);
@@ -552,6 +535,81 @@ fn names_that_end_in_gz_are_compressed_and_read() {
     fs::write(&unnamed, database.finish().unwrap()).unwrap();
     let said = complaint(&copy, &["import", unnamed.to_str().unwrap()], 2);
     assert!(said.contains("gunzip"), "{said}");
-    let parquet = dir.path().join("all.parquet.gz");
-    complaint(&data, &["export", parquet.to_str().unwrap()], 2);
+    let parquet = place.path("all.parquet.gz");
+    complaint(&place.data, &["export", parquet.to_str().unwrap()], 2);
+}
+
+#[test]
+fn names_that_end_in_zst_are_compressed_and_read() {
+    let place = Place::with(300);
+    for format in ["csv", "jsonl"] {
+        let plain = place.run(&["export", "-", "--format", format]);
+        let to = place.export(&format!("all.{format}.zst"), &["--compress", "zstd:19"]);
+        let file = fs::File::open(&to).unwrap();
+        let text = zstd::stream::decode_all(file).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), plain);
+        let args = ["export", "-", "--format", format, "--compress", "zstd"];
+        let piped = annals(&place.data, &args).output().unwrap().stdout;
+        let text = zstd::stream::decode_all(&piped[..]).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), plain);
+    }
+    let lines = place.path("all.jsonl.zst");
+    let copy = place.path("copy");
+    for known in ["taken in: 300 inferences", "already there: 304"] {
+        let said = run(&copy, &["import", lines.to_str().unwrap()], 0);
+        assert!(said.contains(known), "{said}");
+    }
+    // Without a name that says it, in several frames of which one is to be skipped, and the same
+    // source as the plain file.
+    let packed = fs::read(&lines).unwrap();
+    let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+    let unnamed = place.path("unnamed");
+    fs::write(&unnamed, [skipped, &packed[..], &packed].concat()).unwrap();
+    let said = run(&copy, &["import", unnamed.to_str().unwrap()], 0);
+    assert!(said.contains("already there: 608"), "{said}");
+    let mut piped = annals(&copy, &["import", "-"]);
+    let piped = piped.stdin(fs::File::open(&lines).unwrap()).output();
+    assert!(piped.unwrap().status.success());
+
+    // One that is cut off or changed is an error, and one of something else is not taken for lines.
+    fs::write(&unnamed, &packed[..packed.len() / 2]).unwrap();
+    complaint(&copy, &["import", unnamed.to_str().unwrap()], 4);
+    let mut changed = packed.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    fs::write(&unnamed, changed).unwrap();
+    complaint(&copy, &["import", unnamed.to_str().unwrap()], 4);
+    let database = zstd::stream::encode_all(&b"SQLite format 3\0 and more"[..], 1).unwrap();
+    fs::write(&unnamed, database).unwrap();
+    let said = complaint(&copy, &["import", unnamed.to_str().unwrap()], 2);
+    assert!(said.contains("unzstd"), "{said}");
+}
+
+/// Two that are whole in different formats and sizes, and names that would lie.
+#[test]
+fn compression_is_chosen_by_name_or_option() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    let place = Place::with(3_000);
+    let mut sizes = Vec::new();
+    for how in ["none", "snappy", "zstd", "zstd:19"] {
+        let to = place.export("all.parquet", &["--compress", how]);
+        sizes.push(fs::metadata(&to).unwrap().len());
+        let file = SerializedFileReader::new(fs::File::open(&to).unwrap()).unwrap();
+        assert_eq!(file.get_row_iter(None).unwrap().count(), 3_000);
+    }
+    assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
+    for (name, how) in [
+        ("all.jsonl", "zstd"),
+        ("all.jsonl.gz", "zstd"),
+        ("all.csv.zst", "none"),
+        ("all.csv", "snappy"),
+        ("all.parquet", "gzip"),
+        ("all.parquet.zst", "zstd"),
+        ("all.csv.zst", "zstd:99"),
+        ("all.csv.zst", "lz4"),
+    ] {
+        let to = place.arg(name);
+        complaint(&place.data, &["export", &to, "--compress", how], 2);
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::{Error, Maintenance, Reader};
+use annals::{Cursor, Error, Maintenance, Reader};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::export::{self, Cells, Format, Part, Target};
+use crate::export::{self, Cells, Compression, Days, Format, Lake, Packing, Part};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::Filter;
 use crate::missing;
@@ -21,6 +21,7 @@ use crate::units;
 Examples:
   annals export all.jsonl
   annals export all.csv.gz
+  annals export all.parquet --compress zstd
   annals export - --format csv --model dqn_agent --since 24h | head
   annals export week.parquet --since 7d
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
@@ -37,18 +38,30 @@ With --cursor, what turned out later for inferences of an earlier export comes a
 outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
 that repeats an export and loses nothing.
 
+With --by-day a day gets its files when all days are written, and an export replaces the file that \
+an earlier one of the same journal wrote for a day: twice is the same as once. Only the days of \
+--since and --until are replaced, which are taken as whole days. With --cursor nothing is replaced: \
+new rows come in files beside the old ones. Rows that the journal has retired stay. One folder is \
+for one choice of filters for each journal and format; another choice is refused. Two exports into \
+one folder wait for each other.
+
 An export that Ctrl-C or SIGTERM ends removes its unfinished file, leaves the one that it would \
 have replaced, and ends with exit code 130 or 143.")]
 pub struct Args {
-    /// The file, or with --by-day the directory; - is standard output. CSV and JSON lines are
-    /// compressed if the name ends in .gz.
+    /// The file, or with --by-day the folder; - is standard output. CSV and JSON lines are
+    /// compressed if the name ends in .gz or .zst.
     to: PathBuf,
     /// The format, if the file's name does not say it.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
-    /// A directory for each day of event time: day=2025-07-25/....
+    /// A folder for each day of event time, with one file of this export in it:
+    /// day=2025-07-25/part-....parquet. Days that are there already are replaced.
     #[arg(long)]
     by_day: bool,
+    /// How files are compressed: zstd, zstd:LEVEL (1 to 22), gzip, gzip:LEVEL, none; in Parquet
+    /// also snappy, which is what it has by default. CSV and JSON lines go by the file's name.
+    #[arg(long, value_name = "HOW")]
+    compress: Option<Compression>,
     /// Goes on where the export with this name ended, and stores where this one does.
     #[arg(long, value_name = "NAME")]
     cursor: Option<String>,
@@ -76,11 +89,30 @@ pub enum Form {
 
 /// Exports.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
-    let format = format_of(&args)?;
+    let packing = packing_of(&args)?;
+    let filter = if args.by_day {
+        export::whole_days(&args.filter)
+    } else {
+        args.filter.clone()
+    };
+    let is_stdout = is_stdout(&args.to);
+    if is_stdout && (args.by_day || packing.format == Format::Parquet) {
+        return Err(Failure::Usage(
+            "Parquet and --by-day need a file's name instead of -".into(),
+        ));
+    }
     let reader = Reader::open(dir)?;
     let maintenance = match &args.cursor {
         Some(_) => Some(Maintenance::open(dir)?),
         None => None,
+    };
+    export::watch()?;
+    // Before the cursor is read: another export into the same folder may still move it.
+    let lake = if args.by_day {
+        let to = args.to.clone();
+        Some(Lake::open(to, packing, reader.id(), &filter)?)
+    } else {
+        None
     };
     let from = match (&args.cursor, &maintenance) {
         (Some(name), Some(maintenance)) => maintenance.cursor(name)?,
@@ -91,32 +123,22 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     if let Err(error @ Error::Retired { .. }) = reader.follow(from).map(drop) {
         return Err(error.into());
     }
-    // Opened once more, it would be written over what is printed.
-    let is_stdout = ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"]
-        .iter()
-        .any(|name| args.to.as_os_str() == *name);
-    let target = if is_stdout {
-        if args.by_day || format == Format::Parquet {
-            return Err(Failure::Usage(
-                "Parquet and --by-day need a file's name instead of -".into(),
-            ));
-        }
-        Target::Stdout
-    } else if args.by_day {
-        Target::Days(args.to.clone())
-    } else {
-        Target::File(args.to.clone())
-    };
     let end = reader.end()?;
     let total = end.next_sequence().saturating_sub(from.next_sequence());
-    export::watch()?;
     let bar = progress::rows(Some(total), "exporting");
-    let sink = export::sink(format, target, reader.id(), out)?;
+    let sink = match lake {
+        Some(lake) => {
+            let first = first_entry(&reader, from, end)?;
+            Box::new(Days::new(packing, lake, reader.id(), first, &filter))
+        }
+        None if is_stdout => export::to_stdout(packing, reader.id(), out)?,
+        None => export::to_path(packing, args.to.clone(), reader.id())?,
+    };
     let part = Part {
         from,
         until: end,
-        filter: &args.filter,
-        format,
+        filter: &filter,
+        format: packing.format,
         limit: args.limit,
     };
     let sum = export::run(&reader, &part, sink, &bar);
@@ -143,9 +165,36 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     Ok(missing::done(&reader))
 }
 
+/// The entry that an export begins with: those before it may have been retired.
+fn first_entry(reader: &Reader, from: Cursor, end: Cursor) -> Result<u64> {
+    if from != reader.start() {
+        return Ok(from.next_sequence());
+    }
+    let first = reader.follow(from)?.next().transpose()?;
+    Ok(first.map_or(end.next_sequence(), |first| first.sequence))
+}
+
+/// Whether this is what the command prints to. Opened once more, it would be written over that.
+fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"]
+        .iter()
+        .any(|name| path.as_os_str() == *name)
+}
+
+fn packing_of(args: &Args) -> Result<Packing> {
+    let format = format_of(args)?;
+    // What has no name of its own: a folder, a pipe.
+    let is_nameless = args.by_day || is_stdout(&args.to) || args.to.extension().is_none();
+    let name = (!is_nameless).then_some(&*args.to);
+    Ok(Packing {
+        format,
+        compression: export::compression(args.compress, name, format)?,
+    })
+}
+
 fn format_of(args: &Args) -> Result<Format> {
-    let is_gzip = export::is_gzip(&args.to) && !args.by_day;
-    let plain = if is_gzip {
+    let is_packed = !args.by_day && Compression::of_name(&args.to).is_some();
+    let plain = if is_packed {
         args.to.with_extension("")
     } else {
         args.to.clone()
@@ -168,9 +217,6 @@ fn format_of(args: &Args) -> Result<Format> {
             "--safe-cells is for CSV: leave it out, or give --format csv".into(),
         )),
         Some(Form::Jsonl) => Ok(Format::Jsonl),
-        Some(Form::Parquet) if is_gzip => Err(Failure::Usage(
-            "Parquet is compressed within: leave .gz out of the name".into(),
-        )),
         Some(Form::Parquet) => Ok(Format::Parquet),
         None => Err(Failure::Usage(format!(
             "{} does not say its format: give --format jsonl, csv or parquet",

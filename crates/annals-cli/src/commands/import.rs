@@ -27,8 +27,8 @@ rows deleted, or with the right --zone after a wrong one. Rows that look like ea
 counted, with the name that they were taken in under. A broken row is said with its number and does \
 not stop the rest. --dry-run says all of that and writes nothing.")]
 pub struct Args {
-    /// A logger's SQLite file, JSON lines (- for standard input), also compressed with gzip, or a
-    /// folder of checkpoints.
+    /// A logger's SQLite file, JSON lines (- for standard input), also compressed with gzip or
+    /// zstd, or a folder of checkpoints.
     #[arg(required_unless_present = "undo", conflicts_with = "undo")]
     from: Option<PathBuf>,
     /// What it is, if that does not show.
@@ -229,18 +229,18 @@ fn form(said: Option<Form>, path: &Path) -> Result<Form> {
     let mut file = std::fs::File::open(path).map_err(looking)?;
     let mut read = std::io::Read::read(&mut file, &mut first).map_err(looking)?;
     let mut plain = path.to_path_buf();
-    let is_packed = read > 0 && first[0] == jsonl::GZIP;
-    if is_packed {
+    let packing = jsonl::Packing::of_start(first.get(..read).unwrap_or_default());
+    if packing.is_some() {
         plain = plain.with_extension("");
         file = std::fs::File::open(path).map_err(looking)?;
-        let mut text = jsonl::unpacked(Box::new(file)).map_err(looking)?;
+        let mut text = jsonl::unpacked(file).map_err(looking)?;
         read = std::io::Read::read(&mut text, &mut first).map_err(looking)?;
     }
     if &first == b"SQLite format 3\0" {
-        if is_packed {
-            let name = path.display();
+        if let Some(packing) = packing {
+            let (name, command) = (path.display(), packing.command());
             return Err(Failure::Usage(format!(
-                "{name} is a compressed SQLite file: unpack it first, with gunzip {name}"
+                "{name} is a compressed SQLite file: unpack it first, with {command} {name}"
             )));
         }
         return Ok(Form::Sqlite);

@@ -1,123 +1,238 @@
-//! A file for each day of event time, in directories that DuckDB, Spark and pandas understand.
+//! A file for each day of event time, in folders that DuckDB, Polars, Spark and pandas understand.
+//!
+//! Nothing has its name before all of it is whole. A bounded number of files is open at once: a day
+//! whose file was closed to make room, and that comes back, is written in another pass over the
+//! journal, so that each export gives a day one file in whatever order days come.
 
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
-use std::{fs, io};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use annals::JournalId;
+use annals::{JournalId, Timestamp};
 
-use super::file::{remove_leftovers, sync_folder};
-use super::{Format, Row, Sink, in_file};
+use super::file::{Change, Unpublished};
+use super::lake::{Lake, Owned};
+use super::{Packing, Row, Sink, calendar, to_file};
 use crate::failure::{Failure, Result};
-use crate::units;
+use crate::filter::Filter;
 
-/// Files that are open at once. A day that is closed and comes back gets another file, so days in
-/// turn must fit. A process may usually have 1,024 files open.
+/// Files that are open at once. A process may usually have 1,024 files open.
 const OPEN: usize = 256;
+/// The same where each has the memory of a compressor.
+const OPEN_COMPRESSED: usize = 32;
+/// Rows that all open files together hold back: some hundred megabytes at most.
+const MOST_HELD: usize = 1 << 18;
+/// Bytes that are held back for each file.
+const BUFFER: usize = 1 << 15;
 
 /// `day=2025-07-25/part-….parquet`.
 pub struct Days {
-    format: Format,
-    directory: PathBuf,
+    packing: Packing,
+    lake: Lake,
     journal: JournalId,
-    /// Tells the files of two exports apart.
-    stamp: u128,
-    parts: u32,
+    /// The first entry.
+    from: u64,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     /// The day used last stands last.
     open: Vec<(i64, Box<dyn Sink>)>,
+    /// The files of all days that were begun, open or whole.
+    files: BTreeMap<i64, Unpublished>,
+    /// The days of this pass; none for the first, which begins with all.
+    wanted: Option<Arc<BTreeSet<i64>>>,
+    /// Those of later passes.
+    later: BTreeSet<i64>,
+    /// Rows that open files hold back.
+    held: usize,
+    most_open: usize,
 }
 
 impl Days {
-    pub fn new(format: Format, directory: PathBuf, journal: JournalId) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        // What killed exports left may lie in days that this one does not touch.
-        for day in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            if day.file_name().to_string_lossy().starts_with("day=") {
-                remove_leftovers(&day.path());
-            }
-        }
+    pub fn new(
+        packing: Packing,
+        lake: Lake,
+        journal: JournalId,
+        from: u64,
+        filter: &Filter,
+    ) -> Self {
         Days {
-            format,
-            directory,
+            packing,
+            lake,
             journal,
-            stamp: since.map_or(0, |since| since.as_micros()),
-            parts: 0,
+            from,
+            since: filter.since,
+            until: filter.until,
             open: Vec::new(),
+            files: BTreeMap::new(),
+            wanted: None,
+            later: BTreeSet::new(),
+            held: 0,
+            most_open: if packing.is_packed_stream() {
+                OPEN_COMPRESSED
+            } else {
+                OPEN
+            },
         }
     }
 
-    fn of_day(&mut self, row: &Row) -> Result<&mut Box<dyn Sink>> {
-        let day = row.time().as_micros().div_euclid(86_400_000_000);
+    /// Whether the day is asked for. Only whole days are ([`whole_days`]).
+    fn covers(&self, day: i64) -> bool {
+        let begin = calendar::begin(day);
+        self.since.is_none_or(|since| day >= calendar::day(since))
+            && self.until.is_none_or(|until| begin < until)
+    }
+
+    /// Whether this export takes the place of a file of the day: of one that begins where it does
+    /// or later. With a cursor these are what an export left that was killed before its cursor was
+    /// stored. Files with earlier entries stay: those entries may have been retired since.
+    fn replaces(&self, day: i64, file: &Owned) -> bool {
+        self.covers(day) && file.from >= self.from
+    }
+
+    /// The first entry that no file of the day covers that stays.
+    fn begin_of(&self, day: i64) -> u64 {
+        let files = self.lake.owned(day).iter();
+        let kept = files.filter(|file| !self.replaces(day, file));
+        let kept = kept.map(|file| file.until).max();
+        kept.map_or(self.from, |until| until.max(self.from))
+    }
+
+    /// The file of a day; none if the day is left to a later pass.
+    fn file_of(&mut self, day: i64) -> Result<Option<&mut Box<dyn Sink>>> {
         let known = self.open.iter().position(|(known, _)| *known == day);
         let open = match known {
             Some(index) => self.open.remove(index),
+            None if self.files.remove(&day).is_some() => {
+                self.later.insert(day);
+                return Ok(None);
+            }
             None => {
-                if self.open.len() == OPEN {
-                    self.open.remove(0).1.finish()?;
+                if self.open.len() >= self.most_open {
+                    let (_, sink) = self.open.remove(0);
+                    self.close(sink)?;
                 }
-                let date = units::second(row.time());
-                let date = date.split(' ').next().unwrap_or_default();
-                let extension = match self.format {
-                    Format::Jsonl => "jsonl",
-                    Format::Csv(_) => "csv",
-                    Format::Parquet => "parquet",
-                };
-                let name = format!("part-{}-{:04}.{extension}", self.stamp, self.parts);
-                self.parts += 1;
-                let folder = self.directory.join(format!("day={date}"));
-                self.create_folder(&folder)?;
-                (day, in_file(self.format, folder.join(name), self.journal)?)
+                let folder = self.lake.folder(day)?;
+                let (unpublished, file) = Unpublished::create(&folder, BUFFER)?;
+                self.files.insert(day, unpublished);
+                (day, to_file(self.packing, file, self.journal)?)
             }
         };
         self.open.push(open);
         let last = self.open.last_mut().map(|(_, sink)| sink);
-        last.ok_or_else(|| Failure::Usage("no file is open".into()))
+        last.map(Some)
+            .ok_or_else(|| Failure::Usage("no file is open".into()))
+    }
+
+    fn close(&mut self, sink: Box<dyn Sink>) -> Result<()> {
+        self.held = self.held.saturating_sub(sink.held());
+        sink.finish(0)
+    }
+
+    /// Rows of one day.
+    fn push_run(&mut self, day: i64, mut rows: Vec<Row>) -> Result<()> {
+        let is_wanted = self.wanted.as_ref().is_none_or(|days| days.contains(&day));
+        if !is_wanted || self.later.contains(&day) {
+            return Ok(());
+        }
+        // Rows that are filed under another day than the one that they were chosen by.
+        let is_covered = self.covers(day);
+        let begin = self.begin_of(day);
+        rows.retain(|row| row.sequence() >= begin && (is_covered || matches!(row, Row::Late(..))));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(sink) = self.file_of(day)? else {
+            return Ok(());
+        };
+        let before = sink.held();
+        sink.push(rows)?;
+        let after = sink.held();
+        self.held = (self.held + after).saturating_sub(before);
+        while self.held > MOST_HELD {
+            let fullest = self.open.iter_mut().max_by_key(|(_, sink)| sink.held());
+            let Some((_, sink)) = fullest.filter(|(_, sink)| sink.held() > 0) else {
+                break;
+            };
+            self.held = self.held.saturating_sub(sink.held());
+            sink.write_out()?;
+        }
+        Ok(())
     }
 }
 
 impl Sink for Days {
     fn push(&mut self, rows: Vec<Row>) -> Result<()> {
         let mut run: Vec<Row> = Vec::new();
-        let day = |row: &Row| row.time().as_micros().div_euclid(86_400_000_000);
+        let mut of = 0;
         for row in rows {
-            if run.last().is_some_and(|last| day(last) != day(&row)) {
-                let whole = std::mem::take(&mut run);
-                self.push_run(whole)?;
+            let day = calendar::day(row.time());
+            if day != of && !run.is_empty() {
+                self.push_run(of, std::mem::take(&mut run))?;
             }
+            of = day;
             run.push(row);
         }
-        self.push_run(run)
+        self.push_run(of, run)
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.open
-            .into_iter()
-            .try_for_each(|(_, sink)| sink.finish())
+    fn next_pass(&mut self) -> Result<Option<Arc<BTreeSet<i64>>>> {
+        for (_, sink) in std::mem::take(&mut self.open) {
+            self.close(sink)?;
+        }
+        let mut next = BTreeSet::new();
+        while next.len() < self.most_open {
+            let Some(day) = self.later.pop_first() else {
+                break;
+            };
+            next.insert(day);
+        }
+        self.wanted = (!next.is_empty()).then(|| Arc::new(next));
+        Ok(self.wanted.clone())
+    }
+
+    fn finish(mut self: Box<Self>, until: u64) -> Result<()> {
+        if until <= self.from {
+            return Ok(());
+        }
+        let mut days: BTreeSet<i64> = self.lake.days().collect();
+        days.extend(self.files.keys());
+        let mut changes = Vec::new();
+        for day in days {
+            let file = self.files.remove(&day);
+            let begin = self.begin_of(day);
+            let new = file.map(|file| (file, self.lake.file(day, begin, until)));
+            let replaced = self.lake.owned(day).iter();
+            let replaced = replaced.filter(|file| self.replaces(day, file));
+            let obsolete: Vec<_> = replaced.map(|file| file.path.clone()).collect();
+            if new.is_none() && obsolete.is_empty() {
+                continue;
+            }
+            let folder = self.lake.folder(day)?;
+            changes.push(Change {
+                folder,
+                new,
+                obsolete,
+            });
+        }
+        self.lake.publish(&changes)
     }
 }
 
-impl Days {
-    /// Creates the folder of a day, and that of all days, but nothing above it.
-    fn create_folder(&self, folder: &Path) -> Result<()> {
-        for folder in [self.directory.as_path(), folder] {
-            let created = match fs::create_dir(folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                Ok(()) => match folder.parent() {
-                    Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
-                    _ => sync_folder(Path::new(".")),
-                },
-                failed => failed,
-            };
-            created.map_err(|cause| Failure::io(format!("create {}", folder.display()), cause))?;
+/// The filter with whole days: a day that is replaced by a part of it would lose the rest.
+pub fn whole_days(filter: &Filter) -> Filter {
+    let since = filter
+        .since
+        .map(|since| calendar::begin(calendar::day(since)));
+    let until = filter.until.map(|until| {
+        let day = calendar::day(until);
+        if calendar::begin(day) == until {
+            until
+        } else {
+            calendar::begin(day.saturating_add(1))
         }
-        Ok(())
-    }
-
-    /// Rows of one day.
-    fn push_run(&mut self, rows: Vec<Row>) -> Result<()> {
-        match rows.first() {
-            Some(first) => self.of_day(first)?.push(rows),
-            None => Ok(()),
-        }
+    });
+    Filter {
+        since,
+        until,
+        ..filter.clone()
     }
 }

@@ -1,13 +1,11 @@
 //! A file that has its name only when it is whole.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::failure::{Failure, Result};
 
@@ -15,15 +13,19 @@ use crate::failure::{Failure, Result};
 /// front.
 const BEGIN: &str = ".annals-";
 const END: &str = ".partial";
+/// End of the names of files that are whole and wait for their name, together with others.
+const WHOLE: &str = ".whole";
+/// Bytes that are held back for a file.
+const BUFFER: usize = 1 << 18;
 /// Links that are followed one after the other: as many as Linux does.
 const MOST_LINKS: usize = 40;
 
 /// The files that have no name yet. They are created, named and removed by the holder only.
-static UNDER_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static UNDER_WAY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// The exit code, once the process has been asked to end; 0 until then.
 static ASKED: AtomicI32 = AtomicI32::new(0);
 
-fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
+fn under_way() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -35,7 +37,7 @@ pub fn abandon(code: i32) -> ! {
 }
 
 /// The list is held until the end: nothing is created or named any more.
-fn abandon_all(under_way: &[PathBuf], code: i32) -> ! {
+fn abandon_all(under_way: &BTreeSet<PathBuf>, code: i32) -> ! {
     for partial in under_way {
         // The next export would remove it too.
         let _ = fs::remove_file(partial);
@@ -56,6 +58,11 @@ impl Unfinished {
     /// link leads to the file that is replaced; pipes and devices are written to. Missing folders
     /// above it are created.
     pub fn create(path: PathBuf) -> Result<Self> {
+        Self::with_buffer(BUFFER, path)
+    }
+
+    /// The same with so many bytes held back, for one of many files.
+    pub fn with_buffer(buffer: usize, path: PathBuf) -> Result<Self> {
         // A pipe behind /dev/fd has no path of its own: it is opened by the name that was given.
         let is_special = |found: &fs::Metadata| !found.is_file() && !found.is_dir();
         let path = match fs::metadata(&path) {
@@ -71,7 +78,7 @@ impl Unfinished {
             Ok(found) if !found.is_file() || is_open_already(&path) => {
                 let file = OpenOptions::new().append(true).open(&path).map_err(named)?;
                 return Ok(Unfinished {
-                    file: BufWriter::with_capacity(1 << 18, file),
+                    file: BufWriter::with_capacity(buffer, file),
                     path,
                     partial: None,
                 });
@@ -91,10 +98,10 @@ impl Unfinished {
         remove_leftovers(folder);
         let mut under_way = under_way();
         let (file, partial) = create_partial(folder).map_err(creating)?;
-        under_way.push(partial.clone());
+        under_way.insert(partial.clone());
         drop(under_way);
         let begun = Unfinished {
-            file: BufWriter::with_capacity(1 << 18, file),
+            file: BufWriter::with_capacity(buffer, file),
             path: path.clone(),
             partial: Some(partial),
         };
@@ -135,13 +142,17 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// A hidden name that this process has not given yet.
+fn new_name(end: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{BEGIN}{}-{number}{end}", std::process::id())
+}
+
 /// Creates a file that no other export has, and locks it: who finds it unlocked may remove it.
 fn create_partial(folder: &Path) -> io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{BEGIN}{}-{number}{END}", std::process::id());
-        let partial = folder.join(name);
+        let partial = folder.join(new_name(END));
         let created = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -178,6 +189,87 @@ pub fn remove_leftovers(folder: &Path) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Removes the whole files in `folder` that never got their name. The caller has locked the folder
+/// that all of them belong to: nobody else makes any there.
+pub fn remove_unpublished(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(BEGIN) && name.ends_with(WHOLE) {
+            // It does no harm, and the next export tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A file that is written, and gets its name together with others. It is removed if it gets none.
+pub struct Unpublished {
+    hidden: PathBuf,
+}
+
+impl Unpublished {
+    /// One in `folder`, and what writes it.
+    pub fn create(folder: &Path, buffer: usize) -> Result<(Self, Unfinished)> {
+        let hidden = folder.join(new_name(WHOLE));
+        let file = Unfinished::with_buffer(buffer, hidden.clone())?;
+        Ok((Unpublished { hidden }, file))
+    }
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        let mut under_way = under_way();
+        if under_way.remove(&self.hidden) {
+            // The next export would remove it too.
+            let _ = fs::remove_file(&self.hidden);
+        }
+    }
+}
+
+/// What becomes of one folder: the file that gets a name, and those that it stands for.
+pub struct Change {
+    pub folder: PathBuf,
+    pub new: Option<(Unpublished, PathBuf)>,
+    pub obsolete: Vec<PathBuf>,
+}
+
+/// Makes all changes, folder after folder. A signal waits until all are made.
+pub fn publish(changes: &[Change]) -> Result<()> {
+    let mut under_way = under_way();
+    let asked = ASKED.load(Ordering::SeqCst);
+    if asked != 0 {
+        abandon_all(&under_way, asked);
+    }
+    for change in changes {
+        let failed = |path: &Path, cause| Failure::io(format!("write {}", path.display()), cause);
+        if let Some((file, to)) = &change.new {
+            fs::rename(&file.hidden, to).map_err(|cause| failed(to, cause))?;
+            under_way.remove(&file.hidden);
+            // The new name is durable before an old one goes.
+            sync_folder(&change.folder).map_err(|cause| failed(&change.folder, cause))?;
+        }
+        for old in &change.obsolete {
+            let is_new = change.new.as_ref().is_some_and(|(_, to)| to == old);
+            if is_new {
+                continue;
+            }
+            match fs::remove_file(old) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    let what = format!("remove {}, which is replaced", old.display());
+                    return Err(Failure::io(what, cause));
+                }
+                _ => {}
+            }
+        }
+        if change.new.is_none() {
+            // It stays if anything else is in it.
+            let _ = fs::remove_dir(&change.folder);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in `folder` durable.
@@ -218,37 +310,17 @@ impl Finish for Unfinished {
             abandon_all(&under_way, asked);
         }
         fs::rename(partial, &self.path).map_err(failed)?;
-        under_way.retain(|known| known != partial);
-        drop(under_way);
+        under_way.remove(partial);
         self.partial = None;
+        let name = self.path.file_name().map(|name| name.to_string_lossy());
+        if name.is_some_and(|name| name.starts_with(BEGIN) && name.ends_with(WHOLE)) {
+            // Still without the name that it is to have.
+            under_way.insert(self.path.clone());
+            return Ok(());
+        }
+        drop(under_way);
         // Before anything is said or stored that relies on the name.
         sync_folder(folder_of(&self.path)).map_err(failed)
-    }
-}
-
-/// An output that is compressed on its way.
-pub struct Gzip<W: Write>(GzEncoder<W>);
-
-impl<W: Write> Gzip<W> {
-    pub fn new(to: W) -> Self {
-        Gzip(GzEncoder::new(to, Compression::default()))
-    }
-}
-
-impl<W: Write> Write for Gzip<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl<W: Finish> Finish for Gzip<W> {
-    fn finish(&mut self) -> Result<()> {
-        self.0.try_finish()?;
-        self.0.get_mut().finish()
     }
 }
 
@@ -264,7 +336,7 @@ impl Drop for Unfinished {
             let mut under_way = under_way();
             // The next export would remove it too.
             let _ = fs::remove_file(partial);
-            under_way.retain(|known| known != partial);
+            under_way.remove(partial);
         }
     }
 }

@@ -49,7 +49,7 @@ impl<W: Finish> Sink for Jsonl<W> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
+    fn finish(mut self: Box<Self>, _until: u64) -> Result<()> {
         self.to.finish()
     }
 }

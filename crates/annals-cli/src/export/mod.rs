@@ -1,14 +1,19 @@
 //! From the journal to files: read in one thread, written in another, in pieces of bounded size.
 
+mod calendar;
+mod compress;
 mod csv;
 mod days;
 mod file;
 mod interrupt;
 mod jsonl;
+mod lake;
 mod parquet;
 mod reading;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use annals::{
@@ -20,7 +25,11 @@ use indicatif::ProgressBar;
 use crate::failure::{Failure, Result};
 use crate::filter::Filter;
 use crate::output::Out;
+pub use compress::{Compression, choose as compression};
+pub use days::{Days, whole_days};
+use file::Unfinished;
 pub use interrupt::watch;
+pub use lake::Lake;
 use reading::{Batch, Reading};
 
 /// Formats of files.
@@ -35,6 +44,20 @@ impl Format {
     /// Whether it has rows of this kind: gaps and events have no columns.
     fn has(self, row: &Row) -> bool {
         self == Format::Jsonl || !matches!(row, Row::Gap(..) | Row::Event(_))
+    }
+}
+
+/// A format, and how it is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Packing {
+    pub format: Format,
+    pub compression: Compression,
+}
+
+impl Packing {
+    /// Whether the whole file goes through a compressor, which has some megabytes.
+    fn is_packed_stream(self) -> bool {
+        self.format != Format::Parquet && self.compression != Compression::None
     }
 }
 
@@ -76,13 +99,6 @@ const COLUMNS: [&str; 27] = [
     "outcome_times",
     "journal",
 ];
-
-/// Where an export goes.
-pub enum Target {
-    Stdout,
-    File(PathBuf),
-    Days(PathBuf),
-}
 
 /// One row of an export.
 pub enum Row {
@@ -132,8 +148,24 @@ impl Row {
 pub trait Sink {
     /// Takes some rows.
     fn push(&mut self, rows: Vec<Row>) -> Result<()>;
-    /// Makes what was taken durable and gives it its name.
-    fn finish(self: Box<Self>) -> Result<()>;
+
+    /// Makes what was taken durable and gives it its name. It is all up to before the entry `until`.
+    fn finish(self: Box<Self>, until: u64) -> Result<()>;
+
+    /// Rows that are held back until there are more.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Writes what is held back.
+    fn write_out(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The days of which the same rows have to be pushed once more; none when all is taken.
+    fn next_pass(&mut self) -> Result<Option<Arc<BTreeSet<i64>>>> {
+        Ok(None)
+    }
 }
 
 /// What is exported.
@@ -157,40 +189,37 @@ pub struct Sum {
 /// Batches under way.
 const AHEAD: usize = 3;
 
-/// What writes `format` to `target`.
-pub fn sink<'o>(
-    format: Format,
-    target: Target,
+/// What writes to standard output.
+pub fn to_stdout<'o>(
+    packing: Packing,
     journal: JournalId,
     out: &'o mut Out,
 ) -> Result<Box<dyn Sink + 'o>> {
-    Ok(match (format, target) {
-        (Format::Jsonl, Target::Stdout) => Box::new(jsonl::Jsonl::new(out, journal)),
-        (Format::Csv(cells), Target::Stdout) => Box::new(csv::Csv::new(out, journal, cells)?),
-        (Format::Parquet, Target::Stdout) => {
-            return Err(Failure::Usage("Parquet needs a file".into()));
-        }
-        (format, Target::File(path)) => in_file(format, path, journal)?,
-        (format, Target::Days(directory)) => Box::new(days::Days::new(format, directory, journal)),
+    let packed = compress::Packed::new(out, packing.compression)?;
+    Ok(match packing.format {
+        Format::Jsonl => Box::new(jsonl::Jsonl::new(packed, journal)),
+        Format::Csv(cells) => Box::new(csv::Csv::new(packed, journal, cells)?),
+        Format::Parquet => return Err(Failure::Usage("Parquet needs a file".into())),
     })
 }
 
-/// Whether a file is compressed, by its name.
-pub fn is_gzip(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "gz")
+/// What writes a file of this name.
+pub fn to_path(packing: Packing, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
+    to_file(packing, Unfinished::create(path)?, journal)
 }
 
-fn in_file(format: Format, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
-    let is_gzip = is_gzip(&path);
-    let file = file::Unfinished::create(path)?;
-    Ok(match format {
-        Format::Jsonl if is_gzip => Box::new(jsonl::Jsonl::new(file::Gzip::new(file), journal)),
-        Format::Csv(cells) if is_gzip => {
-            Box::new(csv::Csv::new(file::Gzip::new(file), journal, cells)?)
+fn to_file(packing: Packing, file: Unfinished, journal: JournalId) -> Result<Box<dyn Sink>> {
+    let compression = packing.compression;
+    let format = match packing.format {
+        Format::Parquet => {
+            return Ok(Box::new(parquet::Parquet::new(file, journal, compression)?));
         }
-        Format::Jsonl => Box::new(jsonl::Jsonl::new(file, journal)),
-        Format::Csv(cells) => Box::new(csv::Csv::new(file, journal, cells)?),
-        Format::Parquet => Box::new(parquet::Parquet::new(file, journal)?),
+        lines => lines,
+    };
+    let packed = compress::Packed::new(file, compression)?;
+    Ok(match format {
+        Format::Csv(cells) => Box::new(csv::Csv::new(packed, journal, cells)?),
+        _ => Box::new(jsonl::Jsonl::new(packed, journal)),
     })
 }
 
@@ -201,20 +230,43 @@ pub fn run(
     mut sink: Box<dyn Sink + '_>,
     bar: &ProgressBar,
 ) -> Result<Sum> {
+    if part.limit == Some(0) {
+        let next = part.from;
+        return sink.finish(next.next_sequence()).map(|()| Sum {
+            rows: 0,
+            late: 0,
+            next,
+        });
+    }
+    let sum = pass(reader, part, None, &mut *sink, bar)?;
+    while let Some(days) = sink.next_pass()? {
+        bar.set_position(0);
+        pass(reader, part, Some(days), &mut *sink, bar)?;
+    }
+    sink.finish(sum.next.next_sequence())?;
+    Ok(sum)
+}
+
+/// Reads what is exported and hands it to the sink; of some days only, if these are given.
+fn pass(
+    reader: &Reader,
+    part: &Part<'_>,
+    days: Option<Arc<BTreeSet<i64>>>,
+    sink: &mut (dyn Sink + '_),
+    bar: &ProgressBar,
+) -> Result<Sum> {
     let mut sum = Sum {
         rows: 0,
         late: 0,
         next: part.until,
     };
     let mut left = part.limit.unwrap_or(u64::MAX);
-    if left == 0 {
-        sum.next = part.from;
-        return sink.finish().map(|()| sum);
-    }
     let mut last = 0;
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
-        let reading = Reading::new(reader, part.filter, part.from, sender);
+        // The first so many rows are those of all days.
+        let days = days.filter(|_| part.limit.is_none());
+        let reading = Reading::new(reader, part.filter, part.from, days, sender);
         let reading = scope.spawn(move || reading.run(part.until));
         let mut written = Ok(());
         for batch in receiver {
@@ -240,11 +292,10 @@ pub fn run(
         written?;
         match reading.join() {
             // What it met behind the last row does not matter.
-            Ok(_) if left == 0 => {}
-            Ok(read) => read?,
+            Ok(_) if left == 0 => Ok(()),
+            Ok(read) => read,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        sink.finish()
     })?;
     if left == 0 {
         // A cursor is made of its text only.

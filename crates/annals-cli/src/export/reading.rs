@@ -1,11 +1,14 @@
 //! From the journal's entries to the rows of an export.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId};
+use annals::{
+    Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId, Timestamp,
+};
 
-use super::Row;
+use super::{Row, calendar};
 use crate::failure::Result;
 use crate::filter::Filter;
 
@@ -30,6 +33,8 @@ pub struct Reading<'a> {
     reader: &'a Reader,
     filter: &'a Filter,
     from: Cursor,
+    /// The days whose rows are wanted; none for all.
+    days: Option<Arc<BTreeSet<i64>>>,
     sender: SyncSender<Batch>,
     /// The lowest id of each run that this export has met.
     lowest: HashMap<RunId, u64>,
@@ -42,12 +47,14 @@ impl<'a> Reading<'a> {
         reader: &'a Reader,
         filter: &'a Filter,
         from: Cursor,
+        days: Option<Arc<BTreeSet<i64>>>,
         sender: SyncSender<Batch>,
     ) -> Self {
         Reading {
             reader,
             filter,
             from,
+            days,
             sender,
             lowest: HashMap::new(),
             recent: HashSet::new(),
@@ -92,6 +99,13 @@ impl<'a> Reading<'a> {
             let lowest = self.lowest.entry(id.run()).or_insert(id.to_u64());
             *lowest = (*lowest).min(id.to_u64());
         }
+        let ids = match &self.days {
+            None => ids,
+            Some(days) => {
+                entries.retain(|entry| days.contains(&calendar::day(time_of(entry))));
+                entries.iter().filter_map(Entry::id).collect()
+            }
+        };
         let mut outcomes = self.reader.outcomes_of_each(&ids)?.into_iter();
         let earlier = self.earlier(entries)?;
         let mut rows = Vec::with_capacity(entries.len());
@@ -173,5 +187,15 @@ impl<'a> Reading<'a> {
             // Unknown to all: it stays what it is, a word about an id.
             None => self.filter.is_everything(),
         }
+    }
+}
+
+/// The time that the row of an entry is filed under.
+fn time_of(entry: &Entry) -> Timestamp {
+    match &entry.content {
+        Content::Inference(record) => record.event_time,
+        Content::Repeat(repeat) => repeat.event_time,
+        Content::Outcome(outcome) => outcome.time,
+        _ => entry.recorded_time,
     }
 }

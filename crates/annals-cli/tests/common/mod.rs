@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -10,6 +10,58 @@ use annals::{Inference, Journal, Mode, Outcome, Timestamp};
 
 /// 2025-07-25 14:34:39 UTC.
 pub const BEGIN: i64 = 1_753_454_079_000_000;
+
+/// A folder that goes with the test, and in it the directory of a journal.
+pub struct Place {
+    folder: tempfile::TempDir,
+    /// The journal's directory: it is not there yet, unless [`Place::with`] made it.
+    pub data: PathBuf,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Place { folder, data }
+    }
+
+    /// With a [`journal`] of `count` decisions.
+    pub fn with(count: u32) -> Self {
+        let place = Place::new();
+        journal(&place.data, count);
+        place
+    }
+
+    /// What is called so beside the journal.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The same as an argument.
+    pub fn arg(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Runs the command on the journal: see [`run`].
+    pub fn run(&self, args: &[&str]) -> String {
+        run(&self.data, args, 0)
+    }
+
+    /// Exports to what is called so beside the journal, and gives the path.
+    pub fn export(&self, name: &str, more: &[&str]) -> PathBuf {
+        self.run(&[&["export", &self.arg(name)], more].concat());
+        self.path(name)
+    }
+}
+
+/// The names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
 
 /// A journal of `count` decisions, one for each second, a third of them judged, and checkpoints.
 pub fn journal(dir: &Path, count: u32) {

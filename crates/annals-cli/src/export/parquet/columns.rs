@@ -288,6 +288,7 @@ impl Columns {
 
     /// Forgets the rows.
     pub fn clear(&mut self) {
+        self.names.forget();
         self.kind.clear();
         self.id.clear();
         self.journal.clear();

@@ -7,7 +7,7 @@ mod names;
 use std::sync::Arc;
 
 use annals::JournalId;
-use parquet::basic::Compression;
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
@@ -15,7 +15,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::file::{Finish, Unfinished};
-use super::{Row, Sink};
+use super::{Compression, Row, Sink};
 use crate::failure::{Failure, Result};
 use columns::Columns;
 
@@ -98,10 +98,15 @@ fn path(name: &str) -> ColumnPath {
 }
 
 impl Parquet {
-    pub fn new(file: Unfinished, journal: JournalId) -> Result<Self> {
+    pub fn new(file: Unfinished, journal: JournalId, compression: Compression) -> Result<Self> {
+        let codec = match compression {
+            Compression::Zstd(level) => Codec::ZSTD(ZstdLevel::try_new(level).map_err(failed)?),
+            Compression::None => Codec::UNCOMPRESSED,
+            Compression::Snappy | Compression::Gzip(_) => Codec::SNAPPY,
+        };
         let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
+            .set_compression(codec)
             .set_created_by(concat!("annals ", env!("CARGO_PKG_VERSION")).to_owned());
         for name in PLAIN {
             properties = properties.set_column_dictionary_enabled(path(name), false);
@@ -146,7 +151,15 @@ impl Sink for Parquet {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
+    fn held(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        self.write_group()
+    }
+
+    fn finish(mut self: Box<Self>, _until: u64) -> Result<()> {
         self.write_group()?;
         let mut file = self.writer.into_inner().map_err(failed)?;
         file.finish()

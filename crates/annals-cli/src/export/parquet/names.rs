@@ -17,6 +17,8 @@ pub struct Names {
 const NEAR: usize = 256;
 /// Names are forgotten when there are more: they may be as many as rows.
 const MOST: usize = 1 << 16;
+/// The same between two groups of rows: many files may be open.
+const KEPT: usize = 1 << 10;
 
 impl Names {
     /// The name as bytes that are shared.
@@ -36,6 +38,13 @@ impl Names {
             *near = Some((name.clone(), array.clone()));
         }
         array
+    }
+
+    /// Forgets the names if they are many.
+    pub fn forget(&mut self) {
+        if self.all.len() > KEPT {
+            *self = Names::default();
+        }
     }
 
     fn find(&mut self, name: &Arc<str>) -> ByteArray {

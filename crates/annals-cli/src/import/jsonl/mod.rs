@@ -3,10 +3,11 @@
 mod lenient;
 mod line;
 mod lines;
+mod unpack;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use lenient::Lost;
 use line::{Line, Turned, needed, real32, time};
 pub use lines::is_utf16;
 use lines::{BYTE_ORDER_MARK, Read};
+pub use unpack::{Packing, unpacked};
 
 /// The longest line that is read: a record has at most a megabyte of text.
 const LONGEST: u64 = 16 << 20;
@@ -45,7 +47,7 @@ pub fn import(
         .file_name()
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
     // Compressed or not, it is the same source.
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = unpack::without_ending(&name);
     report.source = source.unwrap_or(name).to_owned();
     let mut taking = Taking {
         importer: report.doing.importer(dir)?,
@@ -112,20 +114,6 @@ pub fn import(
     taking.importer.close()?;
     bar.finish_and_clear();
     Ok(())
-}
-
-/// What gzip files begin with, and no text does.
-pub const GZIP: u8 = 0x1f;
-
-/// The text, also of what is compressed.
-pub fn unpacked(input: Box<dyn io::Read>) -> io::Result<Box<dyn BufRead>> {
-    const AHEAD: usize = 1 << 18;
-    let mut input = BufReader::with_capacity(AHEAD, input);
-    if input.fill_buf()?.first() == Some(&GZIP) {
-        let unpacked = flate2::bufread::MultiGzDecoder::new(input);
-        return Ok(Box::new(BufReader::with_capacity(AHEAD, unpacked)));
-    }
-    Ok(Box::new(input))
 }
 
 /// Why a line was not taken in: for its own sake, or because nothing can be.
