@@ -2,10 +2,10 @@
 //!
 //! `cargo bench --bench growth` records distinct inferences up to 1 M and 10 M and prints at each
 //! size what a commit of one event writes and how long it takes, how long opening takes after the
-//! process was killed, a look-up by id and the newest 20, memory, and how long one transaction of the sealing
-//! holds up other writers, at most. `-- --events 100000000`
-//! goes on to that size; `-- --test` stops at a few. A run in which anything was dropped is an
-//! error. What is written is counted by the system, where it counts (`/proc/self/io` on Linux).
+//! process was killed, a look-up by id and the newest 20, memory, and how long one transaction of
+//! the sealing holds up other writers, at most. `-- --events 100000000` goes on to that size; `--
+//! --test` stops at a few. A run in which anything was dropped is an error. What is written is
+//! counted by the system, where it counts (`/proc/self/io` on Linux).
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -191,7 +191,8 @@ fn main() -> Result<(), Failure> {
         journal = opened;
         let (by_id, newest) = look_ups(&dir, &ids)?;
         println!(
-            "{events:>11} {rate:>11.0} {:>9} {commit:>9.0?} {reopen:>9.1?} {by_id:>9.0?} {newest:>9.0?} {:>8.0} {:>9.0} {:>9.1} {:>8.0} {longest:>8.0?}",
+            "{events:>11} {rate:>11.0} {:>9} {commit:>9.0?} {reopen:>9.1?} {by_id:>9.0?} \
+             {newest:>9.0?} {:>8.0} {:>9.0} {:>9.1} {:>8.0} {longest:>8.0?}",
             bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
             hot as f64 / 1e6,
             sealed as f64 / 1e6,

@@ -1,6 +1,6 @@
 //! What a call costs on average, one circumstance at a time: how it is made, how many features it
-//! hashes, how many producers there are, what the writer is doing. See `latency.rs` for what a single
-//! call costs a paced loop; these say what a change of the code changes.
+//! hashes, how many producers there are, what the writer is doing. See `latency.rs` for what a
+//! single call costs a paced loop; these say what a change of the code changes.
 //!
 //! Decisions are made beforehand, in lots that fit into the queue, and no two are equal. What was
 //! logged is on disk before the next lot begins, and a lot of which anything was dropped is a

@@ -3,13 +3,15 @@
 //!
 //! `cargo bench --bench latency` prints a table in nanoseconds. The row "empty" is the harness
 //! itself (two reads of the time-stamp counter around nothing) and is not subtracted from the
-//! others. The row "channel alone" sends a record of the same size and does nothing else: what is left of
-//! a call where caches are cold. Every event is distinct: fresh random features, hashed inside the timed call, and
-//! full-mantissa probabilities. A row in which anything was dropped is an error.
+//! others. The row "channel alone" sends a record of the same size and does nothing else: what is
+//! left of a call where caches are cold. Every event is distinct: fresh random features, hashed
+//! inside the timed call, and full-mantissa probabilities. A row in which anything was dropped is
+//! an error.
 //!
-//! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never more
-//! calls than the queue holds); `-- --slow` adds 12,000 calls paced 5 ms, which take two minutes;
-//! `-- --pin 1` keeps the calling thread on that processor; `-- --queue 4096` sets the queue's size; `-- --test` runs a few calls only.
+//! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never
+//! more calls than the queue holds); `-- --slow` adds 12,000 calls paced 5 ms, which take two
+//! minutes; `-- --pin 1` keeps the calling thread on that processor; `-- --queue 4096` sets the
+//! queue's size; `-- --test` runs a few calls only.
 
 #![allow(missing_docs, clippy::print_stdout)]
 

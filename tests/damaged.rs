@@ -1,5 +1,5 @@
-//! A block in the middle cannot be read: every reader goes on behind it and says what is missing, as
-//! it does after a repair.
+//! A block in the middle cannot be read: every reader goes on behind it and says what is missing,
+//! as it does after a repair.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used)]
@@ -212,7 +212,8 @@ fn several_blocks_are_passed_over_one_by_one_and_together() {
     assert_eq!(holes.collect::<Vec<_>>(), reader.missing());
 }
 
-/// Statistics of the journal in `dir` over `hours`, or over everything: decisions, damaged, and the share.
+/// Statistics of the journal in `dir` over `hours`, or over everything: decisions, damaged, and the
+/// share.
 fn stats(dir: &Path, hours: Option<Range<i64>>) -> (u64, u64, Option<f64>) {
     let reader = Reader::open(dir).unwrap();
     let mut query = reader.stats("dqn_agent");

@@ -286,8 +286,8 @@ fn a_divergence_is_said_once_for_each_model_and_checkpoint() {
     assert_mirrored(dir, &dir.join("logs"));
 }
 
-/// A policy that samples has many answers to one question, and none of them is worth a warning. What
-/// it happens to sample again is a repeat, which queries give like any other decision.
+/// A policy that samples has many answers to one question, and none of them is worth a warning.
+/// What it happens to sample again is a repeat, which queries give like any other decision.
 #[test]
 fn a_policy_that_samples_does_not_diverge() {
     let directory = tempfile::tempdir().unwrap();
@@ -495,7 +495,11 @@ mod layer {
         let time = "2025-07-25 14:34:39 | WARN ";
         let expected = [
             format!(
-                r"{time} | feed            | late\n2025-07-25 14:34:39 \| ERROR \| exchange        \| bankrupt why=a\r\nb"
+                "{time} | feed            | {}",
+                concat!(
+                    r"late\n2025-07-25 14:34:39 \| ERROR \| exchange        ",
+                    r"\| bankrupt why=a\r\nb"
+                )
             ),
             format!(r"{time} | feed\n2025      | only=fields"),
         ];

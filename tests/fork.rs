@@ -1,5 +1,5 @@
-//! A process that forks without exec: the child has no writer, its calls are counted as dropped, and
-//! all its waits end. The parent does not notice.
+//! A process that forks without exec: the child has no writer, its calls are counted as dropped,
+//! and all its waits end. The parent does not notice.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -68,8 +68,8 @@ fn log_until_dropped(journal: &Journal, kept: &mut Vec<InferenceId>) {
         let queued = log(journal, CAPACITY);
         dropped += CAPACITY - queued.len() as u64;
         kept.extend(queued);
-        // Has the writer take up what it may hold. A sealer that finds no room either removes what it
-        // has written, so that there may be some for a moment.
+        // Has the writer take up what it may hold. A sealer that finds no room either removes what
+        // it has written, so that there may be some for a moment.
         let flushed = journal.flush().wait(BOUND);
         let is_full = matches!(flushed, Err(Error::NoRoom { .. }));
         assert!(is_full || flushed.is_ok(), "{flushed:?}");

@@ -106,13 +106,27 @@ fn inferences_have_the_predecessors_lines_to_the_byte() {
         "dqn_agent", "ETH/USDT", "BUY"
     );
     let expected = [
-        "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | conf=0.850 | time=  12.5ms [checkpoint: dqn_agent_20250725_143500]".to_owned(),
+        "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | conf=0.850 | time=  12.5ms \
+         [checkpoint: dqn_agent_20250725_143500]"
+            .to_owned(),
         format!("{dqn} | conf={:.3} | time={:>6.1}ms", 0.85, 12.5),
         format!("{dqn} | conf={:>5} | time={:>6}ms", "NaN", "-"),
-        format!("{time} | {:<15} | {:<10} | {:<4} | conf=  NaN | time=100000.0ms", "m", "s", "a"),
-        format!("{time} | a_model_with_a_long_name | BTC/USDT-PERP | CLOSE_ALL | conf=  NaN | time=     -ms"),
-        format!("{time} | {:<15} | {:<10} | {:<4} | conf=1.000 | time=     -ms [checkpoint: ]", "", "", ""),
-        format!("1969-12-31 23:59:59{} | conf=0.850 | time=  12.5ms", &dqn[time.len()..]),
+        format!(
+            "{time} | {:<15} | {:<10} | {:<4} | conf=  NaN | time=100000.0ms",
+            "m", "s", "a"
+        ),
+        format!(
+            "{time} | a_model_with_a_long_name | BTC/USDT-PERP | CLOSE_ALL | conf=  NaN | \
+             time=     -ms"
+        ),
+        format!(
+            "{time} | {:<15} | {:<10} | {:<4} | conf=1.000 | time=     -ms [checkpoint: ]",
+            "", "", ""
+        ),
+        format!(
+            "1969-12-31 23:59:59{} | conf=0.850 | time=  12.5ms",
+            &dqn[time.len()..]
+        ),
     ];
     let text = fs::read_to_string(dir.join("logs/inference_records.2025-07-25.txt")).unwrap();
     assert_eq!(text, expected.join("\n") + "\n");

@@ -292,7 +292,10 @@ proptest! {
                 .filter_map(|(age, value, c)| Some((value.filter(|v| !v.is_nan())? + 0.0, *age, c)))
                 .collect();
             expected.sort_by(|a, b| {
-                let better = if mode == Mode::Min { a.0.total_cmp(&b.0) } else { b.0.total_cmp(&a.0) };
+                let better = match mode {
+                    Mode::Min => a.0.total_cmp(&b.0),
+                    _ => b.0.total_cmp(&a.0),
+                };
                 better.then(b.1.cmp(&a.1))
             });
             let expected: Vec<&str> = expected.iter().map(|(_, _, c)| c.id()).collect();

@@ -429,7 +429,8 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     assert!(verified.is_whole(), "{:?}", verified.defects);
 }
 
-/// What was damaged before it was folded stays, and holds back what comes after it, not what comes before.
+/// What was damaged before it was folded stays, and holds back what comes after it, not what comes
+/// before.
 #[test]
 fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     let directory = tempfile::tempdir().unwrap();
@@ -483,7 +484,8 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     assert_eq!(journal.stats("model of day 1").get().unwrap().count, 100);
 }
 
-/// What turned out for a decision counts, even if nobody had folded it when the decision was retired.
+/// What turned out for a decision counts, even if nobody had folded it when the decision was
+/// retired.
 #[test]
 fn an_outcome_that_came_before_the_retirement_outlives_it() {
     let directory = tempfile::tempdir().unwrap();

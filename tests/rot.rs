@@ -1,6 +1,6 @@
-//! Every byte of a small journal is flipped and every length of it is left, in the hot file and in a
-//! segment: each answer is what it was, or a typed error, or lacks entries that the reader says are
-//! lost. Every 64th byte in the ordinary run, all with `ANNALS_LONG=1`.
+//! Every byte of a small journal is flipped and every length of it is left, in the hot file and in
+//! a segment: each answer is what it was, or a typed error, or lacks entries that the reader says
+//! are lost. Every 64th byte in the ordinary run, all with `ANNALS_LONG=1`.
 //!
 //! What plain reads cannot see: a key of an index (event times, ids, marks, outcomes, runs, names)
 //! that is damaged is not found, so what it led to is missing from that answer. Nothing is missing
@@ -269,7 +269,7 @@ fn damage(
             if began.elapsed() <= patience() && at < good.len() {
                 fs::write(&path, damage(&good, at)).unwrap();
                 tally.count(&small, at, what);
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 let _ = sender.send(None);
             }
         };

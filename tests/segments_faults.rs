@@ -1,5 +1,5 @@
-//! Sealing that finds no room: the journal goes on without it, says so once, and seals when there is
-//! room again.
+//! Sealing that finds no room: the journal goes on without it, says so once, and seals when there
+//! is room again.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

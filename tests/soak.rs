@@ -1,9 +1,10 @@
 //! Everything at once for a while: two processes of four loops each, with text files, segments,
-//! checkpoints, outcomes and statistics, that retire what has been counted, while processes are stopped
-//! and killed and the disk is full now and then. A follower that counts is held up now and then:
-//! entries behind its cursor stay, and those before it go all the same. At the end every event is
-//! explained, and nothing has grown that should not. It takes 20 seconds, 60 with `ANNALS_THOROUGH=1`,
-//! an hour with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS` says.
+//! checkpoints, outcomes and statistics, that retire what has been counted, while processes are
+//! stopped and killed and the disk is full now and then. A follower that counts is held up now and
+//! then: entries behind its cursor stay, and those before it go all the same. At the end every
+//! event is explained, and nothing has grown that should not. It takes 20 seconds, 60 with
+//! `ANNALS_THOROUGH=1`, an hour with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS`
+//! says.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -40,13 +41,13 @@ const ROUNDS: usize = 5;
 const COUNTED: &str = "counted";
 /// How far memory may grow from the first third to the last: allocators keep what they have had.
 const GROWTH_KIB: u64 = 16 << 10;
-/// Files that the process has open which writes the text files: a lock, and each of four files twice.
-/// Another one takes over when it is held up, so they do not count as growth.
+/// Files that the process has open which writes the text files: a lock, and each of four files
+/// twice. Another one takes over when it is held up, so they do not count as growth.
 const TEXT_FILES: usize = 9;
 /// Segments that a process keeps open.
 const SEGMENTS: usize = 8;
-/// Which part of the time caches have to fill, with pages, names and open segments, before memory and
-/// files are judged.
+/// Which part of the time caches have to fill, with pages, names and open segments, before memory
+/// and files are judged.
 const WARM_UP: u32 = 4;
 
 fn options() -> Options {

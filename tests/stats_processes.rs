@@ -1,7 +1,7 @@
 //! Statistics of random histories that two processes write together, against an oracle: repeats,
-//! divergences, back-dated times, outcomes that come early, late and again, folds, seals, retention,
-//! restarts and kills. Every answer on the way and at the end is the oracle's, to the bit, unless it
-//! says which of its hours are cut.
+//! divergences, back-dated times, outcomes that come early, late and again, folds, seals,
+//! retention, restarts and kills. Every answer on the way and at the end is the oracle's, to the
+//! bit, unless it says which of its hours are cut.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),

@@ -1,5 +1,5 @@
-//! Several processes seal, retire and back up the same journal at once, and some of them are killed:
-//! what is kept is dense, the backup is one moment of it, and no file is left over.
+//! Several processes seal, retire and back up the same journal at once, and some of them are
+//! killed: what is kept is dense, the backup is one moment of it, and no file is left over.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -95,8 +95,8 @@ fn plan(maintenance: &Maintenance) -> RetirePlan {
         .unwrap()
 }
 
-/// Seals, retires and backs up; says how many segments went, and whether the backup was made. Another
-/// process may have been faster, or be at it: that is no fault.
+/// Seals, retires and backs up; says how many segments went, and whether the backup was made.
+/// Another process may have been faster, or be at it: that is no fault.
 fn look_after(
     journal: &Journal,
     maintenance: &Maintenance,
@@ -137,7 +137,8 @@ fn entries(dir: &Path) -> BTreeMap<u64, String> {
     entries
 }
 
-/// Both are the same journal at two moments: what both hold is the same, and between them is no hole.
+/// Both are the same journal at two moments: what both hold is the same, and between them is no
+/// hole.
 fn assert_earlier(earlier: &BTreeMap<u64, String>, later: &BTreeMap<u64, String>) {
     for (sequence, entry) in earlier {
         if let Some(found) = later.get(sequence) {
@@ -192,8 +193,8 @@ fn assert_comes_to_rest(root: &Path) {
     assert_eq!(entries(&new), expected);
 }
 
-/// Follows the journal from `next` on to its present end, or `most` entries far; says how often it was
-/// told that it is behind what is kept.
+/// Follows the journal from `next` on to its present end, or `most` entries far; says how often it
+/// was told that it is behind what is kept.
 fn follow(reader: &Reader, next: &mut u64, most: usize) -> u32 {
     let mut behind = 0;
     loop {

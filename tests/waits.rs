@@ -273,7 +273,8 @@ fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
         let orphan = parent.hear().parse().unwrap();
         let orphan = Orphan(rustix::process::Pid::from_raw(orphan).unwrap());
         spin(Duration::from_micros(random.below(20_000)));
-        // Killed as it is dropped. What it says is not read to its end: the orphan holds the pipe too.
+        // Killed as it is dropped. What it says is not read to its end: the orphan holds the pipe
+        // too.
         drop(parent);
         let began = Instant::now();
         let reader = Reader::open(&dir).unwrap();

@@ -11,7 +11,8 @@ use super::events::{Decision, Decisions};
 /// Calls `body` once per `pace`, spinning in between as a busy loop would, and times each call, in
 /// nanoseconds. The first twentieth of the calls is not counted.
 ///
-/// Two reads of the time-stamp counter are part of every figure: see what the same around nothing gives.
+/// Two reads of the time-stamp counter are part of every figure: see what the same around nothing
+/// gives.
 pub fn paced(
     pace: Duration,
     calls: u64,

@@ -13,7 +13,8 @@ use annals::{
 /// More than anything here takes on a slow machine: whoever waits this long waits for ever.
 pub const BOUND: Duration = Duration::from_secs(60);
 
-/// The longest interval that options take: only a flush or a full queue makes such a journal commit.
+/// The longest interval that options take: only a flush or a full queue makes such a journal
+/// commit.
 pub const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Commits what was logged.

@@ -1,4 +1,4 @@
-//! What can be asked for: the front page of the help.
+//! All commands: the front page of the help.
 
 use std::path::PathBuf;
 

@@ -61,7 +61,7 @@ pub fn ask_for_outcomes(columns: &[Column]) -> bool {
     columns.iter().any(|column| about.contains(column))
 }
 
-/// What stands in a column.
+/// Content of a column.
 pub fn cell(record: &InferenceRecord, outcomes: Option<&Outcomes>, column: Column) -> String {
     let dash = || "-".to_owned();
     match column {
@@ -139,7 +139,7 @@ pub fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<
     (!object.is_empty()).then(|| Json::Object(object).to_string())
 }
 
-/// What the library says in JSON: the one dialect.
+/// The library's JSON: the one dialect.
 fn said(what: &impl serde::Serialize) -> Json {
     serde_json::to_value(what).unwrap_or_default()
 }
@@ -175,7 +175,7 @@ pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
     json
 }
 
-/// What has turned out; `time` is the latest one, and `times` holds those that differ from it.
+/// The outcomes; `time` is the latest one, and `times` holds those that differ from it.
 pub fn outcome(outcomes: &Outcomes) -> Json {
     said(outcomes)
 }

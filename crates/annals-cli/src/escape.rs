@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-/// `text` with everything that could end a line, steer the terminal, reorder what it shows or stay
-/// invisible written as the text files write it: `\n`, `\r`, `\t`, `\\` or `\u{XXXX}`.
+/// `text`, with dangerous characters written as the text files write them: `\n`, `\r`, `\t`, `\\`
+/// or `\u{XXXX}`. Dangerous characters end a line, steer the terminal, reorder its text or stay
+/// invisible.
 ///
 /// Two different texts never become the same, so what a table shows can be told apart.
 pub fn escaped(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! What goes wrong, as one line on stderr and an exit code.
+//! Failures, as one line on stderr and an exit code.
 
 use std::io;
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Failure {
         Failure::Io(what.into(), cause)
     }
 
-    /// Whether nobody reads what is written.
+    /// Whether the reader of the output is gone.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Failure::Io(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -98,7 +98,7 @@ pub fn misunderstood(error: &clap::Error) -> ExitCode {
     Failure::Usage(format!("{said}{hint} (see --help)")).report()
 }
 
-/// What the system said, without the library's words for it.
+/// The system's message, without the library's words for it.
 fn in_words(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AlreadyExists => "it is there already; give another name".to_owned(),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::when;
 
-/// What must have turned out.
+/// Conditions on outcomes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Judged {
     /// Anything.
@@ -60,7 +60,7 @@ pub struct Filter {
     /// Leaves out repeats: decisions that were the same as one shortly before.
     #[arg(long)]
     pub no_repeats: bool,
-    /// What older versions needed for repeats.
+    /// An option that older versions needed for repeats.
     #[arg(long, hide = true, conflicts_with = "no_repeats")]
     pub repeats: bool,
 }
@@ -152,9 +152,9 @@ impl Filter {
             && self.keeps_time(repeat.event_time)
     }
 
-    /// Whether what is missing may be among what is meant: nobody knows its names.
+    /// Whether unreadable entries may belong to the answer: their names are unknown.
     pub fn keeps_gap(&self, gap: &Gap, recorded: Timestamp) -> bool {
-        // How far back a death reaches, nobody knows.
+        // The reach of a death into the past is unknown.
         let range = gap.event_range.or(gap.recorded_range);
         let (first, last) = range.unwrap_or((Timestamp::MIN, recorded));
         self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)

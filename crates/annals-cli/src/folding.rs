@@ -12,8 +12,8 @@ use crate::units;
 /// Unfolded entries that are worth a word and a fold: reading them takes some milliseconds.
 pub const MANY: u64 = 65_536;
 
-/// Opens the journal for statistics. Many unfolded entries are folded first if nobody else is there;
-/// if that cannot be, stderr says why the answer takes long and what to do.
+/// Opens the journal for statistics. Many unfolded entries are folded first if no other process is
+/// there. Otherwise stderr names the reason for a slow answer, and the next step.
 pub fn reader(dir: &Path) -> Result<Reader> {
     let reader = Reader::open(dir)?;
     let unfolded = reader.unfolded()?;

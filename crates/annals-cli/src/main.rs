@@ -26,13 +26,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-/// What clap calls it if no command was given.
+/// clap's name for a missing command.
 const NOTHING: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        // Whoever asks for help, or for nothing, gets it as it is.
+        // Requested help, or help without a command, is printed as it is.
         Err(asked) if !asked.use_stderr() || asked.kind() == NOTHING => asked.exit(),
         Err(wrong) => return failure::misunderstood(&wrong),
     };
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(done) => done.into(),
-        // Whoever reads has had enough.
+        // The reader of the output has had enough.
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

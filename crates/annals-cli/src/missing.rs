@@ -1,4 +1,4 @@
-//! What cannot be read of a journal: said on stderr, with what to do about it.
+//! Unreadable parts of a journal: reported on stderr, with the next step.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use crate::units;
 /// Stretches that are named; the others are counted.
 const MOST_NAMED: usize = 3;
 
-/// How a command ended that read through `reader`. Says which entries were passed over, if any were:
-/// what it printed lacks them, so it ends with 1.
+/// How a command ended that read through `reader`. Says which entries were passed over, if any
+/// were: what it printed lacks them, so it ends with 1.
 pub fn done(reader: &Reader) -> Done {
     say(&reader.missing())
 }
@@ -40,14 +40,14 @@ pub fn sentence(missing: &[Range<u64>]) -> String {
     damaged(entries, &format!(" (sequences {})", named.join(", ")))
 }
 
-/// What is said of `entries` that cannot be read.
+/// The message about `entries` that cannot be read.
 pub fn damaged(entries: u64, which: &str) -> String {
     let (entries, are) = match entries {
         1 => ("1 entry".to_owned(), "is"),
         n => (format!("{} entries", units::count(n)), "are"),
     };
     format!(
-        "{entries}{which} cannot be read and {are} left out: `annals verify` says more, `annals repair` \
-         keeps the rest"
+        "{entries}{which} cannot be read and {are} left out: `annals verify` says more, \
+         `annals repair` keeps the rest"
     )
 }

@@ -50,8 +50,8 @@ impl Out {
         io::stdout().is_terminal()
     }
 
-    /// How many columns a line may have: `COLUMNS` if that is set, else the terminal's; `None` if
-    /// nobody looks, because what is piped on should not depend on a window.
+    /// Columns of a line: `COLUMNS` if that is set, else the terminal's. `None` for a pipe, whose
+    /// content should not depend on a window.
     pub fn width(&self) -> Option<usize> {
         /// Narrower than this, no table can be read.
         const NARROWEST: usize = 20;
@@ -128,12 +128,12 @@ pub mod style {
 
     /// A heading.
     pub const HEAD: Style = Style::new().bold();
-    /// What is well.
+    /// For good values.
     pub const GOOD: Style = AnsiColor::Green.on_default();
-    /// What somebody should look at.
+    /// For values that deserve a look.
     pub const WARN: Style = AnsiColor::Yellow.on_default();
-    /// What is wrong.
+    /// For wrong values.
     pub const BAD: Style = AnsiColor::Red.on_default();
-    /// What matters less.
+    /// For less important values.
     pub const DIM: Style = Style::new().dimmed();
 }

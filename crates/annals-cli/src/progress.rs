@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use crate::escape::sentence;
 use crate::units;
 
-/// The bar that is shown, for lines that come meanwhile.
+/// The bar on the screen, for lines that come in between.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Prints a line on stderr, above the bar if one is shown.

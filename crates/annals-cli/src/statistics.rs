@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::output::{Out, style};
 use crate::units;
 
-/// How far the numbers can be trusted.
+/// How far the numbers can be trusted: losses and limits.
 pub fn footnote(stats: &Stats, out: &Out) -> String {
     let coverage = &stats.coverage;
     let complete = match coverage.completeness {
@@ -39,8 +39,8 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
     format!("{range}; {complete}")
 }
 
-/// A statistic as JSON, as the library writes it. What it says of the journal itself (how far that is
-/// folded, its last sequence) is left out: two journals that hold the same entries give the same.
+/// A statistic as JSON, as the library writes it. Facts about the journal itself (how far it is
+/// folded, its last sequence) are left out: two journals with the same entries give the same.
 pub fn as_json(stats: &Stats) -> Json {
     let mut json = json!(stats);
     if let Some(fields) = json.as_object_mut() {

@@ -1,8 +1,8 @@
 //! Tables for people: no borders, numbers to the right, no wider than the terminal.
 //!
-//! Where a table is too wide, its columns of text are folded; where that is not enough, it is
-//! printed in several parts, each of which begins with the first column again. Nothing is left out
-//! but the rest of a cell of more than [`LONGEST`] characters.
+//! A table that is too wide has its columns of text folded. If that is not enough, it is printed in
+//! several parts, each of which begins with the first column again. Nothing is left out but the
+//! rest of a cell of more than [`LONGEST`] characters.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -14,7 +14,7 @@ use crate::output::Out;
 const GAP: usize = 2;
 /// A word that is longer may be folded.
 const WORD: usize = 28;
-/// What is longer is cut: a name of a megabyte would make the table unreadable. JSON has it whole.
+/// Longer text is cut: a name of a megabyte would make the table unreadable. JSON has it whole.
 const LONGEST: usize = 256;
 
 /// A table that is printed at once.
@@ -136,7 +136,7 @@ impl Rows {
     }
 }
 
-/// What a column needs.
+/// Space that a column needs.
 struct Size {
     widest: usize,
     least: usize,

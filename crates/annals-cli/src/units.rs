@@ -104,7 +104,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// How long ago, in words.
+/// Time since then, in words.
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
     let micros = now.as_micros().saturating_sub(time.as_micros());
     match u64::try_from(micros) {

@@ -4,7 +4,7 @@ use annals::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-/// What `--since` and `--until` accept, for messages and help.
+/// Forms that `--since` and `--until` accept, for messages and help.
 pub const FORMS: &str = "90s, 30m, 24h, 7d or 2w (ago), now, today, yesterday, 2025-07-25, \
                          '2025-07-25 14:30', '2025-07-25 14:30:05' (all UTC) or RFC 3339";
 
@@ -26,7 +26,7 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, String> {
                 let time: jiff::Timestamp = text.parse().ok()?;
                 Some(Timestamp::from_micros(time.as_microsecond()))
             })
-            // What jiff's years do not reach.
+            // Times beyond jiff's years.
             .or_else(|| text.parse().ok()),
     };
     read.ok_or_else(|| format!("{text:?} is no time: give {FORMS}"))

@@ -67,7 +67,7 @@ fn two_models_may_use_one_id() {
         said.contains("1 of 2 checkpoints cannot be loaded"),
         "{said}"
     );
-    // A metric that the source mended is said, and one that it adds is taken.
+    // A metric that the source corrected is reported, and a new one is taken.
     let rows = [(
         "best",
         "agent_a",
@@ -176,7 +176,7 @@ fn a_project_that_moved_is_pointed_to_its_new_place() {
         0,
     );
     run(&restored, &["checkpoints", "verify"], 0);
-    // What cannot be backed up is said.
+    // Weights that cannot be backed up are reported.
     let second = dir.path().join("second");
     let said = complaint_or_output(
         &data,

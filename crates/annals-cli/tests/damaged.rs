@@ -1,5 +1,5 @@
-//! A block in the middle cannot be read: each command goes on behind it, says what is missing on stderr,
-//! names `annals repair`, and ends with 1.
+//! A block in the middle cannot be read: each command goes on behind it, says what is missing on
+//! stderr, names `annals repair`, and ends with 1.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,7 +42,7 @@ fn damaged(dir: &Path) {
     fs::write(&path, bytes).unwrap();
 }
 
-/// What the command printed, which must have warned and ended with 1.
+/// Standard output of the command, which must have warned and ended with 1.
 fn warned(dir: &Path, args: &[&str]) -> String {
     let output = annals(dir, args).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

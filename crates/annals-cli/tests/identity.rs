@@ -208,7 +208,7 @@ fn history(dir: &Path, random: &mut Random) {
             event_range: random.is(2).then(|| (random.time(), random.time())),
             refusal: None,
         };
-        // What a source has twice, it has twice.
+        // A row that a source has twice is there twice.
         for _ in 0..=random.below(2) {
             assert!(importer.add_gap(&loss).unwrap());
         }
@@ -281,7 +281,7 @@ fn statistics(dir: &Path) -> Vec<serde_json::Value> {
         &["calibration"],
     ];
     let answers = questions.iter().flat_map(|question| {
-        // A journal with damaged entries says so, and ends with another code.
+        // A journal with damaged entries reports it, and ends with another code.
         let output = annals(dir, question).arg("--json").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());

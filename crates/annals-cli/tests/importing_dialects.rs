@@ -102,7 +102,8 @@ fn tables_that_are_no_plain_tables_are_read() {
 #[test]
 fn generated_columns_and_columns_called_rowid_are_columns() {
     let (_, taken) = twice(
-        "CREATE TABLE inference_records (id INTEGER PRIMARY KEY, body TEXT, model_name TEXT, timestamp TEXT,
+        "CREATE TABLE inference_records (id INTEGER PRIMARY KEY, body TEXT, model_name TEXT,
+            timestamp TEXT,
             action TEXT GENERATED ALWAYS AS (json_extract(body, '$.action')) STORED,
             confidence REAL GENERATED ALWAYS AS (json_extract(body, '$.confidence')) VIRTUAL);
          INSERT INTO inference_records (body, model_name, timestamp) VALUES
@@ -115,7 +116,8 @@ fn generated_columns_and_columns_called_rowid_are_columns() {
         (&"SELL".into(), &0.75.into())
     );
     twice(
-        "CREATE TABLE inference_records (rowid TEXT, _rowid_ TEXT, oid TEXT, model_name TEXT, timestamp TEXT);
+        "CREATE TABLE inference_records (rowid TEXT, _rowid_ TEXT, oid TEXT, model_name TEXT,
+            timestamp TEXT);
          INSERT INTO inference_records VALUES ('a', 'b', 'c', 'm', '2025-07-25 14:01:00');
          INSERT INTO inference_records VALUES ('a', 'b', 'c', 'm', '2025-07-25 14:02:00');",
         &[],
@@ -153,8 +155,9 @@ fn columns_that_are_not_known_are_kept_on_request_and_counted_otherwise() {
     assert!(taken[0]["attributes"].get("reward").is_none());
     let left = report["not_taken_over"].to_string();
     for (column, values) in [("exchange", 1), ("reward", 2), ("raw", 1)] {
+        let reason = "a column that is not known";
         let part = format!(
-            r#"{{"field":"inference_records.{column}","reason":"a column that is not known","values":{values}}}"#
+            r#"{{"field":"inference_records.{column}","reason":"{reason}","values":{values}}}"#
         );
         assert!(left.contains(&part), "{left}");
     }
@@ -174,8 +177,10 @@ fn one_bad_key_costs_that_key_and_every_loss_is_counted() {
         "CREATE TABLE inference_records (id INTEGER PRIMARY KEY, {COLUMNS}, probabilities TEXT,
             processing_time_ms REAL, memory_usage_mb REAL, metadata TEXT);
          INSERT INTO inference_records VALUES
-            (1, 'm', '2025-07-25 14:01:00', 's', 'BUY', 'abc', '{{\"BUY\": 0.6, \"x\": \"y\", \"z\": [1]}}', -1, 'big', '{{'),
-            (2, 'm', '2025-07-25 14:02:00', CAST(x'41ff' AS TEXT), 'BUY', 0.5, '[{}]', 1, 1, NULL);",
+            (1, 'm', '2025-07-25 14:01:00', 's', 'BUY', 'abc',
+             '{{\"BUY\": 0.6, \"x\": \"y\", \"z\": [1]}}', -1, 'big', '{{'),
+            (2, 'm', '2025-07-25 14:02:00', CAST(x'41ff' AS TEXT), 'BUY', 0.5,
+             '[{}]', 1, 1, NULL);",
         many.join(", ")
     );
     let (report, taken) = twice_with(&statements, &[], 2, 1);
@@ -247,7 +252,9 @@ fn times_without_a_zone_and_hours_that_came_twice_are_counted() {
 fn paged(path: &Path, rows: u32) {
     let file = Connection::open(path).unwrap();
     let create = format!(
-        "PRAGMA page_size = 1024; CREATE TABLE inference_records (id INTEGER PRIMARY KEY, {COLUMNS}); BEGIN;"
+        "PRAGMA page_size = 1024;
+         CREATE TABLE inference_records (id INTEGER PRIMARY KEY, {COLUMNS});
+         BEGIN;"
     );
     file.execute_batch(&create).unwrap();
     let mut insert = file
@@ -341,8 +348,8 @@ fn lines_with_marks_and_lines_that_are_too_long_count_as_themselves() {
     let dir = tempfile::tempdir().unwrap();
     let line = |number: u32, more: &str| {
         format!(
-            r#"{{"id": "1-{number}", "journal": "j", "event_time": "2025-07-25T14:01:00Z", "model": "m",
-                "symbol": "s", "action": "BUY"{more}}}"#
+            r#"{{"id": "1-{number}", "journal": "j", "event_time": "2025-07-25T14:01:00Z",
+                "model": "m", "symbol": "s", "action": "BUY"{more}}}"#
         )
         .replace('\n', "")
             + "\n"
@@ -393,7 +400,10 @@ fn a_bad_field_of_a_line_costs_that_field_and_a_line_that_changed_is_counted() {
         let id = r#""id": "1-1", "journal": "j", "event_time": "2025-07-25T14:01:00Z""#;
         format!(r#"{{{id}, "model": "m", "symbol": "s", "action": "BUY", {more}}}"#) + "\n"
     };
-    let bad = r#""confidence": "abc", "feature_hash": "xyz", "probabilities": ["q", 0.5], "memory_bytes": -1"#;
+    let bad = concat!(
+        r#""confidence": "abc", "feature_hash": "xyz", "#,
+        r#""probabilities": ["q", 0.5], "memory_bytes": -1"#
+    );
     fs::write(&from, line(bad)).unwrap();
     let (report, said) = import(&data, &from, &[], 1);
     assert_eq!(
@@ -407,7 +417,7 @@ fn a_bad_field_of_a_line_costs_that_field_and_a_line_that_changed_is_counted() {
         tail(&data)[0]["probabilities"],
         serde_json::json!(["NaN", 0.5])
     );
-    // The same says nothing new; mended, it is counted as another.
+    // The same content adds nothing; corrected content is counted as another.
     let (report, _) = import(&data, &from, &[], 0);
     assert_eq!(
         (&report["known"], &report["known_and_changed"]),

@@ -1,4 +1,4 @@
-//! Importing twice is the same as importing once, however the source changed meanwhile.
+//! Importing twice is the same as importing once, however the source changed in between.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -321,7 +321,7 @@ fn an_import_can_be_taken_out_and_done_again() {
     common::complaint(&data, &["import", "--undo", &number], 2);
     let report = place.takes(&file, &["--zone", "Europe/Sofia"], 9, 0);
     assert_eq!(report["source"], "sqlite:old.db");
-    // What stands for the rows that were taken out is no loss, here and in a copy.
+    // The gaps for rows that were taken out are no loss, here and in a copy.
     let all = run(&data, &["export", "-", "--format", "jsonl"], 0);
     let path = place.path("all.jsonl");
     std::fs::write(&path, all).unwrap();

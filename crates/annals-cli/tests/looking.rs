@@ -20,7 +20,8 @@ fn tail_prints_the_lines_of_the_text_files() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 2);
     assert!(lines[1].starts_with(
-        "2025-07-25 14:35:28 | dqn_agent       | ETH/USDT   | SELL | conf=0.696 | time=  12.5ms [checkpoint: dqn_agent_"
+        "2025-07-25 14:35:28 | dqn_agent       | ETH/USDT   | SELL | conf=0.696 | time=  12.5ms \
+         [checkpoint: dqn_agent_"
     ));
     let logs = std::fs::read_to_string(dir.path().join("logs/inference_records.txt")).unwrap();
     assert!(logs.ends_with(&text));
@@ -574,7 +575,7 @@ fn a_journal_is_verified_backed_up_and_restored() {
     );
 }
 
-/// What a killed agent leaves: entries that no rollup holds.
+/// The state that a killed agent leaves: entries that no rollup holds.
 fn unfolded(dir: &Path, count: u64) {
     let journal = Journal::options().without_mirror().without_folding();
     let journal = journal.dedup_window(Duration::ZERO).open(dir).unwrap();

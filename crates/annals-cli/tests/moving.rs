@@ -27,7 +27,8 @@ fn a_database_with_oddities_is_taken_in_row_by_row_and_once() {
     database(&path, 100);
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute_batch(
-        r#"INSERT INTO inference_records (id, model_name, timestamp, symbol, action, confidence, probabilities) VALUES
+        r#"INSERT INTO inference_records
+            (id, model_name, timestamp, symbol, action, confidence, probabilities) VALUES
             (200, NULL, '2025-07-25 15:00:00', 's', 'a', 0.5, NULL),
             (201, 'm', 'yesterday or so', 's', 'a', 0.5, NULL),
             (202, 'm', '2025-07-25T15:00:00+03:00', NULL, 'a', 'very', '{"a": '),
@@ -230,7 +231,8 @@ fn times_and_types_of_real_files_are_read_row_by_row() {
     ];
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute_batch(
-        "CREATE TABLE inference_records (Symbol, MODEL_NAME, timestamp, confidence, processing_time_ms)",
+        "CREATE TABLE inference_records
+            (Symbol, MODEL_NAME, timestamp, confidence, processing_time_ms)",
     )
     .unwrap();
     for (values, _) in &rows {
@@ -272,7 +274,8 @@ fn checkpoints_of_a_database_are_registered() {
             timestamp TEXT, performance_metrics TEXT, training_metadata TEXT, file_path TEXT,
             file_size_mb REAL, is_active INTEGER);
            INSERT INTO checkpoint_metadata VALUES
-            ('a', 'dqn_agent', 'rl', '2025-07-25 14:35:00', '{"loss": 0.0234}', '{"epochs": 100}', 'a.pt', 0.1, 1),
+            ('a', 'dqn_agent', 'rl', '2025-07-25 14:35:00', '{"loss": 0.0234}', '{"epochs": 100}',
+             'a.pt', 0.1, 1),
             ('b', 'dqn_agent', 'rl', '2025-07-25 14:35:00', '{}', '{}', 'gone.pt', 0.1, 0);"#,
     )
     .unwrap();

@@ -1,5 +1,5 @@
-//! What the command line says, and in which form: widths, escapes, plurals, exit codes, and what
-//! to do next.
+//! Output of the command line and its form: widths, escapes, plurals, exit codes, and the next
+//! step.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use annals::{Inference, Journal, Timestamp};
 use common::{annals, complaint, journal, json, run};
 
-/// What the command prints where a line has so many columns.
+/// Output of the command for a given number of columns.
 fn within(dir: &Path, columns: usize, args: &[&str]) -> String {
     let mut command = annals(dir, args);
     let output = command
@@ -66,7 +66,7 @@ fn tables_fit_the_width_and_lose_nothing() {
             }
         }
     }
-    // What is piped on does not depend on a window.
+    // Output to a pipe does not depend on a window.
     let text = run(dir.path(), &["tail", "-n", "3", "--columns", all], 0);
     assert!(text.lines().count() == 4, "{text}");
 }

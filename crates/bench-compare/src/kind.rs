@@ -54,7 +54,8 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What holds when a measurement of throughput ends, and what can be asked afterwards.
+    /// The promise at the end of a measurement of throughput, and the questions that can be asked
+    /// afterwards.
     pub fn promise(self) -> &'static str {
         match self {
             Kind::Annals => "fsynced every 200 ms, repeats found, indexed",

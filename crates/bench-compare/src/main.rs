@@ -1,15 +1,16 @@
 //! annals beside other ways to remember a decision: the same decisions, each way at its best
 //! settings, in a process of its own.
 //!
-//! `cargo run --release -p bench-compare` prints a page of tables, writes it to `docs/comparison.md`
-//! and all figures to `docs/comparison.json`, and draws the plots beside them. It takes some five minutes.
-//! `-- --only annals,logdb` measures those anew and keeps the figures that are there of all
-//! others, so that it can be done in pieces; `--calls`, `--events` and `--pace-us` set sizes; `--out DIR` writes
-//! somewhere else; `--test` runs a few events and leaves `docs` alone.
+//! `cargo run --release -p bench-compare` prints a page of tables, writes it to
+//! `docs/comparison.md` and all figures to `docs/comparison.json`, and draws the plots beside them.
+//! It takes some five minutes. `-- --only annals,logdb` measures those anew and keeps the existing
+//! figures of all others, so that it can be done in pieces. `--calls`, `--events` and `--pace-us`
+//! set sizes; `--out DIR` writes somewhere else; `--test` runs a few events and leaves `docs`
+//! alone.
 //!
-//! What a call costs is a histogram over single calls of a paced loop. Throughput is from the first
-//! call until what the subject promises holds for every event; what that is stands in the table. A
-//! run that lost an event is an error.
+//! The cost of a call is a histogram over single calls of a paced loop. Throughput is from the
+//! first call until what the subject promises holds for every event; what that is stands in the
+//! table. A run that lost an event is an error.
 
 #![allow(
     missing_docs,
@@ -157,7 +158,7 @@ fn main() -> Result<()> {
     };
     for kind in &plan.subjects {
         report.put(measure(&plan, *kind, disk)?);
-        // What is measured is kept, whatever becomes of the rest.
+        // Measured figures are kept, whatever happens to the rest.
         if let Some(file) = &file {
             std::fs::create_dir_all(file.parent().context("a file lies in a folder")?)?;
             report.write(file)?;

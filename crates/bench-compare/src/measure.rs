@@ -11,7 +11,7 @@ use crate::common::paced::paced;
 use crate::common::{Failure, machine};
 use crate::subjects::Subject;
 
-/// What single calls cost, in nanoseconds.
+/// Costs of single calls, in nanoseconds.
 #[derive(Serialize, Deserialize)]
 pub struct Latency {
     pub pace_us: u64,
@@ -43,7 +43,7 @@ const STEPS: u32 = 8;
 /// Events that are recorded one by one at each size.
 const SINGLE: u64 = 15;
 
-/// How long it takes to record one event durably, by how many there are.
+/// Time to record one event durably, by the number of events.
 #[derive(Serialize, Deserialize)]
 pub struct Growth {
     /// Events, and microseconds (the middle one of several).

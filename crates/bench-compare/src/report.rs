@@ -16,7 +16,7 @@ pub struct Report {
     pub subjects: Vec<Figures>,
 }
 
-/// What was measured of one subject, and where and when.
+/// Figures of one subject, with place and time.
 #[derive(Serialize, Deserialize)]
 pub struct Figures {
     pub name: String,

@@ -8,19 +8,20 @@ use crate::report::{Figures, Report};
 const HEAD: &str = "\
 # annals beside others
 
-Every subject records the same decisions at its best settings, one subject after the other, each in a process of its own.
-A decision has time, model, symbol, action, confidence, three probabilities, the hash of 16 features (made in the call),
-processing time and checkpoint. All are distinct, except for the share of repeats in a row. A run that loses a
-decision is an error.
+Every subject records the same decisions at its best settings, one subject after the other, each in
+a process of its own. A decision has time, model, symbol, action, confidence, three probabilities,
+the hash of 16 features (made in the call), processing time and checkpoint. All are distinct, except
+for the share of repeats in a row. A run that loses a decision is an error.
 
-`cargo run --release -p bench-compare` writes this page. All figures are in [comparison.json](comparison.json).
+`cargo run --release -p bench-compare` writes this page. All figures are in
+[comparison.json](comparison.json).
 ";
 
 const LATENCY: &str = "
 ## What a call costs the loop
 
-Single calls of a paced loop, in nanoseconds. Every figure includes the measurement's own time; \"empty\" shows it. The last
-column is the median divided by that of `annals` at the same pace.
+Single calls of a paced loop, in nanoseconds. Every figure includes the measurement's own time;
+\"empty\" shows it. The last column is the median divided by that of `annals` at the same pace.
 
 | subject | pace | p50 | p99 | p99.9 | empty | beside annals |
 |---|---|---|---|---|---|---|
@@ -29,9 +30,9 @@ column is the median divided by that of `annals` at the same pace.
 const THROUGHPUT: &str = "
 ## Events per second, until the promise holds
 
-One producer at full speed. The last column is the rate of `annals` divided by that of the row. Bytes are those of the whole
-directory. For `annals` that is some 33 bytes for each sealed event, and a hot file of up to some 256 MB, which does
-not shrink.
+One producer at full speed. The last column is the rate of `annals` divided by that of the row.
+Bytes are those of the whole directory. For `annals` that is some 33 bytes for each sealed event,
+and a hot file of up to some 256 MB, which does not shrink.
 
 | subject | repeats | events/s | bytes/event | CPU/event | peak memory | promise | annals |
 |---|---|---|---|---|---|---|---|
@@ -50,8 +51,9 @@ const TAIL: &str = "
 
 ## Quill
 
-[Quill](https://github.com/odygrd/quill) is the fastest logger that we know of. It is not in the run, because it is C++ and
-keeps text, not entries. A line with these fields was measured once on this kind of machine.
+[Quill](https://github.com/odygrd/quill) is the fastest logger that we know of. It is not in the
+run, because it is C++ and keeps text, not entries. A line with these fields was measured once on
+this kind of machine.
 
 | pace | p50 | p99 | p99.9 |
 |---|---|---|---|

@@ -108,7 +108,8 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.receivers -= 1;
-        // What nobody can receive any more is dropped now, as crossbeam does, and outside the lock.
+        // Messages that cannot be received any more are dropped now, as crossbeam does, and outside
+        // the lock.
         let lost = std::mem::take(&mut inner.queued);
         drop(inner);
         drop(lost);

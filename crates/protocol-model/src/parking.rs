@@ -64,7 +64,7 @@ pub(crate) fn current() -> Thread {
     CURRENT.with(|current| current.borrow_mut().get_or_insert_with(Thread::new).clone())
 }
 
-/// Here no time passes: who is not woken sleeps for ever, and loom says so.
+/// Here no time passes: a thread that is not woken sleeps for ever, and loom reports it.
 pub(crate) fn park_timeout(_most: Duration) {
     current().park();
 }

@@ -8,8 +8,9 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use crate::threads::latest::Latest;
 
 /// Lets `publishers` threads look and publish while the registry changes `changes` times, in every
-/// order of at most `preemptions` switches; says in how many. What a change left is looked at by a
-/// thread afterwards, as the registry's thread does. Panics where a watch goes back or stays behind.
+/// order of at most `preemptions` switches; says in how many. A thread looks at the results of a
+/// change afterwards, as the registry's thread does. Panics where a watch goes back or stays
+/// behind.
 pub fn explore_publishing(publishers: usize, changes: u64, preemptions: usize) -> usize {
     let orders = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();

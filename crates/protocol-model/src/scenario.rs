@@ -1,4 +1,4 @@
-//! What the threads do, and what must hold whichever of them runs first.
+//! Actions of the threads, and the conditions that must hold in any order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,9 +32,9 @@ pub enum Script {
 pub struct Scenario {
     /// Room in the queue.
     pub capacity: usize,
-    /// What each of the producers does.
+    /// Actions of each of the producers.
     pub producers: Vec<Script>,
-    /// How often the closing thread flushes and waits before it closes.
+    /// Number of flushes of the closing thread before it closes.
     pub flushes: usize,
     /// Commits that go well before one fails for good.
     pub good_commits: usize,

@@ -7,7 +7,7 @@ use crate::entry::error::{Error, Result};
 use crate::record::queue::lane::{Lane, Numbered};
 use crate::record::serve::{Pace, Work};
 
-/// What is "on disk". A mutex of std: to loom, looking at it is no step.
+/// The batches "on disk". A mutex of std: to loom, looking at it is no step.
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<Vec<u64>>>);
 

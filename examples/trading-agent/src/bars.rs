@@ -56,7 +56,7 @@ pub struct InputError {
     pub line: Option<usize>,
     /// The column the trouble is in.
     pub column: Option<&'static str>,
-    /// What is wrong.
+    /// For wrong values.
     pub problem: String,
     /// What to do about it.
     pub advice: String,
@@ -356,8 +356,8 @@ impl Columns {
                     Some(0),
                     Some(column),
                     format!("the header has no such column (it has: {found})"),
-                    "the first line must name Date, Open, High, Low, Close and Volume, with commas, \
-                     semicolons or tabs between them, in any order and case",
+                    "the first line must name Date, Open, High, Low, Close and Volume, with \
+                     commas, semicolons or tabs between them, in any order and case",
                 )
             })
         };

@@ -55,9 +55,9 @@ A CSV file needs a header naming Date, Open, High, Low, Close and Volume, in any
 Ticker and Adj Close are used where present. An unnamed first column, as pandas writes it, is the \
 date. Without a Ticker column the file's name is the symbol.
 
-Ctrl-C finishes: what was decided and saved until then is kept, and the journal is closed. A second \
-Ctrl-C ends the program at once. Exit codes: 0 done, 1 something failed, 2 the input or an option \
-cannot be used, 130 interrupted."
+Ctrl-C finishes: decisions and checkpoints until then are kept, and the journal is closed. A \
+second Ctrl-C ends the program at once. Exit codes: 0 done, 1 something failed, 2 the input or an \
+option cannot be used, 130 interrupted."
 )]
 struct Arguments {
     /// Directory of the journal; a later run appends to it

@@ -385,7 +385,7 @@ pub struct Epoch {
     pub validation_accuracy: f64,
     /// Whether no earlier epoch had a lower validation loss.
     pub best: bool,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
 }
 

@@ -83,7 +83,7 @@ pub struct Health {
 /// One decision as the journal has it.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    /// What was decided.
+    /// Decided actions.
     pub record: InferenceRecord,
     /// What came of it.
     pub outcomes: Option<Outcomes>,
@@ -199,7 +199,7 @@ impl Book {
         Ok(Some((network, checkpoint)))
     }
 
-    /// Deletes old checkpoints, but the best and the newest ones. Says how many.
+    /// Deletes old checkpoints, but the best and the newest ones. Returns the number.
     pub fn tidy(&self) -> Result<usize> {
         let policy = Policy::new().latest(5).best(5, MONITOR, Mode::Min);
         let plan = self.registry.retention(policy).model(&*self.model).plan();

@@ -1,4 +1,4 @@
-//! How long after another process logged it an event is shown.
+//! Delay of an event, from its log in another process until it is shown.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,9 +1,10 @@
-//! What the command costs, as a whole process, on a journal of 10 million inferences.
+//! Costs of the command, as a whole process, on a journal of 10 million inferences.
 //!
-//! `cargo bench -p annals-cli` makes the journal and a predecessor's database below `target/figures`
-//! once (`--dir DIR` elsewhere), and measures. `-- --events N` takes fewer, `--runs N` more or fewer runs,
-//! `--only looking,follow,export,import` some of it. `-- --test` stops at a few thousand. Times are of whole processes,
-//! from before they are started until they have ended.
+//! `cargo bench -p annals-cli` makes the journal and a predecessor's database below
+//! `target/figures` once (`--dir DIR` elsewhere), and measures. `-- --events N` takes fewer,
+//! `--runs N` more or fewer runs, `--only looking,follow,export,import` some of it. `-- --test`
+//! stops at a few thousand. Times are of whole processes, from before they are started until they
+//! have ended.
 
 #![allow(
     missing_docs,

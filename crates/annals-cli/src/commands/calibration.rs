@@ -1,4 +1,4 @@
-//! How far a model's confidence can be believed.
+//! Calibration of a model's confidence.
 
 use std::path::Path;
 

@@ -124,7 +124,8 @@ fn known_checkpoints(dir: &Path, reader: &Reader, ids: &[String], found: &[Stats
                 near => format!(" (close: {})", near.join(", ")),
             };
             return Err(Failure::Usage(format!(
-                "no checkpoint {id:?}{near}: `annals stats --by checkpoint` shows which have decided"
+                "no checkpoint {id:?}{near}: `annals stats --by checkpoint` shows which have \
+                 decided"
             )));
         }
     }

@@ -14,7 +14,7 @@ use crate::when;
 /// Kinds of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Kind {
-    /// What the system around the models did.
+    /// A message about the environment.
     System,
     /// What happened to checkpoints.
     Checkpoint,

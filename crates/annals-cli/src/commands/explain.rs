@@ -32,7 +32,7 @@ fn id(text: &str) -> Result<InferenceId, String> {
         .map_err(|error: annals::Error| error.to_string())
 }
 
-/// What is known of one inference.
+/// Known facts about one inference.
 struct Known {
     record: InferenceRecord,
     outcomes: Option<Outcomes>,

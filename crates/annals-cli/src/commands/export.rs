@@ -118,7 +118,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         (Some(name), Some(maintenance)) => maintenance.cursor(name)?,
         _ => None,
     };
-    // What an export begins with, an import has to find there.
+    // The beginning of an export; an import has to find it.
     let from = from.unwrap_or(reader.start());
     if let Err(error @ Error::Retired { .. }) = reader.follow(from).map(drop) {
         return Err(error.into());

@@ -47,11 +47,11 @@ pub struct Args {
     filter: Filter,
 }
 
-/// How long one wait for an entry is.
+/// Length of one wait for an entry.
 const WAIT: Duration = Duration::from_millis(100);
-/// How often the place is stored, and the directory is looked at.
+/// Interval of storing the place, and of looking at the directory.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often a directory that is not there is looked for.
+/// Interval of looking for a directory that is absent.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Prints entries until it is stopped.
@@ -92,7 +92,7 @@ struct Session {
     dir: PathBuf,
     file: Option<(u64, u64)>,
     stored: Instant,
-    /// What has been said that cannot be read.
+    /// Unreadable ranges that have been reported.
     said: Vec<Range<u64>>,
 }
 
@@ -188,7 +188,7 @@ impl Session {
     }
 
     fn store(&mut self, args: &Args, out: &mut Out, moved: &mut bool) -> Result<()> {
-        // What was stored as printed has to be out of our hands.
+        // Output must be flushed before it is stored as printed.
         out.flush()?;
         if let Some(name) = &args.cursor {
             Maintenance::open(&self.dir)?.set_cursor(name, self.follow.cursor())?;
@@ -198,7 +198,8 @@ impl Session {
         Ok(())
     }
 
-    /// Prints an entry if it is wanted; says whether it was. What cannot be read is said on stderr.
+    /// Prints an entry if it is wanted; says whether it was. Unreadable entries are reported on
+    /// stderr.
     fn print(&mut self, entry: &Entry, args: &Args, out: &mut Out) -> Result<bool> {
         let missing = self.reader.missing();
         if missing != self.said {

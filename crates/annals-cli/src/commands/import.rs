@@ -24,8 +24,8 @@ Examples:
 
 Twice is the same as once: a source is recognised by its rows, also under another name, with old \
 rows deleted, or with the right --zone after a wrong one. Rows that look like earlier ones are \
-counted, with the name that they were taken in under. A broken row is said with its number and does \
-not stop the rest. --dry-run says all of that and writes nothing.")]
+counted, with the name that they were taken in under. A broken row is named with its number and \
+does not stop the rest. --dry-run reports all of that and writes nothing.")]
 pub struct Args {
     /// A logger's SQLite file, JSON lines (- for standard input), also compressed with gzip or
     /// zstd, or a folder of checkpoints.
@@ -53,13 +53,13 @@ pub struct Args {
     /// Keeps columns of a SQLite file that are not known as attributes.
     #[arg(long)]
     keep_columns: bool,
-    /// Takes out again what an import took in under this run, which its report names. Nobody may have the
-    /// journal open. Checkpoints stay registered.
+    /// Takes out again what an import took in under this run, which its report names. No process
+    /// may have the journal open. Checkpoints stay registered.
     #[arg(long, value_name = "RUN")]
     undo: Option<u32>,
 }
 
-/// What can be taken in.
+/// Known kinds of sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Form {
     /// The tables inference_records and checkpoint_metadata.
@@ -200,7 +200,11 @@ fn undo(dir: &Path, number: u32, is_rehearsal: bool, out: &mut Out) -> Result<Do
     if out.json {
         let (inferences, others) = (undone.inferences, undone.others);
         let json = json!({
-            "run": number, "source": source, "inferences": inferences, "others": others, "dry_run": false,
+            "run": number,
+            "source": source,
+            "inferences": inferences,
+            "others": others,
+            "dry_run": false,
         });
         return out.json(&json).map(|()| Done::Well);
     }
@@ -321,7 +325,7 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
     Ok(())
 }
 
-/// What was there already, under which names, and how it differs.
+/// Rows that were there already, under which names, and their differences.
 fn print_known(report: &Report, out: &mut Out) -> Result<()> {
     if report.known > 0 {
         out.line(format!("already there: {}", units::count(report.known)))?;

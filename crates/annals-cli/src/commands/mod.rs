@@ -40,7 +40,7 @@ pub enum Command {
     Stats(stats::Args),
     /// Two windows, or two checkpoints, beside each other.
     Compare(compare::Args),
-    /// How far a model's confidence can be believed.
+    /// Calibration of a model's confidence.
     Calibration(calibration::Args),
     /// The models' checkpoints: look, rank, name, check, clear away.
     #[command(subcommand)]

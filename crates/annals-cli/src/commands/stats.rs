@@ -113,7 +113,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
 /// How it ended: entries that cannot be read are said, also if only their gap is known.
 fn done(reader: &annals::Reader, all: &Stats) -> Result<Done> {
     let done = missing::done(reader);
-    // What a repair has given up is in the coverage alone.
+    // Gaps of a repair are in the coverage alone.
     if done == Done::Well && all.coverage.damaged > 0 && reader.known_damaged()? > 0 {
         let damaged = missing::damaged(all.coverage.damaged, " of this time");
         anstream::eprintln!("annals: {damaged}");
@@ -122,7 +122,7 @@ fn done(reader: &annals::Reader, all: &Stats) -> Result<Done> {
     Ok(done)
 }
 
-/// What a row is of.
+/// The key of a row.
 fn key(row: &StatsRow, by: By) -> String {
     let text = match by {
         By::Model => row.model.as_deref().map(str::to_owned),

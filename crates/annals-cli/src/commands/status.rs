@@ -34,7 +34,7 @@ pub struct Args {
 /// The newest runs that are shown.
 const RUNS: usize = 5;
 
-/// What is known of a journal at one moment.
+/// Facts about a journal at one moment.
 struct Seen {
     now: Timestamp,
     reader: Reader,

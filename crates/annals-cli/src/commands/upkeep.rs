@@ -82,8 +82,8 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
     })
 }
 
-/// Defects as lines, each with its file. What is missing because of the defect before it is said
-/// with that one, and advice is said once, below all.
+/// Defects as lines, each with its file. The loss caused by the defect before it is reported with
+/// that one, and advice is given once, below all.
 fn by_place(defects: &[Defect]) -> Vec<(&Path, String)> {
     let mut lines: Vec<(&Path, String)> = Vec::new();
     for defect in defects {
@@ -255,7 +255,9 @@ pub struct Repair {
 pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
     if !args.yes {
         return Err(Failure::Usage(
-            "repairing writes damaged files anew and sets them aside: look at `annals verify`, then say --yes".into(),
+            "repairing writes damaged files anew and sets them aside: look at `annals verify`, \
+             then say --yes"
+                .into(),
         ));
     }
     let repaired = annals::repair(dir)?;
@@ -304,9 +306,9 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
 Examples:
   annals fold
 
-Statistics are sums by minute, hour and day, and the entries that are not in them yet. An agent folds
-these while it runs and when it closes. One that was killed leaves them unfolded, and every statistic
-reads them again. No number is different afterwards. The agent may run meanwhile.")]
+Statistics are sums by minute, hour and day, and the entries that are not in them yet. An agent \
+folds these while it runs and when it closes. One that was killed leaves them unfolded, and every \
+statistic reads them again. No number is different afterwards. The agent may run meanwhile.")]
 pub struct Fold {}
 
 /// Folds, and says how far statistics are folded then.

@@ -10,16 +10,16 @@ use super::{COLUMNS, Cells, Row, Sink};
 use crate::entries;
 use crate::failure::{Failure, Result};
 
-/// What a spreadsheet takes for the begin of a formula, or leaves out before it.
+/// Characters that begin a formula for a spreadsheet, or that it skips before one.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// What stands between two commas.
+/// A cell, between two commas.
 #[derive(Clone)]
 enum Cell {
     Missing,
-    /// What somebody has named: it may be empty, and look like a formula.
+    /// A given name or text: it may be empty, and look like a formula.
     Text(String),
-    /// What this command makes of a number, a time, an id or a list.
+    /// The command's own form of a number, a time, an id or a list.
     Plain(String),
 }
 

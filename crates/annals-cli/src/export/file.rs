@@ -105,7 +105,7 @@ impl Unfinished {
             path: path.clone(),
             partial: Some(partial),
         };
-        // What only its owner may read stays so.
+        // A private file stays private.
         if let Ok(found) = fs::metadata(&path) {
             let kept = begun.file.get_ref().set_permissions(found.permissions());
             kept.map_err(creating)?;

@@ -54,7 +54,7 @@ impl<W: Finish> Sink for Jsonl<W> {
     }
 }
 
-/// What a row has of names and values, and under which key.
+/// Names and values of a row, with their keys.
 fn pairs(row: &Row) -> (&'static str, &[(String, Value)]) {
     match row {
         Row::Inference(record, _) => ("attributes", &record.attributes),

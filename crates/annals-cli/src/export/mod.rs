@@ -104,7 +104,7 @@ const COLUMNS: [&str; 27] = [
 pub enum Row {
     Inference(InferenceRecord, Option<Outcomes>),
     Repeat(Repeat, Timestamp, u64, Option<Outcomes>),
-    /// What turned out for an inference of an earlier export.
+    /// A later outcome of an inference of an earlier export.
     Late(OutcomeEntry, Timestamp, u64),
     Gap(Gap, Timestamp),
     /// A system event or a checkpoint event.
@@ -144,12 +144,13 @@ impl Row {
     }
 }
 
-/// What takes rows.
+/// A receiver of rows.
 pub trait Sink {
     /// Takes some rows.
     fn push(&mut self, rows: Vec<Row>) -> Result<()>;
 
-    /// Makes what was taken durable and gives it its name. It is all up to before the entry `until`.
+    /// Makes what was taken durable and gives it its name. It is all up to before the entry
+    /// `until`.
     fn finish(self: Box<Self>, until: u64) -> Result<()>;
 
     /// Rows that are held back until there are more.
@@ -168,7 +169,7 @@ pub trait Sink {
     }
 }
 
-/// What is exported.
+/// The exported part.
 pub struct Part<'a> {
     pub from: Cursor,
     pub until: Cursor,
@@ -178,7 +179,7 @@ pub struct Part<'a> {
     pub limit: Option<u64>,
 }
 
-/// What an export held.
+/// Sums of an export.
 pub struct Sum {
     pub rows: u64,
     pub late: u64,
@@ -285,13 +286,13 @@ fn pass(
             written = sink.push(rows);
             bar.inc(entries);
             if written.is_err() || left == 0 {
-                // The reading thread notices that nobody listens.
+                // The reading thread notices that the receiver is gone.
                 break;
             }
         }
         written?;
         match reading.join() {
-            // What it met behind the last row does not matter.
+            // Its findings behind the last row do not matter.
             Ok(_) if left == 0 => Ok(()),
             Ok(read) => read,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -61,7 +61,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Sends everything up to `until`, or until nobody listens.
+    /// Sends everything up to `until`, or until the receiver is gone.
     pub fn run(mut self, until: Cursor) -> Result<()> {
         let mut follow = self.reader.follow(self.from)?;
         let end = until.next_sequence();

@@ -1,4 +1,5 @@
-//! What an inference says, in a few numbers: rows are known by it where their numbers are not stable.
+//! Content of an inference, in a few numbers: rows are known by it where their numbers are not
+//! stable.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What earlier imports took in: found by number and by content, each entry for one row.
+//! Entries of earlier imports: found by number and by content, each entry for one row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::failure::Result;
 const QUARTER: i64 = 900_000_000;
 /// The clocks of the westernmost and easternmost zone, as quarters behind and ahead of UTC.
 const ZONES: (i64, i64) = (-48, 56);
-/// How far summer and winter are apart.
+/// Difference of summer and winter time.
 const HOUR: u64 = 3_600_000_000;
 /// Differences between two zones: summer and winter change on other days in each.
 const ZONE_OFFSETS: usize = 3;
@@ -51,7 +51,7 @@ pub struct Row {
     pub local: Option<i64>,
 }
 
-/// What a row is.
+/// A row's relation to earlier imports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     New,
@@ -81,7 +81,7 @@ struct Met {
     shifted: u64,
     /// Rows whose number and time another row has.
     others: u64,
-    /// How far the zones are apart, µs.
+    /// Differences of the zones, µs.
     offsets: Vec<i64>,
 }
 
@@ -172,8 +172,8 @@ impl Known {
         is_zone.then(|| row.content.time.saturating_sub(stored.time))
     }
 
-    /// Finds out under which runs the source that `sample` is of has been taken in; gives the name of
-    /// the first of these. `is_same_name` tells names that the source itself bears.
+    /// Finds out under which runs the source that `sample` is of has been taken in; gives the name
+    /// of the first of these. `is_same_name` tells names that the source itself bears.
     pub fn recognise(
         &mut self,
         sample: &[Row],
@@ -321,7 +321,7 @@ impl Known {
         }
     }
 
-    /// What `row` is; `run` is the one that the source is taken in under now.
+    /// The relation of `row`; `run` is the one that the source is taken in under now.
     pub fn judge(&mut self, run: u32, row: &Row) -> Verdict {
         if self.rows.is_empty() {
             return Verdict::New;

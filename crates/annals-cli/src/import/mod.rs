@@ -51,7 +51,7 @@ pub enum Columns {
     All,
 }
 
-/// What an import did.
+/// Result of an import.
 #[derive(Default)]
 pub struct Report {
     pub doing: Doing,
@@ -89,9 +89,9 @@ pub struct Report {
     pub twice: u64,
     /// Rows in an hour that never was, when the clocks were put forward.
     pub never: u64,
-    /// What of the source cannot be read, and why.
+    /// Unreadable parts of the source, and the reasons.
     pub unread: Vec<String>,
-    /// What else is worth knowing.
+    /// Further remarks.
     pub notes: Vec<String>,
 }
 

@@ -122,7 +122,7 @@ pub fn annals(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What the command printed; it must have ended with `code`.
+/// Standard output of the command; it must have ended with `code`.
 pub fn run(dir: &Path, args: &[&str], code: i32) -> String {
     let output = annals(dir, args).output().unwrap();
     let text = both(&output);
@@ -130,7 +130,7 @@ pub fn run(dir: &Path, args: &[&str], code: i32) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the command said on stderr in one line, ending with `code`.
+/// Standard error of the command in one line; it must have ended with `code`.
 pub fn complaint(dir: &Path, args: &[&str], code: i32) -> String {
     let output = annals(dir, args).output().unwrap();
     let text = both(&output);

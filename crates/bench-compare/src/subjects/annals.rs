@@ -79,7 +79,7 @@ impl Subject for WithText {
     }
 }
 
-/// Everything at hand as strings.
+/// All names as strings.
 pub struct Strings(Journal);
 
 impl Subject for Strings {

@@ -1,5 +1,6 @@
-//! What is compared. Each records the same decision: when, model, symbol, action, confidence, three
-//! probabilities, the hash of the features (made in the call), processing time, checkpoint.
+//! The subjects of the comparison. Each records the same decision: when, model, symbol, action,
+//! confidence, three probabilities, the hash of the features (made in the call), processing time,
+//! checkpoint.
 
 pub mod annals;
 pub mod logdb;

@@ -1,4 +1,4 @@
-//! redb, one row for each event: what an application does that has a key-value store at hand.
+//! redb, one row for each event, as an application with a key-value store does it.
 
 use std::path::Path;
 

@@ -244,8 +244,9 @@ Examples:
   annals checkpoints relocate /home/ann/proj /home/ann/proj2
   annals checkpoints relocate old/weights.pt new/weights.pt --dry-run
 
-For checkpoints that were registered or imported where they lay. Each file is read, and its checkpoint
-moves only if it is what was registered. Checkpoints that annals saved itself move with the journal.")]
+For checkpoints that were registered or imported where they lay. Each file is read, and its \
+checkpoint moves only if it is what was registered. Checkpoints that annals saved itself move with \
+the journal.")]
 pub struct Relocate {
     /// The folder, or the file, where the weights lay. It need not exist any more.
     from: std::path::PathBuf,
@@ -295,7 +296,7 @@ pub fn relocate(registry: &Registry, args: Relocate, out: &mut Out) -> Result<Do
     })
 }
 
-/// What was done, in a line; in JSON, as a document.
+/// The result, in a line; in JSON, as a document.
 fn said(out: &mut Out, what: &str) -> Result<Done> {
     if out.json {
         out.json(&json!({"done": what}))?;

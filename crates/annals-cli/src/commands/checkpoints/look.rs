@@ -316,7 +316,7 @@ pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> 
         bar.inc(1);
         let why = outcome.err().map(|error| error.to_string());
         bad += u64::from(why.is_some());
-        // Nobody can say that these are what was saved.
+        // It cannot be proved that these are the saved ones.
         let is_unseen = why.is_none() && checkpoint.digest().is_none();
         unseen += u64::from(is_unseen);
         if out.json {

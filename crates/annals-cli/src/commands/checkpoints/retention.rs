@@ -69,7 +69,9 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
         && args.tagged.is_empty();
     if says_nothing {
         return Err(Failure::Usage(
-            "a policy has to keep something: give --latest, --best, --every-steps, --newer-than or --tagged".into(),
+            "a policy has to keep something: give --latest, --best, --every-steps, --newer-than or \
+             --tagged"
+                .into(),
         ));
     }
     let mut policy = Policy::new();

@@ -1,4 +1,4 @@
-//! What a column is made of, as Parquet stores it.
+//! The parts of a column, as Parquet stores it.
 
 /// A column with nulls: the values that are there, and for each row whether there is one.
 pub struct Optional<T> {

@@ -23,7 +23,7 @@ const KEPT: usize = 1 << 10;
 impl Names {
     /// The name as bytes that are shared.
     pub fn get(&mut self, name: &Arc<str>) -> ByteArray {
-        // What is allocated lies at multiples of 16.
+        // Allocations lie at multiples of 16.
         let place = (Arc::as_ptr(name).cast::<u8>().addr() >> 4) % NEAR;
         if let Some(Some((known, array))) = self.near.get(place)
             && Arc::ptr_eq(known, name)

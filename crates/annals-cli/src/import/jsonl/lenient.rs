@@ -38,7 +38,7 @@ fn readable<T: DeserializeOwned>(
     for (name, value) in fields {
         let mut alone = Map::new();
         alone.insert(name.clone(), value.clone());
-        // What an outcome holds is looked at by itself.
+        // The content of an outcome is looked at by itself.
         let is_outcome = prefix.is_empty() && name == "outcome" && value.is_object();
         if is_outcome || serde_json::from_value::<T>(Json::Object(alone)).is_ok() {
             kept.insert(name, value);

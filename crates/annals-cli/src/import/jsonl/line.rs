@@ -1,4 +1,4 @@
-//! What a line may say, as it is written.
+//! Fields of a line, as they are written.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -133,12 +133,12 @@ impl Number {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "it was an f32 once")]
-/// What was an `f32`.
+/// A number that was an `f32`.
 pub fn real32(value: f64) -> f32 {
     value as f32
 }
 
-/// What turned out.
+/// Outcomes.
 #[derive(Deserialize)]
 pub struct Turned {
     pub time: Option<String>,

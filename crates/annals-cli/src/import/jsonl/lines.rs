@@ -2,10 +2,10 @@
 
 use std::io::{self, BufRead, Read as _};
 
-/// What some editors begin a file of UTF-8 with.
+/// Mark that some editors begin a file of UTF-8 with.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What was read.
+/// The rows read.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Read {
     Line,

@@ -193,7 +193,7 @@ impl Taking {
             "outcome" => {
                 let id = self.id(&journal, line.id.as_deref())?;
                 match &line.outcome {
-                    // What bears a place in its journal came after what was exported before.
+                    // A row with a sequence in its journal came after the earlier export.
                     Some(turned) if line.sequence.is_some() => {
                         self.outcome(id, &line, turned, Importer::add_later_outcome, report)
                     }
@@ -230,7 +230,7 @@ impl Taking {
         let ids: Vec<InferenceId> = known.iter().map(|(id, ..)| *id).collect();
         let records = reader.get_each(&ids)?;
         for ((id, mut content, has_time), record) in known.into_iter().zip(records) {
-            // What is not committed yet came from this very file.
+            // Uncommitted rows came from this very file.
             let Some(before) = record.map(|record| of_record(&record)) else {
                 continue;
             };

@@ -122,7 +122,7 @@ fn checkpoint(
     let entry = match (file, path) {
         (Some(file), _) => new.import_as(&*id, file),
         (None, path) => {
-            // What it weighed is worth keeping, and no size in bytes.
+            // Its size as weights is kept, and no size in bytes.
             if let Ok(Some(size)) = values::number(row.get_ref(8)?) {
                 new = new.metadata("file_size_mb", size);
             }

@@ -35,7 +35,7 @@ const MOST_PROBABILITIES: usize = 1_024;
 /// Numbers that can be an id's.
 const NUMBERS: std::ops::Range<i64> = 0..1 << 40;
 
-/// What a row says.
+/// Content of a row.
 pub struct Decision {
     model: Arc<str>,
     symbol: Arc<str>,
@@ -72,7 +72,7 @@ impl Decision {
         self.stamp
     }
 
-    /// What it is known by.
+    /// The key of the row.
     pub fn row(&self, number: Option<i64>) -> Row {
         let probabilities = self.probabilities.iter();
         let probabilities: Vec<(&str, f32)> = probabilities.map(|(l, v)| (&**l, *v)).collect();

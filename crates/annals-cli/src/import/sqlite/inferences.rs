@@ -1,4 +1,5 @@
-//! Rows of `inference_records`: read in this thread, taken in by another, in pieces of bounded size.
+//! Rows of `inference_records`: read in this thread, taken in by another, in pieces of bounded
+//! size.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -77,7 +78,7 @@ fn read_all(
             Err(_) => Scanned::Enough,
         }
     });
-    // What was read is taken in, whatever came after it.
+    // Rows that were read are taken in, whatever came after them.
     let _ = sender.send(batch);
     unread
 }
@@ -88,7 +89,7 @@ pub struct Taking<'t> {
     pub run: RunId,
     pub report: &'t mut Report,
     pub table: &'static str,
-    /// What was taken in before; empty if all of the source is to be taken in.
+    /// Rows taken in before; empty if all of the source is to be taken in.
     pub known: Known,
 }
 
@@ -197,7 +198,8 @@ impl<'t> Taking<'t> {
         if let Some(number) = row.number {
             let id = self.run.inference(number)?;
             if !self.known.has_id(id) {
-                // What is there all the same came in meanwhile, from another import of this source.
+                // A row that exists all the same came in from another import of this source at the
+                // same time.
                 return Ok(decision.add(id, self.importer)?);
             }
         }

@@ -26,7 +26,7 @@ use table::{Named, Table, count, find};
 const INFERENCES: &str = "inference_records";
 const CHECKPOINTS: &str = "checkpoint_metadata";
 const PERFORMANCE: &str = "model_performance";
-/// What the names of all sources of this kind begin with.
+/// Prefix of the names of all sources of this kind.
 const PREFIX: &str = "sqlite:";
 
 /// How to take a file in.
@@ -81,7 +81,8 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
     if let Some(table) = find(tables, PERFORMANCE) {
         let rows = count(file, &table.name).unwrap_or(0);
         report.notes.push(format!(
-            "{rows} rows of {PERFORMANCE} are not needed: stats --by model,day says it from the rows"
+            "{rows} rows of {PERFORMANCE} are not needed: stats --by model,day says it from the \
+             rows"
         ));
     }
     let mut importer = report.doing.importer(dir)?;

@@ -18,7 +18,7 @@ pub struct Opened {
     _copy: Option<Copy>,
 }
 
-/// What lies beside a file while it is written.
+/// Files beside a database while it is written.
 const BESIDE: [&str; 2] = ["-journal", "-wal"];
 
 /// Opens the file for reading. If it cannot be read without being written to first, because its
@@ -56,7 +56,8 @@ pub fn open(
     let copy = Copy::of(from).map_err(copying)?;
     let (file, tables) = connect(&copy.file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     report.notes.push(format!(
-        "{} was left in the middle of its writer's work: read from a copy in which that is undone or done",
+        "{} was left in the middle of its writer's work: read from a copy in which that is undone \
+         or done",
         from.display()
     ));
     Ok(Opened {
@@ -124,7 +125,7 @@ fn copy_bytes(from: &Path, to: &Path) -> std::io::Result<()> {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // What cannot be removed stays in the folder for temporary files.
+        // Files that cannot be removed stay in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

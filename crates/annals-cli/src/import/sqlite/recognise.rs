@@ -12,8 +12,8 @@ use super::words::Words;
 /// Rows from the start and from the end of a table that a source is recognised by.
 const SAMPLE: usize = 20_000;
 
-/// The name that a file is taken in under: an earlier one, if most of what it has in common with
-/// what was taken in before is the same, or else its own.
+/// The name that a file is taken in under. It is an earlier one, if most rows in common with an
+/// earlier import are the same, or else its own.
 pub fn recognise(known: &mut Known, table: &Table<'_>, from: &Path, zone: &TimeZone) -> String {
     let own = name_of(from);
     if known.is_empty() {
@@ -37,7 +37,7 @@ pub fn assume(known: &mut Known, table: &Table<'_>, name: &str, zone: &TimeZone)
     }
 }
 
-/// What a file's source is called first.
+/// First part of a file's source name.
 pub fn name_of(from: &Path) -> String {
     let name = from.file_name();
     let name = name.map_or_else(|| "?".into(), |name| name.to_string_lossy());
@@ -77,7 +77,7 @@ fn read(table: &Table<'_>, select: &str, zone: &TimeZone, found: &mut Vec<Row>) 
     let Ok(mut rows) = query.query([]) else {
         return;
     };
-    // What cannot be read says nothing; it is reported when it is taken in.
+    // An unreadable table is skipped here; it is reported when it is taken in.
     while let Ok(Some(row)) = rows.next() {
         let number = row.get::<_, Option<i64>>(0).ok().flatten();
         if let Ok(decision) = decision::read(row, zone, &[], &mut words) {

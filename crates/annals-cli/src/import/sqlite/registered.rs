@@ -96,7 +96,8 @@ impl<'r> Batch<'r> {
         Ok(())
     }
 
-    /// Takes in the last rows, points `active` where the source does, and adds what there is to say.
+    /// Takes in the last rows, points `active` where the source does, and adds what there is to
+    /// say.
     pub fn finish(mut self, table: &str, report: &mut Report) -> Result<()> {
         self.flush(report)?;
         let kinds = [
@@ -160,8 +161,8 @@ impl<'r> Batch<'r> {
         Ok(())
     }
 
-    /// Moves `active` to what the source calls active, if that has moved there and nobody has moved
-    /// it here.
+    /// Moves `active` to the source's active checkpoint, if that has moved there and was not moved
+    /// here.
     fn follow(&self, model: &str, claimed: &Checkpoint, report: &mut Report) -> Result<()> {
         let before = self.registry.list(model).tag(TAG).get()?;
         let has_moved = !before.iter().any(|known| known.id() == claimed.id());
@@ -184,7 +185,8 @@ impl<'r> Batch<'r> {
                 ));
             }
             Some(here) => report.notes.push(format!(
-                "the source calls {} the active checkpoint of {model}; {} was activated here, and stays",
+                "the source calls {} the active checkpoint of {model}; {} was activated here, and \
+                 stays",
                 claimed.id(),
                 here.id()
             )),

@@ -53,11 +53,11 @@ pub fn count(file: &Connection, table: &str) -> Option<u64> {
 /// A table whose columns have been matched: those that are not there are read as NULL.
 pub struct Table<'f> {
     pub file: &'f Connection,
-    /// What it is called here.
+    /// Its name here.
     pub name: &'static str,
-    /// What it is called there, for SQL.
+    /// Its name there, for SQL.
     from: String,
-    /// What numbers its rows, for SQL; `None` if nothing does.
+    /// The column that numbers its rows, for SQL; `None` if there is none.
     pub number: Option<String>,
     /// Whether its rows lie in the order of their numbers.
     pub is_ordered: bool,
@@ -84,7 +84,8 @@ impl<'f> Table<'f> {
         report: &mut Report,
     ) -> rusqlite::Result<Self> {
         let from = quoted(&found.name);
-        // Generated columns are hidden from table_info; hidden ones of virtual tables are no columns.
+        // Generated columns are hidden from table_info; hidden ones of virtual tables are no
+        // columns.
         let mut query =
             file.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
         let there: Vec<Column> = query
@@ -169,8 +170,8 @@ impl<'f> Table<'f> {
     }
 }
 
-/// What numbers the rows, and whether they lie in that order: the rowid, unless a column `id`
-/// numbers them itself.
+/// The column that numbers the rows, and whether they lie in that order: the rowid, unless a column
+/// `id` numbers them itself.
 fn numbered(
     file: &Connection,
     found: &Named,
@@ -211,7 +212,8 @@ fn numbered(
 fn is_numbering(file: &Connection, found: &Named, id: &Column, rows: Option<u64>) -> bool {
     let (column, from) = (quoted(&id.name), quoted(&found.name));
     let ask = format!(
-        "SELECT COUNT(DISTINCT {column}), COALESCE(SUM(typeof({column}) = 'integer'), 0) FROM {from}"
+        "SELECT COUNT(DISTINCT {column}), COALESCE(SUM(typeof({column}) = 'integer'), 0)
+         FROM {from}"
     );
     let counted = file.query_row(&ask, [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))

@@ -171,8 +171,8 @@ pub enum Kept {
     InPart,
 }
 
-/// A hash of up to 16 hexadecimal digits as it is; of a longer one, the first 16; of any other text,
-/// its FNV-1a hash.
+/// A hash of up to 16 hexadecimal digits as it is; of a longer one, the first 16; of any other
+/// text, its FNV-1a hash.
 pub fn feature_hash(text: &str) -> (u64, Kept) {
     let digits = text.get(..16).unwrap_or(text);
     let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
