@@ -1,10 +1,11 @@
 //! The one JSON dialect of the library and the command `annals`.
 //!
-//! Ids and hashes are text, because numbers of JSON are exact up to 2^53 only in many readers. Times are
-//! RFC 3339, durations are nanoseconds and say so in their names. What is absent is left out or null. A
-//! number that is not finite is the text `NaN`, `inf` or `-inf` in an entry and null in a statistic.
+//! Ids and hashes are text, because numbers of JSON are exact up to 2^53 only in many readers.
+//! Times are RFC 3339. Durations are nanoseconds, and their names end in `_ns`. Absent values are
+//! left out or null. A number that is not finite is the text `NaN`, `inf` or `-inf` in an entry and
+//! null in a statistic.
 //!
-//! Types that are stored too are serialised in this way by formats that people read, and as before by
+//! Types that are stored too use this form in formats that people read, and their stored form in
 //! others: the bytes of the journal come from the same implementations of serde.
 
 use std::fmt;
@@ -565,7 +566,7 @@ fn fields(json: Json) -> Map<String, Json> {
     }
 }
 
-/// What is only ever given out is an object in every format.
+/// Types that are never stored are objects in every format.
 macro_rules! as_object {
     ($($type:ty = $fields:path),* $(,)?) => { $(
         impl Serialize for $type {

@@ -28,8 +28,8 @@
 //!
 //! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads;
 //! [`Registry`] keeps the models' checkpoints; [`Maintenance`] keeps the directory in order.
-//! What each call promises is said at [`Journal`]; how it is built, in `ARCHITECTURE.md`; what is
-//! on disk, in `FORMAT.md`.
+//! [`Journal`] states the promise of each call. `ARCHITECTURE.md` describes how it is built,
+//! `FORMAT.md` the bytes on disk.
 
 mod engine;
 mod entry;

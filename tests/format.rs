@@ -10,7 +10,8 @@ use annals::{Inference, Journal, ManualClock, Timestamp};
 use wincode::SchemaRead;
 use wincode::config::Configuration;
 
-/// A block's payload as this version writes it; `src/engine/format` holds its writer to these bytes.
+/// A block's payload as this version writes it; `src/engine/format` holds its writer to these
+/// bytes.
 const BLOCK: &str = include_str!("golden/block.hex");
 
 #[derive(SchemaRead, Debug, PartialEq)]

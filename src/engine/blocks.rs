@@ -26,12 +26,12 @@ pub(crate) struct Located {
     /// The sequence after its last entry.
     pub(crate) next: u64,
     pub(crate) rows: Vec<Placed>,
-    /// What it takes in its file.
+    /// Its size in the file.
     pub(crate) bytes: usize,
 }
 
 impl Located {
-    /// What stands in the place of a block that cannot be read.
+    /// Substitute for a block that cannot be read.
     fn of_hole(hole: Placed) -> Self {
         Located {
             first: hole.sequence,
@@ -41,7 +41,7 @@ impl Located {
         }
     }
 
-    /// What it counts for in a piece that is bounded by bytes.
+    /// Its weight in a piece that is bounded by bytes.
     fn cost(&self) -> usize {
         self.bytes
             .max(self.rows.len().saturating_mul(LEAST_OF_ENTRY))
@@ -55,8 +55,8 @@ pub(crate) struct HourPlace {
     pub(crate) first: u64,
 }
 
-/// Bytes that each entry counts for at least where pieces are bounded by bytes: entries whose
-/// columns are equal take none in their block, and some two hundred in memory.
+/// Least weight of an entry where pieces are bounded by bytes: entries whose columns are equal take
+/// none in their block, and some two hundred in memory.
 const LEAST_OF_ENTRY: usize = 32;
 
 /// The blocks of one file.
@@ -65,9 +65,9 @@ pub(crate) struct Blocks<'s, 'k> {
     pub(crate) path: &'s Path,
     /// The sequences that are meant. Others in the file are leftovers.
     pub(crate) range: Range<u64>,
-    /// Where it is remembered what cannot be read.
+    /// Where unreadable stretches are remembered.
     losses: &'s Losses,
-    /// What the index of event times says of each block; read when the first cannot be.
+    /// The event times of each block by the index; read when the first block cannot be.
     times: OnceCell<Times>,
 }
 
@@ -76,11 +76,11 @@ pub(crate) struct Blocks<'s, 'k> {
 pub(crate) struct Piece<'p> {
     pub(crate) first: u64,
     pub(crate) payload: &'p [u8],
-    /// Whether the block is there and cannot be read, or is not there.
+    /// Whether the block is there and cannot be read, or is absent.
     pub(crate) is_lost: bool,
 }
 
-/// What became of a block that was shown.
+/// Result of showing a block.
 pub(crate) enum Shown {
     /// It was read; it ends before `next`.
     Read { next: u64, flow: ControlFlow<()> },
@@ -106,7 +106,7 @@ impl<'s, 'k> Blocks<'s, 'k> {
 }
 
 impl Blocks<'_, '_> {
-    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
+    /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read.
     pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
@@ -122,8 +122,8 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
-    /// The bytes of the blocks that hold `from` and what follows, each with the sequence that it
-    /// begins at, oldest first, until `see` breaks. Only what finds a block's end has been looked at.
+    /// The bytes of the blocks that hold `from` and later entries, each with its first sequence,
+    /// oldest first, until `see` breaks. Only the index of a block's end has been read.
     pub(crate) fn payloads(
         &self,
         from: u64,
@@ -139,9 +139,9 @@ impl Blocks<'_, '_> {
         })
     }
 
-    /// Shows the block that holds `from` and those that follow, oldest first, until `see` breaks. In
-    /// the place of what is missing, or of what `see` cannot decode, holes are shown, which end where
-    /// the next block that can be read begins. An error is the engine's, or of `see`.
+    /// Shows the block that holds `from` and those that follow, oldest first, until `see` breaks.
+    /// In the place of missing blocks, or of those that `see` cannot decode, holes are shown. A
+    /// hole ends where the next readable block begins. An error is the engine's, or of `see`.
     pub(crate) fn ascend(
         &self,
         from: u64,
@@ -186,14 +186,14 @@ impl Blocks<'_, '_> {
         let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
             return Ok(ControlFlow::Continue(()));
         };
-        // What ends within what was shown, or begins there, lies about its length.
+        // A block that ends or begins within the shown part has a false length.
         let fits = |next: u64| next > *expected && next <= self.range.end;
         let ahead = BlockView::new(first, payload).map(|view| view.sequences().end);
         if !ahead.is_ok_and(fits) || (first < *expected && !was_first) {
             return Ok(ControlFlow::Continue(()));
         }
         if first > *expected {
-            // Only what can be read ends a hole.
+            // Only a readable block ends a hole.
             if locate(first, payload).is_err() {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -282,14 +282,14 @@ impl Blocks<'_, '_> {
                     }
                     go_on(recorded.is_none())
                 });
-            // What the engine cannot reach is as if it was not there.
+            // Rows that the engine cannot reach count as absent.
             swept.ok().and(recorded)
         };
         beside(self.range.start, range.start, Direction::Descending)
             .or_else(|| beside(range.end, self.range.end, Direction::Ascending))
     }
 
-    /// The bytes of the block that begins at `first`, if its value is what was written.
+    /// The bytes of the block that begins at `first`, if its checksum is right.
     pub(crate) fn payload<T>(
         &self,
         first: u64,
@@ -339,7 +339,8 @@ impl Blocks<'_, '_> {
                     let Ok(located) = locate(first, payload) else {
                         return ControlFlow::Continue(());
                     };
-                    // The newest block may hold `until` itself; all others end where the next begins.
+                    // The newest block may hold `until` itself; all others end where the next
+                    // begins.
                     if located.next > oldest && (oldest < until || located.next > self.range.end) {
                         return ControlFlow::Continue(());
                     }
@@ -375,7 +376,7 @@ impl Blocks<'_, '_> {
         read.map_or_else(|| self.hole_around(sequence), Ok)
     }
 
-    /// What `see` makes of the block that holds `sequence`; `None` if it cannot be read.
+    /// The result of `see` for the block that holds `sequence`; `None` if it cannot be read.
     fn whole_block_with<T>(
         &self,
         sequence: u64,
@@ -514,8 +515,8 @@ impl Blocks<'_, '_> {
         Ok((HourPlace { hour, first }, touched))
     }
 
-    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
-    /// read.
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
+    /// cannot be read.
     pub(crate) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
         let (bucket, within) = id_bucket(id);
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
@@ -600,7 +601,7 @@ impl Blocks<'_, '_> {
                 let first = keys::second_number(key)
                     .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
                 if self.range.contains(&first) {
-                    // Nothing of a block that cannot be read is there any more.
+                    // Nothing of an unreadable block is left.
                     let ids = self
                         .look_into(first, |view| view.ids())?
                         .unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Cursors by name: how far exports and followers have come, kept in the journal itself so that
 //! retention can wait for them.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::{Bound, ControlFlow};
@@ -18,7 +18,7 @@ use super::upkeep::Upkeep;
 use crate::entry::error::Result;
 use crate::registry::tables::names;
 
-/// What is stored of a cursor, under its name.
+/// Stored form of a cursor, under its name.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CursorRow {
     /// The sequence of the entry that comes next.
@@ -66,7 +66,7 @@ impl Upkeep {
         })
     }
 
-    /// Removes the cursor `name`; says whether there was one.
+    /// Removes the cursor `name`; returns whether there was one.
     pub(crate) fn remove_cursor(&self, name: &str) -> Result<bool> {
         names::check_word("cursor", name)?;
         let path = self.source().path();

@@ -1,4 +1,4 @@
-//! The journal's directory: where things lie, who may look, which run is alive.
+//! The journal's directory: places of its files, rights, live runs.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) struct Directory {
 }
 
 pub(crate) const HOT_FILE: &str = "journal.redb";
-/// How long one process waits for another that creates the hot file: it takes milliseconds.
+/// Longest wait for another process that creates the hot file: it takes milliseconds.
 const CREATION: Duration = Duration::from_secs(60);
 /// A hot file that is being created; renamed when redb has finished it.
 const UNFINISHED: &str = "journal.redb.new-";
@@ -51,7 +51,7 @@ impl Directory {
     /// The directory at `root`, created with its parents (for its owner only) where missing.
     pub(crate) fn create(root: &Path) -> Result<Self> {
         if let Err(error) = disk::create_directory(root) {
-            // A file in the way is said in so many words.
+            // A file in the place of a directory gets an error of its own.
             return Err(match Directory::existing(root) {
                 Err(said @ Error::NotADirectory { .. }) => said,
                 _ => Error::io("create", root, error),
@@ -60,12 +60,12 @@ impl Directory {
         let directory = Directory::existing(root)?;
         let runs = directory.runs();
         disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;
-        // Only locks lie there: nobody needs them anywhere else.
+        // Only locks lie there: they are needed nowhere else.
         disk::inside(root, &runs).map_err(|error| Error::io("use", runs, error))?;
         Ok(directory)
     }
 
-    /// The directory at `root`, created where it is missing, for a copy that nobody has open.
+    /// The directory at `root`, created where it is missing, for a copy that no process has open.
     pub(crate) fn bare(root: &Path) -> Result<Self> {
         disk::create_directory(root).map_err(|error| Error::io("create", root, error))?;
         Directory::existing(root)
@@ -104,7 +104,7 @@ impl Directory {
         let name = self.hot_file();
         match disk::publish(finished, &name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // What cannot be removed now is removed by the next opening.
+                // Files that cannot be removed now are removed by the next opening.
                 let _ = disk::remove(finished);
             }
             published => published.map_err(|error| Error::io("create", name, error))?,
@@ -127,7 +127,7 @@ impl Directory {
         };
         for entry in entries.flatten() {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                // What cannot be removed now is tried again at the next opening.
+                // Files that cannot be removed now are tried again at the next opening.
                 let _ = disk::remove(&entry.path());
             }
         }
@@ -138,7 +138,7 @@ impl Directory {
         sync_directory(&self.root)
     }
 
-    /// Where a repair puts what is damaged.
+    /// Where a repair puts damaged files.
     pub(crate) fn set_aside(&self) -> PathBuf {
         self.root.join("damaged")
     }
@@ -163,7 +163,7 @@ impl Directory {
         self.runs().join(format!("{run}.lock"))
     }
 
-    /// Takes the lock that says that `run` is alive; released when the value is dropped.
+    /// Takes the lock that marks `run` as alive; released when the value is dropped.
     pub(crate) fn hold_run(&self, run: RunId) -> Result<RunLock> {
         let path = self.run_lock(run);
         let file = lock_run(&path)?;
@@ -210,8 +210,8 @@ pub(crate) struct RunLock {
 }
 
 impl RunLock {
-    /// Makes the lock file anew if it has been removed: whoever opened the journal without it would
-    /// take the run for dead.
+    /// Makes the lock file anew if it has been removed: a process that opened the journal without
+    /// it would take the run for dead.
     pub(crate) fn keep_name(&mut self) -> Result<()> {
         let file = FileId::of(self.file.file());
         if file.is_none_or(|file| file.lost_name(&self.path).is_none()) {

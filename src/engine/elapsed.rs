@@ -1,4 +1,4 @@
-//! Elapsed time: how long the journal is known to have existed, whatever the wall clock says.
+//! Elapsed time: how long the journal is known to have existed, regardless of the wall clock.
 //!
 //! A wall clock can jump, so it is no evidence that an entry is old. Two things are: the time that
 //! passed while a run was open, by the monotonic clock, and at most [`LONGEST_PAUSE`] for each
@@ -40,7 +40,7 @@ const MARK_AFTER: u64 = 5_000_000;
 /// Marks may be as far apart as their age divided by this, so their number grows with the
 /// logarithm of the journal's age.
 const PRECISION: u64 = 64;
-/// Marks that are looked at, newest first. A journal writes about 1,200 in ten years.
+/// Bound on the marks that are read, newest first. A journal writes about 1,200 in ten years.
 const MOST_MARKS: usize = 4_096;
 
 /// The newest moment that is known.
@@ -131,7 +131,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Stores what has elapsed, if that is worth a row. Called before a commit appends its entries.
+    /// Stores the elapsed time, if that is worth a row. Called before a commit appends its entries.
     /// Costs one look-up otherwise.
     pub(crate) fn advance(
         &self,
@@ -174,7 +174,7 @@ impl Meter {
     }
 }
 
-/// Counts the pause since the last stamp. Says how much time has elapsed.
+/// Counts the pause since the last stamp. Returns the elapsed time.
 fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Result<u64> {
     let mut marks = marks_to_write(transaction, path)?;
     let withdrawn = withdraw(&mut marks, wall);
@@ -205,7 +205,7 @@ fn pause_until(from: i64, to: i64) -> u64 {
 }
 
 /// Takes back pauses as far as they end later than `wall`: the clock was ahead when they were
-/// counted. Says how much was taken back.
+/// counted. Returns how much was taken back.
 fn withdraw(marks: &mut [(u64, Mark)], wall: i64) -> u64 {
     let mut withdrawn = 0_u64;
     for (_, mark) in marks {
@@ -308,13 +308,13 @@ fn decode_stamp(path: &Path, stored: Option<Result<Stamp, String>>) -> Result<Op
     stored.map_err(|why| damaged(path, "meta elapsed", &why))
 }
 
-/// Says why a row of the table of marks cannot be what was written.
+/// Returns the reason why a row of the table of marks is impossible.
 pub(crate) fn check_mark(key: &[u8], value: &[u8]) -> Result<(), String> {
     sequence_of(key).ok_or("a key is no sequence")?;
     codec::decode::<Mark>(value).map(drop)
 }
 
-/// Copies what a repair can read of the stamp and the marks.
+/// Copies the readable part of the stamp and the marks for a repair.
 pub(crate) fn put_again(
     transaction: &mut WriteTransaction<'_>,
     stamp: Option<Stamp>,
@@ -360,7 +360,7 @@ fn marks_to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result
 struct Marks(Vec<(u64, Mark)>);
 
 impl Marks {
-    /// Takes up one row, and says whether to go on.
+    /// Takes up one row, and returns whether to continue.
     fn see(&mut self, path: &Path, key: &[u8], value: &[u8]) -> Result<ControlFlow<()>> {
         self.0.push(decode_mark(path, key, value)?);
         Ok(if self.0.len() < MOST_MARKS {

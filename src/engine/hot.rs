@@ -34,7 +34,7 @@ pub(crate) struct Hot {
     locks: Vec<(RunId, RunLock)>,
 }
 
-/// What takes batches into the hot file, from any thread: one transaction at a time.
+/// The part that takes batches into the hot file, from any thread: one transaction at a time.
 #[derive(Clone)]
 pub(crate) struct Commits {
     slot: Slot,
@@ -45,7 +45,7 @@ pub(crate) struct Commits {
 /// One batch to be committed.
 pub(crate) struct Commit<'a> {
     pub(crate) blocks: &'a mut [Block],
-    /// What becomes of the runs that the batch has events of.
+    /// New state of the runs of the batch's events.
     pub(crate) rows: &'a [(RunId, RunRow)],
 }
 
@@ -59,8 +59,8 @@ impl Hot {
             create(&directory, options)?;
         }
         drop(creation);
-        // Looked at before it is opened for writing, which changes it: what is refused stays as it
-        // was. Only a file whose writer died cannot be looked at first.
+        // Examined before it is opened for writing, which changes it: a refused file stays
+        // unchanged. Only a file whose writer died cannot be examined first.
         if let Some(kv) = Kv::try_open_read_only(&path, options.sharing, options.cache_bytes)? {
             kv.read(|snapshot| {
                 meta::identity(snapshot, &path)?;
@@ -130,8 +130,8 @@ impl Hot {
         std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
-    /// Takes the next run number, and writes a gap for every run that died without closing. In
-    /// the same transaction `before`, this handle's last run, gets the row that says how it ended.
+    /// Takes the next run number, and writes a gap for every run that died without closing. In the
+    /// same transaction `before`, this handle's last run, gets the row with its end.
     pub(crate) fn begin_run(
         &mut self,
         now: i64,
@@ -148,8 +148,7 @@ impl Hot {
             }
             let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
             let run = next_run(transaction, &path)?;
-            // The lock is held before anybody can see the run: whoever sees it unlocked
-            // takes it for dead.
+            // The lock is held before the run becomes visible: an unlocked run counts as dead.
             let lock = match &directory {
                 Some(directory) => Some(directory.hold_run(run)?),
                 None => None,
@@ -170,7 +169,7 @@ impl Hot {
         Ok((run, row))
     }
 
-    /// Goes on with the run under which `source` is taken in, or begins it.
+    /// Continues the run under which `source` is taken in, or begins it.
     pub(crate) fn take_in(
         &mut self,
         now: i64,
@@ -249,8 +248,8 @@ impl Hot {
         self.commits.clone()
     }
 
-    /// For the writer, when opening is over: from here on nothing waits for these transactions that has
-    /// no bound of its own.
+    /// For the writer, when opening is over: from here on nothing waits for these transactions that
+    /// has no bound of its own.
     pub(crate) fn wait_endlessly(&self) {
         let slot = self.commits.slot.read();
         if let Some(kv) = &*slot.unwrap_or_else(PoisonError::into_inner) {
@@ -258,7 +257,7 @@ impl Hot {
         }
     }
 
-    /// An error if the file that is written has lost its name: what is committed is then in no file of
+    /// An error if the written file has lost its name: committed entries are then in no file of
     /// that name. Asks the directory once.
     pub(crate) fn check_name(&self) -> Result<()> {
         let slot = self.commits.slot.read();
@@ -278,8 +277,8 @@ impl Hot {
         held.map_or(Ok(()), |(_, lock)| lock.keep_name())
     }
 
-    /// After a failed commit: closes the file, opens it again and says how many batches of `run`
-    /// it holds.
+    /// After a failed commit: closes the file, opens it again and returns the stored batch number
+    /// of `run`.
     pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
         let mut slot = self
             .commits
@@ -397,7 +396,7 @@ fn bury_dead_runs(
             event_range: None,
             refusal: None,
         };
-        // What was being taken in is still in its source: nothing is lost.
+        // An import can be read again from its source: nothing is lost.
         if row.source.is_none() {
             let noted = encoder.note(now, &Note::Gap(gap));
             noted.map_err(|why| meta::damaged(path, "gap", &why))?;
@@ -418,7 +417,7 @@ fn append(transaction: &mut WriteTransaction<'_>, path: &Path, blocks: &mut [Blo
     let mut extent = meta::extent_to_write(transaction, path)?;
     for block in blocks.iter_mut() {
         index::put(transaction, extent.next, block)?;
-        // Far from an overflow: what is stored has bounds, and so has a block.
+        // Far from an overflow: stored numbers have bounds, and so has a block.
         extent.next = extent.next.saturating_add(block.count.into());
         extent.hot_bytes = extent.hot_bytes.saturating_add(block.value.len() as u64);
     }

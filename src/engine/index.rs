@@ -8,7 +8,7 @@ use super::kv::{Table, WriteTransaction};
 use super::meta::sealed;
 use crate::entry::error::Result;
 
-/// A row that finds a block: what is said there of the block, if anything.
+/// A row that finds a block: its facts about the block, if any.
 pub(crate) type Span = Option<(u16, u16)>;
 
 /// The tables of rows that find blocks.

@@ -1,4 +1,4 @@
-//! Keys as bytes whose order is the order of what they mean.
+//! Keys as bytes, in the order of their meaning.
 
 use super::format::name::LONGEST_NAME;
 

@@ -1,10 +1,10 @@
-//! What cannot be read, and what stands in its place: a hole, as a repair would write it.
+//! Unreadable parts, and their substitute: a hole, as a repair would write it.
 //!
-//! A block that does not decode costs its own entries and no more. Whoever reads passes over it and
-//! gets a hole for it, so readers, followers, text files and statistics need one way for what is lost,
+//! A block that does not decode costs its own entries and no more. A reader passes over it and gets
+//! a hole for it. So readers, followers, text files and statistics handle losses in one way,
 //! repaired or not. A source remembers which sequences it has passed over.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ use super::kv::{Direction, Snapshot, Table};
 
 /// Entries that one hole can stand for.
 const MOST_OF_HOLE: u64 = u32::MAX as u64;
-/// Sequences that a journal can have lost in one stretch: four million million entries, which take 150
-/// terabytes. A file that says more was made up, and the holes for it would fill the disk.
+/// Sequences that a journal can have lost in one stretch: four million million entries, which take
+/// 150 terabytes. A larger extent was made up, and the holes for it would fill the disk.
 pub(crate) const MOST_LOST: u64 = 1 << 42;
 
 /// The stretches that have been passed over, by their first sequence.
@@ -40,7 +40,7 @@ impl Losses {
     pub(crate) fn note(&self, range: Range<u64>) {
         let mut known = self.lock();
         let (mut start, mut end) = (range.start, range.end);
-        // What it touches becomes one with it: stretches stay apart and few.
+        // A touching stretch is merged with it: stretches stay apart and few.
         let touched: Vec<(u64, u64)> = known
             .range(..=end)
             .rev()
@@ -91,7 +91,7 @@ pub(crate) fn see_times(times: &mut Times, key: &[u8], value: &[u8]) {
 pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> Times {
     let mut times = Times::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
-    // What the engine cannot reach is not known; the rest is.
+    // Rows that the engine cannot reach are unknown; the others are read.
     let _ = snapshot.sweep(
         Table::Hours,
         everything,

@@ -1,6 +1,6 @@
-//! What a journal says of itself: its format, its identity, how far it reaches.
+//! A journal's own facts: its format, its identity, its extent.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,8 @@ pub(crate) struct Identity {
     pub(crate) label: Option<String>,
     /// Microseconds since 1970.
     pub(crate) created: i64,
-    /// Of a restored journal: the journals that it goes on from, and the first sequence that is
-    /// not theirs. Segments from before say their names.
+    /// Of a restored journal: its ancestors, and the first sequence that is not theirs. Earlier
+    /// segments have their names.
     pub(crate) ancestors: Vec<(u128, u64)>,
 }
 
@@ -56,7 +56,7 @@ impl Identity {
         })
     }
 
-    /// Whether a segment that says it is `journal`'s, and ends before `next`, is ours.
+    /// Whether a segment with the id `journal`, and the end `next`, is ours.
     pub(crate) fn owns(&self, journal: u128, next: u64) -> bool {
         let ancestor = |(id, until): &(u128, u64)| *id == journal && next <= *until;
         journal == self.id || self.ancestors.iter().any(ancestor)
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-/// A value as it is stored: room for the checksum, then its encoding.
+/// A value in stored form: room for the checksum, then its encoding.
 pub(crate) fn sealed(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![0; CHECKSUM_BYTES];
     let encoded = codec::encode_into(value, &mut bytes);
@@ -82,7 +82,7 @@ pub(crate) fn damaged(path: &Path, what: &str, why: &str) -> Error {
     }
 }
 
-/// Stores who the journal is.
+/// Stores the journal's identity.
 pub(crate) fn set_identity(
     transaction: &mut WriteTransaction<'_>,
     identity: &Identity,
@@ -131,7 +131,7 @@ pub(crate) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity>
     known_identity(snapshot, path)
 }
 
-/// The identity, whatever the format.
+/// The identity, in any format.
 pub(crate) fn known_identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity> {
     match snapshot.get(Table::Meta, IDENTITY_KEY, codec::decode)? {
         Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
@@ -206,7 +206,7 @@ fn known_extent(path: &Path, stored: Option<Result<Extent, String>>) -> Result<E
     }
 }
 
-/// Stores it. What a reader would refuse is not stored.
+/// Stores it. Values that a reader would refuse are not stored.
 pub(crate) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent) -> Result<()> {
     let path = Path::new(HOT_FILE);
     extent

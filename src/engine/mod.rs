@@ -1,4 +1,4 @@
-//! The journal's directory and the redb file in it: who may write, what is on disk, how it is found.
+//! The journal's directory and the redb file in it: rights, content, and indexes.
 
 pub(crate) mod blocks;
 pub(crate) mod cursors;

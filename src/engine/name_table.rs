@@ -1,7 +1,7 @@
 //! The table of names: each text is stored once and gets a number that no other text ever gets;
 //! names that nothing needs are forgotten.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::{Bound, ControlFlow};
@@ -21,7 +21,7 @@ const NEXT_KEY: &[u8] = b"next_name";
 /// Stands for a run where a name is not to be forgotten.
 pub(crate) const FOR_EVER: u32 = u32::MAX;
 
-/// What is stored of a name, under its kind and text.
+/// Stored form of a name, under its kind and text.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NameRow {
     pub(crate) id: u32,
@@ -95,7 +95,7 @@ pub(crate) fn put(
     transaction.put(Table::NameIds, &keys::name(kind, text), &mut sealed(&row))
 }
 
-/// The id that the next new name gets, as it is stored.
+/// The id of the next new name, in stored form.
 pub(crate) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u32>> {
     let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
     let stored = stored.transpose();

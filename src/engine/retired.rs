@@ -1,5 +1,5 @@
-//! What has been retired, in one row: its entries are gone, and statistics must know which hours
-//! of event time are not whole any more.
+//! All that has been retired, in one row. Its entries are gone, and statistics must know which
+//! hours of event time are incomplete.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::entry::error::Result;
 
 const KEY: &[u8] = b"retired";
 
-/// Ranges of hours that are told apart. Beyond it the nearest are joined, so that the row stays
-/// small: an hour that is whole may then count as retired, never the other way round.
+/// Bound on the ranges of hours. Beyond it the nearest are joined, so that the row stays small: an
+/// hour that is whole may then count as retired, never the other way round.
 const MOST_RANGES: usize = 2_048;
 
 /// All that has been retired so far.
@@ -106,7 +106,7 @@ impl HourRanges {
     }
 }
 
-/// What has been retired as `snapshot` shows it.
+/// Retired entries as `snapshot` shows them.
 pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<RetiredRow> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }

@@ -13,13 +13,13 @@ use super::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::ids::{MAX_RUN, RunId};
 
-/// What is stored of a run.
+/// Stored form of a run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunRow {
     /// Microseconds since 1970.
     pub(crate) started: i64,
     pub(crate) process: u32,
-    /// Counts the run's commits: after an ambiguous failure it tells whether the last one holds.
+    /// Counts the run's commits: after an ambiguous failure it shows whether the last one holds.
     pub(crate) batch: u64,
     /// Inferences, repeats and events committed.
     pub(crate) committed: u64,
@@ -51,8 +51,8 @@ impl RunRow {
 }
 
 impl RunRow {
-    /// Whether a panic was the last that the run recorded. What other threads logged meanwhile takes a
-    /// batch or two.
+    /// Whether a panic was the last that the run recorded. Calls of other threads at the same time
+    /// take a batch or two.
     pub(crate) fn ends_with_panic(&self) -> bool {
         let since = |batch| self.batch.saturating_sub(batch);
         self.panicked.is_some_and(|batch| since(batch) <= 2)
@@ -67,14 +67,14 @@ impl Stored for RunRow {
     }
 }
 
-/// How a run ended; the number is microseconds since 1970, as far as anybody knows.
+/// End of a run; the number is microseconds since 1970, as far as it is known.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunEnd {
     /// Its journal was closed.
     Closed(i64),
     /// A later opener found its lock free; the time is the opener's.
     FoundDead(i64),
-    /// Its ids ran low and the same process went on under the next run.
+    /// Its ids ran low and the same process continued under the next run.
     Continued(i64),
     /// Its journal was closed by a thread that was unwinding after a panic.
     Panicked(i64),

@@ -1,6 +1,6 @@
 //! Segments: files of full blocks that are never written again, and the table that knows them.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::{Bound, ControlFlow};
@@ -29,7 +29,7 @@ const CACHE_BYTES: usize = 1 << 20;
 /// Segments that are kept open: most questions are about a few of them.
 const MOST_OPEN: usize = 8;
 
-/// What is stored of a segment, under its first sequence.
+/// Stored form of a segment, under its first sequence.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentRow {
     /// The sequence after its last entry.
@@ -188,7 +188,7 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registere
     Ok(found)
 }
 
-/// What a segment's file says of itself.
+/// A segment's own description.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
     format: u32,
@@ -202,7 +202,7 @@ impl Stored for Head {}
 const HEAD_KEY: &[u8] = b"segment";
 const USES_KEY: &[u8] = b"uses";
 
-/// Writes into the file of a finished segment whose it is, what it holds and what it needs.
+/// Writes into the file of a finished segment its journal, its extent and its needs.
 pub(crate) fn put_head(
     transaction: &mut WriteTransaction<'_>,
     journal: u128,
@@ -220,7 +220,7 @@ pub(crate) fn put_head(
     transaction.put(Table::Meta, USES_KEY, &mut sealed(&uses.row()))
 }
 
-/// The journal that a segment's file says it is of.
+/// The journal in a segment's own description.
 pub(crate) fn stated_journal(kv: &Kv) -> Result<Option<u128>> {
     let head: Option<Result<Head, String>> =
         kv.read(|snapshot| snapshot.get(Table::Meta, HEAD_KEY, codec::decode))?;
@@ -284,7 +284,7 @@ impl Segment {
         }
     }
 
-    /// Which names and runs its entries need; `None` if it does not say.
+    /// Names and runs that its entries need; `None` if it does not list them.
     pub(crate) fn uses(&self) -> Result<Option<UsesRow>> {
         let stored = self
             .kv
@@ -315,7 +315,7 @@ pub(crate) struct SegmentCache {
 type Listed = (u64, Arc<[Registered]>);
 
 impl SegmentCache {
-    /// Of a source that remembers in `losses` what cannot be read.
+    /// Of a source that remembers unreadable stretches in `losses`.
     pub(crate) fn of(losses: &Arc<Losses>) -> Self {
         SegmentCache {
             losses: losses.clone(),

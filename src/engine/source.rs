@@ -1,7 +1,7 @@
 //! The reading side: one journal, whether its blocks are in the hot file or in segments. Each
 //! question is answered in short snapshots, decoded before it is handed out.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::options::Sharing;
 
-/// A name as it is stored: what it names and its text.
+/// A name in stored form: its kind and its text.
 pub(crate) type StoredName = (u8, Arc<str>);
 
 /// A journal open for reading.
@@ -45,7 +45,7 @@ pub(crate) struct Source {
     losses: Arc<Losses>,
 }
 
-/// One snapshot of the hot file, and what it says of where everything is.
+/// One snapshot of the hot file, and the places of everything in it.
 pub(crate) struct View<'s, 'k> {
     pub(crate) snapshot: &'s Snapshot<'k>,
     pub(crate) extent: Extent,
@@ -61,7 +61,7 @@ impl<'s, 'k> View<'s, 'k> {
 }
 
 impl Source {
-    /// Opens the journal in `directory` beside whoever writes it.
+    /// Opens the journal in `directory` beside its writers.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
         let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
@@ -78,7 +78,7 @@ impl Source {
         })
     }
 
-    /// A source beside the writer `hot` of the same process: a handle of its own, so that a
+    /// A source beside the writer `hot` of the same process. It has a handle of its own, so that a
     /// failed writer does not take readers down, except where only one handle may be open.
     pub(crate) fn beside(hot: &Hot, cache_bytes: usize) -> Result<Self> {
         let losses = Arc::default();
@@ -162,8 +162,8 @@ impl Source {
         }
     }
 
-    /// Lends a handle for writing that nobody else has meanwhile: where only one may be open,
-    /// whoever reads or writes through it waits.
+    /// Lends a handle for writing, to one user at a time: where only one may be open, its readers
+    /// and writers wait.
     pub(crate) fn with_writer_alone<T>(
         &self,
         cache_bytes: usize,
@@ -210,13 +210,13 @@ impl Source {
         })
     }
 
-    /// What is known of elapsed time; `wall` is the wall clock now, microseconds since 1970.
+    /// Known elapsed time; `wall` is the wall clock now, microseconds since 1970.
     pub(crate) fn elapsed(&self, wall: i64) -> Result<Elapsed> {
         self.read(|snapshot| Elapsed::read(snapshot, &self.path, self.meter.as_ref(), wall))
     }
 
-    /// The same for times of files. `None` if the journal has a clock of its own, which these do not
-    /// go by.
+    /// The same for times of files. `None` if the journal has a clock of its own, which these do
+    /// not go by.
     pub(crate) fn elapsed_by_system_clock(&self) -> Result<Option<Elapsed>> {
         if self
             .meter
@@ -267,15 +267,15 @@ impl Source {
         Ok(id.transpose()?.map(|row| row.id))
     }
 
-    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read or
-    /// the file ends that they are in. Empty at the journal's end.
+    /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read or
+    /// their file ends. Empty at the journal's end.
     pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
         self.in_part_of(from, |blocks| blocks.after(from, budget))
             .map(Option::unwrap_or_default)
     }
 
-    /// The bytes of blocks that hold `from` and what follows, oldest first, until `budget` bytes
-    /// are read or the file ends that they are in. Empty at the journal's end.
+    /// The bytes of blocks that hold `from` and later entries, oldest first, until `budget` bytes
+    /// are read or their file ends. Empty at the journal's end.
     pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
@@ -295,7 +295,7 @@ impl Source {
         self.in_part_of(from, read).map(Option::flatten)
     }
 
-    /// What has been passed over so far because it cannot be read.
+    /// Blocks passed over so far because they cannot be read.
     pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -379,8 +379,8 @@ impl Source {
         }
     }
 
-    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and cannot be
-    /// read; what finds them has to be readable.
+    /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
+    /// cannot be read; what finds them has to be readable.
     fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;
@@ -415,7 +415,7 @@ impl Source {
         self.in_parts(
             |segment| segment.first < until,
             |blocks| {
-                // Newest part first: what is found is in order already.
+                // Newest part first: the results are in order already.
                 let left = most.saturating_sub(found.len());
                 found.extend(blocks.marks_before(mark, until, left)?);
                 Ok(found.len() < most)
@@ -510,7 +510,7 @@ impl Source {
     }
 
     /// Runs `body` on the hot file and then on the segments that `wanted` likes, newest first,
-    /// until it says that it has enough.
+    /// until it has enough.
     pub(crate) fn in_parts(
         &self,
         wanted: impl Fn(&Registered) -> bool,
@@ -529,7 +529,7 @@ impl Source {
             match self.unless_retired(segment, answer) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
-                // What has been retired meanwhile is not there any more.
+                // Entries retired since are gone.
                 Err(Error::Retired { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -545,7 +545,7 @@ impl Source {
         self.segments.open(directory, &self.identity()?, segment)
     }
 
-    /// Turns the error of a segment that has been retired meanwhile into one that says so.
+    /// Turns the error of a segment that has been retired since into `Retired`.
     pub(crate) fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
         let Err(error) = answer else { return answer };
         let kept = self.extent()?.kept;

@@ -1,4 +1,4 @@
-//! The journal in the hands of those who work beside the writer: sealing, cursors, retention.
+//! The journal for work beside the writer: sealing, cursors, retention.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::stats::folding::fold::{Folder, GoOn};
 const CACHE_BYTES: usize = 4 << 20;
 /// Between two attempts to compact: about as long as a transaction takes.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long whoever else folds is waited for, and how often he is looked at.
+/// Timeout and poll interval while another process is folding.
 const OTHERS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -31,13 +31,13 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Works beside whoever reads through `source`; `None` for a journal in memory.
+    /// Works beside the readers of `source`; `None` for a journal in memory.
     pub(crate) fn of(source: Arc<Source>) -> Option<Self> {
         let directory = source.directory()?.clone();
         Some(Upkeep { source, directory })
     }
 
-    /// Opens the journal in `directory` beside whoever else uses it.
+    /// Opens the journal in `directory` beside its other users.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let source = Source::open_for_upkeep(directory.clone(), sharing, cache_bytes)?;
         Ok(Upkeep {
@@ -59,9 +59,9 @@ impl Upkeep {
         self.directory.path()
     }
 
-    /// Moves what is stored together and gives the rest of the hot file back. The storage engine
-    /// refuses while anybody is in a transaction. Ours are short, so it is asked again for as long
-    /// as `patience` lasts.
+    /// Compacts the stored pages and gives the rest of the hot file back. The storage engine
+    /// refuses while any transaction is open. Ours are short, so it is asked again for as long as
+    /// `patience` lasts.
     pub(crate) fn compact(&self, patience: Duration) -> Result<()> {
         let began = Instant::now();
         self.source.with_writer_alone(CACHE_BYTES, |kv| {
@@ -86,15 +86,15 @@ impl Upkeep {
         std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
     }
 
-    /// Folds what is committed into the rollups; says which sequence that was to reach. Another
-    /// process that is folding is waited for, but not for ever: it may have been stopped.
+    /// Folds committed entries into the rollups; returns the sequence that this was to reach.
+    /// Another process that is folding is waited for, but not for ever: it may have been stopped.
     pub(crate) fn fold(&self, now: i64) -> Result<u64> {
         let end = self.source.next_sequence()?;
         self.fold_while(now, &|_| true)?;
         Ok(end)
     }
 
-    /// The same as long as `go_on` says so; says how many entries were folded.
+    /// The same as long as `go_on` returns true; returns the number of folded entries.
     pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
         let end = self.source.next_sequence()?;
         let mut folder = Folder::of(self.source.clone());

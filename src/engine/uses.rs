@@ -11,10 +11,10 @@ use super::format::row::NameId;
 /// Names below it have a bit each, of two megabytes.
 const DENSE: NameId = 1 << 24;
 
-/// What some entries need of the tables of names and runs.
+/// Names and runs that some entries need.
 #[derive(Default)]
 pub(crate) struct Uses {
-    /// One bit for each name: ids are dense, and a million rows a second are looked at.
+    /// One bit for each name: ids are dense, and a million rows per second are examined.
     names: Vec<u64>,
     /// Names from [`DENSE`] on: an id that a file made up must not take half a gigabyte.
     more: BTreeSet<NameId>,

@@ -1,9 +1,9 @@
 //! The two clocks of a process, and a pair of hands to turn them in tests.
 //!
-//! Inference threads read only the monotonic one (*ticks*), once per call: the processor's counter
-//! where it runs at one rate whatever the processor does, otherwise the system's clock. The writer
-//! reads both together (an *anchor*) and turns ticks into wall time, so a step of the wall clock
-//! can neither make a processing time negative nor cost the hot path a second read.
+//! Inference threads read only the monotonic one (*ticks*), once per call. It is the processor's
+//! counter where that runs at a constant rate, otherwise the system's clock. The writer reads both
+//! together (an *anchor*) and turns ticks into wall time. So a step of the wall clock cannot make a
+//! processing time negative, and the hot path needs one read only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::timestamp::Timestamp;
 
-/// A clock that stands still until it is told to move; for tests of code that logs.
+/// A clock that moves only on request; for tests of code that logs.
 ///
 /// Hand it over with [`Options::clock`](crate::Options::clock). Clones turn the same clock.
 ///
@@ -55,7 +55,7 @@ impl ManualClock {
         self.0.wall_micros.store(time.as_micros(), Ordering::SeqCst);
     }
 
-    /// What the wall clock shows.
+    /// Time of the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.wall_micros.load(Ordering::SeqCst))

@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the reader knows where and what to do.
+//! All errors; each names the place and the next step.
 
 use std::fmt;
 use std::io;
@@ -36,11 +36,11 @@ pub enum ErrorKind {
     Conflict,
 }
 
-/// Every error of this crate. Each message says what was tried, on which path, and what to do.
+/// Every error of this crate. Each message names the operation, the path, and the next step.
 ///
 /// Decide by [`kind`](Self::kind). [`source`](std::error::Error::source) is the system's
-/// [`io::Error`] if there is one. Errors are `Clone`: one failed commit is told to every waiting
-/// `flush`.
+/// [`io::Error`] if there is one. Errors are `Clone`: every waiting `flush` gets the error of a
+/// failed commit.
 ///
 /// ```
 /// use annals::{ErrorKind, Reader};
@@ -49,6 +49,29 @@ pub enum ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert!(error.to_string().starts_with("no journal in /nowhere/data"));
 /// ```
+///
+/// # Errors of reading
+///
+/// Every call that reads a journal can return these; its documentation lists further ones.
+///
+/// | error | cause |
+/// |---|---|
+/// | [`Corrupt`](Self::Corrupt) | damage beyond a single block, which is passed over |
+/// | [`Foreign`](Self::Foreign) | a file of the journal was replaced by another one |
+/// | [`Io`](Self::Io) | the system refused a read |
+/// | [`Locked`](Self::Locked) | another process held the file's header for 10 s |
+/// | [`Closed`](Self::Closed) | the call came through a journal that is closed |
+///
+/// # Errors of a commit
+///
+/// Every call that changes a journal itself can return those of reading, and these:
+///
+/// | error | cause |
+/// |---|---|
+/// | [`NoRoom`](Self::NoRoom) | the device is full; nothing was changed |
+/// | [`Locked`](Self::Locked) | another process held the write lock for 60 s |
+/// | [`InUse`](Self::InUse) | an exclusive user has the journal |
+/// | [`Failed`](Self::Failed) | an earlier write failed and the file cannot be opened again |
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -69,7 +92,7 @@ pub enum Error {
     Foreign {
         /// The file in question.
         path: PathBuf,
-        /// What gave it away.
+        /// The sign that gave it away.
         reason: String,
     },
     /// The journal was written in a format that this version does not know.
@@ -82,12 +105,12 @@ pub enum Error {
         /// The format that this version reads and writes.
         supported: u32,
     },
-    /// Stored bytes are not what was written: a damaged disk, a truncated or edited file.
+    /// Stored bytes differ from the written ones: a damaged disk, a truncated or edited file.
     #[non_exhaustive]
     Corrupt {
         /// The file in question.
         path: PathBuf,
-        /// Which table and key, and what is wrong with it.
+        /// The table and key, and the defect.
         detail: String,
     },
     /// Another process holds the journal in exclusive mode, or with an incompatible redb.
@@ -95,10 +118,11 @@ pub enum Error {
     InUse {
         /// The file in question.
         path: PathBuf,
-        /// What the storage engine said.
+        /// Message of the storage engine.
         reason: String,
     },
-    /// The last writer died and the file must be opened for writing once, which is not allowed here.
+    /// The last writer died and the file must be opened for writing once, which is not allowed
+    /// here.
     #[non_exhaustive]
     NeedsRecovery {
         /// The file in question.
@@ -109,11 +133,11 @@ pub enum Error {
     /// The operating system refused something.
     #[non_exhaustive]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
         /// On which path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: Arc<io::Error>,
     },
     /// No room on the device; the events are kept and the commit is tried again.
@@ -121,7 +145,7 @@ pub enum Error {
     NoRoom {
         /// The file that could not grow.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// A commit failed in a way that makes going on unsafe; nothing more is written by this handle.
@@ -134,12 +158,12 @@ pub enum Error {
     },
     /// The journal was closed before this call.
     Closed,
-    /// The bound of a wait passed; what was waited for may still happen.
+    /// The bound of a wait passed; the awaited operation may still happen.
     #[non_exhaustive]
     TimedOut {
-        /// What was waited for.
+        /// The operation that was waited for.
         operation: &'static str,
-        /// How long.
+        /// Length of the wait.
         waited: Duration,
     },
     /// An option has a value that cannot work.
@@ -149,13 +173,13 @@ pub enum Error {
         name: &'static str,
         /// The value that was given.
         value: String,
-        /// What would be accepted.
+        /// A value that would be accepted.
         advice: &'static str,
     },
     /// A text does not have the form that was expected.
     #[non_exhaustive]
     Parse {
-        /// What was to be parsed.
+        /// The kind of text that was parsed.
         what: &'static str,
         /// The text.
         text: String,
@@ -170,7 +194,7 @@ pub enum Error {
         /// Why it does not fit.
         reason: String,
     },
-    /// What was asked for has been retired.
+    /// The requested entry has been retired.
     #[non_exhaustive]
     Retired {
         /// The file in question.
@@ -193,11 +217,11 @@ pub enum Error {
     /// A name cannot be used as given.
     #[non_exhaustive]
     InvalidName {
-        /// What it was to name.
+        /// The kind of object that it was to name.
         what: &'static str,
         /// The name, shortened if it is long.
         name: String,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: &'static str,
     },
     /// There is no checkpoint with this id.
@@ -213,7 +237,7 @@ pub enum Error {
         id: String,
         /// When.
         at: Timestamp,
-        /// By whose wish or which rule.
+        /// The wish or the rule behind it.
         why: String,
     },
     /// No checkpoint of this model has this metric.
@@ -226,7 +250,7 @@ pub enum Error {
         /// Those that there are.
         known: Vec<String>,
     },
-    /// Nobody said which metric ranks this model's checkpoints.
+    /// No monitor is set, so no metric ranks this model's checkpoints.
     #[non_exhaustive]
     NoMonitor {
         /// The model.
@@ -259,7 +283,7 @@ pub enum Error {
         model: String,
         /// The file that could not be written.
         path: PathBuf,
-        /// What the system or the writing closure said.
+        /// Error of the system or of the closure that writes.
         cause: Arc<io::Error>,
     },
     /// A checkpoint is whole on disk, but its entry in the registry may not be.
@@ -280,7 +304,7 @@ pub enum Error {
         /// Where they should be.
         path: PathBuf,
     },
-    /// The weights of a checkpoint are not what was saved.
+    /// The weights of a checkpoint differ from the saved ones.
     #[non_exhaustive]
     WeightsCorrupt {
         /// The id.
@@ -295,13 +319,13 @@ pub enum Error {
     Protected {
         /// The id.
         id: String,
-        /// What protects it.
+        /// The reason for the protection.
         by: String,
     },
-    /// What a plan was made from has changed; nothing that differs from the plan was deleted.
+    /// The state that a plan was made from has changed. Nothing outside the plan was deleted.
     #[non_exhaustive]
     PlanOutdated {
-        /// What is different now, one by one.
+        /// The differences, one by one.
         changes: Vec<String>,
         /// How many checkpoints or segments of the plan had been deleted by then.
         deleted: usize,
@@ -316,20 +340,20 @@ pub enum Error {
         /// The option that did it.
         option: &'static str,
     },
-    /// A thread in the background panicked; what it did is not done any more.
+    /// A background thread panicked; its work has stopped.
     #[non_exhaustive]
     ThreadPanicked {
         /// The thread's name.
         name: &'static str,
-        /// What it panicked with.
+        /// Message of the panic.
         message: String,
     },
-    /// The file that is written has lost its name: what is recorded cannot be found there any more.
+    /// The written file has lost its name: new entries cannot be found under that name any more.
     #[non_exhaustive]
     Misplaced {
         /// The file's name.
         path: PathBuf,
-        /// What happened to it: "removed or moved", or "replaced by another file".
+        /// The change: "removed or moved", or "replaced by another file".
         what: &'static str,
     },
     /// Another process holds a lock of the file for longer than is waited for.
@@ -337,13 +361,13 @@ pub enum Error {
     Locked {
         /// The file in question.
         path: PathBuf,
-        /// What was to be done with it: "read", "written" or "opened".
+        /// The operation: "read", "written" or "opened".
         operation: &'static str,
-        /// Which lock is in the way.
+        /// The lock that is held.
         lock: &'static str,
-        /// Who holds it, as far as the system says: numbers, names and states of processes.
+        /// Its holders as far as the system reports them: numbers, names and states of processes.
         holder: String,
-        /// How long was waited.
+        /// Length of the wait.
         waited: Duration,
     },
     /// A thread could not be started.
@@ -351,7 +375,7 @@ pub enum Error {
     Thread {
         /// The thread's name.
         name: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: Arc<io::Error>,
     },
 }

@@ -1,4 +1,4 @@
-//! Events that are no inferences: what the system around the models did.
+//! Events that are no inferences: messages about the environment of the models.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use super::error::Error;
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// For whoever traces a single path.
+    /// For tracing a single path.
     Trace,
     /// For developers.
     Debug,
     /// The ordinary course of things.
     Info,
-    /// Something that somebody should look at.
+    /// Something that deserves a look.
     Warn,
     /// Something that failed.
     Error,
@@ -61,7 +61,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// What happened to a checkpoint.
+/// A change of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckpointAction {

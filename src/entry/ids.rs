@@ -133,8 +133,8 @@ impl FromStr for InferenceId {
 
 /// The random 128-bit identity of a journal, given when its directory is created.
 ///
-/// It tells journals apart when entries of many machines are brought together, and keeps a
-/// [`Cursor`](crate::Cursor) from being used on a journal that it does not belong to.
+/// It tells journals apart when entries of many machines are brought together. It also keeps a
+/// [`Cursor`](crate::Cursor) from being used on a foreign journal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId(pub(crate) u128);
 

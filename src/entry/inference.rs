@@ -26,7 +26,7 @@ impl Timer {
     }
 }
 
-/// How long the model took: measured elsewhere, or still running.
+/// Time that the model took: measured elsewhere, or still running.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Processing {
     Unknown,
@@ -154,16 +154,17 @@ impl<'a> Inference<'a> {
     }
 
     /// Anything else worth keeping. Takes the slower way through an allocation. Names that are not
-    /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together: an
-    /// inference with more is refused and counted, and [`Health::refusals`](crate::Health::refusals)
-    /// names the largest.
+    /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together.
+    /// An inference with more is refused and counted, and
+    /// [`Health::refusals`](crate::Health::refusals) names the largest.
     #[inline]
     pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// With one more attribute, which the inference owns; see [`attributes`](Self::attributes). Allocates.
+    /// With one more attribute, which the inference owns; see [`attributes`](Self::attributes).
+    /// Allocates.
     pub fn attribute(
         self,
         key: impl Into<Cow<'a, str>>,
@@ -233,11 +234,11 @@ impl<'a, A> Inference<'a, A> {
         self
     }
 
-    /// Says that the model has one answer to these features with this checkpoint. If it has just given
-    /// another one, the decision is marked as [divergent](crate::InferenceRecord::divergent), counted,
-    /// and said once for each checkpoint: the first sign of an input that is missing from the features,
-    /// or of a race. Without it nothing is a divergence: a policy that samples its actions, or explores,
-    /// answers differently on purpose.
+    /// States that the model has one answer to these features with this checkpoint. If it has just
+    /// given another one, the decision is marked as [divergent](crate::InferenceRecord::divergent),
+    /// counted, and reported once for each checkpoint. It is the first sign of an input that is
+    /// missing from the features, or of a race. Without it nothing is a divergence: a policy that
+    /// samples its actions, or explores, answers differently on purpose.
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -257,7 +258,7 @@ impl<'a, A> Inference<'a, A> {
         self
     }
 
-    /// How long the model took. Kept in nanoseconds, up to 584 years.
+    /// Time that the model took. Kept in nanoseconds, up to 584 years.
     #[inline]
     pub fn processing_time(mut self, time: Duration) -> Self {
         self.processing = Processing::Known(time);

@@ -1,4 +1,4 @@
-//! What turned out later for an inference: as it is handed in, and as it is read back.
+//! Later outcomes of an inference, as they are handed in and as they are read back.
 
 use std::sync::Arc;
 
@@ -8,8 +8,7 @@ use super::ids::{InferenceId, RunId};
 use super::timestamp::Timestamp;
 use super::value::Number;
 
-/// What turned out for one inference, to be handed to
-/// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
+/// An outcome of one inference, for [`Journal::attach_outcome`](crate::Journal::attach_outcome).
 ///
 /// It borrows its texts. Values are known by name: *reward*, *correct* and *label* are built in,
 /// others are named by the caller, in a space of names of their own. A later value replaces an
@@ -38,8 +37,8 @@ pub struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    /// What the decision was worth: a return, a score. What is NaN or infinite is stored as given,
-    /// left out of statistics and counted there as invalid.
+    /// Worth of the decision: a return, a score. NaN and infinite values are stored as given, left
+    /// out of statistics and counted there as invalid.
     pub fn reward(reward: impl Into<Number>) -> Self {
         Outcome::default().and_reward(reward)
     }
@@ -49,7 +48,7 @@ impl<'a> Outcome<'a> {
         Outcome::default().and_correct(correct)
     }
 
-    /// What the answer should have been, or any other word for what came of it.
+    /// The answer that would have been right, or any other word for the result.
     pub fn label(label: &'a str) -> Self {
         Outcome::default().and_label(label)
     }
@@ -104,11 +103,11 @@ pub struct OutcomeEntry {
     pub of: InferenceId,
     /// When it turned out, as the caller said; by default when it was recorded.
     pub time: Timestamp,
-    /// What the decision was worth.
+    /// Worth of the decision.
     pub reward: Option<f64>,
     /// Whether it was right.
     pub correct: Option<bool>,
-    /// What came of it, in a word.
+    /// The result, in a word.
     pub label: Option<Arc<str>>,
     /// Values by name.
     pub values: Vec<(Arc<str>, f64)>,
@@ -122,22 +121,22 @@ pub struct Latest<T> {
     pub value: T,
     /// When it turned out.
     pub time: Timestamp,
-    /// The sequence of the entry that says so.
+    /// Sequence of the entry that states it.
     pub sequence: u64,
 }
 
-/// What has turned out for one inference: under each name what was recorded last. From
+/// All outcomes of one inference: under each name the value that was recorded last. From
 /// [`Reader::outcome`](crate::Reader::outcome).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Outcomes {
     /// The inference or repeat.
     pub of: InferenceId,
-    /// What the decision was worth.
+    /// Worth of the decision.
     pub reward: Option<Latest<f64>>,
     /// Whether it was right.
     pub correct: Option<Latest<bool>>,
-    /// What came of it, in a word.
+    /// The result, in a word.
     pub label: Option<Latest<Arc<str>>>,
     /// Values by name, sorted by it.
     pub values: Vec<(Arc<str>, Latest<f64>)>,
@@ -217,8 +216,8 @@ impl<N, L, E> Default for CurrentValues<N, L, E> {
 }
 
 impl<N: Ord, L, E> CurrentValues<N, L, E> {
-    /// Takes `value` over unless its name has one. So outcomes are offered newest first, which is the
-    /// order in which they are read; if one repeats a name, its first value holds.
+    /// Takes `value` over unless its name has one. So outcomes are offered newest first, which is
+    /// the order in which they are read; if one repeats a name, its first value holds.
     pub(crate) fn offer(&mut self, value: NewValue<N, L>, entry: E) {
         match value {
             NewValue::Reward(reward) => {
@@ -278,7 +277,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn under_each_name_the_newest_value_holds(outcomes in prop::collection::vec(values(), 0..8)) {
+        fn under_each_name_the_newest_value_holds(
+            outcomes in prop::collection::vec(values(), 0..8),
+        ) {
             let mut current = CurrentValues::default();
             for (sequence, values) in outcomes.iter().enumerate().rev() {
                 values.iter().for_each(|value| current.offer(value.clone(), sequence));

@@ -1,4 +1,4 @@
-//! What a reader gives back: entries with their names in words.
+//! The entries that a reader returns, with their names as text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Entry {
     pub sequence: u64,
     /// When the entry was made, by the clock of the machine that made it.
     pub recorded_time: Timestamp,
-    /// What it is.
+    /// The entry itself.
     pub content: Content,
 }
 
@@ -37,11 +37,11 @@ pub enum Content {
     Repeat(Repeat),
     /// Events that were not recorded.
     Gap(Gap),
-    /// What the system around the models did.
+    /// A message about the environment.
     SystemEvent(SystemEvent),
-    /// What happened to a checkpoint.
+    /// A change of a checkpoint.
     CheckpointEvent(CheckpointEvent),
-    /// What turned out later for an inference.
+    /// A later outcome of an inference.
     Outcome(OutcomeEntry),
 }
 
@@ -59,9 +59,9 @@ pub struct InferenceRecord {
     pub recorded_time: Timestamp,
     /// The model that decided.
     pub model: Arc<str>,
-    /// What it decided about.
+    /// Subject of the decision.
     pub symbol: Arc<str>,
-    /// What it decided.
+    /// The action that was decided for.
     pub action: Arc<str>,
     /// As given; NaN if none was given and no probability bore the action's name.
     pub confidence: f32,
@@ -71,16 +71,16 @@ pub struct InferenceRecord {
     pub probabilities: Probabilities,
     /// xxh3-64 of the features; `None` if none were given.
     pub feature_hash: Option<u64>,
-    /// How long the model took.
+    /// Time that the model took.
     pub processing_time: Option<Duration>,
     /// Memory of the process, bytes (kept in KiB): as given, or the writer's latest sample.
     pub memory: Option<u64>,
     /// The checkpoint that decided.
     pub checkpoint: Option<Arc<str>>,
-    /// What else the caller attached.
+    /// Attributes that the caller attached.
     pub attributes: Vec<(String, Value)>,
-    /// Whether the same features and checkpoint had just been answered differently, by a model that is
-    /// said to be [deterministic](crate::Inference::deterministic).
+    /// Whether the same features and checkpoint had just been answered differently by a
+    /// [deterministic](crate::Inference::deterministic) model.
     pub divergent: bool,
     /// Set if this is a repeat: the inference whose answer it gave again. Confidence,
     /// probabilities and feature hash are then that inference's.
@@ -95,7 +95,7 @@ impl InferenceRecord {
     }
 }
 
-/// The probabilities of one inference and what they are of.
+/// The probabilities of one inference, and their labels.
 #[derive(Clone, Debug)]
 pub struct Probabilities {
     pub(crate) labels: Arc<[Arc<str>]>,
@@ -173,15 +173,15 @@ pub struct Repeat {
     pub event_time: Timestamp,
     /// The model that decided.
     pub model: Arc<str>,
-    /// What it decided about.
+    /// Subject of the decision.
     pub symbol: Arc<str>,
-    /// What it decided.
+    /// The action that was decided for.
     pub action: Arc<str>,
     /// The same as its original's; NaN if none was given.
     pub confidence: f32,
     /// Whether a confidence was given, if only NaN.
     pub confidence_given: bool,
-    /// How long the model took this time.
+    /// Time that the model took for this repeat.
     pub processing_time: Option<Duration>,
     /// The checkpoint that decided.
     pub checkpoint: Option<Arc<str>>,
@@ -197,7 +197,7 @@ pub struct Gap {
     pub run: RunId,
     /// Why they are.
     pub reason: GapReason,
-    /// How many; `None` if nobody can know, because the process died.
+    /// Number of lost events; `None` if it is unknown, because the process died.
     pub count: Option<u64>,
     /// The last id that was committed before a death; `None` before the first, and otherwise.
     pub after: Option<InferenceId>,
@@ -205,8 +205,8 @@ pub struct Gap {
     pub recorded_range: Option<(Timestamp, Timestamp)>,
     /// The first and last explicit event time among them; where none was given, the recorded ones.
     pub event_range: Option<(Timestamp, Timestamp)>,
-    /// What was wrong with calls that were [refused](GapReason::Refused), which are one gap for each
-    /// reason; `None` for other reasons.
+    /// Reason why calls were [refused](GapReason::Refused), with one gap for each reason; `None`
+    /// for other gaps.
     pub refusal: Option<Refusal>,
 }
 
@@ -238,7 +238,7 @@ pub struct SystemEvent {
     pub level: Level,
     /// The part of the system that it came from.
     pub component: Arc<str>,
-    /// What happened.
+    /// The message.
     pub message: String,
     /// Named values that belong to it.
     pub fields: Vec<(String, Value)>,
@@ -250,13 +250,13 @@ pub struct SystemEvent {
 pub struct CheckpointEvent {
     /// The run that recorded it.
     pub run: RunId,
-    /// What happened.
+    /// The message.
     pub action: CheckpointAction,
     /// The model whose checkpoint it is.
     pub model: Arc<str>,
     /// The checkpoint's id.
     pub checkpoint: Arc<str>,
-    /// What else is worth knowing: a metric, a path, a reason.
+    /// Further details: a metric, a path, a reason.
     pub detail: String,
 }
 
@@ -270,7 +270,7 @@ pub struct Run {
     pub started: Timestamp,
     /// The process's id on its machine.
     pub process: u32,
-    /// What became of it.
+    /// State of the run.
     pub state: RunState,
     /// Events committed so far: inferences, repeats, system events and checkpoint events.
     pub committed: u64,
@@ -283,7 +283,7 @@ pub struct Run {
     pub source: Option<String>,
 }
 
-/// What became of a [`Run`].
+/// State of a [`Run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum RunState {
@@ -294,11 +294,11 @@ pub enum RunState {
     /// Its process is gone without having closed it; `None` if no writer has noticed yet,
     /// otherwise when one did.
     Died(Option<Timestamp>),
-    /// Its ids ran low, and its process went on under the next run.
+    /// Its ids ran low, and its process continued under the next run.
     Continued(Timestamp),
-    /// A panic ended it: one unwound the thread that closed the journal, or the process is gone and a
-    /// panic is the last that it recorded (with
-    /// [`Options::flush_on_panic`](crate::Options::flush_on_panic)). When it was closed or found dead;
-    /// `None` if no writer has noticed yet.
+    /// A panic ended it: one unwound the thread that closed the journal, or the process is gone and
+    /// a panic is the last that it recorded (with
+    /// [`Options::flush_on_panic`](crate::Options::flush_on_panic)). When it was closed or found
+    /// dead; `None` if no writer has noticed yet.
     Panicked(Option<Timestamp>),
 }

@@ -11,8 +11,8 @@ use super::error::Error;
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
 ///
 /// An `i64` of microseconds reaches 292,000 years in both directions, so back-tests over old or
-/// far-off dates need no special case; finer differences within one process are covered by the
-/// processing time, which is kept in nanoseconds.
+/// far-off dates need no special case. The processing time, kept in nanoseconds, covers finer
+/// differences within one process.
 ///
 /// ```
 /// use annals::Timestamp;
@@ -43,7 +43,7 @@ impl Timestamp {
         self.0
     }
 
-    /// What this machine's wall clock says. One clock read, about 25 ns.
+    /// Time of this machine's wall clock. One clock read, about 25 ns.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
@@ -61,7 +61,7 @@ impl Timestamp {
         Timestamp(self.0.saturating_sub(micros(by)))
     }
 
-    /// How long this time is after `earlier`; zero if it is not.
+    /// Duration since `earlier`; zero if `earlier` is later.
     ///
     /// ```
     /// # use annals::Timestamp;
@@ -114,8 +114,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// What [`Display`](fmt::Display) prints, and any other time of RFC 3339: digits below a microsecond are
-/// cut off.
+/// Parses the form of [`Display`](fmt::Display), and any other time of RFC 3339: digits below a
+/// microsecond are cut off.
 ///
 /// ```
 /// # use annals::Timestamp;

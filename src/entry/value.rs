@@ -1,4 +1,4 @@
-//! Values of attributes: what a caller attaches to an inference beyond the fixed fields.
+//! Values of attributes, which a caller attaches to an inference beyond the fixed fields.
 
 /// The value of an attribute.
 ///
@@ -92,7 +92,7 @@ macro_rules! from_large {
 
 from_large!(u64, usize, isize);
 
-/// A number as it is stored of metrics, rewards and named values of outcomes: made of any number.
+/// A number of metrics, rewards and named values of outcomes, in stored form: made of any number.
 ///
 /// An `f32` keeps the digits that it prints with. Whole numbers beyond 2^53 are rounded.
 ///
@@ -138,8 +138,7 @@ macro_rules! number_from {
 
 number_from!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 
-/// The `f64` with the digits that an `f32` prints with: what was written as 57.1 is not stored as
-/// 57.099998474121094.
+/// The `f64` with the digits that an `f32` prints with: 57.1 is not stored as 57.099998474121094.
 pub(crate) fn widened(number: f32) -> f64 {
     if !number.is_finite() {
         return number.into();

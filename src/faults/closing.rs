@@ -1,7 +1,7 @@
-//! Threads that a slow disk holds up while their journal closes: each call of `close` keeps its bound
-//! and says so, waits again for what has not ended, and is `Ok` when all has. Held up wherever they
-//! are, they may have the transaction that the writer needs too; held up at a segment they have none,
-//! so that nobody but they can be waited for.
+//! Threads that a slow disk delays while their journal closes. Each call of `close` keeps its bound
+//! and reports it, waits again for unfinished threads, and is `Ok` when all have ended. A thread
+//! delayed elsewhere may hold the transaction that the writer needs. A thread delayed at a segment
+//! holds none, so it delays only itself.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{HANG, scratch};
 use crate::fs::failpoint::{Call, Probe, place};
 use crate::{Error, Inference, Journal, Mirror, Options, State};
 
-/// How long a close waits here.
+/// Time that a close waits here.
 const CLOSING: Duration = Duration::from_millis(200);
 
 const SEALER: &str = "annals-sealer";
@@ -102,7 +102,7 @@ fn held_up(dir: &Path, gate: &Gate) -> Journal {
         gate.shut();
     }
     let alone = |thread| gate.held == Held::AtASegment && gate.thread != thread;
-    // What another thread has read is read by nobody else.
+    // A batch that another thread has read is not read again.
     let mut options = options().fold_interval(Duration::from_millis(1));
     if alone(FOLDER) {
         options = options.without_folding();

@@ -1,8 +1,8 @@
 //! A recorder of all calls to the disk below a directory, and the states that a power cut may
 //! leave of them.
 //!
-//! What is promised of a disk is little. A write may have arrived in any sector of 512 bytes, or
-//! in none, until the file was synced; names may be there or not until their directory was synced.
+//! The guarantees of a disk are few. A write may have arrived in any sector of 512 bytes, or in
+//! none, until the file was synced; names may be there or not until their directory was synced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -62,7 +62,7 @@ impl Deed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     deeds: Vec<Deed>,
-    /// What was there, durably, when the recording began.
+    /// The durable files when the recording began.
     names: BTreeMap<PathBuf, File>,
     directories: BTreeSet<PathBuf>,
     contents: BTreeMap<File, Vec<u8>>,
@@ -82,7 +82,7 @@ struct Inner {
     now: BTreeMap<PathBuf, File>,
     /// Files whose writes are seen.
     seen: BTreeSet<File>,
-    /// How far the log was when a sync began, by thread.
+    /// Length of the log when a sync began, by thread.
     begun: BTreeMap<String, usize>,
 }
 
@@ -211,7 +211,7 @@ impl Probe for Recorder {
     }
 }
 
-/// How a disk treats what was not synced, or what was.
+/// Treatment of unsynced writes, and of synced ones, by a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Honesty {
     Honest,
@@ -241,7 +241,7 @@ impl Log {
         steps.flat_map(|(at, _)| [at, at + 1]).collect()
     }
 
-    /// What a power cut before deed number `cut` may leave.
+    /// An image that a power cut before deed number `cut` may leave.
     pub(super) fn cut(&self, cut: usize, honesty: Honesty, random: &mut Random) -> Image {
         let done = &self.deeds[..cut];
         let believed = match honesty {
@@ -266,7 +266,7 @@ impl Log {
             Deed::Promise(number) => Some(*number),
             _ => None,
         });
-        // How much of what is not durable arrives, in per cent.
+        // Share of undurable data that arrives, in per cent.
         let arrives = [0, 10, 50, 90, 100][random.below(5)];
         let (names, directories) = self.names_at(done, &durable_names, arrives, random);
         let mut contents = self.contents_at(done, &durable, arrives, random);

@@ -12,18 +12,19 @@ use super::{in_time, patience, scale, scratch, stride};
 use crate::Error;
 use crate::fs::failpoint::{Call, Probe, place};
 
-/// What the failing call gives.
+/// Result of the failing call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     /// The device is broken for one call.
     Once,
     /// The device is broken from then on.
     ForEver,
-    /// The device is full for one call, after half of what was to be written.
+    /// The device is full for one call, after half of its bytes.
     Full,
 }
 
-/// Whose calls are counted; the others' are let through, except where the device is broken for good.
+/// The thread whose calls are counted; others' calls pass, except where the device is broken for
+/// good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
     /// The writer's and the user's.
@@ -39,7 +40,7 @@ struct Failing {
     at: usize,
     counted: AtomicUsize,
     fired: AtomicBool,
-    /// What the failing call was.
+    /// Name of the failing call.
     hit: Mutex<String>,
 }
 
@@ -104,7 +105,7 @@ impl Probe for Failing {
     }
 }
 
-/// A full device takes what it has room for.
+/// A full device takes as much as it has room for.
 fn write_half(path: &Path, offset: u64, data: &[u8]) {
     use std::io::{Seek, SeekFrom, Write};
     let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
@@ -136,7 +137,7 @@ fn tell(story: Story, fault: Fault, whose: Whose, at: usize) -> Option<(Ledger, 
     Some((ledger, failing.hit()))
 }
 
-/// Errors say what failed, and after one failure there is no second one.
+/// Errors name the failed call, and after one failure there is no second one.
 fn check_errors(ledger: &Ledger, fault: Fault, what: &str) {
     for error in &ledger.errors {
         let said = error.to_string();
@@ -147,7 +148,7 @@ fn check_errors(ledger: &Ledger, fault: Fault, what: &str) {
     if fault == Fault::Full {
         for account in &ledger.accounts {
             assert_eq!(account.health.unknown, 0, "{what}: {account:?}");
-            // What there is no room for when it closes goes down with it, and it says so.
+            // Entries without room at the close are lost with it, and the journal reports that.
             let lost = account.health.dropped.total();
             assert!(lost == 0 || !account.closed, "{what}: {account:?}");
         }

@@ -93,7 +93,7 @@ fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
     drop(placed);
 }
 
-/// The entry of a checkpoint is the last that is written: if its sync fails, nobody knows.
+/// The entry of a checkpoint is written last. If its sync fails, its fate is unknown.
 #[test]
 fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
     let directory = scratch();
@@ -102,8 +102,8 @@ fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
     let placed = place(directory.path(), disk.clone());
     options().open(&dir).unwrap().close().unwrap();
     let registry = Registry::open(&dir).unwrap();
-    // Where the file grows, it is synced before the commit is tried, and a failure there is certain.
-    // So it has grown just now, and has room.
+    // Where the file grows, it is synced before the commit is tried, and a failure there is
+    // certain. So it has grown just now, and has room.
     let length = || std::fs::metadata(dir.join(HOT_FILE)).unwrap().len();
     let mut sure = Vec::new();
     loop {
@@ -122,7 +122,7 @@ fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
     };
     assert!(unsure.to_string().contains("reconcile() settles it"));
     assert_eq!(std::fs::read(path).unwrap(), [2]);
-    // The disk may say that it is well again; this handle does not believe it.
+    // The disk may work again; this handle does not use it.
     disk.broken.store(false, Ordering::SeqCst);
     let next = registry.checkpoint("m").save([3]);
     let listed = Registry::open(&dir).unwrap().list("m").get().unwrap();

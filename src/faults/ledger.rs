@@ -1,4 +1,4 @@
-//! What was told to a journal, what it promised, and whether it kept its word.
+//! Calls to a journal, its promises, and whether it kept them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,26 +18,26 @@ pub(super) enum Promise {
 /// How much must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rigour {
-    /// All that was promised is there, every index finds it, and the books are right.
+    /// All promised entries are there, every index finds them, and the counts balance.
     Full,
-    /// What is read was told, each once, without a hole. A disk that lies may leave one table older
-    /// than another, which no checksum of a single value can show.
+    /// Every entry that is read was logged, and is read once, without a hole. A disk that lies may
+    /// leave one table older than another, which no checksum of a single value can show.
     Truth,
 }
 
-/// All that a journal was told.
+/// All calls to a journal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     /// Inferences by id, each with the number that its contents are made from.
     pub(super) inferences: BTreeMap<u64, (u32, Promise)>,
     /// Messages of system events, each with its run.
     pub(super) events: BTreeMap<String, (u32, Promise)>,
-    /// Checkpoints by their step, from which their weights are made, and the ids of those whose save
-    /// returned.
+    /// Checkpoints by their step, from which their weights are made, and the ids of those whose
+    /// save returned.
     pub(super) checkpoints: BTreeMap<u64, Option<String>>,
     /// Runs whose opening returned.
     pub(super) runs: BTreeSet<u32>,
-    /// What each run said of itself when it was over.
+    /// The state of each run when it was over.
     pub(super) accounts: Vec<Account>,
     pub(super) errors: Vec<Error>,
 }
@@ -82,7 +82,8 @@ pub(super) fn with_inference<T>(n: u32, see: impl FnOnce(Inference<'_>) -> T) ->
 }
 
 impl Ledger {
-    /// What holds after a power cut: all of `told` may be there, and what was `promised` must be.
+    /// The possible state after a power cut: all of `told` may be there, and all that was
+    /// `promised` must be.
     pub(super) fn after_a_cut(told: &Ledger, promised: Ledger) -> Ledger {
         let mut all = promised;
         for (id, (number, _)) in &told.inferences {
@@ -99,7 +100,7 @@ impl Ledger {
         all
     }
 
-    /// Everything that `run` was told is promised from now on.
+    /// All calls of `run` so far are promised from now on.
     pub(super) fn flushed(&mut self, run: RunId) {
         for (_, (_, promise)) in self.inferences.range_mut(run.first_id()..) {
             *promise = Promise::Kept;
@@ -110,8 +111,8 @@ impl Ledger {
         }
     }
 
-    /// Fails unless the journal in `dir` holds what was promised, and nothing that was never said.
-    /// An error is one of opening or reading.
+    /// Fails unless the journal in `dir` holds all promised entries, and none that was never
+    /// logged. An error is one of opening or reading.
     pub(super) fn check(&self, dir: &Path, rigour: Rigour, what: &str) -> Result<(), Error> {
         let journal = options().open(dir)?;
         let run = journal.health().run.get();
@@ -122,11 +123,12 @@ impl Ledger {
         let reader = journal.reader()?;
         self.check_entries(&reader, rigour, what)?;
         if !reader.missing().is_empty() {
-            // The disk has forgotten pages, and it was said, as by an error. Tables may differ in age.
+            // The disk has forgotten pages, and that was reported, as by an error. Tables may
+            // differ in age.
             return Ok(());
         }
         self.check_checkpoints(&journal.registry()?, what)?;
-        // It goes on as if nothing had happened.
+        // It continues as if nothing had happened.
         let id = journal.log(Inference::new("later", "s", "BUY")).unwrap();
         journal.flush().wait(super::HANG)?;
         let found = reader.get(id)?.is_some();
@@ -136,7 +138,7 @@ impl Ledger {
 
     fn check_entries(&self, reader: &Reader, rigour: Rigour, what: &str) -> Result<(), Error> {
         let entries: Vec<Entry> = reader.follow(reader.start())?.collect::<Result<_, _>>()?;
-        // A disk that lied may have blocks forgotten: then the reader says which entries these were.
+        // A disk that lied may have blocks forgotten: then the reader names their entries.
         let missing = reader.missing();
         assert!(missing.is_empty() || rigour == Rigour::Truth, "{what}");
         let mut next = 1;
@@ -165,7 +167,7 @@ impl Ledger {
                     let (n, _) = self.told(repeat.id, what);
                     assert_eq!(repeat.event_time, event_time(n), "{what}");
                     assert_eq!(self.told(repeat.original, what).0, question(n), "{what}");
-                    // What is missing may be its original.
+                    // The missing entry may be its original.
                     let is_known = !missing.is_empty() || ids.contains(&repeat.original);
                     assert!(is_known, "{what}: {repeat:?}");
                     assert!(ids.insert(repeat.id), "{what}: twice {}", repeat.id);
@@ -212,7 +214,7 @@ impl Ledger {
         *told.unwrap_or_else(|| panic!("{what}: nobody logged {id}"))
     }
 
-    /// The books of each run: what its row says, what is there, what it said of itself.
+    /// The counts of each run: its row, its entries, and its own report.
     fn check_runs(
         &self,
         reader: &Reader,
@@ -287,8 +289,8 @@ pub(super) fn weights_of(step: u64) -> Vec<u8> {
     step.to_le_bytes().repeat(200)
 }
 
-/// The health when no thread of the journal is saying anything itself: between taking its number and
-/// its place in the queue, an event is nowhere.
+/// The health when no thread of the journal is saying anything itself: between taking its number
+/// and its place in the queue, an event is nowhere.
 pub(super) fn settled(journal: &Journal) -> Health {
     let began = std::time::Instant::now();
     loop {
@@ -309,7 +311,7 @@ pub(super) fn assert_balanced(health: &Health, what: &str) {
     assert_eq!(health.offered, accounted(health), "{what}: {health:?}");
 }
 
-/// Everything on, except what would do things at its own time.
+/// Everything on, except work that would run at its own time.
 pub(super) fn options() -> Options {
     Journal::options()
         .clock(crate::ManualClock::at(Timestamp::from_micros(1_000_000)))

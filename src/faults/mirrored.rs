@@ -1,5 +1,5 @@
-//! The text files, with every call of ours to the disk refused once, and the power cut at every kind of
-//! moment: afterwards each entry of the journal has its line, once, in order.
+//! The text files, with every call of ours to the disk refused once, and the power cut at every
+//! kind of moment. Afterwards each entry of the journal has its line, once, in order.
 
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn options() -> Options {
     ledger::options().mirror(mirror).without_folding()
 }
 
-/// What happens to the journal; what goes wrong with the text files is tried again.
+/// The result for the journal; failed work on the text files is tried again.
 fn tell(dir: &Path) -> crate::Result<()> {
     let journal = options().open(dir)?;
     for batch in 0..BATCHES {
@@ -32,7 +32,7 @@ fn tell(dir: &Path) -> crate::Result<()> {
             assert!(journal.log(Inference::new("m", &symbol, "BUY")).is_some());
         }
         journal.flush().wait(HANG)?;
-        // An error is said to whoever asked, and met again.
+        // An error goes to the caller that asked, and is met again.
         let _ = journal.clean_up_logs(HANG);
     }
     journal.close()
@@ -85,7 +85,7 @@ impl Probe for Refusing {
         Ok(())
     }
 
-    /// What failed is tried again soon.
+    /// Failed work is tried again soon.
     fn patience(&self) -> Option<Duration> {
         Some(Duration::from_millis(2))
     }
@@ -113,7 +113,7 @@ fn refuse_each(error: i32) {
         }
         let what = format!("error {error} at {at}: {hit}");
         told.unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        // What failed last of all is made good by the next run.
+        // The next run corrects the last failure.
         options().open(&dir).unwrap().close().unwrap();
         compare(&dir, &what);
         at += scale(9, 3, 1);

@@ -1,7 +1,7 @@
 //! Proof by fault injection, with the whole real stack on a real directory: every call to the disk
-//! fails once, and the power fails at every moment. What was acknowledged has to be there.
+//! fails once, and the power fails at every moment. Every acknowledged entry has to be there.
 //!
-//! `story` is what happens to a journal, `ledger` what it must hold afterwards, `disk` a recorder of
+//! `story` is the sequence of calls, `ledger` the promised content afterwards, `disk` a recorder of
 //! all calls and the states that a power cut may leave.
 
 #![allow(
@@ -32,11 +32,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-/// Whoever waits longer waits for ever.
+/// A longer wait counts as a hang.
 const HANG: Duration = Duration::from_secs(10);
 
-/// `quick` in a usual run of the tests, `thorough` where `ANNALS_THOROUGH` is set, as it is before a
-/// change lands, `long` where `ANNALS_LONG` is set.
+/// `quick` in a usual run of the tests, `thorough` where `ANNALS_THOROUGH` is set, as it is before
+/// a change lands, `long` where `ANNALS_LONG` is set.
 fn scale(quick: usize, thorough: usize, long: usize) -> usize {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
     match (is_set("ANNALS_LONG"), is_set("ANNALS_THOROUGH")) {
@@ -46,20 +46,20 @@ fn scale(quick: usize, thorough: usize, long: usize) -> usize {
     }
 }
 
-/// How far apart the calls are that fail: a usual run of the tests tries a part of them.
+/// Distance between failing calls: a usual run of the tests tries a part of them.
 fn stride() -> usize {
     scale(4, 1, 1)
 }
 
-/// How long a long run may take, seconds in `ANNALS_LONG_SECONDS`; for ever if that is not set.
+/// Bound of a long run, seconds in `ANNALS_LONG_SECONDS`; none if that is not set.
 fn patience() -> Duration {
     let wanted = std::env::var("ANNALS_LONG_SECONDS").ok();
     let seconds = wanted.and_then(|wanted| wanted.parse().ok());
     Duration::from_secs(seconds.unwrap_or(u64::from(u32::MAX)))
 }
 
-/// A directory in memory where there is one: what is tested is what we ask of a disk, and a disk
-/// that really syncs is slow.
+/// A directory in memory where there is one: the tests check our calls to a disk, and a disk that
+/// really syncs is slow.
 fn scratch() -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let made = if memory.is_dir() {
@@ -103,7 +103,7 @@ impl Random {
         Random(seed.max(1))
     }
 
-    /// One for a part of the work, so that what it draws does not move what others draw.
+    /// One for a part of the work, so that its draws do not move those of others.
     fn from(random: &mut Random) -> Random {
         random.below(2);
         Random(random.0 ^ 0x9e37_79b9_7f4a_7c15)

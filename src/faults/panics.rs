@@ -1,5 +1,5 @@
-//! Threads in the background that panic: the health says so, an entry says so, `close` returns it, and
-//! what other threads do goes on.
+//! Background threads that panic. The health and an entry report it, `close` returns it, and other
+//! threads continue.
 
 use std::io;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn wait_for(journal: &Journal, what: &str, is_so: impl Fn(&Health) -> bool) -> H
     }
 }
 
-/// Opens a journal whose `thread` panics; says what is in the health then, and what close returned.
+/// Opens a journal whose `thread` panics; returns the health then, and the result of close.
 fn panics(thread: &'static str, options: Options, work: impl Fn(&Journal)) -> (Health, Error) {
     let directory = scratch();
     let placed = place(directory.path(), tripping(thread));
@@ -71,7 +71,7 @@ fn panics(thread: &'static str, options: Options, work: impl Fn(&Journal)) -> (H
     (health, closed)
 }
 
-/// The others go on: what is logged is committed, and the panic is an entry.
+/// The others continue: logged entries are committed, and the panic is an entry.
 fn log_and_read(journal: &Journal) {
     log(journal);
     wait_for(journal, "a panic", |health| {

@@ -14,7 +14,7 @@ use super::{Random, in_time, patience, scale, scratch, stride};
 use crate::Error;
 use crate::fs::failpoint::place;
 
-/// A story that was recorded, and what was promised by when.
+/// A recorded story, and the promises with their times.
 #[derive(Clone)]
 struct Recorded {
     log: Arc<Log>,
@@ -55,11 +55,11 @@ fn record() -> Recorded {
 }
 
 impl Recorded {
-    /// What must be there after a cut, and what may be.
+    /// Entries that must be there after a cut, and those that may be.
     fn ledger(&self, promise: Option<usize>, honesty: Honesty) -> Ledger {
         let promised = match (promise, honesty) {
             (Some(number), Honesty::Honest) => self.promises[number].clone(),
-            // What a liar promises is nobody's promise.
+            // The promises of a disk that lies are void.
             _ => Ledger::default(),
         };
         Ledger::after_a_cut(&self.told, promised)
@@ -101,7 +101,7 @@ impl Recorded {
         match (ledger.check(&root.join("data"), rigour, what), honesty) {
             (Ok(()), _) => {}
             (Err(error @ Error::TimedOut { .. }), _) => panic!("{what}: {error:?}"),
-            // What a disk has forgotten after all cannot be had, but it is said so.
+            // Entries that a disk has forgotten cannot be read, but the loss is reported.
             (Err(_), Honesty::Liar) => {}
             (Err(error), _) => panic!("{what}: {error:?}"),
         }
@@ -147,13 +147,14 @@ fn cut(images: Range<usize>, honesty: Honesty) {
 
 /// Which images the other process begins with and ends before.
 const IMAGES: &str = "ANNALS_TEST_IMAGES";
-/// What it says before each.
+/// The prefix that it prints before each.
 const IMAGE: &str = "image ";
-/// What the language says when a panic meets another one that unwinds.
+/// The message of the runtime when a panic meets another one that unwinds.
 const ENDED: &str = "panic in a destructor during cleanup";
 
-/// Cuts in another process: over pages that do not belong together the storage engine may panic, and
-/// once more while that unwinds, which ends the process. Then it begins again behind that image.
+/// Cuts in another process: over pages that do not belong together the storage engine may panic,
+/// and once more while that unwinds, which ends the process. Then it begins again behind that
+/// image.
 fn cut_elsewhere(images: usize) {
     let mut random = Random::new();
     let began = Instant::now();

@@ -1,6 +1,6 @@
-//! Every call to the disk fails while a damaged journal is repaired: a segment and the hot file, or a
-//! segment alone, which is registered anew. The journal is as damaged as it was, or less, and a second
-//! repair does what the first would have done.
+//! Every call to the disk fails while a damaged journal is repaired: a segment and the hot file, or
+//! a segment alone, which is registered anew. The journal is as damaged as it was, or less, and a
+//! second repair does what the first would have done.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ const BEYOND: u64 = 200;
 /// The length of an event: so that a segment has several blocks, and a damaged one others to lose.
 const EVENT_BYTES: usize = 5_000;
 
-/// What is damaged.
+/// The damage of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
     SegmentAndHotFile,
@@ -36,7 +36,7 @@ enum Which {
     Changes,
 }
 
-/// What the call with the number gives, and those after it.
+/// Result of the call with the number, and of those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Once,
@@ -97,7 +97,7 @@ fn event(number: usize) -> String {
     format!("event {number:02}")
 }
 
-/// Flips a byte where the event stands, if it does; says how often.
+/// Flips a byte of the event, if it is there; returns how often.
 fn damage(file: &Path, number: usize) -> usize {
     let mut bytes = fs::read(file).unwrap();
     let event = event(number).into_bytes();
@@ -109,7 +109,7 @@ fn damage(file: &Path, number: usize) -> usize {
     usize::from(found.is_some())
 }
 
-/// All entries that can be read, by sequence, but for those that say what was lost.
+/// All entries that can be read, by sequence, except for those that report losses.
 fn readable(dir: &Path) -> BTreeMap<u64, String> {
     let copy = scratch();
     copy_to(dir, copy.path());
@@ -138,7 +138,7 @@ fn copy_to(from: &Path, to: &Path) {
     }
 }
 
-/// What is lost, as the gaps say.
+/// Losses according to the gaps.
 fn lost(dir: &Path) -> Vec<(u64, Option<u64>)> {
     let reader = Reader::open(dir).unwrap();
     let gaps = reader.gaps().map(Result::unwrap);
@@ -146,7 +146,7 @@ fn lost(dir: &Path) -> Vec<(u64, Option<u64>)> {
     gaps.map(|gap| (gap.sequence, gap.count)).collect()
 }
 
-/// How often something came of a repair with a fault.
+/// Number of repairs with a fault that still gave a result.
 #[derive(Debug, Default)]
 struct Tally {
     calls: usize,
@@ -202,7 +202,8 @@ fn sweep(harm: Harm, which: Which, fault: Fault) -> Tally {
             if which == Which::Changes || first.is_err() {
                 assert_eq!((&readable(&copy), &lost(&copy)), (wanted, gaps), "{what}");
             } else {
-                // What the disk did not give is lost to the journal, and what held it is set aside.
+                // Entries that the disk did not give are lost to the journal, and their file is set
+                // aside.
                 let set_aside = fs::read_dir(copy.join("damaged")).unwrap().count();
                 assert!(set_aside >= files, "{what}: {second:?}");
             }
@@ -232,7 +233,8 @@ fn contains(entries: &BTreeMap<u64, String>, others: &BTreeMap<u64, String>) -> 
 fn without_writing(harm: Harm) {
     let once = sweep(harm, Which::Changes, Fault::Once);
     let for_ever = sweep(harm, Which::Changes, Fault::ForEver);
-    // The last change of a file that is closed cannot say that it failed, and is needed by nobody.
+    // The last change of a file that is closed cannot report its failure, and no later step needs
+    // it.
     assert!(once.refused > 0 && for_ever.refused >= for_ever.calls - 1);
 }
 

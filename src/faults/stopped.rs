@@ -1,6 +1,6 @@
 //! A process that is stopped at any call to the disk while it opens the file for writing, changes
-//! something, and closes it again: reads of all others end within their bound, with an answer or an
-//! error that says who is in the way, and go on when it does.
+//! something, and closes it again. All other reads end within their bound, with an answer or an
+//! error that names that process. They succeed when it continues.
 
 use std::env;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ use crate::{Error, Inference, Journal, Mode, Reader, Registry};
 
 /// Where the child works, and at which call it stops.
 const STOPS: &str = "ANNALS_TEST_STOPS";
-/// How long reads wait here.
+/// Bound of a read here.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Stops its own process before call number `at`.
@@ -112,7 +112,7 @@ impl Drop for Stopped {
     }
 }
 
-/// An answer, or an error that says which process is in the way, in time.
+/// An answer in time, or an error that names the process with the lock.
 fn judge<T>(what: &str, pid: Pid, read: impl FnOnce() -> crate::Result<T>) -> bool {
     let began = Instant::now();
     let answer = read();
@@ -162,7 +162,7 @@ fn reads_end_wherever_another_process_is_stopped() {
         );
         held_up += usize::from(!all[0]);
         if !all[0] {
-            // Who comes later does not wait for as long once more.
+            // A later caller does not wait for the same time again.
             let began = Instant::now();
             judge("a reader again", pid, || newest(&reader));
             assert!(began.elapsed() < HANG);

@@ -1,5 +1,5 @@
-//! What happens to a journal: commits of some inferences and events, with flushes, saves of
-//! checkpoints, seals and reopenings among them.
+//! The story of a journal: commits of inferences and events, with flushes, saves of checkpoints,
+//! seals and reopenings among them.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ use super::ledger::{
 };
 use crate::{Error, Journal, Level, State};
 
-/// How often something happens, in commits.
+/// Intervals of events, in commits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Story {
     pub(super) commits: usize,
     pub(super) save_every: usize,
     pub(super) seal_every: usize,
     pub(super) reopen_every: usize,
-    /// A commit of so much that it takes several batches, of which the writer encodes one while another
-    /// is on its way to the disk.
+    /// A commit of so much that it takes several batches, of which the writer encodes one while
+    /// another is on its way to the disk.
     pub(super) burst_every: usize,
 }
 
-/// Events of a burst: more than are encoded before somebody looks whether a batch is full.
+/// Events of a burst: more than are encoded between two checks for a full batch.
 const BURST: usize = 200;
 
 /// One telling of a story.
 pub(super) struct Teller<'a> {
     pub(super) dir: &'a Path,
     pub(super) ledger: Ledger,
-    /// Called after each promise with what was promised by then.
+    /// Called after each promise with all promises so far.
     pub(super) promised: &'a mut dyn FnMut(&Ledger),
     next: u32,
 }

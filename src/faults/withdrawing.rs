@@ -98,7 +98,7 @@ fn copy_to(from: &Path, to: &Path) {
     }
 }
 
-/// Undoes the import with a fault at one call after the other; says how often that was an error.
+/// Undoes the import with a fault at one call after the other; returns how often that was an error.
 fn sweep(reads: bool) -> usize {
     let directory = scratch();
     let dir = directory.path().join("data");

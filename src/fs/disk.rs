@@ -1,8 +1,8 @@
 //! Files and directories: for their owner only, with names that survive a power cut.
 //!
-//! All that the store and the registry do to names goes through here. So does every opening of a
-//! file whose name somebody else may have chosen: a journal that was handed over can hold links
-//! that lead out of it, pipes that never answer, and rows that name files of other people.
+//! All that the store and the registry do to names goes through here. It also holds every opening
+//! of a file whose name somebody outside may have chosen. A journal from elsewhere can hold links
+//! that lead out of it, pipes that never answer, and rows that name other people's files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -30,10 +30,10 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     open_regular_with(path, OpenOptions::new().read(true))
 }
 
-/// The same as `options` say.
+/// The same with the settings of `options`.
 pub(crate) fn open_regular_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Looked at first: to open a device can have consequences. A file that is put there between
-    // the two steps is found out by the third.
+    // Checked first: opening a device can have consequences. A file that is put there between the
+    // two steps is found out by the third.
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => return Err(no_regular_file(path)),
         _ => {}
@@ -55,7 +55,7 @@ pub(crate) fn open_regular_anywhere(path: &Path) -> io::Result<File> {
 /// Reads a small regular file; `None` if it has more than `most` bytes.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    // Not by its length: it may grow meanwhile.
+    // Not by its length, which may grow during the read.
     let mut file = open_regular(path)?.take(most.saturating_add(1));
     file.read_to_end(&mut bytes)?;
     let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= most);
@@ -71,7 +71,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     sync(&target, to)
 }
 
-/// Whether an open file has no other name, as far as the system says.
+/// Whether an open file has no other name, as far as the system reports it.
 pub(crate) fn has_one_name(file: &File) -> bool {
     #[cfg(all(unix, not(annals_portable)))]
     {
@@ -124,8 +124,8 @@ fn without_waiting(options: &mut OpenOptions, _refuse_links: bool) -> &mut OpenO
     options
 }
 
-/// A relative path that was read from a file, of plain names: below whatever folder it is joined
-/// to, if no link leads out of that.
+/// A relative path that was read from a file, of plain names. It stays below any folder that it is
+/// joined to, unless a link leads out of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Below<'a>(&'a str);
 
@@ -168,13 +168,12 @@ impl<'a> Below<'a> {
         open_regular(&inside(folder, &folder.join(self.0))?)
     }
 
-    /// What is known of the regular file, found as by [`open`](Self::open).
+    /// Metadata of the regular file, found as by [`open`](Self::open).
     pub(crate) fn metadata(self, folder: &Path) -> io::Result<fs::Metadata> {
         fs::symlink_metadata(inside(folder, &folder.join(self.0))?)
     }
 
-    /// Removes the file, or the link, whose name it is; one that is not there is removed. Says
-    /// whether it was there.
+    /// Removes the file or the link of this name, if there is one. Returns whether it was there.
     pub(crate) fn remove(self, folder: &Path) -> io::Result<bool> {
         let place = match self.place(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -246,7 +245,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
             _ => Path::new("."),
         };
         match sync_directory(above) {
-            // Who may make names in a directory need not be able to open it.
+            // The right to make names in a directory does not include the right to open it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             synced => synced?,
         }
@@ -264,8 +263,8 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file for reading and writing that only its owner may read, creating it if it is missing, by
-/// steps that tests can see. Says whether it is new.
+/// Opens a file for reading and writing that only its owner may read, creating it if it is missing,
+/// by steps that tests can see. Returns whether it is new.
 pub(crate) fn open_or_begin(path: &Path) -> io::Result<(File, bool)> {
     match open_regular_with(path, OpenOptions::new().read(true).write(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match create(path) {
@@ -304,8 +303,8 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Begins with an empty file of this name. What bears the name was left by a crash, or put there by
-    /// somebody: it is removed, and a link is not followed.
+    /// Begins with an empty file of this name. A file of that name was left by a crash or put there
+    /// by another program. It is removed, and a link is not followed.
     pub(crate) fn begin(path: &Path) -> io::Result<Written> {
         remove(path)?;
         Ok(Written {
@@ -315,7 +314,8 @@ impl Written {
         })
     }
 
-    /// Makes it durable and gives it its name, in place of whatever had that; then the name is durable.
+    /// Makes it durable and gives it its name, replacing an existing file; then the name is
+    /// durable.
     pub(crate) fn finish(self, name: &Path) -> io::Result<()> {
         sync(&self.file, &self.path)?;
         rename(&self.path, name)?;
@@ -357,7 +357,7 @@ pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
     meet(path, Call::Sync, || file.sync_data())
 }
 
-/// Which file it is, whatever its name, where the system says so.
+/// Identity of the file, whatever its name, where the system provides one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileId {
     device: u64,
@@ -393,7 +393,7 @@ impl FileId {
         None
     }
 
-    /// What has happened to the file's name, if `path` does not lead to it any more: one look at the
+    /// The change of the file's name, if `path` does not lead to it any more: one look at the
     /// directory. Links are followed, as they were when the file was opened.
     pub(crate) fn lost_name(self, path: &Path) -> Option<&'static str> {
         match fs::metadata(path) {
@@ -407,13 +407,13 @@ impl FileId {
             {
                 Some("removed or moved")
             }
-            // A directory that may not be searched any more says nothing about its files.
+            // A directory that may not be searched shows nothing of its files.
             Err(_) => None,
         }
     }
 }
 
-/// Gives a file another name, in place of whatever had it.
+/// Gives a file another name, replacing an existing file.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     meet(from, Call::Rename(to), || fs::rename(from, to))
 }
@@ -423,7 +423,7 @@ pub(crate) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
     let linked = meet(finished, Call::Link(name), || fs::hard_link(finished, name));
     match linked {
         Ok(()) => {
-            // It has its name; who tidies up removes the other one.
+            // It has its name; a later clean-up removes the other one.
             let _ = remove(finished);
             Ok(())
         }
@@ -435,7 +435,7 @@ pub(crate) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file; one that is not there is removed.
+/// Removes a file, if it is there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match meet(path, Call::Remove, || fs::remove_file(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -505,7 +505,7 @@ mod tests {
         }
         let missing = below("model/none").open(&folder).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-        // The link goes, and not what it leads to; behind a link nothing goes.
+        // The link is removed, not its target; nothing behind a link is removed.
         assert!(below("model/out").remove(&folder).unwrap());
         assert!(below("away/victim").remove(&folder).is_err());
         assert!(!below("none/victim").remove(&folder).unwrap());

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-/// What is about to be done to a file or a directory.
+/// The next operation on a file or a directory.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "only tests look at it")]
 pub(crate) enum Call<'a> {
@@ -47,7 +47,7 @@ pub(crate) fn meet<T>(
 #[inline(always)]
 pub(crate) fn turn(_path: &Path) {}
 
-/// How long a wait for a lock of the file lasts, unless a test has less patience.
+/// Longest wait for a lock of the file, unless a test sets a shorter one.
 #[cfg(not(test))]
 #[inline(always)]
 pub(crate) fn patience(_path: &Path, usual: std::time::Duration) -> std::time::Duration {
@@ -65,9 +65,9 @@ mod placed {
 
     use super::{Call, Path, io};
 
-    /// What a test does about the calls below a directory.
+    /// A test's reaction to calls below a directory.
     pub(crate) trait Probe: Send + Sync {
-        /// Before the call; an error is what the caller gets instead of it.
+        /// Before the call; an error replaces the call's result.
         fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()>;
 
         /// After the call has succeeded.
@@ -76,7 +76,7 @@ mod placed {
         /// A thread begins a round.
         fn turn(&self) {}
 
-        /// How long to wait for a lock, if that is not to be as long as usual.
+        /// Bound of a wait for a lock, if it is not the usual one.
         fn patience(&self) -> Option<Duration> {
             None
         }
@@ -84,7 +84,7 @@ mod placed {
 
     static PROBES: RwLock<Vec<(PathBuf, Arc<dyn Probe>)>> = RwLock::new(Vec::new());
 
-    /// Lets `probe` see the calls below `directory`, until what is returned is dropped.
+    /// Lets `probe` see the calls below `directory`, until the returned value is dropped.
     pub(crate) fn place(directory: &Path, probe: Arc<dyn Probe>) -> Placed {
         let mut probes = PROBES.write().unwrap_or_else(PoisonError::into_inner);
         probes.push((directory.to_owned(), probe));

@@ -1,5 +1,5 @@
-//! Locks on files between processes. Nothing else asks the system for one: which answer means
-//! "taken", and what a system without locks means, is decided here.
+//! Locks on files between processes. Nothing else asks the system for one. Two questions are
+//! decided here: which answer means "taken", and how a system without locks is treated.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -12,7 +12,7 @@ use super::failpoint::patience;
 use super::owner::Owner;
 use crate::entry::error::Error;
 
-/// Who may hold the lock at the same time.
+/// Sharing of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// This holder alone.
@@ -33,7 +33,8 @@ impl FileLock {
 
     /// Takes the exclusive lock of the file at `path`, which is created where it is missing; `None`
     /// if another process holds it. The file names its holder. A forked child inherits a lock and
-    /// keeps it when its parent has been killed: if the holder is gone, another file takes the name.
+    /// keeps it when its parent has been killed: if the holder is gone, another file takes the
+    /// name.
     pub(crate) fn hold(path: &Path) -> io::Result<Option<FileLock>> {
         let held = FileLock(disk::open_or_begin(path)?.0);
         if held.try_own()? {
@@ -87,8 +88,8 @@ impl FileLock {
     fn try_own(&self) -> io::Result<bool> {
         let mut file = &self.0;
         let held = try_lock(file, Mode::Exclusive)?;
-        // The name is an aid: without it only the lock counts. A file with a second name is somebody
-        // else's and is not written to.
+        // The name is an aid: without it only the lock counts. A file with a second name belongs to
+        // another program and is not written to.
         if held && disk::has_one_name(file) {
             let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
             let _ = file
@@ -176,7 +177,7 @@ mod tests {
         assert!(FileLock::hold(scratch.path()).is_err());
     }
 
-    /// A forked child keeps its parent's lock: the file tells that the parent is gone.
+    /// A forked child keeps its parent's lock: the file shows that the parent is gone.
     #[test]
     fn a_lock_of_a_process_that_is_gone_is_taken_over() {
         let Some(this) = Owner::this() else { return };

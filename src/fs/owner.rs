@@ -1,23 +1,22 @@
-//! Which process a lock belongs to, written into the file that is locked: a child that was forked
-//! without exec inherits the lock and keeps it when its parent has been killed. Then the file says whose
-//! it was.
+//! The process of a lock, written into the locked file. A child that was forked without exec
+//! inherits the lock and keeps it when its parent has been killed. Then the file names its owner.
 
 use std::fs;
 
-/// A process, told from all others that there were since the machine was started.
+/// A process, told from all others since the machine was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pid: u32,
     /// When it was started, in the system's ticks.
     started: u64,
-    /// What the numbers of processes are counted in: the start of the machine and the namespace.
+    /// Scope of process numbers: the start of the machine and the namespace.
     world: String,
 }
 
 const HEADER: &str = "annals lock 1";
 
 impl Owner {
-    /// This process; `None` where the system does not say.
+    /// This process; `None` where the system does not report it.
     pub(crate) fn this() -> Option<Owner> {
         let pid = std::process::id();
         let (started, _) = look(pid)?;
@@ -48,15 +47,15 @@ impl Owner {
         words.next().is_none().then_some(owner)
     }
 
-    /// Whether it is certain that the process is gone. One of another container, whose numbers mean
-    /// other processes here, is not certain to be.
+    /// Whether it is certain that the process is gone. A process of another container, where
+    /// numbers mean other processes, is not certain to be the same.
     pub(crate) fn is_gone(&self) -> bool {
         if world().is_none_or(|world| world != self.world) {
             return false;
         }
         match look(self.pid) {
             Some((started, state)) => started != self.started || matches!(state, 'Z' | 'X'),
-            // Where nothing is said of this process either, nothing is known.
+            // Where this process is unknown too, nothing is known.
             None => look(std::process::id()).is_some(),
         }
     }
@@ -65,7 +64,7 @@ impl Owner {
 /// When the process was started, and its state.
 fn look(pid: u32) -> Option<(u64, char)> {
     let said = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold spaces and brackets; what follows comes after the last one.
+    // The name may hold spaces and brackets; the other fields come after the last one.
     let (_, after) = said.rsplit_once(')')?;
     let mut words = after.split_whitespace();
     let state = words.next()?.chars().next()?;

@@ -1,8 +1,7 @@
-//! Everything that reads bytes which somebody else may have written, for the fuzz targets in `fuzz/`
-//! and for a bounded run of the same in the ordinary tests. Not part of the library.
+//! Everything that reads bytes from outside: the fuzz targets in `fuzz/` call it, and the ordinary
+//! tests run it for a bounded time. Not part of the library.
 //!
-//! Each function takes any bytes, must not panic, hang or eat memory, and checks what it was given
-//! back.
+//! Each function takes any bytes, must not panic, hang or eat memory, and checks the result.
 
 use std::path::{Component, Path};
 
@@ -67,7 +66,7 @@ pub fn block(bytes: &[u8]) {
 /// The text of a sidecar.
 ///
 /// # Panics
-/// If what was read is written in a way that reads differently.
+/// If a value that was read is written in a form that reads differently.
 pub fn sidecar(bytes: &[u8]) {
     let Ok((id, row)) = parse_sidecar(bytes) else {
         return;

@@ -1,6 +1,6 @@
-//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for three
-//! seconds each, or ten with `ANNALS_THOROUGH=1`. Two hours with `ANNALS_LONG=1`, or as many seconds
-//! as `ANNALS_LONG_SECONDS` says.
+//! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for
+//! three seconds each, or ten with `ANNALS_THOROUGH=1`. Two hours with `ANNALS_LONG=1`, or the
+//! seconds in `ANNALS_LONG_SECONDS`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -130,8 +130,8 @@ fn attack(name: &str) {
     println!("{name}: {} kept, {inputs} inputs", corpus.len());
 }
 
-/// With `ANNALS_KEEP_CORPUS=1`, what this version writes goes into the corpus: after a change of the
-/// format.
+/// With `ANNALS_KEEP_CORPUS=1`, what this version writes goes into the corpus: after a change of
+/// the format.
 fn keep(folder: &Path, number: usize, input: &[u8]) {
     if env::var_os("ANNALS_KEEP_CORPUS").is_some_and(|value| value == "1") {
         fs::create_dir_all(folder).unwrap();

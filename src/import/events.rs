@@ -1,4 +1,4 @@
-//! What happened around a source's models, each event once.
+//! Events around a source's models, each once.
 
 use super::{Importer, limits, notes};
 use crate::engine::format::name::NameKind;
@@ -10,9 +10,9 @@ use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 impl Importer {
-    /// Adds a system event of `run`, which has to be of [`source`](Self::source), with the time that
-    /// [`recorded_at`](Self::recorded_at) says; `false` if it is there already. Events have no id:
-    /// the same event is one that says the same at the same time.
+    /// Adds a system event of `run`, which has to be of [`source`](Self::source), with the time of
+    /// [`recorded_at`](Self::recorded_at); `false` if it is there already. Events have no id: two
+    /// events with the same content and time are the same.
     ///
     /// # Errors
     /// As [`add`](Self::add).

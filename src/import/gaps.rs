@@ -1,4 +1,4 @@
-//! What a source lost, each loss once.
+//! Losses of a source, each once.
 
 use super::{Importer, limits, notes};
 use crate::engine::format::row::{GapReason, GapRow, Note};
@@ -8,15 +8,15 @@ use crate::entry::record::Gap;
 use crate::entry::timestamp::Timestamp;
 use crate::record::queue::refusals::Refusal;
 
-/// Inferences that another source lost, to be handed to [`Importer::add_gap`]: what a
-/// [`Gap`] says, without its place.
+/// Inferences that another source lost, for [`Importer::add_gap`]: the content of a [`Gap`],
+/// without its sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The run, one of [`Importer::source`]'s.
     pub run: RunId,
     /// Why they are missing.
     pub reason: GapReason,
-    /// How many; `None` if nobody can know.
+    /// Number of lost events; `None` if it is unknown.
     pub count: Option<u64>,
     /// The last id before a death, of the same run.
     pub after: Option<InferenceId>,
@@ -24,7 +24,7 @@ pub struct Loss {
     pub recorded_range: Option<(Timestamp, Timestamp)>,
     /// Their first and last event time.
     pub event_range: Option<(Timestamp, Timestamp)>,
-    /// What was wrong with calls that were refused.
+    /// The reason of refused calls.
     pub refusal: Option<Refusal>,
 }
 
@@ -44,9 +44,9 @@ impl From<&Gap> for Loss {
 
 impl Importer {
     /// Adds a gap of a source; `false` if the same one is there already. Its run and the id in it
-    /// have to be those of [`source`](Self::source). Gaps are the same if they say the same and,
-    /// if [`recorded_at`](Self::recorded_at) is given, were recorded at that time. What a source
-    /// has twice is taken in twice.
+    /// have to be those of [`source`](Self::source). Gaps are the same if their content is the same
+    /// and, if [`recorded_at`](Self::recorded_at) is given, they were recorded at that time. A gap
+    /// that a source has twice is taken in twice.
     ///
     /// # Errors
     /// As [`add`](Self::add); [`Error::InvalidOption`] for entries that were damaged and are none.

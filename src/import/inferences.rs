@@ -10,7 +10,7 @@ use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Inference, Processing};
 use crate::entry::timestamp::Timestamp;
 
-/// What an imported inference is.
+/// An imported inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -18,7 +18,8 @@ pub enum Answer {
     Full,
     /// An answer in full that differs from one just given to the same question.
     Divergent,
-    /// The answer of another inference, given again: of the answer, action and confidence are taken in.
+    /// The answer of another inference, given again: of the answer, action and confidence are taken
+    /// in.
     RepeatOf(InferenceId),
 }
 
@@ -28,9 +29,11 @@ impl Importer {
     /// [`commit`](Self::commit). About 300 ns, and a commit for each new name.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id of another run, for more than
-    /// 1,024 probabilities, and for more than 1 MiB of text, names and attributes together;
-    /// those of reading and of a commit, after which the source may be read again from its start.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id of another run, for more
+    /// than 1,024 probabilities, and for more than 1 MiB of text, names and attributes together.
+    /// Also [errors of reading](crate::Error#errors-of-reading) and [of a
+    /// commit](crate::Error#errors-of-a-commit); after the latter the source may be read again from
+    /// its start.
     pub fn add(
         &mut self,
         id: InferenceId,

@@ -1,4 +1,4 @@
-//! Taking in what another source has recorded: once each, under ids that say where it came from.
+//! Taking in the records of another source: once each, under ids that name the source.
 
 pub(crate) mod events;
 pub(crate) mod gaps;
@@ -39,12 +39,12 @@ const SEAL_BYTES: u64 = 128 << 20;
 
 /// Takes in inferences that were recorded elsewhere: by another journal, or by other software.
 ///
-/// Each source gets a run of its own, found again by the source's name, and each of its
-/// inferences the id of that run and of its number in the source. So an id says where an
-/// inference came from, and one that is there already is not taken in again, however often and in
-/// whatever pieces the source is read, also after a crash. Event times are the source's; the
-/// recorded time is now, or what
-/// [`recorded_at`](Self::recorded_at) says. Beside whoever else writes the journal; commits are short slices.
+/// Each source gets a run of its own, found again by the source's name. Each of its inferences gets
+/// the id of that run and of its number in the source. So an id names its source, and an inference
+/// that is there already is not taken in again. That holds for any number and order of reads of the
+/// source, also after a crash. Event times are the source's; the recorded time is now, or that of
+/// [`recorded_at`](Self::recorded_at). Works beside the journal's other writers; commits are short
+/// slices.
 ///
 /// ```
 /// use annals::{Answer, Importer, Inference};
@@ -80,14 +80,14 @@ pub struct Importer {
     judged: AHashSet<u64>,
     /// Invariant I1: the committed ids of the bucket with this number, or of none.
     near: Option<(u64, Vec<u64>)>,
-    /// When the source recorded what is added; `None` is now.
+    /// When the source recorded the next entries; `None` is now.
     recorded: Option<Timestamp>,
     notes: KnownNotes,
     doing: Doing,
     superseded: u64,
 }
 
-/// Whether what is added is kept.
+/// Whether added entries are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Doing {
     Real,
@@ -118,7 +118,7 @@ impl Importer {
         Self::beside(Hot::open(directory, &options)?, &options, Doing::Real)
     }
 
-    /// Opens the journal in `dir` to find out what an import would do: everything that is added is
+    /// Opens the journal in `dir` to find out the effect of an import. All added entries are
     /// checked and looked for as by [`open`](Self::open), and nothing is written. Where there is no
     /// journal, none is made. Outcomes are compared with those in the journal, and not with each
     /// other. Keeps 16 bytes in memory for each new inference.
@@ -177,7 +177,7 @@ impl Importer {
         })
     }
 
-    /// How many values of outcomes were left out because one of a later time is there.
+    /// Number of values of outcomes that were left out because a later value is there.
     #[must_use]
     pub fn superseded(&self) -> u64 {
         self.superseded
@@ -187,7 +187,7 @@ impl Importer {
     ///
     /// # Errors
     /// [`Error::InUse`] if another process is taking in this source, [`Error::InvalidOption`] for a
-    /// name of more than 4,096 bytes, and those of a commit.
+    /// name of more than 4,096 bytes, and [errors of a commit](crate::Error#errors-of-a-commit).
     pub fn source(&mut self, name: &str) -> Result<RunId> {
         if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
             return Ok(*run);
@@ -213,8 +213,8 @@ impl Importer {
         Ok(run)
     }
 
-    /// Sets the recorded time of what is added from here on: when the source recorded it. `None`,
-    /// as at the beginning, is the time of adding.
+    /// Sets the recorded time of the entries that are added from here on: when the source recorded
+    /// them. `None`, as at the beginning, is the time of adding.
     pub fn recorded_at(&mut self, time: Option<Timestamp>) {
         self.recorded = time;
     }
@@ -237,10 +237,10 @@ impl Importer {
         Ok((run, RunRow::begin(now)))
     }
 
-    /// Commits what was added; returns when it is on disk.
+    /// Commits the added entries; returns when they are on disk.
     ///
     /// # Errors
-    /// Those of a commit.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit).
     pub fn commit(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take();
         if blocks.is_empty() || self.doing == Doing::Rehearsal {
@@ -263,7 +263,7 @@ impl Importer {
         self.seal()
     }
 
-    /// Commits what was added if that is a slice.
+    /// Commits the added entries if they fill a slice.
     fn commit_if_due(&mut self) -> Result<()> {
         if self.encoder.pending_bytes() < SLICE_BYTES {
             return Ok(());
@@ -271,7 +271,7 @@ impl Importer {
         self.commit()
     }
 
-    /// Keeps the hot file small: nobody else may be there to do it.
+    /// Keeps the hot file small: no other sealer may be running.
     fn seal(&self) -> Result<()> {
         let due = self.source.extent()?.hot_bytes >= SEAL_BYTES;
         if let Some(sealer) = self.sealer.as_ref().filter(|_| due) {
@@ -280,11 +280,12 @@ impl Importer {
         Ok(())
     }
 
-    /// Commits what was added and ends the sources' runs, for now. Then folds what is committed into
-    /// the rollups, at some 2 to 10 million entries a second, so that the first statistic is fast.
+    /// Commits the added entries and ends the sources' runs, for now. Then folds committed entries
+    /// into the rollups, at some 2 to 10 million entries per second, so that the first statistic is
+    /// fast.
     ///
     /// # Errors
-    /// Those of a commit.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit).
     pub fn close(mut self) -> Result<()> {
         self.commit()?;
         if self.doing == Doing::Rehearsal {
@@ -295,7 +296,7 @@ impl Importer {
             let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));
             ended.map_err(WriteFailure::into_error)?;
         }
-        // All is taken in, and statistics are right, whatever becomes of this.
+        // All is taken in, and statistics are right, even if this fails.
         let _ = Folder::of(self.source.clone()).fold(now, &|_| true);
         Ok(())
     }

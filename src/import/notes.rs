@@ -1,5 +1,5 @@
-//! Which events and gaps of a source are there already. They have no id, so they are known by what
-//! they say.
+//! Which events and gaps of a source are there already. They have no id, so they are known by their
+//! content.
 
 use std::fmt::Debug;
 
@@ -13,20 +13,21 @@ use crate::entry::record::Content;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
-/// How often each is there, and how often its source has said it. A source may say the same twice.
+/// Number of copies of each in the journal, and in the source so far. A source may have the same
+/// twice.
 #[derive(Default)]
 pub(super) struct KnownNotes {
-    /// In the journal; `None` until somebody asks.
+    /// In the journal; `None` until the first question.
     there: Option<AHashMap<u128, u32>>,
     said: AHashMap<u128, u32>,
 }
 
-/// What a gap says, in 16 bytes.
+/// Content of a gap, in 16 bytes.
 pub(super) fn gap_key(gap: &Loss, recorded: Option<Timestamp>) -> u128 {
     key(gap.run, recorded, gap)
 }
 
-/// What an event says, in 16 bytes.
+/// Content of an event, in 16 bytes.
 pub(super) fn event_key(run: RunId, recorded: Timestamp, says: &impl Debug) -> u128 {
     key(run, Some(recorded), says)
 }
@@ -37,8 +38,8 @@ fn key(run: RunId, recorded: Option<Timestamp>, says: &impl Debug) -> u128 {
 }
 
 impl Importer {
-    /// Notes that the source says this, and whether it has to be added. The first time that it is
-    /// asked about a source that was there before, it costs a look at all events and gaps.
+    /// Notes that the source has this, and returns whether it has to be added. The first time that
+    /// it is asked about a source that was there before, it costs a look at all events and gaps.
     pub(super) fn is_new_note(&mut self, run: RunId, key: u128) -> Result<bool> {
         if self.taking(run)?.is_continued && self.notes.there.is_none() {
             self.notes.there = Some(self.notes_there()?);

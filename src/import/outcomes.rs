@@ -1,4 +1,4 @@
-//! What turned out, each value once.
+//! Imported outcomes, each value once.
 
 use std::ops::ControlFlow;
 
@@ -18,12 +18,12 @@ enum Order {
 }
 
 impl Importer {
-    /// Adds what turned out for the inference `of`, which has to be of a [`source`](Self::source)'s
-    /// run; `false` if nothing of it is new. Sources may be read in any order: of each value the one
-    /// with the latest time holds, of two with the same time the one that came last, and each counts
-    /// once. A value without a time is new if another one holds. Values that are older than the one
-    /// that holds are left out, and counted by [`superseded`](Self::superseded).
-    /// Right behind its new inference as cheap as that; otherwise it costs a look-up.
+    /// Adds an outcome of the inference `of`, which has to be of a [`source`](Self::source)'s run;
+    /// `false` if nothing of it is new. Sources may be read in any order. Of each value the one
+    /// with the latest time holds; of two with the same time the later one. Each counts once. A
+    /// value without a time is new if another one holds. Values that are older than the one that
+    /// holds are left out, and counted by [`superseded`](Self::superseded). Right behind its new
+    /// inference as cheap as that; otherwise it costs a look-up.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -31,8 +31,8 @@ impl Importer {
         self.add_in(Order::OfTime, of, outcome)
     }
 
-    /// Adds what turned out as [`add_outcome`](Self::add_outcome) does, if its source says that it
-    /// came after all that was added before: it holds, whatever its time.
+    /// Adds an outcome as [`add_outcome`](Self::add_outcome) does, if in its source it came after
+    /// all that were added before: it holds, whatever its time.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -71,7 +71,8 @@ impl Importer {
         Ok(true)
     }
 
-    /// Keeps of `values` what is to be added; says how many are older than what holds.
+    /// Keeps the new ones of `values`; returns the number of those that are older than the current
+    /// ones.
     fn leave_out_known(
         &self,
         order: Order,

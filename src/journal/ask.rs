@@ -1,4 +1,4 @@
-//! What is asked of a journal, and who else works on it: readers, statistics, the registry, upkeep.
+//! Questions to a journal, and other work on it: readers, statistics, the registry, maintenance.
 
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -18,14 +18,14 @@ use crate::sealing::SealThread;
 use crate::stats::StatsQuery;
 use crate::stats::folding::FoldThread;
 
-/// How often the health is read again while its counts do not add up.
+/// Number of times that the health is read again while its counts do not add up.
 const LOOKS: usize = 16;
 
 impl Journal {
-    /// A reader of this journal, in any thread. It sees what is committed; cheap to make.
+    /// A reader of this journal, in any thread. It sees committed entries; cheap to make.
     ///
     /// # Errors
-    /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn reader(&self) -> Result<Reader> {
         if let Some(source) = self.kept_source() {
             return self.reader_of(source);
@@ -46,7 +46,7 @@ impl Journal {
         source.clone()
     }
 
-    /// Begins a question about what `model` did, as far as it is committed; see [`StatsQuery`].
+    /// Begins a question about the committed decisions of `model`; see [`StatsQuery`].
     pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
         StatsQuery::new(self.reader(), Some(model.as_ref()))
     }
@@ -56,7 +56,7 @@ impl Journal {
         StatsQuery::new(self.reader(), None)
     }
 
-    /// The checkpoint registry of this directory. What it does is recorded here: saving, loading,
+    /// The checkpoint registry of this directory. Its work is recorded here: saving, loading,
     /// activating, deleting, and weights that fail their check. Opens the file once more (some
     /// milliseconds); while a registry is held, further calls give the same one.
     ///
@@ -85,8 +85,8 @@ impl Journal {
         Ok(registry)
     }
 
-    /// What keeps this directory in order: cursors by name, retention, backups, checks. For use
-    /// beside the loop; it may be asked for after the journal was closed.
+    /// Maintenance of this directory: cursors by name, retention, backups, checks. For use beside
+    /// the loop; it may be asked for after the journal was closed.
     ///
     /// # Errors
     /// [`Error::NoDirectory`] in memory, and those of [`Maintenance::open`].
@@ -112,8 +112,8 @@ impl Journal {
     #[must_use]
     pub fn health(&self) -> Health {
         let mut health = self.look();
-        // The journal's own threads have something to say now and then, and so may be under way
-        // while one number is read after the other.
+        // The journal's own threads record events now and then, which may be under way while one
+        // number is read after the other.
         for _ in 0..LOOKS {
             if health.adds_up() {
                 break;

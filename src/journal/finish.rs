@@ -1,4 +1,4 @@
-//! What a journal is asked to bring to an end, and its own end.
+//! Work that a journal brings to an end on request, and its own end.
 
 use std::sync::PoisonError;
 use std::thread::JoinHandle;
@@ -14,19 +14,19 @@ use crate::record::flush::Flush;
 use crate::threads::panics;
 
 impl Journal {
-    /// Asks for everything logged so far to be committed now, whatever the interval.
+    /// Asks for everything logged so far to be committed now, regardless of the interval.
     ///
     /// Covers calls of [`log`](Self::log) that returned before this one was made, on any thread;
-    /// not those that run at the same time. Does not block: wait on the ticket or await it. The ticket
-    /// gives [`Error::Misplaced`] while `journal.redb` cannot be found under its name.
+    /// not those that run at the same time. Does not block: wait on the ticket or await it. The
+    /// ticket gives [`Error::Misplaced`] while `journal.redb` cannot be found under its name.
     pub fn flush(&self) -> Flush {
         flush::request(&self.requests, || self.queue.wake_writer())
     }
 
     /// Seals everything that is committed now, instead of when there is enough of it: moves it from
-    /// `journal.redb` into a segment, which is what backups copy and retention removes. Says how
-    /// many entries this call sealed; another process that is at it is waited for. Writes them once more
-    /// and fsyncs; loops and commits go on meanwhile.
+    /// `journal.redb` into a segment, which is what backups copy and retention removes. Returns the
+    /// number of entries that this call sealed; it waits for another process that is sealing.
+    /// Writes them once more and fsyncs; loops and commits continue.
     ///
     /// # Errors
     /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
@@ -51,8 +51,8 @@ impl Journal {
     }
 
     /// Folds everything that is committed now into the rollups that statistics are made of, instead
-    /// of when it is due. Says how many entries that were; none if another process is folding. No
-    /// statistic is different afterwards, only faster.
+    /// of when it is due. Returns their number; none if another process is folding. No statistic is
+    /// different afterwards, only faster.
     ///
     /// # Errors
     /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
@@ -79,8 +79,8 @@ impl Journal {
         folding.fold(timeout)
     }
 
-    /// Cleans up the human-readable files now, as [`Mirror`](crate::Mirror) says; otherwise that
-    /// happens once a minute. Does nothing if another process writes them.
+    /// Cleans up the human-readable files now, by the rules of [`Mirror`](crate::Mirror); otherwise
+    /// that happens once a minute. Does nothing if another process writes them.
     ///
     /// # Errors
     /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,
@@ -97,25 +97,24 @@ impl Journal {
         mirror.clean_up(timeout)
     }
 
-    /// Commits what is queued and ends the writer. An id that [`log`](Self::log) has returned, on any
-    /// thread and also beside this call, is committed if this returns `Ok`. What is lost beside the close
-    /// is counted in [`health`](Self::health) and may be in no gap. Later calls of `log` return `None`
-    /// and are counted; readers go on (and, in exclusive mode, keep others out until they are dropped).
-    /// What is committed is folded then, in at most three quarters of
+    /// Commits the queue and ends the writer. An id that [`log`](Self::log) has returned, on any
+    /// thread and also beside this call, is committed if this returns `Ok`. Calls that are lost
+    /// beside the close are counted in [`health`](Self::health) and may be in no gap. Later calls
+    /// of `log` return `None` and are counted. Readers continue; in exclusive mode they keep others
+    /// out until they are dropped. Then it folds committed entries, in at most three quarters of
     /// [`Options::close_timeout`](crate::Options::close_timeout), so that statistics of the closed
-    /// journal are fast; [`Maintenance::fold`](crate::Maintenance::fold) does the rest.
-    /// Closing twice is no error; the second call has nothing to report, and waits only for what
-    /// the first did not see end.
+    /// journal are fast. [`Maintenance::fold`](crate::Maintenance::fold) does the rest. Closing
+    /// twice is no error. The second call has nothing to report, and waits only for threads that
+    /// did not end in the first.
     ///
     /// # Errors
-    /// Whatever kept the last commit from the disk; [`Error::Misplaced`] if the file that was written
-    /// has lost its name; [`Error::TimedOut`] past
-    /// [`Options::close_timeout`](crate::Options::close_timeout): the thread that has not ended is
-    /// then let go and may still finish; [`Error::ThreadPanicked`] if a thread in the background
-    /// panicked, once for each close that finds one.
+    /// The obstacle to the last commit; [`Error::Misplaced`] if the written file has lost its name.
+    /// [`Error::TimedOut`] past [`Options::close_timeout`](crate::Options::close_timeout): the
+    /// unfinished thread is let go and may still finish. [`Error::ThreadPanicked`] if a background
+    /// thread panicked, once for each close that finds one.
     ///
-    /// A thread that panics and drops or closes the journal while it unwinds leaves a system event of
-    /// the component `panic`, with message, location and thread; its run ends as
+    /// A thread that panics and drops or closes the journal while it unwinds leaves a system event
+    /// of the component `panic`, with message, location and thread. Its run ends as
     /// [`RunState::Panicked`](crate::RunState::Panicked).
     pub fn close(&self) -> Result<()> {
         let most = self.close_timeout.saturating_sub(self.close_timeout / 4);
@@ -129,11 +128,12 @@ impl Journal {
         let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let left = || self.close_timeout.saturating_sub(began.elapsed());
-        // Told now, waited for last: it stops after the slice that it is at.
+        // Told now, waited for last: it stops after its current slice.
         let (sealing, folding) = (self.sealing.as_ref(), self.folding.as_ref());
         sealing.inspect(|sealing| sealing.stop());
         let result = self.finish_writer(&mut writer);
-        // Only now is everything committed that there will be. What lives in memory is nobody's later.
+        // Only now is everything committed that there will be. A journal in memory has no later
+        // readers.
         let most = if self.dir.is_some() {
             most
         } else {
@@ -141,7 +141,7 @@ impl Journal {
         };
         let last = began.checked_add(most).unwrap_or(began);
         folding.inspect(|folding| folding.wind_up(last));
-        // Last, so that the files end with what was committed last.
+        // Last, so that the files end with the last committed entry.
         let mirror = self.mirror.as_ref();
         let mirrored = mirror.is_none_or(|mirror| mirror.finish(left()));
         if self.dir.is_some() {
@@ -151,7 +151,7 @@ impl Journal {
         let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));
         let folded = folding.is_none_or(|folding| folding.finish(left()));
         if matches!(result, Err(Error::Failed { .. })) {
-            // A panic of the writer is told by this error.
+            // This error reports a panic of the writer.
             self.queue.untold_panic();
         }
         result?;
@@ -197,8 +197,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // A destructor has nobody to tell; `close` is there for those who want to know. While the
-        // process panics, what can be done later is left for later.
+        // A destructor cannot return an error; `close` can. While the process panics, work that can
+        // wait is left for later.
         let _ = match std::thread::panicking() {
             true => self.close_folding(Duration::ZERO),
             false => self.close(),

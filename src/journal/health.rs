@@ -20,10 +20,11 @@ pub enum State {
     /// All is well.
     Running,
     /// The device is full, or the file could not be opened again after it was: events are kept,
-    /// commits are tried again, overflow is counted. `last_error` says which.
+    /// commits are tried again, overflow is counted. `last_error` names it.
     NoRoom,
     /// `journal.redb`, or the directory, was removed, moved or replaced while it was open. Commits
-    /// still go to the open file; flushes fail and say so. Ends when the file has its name again.
+    /// still go to the open file; flushes fail and report it. Ends when the file has its name
+    /// again.
     Misplaced,
     /// A commit failed for good; this handle writes nothing more. Drop it and open again.
     Failed,
@@ -47,17 +48,17 @@ pub struct Health {
     pub committed: u64,
     /// Events accepted and not yet on disk.
     pub queued: u64,
-    /// Events of a batch whose commit failed in a way that leaves open whether it holds.
+    /// Events of a batch whose commit failed and may or may not hold.
     pub unknown: u64,
     /// Events not recorded, by reason.
     pub dropped: Dropped,
-    /// What was wrong with calls that were refused, by model and field. 64 reasons are told apart;
-    /// the last item counts the others.
+    /// Reasons for refused calls, by model and field. 64 reasons are told apart; the last item
+    /// counts the others.
     pub refusals: Vec<RefusalCount>,
     /// Among the committed: recorded as a reference to the same answer shortly before.
     pub repeats: u64,
-    /// Among the committed: the same question was answered differently shortly before, by a model that
-    /// is said to be [deterministic](crate::Inference::deterministic).
+    /// Among the committed: the same question was answered differently shortly before, by a
+    /// [deterministic](crate::Inference::deterministic) model.
     pub divergences: u64,
     /// Among the committed: confidence given, but NaN or outside 0 to 1.
     pub invalid: u64,
@@ -67,17 +68,17 @@ pub struct Health {
     pub commits: u64,
     /// When the last one did.
     pub last_commit: Option<Timestamp>,
-    /// How long the last one took.
+    /// Duration of the last one.
     #[serde(rename = "last_commit_took_ns", serialize_with = "as_nanos")]
     pub last_commit_took: Duration,
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
-    /// Entries that this journal's readers and threads have passed over because their blocks cannot be
-    /// read; [`Reader::missing`](crate::Reader::missing) says which. [`repair`](crate::repair) puts gaps in
-    /// their place. 0 as long as nobody has tried to read any.
+    /// Entries that this journal's readers and threads have passed over because their blocks cannot
+    /// be read; [`Reader::missing`](crate::Reader::missing) lists them. [`repair`](crate::repair)
+    /// puts gaps in their place. 0 until a read meets one.
     pub damaged: u64,
-    /// Threads in the background that panicked, and with what: what they did stands still until the
-    /// journal is opened again. [`close`](crate::Journal::close) returns the first.
+    /// Background threads that panicked, with their messages. Their work stops until the journal is
+    /// opened again. [`close`](crate::Journal::close) returns the first.
     pub thread_panics: Vec<String>,
     /// The run that inferences are recorded under now.
     pub run: RunId,
@@ -99,13 +100,13 @@ pub struct Health {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MirrorHealth {
-    /// Whether this process writes the files; otherwise another one does, or nobody yet.
+    /// Whether this process writes the files; otherwise another one does, or none yet.
     pub writing: bool,
     /// Entries committed and not yet in the files, at the last look; 0 if another process writes.
     pub lag: u64,
     /// Lines written by this process.
     pub lines: u64,
-    /// What keeps the files from being written now, in words.
+    /// The obstacle to writing the files now, in words.
     pub fault: Option<String>,
 }
 
@@ -117,14 +118,14 @@ pub struct SealingHealth {
     pub segments: u64,
     /// Bytes of blocks in the hot file at the last look.
     pub hot_bytes: u64,
-    /// What keeps segments from being sealed now, in words.
+    /// The obstacle to sealing now, in words.
     pub fault: Option<String>,
     /// The longest time that one transaction of sealing has held up other writers.
     #[serde(rename = "longest_transaction_ns", serialize_with = "as_nanos")]
     pub longest_transaction: Duration,
-    /// Segments that this process has retired by itself.
+    /// Segments that automatic retention of this process has retired.
     pub retired: u64,
-    /// What keeps segments from being retired now, in words.
+    /// The obstacle to retiring segments now, in words.
     pub retention_fault: Option<String>,
 }
 
@@ -136,10 +137,10 @@ pub struct FoldingHealth {
     pub pending: u64,
     /// Entries folded by this process.
     pub folded: u64,
-    /// How long the last fold of this process took.
+    /// Duration of the last fold of this process.
     #[serde(rename = "last_took_ns", serialize_with = "as_nanos")]
     pub last_took: Duration,
-    /// What keeps entries from being folded now, in words.
+    /// The obstacle to folding now, in words.
     pub fault: Option<String>,
 }
 
@@ -151,7 +152,7 @@ impl Health {
     }
 }
 
-/// What the writer knows; read by whoever asks for the health.
+/// State of the writer, read for the health.
 #[derive(Debug)]
 pub(crate) struct Status {
     inner: Mutex<Known>,
@@ -175,7 +176,7 @@ pub(crate) struct Known {
     pub(crate) gone: bool,
 }
 
-/// What a batch contributes to the counts once it is committed.
+/// Contribution of a batch to the counts once it is committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) events: u64,

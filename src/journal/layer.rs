@@ -1,5 +1,5 @@
-//! From `tracing` to the journal: events of a chosen level become system events, with the spans that
-//! they happened in.
+//! From `tracing` to the journal: events of a chosen level become system events, with the spans
+//! that they happened in.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ use crate::record::queue::intake::attribute_bytes;
 
 /// A layer for a `tracing` subscriber; from [`Journal::layer`](crate::Journal::layer).
 ///
-/// An event's target becomes the component, its fields are kept with their types. The field `span` names
-/// the spans around it, outermost first, as `outer:inner`. Their fields follow those of the event,
-/// innermost first, under their names, or as `span.name` where a name is taken. Beyond 64 KiB, fields of
-/// spans are left out and `span_fields_left_out` counts them.
+/// An event's target becomes the component, its fields are kept with their types. The field `span`
+/// names the spans around it, outermost first, as `outer:inner`. Their fields follow those of the
+/// event, innermost first, under their names, or as `span.name` where a name is taken. Beyond 64
+/// KiB, fields of spans are left out and `span_fields_left_out` counts them.
 ///
 /// Needs a subscriber that keeps spans, such as `tracing_subscriber::registry()`. Events of
 /// `annals` itself and of the crates that it writes through are left out, and so is everything on
@@ -223,7 +223,7 @@ impl Visit for Fields {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        // What no i64 can hold is kept to the digit as text.
+        // A number beyond i64 is kept to the digit as text.
         let value =
             i64::try_from(value).map_or_else(|_| Value::Text(value.to_string()), Value::Integer);
         self.keep(field, value);

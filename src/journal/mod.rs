@@ -44,18 +44,18 @@ use health::Status;
 ///
 /// Logging never blocks (unless [`Overflow::Block`](crate::Overflow::Block) is chosen) and never
 /// fails loudly: a call that could not be recorded returns `None` and is counted in
-/// [`health`](Self::health). What the calls promise:
+/// [`health`](Self::health). The calls promise:
 ///
 /// * [`log`](Self::log) returning an id means *queued*;
 /// * [`flush`](Self::flush) being `Ok` means *on disk*, for everything logged before it;
-/// * a crash loses at most what came after the last commit: one commit interval and one commit, or two
-///   where batches fill faster than the disk takes them.
+/// * a crash loses at most the calls after the last commit: one commit interval and one commit, or
+///   two where batches fill faster than the disk takes them.
 ///
 /// A journal is `Send + Sync`; share it by reference or in an `Arc`. Dropping it closes it, waits
-/// for at most [`Options::close_timeout`], and has to swallow errors: call
-/// [`close`](Self::close) to see them. A process that forks without exec must not use the
-/// journal in the child: its writer thread is not there, so the child's calls fill a queue that
-/// nobody empties and are counted as dropped.
+/// for at most [`Options::close_timeout`], and has to swallow errors: call [`close`](Self::close)
+/// to see them. A process that forks without exec must not use the journal in the child. The child
+/// has no writer thread, so its calls fill a queue that is never emptied and are counted as
+/// dropped.
 pub struct Journal {
     queue: Arc<Queue>,
     status: Arc<Status>,
@@ -71,7 +71,7 @@ pub struct Journal {
     source: Mutex<Option<Arc<Source>>>,
     sharing: Sharing,
     cache_bytes: usize,
-    /// How the registry's part of the file is opened, and the registry while anybody holds it.
+    /// How the registry's part of the file is opened, and the registry while a handle of it lives.
     checkpoints: Access,
     registry: Mutex<Weak<registry::Owner>>,
     id: JournalId,
@@ -83,14 +83,15 @@ impl Journal {
     /// Opens the journal in `dir` with default [`Options`], creating directory and journal if
     /// they are missing (the directory for its owner only).
     ///
-    /// Takes milliseconds at any size, also after a crash: a few fsynced commits. Waits for a minute for
-    /// a transaction that another process has open; then the error says which process that is.
+    /// Takes milliseconds at any size, also after a crash: a few fsynced commits. Waits for a
+    /// minute for a transaction that another process has open; then the error names the process.
     ///
     /// # Errors
     /// [`NotADirectory`](crate::Error::NotADirectory), [`Io`](crate::Error::Io) (no permission,
     /// read-only media), [`Foreign`](crate::Error::Foreign),
     /// [`UnknownFormat`](crate::Error::UnknownFormat), [`Corrupt`](crate::Error::Corrupt),
-    /// [`InUse`](crate::Error::InUse), [`Locked`](crate::Error::Locked). No error leaves an existing file changed.
+    /// [`InUse`](crate::Error::InUse), [`Locked`](crate::Error::Locked). No error leaves an
+    /// existing file changed.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What loops give to a journal: decisions, outcomes, events.
+//! The calls of loops: decisions, outcomes, events.
 
 use super::Journal;
 use crate::entry::event::{CheckpointAction, Level};
@@ -12,14 +12,14 @@ impl Journal {
     /// Records one decision: looks its names up in a cache of this thread, hashes nothing it was
     /// not given, reads the clock once and copies 100 bytes into the queue.
     ///
-    /// Returns the inference's id, or `None` if it was dropped and counted: the queue is full,
-    /// the journal closed, or the inference [cannot be recorded](crate::GapReason::Refused). An id that
-    /// was returned is committed by a [`close`](Self::close) that returns `Ok`, also if the two ran at
-    /// the same time.
+    /// Returns the inference's id, or `None` if it was dropped and counted: the queue is full, the
+    /// journal closed, or the inference [cannot be recorded](crate::GapReason::Refused). An id that
+    /// was returned is committed by a [`close`](Self::close) that returns `Ok`, also if the two ran
+    /// at the same time.
     ///
-    /// No lock, allocation or system call, with these exceptions: a thread's first use of a name;
+    /// No lock, allocation or system call, with these exceptions. A thread's first use of a name;
     /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an
-    /// allocation); every n-th call (n = a quarter of the queue), which wakes the writer.
+    /// allocation). Every n-th call (n = a quarter of the queue) wakes the writer.
     #[inline]
     pub fn log<A: Attributes>(&self, inference: Inference<'_, A>) -> Option<InferenceId> {
         self.queue.log(&inference)
@@ -36,13 +36,13 @@ impl Journal {
         RecorderBuilder::new(self.queue.clone(), model.into(), symbol.into())
     }
 
-    /// Records what turned out later for an inference or repeat: of this run, of an earlier one or
-    /// of another process. Says whether it was queued; if not, it is counted as dropped.
+    /// Records an outcome of an inference or repeat: of this run, of an earlier one or of another
+    /// process. Returns whether it was queued; if not, it is counted as dropped.
     ///
-    /// Each value replaces what was attached before under the same name. An id that is not in the
-    /// journal yet is no error: the two may be under way in different processes. Looks up each
-    /// named value's name and allocates; no lock in the ordinary case, and no system call. An
-    /// outcome with over 1,024 named values or 1 MiB of text is refused and counted.
+    /// Each value replaces the earlier one under the same name. An id that is not in the journal
+    /// yet is no error: the two may be under way in different processes. Looks up each named
+    /// value's name and allocates; no lock in the ordinary case, and no system call. An outcome
+    /// with over 1,024 named values or 1 MiB of text is refused and counted.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Outcome};
@@ -61,7 +61,7 @@ impl Journal {
         self.queue.outcome(id, &outcome)
     }
 
-    /// Records something that happened around the models. Says whether it was queued; if not, it
+    /// Records something that happened around the models. Returns whether it was queued; if not, it
     /// is counted as dropped. Allocates; for the loop itself there is [`log`](Self::log).
     ///
     /// ```
@@ -107,8 +107,8 @@ impl Journal {
         crate::JournalLayer::new(self.queue.clone(), least)
     }
 
-    /// Says that a condition holds, once: the first call records an event, further ones are only
-    /// counted until [`clear`](Self::clear). Says whether this call was the first. Takes a lock.
+    /// Reports that a condition holds, once: the first call records an event, further ones are only
+    /// counted until [`clear`](Self::clear). Returns whether this call was the first. Takes a lock.
     ///
     /// ```
     /// # use annals::{Journal, Level};
@@ -125,8 +125,8 @@ impl Journal {
             .raise(level, component, condition, Vec::new())
     }
 
-    /// Says that a condition that was [raised](Self::raise) is over, and how often it was met.
-    /// Says whether it had been raised.
+    /// Reports that a condition that was [raised](Self::raise) is over, and how often it occurred.
+    /// Returns whether it had been raised.
     pub fn clear(&self, component: &str, condition: &str) -> bool {
         self.conditions.clear(component, condition)
     }

@@ -27,7 +27,7 @@ fn most_held(wanted: usize) -> usize {
     wanted.saturating_mul(1 << 10).max(16 << 20)
 }
 
-/// What a clean-up did.
+/// Result of a clean-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cleaned {
@@ -90,8 +90,8 @@ pub(super) fn clean(
     Ok(cleaned)
 }
 
-/// Makes room for the next file of each kind, which is not there yet. The state that names it is stored: a
-/// crash does not go back to what is removed here.
+/// Makes room for the next file of each kind, which does not exist yet. The state that names it is
+/// stored: a crash does not go back to files that are removed here.
 pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> io::Result<()> {
     let Some(most) = settings.keep_files else {
         return Ok(());
@@ -114,7 +114,7 @@ fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result
     let written = fs::metadata(path)?.modified()?;
     // A file from the future is not old.
     let since = SystemTime::now().duration_since(written);
-    // The clock that says so may have jumped since.
+    // The clock of that time may have jumped since.
     let written = Timestamp::from(written).as_micros();
     let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
     Ok(since.is_ok_and(|since| since > age) && certain.is_none_or(|certain| certain > age))
@@ -179,12 +179,12 @@ fn count_lines(path: &Path, compressed: bool) -> io::Result<u64> {
     }
 }
 
-/// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Says how
-/// long the file is afterwards.
+/// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Returns
+/// the length of the file afterwards.
 fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
     let mut reader = BufReader::new(disk::open_regular(path)?);
     for _ in 0..surplus {
-        // Not into memory: who knows how long a line somebody has written there.
+        // Not into memory: a foreign line may have any length.
         if reader.skip_until(b'\n')? == 0 {
             break;
         }
@@ -195,13 +195,14 @@ fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
     let aside = directory.join(".cut.new");
     let mut file = Written::begin(&aside)?;
     let length = io::copy(&mut source, &mut file)?;
-    // Its name is durable before the state says how long it is: the older file would be cut at its end.
+    // Its name is durable before the state stores its length: otherwise the older file would be
+    // cut.
     file.finish(path)?;
     Ok(length)
 }
 
-/// Replaces `name` by `name.gz` and says whether it did. A crash leaves the one, the other or both;
-/// a compressed file that is there already and holds anything else is kept, and the plain one too.
+/// Replaces `name` by `name.gz`; returns whether it did. A crash leaves the one, the other or both.
+/// An existing compressed file with other content is kept, and the plain one too.
 fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     let target = directory.join(format!("{name}.gz"));
     let path = directory.join(name);
@@ -226,7 +227,7 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether a plain file holds what a compressed one does.
+/// Whether a plain file has the content of a compressed one.
 fn hold_the_same(plain: &Path, compressed: &Path) -> io::Result<bool> {
     let mut plain = BufReader::new(disk::open_regular(plain)?);
     let mut compressed = BufReader::new(open(compressed, true)?);
@@ -282,7 +283,7 @@ fn unpacked_lines(text: impl Read, wanted: usize) -> io::Result<Vec<String>> {
             break;
         }
         if line.pop() != Some(b'\n') {
-            // Longer than any that was written, or the end of what a crash cut short.
+            // Longer than any line that was written, or the end of a file that a crash cut short.
             reader.skip_until(b'\n')?;
             continue;
         }

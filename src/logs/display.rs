@@ -209,7 +209,7 @@ pub(crate) fn with_fields(message: &str, fields: &[(String, Value)]) -> String {
     whole
 }
 
-/// What a gap says to people.
+/// Message of a gap, for people.
 pub(crate) fn gap_message(gap: &Gap) -> String {
     let run = gap.run;
     let reason = match gap.reason {

@@ -1,8 +1,8 @@
 //! One current file, through tracing-appender; this is the only file that names it.
 //!
-//! tracing-appender opens and appends. When a file ends, which link points to it and who may read
-//! it is decided here: its own rotation goes by the clock and its own link deletes whatever bears
-//! the link's name.
+//! tracing-appender opens and appends. This file decides when a log file ends, which link points to
+//! it and who may read it. The appender's own rotation goes by the clock, and its own link deletes
+//! any file of the link's name.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,14 +17,14 @@ use crate::options::logs::LogKind;
 /// A file of the mirror that is being appended to.
 pub(super) struct LogFile {
     path: PathBuf,
-    /// How long it is; only this process appends.
+    /// Its length; only this process appends.
     length: u64,
     appender: RollingFileAppender,
     /// A second handle: it cuts, syncs and notices when the file has lost its name.
     handle: File,
 }
 
-/// What [`LogFile::open`] found and did.
+/// Result of [`LogFile::open`].
 pub(super) struct Opened {
     pub(super) file: LogFile,
     /// Its name is new, and not durable yet.
@@ -35,9 +35,9 @@ pub(super) struct Opened {
 }
 
 impl LogFile {
-    /// Opens the file at `position` with everything behind its length cut off, creating it if it
-    /// is missing, and points the link at it. Says how long the file really is (somebody may have
-    /// deleted or shortened it) and what was moved aside for the link.
+    /// Opens the file at `position` and cuts off everything behind its length, creating it if it is
+    /// missing. Then it points the link at the file. Returns the real length of the file (another
+    /// program may have deleted or shortened it) and the file that was moved aside for the link.
     pub(super) fn open(directory: &Path, kind: LogKind, position: Position) -> io::Result<Opened> {
         let name = position.part.file_name(kind);
         let path = directory.join(&name);
@@ -85,8 +85,8 @@ impl LogFile {
         &self.path
     }
 
-    /// Whether the file still has its name and `length`: somebody may have deleted or emptied it
-    /// or put something else in its place.
+    /// Whether the file still has its name and `length`. Another program may have deleted, emptied
+    /// or replaced it.
     pub(super) fn is_as_left(&self, length: u64) -> bool {
         let found = self.handle.metadata();
         found.is_ok_and(|found| found.len() == length) && is_named(&self.handle, &self.path)
@@ -112,7 +112,7 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     one.is_file() && one.len() == other.len()
 }
 
-/// Moves a regular file that bears the link's name aside; says where it is now.
+/// Moves a regular file of the link's name aside; returns where it is now.
 pub(super) fn make_way(directory: &Path, kind: LogKind) -> io::Result<Option<PathBuf>> {
     let link = directory.join(format!("{}.txt", kind.stem()));
     match fs::symlink_metadata(&link) {
@@ -165,7 +165,7 @@ fn move_aside(directory: &Path, kind: LogKind, file: &Path) -> io::Result<PathBu
             more => format!("{}.before-annals-{more}.txt", kind.stem()),
         };
         let aside = directory.join(name);
-        // The lock on the directory keeps other mirrors out, so nobody takes the name meanwhile.
+        // The lock on the directory keeps other mirrors out, so the name stays free.
         if fs::symlink_metadata(&aside).is_err() {
             disk::rename(file, &aside)?;
             return Ok(aside);

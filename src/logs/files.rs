@@ -1,4 +1,4 @@
-//! The files together: what is written is written for all of them, or taken back.
+//! The files together: a line is written for all of them, or taken back.
 
 use std::fs;
 use std::io;
@@ -30,7 +30,7 @@ pub(super) struct Files {
     settings: Mirror,
     days: Days,
     renderer: Renderer,
-    /// What has been written for good.
+    /// Positions of lines that are final.
     state: State,
     /// Where the round that is under way has come to; equal to the state's between rounds.
     reached: [Option<Position>; LogKind::COUNT],
@@ -41,16 +41,16 @@ pub(super) struct Files {
     has_new_names: bool,
     /// The last state that was stored.
     stored: State,
-    /// Files that were in the way of a link, where they are now.
+    /// Files that were moved aside for a link, where they are now.
     moved: Vec<PathBuf>,
     /// A round has ended before the first line of a new file, which is not there yet.
     turned: bool,
 }
 
 impl Files {
-    /// Goes on where the state in `directory` says. Without one, or with one that is ahead of the
+    /// Continues from the state in `directory`. Without one, or with one that is ahead of the
     /// journal's `end` (an older journal was put back), files of the mirror's names are moved
-    /// aside and everything is written anew.
+    /// aside. All lines are written anew.
     pub(super) fn resume(
         directory: &Path,
         journal: JournalId,
@@ -61,7 +61,7 @@ impl Files {
             Some(state) if state.next <= end => state,
             _ => {
                 move_aside(directory)?;
-                // Stored before the first line, so that a file is never taken for somebody else's.
+                // Stored before the first line, so that a file is never taken for a foreign one.
                 let start = State::start();
                 start.save(directory, journal)?;
                 start
@@ -101,7 +101,7 @@ impl Files {
         self.state.next
     }
 
-    /// Goes on from `next`, if that is further: what comes before it has been retired.
+    /// Continues from `next`, if that is further: earlier entries have been retired.
     pub(super) fn skip_to(&mut self, next: u64) {
         self.state.next = self.state.next.max(next);
     }
@@ -117,14 +117,14 @@ impl Files {
         Some(position.part.file_name(kind))
     }
 
-    /// Whether a round has ended at the end of a file since the last call, so that room can be made for
-    /// the next.
+    /// Whether a round has ended at the end of a file since the last call, so that room can be made
+    /// for the next.
     pub(super) fn take_turned(&mut self) -> bool {
         std::mem::take(&mut self.turned)
     }
 
-    /// Writes the lines of `blocks` or, after an error, none. Says how many. If the number of files is
-    /// limited, it stops before each new file; [`next`](Self::next) says how far it came.
+    /// Writes the lines of `blocks` or, after an error, none. Returns the number. If the number of
+    /// files is limited, it stops before each new file; [`next`](Self::next) is its position.
     pub(super) fn write(&mut self, source: &Source, blocks: &[Located]) -> Result<u64> {
         let written = self.write_round(source, blocks);
         match written {
@@ -169,7 +169,8 @@ impl Files {
         Ok((lines, next))
     }
 
-    /// Says whether the line was held back because it begins a file that there may be no room for.
+    /// Returns whether the line was held back because it begins a file that there may be no room
+    /// for.
     fn push(&mut self, kind: LogKind, source: &Source, placed: &Placed) -> Result<bool> {
         let index = kind as usize;
         let before = self.buffers[index].len();
@@ -180,7 +181,7 @@ impl Files {
             .turn_page(kind, placed.place.recorded, before, line)
             .map_err(|error| self.fault(error))?;
         if turned && self.settings.keep_files.is_some() {
-            // What came before it has been flushed: the next round renders it again.
+            // Earlier lines have been flushed: the next round renders it again.
             self.buffers[index].clear();
             return Ok(true);
         }
@@ -191,8 +192,8 @@ impl Files {
         Ok(false)
     }
 
-    /// Begins a new file if the line of `line` bytes that was rendered last, behind `before`
-    /// bytes, belongs into one; says whether it did.
+    /// Begins a new file if the last rendered line (of `line` bytes, behind `before` bytes) belongs
+    /// into one; returns whether it did.
     fn turn_page(
         &mut self,
         kind: LogKind,
@@ -254,8 +255,8 @@ impl Files {
         Ok(())
     }
 
-    /// Somebody deleted or shortened the file. Stored before anything is appended: after a crash,
-    /// what is appended now must not be taken for what was there before.
+    /// Another program deleted or shortened the file. Stored before anything is appended: after a
+    /// crash, new lines must not be taken for old ones.
     fn note_loss(&mut self, kind: LogKind, found: Position) -> io::Result<()> {
         let stored = &mut self.state.positions[kind as usize];
         match stored {
@@ -279,7 +280,7 @@ impl Files {
         for file in self.open.iter().flatten() {
             file.sync()?;
         }
-        // Before the state says how long they are: files without a name would be written as lost.
+        // Before the state stores their lengths: files without a name would be written as lost.
         if self.has_new_names {
             disk::sync_directory(&self.directory)?;
             self.has_new_names = false;
@@ -289,8 +290,8 @@ impl Files {
         Ok(())
     }
 
-    /// Lets the current file of `kind` be changed by `change`, which is told its path and says
-    /// how long it is afterwards.
+    /// Lets `change` change the current file of `kind`; it gets the path and returns the length
+    /// afterwards.
     pub(super) fn rewrite(
         &mut self,
         kind: LogKind,

@@ -1,8 +1,8 @@
 //! The human-readable files: a follower of the journal with a place of its own, in its own thread.
 //!
-//! It writes only what is committed, each line once, in the order of commit. One process holds
-//! the directory's lock; when it dies, another goes on where the stored state says. A failure here
-//! never fails a commit.
+//! It writes only committed entries, each line once, in the order of commit. One process holds the
+//! directory's lock; when it dies, another continues from the stored state. A failure here never
+//! fails a commit.
 
 pub(crate) mod clean;
 pub(crate) mod days;
@@ -39,18 +39,18 @@ pub use clean::Cleaned;
 use files::Files;
 use state::State;
 
-/// How often the journal is looked at: one read of some 10 µs.
+/// Interval of looks at the journal: one read of some 10 µs.
 const POLL: Duration = Duration::from_millis(100);
-/// How often the lock is tried while another process holds it, and a fault is tried again.
+/// Interval of trying the lock while another process holds it, and of trying again after a fault.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often files and state are made durable while lines are written.
+/// Interval of making files and state durable while lines are written.
 const SAVE: Duration = Duration::from_secs(1);
-/// How often old files are cleaned up.
+/// Interval of cleaning up old files.
 const CLEAN: Duration = Duration::from_secs(60);
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
 
-/// The thread that writes the files, and what is known of it.
+/// The thread that writes the files, and its known state.
 pub(crate) struct MirrorThread {
     worker: Worker<CleanUp>,
     /// When the thread has to be at its end; set before it is stopped.
@@ -59,7 +59,7 @@ pub(crate) struct MirrorThread {
     directory: PathBuf,
 }
 
-/// Write what is committed, and remove what is old.
+/// Write committed entries, and remove old files.
 type CleanUp = Sender<Result<Cleaned>>;
 
 impl MirrorThread {
@@ -85,8 +85,8 @@ impl MirrorThread {
             cleaned: None,
             until: until.clone(),
         };
-        // Held before the first event is logged, so that a program which ends at once still says
-        // what stood in the way. A fault is met again, and reported, by the thread.
+        // Held before the first event is logged, so that a program which ends at once still reports
+        // the obstacle. A fault is met again, and reported, by the thread.
         follower.held = follower.try_hold().unwrap_or(None);
         lock(&health).writing = follower.held.is_some();
         follower.report_moved();
@@ -120,7 +120,7 @@ impl MirrorThread {
         self.worker.ask(operation, timeout, |reply| reply)
     }
 
-    /// Lets the thread write what is committed and waits for it, for at most `timeout`; says
+    /// Lets the thread write committed entries and waits for it, for at most `timeout`; returns
     /// whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
         self.until.get_or_init(|| Instant::now() + timeout);
@@ -181,14 +181,14 @@ impl Follower {
                     Err(error) => Err(error.clone()),
                 };
                 self.report(round.err());
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 let _ = reply.send(cleaned);
             }
         }
     }
 
-    /// One round. After an error nothing is held any more: the directory may be gone, and the lock with
-    /// it, and files that were closed meanwhile would not be synced by the next save.
+    /// One round. After an error nothing is held any more. The directory may be gone, and the lock
+    /// with it, and files that were closed would not be synced by the next save.
     fn round_or_let_go(&mut self) -> Result<()> {
         let outcome = self.round();
         if outcome.is_err() {
@@ -249,7 +249,7 @@ impl Follower {
         let Some(lock) = FileLock::hold(&path).map_err(fault)? else {
             return Ok(None);
         };
-        // Read while the lock is held: nobody stores a state beyond it meanwhile.
+        // Read while the lock is held: no other process stores a later state.
         let end = self.source.next_sequence()?;
         let settings = self.settings.clone();
         let files = Files::resume(&self.directory, self.journal, end, settings);
@@ -339,7 +339,7 @@ impl Follower {
         Ok(cleaned)
     }
 
-    /// Records which of somebody's files were moved aside.
+    /// Records which foreign files were moved aside.
     fn report_moved(&mut self) {
         let moved = self.held.as_mut().map(|held| held.files.take_moved());
         for path in moved.into_iter().flatten() {
@@ -353,7 +353,7 @@ impl Follower {
         }
     }
 
-    /// Says a fault when it begins and when it is over.
+    /// Reports a fault when it begins and when it is over.
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
         let mut known = lock(&self.health);
@@ -368,8 +368,8 @@ fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
     vec![("entries".to_owned(), Value::Integer(entries))]
 }
 
-/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
-/// lines it has.
+/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Returns the
+/// number of its lines.
 pub(crate) fn rebuild(
     source: &Source,
     journal: JournalId,

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::days;
 use crate::options::logs::LogKind;
 
-/// Which file of a kind is written. Files without a day are older than those with one: where the
-/// rotation was daily before and is not now, the last day goes on in parts.
+/// Which file of a kind is written. Files without a day are older than those with one. Where the
+/// rotation was daily before and is not now, the last day continues in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part {
     /// `None` if there never was a rotation by days.
@@ -15,7 +15,7 @@ pub(super) struct Part {
     pub(super) part: u32,
 }
 
-/// How far one kind of file is written.
+/// Position in one kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) part: Part,

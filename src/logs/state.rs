@@ -1,6 +1,6 @@
-//! How far the mirror has come, stored beside it, so that every line is written once.
+//! Position of the mirror, stored beside it, so that every line is written once.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::io::{self, Write};
@@ -47,7 +47,7 @@ impl State {
                 Ok(text.and_then(|text| State::parse(&text, journal)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            // Somebody put something else there: it is replaced like a damaged one.
+            // A foreign file is in its place: it is replaced like a damaged one.
             Err(error) if disk::is_no_regular_file(&error) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,5 +1,5 @@
-//! Bringing what was appended to the disk while more is rendered. What is left to the system's own time
-//! comes in one piece, and commits, which wait for the same disk, come after it.
+//! Syncing appended lines while more are rendered. Without it the system writes everything in one
+//! piece, and commits, which wait for the same disk, come after it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ impl WriteBack {
         }
     }
 
-    /// `bytes` more are in the file at `path`. Does not wait: if the thread is still at the last one, it
-    /// gets more the next time. An error says that the thread panicked.
+    /// `bytes` more are in the file at `path`. Does not wait: if the thread is still at the last
+    /// one, it gets more the next time. An error reports that the thread panicked.
     pub(super) fn appended(&mut self, path: &Path, bytes: usize) -> io::Result<()> {
         self.ahead = self.ahead.saturating_add(bytes);
         if self.ahead < AHEAD_BYTES {
@@ -47,7 +47,7 @@ impl WriteBack {
         match taken {
             Some(Ok(())) => self.ahead = 0,
             Some(Err(TrySendError::Disconnected(_))) => {
-                // It ends by itself only when `files` is dropped. A new one is started next time.
+                // It ends only when `files` is dropped. A new one is started next time.
                 self.ahead = 0;
                 return Err(io::Error::other("the thread annals-writeback panicked"));
             }
@@ -92,7 +92,7 @@ mod tests {
         let mut write_back = WriteBack::default();
         write_back.appended(&path, AHEAD_BYTES - 1).unwrap();
         assert!(write_back.files.is_none(), "there is no thread yet");
-        // Until the thread takes the file it is offered again, and nobody waits.
+        // Until the thread takes the file it is offered again, without waiting.
         while write_back.ahead > 0 {
             write_back.appended(&path, 1).unwrap();
             std::thread::yield_now();

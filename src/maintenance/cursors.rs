@@ -1,4 +1,4 @@
-//! Places in the journal that somebody has come to, stored by name.
+//! Positions of readers in the journal, stored by name.
 
 use super::Maintenance;
 use crate::engine::cursors::CursorRow;
@@ -10,7 +10,7 @@ use crate::read::Cursor;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NamedCursor {
-    /// What it is stored as.
+    /// Its name.
     pub name: String,
     /// The place.
     pub cursor: Cursor,
@@ -25,19 +25,19 @@ impl Maintenance {
     /// then answers [`Error::Retired`].
     ///
     /// # Errors
-    /// [`Error::InvalidName`], and those of reading.
+    /// [`Error::InvalidName`], and [errors of reading](crate::Error#errors-of-reading).
     pub fn cursor(&self, name: &str) -> Result<Option<Cursor>> {
         let row = self.upkeep.cursor(name)?;
         Ok(row.map(|row| Cursor::new(self.id, row.next)))
     }
 
-    /// Stores `cursor` as `name`, durably, over what was stored before; it may go back. Opens the
+    /// Stores `cursor` as `name`, durably, replacing the earlier one; it may go back. Opens the
     /// file for writing and commits: some milliseconds, so once for each batch, not for each entry.
     ///
     /// # Errors
     /// [`Error::ForeignCursor`] if it is another journal's or beyond the end,
     /// [`Error::InvalidName`] unless the name has 1 to 255 bytes and no control characters, and
-    /// those of a commit.
+    /// [errors of a commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -69,7 +69,7 @@ impl Maintenance {
     /// All stored cursors, in the order of their names.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn cursors(&self) -> Result<Vec<NamedCursor>> {
         let rows = self.upkeep.cursors()?.into_iter();
         let named = rows.map(|(name, row)| NamedCursor {
@@ -80,10 +80,10 @@ impl Maintenance {
         Ok(named.collect())
     }
 
-    /// Forgets the cursor that was stored as `name`; says whether there was one.
+    /// Forgets the cursor of that `name`; returns whether there was one.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], and those of a commit.
+    /// [`Error::InvalidName`], and [errors of a commit](crate::Error#errors-of-a-commit).
     pub fn remove_cursor(&self, name: &str) -> Result<bool> {
         self.upkeep.remove_cursor(name)
     }

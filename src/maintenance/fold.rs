@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Maintenance;
 use crate::entry::error::Result;
 
-/// How far a fold has come; given to the function of [`Maintenance::fold_with`].
+/// Progress of a fold; given to the function of [`Maintenance::fold_with`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoldProgress {
@@ -17,40 +17,39 @@ pub struct FoldProgress {
     pub total: u64,
 }
 
-/// What [`Maintenance::fold`] did.
+/// Result of [`Maintenance::fold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Folded {
     /// Entries that this call folded.
     pub entries: u64,
-    /// Entries that are not folded: those committed meanwhile; all, if another process is folding; the
-    /// rest, if the fold was stopped.
+    /// Entries that are not folded: those committed during the fold; all, if another process is
+    /// folding; the rest, if the fold was stopped.
     pub left: u64,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
 }
 
 impl Maintenance {
-    /// Entries that are committed and not folded: each statistic reads them again, at 2 to 40 million a
-    /// second. Few while a journal is open or after it was closed; many after its process was killed,
-    /// or [without folding](crate::Options::without_folding). One short snapshot.
+    /// Entries that are committed and not folded: each statistic reads them again, at 2 to 40
+    /// million a second. Few while a journal is open or after it was closed; many after its process
+    /// was killed, or [without folding](crate::Options::without_folding). One short snapshot.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn unfolded(&self) -> Result<u64> {
         self.upkeep.source().unfolded()
     }
 
     /// Folds everything that is committed now into the rollups that statistics are made of. No
-    /// statistic is different afterwards, only faster. An open journal does that by itself, and so does
-    /// one that closes; this is for what a killed process has left. Some 2 to 10 million entries a
-    /// second, in transactions of some 20 ms; loops and commits go on meanwhile. Another process that
-    /// is folding is waited for, for at most two seconds.
+    /// statistic is different afterwards, only faster. An open journal folds automatically, and so
+    /// does one that closes. This is for the entries that a killed process has left. Some 2 to 10
+    /// million entries per second, in transactions of some 20 ms; loops and commits continue.
+    /// Another process that is folding is waited for, for at most two seconds.
     ///
     /// # Errors
-    /// What stood in the way: [`Error::Io`](crate::Error::Io),
-    /// [`Error::NoRoom`](crate::Error::NoRoom), [`Error::Corrupt`](crate::Error::Corrupt). What was
-    /// folded before stays so.
+    /// The obstacle: [`Error::Io`](crate::Error::Io), [`Error::NoRoom`](crate::Error::NoRoom),
+    /// [`Error::Corrupt`](crate::Error::Corrupt). Earlier folds stay.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Maintenance};
@@ -70,8 +69,8 @@ impl Maintenance {
         self.fold_with(|_| ControlFlow::Continue(()))
     }
 
-    /// Like [`fold`](Self::fold); tells `watch` some hundred times a second how far it has come, and
-    /// stops where that breaks. What was merged until then stays folded.
+    /// Like [`fold`](Self::fold); reports its progress to `watch` some hundred times a second, and
+    /// stops where that breaks. Entries merged until then stay folded.
     ///
     /// # Errors
     /// Those of [`fold`](Self::fold).
@@ -87,9 +86,10 @@ impl Maintenance {
         }))
     }
 
-    /// Like [`fold_with`](Self::fold_with) if that disturbs nobody and waits for nobody: `None`, and
-    /// nothing done, if a run is open (its journal folds) or another process is folding. For those who
-    /// are about to ask for statistics, and would read all the entries for the first of them anyhow.
+    /// Like [`fold_with`](Self::fold_with), if it disturbs no other process and waits for none.
+    /// Returns `None`, and does nothing, if a run is open (its journal folds) or another process is
+    /// folding. For callers that are about to ask for statistics, and would read all the entries
+    /// for the first of them anyhow.
     ///
     /// # Errors
     /// Those of [`fold`](Self::fold).

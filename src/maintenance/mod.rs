@@ -1,4 +1,4 @@
-//! Keeping a journal's directory in order, beside whoever uses it.
+//! Keeping a journal's directory in order, beside its users.
 
 pub(crate) mod backup;
 pub(crate) mod cursors;
@@ -27,11 +27,11 @@ pub use usage::{ModelUsage, Usage};
 pub use verify::report::Verified;
 pub use withdraw::{UndoneImport, undo_import};
 
-/// What keeps a journal in order: cursors by name, retention, backups, checks, folding.
+/// Maintenance of a journal: cursors by name, retention, backups, checks, folding.
 ///
 /// It works from any process, beside running journals or without one. Calls read in short
-/// snapshots; what they change, they change in short transactions, which wait for those of
-/// other processes. Nothing here is meant for the loop. Cheap to clone; `Send + Sync`.
+/// snapshots. Changes are short transactions, which wait for those of other processes. Nothing here
+/// is meant for the loop. Cheap to clone; `Send + Sync`.
 ///
 /// ```
 /// use annals::{Journal, Maintenance, Reader};
@@ -57,7 +57,7 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Opens the journal in `dir`, beside whoever else uses it. Takes milliseconds. Where only one
+    /// Opens the journal in `dir`, beside its other users. Takes milliseconds. Where only one
     /// process may have a journal open, it is that process until it is dropped.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a journal takes on disk, and giving back what it does not need.
+//! Size of a journal on disk, and giving back unneeded room.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::registry::tables::names;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
-/// How long a compaction waits for others' transactions.
+/// Longest wait of a compaction for others' transactions.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a journal takes, by kind; from [`Maintenance::usage`].
+/// Size of a journal, by kind; from [`Maintenance::usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -29,13 +29,13 @@ pub struct Usage {
     pub log_bytes: u64,
     /// Bytes of checkpoints: weights and sidecars.
     pub checkpoint_bytes: u64,
-    /// Bytes of everything else in the directory: locks, what was set aside, others' files.
+    /// Bytes of everything else in the directory: locks, files that were set aside, foreign files.
     pub other_bytes: u64,
     /// Entries that are kept.
     pub entries: u64,
 }
 
-/// What one model takes; from [`Maintenance::usage_by_model`].
+/// Size of one model; from [`Maintenance::usage_by_model`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelUsage {
@@ -52,10 +52,10 @@ pub struct ModelUsage {
 }
 
 impl Maintenance {
-    /// What the journal takes on disk, by kind. Looks at the files' sizes; reads none.
+    /// Size of the journal on disk, by kind. Reads the files' sizes, and no content.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn usage(&self) -> Result<Usage> {
         let source = self.upkeep.source();
         let (extent, segments) = source.extent_and_segments()?;
@@ -74,16 +74,16 @@ impl Maintenance {
         let known = [usage.segment_bytes, usage.log_bytes, usage.checkpoint_bytes]
             .into_iter()
             .fold(usage.hot_bytes, u64::saturating_add);
-        // Others write meanwhile.
+        // Others write at the same time.
         usage.other_bytes = bytes_below(root).saturating_sub(known);
         Ok(usage)
     }
 
-    /// What each model takes, the largest first. Decodes every entry.
+    /// Size of each model, the largest first. Decodes every entry.
     ///
     /// # Errors
-    /// Those of reading; [`Error::Retired`](crate::Error::Retired) if entries are retired while they
-    /// are read.
+    /// [Errors of reading](crate::Error#errors-of-reading);
+    /// [`Error::Retired`](crate::Error::Retired) if entries are retired while they are read.
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -169,14 +169,14 @@ impl Maintenance {
         Ok(usage)
     }
 
-    /// Moves what is in `journal.redb` together and gives the rest of the file back; says how many
-    /// bytes. **Holds up every commit while it runs**, in this process and in others. Worth it after many checkpoints or names have gone; what sealing and
-    /// retention free is used again anyway.
+    /// Compacts `journal.redb` and gives the rest of the file back; returns the number of bytes.
+    /// **Holds up every commit while it runs**, in this process and in others. Worth it after many
+    /// checkpoints or names have gone; what sealing and retention free is used again anyway.
     ///
     /// # Errors
-    /// [`Error::InUse`](crate::Error::InUse) if for 5 s there was no moment in which nobody, in any
-    /// process, was inside a transaction: compact when the backup or the statistic is over. Those of
-    /// a commit.
+    /// [`Error::InUse`](crate::Error::InUse) if for 5 s there was always a transaction in some
+    /// process: compact when the backup or the statistic is over. [Errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -192,7 +192,7 @@ impl Maintenance {
     }
 }
 
-/// Bytes of the files below a folder; what cannot be looked at counts nothing.
+/// Bytes of the files below a folder; files that cannot be read count nothing.
 fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;

@@ -9,7 +9,7 @@ use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
-/// What [`undo_import`] took out.
+/// Result of [`undo_import`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UndoneImport {
@@ -21,21 +21,21 @@ pub struct UndoneImport {
     pub others: u64,
 }
 
-/// Takes out of the journal in `dir` all that an import took in under `run`: its inferences, outcomes
-/// and gaps. Nobody may have the journal open. The source can be imported again afterwards, under a
-/// run of its own, and statistics are as if the import had not been.
+/// Takes out of the journal in `dir` all that an import took in under `run`: its inferences,
+/// outcomes and gaps. No process may have the journal open. The source can be imported again
+/// afterwards, under a run of its own, and statistics are as if the import had not been.
 ///
 /// Entries of others keep their sequences, and cursors their places: gaps of the reason
 /// [`Withdrawn`](crate::GapReason::Withdrawn) stand where the import's were. Checkpoints that came
 /// from the same source stay registered, and lines in text files stay until these are rebuilt.
 ///
-/// Reads the whole journal and writes `journal.redb` anew, and the segments that hold entries of the
-/// run; the rollups are folded again by the next that asks or writes. If it dies, the journal is as it
-/// was, or has to be [repaired](crate::repair) before it is done again.
+/// Reads the whole journal and writes `journal.redb` anew, and the segments that hold entries of
+/// the run; the rollups are folded again by the next that asks or writes. If it dies, the journal
+/// is as it was, or has to be [repaired](crate::repair) before it is done again.
 ///
 /// # Errors
-/// [`Error::InUse`] if somebody has the journal open; [`Error::InvalidOption`] for a run that is no
-/// import's, and for a journal of which entries were retired, since their statistics would be lost;
+/// [`Error::InUse`] if a process has the journal open; [`Error::InvalidOption`] for a run that is
+/// no import's. The same for a journal with retired entries, since their statistics would be lost.
 /// [`Error::Corrupt`] if it is damaged, and [`Error::Io`].
 ///
 /// ```

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::entry::error::{Error, Result};
 
-/// What is kept; the rest may be retired, oldest segments first. A segment goes if it breaks one
-/// of the rules. What is not sealed yet is always kept.
+/// Limits of the journal; entries beyond them may be retired, oldest segments first. A segment goes
+/// if it breaks one of the rules. Unsealed entries are always kept.
 ///
 /// ```
 /// use annals::Keep;
@@ -23,7 +23,7 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// Keeps what was *recorded* within this time. A back-test over the year 2000 that was recorded
+    /// Keeps entries *recorded* within this time. A back-test over the year 2000 that was recorded
     /// today is new.
     ///
     /// Age is elapsed time, not the difference of two readings of the wall clock. Time counts while
@@ -40,7 +40,7 @@ impl Keep {
         }
     }
 
-    /// Takes the wall clock's word for the age of entries. Say this for one plan if the clock is
+    /// Takes the wall clock's word for the age of entries. Use this for one plan if the clock is
     /// right and the journal was not in use for longer than 7 days.
     ///
     /// ```
@@ -56,13 +56,13 @@ impl Keep {
         }
     }
 
-    /// Keeps what was recorded within so many times 24 hours.
+    /// Keeps entries recorded within so many times 24 hours.
     pub fn days(days: u32) -> Keep {
         Keep::newer_than(Duration::from_secs(u64::from(days) * 86_400))
     }
 
-    /// Keeps the newest entries, so that segments and the entries in `journal.redb` together take at
-    /// most so many bytes. Free room in `journal.redb` does not count; the entries in it take up
+    /// Keeps the newest entries, so that segments and the entries in `journal.redb` together take
+    /// at most so many bytes. Free room in `journal.redb` does not count; the entries in it take up
     /// to about two [`Options::seal_bytes`](crate::Options::seal_bytes).
     pub fn bytes(bytes: u64) -> Keep {
         Keep {
@@ -81,7 +81,7 @@ impl Keep {
         }
     }
 
-    /// Also keeps at most what was recorded within so many times 24 hours.
+    /// Also keeps at most the entries recorded within so many times 24 hours.
     pub fn and_days(self, days: u32) -> Keep {
         Keep {
             age: Keep::days(days).age,
@@ -96,7 +96,7 @@ impl Keep {
         self
     }
 
-    /// Refuses what would retire everything, always.
+    /// Refuses rules that would always retire everything.
     pub(crate) fn check(&self) -> Result<()> {
         let bad = |value: String, advice| {
             Err(Error::InvalidOption {

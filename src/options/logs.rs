@@ -1,4 +1,4 @@
-//! Where the human-readable files lie, how they are cut, what is kept.
+//! Place, cuts and retention of the human-readable files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub enum LogKind {
     Checkpoints,
     /// `system_events.txt`: system events and gaps.
     System,
-    /// `outcome_records.txt`: what turned out later for inferences.
+    /// `outcome_records.txt`: later outcomes of inferences.
     Outcomes,
 }
 
@@ -27,7 +27,7 @@ impl LogKind {
         LogKind::Outcomes,
     ];
 
-    /// What its file names begin with.
+    /// Prefix of its file names.
     #[must_use]
     pub const fn stem(self) -> &'static str {
         match self {
@@ -39,8 +39,8 @@ impl LogKind {
     }
 }
 
-/// When a new file is begun. What counts is the recorded time of the entries, so a rebuilt mirror
-/// is cut at the same places.
+/// When a new file is begun. It goes by the recorded time of the entries, so a rebuilt mirror is
+/// cut at the same places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rotation {
@@ -153,8 +153,8 @@ impl Mirror {
         self
     }
 
-    /// Keeps at most `files` files of each kind, the current one among them. Looked at before each new
-    /// file and once a minute. Where files are small, each new one costs two fsyncs.
+    /// Keeps at most `files` files of each kind, the current one among them. Checked before each
+    /// new file and once a minute. Where files are small, each new one costs two fsyncs.
     pub fn keep_files(mut self, files: usize) -> Self {
         self.keep_files = Some(files);
         self

@@ -10,11 +10,11 @@ use crate::entry::error::{Error, Result};
 use keep::Keep;
 use logs::Mirror;
 
-/// What happens when inferences come faster than they can be committed and the queue is full.
+/// Behaviour when inferences come faster than they can be committed and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The new event is dropped and counted, and the loop goes on: it never waits. The default.
+    /// The new event is dropped and counted, and the loop continues without waiting. The default.
     DropNewest,
     /// The caller waits for room, at most this long; then the event is dropped and counted.
     Block {
@@ -47,8 +47,8 @@ impl Sharing {
     }
 }
 
-/// Settings of a journal, all with sound defaults; from [`Journal::options`](crate::Journal::options),
-/// checked and used by [`open`](Self::open).
+/// Settings of a journal, all with sound defaults; from
+/// [`Journal::options`](crate::Journal::options), checked and used by [`open`](Self::open).
 ///
 /// ```
 /// use annals::{Journal, Overflow};
@@ -117,9 +117,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long an event waits in the queue, at most, before the commit that holds it begins.
-    /// Default 200 ms. A crash loses what came after the last commit; an idle journal wakes up
-    /// once per interval.
+    /// Longest time that an event waits in the queue before its commit begins. Default 200 ms. A
+    /// crash loses the calls after the last commit; an idle journal wakes up once per interval.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
         self
@@ -138,13 +137,13 @@ impl Options {
         self
     }
 
-    /// What happens when the queue is full. Default [`Overflow::DropNewest`].
+    /// Behaviour when the queue is full. Default [`Overflow::DropNewest`].
     pub fn overflow(mut self, policy: Overflow) -> Self {
         self.overflow = policy;
         self
     }
 
-    /// How long an answer is remembered to recognise its repeats. Default 1 s; zero turns
+    /// Time that an answer is remembered to recognise its repeats. Default 1 s; zero turns
     /// deduplication off.
     pub fn dedup_window(mut self, window: Duration) -> Self {
         self.dedup_window = window;
@@ -173,14 +172,14 @@ impl Options {
         self
     }
 
-    /// How often the process's memory is sampled, for inferences that state none. Default 1 s.
+    /// Interval of sampling the process's memory, for inferences that state none. Default 1 s.
     pub fn memory_interval(mut self, interval: Duration) -> Self {
         self.memory_interval = interval;
         self
     }
 
-    /// How long [`close`](crate::Journal::close) and dropping the journal wait for the last commit.
-    /// Default 5 s.
+    /// Longest time that [`close`](crate::Journal::close) and dropping the journal wait for the
+    /// last commit. Default 5 s.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
@@ -192,10 +191,10 @@ impl Options {
         self
     }
 
-    /// Records the message, location and thread of every panic of the process as a system event of the
-    /// component `panic`, and flushes the journal, for at most `timeout`. The hook runs before the one
-    /// that was set when the first journal was opened. Off by default: then only a panic that unwinds
-    /// the thread that owns the journal is recorded, when the journal is dropped.
+    /// Records the message, location and thread of every panic of the process as a system event of
+    /// the component `panic`, and flushes the journal, for at most `timeout`. The hook runs before
+    /// the one that was set when the first journal was opened. Off by default: then only a panic
+    /// that unwinds the thread that owns the journal is recorded, when the journal is dropped.
     ///
     /// ```
     /// # use annals::{Content, Journal};
@@ -222,9 +221,9 @@ impl Options {
         self
     }
 
-    /// Where the human-readable files lie and what is kept of them. Default: in `logs` below the
-    /// journal's directory, for ever. A journal in memory writes them only into a directory that
-    /// is given here.
+    /// Place and retention of the human-readable files. Default: in `logs` below the journal's
+    /// directory, for ever. A journal in memory writes them only into a directory that is given
+    /// here.
     pub fn mirror(mut self, mirror: Mirror) -> Self {
         self.mirror = Some(mirror);
         self
@@ -244,31 +243,31 @@ impl Options {
     }
 
     /// How old the oldest entry in `journal.redb` may be, by recorded time, before it is sealed.
-    /// Looked at once a minute. Default one day.
+    /// Checked once a minute. Default one day.
     pub fn seal_age(mut self, age: Duration) -> Self {
         self.seal_age = age;
         self
     }
 
-    /// How long an entry waits, at most, before it is folded into the rollups that statistics are
-    /// made of; many entries wait for less. Default 2 s. Statistics are the same at every
-    /// moment: what is not folded yet, they read. One more fsynced commit each time, by a thread
-    /// of its own.
+    /// Longest time that an entry waits before it is folded into rollups, which statistics are made
+    /// of. Many entries wait for less. Default 2 s. Statistics are the same at every moment: they
+    /// read unfolded entries themselves. One more fsynced commit each time, by a thread of its own.
     pub fn fold_interval(mut self, interval: Duration) -> Self {
         self.fold_interval = Some(interval);
         self
     }
 
-    /// Folds nothing: statistics read what no other process folds.
+    /// Folds nothing: statistics read the entries that no other process folds.
     pub fn without_folding(mut self) -> Self {
         self.fold_interval = None;
         self
     }
 
-    /// Retires by itself what this does not keep, looked at once a minute in the background. By
-    /// default everything is kept; see [`Maintenance::retirement`](crate::Maintenance::retirement)
-    /// for retention by plan. Nothing is retired by age while the newest entry of all is too old:
-    /// then it is more likely that the clock is wrong.
+    /// Retires automatically all that this does not keep; checked once a minute in the background.
+    /// By default everything is kept; see
+    /// [`Maintenance::retirement`](crate::Maintenance::retirement) for retention by plan. Nothing
+    /// is retired by age while the newest entry of all is too old: then it is more likely that the
+    /// clock is wrong.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
         self

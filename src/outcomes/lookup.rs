@@ -19,11 +19,11 @@ impl Source {
     /// Shows the outcomes of the inferences `ids` (ascending) whose sequence is less than `before`
     /// to `see`, newest first, until it breaks.
     ///
-    /// Those that are retired, and came before an inference that is not, are shown last; of those that are retired
-    /// while this looks, some may come twice.
+    /// Those that are retired, and came before an inference that is not, are shown last; of those
+    /// that are retired while this looks, some may come twice.
     ///
-    /// Reads the index once for every 256 ids and part of the journal, and each block that it
-    /// names once, without the inferences in it. Whoever wants each id's newest value of certain
+    /// Reads the index once for every 256 ids and part of the journal, and each block that it names
+    /// once, without the inferences in it. A caller that wants each id's newest value of certain
     /// names breaks when it has them.
     pub(crate) fn outcomes(
         &self,
@@ -47,7 +47,8 @@ impl Source {
             more = blocks.outcomes(ids, before, &mut see)?.is_continue();
             Ok(more)
         })?;
-        // Last, in a later snapshot: what was retired meanwhile, and so not seen above, is noted in it.
+        // Last, in a later snapshot: outcomes that were retired since, and so not seen above, have
+        // a copy in it.
         if sealed && more {
             let early = self.view(|view| out_of_order::of(view, ids))?;
             let mut early = early.into_iter().filter(|known| known.sequence < before);

@@ -1,8 +1,9 @@
-//! Early outcomes: those with a lower sequence than the inference that they belong to, which another
-//! process committed later. The border of a segment may lie between the two, and then retention takes
-//! what turned out and leaves the inference. So each is noted when the inference is folded, and the
-//! note stands for it as long as the inference is kept and the outcome is not. What had waited for its
-//! inference for too long, and was [given up](super::unmatched), is not noted, and does not count.
+//! Early outcomes: those with a lower sequence than the inference that they belong to, which
+//! another process committed later. The border of a segment may lie between the two, and then
+//! retention takes the outcome and leaves the inference. So each is noted when the inference is
+//! folded, and the note stands for it as long as the inference is kept and the outcome is not. What
+//! had waited for its inference for too long, and was [given up](super::unmatched), is not noted,
+//! and does not count.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
@@ -32,7 +33,7 @@ pub(crate) struct Early {
     pub(crate) inference: u64,
 }
 
-/// What is stored of it besides the id of the inference and the outcome's sequence.
+/// Stored fields besides the id of the inference and the outcome's sequence.
 #[derive(Serialize, Deserialize)]
 struct EarlyRow {
     inference: u64,
@@ -71,7 +72,7 @@ fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
     })
 }
 
-/// Whether a row can be what was written.
+/// Whether the content of a row is possible.
 pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     decode(path, key, value).map(drop)
 }
@@ -135,7 +136,7 @@ fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(Early)) -> Resu
     Ok(())
 }
 
-/// What turned out early for the inferences `ids` (ascending) where the outcome is retired and the
+/// Out-of-order outcomes of the inferences `ids` (ascending) where the outcome is retired and the
 /// inference is not. Newest first.
 pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
     let kept = view.extent.kept;
@@ -259,7 +260,7 @@ mod tests {
             found.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
             prop_assert_eq!(&found, &expected);
 
-            // What is forgotten is what nobody can ask for any more.
+            // Forgotten rows can no longer be asked for.
             let retired = noted.iter().filter(|early| early.inference < kept);
             let doomed = view(&kv, kept, stale);
             prop_assert!(doomed.iter().eq(retired));

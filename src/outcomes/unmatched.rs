@@ -13,7 +13,7 @@ use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::stats::rollup::table::ORPHANS;
 
-/// How long an inference may take to show up, in hours of elapsed time.
+/// Time that an inference may take to appear, in hours of elapsed time.
 const EXPIRE_HOURS: i64 = 30 * 24;
 /// Rows that one transaction removes: others wait for it.
 const SLICE: usize = 5_000;
@@ -42,8 +42,8 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
     Ok(found)
 }
 
-/// Notes which inferences are not there (`false`) and which are there now (`true`); says how many are new
-/// among the first, and how many have shown up.
+/// Notes which inferences are absent (`false`) and which are there now (`true`); returns the number
+/// of new ones among the first, and of those that appeared.
 pub(crate) fn note(
     transaction: &mut WriteTransaction<'_>,
     orphans: &BTreeMap<u64, bool>,

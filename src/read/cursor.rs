@@ -6,8 +6,8 @@ use std::str::FromStr;
 use crate::entry::error::Error;
 use crate::entry::ids::JournalId;
 
-/// A place between two entries of one journal. Print it, store it, parse it, go on from it with
-/// [`Reader::follow`](crate::Reader::follow): every entry comes exactly once.
+/// A place between two entries of one journal. Print it, store it, parse it, and continue from it
+/// with [`Reader::follow`](crate::Reader::follow): every entry comes exactly once.
 ///
 /// ```
 /// # use annals::{Cursor, Journal};

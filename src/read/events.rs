@@ -1,4 +1,4 @@
-//! What is no inference, newest first, a page at a time.
+//! Entries that are no decisions, newest first, a page at a time.
 
 use std::collections::VecDeque;
 
@@ -37,7 +37,7 @@ impl Events {
             let Some(sequence) = self.page.pop_front() else {
                 return Ok(None);
             };
-            // What was retired meanwhile is not there any more, nor is what came before it.
+            // Entries that were retired since are gone, and so are all before them.
             if let Some(entry) = self.reader.entry(sequence)? {
                 if entry.sequence < sequence {
                     // It lies in a hole, which stands for all that was there.

@@ -13,13 +13,13 @@ use crate::entry::error::Result;
 pub enum Repeats {
     /// Only inferences that were recorded in full.
     Exclude,
-    /// Repeats as well, with their original's answer; each costs a look-up. The default: so rows are
-    /// as many as [`Stats::count`](crate::Stats::count) says.
+    /// Repeats as well, with their original's answer; each costs a look-up. The default, so that
+    /// rows are as many as in [`Stats::count`](crate::Stats::count).
     #[default]
     Include,
 }
 
-/// What a query asks for, in the words of its user.
+/// Conditions of a query, in its user's words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Criteria {
     pub(super) model: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Criteria {
     pub(super) times: Option<RangeInclusive<i64>>,
 }
 
-/// What a row has to be to belong to the answer.
+/// Conditions that a row of the answer has to meet.
 pub(super) struct Filter {
     /// The first sequence that was not there when the query was run.
     pub(super) end: u64,

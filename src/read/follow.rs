@@ -10,13 +10,13 @@ use crate::entry::record::Entry;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 256 << 10;
-/// How often a waiting follower looks: one read of about 10 µs each time.
+/// Interval of a waiting follower's looks: one read of about 10 µs each time.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Follows a journal; from [`Reader::follow`].
 ///
-/// As an iterator it gives what is committed and then `None`; ask again later, or
-/// [`wait`](Self::wait). It polls; nobody has to tell it.
+/// As an iterator it gives committed entries and then `None`; ask again later, or
+/// [`wait`](Self::wait). It polls, so no writer has to notify it.
 ///
 /// ```
 /// # use annals::{Inference, Journal};
@@ -73,10 +73,10 @@ impl Follow {
         Cursor::new(self.reader.id(), self.next)
     }
 
-    /// Waits until there is an entry, for at most `timeout`; says whether there is one.
+    /// Waits until there is an entry, for at most `timeout`; returns whether there is one.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn wait(&mut self, timeout: Duration) -> Result<bool> {
         let began = Instant::now();
         loop {

@@ -43,10 +43,10 @@ const LOOKED_AT: u64 = 1 << 18;
 
 /// Reads a journal: committed entries, in snapshots that are held for microseconds.
 ///
-/// It has a handle of its own, so it goes on when the writer of this process fails, and holds up
-/// nobody. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
-/// keep nothing open between two items. A block that cannot be read is no error: it is passed over, and
-/// [`missing`](Self::missing) says which entries were in it.
+/// It has a handle of its own, so it continues when the writer of this process fails, and delays no
+/// other. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
+/// keep nothing open between two items. A block that cannot be read is no error: it is passed over,
+/// and [`missing`](Self::missing) lists its entries.
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) source: Arc<Source>,
@@ -57,7 +57,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the journal in `dir` for reading, beside whoever writes it.
+    /// Opens the journal in `dir` for reading, beside its writers.
     ///
     /// Takes milliseconds. If the last writer died, the file is opened for writing once, which
     /// recovers it.
@@ -109,9 +109,9 @@ impl Reader {
         self.names.name(&self.source, id, None)
     }
 
-    /// Entries a second over about the last `span`, by the progress that runs have made: time
-    /// counts while a run is open, so a clock that jumps does not change the rate. The span is as
-    /// exact as the journal's marks, which are 5 s apart or more. One short snapshot.
+    /// Entries per second over about the last `span`, by the progress of runs. Time counts while a
+    /// run is open, so a clock that jumps does not change the rate. The span is as exact as the
+    /// journal's marks, which are 5 s apart or more. One short snapshot.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) and [`Error::Corrupt`](crate::Error::Corrupt).
@@ -130,7 +130,7 @@ impl Reader {
         let next = self.source.next_sequence()?;
         let elapsed = self.source.elapsed(self.now().as_micros())?;
         let (entries, took) = elapsed.recent(span, next);
-        // Shorter than a second says more about the moment than about the rate.
+        // A shorter span shows the moment rather than the rate.
         let seconds = took.as_secs_f64().max(1.0);
         #[expect(clippy::cast_precision_loss, reason = "a rate is as exact as its span")]
         Ok(entries as f64 / seconds)
@@ -148,13 +148,14 @@ impl Reader {
         self.label.as_deref()
     }
 
-    /// The newest `n` decisions, newest first: inferences and repeats, these with their original's answer.
+    /// The newest `n` decisions, newest first: inferences and repeats, these with their original's
+    /// answer.
     pub fn newest(&self, n: usize) -> Inferences {
         self.inferences().newest_first().limit(n).iter()
     }
 
-    /// Begins a query over all decisions: inferences, and [repeats](Query::repeats) with their original's
-    /// answer.
+    /// Begins a query over all decisions: inferences, and [repeats](Query::repeats) with their
+    /// original's answer.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Timestamp};
@@ -176,18 +177,18 @@ impl Reader {
     /// was. A repeat comes with its original's answer. One look-up in the index and one block.
     ///
     /// # Errors
-    /// Those of reading; [`Error::Corrupt`](crate::Error::Corrupt) if it may be in a block that
-    /// cannot be read.
+    /// [Errors of reading](crate::Error#errors-of-reading);
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if it may be in a block that cannot be read.
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
         let found = self.source.find(id.to_u64())?;
         found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
     }
 
-    /// The inferences with `ids`, in their order, as [`get`](Self::get) gives them. Many are looked up
-    /// much faster together than one by one: each block that holds any is read once.
+    /// The inferences with `ids`, in their order, as [`get`](Self::get) gives them. Many are looked
+    /// up much faster together than one by one: each block that holds any is read once.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -217,7 +218,7 @@ impl Reader {
     /// The entry with this sequence; the gap that stands for it if its block cannot be read.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
         let found = self.source.at(sequence)?;
         found
@@ -234,7 +235,7 @@ impl Reader {
     /// The cursor after the last committed entry.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn end(&self) -> Result<Cursor> {
         Ok(Cursor::new(self.id, self.source.next_sequence()?))
     }
@@ -248,12 +249,12 @@ impl Reader {
     }
 
     /// Writes the human-readable files of the whole journal anew into `directory`, which must not
-    /// hold any. With the same settings they are equal, to the byte, to what the mirror wrote, as
-    /// far as the journal still holds the entries. Says how many lines there are.
+    /// hold any. With the same settings they are equal, to the byte, to the mirror's files, as far
+    /// as the journal still holds the entries. Returns the number of lines.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
-    /// mirror already, and those of reading.
+    /// mirror already, and [errors of reading](crate::Error#errors-of-reading).
     pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
         logs::rebuild(&self.source, self.id, directory.as_ref(), settings)
     }
@@ -263,7 +264,7 @@ impl Reader {
     /// [`Maintenance::fold`](crate::Maintenance::fold) does that. One short snapshot.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn unfolded(&self) -> Result<u64> {
         self.source.unfolded()
     }
@@ -292,23 +293,22 @@ impl Reader {
     }
 
     /// Entries that were committed and not yet in the text files below `logs`, as their writer
-    /// stored it last: while it writes, at most a second ago. `None` if nobody ever wrote any
-    /// there. Reads one small file.
+    /// stored it last: while it writes, at most a second ago. `None` if no mirror ever wrote there.
+    /// Reads one small file.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io), and those of reading.
+    /// [`Error::Io`](crate::Error::Io), and [errors of reading](crate::Error#errors-of-reading).
     pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
         let written = logs::written_until(logs.as_ref(), self.id)?;
         let end = self.source.next_sequence()?;
         Ok(written.map(|next| end.saturating_sub(next)))
     }
 
-    /// The sequences of the entries that this reader, its clones and what was made of them have passed
-    /// over so far, because their blocks cannot be read. Queries leave them out, and
-    /// [`follow`](Self::follow), [`entry`](Self::entry) and the text files have a
-    /// [gap](crate::GapReason::Damaged) in their place, as after a [`repair`](crate::repair), which
-    /// ends this. What nobody has tried to read is not known: [`Maintenance::verify`](crate::Maintenance::verify)
-    /// reads everything.
+    /// The sequences of unreadable entries that this reader, its clones and their iterators have
+    /// passed over so far. Queries leave them out, and [`follow`](Self::follow),
+    /// [`entry`](Self::entry) and the text files have a [gap](crate::GapReason::Damaged) in their
+    /// place, as after a [`repair`](crate::repair), which ends this. Blocks that were never read
+    /// are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads everything.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;
@@ -325,12 +325,13 @@ impl Reader {
         self.source.losses().list()
     }
 
-    /// How many entries are known to be unreadable and not repaired: what [`missing`](Self::missing)
-    /// lists, and what the folding thread has passed over. Looks at the rows of gaps, and at the entries
-    /// that are not folded if they are at most some 260,000, which takes up to 20 ms.
+    /// Number of entries that are known to be unreadable and not repaired: those in
+    /// [`missing`](Self::missing), and those that the folding thread has passed over. Reads the
+    /// rows of gaps. It also reads unfolded entries if they are at most some 260,000, which takes
+    /// up to 20 ms.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

@@ -20,7 +20,7 @@ use crate::entry::timestamp::Timestamp;
 
 type Labels = Arc<[Arc<str>]>;
 
-/// The names read so far. Names are only ever added, so what is cached stays true.
+/// The names read so far. Names are only ever added, so cached ones stay true.
 #[derive(Default)]
 pub(super) struct NameBook {
     names: RwLock<Numbered<Arc<str>>>,
@@ -209,7 +209,7 @@ struct Named {
     checkpoint: Option<Arc<str>>,
 }
 
-/// A repeat as an inference, with what it repeats filled in as far as that is still there.
+/// A repeat as an inference, completed from its original as far as that is still there.
 fn as_record(
     repeat: Repeat,
     original: Option<&InferenceRecord>,

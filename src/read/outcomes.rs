@@ -1,4 +1,4 @@
-//! What turned out for inferences: by id, and joined to a query.
+//! Outcomes of inferences: by id, and joined to a query.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -17,12 +17,12 @@ use crate::entry::record::InferenceRecord;
 use crate::entry::timestamp::Timestamp;
 
 impl Reader {
-    /// What has turned out for the inference or repeat with this id: under each name what was
-    /// recorded last, by whichever process. `None` if nothing has. A look-up in the index for each
-    /// part of the journal that may hold any, and every block that does.
+    /// All outcomes of the inference or repeat with this id: under each name the value that was
+    /// recorded last, by any process. `None` if nothing has. A look-up in the index for each part
+    /// of the journal that may hold any, and every block that does.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     ///
     /// ```
     /// # use annals::{Inference, Journal, Outcome};
@@ -42,17 +42,17 @@ impl Reader {
         Ok(found.remove(&id))
     }
 
-    /// What has turned out for each of `ids`, in their order. Many are looked up much faster
-    /// together than one by one.
+    /// The outcomes of each of `ids`, in their order. Many are looked up much faster together than
+    /// one by one.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn outcomes_of_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<Outcomes>>> {
         let mut found = self.outcomes_of(ids)?;
         Ok(ids.iter().map(|id| found.remove(id)).collect())
     }
 
-    /// What has turned out for each of `ids`; those for which nothing has are left out.
+    /// The outcomes of each of `ids`; ids without outcomes are left out.
     fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
         let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
         sorted.sort_unstable();
@@ -116,18 +116,17 @@ impl NameBook {
     }
 }
 
-/// Inferences whose outcomes are looked up together: few at first, for whoever wants few.
+/// Inferences whose outcomes are looked up together: few at first, for callers that want few.
 const FIRST: usize = 16;
 const MOST: usize = 1_024;
 
-/// Inferences with what has turned out for them; from
-/// [`Query::with_outcomes`](crate::Query::with_outcomes).
+/// Inferences with their outcomes; from [`Query::with_outcomes`](crate::Query::with_outcomes).
 pub struct WithOutcomes {
     reader: Reader,
     inferences: Inferences,
     together: usize,
     ready: VecDeque<(InferenceRecord, Option<Outcomes>)>,
-    /// Met while reading ahead; given after what was read before it.
+    /// Met while reading ahead; given after the earlier entries.
     failed: Option<crate::Error>,
 }
 

@@ -1,6 +1,6 @@
 //! Runs and gaps, a page at a time.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ const COUNTED: usize = 1 << 16;
 pub struct Runs {
     source: Arc<Source>,
     page: VecDeque<(RunId, RunRow)>,
-    /// The number to go on from; `None` at the end.
+    /// The number to continue from; `None` at the end.
     next: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ impl Iterator for Runs {
 pub struct Gaps {
     reader: Reader,
     page: VecDeque<u64>,
-    /// The sequence to go on from; `None` at the end.
+    /// The sequence to continue from; `None` at the end.
     next: Option<u64>,
 }
 
@@ -132,7 +132,7 @@ impl Gaps {
         };
         let placed = source.at(sequence)?;
         if let Some(placed) = &placed {
-            // What lies in a hole is not there any more, and the hole stands for all of it.
+            // Entries in a hole are gone, and the hole stands for all of them.
             let next = placed.next();
             while self.page.front().is_some_and(|later| *later < next) {
                 self.page.pop_front();
@@ -150,10 +150,10 @@ impl Gaps {
 }
 
 impl Reader {
-    /// How many gaps there are; looks at the index alone, and not at the gaps.
+    /// Number of gaps; reads the index alone, and not the gaps.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn gap_count(&self) -> Result<u64> {
         let (mut count, mut from) = (0, 0);
         loop {

@@ -40,8 +40,8 @@ impl Plan {
         }
     }
 
-    /// Reads on: appends up to `most` of the next rows that `filter` keeps. Says whether there was
-    /// anything to read.
+    /// Reads on: appends up to `most` of the next rows that `filter` keeps. Returns whether there
+    /// was anything to read.
     pub(super) fn fill(
         &mut self,
         source: &Source,
@@ -93,15 +93,15 @@ impl BySequence {
         let Some(last) = located.last() else {
             return Ok(false);
         };
-        // A block may have been merged with others meanwhile: what it has beyond the place that
-        // was reached has been given already.
+        // A block may have been merged with others since: its part beyond the reached place has
+        // been given already.
         let reached = self.next;
         self.next = match self.direction {
             Direction::Ascending => last.next,
             Direction::Descending => last.first,
         };
         for block in located {
-            // More than are asked for need not be kept.
+            // Entries beyond the requested number are not kept.
             let most = most.saturating_sub(found.len());
             let rows = block.rows.into_iter();
             let kept = |placed: &Placed| filter.keeps(placed);
@@ -125,15 +125,15 @@ pub(super) struct ByTime {
     direction: Direction,
     times: RangeInclusive<i64>,
     places: VecDeque<HourPlace>,
-    /// How far the answer has come: an hour, and the border between what has been given of it and
-    /// what has not. Blocks may be merged while the query runs, sequences stay.
+    /// Progress of the answer: an hour, and the border between its given part and the rest. Blocks
+    /// may be merged while the query runs, sequences stay.
     reached: Option<HourPlace>,
     ended: bool,
     /// Most recently used last.
     blocks: Vec<Arc<Located>>,
 }
 
-/// A part of the answer: what a block has of an hour.
+/// A part of the answer: the rows of a block in one hour.
 struct Piece {
     hour: i64,
     block: Arc<Located>,
@@ -207,8 +207,8 @@ impl ByTime {
         loop {
             let start = self.start(source)?;
             let places = source.hours(from, until, start, self.direction, PLACES)?;
-            // Sealing may have merged blocks between the two snapshots. The one that holds the border
-            // then begins before `start`, and was not listed.
+            // Sealing may have merged blocks between the two snapshots. The one that holds the
+            // border then begins before `start`, and was not listed.
             if self.start(source)? == start {
                 self.ended = places.len() < PLACES;
                 self.places = places.into();
@@ -217,7 +217,8 @@ impl ByTime {
         }
     }
 
-    /// Where the places begin that may have something left: going up, with the block that holds the border.
+    /// Where the places begin that may have something left: going up, with the block that holds the
+    /// border.
     fn start(&self, source: &Source) -> Result<Option<HourPlace>> {
         let mut start = self.reached;
         if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)

@@ -94,8 +94,8 @@ impl Query {
         self
     }
 
-    /// Runs the query, and gives each inference with what has turned out for it. Outcomes are looked
-    /// up for up to 1,024 inferences at a time, so each block that holds any is read once for them.
+    /// Runs the query, and gives each inference with its outcomes. Outcomes are looked up for up to
+    /// 1,024 inferences at a time, so each block that holds any is read once for them.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Outcome};
@@ -116,11 +116,11 @@ impl Query {
         WithOutcomes::new(self.reader.clone(), self.iter())
     }
 
-    /// Runs the query over what is committed now.
+    /// Runs the query over the committed entries of this moment.
     ///
     /// Without a time range, the order is that of commit. With one, it is by hour of event time,
-    /// and by commit within the hour (so back-dated decisions come where they belong), and only
-    /// blocks that touch the range are read. A range that is empty or reversed gives nothing.
+    /// and by commit within the hour, so back-dated decisions come where they belong. Only blocks
+    /// that touch the range are read. A range that is empty or reversed gives nothing.
     pub fn iter(&self) -> Inferences {
         Inferences {
             state: State::New(Box::new((self.clone(), self.reader.source.extent()))),
@@ -143,7 +143,7 @@ pub struct Inferences {
 }
 
 enum State {
-    /// With what the journal held when the query was run.
+    /// With the journal's content at the start of the query.
     New(Box<(Query, Result<Extent>)>),
     Running(Box<Running>),
     Ended,

@@ -1,4 +1,4 @@
-//! States that are said when they begin and when they end, not every time they are met.
+//! States that are reported when they begin and when they end, not at every occurrence.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::queue::Queue;
 use crate::entry::event::Level;
 use crate::entry::value::Value;
 
-/// How many conditions are remembered; beyond it, new ones are said every time.
+/// Number of conditions that are remembered; beyond it, new ones are reported every time.
 const MOST: usize = 4_096;
 
 /// A condition: the component that met it, and its words.
@@ -28,12 +28,12 @@ impl Conditions {
         }
     }
 
-    /// Where it is said.
+    /// Where it is reported.
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
 
-    /// Says something that is no condition.
+    /// Reports something that is no condition.
     pub(crate) fn say(
         &self,
         level: Level,
@@ -45,7 +45,7 @@ impl Conditions {
             .system_event(level, component, message.to_owned(), fields);
     }
 
-    /// Says `condition` if it did not hold before, and counts it.
+    /// Reports `condition` if it did not hold before, and counts it.
     pub(crate) fn raise(
         &self,
         level: Level,
@@ -68,8 +68,7 @@ impl Conditions {
         true
     }
 
-    /// Says a fault that one of our threads works against: when it begins, with its cause, and when
-    /// it is over.
+    /// Reports a fault of one of our threads: when it begins, with its cause, and when it is over.
     pub(crate) fn follow(&self, component: &str, condition: &str, fault: Option<String>) {
         match fault {
             Some(fault) => {
@@ -82,7 +81,7 @@ impl Conditions {
         }
     }
 
-    /// Says that `condition` is over, if it held, and how often it was met.
+    /// Reports that `condition` is over, if it held, and how often it occurred.
     pub(crate) fn clear(&self, component: &str, condition: &str) -> bool {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(times) = met.remove(&(component.into(), condition.into())) else {

@@ -64,10 +64,11 @@ fn ticket() -> (Flush, Answer) {
     (flush, Answer { state })
 }
 
-/// Asks whoever receives `requests` for a flush, and wakes them.
+/// Asks the receiver of `requests` for a flush, and wakes it.
 pub(crate) fn request(requests: &Sender<Answer>, wake: impl FnOnce()) -> Flush {
     let (flush, answer) = ticket();
-    // If the receiver is gone, the answer comes back with the error and says "closed" as it drops.
+    // If the receiver is gone, the answer comes back with the error and reports "closed" as it
+    // drops.
     let _ = requests.send(answer);
     wake();
     flush
@@ -103,7 +104,7 @@ impl Flush {
     /// # Errors
     /// [`Error::TimedOut`] if the commit was not done in time (it may still come),
     /// [`Error::NoRoom`] if the device is full (the events are kept), [`Error::Failed`] if the
-    /// commit failed, [`Error::Closed`] if the journal was closed before the flush was asked for.
+    /// commit failed. [`Error::Closed`] if the journal was closed before the flush was asked for.
     pub fn wait(self, timeout: Duration) -> Result<()> {
         let deadline = Instant::now().checked_add(timeout);
         let mut waiting = self.state.lock();

@@ -43,7 +43,7 @@ impl RecorderBuilder {
     }
 
     /// The actions that the model chooses from, in the order of its outputs. They also label the
-    /// probabilities, unless [`labels`](Self::labels) says otherwise.
+    /// probabilities, unless [`labels`](Self::labels) sets others.
     pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
         self.actions = actions.into_iter().map(Into::into).collect();
         self
@@ -55,13 +55,13 @@ impl RecorderBuilder {
         self
     }
 
-    /// The checkpoint that decides, until [`Recorder::set_checkpoint`] says otherwise.
+    /// The checkpoint that decides, until [`Recorder::set_checkpoint`] changes it.
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.checkpoint = Some(id.into());
         self
     }
 
-    /// Says that the model has one answer to the same features with the same checkpoint; see
+    /// States that the model has one answer to the same features with the same checkpoint; see
     /// [`Inference::deterministic`](crate::Inference::deterministic). Not for policies that sample.
     pub fn deterministic(mut self) -> Self {
         self.deterministic = true;
@@ -124,7 +124,7 @@ impl RecorderBuilder {
     }
 }
 
-/// Two outputs of one name could not be told apart in what was recorded.
+/// Two outputs of one name could not be told apart in the journal.
 fn refuse_twice(name: &'static str, texts: &[String]) -> Result<()> {
     let mut seen = ahash::AHashSet::new();
     match texts.iter().find(|text| !seen.insert(text.as_str())) {
@@ -217,9 +217,9 @@ impl Recorder {
     /// probability, its processing time is `timer`'s, its event time is now. Returns the
     /// inference's id, or `None` if it was dropped and counted.
     ///
-    /// No lock, allocation or system call, except: every n-th call (n = a quarter of the queue)
-    /// wakes the writer; more than 8 probabilities or a name over the bound of the name table
-    /// take an allocation.
+    /// No lock, allocation or system call, with two exceptions. Every n-th call (n = a quarter of
+    /// the queue) wakes the writer. More than 8 probabilities or a name over the bound of the name
+    /// table take an allocation.
     #[inline]
     pub fn log(
         &self,
@@ -271,7 +271,7 @@ impl Recorder {
         }
     }
 
-    /// Records what turned out for an inference, of this recorder or any other; see
+    /// Records an outcome of an inference, of this recorder or any other; see
     /// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
     pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
         let queue = self.queue.as_deref();
@@ -293,7 +293,7 @@ impl Recorder {
         self.names.checkpoint = self.bind(NameKind::Checkpoint, id, |texts| &mut texts.checkpoint);
     }
 
-    /// Says that no checkpoint decides from now on.
+    /// States that no checkpoint decides from now on.
     pub fn clear_checkpoint(&mut self) {
         self.names.checkpoint = NO_NAME;
         self.set_written(|texts| texts.checkpoint = None);
@@ -471,7 +471,7 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// How long the model took, measured elsewhere.
+    /// Time that the model took, measured elsewhere.
     #[inline]
     pub fn processing_time(mut self, time: std::time::Duration) -> Self {
         self.facts.processing = Processing::Known(time);
@@ -485,8 +485,8 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// Anything else worth keeping; see [`Inference::attributes`](crate::Inference::attributes). Takes
-    /// the slower way through an allocation.
+    /// Anything else worth keeping; see [`Inference::attributes`](crate::Inference::attributes).
+    /// Takes the slower way through an allocation.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

@@ -26,12 +26,12 @@ const NO_WEIGHTS: [&str; 12] = [
     "json", "partial", "txt", "md", "log", "csv", "yaml", "yml", "toml", "lock", "tmp", "py",
 ];
 
-/// What lies in a model's folder.
+/// Content of a model's folder.
 #[derive(Default)]
 pub(super) struct Contents {
-    /// Whole checkpoints, as their sidecars say.
+    /// Whole checkpoints, from their sidecars.
     pub(super) described: Vec<Import>,
-    /// Sidecars that say nothing, and why. Claims are not among them.
+    /// Unreadable sidecars, and the reasons. Claims are not among them.
     pub(super) unreadable: Vec<(PathBuf, Unreadable)>,
     /// Whole sidecars without their weights.
     pub(super) bereft: Vec<(PathBuf, String)>,
@@ -43,7 +43,7 @@ pub(super) struct Contents {
 
 impl Registry {
     /// Takes in every folder below `checkpoints/` whose model the registry does not know. Opening
-    /// goes on if that fails: look-ups of other models need it not.
+    /// continues if that fails: look-ups of other models do not depend on it.
     pub(super) fn take_in_unknown_models(&self) {
         let outcome = self.take_in().err();
         let mut failure = self
@@ -83,7 +83,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes in what a model's folder holds and the registry does not know. Returns the new ids.
+    /// Takes in the content of a model's folder that the registry does not know. Returns the new
+    /// ids.
     pub(super) fn adopt_folder(&self, folder: &Path, with_plain: bool) -> Result<Vec<String>> {
         let mut contents = look(&self.core().root, folder)?;
         let mut entries = std::mem::take(&mut contents.described);
@@ -98,7 +99,7 @@ impl Registry {
 
     pub(super) fn adopt(&self, entries: Vec<Import>) -> Result<Vec<String>> {
         let core = self.core();
-        // What was deleted stays deleted, whatever lies about.
+        // Deleted checkpoints stay deleted, even if their files are still there.
         let mut entries: Vec<Import> = core.store.read(|view| {
             let mut kept = Vec::new();
             let mut ids = HashSet::new();
@@ -148,7 +149,7 @@ fn model_of(folder: &Path) -> Option<String> {
     names::check_model(name).ok().map(|()| name.to_owned())
 }
 
-/// Looks at every file of a model's folder. Changes nothing.
+/// Examines every file of a model's folder. Changes nothing.
 pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
     let looking = |cause| Error::io("look into", folder, cause);
     let mut found = Contents::default();
@@ -278,7 +279,7 @@ pub(super) fn is_weights(path: &Path) -> bool {
     !NO_WEIGHTS.contains(&extension.as_str())
 }
 
-/// What a plain file says of itself.
+/// Facts that a plain file shows.
 pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let known = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let folder = path.parent()?.file_name()?.to_str()?;

@@ -26,7 +26,8 @@ impl Registry {
     /// process that watches it learns of it within 250 ms.
     ///
     /// # Errors
-    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a commit.
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and [errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     pub fn activate(&self, id: &str) -> Result<()> {
         self.set_alias(ACTIVE, id)
     }
@@ -34,7 +35,7 @@ impl Registry {
     /// A model's active checkpoint.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn active(&self, model: &str) -> Result<Option<Checkpoint>> {
         self.alias(model, ACTIVE)
     }
@@ -43,8 +44,8 @@ impl Registry {
     /// not deleted. Pointing it where it points already changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a
-    /// commit.
+    /// [`Error::InvalidName`], [`Error::UnknownCheckpoint`], [`Error::Deleted`], and [errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -76,10 +77,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes an alias; its history stays. Says whether there was one.
+    /// Removes an alias; its history stays. Returns whether there was one.
     ///
     /// # Errors
-    /// Those of a commit.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit).
     pub fn remove_alias(&self, model: &str, alias: &str) -> Result<bool> {
         let core = self.core();
         core.change(|change| {
@@ -94,7 +95,7 @@ impl Registry {
     /// The checkpoint that an alias points at.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn alias(&self, model: &str, alias: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         core.store.read(|view| core.pointed_at(view, model, alias))
@@ -103,7 +104,7 @@ impl Registry {
     /// A model's aliases and the ids that they point at.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn aliases(&self, model: &str) -> Result<Vec<(String, String)>> {
         let aliases = self.core().store.read(|view| view.aliases(model))?;
         Ok(aliases
@@ -116,7 +117,7 @@ impl Registry {
     /// pointed nowhere.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn alias_at(
         &self,
         model: &str,
@@ -134,7 +135,7 @@ impl Registry {
     /// Where an alias has pointed, oldest first.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn alias_history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
         let steps = self
             .core()
@@ -149,11 +150,12 @@ impl Registry {
             .collect())
     }
 
-    /// Points an alias where it pointed before, passing over what was deleted since; again and
-    /// again, it goes further back. Returns the checkpoint that it points at now.
+    /// Points an alias at its earlier checkpoint, passing over deleted ones; each further call goes
+    /// further back. Returns the checkpoint that it points at now.
     ///
     /// # Errors
-    /// [`Error::NothingBefore`], [`Error::UnknownAlias`] if it never was, and those of a commit.
+    /// [`Error::NothingBefore`], [`Error::UnknownAlias`] if it never existed, and [errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     pub fn rollback(&self, model: &str, alias: &str) -> Result<Checkpoint> {
         let core = self.core();
         let found = core.change(|change| {
@@ -174,7 +176,8 @@ impl Registry {
     /// Protects a checkpoint from deletion. One redb commit.
     ///
     /// # Errors
-    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and those of a commit.
+    /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and [errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     pub fn pin(&self, id: &str) -> Result<()> {
         self.core()
             .change(|change| change.edit(id, |row| row.pinned = true).map(drop))
@@ -225,8 +228,8 @@ fn roll_back(
     let now = change.alias(model, alias)?.map(|now| now.target);
     let mut step = change.alias_step(model, alias, last)?;
     let mut at = last;
-    // Each entry knows the one that it replaced, which is older: this ends. A file that says
-    // otherwise must not keep this transaction open for ever.
+    // Each entry knows the one that it replaced, which is older: this ends. A file with false facts
+    // must not keep this transaction open for ever.
     while let Some(time) = step.and_then(|step| step.back).filter(|time| *time < at) {
         at = time;
         step = change.alias_step(model, alias, time)?;

@@ -1,4 +1,4 @@
-//! What the registry knows of one checkpoint.
+//! The registry's entry of one checkpoint.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -39,7 +39,7 @@ impl Checkpoint {
     }
 
     /// Its id: `<model>_<YYYYMMDD_HHMMSS>` (UTC), with `_2`, `_3` and so on behind it where one
-    /// second saw several. What was found in a folder has its file's name.
+    /// second saw several. A checkpoint that was found in a folder has its file's name.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
@@ -107,7 +107,7 @@ impl Checkpoint {
         self.0.row.epoch
     }
 
-    /// The id of the checkpoint that training went on from.
+    /// The id of the checkpoint that its training started from.
     #[must_use]
     pub fn parent(&self) -> Option<&str> {
         self.0.row.parent.as_deref()
@@ -141,19 +141,19 @@ impl Checkpoint {
         self.0.row.bytes
     }
 
-    /// blake3 digest of its weights; `None` for a file that nobody has read since it was found.
+    /// blake3 digest of its weights; `None` for a file that was never read since it was found.
     #[must_use]
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.0.row.digest
     }
 
-    /// Where it came from, which decides what may be removed with it.
+    /// Its origin, which decides what may be removed with it.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.0.row.origin
     }
 
-    /// What is known of its weights. Only checkpoints whose weights are present are ranked.
+    /// Known state of its weights. Only checkpoints whose weights are present are ranked.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.0.row.condition
@@ -194,7 +194,7 @@ pub(super) fn open_part(root: &Path, row: &CheckpointRow, part: &Part) -> io::Re
     }
 }
 
-/// What is known of the file that [`open`] would open.
+/// Metadata of the file that [`open`] would open.
 pub(super) fn metadata(root: &Path, row: &CheckpointRow) -> io::Result<fs::Metadata> {
     match row.origin {
         Origin::Registered => fs::metadata(&row.file),

@@ -1,6 +1,6 @@
-//! A save on its way: an id is claimed, the weights are written aside, made durable and named, the
-//! sidecar replaces the claim, and then the registry takes the checkpoint in. If it comes to nothing,
-//! nothing of it stays.
+//! A save in progress: an id is claimed, then the weights are written aside, made durable and
+//! named. The sidecar replaces the claim, and the registry takes the checkpoint in. If it comes to
+//! nothing, nothing of it stays.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ pub(super) struct Claim<'c> {
     model: Box<str>,
     folder: PathBuf,
     stem: String,
-    /// Open, and thereby locked, while the save lives: tells a save from what a dead one left.
+    /// Open, and thereby locked, while the save lives: it tells a save from leftovers.
     held: Vec<FileLock>,
     /// To be removed if the save comes to nothing.
     leftovers: Vec<PathBuf>,
@@ -184,7 +184,7 @@ impl<'c> Claim<'c> {
         Ok(saved)
     }
 
-    /// After a commit that nobody can vouch for: nothing is removed unless it certainly did not
+    /// After a commit of unknown fate: nothing is removed unless the commit certainly did not
     /// happen.
     fn settle(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
         let core = self.core;
@@ -210,8 +210,8 @@ impl<'c> Claim<'c> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        // The claim goes last: while it is there, nobody takes the rest for anything else. What
-        // cannot be removed is swept up later.
+        // The claim goes last: while it is there, no other process uses the rest. Files that cannot
+        // be removed are swept up later.
         for path in self.leftovers.iter().rev() {
             let _ = files::remove(path);
         }
@@ -243,7 +243,7 @@ fn stamp(micros: i64) -> String {
     }
 }
 
-/// What the journal's event says: the metrics, the epoch and the step.
+/// Detail of the journal's event: the metrics, the epoch and the step.
 fn detail(saved: &Checkpoint) -> String {
     let metrics = saved.metrics().iter();
     let mut words: Vec<String> = metrics

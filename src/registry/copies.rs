@@ -17,16 +17,16 @@ use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::disk::Below;
 
-/// What ends the name of the folder that holds copies of a registered checkpoint's files.
+/// Suffix of the folder that holds copies of a registered checkpoint's files.
 const COPIES: &str = ".registered";
 /// Changes in one transaction: it has to stay short.
 const SLICE: usize = 250;
 
-/// What became of the weights in a copy of a registry.
+/// State of the weights in a copy of a registry.
 #[derive(Debug, Default)]
 pub(crate) struct Copied {
     pub(crate) files: usize,
-    /// Ids whose weights the copy lacks, and why.
+    /// Ids whose weights the copy lacks, and the reasons.
     pub(crate) lacking: Vec<(String, String)>,
 }
 
@@ -43,7 +43,8 @@ fn rows(store: &Checkpoints) -> Result<Vec<(String, CheckpointRow)>> {
     })
 }
 
-/// Where the copy of a registered checkpoint's first file lies, below the folder of all checkpoints.
+/// Where the copy of a registered checkpoint's first file lies, below the folder of all
+/// checkpoints.
 fn place(id: &str, row: &CheckpointRow) -> Option<String> {
     let file = Path::new(&row.file).file_name()?.to_str()?;
     let (model, stem) = (names::spelling(&row.model), names::stem(&row.model, id));
@@ -51,8 +52,8 @@ fn place(id: &str, row: &CheckpointRow) -> Option<String> {
     Below::new(&place).is_ok().then_some(place)
 }
 
-/// Copies the files of registered checkpoints into the backup `store`, and says which weights it
-/// lacks. The files that the registry wrote are there already.
+/// Copies the files of registered checkpoints into the backup `store`, and returns the weights that
+/// it lacks. The files that the registry wrote are there already.
 pub(crate) fn into_backup(store: &Checkpoints) -> Result<Copied> {
     let root: Arc<Path> = store.root().into();
     let mut copied = Copied::default();
@@ -68,7 +69,7 @@ pub(crate) fn into_backup(store: &Checkpoints) -> Result<Copied> {
     Ok(copied)
 }
 
-/// Whether all files are where the row says, by their sizes.
+/// Whether all files are at the places in the row, by their sizes.
 fn whole(root: &Arc<Path>, row: &CheckpointRow) -> Result<(), String> {
     let found = checkpoint::metadata(root, row).map_err(|error| error.to_string())?;
     if !found.is_file() || found.len() != row.first_bytes() {
@@ -88,7 +89,7 @@ fn whole(root: &Arc<Path>, row: &CheckpointRow) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies one registered checkpoint. The inner error says why the backup lacks it.
+/// Copies one registered checkpoint. The inner error has the reason why the backup lacks it.
 fn copy_one(
     root: &Arc<Path>,
     id: &str,
@@ -164,7 +165,7 @@ fn copy_one(
 }
 
 /// Lets registered checkpoints of a restored journal point to the copies that came along; they are
-/// found files of its own from then on. Says which weights are not there.
+/// found files of its own from then on. Lists absent weights.
 pub(crate) fn after_restore(store: &Checkpoints) -> Result<Copied> {
     let root: Arc<Path> = store.root().into();
     let mut copied = Copied::default();

@@ -12,7 +12,7 @@ use crate::entry::event::CheckpointAction;
 use crate::fs::disk;
 use crate::fs::disk::Below;
 
-/// What keeps a checkpoint from being deleted on request.
+/// The protections of a checkpoint against deletion on request.
 pub(super) fn held_by(
     view: &mut impl View,
     id: &str,
@@ -30,8 +30,8 @@ pub(super) fn held_by(
     Ok((count <= 1).then(|| "the last checkpoint of its model".to_owned()))
 }
 
-/// What keeps a checkpoint from being deleted by a policy: the same, and what a model would go on
-/// with.
+/// The protections of a checkpoint against deletion by a policy: the same, and those that a model
+/// would continue with.
 pub(super) fn kept_by(
     view: &mut impl View,
     id: &str,
@@ -65,7 +65,7 @@ pub(super) fn files_of(id: &str, row: &CheckpointRow) -> Vec<String> {
     }
 }
 
-/// Whether weights lie beside the sidecar and bear its name.
+/// Whether the sidecar has weights of its name beside it.
 fn is_own(file: &str, sidecar: &str) -> bool {
     let stem = sidecar.strip_suffix(names::SIDECAR).unwrap_or(sidecar);
     let extension = file
@@ -74,8 +74,8 @@ fn is_own(file: &str, sidecar: &str) -> bool {
     extension.is_some_and(|extension| names::check_extension(extension).is_ok())
 }
 
-/// Removes files of deleted checkpoints, and writes down that they are gone. What cannot be
-/// removed now stays on the list.
+/// Removes files of deleted checkpoints, and writes down that they are gone. Files that cannot be
+/// removed now stay on the list.
 pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Result<Vec<PathBuf>> {
     if leaving.is_empty() {
         return Ok(Vec::new());
@@ -89,7 +89,7 @@ pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Re
             core.step("remove file");
             let above = core.root.join(names::FOLDER);
             let path = above.join(name);
-            // What leads elsewhere is nobody's to remove, and is asked for no more.
+            // A path that leads elsewhere must not be removed, and leaves the list.
             let gone = match Below::new(name).map(|below| below.remove(&above)) {
                 Err(_) => Ok(false),
                 Ok(Err(error)) if disk::is_no_regular_file(&error) => Ok(false),
@@ -115,18 +115,20 @@ pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Re
         }
         Ok(())
     });
-    // Should that fail, somebody looks for files that are gone: no harm.
+    // If that fails, a later look finds files that are gone: no harm.
     let _ = forgotten;
     Ok(removed)
 }
 
 impl Registry {
     /// Deletes one checkpoint: its entry first, in a transaction, then its files, as far as the
-    /// registry wrote them. Whoever has it open goes on reading, where the system allows it.
+    /// registry wrote them. A process that has it open can read it to the end, where the system
+    /// allows that.
     ///
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::Protected`] if it is pinned, has
-    /// an alias, or is the last of its model; and those of a commit.
+    /// an alias, or is the last of its model; and [errors of a
+    /// commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

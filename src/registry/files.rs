@@ -29,7 +29,7 @@ pub(super) struct Fingerprint {
     pub(super) digest: [u8; 32],
 }
 
-/// Passes on what is written or read and takes its fingerprint.
+/// Passes on the bytes that are written or read, and takes their fingerprint.
 #[derive(Debug)]
 pub(super) struct Hashing<W> {
     inner: W,

@@ -31,7 +31,7 @@ pub struct Import {
     pub(super) row: CheckpointRow,
 }
 
-/// What became of one [`Import`].
+/// Result of one [`Import`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -42,13 +42,13 @@ pub struct Imported {
     pub is_new: bool,
     /// Whether it was deleted in the registry, which is not undone.
     pub is_deleted: bool,
-    /// What it lacked until now: metrics, metadata, its weights' place or digest.
+    /// New facts: metrics, metadata, its weights' place or digest.
     pub completed: Vec<String>,
-    /// What the import says otherwise than the registry, which keeps what it has.
+    /// Values of the import that differ from the registry, which keeps its own.
     pub differs: Vec<String>,
 }
 
-/// What [`Registry::import_folder`] did.
+/// Result of [`Registry::import_folder`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FolderImport {
@@ -58,9 +58,9 @@ pub struct FolderImport {
     pub known: Vec<String>,
     /// Ids among the known ones that lacked something until now.
     pub completed: Vec<String>,
-    /// Ids of checkpoints whose weights are gone or damaged, and how that shows. They do not rank.
+    /// Ids of checkpoints whose weights are gone or damaged, and the sign of it. They do not rank.
     pub unusable: Vec<(String, String)>,
-    /// What was left aside, and why.
+    /// The skipped files, and the reasons.
     pub skipped: Vec<Problem>,
     /// Files that are no weights: logs, configurations, optimizers' states.
     pub others: u64,
@@ -68,8 +68,8 @@ pub struct FolderImport {
 
 impl NewCheckpoint<'_> {
     /// Makes this an entry for [`Registry::import`]: the file at `path`, registered as `id`. Reads
-    /// the file once, for its digest. Weights that cannot be what their name says, such as a
-    /// safetensors file without a valid header, are registered as damaged.
+    /// the file once, for its digest. Weights that do not fit their name, such as a safetensors
+    /// file without a valid header, are registered as damaged.
     ///
     /// # Errors
     /// [`Error::InvalidName`], also for an id that is empty, longer than 255 bytes or contains
@@ -83,8 +83,8 @@ impl NewCheckpoint<'_> {
         Ok(Import { id, row })
     }
 
-    /// Makes this an entry for [`Registry::import`] of a checkpoint whose weights are gone: its
-    /// history is kept, it does not rank, and weights that appear at `path` later are found by
+    /// Makes this an entry for [`Registry::import`] of a checkpoint whose weights are gone. Its
+    /// history is kept, and it does not rank. Weights that appear at `path` later are found by
     /// [`Registry::reconcile`] or by importing again. `bytes` is the size that they had, or 0.
     ///
     /// # Errors
@@ -94,7 +94,8 @@ impl NewCheckpoint<'_> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = annals::Journal::open(dir.path().join("data"))?;
     /// # let registry = journal.registry()?;
-    /// let entry = registry.checkpoint("dqn").metric("loss", 0.1).import_missing_as("old", "gone.pt", 0)?;
+    /// let entry = registry.checkpoint("dqn").metric("loss", 0.1);
+    /// let entry = entry.import_missing_as("old", "gone.pt", 0)?;
     /// registry.import([entry])?;
     /// assert_eq!(registry.find("old")?.metric("loss"), Some(0.1));
     /// assert_eq!(*registry.find("old")?.condition(), annals::Condition::Missing);
@@ -139,11 +140,11 @@ fn read_into(row: &mut CheckpointRow, path: &Path) -> Result<()> {
 
 impl Registry {
     /// Registers many files at once, a few hundred in each redb commit. No sidecars are written. A
-    /// checkpoint that is known keeps what it has, and gets what it lacked: see
+    /// known checkpoint keeps its facts, and gets missing ones: see
     /// [`import_each`](Self::import_each). Returns how many were new.
     ///
     /// # Errors
-    /// Those of a commit; what earlier commits brought stays.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit); earlier commits stay.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -161,15 +162,15 @@ impl Registry {
         Ok(imported.iter().filter(|imported| imported.is_new).count())
     }
 
-    /// The same as [`import`](Self::import), and says what became of each.
+    /// The same as [`import`](Self::import), with a result for each.
     ///
     /// An id names one checkpoint of one model. If another model's checkpoint has it, the new one
-    /// becomes `<model>_<id>`. If this model has it, metrics and metadata that it lacked are added,
-    /// values that differ are reported and left alone, and weights that were missing or have moved
-    /// are found again if their digest fits.
+    /// becomes `<model>_<id>`. If this model has it, missing metrics and metadata are added, and
+    /// differing values are reported and left alone. Weights that were missing or have moved are
+    /// found again if their digest fits.
     ///
     /// # Errors
-    /// Those of a commit; what earlier commits brought stays.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit); earlier commits stay.
     pub fn import_each(&self, entries: impl IntoIterator<Item = Import>) -> Result<Vec<Imported>> {
         let with_ids = entries
             .into_iter()
@@ -185,11 +186,11 @@ impl Registry {
     /// `metrics.csv`), Keras (`.keras`, `.h5`, `.weights.h5`, SavedModel, `.index` with `.data-…`)
     /// and Orbax (a folder for each step). Any other file of weights is a checkpoint named as the
     /// file. Every file of weights is read once, for its digest. Names that begin with a dot are
-    /// not looked at, and links to folders are not followed.
+    /// skipped, and links to folders are not followed.
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::Io`] if the folder or a file of weights cannot be read, and
-    /// those of a commit.
+    /// [errors of a commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -267,7 +268,7 @@ impl Registry {
         row.step = found.step;
         row.epoch = found.epoch;
         row.file = whole_path(&found.file)?;
-        // Where the weights are gone, what was written beside them tells the time.
+        // Where the weights are gone, the files beside them give the time.
         let beside = found.file.parent().filter(|_| found.missing);
         let known = fs::metadata(beside.unwrap_or(&found.file));
         let written = known.and_then(|known| known.modified());
@@ -300,8 +301,8 @@ impl Registry {
         Ok(row)
     }
 
-    /// Takes in rows with the ids that each may have. If an id says which checkpoint is meant, one
-    /// of its model that has it is the same, whatever its file.
+    /// Takes in rows with the ids that each may have. If the id matches a checkpoint of its model,
+    /// that is the same one, whatever its file.
     fn take_in_each(
         &self,
         entries: impl IntoIterator<Item = (Vec<String>, CheckpointRow, bool)>,
@@ -418,7 +419,7 @@ fn take_in(
             return Ok(imported);
         }
         if let Some(note) = change.deleted(&id)? {
-            // What was deleted stays deleted. Another model's id is another checkpoint.
+            // Deleted checkpoints stay deleted. Another model's id is another checkpoint.
             if note.model == row.model {
                 imported.is_deleted = true;
                 imported.id = id;
@@ -437,7 +438,7 @@ fn take_in(
     })
 }
 
-/// Gives a known checkpoint what it lacks, and says what differs.
+/// Gives a known checkpoint its missing facts, and reports differences.
 fn complete(
     change: &mut Change<'_, '_>,
     id: &str,
@@ -486,7 +487,8 @@ fn complete(
     }
     let fits = known.digest.is_none() || (known.digest == row.digest && known.parts == row.parts);
     let is_usable = row.condition == Condition::Present;
-    // What can be read where it was stays there. What lies there and is another file has changed.
+    // A file that can be read at its place stays there. Another file at its place counts as a
+    // change.
     let is_there = known.condition == Condition::Present
         && (known.file == row.file || checkpoint::metadata(root, known).is_ok());
     if is_usable && fits && (!is_there || known.digest.is_none()) {

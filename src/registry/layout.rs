@@ -1,5 +1,5 @@
 //! Folders of checkpoints as training libraries lay them out: which files are one checkpoint, and
-//! what the files beside them say of it.
+//! the facts in the files beside them.
 //!
 //! Hugging Face: a folder with weights or an index of shards, and `trainer_state.json`. Lightning:
 //! `epoch=1-step=100.ckpt`, with `hparams.yaml` and `metrics.csv` above. Keras: `.keras`, `.h5`,
@@ -22,7 +22,7 @@ use crate::fs::disk;
 
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 16;
-/// Names that one import looks at.
+/// Bound on the names that one import examines.
 const MOST_NAMES: usize = 1_000_000;
 /// A larger file of words beside the weights is not read.
 const MOST_TEXT: u64 = 16 << 20;
@@ -41,7 +41,7 @@ const HUGGING_FACE: [&str; 9] = [
     "flax_model.msgpack",
     "diffusion_pytorch_model.safetensors",
 ];
-/// What a Hugging Face trainer needs to go on, by how its names begin: no weights of a model.
+/// Prefixes of files that a Hugging Face trainer needs to continue: no weights of a model.
 const STATE: [&str; 7] = [
     "optimizer",
     "scheduler",
@@ -56,7 +56,7 @@ const TRAINER_STATE: &str = "trainer_state.json";
 /// One checkpoint that was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// What its id may be: the first that nothing else has is taken.
+    /// Candidates for its id: the first free one is taken.
     pub(super) names: Vec<String>,
     /// The first file: weights, or what leads to the parts.
     pub(super) file: PathBuf,
@@ -64,7 +64,7 @@ pub(super) struct Found {
     pub(super) parts: Vec<String>,
     /// Why the weights are incomplete, if they are.
     pub(super) fault: Option<String>,
-    /// The weights are gone, and only what was written beside them is left.
+    /// The weights are gone, and only the files beside them are left.
     pub(super) missing: bool,
     pub(super) created: Option<i64>,
     pub(super) metrics: Vec<(String, f64)>,
@@ -90,7 +90,7 @@ pub(super) fn find(root: &Path) -> io::Result<Layout> {
     Ok(layout)
 }
 
-/// What one folder holds, by name.
+/// Content of one folder, by name.
 #[derive(Default)]
 struct Listing {
     files: BTreeSet<String>,
@@ -265,8 +265,8 @@ fn take_folder(root: &Path, folder: &Path, kind: Whole, layout: &mut Layout) -> 
     Ok(())
 }
 
-/// All regular files below `folder`, as paths below it. The inner error says why they are no
-/// checkpoint.
+/// All regular files below `folder`, as paths below it. The inner error has the reason why they are
+/// no checkpoint.
 fn gather(
     folder: &Path,
     above: &str,
@@ -299,7 +299,7 @@ fn gather(
     Ok(Ok(()))
 }
 
-/// What Orbax says of a step.
+/// Orbax's facts about a step.
 fn orbax(folder: &Path, found: &mut Found) {
     if let Some(Value::Object(said)) = read_json(&folder.join(ORBAX[0])) {
         let committed = said.get("commit_timestamp_nsecs");
@@ -417,7 +417,7 @@ fn shards(
     (parts, fault)
 }
 
-/// What a trainer wrote down until the step of this checkpoint.
+/// A trainer's log until the step of this checkpoint.
 fn trainer_state(path: &Path, found: &mut Found) {
     let Some(Value::Object(state)) = read_json(path) else {
         found
@@ -530,7 +530,7 @@ fn plain(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut L
     }
 }
 
-/// What a logger wrote beside a folder of checkpoints, or above it.
+/// A logger's files beside a folder of checkpoints, or above it.
 #[derive(Default)]
 struct Beside {
     hparams: Vec<(String, Metadata)>,
@@ -560,7 +560,7 @@ impl Beside {
         beside
     }
 
-    /// Adds what the name of a file and the files beside it say.
+    /// Adds the facts in the name of a file and in the files beside it.
     fn describe(&self, file: &str, stem: &str, found: &mut Found) {
         let mut named = Vec::new();
         for part in pairs(stem) {
@@ -622,8 +622,8 @@ fn pairs(stem: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The keys of a YAML file's first level that have plain values. What this does not understand is
-/// kept as text, so nothing is lost.
+/// The keys of a YAML file's first level that have plain values. Unknown values are kept as text,
+/// so nothing is lost.
 fn hparams(text: &str) -> Vec<(String, Metadata)> {
     let mut found = Vec::new();
     let mut is_plain = true;
@@ -719,7 +719,7 @@ fn names(root: &Path, folder: &Path, first: &str) -> Vec<String> {
     names
 }
 
-/// A file's name without what says that it is a file of weights.
+/// A file's name without the part that marks it as a file of weights.
 fn stem(file: &str) -> &str {
     let stem = Path::new(file)
         .file_stem()
@@ -746,7 +746,7 @@ fn is_shard(file: &str) -> Option<(&str, u64, u64)> {
     Some((prefix, number.parse().ok()?, of.parse().ok()?))
 }
 
-/// Files that stand beside weights, by their names.
+/// Files that accompany weights, by their names.
 fn is_weights(file: &str, path: &Path) -> bool {
     const NEVER: [&str; 26] = [
         "png",
@@ -933,7 +933,7 @@ mod tests {
         assert_eq!(read.len(), 5);
         assert_eq!(read[0], ("lr".to_owned(), Metadata::Real(0.001)));
         assert_eq!(read[1], ("layers".to_owned(), Metadata::Integer(3)));
-        // What is nested is kept as it was written.
+        // Nested values are kept as they were written.
         let nested = hparams("lr: 1\nnet:\n  width: 3\n");
         assert_eq!(nested.last().unwrap().0, "hparams.yaml");
     }

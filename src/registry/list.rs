@@ -111,11 +111,11 @@ impl List {
     }
 
     /// The checkpoints. Costs a look at each of the model's checkpoints, or of those with the tag,
-    /// until there are enough. Pages of 512 are read in a snapshot each: one that is saved or
-    /// deleted meanwhile may or may not be there, and none comes twice.
+    /// until there are enough. Pages of 512 are read in a snapshot each. A checkpoint that is saved
+    /// or deleted between them may or may not be there, and none comes twice.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn get(self) -> Result<Vec<Checkpoint>> {
         let core = self.registry.core();
         if let Some(alias) = &self.alias {

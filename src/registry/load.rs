@@ -16,7 +16,7 @@ use crate::entry::event::CheckpointAction;
 use crate::fs::disk;
 
 /// Weights whose digest was compared. Holds the file open: on Unix it can be read to its end even
-/// if the checkpoint is deleted meanwhile.
+/// if the checkpoint is deleted in between.
 #[derive(Debug)]
 pub struct Loaded {
     checkpoint: Checkpoint,
@@ -25,7 +25,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What the registry knows of it.
+    /// The registry's entry.
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
@@ -68,8 +68,8 @@ impl Seek for Loaded {
     }
 }
 
-/// Weights whose digest is compared as they are read: the read that meets the end fails with
-/// [`io::ErrorKind::InvalidData`] if they are not what was saved. Trust them only after that.
+/// Weights whose digest is compared as they are read. The read that meets the end fails with
+/// [`io::ErrorKind::InvalidData`] if they differ from the saved ones. Trust them only after that.
 #[derive(Debug)]
 pub struct WeightsReader {
     checkpoint: Checkpoint,
@@ -78,7 +78,7 @@ pub struct WeightsReader {
 }
 
 impl WeightsReader {
-    /// What the registry knows of it.
+    /// The registry's entry.
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
@@ -104,7 +104,7 @@ impl Read for WeightsReader {
 pub struct Fallback {
     /// The weights, verified.
     pub loaded: Loaded,
-    /// Better ones, best first, and what is wrong with each. Empty if the best is well.
+    /// Better ones, best first, with the defect of each. Empty if the best is well.
     pub skipped: Vec<Skipped>,
 }
 
@@ -120,9 +120,9 @@ pub struct Skipped {
 
 impl Registry {
     /// Verifies a checkpoint's weights and opens them: size and blake3 digest, one pass over the
-    /// file in pieces. Weights that nobody has read since they were found in a folder have no
-    /// digest yet; the first load gives them one. Weights of several files are all verified, and
-    /// [`Loaded`] is the first.
+    /// file in pieces. Weights that were found in a folder have no digest until they are read; the
+    /// first load computes it. Weights of several files are all verified, and [`Loaded`] is the
+    /// first.
     ///
     /// A checkpoint whose weights prove missing or damaged no longer ranks, until
     /// [`reconcile`](Self::reconcile) finds them well.
@@ -179,8 +179,8 @@ impl Registry {
         })
     }
 
-    /// Loads a model's best checkpoint, or the best of those whose weights are well, and says what
-    /// is wrong with the better ones. `None` if none ranks or none is well.
+    /// Loads a model's best checkpoint, or the best of those with whole weights, and reports the
+    /// defects of the better ones. `None` if none ranks or none is well.
     ///
     /// # Errors
     /// Those of [`best`](Self::best) and of a file that is there and cannot be read.
@@ -201,7 +201,7 @@ impl Registry {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn best_loadable(&self, model: &str) -> Result<Option<Fallback>> {
-        // What fails is passed over also where it cannot be written down.
+        // A checkpoint that fails is passed over, also where its state cannot be stored.
         let mut skipped: Vec<Skipped> = Vec::new();
         loop {
             let best = match skipped.len() {
@@ -240,12 +240,12 @@ impl Registry {
     }
 }
 
-/// Whether its weights were gone before anybody had read them: neither size nor digest is known.
+/// Whether its weights were gone before they were ever read: neither size nor digest is known.
 pub(super) fn is_unseen(checkpoint: &Checkpoint) -> bool {
     checkpoint.digest().is_none() && *checkpoint.condition() == Condition::Missing
 }
 
-/// What is wrong with a further file of a checkpoint, if something is.
+/// The defect of a further file of a checkpoint, if there is one.
 pub(super) fn part_fault(
     root: &Path,
     checkpoint: &Checkpoint,
@@ -269,7 +269,7 @@ pub(super) fn other_size(is: u64, was: u64) -> String {
     format!("it has {is} bytes, {was} were saved")
 }
 
-/// What tells these contents from those that were saved.
+/// The difference between these contents and the saved ones.
 pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<String> {
     let was = checkpoint.row().first_bytes();
     if found.bytes != was && !is_unseen(checkpoint) {
@@ -353,7 +353,7 @@ impl Core {
         }
     }
 
-    /// Notes what is wrong, so that it no longer ranks. Whoever may not write goes without.
+    /// Notes the defect, so that it no longer ranks. A process without the right to write skips it.
     fn mark(&self, checkpoint: &Checkpoint, condition: Condition) {
         if *checkpoint.condition() == condition {
             return;
@@ -363,11 +363,11 @@ impl Core {
                 .edit(checkpoint.id(), |row| row.condition = condition)
                 .map(drop)
         });
-        // The error that is on its way says more than a failure to write it down.
+        // The present error is more useful than a failure to store it.
         let _ = noted;
     }
 
-    /// Gives weights that nobody had read their digest.
+    /// Stores the digest of weights that were never read before.
     fn learn(&self, checkpoint: &Checkpoint, found: Fingerprint) {
         // Weights that were missing or found damaged are well now, or this would not be reached.
         let is_well = *checkpoint.condition() == Condition::Present;

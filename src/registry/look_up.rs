@@ -6,14 +6,14 @@ use super::rank::known;
 use super::tables::look::View;
 use crate::entry::error::{Error, Result};
 
-/// How far a lineage is followed.
+/// Bound of a lineage.
 const LONGEST_LINE: usize = 100_000;
 
 impl Registry {
     /// The checkpoint with this id; `None` if there is none, or none any more. One snapshot.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn get(&self, id: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let row = core.store.read(|view| view.checkpoint(id))?;
@@ -23,7 +23,8 @@ impl Registry {
     /// The checkpoint with this id, or why there is none.
     ///
     /// # Errors
-    /// [`Error::Deleted`] with time and reason, [`Error::UnknownCheckpoint`], and those of reading.
+    /// [`Error::Deleted`] with time and reason, [`Error::UnknownCheckpoint`], and [errors of
+    /// reading](crate::Error#errors-of-reading).
     pub fn find(&self, id: &str) -> Result<Checkpoint> {
         let core = self.core();
         core.store.read(|view| match view.checkpoint(id)? {
@@ -32,10 +33,10 @@ impl Registry {
         })
     }
 
-    /// A model's newest checkpoint: the one that was saved last, whatever the clock did.
+    /// A model's newest checkpoint: the one that was saved last, in spite of any jump of the clock.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn latest(&self, model: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let newest = core.store.read(|view| {
@@ -51,7 +52,7 @@ impl Registry {
     /// The models that have checkpoints or a monitor, by name.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn models(&self) -> Result<Vec<String>> {
         let models = self.core().store.read(|view| view.models())?;
         Ok(models.into_iter().map(|(name, _)| name).collect())
@@ -60,7 +61,7 @@ impl Registry {
     /// The metrics that a model's checkpoints have, in the order in which they appeared.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn metrics(&self, model: &str) -> Result<Vec<String>> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or_else(Vec::new, |row| known(&row)))
@@ -69,7 +70,7 @@ impl Registry {
     /// How many checkpoints a model has. One row is read, however many there are.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn count(&self, model: &str) -> Result<u64> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or(0, |row| row.checkpoints))
@@ -78,18 +79,18 @@ impl Registry {
     /// Bytes that the weights of a model's checkpoints take. One row is read.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn bytes(&self, model: &str) -> Result<u64> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or(0, |row| row.bytes))
     }
 
-    /// A checkpoint and what it was trained on from: itself, its parent, its parent's parent, as
-    /// far as they are known. Ends at a parent that was deleted, and at one that comes again.
+    /// A checkpoint and its origins: itself, its parent, its parent's parent, as far as they are
+    /// known. Ends at a parent that was deleted, and at one that comes again.
     ///
     /// # Errors
-    /// [`Error::UnknownCheckpoint`] or [`Error::Deleted`] if `id` itself is not there, and those of
-    /// reading.
+    /// [`Error::UnknownCheckpoint`] or [`Error::Deleted`] if `id` itself is not there, and [errors
+    /// of reading](crate::Error#errors-of-reading).
     pub fn lineage(&self, id: &str) -> Result<Vec<Checkpoint>> {
         let mut line = vec![self.find(id)?];
         let mut seen = std::collections::HashSet::from([id.to_owned()]);

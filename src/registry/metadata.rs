@@ -1,4 +1,4 @@
-//! Nested values: what a training run says of itself.
+//! Nested values: a training run's own facts.
 
 use std::cell::Cell;
 
@@ -202,7 +202,7 @@ impl Metadata {
     }
 }
 
-/// JSON has no words for what is not finite: those are written `{"$real": "NaN"}`.
+/// JSON has no numbers that are not finite: those are written `{"$real": "NaN"}`.
 const REAL: &str = "$real";
 
 pub(crate) fn real_to_json(number: f64) -> serde_json::Value {

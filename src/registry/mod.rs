@@ -104,28 +104,28 @@ pub(crate) struct Owner {
     watcher: watch::Watcher,
 }
 
-/// How long a claim waits for others, and for a sweep: both take milliseconds.
+/// Longest wait of a claim for others, and for a sweep: both take milliseconds.
 const CLAIMS: Duration = Duration::from_secs(60);
 
-/// What the registry's calls and its watching thread share.
+/// State shared by the registry's calls and its watching thread.
 struct Core {
     store: Checkpoints,
     root: Arc<Path>,
     clock: Clock,
     journal: Option<Says>,
     watches: watch::Watches,
-    /// Models whose folder this process has cleared of what dead savers left.
+    /// Models whose folder this process has cleared of leftovers.
     swept: Mutex<HashSet<String>>,
-    /// The last id that this process claimed, without its number, and the number: where one second
-    /// sees many, each need not try those before it.
+    /// The last id that this process claimed, without its number, and the number. Where one second
+    /// sees many, each claim skips those before it.
     last_claim: Mutex<(String, u32)>,
     /// See [`Registry::at_each_step`].
     step: OnceLock<fn(&str)>,
-    /// What went wrong when models were taken in by themselves.
+    /// The error of an automatic import of models.
     rebuild_failure: Mutex<Option<Error>>,
 }
 
-/// Where the registry says what it did.
+/// Where the registry reports its work.
 pub(crate) struct Says {
     pub(crate) queue: Arc<Queue>,
     pub(crate) conditions: Arc<Conditions>,
@@ -135,10 +135,10 @@ impl Registry {
     /// Opens the registry of the journal in `dir`, with or without a journal open there, in this
     /// process or in others.
     ///
-    /// Takes milliseconds at any size. Writes nothing, except when models have files below
-    /// `checkpoints/` that the registry knows nothing of: these are taken in first, from their
-    /// sidecars or, without any, from names, sizes and times of the files. What it does is not
-    /// recorded in the journal: for that, use [`Journal::registry`](crate::Journal::registry).
+    /// Takes milliseconds at any size. Writes nothing, with one exception: models with files below
+    /// `checkpoints/` that the registry does not know are taken in first. Their facts come from
+    /// their sidecars, or else from names, sizes and times of the files. Its work is not recorded
+    /// in the journal: for that, use [`Journal::registry`](crate::Journal::registry).
     ///
     /// # Errors
     /// Those of [`Reader::open`](crate::Reader::open).
@@ -230,7 +230,7 @@ impl Core {
         }
     }
 
-    /// Says that a model has no checkpoints, once until it has some.
+    /// Reports that a model has no checkpoints, once until it has some.
     fn say_none(&self, model: &str) {
         if let Some(journal) = &self.journal {
             let condition = none(model);

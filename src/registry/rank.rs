@@ -19,16 +19,16 @@ use crate::entry::error::{Error, Result};
 /// 8. Only checkpoints that are committed, not deleted, and whose weights are not known to be
 ///    missing or damaged rank.
 impl Registry {
-    /// Says which metric ranks a model's checkpoints, and which end of it is the good one. Stored;
-    /// holds for every process. The model needs no checkpoints yet. One redb commit.
+    /// Sets the metric that ranks a model's checkpoints, and its better end. Stored; holds for
+    /// every process. The model needs no checkpoints yet. One redb commit.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], and those of a commit.
+    /// [`Error::InvalidName`], and [errors of a commit](crate::Error#errors-of-a-commit).
     pub fn set_monitor(&self, model: &str, metric: &str, mode: Mode) -> Result<()> {
         names::check_model(model)?;
         names::check_word("metric", metric)?;
         let core = self.core();
-        // Set at every start, as a rule to what it was: that costs no commit.
+        // Set at every start, usually to the same value: that costs no commit.
         if self
             .monitor(model)?
             .is_some_and(|(m, known)| m == metric && known == mode)
@@ -43,10 +43,10 @@ impl Registry {
         Ok(())
     }
 
-    /// What [`set_monitor`](Self::set_monitor) said of a model.
+    /// The setting of [`set_monitor`](Self::set_monitor) for a model.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn monitor(&self, model: &str) -> Result<Option<(String, Mode)>> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.and_then(|row| row.monitor))
@@ -57,15 +57,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NoMonitor`] if the model has checkpoints and no monitor, [`Error::UnknownMetric`]
-    /// if none of them has the metric, and those of reading.
+    /// if none of them has the metric, and [errors of reading](crate::Error#errors-of-reading).
     pub fn best(&self, model: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let best = core.store.read(|view| core.best(view, model))?;
         core.noted(model, best)
     }
 
-    /// The best of each of these models, in one snapshot: what holds for one holds for all at the
-    /// same moment, and each costs less than a look-up of its own.
+    /// The best of each of these models, in one snapshot. All answers hold at the same moment, and
+    /// each costs less than a look-up of its own.
     ///
     /// # Errors
     /// Those of [`best`](Self::best), for the first model that has one.
@@ -82,7 +82,7 @@ impl Registry {
     /// The best by any metric, whatever the monitor.
     ///
     /// # Errors
-    /// [`Error::UnknownMetric`], and those of reading.
+    /// [`Error::UnknownMetric`], and [errors of reading](crate::Error#errors-of-reading).
     pub fn best_by(&self, model: &str, metric: &str, mode: Mode) -> Result<Option<Checkpoint>> {
         let best = self.top_k(model, metric, mode, 1)?;
         self.core().noted(model, best.into_iter().next())
@@ -91,7 +91,7 @@ impl Registry {
     /// The `k` best by a metric, best first. One snapshot.
     ///
     /// # Errors
-    /// [`Error::UnknownMetric`], and those of reading.
+    /// [`Error::UnknownMetric`], and [errors of reading](crate::Error#errors-of-reading).
     pub fn top_k(
         &self,
         model: &str,
@@ -110,7 +110,7 @@ impl Registry {
 }
 
 impl Core {
-    /// Says, once, that a model has nothing to offer.
+    /// Reports, once, that a model has nothing to offer.
     pub(super) fn noted(
         &self,
         model: &str,

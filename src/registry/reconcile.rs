@@ -25,15 +25,15 @@ use crate::fs::disk;
 pub struct Problem {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The reason why it is invalid.
     pub why: String,
 }
 
-/// What [`Registry::reconcile`] found and did.
+/// Result of [`Registry::reconcile`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Checkpoints that were looked at.
+    /// Checkpoints that were examined.
     pub checked: u64,
     /// Ids that were taken into the registry from sidecars and, where a model was not known, from
     /// plain files.
@@ -42,10 +42,9 @@ pub struct Report {
     pub restored: Vec<String>,
     /// Ids whose weights are missing.
     pub missing: Vec<String>,
-    /// Ids whose weights are not what was saved, and how that shows.
+    /// Ids whose weights differ from the saved ones, and the sign of it.
     pub corrupt: Vec<(String, String)>,
-    /// Whole sidecars that speak of weights that are not there, or of checkpoints that were deleted
-    /// and whose files have come back.
+    /// Whole sidecars without their weights, or of deleted checkpoints whose files have come back.
     pub orphaned: Vec<PathBuf>,
     /// Files that the registry did not write and does not know.
     pub foreign: Vec<PathBuf>,
@@ -56,13 +55,14 @@ pub struct Report {
 }
 
 impl Registry {
-    /// Compares every checkpoint with its file by size, and every file with the registry: what is
-    /// missing or damaged no longer ranks, what is well again does, whole checkpoints that the
-    /// registry does not know are taken in, and what dead processes left is removed. Nothing else
-    /// is removed, ever. Costs a look at each file.
+    /// Compares every checkpoint with its file by size, and every file with the registry. Missing
+    /// and damaged weights no longer rank, and recovered ones rank again. Whole checkpoints that
+    /// the registry does not know are taken in, and leftovers of dead processes are removed.
+    /// Nothing else is removed, ever. Costs a look at each file.
     ///
     /// # Errors
-    /// Those of a commit, and [`Error::Io`] for a folder that cannot be read.
+    /// [Errors of a commit](crate::Error#errors-of-a-commit), and [`Error::Io`] for a folder that
+    /// cannot be read.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -143,7 +143,7 @@ impl Registry {
             let is_known = core
                 .store
                 .read(|view| Ok(view.checkpoint(&id)?.is_some()))?;
-            // One that the registry has is missing, which is said in its own place.
+            // One that the registry has is missing, which is reported in its own place.
             if !is_known {
                 report.orphaned.push(path);
             }
@@ -169,7 +169,7 @@ impl Registry {
         let core = self.core();
         let id = checkpoint.id();
         let now = state(&core.root, checkpoint, with_contents)?;
-        // Without reading, nobody can say that contents which were found damaged are well.
+        // Only reading can prove that contents which were found damaged are whole again.
         let before = checkpoint.condition();
         let unread = !with_contents && now == Condition::Present;
         if unread && matches!(before, Condition::Corrupt(why) if why.contains("digest")) {
@@ -180,7 +180,7 @@ impl Registry {
         }
         if now != *before {
             let noted = now.clone();
-            // Nobody has seen these weights before: what is there now is what they are.
+            // These weights were never read before: their present contents are taken as theirs.
             let seen = if now == Condition::Present && is_unseen(checkpoint) {
                 let path = checkpoint.path();
                 let read = checkpoint.open();
@@ -199,7 +199,7 @@ impl Registry {
                 edited.map(drop)
             });
             match edited {
-                // Deleted meanwhile: nothing to compare.
+                // Deleted since: nothing to compare.
                 Err(Error::Deleted { .. } | Error::UnknownCheckpoint { .. }) => return Ok(()),
                 outcome => outcome?,
             }

@@ -12,13 +12,14 @@ use super::{Registry, checkpoint, files, sidecar};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 
-/// What [`Registry::relocate`] did.
+/// Result of [`Registry::relocate`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Relocated {
     /// Ids of checkpoints that point to their new place now.
     pub moved: Vec<String>,
-    /// Files that are not what was registered, or not there: their checkpoints were left alone.
+    /// Files that differ from the registered ones, or are absent: their checkpoints were left
+    /// alone.
     pub problems: Vec<Problem>,
 }
 
@@ -26,13 +27,14 @@ impl Registry {
     /// Points registered checkpoints whose files lay below `from`, or at it, to the same place
     /// below `to`. For files that were moved or renamed: the registry knows them by absolute paths.
     ///
-    /// Each file is read, and its checkpoint moves only if size and digest are what was registered.
+    /// Each file is read, and its checkpoint moves only if size and digest are the registered ones.
     /// Checkpoints that the registry itself saved move with its directory, and need none of this.
-    /// `from` need not exist. Calling it again is no harm.
+    /// `from` may be absent. Calling it again is no harm.
     ///
     /// # Errors
-    /// [`Error::Io`] for paths that cannot be made absolute or are no UTF-8, and those of a commit:
-    /// checkpoints that were pointed elsewhere by then stay so.
+    /// [`Error::Io`] for paths that cannot be made absolute or are no UTF-8, and [errors of a
+    /// commit](crate::Error#errors-of-a-commit): checkpoints that were pointed elsewhere by then
+    /// stay so.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -51,7 +53,8 @@ impl Registry {
         self.move_or_plan(from.as_ref(), to.as_ref(), true)
     }
 
-    /// What [`relocate`](Self::relocate) would do. Reads the files, and changes nothing.
+    /// The changes that [`relocate`](Self::relocate) would make. Reads the files, and changes
+    /// nothing.
     ///
     /// # Errors
     /// As there.
@@ -172,7 +175,7 @@ fn spellings(from: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Compares all files of a checkpoint, were it at `place`, with what was registered.
+/// Compares all files of a checkpoint, were it at `place`, with the registered ones.
 fn verify(
     root: &std::sync::Arc<Path>,
     known: &Checkpoint,

@@ -1,5 +1,4 @@
-//! Retention: a policy says what to keep, a plan says what that means, and applying it does exactly
-//! that.
+//! Retention: a policy has rules, a plan lists their effect, and applying it does exactly that.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,9 +17,9 @@ use crate::entry::timestamp::Timestamp;
 /// Deletions in one transaction: it has to stay short.
 const SLICE: usize = 250;
 
-/// What to keep. Rules add up: a checkpoint that any rule keeps is kept, and one that none keeps is
-/// deleted, unless something protects it: a pin, an alias, being the newest or, by its model's
-/// monitor, the best.
+/// Rules for keeping checkpoints. Rules add up: a checkpoint is kept if any rule keeps it. A
+/// checkpoint that no rule keeps is deleted, unless it is protected. A pin, an alias, being the
+/// newest, and being the best by the model's monitor protect it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,16 +70,17 @@ impl Policy {
         self.with(Rule::EverySteps(steps))
     }
 
-    /// Keeps what is younger than this when the plan is made. Ages go by elapsed time since the
+    /// Keeps checkpoints younger than this when the plan is made. Ages go by elapsed time since the
     /// registry took a checkpoint in, as [`Keep::newer_than`](crate::Keep::newer_than) goes by it
-    /// for entries: one jump of the clock deletes nothing. What is older by the clock alone stays,
-    /// and [`Plan::held_back`] says so.
+    /// for entries: one jump of the clock deletes nothing. A checkpoint that is older by the clock
+    /// alone stays, and [`Plan::held_back`] lists it.
     pub fn newer_than(self, age: Duration) -> Self {
         self.with(Rule::NewerThan(age))
     }
 
     /// Lets [`newer_than`](Self::newer_than) go by [`Checkpoint::created`] and the wall clock. A
-    /// clock that is ahead then deletes what is young: say it where the clock is known to be right.
+    /// clock that is ahead then deletes young checkpoints: use it where the clock is known to be
+    /// right.
     ///
     /// ```
     /// use std::time::Duration;
@@ -95,7 +95,7 @@ impl Policy {
         }
     }
 
-    /// Keeps what has this tag.
+    /// Keeps checkpoints with this tag.
     pub fn tagged(self, tag: impl Into<String>) -> Self {
         self.with(Rule::Tagged(tag.into()))
     }
@@ -106,7 +106,7 @@ impl Policy {
     }
 }
 
-/// What is to become of a checkpoint.
+/// The fate of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It stays.
@@ -121,7 +121,7 @@ pub enum Decision {
 pub struct Planned {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// What is to become of it.
+    /// Its fate.
     pub decision: Decision,
     /// The rule that decided, or what protects it.
     pub rule: String,
@@ -135,7 +135,7 @@ pub struct Retention<'r> {
     model: Option<String>,
 }
 
-/// What a policy would do, checkpoint by checkpoint. Nothing happens until it is applied.
+/// Effects of a policy, checkpoint by checkpoint. Nothing happens until it is applied.
 #[must_use = "nothing is deleted until apply is called"]
 pub struct Plan {
     registry: Registry,
@@ -143,7 +143,7 @@ pub struct Plan {
     held_back: Vec<String>,
 }
 
-/// What applying a [`Plan`] did.
+/// Result of applying a [`Plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
@@ -191,8 +191,8 @@ impl Retention<'_> {
     /// snapshot; changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for a policy without rules, [`Error::UnknownMetric`] for a rule by a
-    /// metric that no checkpoint has, and those of reading.
+    /// [`Error::InvalidOption`] for a policy without rules, [`Error::UnknownMetric`] for a rule by
+    /// a metric that no checkpoint has, and [errors of reading](crate::Error#errors-of-reading).
     pub fn plan(self) -> Result<Plan> {
         let invalid = |name, value: String, advice| Error::InvalidOption {
             name,
@@ -284,8 +284,8 @@ impl Retention<'_> {
     }
 }
 
-/// Decides about one model's checkpoints. Says also how many stay because only the wall clock says
-/// that they are old.
+/// Decides about one model's checkpoints. Also returns the number of checkpoints that stay because
+/// only the wall clock calls them old.
 fn decide(
     core: &Core,
     view: &mut impl View,
@@ -370,8 +370,8 @@ fn decide(
             }
         }
     }
-    // What no rule can be asked about is none of the policy's business: a model without the metric,
-    // the tag or steps would lose all but its newest.
+    // A model to which no rule applies is left alone: without the metric, the tag or steps it would
+    // lose all checkpoints but the newest.
     if !policy.rules.iter().any(|rule| applies(rule, &found)) {
         for found in &found {
             keep(found.id(), "no rule applies to its model".to_owned());
@@ -415,7 +415,7 @@ fn applies(rule: &Rule, found: &[Checkpoint]) -> bool {
 }
 
 impl Plan {
-    /// Every checkpoint that was looked at, with what is to become of it and why.
+    /// Every examined checkpoint, with its fate and the reason.
     #[must_use]
     pub fn lines(&self) -> &[Planned] {
         &self.lines
@@ -435,14 +435,16 @@ impl Plan {
         deleted.map(|line| &line.checkpoint)
     }
 
-    /// Deletes exactly what the plan says. If one of the checkpoints is gone, has changed (a tag,
-    /// a metric, its weights' state), or is protected by now, nothing is deleted and the error says
-    /// what is different; what was saved since is left alone and matters not. The registry is
-    /// changed in transactions of 250 checkpoints, each checked again, so that other processes do
-    /// not wait; what changes while they run stops the rest. Then files are removed.
+    /// Deletes exactly the checkpoints of the plan. If a checkpoint of the plan is gone, has
+    /// changed (a tag, a metric, its weights' state), or is protected by now, nothing is deleted.
+    /// The error lists the differences. Later checkpoints are left alone and do not count as a
+    /// difference. The registry is changed in transactions of 250 checkpoints, each checked again,
+    /// so that other processes do not wait; what changes while they run stops the rest. Then files
+    /// are removed.
     ///
     /// # Errors
-    /// [`Error::PlanOutdated`], those of a commit, and [`Error::Io`] if a folder cannot be synced.
+    /// [`Error::PlanOutdated`], [errors of a commit](crate::Error#errors-of-a-commit), and
+    /// [`Error::Io`] if a folder cannot be synced.
     pub fn apply(self) -> Result<Applied> {
         let core = self.registry.core();
         let doomed: Vec<&Checkpoint> = self.deletions().collect();
@@ -513,14 +515,15 @@ fn delete_all(
     Ok(leaving)
 }
 
-/// What is different from what the plan was made from, as far as it matters to these.
+/// Differences from the state that the plan was made from, as far as they concern these
+/// checkpoints.
 fn changes(view: &mut impl View, doomed: &[&Checkpoint]) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     for planned in doomed {
         let id = planned.id();
         match view.checkpoint(id)? {
             None => changes.push(format!("{id} is gone")),
-            // A digest that was learnt meanwhile is no change.
+            // A digest that was computed since is no change.
             Some(row) if !same(&row, planned.row()) => changes.push(format!("{id} has changed")),
             Some(row) => {
                 if let Some(by) = kept_by(view, id, &row)? {

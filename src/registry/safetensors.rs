@@ -21,7 +21,7 @@ use crate::fs::disk;
 /// No shard of a model comes near it, or near the number of values that is read.
 const LONGEST: u64 = 16 << 20;
 
-/// What a safetensors file says of itself in its header. Needs the feature `safetensors`.
+/// Content of a safetensors file's header. Needs the feature `safetensors`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SafetensorsHeader {
@@ -85,8 +85,8 @@ fn bad(why: impl Into<String>) -> io::Error {
     )
 }
 
-/// Reads and judges a header by the rules of the format: no name twice, known types, shapes that fit
-/// their bytes, and tensors that fill the rest of the file without holes and overlaps.
+/// Reads a header and judges it by the rules of the format: no name twice, known types, and shapes
+/// that fit their bytes. Tensors have to fill the rest of the file without holes and overlaps.
 pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<SafetensorsHeader> {
     let mut length = [0; 8];
     file.read_exact(&mut length)
@@ -150,8 +150,8 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
     })
 }
 
-/// What is wrong with the file, if its name says that it is a safetensors file and its header does
-/// not bear that out. Reads the header alone.
+/// The defect of the file, if its name is that of a safetensors file and its header is invalid.
+/// Reads the header alone.
 pub(super) fn fault(path: &Path, file: &mut File) -> io::Result<Option<String>> {
     use std::io::Seek;
     let is_one = path
@@ -177,7 +177,7 @@ struct Header {
     metadata: Vec<(String, String)>,
 }
 
-/// One tensor as the text has it. A field that is there twice is an error.
+/// One tensor as the text has it. A field that occurs twice is an error.
 #[derive(Deserialize)]
 struct Entry {
     dtype: String,
@@ -203,7 +203,7 @@ impl Entry {
             bits = bits.and_then(|bits| bits.checked_mul(*extent));
         }
         match bits {
-            // A product of zero is a tensor without elements, whatever its other extents are.
+            // A product of zero is a tensor without elements, whatever its other extents.
             _ if self.shape.contains(&0) => Ok(0),
             Some(bits) if bits.is_multiple_of(8) => Ok(bits / 8),
             Some(_) => Err("its shape ends within a byte".to_owned()),
@@ -381,7 +381,7 @@ mod tests {
             let error = read(&file(&header, data)).unwrap_err().to_string();
             assert!(error.contains(why), "{header}: {error}");
         }
-        // What the format allows: no elements, padding, no metadata.
+        // Allowed by the format: no elements, padding, no metadata.
         let allowed = [
             (format!(r#"{{"a":{}}}"#, entry("F32", "[0,9]", "[0,0]")), 0),
             (format!(r#"{{"__metadata__":null,"a":{one}}}   "#), 4),

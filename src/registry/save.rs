@@ -1,4 +1,4 @@
-//! Saving: what is said of a checkpoint, and the ways in which its weights come. How they are
+//! Saving: the facts about a checkpoint, and the ways in which its weights come. How they are
 //! written is in `claim`.
 
 use std::fs::{self, File};
@@ -25,13 +25,13 @@ use crate::threads::panics;
 /// Nesting of metadata that is taken.
 const DEEPEST: usize = 32;
 
-/// A checkpoint that is about to be saved: what is known of it besides its weights.
+/// A checkpoint that is about to be saved: its known facts besides its weights.
 ///
 /// From [`Registry::checkpoint`]; one of the methods that take weights ends it. When that returns
-/// `Ok`, weights, sidecar and entry are on disk: that takes three fsyncs (weights, sidecar,
-/// folder), those of one redb commit, and two more for a model's first checkpoint. When it returns
-/// an error, or the process dies, nothing of the checkpoint remains, or all of it; what is left
-/// of a dead save is cleared away by the next one.
+/// `Ok`, weights, sidecar and entry are on disk. That takes three fsyncs (weights, sidecar,
+/// folder), those of one redb commit, and two more for a model's first checkpoint. After an error,
+/// or if the process dies, all of the checkpoint remains, or nothing; the next save removes
+/// leftovers.
 #[must_use = "nothing is saved until a method that takes weights is called"]
 pub struct NewCheckpoint<'r> {
     registry: &'r Registry,
@@ -74,7 +74,7 @@ impl NewCheckpoint<'_> {
         self
     }
 
-    /// What the file's name ends in: 1 to 16 small letters and digits. Default `bin`. Weights saved
+    /// Extension of the file's name: 1 to 16 small letters and digits. Default `bin`. Weights saved
     /// as `safetensors` are refused unless their header keeps the rules of that format.
     pub fn extension(mut self, extension: impl Into<String>) -> Self {
         self.extension = extension.into();
@@ -116,7 +116,7 @@ impl NewCheckpoint<'_> {
         self
     }
 
-    /// The id of the checkpoint that training went on from.
+    /// The id of the checkpoint that its training started from.
     pub fn parent(mut self, id: impl Into<String>) -> Self {
         self.parent = Some(id.into());
         self
@@ -135,9 +135,10 @@ impl NewCheckpoint<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidOption`] for metadata beyond its bounds,
-    /// [`Error::UnknownCheckpoint`] for a parent that nobody knows, [`Error::NotSaved`] if the
-    /// weights, the sidecar or the entry cannot be written, others of a commit, and
-    /// [`Error::Unconfirmed`] if the commit's fate is unknown.
+    /// [`Error::UnknownCheckpoint`] for an unknown parent. [`Error::NotSaved`] if the weights, the
+    /// sidecar or the entry cannot be written, [errors of a
+    /// commit](crate::Error#errors-of-a-commit), and [`Error::Unconfirmed`] if the commit's fate is
+    /// unknown.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -169,7 +170,7 @@ impl NewCheckpoint<'_> {
         })
     }
 
-    /// Saves what `write` writes, as it is written. If it fails or panics, nothing is saved.
+    /// Saves the output of `write`, as it is written. If it fails or panics, nothing is saved.
     ///
     /// # Errors
     /// Those of [`save`](Self::save); [`Error::NotSaved`] also with the closure's error, or with
@@ -251,7 +252,8 @@ impl NewCheckpoint<'_> {
 }
 
 impl<'r> NewCheckpoint<'r> {
-    /// Refuses what cannot be saved, and makes the row that lacks only what the weights say.
+    /// Refuses a checkpoint that cannot be saved, and makes the row, which lacks only the facts
+    /// about the weights.
     fn begin(self, origin: Origin) -> Result<(&'r Core, CheckpointRow)> {
         let core = self.registry.core();
         let row = self.into_row(origin)?;
@@ -308,7 +310,7 @@ impl<'r> NewCheckpoint<'r> {
             sequence: 0,
             parts: Vec::new(),
         };
-        // What is stored must be readable again.
+        // The stored form must be readable again.
         let text = sidecar::write("", &row);
         let values = sidecar::count_values(text.as_bytes());
         if text.len() > sidecar::MOST_TEXT || values > sidecar::MOST_VALUES {
@@ -334,8 +336,8 @@ fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
     }
 }
 
-/// A panic of the user's code as an error, so that a failed save does not take the host down. The user's
-/// panic hook is told: the panic is the user's.
+/// A panic of the user's code as an error, so that a failed save does not take the host down. The
+/// user's panic hook is called: the panic is the user's.
 fn caught(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| {
         let said = panics::said(&*panic);

@@ -25,10 +25,10 @@ pub(super) const MOST_TEXT: usize = 4 << 20;
 /// Values that a sidecar may have: each takes some hundred bytes while it is read, and one of the
 /// file.
 pub(super) const MOST_VALUES: usize = 1 << 18;
-/// A larger one was not written by this library. The id comes to what was measured before.
+/// A larger one was not written by this library. The id comes to the size that was measured before.
 const MOST_BYTES: u64 = (MOST_TEXT as u64) + (64 << 10);
 
-/// Why a sidecar says nothing.
+/// The reason why a sidecar is unreadable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// A claim: a checkpoint is being saved, or its saver died. The name is that of its weights, if
@@ -131,7 +131,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> 
     }
     let mut body: Value = match serde_json::from_slice(text) {
         Ok(body) => body,
-        // What was cut short still shows whose it is.
+        // A claim that was cut short still shows its owner.
         Err(error) if contains(text, MARK.as_bytes()) => {
             return Err(Unreadable::Broken(error.to_string()));
         }

@@ -1,4 +1,4 @@
-//! What dead savers and deleters left is cleared away: only what the registry wrote itself.
+//! Removes leftovers of dead savers and deleters: only files that the registry itself wrote.
 
 use std::collections::HashSet;
 use std::fs;
@@ -25,7 +25,7 @@ pub(super) fn once(core: &Core, model: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is left of saves whose process died in `folder`, and says what that was.
+/// Removes leftovers of saves whose process died in `folder`, and returns them.
 pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
     // Alone: a claim that was created and not locked yet must not be taken for a dead one.
     let _alone = core.hold_claims(Mode::Exclusive)?;
@@ -56,7 +56,7 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             alive.insert(stem.to_owned());
             continue;
         }
-        // The claim goes last, for whoever dies in here.
+        // The claim goes last, in case the sweep dies here.
         let weights = weights
             .filter(|name| belongs(name, stem))
             .map(|name| folder.join(name));
@@ -71,7 +71,7 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         };
         let path = folder.join(name);
-        // A pipe or a link of such a name is nobody's save.
+        // A pipe or a link of such a name is not a save.
         let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         let is_dead = is_file && !alive.contains(stem) && !is_held(&path);
         if is_dead && files::remove(&path).is_ok() {
@@ -95,7 +95,7 @@ fn belongs(name: &str, stem: &str) -> bool {
     extension.is_some_and(|extension| names::check_extension(extension).is_ok())
 }
 
-/// Removes the files of deleted checkpoints whose deleter did not come to it.
+/// Removes the files of deleted checkpoints whose deletion was cut short.
 pub(super) fn finish_deletions(core: &Core) -> Result<Vec<PathBuf>> {
     let leaving = core.store.read(|view| view.leaving())?;
     super::delete::remove_files(core, &leaving)

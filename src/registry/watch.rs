@@ -14,15 +14,15 @@ use crate::fs::failpoint;
 use crate::threads::latest::Latest;
 use crate::threads::worker::{join_in_time, lock, panicked, spawn};
 
-/// How long a change by another process may go unseen. Two of these and a look-up stay well below
-/// the 250 ms that are promised.
+/// Longest time that a change by another process may go unseen. Two of these and a look-up stay
+/// well below the 250 ms that are promised.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long the thread rests after a panic, which it survives: watches must not stand still for ever.
+/// Rest of the thread after a panic, which it survives: watches must not stop for ever.
 const REST: Duration = Duration::from_secs(10);
-/// How long the last handle of a registry waits for the thread.
+/// Longest wait of a registry's last handle for the thread.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
-/// What a [`Watch`] is of.
+/// Subject of a [`Watch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Watched {
@@ -107,8 +107,9 @@ impl Watch {
 }
 
 impl Shared {
-    /// Looks, and publishes what it found. The thread and whoever begins the watch do this at the same
-    /// time; the number of the registry's last change, from the same snapshot, puts them in order.
+    /// Examines, and publishes the result. The thread and the caller that begins the watch do this
+    /// at the same time. The number of the registry's last change, from the same snapshot, puts
+    /// them in order.
     fn refresh(&self, core: &Core) -> Result<()> {
         let (change, found) = core.store.read(|view| {
             let change = view.change()?;
@@ -138,13 +139,13 @@ impl Shared {
     }
 }
 
-/// What the thread keeps up to date.
+/// The value that the thread keeps up to date.
 #[derive(Default)]
 pub(super) struct Watches {
     shared: Mutex<Vec<Weak<Shared>>>,
     thread: Mutex<Option<Thread>>,
     stop: AtomicBool,
-    /// What keeps the watches from being refreshed now.
+    /// The obstacle to refreshing the watches now.
     fault: Mutex<Option<Error>>,
 }
 
@@ -157,7 +158,7 @@ impl Watches {
         }
     }
 
-    /// The watches that somebody still holds.
+    /// The watches that still have a handle.
     fn living(&self) -> Vec<Arc<Shared>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|watch| watch.strong_count() > 0);
@@ -239,7 +240,7 @@ fn watch(core: &Core) {
     }
 }
 
-/// Looks once. What cannot be read now is tried again; watches keep what they have.
+/// Looks once. A watch that cannot be read now is tried again, and keeps its value.
 fn refresh_all(core: &Core, seen: &mut Option<u64>) -> Result<()> {
     let change = core.store.read(|view| view.change())?;
     if *seen != Some(change) {
@@ -253,11 +254,11 @@ fn refresh_all(core: &Core, seen: &mut Option<u64>) -> Result<()> {
 }
 
 impl Registry {
-    /// Watches a model's best, newest or active checkpoint. Need not exist yet. The first watch
+    /// Watches a model's best, newest or active checkpoint. It may not exist yet. The first watch
     /// starts the registry's thread.
     ///
     /// # Errors
-    /// Those of reading, and [`Error::Thread`].
+    /// [Errors of reading](crate::Error#errors-of-reading), and [`Error::Thread`].
     pub fn watch(&self, model: &str, what: Watched) -> Result<Watch> {
         let core = self.core();
         let shared = Arc::new(Shared {
@@ -285,8 +286,8 @@ impl Registry {
 }
 
 impl Registry {
-    /// What keeps this registry's watches from being refreshed now, if anything does: the registry
-    /// cannot be read, or the thread panicked and rests for ten seconds. Watches keep what they have.
+    /// The obstacle to refreshing this registry's watches now, if there is one: the registry cannot
+    /// be read, or the thread panicked and rests for ten seconds. Watches keep what they have.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The thread that keeps the hot file small: it looks ten times a second whether there is enough to seal,
-//! and retires what is not to be kept.
+//! The thread that keeps the hot file small. It checks ten times a second whether there is enough
+//! to seal, and applies retention.
 
 pub(crate) mod seal;
 
@@ -19,14 +19,14 @@ use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use seal::Sealer;
 
-/// How often the size is looked at: one read of some 10 µs. A busy writer adds 10 MB meanwhile.
+/// Interval of looks at the size: one read of some 10 µs. A busy writer adds 10 MB in this time.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often the age is looked at, which costs a block.
+/// Interval of looks at the age, which costs a block.
 const LOOK_AT_AGE: Duration = Duration::from_secs(60);
-/// How long a fault rests before it is tried again.
+/// Rest after a fault before the next try.
 const REST: Duration = Duration::from_secs(10);
 
-/// How often whoever else seals is looked at, if this one is asked to.
+/// Interval of looks at another sealer, if this one is asked to seal.
 const OTHERS: Duration = Duration::from_millis(2);
 
 const COMPONENT: &str = "annals";
@@ -42,12 +42,12 @@ pub(crate) struct Limits {
 
 /// Seal all there is.
 struct Command {
-    /// When nobody waits for the answer any more; `None` is never.
+    /// Time when the caller stops waiting for the answer; `None` is never.
     until: Option<Instant>,
     reply: Sender<Result<u64>>,
 }
 
-/// The thread that seals, and what is known of it.
+/// The thread that seals, and its known state.
 pub(crate) struct SealThread {
     worker: Worker<Command>,
     health: Arc<Mutex<SealingHealth>>,
@@ -90,20 +90,19 @@ impl SealThread {
         known
     }
 
-    /// Seals all that is committed, whatever its size; says how many entries.
+    /// Seals all committed entries, of any size; returns their number.
     pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
         let until = Instant::now().checked_add(timeout);
         let command = |reply| Command { until, reply };
         self.worker.ask("sealing", timeout, command)
     }
 
-    /// Tells the thread to end after the slice that it is at. What is left undone is done by
-    /// whoever seals next.
+    /// Tells the thread to end after its current slice. The next sealer finishes the rest.
     pub(crate) fn stop(&self) {
         self.worker.stop();
     }
 
-    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    /// Waits for the thread's end, for at most `timeout`; returns whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
         self.worker.finish(timeout)
     }
@@ -111,7 +110,7 @@ impl SealThread {
 
 struct Sealing {
     sealer: Sealer,
-    /// What is retired by itself.
+    /// Automatic retention.
     retention: Option<Automatic>,
     source: Arc<Source>,
     limits: Limits,
@@ -119,13 +118,13 @@ struct Sealing {
     conditions: Arc<Conditions>,
     orders: Orders<Command>,
     health: Arc<Mutex<SealingHealth>>,
-    /// When the age was looked at last.
+    /// When the age was checked last.
     aged: Option<Instant>,
 }
 
 impl Sealing {
     fn run(&mut self) {
-        // What cannot be cleared away now is met again, and said, by the first sealing.
+        // Leftovers that cannot be removed now are met again, and reported, by the first sealing.
         let _ = self.sealer.tidy();
         while !self.orders.is_stopped() {
             turn(self.source.path());
@@ -136,22 +135,22 @@ impl Sealing {
             let until = Instant::now() + rest;
             while let Some(command) = self.orders.next_before(until) {
                 let sealed = self.seal_all(command.until);
-                // A fault is said to whoever asked; that one is over is news for all.
+                // A fault is reported to the caller; its end is news for all.
                 if sealed.is_ok() {
                     self.report(None);
                 }
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 let _ = command.reply.send(sealed);
             }
         }
     }
 
-    /// Seals what is due; says whether there was anything.
+    /// Seals what is due; returns whether there was anything.
     fn round(&mut self) -> Result<bool> {
         let mut sealed = false;
         while self.is_due()? && !self.orders.is_stopped() {
             if self.seal()?.is_none() {
-                // Another process is at it.
+                // Another process is folding.
                 break;
             }
             sealed = true;
@@ -184,7 +183,7 @@ impl Sealing {
         Ok(Duration::from_micros(age) >= self.limits.age)
     }
 
-    /// Seals one segment; `None` if there was nothing to do or another process is at it.
+    /// Seals one segment; `None` if there was nothing to do or another process is sealing.
     fn seal(&self) -> Result<Option<u64>> {
         let go_on = || !self.orders.is_stopped();
         let now = self.clock.now().as_micros();
@@ -194,8 +193,8 @@ impl Sealing {
         Ok(sealed.map(|segment| segment.row.next - segment.first))
     }
 
-    /// Seals what is committed now. Where the end is must be asked once: others commit meanwhile, as
-    /// fast as this seals. Whoever else is at it is waited for until nobody waits any more.
+    /// Seals the entries committed so far. The end is read once: others commit at the same time, as
+    /// fast as this seals. Waits for another sealer until the caller stops waiting.
     fn seal_all(&self, until: Option<Instant>) -> Result<u64> {
         let end = self.source.next_sequence()?;
         let mut entries = 0;
@@ -213,7 +212,7 @@ impl Sealing {
         Ok(entries)
     }
 
-    /// Retires what is due; see [`Options::keep`](crate::Options::keep).
+    /// Retires due segments; see [`Options::keep`](crate::Options::keep).
     fn retire(&mut self, sealed: bool) {
         let Some(retention) = &mut self.retention else {
             return;
@@ -228,7 +227,7 @@ impl Sealing {
         self.conditions.follow(COMPONENT, RETENTION_FAULT, fault);
     }
 
-    /// Says a fault when it begins and when it is over. The journal goes on meanwhile.
+    /// Reports a fault when it begins and when it is over. The journal continues.
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
         let mut known = lock(&self.health);

@@ -1,10 +1,10 @@
 //! Sealing: the hot file's blocks become a segment.
 //!
-//! The order is what keeps a journal whole: the segment is written under another name, finished,
-//! synced and given its name; then one transaction registers it and moves the border between
-//! segments and hot file; only then are the blocks behind the border removed, in slices. A crash
-//! leaves a file without a registration, or blocks behind the border. Nobody reads either, and
-//! whoever seals next removes both.
+//! The order keeps a journal whole. First the segment is written under another name, finished,
+//! synced and given its name. Then one transaction registers it and moves the border between
+//! segments and hot file. Only then are the blocks behind the border removed, in slices. A crash
+//! leaves a file without a registration, or blocks behind the border. No reader uses either, and
+//! the next sealer removes both.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -64,14 +64,14 @@ impl Sealer {
         }
     }
 
-    /// How long the longest transaction of all sealings has held up other writers.
+    /// Duration of the longest transaction of all sealings, which other writers waited for.
     pub(crate) fn longest_transaction(&self) -> Duration {
         self.longest.get()
     }
 
-    /// Seals about `bytes` of the oldest blocks, or all there are, and clears away what a crash
-    /// left. `None` if there is nothing to seal or another process is at it. Asks `go_on` between
-    /// two slices.
+    /// Seals about `bytes` of the oldest blocks, or all there are, and removes leftovers of a
+    /// crash. `None` if there is nothing to seal or another process is sealing. Asks `go_on`
+    /// between two slices.
     pub(crate) fn seal(
         &self,
         bytes: u64,
@@ -137,7 +137,7 @@ impl Sealer {
             Err(error) => Err(error),
         };
         if !matches!(registered, Ok(Some(_))) {
-            // What cannot be removed now is removed by whoever seals next.
+            // Files that cannot be removed now are removed by the next sealer.
             let _ = disk::remove(&unfinished);
         }
         let registered = registered?;
@@ -174,7 +174,7 @@ impl Sealer {
                     };
                     match taken_over {
                         Ok(end) => next = end,
-                        // What comes before it is sealed; a repair has to see the rest as it is.
+                        // Entries before it are sealed; a repair has to see the rest as it is.
                         Err(_) if next > extent.hot => {
                             is_blocked = true;
                             return Ok(ControlFlow::Break(()));
@@ -210,24 +210,24 @@ impl Sealer {
     ) -> Result<Registered> {
         let Written { registered, taken } = written;
         let file = folder.join(file_name(registered.first, registered.row.next));
-        // No registered segment has this name, so what may be there was left by a crash.
+        // No registered segment has this name, so an existing file was left by a crash.
         disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
         sync_directory(folder)?;
-        // The last write, when it was closed, could not say that it failed.
+        // The last write, at its close, could not report its failure.
         Segment::open(
             self.upkeep.directory(),
             &self.upkeep.source().identity()?,
             registered.clone(),
         )?;
-        // After an error it may be registered all the same: the file stays, and whoever seals
-        // next sees which it is.
+        // After an error it may be registered all the same. The file stays, and the next sealer
+        // finds out.
         kv.write(|transaction| {
             let mut extent = meta::extent_to_write(transaction, kv.path())?;
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
             if extent.hot == extent.next {
-                // What a file says that is left of nothing would be sealed again and again.
+                // A file with false counts and no entries left would be sealed again and again.
                 extent.hot_bytes = 0;
             }
             extent.generation = extent.generation.saturating_add(1);
@@ -238,13 +238,13 @@ impl Sealer {
     }
 }
 
-/// Keeps other processes from sealing until the value is dropped; `None` if one is at it.
+/// Keeps other processes from sealing until the value is dropped; `None` if one is sealing.
 pub(crate) fn hold(folder: &Path) -> Result<Option<FileLock>> {
     let path = folder.join(LOCK);
     FileLock::hold(&path).map_err(|error| Error::io("lock", path, error))
 }
 
-/// The same in a folder that may not be there, or that may only be read: then nobody seals.
+/// The same in a folder that may be absent or read-only: then no sealing runs.
 pub(crate) fn hold_existing(folder: &Path) -> Option<Option<FileLock>> {
     if !folder.join(LOCK).exists() {
         return Some(None);
@@ -263,11 +263,12 @@ pub(crate) fn is_ours(name: &str) -> bool {
 /// A segment that is finished and not registered.
 struct Written {
     registered: Registered,
-    /// What its blocks took in the hot file.
+    /// Size of its blocks in the hot file.
     taken: u64,
 }
 
-/// Removes files that no registration knows. Call it with the lock held: nobody is writing one.
+/// Removes files that no registration knows. Call it with the lock held: no segment is being
+/// written.
 pub(crate) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
     let known: BTreeSet<String> = known
         .iter()
@@ -285,7 +286,7 @@ pub(crate) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file has the form of a segment's name. Other files are somebody else's.
+/// Whether a file has the form of a segment's name. Other files are foreign.
 fn is_segment(name: &str) -> bool {
     sequences_of(name).is_some()
 }
@@ -300,8 +301,8 @@ pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
     Some((number(first)?, number(last)?))
 }
 
-/// Removes the hot blocks that are in segments, a slice at a time. Call it with the lock held:
-/// nobody else removes them, so what finds them is read before others are held up.
+/// Removes the hot blocks that are in segments, a slice at a time. Call it with the lock held: no
+/// other process removes them, so their index rows are read before others have to wait.
 fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
     while may_go_on() {
         let found = kv.read(|snapshot| sealed_blocks(snapshot, kv.path()))?;
@@ -366,7 +367,7 @@ impl SegmentWriter {
         })
     }
 
-    /// Appends an entry; says why if no reader could read it.
+    /// Appends an entry; returns the reason if no reader could read it.
     pub(crate) fn push(&mut self, placed: &Placed) -> Result<(), String> {
         self.encoder.again(placed)?;
         self.uses.see(placed);
@@ -374,8 +375,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
-    /// sequence comes next.
+    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Returns
+    /// the next sequence.
     fn take_over(&mut self, first: u64, payload: &[u8]) -> Result<u64, String> {
         let view = BlockView::new(first, payload)?;
         let sequences = view.sequences();
@@ -408,7 +409,7 @@ impl SegmentWriter {
     /// Writes the blocks that are full.
     pub(crate) fn write_full(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take_full();
-        // If the rest is never written, nobody will ever read this.
+        // If the rest is never written, this file is never read.
         let next = self
             .kv
             .write_ahead(|transaction| put(transaction, self.next, &mut blocks));
@@ -422,7 +423,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Writes what is left and says what the segment holds.
+    /// Writes the rest and returns the segment's description.
     pub(crate) fn finish(mut self, journal: u128) -> Result<SegmentRow> {
         let mut blocks = self.encoder.take();
         let next = self.kv.write(|transaction| {
@@ -444,7 +445,7 @@ impl SegmentWriter {
     }
 }
 
-/// Stores `blocks` from the sequence `next` on; says which comes after them.
+/// Stores `blocks` from the sequence `next` on; returns the next one after them.
 fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Block]) -> Result<u64> {
     for block in blocks {
         index::put(transaction, next, block)?;

@@ -9,7 +9,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
 impl Reader {
-    /// Begins a question about what `model` did. The model may be one that nobody has heard of.
+    /// Begins a question about what `model` did. The model may be unknown.
     pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
         StatsQuery::new(Ok(self.clone()), Some(model.as_ref()))
     }
@@ -19,7 +19,7 @@ impl Reader {
         StatsQuery::new(Ok(self.clone()), None)
     }
 
-    /// What `model` did on each day of event time on which it did anything, oldest first.
+    /// Statistics of `model` for each day of event time with decisions, oldest first.
     ///
     /// # Errors
     /// Those of [`StatsQuery::get`].
@@ -43,8 +43,8 @@ impl Reader {
         recent.best_live(value, at_least)
     }
 
-    /// How far `model`'s behaviour in the event times of `after` is from that in those of `before`; see
-    /// [`Drift::between`], which compares any two statistics.
+    /// Distance of `model`'s behaviour in the event times of `after` from that in those of
+    /// `before`; see [`Drift::between`], which compares any two statistics.
     ///
     /// # Errors
     /// Those of [`StatsQuery::get`].

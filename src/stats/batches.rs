@@ -1,4 +1,4 @@
-//! How much less the decisions of a checkpoint say about a mean than as many independent ones: the
+//! How much less the decisions of a checkpoint tell about a mean than as many independent ones: the
 //! steps of one episode, and trades of one day, turn out alike.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
-/// Batches of one mean. More would be shorter, and so depend on each other; fewer say little
+/// Batches of one mean. More would be shorter, and so depend on each other; fewer tell little
 /// (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982: 10 to 30).
 const MOST: u64 = 30;
 const FEWEST: usize = 5;
@@ -74,7 +74,7 @@ impl Spread {
             sum += add;
             seen += more;
             let due = (batches.len() as u64 + 1).saturating_mul(total) / wanted;
-            // What lies behind a stretch that was too large for one batch is no batch by itself.
+            // The rest after a stretch that was too large for one batch is no batch by itself.
             if seen >= due && count.saturating_mul(2 * wanted) >= total {
                 batches.push((count, sum));
                 (count, sum) = (0, 0.0);
@@ -246,7 +246,7 @@ fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
     Periods::between(bounds.into_iter().map(Timestamp::from_micros)).map(Some)
 }
 
-/// What is ranked by, of one decision.
+/// The ranked value of one decision.
 fn single(current: &Current, value: &LiveValue, named: Option<NameId>) -> Option<f64> {
     match value {
         LiveValue::Correct => current

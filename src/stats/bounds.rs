@@ -6,10 +6,10 @@ use super::batches::Spread;
 const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Wilson's score interval of a share: right also near 0 and 1, and for few decisions (Wilson,
-/// *Probable inference, the law of succession, and statistical inference*, 1927). Of decisions that
-/// depend on each other it is that of as many independent ones as say as much (Korn and Graubard,
-/// *Confidence intervals for proportions with small expected number of positive counts estimated from
-/// survey data*, 1998).
+/// *Probable inference, the law of succession, and statistical inference*, 1927). For dependent
+/// decisions it is that of the equivalent number of independent ones (Korn and Graubard,
+/// *Confidence intervals for proportions with small expected number of positive counts estimated
+/// from survey data*, 1998).
 pub(super) fn wilson(hits: u64, of: u64, spread: Spread) -> (f64, f64) {
     if of == 0 {
         return (0.0, 1.0);
@@ -29,8 +29,8 @@ pub(super) fn wilson(hits: u64, of: u64, spread: Spread) -> (f64, f64) {
     )
 }
 
-/// Student's interval of a mean (*The probable error of a mean*, 1908), of batch means where there are
-/// batches. Without limits for fewer than two values.
+/// Student's interval of a mean (*The probable error of a mean*, 1908), of batch means where there
+/// are batches. Without limits for fewer than two values.
 pub(super) fn student(mean: f64, variance: f64, count: u64, spread: Spread) -> (f64, f64) {
     let independent = match spread.batches {
         0 => count,

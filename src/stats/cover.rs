@@ -1,5 +1,5 @@
-//! Covering a range of event time: days and hours as far as they lie in it, minutes at its edges,
-//! and entries where rollups are too coarse or not there yet.
+//! Covering a range of event time: days and hours inside it, minutes at its edges, and entries
+//! where rollups are too coarse or not there yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use crate::engine::format::row::{GapReason, GapRow, NameId, Note};
 use crate::engine::format::scan::{Event, Scan};
 use crate::entry::error::Result;
 
-/// Whose decisions are added up; `None` stands for all.
+/// The names whose decisions are added up; `None` stands for all.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Whose {
     pub(super) model: Option<NameId>,
@@ -50,13 +50,13 @@ struct Edge {
     times: Vec<RangeInclusive<i64>>,
     /// Whose rollups the bucket has.
     whose: BTreeSet<Combination>,
-    /// Decisions in the whole bucket, as its rollups say.
+    /// Decisions in the whole bucket, by its rollups.
     decisions: u64,
     /// Whether anything turned out for any of them.
     has_outcomes: bool,
 }
 
-/// What is looked up after the snapshot, in entries that do not change: it must not wait.
+/// Look-ups after the snapshot, in entries that do not change: they must not wait.
 #[derive(Default)]
 pub(super) struct Beside {
     /// Gaps that are not folded, with their recorded times.
@@ -94,7 +94,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         self
     }
 
-    /// What is left to be looked up.
+    /// The look-ups that are left.
     pub(super) fn into_beside(self) -> Beside {
         self.beside
     }
@@ -199,8 +199,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         self.survey.rollups(level, low..=high, whose.model, see)
     }
 
-    /// Adds what a bucket has of `from..=until`, a part of it. If every row lies in that part or
-    /// beside it, as today's do in a range that ends now, the rows will do.
+    /// Adds a bucket's share of `from..=until`. If every row lies in that part or beside it, as
+    /// today's do in a range that ends now, the rows will do.
     fn part(
         &mut self,
         level: Level,

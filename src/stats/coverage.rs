@@ -1,4 +1,4 @@
-//! What a statistic covers: which times, how much is known to be missing.
+//! Coverage of a statistic: its times, and the known losses.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -18,11 +18,11 @@ use crate::engine::source::Source;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 
-/// What a statistic covers; part of [`Stats`](super::Stats).
+/// Coverage of a statistic; part of [`Stats`](super::Stats).
 ///
-/// Events that were [dropped](crate::Gap) were never recorded, so nobody knows whose they were:
-/// they count here for every model. A gap counts whole if the minutes of its first and last event
-/// touch the range.
+/// Events that were [dropped](crate::Gap) were never recorded, so their model is unknown: they
+/// count here for every model. A gap counts whole if the minutes of its first and last event touch
+/// the range.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -33,31 +33,31 @@ pub struct Coverage {
     /// Events that gaps in the range stand for, as far as they were counted.
     pub dropped: u64,
     /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that
-    /// are damaged, and those that a [`repair`](crate::repair) lost. They count where the index of
-    /// event times says that their decisions were.
+    /// are damaged, and those that a [`repair`](crate::repair) lost. They count in the hours that
+    /// the index of event times has for their decisions.
     pub damaged: u64,
-    /// Gaps in the range that nobody could count, because a run died.
+    /// Gaps in the range without a count, because a run died.
     pub uncounted: u64,
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
     /// dropped)`. `None` is unknown: a run died in the range.
     pub completeness: Option<f64>,
-    /// Decisions of hours that the range cuts whose entries are retired: their rollups are there,
-    /// but do not say on which side of the cut they lie, so none of them is counted. Of all groups
-    /// with the same time together; by [periods](super::Periods), two that meet within such an hour
-    /// both say it. 0 means that nothing of the range is missing.
+    /// Decisions of hours that the range cuts and whose entries are retired. Their rollups do not
+    /// show on which side of the cut they lie, so none of them is counted. Of all groups with the
+    /// same time together; by [periods](super::Periods), two that meet within such an hour both say
+    /// it. 0 means that nothing of the range is missing.
     pub retired: u64,
     /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
     /// soon as they show up, which they have 30 days for.
     pub orphans: u64,
     /// Everything that was committed before this sequence is counted.
     pub sequence: u64,
-    /// What of it came from rollups: everything before this sequence.
+    /// The part that came from rollups: everything before this sequence.
     pub folded: u64,
     /// The greatest relative error of quantiles. All other numbers are exact.
     pub quantile_error: f64,
 }
 
-/// What was seen of the journal beside the decisions.
+/// Facts about the journal beside the decisions.
 pub(super) struct Seen {
     sequence: u64,
     folded: u64,
@@ -143,7 +143,7 @@ impl Seen {
         Ok(())
     }
 
-    /// What the statistic of a group covers, which is about `range`.
+    /// Coverage of the statistic of a group, which is about `range`.
     pub(super) fn coverage(&self, range: &RangeInclusive<i64>, bucket: i64) -> Coverage {
         let damaged = self.damaged.get(&bucket).copied().unwrap_or(0);
         let retired = self.retired.get(&bucket).copied().unwrap_or(0);

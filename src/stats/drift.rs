@@ -1,4 +1,4 @@
-//! Whether two statistics tell of the same behaviour: effect sizes, and what they mean in words.
+//! Whether two statistics describe the same behaviour: effect sizes, and their meaning in words.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::result::{ActionCount, Confidence, ProcessingTime, Stats};
 
-/// How far a model's behaviour in one statistic is from that in another; from
+/// Distance of a model's behaviour in one statistic from that in another; from
 /// [`Reader::compare`](crate::Reader::compare) and [`Drift::between`]. It prints itself in words.
 ///
-/// Effect sizes say how much changed, not whether that could be chance: where it easily could, the
+/// Effect sizes show how much changed, not whether that could be chance: where it easily could, the
 /// verdict is [`Shift::TooFew`]. Decisions of one loop are seldom independent of each other, so
 /// chance does more than the numbers here assume.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,18 +18,18 @@ use super::result::{ActionCount, Confidence, ProcessingTime, Stats};
 pub struct Drift {
     /// Decisions before and after, repeats included.
     pub decisions: (u64, u64),
-    /// What was decided.
+    /// Decided actions.
     pub actions: ActionDrift,
     /// How sure the model was.
     pub confidence: ConfidenceDrift,
-    /// How long it took.
+    /// Duration.
     pub latency: LatencyDrift,
 }
 
 /// How much something changed, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Shift {
-    /// There are too few decisions to tell.
+    /// There are too few decisions for a verdict.
     TooFew,
     /// Nothing worth speaking of.
     Negligible,
@@ -37,7 +37,7 @@ pub enum Shift {
     Small,
     /// Enough to look into.
     Medium,
-    /// So much that earlier results say little about the present.
+    /// So much that earlier results tell little about the present.
     Large,
 }
 
@@ -78,12 +78,12 @@ impl fmt::Display for Shift {
 #[non_exhaustive]
 pub struct ActionDrift {
     /// The population stability index. Shares are estimated with half a decision added to each
-    /// action (Krichevsky and Trofimov, *The performance of universal encoding*, 1981), because an
-    /// action that was never decided would make it infinite.
+    /// action (Krichevsky and Trofimov, *The performance of universal encoding*, 1981). Without it,
+    /// an action that was never decided would make it infinite.
     pub stability_index: f64,
-    /// What chance alone would make of it on average, were nothing different: (actions − 1) ·
-    /// (1/before + 1/after) (Yurdakul and Naranjo, *Statistical properties of the population
-    /// stability index*, 2020).
+    /// Its expected value without a difference, by chance alone: (actions − 1) · (1/before +
+    /// 1/after) (Yurdakul and Naranjo, *Statistical properties of the population stability index*,
+    /// 2020).
     pub by_chance: f64,
     /// The Jensen–Shannon divergence in bits, 0 to 1 (Lin, *Divergence measures based on the
     /// Shannon entropy*, 1991).
@@ -119,7 +119,7 @@ pub struct ConfidenceDrift {
     /// The standard error of it (Hedges and Olkin, *Statistical methods for meta-analysis*, 1985).
     pub standard_error: f64,
     /// Of the size of the standardised difference: small from 0.2, medium from 0.5, large from 0.8
-    /// (Cohen, 1988); too few if the standard error of no difference at all would be more than 0.1,
+    /// (Cohen, 1988). Too few if the standard error of no difference at all would be more than 0.1,
     /// which takes some 200 confidences on each side.
     pub shift: Shift,
 }
@@ -135,8 +135,8 @@ pub struct LatencyDrift {
     /// The same of the time that 99 of 100 did not exceed.
     pub p99_ratio: f64,
     /// Of the median's ratio, whichever way: small from 1.1, medium from 1.25, large from 2. There
-    /// is no scale that the field agrees on; this one is ours. Ratios are within 1.6 % of what the
-    /// times themselves would give. Too few if there are fewer than 30 times on either side.
+    /// is no scale that the field agrees on; this one is ours. Ratios are within 1.6 % of those of
+    /// the times themselves. Too few if there are fewer than 30 times on either side.
     pub shift: Shift,
 }
 
@@ -148,8 +148,8 @@ const RATIO_LIMITS: [f64; 3] = [1.1, 1.25, 2.0];
 const FEWEST_TIMES: u64 = 30;
 
 impl Drift {
-    /// What changed from `before` to `after`. Two windows of one model, or two models, symbols or
-    /// checkpoints in one window. Nothing is read; a microsecond or so.
+    /// The difference between `before` and `after`. Two windows of one model, or two models,
+    /// symbols or checkpoints in one window. Nothing is read; a microsecond or so.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Drift, Shift};
@@ -236,7 +236,7 @@ impl ActionDrift {
     }
 }
 
-/// What a share contributes to the divergence of its distribution from the one in the middle.
+/// Contribution of a share to the divergence of its distribution from the one in the middle.
 fn surprise(share: f64, middle: f64) -> f64 {
     if share > 0.0 {
         share * (share / middle).log2()
@@ -264,8 +264,8 @@ impl ConfidenceDrift {
             means: (before.mean, after.mean),
             standardised,
             standard_error,
-            // The error grows with the difference, so only its part that does not is bounded: a large
-            // difference is known as well as a small one, relative to its size.
+            // The error grows with the difference, so only its part that does not is bounded: a
+            // large difference is known as well as a small one, relative to its size.
             shift: if about.sqrt() <= MOST_ERROR {
                 Shift::of(standardised.abs(), DIFFERENCE_LIMITS)
             } else {

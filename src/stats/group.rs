@@ -1,4 +1,4 @@
-//! By what a statistic is divided, and the rows that it then has.
+//! The groups of a statistic, and its rows then.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -13,17 +13,17 @@ use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 
-/// What the decisions of a row have in common.
+/// Common property of the decisions of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Group {
     /// The model that decided.
     Model,
-    /// What was decided about.
+    /// Symbol of the decision.
     Symbol,
     /// The checkpoint that decided.
     Checkpoint,
-    /// What was decided. Such rows have neither quantiles of times nor memory nor a first and last
+    /// Decided actions. Such rows have neither quantiles of times nor memory nor a first and last
     /// time: these are not kept by action.
     Action,
     /// The hour of event time, UTC; for others see
@@ -75,7 +75,7 @@ impl Groups {
     }
 }
 
-/// By what is divided.
+/// Property that groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grouping {
     pub(super) model: bool,
@@ -98,7 +98,7 @@ impl Grouping {
     }
 }
 
-/// A group; what is not divided by is zero.
+/// A group; a property that does not group is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct GroupKey {
     pub(super) bucket: i64,
@@ -127,7 +127,7 @@ pub struct StatsRow {
     pub checkpoint: Option<Arc<str>>,
     /// Its action, if divided by action.
     pub action: Option<Arc<str>>,
-    /// What its decisions add up to.
+    /// Sum of its decisions.
     pub stats: Stats,
 }
 

@@ -1,4 +1,4 @@
-//! Outcomes and their inferences, many at once: what turned out between two places in the journal.
+//! Outcomes and their inferences, many at once: the outcomes between two places in the journal.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -31,7 +31,7 @@ pub(crate) type Number<'n> = &'n mut dyn FnMut(NameKind, &str) -> Result<NameId>
 /// Between which places outcomes are compared.
 #[derive(Clone, Copy)]
 pub(crate) struct Between<'f> {
-    /// What held for an inference that is folded is what was folded; for others, nothing did.
+    /// The earlier value of a folded inference is the folded one; others have none.
     pub(crate) folded: &'f Folded,
     /// Before this sequence everything counts.
     pub(crate) end: u64,
@@ -39,16 +39,16 @@ pub(crate) struct Between<'f> {
     pub(crate) until: i64,
 }
 
-/// What turned out for inferences that are there.
+/// Outcomes of inferences that are there.
 pub(crate) struct Joined {
-    /// What changed for each of them.
+    /// The change of each of them.
     pub(crate) changes: Vec<Change>,
     /// The outcomes that are older than their inference.
     pub(crate) early: Vec<Early>,
 }
 
 impl Source {
-    /// What changed for those of `ids` (ascending) whose inferences are there.
+    /// The changes of those `ids` (ascending) whose inferences are there.
     pub(crate) fn changes(
         &self,
         ids: &[u64],
@@ -105,8 +105,8 @@ impl Source {
         })
     }
 
-    /// Those outcomes among `rows`, by their sequence, that are older than an inference that is folded, and
-    /// were counted with it.
+    /// Those outcomes among `rows`, by their sequence, that are older than an inference that is
+    /// folded, and were counted with it.
     fn counted_early(
         &self,
         rows: &[StoredOutcome],
@@ -128,8 +128,8 @@ impl Source {
         self.view(|view| out_of_order::noted(view, &ids))
     }
 
-    /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every block
-    /// that has any of them, once.
+    /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every
+    /// block that has any of them, once.
     pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<Placed>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::with_capacity(ids.len());
@@ -149,8 +149,8 @@ impl Source {
         Ok(found)
     }
 
-    /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with what is
-    /// written out in them. Reads every block that has any of them, once.
+    /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with their
+    /// written-out names. Reads every block that has any of them, once.
     fn events_of(&self, ids: &[u64], end: u64) -> Result<Vec<(Event, Option<Texts>)>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();

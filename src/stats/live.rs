@@ -1,4 +1,4 @@
-//! Which checkpoint does best by what turned out, beside the one that validation says is best.
+//! The checkpoint with the best outcomes, beside the best one by validation.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub struct LiveRanking {
     pub too_few: Vec<LiveCandidate>,
     /// The checkpoint that the registry ranks first by the model's monitor.
     pub registry_best: Option<Arc<str>>,
-    /// What was looked at.
+    /// The coverage of the decisions.
     pub coverage: Coverage,
 }
 
@@ -89,8 +89,8 @@ pub struct LiveCandidate {
     /// interval (1927) for the share of correct ones, Student's (1908) otherwise, which needs
     /// means that are about normal: with rewards of heavy tails, some hundreds.
     ///
-    /// Decisions need not be independent, as the steps of one episode are not: the error is that of
-    /// batch means (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982), of
+    /// Decisions may be dependent, like the steps of one episode. So the error is that of batch
+    /// means (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982), of
     /// [`batches`](Self::batches) in the order of event time. It is right if an episode is much
     /// shorter than a batch.
     pub low: f64,
@@ -102,8 +102,8 @@ pub struct LiveCandidate {
     /// of minutes any more) hours. Then decisions count as independent, and the interval is too
     /// narrow if they are not.
     pub batches: u64,
-    /// The variance of the mean, divided by that of as many independent decisions; at least 1. Of
-    /// `count` decisions, `count / design_effect` independent ones say as much (Kish, *Survey
+    /// The variance of the mean, divided by that of as many independent decisions; at least 1.
+    /// `count` decisions tell as much as `count / design_effect` independent ones (Kish, *Survey
     /// sampling*, 1965).
     pub design_effect: f64,
 }
@@ -136,7 +136,7 @@ impl LiveRanking {
 }
 
 impl StatsQuery {
-    /// Ranks the checkpoints that decided in the range by the mean of what turned out, for those
+    /// Ranks the checkpoints that decided in the range by the mean of their outcomes, for those
     /// with `at_least` outcomes. From rollups, at the cost of [`by`](Self::by), and one look-up for
     /// the registry's best, which is a moment later than the rest. Intervals heed that the steps of
     /// one episode are alike: for them, up to a million decisions are read, or the rollups of

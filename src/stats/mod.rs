@@ -1,4 +1,4 @@
-//! What a model did: exact statistics over any range of event time, made of rollups and of the
+//! Exact statistics of a model over any range of event time. They are made of rollups and of the
 //! entries that are not in them yet, in one snapshot.
 
 pub(crate) mod ask;
@@ -47,7 +47,7 @@ use survey::Survey;
 use totals::Totals;
 use words::Words;
 
-/// How often a statistic begins anew because what it was reading was retired meanwhile.
+/// Number of new starts of a statistic because entries that it read were retired.
 const TRIES: usize = 5;
 /// Decisions whose outcomes are looked up together.
 const JOINED: usize = 1 << 16;
@@ -88,7 +88,7 @@ pub struct StatsQuery {
     known_until: Option<i64>,
 }
 
-/// Whose decisions are meant; `None` stands for all.
+/// The names that are meant; `None` stands for all.
 #[derive(Clone, Debug, Default)]
 struct Subject {
     model: Option<Arc<str>>,
@@ -137,17 +137,17 @@ impl StatsQuery {
         self
     }
 
-    /// What was known at `time`, for back-tests: decisions with event times before it, and of what
-    /// turned out only what had by then, as [`Outcome::at`](crate::Outcome::at) says. Reads every
-    /// entry in the range, at some 20 million a second.
+    /// The knowledge at `time`, for back-tests: decisions with event times before it, and only the
+    /// outcomes known by then, as [`Outcome::at`](crate::Outcome::at) states. Reads every entry in
+    /// the range, at some 20 million a second.
     pub fn as_of(mut self, time: impl Into<Timestamp>) -> Self {
         let time = time.into();
         self.known_until = Some(time.as_micros().saturating_sub(1));
         self.until(time)
     }
 
-    /// The `duration` that ends now, by the journal's clock (of a [`Reader`] that was opened by
-    /// itself, by the machine's).
+    /// The `duration` that ends now, by the journal's clock (for [`Reader::open`], by the
+    /// machine's).
     pub fn last(mut self, duration: Duration) -> Self {
         if let Ok(reader) = &self.reader {
             let now = reader.now();
@@ -159,13 +159,13 @@ impl StatsQuery {
     /// Everything in one.
     ///
     /// Reads some rows for each hour and combination of names in the range, and the entries of the
-    /// last second or so: about 2 ms for a day of a busy model, without fsyncs or waiting for
-    /// writers. Where an edge of the range lies within an hour that is long past, or one with few
-    /// decisions, that hour's entries are read. So are all entries that a killed process left
+    /// last second or so. That is about 2 ms for a day of a busy model, without fsyncs or waiting
+    /// for writers. Where an edge of the range lies within an hour that is long past, or one with
+    /// few decisions, that hour's entries are read. So are all entries that a killed process left
     /// unfolded, until they are [folded](crate::Maintenance::fold).
     ///
     /// # Errors
-    /// Those of reading: [`Error::Corrupt`], [`Error::Io`].
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn get(&self) -> Result<Stats> {
         let mut rows = self.by(Groups::default())?;
         // Without groups there is one row, always.
@@ -298,7 +298,7 @@ impl StatsQuery {
         Ok(Some(rows))
     }
 
-    /// What the question comes to in one snapshot.
+    /// Answers the question in one snapshot.
     fn sum_up(
         &self,
         survey: &Survey<'_, '_>,
@@ -341,7 +341,7 @@ impl StatsQuery {
     }
 }
 
-/// What was read in one snapshot.
+/// The result of one snapshot.
 struct Answer {
     totals: Totals,
     seen: Seen,
@@ -354,7 +354,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Adds what turned out for decisions, as far as the rollups that were read do not say it.
+    /// Adds outcomes of decisions that are not in the rollups that were read.
     fn join(
         &mut self,
         source: &Source,

@@ -1,4 +1,4 @@
-//! What turned out: accuracy, rewards, and how far confidence can be believed.
+//! Outcomes in sum: accuracy, rewards, and how well confidence is calibrated.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::rollup::outcomes::{BINS, Outcomes, Reals};
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 
-/// What turned out for some decisions; part of [`Stats`](super::Stats).
+/// Outcomes of some decisions; part of [`Stats`](super::Stats).
 ///
 /// An outcome counts at its decision's time and for its decision's names, whenever it was attached.
 /// One that was replaced does not count at all; one for a repeat counts for the repeat.
@@ -51,8 +51,8 @@ pub struct Values {
     pub variance: f64,
 }
 
-/// How far confidence and outcome agree: of decisions with a valid confidence that turned out right or
-/// wrong. Part of [`Stats`](super::Stats).
+/// Agreement of confidence and outcome: of decisions with a valid confidence that turned out right
+/// or wrong. Part of [`Stats`](super::Stats).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Calibration {

@@ -1,4 +1,4 @@
-//! What a statistic says.
+//! The answer of a statistic.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 
-/// What some decisions add up to. Means, extremes and quantiles leave repeats out; counts show both.
+/// Sum of some decisions. Means, extremes and quantiles leave repeats out; counts show both.
 ///
 /// Counts, extremes and sums are exact and do not depend on the order in which decisions were
 /// recorded or read.
@@ -31,8 +31,8 @@ pub struct Stats {
     pub recorded: u64,
     /// Decisions recorded as a reference to the same answer shortly before.
     pub repeats: u64,
-    /// Decisions whose question had just been answered differently, of models that are said to be
-    /// [deterministic](crate::Inference::deterministic).
+    /// Decisions whose question had just been answered differently, of
+    /// [deterministic](crate::Inference::deterministic) models.
     pub divergences: u64,
     /// Decisions whose confidence was not a number from 0 to 1.
     pub invalid: u64,
@@ -44,17 +44,17 @@ pub struct Stats {
     pub last: Option<Timestamp>,
     /// The confidences.
     pub confidence: Confidence,
-    /// What was decided, most often first.
+    /// Decided actions, most frequent first.
     pub actions: Vec<ActionCount>,
-    /// How long the model took.
+    /// Time that the model took.
     pub processing_time: ProcessingTime,
     /// Memory of the process.
     pub memory: Memory,
-    /// What turned out for the decisions, repeats included.
+    /// Outcomes of the decisions, repeats included.
     pub outcomes: OutcomeStats,
-    /// How far confidence and outcome agree.
+    /// Agreement of confidence and outcome.
     pub calibration: Calibration,
-    /// What the numbers cover.
+    /// Coverage of the numbers.
     pub coverage: Coverage,
 }
 
@@ -79,7 +79,7 @@ pub struct Confidence {
     pub squares_units: u128,
 }
 
-/// How often an action was decided; part of [`Stats`].
+/// Number of decisions for an action; part of [`Stats`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ActionCount {
@@ -91,7 +91,7 @@ pub struct ActionCount {
     pub repeats: u64,
 }
 
-/// How long a model took; part of [`Stats`].
+/// Time that a model took; part of [`Stats`].
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ProcessingTime {

@@ -58,7 +58,7 @@ impl Source {
 }
 
 impl Survey<'_, '_> {
-    /// How far the rollups reach.
+    /// Reach of the rollups.
     pub(crate) fn folded(&self) -> &Folded {
         &self.folded
     }
@@ -110,8 +110,8 @@ impl Survey<'_, '_> {
         )
     }
 
-    /// Shows every name that the rollups and early outcomes need. Decodes the rollups of the days, which stand
-    /// for all.
+    /// Shows every name that the rollups and early outcomes need. Decodes the rollups of the days,
+    /// which stand for all.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
         self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
             let names = [whose.model, whose.symbol, whose.checkpoint];
@@ -164,7 +164,8 @@ impl Survey<'_, '_> {
         meta::lost(self.view.snapshot, self.view.path)
     }
 
-    /// The inferences that have folded outcomes and were not there when these were folded, ascending.
+    /// The inferences that have folded outcomes and were not there when these were folded,
+    /// ascending.
     pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
         unmatched::list(self.view.snapshot, self.view.path)
     }
@@ -174,13 +175,13 @@ impl Survey<'_, '_> {
         unmatched::expired(self.view.snapshot, self.view.path, elapsed)
     }
 
-    /// What the folded gaps add up to that touch the minutes of `from..=until`.
+    /// Sum of the folded gaps that touch the minutes of `from..=until`.
     pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
         let longest = self.folded.longest_gap;
         gaps::between(self.view.snapshot, self.view.path, (from, until), longest)
     }
 
-    /// Shows every block that holds `from` or what follows.
+    /// Shows every block that holds `from` or later entries.
     pub(crate) fn blocks_from(
         &self,
         from: u64,
@@ -202,7 +203,8 @@ impl Survey<'_, '_> {
         Ok(())
     }
 
-    /// Shows the blocks that have inferences or repeats of the seconds of `from..=until`, each once.
+    /// Shows the blocks that have inferences or repeats of the seconds of `from..=until`, each
+    /// once.
     pub(crate) fn blocks_between(
         &self,
         from: i64,

@@ -8,7 +8,7 @@ use super::rollup::row::{Change, Rollup};
 use crate::engine::format::scan::Event;
 use crate::entry::error::{Error, Result};
 
-/// What the decisions of each group add up to.
+/// Sums of the decisions of each group.
 pub(super) struct Totals {
     grouping: Grouping,
     groups: Vec<(GroupKey, Rollup)>,
@@ -18,7 +18,7 @@ pub(super) struct Totals {
     near: usize,
     /// Groups that are kept at most.
     most: usize,
-    /// Whether there were more. What did not fit is in no group.
+    /// Whether there were more. Decisions that did not fit are in no group.
     overflown: bool,
     spare: Rollup,
 }
@@ -66,7 +66,7 @@ impl Totals {
         })
     }
 
-    /// What the decisions of a group add up to so far.
+    /// Sum of the decisions of a group so far.
     #[inline]
     fn group(&mut self, key: GroupKey) -> &mut Rollup {
         if self
@@ -117,7 +117,7 @@ impl Totals {
         group.cell(event.action).add(event);
     }
 
-    /// Adds what turned out anew for a decision.
+    /// Adds a new outcome of a decision.
     pub(super) fn change(&mut self, change: &Change) {
         let event = &change.event;
         let Some(mut key) = self.key(event.event, Combination::of(event)) else {

@@ -1,20 +1,22 @@
-//! One value that several threads publish and others take: what was found in a newer state of the
-//! registry is never replaced by what was found in an older one, whichever thread comes last.
+//! One value that several threads publish and others take. A finding of a newer state of the
+//! registry is never replaced by one of an older state, in any order of the threads.
 //!
-//! `crates/protocol-model` compiles this file once more and runs it through every order of its threads.
+//! `crates/protocol-model` compiles this file once more and runs it through every order of its
+//! threads.
 
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The newest value, and a number that is another one after each change.
 pub(crate) struct Latest<T> {
-    /// Counts changes of the value. Begins at 1, so that a reader that has seen 0 takes the first one.
+    /// Counts changes of the value. Begins at 1, so that a reader that has seen 0 takes the first
+    /// one.
     version: AtomicU64,
     newest: Mutex<Newest<T>>,
 }
 
 struct Newest<T> {
-    /// Invariant L1: never falls; the change of the registry in whose snapshot `value` was found.
+    /// Invariant L1: never falls; the change of the registry whose snapshot had `value`.
     change: Option<u64>,
     value: T,
 }
@@ -36,8 +38,8 @@ impl<T: Clone> Latest<T> {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Publishes what was found in a snapshot whose last change was number `change`, unless something
-    /// newer was published before. `is_same` says whether two values are one to those who watch.
+    /// Publishes a value from the snapshot whose last change was number `change`, unless a newer
+    /// one was published before. `is_same` tells whether two values are one to the watchers.
     pub(crate) fn publish(&self, change: u64, found: T, is_same: impl Fn(&T, &T) -> bool) {
         let mut newest = self.lock();
         // Two threads look and then publish. The one that looked first may publish last.

@@ -1,5 +1,5 @@
-//! Panics of the process: those that are caught here stay here, and a journal keeps the last words of
-//! the others.
+//! Panics of the process: those that are caught here stay here, and a journal keeps the last words
+//! of the others.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -19,13 +19,14 @@ use crate::record::queue::Queue;
 
 /// How many bytes of a panic's message are kept.
 const MOST_MESSAGE: usize = 64 << 10;
-/// How the names of the journal's own threads begin: their panics are said where they are caught.
+/// Prefix of the names of the journal's own threads: their panics are reported where they are
+/// caught.
 const OWN: &str = "annals-";
 
 thread_local! {
     /// How many calls of [`caught`] this thread is in.
     static CAUGHT: Cell<u32> = const { Cell::new(0) };
-    /// What this thread panicked with last.
+    /// The last panic of this thread.
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
@@ -40,7 +41,7 @@ struct Watched {
     timeout: Duration,
 }
 
-/// What a panic hook is told, as text.
+/// Content of a panic for the hook, as text.
 #[derive(Clone)]
 struct Panic {
     /// Counts the panics of the process, so that a journal records each once.
@@ -85,13 +86,14 @@ impl Panic {
     }
 }
 
-/// Whether the panic that this thread is in belongs to a call that annals catches and answers with an
-/// error. For panic hooks that are set while a journal is open.
+/// Whether the panic that this thread is in belongs to a call that annals catches and answers with
+/// an error. For panic hooks that are set while a journal is open.
 ///
 /// The storage engine panics on some damaged files; that is
 /// [`Error::Corrupt`](crate::Error::Corrupt) for the caller. Opening a journal puts a hook before
-/// the one that was set: it keeps such panics from it and passes all others on. A hook that is set later,
-/// and does not call the one before, meets them and can ask here. Always false where panics abort.
+/// the one that was set: it keeps such panics from it and passes all others on. A hook that is set
+/// later, and does not call the one before, meets them and can ask here. Always false where panics
+/// abort.
 ///
 /// ```
 /// std::panic::set_hook(Box::new(|panic| {
@@ -132,15 +134,15 @@ pub(crate) fn install() {
     });
 }
 
-/// Runs `body`; a panic of it ends here, with its message, and does not reach the hook that the application
-/// has set. Has no effect where panics abort.
+/// Runs `body`; a panic of it ends here, with its message, and does not reach the hook that the
+/// application has set. Has no effect where panics abort.
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     install();
     let _mark = Mark::set();
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| said(&*panic))
 }
 
-/// What a panic was given to say.
+/// Message of a panic's payload.
 pub(crate) fn said(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<String>()
@@ -177,7 +179,8 @@ pub(crate) fn watch(queue: &Arc<Queue>, requests: &Sender<Answer>, timeout: Dura
     });
 }
 
-/// For the end of a journal: if this thread unwinds, records why, and says so at the end of the run.
+/// For the end of a journal: if this thread unwinds, records the reason, and marks the end of the
+/// run with it.
 pub(crate) fn note_unwinding(queue: &Queue) {
     if !thread::panicking() || queue.is_closed() {
         return;

@@ -1,6 +1,6 @@
-//! What the queue, the flush tickets and the writer's loop synchronise with. Those files name
-//! nothing else, because `crates/protocol-model` compiles them once more over loom's versions, and
-//! looks at every order in which their threads can run.
+//! Synchronisation of the queue, the flush tickets and the writer's loop. Those files name nothing
+//! else, because `crates/protocol-model` compiles them once more over loom's versions, and tries
+//! every order of their threads.
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 

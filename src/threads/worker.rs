@@ -1,4 +1,4 @@
-//! The threads that work beside the loops: each has a name, takes commands, is told to end, and is
+//! The threads that work beside the loops: each has a name, takes commands, ends on request, and is
 //! waited for with a bound. It may be held up by a stopped process or a slow disk, and in a process
 //! that was forked without exec it does not exist.
 
@@ -14,19 +14,19 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::panics;
 use crate::entry::error::{Error, Result};
 
-/// How often is looked whether the thread has ended.
+/// Interval of looks whether the thread has ended.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How long a thread that ends is given to say that it panicked.
+/// Time that an ending thread has to report its panic.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A thread that works until it is told to end, and is given commands meanwhile.
+/// A thread that works until it is told to end, and takes commands in between.
 pub(crate) struct Worker<C> {
     commands: Sender<C>,
     stop: Arc<AtomicBool>,
     /// Kept until it has ended, so that a second wait waits for it again.
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// What it panicked with, if it did.
+    /// Its panic, if there was one.
     panicked: Arc<OnceLock<Error>>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Orders<C> {
 }
 
 impl<C: Send + 'static> Worker<C> {
-    /// Starts the thread, which ends when `run` does. If that is by a panic, `on_panic` is told.
+    /// Starts the thread, which ends when `run` does. If that is by a panic, `on_panic` is called.
     pub(crate) fn start(
         name: &'static str,
         on_panic: impl FnOnce(Error) + Send + 'static,
@@ -52,7 +52,7 @@ impl<C: Send + 'static> Worker<C> {
         let panicked = Arc::new(OnceLock::new());
         let known = panicked.clone();
         let on_panic = move |error: Error| {
-            // Known before anybody can find that the thread has ended.
+            // Set before the thread's end can be seen.
             let _ = known.set(error.clone());
             on_panic(error);
         };
@@ -97,7 +97,7 @@ impl<C: Send + 'static> Worker<C> {
         self.wake();
         match answer.recv_timeout(timeout) {
             Ok(result) => result,
-            // It is ending: what it panicked with is known a moment after the answer is gone.
+            // It is ending: its panic is known a moment after the answer is gone.
             Err(RecvTimeoutError::Disconnected) => match self.last_words() {
                 Some(panic) => Err(panic.clone()),
                 None => Err(Error::Closed),
@@ -115,7 +115,7 @@ impl<C: Send + 'static> Worker<C> {
         self.wake();
     }
 
-    /// Stops the thread and waits for its end, for at most `timeout`; says whether it has ended.
+    /// Stops the thread and waits for its end, for at most `timeout`; returns whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
         self.stop();
         let Some(thread) = lock(&self.thread).take() else {
@@ -155,8 +155,8 @@ impl<C> Orders<C> {
     }
 }
 
-/// Starts a thread of this name. If it ends by a panic, `on_panic` is told on it: a thread in the
-/// background that nobody joins must not die in silence.
+/// Starts a thread of this name. If it ends by a panic, `on_panic` is called on it: a background
+/// thread that is not joined must not die in silence.
 pub(crate) fn spawn(
     name: &'static str,
     on_panic: impl FnOnce(Error) + Send + 'static,
@@ -174,7 +174,7 @@ pub(crate) fn spawn(
     })
 }
 
-/// The error that says what the thread of this name panicked with.
+/// The error for a panic of the thread of this name.
 pub(crate) fn panicked(name: &'static str, panic: &(dyn Any + Send)) -> Error {
     Error::ThreadPanicked {
         name,
@@ -182,8 +182,8 @@ pub(crate) fn panicked(name: &'static str, panic: &(dyn Any + Send)) -> Error {
     }
 }
 
-/// Joins the thread if it ends within `timeout`, and gives it back if not. A panic of it was told when
-/// it happened.
+/// Joins the thread if it ends within `timeout`, and gives it back if not. A panic of it was
+/// reported when it happened.
 pub(crate) fn join_in_time(
     thread: JoinHandle<()>,
     timeout: Duration,
@@ -200,7 +200,7 @@ pub(crate) fn join_in_time(
     Ok(())
 }
 
-/// What a thread keeps is whole after each step, so one that panicked leaves nothing half done.
+/// A thread's state is whole after each step, so a panic leaves nothing half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -289,7 +289,8 @@ fn two_at_once_write_each_row_once() {
     }
 }
 
-/// Whenever it dies, each row is there as before or as it is now, and the next export mends the rest.
+/// Whenever it dies, each row is there as before or as it is now, and the next export mends the
+/// rest.
 #[cfg(unix)]
 #[test]
 fn an_export_that_is_killed_loses_no_row() {

@@ -1,9 +1,9 @@
-//! The protocols of queue, flush and close and of the registry's watches, run through every order of
-//! their threads by [loom](https://docs.rs/loom).
+//! The protocols of queue, flush and close and of the registry's watches, run through every order
+//! of their threads by [loom](https://docs.rs/loom).
 //!
 //! The files of the protocols are the shipped ones, compiled once more: they name all that they
-//! synchronise with as `crate::threads::sync`, which is loom's here. What stands around them is cut down to what
-//! they need: a message is its id, and a commit is a list.
+//! synchronise with as `crate::threads::sync`, which is loom's here. The code around them is cut
+//! down to their needs: a message is its id, and a commit is a list.
 
 #![forbid(unsafe_code)]
 

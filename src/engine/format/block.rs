@@ -1,8 +1,8 @@
 //! Blocks: runs of entries, the unit that is stored, checked and read.
 //!
-//! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. What has an id is
-//! stored in columns, so that a reader who wants one number of each entry touches only those
-//! bytes. No block is ever extended; sealing merges blocks into new ones with the same sequences.
+//! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. Entries with an id
+//! are stored in columns, so that a reader of one number of each entry touches only those bytes. No
+//! block is ever extended; sealing merges blocks into new ones with the same sequences.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,11 +25,10 @@ pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
 
-/// What the header of a hole has as its base's id: the block is one gap, in the place of `count`
-/// entries.
+/// Id of the base in a hole's header: the block is one gap, in the place of `count` entries.
 pub(super) const HOLE: u64 = 1;
 
-/// What is stored of every inference and repeat, in this order.
+/// The stored numbers of every inference and repeat, in this order.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     /// Id, less the id before (or the header's).
@@ -93,12 +92,13 @@ pub(crate) struct Place {
 struct Previous {
     id: u64,
     recorded: i64,
-    /// What a repeat has not, it stores as the event before did: a column of equals is free.
+    /// A repeat stores the values of the event before where it has none: a column of equals is
+    /// free.
     labels: u32,
     memory: u64,
 }
 
-/// An inference or a repeat, as it is stored.
+/// An inference or a repeat, in stored form.
 #[derive(Clone, Copy)]
 pub(crate) struct Stored<'a> {
     pub(crate) place: Place,
@@ -106,7 +106,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) memory: u64,
     pub(crate) names: Names,
     pub(crate) labels: NameId,
-    /// Bits of [`flag`]; they say which of the rest is meant.
+    /// Bits of [`flag`]; they tell which of the other fields count.
     pub(crate) flags: u8,
     /// Of a repeat, its id less its original's; otherwise 0.
     pub(crate) original: i64,
@@ -163,7 +163,8 @@ impl BlockEncoder {
     /// Appends an entry that was read from another block.
     ///
     /// # Errors
-    /// Like all that append: says why a reader would refuse the entry, which is left out then.
+    /// Like all that append: returns the reason if a reader would refuse the entry, which is left
+    /// out then.
     pub(crate) fn again(&mut self, placed: &Placed) -> Result<(), String> {
         match &placed.row {
             Row::Inference(row) => self.inference(placed.place, placed.memory, row),
@@ -172,7 +173,7 @@ impl BlockEncoder {
         }
     }
 
-    /// Appends a block that was read, as it is; what was appended before ends in a block of its own.
+    /// Appends a block as it was read; earlier entries end in a block of their own.
     pub(crate) fn block_again(&mut self, payload: &[u8], count: u32, index: BlockIndex) {
         self.finish();
         let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
@@ -233,8 +234,8 @@ impl BlockEncoder {
         })
     }
 
-    /// Appends an entry that has no id and no place in the index of event times, but a mark or, if
-    /// it is an outcome, a place beside the inference that it belongs to.
+    /// Appends an entry without an id. It has no place in the index of event times, but a mark or,
+    /// if it is an outcome, a place beside its inference.
     pub(crate) fn note(&mut self, recorded: i64, note: &Note) -> Result<(), String> {
         if let Some(entries) = note.hole() {
             return self.hole(recorded, note, entries);

@@ -1,4 +1,4 @@
-//! What finds a block: the hours, ids and kinds of entry that it touches.
+//! The index keys of a block: the hours, ids and kinds of entry that it touches.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(crate) enum Mark {
     CheckpointEvent = 3,
 }
 
-/// What the indexes hold of a block.
+/// The index rows of a block.
 #[derive(Debug, Default)]
 pub(crate) struct BlockIndex {
     /// Hours of event time since 1970, with the first and last second that the block touches.

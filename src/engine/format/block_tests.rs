@@ -193,7 +193,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
     assert_eq!(view.outcomes(|_| false).unwrap(), []);
 }
 
-/// One entry is found as it is among all.
+/// One entry is found among all.
 #[test]
 fn single_entries_are_found() {
     let block = small();
@@ -360,7 +360,9 @@ fn every_cut_and_every_flipped_bit_is_an_error_or_another_block() {
 
 proptest! {
     #[test]
-    fn hostile_bytes_are_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn hostile_bytes_are_an_error_never_a_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
         if let Ok(view) = BlockView::new(1, &bytes) {
             let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
         }
@@ -382,7 +384,10 @@ proptest! {
 
     #[test]
     fn any_numbers_come_back(
-        events in prop::collection::vec((any::<u64>(), any::<i64>(), any::<i64>(), any::<u64>()), 1..50),
+        events in prop::collection::vec(
+            (any::<u64>(), any::<i64>(), any::<i64>(), any::<u64>()),
+            1..50,
+        ),
     ) {
         let mut encoder = BlockEncoder::default();
         for (id, recorded, event, other) in &events {
@@ -452,7 +457,7 @@ fn sized(field: usize, size: usize) -> Row {
     Row::Inference(inference(0.5, Some(texts)))
 }
 
-/// Whether the encoder takes `row` between two others; what it writes must be readable either way.
+/// Whether the encoder takes `row` between two others; its output must be readable either way.
 fn is_taken(row: Row) -> bool {
     let mut encoder = BlockEncoder::default();
     let placed = Placed {
@@ -478,7 +483,7 @@ fn what_a_reader_refuses_is_never_written() {
     let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
     for field in 0..FIELDS {
         let take = |size| is_taken(sized(field, size));
-        // What is counted of an element is four bytes at least.
+        // Each element is counted as at least four bytes.
         let most = match LISTS.contains(&field) {
             true => 4 << 20,
             false => 17 << 20,

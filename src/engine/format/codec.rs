@@ -5,7 +5,7 @@ use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// No stored value needs more; a length field that says otherwise is damaged or hostile.
+/// No stored value needs more; a larger length field is damaged or hostile.
 const DECODE_LIMIT: usize = 16 << 20;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
@@ -18,16 +18,16 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
 /// after 450 years. Two hundred such numbers can be added without an overflow.
 pub(crate) const MOST: u64 = 1 << 56;
 
-/// What is stored on its own, and is believed only within bounds. A checksum says that a value is
-/// what somebody wrote, not that a journal can hold it.
+/// A value that is stored on its own, and is believed only within bounds. A checksum proves that a
+/// value was written so, not that a journal can hold it.
 pub(crate) trait Stored: DeserializeOwned {
-    /// Refuses what no journal can hold, and says why.
+    /// Refuses values that no journal can hold, with the reason.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// Numbers, names and pairs that mean nothing by themselves: whoever reads them bounds them.
+/// Numbers, names and pairs without a meaning of their own: their readers check the bounds.
 macro_rules! unbounded {
     ($($stored:ty),*) => { $(impl Stored for $stored {})* };
 }
@@ -58,13 +58,13 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<
     bincode::serde::encode_into_writer(value, Append(out), CONFIG)
 }
 
-/// An encoding up to this long is decoded whatever it says: a number takes one byte of it at least, and
-/// the limit counts eight.
+/// An encoding up to this long is always decoded: a number takes at least one byte of it, and the
+/// limit counts eight.
 const SURELY_READABLE: usize = 64 << 10;
 
-/// Appends `value` to `out`, unless a reader would refuse it: then `out` is as it was, and the error
-/// says why. A long encoding is read back as readers do, because what the limit counts is more than
-/// the bytes: many short texts pass it long before they take 16 MiB.
+/// Appends `value` to `out`, unless a reader would refuse it. In that case `out` stays unchanged,
+/// and the error has the reason. A long encoding is read back as readers do, because the limit
+/// counts more than the bytes: many short texts pass it long before they take 16 MiB.
 pub(crate) fn encode_readable<T>(value: &T, out: &mut Vec<u8>) -> Result<(), String>
 where
     T: Serialize + DeserializeOwned,

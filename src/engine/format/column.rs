@@ -41,7 +41,7 @@ impl Default for Column {
 }
 
 impl Column {
-    /// Whether `value` would leave the width as it is.
+    /// Whether `value` leaves the width unchanged.
     #[inline]
     pub(super) fn covers(&self, value: i64) -> bool {
         self.least <= value && value <= self.most
@@ -124,7 +124,7 @@ fn bytes_of(most: i64, least: i64) -> usize {
     (u64::BITS - distance.leading_zeros()).div_ceil(8) as usize
 }
 
-/// The numbers of a column of `count`; `bytes` has exactly what they take.
+/// The numbers of a column of `count`; `bytes` has exactly their size.
 pub(super) fn unpack(head: ColumnHead, bytes: &[u8], count: usize) -> Vec<i64> {
     let mut numbers = Vec::new();
     unpack_into(head, bytes, count, &mut numbers);

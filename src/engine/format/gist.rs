@@ -1,5 +1,5 @@
-//! What sealing has to know of a block that it takes over as it is: what finds it, what it spans and
-//! which names it needs, read from the columns that tell it.
+//! Summary of a block, read without decoding its rows: index keys, least and greatest values, and
+//! the names that it needs. Sealing takes the block over as it is.
 
 use super::block::Part;
 use super::block_index::BlockIndex;
@@ -11,7 +11,7 @@ use crate::entry::ids::InferenceId;
 /// The least and the greatest of something.
 type Span<T> = Option<(T, T)>;
 
-/// What a block is about.
+/// Summary of a block.
 #[derive(Debug, Default)]
 pub(crate) struct Gist {
     pub(crate) index: BlockIndex,

@@ -1,4 +1,4 @@
-//! The bytes of the journal, described in FORMAT.md: what a row is, how rows make a block.
+//! The bytes of the journal, described in FORMAT.md: rows, and blocks of rows.
 
 pub(crate) mod block;
 pub(crate) mod block_index;

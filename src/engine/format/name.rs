@@ -1,6 +1,6 @@
-//! What names name, and how long they may be.
+//! Kinds of names, and their greatest lengths.
 
-/// What a name names. The number is stored.
+/// Kind of a name. The number is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum NameKind {
     Model = 1,
@@ -10,14 +10,14 @@ pub(crate) enum NameKind {
     /// The labels of a list of probabilities, joined by [`LABEL_SEPARATOR`].
     Labels = 5,
     Component = 6,
-    /// What a named value of an outcome is called.
+    /// Name of a named value of an outcome.
     OutcomeName = 7,
 }
 
 /// Joins labels into one name; a label that contains it is written out instead.
 pub(crate) const LABEL_SEPARATOR: char = '\u{1f}';
 
-/// A longer name is written out in its row: a table full of novels serves nobody.
+/// A longer name is written out in its row: a table of long texts is of no use.
 pub(crate) const LONGEST_NAME: usize = 255;
 
 /// Whether two names are the same, without a call for those of usual length: their first bytes and

@@ -9,7 +9,7 @@ use super::row::Note;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// What is stored of every note in columns, in this order:
+/// The columns of every note, in this order:
 ///
 /// * its position in the block, less the position after the note before (or 0);
 /// * its recorded time, less the one before (or the head's), microseconds;
@@ -53,7 +53,7 @@ impl Notes {
         (self.count + 1) * self.column_bytes_with(&values) + self.rest.len() + length - self.bytes()
     }
 
-    /// Appends a note; `rest` is what is not in columns.
+    /// Appends a note; `rest` is its part outside the columns.
     pub(super) fn push(&mut self, position: u32, recorded: i64, note: &Note, rest: &[u8]) {
         let values = self.values(position, recorded, note, rest.len());
         self.column_bytes = self.column_bytes_with(&values);

@@ -1,5 +1,5 @@
-//! Every kind of entry. What has an id is stored in columns (`block`); the rest, and all text, as
-//! [`Note`]s and [`Texts`], whose order of fields and variants is the format.
+//! Every kind of entry. Entries with an id are stored in columns (`block`). The rest, and all text,
+//! is stored as [`Note`]s and [`Texts`], whose order of fields and variants is the format.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,8 @@ impl Note {
     }
 }
 
-/// Bits of [`InferenceRow::flags`]; what is not an inference's own is set in storing it.
+/// Bits of [`InferenceRow::flags`]; bits that do not belong to the inference itself are set when it
+/// is stored.
 pub(crate) mod flag {
     /// The same features and checkpoint were answered differently within the window.
     pub(crate) const DIVERGENT: u8 = 1;
@@ -126,7 +127,7 @@ pub(crate) struct RepeatRow {
     pub(crate) texts: Option<Box<Texts>>,
 }
 
-/// What does not fit into a plain row.
+/// Values that do not fit into a plain row.
 #[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 pub(crate) struct Texts {
     pub(crate) model: Option<String>,
@@ -170,7 +171,7 @@ pub(crate) struct GapRow {
     pub(crate) recorded_range: Option<(i64, i64)>,
     /// Event times of the first and last, microseconds since 1970.
     pub(crate) event_range: Option<(i64, i64)>,
-    /// What was wrong with refused calls.
+    /// The reason of refused calls.
     pub(crate) refusal: Option<Refusal>,
 }
 
@@ -196,7 +197,7 @@ pub(crate) struct CheckpointEventRow {
     pub(crate) detail: String,
 }
 
-/// What turned out for one inference, or repeat, after it was recorded.
+/// A later outcome of one inference or repeat.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(crate) struct OutcomeRow {
     pub(crate) run: u32,
@@ -207,7 +208,8 @@ pub(crate) struct OutcomeRow {
     /// When it turned out, microseconds since 1970. Stored in a column.
     #[serde(skip)]
     pub(crate) time: i64,
-    /// Each replaces what earlier entries say under the same name. At least one, and no name twice.
+    /// Each replaces the value of earlier entries under the same name. At least one, and no name
+    /// twice.
     pub(crate) values: Vec<OutcomeValue>,
 }
 
@@ -236,7 +238,7 @@ pub(crate) enum OutcomeValue {
     Correct(bool),
     Label(String),
     Named(NameId, f64),
-    /// A value whose name the table of names had no room for.
+    /// A value whose name found no room in the table of names.
     Written(String, f64),
 }
 
@@ -253,7 +255,8 @@ impl OutcomeValue {
         }
     }
 
-    /// Whether both say the same under the same name; not-a-numbers are compared by their bits.
+    /// Whether both have the same value under the same name; not-a-numbers are compared by their
+    /// bits.
     pub(crate) fn is_same(&self, other: &OutcomeValue) -> bool {
         match (self, other) {
             (OutcomeValue::Reward(a), OutcomeValue::Reward(b)) => a.to_bits() == b.to_bits(),
@@ -275,14 +278,15 @@ pub enum GapReason {
     /// The queue was full and the policy is to drop, or the bounded wait ran out.
     QueueFull,
     /// The call could not be recorded as given: too many probabilities, too much text, an action
-    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) says which.
+    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) has the reason.
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,
-    /// They were stored, and what was stored cannot be read any more. The count is of entries of any kind, and of no certain run.
+    /// They were stored, and cannot be read any more. The count is of entries of any kind, and of
+    /// no certain run.
     Damaged,
-    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any kind. They
-    /// do not count as lost.
+    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any
+    /// kind. They do not count as lost.
     Withdrawn,
 }
 

@@ -1,5 +1,5 @@
-//! Reading a block column by column: for those who add up many events and want a few numbers of
-//! each, at the cost of a few loads.
+//! Reading a block column by column, for sums over many decisions that need a few numbers of each,
+//! at the cost of a few loads.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::view::{BlockView, listed};
 
 type Result<T> = std::result::Result<T, String>;
 
-/// What is read of an inference or a repeat.
+/// Values read from an inference or a repeat.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Event {
     pub(crate) sequence: u64,
@@ -42,7 +42,7 @@ impl Event {
     }
 }
 
-/// An entry without an id: sequence, recorded time, and what it says.
+/// An entry without an id: sequence, recorded time, and content.
 pub(crate) struct SeenNote {
     pub(crate) sequence: u64,
     pub(crate) recorded: i64,
@@ -226,7 +226,7 @@ impl Scan {
         !self.texts.is_empty()
     }
 
-    /// Gives names that are written out in rows the numbers that `number` says.
+    /// Gives names that are written out in rows the numbers that `number` returns.
     pub(crate) fn number_texts<E>(
         &mut self,
         mut number: impl FnMut(NameKind, &str) -> std::result::Result<NameId, E>,
@@ -283,7 +283,7 @@ impl Scan {
         }
     }
 
-    /// What is written out in the row of an event, by its place among the events.
+    /// Names written out in the row of a decision, by its place among the decisions.
     pub(crate) fn texts_of(&self, event: usize) -> Option<&Texts> {
         let event = u32::try_from(event).ok()?;
         let index = self.texts.binary_search_by_key(&event, |texts| texts.0);

@@ -1,4 +1,4 @@
-//! What the indexes need of a block: for each key, the lowest and highest value seen with it.
+//! The index needs of a block: for each key, the lowest and highest value seen with it.
 
 use ahash::AHashMap;
 

@@ -217,7 +217,7 @@ impl<'a> BlockView<'a> {
         self.columns[part as usize]
     }
 
-    /// What follows the columns.
+    /// The bytes after the columns.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -236,7 +236,7 @@ fn placed_note(sequence: u64, stored: StoredNote) -> Placed {
     }
 }
 
-/// The flat lists of a block, and the columns that tell their lengths.
+/// The flat lists of a block, and the columns with their lengths.
 struct Lists<'a> {
     flags: Vec<i64>,
     lengths: Vec<i64>,
@@ -250,7 +250,7 @@ struct Lists<'a> {
 /// The events of a block, gone through in order: what varies in length has to be summed up.
 struct Events<'a> {
     columns: [Vec<i64>; COLUMNS],
-    /// What is left of the lists, this event's part included.
+    /// The rest of the lists, from this event on.
     confidences: &'a [u8],
     features: &'a [u8],
     probabilities: &'a [u8],
@@ -313,9 +313,9 @@ impl<'a> Events<'a> {
         self.columns[part as usize].get(event).copied().unwrap_or(0)
     }
 
-    /// Goes on to the next event.
+    /// Continues to the next decision.
     fn step(&mut self) -> Result<()> {
-        // What the event before has of the lists is behind us.
+        // The lists of the event before are behind this point.
         if self.flags & flag::NO_CONFIDENCE == 0 {
             self.confidences = self.confidences.get(4..).unwrap_or_default();
         }

@@ -1,4 +1,4 @@
-//! What redb's errors and panics mean to the users of this library.
+//! The meaning of redb's errors and panics for users of this library.
 
 use std::io;
 use std::path::Path;
@@ -18,8 +18,9 @@ pub(crate) fn foreign(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// redb panics on some damaged files; a flight recorder must not take its host down with it, and a
-/// host whose panic hook ends the process must not be told. Has no effect where panics abort.
+/// redb panics on some damaged files. A flight recorder must not take its host down with it, and a
+/// host's panic hook, which may end the process, must not be called. Has no effect where panics
+/// abort.
 pub(super) fn guard<T>(path: &Path, body: impl FnOnce() -> Result<T>) -> Result<T> {
     panics::caught(body).unwrap_or_else(|message| {
         Err(Error::Corrupt {

@@ -11,8 +11,8 @@ use redb::{BackendError, StorageBackend};
 use super::locks::{Hold, Lock, Locks};
 use crate::fs::failpoint::{Call, meet};
 
-/// The first operation that failed in a write transaction: redb reports an error, not whether it
-/// came from a write (nothing is lost) or from a sync (nobody can say).
+/// The first operation that failed in a write transaction. redb reports an error, but not whether
+/// it came from a write (nothing is lost) or from a sync (the fate is unknown).
 #[derive(Clone, Debug, Default)]
 pub(super) struct FaultLog(Arc<Mutex<Option<Fault>>>);
 
@@ -88,8 +88,8 @@ impl Watched {
         }
     }
 
-    /// The same, with zeros behind the end of the file: after one failed read the engine refuses all
-    /// others, so of a file that was cut off nothing else could be read.
+    /// The same, with zeros behind the end of the file. After one failed read the engine refuses
+    /// all others, so nothing else of a file that was cut off could be read.
     pub(super) fn padded(self) -> Self {
         Watched {
             padded: true,
@@ -163,7 +163,7 @@ impl StorageBackend for Watched {
 
     fn close(&self) -> io::Result<()> {
         if self.locks.are_inherited() {
-            // What is given back here, the parent would have lost.
+            // A lock that is released here would be lost to the parent.
             return Ok(());
         }
         self.file.close()

@@ -1,11 +1,12 @@
 //! Waiting for the locks of a redb file: with a bound, and not for the dead.
 //!
-//! redb locks ranges of the file. Such a lock belongs to the open file, so a process that is stopped
-//! keeps it, and so does a child that was forked without exec when its parent has been killed. Two locks
-//! are waited for: the writer's, held during a transaction, and the header's, held while a transaction
-//! begins or is published. Both are taken twice. First one that belongs to the process (see
-//! [`process`](super::process)), which no child inherits; then redb's own. If the first is had and the
-//! second is not, nothing that lives and runs can hold it: then it is an orphan's, and is done without.
+//! redb locks ranges of the file. Such a lock belongs to the open file. So a stopped process keeps
+//! it, and so does a child that was forked without exec when its parent has been killed. Two locks
+//! are waited for: the writer's, held during a transaction, and the header's, held while a
+//! transaction begins or is published. Both are taken twice. First one that belongs to the process
+//! (see [`process`](super::process)), which no child inherits; then redb's own. If the first is
+//! held and the second is not free, no living process can hold it. Then it is an orphan's, and is
+//! done without.
 
 use std::fmt;
 use std::io;
@@ -22,13 +23,14 @@ use crate::entry::error::Error;
 use crate::fs::disk::FileId;
 use crate::fs::failpoint::patience;
 
-/// How long a read waits for the header. A disk that takes seconds for a sync holds it for two of them.
+/// Longest wait of a read for the header. A disk that takes seconds for a sync holds it for two of
+/// them.
 const READ: Duration = Duration::from_secs(10);
-/// How long opening, and a change by anything but the writer, waits for a lock.
+/// Longest wait of an opening, and of a change by anything but the writer.
 const CHANGE: Duration = Duration::from_secs(60);
-/// How long redb's own lock is waited for when that of the process is had.
+/// Longest wait for redb's own lock once that of the process is held.
 const ORPHANED: Duration = Duration::from_millis(500);
-/// How often its holders are looked at meanwhile.
+/// Number of looks at its holders during that wait.
 const LOOKS: u32 = 8;
 /// Between two looks: at first, and after a second.
 const SOON: Duration = Duration::from_micros(100);
@@ -39,7 +41,7 @@ const HEADER_BYTES: u64 = 320;
 /// redb's lock for a write transaction.
 const WRITER_BYTE: u64 = 1 << 62;
 
-/// What redb locks by waiting.
+/// The lock that redb takes by waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
     Writer,
@@ -115,7 +117,7 @@ pub(super) enum Taken {
 #[error("{0}")]
 pub(super) struct TooLong(Box<Error>);
 
-/// The error that says which lock was in the way, if `error` is about one.
+/// The error that names the lock, if `error` is about one.
 pub(super) fn waited_too_long(error: &io::Error) -> Option<Error> {
     let cause = error.get_ref()?.downcast_ref::<TooLong>()?;
     Some((*cause.0).clone())
@@ -132,8 +134,8 @@ pub(super) struct Locks {
     is_endless: AtomicBool,
     writer: Held,
     header: Held,
-    /// When waiting for the header began, if the last wait for it was in vain. Those who come then do
-    /// not each wait for as long again.
+    /// When waiting for the header began, if the last wait for it was in vain. Later callers then
+    /// do not wait for the same time each.
     in_vain: Mutex<Option<Instant>>,
 }
 
@@ -204,19 +206,19 @@ impl Locks {
         self.is_open.store(true, Ordering::Release);
     }
 
-    /// From here on write transactions wait until they have their turn: for the journal's writer, which
-    /// is waited for with bounds of their own.
+    /// From here on write transactions wait until they have their turn: for the journal's writer,
+    /// which is waited for with bounds of their own.
     pub(super) fn wait_endlessly(&self) {
         self.is_endless.store(true, Ordering::Release);
     }
 
     /// Whether this process is a forked child of the one that opened the file. Its locks are the
-    /// parent's: what it gave back, the parent would have lost.
+    /// parent's: the parent would lose a lock that is released here.
     pub(super) fn are_inherited(&self) -> bool {
         std::process::id() != self.opener
     }
 
-    /// How long to wait; `None` is for ever.
+    /// Bound of the wait; `None` is for ever.
     fn bound(&self, lock: Lock, hold: Hold) -> Option<Duration> {
         let bound = match hold {
             Hold::Shared if lock == Lock::Header => READ,
@@ -264,7 +266,7 @@ impl Locks {
         self.in_vain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `lock` if nobody has it now.
+    /// Takes `lock` if it is free now.
     pub(super) fn try_take(
         &self,
         lock: Lock,
@@ -300,7 +302,7 @@ impl Locks {
         taken
     }
 
-    /// redb's own lock, when that of the process is had.
+    /// redb's own lock, when that of the process is held.
     fn take_engines(
         &self,
         lock: Lock,
@@ -342,7 +344,7 @@ impl Locks {
             return engines();
         };
         let was = held.set(None);
-        // redb's own first: who has that of the process finds it free.
+        // redb's own first: the holder of the process's lock finds it free.
         let given = match was {
             Some((_, Taken::WithoutOrphan)) => Ok(()),
             _ => engines(),
@@ -386,9 +388,9 @@ impl Drop for Locks {
     }
 }
 
-/// Those that were found to hold redb's lock while that of the process was had. What lives and takes
-/// redb's lock takes that of its process first, unless it may only read: then it holds the header for
-/// microseconds, and is not met at every look.
+/// Those that were found to hold redb's lock while that of the process was had. A living writer
+/// takes the lock of its process before redb's. A read-only user does not, but it holds the header
+/// for microseconds only, and is not met at every look.
 #[derive(Default)]
 struct Suspects {
     looks: u32,
@@ -406,7 +408,7 @@ impl Suspects {
             .is_none_or(|looked| now.duration_since(looked) >= ORPHANED / LOOKS)
     }
 
-    /// Takes in one look; says whether all that hold the lock are orphans.
+    /// Takes in one look; returns whether all holders of the lock are orphans.
     fn look(&mut self, now: Instant, holders: Vec<process::Holder>) -> bool {
         self.looked = Some(now);
         let began = *self.began.get_or_insert(now);
@@ -427,7 +429,7 @@ impl Suspects {
     }
 }
 
-/// How long to rest before the next look, for somebody who has looked since `began`.
+/// Rest before the next look, for a wait since `began`.
 pub(super) fn pause(began: Instant) -> Duration {
     if began.elapsed() < Duration::from_secs(1) {
         SOON

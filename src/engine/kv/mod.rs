@@ -1,8 +1,8 @@
 //! The only folder that names redb: ordered tables of bytes, every value under a checksum, every
 //! failure a typed error.
 //!
-//! Above it nobody sees a redb type, a redb error or a redb panic. A value is stored as eight bytes
-//! of xxh3-64 over (table, key, payload) followed by the payload, so bytes that a bad disk moved,
+//! Above it no redb type, redb error or redb panic is visible. A value is stored as eight bytes of
+//! xxh3-64 over (table, key, payload), followed by the payload. So bytes that a bad disk moved,
 //! swapped or flipped do not pass as data.
 
 pub(crate) mod errors;
@@ -52,7 +52,7 @@ impl WriteFailure {
     }
 }
 
-/// How often a reader recovers a file whose writers keep dying before it gives up.
+/// Number of recoveries by a reader of a file whose writers keep dying.
 const RECOVERIES: usize = 5;
 
 enum Handle {
@@ -65,19 +65,19 @@ pub(crate) struct Kv {
     /// Present until it is dropped.
     handle: Option<Handle>,
     path: PathBuf,
-    /// The file that was opened for writing, and its absolute name; `None` in memory, and where files
-    /// have no numbers.
+    /// The file that was opened for writing, and its absolute name; `None` in memory, and where
+    /// files have no numbers.
     file: Option<(FileId, PathBuf)>,
     locks: Option<Arc<Locks>>,
     faults: FaultLog,
-    /// Held by whoever writes through this handle, so that `faults` is about its transaction alone;
-    /// the longest transaction so far.
+    /// Held by the writer through this handle, so that `faults` is about its transaction alone; the
+    /// longest transaction so far.
     writing: Mutex<Duration>,
 }
 
 impl Kv {
-    /// Opens an existing file for writing. A foreign or damaged one is refused, untouched. Waits for
-    /// locks of other processes, here and later, for a minute.
+    /// Opens an existing file for writing. A foreign or damaged one is refused, untouched. Waits
+    /// for locks of other processes, here and later, for a minute.
     pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         let file = open_file(path, OpenOptions::new().read(true).write(true))
             .map_err(|error| unless_foreign("open for writing", path, error))?;
@@ -115,8 +115,8 @@ impl Kv {
         })
     }
 
-    /// Opens the file for reading beside whoever writes it. If the last writer died and left the
-    /// file in need of recovery, it is opened for writing once first.
+    /// Opens the file for reading beside its writers. If the last writer died and left the file in
+    /// need of recovery, it is opened for writing once first.
     pub(crate) fn open_read_only(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         for _ in 0..RECOVERIES {
             if let Some(kv) = Kv::try_open_read_only(path, sharing, cache_bytes)? {
@@ -129,8 +129,8 @@ impl Kv {
                     reason: error.to_string(),
                 },
             })?;
-            // While a writer is open the file counts as consistent, even if several recover it at
-            // once and the first to close cannot say so for all of them.
+            // While a writer is open the file counts as consistent. That holds even if several
+            // recover it at once and the first to close cannot mark it clean for all.
             if sharing == Sharing::Shared
                 && let Some(kv) = Kv::try_open_read_only(path, sharing, cache_bytes)?
             {
@@ -191,8 +191,8 @@ impl Kv {
         })
     }
 
-    /// Opens a file that is left as it is: what is written goes to memory. Also one that its writer
-    /// left in need of recovery, and one that must be repaired, as far as the engine can.
+    /// Opens a file without changing it: writes go to memory. Also one that its writer left in need
+    /// of recovery, and one that must be repaired, as far as the engine can.
     pub(crate) fn over(path: &Path, cache_bytes: usize) -> Result<Kv> {
         let file = open_file(path, OpenOptions::new().read(true))
             .map_err(|error| unless_foreign("open", path, error))?;
@@ -213,8 +213,9 @@ impl Kv {
         })
     }
 
-    /// Opens a damaged file for reading, as far as it can be: as it is; repaired in memory by the
-    /// engine; or, where the engine gives it up, as if its last writer had closed it.
+    /// Opens a damaged file for reading, as far as possible. It is opened as it is, or repaired in
+    /// memory by the engine. If the engine gives it up, it is opened as if its last writer had
+    /// closed it.
     pub(crate) fn salvage(path: &Path, cache_bytes: usize) -> Result<Kv> {
         let is_open = |kv: &Kv| {
             kv.read(|snapshot| snapshot.has(Table::Meta))
@@ -261,7 +262,7 @@ impl Kv {
         })
     }
 
-    /// The engine's own check of its pages; says whether it found them in order.
+    /// The engine's own check of its pages; returns whether it found them in order.
     pub(crate) fn check_engine(&mut self) -> Result<bool> {
         let path = self.path.clone();
         let Some(Handle::Writer(database)) = &mut self.handle else {
@@ -303,15 +304,15 @@ impl Kv {
         }
     }
 
-    /// What has happened to the file's name since it was opened for writing, if anything did.
+    /// The change of the file's name since it was opened for writing, if there was one.
     pub(crate) fn lost_name(&self) -> Option<&'static str> {
         self.file
             .as_ref()
             .and_then(|(file, name)| file.lost_name(name))
     }
 
-    /// Runs `body` on one consistent snapshot. Costs about 5 µs plus the body; does not block
-    /// writers, and must not run code of the library's user, who might take for ever.
+    /// Runs `body` on one consistent snapshot. Costs about 5 µs plus the body. Does not block
+    /// writers, and must not run code of the library's user, which might take for ever.
     pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         guard(&self.path, || {
             let transaction = match &self.handle {
@@ -325,8 +326,8 @@ impl Kv {
     }
 
     /// Runs `body` in one durable transaction: all of it is on disk when this returns `Ok`. An
-    /// error from `body` aborts. Waits for other processes' transactions: a minute, or, for the journal's
-    /// writer, as long as they take.
+    /// error from `body` aborts. Waits for other processes' transactions: a minute, or, for the
+    /// journal's writer, as long as they take.
     pub(crate) fn write<T>(
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
@@ -334,8 +335,8 @@ impl Kv {
         self.write_with(Durability::Immediate, body)
     }
 
-    /// Like [`write`](Self::write), without waiting for the disk: the next durable transaction brings
-    /// it there too. Only for a file that nobody else knows.
+    /// Like [`write`](Self::write), without waiting for the disk: the next durable transaction
+    /// brings it there too. Only for a file that no other process knows.
     pub(crate) fn write_ahead<T>(
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
@@ -379,12 +380,12 @@ impl Kv {
         })
     }
 
-    /// How long the longest transaction of this handle has held up other writers.
+    /// Duration of this handle's longest transaction, which other writers waited for.
     pub(crate) fn longest_transaction(&self) -> Duration {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what is stored together and gives the rest of the file back. Holds up everybody else.
+    /// Compacts the stored pages and gives the rest of the file back. Holds up everybody else.
     pub(crate) fn compact(&mut self) -> Result<()> {
         let path = self.path.clone();
         let Some(Handle::Writer(database)) = &mut self.handle else {
@@ -441,7 +442,7 @@ fn builder(sharing: Sharing, cache_bytes: usize) -> Builder {
 /// The first bytes of every redb file.
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
 
-/// Where the header of a redb file has its flags, and which of them says that the last writer died.
+/// Place of the flags in a redb file's header, and the flag that marks a dead last writer.
 const FLAGS_AT: u64 = 9;
 const RECOVERY_REQUIRED: u8 = 2;
 

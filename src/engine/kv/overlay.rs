@@ -1,5 +1,5 @@
-//! A file that is only read, with everything that is written to it kept in memory: the storage
-//! engine may recover, repair and check what must not be touched.
+//! A file that is only read; writes to it are kept in memory. So the storage engine may recover,
+//! repair and check a file that must not change.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,7 +39,7 @@ impl Overlay {
 }
 
 impl Inner {
-    /// What the file itself holds; nothing is zeros.
+    /// Bytes of the file itself; absent ones are zeros.
     fn read_file(&mut self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let there = self.file_bytes.min(self.bytes).saturating_sub(offset);
         let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());

@@ -1,5 +1,5 @@
-//! Locks that belong to a process and not to an open file: no forked child has them. And who holds a
-//! lock, as far as the system says.
+//! Locks that belong to a process and not to an open file: no forked child has them. And the
+//! holders of a lock, as far as the system reports them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,8 +17,9 @@ use crate::fs::disk::FileId;
 
 /// A lock on a small file, one for all handles of this process.
 ///
-/// The system gives such a lock up when the process closes any handle of the file, so the file is opened
-/// once and stays open until no handle of the journal needs it. redb's own locks stand behind it where somebody else opens and closes it here.
+/// The system releases such a lock when the process closes any handle of the file. So the file is
+/// opened once and stays open until no handle of the journal needs it. redb's own locks stand
+/// behind it if other code of the process opens and closes the file.
 pub(super) struct ProcessLock {
     /// `None` for one that is not used any more.
     file: Option<File>,
@@ -32,7 +33,7 @@ pub(super) struct ProcessLock {
 
 #[derive(Default)]
 struct State {
-    /// Invariant P1: the system's lock is held, alone or shared, exactly if one of these says so.
+    /// Invariant P1: the system's lock is held, alone or shared, exactly if one of these states it.
     shared: usize,
     alone: bool,
     /// Threads that want it alone and find it shared within this process.
@@ -69,21 +70,22 @@ impl Drop for Used {
         if let Some((_, users)) = known.get_mut(&self.key) {
             *users = users.saturating_sub(1);
             if *users == 0 {
-                // Its file is closed below, when `self` goes; nothing opens it meanwhile.
+                // Its file is closed below, when `self` goes; nothing opens it until then.
                 known.remove(&self.key);
             }
         }
-        // Within the lock of the list: to close it later would give up what was locked anew.
+        // Within the lock of the list: closing it later would release a lock that was taken anew.
         self.lock = Arc::new(ProcessLock::gone());
         drop(known);
     }
 }
 
-/// How long a thread that wants to share lets one go first that wants the lock alone.
+/// Time that a thread which wants to share lets one go first that wants the lock alone.
 const COURTESY: Duration = Duration::from_millis(1);
 
-/// The lock on the file at `path`. `Purpose::Write` makes it where it is missing, and fails where it
-/// cannot be had: a writer without it would be taken for an orphan. For a reader there may be none.
+/// The lock on the file at `path`. `Purpose::Write` makes it where it is missing, and fails where
+/// it cannot be had: a writer without it would be taken for an orphan. For a reader there may be
+/// none.
 pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used>> {
     if !HAS_LOCKS {
         return Ok(None);
@@ -138,7 +140,7 @@ fn use_known(known: &mut BTreeMap<Key, (Arc<ProcessLock>, usize)>, key: Key) -> 
     Some(Used { lock, key })
 }
 
-/// What a handle is opened for.
+/// Purpose of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Read,
@@ -287,8 +289,9 @@ impl Holder {
     }
 }
 
-/// The processes that hold a lock on bytes of `range` of the file, as far as this user may see them;
-/// `None` where the system does not say. Looks at every process: for when something is wrong.
+/// The processes that hold a lock on bytes of `range` of the file, as far as this user may see
+/// them; `None` where the system does not report them. Examines every process: for exceptional
+/// cases.
 pub(super) fn holders(file: Option<FileId>, range: (u64, u64)) -> Option<Vec<Holder>> {
     let number = file?.number();
     let mut found = Vec::new();

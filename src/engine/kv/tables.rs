@@ -17,7 +17,7 @@ type Bytes = &'static [u8];
 /// The tables of the hot file; the names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
-    /// What the journal is: format, identity, next sequence.
+    /// Facts about the journal: format, identity, next sequence.
     Meta,
     /// Name id → kind and text.
     Names,
@@ -35,11 +35,11 @@ pub(crate) enum Table {
     Outcomes,
     /// (kind, sequence) of the entries that are rare and looked for by kind.
     Marks,
-    /// First sequence → what is in the segment that begins there.
+    /// First sequence → facts about the segment that begins there.
     Segments,
-    /// (level, time, whose) → what decisions add up to.
+    /// (level, time, names) → sum of the decisions.
     Rollups,
-    /// Checkpoint id → what is known of it.
+    /// Checkpoint id → its row.
     Checkpoints,
     /// Model → its monitor and what its checkpoints add up to.
     Models,
@@ -59,7 +59,7 @@ pub(crate) enum Table {
     Deleted,
     /// Checkpoint id → files of a deleted checkpoint that are still to be removed.
     Leaving,
-    /// Name → a place in the journal that somebody has come to.
+    /// Name → a reader's position in the journal.
     Cursors,
 }
 
@@ -194,8 +194,8 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Shows every row of the range to `see`, whether its value is what was written or not, until it
-    /// breaks. An error is the engine's: what lies behind it cannot be reached this way.
+    /// Shows every row of the range to `see`, with a right checksum or not, until it breaks. An
+    /// error is the engine's: what lies behind it cannot be reached this way.
     pub(crate) fn sweep(
         &self,
         table: Table,
@@ -211,7 +211,7 @@ impl<'a> Snapshot<'a> {
         })
     }
 
-    /// The value under `key` as it is stored, whether it is what was written or not.
+    /// The value under `key` in stored form, with a right checksum or not.
     pub(crate) fn raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(rows) = self.table(table)? else {
             return Ok(None);
@@ -234,7 +234,7 @@ impl<'a> Snapshot<'a> {
         Ok(())
     }
 
-    /// `None` only for the table that tells a journal from other files: all are created together.
+    /// `None` only for the table that identifies a journal: all are created together.
     fn table(&self, table: Table) -> Result<Option<&redb::ReadOnlyTable<Bytes, Bytes>>> {
         let cell = &self.tables[table as usize];
         if let Some(opened) = cell.get() {
@@ -343,7 +343,7 @@ impl<'t> WriteTransaction<'t> {
         Ok(())
     }
 
-    /// Removes what is stored under `key`, if anything is.
+    /// Removes the value under `key`, if there is one.
     pub(crate) fn remove(&mut self, table: Table, key: &[u8]) -> Result<()> {
         let path = self.path;
         self.table(table)?
@@ -412,7 +412,7 @@ fn scan(
     })
 }
 
-/// Shows every row as it is stored.
+/// Shows every row in stored form.
 fn each(
     rows: &impl ReadableTable<Bytes, Bytes>,
     path: &Path,

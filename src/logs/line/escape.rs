@@ -2,10 +2,10 @@
 
 /// Appends `text` so that it stays within its column of its line.
 ///
-/// A backslash, `|` and the characters that end lines, steer terminals, reverse the direction of
-/// writing or show nothing are written as `\\`, `\|`, `\n`, `\r`, `\t` or `\u{XXXX}`; the rest is
-/// kept as it is. Different texts stay different. ASCII without any of these is one pass and one
-/// copy; other text costs a few ns per character.
+/// These are written as `\\`, `\|`, `\n`, `\r`, `\t` or `\u{XXXX}`: a backslash, `|`, and
+/// characters that end lines, steer terminals, reverse the direction of writing or show nothing.
+/// The rest is kept as it is. Different texts stay different. ASCII without any of these is one
+/// pass and one copy; other text costs a few ns per character.
 pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
     escape::<false>(out, text);
 }
@@ -15,7 +15,7 @@ pub(crate) fn escape_bracketed_into(out: &mut Vec<u8>, text: &str) {
     escape::<true>(out, text);
 }
 
-/// `text` escaped and padded with spaces to `width` characters; what is longer stays whole.
+/// `text` escaped and padded with spaces to `width` characters; longer text stays whole.
 ///
 /// For names that many lines share: allocates, so render once and keep it.
 pub(crate) fn column(text: &str, width: usize) -> Box<[u8]> {
@@ -67,7 +67,7 @@ fn escape<const BRACKETS: bool>(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&bytes[copied..]);
 }
 
-/// Whether the byte is a whole character that is kept as it is.
+/// Whether the byte is a whole character that is not escaped.
 const fn is_plain_ascii<const BRACKETS: bool>(byte: u8) -> bool {
     let special = matches!(byte, b'\\' | b'|') | (BRACKETS & matches!(byte, b'[' | b']'));
     matches!(byte, b' '..=b'~') & !special
@@ -79,8 +79,8 @@ const fn is_special<const BRACKETS: bool>(character: char) -> bool {
         '\\' | '|' => true,
         // C0 with ESC and the line ends, DEL, C1 with NEL: these move cursors and start colours.
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
-        // Marks and overrides of direction reorder what a terminal shows of the whole line;
-        // zero-width characters and the byte order mark make different names look alike.
+        // Marks and overrides of direction reorder the whole line on a terminal. Zero-width
+        // characters and the byte order mark make different names look alike.
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
         // Line and paragraph separators, then embeddings and overrides of direction.
         '\u{2028}'..='\u{202e}' => true,
@@ -208,7 +208,7 @@ mod tests {
                 ] {
                     prop_assert!(!out.contains(|c| start <= c && c <= end), "{out:?}");
                 }
-                // An escape is one backslash and one character, so what is left is unescaped.
+                // An escape is one backslash and one character, so the rest is unescaped.
                 let raw = out.replace(r"\\", "").replace(r"\|", "");
                 prop_assert!(!raw.contains('|'), "{out:?}");
             }

@@ -1,7 +1,7 @@
 //! The bytes of the human-readable files: one line per entry, specified in `FORMAT.md`.
 //!
-//! Everything here appends to a `Vec<u8>` and cannot fail. One entry is one line whatever its
-//! names and messages contain: text is escaped before it becomes part of a line, so no name can
+//! Everything here appends to a `Vec<u8>` and cannot fail. One entry is one line, whatever its
+//! names and messages contain. Text is escaped before it becomes part of a line, so no name can
 //! start a second line, a second column or a terminal's colour.
 
 pub(crate) mod escape;

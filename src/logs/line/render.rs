@@ -9,7 +9,7 @@ use super::stamp::Stamps;
 /// Bytes of an inference's or repeat's line besides its names and ids, rounded up.
 const FIXED_BYTES: usize = 128;
 
-/// What the line of an inference says. The byte strings are copied as they are: names come from
+/// Fields of an inference's line. The byte strings are copied as they are: names come from
 /// [`column`](super::column()), the id from [`escape_bracketed_into`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InferenceLine<'a> {
@@ -22,14 +22,14 @@ pub(crate) struct InferenceLine<'a> {
     /// A column of width 4.
     pub(crate) action: &'a [u8],
     pub(crate) confidence: f32,
-    /// How long the inference took; `None` if nobody measured.
+    /// Time that the inference took; `None` if it was not measured.
     pub(crate) processing_nanos: Option<u64>,
     /// The id of the checkpoint that decided, escaped for brackets.
     pub(crate) checkpoint: Option<&'a [u8]>,
 }
 
-/// What the line of a repeat says: an inference that gave the same answer to the same features
-/// as an earlier one. Its byte strings are like those of [`InferenceLine`].
+/// Fields of a repeat's line: an inference with the same answer to the same features as an earlier
+/// one. Its byte strings are like those of [`InferenceLine`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RepeatLine<'a> {
     /// Microseconds since 1970-01-01 UTC.
@@ -44,7 +44,7 @@ pub(crate) struct RepeatLine<'a> {
     pub(crate) original_run: u32,
     /// The number within that run of the inference that it repeats.
     pub(crate) original_counter: u64,
-    /// How long the inference took; `None` if nobody measured.
+    /// Time that the inference took; `None` if it was not measured.
     pub(crate) processing_nanos: Option<u64>,
     /// The id of the checkpoint that decided, escaped for brackets.
     pub(crate) checkpoint: Option<&'a [u8]>,
@@ -128,8 +128,8 @@ pub(crate) fn push_checkpoint_event(
     out.push(b'\n');
 }
 
-/// Appends the line of what turned out for an inference: its id and the values, whose names and
-/// texts come from [`escape_into`].
+/// Appends the line of an outcome: its inference's id and the values, whose names and texts come
+/// from [`escape_into`].
 pub(crate) fn push_outcome(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
@@ -154,7 +154,7 @@ fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, names: [&[u8]; 
     }
 }
 
-/// `micros`: what is less than 0.1 ms is written in µs, as wide as it would be in ms.
+/// `micros`: times below 0.1 ms are written in µs, with the same width.
 fn push_time(out: &mut Vec<u8>, micros: bool, nanos: Option<u64>) {
     const TENTH_OF_MS: u64 = 100_000;
     out.extend_from_slice(b" | time=");
@@ -226,8 +226,8 @@ const fn thousandths(value: f32) -> Option<u64> {
 /// Appends what `{:>6.1}` makes of `nanos as f64 / 1e6`.
 fn push_millis(out: &mut Vec<u8>, nanos: u64) {
     // Thirteen days. Up to here the quotient's error is less than 2⁻²² ms, a quarter of a
-    // nanosecond, so it cannot cross a tie, which is at least one nanosecond away, and rounding
-    // the integer is the same. On a tie the error decides, so the quotient must be formed.
+    // nanosecond. A tie is at least one nanosecond away, so it cannot be crossed, and rounding the
+    // integer is the same. On a tie the error decides, so the quotient must be formed.
     const FAST: u64 = 1 << 50;
     const TENTH: u64 = 100_000;
     if nanos < FAST && nanos % TENTH != TENTH / 2 {

@@ -6,7 +6,7 @@ use super::push_u64;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// What time of day a stamp shows.
+/// The zone of a stamp's time of day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Zone {
     Utc,
@@ -81,7 +81,7 @@ impl Stamps {
     }
 }
 
-/// What a clock in `zone` shows at this second; `None` beyond chrono's years.
+/// The clock in `zone` at this second; `None` beyond chrono's years.
 fn shown(second: i64, zone: Zone) -> Option<NaiveDateTime> {
     let utc = DateTime::from_timestamp(second, 0)?.naive_utc();
     let offset = match zone {
@@ -143,7 +143,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// What chrono's own formatting makes of it.
+    /// chrono's own formatting of it.
     fn expected(time: i64, zone: Zone) -> String {
         let Some(utc) = DateTime::from_timestamp_micros(time) else {
             return format!("{time}us");

@@ -1,8 +1,9 @@
 //! Copies of a journal: the segments' files, and the hot file row by row from one snapshot.
 //!
-//! The copy gets its hot file last, under another name first, and not before all of it was verified, so
-//! that it is at every moment the copy that it was before, or the new one. Segments are never written again, so they may be hard
-//! links, and a copy that has them already needs only those that are new.
+//! The copy gets its hot file last, under another name first, and only after all of it was
+//! verified. So it is at every moment the earlier copy or the new one. Segments are never written
+//! again, so they may be hard links, and a copy that has them already needs only those that are
+//! new.
 
 use std::fs::{self, File};
 use std::io;
@@ -28,14 +29,14 @@ use crate::maintenance::verify::defect::{Defect, DefectKind};
 use crate::options::Sharing;
 use crate::sealing::seal;
 
-/// Memory for cached pages of a file that is written or looked at.
+/// Memory for cached pages of a file that is written or read.
 const CACHE_BYTES: usize = 4 << 20;
 /// How much one transaction of the copy writes.
 const SLICE_BYTES: usize = 4 << 20;
-/// How often it is begun anew because segments were retired while they were copied.
+/// Number of new starts because segments were retired while they were copied.
 const ATTEMPTS: u32 = 10;
 
-/// What a copy consists of.
+/// Parts of a copy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Copied {
     /// Segments that were copied or linked now.
@@ -70,7 +71,8 @@ impl Upkeep {
             });
         };
         self.refuse_other(to)?;
-        // What a backup left that died, or that found no room: with the lock held nobody writes one.
+        // Leftovers of a backup that died or found no room: with the lock held no other backup
+        // writes.
         to.remove_unfinished();
         let copied = self.copy_under_lock(to, &folder, how);
         if copied.is_err() {
@@ -83,7 +85,7 @@ impl Upkeep {
     fn copy_under_lock(&self, to: &Directory, folder: &Path, how: Segments) -> Result<Copied> {
         let mut copied = Copied::default();
         for _ in 0..ATTEMPTS {
-            // Most of the work, before the snapshot: what it shows is then still there.
+            // Most of the work, before the snapshot: its entries are still there afterwards.
             for segment in &*self.source().segments()? {
                 self.copy_segment(segment, folder, how, &mut copied)?;
             }
@@ -116,8 +118,8 @@ impl Upkeep {
         })
     }
 
-    /// Puts a segment into `folder`, unless it is there; says whether it is there then: it may have
-    /// been retired.
+    /// Puts a segment into `folder`, unless it is there. Returns whether it is there then: it may
+    /// have been retired.
     fn copy_segment(
         &self,
         segment: &Registered,
@@ -179,8 +181,8 @@ impl Upkeep {
     }
 }
 
-/// Verifies a copy; says how many entries it holds, and how many it cannot read. Blocks that cannot be
-/// read are the original's: what was copied wrong has no right checksums anywhere else either.
+/// Verifies a copy; returns the number of its entries, and of unreadable ones. Blocks that cannot
+/// be read are the original's: a copying error shows no right checksums anywhere else either.
 fn verified(copy: &Directory) -> Result<(u64, u64)> {
     let found = Upkeep::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
     let is_of_block = |defect: &Defect| match defect.kind {
@@ -206,7 +208,7 @@ fn verified(copy: &Directory) -> Result<(u64, u64)> {
 
 fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     disk::remove(to)?;
-    // Within the folder of segments, and no pipe: what a link leads to is taken, and not the link.
+    // Within the folder of segments, and no pipe: the target of a link is taken, and not the link.
     let from = disk::inside(from.parent().unwrap_or(from), from)?;
     drop(disk::open_regular(&from)?);
     if how == Segments::Linked && fs::hard_link(&from, to).is_ok() {
@@ -230,7 +232,7 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
         }
         let mut outcome = Ok(());
         let mut take = |key: &[u8], payload: &[u8]| -> Result<()> {
-            // What is in segments is not needed twice.
+            // Entries in segments are not needed twice.
             let place = match table {
                 Table::Blocks => keys::first_number(key),
                 _ if index::TABLES.contains(&table) => keys::second_number(key),
@@ -265,8 +267,8 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
     written.map_err(|error| Error::io("sync", file, error))
 }
 
-/// Copies the blocks from `hot` on whose values are not what was written: a copy holds what the journal
-/// holds, so that what can be made of it one day is not lost.
+/// Copies the damaged blocks from `hot` on: a copy holds everything that the journal holds, so that
+/// later attempts to read it stay possible.
 fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: u64) -> Result<()> {
     let mut unreadable = Vec::new();
     let start = keys::number(hot);
@@ -299,8 +301,8 @@ pub(crate) fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>
     Ok(())
 }
 
-/// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity of
-/// its own. Its segments go on saying that they are their old journal's.
+/// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity
+/// of its own. Its segments keep the id of their old journal.
 pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copied> {
     let name = to.hot_file();
     // Segments without a hot file are a damaged journal, unless a restoring died among them: it

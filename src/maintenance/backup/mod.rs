@@ -25,7 +25,7 @@ pub struct Backup<'m> {
     checkpoints: bool,
 }
 
-/// What [`Backup::run`] or [`restore`] did.
+/// Result of [`Backup::run`] or [`restore`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackedUp {
@@ -37,19 +37,18 @@ pub struct BackedUp {
     pub known_segments: usize,
     /// Files of checkpoints that were copied.
     pub checkpoint_files: usize,
-    /// Ids of checkpoints whose weights the copy lacks, and why; checkpoints that were registered
-    /// elsewhere are among them if their files are gone or changed. Empty if checkpoints were not
-    /// asked for.
+    /// Ids of checkpoints whose weights the copy lacks, with the reasons. Registered checkpoints
+    /// are among them if their files are gone or changed. Empty if checkpoints were not asked for.
     pub lacking: Vec<(String, String)>,
-    /// Entries that cannot be read in the copy because they cannot be read in the original. Their blocks
-    /// are copied as they are; [`repair`](crate::repair) puts gaps in their place.
+    /// Entries that cannot be read in the copy because they cannot be read in the original. Their
+    /// blocks are copied as they are; [`repair`](crate::repair) puts gaps in their place.
     pub damaged: u64,
 }
 
 impl Maintenance {
-    /// Begins a backup of the journal into the directory `to`: a consistent copy of one moment, while
-    /// loops and commits go on. It can be read with [`Reader::open`](crate::Reader::open) as it is,
-    /// and made a journal again with [`restore`](crate::restore).
+    /// Begins a backup of the journal into the directory `to`: a consistent copy of one moment,
+    /// while loops and commits continue. [`Reader::open`](crate::Reader::open) reads it, and
+    /// [`restore`](crate::restore) makes it a journal again.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -78,23 +77,25 @@ impl Backup<'_> {
     }
 
     /// Also copies the checkpoints' weights and sidecars, those of checkpoints that were registered
-    /// elsewhere as well. [`BackedUp::lacking`] says what could not be copied.
+    /// elsewhere as well. [`BackedUp::lacking`] lists files that could not be copied.
     pub fn with_checkpoints(mut self) -> Self {
         self.checkpoints = true;
         self
     }
 
-    /// Makes the backup and verifies it before it takes the place of an earlier one. What the directory holds of an earlier one is kept as far as
-    /// the journal still has it, so only new segments, and the hot file of at most some 300
-    /// MB, are written; then everything in it is read. Reads `journal.redb` in one snapshot: commits
-    /// go on, and its file grows meanwhile. The text files are not copied; see
+    /// Makes the backup and verifies it before it takes the place of an earlier one. Parts of an
+    /// earlier backup are kept as far as the journal still has them. So only new segments are
+    /// written, and the hot file of at most some 300 MB. Then everything in the directory is read.
+    /// Reads `journal.redb` in one snapshot: commits continue, and its file grows until the end.
+    /// The text files are not copied; see
     /// [`Reader::rebuild_mirror`](crate::Reader::rebuild_mirror).
     ///
     /// # Errors
     /// [`Error::Foreign`] if the directory holds another journal or a copy that was written to,
-    /// [`Error::InUse`] if another backup is made there, [`Error::Corrupt`] if more of what was
-    /// copied is damaged than single blocks, and [`Error::Io`]. What was there before is then still there. A segment that is
-    /// damaged in the backup alone is copied again when it was removed there.
+    /// [`Error::InUse`] if another backup is made there. [`Error::Corrupt`] if more than single
+    /// blocks of the copied data is damaged, and [`Error::Io`]. The earlier content is still there
+    /// then. A segment that is damaged in the backup alone is copied again when it was removed
+    /// there.
     pub fn run(self) -> Result<BackedUp> {
         let upkeep = &self.maintenance.upkeep;
         let to = Directory::bare(&self.to)?;
@@ -105,7 +106,7 @@ impl Backup<'_> {
         if self.checkpoints {
             let from = upkeep.root().join(names::FOLDER);
             checkpoint_files = copy_tree(&from, &to.path().join(names::FOLDER))?;
-            // By the registry of the copy: what was saved or deleted since is not its business.
+            // By the registry of the copy: later saves and deletions do not concern it.
             let registered = registry::into_backup(&checkpoints(to)?)?;
             checkpoint_files += registered.files;
             lacking = registered.lacking;
@@ -129,16 +130,16 @@ fn checkpoints(copy: Directory) -> Result<Checkpoints> {
 /// Memory for cached pages of a copy's registry.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// Makes a journal in the directory `to`, which must not hold one, of the backup in `from`; again, if an
-/// earlier try died. It gets an
-/// identity of its own, because both may go on: cursors of one do not fit the other. It remembers
-/// which journals it comes from. Weights and sidecars come along if the backup has them: checkpoints
-/// that were registered elsewhere have their files in the journal's directory then. Everything is
-/// copied, synced and verified. [`BackedUp::lacking`] names the checkpoints whose weights are not there.
+/// Makes a journal in the directory `to`, which must not hold one, of the backup in `from`; again,
+/// if an earlier try died. It gets an identity of its own, because both may continue: cursors of
+/// one do not fit the other. It remembers which journals it comes from. Weights and sidecars come
+/// along if the backup has them: checkpoints that were registered elsewhere have their files in the
+/// journal's directory then. Everything is copied, synced and verified. [`BackedUp::lacking`] names
+/// the checkpoints without weights.
 ///
 /// # Errors
-/// [`Error::Io`] if `to` holds a journal or cannot be written, [`Error::Missing`] if `from` holds none,
-/// [`Error::Corrupt`] if more of the backup is damaged than single blocks.
+/// [`Error::Io`] if `to` holds a journal or cannot be written, [`Error::Missing`] if `from` holds
+/// none, [`Error::Corrupt`] if more of the backup is damaged than single blocks.
 ///
 /// See [`Maintenance::backup`] for an example.
 pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp> {
@@ -174,7 +175,7 @@ fn refuse_same(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the files below `from` that `to` lacks or has in another size; says how many.
+/// Copies the files below `from` that `to` lacks or has in another size; returns their number.
 fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
     let fault = |path: &Path, error| Error::io("copy", path, error);
     let entries = match fs::read_dir(from) {
@@ -204,10 +205,10 @@ fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
         if size(&path) == size(&copy) && !name.ends_with(names::SIDECAR) {
             continue;
         }
-        // Whatever bears the name there is replaced: a link would lead elsewhere.
+        // An existing file of that name is replaced: a link would lead elsewhere.
         disk::remove(&copy).map_err(|error| fault(&copy, error))?;
         match disk::copy(&path, &copy) {
-            // It was deleted meanwhile.
+            // It was deleted after the listing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             written => written.map_err(|error| fault(&copy, error))?,
         }

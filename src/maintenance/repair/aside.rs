@@ -1,4 +1,4 @@
-//! What is damaged is set aside, and what must not be in use is locked.
+//! Damaged files are set aside, and files that must not be in use are locked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::fs::lock::{FileLock, Mode};
 use crate::options::Sharing;
 use crate::sealing::seal;
 
-/// Gives a damaged file a second name in the folder of such files. Its first one goes to what
-/// takes its place, by a rename, so that one of both is there at every moment.
+/// Gives a damaged file a second name in the folder of such files. Its first file is replaced by a
+/// rename, so that one of both is there at every moment.
 pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
     let folder = directory.set_aside();
     disk::create_directory(&folder).map_err(|error| Error::io("create", &folder, error))?;
@@ -32,7 +32,7 @@ pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
     Ok(aside)
 }
 
-/// Locks everything that whoever has the journal open holds; released when the value is dropped.
+/// Locks everything that a user of the journal holds; released when the value is dropped.
 pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
     let in_use = |path: &Path| Error::InUse {
         path: path.to_owned(),
@@ -60,7 +60,8 @@ pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
     }
     match Kv::try_open_read_only(&directory.hot_file(), Sharing::Exclusive, 0) {
         Err(error @ Error::InUse { .. }) => Err(error),
-        // Without locks the engine knows who has it open. Whatever else is wrong with it is why it is repaired.
+        // Without locks the engine knows its users. Its other defects are the reason for the
+        // repair.
         _ => Ok(held),
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 
 /// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
-/// holes for all others. Says which these are. `recorded` is the time of a hole at the beginning.
+/// holes for all others. Returns them. `recorded` is the time of a hole at the beginning.
 pub(super) fn fill(
     kv: Option<&Kv>,
     range: &Range<u64>,
@@ -45,7 +45,8 @@ pub(super) fn fill(
     Ok(lost)
 }
 
-/// The event times of all blocks, as far as the index can be read: when the decisions were that are lost.
+/// The event times of all blocks, as far as the index can be read: when the decisions were that are
+/// lost.
 fn times(kv: &Kv) -> Times {
     let mut times = Times::new();
     sweep(kv, Table::Hours, u64::MAX, &mut |key, value| {
@@ -56,7 +57,7 @@ fn times(kv: &Kv) -> Times {
     times
 }
 
-/// Where the blocks of `range` begin whose values are what was written.
+/// First sequences of the blocks of `range` whose checksums are right.
 pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
     let mut found = Vec::new();
     sweep(kv, Table::Blocks, range.end, &mut |key, value| {

@@ -1,4 +1,4 @@
-//! The hot file written anew from what is left of it, and from what entries say.
+//! The hot file, written anew from its readable rows, and from facts in entries.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,7 +39,7 @@ use crate::stats::folding::folded::Folded;
 /// How much one transaction writes.
 const SLICE_BYTES: usize = 4 << 20;
 
-/// Writes the hot file anew, without what is withdrawn, and lets it take the place of the one before.
+/// Writes the hot file anew, without the withdrawn entries, and replaces the one before.
 #[expect(clippy::too_many_arguments, reason = "all that a hot file consists of")]
 pub(super) fn write_anew(
     remains: &Remains,
@@ -86,7 +86,7 @@ pub(super) fn write_anew(
         meta::set_extent(transaction, extent)
     })?;
     let mut cursors = remains.rows(Table::Cursors);
-    // Nobody can have come to what has never been there.
+    // No cursor can have reached a sequence that never existed.
     cursors.retain(|(_, row)| {
         let row = codec::decode::<CursorRow>(row);
         row.is_ok_and(|row| row.next <= extent.next)
@@ -109,7 +109,7 @@ pub(super) fn write_anew(
         || !mended.runs.is_empty()
         || !remains.incomplete().is_empty();
     if withdrawal.is_some() && is_less {
-        // A repair keeps what it can; an undo must lose nothing but the import.
+        // A repair keeps as much as it can; an undo must lose nothing but the import.
         let why = "it cannot be read to its end and was left as it is: repair it first";
         return Err(damaged(&remains.path, "undo", why));
     }
@@ -142,7 +142,7 @@ impl Anew<'_> {
         self.kv.write(body).map_err(WriteFailure::into_error)
     }
 
-    /// Writes the blocks behind the segments, with their indexes; says how many bytes they are.
+    /// Writes the blocks behind the segments, with their indexes; returns their bytes.
     fn blocks(&mut self, layout: &Layout, now: i64, mended: &mut Mended) -> Result<u64> {
         let (kv, withdrawal, witness) = (self.kv, self.withdrawal, &mut self.witness);
         let mut pending: Vec<(u64, Block)> = Vec::new();
@@ -172,7 +172,7 @@ impl Anew<'_> {
         put_rows(self.kv, table, &mut rows)
     }
 
-    /// Writes the names that can be read, and others for those that entries need. Says whether
+    /// Writes the names that can be read, and others for those that entries need. Returns whether
     /// nothing was lost.
     fn names(&self, mended: &mut Mended) -> Result<bool> {
         let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
@@ -188,7 +188,7 @@ impl Anew<'_> {
                 return;
             };
             asked.insert(row.id, row.asked);
-            // The key says the name too, unless it was too long for one.
+            // The key has the name too, unless it was too long for one.
             if let Some((kind, text)) = key.split_first()
                 && let Ok(text) = std::str::from_utf8(text)
                 && keys::name(*kind, text) == key
@@ -227,7 +227,7 @@ impl Anew<'_> {
         for (key, payload) in self.remains.rows(Table::Runs) {
             if let Ok((run, mut row)) = runs::decode(&self.remains.path, &key, &payload) {
                 if InferenceId::from_u64(row.last_id).run() != run {
-                    // Another run's: what entries say holds.
+                    // Another run's: the facts in entries hold.
                     let seen = self.witness.runs.get(&run.get());
                     row.last_id = seen.map_or(0, |seen| seen.last_id);
                 }
@@ -271,7 +271,7 @@ impl Anew<'_> {
         let whole = self.remains.each(Table::Rollups, &mut |key, payload| {
             in_range &= out_of_order::is_before(&self.remains.path, key, payload, extent.next);
         });
-        // What nothing has been folded of cannot be in there.
+        // Unfolded entries cannot be in there.
         let folded = folded.filter(|folded| folded.farthest() <= extent.next && in_range);
         let folded = match folded {
             Some(folded) if whole && all_names && self.withdrawal.is_none() => folded,

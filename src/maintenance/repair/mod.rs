@@ -1,9 +1,9 @@
-//! Repair: what can be read is kept under its sequences, what cannot is counted in holes, and
-//! damaged files are set aside.
+//! Repair: readable entries are kept under their sequences, unreadable ones are counted in holes,
+//! and damaged files are set aside.
 //!
-//! Only what is damaged is written anew: a segment under another name until it is finished, then
-//! in the place of the damaged one; the hot file likewise, last. At every moment each name has the
-//! damaged file or the mended one, so a repair that dies is done again.
+//! Only damaged files are written anew: a segment under another name until it is finished, then in
+//! the place of the damaged one; the hot file likewise, last. At every moment each name has the
+//! damaged file or the repaired one, so a repair that dies is done again.
 
 pub(crate) mod aside;
 pub(crate) mod fill;
@@ -37,7 +37,7 @@ use segment::Slot;
 /// Memory for cached pages of a file that is read or written.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// What a repair did.
+/// Result of a repair.
 #[derive(Debug, Default)]
 pub(crate) struct Mended {
     /// Sequences that were lost, in order.
@@ -48,7 +48,7 @@ pub(crate) struct Mended {
     pub(crate) changed: Vec<PathBuf>,
     /// Names whose text was lost, as they are called now.
     pub(crate) names: Vec<String>,
-    /// Runs of which only the entries say something.
+    /// Runs that only entries show.
     pub(crate) runs: Vec<u32>,
     /// Tables and values that could not be read to the end.
     pub(crate) incomplete: Vec<String>,
@@ -62,7 +62,7 @@ struct Layout {
     extent: Extent,
 }
 
-/// Repairs the journal in `directory`, which nobody may have open.
+/// Repairs the journal in `directory`, which must not be open in any process.
 pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     let _locks = aside::hold(directory)?;
     let remains = Remains::open(directory)?;
@@ -96,7 +96,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     }
     remains.check_uses(&uses, &mut hot);
     if !hot.defects.is_empty() {
-        // What was found out only now is in the tables beside the blocks: the layout holds.
+        // Damage that was found only now is in the tables beside the blocks: the layout holds.
         hot::write_anew(
             &remains,
             directory,
@@ -131,7 +131,7 @@ impl Mended {
 /// Registers the segments that were written anew.
 fn register(directory: &Directory, all: &[Registered], lost: u64) -> Result<()> {
     let kv = Kv::open(&directory.hot_file(), Sharing::native(), CACHE_BYTES)?;
-    // What cannot be read says nothing of earlier repairs.
+    // An unreadable row shows nothing of earlier repairs.
     let before = kv.read(|snapshot| meta::lost(snapshot, kv.path()));
     let before = before.unwrap_or(0);
     kv.write(|transaction| {
@@ -148,10 +148,10 @@ fn register(directory: &Directory, all: &[Registered], lost: u64) -> Result<()> 
     .map_err(WriteFailure::into_error)
 }
 
-/// Verifies what was repaired; says how many entries it holds.
+/// Verifies the repaired journal; returns the number of its entries.
 fn verified(directory: &Directory) -> Result<u64> {
     let found = Upkeep::open(directory.clone(), Sharing::native(), CACHE_BYTES)?.check();
-    // Whoever seals next removes what a crash left.
+    // The next sealer removes leftovers of a crash.
     let mut defects = found.defects.iter();
     match defects.find(|defect| defect.kind != DefectKind::Stray) {
         None => Ok(found.entries),

@@ -1,4 +1,4 @@
-//! What is left of the hot file: each row that can be read, and which tables lack some.
+//! The rest of the hot file: each row that can be read, and the tables that lack some.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,12 +43,12 @@ pub(super) struct Remains {
     directory: Directory,
     /// No number in a key is as high, as far as is known.
     end: u64,
-    /// What could not be read to the end.
+    /// Tables that could not be read to the end.
     incomplete: RefCell<BTreeSet<String>>,
 }
 
 impl Remains {
-    /// Opens what is there. A journal in another format is refused.
+    /// Opens the existing files. A journal in another format is refused.
     pub(super) fn open(directory: &Directory) -> Result<Self> {
         let path = directory.hot_file();
         let kv = match Kv::salvage(&path, CACHE_BYTES) {
@@ -95,7 +95,7 @@ impl Remains {
         Some(kv.read(|snapshot| body(snapshot, &self.path)))
     }
 
-    /// What `body` reads; if it cannot, `what` is incomplete.
+    /// The result of `body`; if it fails, `what` is incomplete.
     pub(super) fn known<T>(
         &self,
         what: &str,
@@ -126,7 +126,7 @@ impl Remains {
         found
     }
 
-    /// Shows every row of `table` that can be read; says whether those are all.
+    /// Shows every row of `table` that can be read; returns whether those are all.
     pub(super) fn each(&self, table: Table, see: &mut dyn FnMut(&[u8], &[u8])) -> bool {
         let mut whole = self.kv.is_some();
         if let Some(kv) = &self.kv {
@@ -145,7 +145,7 @@ impl Remains {
         whole
     }
 
-    /// Checks the hot file by itself; says what it says of the extent and the segments.
+    /// Checks the hot file alone; returns the extent and the segments in it.
     pub(super) fn check(
         &self,
         uses: &mut Uses,
@@ -189,7 +189,7 @@ impl Remains {
         }
     }
 
-    /// Who the journal is: what it says, or what its segments say of it, or a new one.
+    /// Identity of the journal: its own, or that in its segments, or a new one.
     pub(super) fn identity(&self, now: i64) -> Result<Identity> {
         if let Some(identity) = self.known("meta identity", meta::known_identity) {
             return Ok(identity);
@@ -220,7 +220,7 @@ impl Remains {
             .unwrap_or_default();
         let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
         let last = last.and_then(|rows| rows.last().map(Placed::next));
-        // What is there says how far the journal can reach.
+        // The existing files show how far the journal can reach.
         let seen = [
             self.registered().last().map(|slot| slot.range.end),
             files(&self.directory).last().map(|file| file.1),
@@ -265,7 +265,7 @@ impl Remains {
         let mut next = kept;
         for slot in slots {
             if slot.range.start.saturating_sub(next) > MOST_LOST {
-                // A file or a row that somebody gave a number of their own.
+                // A file or a row with a false number.
                 continue;
             }
             if next < slot.range.start {

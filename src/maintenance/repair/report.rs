@@ -8,24 +8,25 @@ use crate::entry::error::Result;
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 
-/// What [`repair`] found and did.
+/// Result of [`repair`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repaired {
-    /// The sequences whose entries were lost, in order. In their place stand gaps now, of the reason
-    /// [`Damaged`](crate::GapReason::Damaged), that count them.
+    /// The sequences whose entries were lost, in order. In their place stand gaps now, of the
+    /// reason [`Damaged`](crate::GapReason::Damaged), that count them.
     pub lost: Vec<Range<u64>>,
-    /// Where the damaged files are now, in the folder `damaged`. Nothing reads them: remove them when
-    /// nobody can make anything of them any more.
+    /// Where the damaged files are now, in the folder `damaged`. Nothing reads them: remove them
+    /// when they are of no more use.
     pub set_aside: Vec<PathBuf>,
-    /// The files that were written anew, or whose registration was put right.
+    /// The files that were written anew, or whose registration was corrected.
     pub changed: Vec<PathBuf>,
-    /// What stands for names whose text was lost.
+    /// Substitutes for names whose text was lost.
     pub names: Vec<String>,
-    /// Runs whose rows were lost, and were made anew of what their entries say.
+    /// Runs whose rows were lost, and were made anew from their entries.
     pub runs: Vec<RunId>,
-    /// The tables and values of `journal.redb` (see `FORMAT.md`) that could not be read to the end. Indexes are made anew.
-    /// Rollups are dropped then, or if a name was lost, and folded anew, from what is kept.
+    /// The tables and values of `journal.redb` (see `FORMAT.md`) that could not be read to the end.
+    /// Indexes are made anew. Rollups are dropped then, or if a name was lost, and folded anew from
+    /// the kept entries.
     pub incomplete: Vec<String>,
     /// Entries that the journal holds now, gaps among them.
     pub entries: u64,
@@ -39,24 +40,25 @@ impl Repaired {
     }
 }
 
-/// Repairs the journal in the directory `dir`, which nobody may have open. Keeps every entry that
-/// can be read, under its sequence; puts gaps in the place of all others; sets damaged files aside,
-/// in `dir/damaged`, and deletes none. What is whole stays as it is, and so does a journal without damage.
+/// Repairs the journal in the directory `dir`, which must not be open in any process. Keeps every
+/// entry that can be read, under its sequence; puts gaps in the place of all others; sets damaged
+/// files aside, in `dir/damaged`, and deletes none. Undamaged parts stay as they are, and so does a
+/// journal without damage.
 ///
-/// Whatever cannot be read of `journal.redb` beside the entries is made anew from them or left out,
-/// as [`Repaired`] lists. What it cannot know: entries at the very end of a journal that says
-/// nothing of its length any more. Weights of checkpoints are not read; what the registry has
-/// lost, [`Registry::reconcile`](crate::Registry::reconcile) finds in the sidecars.
+/// Rows of `journal.redb` beside the entries that cannot be read are made anew from the entries or
+/// left out, as [`Repaired`] lists. It cannot know of entries at the very end of a journal that has
+/// lost its length. Weights of checkpoints are not read;
+/// [`Registry::reconcile`](crate::Registry::reconcile) restores lost rows of the registry from the
+/// sidecars.
 ///
-/// Reads everything at least twice, and writes what is damaged anew and durably.
-/// If it dies, or the power goes, the journal is as damaged as it was, or less, and can be
-/// repaired again. A backup that is whole is better than any repair; see
-/// [`restore`](crate::restore).
+/// Reads everything at least twice, and writes damaged files anew and durably. If it dies, or the
+/// power goes, the journal is as damaged as it was, or less, and can be repaired again. A backup
+/// that is whole is better than any repair; see [`restore`](crate::restore).
 ///
 /// # Errors
-/// [`Error::InUse`](crate::Error::InUse) if somebody has the journal open;
-/// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::Foreign`](crate::Error::Foreign) if nothing of
-/// it can be read; [`Error::UnknownFormat`](crate::Error::UnknownFormat), and
+/// [`Error::InUse`](crate::Error::InUse) if a process has the journal open;
+/// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::Foreign`](crate::Error::Foreign) if
+/// nothing of it can be read; [`Error::UnknownFormat`](crate::Error::UnknownFormat), and
 /// [`Error::Io`](crate::Error::Io).
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! One segment: left as it is, or written anew with holes in the place of what cannot be read.
+//! One segment: left as it is, or written anew with holes in the place of unreadable blocks.
 
 use std::fs;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::fs::disk;
 use crate::maintenance::verify::{Findings, check_segment};
 use crate::sealing::seal::SegmentWriter;
 
-/// Sequences that a segment should hold, and what is registered of it, if that can be read.
+/// Sequences that a segment should hold, and its registration, if that can be read.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
     pub(super) range: Range<u64>,
@@ -25,7 +25,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Sees to it that there is a whole segment of these sequences; says what is to be registered of it.
+    /// Makes sure that there is a whole segment of these sequences; returns its registration.
     pub(super) fn mend(
         &self,
         directory: &Directory,
@@ -43,7 +43,7 @@ impl Slot {
         let file = folder.join(file_name(self.range.start, self.range.end));
         let kv = Kv::salvage(&file, CACHE_BYTES).ok();
         let recorded = self.row.as_ref().map_or(now, |row| row.recorded.0);
-        // It may be whole, and only what is registered of it wrong or lost.
+        // It may be whole, and only its registration wrong or lost.
         let mut row = SegmentRow::beginning_at(self.range.start);
         let lost = fill(kv.as_ref(), &self.range, recorded, |rows| {
             rows.iter().for_each(|placed| row.see(placed));
@@ -80,7 +80,7 @@ impl Slot {
             first: self.range.start,
             row,
         };
-        // The last write, when it was closed, could not say that it failed.
+        // The last write, at its close, could not report its failure.
         Segment::open_file(&unfinished, identity, registered.clone())?;
         if file.exists() {
             mended.set_aside.push(set_aside(directory, &file)?);
@@ -92,7 +92,7 @@ impl Slot {
         Ok(registered)
     }
 
-    /// The segment, if it is whole and as `row` says.
+    /// The segment, if it is whole and fits `row`.
     fn checked(
         &self,
         directory: &Directory,

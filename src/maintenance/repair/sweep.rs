@@ -8,13 +8,13 @@ use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, Table};
 use crate::entry::error::Result;
 
-/// How many parts are tried of what can be read from neither end.
+/// Number of parts that are tried of a stretch that can be read from neither end.
 const MOST_PARTS: u32 = 4_096;
 
 type Key = Bound<Vec<u8>>;
 type Visit<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
 
-/// Shows every row that can be reached to `see`, in no certain order; says whether that was all.
+/// Shows every row that can be reached to `see`, in no certain order; returns whether that was all.
 /// No key that begins with a number begins with one of `end` or above.
 pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut Visit<'_>) -> bool {
     let mut parts: VecDeque<(Key, Key)> = VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);

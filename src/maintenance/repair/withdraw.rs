@@ -1,8 +1,8 @@
-//! Taking out what an import took in: a hole stands for each stretch of its entries, so that no
-//! sequence changes, and the rollups are folded anew.
+//! Undoing an import: a hole replaces each stretch of its entries, so that no sequence changes, and
+//! the rollups are folded anew.
 //!
-//! Files are replaced as a repair replaces them: segments first, the hot file last. After a death in
-//! between a repair registers the new segments, and the rest is done again.
+//! Files are replaced as a repair replaces them: segments first, the hot file last. After a death
+//! in between a repair registers the new segments, and the rest is done again.
 
 use std::path::Path;
 
@@ -121,14 +121,15 @@ impl Withdrawal {
         drop(kv);
         let first = old.first;
         let new = Registered { first, row };
-        // The last write, when it was closed, could not say that it failed.
+        // The last write, at its close, could not report its failure.
         Segment::open_file(&unfinished, identity, new.clone())?;
         disk::rename(&unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
         sync_directory(&folder)?;
         Ok(new)
     }
 
-    /// Takes the import's entries out of the journal in `directory`, which nobody may have open.
+    /// Takes the import's entries out of the journal in `directory`, which must not be open in any
+    /// process.
     pub(crate) fn apply(&mut self, directory: &Directory, now: i64) -> Result<()> {
         let _locks = aside::hold(directory)?;
         let remains = Remains::open(directory)?;
@@ -142,8 +143,8 @@ impl Withdrawal {
             return Err(Error::InvalidOption {
                 name: "run",
                 value: self.run.to_string(),
-                advice: "entries of this journal were retired, and statistics of these would be lost \
-                         with the rollups: make a new journal of an export without the run",
+                advice: "entries of this journal were retired, and statistics of these would be \
+                         lost with the rollups: make a new journal of an export without the run",
             });
         }
         let identity = remains.identity(now)?;
@@ -174,7 +175,7 @@ impl Withdrawal {
             &mut mended,
         )?;
         drop(remains);
-        // It was whole: nobody needs it any more.
+        // It was whole and is not needed any more.
         mended.set_aside.iter().try_for_each(|file| remove(file))?;
         let _ = std::fs::remove_dir(directory.set_aside());
         Ok(())

@@ -1,4 +1,4 @@
-//! What entries say of names and runs, for where the tables of both cannot.
+//! Facts about names and runs in entries, for where both tables are lost.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::engine::format::name::{LABEL_SEPARATOR, NameKind};
 use crate::engine::format::row::{NameId, Names, Note, OutcomeValue, Row};
 use crate::engine::uses::Uses;
 
-/// What is seen of names and runs in entries.
+/// Names and runs seen in entries.
 #[derive(Default)]
 pub(super) struct Witness {
     pub(super) uses: Uses,
@@ -23,7 +23,7 @@ pub(super) struct Seen {
     labels: usize,
 }
 
-/// What entries say of a run.
+/// Facts about a run in entries.
 #[derive(Clone, Copy)]
 pub(super) struct SeenRun {
     /// The first recorded time.

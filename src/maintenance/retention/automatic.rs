@@ -1,4 +1,4 @@
-//! Retention that happens by itself, as an option of the journal says.
+//! Automatic retention, by an option of the journal.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use crate::entry::error::{Error, Result};
 use crate::maintenance::Maintenance;
 use crate::options::keep::Keep;
 
-/// How often the rules are looked at, besides whenever something was sealed.
+/// Interval of looks at the rules, besides after each sealing.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often unused names and runs are looked for: that decodes what is not sealed.
+/// Interval of looking for unused names and runs, which decodes unsealed blocks.
 const FORGET: Duration = Duration::from_secs(3_600);
 
 /// Applies a [`Keep`] now and then.
@@ -31,8 +31,8 @@ impl Automatic {
         }
     }
 
-    /// Retires what is due, if it is time to look or something was `sealed`. Says how many segments
-    /// went, or what stands in the way.
+    /// Retires due segments, if it is time to look or something was `sealed`. Reports the number of
+    /// segments that went, or the obstacle.
     pub(crate) fn round(&mut self, sealed: bool, go_on: &dyn Fn() -> bool) -> Result<u64, String> {
         let rested = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
         if !rested && !sealed {
@@ -67,7 +67,7 @@ impl Automatic {
         }
         let retired = match plan.retire() {
             Ok(retired) => retired.segments as u64,
-            // Another process was faster; the next look finds what is left.
+            // Another process was faster; the next look finds the rest.
             Err(Error::PlanOutdated { .. }) => return Ok(0),
             Err(error) => return Err(said(error)),
         };

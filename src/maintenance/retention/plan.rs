@@ -49,13 +49,13 @@ pub struct PlannedSegment {
     pub recorded: (Timestamp, Timestamp),
     /// The first and last event time of its inferences and repeats.
     pub event_times: Option<(Timestamp, Timestamp)>,
-    /// What its file takes.
+    /// Size of its file.
     pub bytes: u64,
     /// The rule that it breaks.
     pub rule: String,
 }
 
-/// What applying a [`RetirePlan`] did.
+/// Result of applying a [`RetirePlan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retired {
@@ -63,7 +63,7 @@ pub struct Retired {
     pub segments: usize,
     /// How many entries they held.
     pub entries: u64,
-    /// What their files took.
+    /// Size of their files.
     pub bytes: u64,
     /// Names that no entry needs any more, and that were forgotten.
     pub names: usize,
@@ -91,8 +91,8 @@ pub struct RetiredSoFar {
 }
 
 impl Maintenance {
-    /// Begins to decide what is retired. Entries go by whole segments, oldest first, by the time at
-    /// which they were recorded; what is not sealed yet stays.
+    /// Begins a retirement. Whole segments go, oldest first, by their entries' recorded time;
+    /// unsealed entries stay.
     ///
     /// ```
     /// # use annals::{Inference, Journal, Keep};
@@ -116,10 +116,10 @@ impl Maintenance {
         }
     }
 
-    /// What has been retired so far. One short snapshot.
+    /// Everything that has been retired so far. One short snapshot.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn retired(&self) -> Result<RetiredSoFar> {
         let row = self.upkeep.retired()?;
         let time = Timestamp::from_micros;
@@ -142,13 +142,15 @@ impl Maintenance {
 }
 
 impl Retirement<'_> {
-    /// Says which segments would go, from one look at the journal; changes nothing, but folds into
-    /// the rollups what has to be there before it goes: statistics outlive their entries. What cannot be read
-    /// before it was folded stays, with all that comes after it, until it is repaired; the plan says so.
+    /// Lists the segments that would go, from one look at the journal. It changes nothing, but
+    /// folds their entries into the rollups first: statistics outlive their entries. A segment that
+    /// could not be read before it was folded stays, with all later ones, until it is repaired. The
+    /// plan reports it.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for rules that would always retire everything (less than a minute
-    /// or 1 MiB), [`Error::InvalidName`] for a cursor, and those of reading.
+    /// or 1 MiB), [`Error::InvalidName`] for a cursor, and [errors of
+    /// reading](crate::Error#errors-of-reading).
     pub fn plan(self) -> Result<RetirePlan> {
         self.keep.check()?;
         for name in &self.keep.cursors {
@@ -244,7 +246,7 @@ pub(crate) struct Doubt {
     age: Duration,
     /// Time that has certainly passed since the oldest of them was recorded.
     certain: Duration,
-    /// How long ago that was by the clock.
+    /// Its age by the clock.
     pub(crate) by_clock: Duration,
 }
 
@@ -304,8 +306,8 @@ fn wanted(standing: &Standing, broken: usize) -> u64 {
     last.map_or(0, |segment| segment.row.next)
 }
 
-/// How far the cursors, and what the journal itself needs, let the `broken` oldest segments go;
-/// and what holds the others back; `unreadable` is what could not be brought into the statistics.
+/// How many of the `broken` oldest segments the cursors and the journal's own needs let go, and the
+/// reason that holds the others back. `unreadable` could not be brought into the statistics.
 fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u64, Vec<String>) {
     let wanted = wanted(standing, broken);
     let mut until = standing.retirable;
@@ -314,7 +316,8 @@ fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u6
         held_back.push(match unreadable {
             None => format!("entries from {until} on are not in the statistics yet"),
             Some(error) => format!(
-                "entries from {until} on cannot be brought into the statistics, repair the journal: {error}"
+                "entries from {until} on cannot be brought into the statistics, repair the \
+                 journal: {error}"
             ),
         });
     }
@@ -382,18 +385,19 @@ impl RetirePlan {
         self.kept_entries
     }
 
-    /// What keeps further entries from being retired although they break a rule.
+    /// The reason why further entries are kept although they break a rule.
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
     }
 
-    /// What could not be read, and so not be brought into the statistics: it holds back what comes after it.
+    /// The part that could not be read, and so not be brought into the statistics: it holds back
+    /// all later entries.
     pub(crate) fn unreadable(&self) -> Option<&Error> {
         self.unreadable.as_ref()
     }
 
-    /// What only the clock calls old enough.
+    /// Entries that only the clock calls old enough.
     pub(crate) fn doubt(&self) -> Option<&Doubt> {
         self.doubt.as_ref()
     }
@@ -403,18 +407,19 @@ impl RetirePlan {
         self.newest
     }
 
-    /// Folds what is committed, since an outcome counts only while its decision is there, and then
-    /// retires exactly what the plan says, in transactions of 100 segments, each checked again: if
-    /// segments, cursors or the first entry that is kept are not what they were, that
-    /// transaction and the rest do not happen. Then removes the files, and forgets names and runs
-    /// that no entry needs any more, which decodes what is not sealed yet: up to a second or two. While
-    /// a segment that stays is damaged, none is forgotten: it may need them.
+    /// Folds committed entries first, since an outcome counts only while its decision is there.
+    /// Then it retires exactly the segments of the plan, in transactions of 100. Each transaction
+    /// checks the plan again: if segments, cursors or the first kept entry have changed, it and the
+    /// later ones do not happen. Then removes the files, and forgets unneeded names and runs. That
+    /// decodes the unsealed blocks: up to a second or two. While a segment that stays is damaged,
+    /// none is forgotten: it may need them.
     ///
     /// Readers and followers that are behind get [`Error::Retired`].
     ///
     /// # Errors
-    /// [`Error::PlanOutdated`] with what changed, those of a commit, and [`Error::Io`] if a file
-    /// cannot be removed: it is retired all the same, and removed by whoever seals next.
+    /// [`Error::PlanOutdated`] with the changes, [errors of a
+    /// commit](crate::Error#errors-of-a-commit), and [`Error::Io`] if a file cannot be removed: it
+    /// is retired all the same, and the next sealer removes it.
     pub fn apply(self) -> Result<Retired> {
         let retired = self.retire()?;
         if retired.segments == 0 {

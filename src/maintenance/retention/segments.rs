@@ -26,31 +26,31 @@ use crate::stats::folding::folded;
 /// Segments that one transaction retires: others wait for it.
 const SLICE: usize = 100;
 
-/// What decides about retirement; checked again when it happens.
+/// The base of a decision about retirement; checked again when it happens.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) extent: Extent,
     /// Oldest first.
     pub(crate) segments: Vec<Registered>,
-    /// How far each of the cursors that were asked for has come; 0 if it is not stored.
+    /// Position of each requested cursor; 0 if it is not stored.
     pub(crate) cursors: Vec<(String, u64)>,
-    /// What comes before this sequence is not needed by the journal itself.
+    /// Entries before this sequence are not needed by the journal itself.
     pub(crate) retirable: u64,
     /// How old entries are at least.
     pub(crate) elapsed: Elapsed,
 }
 
-/// What a retirement did.
+/// Result of a retirement.
 #[derive(Debug)]
 pub(crate) struct Done {
     /// How many of the segments are retired.
     pub(crate) segments: usize,
-    /// What is different from the plan; then the rest was left alone.
+    /// The differences from the plan; the rest was left alone then.
     pub(crate) changes: Vec<String>,
 }
 
 impl Upkeep {
-    /// What decides about retirement at `now`, microseconds since 1970.
+    /// The base of a decision about retirement at `now`, microseconds since 1970.
     pub(crate) fn standing(&self, names: &[String], now: i64) -> Result<Standing> {
         let source = self.source();
         let stored = self.cursors()?;
@@ -75,9 +75,9 @@ impl Upkeep {
         source.read(|snapshot| retired::read(snapshot, source.path()))
     }
 
-    /// Retires `doomed`, which must be the oldest segments, in transactions of some of them, each
-    /// checked again: the first one that would not do what was planned is not begun. Every
-    /// one of `cursors` has to be past what is retired. What is committed is folded first: outcomes
+    /// Retires `doomed`, which must be the oldest segments, in transactions of some of them. Each
+    /// checks the plan again: the first one that would differ from it is not begun. Every one of
+    /// `cursors` has to be past the retired entries. Committed entries are folded first: outcomes
     /// find their decisions only as long as these are there.
     pub(crate) fn retire(&self, doomed: &[Registered], names: &[String], now: i64) -> Result<Done> {
         let mut done = Done {
@@ -88,7 +88,7 @@ impl Upkeep {
             return Ok(done);
         }
         let known = match self.fold(now) {
-            // What cannot be read does not turn out for anybody.
+            // An unreadable outcome counts for no decision.
             Err(Error::Corrupt { .. }) => 0,
             folded => folded?,
         };
@@ -104,7 +104,7 @@ impl Upkeep {
         Ok(done)
     }
 
-    /// Forgets what turned out early for inferences that are retired: nobody looks at it any more.
+    /// Forgets out-of-order outcomes of retired inferences: nothing reads them any more.
     fn forget_early(&self) -> Result<()> {
         loop {
             let source = self.source();
@@ -177,8 +177,8 @@ impl Upkeep {
         })
     }
 
-    /// The hours of event time that a segment touches, as its index says; of one that cannot be
-    /// read, all that lie between its first and last.
+    /// The hours of event time that a segment touches, by its index; of an unreadable one, all
+    /// between its first and last.
     fn hours_of(&self, segment: &Registered) -> Vec<(i64, i64)> {
         if let Ok(open) = self.source().segment(segment)
             && let Ok(hours) = open.read(|blocks| blocks.all_hours())
@@ -197,8 +197,8 @@ impl Upkeep {
         segment.file(self.directory())
     }
 
-    /// Removes the files of retired segments. What cannot be removed now is removed by whoever
-    /// seals or retires next.
+    /// Removes the files of retired segments. Files that cannot be removed now are removed by the
+    /// next sealing or retirement.
     fn unlink(&self, retired: &[Registered]) -> Result<()> {
         for segment in retired {
             let path = self.file_of(segment);

@@ -1,9 +1,9 @@
 //! Forgetting the names and runs that no entry needs any more.
 //!
 //! Writers keep ids of names in memory, so a name must stay while a run that has resolved it may
-//! still use it. Each name therefore says between which runs it was resolved. It may be forgotten if
-//! none of those was alive before the entries were looked at: nobody can commit anything under
-//! them any more. Whoever resolves it later says so, which is looked at when it is forgotten.
+//! still use it. So each name stores the runs between which it was resolved. It may be forgotten if
+//! none of those was alive before the entries were looked at: no run can use it for a commit any
+//! more. A run that resolves it later is stored with it, and that is checked when it is forgotten.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::{Bound, ControlFlow};
@@ -22,7 +22,7 @@ const SLICE: usize = 500;
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
 
-/// What was forgotten.
+/// Forgotten names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgotten {
     pub(crate) names: usize,
@@ -45,8 +45,8 @@ impl Alive {
 }
 
 impl Upkeep {
-    /// Forgets names and runs that nothing needs. Reads what every segment says that it needs, and
-    /// decodes the hot blocks. Asks `go_on` between two slices.
+    /// Forgets names and runs that nothing needs. Reads the needs of every segment, and decodes the
+    /// hot blocks. Asks `go_on` between two slices.
     pub(crate) fn forget_unused(&self, go_on: &dyn Fn() -> bool) -> Result<Forgotten> {
         let runs = self.source().runs(0, usize::MAX)?;
         let alive = self.alive(&runs);
@@ -64,7 +64,7 @@ impl Upkeep {
         // The highest is kept: the next run's number is taken from it.
         let ended = runs.split_last().map_or(&[][..], |(_, before)| before);
         let unused = |(run, row): &&(RunId, RunRow)| {
-            // Whoever takes in a source again has to know that it was taken in.
+            // A later import of a source has to know that it was taken in.
             row.source.is_none()
                 && row.end.is_some()
                 && !alive.known.contains(&run.get())
@@ -83,8 +83,8 @@ impl Upkeep {
         Ok(forgotten)
     }
 
-    /// The runs under which something may still be committed. A run that was continued lives on
-    /// in the one that its process went on under, and so do the names that it knows.
+    /// The runs under which something may still be committed. A run that was continued lives on in
+    /// the next run of its process, and so do its names.
     fn alive(&self, runs: &[(RunId, RunRow)]) -> Alive {
         let mut known = BTreeSet::new();
         let mut begun = HashSet::new();
@@ -105,7 +105,8 @@ impl Upkeep {
         }
     }
 
-    /// What all entries need; `None` if a segment does not say or is damaged, or it was told to stop.
+    /// Needs of all entries; `None` if a segment is damaged or silent about them, or it was told to
+    /// stop.
     fn uses(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Uses>> {
         let source = self.source();
         let mut uses = Uses::default();
@@ -115,9 +116,9 @@ impl Upkeep {
             match source.segment(segment).and_then(|open| open.uses()) {
                 Ok(Some(row)) => uses.add(&row),
                 Ok(None) => return Ok(None),
-                // What has been retired meanwhile needs nothing.
+                // Segments retired since need nothing.
                 Err(_) if segment.first < source.extent()?.kept => {}
-                // What cannot be read may need anything. Whoever reads it is told.
+                // An unreadable segment may need anything. Its readers get the error.
                 Err(Error::Corrupt { .. } | Error::Foreign { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -141,10 +142,10 @@ impl Upkeep {
             }
         }
         if source.losses().entries() > 0 {
-            // What cannot be read may need anything.
+            // An unreadable segment may need anything.
             return Ok(None);
         }
-        // Last: what was retired meanwhile had been folded before.
+        // Last: entries retired since had been folded before.
         source.survey(|survey| survey.each_name(|name| uses.see_name(name)))?;
         Ok(Some(uses))
     }
@@ -166,7 +167,7 @@ impl Upkeep {
         Ok(unused)
     }
 
-    /// Forgets those of `keys` that no run has resolved meanwhile.
+    /// Forgets those of `keys` that no run has resolved since.
     fn forget_names(&self, keys: &[Vec<u8>], alive: &Alive) -> Result<usize> {
         let path = self.source().path();
         self.write(|transaction| {

@@ -17,7 +17,7 @@ use crate::engine::kv::{Direction, Table};
 use crate::engine::segments::SegmentRow;
 use crate::engine::uses::Uses;
 
-/// What the blocks of a file add up to.
+/// Sums of the blocks of a file.
 pub(super) struct Found {
     pub(super) row: SegmentRow,
     pub(super) bytes: u64,
@@ -25,7 +25,7 @@ pub(super) struct Found {
     pub(super) complete: bool,
 }
 
-/// What a defect's detail begins with if it is about one block.
+/// Prefix of a defect's detail about one block.
 pub(crate) const BLOCK: &str = "block ";
 
 type Expected = AHashMap<(&'static str, [u8; 16]), Span>;
@@ -117,7 +117,7 @@ fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
     }
 }
 
-/// Whether the indexes hold what is expected, and, if every block is known, nothing else.
+/// Whether the indexes hold the expected rows, and, if every block is known, nothing else.
 fn check_index(
     blocks: &Blocks<'_, '_>,
     mut expected: Expected,

@@ -1,4 +1,4 @@
-//! What a check of a journal finds.
+//! Findings of a check.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 pub struct Defect {
     /// The file that it is in.
     pub file: PathBuf,
-    /// What kind of defect it is.
+    /// Kind of the defect.
     pub kind: DefectKind,
     /// The sequences that cannot be read because of it, if that is known.
     pub sequences: Option<Range<u64>>,
-    /// Where exactly, and what is wrong.
+    /// The exact place, and the defect.
     pub detail: String,
 }
 
@@ -24,7 +24,7 @@ pub struct Defect {
 pub enum DefectKind {
     /// A file or table cannot be read at all.
     Unreadable,
-    /// A stored value is not what was written.
+    /// A stored value differs from the written one.
     Checksum,
     /// A value is as it was written, and yet does not decode.
     Undecodable,
@@ -32,15 +32,15 @@ pub enum DefectKind {
     Missing,
     /// An index and the blocks disagree.
     Index,
-    /// A segment is not what is registered of it.
+    /// A segment differs from its registration.
     Registration,
-    /// A file that nobody knows; whoever seals next removes it.
+    /// An unknown file; the next sealer removes it.
     Stray,
     /// Names and what uses them disagree.
     Name,
-    /// Runs and what they recorded disagree.
+    /// Runs and their entries disagree.
     Run,
-    /// What the journal says of its extent or of a cursor cannot be.
+    /// The journal's extent or a cursor has an impossible value.
     Extent,
     /// The storage engine's own check found its pages out of order.
     Engine,

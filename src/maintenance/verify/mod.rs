@@ -1,5 +1,5 @@
-//! Checking a journal against itself: every checksum, every sequence, every index against the blocks
-//! and the blocks against every index, segments against their registration.
+//! Checking a journal against itself: every checksum, every sequence, every index against the
+//! blocks and the blocks against every index, segments against their registration.
 
 pub(crate) mod blocks;
 pub(crate) mod defect;
@@ -35,7 +35,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// Defects that are listed; further ones are counted.
 const MOST_DEFECTS: usize = 10_000;
 
-/// What a check found.
+/// Result of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) defects: Vec<Defect>,
@@ -69,15 +69,15 @@ impl Findings {
 }
 
 impl Upkeep {
-    /// Checks the whole journal. Every file is checked in one snapshot; nothing is changed, and
-    /// nobody is held up. What the storage engine checks it does over a copy of its pages in memory.
+    /// Checks the whole journal. Every file is checked in one snapshot. Nothing is changed, and no
+    /// process is delayed. The storage engine's check runs over a copy of its pages in memory.
     pub(crate) fn check(&self) -> Findings {
         let mut findings = Findings::default();
         let mut uses = Uses::default();
         let path = self.directory().hot_file();
         let hot = self.source().read(|snapshot| {
             let registered = check_hot(snapshot, &path, &mut uses, &mut findings);
-            // While the snapshot is held, nobody reuses the pages that it consists of.
+            // While the snapshot is held, its pages are not reused.
             check_engine(&path, &mut findings);
             Ok(registered)
         });
@@ -124,7 +124,7 @@ impl Upkeep {
         }
     }
 
-    /// Files that nobody knows, unless somebody is at work on them.
+    /// Unknown files, unless a process is working on them.
     fn check_strays(&self, registered: &[Registered], findings: &mut Findings) {
         let folder = self.directory().segments();
         let Ok(entries) = fs::read_dir(&folder) else {
@@ -132,7 +132,7 @@ impl Upkeep {
         };
         let lock = seal::hold_existing(&folder);
         let Some(_lock) = lock else { return };
-        // Nobody seals now; what was sealed until now is registered.
+        // No sealing runs now; everything sealed until now is registered.
         let now = self.source().segments().map(|now| now.to_vec());
         let known: BTreeSet<String> = registered
             .iter()
@@ -149,7 +149,7 @@ impl Upkeep {
     }
 }
 
-/// Checks everything in the hot file; says what it says of the journal's extent and segments.
+/// Checks everything in the hot file; returns the journal's extent and segments in it.
 pub(crate) fn check_hot(
     snapshot: &Snapshot<'_>,
     path: &Path,

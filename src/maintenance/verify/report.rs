@@ -3,11 +3,11 @@
 use super::defect::Defect;
 use crate::maintenance::Maintenance;
 
-/// What [`Maintenance::verify`] found.
+/// Result of [`Maintenance::verify`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Verified {
-    /// What is not as it should be; at most 10,000 are listed.
+    /// The defects; at most 10,000 are listed.
     pub defects: Vec<Defect>,
     /// How many there are beyond those that are listed.
     pub more_defects: u64,
@@ -15,7 +15,7 @@ pub struct Verified {
     pub entries: u64,
     /// Blocks that they were in.
     pub blocks: u64,
-    /// Segments that were looked at.
+    /// Segments that were checked.
     pub segments: u64,
     /// Bytes of the files that were read.
     pub bytes: u64,
@@ -30,14 +30,14 @@ impl Verified {
 }
 
 impl Maintenance {
-    /// Checks the whole journal: the checksum of every stored value, that sequences are dense, each
-    /// index against the blocks and the blocks against each index, segments against their
-    /// registration and their size, files that nobody knows, names and runs against their use, and
-    /// the storage engine's own check of each file. Changes nothing and holds nobody up: the
-    /// engine, which would repair what it checks, works over a copy of its pages in memory.
+    /// Checks the whole journal: the checksum of every stored value, dense sequences, and each
+    /// index against the blocks and back. It also checks segments against their registration and
+    /// size, unknown files, names and runs against their use, and runs the storage engine's own
+    /// check of each file. Changes nothing and delays no process: the engine, which would repair
+    /// what it checks, works over a copy of its pages in memory.
     ///
-    /// Reads everything once. What is committed meanwhile is not looked at.
-    /// Weights of checkpoints are not read; see [`Registry::reconcile`](crate::Registry::reconcile).
+    /// Reads everything once. Entries committed during the check are not looked at. Weights of
+    /// checkpoints are not read; see [`Registry::reconcile`](crate::Registry::reconcile).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -62,7 +62,7 @@ pub(crate) fn check_value(
     }
 }
 
-/// The checksum of every value of a table, and whether it can be what was written.
+/// The checksum of every value of a table, and whether its content is possible.
 pub(super) fn check_values(
     snapshot: &Snapshot<'_>,
     path: &Path,
@@ -111,7 +111,7 @@ fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Both tables of names against each other, and against what is used.
+/// Both tables of names against each other, and against their use.
 pub(crate) fn check_names(
     snapshot: &Snapshot<'_>,
     path: &Path,
@@ -172,7 +172,7 @@ pub(crate) fn check_names(
     }
 }
 
-/// Runs that entries are of, and what their rows say.
+/// Runs of entries, and the content of their rows.
 pub(crate) fn check_runs(
     snapshot: &Snapshot<'_>,
     path: &Path,
@@ -213,7 +213,7 @@ pub(crate) fn check_runs(
     }
 }
 
-/// What is noted of outcomes that are older than their inference.
+/// The copies of out-of-order outcomes.
 pub(super) fn check_early(
     snapshot: &Snapshot<'_>,
     path: &Path,

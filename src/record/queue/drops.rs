@@ -1,4 +1,4 @@
-//! Counting what was not recorded, without a lock: the loop that loses an event must not wait.
+//! Counting unrecorded events, without a lock: the loop that loses an event must not wait.
 
 use crate::threads::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -27,7 +27,8 @@ impl Dropped {
 /// Events lost for one reason since the writer last asked.
 pub(crate) struct Tally {
     all: AtomicU64,
-    /// Invariant T1: never more than `all`, as the writer sees it; what it has taken is in a gap entry.
+    /// Invariant T1: never more than `all`, as the writer sees it. The events that it has taken are
+    /// in a gap entry.
     taken: AtomicU64,
     first_ticks: AtomicU64,
     last_ticks: AtomicU64,
@@ -37,7 +38,7 @@ pub(crate) struct Tally {
     until: AtomicU64,
 }
 
-/// What a gap entry says about its events.
+/// Fields of a gap entry about its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) count: u64,
@@ -89,7 +90,7 @@ impl Tally {
         self.all.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
     }
 
-    /// What has been lost since the last call; only the writer calls this.
+    /// Losses since the last call; only the writer calls this.
     pub(crate) fn take(&self) -> Option<Lost> {
         let all = self.all.load(Ordering::Acquire);
         let count = all - self.taken.swap(all, Ordering::Relaxed);

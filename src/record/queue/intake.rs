@@ -16,10 +16,10 @@ use crate::entry::value::Value;
 
 /// Text that one inference may carry, names and attributes together, in bytes.
 pub(crate) const MOST_TEXT: usize = 1 << 20;
-/// What a label of a probability counts for besides its bytes.
+/// Weight of a probability's label besides its bytes.
 pub(crate) const LABEL_OVERHEAD: usize = 64;
 
-/// The names of an inference, in whichever form they are at hand.
+/// The names of an inference, in either form.
 #[derive(Clone, Copy)]
 pub(crate) struct Names {
     pub(crate) model: LocalName,
@@ -29,7 +29,7 @@ pub(crate) struct Names {
     pub(crate) labels: LocalName,
 }
 
-/// What an inference has besides its names and probabilities.
+/// Fields of an inference besides its names and probabilities.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts {
     pub(crate) confidence: Option<f32>,
@@ -249,7 +249,7 @@ impl Queue {
         )
     }
 
-    /// Queues a system event; says whether it was.
+    /// Queues a system event; returns whether it was queued.
     pub(crate) fn system_event(
         &self,
         level: Level,
@@ -281,7 +281,7 @@ impl Queue {
             .is_some()
     }
 
-    /// Queues a checkpoint event; says whether it was.
+    /// Queues a checkpoint event; returns whether it was queued.
     pub(crate) fn checkpoint_event(
         &self,
         action: CheckpointAction,
@@ -321,7 +321,7 @@ impl Queue {
             .is_some()
     }
 
-    /// Queues what turned out for the inference `of`; says whether it was.
+    /// Queues an outcome of the inference `of`; returns whether it was queued.
     pub(crate) fn outcome(&self, of: InferenceId, outcome: &Outcome<'_>) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
         let names = outcome.values.iter().map(|(name, _)| name.len());
@@ -435,7 +435,7 @@ fn text_bytes(texts: &Texts) -> usize {
     names.chain(labels).chain(attributes).sum()
 }
 
-/// What an attribute counts for.
+/// Weight of an attribute.
 pub(crate) fn attribute_bytes(key: &str, value: &Value) -> usize {
     // Lengths and tags count too, as generously as the limit on decoding counts them.
     const OVERHEAD: usize = 64;

@@ -20,7 +20,8 @@ pub(crate) trait Numbered {
     fn id(&self) -> Option<u64>;
 }
 
-/// The way of the events `M` of one open journal. Shared by the journal, its recorders and its writer.
+/// The way of the events `M` of one open journal. Shared by the journal, its recorders and its
+/// writer.
 pub(crate) struct Lane<M> {
     /// The id of the next event. Every event takes one, recorded or not.
     next_id: CachePadded<AtomicU64>,
@@ -127,15 +128,15 @@ impl<M> Lane<M> {
         self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the writer, after the closing: whether nothing is left to be taken up or written down. Then
-    /// the lane is sealed: what gets through from here on stays in it.
+    /// For the writer, after the closing: whether nothing is left to be taken up or written down.
+    /// Then the lane is sealed: what gets through from here on stays in it.
     pub(crate) fn seal_if_quiet(&self) -> bool {
         if !self.is_quiet() {
             return false;
         }
         let stranded = self.stranded();
         self.sealed.store(true, Ordering::SeqCst);
-        // Looked at again: a call whose send came before the sealing may return its id.
+        // Checked again: a call whose send came before the sealing may return its id.
         let is_quiet = self.is_quiet();
         if !is_quiet {
             self.sealed.store(false, Ordering::SeqCst);
@@ -144,7 +145,7 @@ impl<M> Lane<M> {
         is_quiet
     }
 
-    /// For the writer, at its end, however it came: what is in the queue is stranded.
+    /// For the writer, at any kind of end: messages in the queue are stranded.
     pub(crate) fn seal(&self) {
         let stranded = self.stranded();
         self.sealed.store(true, Ordering::SeqCst);
@@ -196,7 +197,7 @@ impl<M> Lane<M> {
         self.next_id.load(Ordering::Relaxed) - earlier.base
     }
 
-    /// Goes on with the ids of `run`, long before the counter of the current one ends.
+    /// Continues with the ids of `run`, long before the counter of the current one ends.
     pub(crate) fn move_to_run(&self, run: RunId) {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = self.next_id.swap(run.first_id(), Ordering::Relaxed);
@@ -211,7 +212,7 @@ impl<M> Lane<M> {
     }
 
     pub(crate) fn dropped(&self, writer_is_gone: bool) -> Dropped {
-        // What slipped in behind a closing writer will never be committed.
+        // A message that comes in behind a closing writer will never be committed.
         let stranded = if writer_is_gone { self.len() as u64 } else { 0 };
         Dropped {
             queue_full: self.full.total(),
@@ -225,11 +226,11 @@ impl<M> Lane<M> {
 impl<M: Numbered> Lane<M> {
     /// Queues `message`, whose id is `id`, or counts it as dropped.
     ///
-    /// Invariant Q2: an id that is returned was queued before the lane was sealed, so the writer, which
-    /// looks at the queue once more after it has sealed it, takes it up. A message that gets through
-    /// later, from a call that had begun before the closing, is stranded: no id is returned for it, and
-    /// it is counted as closed. A thread that is held up after its send, and finds the lane sealed, looks
-    /// whether its message is among the stranded.
+    /// Invariant Q2: an id that is returned was queued before the lane was sealed. The writer looks
+    /// at the queue once more after it has sealed it, so it takes the event up. A message that gets
+    /// through later, from a call that had begun before the closing, is stranded: no id is returned
+    /// for it, and it is counted as closed. A thread that is held up after its send, and finds the
+    /// lane sealed, looks whether its message is among the stranded.
     #[inline]
     pub(crate) fn send(
         &self,
@@ -247,7 +248,8 @@ impl<M: Numbered> Lane<M> {
         }
         match self.sender.try_send(message) {
             // The send moved the queue's end before this load, in the one order of all `SeqCst`
-            // operations. If the lane is not sealed here, the writer's look after sealing sees that.
+            // operations. If the lane is not sealed here, the writer's look after sealing sees
+            // that.
             Ok(()) => self.unless_sealed(id),
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
                 self.send_when_full(id, message, ticks, event)
@@ -270,7 +272,7 @@ impl<M: Numbered> Lane<M> {
             return self.unless_sealed(id);
         }
         if self.is_closed() {
-            // Whether the writer still writes a gap, nothing can say.
+            // Whether the writer still writes a gap cannot be known.
             self.after_close.fetch_add(1, Ordering::Relaxed);
         } else {
             self.full.add(ticks, event);
@@ -293,13 +295,13 @@ impl<M: Numbered> Lane<M> {
         Some(InferenceId(id))
     }
 
-    /// Whether the writer has taken up what was sent with this id, or will. Waits for a few memory
+    /// Whether the writer has taken up the message with this id, or will. Waits for a few memory
     /// accesses of the writer, and of other calls that were under way at the closing.
     #[cold]
     fn unless_stranded(&self, id: u64) -> Option<InferenceId> {
         let mut stranded = self.stranded();
         if !self.sealed.load(Ordering::SeqCst) {
-            // The writer goes on, and takes up what is there.
+            // The writer continues, and takes up the rest.
             return Some(InferenceId(id));
         }
         while let Ok(message) = self.receiver.try_recv() {

@@ -23,7 +23,7 @@ use names::NameTable;
 use record::Message;
 use refusals::Refusals;
 
-/// The queue of one open journal: its lane, and what turns calls into what travels on it.
+/// The queue of one open journal: its lane, and the conversion of calls into messages.
 pub(crate) struct Queue {
     lane: Lane<Message>,
     pub(crate) clock: Clock,
@@ -32,7 +32,7 @@ pub(crate) struct Queue {
     pub(crate) refusals: Refusals,
     /// The number of the panic that was recorded last.
     pub(crate) last_panic: AtomicU64,
-    /// A panic was recorded that the run's row does not know of yet.
+    /// A panic was recorded that the run's row does not have yet.
     pub(crate) panicked: AtomicBool,
     /// The journal is closed by a thread that unwinds.
     pub(crate) unwound: AtomicBool,
@@ -66,8 +66,8 @@ impl Queue {
         }
     }
 
-    /// For a thread in the background that this journal starts: keeps its panic for the health and for
-    /// `close`, and records it.
+    /// For a thread in the background that this journal starts: keeps its panic for the health and
+    /// for `close`, and records it.
     pub(crate) fn keep_panic(self: &Arc<Self>) -> impl FnOnce(Error) + Send + 'static {
         let queue = self.clone();
         move |error| queue.note_panic(error)
@@ -83,13 +83,13 @@ impl Queue {
         panics.errors.push(error);
     }
 
-    /// What threads in the background panicked with, in words.
+    /// Panics of background threads, in words.
     pub(crate) fn panics(&self) -> Vec<String> {
         let panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
         panics.errors.iter().map(Error::to_string).collect()
     }
 
-    /// The first panic that no close has returned yet; all are told then.
+    /// The first panic that no close has returned yet; a close returns all then.
     pub(crate) fn untold_panic(&self) -> Option<Error> {
         let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
         let untold = panics.errors.get(panics.told).cloned();
@@ -98,7 +98,7 @@ impl Queue {
     }
 }
 
-/// A queue is used as a lane by all who only send, receive or count.
+/// A queue is used as a lane by code that only sends, receives or counts.
 impl Deref for Queue {
     type Target = Lane<Message>;
 

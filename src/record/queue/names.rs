@@ -1,8 +1,8 @@
 //! Names become numbers once, so that a record can be copied without its strings.
 //!
-//! Ids of this table live in one process and one journal; the writer translates them to stored
-//! ids. Each thread keeps a cache in front of the table, and the cache says to which journal it
-//! belongs: two journals in one process have different ids for the same name.
+//! Ids of this table live in one process and one journal; the writer translates them to stored ids.
+//! Each thread keeps a cache in front of the table. The cache knows its journal: two journals in
+//! one process have different ids for the same name.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,9 +146,9 @@ pub(crate) struct CachedNames {
 struct CachedKind {
     names: Vec<CachedName>,
     places: AHashMap<Arc<str>, usize>,
-    /// A guess at the place of a name, by the address that it is asked for at: a loop asks with
-    /// the same few strings again and again. What is found is compared, so a wrong guess costs
-    /// time only.
+    /// A guess at the place of a name, by the address that it is asked for at: a loop asks with the
+    /// same few strings again and again. A found name is compared, so a wrong guess costs time
+    /// only.
     guesses: [usize; GUESSES],
 }
 
@@ -165,7 +165,7 @@ struct CachedName {
 impl CachedKind {
     #[inline]
     fn place(&mut self, name: &str) -> Option<usize> {
-        // Literals lie side by side, what is allocated 16 bytes apart or more.
+        // Literals lie side by side, allocations 16 bytes apart or more.
         let address = name.as_ptr().addr();
         let guess = &mut self.guesses[(address ^ (address >> 4)) % GUESSES];
         match self.names.get(*guess) {

@@ -1,4 +1,4 @@
-//! What travels through the queue: a small record that is copied, and a box for the rest.
+//! The message in the queue: a small record that is copied, and a box for the rest.
 
 use crate::engine::format::floats::INLINE;
 use crate::engine::format::row::{OutcomeValue, Texts};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// How many different refusals are told apart in one handle.
+/// Number of different refusals that are told apart in one handle.
 const SLOTS: usize = 64;
 /// How many bytes of a name a refusal keeps.
 const MOST_NAME: usize = 256;
@@ -33,7 +33,7 @@ pub struct Refusal {
     pub model: Option<String>,
     /// The argument that cannot be stored. Cut after 256 bytes.
     pub field: String,
-    /// What is wrong with it: the limit, and the first value that was beyond it.
+    /// The reason of a refusal: the limit, and the first value beyond it.
     pub reason: String,
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// How often calls were refused for one reason; part of [`Health`](crate::Health).
+/// Number of calls that were refused for one reason; part of [`Health`](crate::Health).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusalCount {
@@ -79,13 +79,13 @@ pub(crate) enum Kind {
     TooLong,
 }
 
-/// A refused call, as the caller of [`Refusals::add`] knows it.
+/// A refused call, in the terms of the caller of [`Refusals::add`].
 #[derive(Clone, Copy)]
 pub(crate) struct Why<'a> {
     pub(crate) kind: Kind,
     pub(crate) model: Option<&'a str>,
     pub(crate) field: &'a str,
-    /// What was given: an index, a count, a number of bytes.
+    /// The given value: an index, a count, a number of bytes.
     pub(crate) given: usize,
     pub(crate) most: usize,
 }
@@ -128,7 +128,7 @@ struct Known {
 struct Slot {
     known: OnceLock<Known>,
     all: AtomicU64,
-    /// Invariant R1: never more than `all`; what the writer has taken is in gap entries.
+    /// Invariant R1: never more than `all`; the calls that the writer has taken are in gap entries.
     taken: AtomicU64,
 }
 
@@ -165,7 +165,7 @@ impl Refusals {
         slot.all.fetch_add(1, Ordering::Release);
     }
 
-    /// How often each was met so far.
+    /// Number of each reason so far.
     pub(crate) fn counts(&self) -> Vec<RefusalCount> {
         let counts = self.known().map(|(slot, known)| RefusalCount {
             refusal: known.refusal.clone(),

@@ -1,5 +1,5 @@
-//! The in-flight commit of the writer: begun, tried, and then finished, kept for when there is room, or
-//! abandoned.
+//! The in-flight commit of the writer: begun, tried, and then finished, kept for when there is
+//! room, or abandoned.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,31 +13,31 @@ use crate::entry::error::{Error, Result};
 use crate::journal::health::State;
 use crate::record::queue::drops::Lost;
 
-/// What one try at a transaction came to.
+/// Result of one try at a transaction.
 pub(super) enum Progress {
     Done,
-    /// The device is full; what was to be committed is kept.
+    /// The device is full; the batch is kept.
     Held(Error),
 }
 
 impl Writer {
-    /// Commits all that is encoded, and the losses since the last commit. An error says that the
-    /// device is full and how; a failure is in `self.failed`.
+    /// Commits all that is encoded, and the losses since the last commit. An error reports a full
+    /// device; a failure is in `self.failed`.
     pub(super) fn commit_batch(&mut self) -> Result<()> {
         self.last_commit = Instant::now();
         self.poll_committer(Wait::UntilDone)?;
         if let Some(error) = self.still_held() {
             return Err(error);
         }
-        // What an earlier commit left behind, then what is new, once: while the queue overflows
-        // there are new losses at every look, and the queue must be swept between two looks.
+        // Leftovers of an earlier commit, then new entries, once. While the queue overflows there
+        // are new losses at every look, and the queue must be swept between two looks.
         self.try_in_flight()?;
         self.begin_commit();
         self.try_in_flight()
     }
 
-    /// Submits what is encoded to the committer and goes on encoding. While the committer still has the
-    /// batch before, nothing happens, unless a second full batch waits already.
+    /// Submits encoded blocks to the committer and continues to encode. While the committer still
+    /// has the batch before, nothing happens, unless a second full batch waits already.
     pub(super) fn submit_batch(&mut self) -> Result<()> {
         let is_ahead = self.batch.pending_bytes() >= 2 * self.settings.commit_bytes;
         let wait = if is_ahead { Wait::UntilDone } else { Wait::No };
@@ -57,7 +57,7 @@ impl Writer {
         self.try_in_flight()
     }
 
-    /// Takes the result of the committer's commit. Without one, waits for it as `wait` says.
+    /// Takes the result of the committer's commit. Without one, waits for it as `wait` demands.
     pub(super) fn poll_committer(&mut self, wait: Wait) -> Result<()> {
         match self.committer.poll(wait) {
             None => Ok(()),
@@ -182,7 +182,7 @@ impl Writer {
                 }
                 full
             }
-            // What keeps the file from being opened may pass, and nothing is lost by waiting.
+            // An obstacle to opening the file may pass, and waiting loses nothing.
             Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
             Err(worse) => {
                 self.fail(worse);
@@ -196,7 +196,7 @@ impl Writer {
         Progress::Held(error)
     }
 
-    /// What a full device said, if that is too recent to ask again: senders that find the queue
+    /// The error of a full device, if it is too recent to ask again: senders that find the queue
     /// full wake the writer at every call.
     pub(super) fn still_held(&self) -> Option<Error> {
         let (when, error) = self.held.as_ref()?;

@@ -23,25 +23,25 @@ use crate::record::queue::refusals::Refusal;
 /// Divergences that are reported; later ones are counted only.
 const MOST_REPORTED: usize = 4_096;
 
-/// Rows encoded for the next commit, and what they count for.
+/// Rows encoded for the next commit, and their weight.
 pub(super) struct Batch {
     encoder: BlockEncoder,
     dedup: Dedup,
-    /// What each message of the slice in hand asks; kept, so that this allocates once.
+    /// The question of each message of this slice; kept, so that this allocates once.
     questions: Vec<Option<Fingerprint>>,
     counts: Counts,
-    /// Whose the counted events are.
+    /// The run of the counted events.
     shares: Vec<Share>,
     run: RunId,
     /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
     reported: AHashSet<(u64, u64)>,
-    /// Events of our own that nobody offered yet.
+    /// Events of the journal itself that are not counted as offered yet.
     own: u64,
     /// Events that no reader could decode, and that a gap stands for.
     refused: u64,
 }
 
-/// What was read of the clocks and the process for one sweep.
+/// Readings of the clocks and the process for one sweep.
 #[derive(Clone, Copy)]
 pub(super) struct Readings {
     pub(super) anchor: Anchor,
@@ -183,7 +183,7 @@ impl Batch {
         self.questions = questions;
     }
 
-    /// What `message` asks, whose answer is fetched from memory meanwhile.
+    /// The question of `message`; its answer is fetched from memory in the background.
     #[inline]
     fn fetch(&self, message: &Message, names: &StoredNames) -> Option<Fingerprint> {
         match message {
@@ -374,7 +374,7 @@ impl Batch {
         self.encoder.repeat(stored.place, &repeat)
     }
 
-    /// What `stored` asks, if that can be compared with what others asked.
+    /// The question of `stored`, if it can be compared with others.
     fn question(&self, stored: &Stored<'_>) -> Option<Fingerprint> {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
@@ -412,7 +412,7 @@ impl Batch {
     }
 }
 
-/// What stands for a name in deduplication: its id, or a hash of it where it is written out.
+/// Substitute for a name in deduplication: its id, or a hash of it where it is written out.
 #[inline]
 fn written(id: NameId, texts: Option<&Texts>, text: fn(&Texts) -> Option<&String>) -> u64 {
     match texts.and_then(text) {
@@ -421,7 +421,7 @@ fn written(id: NameId, texts: Option<&Texts>, text: fn(&Texts) -> Option<&String
     }
 }
 
-/// `record` as it is stored, unless it turns out to be a repeat.
+/// `record` in stored form, unless it is a repeat.
 #[inline]
 fn stored<'a>(
     record: &Record,

@@ -1,6 +1,6 @@
-//! A thread that takes full batches to the disk, so that the writer encodes the next one meanwhile: a
-//! commit of megabytes is mostly waiting. It is started by the first full batch; a loop that never
-//! fills one between two commits does without it.
+//! A thread that takes full batches to the disk, so that the writer encodes the next one at the
+//! same time: a commit of megabytes mostly waits. It is started by the first full batch; a loop
+//! that never fills one between two commits does without it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ use crate::fs::failpoint;
 use crate::record::queue::Queue;
 use crate::threads::worker;
 
-/// How long the writer waits for the committer.
+/// How the writer waits for the committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Not at all.
@@ -25,7 +25,7 @@ pub(super) enum Wait {
     UntilDone,
 }
 
-/// What became of a commit that was submitted.
+/// Result of a submitted commit.
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one at a time, and the large one is the usual one"
@@ -71,8 +71,8 @@ impl Committer {
         self.submitted.unwrap_or(0)
     }
 
-    /// Gives the commit to the thread, which wakes the writer when it is done. Returns it if no thread
-    /// can be started.
+    /// Gives the commit to the thread, which wakes the writer when it is done. Returns it if no
+    /// thread can be started.
     pub(super) fn submit(&mut self, in_flight: InFlight, queue: &Arc<Queue>) -> Option<InFlight> {
         debug_assert!(self.submitted.is_none(), "W1");
         if self.thread.is_none() {
@@ -94,7 +94,7 @@ impl Committer {
         }
     }
 
-    /// What became of the submitted commit, if that is known after `wait`.
+    /// Result of the submitted commit, if it is known after `wait`.
     pub(super) fn poll(&mut self, wait: Wait) -> Option<Finished> {
         self.submitted?;
         let running = self.thread.as_ref()?;

@@ -6,7 +6,7 @@
 use ahash::RandomState;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What was asked: the same numbers mean the same question.
+/// The question: the same numbers mean the same question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Question {
     /// Stored name ids; for a name that is written out, a hash with the top bit set.
@@ -29,7 +29,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) probabilities: &'a [f32],
 }
 
-/// What deduplication says about an inference.
+/// Deduplication's answer about an inference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     New,
@@ -48,7 +48,7 @@ pub(crate) struct Dedup {
     newer: Generation,
     older: Generation,
     turned: u64,
-    /// Drawn for each process, so that nobody can prepare two answers that look alike.
+    /// Drawn for each process, so that two answers that look alike cannot be prepared.
     seed: u64,
 }
 
@@ -68,8 +68,8 @@ impl Dedup {
         self.window_nanos == 0 || self.capacity == 0
     }
 
-    /// The fingerprint of a question, whose answers are fetched from memory meanwhile: who asks
-    /// for many before judging one waits for all of them together.
+    /// The fingerprint of a question, whose answers are fetched from memory in the background.
+    /// Fetching for many before judging one makes all of them wait together.
     #[inline]
     pub(crate) fn fetch(&self, question: Question) -> Fingerprint {
         let fingerprint = self.fingerprint(question);
@@ -81,7 +81,7 @@ impl Dedup {
 
     #[inline]
     pub(crate) fn fingerprint(&self, question: Question) -> Fingerprint {
-        // Ids have 32 bits, so they lie side by side; what is longer is a hash itself.
+        // Ids have 32 bits, so they lie side by side; a longer name is a hash itself.
         let names = question.model ^ question.symbol.rotate_left(32);
         let whole = [names, question.features];
         let seed = self.seed ^ question.checkpoint.rotate_left(32);
@@ -163,7 +163,7 @@ fn home(question: u64) -> usize {
 const FEWEST_SLOTS: usize = 256;
 
 /// A table from questions to answers that grows and is emptied as a whole. Half a cache line per
-/// answer, found where its fingerprint says or in the next free slot.
+/// answer, in the slot of its fingerprint or in the next free one.
 #[derive(Default)]
 struct Generation {
     /// Invariant D1: none, or a power of two, of which at most half are taken.
@@ -178,7 +178,7 @@ impl Generation {
         self.slots.get(place).filter(|seen| seen.question != 0)
     }
 
-    /// What is in the slot that `question`'s fingerprint says.
+    /// The slot that belongs to `question`'s fingerprint.
     #[inline]
     fn first(&self, question: u64) -> Option<u64> {
         let mask = self.slots.len().checked_sub(1)?;

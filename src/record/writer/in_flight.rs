@@ -16,7 +16,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// What is to be committed, for one more try. From here on it may be on disk.
+    /// The content of a commit, for one more try. From here on it may be on disk.
     pub(super) fn commit(&mut self) -> Commit<'_> {
         self.is_absent = false;
         Commit {

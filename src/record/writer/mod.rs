@@ -1,6 +1,6 @@
 //! The background thread: sweep the queue, encode, commit, answer, nap.
 //!
-//! It is never blocked inside the channel, so no sender pays for waking it; it naps for up to the
+//! It is never blocked inside the channel, so no sender pays for waking it. It naps for up to the
 //! commit interval and is woken early by every n-th event, by a full queue, a flush or a close.
 
 pub(crate) mod attempt;
@@ -43,7 +43,7 @@ use serve::{Pace, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
-/// How often it is looked whether the files have their names, besides at every flush.
+/// Interval of checking that the files have their names, besides at every flush.
 const LOOK: Duration = Duration::from_secs(1);
 /// How much may be encoded while the device is full, in commits' worth.
 const HELD_COMMITS: usize = 2;
@@ -67,18 +67,19 @@ pub(crate) struct Writer {
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
     batch: Batch,
-    /// Invariant W1: while a commit is in flight, here or with the committer, nothing newer is committed.
+    /// Invariant W1: while a commit is in flight, here or with the committer, nothing newer is
+    /// committed.
     in_flight: Option<InFlight>,
     /// Invariant W2: while it has a commit, no other transaction of this writer begins.
     committer: Committer,
     failed: Option<Error>,
-    /// When the device was last found full, and what it said.
+    /// When the device was last found full, and its error.
     held: Option<(Instant, Error)>,
-    /// Somebody waits: a full device is asked again now rather than after the interval.
+    /// A caller waits: a full device is asked again now rather than after the interval.
     urgent: bool,
     last_commit: Instant,
-    /// When it was last looked whether the file and the run's lock have their names, and what became
-    /// of the file's.
+    /// When it was last looked whether the file and the run's lock have their names, and what
+    /// became of the file's.
     looked: Option<Instant>,
     misplaced: Option<Error>,
     memory: Option<(Instant, u64)>,
@@ -136,14 +137,14 @@ impl Writer {
             self.queue.note_panic(panic);
             self.outcome()
         });
-        // Nobody receives any more: senders must not wait for room.
+        // The receiver is gone: senders must not wait for room.
         self.queue.close();
         self.queue.seal();
         let status = self.status.clone();
         // Closing the file may wait for the disk or for another process, and belongs to the wait.
         drop(self);
         status.lock().gone = true;
-        // Nobody may be waiting any more, if the journal was dropped past its bound.
+        // The caller may be gone, if the journal was dropped past its bound.
         let _ = done.send(result);
     }
 
@@ -152,7 +153,7 @@ impl Writer {
         serve(self, &queue, &requests)
     }
 
-    /// Encodes what is in the queue now, committing whenever a batch is full.
+    /// Encodes the messages in the queue now, committing whenever a batch is full.
     fn take_up(&mut self) -> Result<()> {
         if self.failed.is_some() {
             self.drain_into_nothing();
@@ -195,7 +196,7 @@ impl Writer {
     }
 
     fn encode(&mut self, readings: Readings) -> Result<()> {
-        // Looked at after the messages were received: whoever sent one had its names by then.
+        // Looked at after the messages were received: each sender had its names by then.
         let all = self.queue.names.len();
         let unknown = self.names.unknown(&self.incoming, all);
         if !unknown.is_empty()
@@ -300,7 +301,7 @@ impl Writer {
         }
     }
 
-    /// Looks whether the file that is written can still be found. It goes on being written: a directory
+    /// Looks whether the file that is written can still be found. Writing continues: a directory
     /// that was moved has all of it, and may be moved back.
     fn look_at_names(&mut self) {
         self.looked = Some(Instant::now());
@@ -309,7 +310,7 @@ impl Writer {
         }
         let found = self.hot.check_name().err();
         if found.is_none() {
-            // What keeps it from being made anew is met again by the next look.
+            // An obstacle to making it anew is met again by the next look.
             let _ = self.hot.keep_lock(self.runs.current());
         }
         let mut known = self.status.lock();
@@ -335,7 +336,7 @@ impl Work for Writer {
     fn sweep(&mut self, pace: Pace) -> Result<()> {
         failpoint::turn(self.hot.name());
         self.urgent = pace == Pace::Urgent;
-        // So that the health knows of it soon. What went wrong is kept, and said by the next commit.
+        // So that the health shows it soon. An error is kept, and the next commit returns it.
         let _ = self.poll_committer(Wait::No);
         self.take_up()
     }
@@ -378,8 +379,8 @@ impl Work for Writer {
         if self.failed.is_some() {
             return outcome;
         }
-        // What is still held for want of room goes down with the journal, and is counted; the run
-        // stays open, so that the next opener writes the gap that there is no room for now.
+        // Entries that are still held for want of room are lost with the journal, and counted. The
+        // run stays open, so that the next opener writes the gap, which has no room now.
         let held = self.batch.events() + self.incoming.len() as u64;
         let in_flight = self.in_flight.as_ref();
         let lost_gaps = in_flight.is_some_and(|commit| commit.counts.gaps > 0);

@@ -3,7 +3,7 @@
 use crate::engine::runs::RunRow;
 use crate::entry::ids::RunId;
 
-/// What one batch adds to one run.
+/// Additions of one batch to one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     pub(super) run: RunId,
@@ -35,7 +35,7 @@ impl Runs {
         &mut self.current.1
     }
 
-    /// Goes on under `run`; the current one ended as `ended` says.
+    /// Continues under `run`; the current one ended with `ended`.
     pub(super) fn move_to(&mut self, run: RunId, row: RunRow, ended: RunRow) {
         let (old, _) = std::mem::replace(&mut self.current, (run, row));
         self.earlier.push((old, ended));

@@ -1,5 +1,5 @@
-//! The writer's loop: the order in which it looks, commits, answers and ends. What `flush` and
-//! `close` promise rests on this order, so it stands apart from the work itself.
+//! The writer's loop: the order in which it looks, commits, answers and ends. The promises of
+//! `flush` and `close` rest on this order, so it stands apart from the work itself.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::record::queue::lane::Lane;
 use crate::threads::sync::channel::Receiver;
 use crate::threads::sync::thread;
 
-/// Whether anybody waits for the commit.
+/// Whether a caller waits for the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// A flush or a close waits.
     Urgent,
-    /// Nobody does.
+    /// No caller does.
     Leisurely,
 }
 
-/// What the loop drives.
+/// The work that the loop drives.
 pub(crate) trait Work {
-    /// Takes up at least what is in the queue at the time of the call. An error says that the device
-    /// is full and how.
+    /// Takes up at least the messages in the queue at the time of the call. An error reports a full
+    /// device.
     fn sweep(&mut self, pace: Pace) -> Result<()>;
 
     /// Whether the interval since the last commit is over.
@@ -33,10 +33,10 @@ pub(crate) trait Work {
     /// The error that ended all commits, if there was one.
     fn outcome(&self) -> Result<()>;
 
-    /// Between two rounds, when nobody waits for an answer.
+    /// Between two rounds, when no caller waits for an answer.
     fn tidy(&mut self);
 
-    /// How long there is nothing to do, unless somebody calls.
+    /// Time without work, unless a call comes.
     fn rest(&self) -> Duration;
 
     /// The last words, after the last commit came to `outcome`.
@@ -50,8 +50,8 @@ pub(crate) fn serve<M>(
     requests: &Receiver<Answer>,
 ) -> Result<()> {
     loop {
-        // Read before the requests, which are read before the sweep: a flush before a close is
-        // answered, and what was logged before a flush is swept with it.
+        // Read before the requests, which are read before the sweep. So a flush before a close is
+        // answered, and calls before a flush are swept with it.
         let closing = lane.is_closed();
         let asked: Vec<Answer> = requests.try_iter().collect();
         let pace = if closing || !asked.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) fn serve<M>(
             }
         }
         work.tidy();
-        // Who calls from here on leaves a token, so that the nap does not begin.
+        // A call from here on leaves a token, so that the nap does not begin.
         if !lane.is_closed() && requests.is_empty() {
             thread::park_timeout(work.rest());
         }

@@ -1,10 +1,10 @@
-//! How long ago checkpoints were saved, by evidence other than the wall clock's word.
+//! Age of checkpoints, by evidence other than the wall clock.
 //!
-//! Two lower bounds are known, and the larger holds. The journal's elapsed time counts from an entry
-//! that was recorded after the checkpoint. Where nothing is recorded, the moments count at which the
-//! registry took in later checkpoints: the wall clock is read at each, and at the plan. One gap
-//! between two moments counts for seven days at most, and the longest for nothing, so one jump of
-//! the clock is never taken for age.
+//! Two lower bounds are known, and the larger holds. The journal's elapsed time counts from an
+//! entry that was recorded after the checkpoint. Where nothing is recorded, the moments count at
+//! which the registry took in later checkpoints: the wall clock is read at each, and at the plan.
+//! One gap between two moments counts for seven days at most, and the longest for nothing, so one
+//! jump of the clock is never taken for age.
 
 use super::{CheckpointRow, Checkpoints};
 use crate::engine::elapsed::{Elapsed, LONGEST_PAUSE};
@@ -12,7 +12,7 @@ use crate::engine::meta;
 use crate::entry::error::Result;
 use std::time::Duration;
 
-/// What is known of elapsed time when a plan is made.
+/// Known elapsed time when a plan is made.
 pub(crate) struct Ages {
     elapsed: Elapsed,
     /// The sequence of the journal's next entry.
@@ -22,7 +22,7 @@ pub(crate) struct Ages {
 }
 
 impl Checkpoints {
-    /// Reads what tells how old checkpoints are; `wall` is the wall clock now.
+    /// Reads the evidence for the age of checkpoints; `wall` is the wall clock now.
     pub(crate) fn ages(&self, wall: i64) -> Result<Ages> {
         self.read_raw(|snapshot| {
             Ok(Ages {
@@ -50,8 +50,8 @@ impl Ages {
             let (Some(row), Some(age)) = (rows.get(index), ages.get_mut(index)) else {
                 continue;
             };
-            // An entry behind the checkpoint has to be there: before it, time that passes in an idle
-            // run could lie before the checkpoint as well.
+            // An entry behind the checkpoint has to be there: before it, time that passes in an
+            // idle run could lie before the checkpoint as well.
             let by_entries = if row.sequence < self.next {
                 self.elapsed.since_entry(row.sequence)
             } else {
@@ -63,8 +63,7 @@ impl Ages {
     }
 }
 
-/// Time since each of these readings of the wall clock, oldest first, that readings which follow
-/// bear out.
+/// Time since each of these readings of the wall clock, oldest first, that later readings confirm.
 fn between_moments(walls: &[i64], now: i64) -> Vec<Duration> {
     let mut found = vec![Duration::ZERO; walls.len()];
     // A reading that later ones fall behind was ahead: it is taken for as early as they are.

@@ -1,14 +1,13 @@
 //! Changing the registry: each method keeps every index in step with the rows.
 //!
-//! Invariants, held by every committed change:
-//! R1: a checkpoint has one entry in `newest`, one in `tags` for each of its tags, and, if its
-//! condition is `Present`, one in `ranking` for each metric that is a number; no other entry exists.
-//! R2: a model's row counts its checkpoints, their bytes and their metrics.
-//! R3: an alias points at a checkpoint of its model, and is the last entry of its history.
-//! R4: no id is in `checkpoints` and in `deleted`.
-//! R5: a model with a monitor and a checkpoint that ranks by it has the first of that ranking in
-//! `bests`, with a copy of its row, so that the question asked most is answered by one look; no
-//! other model is there. Only `with_model` writes it, which every change of a model ends with.
+//! Invariants, held by every committed change: R1: a checkpoint has one entry in `newest` and one
+//! in `tags` for each of its tags. If its condition is `Present`, it has one in `ranking` for each
+//! metric that is a number. No other entry exists. R2: a model's row counts its checkpoints, their
+//! bytes and their metrics. R3: an alias points at a checkpoint of its model, and is the last entry
+//! of its history. R4: no id is in `checkpoints` and in `deleted`. R5: `bests` has the first of the
+//! ranking by the monitor, with a copy of its row, so that the most frequent question takes one
+//! look-up. Models without a monitor or without a ranked checkpoint are absent. Only `with_model`
+//! writes it, which every change of a model ends with.
 
 use serde::Serialize;
 
@@ -53,12 +52,12 @@ impl Change<'_, '_> {
     }
 
     /// Adds a checkpoint. Gives it its number and, if it was saved just now, an order that makes it
-    /// the newest. An id that is known already is left as it is: `false`.
+    /// the newest. A known id stays as it is: `false`.
     pub(crate) fn insert(&mut self, id: &str, row: &mut CheckpointRow, now: bool) -> Result<bool> {
         if self.checkpoint(id)?.is_some() {
             return Ok(false);
         }
-        // What a reader refuses must not get in.
+        // Rows that a reader refuses must not get in.
         if row.check().is_err() {
             return Err(Error::InvalidName {
                 what: "checkpoint's file",
@@ -161,8 +160,8 @@ impl Change<'_, '_> {
         self.transaction.remove(Table::Leaving, id.as_bytes())
     }
 
-    /// Changes what may change of a checkpoint: condition, files, digest, size, tags, pin, and what
-    /// an import completes. Model, order, number and creation stay.
+    /// Changes the mutable fields of a checkpoint: condition, files, digest, size, tags, pin, and
+    /// fields that an import completes. Model, order, number and creation stay.
     pub(crate) fn edit(
         &mut self,
         id: &str,
@@ -221,7 +220,7 @@ impl Change<'_, '_> {
         now: i64,
         back: Option<i64>,
     ) -> Result<i64> {
-        // A history that ran backwards could not say what held when.
+        // A history that ran backwards could not tell the alias at a time.
         let last = self.last_step(model, alias)?;
         let time = last.map_or(now, |last| now.max(last.saturating_add(1)));
         let step = AliasStep {
@@ -267,7 +266,7 @@ impl Change<'_, '_> {
     }
 }
 
-/// The error for an id that is not in the registry, given what is known of its deletion.
+/// The error for an id that is not in the registry, given the note of its deletion.
 pub(crate) fn unknown(id: &str, deleted: Option<DeletedRow>) -> Error {
     match deleted {
         Some(note) => Error::Deleted {

@@ -1,5 +1,5 @@
-//! Training metadata as it is stored: bytes that are decoded when somebody asks, so that look-ups
-//! which do not ask pay nothing for it.
+//! Training metadata in stored form: bytes that are decoded on request, so that other look-ups pay
+//! nothing for it.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -33,7 +33,7 @@ pub(super) fn newness(order: i64, change: u64) -> [u8; 16] {
     key
 }
 
-/// A metric's value as bytes of the same order; `None` for what is not a number.
+/// A metric's value as bytes of the same order; `None` for not-a-number.
 pub(super) fn score(value: f64) -> Option<[u8; 8]> {
     if value.is_nan() {
         return None;
@@ -57,8 +57,8 @@ pub(super) fn newest(row: &CheckpointRow) -> Vec<u8> {
     key
 }
 
-/// Whether an entry of `newest` or `tags` is of this row. Where a disk forgot the row, it is taken in
-/// again and gets another place, and the entry of the old place stays until the next rebuild.
+/// Whether an entry of `newest` or `tags` is of this row. Where a disk forgot the row, it is taken
+/// in again and gets another place, and the entry of the old place stays until the next rebuild.
 pub(crate) fn is_of(key: &[u8], row: &CheckpointRow) -> bool {
     key.ends_with(&newness(row.order, row.number))
 }

@@ -15,12 +15,12 @@ use crate::entry::error::Result;
 /// The key in `meta` of the number of the registry's last change.
 pub(super) const CHANGE_KEY: &[u8] = b"registry";
 
-/// Sees a key and its value, and says whether to go on.
+/// Sees a key and its value, and returns whether to continue.
 type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
 
 type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// A view of the tables: a snapshot, or a transaction with what it has written so far.
+/// A view of the tables: a snapshot, or a transaction with its own changes.
 pub(crate) trait View {
     fn path(&self) -> &Path;
 

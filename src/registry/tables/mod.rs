@@ -1,5 +1,5 @@
-//! The registry's tables in the hot file: who may look, who may change, and what a failed change
-//! means.
+//! The registry's tables in the hot file: rights to read and to change, and the meaning of a failed
+//! change.
 
 pub(crate) mod ages;
 pub(crate) mod change;
@@ -32,14 +32,14 @@ pub(crate) struct Checkpoints {
     directory: Directory,
     path: PathBuf,
     read: Slot,
-    /// The same as `read` where only one handle may be open; otherwise opened by the first change,
-    /// so that whoever only looks needs no right to write.
+    /// The same as `read` where only one handle may be open. Otherwise the first change opens it,
+    /// so that reading needs no right to write.
     write: Slot,
     sharing: Sharing,
     cache_bytes: usize,
 }
 
-/// A change that did not happen, as far as anybody can say.
+/// A change that did not happen, as far as can be known.
 #[derive(Debug)]
 pub(crate) enum ChangeFailure {
     /// Refused or never begun: nothing has changed.
@@ -57,7 +57,8 @@ impl ChangeFailure {
 }
 
 impl Source {
-    /// The id of the checkpoint that is best by its model's monitor, as the journal's reader sees it.
+    /// The id of the checkpoint that is best by its model's monitor, as the journal's reader sees
+    /// it.
     pub(crate) fn best_checkpoint(&self, model: &str) -> Result<Option<String>> {
         let best = self.read(|snapshot| Look(snapshot, self.path()).best(model))?;
         Ok(best.map(|(id, _)| id))
@@ -74,7 +75,7 @@ impl Source {
 }
 
 impl Checkpoints {
-    /// Opens the registry of the journal in `directory` beside whoever else uses it.
+    /// Opens the registry of the journal in `directory` beside its other users.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
         let (read, write): (Slot, Slot) = if sharing == Sharing::Shared {
@@ -210,8 +211,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// After a failure redb refuses to write through the same handle; the next change opens another.
-    /// In exclusive mode the handle is the journal's, and its writer sees to it.
+    /// After a failure redb refuses to write through the same handle; the next change opens
+    /// another. In exclusive mode the handle is the journal's, and its writer sees to it.
     fn let_go(&self) {
         if self.sharing == Sharing::Shared {
             let mut slot = self.write.write().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +228,7 @@ impl Checkpoints {
     }
 }
 
-/// What [`Checkpoints`] opens when it is asked for by a journal.
+/// The handle that a journal's [`Checkpoints`] opens on demand.
 pub(crate) enum Access {
     Beside {
         directory: Directory,

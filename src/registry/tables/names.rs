@@ -1,4 +1,4 @@
-//! Names that become names of files: what is refused, what is spelt differently on disk.
+//! Names that become names of files: refused ones, and those that are spelt differently on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const LONGEST_SPELLING: usize = 64;
 
 /// The folder of all checkpoints below the journal's directory.
 pub(crate) const FOLDER: &str = "checkpoints";
-/// What ends the name of a file that is being written.
+/// Suffix of a file that is being written.
 pub(crate) const PARTIAL: &str = ".partial";
 pub(crate) const SIDECAR: &str = ".json";
 
@@ -35,7 +35,7 @@ fn refused(what: &'static str, name: &str, reason: &'static str) -> Error {
     }
 }
 
-/// Refuses what cannot be a model's name.
+/// Refuses a text that cannot be a model's name.
 pub(crate) fn check_model(name: &str) -> Result<()> {
     if name.len() > LONGEST_MODEL {
         return Err(refused("model name", name, "it is longer than 160 bytes"));
@@ -49,7 +49,7 @@ pub(crate) fn check_model(name: &str) -> Result<()> {
     check_word("model name", name)
 }
 
-/// Refuses what cannot be the name of a metric, a tag or an alias.
+/// Refuses a text that cannot be the name of a metric, a tag or an alias.
 pub(crate) fn check_word(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(refused(what, name, "it is empty"));
@@ -63,7 +63,7 @@ pub(crate) fn check_word(what: &'static str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what cannot end the name of a file of weights.
+/// Refuses a text that cannot end the name of a file of weights.
 pub(crate) fn check_extension(extension: &str) -> Result<()> {
     let plain = extension
         .bytes()
@@ -188,7 +188,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the name, it is one harmless component of a path.
+        /// Every name becomes one harmless component of a path.
         #[test]
         fn a_spelling_is_a_file_name(name in ".{1,200}") {
             let spelt = spelling(&name);

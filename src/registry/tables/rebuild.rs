@@ -62,8 +62,8 @@ pub(crate) fn set_change(transaction: &mut WriteTransaction<'_>, number: u64) ->
 /// A key and a payload.
 type Raw = (Vec<u8>, Vec<u8>);
 
-/// Writes into empty tables what `rows` gives of each, so that the invariants of a change hold:
-/// indexes are made of the checkpoints, and an alias without its checkpoint is left out. `change`
+/// Writes into empty tables the result of `rows` for each, so that the invariants of a change hold.
+/// Indexes are made of the checkpoints, and an alias without its checkpoint is left out. `change`
 /// is the number of the last change, if it is known.
 pub(crate) fn rebuild(
     transaction: &mut WriteTransaction<'_>,

@@ -1,4 +1,4 @@
-//! What is stored of checkpoints. The order of fields and variants is the format.
+//! Stored rows of checkpoints. The order of fields and variants is the format.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ impl std::fmt::Display for Mode {
     }
 }
 
-/// Where a checkpoint in the registry came from, which decides what may be removed with it.
+/// Origin of a checkpoint in the registry, which decides what may be removed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Origin {
@@ -37,15 +37,15 @@ pub enum Origin {
     Found,
 }
 
-/// What is known of a checkpoint's weights.
+/// Known state of a checkpoint's weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Condition {
-    /// Where they should be, as far as anybody has noticed.
+    /// They are at their place, as far as is known.
     Present,
-    /// Gone when somebody last looked.
+    /// Gone at the last look.
     Missing,
-    /// Not what was saved, and how that showed.
+    /// Different from the saved ones, and the sign of it.
     Corrupt(String),
 }
 
@@ -56,8 +56,8 @@ pub(crate) struct CheckpointRow {
     pub(crate) model_type: String,
     /// Microseconds since 1970.
     pub(crate) created: i64,
-    /// What "newest" goes by: `created`, or a little more where the clock went back between two
-    /// saves, so that what was saved last is newest.
+    /// Order of "newest": `created`, or a little more where the clock went back between two saves,
+    /// so that the last save is the newest.
     pub(crate) order: i64,
     /// The change that brought it and its place in that change; decides between equal `order`s.
     pub(crate) number: u64,
@@ -68,7 +68,7 @@ pub(crate) struct CheckpointRow {
     pub(crate) file: String,
     /// Of all its files.
     pub(crate) bytes: u64,
-    /// Of `file`. Absent where nobody has read the file yet.
+    /// Of `file`. Absent where the file was never read yet.
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) metrics: Vec<(String, f64)>,
     pub(crate) step: Option<u64>,
@@ -80,7 +80,7 @@ pub(crate) struct CheckpointRow {
     /// The wall clock when the registry took it in, microseconds since 1970. Unlike `created`, no
     /// caller chooses it.
     pub(crate) saved: i64,
-    /// The sequence that the journal's next entry had then: what is recorded later is younger.
+    /// The sequence that the journal's next entry had then: later entries are younger.
     pub(crate) sequence: u64,
     /// Further files of its weights, as paths below the folder of `file`, by name.
     pub(crate) parts: Vec<Part>,
@@ -134,7 +134,7 @@ impl Stored for CheckpointRow {
 }
 
 impl CheckpointRow {
-    /// Takes down what its first file is, which nobody had read.
+    /// Stores the fingerprint of its first file, which was never read before.
     pub(crate) fn see(&mut self, bytes: u64, digest: [u8; 32]) {
         let parts = self.bytes.saturating_sub(self.first_bytes());
         self.bytes = parts.saturating_add(bytes);
@@ -148,7 +148,7 @@ impl CheckpointRow {
             .saturating_sub(parts.fold(0, u64::saturating_add))
     }
 
-    /// Whether its metadata, which nobody has asked for yet, can be read.
+    /// Whether its metadata, which was never decoded yet, can be read.
     pub(super) fn check_metadata(&self) -> Result<(), String> {
         self.metadata.check()
     }
@@ -163,7 +163,7 @@ impl Stored for (String, CheckpointRow) {
 /// One model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelRow {
-    /// What ranks its checkpoints.
+    /// The metric that ranks its checkpoints.
     pub(crate) monitor: Option<(String, Mode)>,
     pub(crate) checkpoints: u64,
     pub(crate) bytes: u64,

@@ -1,9 +1,9 @@
-//! Folding: what was committed since the last fold is added up and merged into the rollups.
+//! Folding: entries committed since the last fold are added up and merged into the rollups.
 //!
-//! A fold takes a stretch of sequences, adds it up in memory and merges it in short transactions,
-//! each with some of the partitions and, in the same transaction, how far these reach now. So what
-//! rollups hold and what they say that they hold never differ, whoever dies when. Only one process
-//! folds at a time, under a lock; a transaction that finds that another one was faster gives up.
+//! A fold takes a stretch of sequences, adds it up in memory and merges it in short transactions.
+//! Each transaction has some of the partitions and stores how far these reach now. So the contents
+//! of rollups and their stated reach never differ, whenever a process dies. Only one process folds
+//! at a time, under a lock; a transaction that finds that another one was faster gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,7 +50,7 @@ const MOST_NAMES: usize = 1 << 16;
 
 const LOCK: &str = "fold.lock";
 
-/// Asked between two steps of a fold whether it is to go on, with the sequence that it has come to.
+/// Asked between two steps of a fold whether to continue, with its sequence so far.
 pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
 
 /// Folds the entries of one journal.
@@ -64,7 +64,7 @@ pub(crate) struct Folder {
     /// Numbers of names that are written out in rows.
     names: AHashMap<(u8, String), NameId>,
     scan: Scan,
-    /// What was known when this fold began: unmatched outcomes wait by it.
+    /// Elapsed time when this fold began: unmatched outcomes wait by it.
     elapsed: Elapsed,
     /// The highest number of a name that was folded. Numbers of names rise.
     highest: NameId,
@@ -87,8 +87,8 @@ impl Folder {
         }
     }
 
-    /// Folds everything that is committed when it begins; says how many entries that were, `None`
-    /// if another process is folding. Asks `go_on` between two transactions and while it reads.
+    /// Folds everything that is committed when it begins; returns the number of entries, `None` if
+    /// another process is folding. Asks `go_on` between two transactions and while it reads.
     pub(crate) fn fold(&mut self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
         let lock = match &self.directory {
             Some(directory) => match take_lock(directory)? {
@@ -136,7 +136,8 @@ impl Folder {
         Ok(folded.all_before().saturating_sub(begin))
     }
 
-    /// Adds up what comes after `folded`, or a part of it, in memory; `None` if `go_on` said no.
+    /// Adds up the entries after `folded`, or a part of them, in memory; `None` if `go_on` returned
+    /// false.
     fn read(&mut self, folded: &Folded, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
         let begin = folded.all_before();
         let mut slice = Slice {
@@ -145,9 +146,9 @@ impl Folder {
         };
         let waiting = self.source.survey(|survey| survey.orphans())?;
         let mut scan = std::mem::take(&mut self.scan);
-        // Names that were never folded before begin rows of their own, and nothing is saved by
-        // adding up more of them: each transaction of a large slice touches all pages of its rows,
-        // while a small slice is one transaction.
+        // Names that were never folded before begin rows of their own, and larger sums save
+        // nothing. Each transaction of a large slice touches all pages of its rows, while a small
+        // slice is one transaction.
         let (known, mut highest, mut new_names) = (self.highest, self.highest, 0_usize);
         'reading: while slice.next < end
             && slice.next.saturating_sub(begin) < SLICE_ENTRIES
@@ -159,7 +160,7 @@ impl Folder {
             }
             let payloads = match self.source.payloads(slice.next, READ_BYTES) {
                 Ok(payloads) if payloads.is_empty() => break,
-                // What comes before what cannot be read is folded all the same.
+                // Entries before an unreadable block are folded all the same.
                 Err(_) if slice.next > begin => break,
                 read => read?,
             };
@@ -177,7 +178,8 @@ impl Folder {
                 self.number_texts(&mut scan)?;
                 // A block that sealing merged may begin with entries that were seen before.
                 let fresh = slice.next;
-                // Also within a block, which may have 16,384 entries: the next slice goes on there.
+                // Also within a block, which may have 16,384 entries: the next slice continues
+                // there.
                 let mut cut = None;
                 scan.for_each(|event| {
                     if cut.is_some_and(|cut| event.sequence >= cut) {
@@ -233,7 +235,7 @@ impl Folder {
         Ok(Some(slice))
     }
 
-    /// Adds what turned out in the slice for decisions in it and before.
+    /// Adds the outcomes in the slice, of decisions in it and before.
     fn join(&mut self, slice: &mut Slice, folded: &Folded) -> Result<()> {
         let between = Between {
             folded,
@@ -318,8 +320,8 @@ impl Folder {
         })
     }
 
-    /// Merges a slice into the rollups; says how far they reach then, `None` if another process was
-    /// faster or `go_on` said no.
+    /// Merges a slice into the rollups; returns their reach then, `None` if another process was
+    /// faster or `go_on` returned false.
     fn merge(
         &self,
         slice: Slice,
@@ -395,7 +397,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Gives up the minutes of hours that lie too far back, and those that nobody needs.
+    /// Gives up the minutes of hours that lie too far back, and unneeded ones.
     fn prune(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
         let oldest = oldest_detailed(now);
         let stale = self
@@ -435,7 +437,7 @@ impl Folder {
     }
 }
 
-/// The lock of whoever folds; `None` if another process has it.
+/// The lock of folding; `None` if another process has it.
 fn take_lock(directory: &Directory) -> Result<Option<FileLock>> {
     let runs = directory.runs();
     // A journal that was restored has had no run yet.

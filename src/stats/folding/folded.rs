@@ -1,6 +1,6 @@
-//! Up to which sequence the rollups reach, and what they hold.
+//! Reach of the rollups in sequences, and their content.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::stats::rollup::{Combination, PARTITIONS};
 
 const KEY: &[u8] = b"folded";
 
-/// How far the rollups reach, as it is stored.
+/// Reach of the rollups, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 struct Reach {
     partitions: Vec<u64>,
@@ -34,7 +34,7 @@ impl Stored for Reach {
     }
 }
 
-/// How far the rollups reach.
+/// Reach of the rollups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folded {
     /// For each partition of combinations, the first sequence that is not in their rollups.
@@ -64,7 +64,7 @@ impl Folded {
         }
     }
 
-    /// Of rollups that hold nothing, of a journal whose first entry is `first`.
+    /// Of empty rollups of a journal whose first entry is `first`.
     pub(crate) fn beginning_at(first: u64) -> Self {
         Folded::new(Reach {
             partitions: vec![first; PARTITIONS],
@@ -99,7 +99,7 @@ impl Folded {
         folded.is_some_and(|folded| event.sequence < *folded)
     }
 
-    /// Whether the rollups hold what the outcome with this sequence says of `event`, which they
+    /// Whether the rollups hold the values of the outcome with this sequence of `event`, which they
     /// hold themselves.
     pub(crate) fn holds_outcome(&self, event: &Event, sequence: u64) -> bool {
         self.holds(&Event { sequence, ..*event })
@@ -171,7 +171,7 @@ fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Folded> {
     }
 }
 
-/// Whether a stored value can be what was written.
+/// Whether a stored value is possible.
 pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
     let reach: Reach = codec::decode(value)?;
     match reach.partitions.len() {
@@ -180,7 +180,7 @@ pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
     }
 }
 
-/// How far they reach, as `snapshot` shows it.
+/// Their reach, as `snapshot` shows it.
 pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<Folded> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }

@@ -1,5 +1,5 @@
-//! Merging what was added up into the rows of rollups, within one transaction: days and hours for
-//! ever, minutes for the hours that are recent.
+//! Merging sums into the rows of rollups, within one transaction: days and hours for ever, minutes
+//! for the hours that are recent.
 
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
@@ -23,8 +23,8 @@ pub(crate) const TRANSACTION_ROWS: usize = 4_000;
 /// Hours that get rows for their minutes: how far they may lie back, and ahead.
 const DETAIL_BACK_HOURS: i64 = 25;
 const DETAIL_AHEAD_HOURS: i64 = 1;
-/// Rows of an hour's minutes that may be few decisions each; beyond, each row must stand for as many
-/// decisions as make reading it worthwhile.
+/// Rows of an hour's minutes that may be few decisions each; beyond, each row must stand for as
+/// many decisions as make reading it worthwhile.
 const FREE_ROWS: u64 = 4_096;
 const LEAST_EVENTS_OF_ROW: u64 = 16;
 
@@ -33,7 +33,7 @@ pub(crate) fn oldest_detailed(now: i64) -> i64 {
     Level::Hour.bucket(now).saturating_sub(DETAIL_BACK_HOURS)
 }
 
-/// What is merged in one transaction.
+/// The content of one transaction.
 pub(crate) struct Merge<'m, 't> {
     transaction: &'m mut WriteTransaction<'t>,
     path: &'m Path,
@@ -73,7 +73,7 @@ impl<'m, 't> Merge<'m, 't> {
     pub(crate) fn part(&mut self, minutes: &[(Key, Rollup)]) -> Result<()> {
         let mut minutes: Vec<&(Key, Rollup)> = minutes.iter().collect();
         minutes.sort_unstable_by_key(|row| row.0);
-        // Before the hours' rows are written: they tell which hours are new.
+        // Before the hours' rows are written: they show which hours are new.
         for ((minute, whose), rollup) in minutes.iter().copied() {
             let hour = Level::Hour.bucket(Level::Minute.start(*minute));
             if self.is_detailed(hour)? {
@@ -133,7 +133,7 @@ impl<'m, 't> Merge<'m, 't> {
         Ok(found)
     }
 
-    /// Merges one row; says whether it is new.
+    /// Merges one row; returns whether it is new.
     fn row(
         &mut self,
         level: Level,
@@ -167,8 +167,8 @@ impl<'m, 't> Merge<'m, 't> {
         Ok(is_new)
     }
 
-    /// Writes down what is known of the hours with rows for their minutes, and gives up those whose
-    /// rows are too many for what they save.
+    /// Stores the facts about hours with rows for their minutes, and gives up those with too many
+    /// rows for their use.
     pub(crate) fn finish(self) -> Result<()> {
         for (hour, detail) in &self.detailed {
             let key = table::detail_key(*hour);
@@ -185,7 +185,7 @@ impl<'m, 't> Merge<'m, 't> {
     }
 }
 
-/// Merges what is known of gaps.
+/// Merges the sums of gaps.
 pub(crate) fn merge_gaps(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
@@ -203,8 +203,8 @@ pub(crate) fn merge_gaps(
     Ok(())
 }
 
-/// Gives up some minutes of hours before `oldest`, and those that nobody needs; says whether there
-/// may be more.
+/// Gives up some minutes of hours before `oldest`, and unneeded ones; returns whether there may be
+/// more.
 pub(crate) fn prune(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
@@ -221,7 +221,8 @@ pub(crate) fn prune(
     remove_minutes(transaction, path, &kept)
 }
 
-/// Removes some rows of minutes whose hour is not among those `kept`; says whether there may be more.
+/// Removes some rows of minutes whose hour is not among those `kept`; returns whether there may be
+/// more.
 fn remove_minutes(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,

@@ -18,13 +18,13 @@ use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use fold::Folder;
 
-/// How often it is looked, at least: one read of some 10 µs.
+/// Least rate of looks: one read of some 10 µs each.
 const LOOK: Duration = Duration::from_millis(250);
 /// Entries that do not wait for the interval: to read them takes a statistic some milliseconds.
 const MANY: u64 = 65_536;
-/// A fold is followed by a pause of this many times what it took, so that commits get their turn.
+/// A fold is followed by a pause of this many times its duration, so that commits get their turn.
 const PAUSE: u32 = 8;
-/// How long a fault rests before it is tried again.
+/// Rest after a fault before the next try.
 const REST: Duration = Duration::from_secs(10);
 
 const COMPONENT: &str = "annals";
@@ -33,11 +33,11 @@ const FAULT: &str = "statistics cannot be folded";
 /// Fold all there is.
 type Command = Sender<Result<u64>>;
 
-/// The thread that folds, and what is known of it.
+/// The thread that folds, and its known state.
 pub(crate) struct FoldThread {
     worker: Worker<Command>,
     health: Arc<Mutex<FoldingHealth>>,
-    /// How long it may go on after it was stopped.
+    /// Time that it may continue after it was stopped.
     last: Arc<OnceLock<Instant>>,
 }
 
@@ -83,20 +83,20 @@ impl FoldThread {
         known
     }
 
-    /// Folds all that is committed; says how many entries.
+    /// Folds all committed entries; returns their number.
     pub(crate) fn fold(&self, timeout: Duration) -> Result<u64> {
         self.worker.ask("folding", timeout, |reply| reply)
     }
 
-    /// Tells the thread to fold what is committed now, for as long as that takes until `last` and no
-    /// longer, and then to end. The next fold does what is left undone.
+    /// Tells the thread to fold all entries committed so far, until `last` at most, and then to
+    /// end. The next fold does the rest.
     pub(crate) fn wind_up(&self, last: Instant) {
         // A second close changes nothing about the first one's bound.
         let _ = self.last.set(last);
         self.worker.stop();
     }
 
-    /// Waits for the thread's end, for at most `timeout`; says whether it has ended.
+    /// Waits for the thread's end, for at most `timeout`; returns whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
         self.worker.finish(timeout)
     }
@@ -129,14 +129,14 @@ impl Folding {
             self.report(outcome.err());
             let until = Instant::now() + rest;
             while let Some(reply) = self.orders.next_before(until) {
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 let _ = reply.send(self.fold());
             }
         }
         self.wind_up();
     }
 
-    /// The last fold: what it leaves undone makes every statistic read these entries again.
+    /// The last fold: every statistic would read the entries that it leaves again.
     fn wind_up(&mut self) {
         while self.may_go_on() {
             let folded = self.fold();
@@ -158,7 +158,7 @@ impl Folding {
         !self.orders.is_stopped() || self.until.get().is_some_and(may)
     }
 
-    /// Folds if that is due; says how long it took.
+    /// Folds if that is due; returns its duration.
     fn round(&mut self) -> Result<Duration> {
         let pending = self.pending()?;
         let due = pending >= MANY || (pending > 0 && self.last.elapsed() >= self.interval);
@@ -188,7 +188,7 @@ impl Folding {
         self.last = Instant::now();
         self.pending()?;
         let Some(entries) = folded else {
-            // Another process is at it.
+            // Another process is folding.
             return Ok(0);
         };
         let mut known = lock(&self.health);
@@ -197,7 +197,7 @@ impl Folding {
         Ok(entries)
     }
 
-    /// Says a fault when it begins and when it is over. Statistics are right all the same.
+    /// Reports a fault when it begins and when it is over. Statistics are right all the same.
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
         let mut known = lock(&self.health);

@@ -6,7 +6,7 @@ use super::row::{Change, Rollup};
 use super::{Combination, Level, PARTITIONS};
 use crate::engine::format::scan::Event;
 
-/// A bucket and whose it is.
+/// A bucket and its owner.
 pub(crate) type Key = (i64, Combination);
 
 /// Rollups of minutes, in the order in which they came up.
@@ -31,7 +31,7 @@ impl Aggregate {
         self.row(event).add(event);
     }
 
-    /// Adds what turned out anew for a decision, which may be in a stored row.
+    /// Adds a new outcome of a decision, which may be in a stored row.
     pub(crate) fn change(&mut self, change: &Change) {
         self.row(&change.event).change(change);
     }
@@ -60,7 +60,7 @@ impl Aggregate {
         place
     }
 
-    /// Whether time goes on in it: what comes next will most likely be in other rows.
+    /// Whether time proceeds in it: the next entries will most likely be in other rows.
     pub(crate) fn has_moved_on(&self) -> bool {
         let (first, newest) = self.minutes.unwrap_or_default();
         newest.saturating_sub(first) > NEAR && self.late * 8 < self.rows.len()

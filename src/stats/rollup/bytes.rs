@@ -25,7 +25,7 @@ pub(super) fn put_signed(value: i64, out: &mut Vec<u8>) {
     put(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
 }
 
-/// What is left to be read.
+/// The bytes that are still to be read.
 pub(super) struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

@@ -1,9 +1,9 @@
-//! Sums of `f64` without an error: the same in every order, and what was added can be taken away
-//! again as if it had never been there.
+//! Sums of `f64` without an error: the same in every order, and an added value can be subtracted
+//! without a trace.
 //!
 //! A superaccumulator, as in Neal, *Fast exact summation using small and large superaccumulators*
-//! (2015): an integer wide enough for every finite `f64`, of which only the digits that are not
-//! zero are kept.
+//! (2015). It is an integer wide enough for every finite `f64`, of which only non-zero digits are
+//! kept.
 
 use super::bytes::{Bytes, put, put_signed};
 
@@ -110,8 +110,7 @@ impl ExactSum {
             let here = digits.next_if(|digit| digit.0 == place);
             let value = here.map_or(0, |digit| digit.1) + carry;
             let is_last = digits.peek().is_none();
-            // A negative number's highest digit stays as it is; otherwise the −1 would be carried
-            // for ever.
+            // A negative number's highest digit stays; otherwise the −1 would be carried for ever.
             let keep = is_last && (1 - (1 << BITS)..0).contains(&value);
             let digit = if keep {
                 value
@@ -201,7 +200,7 @@ fn magnitude(digits: &[(u8, i64)]) -> f64 {
         }
     }
     let bits = u128::BITS - window.leading_zeros();
-    // 64 bits are enough to round correctly, if the last of them says whether more follow. Numbers
+    // 64 bits are enough to round correctly, if the last of them marks whether more follow. Numbers
     // below the normal ones have fewer bits than that, and are exact.
     let shift = bits.saturating_sub(64);
     let lost = window & ((1_u128 << shift) - 1) != 0 || rest;
@@ -210,8 +209,8 @@ fn magnitude(digits: &[(u8, i64)]) -> f64 {
     scaled(kept as f64, exponent)
 }
 
-/// `value` × 2^`exponent`, in steps that neither overflow nor round on the way to a result that does
-/// not.
+/// `value` × 2^`exponent`, in steps that neither overflow nor round on the way to a result that
+/// does not.
 fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     while exponent > 0 && value.is_finite() {
         let step = exponent.min(1_000);
@@ -277,7 +276,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_does_not_matter(values in prop::collection::vec(finite(), 0..40), at in 0_usize..40) {
+        fn the_order_does_not_matter(
+            values in prop::collection::vec(finite(), 0..40),
+            at in 0_usize..40,
+        ) {
             let forward = sum_of(&values);
             let mut backward = values.clone();
             backward.reverse();
@@ -290,7 +292,10 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_away_was_never_there(values in prop::collection::vec(finite(), 0..20), more in finite()) {
+        fn what_is_taken_away_was_never_there(
+            values in prop::collection::vec(finite(), 0..20),
+            more in finite(),
+        ) {
             let before = sum_of(&values);
             let mut after = before.clone();
             after.add(more);
@@ -306,7 +311,9 @@ mod tests {
         }
 
         #[test]
-        fn integers_sum_as_integers(values in prop::collection::vec(-(1_i64 << 50)..1 << 50, 0..50)) {
+        fn integers_sum_as_integers(
+            values in prop::collection::vec(-(1_i64 << 50)..1 << 50, 0..50),
+        ) {
             let floats: Vec<f64> = values.iter().map(|value| *value as f64).collect();
             prop_assert_eq!(sum_of(&floats).to_f64(), values.iter().sum::<i64>() as f64);
         }

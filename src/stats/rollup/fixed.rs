@@ -16,7 +16,7 @@ pub(crate) fn units(value: f64) -> u64 {
     (value * UNITS).round_ties_even() as u64
 }
 
-/// What is known of many confidences.
+/// Aggregate of many confidences.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Confidences {
     pub(crate) count: u64,

@@ -1,6 +1,6 @@
-//! What folded gaps add up to, by the minutes that they touch.
+//! Sums of folded gaps, by the minutes that they touch.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::{Bound, ControlFlow};
@@ -25,16 +25,16 @@ pub(crate) struct GapTimes {
     pub(crate) last: i64,
 }
 
-/// What gaps add up to that touch the same minutes.
+/// Sum of gaps that touch the same minutes.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GapSums {
     pub(crate) gaps: u64,
     /// Events, as far as they were counted.
     pub(crate) dropped: u64,
-    /// Gaps that nobody could count.
+    /// Gaps without a count.
     pub(crate) uncounted: u64,
-    /// Of the counted, entries that were recorded and cannot be read any more. They have rows of their own,
-    /// which say so.
+    /// Of the counted, entries that were recorded and cannot be read any more. They have rows of
+    /// their own.
     #[serde(skip)]
     pub(crate) damaged: u64,
 }
@@ -98,8 +98,8 @@ impl GapSums {
     }
 }
 
-/// What the gaps add up to that touch the minutes of `from..=until`; none of them is longer than
-/// `longest` minutes.
+/// Sum of the gaps that touch the minutes of `from..=until`; none of them is longer than `longest`
+/// minutes.
 pub(crate) fn between(
     snapshot: &Snapshot<'_>,
     path: &Path,

@@ -1,5 +1,5 @@
-//! Exact sums over decisions that do not depend on the order in which they are added: what a model
-//! did in a stretch of time. Any two can be merged; `row` says how they are stored.
+//! Exact sums over decisions that do not depend on the order of additions: statistics of a stretch
+//! of time. Any two can be merged; `row` has their stored form.
 
 pub(crate) mod aggregate;
 pub(crate) mod bytes;
@@ -14,7 +14,7 @@ pub(crate) mod table;
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Event;
 
-/// Whose decisions a row sums up.
+/// The names that a row sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Combination {
     pub(crate) model: NameId,
@@ -48,7 +48,7 @@ impl Combination {
     }
 }
 
-/// How long the stretches of time are that rows are kept for.
+/// The stretches of time that have rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// Kept for recent hours with many decisions, so that the edges of a range cost little.
@@ -96,7 +96,7 @@ impl Level {
     pub(crate) const fn last(self, bucket: i64) -> i64 {
         match bucket.saturating_add(1).checked_mul(self.micros()) {
             Some(next) => next - 1,
-            // Only the last bucket of all ends beyond what an `i64` reaches.
+            // Only the last bucket of all ends beyond the greatest `i64`.
             None => i64::MAX,
         }
     }

@@ -1,4 +1,4 @@
-//! What turned out for decisions, added up so that a replaced outcome can be taken away again.
+//! Outcomes of decisions, added up so that a replaced outcome can be subtracted.
 
 use super::bytes::{Bytes, put, put_wide};
 use super::exact_sum::ExactSum;
@@ -30,9 +30,9 @@ pub(crate) struct Reals {
     pub(crate) squares: ExactSum,
 }
 
-/// What turned out for the decisions of one cell.
+/// Outcomes of the decisions of one cell.
 ///
-/// Counts wrap: what is to be taken away from a stored row may be counted before that row is read.
+/// Counts wrap: a stored row's share may be subtracted before that row is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outcomes {
     /// Decisions with an outcome.
@@ -53,7 +53,7 @@ pub(crate) struct Outcomes {
     pub(crate) named: Vec<(NameId, Reals)>,
 }
 
-/// What turned out for decisions of about the same confidence.
+/// Outcomes of decisions of about the same confidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bin {
     pub(crate) count: u64,
@@ -306,7 +306,7 @@ mod tests {
         ) {
             let mut expected = Outcomes::default();
             kept.iter().for_each(|(current, c)| expected.change(current, *c, Sign::Plus));
-            // Taken away before it is there, as by a fold that has not read the row yet.
+            // Subtracted before it is there, as by a fold that has not read the row yet.
             let (mut found, mut stored) = (Outcomes::default(), Outcomes::default());
             replaced.iter().for_each(|(current, c)| found.change(current, *c, Sign::Minus));
             kept.iter().for_each(|(current, c)| found.change(current, *c, Sign::Plus));

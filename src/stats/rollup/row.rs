@@ -1,4 +1,4 @@
-//! A rollup: what some decisions add up to, in memory and as it is stored.
+//! A rollup: the sum of some decisions, in memory and in stored form.
 
 use super::bytes::{Bytes, put, put_wide};
 use super::fixed::Confidences;
@@ -9,7 +9,7 @@ use crate::engine::format::scan::Event;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// What the decisions of one stretch of time add up to.
+/// Sum of the decisions of one stretch of time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rollup {
     /// First and last event time, repeats included. Invariant R1: reversed while there are none.
@@ -22,7 +22,7 @@ pub(crate) struct Rollup {
     pub(crate) memory: Memory,
 }
 
-/// What decisions for one action add up to.
+/// Sum of the decisions for one action.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Cell {
     /// In full, repeats left out.
@@ -35,17 +35,17 @@ pub(crate) struct Cell {
     /// The valid ones of those recorded in full.
     pub(crate) confidences: Confidences,
     pub(crate) processing: Times,
-    /// What turned out, repeats included.
+    /// Outcomes, repeats included.
     pub(crate) outcomes: Option<Box<Outcomes>>,
 }
 
-/// What turned out anew for a decision.
+/// A new outcome of a decision.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) event: Event,
-    /// What held before.
+    /// Its state before.
     pub(crate) before: Current,
-    /// What holds now.
+    /// Its state now.
     pub(crate) after: Current,
 }
 
@@ -254,7 +254,7 @@ impl Rollup {
     }
 }
 
-/// Which parts of a cell are stored; what is not is zero.
+/// The stored parts of a cell; an absent one is zero.
 mod part {
     pub(super) const REPEATS: u8 = 1;
     pub(super) const DIVERGENCES: u8 = 2;

@@ -32,7 +32,10 @@ fn rollup(events: &[Event]) -> Rollup {
 
 proptest! {
     #[test]
-    fn parts_merge_into_the_whole(events in prop::collection::vec(event(), 0..60), at in 0_usize..60) {
+    fn parts_merge_into_the_whole(
+        events in prop::collection::vec(event(), 0..60),
+        at in 0_usize..60,
+    ) {
         let (left, right) = events.split_at(at.min(events.len()));
         let mut merged = rollup(right);
         merged.merge(&rollup(left));

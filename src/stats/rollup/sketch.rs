@@ -1,10 +1,10 @@
 //! Quantiles of times, to within a stated relative error, from counts that can be added up.
 //!
-//! A DDSketch (Masson, Rim, Lee: *DDSketch: a fast and fully-mergeable quantile sketch with
-//! relative-error guarantees*, VLDB 2019) of integers, whose bins are powers of two divided evenly
-//! into 64, the linear interpolation of the logarithm that its authors propose for speed. Bins are
-//! found with shifts alone, so they are the same on every machine, and no bin is ever merged with
-//! another: a sketch depends on its values and on nothing else.
+//! A DDSketch of integers (Masson, Rim, Lee: *DDSketch: a fast and fully-mergeable quantile sketch
+//! with relative-error guarantees*, VLDB 2019). Its bins are powers of two divided evenly into 64,
+//! the linear interpolation of the logarithm that its authors propose for speed. Bins are found
+//! with shifts alone, so they are the same on every machine. No bin is ever merged with another: a
+//! sketch depends only on its values.
 
 /// The greatest relative error of a quantile.
 pub(crate) const ERROR: f64 = 1.0 / 128.0;
@@ -22,7 +22,7 @@ pub(crate) struct Sketch {
     bins: Vec<(u16, u64)>,
 }
 
-/// In short: hundreds of bins tell people nothing.
+/// In short form: hundreds of bins are of no use to people.
 impl std::fmt::Debug for Sketch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Sketch({} bins)", self.bins.len())
@@ -94,7 +94,7 @@ impl Sketch {
     }
 
     /// The value that at least the share `q` of all values does not exceed (the nearest rank),
-    /// within the error; `None` if there are no values or `q` is not from 0 to 1.
+    /// within the error. `None` if there are no values or `q` is not from 0 to 1.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         if !(0.0..=1.0).contains(&q) {
             return None;

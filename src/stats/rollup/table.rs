@@ -1,7 +1,8 @@
-//! The table of rollups: what decisions add up to, by level, time and combination. Beside them lie [gaps](super::gaps),
-//! [orphans](crate::outcomes::unmatched) and [early outcomes](crate::outcomes::out_of_order).
+//! The table of rollups: what decisions add up to, by level, time and combination. Beside them lie
+//! [gaps](super::gaps), [orphans](crate::outcomes::unmatched) and [early
+//! outcomes](crate::outcomes::out_of_order).
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::{Bound, ControlFlow, RangeInclusive};
@@ -21,7 +22,7 @@ use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 use crate::outcomes::out_of_order;
 
-/// What stands before the number in the keys of rows that are no rollups.
+/// Prefix of the keys of rows that are no rollups.
 const DETAIL: u8 = 4;
 pub(crate) const GAPS: u8 = 5;
 pub(crate) const ORPHANS: u8 = 6;
@@ -52,7 +53,7 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     let bucket = key.get(1..).and_then(keys::first_number);
     match (bucket, name(9), name(13), name(17)) {
         (Some(bucket), Some(model), Some(symbol), Some(checkpoint)) if key.len() == KEY_BYTES => {
-            // No time lies in another one; who goes on behind it would not get any further.
+            // No time lies in another one; continuing behind it would not get any further.
             let level = key.first().and_then(|level| Level::of(*level));
             let (first, last) = level.unwrap_or(Level::Day).ends();
             if !(first..=last).contains(&keys::unordered(bucket)) {
@@ -69,7 +70,7 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     }
 }
 
-/// Whether a row of this table can be what was written.
+/// Whether a row of this table is possible.
 pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     let broken = |why: String| damaged(path, "rollups", &why);
     match key.first() {
@@ -134,7 +135,7 @@ pub(crate) fn scan(
     Ok(())
 }
 
-/// What is known of an hour that has rows for its minutes.
+/// Facts about an hour that has rows for its minutes.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
     /// Inferences and repeats.
@@ -182,7 +183,7 @@ pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> R
     Ok(first)
 }
 
-/// Hours with rows for their minutes, and what is known of them.
+/// Hours with rows for their minutes, and their facts.
 pub(crate) fn details(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,

@@ -1,10 +1,10 @@
 //! The folder that an export by day goes to, and which of its files are whose.
 //!
 //! A file's name says all that the next export has to know:
-//! `part-{journal}-{selection}-{from}-{until}.{format}` in the folder of a day has what the journal's
-//! entries from `from` to before `until` give for that day. Files of one day, journal and selection
-//! never cover an entry twice, but for those that a killed export had no time to remove: they are
-//! covered by another one, and go with the next export.
+//! `part-{journal}-{selection}-{from}-{until}.{format}` in the folder of a day has what the
+//! journal's entries from `from` to before `until` give for that day. Files of one day, journal and
+//! selection never cover an entry twice, but for those that a killed export had no time to remove:
+//! they are covered by another one, and go with the next export.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -184,7 +184,8 @@ impl Lake {
     /// Makes the changes, and the folders of days durable.
     pub fn publish(&self, changes: &[Change]) -> Result<()> {
         let failed = |cause| Failure::io(format!("write {}", self.directory.display()), cause);
-        // The folders' own names before a file in one counts, and once more without those that went.
+        // The folders' own names before a file in one counts, and once more without those that
+        // went.
         sync_folder(&self.directory).map_err(failed)?;
         file::publish(changes)?;
         sync_folder(&self.directory).map_err(failed)

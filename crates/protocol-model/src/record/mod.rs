@@ -1,4 +1,5 @@
-//! The shipped flush tickets, queue and writer's loop, under the names that they have in the library.
+//! The shipped flush tickets, queue and writer's loop, under the names that they have in the
+//! library.
 
 #[path = "../../../../src/record/flush.rs"]
 pub(crate) mod flush;
