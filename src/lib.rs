@@ -1,7 +1,8 @@
 //! An embedded flight recorder and checkpoint registry for inference loops.
 //!
-//! One call records a model's decision in less than 100 ns; a background thread commits it to
-//! redb; any thread and any process reads it while the loop runs.
+//! One call records a model's decision; its median is some 50 ns. A background thread commits it
+//! to redb with an fsync and mirrors it into text files. Any thread and any process reads the
+//! journal while the loop runs.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,10 +27,103 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
-//! [`Journal`] owns the directory and the writer thread; [`Recorder`] logs; [`Reader`] reads;
-//! [`Registry`] keeps the models' checkpoints; [`Maintenance`] keeps the directory in order.
-//! [`Journal`] states the promise of each call. `ARCHITECTURE.md` describes how it is built,
-//! `FORMAT.md` the bytes on disk.
+//! # Main tasks
+//!
+//! | task | start at |
+//! |---|---|
+//! | open a journal, change its settings | [`Journal::open`], [`Options`] |
+//! | record decisions with prepared names | [`Recorder`] |
+//! | record decisions with names as strings | [`Journal::log`], [`Inference`] |
+//! | wait until entries are on disk | [`Journal::flush`] |
+//! | attach what became known later | [`Journal::attach_outcome`], [`Outcome`] |
+//! | record events and states of the environment | [`Journal::event`], [`Journal::raise`] |
+//! | query, follow, go on from a stored place | [`Reader`] |
+//! | compute statistics, rank checkpoints, find drift | [`Journal::stats`], [`Reader::compare`] |
+//! | save, rank, load and watch checkpoints | [`Journal::registry`] |
+//! | configure the text files | [`Mirror`] |
+//! | retire, back up, verify, repair | [`Journal::maintenance`] |
+//! | take in records from elsewhere | `Importer` |
+//!
+//! A journal can be shared by reference, in an `Arc`, or by [`install`] for code that cannot be
+//! handed one. [`Journal`] lists the promises of its calls. [`Error`] lists the errors that reads
+//! and commits have in common.
+//!
+//! # Reading
+//!
+//! Readers work in any process. Filters are names, ranges of time, and order.
+//!
+//! ```
+//! use annals::{Inference, Journal, Reader};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let dir = dir.path().join("data");
+//! # let journal = Journal::open(&dir)?;
+//! # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+//! # journal.log(Inference::new("dqn_agent", "ETH/USDT", "SELL"));
+//! # journal.close()?;
+//! let reader = Reader::open(&dir)?;
+//! let sold = reader.inferences().model("dqn_agent").action("SELL");
+//! assert_eq!(sold.newest_first().iter().count(), 1);
+//!
+//! let mut follow = reader.follow(reader.start())?;
+//! assert_eq!(follow.by_ref().count(), 2); // the entries that are there
+//! let cursor = follow.cursor(); // print it, store it, follow from it later
+//! # drop(cursor);
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
+//! # Outcomes and statistics
+//!
+//! An outcome belongs to the decision that caused it. Statistics count it at the time of that
+//! decision.
+//!
+//! ```
+//! use std::time::Duration;
+//! use annals::{Inference, Journal, Outcome};
+//!
+//! let journal = Journal::in_memory()?;
+//! let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8));
+//! let id = id.expect("the queue has room");
+//! journal.attach_outcome(id, Outcome::reward(1.5).and_correct(true));
+//! journal.flush().wait(Duration::from_secs(5))?;
+//!
+//! let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400)).get()?;
+//! assert_eq!(day.count, 1);
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
+//! # Checkpoints
+//!
+//! The registry saves weights with metrics, and finds the best one without reading a file.
+//!
+//! ```
+//! use annals::{Journal, Mode};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let journal = Journal::open(dir.path().join("data"))?;
+//! let registry = journal.registry()?;
+//! registry.set_monitor("dqn_agent", "val_loss", Mode::Min)?;
+//! registry.checkpoint("dqn_agent").metric("val_loss", 0.3).save(b"early")?;
+//! registry.checkpoint("dqn_agent").metric("val_loss", 0.1).save(b"late")?;
+//!
+//! let best = registry.best("dqn_agent")?.expect("two were saved");
+//! assert_eq!(registry.load(best.id())?.into_bytes()?, b"late"); // digest verified
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
+//! # Crate features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tracing` | `Journal::layer`: `tracing` events become system events, with their spans |
+//! | `safetensors` | `Registry::safetensors`: names, shapes and types of tensors, from the header |
+//!
+//! None is on by default. `fuzzing` is for the crate's own fuzz targets.
+//!
+//! # More
+//!
+//! `ARCHITECTURE.md` describes how annals is built, `FORMAT.md` the bytes on disk,
+//! `docs/reliability.md` failures and their cost, `docs/performance.md` all figures.
 
 mod engine;
 mod entry;
