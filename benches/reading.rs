@@ -1,4 +1,5 @@
-//! What reading costs: one line of text, one block, all entries, one entry, a statistic.
+//! What reading costs: one line of text, one block, all entries, those of one model, one entry, a
+//! statistic.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -9,8 +10,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{InferenceId, Journal};
-use common::events::Decisions;
+use annals::{InferenceId, Journal, Recorder};
+use common::events::{Decisions, Random};
 use common::journals::{MODEL, SYMBOL};
 use common::{BOUND, journals, machine};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -98,5 +99,33 @@ fn whole(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, text_line, block, whole);
+/// A query that keeps one decision in fifty, over 10 M: the figure counts those that it looks at.
+fn filtered(criterion: &mut Criterion) {
+    let events: u64 = if common::trial() { 5_000 } else { 10_000_000 };
+    let (folder, _) = machine::place(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    let options = journals::options().without_mirror().without_folding();
+    let journal = options.open(folder.path().join("data")).unwrap();
+    let models: Vec<String> = (0..50).map(|number| format!("model-{number}")).collect();
+    let recorders: Vec<Recorder> = models
+        .iter()
+        .map(|model| journals::recorder(&journal, model, SYMBOL).unwrap())
+        .collect();
+    let (mut decisions, mut random) = (Decisions::default(), Random::new(1));
+    for _ in 0..events {
+        let recorder = &recorders[random.below(recorders.len())];
+        journals::log(recorder, &decisions.draw()).unwrap();
+    }
+    journals::recorded(&journal, events).unwrap();
+    let reader = journal.reader().unwrap();
+    let mut group = criterion.benchmark_group("scan");
+    group
+        .sample_size(10)
+        .throughput(Throughput::Elements(events));
+    group.bench_function("one of 50 models", |bencher| {
+        bencher.iter(|| black_box(reader.inferences().model("model-7").iter().count()));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, text_line, block, whole, filtered);
 criterion_main!(benches);

@@ -10,8 +10,9 @@ use super::format::CHECKSUM_BYTES;
 use super::format::block::Placed;
 use super::format::block_index::{HOUR_MICROS, Mark};
 use super::format::codec;
+use super::format::reader::BlockReader;
+use super::format::select::{Most, Selection};
 use super::format::spans::id_bucket;
-use super::format::view::BlockView;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
 use super::losses;
@@ -19,33 +20,72 @@ use super::losses::{Losses, MOST_LOST, Times, payload_of};
 use super::meta::damaged;
 use crate::entry::error::{Error, Result};
 
-/// A decoded block and the sequence of its first row.
+/// What a block holds of what was asked for.
 #[derive(Debug)]
 pub(crate) struct Located {
+    /// The sequence of the block's first entry.
     pub(crate) first: u64,
     /// The sequence after its last entry.
     pub(crate) next: u64,
+    /// In order.
     pub(crate) rows: Vec<Placed>,
     /// Its size in the file.
     pub(crate) bytes: usize,
 }
 
 impl Located {
-    /// Substitute for a block that cannot be read.
-    fn of_hole(hole: Placed) -> Self {
+    /// Substitute for a block that cannot be read. It holds no decision, so nothing of it is
+    /// selected.
+    fn of_hole(hole: Placed, asked: Asked<'_>) -> Self {
         Located {
             first: hole.sequence,
             next: hole.next(),
-            rows: vec![hole],
+            rows: match asked {
+                Asked::All => vec![hole],
+                Asked::Selected(..) => Vec::new(),
+            },
             bytes: 0,
         }
     }
 
-    /// Its weight in a piece that is bounded by bytes.
-    fn cost(&self) -> usize {
-        self.bytes
-            .max(self.rows.len().saturating_mul(LEAST_OF_ENTRY))
+    /// The entries of the block that are asked for.
+    fn read(
+        block: &BlockReader<'_>,
+        payload: &[u8],
+        asked: Asked<'_>,
+        within: Range<u64>,
+    ) -> Result<Self, String> {
+        let sequences = block.sequences();
+        Ok(Located {
+            first: sequences.start,
+            next: sequences.end,
+            rows: match asked {
+                Asked::All => block.rows()?,
+                Asked::Selected(selection, most) => block.select(selection, within, most)?,
+            },
+            bytes: payload.len().saturating_add(CHECKSUM_BYTES),
+        })
     }
+
+    /// Its weight in a piece that is bounded by bytes.
+    fn cost(&self, block: &BlockReader<'_>, asked: Asked<'_>) -> usize {
+        let built = self.rows.len().saturating_mul(LEAST_OF_ENTRY);
+        // Decisions that are not selected are looked at all the same.
+        let looked_at = match asked {
+            Asked::All => 0,
+            Asked::Selected(..) => block.decisions() as usize,
+        };
+        self.bytes.max(built).max(looked_at)
+    }
+}
+
+/// What is read of the blocks that are gone through.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'s> {
+    /// Every entry.
+    All,
+    /// So many of the decisions that a selection means, of each block.
+    Selected(&'s Selection, Most),
 }
 
 /// A place in the index of event times: an hour since 1970, and a block that touches it.
@@ -74,7 +114,7 @@ pub(crate) struct Blocks<'s, 'k> {
 /// A stretch of the journal as it is shown: a block, or the hole in its place.
 #[derive(Clone, Copy)]
 pub(crate) struct Piece<'p> {
-    pub(crate) first: u64,
+    pub(crate) block: &'p BlockReader<'p>,
     pub(crate) payload: &'p [u8],
     /// Whether the block is there and cannot be read, or is absent.
     pub(crate) is_lost: bool,
@@ -106,15 +146,16 @@ impl<'s, 'k> Blocks<'s, 'k> {
 }
 
 impl Blocks<'_, '_> {
-    /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read.
-    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
+    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
+    pub(crate) fn after(&self, from: u64, budget: usize, asked: Asked<'_>) -> Result<Vec<Located>> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
         self.ascend(from, &mut |piece| {
-            let Ok(located) = locate(piece.first, piece.payload) else {
+            let Piece { block, payload, .. } = piece;
+            let Ok(located) = Located::read(block, payload, asked, from..u64::MAX) else {
                 return Ok(Shown::Undecodable);
             };
-            bytes = bytes.saturating_add(located.cost());
+            bytes = bytes.saturating_add(located.cost(block, asked));
             let (next, flow) = (located.next, go_on(bytes < budget));
             found.push(located);
             Ok(Shown::Read { next, flow })
@@ -122,18 +163,14 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
-    /// The bytes of the blocks that hold `from` and later entries, each with its first sequence,
-    /// oldest first, until `see` breaks. Only the index of a block's end has been read.
+    /// The blocks that hold `from` and what follows, oldest first, until `see` breaks.
     pub(crate) fn payloads(
         &self,
         from: u64,
         mut see: impl FnMut(Piece<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         self.ascend(from, &mut |piece| {
-            let Ok(view) = BlockView::new(piece.first, piece.payload) else {
-                return Ok(Shown::Undecodable);
-            };
-            let next = view.sequences().end;
+            let next = piece.block.sequences().end;
             let flow = see(piece)?;
             Ok(Shown::Read { next, flow })
         })
@@ -188,13 +225,15 @@ impl Blocks<'_, '_> {
         };
         // A block that ends or begins within the shown part has a false length.
         let fits = |next: u64| next > *expected && next <= self.range.end;
-        let ahead = BlockView::new(first, payload).map(|view| view.sequences().end);
-        if !ahead.is_ok_and(fits) || (first < *expected && !was_first) {
+        let Ok(block) = BlockReader::new(first, payload) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if !fits(block.sequences().end) || (first < *expected && !was_first) {
             return Ok(ControlFlow::Continue(()));
         }
         if first > *expected {
-            // Only a readable block ends a hole.
-            if locate(first, payload).is_err() {
+            // Only what can be read ends a hole.
+            if block.rows().is_err() {
                 return Ok(ControlFlow::Continue(()));
             }
             if self.show_holes(*expected..first, expected, see)?.is_break() {
@@ -202,7 +241,7 @@ impl Blocks<'_, '_> {
             }
         }
         let piece = Piece {
-            first,
+            block: &block,
             payload,
             is_lost: false,
         };
@@ -223,9 +262,11 @@ impl Blocks<'_, '_> {
         see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
     ) -> Result<ControlFlow<()>> {
         for hole in self.holes(range)? {
-            let payload = payload_of(&hole).map_err(|why| self.broken(hole.sequence, &why))?;
+            let broken = |why: String| self.broken(hole.sequence, &why);
+            let payload = payload_of(&hole).map_err(broken)?;
+            let block = BlockReader::new(hole.sequence, &payload).map_err(broken)?;
             let piece = Piece {
-                first: hole.sequence,
+                block: &block,
                 payload: &payload,
                 is_lost: true,
             };
@@ -272,11 +313,11 @@ impl Blocks<'_, '_> {
                 .snapshot
                 .sweep(Table::Blocks, between, direction, |key, value| {
                     if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
-                        && let Ok(located) = locate(first, payload)
+                        && let Ok(rows) = rows(first, payload)
                     {
                         let row = match direction {
-                            Direction::Ascending => located.rows.first(),
-                            Direction::Descending => located.rows.last(),
+                            Direction::Ascending => rows.first(),
+                            Direction::Descending => rows.last(),
                         };
                         recorded = row.map(|placed| placed.place.recorded);
                     }
@@ -289,16 +330,16 @@ impl Blocks<'_, '_> {
             .or_else(|| beside(range.end, self.range.end, Direction::Ascending))
     }
 
-    /// The bytes of the block that begins at `first`, if its checksum is right.
-    pub(crate) fn payload<T>(
+    /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
+    pub(crate) fn look_into<T>(
         &self,
         first: u64,
-        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+        see: impl FnOnce(BlockReader<'_>) -> Result<T, String>,
     ) -> Result<Option<T>> {
         let key = keys::number(first);
-        let seen = self
-            .snapshot
-            .get(Table::Blocks, &key, |payload| see(first, payload).ok());
+        let seen = self.snapshot.get(Table::Blocks, &key, |payload| {
+            BlockReader::new(first, payload).and_then(see).ok()
+        });
         match seen {
             Ok(Some(Some(seen))) => Ok(Some(seen)),
             Ok(_) | Err(Error::Corrupt { .. }) => {
@@ -311,7 +352,7 @@ impl Blocks<'_, '_> {
 
     /// The bytes of the hole that begins at `from`, whose block does not decode.
     pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
-        let end = self.hole_around(from)?.next;
+        let end = self.hole_around(from)?.next();
         let hole = self.holes(from..end)?.next();
         let payload = hole.map(|hole| payload_of(&hole).map(|payload| (hole.sequence, payload)));
         payload.transpose().map_err(|why| self.broken(from, &why))
@@ -319,7 +360,13 @@ impl Blocks<'_, '_> {
 
     /// Blocks that begin before `until`, newest first, until `budget` bytes are read, with holes as
     /// [`ascend`](Self::ascend) shows them.
-    pub(crate) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
+    pub(crate) fn before(
+        &self,
+        until: u64,
+        budget: usize,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Located>> {
+        let within = 0..until;
         let until = until.min(self.range.end);
         let mut found: Vec<Located> = Vec::new();
         let mut bytes = 0_usize;
@@ -336,7 +383,12 @@ impl Blocks<'_, '_> {
                     let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
                         return ControlFlow::Continue(());
                     };
-                    let Ok(located) = locate(first, payload) else {
+                    let read = BlockReader::new(first, payload).and_then(|block| {
+                        let located = Located::read(&block, payload, asked, within.clone())?;
+                        let cost = located.cost(&block, asked);
+                        Ok((located, cost))
+                    });
+                    let Ok((located, cost)) = read else {
                         return ControlFlow::Continue(());
                     };
                     // The newest block may hold `until` itself; all others end where the next
@@ -345,51 +397,63 @@ impl Blocks<'_, '_> {
                         return ControlFlow::Continue(());
                     }
                     if located.next < oldest {
-                        outcome = self.push_holes(located.next..oldest, &mut found);
+                        outcome = self.push_holes(located.next..oldest, asked, &mut found);
                         if outcome.is_err() {
                             return ControlFlow::Break(());
                         }
                     }
                     oldest = first;
-                    bytes = bytes.saturating_add(located.cost());
+                    bytes = bytes.saturating_add(cost);
                     found.push(located);
                     go_on(bytes < budget)
                 });
         outcome?;
         swept?;
         if bytes < budget && oldest > self.range.start {
-            self.push_holes(self.range.start..oldest, &mut found)?;
+            self.push_holes(self.range.start..oldest, asked, &mut found)?;
         }
         Ok(found)
     }
 
     /// Appends holes for all of `range`, newest first.
-    fn push_holes(&self, range: Range<u64>, found: &mut Vec<Located>) -> Result<()> {
+    fn push_holes(
+        &self,
+        range: Range<u64>,
+        asked: Asked<'_>,
+        found: &mut Vec<Located>,
+    ) -> Result<()> {
         let holes: Vec<Placed> = self.holes(range)?.collect();
-        found.extend(holes.into_iter().rev().map(Located::of_hole));
+        let holes = holes.into_iter().rev();
+        found.extend(holes.map(|hole| Located::of_hole(hole, asked)));
         Ok(())
     }
 
     /// The block that holds `sequence`, or the hole in its place.
-    pub(crate) fn block_with(&self, sequence: u64) -> Result<Located> {
-        let read = self.whole_block_with(sequence, locate)?;
-        read.map_or_else(|| self.hole_around(sequence), Ok)
+    pub(crate) fn block_with(&self, sequence: u64, asked: Asked<'_>) -> Result<Located> {
+        let read = self.whole_block_with(sequence, |block, payload| {
+            Located::read(&block, payload, asked, 0..u64::MAX)
+        })?;
+        match read {
+            Some(located) => Ok(located),
+            None => Ok(Located::of_hole(self.hole_around(sequence)?, asked)),
+        }
     }
 
     /// The result of `see` for the block that holds `sequence`; `None` if it cannot be read.
     fn whole_block_with<T>(
         &self,
         sequence: u64,
-        see: impl FnOnce(u64, &[u8]) -> Result<T, String>,
+        see: impl FnOnce(BlockReader<'_>, &[u8]) -> Result<T, String>,
     ) -> Result<Option<T>> {
         let Some(first) = self.key_until(sequence)? else {
             return Ok(None);
         };
         let key = keys::number(first);
         let seen = self.snapshot.get(Table::Blocks, &key, |payload| {
-            let covered = BlockView::new(first, payload)?.sequences();
+            let block = BlockReader::new(first, payload)?;
+            let covered = block.sequences();
             match covered.contains(&sequence) && covered.end <= self.range.end {
-                true => see(first, payload),
+                true => see(block, payload),
                 false => Err("another block's".to_owned()),
             }
         });
@@ -401,14 +465,14 @@ impl Blocks<'_, '_> {
     }
 
     /// The hole that holds `sequence`, whose block cannot be read.
-    fn hole_around(&self, sequence: u64) -> Result<Located> {
+    fn hole_around(&self, sequence: u64) -> Result<Placed> {
         let mut start = self.range.start;
         let (low, high) = (keys::number(start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
         self.snapshot
             .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
                 let end = match (keys::first_number(key), value) {
-                    (Some(first), Ok(payload)) => locate(first, payload).map(|block| block.next),
+                    (Some(first), Ok(payload)) => end_of(first, payload),
                     _ => Err(String::new()),
                 };
                 match end {
@@ -423,7 +487,7 @@ impl Blocks<'_, '_> {
         self.snapshot
             .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
                 if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
-                    && locate(first, payload).is_ok()
+                    && end_of(first, payload).is_ok()
                 {
                     end = first;
                     return ControlFlow::Break(());
@@ -432,19 +496,7 @@ impl Blocks<'_, '_> {
             })?;
         let mut holes = self.holes(start..end)?;
         let hole = holes.find(|hole| hole.next() > sequence);
-        hole.map(Located::of_hole)
-            .ok_or_else(|| self.missing(start, end))
-    }
-
-    /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
-    pub(crate) fn look_into<T>(
-        &self,
-        first: u64,
-        see: impl FnOnce(BlockView<'_>) -> Result<T, String>,
-    ) -> Result<Option<T>> {
-        self.payload(first, |first, payload| {
-            BlockView::new(first, payload).and_then(see)
-        })
+        hole.ok_or_else(|| self.missing(start, end))
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
@@ -530,7 +582,7 @@ impl Blocks<'_, '_> {
                 if !(low..=high).contains(&within) || !self.range.contains(&first) {
                     return Ok(ControlFlow::Continue(()));
                 }
-                match self.look_into(first, |view| view.find(id))? {
+                match self.look_into(first, |block| block.find(id))? {
                     Some(seen) => found = seen,
                     None => unread.push(first),
                 }
@@ -544,12 +596,10 @@ impl Blocks<'_, '_> {
         if !self.range.contains(&sequence) {
             return Ok(None);
         }
-        let read = self.whole_block_with(sequence, |first, payload| {
-            BlockView::new(first, payload)?.at(sequence)
-        })?;
+        let read = self.whole_block_with(sequence, |block, _| block.at(sequence))?;
         match read.flatten() {
             Some(placed) => Ok(Some(placed)),
-            None => Ok(self.hole_around(sequence)?.rows.pop()),
+            None => self.hole_around(sequence).map(Some),
         }
     }
 
@@ -601,11 +651,12 @@ impl Blocks<'_, '_> {
                 let first = keys::second_number(key)
                     .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
                 if self.range.contains(&first) {
-                    // Nothing of an unreadable block is left.
-                    let ids = self
-                        .look_into(first, |view| view.ids())?
-                        .unwrap_or_default();
-                    found.extend(ids.into_iter().filter(|id| id_bucket(*id).0 == bucket));
+                    // Nothing of a block that cannot be read is there any more.
+                    let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
+                    self.look_into(first, |block| {
+                        found.extend(block.each_id().filter(is_meant));
+                        Ok(())
+                    })?;
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -642,14 +693,15 @@ impl Blocks<'_, '_> {
 }
 
 /// The entries of the block that begins at `first`.
-fn locate(first: u64, payload: &[u8]) -> Result<Located, String> {
-    let view = BlockView::new(first, payload)?;
-    Ok(Located {
-        first,
-        next: view.sequences().end,
-        rows: view.rows()?,
-        bytes: payload.len().saturating_add(CHECKSUM_BYTES),
-    })
+fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
+    BlockReader::new(first, payload)?.rows()
+}
+
+/// The sequence after the block that begins at `first`, if all of it can be read.
+fn end_of(first: u64, payload: &[u8]) -> Result<u64, String> {
+    let block = BlockReader::new(first, payload)?;
+    block.rows()?;
+    Ok(block.sequences().end)
 }
 
 pub(crate) fn go_on(more: bool) -> ControlFlow<()> {

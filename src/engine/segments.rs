@@ -14,8 +14,8 @@ use super::directory::Directory;
 use super::format::block::Placed;
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
-use super::format::gist::{Gist, widen};
 use super::format::row::{Note, Row};
+use super::format::summary::{Summary, widen};
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
 use super::losses::Losses;
@@ -91,15 +91,15 @@ impl SegmentRow {
     }
 
     /// Takes in the block that comes next and ends before `next`.
-    pub(crate) fn see_block(&mut self, gist: &Gist, next: u64) {
+    pub(crate) fn see_block(&mut self, summary: &Summary, next: u64) {
         self.next = next;
-        self.events = self.events.saturating_add(gist.events.into());
-        if let Some((first, last)) = gist.recorded {
+        self.events = self.events.saturating_add(summary.events.into());
+        if let Some((first, last)) = summary.recorded {
             self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
         }
-        widen_to(&mut self.event_times, gist.event_times);
-        widen_to(&mut self.ids, gist.ids);
-        widen_to(&mut self.outcomes, gist.outcomes);
+        widen_to(&mut self.event_times, summary.event_times);
+        widen_to(&mut self.ids, summary.ids);
+        widen_to(&mut self.outcomes, summary.outcomes);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::blocks::{Blocks, HourPlace, Located, go_on};
+use super::blocks::{Asked, Blocks, HourPlace, Located, go_on};
 use super::directory::Directory;
 use super::elapsed::{Elapsed, Meter};
 use super::format::block::Placed;
@@ -270,7 +270,17 @@ impl Source {
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read or
     /// their file ends. Empty at the journal's end.
     pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
-        self.in_part_of(from, |blocks| blocks.after(from, budget))
+        self.asked_after(from, budget, Asked::All)
+    }
+
+    /// The same of what is asked for. A block that has nothing of it is there, without rows.
+    pub(crate) fn asked_after(
+        &self,
+        from: u64,
+        budget: usize,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Located>> {
+        self.in_part_of(from, |blocks| blocks.after(from, budget, asked))
             .map(Option::unwrap_or_default)
     }
 
@@ -280,7 +290,7 @@ impl Source {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
             blocks.payloads(from, |piece| {
-                found.push((piece.first, piece.payload.to_vec()));
+                found.push((piece.block.sequences().start, piece.payload.to_vec()));
                 bytes = bytes.saturating_add(piece.payload.len());
                 Ok(go_on(bytes < budget))
             })?;
@@ -302,21 +312,26 @@ impl Source {
 
     /// Blocks that begin before `until`, newest first, until `budget` bytes are read or the file
     /// begins that they are in. Empty at the journal's beginning.
-    pub(crate) fn before(&self, until: u64, budget: usize) -> Result<Vec<Located>> {
+    pub(crate) fn before(
+        &self,
+        until: u64,
+        budget: usize,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Located>> {
         let extent = self.extent()?;
         let until = until.min(extent.next);
         if until <= extent.kept {
             return Ok(Vec::new());
         }
         self.in_part_of(until.saturating_sub(1), |blocks| {
-            blocks.before(until, budget)
+            blocks.before(until, budget, asked)
         })
         .map(Option::unwrap_or_default)
     }
 
     /// The block that holds `sequence`; `None` beyond the journal's end.
-    pub(crate) fn block_with(&self, sequence: u64) -> Result<Option<Located>> {
-        self.in_part_of(sequence, |blocks| blocks.block_with(sequence))
+    pub(crate) fn block_with(&self, sequence: u64, asked: Asked<'_>) -> Result<Option<Located>> {
+        self.in_part_of(sequence, |blocks| blocks.block_with(sequence, asked))
     }
 
     /// The entry with this sequence.

@@ -5,8 +5,11 @@
 
 use std::path::{Component, Path};
 
-use crate::engine::format::block::BlockEncoder;
-use crate::engine::format::view::BlockView;
+use crate::engine::format::block::{BlockEncoder, Placed};
+use crate::engine::format::reader::BlockReader;
+use crate::engine::format::row::Row;
+use crate::engine::format::scan::Scan;
+use crate::engine::format::select::{Most, Selection, WantedName};
 use crate::logs::line::escape_into;
 use crate::registry::tables::names;
 use crate::registry::{parse_sidecar, write_sidecar};
@@ -31,11 +34,13 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// If two ways of reading it disagree.
 pub fn block(bytes: &[u8]) {
     const FIRST: u64 = 1_000;
-    let Ok(view) = BlockView::new(FIRST, bytes) else {
+    let Ok(view) = BlockReader::new(FIRST, bytes) else {
         return;
     };
     let _ = view.outcomes(|_| true);
+    let _ = Scan::default().load(&view);
     let Ok(rows) = view.rows() else { return };
+    selections(&view, &rows);
     let mut next = FIRST;
     for placed in &rows {
         assert_eq!(placed.sequence, next);
@@ -54,13 +59,73 @@ pub fn block(bytes: &[u8]) {
     let mut first = FIRST;
     for block in encoder.take() {
         let payload = block.value.get(crate::engine::format::CHECKSUM_BYTES..);
-        let again = BlockView::new(first, payload.unwrap_or_default());
+        let again = BlockReader::new(first, payload.unwrap_or_default());
         first += u64::from(block.count);
         let last = again.and_then(|block| block.rows());
         let last = last.map(|rows| rows.last().map(|placed| placed.next()));
         assert_eq!(last, Ok(Some(first)));
     }
     assert_eq!(first, next);
+}
+
+/// What is selected in the columns of a block is what is selected among its entries.
+fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
+    let Some(middle) = rows.get(rows.len() / 2) else {
+        return;
+    };
+    let names = |placed: &Placed| match &placed.row {
+        Row::Inference(row) => Some((row.names, false, row.texts.clone())),
+        Row::Repeat(row) => Some((row.names, true, row.texts.clone())),
+        Row::Note(_) => None,
+    };
+    let model = names(middle).map_or(0, |(names, ..)| names.model);
+    let times = middle.place.event..=i64::MAX;
+    let sequences = middle.sequence.saturating_sub(5)..middle.sequence.saturating_add(5);
+    for number in 0..16 {
+        let is = |bit: u8| number & bit != 0;
+        let selection = Selection {
+            sequences: if is(1) {
+                sequences.clone()
+            } else {
+                0..u64::MAX
+            },
+            times: is(2).then(|| times.clone()),
+            repeats: is(4),
+            model: is(8).then(|| WantedName {
+                id: Some(model),
+                text: String::new(),
+            }),
+            symbol: None,
+            action: None,
+            checkpoint: None,
+        };
+        let meant = |placed: &&Placed| {
+            names(placed).is_some_and(|(names, is_repeat, texts)| {
+                let written = texts.and_then(|texts| texts.model);
+                let is_model = written.map_or(names.model == model, |text| text.is_empty());
+                selection.sequences.contains(&placed.sequence)
+                    && selection
+                        .times
+                        .as_ref()
+                        .is_none_or(|times| times.contains(&placed.place.event))
+                    && (selection.repeats || !is_repeat)
+                    && (!is(8) || is_model)
+            })
+        };
+        let expected: Vec<&Placed> = rows.iter().filter(meant).collect();
+        let all = block.select(&selection, 0..u64::MAX, Most::First(usize::MAX));
+        assert_eq!(
+            format!("{all:?}"),
+            format!("{:?}", Ok::<_, String>(expected.clone()))
+        );
+        let last = expected.len().saturating_sub(2);
+        let newest = block.select(&selection, 0..u64::MAX, Most::Last(2));
+        let expected = expected.get(last..);
+        assert_eq!(
+            format!("{newest:?}"),
+            format!("{:?}", Ok::<_, String>(expected.unwrap_or_default()))
+        );
+    }
 }
 
 /// The text of a sidecar.

@@ -67,7 +67,7 @@ impl Blocks<'_, '_> {
     ) -> Result<ControlFlow<()>> {
         let wanted = |id: u64| ids.binary_search(&id).is_ok();
         for first in self.with_outcomes(ids, before)?.into_iter().rev() {
-            let found = self.look_into(first, |view| view.outcomes(wanted))?;
+            let found = self.look_into(first, |block| block.outcomes(wanted))?;
             let found = found.unwrap_or_default();
             for (sequence, row) in found.into_iter().rev() {
                 let outcome = StoredOutcome { sequence, row };

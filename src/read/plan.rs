@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use super::filter::Filter;
-use crate::engine::blocks::{HourPlace, Located};
+use crate::engine::blocks::{Asked, HourPlace, Located};
 use crate::engine::format::block::Placed;
 use crate::engine::format::block_index::HOUR_MICROS;
+use crate::engine::format::select::{Most, Selection};
 use crate::engine::kv::tables::Direction;
 use crate::engine::meta::Extent;
 use crate::engine::source::Source;
@@ -40,18 +40,18 @@ impl Plan {
         }
     }
 
-    /// Reads on: appends up to `most` of the next rows that `filter` keeps. Returns whether there
-    /// was anything to read.
+    /// Reads on: appends up to `most` of the next decisions that are meant. Says whether there was
+    /// anything to read.
     pub(super) fn fill(
         &mut self,
         source: &Source,
-        filter: &Filter,
+        selection: &Selection,
         most: usize,
         found: &mut VecDeque<Placed>,
     ) -> Result<bool> {
         match self {
-            Plan::BySequence(plan) => plan.fill(source, filter, most, found),
-            Plan::ByTime(plan) => plan.fill(source, filter, most, found),
+            Plan::BySequence(plan) => plan.fill(source, selection, most, found),
+            Plan::ByTime(plan) => plan.fill(source, selection, most, found),
         }
     }
 }
@@ -80,22 +80,26 @@ impl BySequence {
     fn fill(
         &mut self,
         source: &Source,
-        filter: &Filter,
+        selection: &Selection,
         most: usize,
         found: &mut VecDeque<Placed>,
     ) -> Result<bool> {
+        // A block may have been merged with others meanwhile: what it has beyond the place that
+        // was reached has been given already, and is not selected again.
+        let (next, budget) = (self.next, self.budget);
         let located = match self.direction {
-            Direction::Ascending if self.next >= filter.end => return Ok(false),
-            Direction::Ascending => source.after(self.next, self.budget)?,
-            Direction::Descending => source.before(self.next, self.budget)?,
+            Direction::Ascending if next >= selection.sequences.end => return Ok(false),
+            Direction::Ascending => {
+                source.asked_after(next, budget, Asked::Selected(selection, Most::First(most)))?
+            }
+            Direction::Descending => {
+                source.before(next, budget, Asked::Selected(selection, Most::Last(most)))?
+            }
         };
         self.budget = BUDGET_BYTES;
         let Some(last) = located.last() else {
             return Ok(false);
         };
-        // A block may have been merged with others since: its part beyond the reached place has
-        // been given already.
-        let reached = self.next;
         self.next = match self.direction {
             Direction::Ascending => last.next,
             Direction::Descending => last.first,
@@ -104,16 +108,9 @@ impl BySequence {
             // Entries beyond the requested number are not kept.
             let most = most.saturating_sub(found.len());
             let rows = block.rows.into_iter();
-            let kept = |placed: &Placed| filter.keeps(placed);
             match self.direction {
-                Direction::Ascending => {
-                    let rows = rows.filter(|placed| placed.sequence >= reached);
-                    found.extend(rows.filter(kept).take(most));
-                }
-                Direction::Descending => {
-                    let rows = rows.filter(|placed| placed.sequence < reached);
-                    found.extend(rows.rev().filter(kept).take(most));
-                }
+                Direction::Ascending => found.extend(rows.take(most)),
+                Direction::Descending => found.extend(rows.rev().take(most)),
             }
         }
         Ok(true)
@@ -156,16 +153,16 @@ impl ByTime {
     fn fill(
         &mut self,
         source: &Source,
-        filter: &Filter,
+        selection: &Selection,
         most: usize,
         found: &mut VecDeque<Placed>,
     ) -> Result<bool> {
-        let Some(piece) = self.next(source)? else {
+        let Some(piece) = self.next(source, selection)? else {
             return Ok(false);
         };
         let rows = piece.block.rows.iter().filter(|placed| {
             let hour = placed.place.event.div_euclid(HOUR_MICROS);
-            hour == piece.hour && piece.fresh.contains(&placed.sequence) && filter.keeps(placed)
+            hour == piece.hour && piece.fresh.contains(&placed.sequence)
         });
         match self.direction {
             Direction::Ascending => found.extend(rows.take(most).cloned()),
@@ -175,14 +172,14 @@ impl ByTime {
     }
 
     /// The next hour that holds something, and the block that holds it.
-    fn next(&mut self, source: &Source) -> Result<Option<Piece>> {
+    fn next(&mut self, source: &Source, selection: &Selection) -> Result<Option<Piece>> {
         if self.places.is_empty() && !self.ended {
-            self.look_up(source)?;
+            self.look_up(source, selection)?;
         }
         let Some(place) = self.places.pop_front() else {
             return Ok(None);
         };
-        let Some(block) = self.block(source, place.first)? else {
+        let Some(block) = self.block(source, selection, place.first)? else {
             return Ok(None);
         };
         let end = block.next;
@@ -202,14 +199,14 @@ impl ByTime {
         }))
     }
 
-    fn look_up(&mut self, source: &Source) -> Result<()> {
+    fn look_up(&mut self, source: &Source, selection: &Selection) -> Result<()> {
         let (from, until) = (*self.times.start(), *self.times.end());
         loop {
-            let start = self.start(source)?;
+            let start = self.start(source, selection)?;
             let places = source.hours(from, until, start, self.direction, PLACES)?;
-            // Sealing may have merged blocks between the two snapshots. The one that holds the
-            // border then begins before `start`, and was not listed.
-            if self.start(source)? == start {
+            // Sealing may have merged blocks between the two snapshots. The one that holds the border
+            // then begins before `start`, and was not listed.
+            if self.start(source, selection)? == start {
                 self.ended = places.len() < PLACES;
                 self.places = places.into();
                 return Ok(());
@@ -217,23 +214,29 @@ impl ByTime {
         }
     }
 
-    /// Where the places begin that may have something left: going up, with the block that holds the
-    /// border.
-    fn start(&self, source: &Source) -> Result<Option<HourPlace>> {
+    /// Where the places begin that may have something left: going up, with the block that holds the border.
+    fn start(&self, source: &Source, selection: &Selection) -> Result<Option<HourPlace>> {
+        let none = Asked::Selected(selection, Most::First(0));
         let mut start = self.reached;
         if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)
-            && let Some(block) = source.block_with(reached.first)?
+            && let Some(block) = source.block_with(reached.first, none)?
         {
             reached.first = block.first;
         }
         Ok(start)
     }
 
-    fn block(&mut self, source: &Source, sequence: u64) -> Result<Option<Arc<Located>>> {
+    fn block(
+        &mut self,
+        source: &Source,
+        selection: &Selection,
+        sequence: u64,
+    ) -> Result<Option<Arc<Located>>> {
+        let all = Asked::Selected(selection, Most::First(usize::MAX));
         let holds = |block: &Arc<Located>| (block.first..block.next).contains(&sequence);
         let block = match self.blocks.iter().position(holds) {
             Some(index) => self.blocks.remove(index),
-            None => match source.block_with(sequence)? {
+            None => match source.block_with(sequence, all)? {
                 Some(block) => Arc::new(block),
                 None => return Ok(None),
             },

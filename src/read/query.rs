@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use super::filter::{Criteria, Filter, Repeats};
+use super::filter::{Criteria, Repeats};
 use super::plan::Plan;
 use super::{Reader, WithOutcomes};
 use crate::engine::format::block::Placed;
+use crate::engine::format::select::Selection;
 use crate::engine::kv::tables::Direction;
 use crate::engine::meta::Extent;
 use crate::entry::error::Result;
@@ -176,7 +177,7 @@ impl Inferences {
 
 struct Running {
     reader: Reader,
-    filter: Filter,
+    selection: Selection,
     left: usize,
     plan: Plan,
     buffered: VecDeque<Placed>,
@@ -186,7 +187,9 @@ impl Running {
     /// `extent` bounds the entries that are given, in either direction.
     fn start(query: &Query, extent: Extent) -> Result<Self> {
         Ok(Running {
-            filter: Filter::new(&query.criteria, &query.reader.source, extent.next)?,
+            selection: query
+                .criteria
+                .selection(&query.reader.source, extent.next)?,
             left: query.limit,
             plan: Plan::new(query.criteria.times.as_ref(), extent, query.direction),
             reader: query.reader.clone(),
@@ -198,8 +201,8 @@ impl Running {
         let source = &self.reader.source;
         while self.left > 0 {
             let Some(placed) = self.buffered.pop_front() else {
-                let (filter, found) = (&self.filter, &mut self.buffered);
-                if self.plan.fill(source, filter, self.left, found)? {
+                let (selection, found) = (&self.selection, &mut self.buffered);
+                if self.plan.fill(source, selection, self.left, found)? {
                     continue;
                 }
                 break;

@@ -18,8 +18,8 @@ use crate::engine::directory::sync_directory;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{Block, BlockEncoder, Placed};
 use crate::engine::format::block_index::BlockIndex;
-use crate::engine::format::gist::Gist;
-use crate::engine::format::view::BlockView;
+use crate::engine::format::reader::BlockReader;
+use crate::engine::format::summary::Summary;
 use crate::engine::index;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
@@ -167,9 +167,10 @@ impl Sealer {
                 let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
                 let mut read = 0;
                 blocks.payloads(next, |piece| {
-                    let Piece { first, payload, .. } = piece;
+                    let Piece { block, payload, .. } = piece;
+                    let first = block.sequences().start;
                     let taken_over = match piece.is_lost {
-                        false => segment.take_over(first, payload),
+                        false => segment.take_over(block, payload),
                         true => Err(UNREADABLE.to_owned()),
                     };
                     match taken_over {
@@ -331,9 +332,11 @@ fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(u64, Block
     let direction = Direction::Ascending;
     snapshot.scan(Table::Blocks, range, direction, |key, payload| {
         let first = keys::first_number(key).unwrap_or(0);
-        let gist = BlockView::new(first, payload).and_then(|view| Gist::of(&view, |_| ()));
-        let gist = gist.map_err(|why| meta::damaged(path, &format!("block {first}"), &why))?;
-        found.push((first, gist.index));
+        let block = BlockReader::new(first, payload);
+        let summary = block.and_then(|block| Summary::of(&block, |_| ()));
+        let summary =
+            summary.map_err(|why| meta::damaged(path, &format!("block {first}"), &why))?;
+        found.push((first, summary.index));
         Ok(go_on(found.len() < SLICE_BLOCKS))
     })?;
     Ok(found)
@@ -375,21 +378,21 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Returns
-    /// the next sequence.
-    fn take_over(&mut self, first: u64, payload: &[u8]) -> Result<u64, String> {
-        let view = BlockView::new(first, payload)?;
-        let sequences = view.sequences();
-        if view.is_full() {
+    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
+    /// sequence comes next.
+    fn take_over(&mut self, block: &BlockReader<'_>, payload: &[u8]) -> Result<u64, String> {
+        let sequences = block.sequences();
+        if block.is_full() {
             let uses = &mut self.uses;
-            let gist = Gist::of(&view, |name| uses.see_name(name))?;
-            gist.runs.iter().for_each(|run| uses.see_run(*run));
-            self.row.see_block(&gist, sequences.end);
+            let summary = Summary::of(block, |name| uses.see_name(name))?;
+            summary.runs.iter().for_each(|run| uses.see_run(*run));
+            self.row.see_block(&summary, sequences.end);
             let count =
                 u32::try_from(sequences.end.saturating_sub(sequences.start)).unwrap_or(u32::MAX);
-            self.encoder.block_again(payload, count, gist.index);
+            self.encoder.block_again(payload, count, summary.index);
         } else {
-            view.rows()?
+            block
+                .rows()?
                 .iter()
                 .try_for_each(|placed| self.push(placed))?;
         }

@@ -8,7 +8,7 @@ use ahash::AHashMap;
 use super::folding::folded::Folded;
 use super::rollup::outcomes::Current;
 use super::rollup::row::Change;
-use crate::engine::blocks::{Blocks, go_on};
+use crate::engine::blocks::{Asked, Blocks, go_on};
 use crate::engine::format::block::Placed;
 use crate::engine::format::codec;
 use crate::engine::format::name::NameKind;
@@ -138,7 +138,7 @@ impl Source {
         }
         self.in_parts(holds_any(ids), |blocks| {
             for first in blocks.with_events(ids)? {
-                let rows = blocks.block_with(first)?.rows.into_iter();
+                let rows = blocks.block_with(first, Asked::All)?.rows.into_iter();
                 found.extend(rows.filter(|placed| {
                     !matches!(placed.row, Row::Note(_))
                         && ids.binary_search(&placed.place.id).is_ok()
@@ -161,8 +161,8 @@ impl Source {
         self.in_parts(holds_any(ids), |blocks| {
             for first in blocks.with_events(ids)? {
                 // One that cannot be read holds nothing any more.
-                blocks.payload(first, |first, payload| {
-                    scan.load(first, payload)?;
+                blocks.look_into(first, |block| {
+                    scan.load(&block)?;
                     let mut place = 0;
                     scan.for_each(|event| {
                         if event.sequence < end && ids.binary_search(&event.id).is_ok() {

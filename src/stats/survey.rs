@@ -14,6 +14,7 @@ use super::rollup::{Combination, Level};
 use crate::engine::blocks::{Blocks, Shown};
 use crate::engine::elapsed::Elapsed;
 use crate::engine::format::name::NameKind;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
 use crate::engine::keys;
@@ -244,7 +245,7 @@ fn show(
     see: &mut impl FnMut(&mut Scan) -> Result<()>,
 ) -> Result<()> {
     blocks.ascend(from, &mut |piece| {
-        if scan.load(piece.first, piece.payload).is_err() {
+        if scan.load(piece.block).is_err() {
             return Ok(Shown::Undecodable);
         }
         see(scan)?;
@@ -276,10 +277,10 @@ fn show_between(
         }
     }
     for first in touched {
-        let loaded = blocks.payload(first, |first, payload| scan.load(first, payload))?;
+        let loaded = blocks.look_into(first, |block| scan.load(&block))?;
         if loaded.is_none() {
             let (first, hole) = blocks.hole_at(first)?.unwrap_or_default();
-            let loaded = scan.load(first, &hole);
+            let loaded = BlockReader::new(first, &hole).and_then(|block| scan.load(&block));
             loaded.map_err(|why| blocks.broken(first, &why))?;
         }
         see(scan)?;

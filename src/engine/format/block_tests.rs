@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use crate::engine::format::block::*;
 use crate::engine::format::block_index::Mark;
 use crate::engine::format::floats::Floats;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
-use crate::engine::format::view::BlockView;
 use crate::entry::value::Value;
 
 fn inference(confidence: f32, texts: Option<Texts>) -> InferenceRow {
@@ -76,7 +76,7 @@ fn payload(block: &Block) -> &[u8] {
 }
 
 fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
-    BlockView::new(first, payload)?.rows()
+    BlockReader::new(first, payload)?.rows()
 }
 
 /// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
@@ -183,7 +183,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
             .unwrap();
     }
     let block = encoder.take().swap_remove(0);
-    let view = BlockView::new(100, payload(&block)).unwrap();
+    let view = BlockReader::new(100, payload(&block)).unwrap();
     let found = view.outcomes(|id| id == 2).unwrap();
     let found: Vec<_> = found
         .into_iter()
@@ -197,7 +197,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
 #[test]
 fn single_entries_are_found() {
     let block = small();
-    let view = BlockView::new(100, payload(&block)).unwrap();
+    let view = BlockReader::new(100, payload(&block)).unwrap();
     assert_eq!(view.sequences(), 100..105);
     for placed in view.rows().unwrap() {
         let at = view.at(placed.sequence).unwrap().unwrap();
@@ -325,7 +325,7 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1_000_000, 1]);
-    let view = BlockView::new(2, payload(&blocks[1])).unwrap();
+    let view = BlockReader::new(2, payload(&blocks[1])).unwrap();
     assert_eq!(view.sequences(), 2..1_000_002);
     let rows = view.rows().unwrap();
     assert_eq!(
@@ -360,10 +360,8 @@ fn every_cut_and_every_flipped_bit_is_an_error_or_another_block() {
 
 proptest! {
     #[test]
-    fn hostile_bytes_are_an_error_never_a_panic(
-        bytes in prop::collection::vec(any::<u8>(), 0..400),
-    ) {
-        if let Ok(view) = BlockView::new(1, &bytes) {
+    fn hostile_bytes_are_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(view) = BlockReader::new(1, &bytes) {
             let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
         }
     }
@@ -377,7 +375,7 @@ proptest! {
             let index = index.index(bytes.len());
             bytes[index] = byte;
         }
-        if let Ok(view) = BlockView::new(u64::MAX - 1, &bytes) {
+        if let Ok(view) = BlockReader::new(u64::MAX - 1, &bytes) {
             let _ = (view.rows(), view.find(7), view.at(u64::MAX), view.outcomes(|_| true));
         }
     }

@@ -1,6 +1,8 @@
 //! A column of numbers: each stored as its distance to the least, in as few bytes as the greatest
 //! needs, and in none if all are equal.
 
+use std::ops::{Range, RangeInclusive};
+
 use serde::{Deserialize, Serialize};
 
 /// How a column is stored.
@@ -124,48 +126,171 @@ fn bytes_of(most: i64, least: i64) -> usize {
     (u64::BITS - distance.leading_zeros()).div_ceil(8) as usize
 }
 
-/// The numbers of a column of `count`; `bytes` has exactly their size.
-pub(super) fn unpack(head: ColumnHead, bytes: &[u8], count: usize) -> Vec<i64> {
-    let mut numbers = Vec::new();
-    unpack_into(head, bytes, count, &mut numbers);
-    numbers
+/// A column of a block that is read: each number costs a load, wherever it stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Numbers<'a> {
+    least: i64,
+    width: usize,
+    /// The bits of a distance.
+    mask: u64,
+    count: usize,
+    /// Begins with the column's numbers. What follows them is not its own: it lets a number be taken
+    /// out of eight bytes without asking how many there are.
+    bytes: &'a [u8],
 }
 
-/// Like [`unpack`], in place of what `numbers` held.
-pub(super) fn unpack_into(head: ColumnHead, bytes: &[u8], count: usize, numbers: &mut Vec<i64>) {
-    numbers.clear();
-    let add = |distance: u64| head.least.wrapping_add(distance.cast_signed());
-    match head.width {
-        0 => numbers.resize(count, head.least),
-        1 => numbers.extend(bytes.iter().map(|byte| add(u64::from(*byte)))),
-        2 => narrow::<2>(bytes, numbers, |two| {
-            add(u64::from(u16::from_le_bytes(two)))
-        }),
-        3 => narrow::<3>(bytes, numbers, |[a, b, c]| {
-            add(u64::from(u32::from_le_bytes([a, b, c, 0])))
-        }),
-        4 => narrow::<4>(bytes, numbers, |four| {
-            add(u64::from(u32::from_le_bytes(four)))
-        }),
-        8 => narrow::<8>(bytes, numbers, |eight| add(u64::from_le_bytes(eight))),
-        width => {
-            let wide = bytes.chunks_exact(usize::from(width)).map(|chunk| {
-                let mut distance = [0; 8];
-                distance[..chunk.len()].copy_from_slice(chunk);
-                add(u64::from_le_bytes(distance))
-            });
-            numbers.extend(wide);
+impl<'a> Numbers<'a> {
+    /// The column of `count` numbers at the front of `rest`, which begins behind it afterwards.
+    pub(super) fn split_off(
+        head: ColumnHead,
+        count: usize,
+        rest: &mut &'a [u8],
+    ) -> Result<Self, String> {
+        let width = head.width();
+        if width > 8 {
+            return Err(format!("is {width} bytes wide"));
+        }
+        let bytes = *rest;
+        let wanted = width * count;
+        *rest = rest
+            .get(wanted..)
+            .ok_or_else(|| format!("has {} of {wanted} bytes", bytes.len()))?;
+        Ok(Numbers {
+            least: head.least,
+            width,
+            mask: u64::MAX
+                .checked_shr(64 - 8 * u32::from(head.width))
+                .unwrap_or(0),
+            count,
+            bytes,
+        })
+    }
+
+    /// The number at `index`, which has to be less than the count.
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> i64 {
+        debug_assert!(index < self.count);
+        let at = index * self.width;
+        let distance = match self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(eight) => u64::from_le_bytes(*eight),
+            None => self.near_the_end(at),
+        };
+        let distance = distance & self.mask;
+        self.least.wrapping_add(distance.cast_signed())
+    }
+
+    /// What [`get`](Self::get) loads where the payload ends less than eight bytes behind `at`.
+    #[cold]
+    fn near_the_end(&self, at: usize) -> u64 {
+        let mut eight = [0; 8];
+        let bytes = self.bytes.get(at..).unwrap_or_default();
+        for (to, from) in eight.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        u64::from_le_bytes(eight)
+    }
+
+    /// The number that all are, if the column says so without bytes.
+    pub(super) fn only(&self) -> Option<i64> {
+        (self.width == 0).then_some(self.least)
+    }
+
+    /// Their sum, modulo 2^64.
+    pub(super) fn sum(&self, range: Range<usize>) -> i64 {
+        let count = u64::try_from(range.len()).unwrap_or(u64::MAX).cast_signed();
+        let base = self.least.wrapping_mul(count);
+        match self.width {
+            0 => base,
+            1 => {
+                let bytes = self.bytes.get(range).unwrap_or_default();
+                let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
+                base.wrapping_add(sum.cast_signed())
+            }
+            _ => range.fold(0, |sum: i64, index| sum.wrapping_add(self.get(index))),
+        }
+    }
+
+    /// How many of `range` are as `is` says.
+    #[inline]
+    pub(super) fn count(&self, range: Range<usize>, is: impl Fn(i64) -> bool) -> usize {
+        match self.width {
+            0 if is(self.least) => range.len(),
+            0 => 0,
+            1 => {
+                let bytes = self.bytes.get(range).unwrap_or_default().iter();
+                let number = |byte: &u8| self.least.wrapping_add(i64::from(*byte));
+                bytes.filter(|byte| is(number(byte))).count()
+            }
+            _ => range.filter(|index| is(self.get(*index))).count(),
+        }
+    }
+
+    /// Whether all are in `within`: mostly seen from the head alone.
+    pub(super) fn are_within(&self, within: RangeInclusive<i64>) -> bool {
+        let most = i64::try_from(self.mask)
+            .ok()
+            .and_then(|mask| self.least.checked_add(mask));
+        let surely = most.is_some_and(|most| within.contains(&most));
+        (surely && within.contains(&self.least))
+            || (0..self.count).all(|index| within.contains(&self.get(index)))
+    }
+
+    /// The indexes at which `number` stands.
+    pub(super) fn indexes_of(&self, number: i64) -> Vec<usize> {
+        let distance = number.wrapping_sub(self.least).cast_unsigned();
+        if distance > self.mask {
+            return Vec::new();
+        }
+        match self.width {
+            0 => (0..self.count).collect(),
+            1 => {
+                let bytes = self.bytes.get(..self.count).unwrap_or_default();
+                let places = bytes.iter().enumerate();
+                let is = |(_, byte): &(usize, &u8)| u64::from(**byte) == distance;
+                places.filter(is).map(|(index, _)| index).collect()
+            }
+            _ => {
+                let is = |index: &usize| self.get(*index) == number;
+                (0..self.count).filter(is).collect()
+            }
+        }
+    }
+
+    /// All numbers as `to` makes them, in place of what `out` held.
+    pub(super) fn unpack<T>(&self, out: &mut Vec<T>, mut to: impl FnMut(i64) -> T) {
+        out.clear();
+        let least = self.least;
+        let mut add = |distance: u64| to(least.wrapping_add(distance.cast_signed()));
+        let bytes = self.bytes.get(..self.width * self.count);
+        let bytes = bytes.unwrap_or_default();
+        match self.width {
+            0 => out.extend((0..self.count).map(|_| add(0))),
+            1 => out.extend(bytes.iter().map(|byte| add(u64::from(*byte)))),
+            2 => narrow::<2, T>(bytes, out, |two| add(u64::from(u16::from_le_bytes(two)))),
+            3 => narrow::<3, T>(bytes, out, |[a, b, c]| {
+                add(u64::from(u32::from_le_bytes([a, b, c, 0])))
+            }),
+            4 => narrow::<4, T>(bytes, out, |four| add(u64::from(u32::from_le_bytes(four)))),
+            8 => narrow::<8, T>(bytes, out, |eight| add(u64::from_le_bytes(eight))),
+            width => {
+                let wide = bytes.chunks_exact(width).map(|chunk| {
+                    let mut distance = [0; 8];
+                    distance[..chunk.len()].copy_from_slice(chunk);
+                    add(u64::from_le_bytes(distance))
+                });
+                out.extend(wide);
+            }
         }
     }
 }
 
-fn narrow<const WIDTH: usize>(
+fn narrow<const WIDTH: usize, T>(
     bytes: &[u8],
-    numbers: &mut Vec<i64>,
-    number: impl Fn([u8; WIDTH]) -> i64,
+    out: &mut Vec<T>,
+    number: impl FnMut([u8; WIDTH]) -> T,
 ) {
     let (chunks, _) = bytes.as_chunks::<WIDTH>();
-    numbers.extend(chunks.iter().map(|chunk| number(*chunk)));
+    out.extend(chunks.iter().copied().map(number));
 }
 
 #[cfg(test)]
@@ -179,6 +304,7 @@ mod tests {
             base in any::<i64>(),
             span in 0_u32..64,
             distances in prop::collection::vec(any::<u64>(), 0..40),
+            behind in 0_usize..9,
         ) {
             let mask = (1_u64 << span) | ((1 << span) - 1);
             let number = |distance: &u64| base.wrapping_add((distance & mask).cast_signed());
@@ -196,8 +322,38 @@ mod tests {
             column.pack(&mut bytes);
             prop_assert_eq!(head.width(), width);
             prop_assert_eq!(bytes.len(), width * numbers.len());
-            prop_assert_eq!(unpack(head, &bytes, numbers.len()), numbers);
             prop_assert_eq!(column.width_with(7), 0);
+
+            bytes.resize(bytes.len() + behind, 0xff);
+            let count = numbers.len();
+            let mut rest = &bytes[..];
+            let read = Numbers::split_off(head, count, &mut rest).unwrap();
+            prop_assert_eq!(rest.len(), behind);
+            let mut unpacked = vec![7];
+            read.unpack(&mut unpacked, |number| number);
+            prop_assert_eq!(&unpacked, &numbers);
+            for (index, number) in numbers.iter().enumerate() {
+                prop_assert_eq!(read.get(index), *number);
+                let mut places = numbers.iter().enumerate();
+                let places: Vec<usize> = places
+                    .by_ref()
+                    .filter(|(_, other)| *other == number)
+                    .map(|(place, _)| place)
+                    .collect();
+                prop_assert_eq!(read.indexes_of(*number), places);
+                let sum = numbers[index..].iter().fold(0, |sum: i64, more| sum.wrapping_add(*more));
+                prop_assert_eq!(read.sum(index..count), sum);
+            }
+            let range = |numbers: &[i64]| {
+                let (least, most) = (numbers.iter().min(), numbers.iter().max());
+                least.zip(most).map(|(least, most)| *least..=*most)
+            };
+            if let Some(range) = range(&numbers) {
+                prop_assert!(read.are_within(range.clone()));
+                if let Some(more) = range.start().checked_add(1) {
+                    prop_assert!(!read.are_within(more..=i64::MAX));
+                }
+            }
         }
     }
 }

@@ -5,14 +5,15 @@ pub(crate) mod block_index;
 pub(crate) mod codec;
 pub(crate) mod column;
 pub(crate) mod floats;
-pub(crate) mod gist;
 pub(crate) mod name;
 pub(crate) mod notes;
 pub(crate) mod numbered;
+pub(crate) mod reader;
 pub(crate) mod row;
 pub(crate) mod scan;
+pub(crate) mod select;
 pub(crate) mod spans;
-pub(crate) mod view;
+pub(crate) mod summary;
 
 /// Length of the checksum in front of every stored value.
 pub(crate) const CHECKSUM_BYTES: usize = 8;

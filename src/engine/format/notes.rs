@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::column::{Column, ColumnHead, unpack};
+use super::column::{Column, ColumnHead, Numbers};
 use super::row::Note;
 
 type Result<T> = std::result::Result<T, String>;
@@ -128,59 +128,97 @@ impl Notes {
     }
 }
 
-/// The `count` notes at the front of `rest`, which begins behind them afterwards; without the
-/// outcomes of inferences that are not `wanted`.
-pub(super) fn read(
-    head: &NotesHead,
-    count: u32,
-    block: u32,
-    rest: &mut &[u8],
-    wanted: impl Fn(u64) -> bool,
-) -> Result<Vec<StoredNote>> {
-    let count = count as usize;
-    let mut found = Vec::new();
-    let mut columns: [Vec<i64>; NOTE_COLUMNS] = Default::default();
-    for (index, (column, head)) in columns.iter_mut().zip(head.columns).enumerate() {
-        if head.width() > 8 {
-            return Err(format!(
-                "column {index} of notes is {} bytes wide",
-                head.width()
-            ));
+/// The notes of a block that is read: found and measured, and decoded if they are asked for.
+pub(super) struct NotesReader<'a> {
+    base_recorded: i64,
+    base_of: u64,
+    // Invariant N1: positions ascend and lie within the block; lengths add up to those of `bytes`.
+    positions: Numbers<'a>,
+    recorded: Numbers<'a>,
+    of: Numbers<'a>,
+    times: Numbers<'a>,
+    lengths: Numbers<'a>,
+    count: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> NotesReader<'a> {
+    /// The `count` notes at the front of `rest`, which begins behind them afterwards, of a block of
+    /// `entries`.
+    pub(super) fn split_off(
+        head: &NotesHead,
+        count: u32,
+        entries: u32,
+        rest: &mut &'a [u8],
+    ) -> Result<Self> {
+        let count = count as usize;
+        let mut columns = [Numbers::default(); NOTE_COLUMNS];
+        for (index, (column, head)) in columns.iter_mut().zip(head.columns).enumerate() {
+            *column = Numbers::split_off(head, count, rest)
+                .map_err(|why| format!("column {index} of notes {why}"))?;
         }
-        let bytes = split(rest, head.width() * count, || {
-            format!("column {index} of notes")
-        })?;
-        *column = unpack(head, bytes, count);
+        let [positions, recorded, of, times, lengths] = columns;
+        let (mut next, mut bytes) = (0_i64, 0_usize);
+        for note in 0..count {
+            // Each position is after the one before, and within the block.
+            let position = next.checked_add(positions.get(note));
+            let position = position.filter(|place| (next..entries.into()).contains(place));
+            next = position.ok_or("the notes are out of order")? + 1;
+            let length = usize::try_from(lengths.get(note)).ok();
+            let end = length.and_then(|length| bytes.checked_add(length));
+            bytes = end
+                .filter(|end| *end <= rest.len())
+                .ok_or_else(|| format!("note {note} ends behind the block"))?;
+        }
+        Ok(NotesReader {
+            base_recorded: head.base_recorded,
+            base_of: head.base_of,
+            positions,
+            recorded,
+            of,
+            times,
+            lengths,
+            count,
+            bytes: split(rest, bytes, || "notes".to_owned())?,
+        })
     }
-    let [positions, recorded, of, times, lengths] = columns;
-    let (mut position, mut at, mut id) = (0_i64, head.base_recorded, head.base_of);
-    for note in 0..count {
-        let value = |column: &[i64]| column.get(note).copied().unwrap_or(0);
-        // Each position is after the one before, and within the block.
-        let next = position.checked_add(value(&positions));
-        let known = next.filter(|next| (position..block.into()).contains(next));
-        let place = known.and_then(|place| u32::try_from(place).ok());
-        let place = place.ok_or("the notes are out of order")?;
-        position = i64::from(place) + 1;
-        at = at.wrapping_add(value(&recorded));
-        id = id.wrapping_add_signed(value(&of));
-        let length = usize::try_from(value(&lengths)).unwrap_or(usize::MAX);
-        let bytes = split(rest, length, || format!("note {note}"))?;
-        if !wanted(id) {
-            continue;
-        }
-        let decoded = codec::decode(bytes).map_err(|error| format!("note {note}: {error}"))?;
-        let mut stored = StoredNote {
-            position: place,
-            recorded: at,
-            note: decoded,
-        };
-        if let Note::Outcome(row) = &mut stored.note {
-            (row.of, row.time) = (id, at.wrapping_add(value(&times)));
-        }
-        found.push(stored);
+
+    /// Their positions in the block, in order.
+    pub(super) fn positions(&self) -> impl Iterator<Item = u32> + use<'_, 'a> {
+        let mut next = 0_i64;
+        (0..self.count).map(move |note| {
+            let position = next.wrapping_add(self.positions.get(note));
+            next = position.wrapping_add(1);
+            u32::try_from(position).unwrap_or(u32::MAX)
+        })
     }
-    Ok(found)
+
+    /// Those that are wanted by their position and by the inference that they are an outcome of, in
+    /// order.
+    pub(super) fn read(&self, wanted: impl Fn(u32, u64) -> bool) -> Result<Vec<StoredNote>> {
+        let mut found = Vec::new();
+        let (mut recorded, mut of, mut rest) = (self.base_recorded, self.base_of, self.bytes);
+        for (note, position) in self.positions().enumerate() {
+            recorded = recorded.wrapping_add(self.recorded.get(note));
+            of = of.wrapping_add_signed(self.of.get(note));
+            let length = usize::try_from(self.lengths.get(note)).unwrap_or(usize::MAX);
+            let bytes = split(&mut rest, length, || format!("note {note}"))?;
+            if !wanted(position, of) {
+                continue;
+            }
+            let decoded = codec::decode(bytes).map_err(|error| format!("note {note}: {error}"))?;
+            let mut stored = StoredNote {
+                position,
+                recorded,
+                note: decoded,
+            };
+            if let Note::Outcome(row) = &mut stored.note {
+                (row.of, row.time) = (of, recorded.wrapping_add(self.times.get(note)));
+            }
+            found.push(stored);
+        }
+        Ok(found)
+    }
 }
 
 /// The next `bytes` of `rest`, which begins behind them afterwards.

@@ -1,17 +1,13 @@
-//! Reading a block column by column, for sums over many decisions that need a few numbers of each,
-//! at the cost of a few loads.
+//! The columns that statistics add up, of one block after another: a few numbers of each decision, at
+//! the cost of a few loads.
 
 use std::ops::Range;
 
 use super::block::Part;
-use super::column::unpack_into;
-use super::floats::MOST;
 use super::name::NameKind;
-use super::notes::{StoredNote, split};
+use super::notes::StoredNote;
+use super::reader::BlockReader;
 use super::row::{NameId, Note, Texts, flag};
-use super::view::{BlockView, listed};
-
-type Result<T> = std::result::Result<T, String>;
 
 /// Values read from an inference or a repeat.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +49,7 @@ pub(crate) struct SeenNote {
 #[derive(Default)]
 pub(crate) struct Scan {
     first: u64,
-    count: u32,
+    end: u64,
     // Invariant N1: each column has one number for each event.
     ids: Vec<u64>,
     times: Vec<i64>,
@@ -71,154 +67,41 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Reads the block that begins at `first`, in place of the one before.
-    pub(crate) fn load(&mut self, first: u64, payload: &[u8]) -> Result<()> {
-        let view = BlockView::new(first, payload)?;
-        let events = view.header().events as usize;
-        (self.first, self.count) = (first, view.header().count);
-        self.load_flags(&view)?;
-        for (part, names) in [
-            (Part::Model, &mut self.models),
-            (Part::Symbol, &mut self.symbols),
-            (Part::Action, &mut self.actions),
-            (Part::Checkpoint, &mut self.checkpoints),
-        ] {
-            unpack_into(view.head(part), view.bytes(part), events, &mut self.numbers);
-            let ok = self
-                .numbers
-                .iter()
-                .all(|number| NameId::try_from(*number).is_ok());
-            if !ok {
-                return Err("a name id is too large".to_owned());
+    /// Reads a block in place of the one before.
+    pub(crate) fn load(&mut self, block: &BlockReader<'_>) -> Result<(), String> {
+        let sequences = block.sequences();
+        (self.first, self.end) = (sequences.start, sequences.end);
+        block.ids(&mut self.ids);
+        block.recorded(&mut self.times);
+        let later = block.column(Part::Event);
+        if later.only() != Some(0) {
+            later.unpack(&mut self.numbers, |more| more);
+            for (time, more) in self.times.iter_mut().zip(&self.numbers) {
+                *time = time.wrapping_add(*more);
             }
-            names.clear();
-            names.extend(
-                self.numbers
-                    .iter()
-                    .map(|number| NameId::try_from(*number).unwrap_or(0)),
-            );
         }
-        self.load_ids(&view, events);
-        self.load_times(&view, events);
-        for (part, values) in [
-            (Part::Processing, &mut self.processing),
-            (Part::Memory, &mut self.memory),
-        ] {
-            unpack_into(view.head(part), view.bytes(part), events, &mut self.numbers);
-            values.clear();
-            values.extend(self.numbers.iter().map(|number| number.cast_unsigned()));
-        }
-        self.load_lists(&view, events)
-    }
-
-    fn load_flags(&mut self, view: &BlockView<'_>) -> Result<()> {
-        let events = view.header().events as usize;
-        unpack_into(
-            view.head(Part::Flags),
-            view.bytes(Part::Flags),
-            events,
-            &mut self.numbers,
-        );
-        self.flags.clear();
-        let small = |number: &i64| u8::try_from(*number).unwrap_or(u8::MAX);
-        self.flags.extend(self.numbers.iter().map(small));
-        let all = self.flags.iter().fold(0, |all, flags| all | flags);
-        if all & !flag::ALL != 0 {
-            return Err(format!("flags {all}"));
-        }
-        Ok(())
-    }
-
-    fn load_ids(&mut self, view: &BlockView<'_>, events: usize) {
-        let mut id = view.header().base_id;
-        unpack_into(
-            view.head(Part::Id),
-            view.bytes(Part::Id),
-            events,
-            &mut self.numbers,
-        );
-        self.ids.clear();
-        self.ids.extend(self.numbers.iter().map(|more| {
-            id = id.wrapping_add_signed(*more);
-            id
-        }));
-    }
-
-    fn load_times(&mut self, view: &BlockView<'_>, events: usize) {
-        let header = view.header();
-        unpack_into(
-            view.head(Part::Recorded),
-            view.bytes(Part::Recorded),
-            events,
-            &mut self.numbers,
-        );
-        self.times.clear();
-        let mut recorded = header.base_recorded;
-        self.times.extend(self.numbers.iter().map(|more| {
-            recorded = recorded.wrapping_add(*more);
-            recorded
-        }));
-        unpack_into(
-            view.head(Part::Event),
-            view.bytes(Part::Event),
-            events,
-            &mut self.numbers,
-        );
-        for (time, more) in self.times.iter_mut().zip(&self.numbers) {
-            *time = time.wrapping_add(*more);
-        }
-    }
-
-    fn load_lists(&mut self, view: &BlockView<'_>, events: usize) -> Result<()> {
-        let mut rest = view.rest();
-        let having = |bit: u8| self.flags.iter().filter(|flags| **flags & bit != 0).count();
-        let given = events - having(flag::NO_CONFIDENCE);
-        let mut list = |name: &str, bytes: usize| split(&mut rest, bytes, || name.to_owned());
-        let (chunks, _) = list("confidences", 4 * given)?.as_chunks();
-        self.confidences.clear();
-        if given == events {
-            self.confidences
-                .extend(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)));
-        } else {
-            let mut chunks = chunks.iter();
-            self.confidences.extend(self.flags.iter().map(|flags| {
-                let chunk = if flags & flag::NO_CONFIDENCE == 0 {
-                    chunks.next()
-                } else {
-                    None
-                };
-                chunk.map_or(f32::NAN, |chunk| f32::from_le_bytes(*chunk))
-            }));
-        }
-        self.notes.clear();
-        self.texts.clear();
-        let header = view.header();
-        if header.count == header.events && header.texts == 0 {
-            return Ok(());
-        }
-        unpack_into(
-            view.head(Part::Probabilities),
-            view.bytes(Part::Probabilities),
-            events,
-            &mut self.numbers,
-        );
-        let mut probabilities = 0;
-        for number in &self.numbers {
-            let length = usize::try_from(*number)
-                .ok()
-                .filter(|length| *length <= MOST);
-            probabilities += length.ok_or_else(|| format!("{number} probabilities"))?;
-        }
-        list("features", 8 * having(flag::FEATURES))?;
-        list("probabilities", 4 * probabilities)?;
-        self.notes = view.notes(&mut rest, |_| true)?;
-        self.texts = listed(&mut rest, header.texts, "texts")?;
+        block.names(Part::Model, &mut self.models);
+        block.names(Part::Symbol, &mut self.symbols);
+        block.names(Part::Action, &mut self.actions);
+        block.names(Part::Checkpoint, &mut self.checkpoints);
+        let small = |number| u8::try_from(number).unwrap_or(u8::MAX);
+        block.column(Part::Flags).unpack(&mut self.flags, small);
+        block.confidences(&mut self.confidences);
+        let unsigned = i64::cast_unsigned;
+        block
+            .column(Part::Processing)
+            .unpack(&mut self.processing, unsigned);
+        block
+            .column(Part::Memory)
+            .unpack(&mut self.memory, unsigned);
+        self.notes = block.notes(|_| true)?;
+        self.texts = block.texts()?;
         Ok(())
     }
 
     /// The sequences of the block's entries.
     pub(crate) fn sequences(&self) -> Range<u64> {
-        self.first..self.first.saturating_add(self.count.into())
+        self.first..self.end
     }
 
     /// Whether a name is written out in any of the rows.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::sweep::sweep;
 use crate::engine::directory::HOT_FILE;
 use crate::engine::format::block::Placed;
-use crate::engine::format::view::BlockView;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table};
 use crate::engine::losses::{MOST_LOST, Times, holes, see_times, spanned};
@@ -75,7 +75,7 @@ pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
 pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
     let read = kv.read(|snapshot| {
         snapshot.get(Table::Blocks, &keys::number(first), |payload| {
-            BlockView::new(first, payload).and_then(|view| view.rows())
+            BlockReader::new(first, payload).and_then(|block| block.rows())
         })
     });
     read.ok().flatten().and_then(Result::ok)

@@ -9,7 +9,7 @@ use super::defect::DefectKind;
 use crate::engine::blocks::Blocks;
 use crate::engine::format::block::{BlockEncoder, Placed};
 use crate::engine::format::codec;
-use crate::engine::format::view::BlockView;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::index;
 use crate::engine::index::Span;
 use crate::engine::keys;
@@ -55,7 +55,7 @@ pub(super) fn check_blocks(
         let first = keys::first_number(key).unwrap_or(0);
         let read = value.map_err(|error| (DefectKind::Checksum, error.to_string()));
         let read = read.and_then(|payload| {
-            let rows = BlockView::new(first, payload).and_then(|view| view.rows());
+            let rows = BlockReader::new(first, payload).and_then(|block| block.rows());
             rows.map(|rows| (rows, payload.len()))
                 .map_err(|why| (DefectKind::Undecodable, why))
         });

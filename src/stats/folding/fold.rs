@@ -16,6 +16,7 @@ use super::folded::Folded;
 use super::merge::{Merge, TRANSACTION_ROWS, merge_gaps, oldest_detailed, prune};
 use crate::engine::directory::Directory;
 use crate::engine::elapsed::Elapsed;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapReason, GapRow, NameId, Note};
 use crate::engine::format::scan::Scan;
 use crate::engine::hot::Slot;
@@ -165,10 +166,11 @@ impl Folder {
                 read => read?,
             };
             for (first, payload) in payloads {
-                if scan.load(first, &payload).is_err() {
+                let read = BlockReader::new(first, &payload);
+                if read.and_then(|block| scan.load(&block)).is_err() {
                     let from = first.max(slice.next);
                     let (first, hole) = self.source.hole_at(from)?.unwrap_or_default();
-                    let loaded = scan.load(first, &hole);
+                    let loaded = BlockReader::new(first, &hole).and_then(|block| scan.load(&block));
                     loaded.map_err(|why| self.broken(first, &why))?;
                 }
                 if scan.sequences().end <= slice.next {

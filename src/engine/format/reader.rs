@@ -1,0 +1,440 @@
+//! Reading a block: the one place that finds, measures and checks its parts and undoes what was done
+//! to its numbers. Entries and columns are decoded when they are asked for, and no others.
+
+use std::ops::Range;
+
+use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
+use super::codec;
+use super::column::Numbers;
+use super::floats::{Floats, MOST};
+use super::notes::{NotesReader, StoredNote, split};
+use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
+
+type Result<T> = std::result::Result<T, String>;
+
+/// The columns that hold name ids.
+pub(super) const NAMES: [Part; 5] = [
+    Part::Model,
+    Part::Symbol,
+    Part::Action,
+    Part::Checkpoint,
+    Part::Labels,
+];
+
+/// A block whose parts have been found, and whose columns hold what a block can hold. Of notes and
+/// texts only the lengths have been looked at.
+pub(crate) struct BlockReader<'a> {
+    first: u64,
+    /// Bytes of the whole block.
+    length: usize,
+    header: Header,
+    columns: [Numbers<'a>; COLUMNS],
+    // Invariant L1: the lists are as long as the columns say that they are.
+    confidences: &'a [[u8; 4]],
+    features: &'a [[u8; 8]],
+    probabilities: &'a [[u8; 4]],
+    notes: NotesReader<'a>,
+    texts: &'a [u8],
+}
+
+impl<'a> BlockReader<'a> {
+    /// `first` is the sequence of the block's first entry. Allocates nothing.
+    pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
+        let (header, taken): (Header, usize) =
+            codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
+        let plausible = header.events <= header.count && header.texts <= header.events;
+        let many = header.count > MOST_ROWS && !header.is_hole();
+        if !plausible || many || header.count == 0 {
+            return Err(format!(
+                "{} entries, {} with an id, {} with texts",
+                header.count, header.events, header.texts
+            ));
+        }
+        let mut rest = payload.get(taken..).unwrap_or_default();
+        let events = header.events as usize;
+        let mut columns = [Numbers::default(); COLUMNS];
+        for (index, (column, head)) in columns.iter_mut().zip(header.columns).enumerate() {
+            *column = Numbers::split_off(head, events, &mut rest)
+                .map_err(|why| format!("column {index} {why}"))?;
+        }
+        let column = |part: Part| &columns[part as usize];
+        for part in NAMES {
+            if !column(part).are_within(0..=NameId::MAX.into()) {
+                return Err(format!("column {} is of no name ids", part as usize));
+            }
+        }
+        let (flags, lengths) = (column(Part::Flags), column(Part::Probabilities));
+        // All flags are the lowest bits.
+        if !flags.are_within(0..=flag::ALL.into()) {
+            return Err("unknown flags".to_owned());
+        }
+        if !lengths.are_within(0..=i64::try_from(MOST).unwrap_or(0)) {
+            return Err(format!("more than {MOST} probabilities"));
+        }
+        let lengths = usize::try_from(lengths.sum(0..events)).unwrap_or(usize::MAX);
+        let given = with_flag(flags, 0..events, flag::NO_CONFIDENCE, false);
+        let hashed = with_flag(flags, 0..events, flag::FEATURES, true);
+        let confidences = split(&mut rest, 4 * given, || "confidences".to_owned())?;
+        let features = split(&mut rest, 8 * hashed, || "features".to_owned())?;
+        let bytes = lengths.saturating_mul(4);
+        let probabilities = split(&mut rest, bytes, || "probabilities".to_owned())?;
+        let notes =
+            NotesReader::split_off(&header.notes, header.note_count(), header.count, &mut rest)?;
+        if header.texts == 0 && !rest.is_empty() {
+            return Err(behind(rest));
+        }
+        Ok(BlockReader {
+            first,
+            length: payload.len(),
+            header,
+            columns,
+            confidences: confidences.as_chunks().0,
+            features: features.as_chunks().0,
+            probabilities: probabilities.as_chunks().0,
+            notes,
+            texts: rest,
+        })
+    }
+
+    /// Whether merging it with others would gain next to nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length >= FULL_BYTES || self.header.count == MOST_ROWS
+    }
+
+    /// The sequences of the block's entries.
+    pub(crate) fn sequences(&self) -> Range<u64> {
+        self.first..self.first.saturating_add(self.header.count.into())
+    }
+
+    /// Inferences and repeats.
+    pub(crate) fn decisions(&self) -> u32 {
+        self.header.events
+    }
+
+    /// All entries.
+    pub(crate) fn rows(&self) -> Result<Vec<Placed>> {
+        let (notes, texts) = (self.notes(|_| true)?, self.texts()?);
+        let mut notes = notes.into_iter().peekable();
+        if self.header.is_hole() {
+            return Ok(notes.map(|stored| self.placed(stored)).collect());
+        }
+        let mut rows = Vec::with_capacity(self.header.count as usize);
+        let mut walk = Walk::new(self, &texts);
+        for position in 0..self.header.count {
+            let placed = match notes.next_if(|stored| stored.position == position) {
+                Some(stored) => self.placed(stored),
+                None => walk.row(walk.passed, self.sequence(position)),
+            };
+            rows.push(placed);
+        }
+        Ok(rows)
+    }
+
+    /// The decisions at `indexes`, which ascend and are each before [`decisions`](Self::decisions);
+    /// each with its sequence.
+    pub(super) fn rows_at(&self, indexes: &[(usize, u64)]) -> Result<Vec<Placed>> {
+        if indexes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts = self.texts()?;
+        let mut walk = Walk::new(self, &texts);
+        let rows = indexes.iter();
+        Ok(rows
+            .map(|(index, sequence)| walk.row(*index, *sequence))
+            .collect())
+    }
+
+    /// The inference or repeat with this id.
+    pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
+        let Some(index) = self.each_id().position(|known| known == id) else {
+            return Ok(None);
+        };
+        let found = self.sequences_of([index]);
+        Ok(self.rows_at(&found)?.pop())
+    }
+
+    /// The ids of all inferences and repeats.
+    pub(crate) fn each_id(&self) -> impl Iterator<Item = u64> + use<'_, 'a> {
+        let (column, mut id) = (self.column(Part::Id), self.header.base_id);
+        (0..self.header.events as usize).map(move |index| {
+            id = id.wrapping_add_signed(column.get(index));
+            id
+        })
+    }
+
+    /// The entry with this sequence, if the block has it.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+        if !self.sequences().contains(&sequence) {
+            return Ok(None);
+        }
+        if self.header.is_hole() {
+            return Ok(self.rows()?.pop());
+        }
+        let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        let before = self.notes.positions().take_while(|note| *note < position);
+        let before = before.count();
+        if let Some(stored) = self.notes.read(|note, _| note == position)?.pop() {
+            return Ok(Some(self.placed(stored)));
+        }
+        let index = (position as usize).saturating_sub(before);
+        Ok(self.rows_at(&[(index, sequence)])?.pop())
+    }
+
+    /// The outcomes of the inferences that are `wanted`, in order: with their sequences.
+    pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<(u64, OutcomeRow)>> {
+        let outcome = |stored: StoredNote| match stored.note {
+            Note::Outcome(row) => Some((self.sequence(stored.position), row)),
+            _ => None,
+        };
+        let notes = self.notes(wanted)?;
+        Ok(notes.into_iter().filter_map(outcome).collect())
+    }
+
+    /// The notes, without the outcomes of inferences that are not `wanted`.
+    pub(super) fn notes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<StoredNote>> {
+        self.notes.read(|_, of| wanted(of))
+    }
+
+    /// What is written beside decisions, each with the index of its decision.
+    pub(super) fn texts(&self) -> Result<Vec<(u32, Texts)>> {
+        let (mut found, mut rest) = (Vec::new(), self.texts);
+        for number in 0..self.header.texts {
+            let (value, taken) =
+                codec::decode_front(rest).map_err(|error| format!("texts {number}: {error}"))?;
+            rest = rest.get(taken..).unwrap_or_default();
+            found.push(value);
+        }
+        match rest {
+            [] => Ok(found),
+            rest => Err(behind(rest)),
+        }
+    }
+
+    pub(super) fn column(&self, part: Part) -> &Numbers<'a> {
+        &self.columns[part as usize]
+    }
+
+    /// A column of name ids.
+    pub(super) fn names(&self, part: Part, out: &mut Vec<NameId>) {
+        self.column(part).unpack(out, name);
+    }
+
+    pub(super) fn ids(&self, out: &mut Vec<u64>) {
+        let mut id = self.header.base_id;
+        self.column(Part::Id).unpack(out, |more| {
+            id = id.wrapping_add_signed(more);
+            id
+        });
+    }
+
+    /// When decisions were recorded.
+    pub(super) fn recorded(&self, out: &mut Vec<i64>) {
+        let mut recorded = self.header.base_recorded;
+        self.column(Part::Recorded).unpack(out, |more| {
+            recorded = recorded.wrapping_add(more);
+            recorded
+        });
+    }
+
+    /// The event times of the decisions at `indexes`, which ascend.
+    pub(super) fn event_times(
+        &self,
+        indexes: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = i64> {
+        let (column, event) = (self.column(Part::Recorded), self.column(Part::Event));
+        let (mut recorded, mut passed) = (self.header.base_recorded, 0);
+        indexes.map(move |index| {
+            recorded = recorded.wrapping_add(column.sum(passed..index + 1));
+            passed = index + 1;
+            recorded.wrapping_add(event.get(index))
+        })
+    }
+
+    /// The confidences; NaN where there is none.
+    pub(super) fn confidences(&self, out: &mut Vec<f32>) {
+        let mut given = self.confidences.iter().copied().map(f32::from_le_bytes);
+        out.clear();
+        if self.confidences.len() == self.header.events as usize {
+            out.extend(given);
+            return;
+        }
+        self.column(Part::Flags).unpack(out, |flags| {
+            if flags & i64::from(flag::NO_CONFIDENCE) == 0 {
+                given.next().unwrap_or(f32::NAN)
+            } else {
+                f32::NAN
+            }
+        });
+    }
+
+    /// The sequences of the decisions at `indexes`, which ascend.
+    pub(super) fn sequences_of(
+        &self,
+        indexes: impl IntoIterator<Item = usize>,
+    ) -> Vec<(usize, u64)> {
+        let mut notes = self.notes.positions().peekable();
+        let mut before = 0;
+        let sequences = indexes.into_iter().map(|index| {
+            // The positions of notes go off those of decisions.
+            while notes
+                .next_if(|note| *note as usize <= index + before)
+                .is_some()
+            {
+                before += 1;
+            }
+            let position = u32::try_from(index + before).unwrap_or(u32::MAX);
+            (index, self.sequence(position))
+        });
+        sequences.collect()
+    }
+
+    pub(super) fn sequence(&self, position: u32) -> u64 {
+        match self.header.is_hole() {
+            true => self.first,
+            false => self.first.wrapping_add(position.into()),
+        }
+    }
+
+    fn placed(&self, stored: StoredNote) -> Placed {
+        Placed {
+            sequence: self.sequence(stored.position),
+            place: Place {
+                id: 0,
+                recorded: stored.recorded,
+                event: stored.recorded,
+            },
+            memory: 0,
+            row: Row::Note(stored.note),
+        }
+    }
+}
+
+/// A number of a column of name ids, which `new` has checked.
+fn name(number: i64) -> NameId {
+    NameId::try_from(number).unwrap_or_default()
+}
+
+fn behind(rest: &[u8]) -> String {
+    format!("{} bytes after the last part", rest.len())
+}
+
+/// How many of `range` have the flag, or have it not.
+fn with_flag(flags: &Numbers<'_>, range: Range<usize>, bit: u8, is_set: bool) -> usize {
+    flags.count(range, |flags| (flags & i64::from(bit) != 0) == is_set)
+}
+
+/// Goes forward through the decisions of a block: what is stored as a difference is summed up, and
+/// so is what varies in length.
+struct Walk<'w, 'a> {
+    block: &'w BlockReader<'a>,
+    texts: &'w [(u32, Texts)],
+    /// Decisions gone past; the current one is the last of them.
+    passed: usize,
+    id: u64,
+    recorded: i64,
+    /// Where the current one's parts of the lists begin.
+    confidence: usize,
+    features: usize,
+    probabilities: usize,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    fn new(block: &'w BlockReader<'a>, texts: &'w [(u32, Texts)]) -> Self {
+        Walk {
+            block,
+            texts,
+            passed: 0,
+            id: block.header.base_id,
+            recorded: block.header.base_recorded,
+            confidence: 0,
+            features: 0,
+            probabilities: 0,
+        }
+    }
+
+    fn column(&self, part: Part) -> &'w Numbers<'a> {
+        self.block.column(part)
+    }
+
+    /// Goes on to the decision at `index`, which is not before the current one.
+    fn go_to(&mut self, index: usize) {
+        let fresh = self.passed..index + 1;
+        let before = self.passed.saturating_sub(1)..index;
+        let block = self.block;
+        let sum = |part: Part| block.column(part).sum(fresh.clone());
+        self.id = self.id.wrapping_add_signed(sum(Part::Id));
+        self.recorded = self.recorded.wrapping_add(sum(Part::Recorded));
+        let flags = block.column(Part::Flags);
+        self.confidence += with_flag(flags, before.clone(), flag::NO_CONFIDENCE, false);
+        self.features += with_flag(flags, before.clone(), flag::FEATURES, true);
+        let lengths = block.column(Part::Probabilities).sum(before);
+        self.probabilities += usize::try_from(lengths).unwrap_or(0);
+        self.passed = index + 1;
+    }
+
+    /// The decision at `index`, which is not before the current one.
+    fn row(&mut self, index: usize, sequence: u64) -> Placed {
+        self.go_to(index);
+        let number = |part: Part| self.column(part).get(index);
+        let name = |part: Part| name(number(part));
+        let names = Names {
+            model: name(Part::Model),
+            symbol: name(Part::Symbol),
+            action: name(Part::Action),
+            checkpoint: name(Part::Checkpoint),
+        };
+        let processing = number(Part::Processing).cast_unsigned();
+        let flags = u8::try_from(number(Part::Flags)).unwrap_or_default();
+        let confidence = match flags & flag::NO_CONFIDENCE {
+            0 => self.block.confidences.get(self.confidence),
+            _ => None,
+        };
+        let confidence = confidence.map(|bytes| f32::from_le_bytes(*bytes));
+        let row = if flags & flag::REPEAT != 0 {
+            let original = number(Part::Original).cast_unsigned();
+            Row::Repeat(RepeatRow {
+                names,
+                original: self.id.wrapping_sub(original),
+                confidence,
+                processing,
+                texts: self.texts_of(index),
+            })
+        } else {
+            let features = match flags & flag::FEATURES {
+                0 => None,
+                _ => self.block.features.get(self.features),
+            };
+            let length = usize::try_from(number(Part::Probabilities)).unwrap_or(0);
+            let probabilities = self.probabilities..self.probabilities.saturating_add(length);
+            let probabilities = self.block.probabilities.get(probabilities);
+            let probabilities = probabilities.unwrap_or_default().iter().copied();
+            Row::Inference(InferenceRow {
+                names,
+                labels: name(Part::Labels),
+                flags: flags & !flag::FEATURES,
+                confidence: confidence.unwrap_or(f32::NAN),
+                probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
+                features: features.map(|bytes| u64::from_le_bytes(*bytes)),
+                processing,
+                texts: self.texts_of(index),
+            })
+        };
+        Placed {
+            sequence,
+            place: Place {
+                id: self.id,
+                recorded: self.recorded,
+                event: self.recorded.wrapping_add(number(Part::Event)),
+            },
+            memory: number(Part::Memory).cast_unsigned(),
+            row,
+        }
+    }
+
+    fn texts_of(&self, index: usize) -> Option<Box<Texts>> {
+        let index = u32::try_from(index).ok()?;
+        let known = self.texts.binary_search_by_key(&index, |texts| texts.0);
+        let texts = self.texts.get(known.ok()?);
+        texts.map(|(_, texts)| Box::new(texts.clone()))
+    }
+}

@@ -1,0 +1,126 @@
+//! Which decisions a query is about: looked for in the columns of a block, so that no other is built.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::block::{Part, Placed};
+use super::reader::BlockReader;
+use super::row::{NameId, Texts, flag};
+
+/// What a decision has to be, in the numbers that columns hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    pub(crate) sequences: Range<u64>,
+    /// Event times, microseconds since 1970; `None` means all.
+    pub(crate) times: Option<RangeInclusive<i64>>,
+    /// Whether repeats are meant too.
+    pub(crate) repeats: bool,
+    pub(crate) model: Option<WantedName>,
+    pub(crate) symbol: Option<WantedName>,
+    pub(crate) action: Option<WantedName>,
+    pub(crate) checkpoint: Option<WantedName>,
+}
+
+/// A name that is looked for, as a number and in words: decisions have one or the other.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedName {
+    pub(crate) id: Option<NameId>,
+    pub(crate) text: String,
+}
+
+/// How many of those that are found are built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Most {
+    First(usize),
+    Last(usize),
+}
+
+impl Selection {
+    fn names(&self) -> impl Iterator<Item = (Part, &WantedName)> {
+        let names = [
+            (Part::Checkpoint, &self.checkpoint),
+            (Part::Model, &self.model),
+            (Part::Symbol, &self.symbol),
+            (Part::Action, &self.action),
+        ];
+        names
+            .into_iter()
+            .filter_map(|(part, wanted)| Some((part, wanted.as_ref()?)))
+    }
+}
+
+impl BlockReader<'_> {
+    /// The decisions that are meant and whose sequences are `within`, in order.
+    pub(crate) fn select(
+        &self,
+        wanted: &Selection,
+        within: Range<u64>,
+        most: Most,
+    ) -> Result<Vec<Placed>, String> {
+        let mut indexes = self.with_names(wanted)?;
+        let flags = self.column(Part::Flags);
+        let is_repeat = |flags: i64| flags & i64::from(flag::REPEAT) != 0;
+        if !wanted.repeats && flags.only().is_none_or(is_repeat) {
+            indexes.retain(|index| !is_repeat(flags.get(*index)));
+        }
+        if let Some(times) = &wanted.times {
+            let meant = self.event_times(indexes.iter().copied());
+            let meant: Vec<bool> = meant.map(|time| times.contains(&time)).collect();
+            let mut meant = meant.into_iter();
+            indexes.retain(|_| meant.next().unwrap_or_default());
+        }
+        let mut found = self.sequences_of(indexes);
+        found.retain(|(_, sequence)| {
+            wanted.sequences.contains(sequence) && within.contains(sequence)
+        });
+        let found = match most {
+            Most::First(most) => found.get(..most).unwrap_or(&found),
+            Most::Last(most) => found.get(found.len().saturating_sub(most)..).unwrap_or(&[]),
+        };
+        self.rows_at(found)
+    }
+
+    /// The indexes of the decisions with the names that are looked for.
+    fn with_names(&self, wanted: &Selection) -> Result<Vec<usize>, String> {
+        let all = 0..self.decisions() as usize;
+        let texts = self.texts()?;
+        if !texts.is_empty() {
+            let mut found: Vec<usize> = all.collect();
+            found.retain(|index| {
+                let known = texts.binary_search_by_key(index, |texts| texts.0 as usize);
+                let texts = known.ok().and_then(|known| texts.get(known));
+                wanted.names().all(|(part, wanted)| {
+                    match texts.and_then(|(_, texts)| written(texts, part)) {
+                        Some(text) => *text == wanted.text,
+                        None => wanted.id.map(i64::from) == Some(self.column(part).get(*index)),
+                    }
+                })
+            });
+            return Ok(found);
+        }
+        let mut found: Option<Vec<usize>> = None;
+        for (part, wanted) in wanted.names() {
+            let column = self.column(part);
+            let Some(id) = wanted.id.map(i64::from) else {
+                return Ok(Vec::new());
+            };
+            match &mut found {
+                Some(found) => found.retain(|index| column.get(*index) == id),
+                None => found = Some(column.indexes_of(id)),
+            }
+            if found.as_ref().is_some_and(Vec::is_empty) {
+                break;
+            }
+        }
+        Ok(found.unwrap_or_else(|| all.collect()))
+    }
+}
+
+fn written(texts: &Texts, part: Part) -> Option<&String> {
+    match part {
+        Part::Model => texts.model.as_ref(),
+        Part::Symbol => texts.symbol.as_ref(),
+        Part::Action => texts.action.as_ref(),
+        Part::Checkpoint => texts.checkpoint.as_ref(),
+        _ => None,
+    }
+}

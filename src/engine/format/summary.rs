@@ -1,0 +1,87 @@
+//! What sealing has to know of a block that it takes over as it is: the keys that find it, what it
+//! spans and which names it needs. No entry is decoded for it but the notes.
+
+use super::block::Part;
+use super::block_index::BlockIndex;
+use super::reader::{BlockReader, NAMES};
+use super::row::{NameId, Note, OutcomeRow};
+use crate::entry::ids::InferenceId;
+
+/// The least and the greatest of something.
+type Span<T> = Option<(T, T)>;
+
+/// What a block is about.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) index: BlockIndex,
+    /// Inferences and repeats.
+    pub(crate) events: u32,
+    /// Recorded times, microseconds since 1970.
+    pub(crate) recorded: Span<i64>,
+    /// Event times of the inferences and repeats.
+    pub(crate) event_times: Span<i64>,
+    /// Ids of the inferences and repeats.
+    pub(crate) ids: Span<u64>,
+    /// Ids of the inferences that its outcomes belong to.
+    pub(crate) outcomes: Span<u64>,
+    /// The runs that recorded it; one may stand here more than once.
+    pub(crate) runs: Vec<u32>,
+}
+
+/// Makes `span` cover `value`.
+pub(crate) fn widen<T: Ord + Copy>(span: &mut Span<T>, value: T) {
+    let (low, high) = span.unwrap_or((value, value));
+    *span = Some((low.min(value), high.max(value)));
+}
+
+impl Summary {
+    /// Reads it, and shows every stored name that the block needs; 0 stands for none.
+    pub(crate) fn of(
+        block: &BlockReader<'_>,
+        mut name: impl FnMut(NameId),
+    ) -> Result<Summary, String> {
+        let mut summary = Summary {
+            events: block.decisions(),
+            ..Summary::default()
+        };
+        let mut names = Vec::new();
+        for part in NAMES {
+            block.names(part, &mut names);
+            names.dedup();
+            names.iter().copied().for_each(&mut name);
+        }
+        let (mut ids, mut recorded) = (Vec::new(), Vec::new());
+        block.ids(&mut ids);
+        block.recorded(&mut recorded);
+        let later = block.column(Part::Event);
+        for (index, (id, recorded)) in ids.into_iter().zip(recorded).enumerate() {
+            let event = recorded.wrapping_add(later.get(index));
+            summary.index.event(id, event);
+            widen(&mut summary.ids, id);
+            widen(&mut summary.recorded, recorded);
+            widen(&mut summary.event_times, event);
+            summary.see_run(InferenceId::from_u64(id).run().get());
+        }
+        for stored in block.notes(|_| true)? {
+            let note = &stored.note;
+            summary.index.note(stored.position, note);
+            widen(&mut summary.recorded, stored.recorded);
+            if let Note::Outcome(OutcomeRow { of, .. }) = note {
+                widen(&mut summary.outcomes, *of);
+            }
+            summary.see_run(note.run());
+            note.each_name(&mut name);
+        }
+        Ok(summary)
+    }
+
+    fn see_run(&mut self, run: u32) {
+        if self.runs.last() != Some(&run) {
+            self.runs.push(run);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;
