@@ -127,6 +127,7 @@ impl Meter {
     /// Counts the pause since the last stamp, and begins to count.
     pub(crate) fn begin(&self, transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<()> {
         let elapsed = resume(transaction, path, self.clock.now().as_micros())?;
+        // Once for the handle: a later run of it continues the same count, without a pause.
         self.began.get_or_init(|| (elapsed, self.clock.ticks()));
         Ok(())
     }

@@ -149,6 +149,7 @@ impl Files {
         let mut lines = 0;
         let mut next = self.state.next;
         for placed in blocks.iter().flat_map(|block| &block.rows) {
+            // A block may begin with entries of the round before.
             if placed.sequence < next {
                 continue;
             }
@@ -204,6 +205,7 @@ impl Files {
         let index = kind as usize;
         let rotation = self.settings.rotation;
         let day = rotation.is_daily().then(|| self.days.of(recorded));
+        // The first line of this kind ever.
         let Some(current) = self.reached[index] else {
             self.reached[index] = Some(begin(Part { day, part: 0 }));
             return Ok(false);

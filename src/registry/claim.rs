@@ -58,6 +58,7 @@ impl<'c> Claim<'c> {
                 .last_claim
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            // Many saves within a second would otherwise try every earlier number again.
             if last.0 == base { last.1 + 1 } else { 1 }
         };
         for attempt in first..MOST_PER_SECOND {
@@ -156,11 +157,13 @@ impl<'c> Claim<'c> {
             .and_then(|()| disk::sync(lock.file(), &partial));
         written.map_err(|e| self.not_saved(&partial, e))?;
         core.step("name sidecar");
+        // The claim becomes the sidecar in one step, so the id is never free in between.
         disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
         self.held.push(lock);
         core.step("sync folder");
         files::sync_folder(&self.folder)?;
         core.step("register");
+        // As late as possible: ages count from the moment of the entry.
         row.saved = core.now();
         let written = core
             .store
@@ -191,6 +194,7 @@ impl<'c> Claim<'c> {
         if matches!(error, Error::NoRoom { .. }) {
             let known = core.store.read_settled(|view| view.checkpoint(&self.id));
             match known {
+                // The commit holds although it was reported as failed.
                 Ok(Some(known)) if known.digest == row.digest => return Ok(()),
                 Ok(_) => {
                     let cause = io::Error::new(io::ErrorKind::StorageFull, error.to_string());

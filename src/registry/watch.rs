@@ -67,6 +67,7 @@ impl Watch {
     /// The checkpoint as of now; `None` while there is none.
     #[inline]
     pub fn current(&mut self) -> Option<&Checkpoint> {
+        // One atomic load: the loop pays for more only after a change.
         if self.shared.latest.version() != self.seen {
             self.take();
         }

@@ -231,6 +231,8 @@ impl Sealer {
                 // A file with false counts and no entries left would be sealed again and again.
                 extent.hot_bytes = 0;
             }
+            // Readers keep a list of segments and compare this number to know whether it is
+            // current.
             extent.generation = extent.generation.saturating_add(1);
             meta::set_extent(transaction, extent)
         })
@@ -316,6 +318,7 @@ fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
                 .try_for_each(|(first, index)| index::remove(transaction, *first, index))
         })
         .map_err(WriteFailure::into_error)?;
+        // Short slices: every other writer of the file waits for each of these transactions.
         if found.len() < SLICE_BLOCKS {
             break;
         }

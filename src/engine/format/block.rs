@@ -283,8 +283,10 @@ impl BlockEncoder {
         let mut values = self.values(stored);
         let mut event_bytes = self.event_bytes_with(&values);
         self.push_texts(stored)?;
+        // A confidence and a feature hash at most: a little too much is better than a second pass.
         let flat = 12 + 4 * stored.probabilities.len();
         if self.is_full(event_bytes, event_bytes + flat) {
+            // They belong to the next block, whose event numbers begin anew.
             self.texts.truncate(before);
             self.finish();
             values = self.values(stored);
@@ -326,6 +328,7 @@ impl BlockEncoder {
             event,
         } = stored.place;
         let previous = match self.events {
+            // The first event of a block is the base itself, so its differences are 0.
             0 => (id, recorded),
             _ => (self.previous.id, self.previous.recorded),
         };
@@ -349,6 +352,7 @@ impl BlockEncoder {
 
     fn event_bytes_with(&self, values: &[i64; COLUMNS]) -> usize {
         let columns = || self.columns.iter().zip(values);
+        // The common case: no column grows, so nothing has to be summed up.
         if columns().all(|(column, value)| column.covers(*value)) {
             return self.event_bytes;
         }

@@ -74,6 +74,7 @@ impl Column {
     #[cold]
     fn widen(&mut self, value: i64, before: usize) {
         if self.values.is_empty() {
+            // C1 ends here: the equal numbers so far are written out after all.
             self.values.resize(before, self.least);
         }
         self.least = self.least.min(value);
@@ -122,6 +123,7 @@ fn pack_as<const WIDTH: usize>(values: &[i64], least: i64, out: &mut Vec<u8>) {
 
 #[inline]
 fn bytes_of(most: i64, least: i64) -> usize {
+    // Wrapping is right: the distance of any two i64 fits in a u64.
     let distance = most.wrapping_sub(least).cast_unsigned();
     (u64::BITS - distance.leading_zeros()).div_ceil(8) as usize
 }

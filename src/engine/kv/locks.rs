@@ -296,6 +296,7 @@ impl Locks {
             (Ok(taken @ (Taken::Whole | Taken::WithoutOrphan)), Some(held), _) => {
                 held.set(Some((hold, *taken)));
             }
+            // Otherwise the process would keep a lock that no handle uses, and block all others.
             (_, _, Some(process)) => process.give_back(hold),
             _ => {}
         }

@@ -246,6 +246,7 @@ impl Kv {
             let overlay = Overlay::new(file).map_err(io)?;
             let mut flags = [0];
             overlay.read(FLAGS_AT, &mut flags).map_err(io)?;
+            // In memory only: the file keeps the flag, so a later repair still knows of the death.
             let closed = flags.map(|flags| flags & !RECOVERY_REQUIRED);
             overlay.write(FLAGS_AT, &closed).map_err(io)?;
             builder(Sharing::native(), cache_bytes)
@@ -363,6 +364,8 @@ impl Kv {
             }
             // From here on this is the only transaction of this handle that writes.
             let began = Instant::now();
+            // Reads of the same handle may have failed before; they do not belong to this
+            // transaction.
             self.faults.clear();
             let value = { body(&mut WriteTransaction::new(&transaction, &self.path))? };
             transaction

@@ -172,6 +172,8 @@ impl ProcessLock {
         let is_late = || until.is_some_and(|until| Instant::now() >= until);
         let mut state = self.lock();
         loop {
+            // Readers share the lock and follow each other closely; without this a writer would
+            // starve.
             let yields = hold == Hold::Shared && state.eager > 0 && began.elapsed() < COURTESY;
             let is_shared = hold == Hold::Alone && state.shared > 0;
             if state.alone || is_shared || yields {

@@ -93,6 +93,7 @@ impl Tally {
     /// Losses since the last call; only the writer calls this.
     pub(crate) fn take(&self) -> Option<Lost> {
         let all = self.all.load(Ordering::Acquire);
+        // A loss that comes now stays in `all`, and is taken the next time.
         let count = all - self.taken.swap(all, Ordering::Relaxed);
         if count == 0 {
             return None;

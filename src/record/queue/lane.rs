@@ -66,6 +66,8 @@ impl<M> Lane<M> {
             }),
             sender,
             receiver,
+            // A power of two, so that the test in `send` is one `and` of an id that is in a
+            // register.
             wake_mask: (1 << quarter.ilog2()) - 1,
             writer: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -85,6 +87,7 @@ impl<M> Lane<M> {
     /// accounts would not close.
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
+        // Only uniqueness counts here: the channel orders the message itself.
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -158,6 +161,7 @@ impl<M> Lane<M> {
 
     pub(crate) fn len(&self) -> usize {
         let stranded = self.stranded_count.load(Ordering::Relaxed);
+        // Taken out of the channel by a call, but not committed: still waiting, for the accounts.
         let stranded = usize::try_from(stranded).unwrap_or(usize::MAX);
         self.receiver.len().saturating_add(stranded)
     }
@@ -200,6 +204,7 @@ impl<M> Lane<M> {
     /// Continues with the ids of `run`, long before the counter of the current one ends.
     pub(crate) fn move_to_run(&self, run: RunId) {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock of `earlier`: `offered` must see both changes or none.
         let ended = self.next_id.swap(run.first_id(), Ordering::Relaxed);
         earlier.offered += ended - earlier.base;
         earlier.base = run.first_id();
@@ -243,6 +248,7 @@ impl<M: Numbered> Lane<M> {
             self.after_close.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        // Every quarter of the queue, so that a burst finds the writer awake before it is full.
         if id & self.wake_mask == 0 {
             self.wake_writer();
         }
@@ -304,6 +310,7 @@ impl<M: Numbered> Lane<M> {
             // The writer continues, and takes up the rest.
             return Some(InferenceId(id));
         }
+        // The writer has ended its looks, so Q1 does not forbid this thread to receive.
         while let Ok(message) = self.receiver.try_recv() {
             stranded.push(message.id());
             self.stranded_count.fetch_add(1, Ordering::Relaxed);

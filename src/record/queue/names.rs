@@ -87,6 +87,7 @@ impl NameTable {
         if let Some((text, id)) = known.ids[kind as usize - 1].get_key_value(name) {
             return Some((*id, text.clone()));
         }
+        // A read lock cannot be turned into a write lock without the risk of a deadlock.
         drop(known);
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have been faster between the two locks.
@@ -98,6 +99,7 @@ impl NameTable {
         }
         let text: Arc<str> = name.into();
         names.texts.push((kind, text.clone()));
+        // After the push, so that ids begin at 1: 0 is "none".
         let id = LocalName::try_from(names.texts.len()).ok()?;
         names.ids[kind as usize - 1].insert(text.clone(), id);
         Some((id, text))

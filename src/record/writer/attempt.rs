@@ -121,6 +121,8 @@ impl Writer {
                 }
             }
             if lost.count > 0 {
+                // In the same commit as the entries around the loss, so the gap cannot be lost
+                // alone.
                 self.batch.push_gap(reason, lost, None, anchor);
             }
         }
@@ -132,6 +134,8 @@ impl Writer {
         if queue.panicked.swap(false, Ordering::AcqRel)
             && let Some((_, row)) = rows.first_mut()
         {
+            // The batch number tells which commit has the panic; the event itself is among its
+            // entries.
             row.panicked = Some(row.batch);
         }
         self.in_flight = Some(InFlight {
@@ -174,7 +178,10 @@ impl Writer {
                 return Progress::Done;
             }
         };
+        // redb refuses a handle after a failed write, and only a fresh one shows what holds.
         let error = match self.hot.reopen(self.runs.current()) {
+            // The commit is there although redb reported an error: sending it again would double
+            // it.
             Ok(stored) if Some(stored) == batch => return Progress::Done,
             Ok(_) => {
                 if let Some(in_flight) = self.in_flight.as_mut().filter(|_| batch.is_some()) {
@@ -215,6 +222,7 @@ impl Writer {
         self.committer.abandon();
         let mut known = self.status.lock();
         known.state = State::Failed;
+        // Dropped or committed cannot be told before the journal is opened anew.
         known.unknown += in_flight;
         known.in_hand = 0;
         known.failure = Some(error.clone());

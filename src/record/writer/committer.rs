@@ -129,6 +129,7 @@ impl Drop for Committer {
 }
 
 fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
+    // One at a time (W1): after a failed commit no later one may be made.
     let (submitted, received) = bounded::<InFlight>(1);
     let (sender, finished) = bounded(1);
     let thread = worker::spawn("annals-commit", queue.keep_panic(), move || {
@@ -144,6 +145,7 @@ fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
             if sender.send(commit).is_err() {
                 return;
             }
+            // The writer may be in its nap, and a flush may wait for this commit.
             queue.wake_writer();
         }
     })?;

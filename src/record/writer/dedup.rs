@@ -56,6 +56,7 @@ impl Dedup {
     pub(crate) fn new(window: std::time::Duration, capacity: usize) -> Self {
         Dedup {
             window_nanos: u64::try_from(window.as_nanos()).unwrap_or(u64::MAX),
+            // Two generations hold the capacity together.
             capacity: capacity / 2,
             newer: Generation::default(),
             older: Generation::default(),
@@ -74,6 +75,7 @@ impl Dedup {
     pub(crate) fn fetch(&self, question: Question) -> Fingerprint {
         let fingerprint = self.fingerprint(question);
         for generation in [&self.newer, &self.older] {
+            // Without it the compiler would drop the load, which is there for the cache alone.
             std::hint::black_box(generation.first(fingerprint.0));
         }
         fingerprint
@@ -110,6 +112,7 @@ impl Dedup {
             self.turned = nanos;
         }
         let answer = self.answer(answer);
+        // Also finds the place for an answer that is not there yet: one probe serves both.
         let place = self.newer.place_for(question.0);
         let seen = match self.newer.at(place) {
             Some(seen) if seen.question != 0 => Some(seen),
@@ -224,6 +227,7 @@ impl Generation {
 
     #[cold]
     fn grow(&mut self) {
+        // Growth is amortised, and a loop with few questions never pays for the whole capacity.
         let slots = (self.slots.len() * 2).max(FEWEST_SLOTS);
         let smaller = std::mem::replace(&mut self.slots, vec![Seen::default(); slots]);
         self.held = 0;

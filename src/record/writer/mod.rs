@@ -126,6 +126,7 @@ impl Writer {
 
     /// The thread's body. Sends its result to `done` when the journal is closed and settled.
     pub(crate) fn run(mut self, done: &Sender<Result<()>>) {
+        // The writer has nothing else to do; flush, close and the queue have bounds of their own.
         self.hot.wait_endlessly();
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let result = ended.unwrap_or_else(|panic| {
@@ -161,10 +162,14 @@ impl Writer {
         }
         let readings = self.readings();
         let room = self.settings.commit_bytes;
+        // Read once: a sweep that followed a fast producer would never end, and no flush be
+        // answered.
         let mut left = self.queue.len();
         loop {
             if self.batch.pending_bytes() >= room {
                 let committed = self.submit_batch();
+                // Without room the queue fills and drops are counted; more memory would only delay
+                // that.
                 if self.failed.is_some() || self.batch.pending_bytes() >= HELD_COMMITS * room {
                     return committed;
                 }
@@ -291,6 +296,7 @@ impl Writer {
             .is_none_or(|(sampled, _)| sampled.elapsed() >= interval);
         if stale {
             let bytes = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);
+            // 0 means unknown in a row, so known values are one higher.
             let stored = bytes.map_or(0, |bytes| bytes / 1_024 + 1);
             self.memory = Some((Instant::now(), stored));
             self.status.lock().process_memory = bytes;

@@ -61,6 +61,7 @@ pub(crate) fn serve<M>(
         };
         let swept = work.sweep(pace);
         if pace == Pace::Urgent || work.is_due() {
+            // A flush is answered after the commit that holds its entries, never before.
             let outcome = swept.and_then(|()| work.commit());
             let outcome = outcome.and_then(|()| work.outcome());
             for answer in asked {

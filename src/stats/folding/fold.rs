@@ -304,6 +304,8 @@ impl Folder {
                 name_table::intern(transaction, path, FOR_EVER, &unknown)
             })?;
             if self.names.len() > MOST_NAMES {
+                // A journal with endless names must not fill memory; the table gives the same ids
+                // again.
                 self.names.clear();
                 return self.number_texts(scan);
             }
@@ -341,6 +343,8 @@ impl Folder {
             let mut taken = Vec::new();
             let mut rows = 0;
             while let Some((_, part)) = parts.peek()
+                // A minute, an hour and a day for each combination. One part always fits, however
+                // large.
                 && (rows == 0 || rows + 3 * part.len() <= TRANSACTION_ROWS)
             {
                 rows += 3 * part.len();
@@ -348,12 +352,15 @@ impl Folder {
             }
             let partitions = taken.iter().map(|(partition, _)| *partition);
             let mut after = folded.with_partitions(partitions, slice.next);
+            // Gaps have no partition, so they go with the last transaction of the slice.
             let is_last = parts.peek().is_none();
             if is_last {
                 let longest = gaps.iter().map(|gap| gap.0.0.minutes()).max();
                 after = after.with_gaps(slice.next, longest.unwrap_or(0));
             }
             let merged = self.write(|transaction, path| {
+                // Another process may have folded since the snapshot: its sums must not be added
+                // again.
                 if folded::to_write(transaction, path)? != folded {
                     return Ok(None);
                 }

@@ -47,6 +47,7 @@ impl ExactSum {
             0 => (fraction, 0),
             _ => (fraction | 1 << 52, exponent - 1),
         };
+        // Digits are signed and may exceed 32 bits until they are carried: adding is one addition.
         let sign = if value < 0.0 { -sign } else { sign };
         let mut wide = u128::from(mantissa) << (place % u64::from(BITS));
         let mut digit = u8::try_from(place / u64::from(BITS)).unwrap_or(u8::MAX);
@@ -80,6 +81,7 @@ impl ExactSum {
         for (place, value) in other.digits {
             self.add_digit(place, value);
         }
+        // A merged digit may be as large as two added ones.
         self.count_addition(2);
     }
 
@@ -191,6 +193,7 @@ fn magnitude(digits: &[(u8, i64)]) -> f64 {
     // The four highest places hold the highest 97 bits at least; of the rest matters only whether
     // it is zero.
     let lowest = top.saturating_sub(3);
+    // A sum may have more than 2,000 bits; rounding needs only the highest of them.
     let mut window = 0_u128;
     let mut rest = false;
     for (place, value) in digits {

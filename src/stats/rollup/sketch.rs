@@ -36,6 +36,7 @@ fn bin_of(value: u64) -> u16 {
         return value as u16;
     }
     let exponent = value.ilog2();
+    // The bits below the highest one: a linear division of the power of two.
     let within = (value >> (exponent - BITS)) & ((1 << BITS) - 1);
     (EXACT + (u64::from(exponent - BITS - 1) << BITS) + within) as u16
 }
