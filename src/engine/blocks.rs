@@ -187,6 +187,7 @@ impl Blocks<'_, '_> {
         if !self.range.contains(&from) {
             return Ok(());
         }
+        // Keys are first sequences, so the block that holds `from` usually begins before it.
         let begin = self.key_until(from)?.unwrap_or(from);
         let (start, end) = (keys::number(begin), keys::number(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
@@ -202,6 +203,7 @@ impl Blocks<'_, '_> {
                         Err(_) => ControlFlow::Break(()),
                     }
                 });
+        // The caller's own error, or its wish to stop, comes before an error of the sweep.
         if outcome?.is_break() {
             return Ok(());
         }
@@ -285,6 +287,7 @@ impl Blocks<'_, '_> {
 
     /// Holes in the place of `range`, which is remembered as lost.
     fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = Placed>> {
+        // A damaged extent may claim anything: its holes must not fill memory.
         let missing = range.end.saturating_sub(range.start);
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
@@ -295,6 +298,7 @@ impl Blocks<'_, '_> {
             self.losses.note(range.clone());
             let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
             event_range = losses::spanned(times, &range);
+            // A hole needs some recorded time; its neighbours' keeps the order of times.
             recorded = self.recorded_beside(&range).unwrap_or_else(|| {
                 // Nothing beside it can be read.
                 event_range.map_or(0, |(_, last)| last)

@@ -58,6 +58,7 @@ impl Hot {
         if !path.exists() {
             create(&directory, options)?;
         }
+        // The file has its name: others that wait for the creation need not wait for the opening.
         drop(creation);
         // Examined before it is opened for writing, which changes it: a refused file stays
         // unchanged. Only a file whose writer died cannot be examined first.
@@ -146,6 +147,8 @@ impl Hot {
                 None => meter.begin(transaction, &path)?,
                 Some(_) => meter.advance(transaction, &path)?,
             }
+            // Before the new run has a number, so that its own lock is never taken for a dead
+            // one's.
             let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
             let run = next_run(transaction, &path)?;
             // The lock is held before the run becomes visible: an unlocked run counts as dead.
@@ -164,6 +167,8 @@ impl Hot {
         }
         self.locks.extend(lock.map(|lock| (run, lock)));
         if let Some(directory) = &self.directory {
+            // After the commit: without their rows' end, a crash here would leave runs without a
+            // lock.
             dead.into_iter().for_each(|run| directory.forget_run(run));
         }
         Ok((run, row))
@@ -192,6 +197,7 @@ impl Hot {
                     (next_run(transaction, &path)?, row)
                 }
             };
+            // Taken up again: an import of this source is under way until it says otherwise.
             row.end = None;
             row.process = std::process::id();
             let lock = match &directory {
@@ -285,6 +291,7 @@ impl Hot {
             .slot
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        // redb's own lock is released before the same file is opened again.
         *slot = None;
         let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
         kv.wait_endlessly();
@@ -384,6 +391,7 @@ fn bury_dead_runs(
     let mut dead = Vec::new();
     let mut encoder = BlockEncoder::default();
     for (run, mut row) in open {
+        // Alive, or in a process of which nothing is known: its gap is left to a later opener.
         if !directory.is_run_dead(run) {
             continue;
         }
@@ -391,6 +399,7 @@ fn bury_dead_runs(
             run: run.get(),
             reason: GapReason::Died,
             count: None,
+            // The last id known to be committed; the process may have given out more.
             after: (row.last_id > 0).then_some(row.last_id),
             recorded_range: None,
             event_range: None,

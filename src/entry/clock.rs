@@ -90,6 +90,7 @@ impl Rate {
 
     #[inline]
     fn nanos(self, ticks: u64) -> u64 {
+        // In 128 bits: 64 would overflow after seconds.
         let nanos = (u128::from(ticks) * u128::from(self.0)) >> 32;
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }
@@ -159,6 +160,7 @@ impl Anchor {
         Timestamp::from_micros(if ticks >= self.ticks {
             wall.saturating_add(micros(ticks - self.ticks))
         } else {
+            // The call read its ticks before the writer's sweep read both clocks.
             wall.saturating_sub(micros(self.ticks - ticks))
         })
     }

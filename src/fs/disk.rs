@@ -116,6 +116,7 @@ pub(crate) fn is_no_regular_file(error: &io::Error) -> bool {
 fn without_waiting(options: &mut OpenOptions, refuse_links: bool) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let links = if refuse_links { libc::O_NOFOLLOW } else { 0 };
+    // A pipe would block the opening for ever, and a terminal could become this process's own.
     options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | links)
 }
 
@@ -179,6 +180,7 @@ impl<'a> Below<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             place => place?,
         };
+        // Of the link itself, not of its target.
         let was_there = fs::symlink_metadata(&place).is_ok();
         remove(&place)?;
         Ok(was_there)
@@ -187,6 +189,7 @@ impl<'a> Below<'a> {
 
 /// Where `path` really is, if that is below `folder`.
 pub(crate) fn inside(folder: &Path, path: &Path) -> io::Result<PathBuf> {
+    // Links are resolved first: a name that looks harmless may lead anywhere.
     let whole = fs::canonicalize(path)?;
     if whole.starts_with(fs::canonicalize(folder)?) {
         Ok(whole)

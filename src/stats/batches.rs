@@ -66,6 +66,7 @@ impl Spread {
     /// of independence.
     pub(super) fn of(stretches: &[Stretch], mean: f64, variance: f64) -> Spread {
         let total: u64 = stretches.iter().map(|stretch| stretch.0).sum();
+        // Short batches depend on each other, few batches tell little: a batch has some values.
         let wanted = MOST.min(total / FEWEST_VALUES).max(1);
         let mut batches: Vec<Stretch> = Vec::new();
         let (mut count, mut sum, mut seen) = (0_u64, 0.0, 0_u64);
@@ -73,6 +74,7 @@ impl Spread {
             count += more;
             sum += add;
             seen += more;
+            // By the running total, so that rounding does not add up over the batches.
             let due = (batches.len() as u64 + 1).saturating_mul(total) / wanted;
             // The rest after a stretch that was too large for one batch is no batch by itself.
             if seen >= due && count.saturating_mul(2 * wanted) >= total {
@@ -94,6 +96,7 @@ impl Spread {
         Spread {
             batches: batches.len() as u64,
             effect: if effect.is_finite() {
+                // Fewer dependences than none cannot be: below 1 is chance.
                 effect.max(1.0)
             } else {
                 1.0

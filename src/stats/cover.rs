@@ -155,6 +155,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             self.level(coarsest, *range.start(), *range.end(), totals)?;
         }
         let folded = self.survey.folded().all_before();
+        // An upper bound: entries that no rollup holds, whoever they belong to.
         let mut to_read = self.survey.next_sequence().saturating_sub(folded);
         for edge in self.edges.values() {
             to_read = to_read.saturating_add(edge.decisions);
@@ -175,6 +176,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let (first, last) = (level.bucket(from), level.bucket(until));
         let begins_whole = level.start(first) >= from;
         let ends_whole = level.last(last) <= until;
+        // The range lies within one bucket: there is no whole one to add.
         if first == last && !(begins_whole && ends_whole) {
             return self.part(level, first, (from, until), totals);
         }
@@ -217,6 +219,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 return;
             }
             decisions = decisions.saturating_add(rollup.events());
+            // All its decisions lie in the bucket, but outside the range.
             if rollup.is_beside(from, until) {
                 return;
             }
@@ -237,6 +240,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         }
         match level {
             Level::Day => self.level(Level::Hour, from, until, totals),
+            // An hour has rows for all of its minutes or for none, so nothing is counted twice.
             Level::Hour if self.survey.has_minutes(bucket)? => {
                 self.level(Level::Minute, from, until, totals)
             }
@@ -275,6 +279,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
+                    // Counted for the whole bucket: its rollups do not know the parts.
                     seen += 1;
                     if !edge.times.iter().any(|times| times.contains(&event.event)) {
                         return;

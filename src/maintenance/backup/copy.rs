@@ -89,6 +89,7 @@ impl Upkeep {
             for segment in &*self.source().segments()? {
                 self.copy_segment(segment, folder, how, &mut copied)?;
             }
+            // Not its final name: until all is verified, the earlier copy stays the valid one.
             let unfinished = to.unfinished_hot_file(std::process::id().into());
             let _ = disk::remove(&unfinished);
             let listed = self.source().read(|snapshot| {
@@ -100,6 +101,7 @@ impl Upkeep {
             for segment in &listed {
                 whole &= self.copy_segment(segment, folder, how, &mut copied)?;
             }
+            // Segments first: a hot file must never name one that a power cut can take away.
             sync_directory(folder)?;
             if whole {
                 (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
@@ -107,6 +109,7 @@ impl Upkeep {
                 disk::rename(&unfinished, &name)
                     .map_err(|error| Error::io("name", &name, error))?;
                 sync_directory(to.path())?;
+                // Last: until the new hot file has its name, the old one may need them.
                 seal::remove_strays(&listed, folder)?;
                 copied.known = listed.len().saturating_sub(copied.new);
                 return Ok(copied);
@@ -138,6 +141,7 @@ impl Upkeep {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let kept = self.source().extent()?.kept;
+                // Retired between the list and the copy: the next attempt has a newer list.
                 return if segment.first < kept {
                     Ok(false)
                 } else {
@@ -174,6 +178,7 @@ impl Upkeep {
         }
         let ours = self.source().runs(0, usize::MAX)?;
         let highest = ours.last().map_or(0, |(run, _)| run.get());
+        // A copy can only be older than its original, unless it was opened for writing.
         if next > self.source().next_sequence()? || run > highest {
             return Err(foreign("it is a copy that was written to since"));
         }
@@ -210,6 +215,7 @@ fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     disk::remove(to)?;
     // Within the folder of segments, and no pipe: the target of a link is taken, and not the link.
     let from = disk::inside(from.parent().unwrap_or(from), from)?;
+    // A hard link would share a pipe or a device without looking at it.
     drop(disk::open_regular(&from)?);
     if how == Segments::Linked && fs::hard_link(&from, to).is_ok() {
         return Ok(());

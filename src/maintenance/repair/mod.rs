@@ -64,6 +64,7 @@ struct Layout {
 
 /// Repairs the journal in `directory`, which must not be open in any process.
 pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
+    // Held to the end: an opening in the middle would see half of the files replaced.
     let _locks = aside::hold(directory)?;
     let remains = Remains::open(directory)?;
     let mut mended = Mended::default();
@@ -73,6 +74,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     let longest = registered
         .iter()
         .map(|segment| segment.row.next.saturating_sub(segment.first));
+    // A registration that was made up would be filled with holes until the disk is full.
     if longest.max().is_some_and(|longest| longest > MOST_LOST) {
         let why = "no segment holds so many entries";
         hot.say(DefectKind::Registration, &remains.path, None, why);
@@ -94,6 +96,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     for slot in &layout.slots {
         segments.push(slot.mend(directory, &identity, now, &mut uses, &mut mended)?);
     }
+    // Only now is it known which names and runs the entries of all files need.
     remains.check_uses(&uses, &mut hot);
     if !hot.defects.is_empty() {
         // Damage that was found only now is in the tables beside the blocks: the layout holds.
@@ -108,6 +111,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
             &mut mended,
         )?;
     }
+    // It has the hot file open, which is registered in below.
     drop(remains);
     let is_same = |(old, new): (&Registered, &Registered)| old.row == new.row;
     if hot.defects.is_empty() && !registered.iter().zip(&segments).all(is_same) {

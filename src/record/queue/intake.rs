@@ -102,10 +102,12 @@ impl Queue {
             Processing::Since(timer) => self.clock.nanos_between(timer.ticks, ticks),
             Processing::Known(time) => {
                 let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                // The largest value stands for unknown.
                 nanos.min(NO_PROCESSING - 1)
             }
         };
         Record {
+            // Ends in a send or in a refusal, or the accounts would not close.
             id: self.take_id(),
             ticks,
             event: facts.event_time.map_or(0, Timestamp::as_micros),
@@ -143,6 +145,7 @@ impl Queue {
                 },
             })
         });
+        // Out of line: the way with known names stays small enough to be inlined.
         known.flatten().or_else(|| self.new_names_of(inference))
     }
 
