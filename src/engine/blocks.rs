@@ -146,7 +146,7 @@ impl<'s, 'k> Blocks<'s, 'k> {
 }
 
 impl Blocks<'_, '_> {
-    /// Blocks that hold `from` and what follows, oldest first, until `budget` bytes are read.
+    /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read.
     pub(crate) fn after(&self, from: u64, budget: usize, asked: Asked<'_>) -> Result<Vec<Located>> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
@@ -234,7 +234,7 @@ impl Blocks<'_, '_> {
             return Ok(ControlFlow::Continue(()));
         }
         if first > *expected {
-            // Only what can be read ends a hole.
+            // Only a readable block ends a hole.
             if block.rows().is_err() {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -655,7 +655,7 @@ impl Blocks<'_, '_> {
                 let first = keys::second_number(key)
                     .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
                 if self.range.contains(&first) {
-                    // Nothing of a block that cannot be read is there any more.
+                    // Nothing of an unreadable block is left.
                     let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
                     self.look_into(first, |block| {
                         found.extend(block.each_id().filter(is_meant));

@@ -167,8 +167,7 @@ impl Hot {
         }
         self.locks.extend(lock.map(|lock| (run, lock)));
         if let Some(directory) = &self.directory {
-            // After the commit: without their rows' end, a crash here would leave runs without a
-            // lock.
+            // Only now: a crash before the commit must still find the lock files.
             dead.into_iter().for_each(|run| directory.forget_run(run));
         }
         Ok((run, row))
@@ -197,7 +196,7 @@ impl Hot {
                     (next_run(transaction, &path)?, row)
                 }
             };
-            // Taken up again: an import of this source is under way until it says otherwise.
+            // Taken up again: the import is under way until its run is ended.
             row.end = None;
             row.process = std::process::id();
             let lock = match &directory {

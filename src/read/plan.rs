@@ -40,8 +40,8 @@ impl Plan {
         }
     }
 
-    /// Reads on: appends up to `most` of the next decisions that are meant. Says whether there was
-    /// anything to read.
+    /// Reads on: appends up to `most` of the next decisions that are meant. Returns whether there
+    /// was anything to read.
     pub(super) fn fill(
         &mut self,
         source: &Source,
@@ -204,8 +204,8 @@ impl ByTime {
         loop {
             let start = self.start(source, selection)?;
             let places = source.hours(from, until, start, self.direction, PLACES)?;
-            // Sealing may have merged blocks between the two snapshots. The one that holds the border
-            // then begins before `start`, and was not listed.
+            // Sealing may have merged blocks between the two snapshots. The one that holds the
+            // border then begins before `start`, and was not listed.
             if self.start(source, selection)? == start {
                 self.ended = places.len() < PLACES;
                 self.places = places.into();
@@ -214,7 +214,8 @@ impl ByTime {
         }
     }
 
-    /// Where the places begin that may have something left: going up, with the block that holds the border.
+    /// Where the places begin that may have something left: going up, with the block that holds the
+    /// border.
     fn start(&self, source: &Source, selection: &Selection) -> Result<Option<HourPlace>> {
         let none = Asked::Selected(selection, Most::First(0));
         let mut start = self.reached;

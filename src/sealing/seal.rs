@@ -381,8 +381,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Says which
-    /// sequence comes next.
+    /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Returns
+    /// the next sequence.
     fn take_over(&mut self, block: &BlockReader<'_>, payload: &[u8]) -> Result<u64, String> {
         let sequences = block.sequences();
         if block.is_full() {

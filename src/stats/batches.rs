@@ -96,7 +96,7 @@ impl Spread {
         Spread {
             batches: batches.len() as u64,
             effect: if effect.is_finite() {
-                // Fewer dependences than none cannot be: below 1 is chance.
+                // Below 1 is chance: decisions cannot depend on each other less than not at all.
                 effect.max(1.0)
             } else {
                 1.0

@@ -155,7 +155,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             self.level(coarsest, *range.start(), *range.end(), totals)?;
         }
         let folded = self.survey.folded().all_before();
-        // An upper bound: entries that no rollup holds, whoever they belong to.
+        // An upper bound: unfolded entries of any name.
         let mut to_read = self.survey.next_sequence().saturating_sub(folded);
         for edge in self.edges.values() {
             to_read = to_read.saturating_add(edge.decisions);

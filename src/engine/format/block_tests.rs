@@ -360,7 +360,9 @@ fn every_cut_and_every_flipped_bit_is_an_error_or_another_block() {
 
 proptest! {
     #[test]
-    fn hostile_bytes_are_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn hostile_bytes_are_an_error_never_a_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
         if let Ok(view) = BlockReader::new(1, &bytes) {
             let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
         }

@@ -136,8 +136,8 @@ pub(super) struct Numbers<'a> {
     /// The bits of a distance.
     mask: u64,
     count: usize,
-    /// Begins with the column's numbers. What follows them is not its own: it lets a number be taken
-    /// out of eight bytes without asking how many there are.
+    /// Begins with the column's numbers. What follows them is not its own: it lets a number be
+    /// taken out of eight bytes without asking how many there are.
     bytes: &'a [u8],
 }
 

@@ -1,5 +1,5 @@
-//! Reading a block: the one place that finds, measures and checks its parts and undoes what was done
-//! to its numbers. Entries and columns are decoded when they are asked for, and no others.
+//! Reading a block: the one place that finds, measures and checks its parts and undoes what was
+//! done to its numbers. Entries and columns are decoded when they are asked for, and no others.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The columns that statistics add up, of one block after another: a few numbers of each decision, at
-//! the cost of a few loads.
+//! The columns that statistics add up, of one block after another: a few numbers of each decision,
+//! at the cost of a few loads.
 
 use std::ops::Range;
 

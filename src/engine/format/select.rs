@@ -1,4 +1,5 @@
-//! Which decisions a query is about: looked for in the columns of a block, so that no other is built.
+//! Which decisions a query is about: looked for in the columns of a block, so that no other is
+//! built.
 
 use std::ops::{Range, RangeInclusive};
 

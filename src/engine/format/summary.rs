@@ -10,7 +10,7 @@ use crate::entry::ids::InferenceId;
 /// The least and the greatest of something.
 type Span<T> = Option<(T, T)>;
 
-/// What a block is about.
+/// Summary of a block.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) index: BlockIndex,

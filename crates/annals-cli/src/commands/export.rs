@@ -41,9 +41,9 @@ that repeats an export and loses nothing.
 With --by-day a day gets its files when all days are written, and an export replaces the file that \
 an earlier one of the same journal wrote for a day: twice is the same as once. Only the days of \
 --since and --until are replaced, which are taken as whole days. With --cursor nothing is \
-replaced: new rows come in files beside the old ones. Rows that the journal has retired stay. One folder is \
-for one choice of filters for each journal and format; another choice is refused. Two exports into \
-one folder wait for each other.
+replaced: new rows come in files beside the old ones. Rows that the journal has retired stay. One \
+folder is for one choice of filters for each journal and format; another choice is refused. Two \
+exports into one folder wait for each other.
 
 An export that Ctrl-C or SIGTERM ends removes its unfinished file, leaves the one that it would \
 have replaced, and ends with exit code 130 or 143.")]
