@@ -11,20 +11,19 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use crate::engine::format::row::GapReason;
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId};
 use crate::entry::outcome::{OutcomeEntry, Outcomes};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Repeat, Run, RunState, SystemEvent,
 };
-use crate::entry::timestamp::Timestamp;
+use crate::entry::timestamp::{Timestamp, nanos};
 use crate::entry::value::Value;
 use crate::read::Cursor;
 use crate::stats::{Confidence, Memory, OutcomeStats, ProcessingTime, Stats, Values};
@@ -263,15 +262,6 @@ fn real32(value: f32) -> Json {
 
 fn time(time: Timestamp) -> Json {
     Json::from(time.to_string())
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// For a field whose name ends in `_ns`.
-pub(crate) fn as_nanos<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(nanos(*time))
 }
 
 fn values(entries: &[(String, Value)]) -> Json {

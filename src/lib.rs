@@ -147,8 +147,9 @@ mod sealing;
 mod stats;
 mod threads;
 
+pub use crate::entry::gap::{GapReason, Refusal};
+pub use crate::entry::mode::Mode;
 pub use crate::maintenance::repair;
-pub use engine::format::row::GapReason;
 pub use entry::clock::ManualClock;
 pub use entry::error::{Error, ErrorKind, Result};
 pub use entry::event::{CheckpointAction, Level};
@@ -165,9 +166,10 @@ pub use entry::value::{Number, Value};
 pub use import::{Answer, Importer, Loss};
 pub use journal::Journal;
 pub use journal::global::{install, installed, log};
-pub use journal::health::{FoldingHealth, Health, MirrorHealth, SealingHealth, State};
+pub use journal::health::Health;
 #[cfg(feature = "tracing")]
 pub use journal::layer::JournalLayer;
+pub use logs::health::MirrorHealth;
 pub use logs::{Cleaned, recent_lines};
 pub use maintenance::verify::defect::{Defect, DefectKind};
 pub use maintenance::{
@@ -183,10 +185,11 @@ pub use read::{
 };
 pub use record::flush::Flush;
 pub use record::queue::drops::Dropped;
-pub use record::queue::refusals::{Refusal, RefusalCount};
+pub use record::queue::refusals::RefusalCount;
 pub use record::recorder::{Prepared, Recorder, RecorderBuilder};
+pub use record::status::State;
 pub use registry::metadata::Metadata;
-pub use registry::tables::rows::{Condition, Mode, Origin};
+pub use registry::tables::rows::{Condition, Origin};
 pub use registry::{
     AliasChange, Applied, Checkpoint, Decision, Fallback, FolderImport, Import, Imported, List,
     Loaded, NewCheckpoint, Plan, Planned, Policy, Problem, Registry, Relocated, Report, Retention,
@@ -194,6 +197,8 @@ pub use registry::{
 };
 #[cfg(feature = "safetensors")]
 pub use registry::{SafetensorsHeader, TensorInfo};
+pub use sealing::SealingHealth;
+pub use stats::folding::FoldingHealth;
 pub use stats::{
     ActionCount, ActionDrift, ActionShift, Calendar, Calibration, Confidence, ConfidenceDrift,
     Coverage, Drift, Group, Groups, LatencyDrift, LiveCandidate, LiveRanking, LiveValue, Memory,

@@ -16,7 +16,7 @@ use super::meta;
 use super::meta::{damaged, sealed};
 use super::upkeep::Upkeep;
 use crate::entry::error::Result;
-use crate::registry::tables::names;
+use crate::entry::name;
 
 /// Stored form of a cursor, under its name.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Upkeep {
 
     /// The cursor with this name.
     pub(crate) fn cursor(&self, name: &str) -> Result<Option<CursorRow>> {
-        names::check_word("cursor", name)?;
+        name::check_word("cursor", name)?;
         let path = self.source().path();
         let row = self.source().read(|snapshot| {
             snapshot.get(Table::Cursors, name.as_bytes(), |value| {
@@ -54,7 +54,7 @@ impl Upkeep {
 
     /// Stores the cursor `name`, unless it lies beyond the journal's end: then that is given back.
     pub(crate) fn set_cursor(&self, name: &str, row: CursorRow) -> Result<Result<(), u64>> {
-        names::check_word("cursor", name)?;
+        name::check_word("cursor", name)?;
         let path = self.source().path();
         self.write(|transaction| {
             let end = meta::extent_to_write(transaction, path)?.next;
@@ -68,7 +68,7 @@ impl Upkeep {
 
     /// Removes the cursor `name`; returns whether there was one.
     pub(crate) fn remove_cursor(&self, name: &str) -> Result<bool> {
-        names::check_word("cursor", name)?;
+        name::check_word("cursor", name)?;
         let path = self.source().path();
         self.write(|transaction| {
             let known = to_write(transaction, path, name)?.is_some();

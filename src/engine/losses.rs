@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::format::CHECKSUM_BYTES;
 use super::format::block::{BlockEncoder, Place, Placed};
 use super::format::block_index::HOUR_MICROS;
-use super::format::codec;
-use super::format::row::{GapReason, GapRow, Note, Row};
+use super::format::row::{GapRow, Note, Row};
+use super::format::{CHECKSUM_BYTES, codec};
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
+use crate::entry::gap::GapReason;
 
 /// Entries that one hole can stand for.
 const MOST_OF_HOLE: u64 = u32::MAX as u64;

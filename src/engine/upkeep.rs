@@ -7,20 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::kv::{Kv, WriteFailure, WriteTransaction};
-use super::runs::RunRow;
 use super::source::Source;
 use crate::entry::error::{Error, Result};
-use crate::entry::ids::RunId;
 use crate::options::Sharing;
-use crate::stats::folding::fold::{Folder, GoOn};
 
 /// Memory for cached pages while something is written.
 const CACHE_BYTES: usize = 4 << 20;
 /// Between two attempts to compact: about as long as a transaction takes.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Timeout and poll interval while another process is folding.
-const OTHERS: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(2);
 
 /// A journal's directory, open for reading; the hot file is opened for writing for each change, so
 /// that a change that failed leaves nothing behind. Cheap to clone.
@@ -84,45 +78,6 @@ impl Upkeep {
     /// Bytes of the hot file.
     pub(crate) fn hot_bytes(&self) -> u64 {
         std::fs::metadata(self.directory.hot_file()).map_or(0, |found| found.len())
-    }
-
-    /// Folds committed entries into the rollups; returns the sequence that this was to reach.
-    /// Another process that is folding is waited for, but not for ever: it may have been stopped.
-    pub(crate) fn fold(&self, now: i64) -> Result<u64> {
-        let end = self.source.next_sequence()?;
-        self.fold_while(now, &|_| true)?;
-        Ok(end)
-    }
-
-    /// The same as long as `go_on` returns true; returns the number of folded entries.
-    pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
-        let end = self.source.next_sequence()?;
-        let mut folder = Folder::of(self.source.clone());
-        let began = Instant::now();
-        let mut entries = 0_u64;
-        loop {
-            let folded = folder.fold(now, go_on)?;
-            entries = entries.saturating_add(folded.unwrap_or(0));
-            let reached = self
-                .source
-                .survey(|survey| Ok(survey.folded().all_before()))?;
-            let is_over = reached >= end || !go_on(reached) || began.elapsed() >= OTHERS;
-            if is_over {
-                return Ok(entries);
-            }
-            thread::park_timeout(LOOK);
-        }
-    }
-
-    /// Folds once; `None` if another process is folding, or has a run open and so folds itself.
-    pub(crate) fn fold_if_idle(&self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
-        let runs = self.source.runs(0, usize::MAX)?;
-        let lives =
-            |(run, row): &(RunId, RunRow)| row.end.is_none() && !self.source.is_run_dead(*run);
-        if runs.iter().any(lives) {
-            return Ok(None);
-        }
-        Folder::of(self.source.clone()).fold(now, go_on)
     }
 
     /// Lends a handle for writing.

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::features::{Float, feature_hash};
 use super::timestamp::Timestamp;
 use super::value::Value;
-use crate::engine::format::name::is_same;
+use crate::entry::name::is_same;
 
 /// A running measurement of processing time, from [`Journal::start`](crate::Journal::start) or
 /// [`Recorder::start`](crate::Recorder::start). One read of the monotonic clock, about 25 ns.

@@ -11,9 +11,8 @@ use super::ids::{InferenceId, RunId};
 use super::outcome::OutcomeEntry;
 use super::timestamp::Timestamp;
 use super::value::Value;
-use crate::engine::format::floats::Floats;
-use crate::engine::format::row::{GapReason, GapRow};
-use crate::record::queue::refusals::Refusal;
+use crate::entry::floats::Floats;
+use crate::entry::gap::{GapReason, Refusal};
 
 /// Anything in the journal, with the sequence number that its commit gave it.
 #[derive(Clone, Debug)]
@@ -208,24 +207,6 @@ pub struct Gap {
     /// Reason why calls were [refused](GapReason::Refused), with one gap for each reason; `None`
     /// for other gaps.
     pub refusal: Option<Refusal>,
-}
-
-impl Gap {
-    pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
-        let times = |range: Option<(i64, i64)>| {
-            range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
-        };
-        Gap {
-            sequence,
-            run: RunId(row.run),
-            reason: row.reason,
-            count: row.count,
-            after: row.after.map(InferenceId::from_u64),
-            recorded_range: times(row.recorded_range),
-            event_range: times(row.event_range),
-            refusal: row.refusal.clone(),
-        }
-    }
 }
 
 /// Something that happened around the models; see [`Journal::event`](crate::Journal::event).

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
 
+use serde::Serializer;
+
 use super::error::Error;
 
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
@@ -87,6 +89,16 @@ impl Timestamp {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A duration in whole nanoseconds; the greatest number for what is longer.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// For a field whose name ends in `_ns`.
+pub(crate) fn as_nanos<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(nanos(*time))
 }
 
 impl From<SystemTime> for Timestamp {

@@ -1,12 +1,12 @@
 //! Losses of a source, each once.
 
 use super::{Importer, limits, notes};
-use crate::engine::format::row::{GapReason, GapRow, Note};
+use crate::engine::format::row::{GapRow, Note};
 use crate::entry::error::{Error, Result};
+use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::record::Gap;
 use crate::entry::timestamp::Timestamp;
-use crate::record::queue::refusals::Refusal;
 
 /// Inferences that another source lost, for [`Importer::add_gap`]: the content of a [`Gap`],
 /// without its sequence.

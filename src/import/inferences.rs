@@ -2,10 +2,10 @@
 
 use super::{Importer, limits};
 use crate::engine::format::block::Place;
-use crate::engine::format::floats::Floats;
 use crate::engine::format::row::{InferenceRow, RepeatRow, Texts, flag};
 use crate::engine::format::spans::id_bucket;
 use crate::entry::error::Result;
+use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Inference, Processing};
 use crate::entry::timestamp::Timestamp;

@@ -1,7 +1,7 @@
 //! The size of an imported entry: as much as a recorder takes, so that every reader can decode it.
 
-use crate::engine::format::floats::MOST;
 use crate::entry::error::{Error, Result};
+use crate::entry::floats::MOST;
 use crate::entry::inference::Inference;
 use crate::entry::outcome::Outcome;
 use crate::entry::value::Value;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::Journal;
+use super::panics;
 use crate::entry::error::{Error, Result};
 use crate::logs::Cleaned;
 use crate::record::flush;
 use crate::record::flush::Flush;
-use crate::threads::panics;
 
 impl Journal {
     /// Asks for everything logged so far to be committed now, regardless of the interval.

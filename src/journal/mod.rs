@@ -6,6 +6,7 @@ pub(crate) mod global;
 pub(crate) mod health;
 #[cfg(feature = "tracing")]
 pub(crate) mod layer;
+pub(crate) mod panics;
 pub(crate) mod record;
 
 use std::path::{Path, PathBuf};
@@ -29,16 +30,16 @@ use crate::options::{Options, Sharing};
 use crate::record::conditions::Conditions;
 use crate::record::flush::Answer;
 use crate::record::queue::Queue;
+use crate::record::status::Status;
 use crate::record::writer::Writer;
 use crate::registry;
 use crate::registry::tables::Access;
 use crate::sealing::seal::Sealer;
-use crate::sealing::{Limits, SealThread};
+use crate::sealing::{Limits, Retire, SealThread};
 use crate::stats::folding::FoldThread;
 use crate::stats::folding::fold::Folder;
-use crate::threads::panics;
+use crate::threads::panics::Witness;
 use crate::threads::worker;
-use health::Status;
 
 /// An open journal: the flight recorder of this process in one directory.
 ///
@@ -77,6 +78,8 @@ pub struct Journal {
     id: JournalId,
     dir: Option<PathBuf>,
     close_timeout: Duration,
+    /// Told of the application's panics as long as the journal is there.
+    _on_panic: Option<Arc<dyn Witness>>,
 }
 
 impl Journal {
@@ -128,7 +131,7 @@ impl Journal {
     }
 
     fn run(mut hot: Hot, dir: Option<PathBuf>, options: Options) -> Result<Journal> {
-        panics::install();
+        crate::threads::panics::install();
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
         let now = options.clock.now().as_micros();
@@ -159,9 +162,8 @@ impl Journal {
             writer.run(&done_sender);
         })?;
         queue.set_writer(thread.thread().clone());
-        if let Some(timeout) = options.flush_on_panic {
-            panics::watch(&queue, &requests, timeout);
-        }
+        let watch = |timeout| panics::watch(&queue, &requests, timeout);
+        let on_panic = options.flush_on_panic.map(watch);
         let conditions = Arc::new(Conditions::new(queue.clone()));
         let logs = options.mirror.as_ref().and_then(|mirror| {
             let below = dir.as_ref().map(|dir| dir.join("logs"));
@@ -185,6 +187,7 @@ impl Journal {
             id,
             dir,
             close_timeout: options.close_timeout,
+            _on_panic: on_panic,
         };
         if let Some(interval) = options.fold_interval {
             let folding = FoldThread::start(
@@ -199,7 +202,10 @@ impl Journal {
         if let Some(upkeep) = upkeep {
             let sealer = Sealer::new(upkeep.clone(), journal.id.0);
             let maintenance = Maintenance::new(upkeep, options.clock.clone())?;
-            let retention = options.keep.map(|keep| Automatic::new(maintenance, keep));
+            let retention = options.keep.map(|keep| -> Retire {
+                let mut automatic = Automatic::new(maintenance, keep);
+                Box::new(move |sealed, go_on| automatic.round(sealed, go_on))
+            });
             let limits = Limits {
                 bytes: options.seal_bytes,
                 age: options.seal_age,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Local, NaiveDate, TimeZone};
 
-use super::line::Zone;
+use crate::options::logs::Zone;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 

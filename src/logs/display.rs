@@ -5,15 +5,16 @@ use std::fmt;
 use std::time::Duration;
 
 use super::line::{
-    InferenceLine, RepeatLine, Stamps, Zone, column, escape_bracketed_into, escape_into,
+    InferenceLine, RepeatLine, Stamps, column, escape_bracketed_into, escape_into,
     push_checkpoint_event, push_inference, push_outcome, push_repeat, push_system_event,
 };
-use crate::engine::format::row::GapReason;
+use crate::entry::gap::GapReason;
 use crate::entry::ids::InferenceId;
 use crate::entry::outcome::OutcomeEntry;
 use crate::entry::record::{Content, Entry, Gap, InferenceRecord, Repeat};
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
+use crate::options::logs::Zone;
 
 /// The line of the text files. `{:#}` writes processing times of less than 0.1 ms in µs.
 ///

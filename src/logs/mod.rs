@@ -9,13 +9,14 @@ pub(crate) mod days;
 pub(crate) mod display;
 pub(crate) mod file;
 pub(crate) mod files;
+pub(crate) mod health;
 pub(crate) mod line;
 pub(crate) mod place;
+mod rebuild;
 pub(crate) mod render;
 pub(crate) mod state;
 pub(crate) mod write_back;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -31,13 +32,12 @@ use crate::entry::value::Value;
 use crate::fs::disk;
 use crate::fs::failpoint::{patience, turn};
 use crate::fs::lock::FileLock;
-use crate::journal::health::MirrorHealth;
 use crate::options::logs::{LogKind, Mirror};
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 pub use clean::Cleaned;
 use files::Files;
-use state::State;
+use health::MirrorHealth;
 
 /// Interval of looks at the journal: one read of some 10 µs.
 const POLL: Duration = Duration::from_millis(100);
@@ -126,13 +126,6 @@ impl MirrorThread {
         self.until.get_or_init(|| Instant::now() + timeout);
         self.worker.finish(timeout)
     }
-}
-
-/// The sequence of the first entry that is not in the files of `directory`, as stored last.
-pub(crate) fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
-    let state = State::load(directory, journal);
-    let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
-    Ok(state.map(|state| state.next))
 }
 
 struct Follower {
@@ -366,38 +359,6 @@ impl Follower {
 fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
     let entries = i64::try_from(until.saturating_sub(from)).unwrap_or(i64::MAX);
     vec![("entries".to_owned(), Value::Integer(entries))]
-}
-
-/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Returns the
-/// number of its lines.
-pub(crate) fn rebuild(
-    source: &Source,
-    journal: JournalId,
-    directory: &Path,
-    settings: Mirror,
-) -> Result<u64> {
-    let fault = |error| Error::io("write the text files in", directory, error);
-    disk::create_directory(directory).map_err(fault)?;
-    let stored = State::load(directory, journal).map_err(fault)?;
-    let mut taken = stored.is_some();
-    for kind in LogKind::ALL {
-        taken |= !place::files(directory, kind).map_err(fault)?.is_empty();
-    }
-    if taken {
-        return Err(fault(io::ErrorKind::AlreadyExists.into()));
-    }
-    let extent = source.extent()?;
-    let mut files = Files::resume(directory, journal, extent.next, settings).map_err(fault)?;
-    files.skip_to(extent.kept);
-    let mut lines = 0;
-    loop {
-        let blocks = source.after(files.next(), BUDGET_BYTES)?;
-        if blocks.is_empty() {
-            files.save()?;
-            return Ok(lines);
-        }
-        lines += files.write(source, &blocks)?;
-    }
 }
 
 /// The last `n` lines of one kind of human-readable file in `directory`, oldest first.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::display::{gap_message, with_fields};
 use super::line::{
-    InferenceLine, RepeatLine, Stamps, Zone, column, escape_bracketed_into, escape_into,
+    InferenceLine, RepeatLine, Stamps, column, escape_bracketed_into, escape_into,
     push_checkpoint_event, push_inference, push_outcome, push_repeat, push_system_event,
 };
 use crate::engine::format::block::Placed;
@@ -17,7 +17,7 @@ use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::InferenceId;
 use crate::entry::record::Gap;
-use crate::options::logs::LogKind;
+use crate::options::logs::{LogKind, Zone};
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]

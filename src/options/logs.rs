@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::logs::line::Zone;
+/// What time of day a stamp shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Zone {
+    Utc,
+    /// This machine's time zone, with the offset from UTC that it has at the stamp's time.
+    Local,
+}
 
 /// The human-readable files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

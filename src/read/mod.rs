@@ -26,9 +26,7 @@ use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, JournalId};
 use crate::entry::record::{Content, Entry, InferenceRecord};
 use crate::entry::timestamp::Timestamp;
-use crate::logs;
 use crate::options::Options;
-use crate::options::logs::Mirror;
 pub use cursor::Cursor;
 pub use events::Events;
 pub use filter::Repeats;
@@ -248,17 +246,6 @@ impl Reader {
         Follow::new(self.clone(), cursor)
     }
 
-    /// Writes the human-readable files of the whole journal anew into `directory`, which must not
-    /// hold any. With the same settings they are equal, to the byte, to the mirror's files, as far
-    /// as the journal still holds the entries. Returns the number of lines.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
-    /// mirror already, and [errors of reading](crate::Error#errors-of-reading).
-    pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
-        logs::rebuild(&self.source, self.id, directory.as_ref(), settings)
-    }
-
     /// Entries that are committed and not folded into the rollups yet, so that each statistic reads
     /// them again, at 2 to 40 million a second. A reader changes nothing:
     /// [`Maintenance::fold`](crate::Maintenance::fold) does that. One short snapshot.
@@ -292,23 +279,12 @@ impl Reader {
         Events::new(self.clone())
     }
 
-    /// Entries that were committed and not yet in the text files below `logs`, as their writer
-    /// stored it last: while it writes, at most a second ago. `None` if no mirror ever wrote there.
-    /// Reads one small file.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io), and [errors of reading](crate::Error#errors-of-reading).
-    pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
-        let written = logs::written_until(logs.as_ref(), self.id)?;
-        let end = self.source.next_sequence()?;
-        Ok(written.map(|next| end.saturating_sub(next)))
-    }
-
-    /// The sequences of unreadable entries that this reader, its clones and their iterators have
-    /// passed over so far. Queries leave them out, and [`follow`](Self::follow),
-    /// [`entry`](Self::entry) and the text files have a [gap](crate::GapReason::Damaged) in their
-    /// place, as after a [`repair`](crate::repair), which ends this. Blocks that were never read
-    /// are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads everything.
+    /// The sequences of the entries that this reader, its clones and what was made of them have passed
+    /// over so far, because their blocks cannot be read. Queries leave them out, and
+    /// [`follow`](Self::follow), [`entry`](Self::entry) and the text files have a
+    /// [gap](crate::GapReason::Damaged) in their place, as after a [`repair`](crate::repair), which
+    /// ends this. What nobody has tried to read is not known: [`Maintenance::verify`](crate::Maintenance::verify)
+    /// reads everything.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

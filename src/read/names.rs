@@ -6,12 +6,14 @@ use std::time::Duration;
 use ahash::AHashMap;
 
 use crate::engine::format::block::Placed;
-use crate::engine::format::floats;
 use crate::engine::format::name::LABEL_SEPARATOR;
 use crate::engine::format::numbered::Numbered;
-use crate::engine::format::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use crate::engine::format::row::{
+    GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag,
+};
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
+use crate::entry::floats;
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, SystemEvent,
@@ -249,4 +251,23 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gap {
+    /// The gap that is stored as `row`.
+    pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
+        let times = |range: Option<(i64, i64)>| {
+            range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
+        };
+        Gap {
+            sequence,
+            run: RunId(row.run),
+            reason: row.reason,
+            count: row.count,
+            after: row.after.map(InferenceId::from_u64),
+            recorded_range: times(row.recorded_range),
+            event_range: times(row.event_range),
+            refusal: row.refusal.clone(),
+        }
+    }
 }

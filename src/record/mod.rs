@@ -4,4 +4,5 @@ pub(crate) mod conditions;
 pub(crate) mod flush;
 pub(crate) mod queue;
 pub(crate) mod recorder;
+pub(crate) mod status;
 pub(crate) mod writer;

@@ -16,6 +16,7 @@ use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Registry, checkpoint};
 use crate::engine::format::codec::Stored;
 use crate::entry::error::{Error, Result};
+use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::Below;
@@ -245,15 +246,15 @@ fn judge(
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     row.check()?;
-    names::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
+    name::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
     if names::spelling(&row.model) != here {
         return Err(format!(
             "it speaks of the model {}",
-            names::shown(&row.model)
+            name::shown(&row.model)
         ));
     }
     if names::stem(&row.model, id) != stem {
-        return Err(format!("it speaks of the checkpoint {}", names::shown(id)));
+        return Err(format!("it speaks of the checkpoint {}", name::shown(id)));
     }
     if row.origin == Origin::Registered {
         return Ok(None);
@@ -268,7 +269,7 @@ fn judge(
         }
         _ => Err(format!(
             "its weights are not beside it: {}",
-            names::shown(&row.file)
+            name::shown(&row.file)
         )),
     }
 }
@@ -284,7 +285,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let known = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let folder = path.parent()?.file_name()?.to_str()?;
     let stem = path.file_stem()?.to_str()?;
-    names::check_word("checkpoint id", stem).ok()?;
+    name::check_word("checkpoint id", stem).ok()?;
     let file = format!("{folder}/{}", path.file_name()?.to_str()?);
     Below::new(&file).ok()?;
     let created = known.modified().map_or(Timestamp::now(), Timestamp::from);

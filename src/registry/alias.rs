@@ -1,11 +1,12 @@
 //! Movable names, pins and tags.
 
 use super::checkpoint::Checkpoint;
+use super::tables::ChangeFailure;
 use super::tables::look::{Change, View};
-use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
+use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 
 /// The alias of the checkpoint that is in use.
@@ -60,7 +61,7 @@ impl Registry {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn set_alias(&self, alias: &str, id: &str) -> Result<()> {
-        names::check_word("alias", alias)?;
+        name::check_word("alias", alias)?;
         let core = self.core();
         let model = core.change(|change| {
             let Some(row) = change.checkpoint(id)? else {
@@ -162,8 +163,8 @@ impl Registry {
             let Some(last) = change.last_step(model, alias)? else {
                 let known = change.aliases(model)?;
                 return Err(Error::UnknownAlias {
-                    model: names::shown(model),
-                    alias: names::shown(alias),
+                    model: name::shown(model),
+                    alias: name::shown(alias),
                     known: known.into_iter().map(|(name, _)| name).collect(),
                 });
             };
@@ -197,7 +198,7 @@ impl Registry {
     /// # Errors
     /// [`Error::InvalidName`], and those of [`pin`](Self::pin).
     pub fn tag(&self, id: &str, tag: &str) -> Result<()> {
-        names::check_word("tag", tag)?;
+        name::check_word("tag", tag)?;
         let add = |tags: &mut Vec<String>| {
             if !tags.iter().any(|known| known == tag) {
                 tags.push(tag.to_owned());
@@ -246,8 +247,8 @@ fn roll_back(
         }
     }
     Err(Error::NothingBefore {
-        model: names::shown(model),
-        alias: names::shown(alias),
+        model: name::shown(model),
+        alias: name::shown(alias),
     })
 }
 

@@ -17,6 +17,7 @@ use super::{Core, sidecar, sweep};
 use crate::engine::directory::HOT_FILE;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
+use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::lock::{FileLock, Mode};
@@ -224,7 +225,7 @@ impl Drop for Claim<'_> {
 
 fn not_saved(model: &str, path: &Path, cause: io::Error) -> Error {
     Error::NotSaved {
-        model: names::shown(model),
+        model: name::shown(model),
         path: path.to_owned(),
         cause: Arc::new(cause),
     }

@@ -9,6 +9,7 @@ use super::tables::{ChangeFailure, names};
 use super::{Core, Registry, files};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
+use crate::entry::name;
 use crate::fs::disk;
 use crate::fs::disk::Below;
 
@@ -151,7 +152,7 @@ impl Registry {
             };
             if let Some(by) = held_by(change, id, &row)? {
                 return Err(Error::Protected {
-                    id: names::shown(id),
+                    id: name::shown(id),
                     by,
                 });
             }

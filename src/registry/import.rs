@@ -15,6 +15,7 @@ use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
 use super::tables::{ChangeFailure, names};
 use super::{Registry, checkpoint, files, safetensors};
 use crate::entry::error::{Error, Result};
+use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 
@@ -76,7 +77,7 @@ impl NewCheckpoint<'_> {
     /// control characters; [`Error::Io`] if `path` is no file or cannot be read.
     pub fn import_as(self, id: impl Into<String>, path: impl Into<PathBuf>) -> Result<Import> {
         let (id, path) = (id.into(), path.into());
-        names::check_word("checkpoint id", &id)?;
+        name::check_word("checkpoint id", &id)?;
         let mut row = self.into_row(Origin::Registered)?;
         row.file = whole_path(&path)?;
         read_into(&mut row, &path)?;
@@ -108,7 +109,7 @@ impl NewCheckpoint<'_> {
         bytes: u64,
     ) -> Result<Import> {
         let (id, path) = (id.into(), path.into());
-        names::check_word("checkpoint id", &id)?;
+        name::check_word("checkpoint id", &id)?;
         let mut row = self.into_row(Origin::Registered)?;
         row.file = whole_path(&path)?;
         row.bytes = bytes;
@@ -371,7 +372,7 @@ fn ids_of(model: &str, names: &[String]) -> Vec<String> {
             .cloned(),
     );
     ids.extend(with_model);
-    ids.retain(|id| names::check_word("checkpoint id", id).is_ok());
+    ids.retain(|id| name::check_word("checkpoint id", id).is_ok());
     if ids.is_empty() {
         // Named after its path, which no id can hold.
         let digest = blake3::hash(names.concat().as_bytes()).to_hex();
@@ -402,7 +403,7 @@ fn take_in(
         more => format!("{model}_{first}_{more}"),
     });
     for id in ids.iter().cloned().chain(numbered) {
-        if names::check_word("checkpoint id", &id).is_err() {
+        if name::check_word("checkpoint id", &id).is_err() {
             continue;
         }
         if let Some(known) = change.checkpoint(&id)? {
@@ -433,7 +434,7 @@ fn take_in(
     }
     Err(Error::InvalidName {
         what: "checkpoint id",
-        name: names::shown(first),
+        name: name::shown(first),
         reason: "it is taken, and so is all that it could be instead",
     })
 }

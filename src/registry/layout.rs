@@ -7,9 +7,8 @@
 //! each step. Any other file of weights is one checkpoint.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde_json::Value;
 
@@ -798,7 +797,7 @@ fn trailing_number(name: &str) -> Option<u64> {
 
 fn set(metrics: &mut Vec<(String, f64)>, name: &str, value: f64) {
     let has_room = metrics.len() < MOST_FIELDS;
-    let is_name = super::tables::names::check_word("metric", name).is_ok();
+    let is_name = crate::entry::name::check_word("metric", name).is_ok();
     match metrics.iter_mut().find(|(known, _)| known == name) {
         Some((_, known)) => *known = value,
         None if has_room && is_name => {

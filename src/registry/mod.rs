@@ -34,6 +34,7 @@ use crate::engine::directory::Directory;
 use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::name;
 use crate::fs::lock::{FileLock, Mode};
 use crate::options::Options;
 use crate::record::conditions::Conditions;
@@ -255,7 +256,7 @@ impl Core {
 }
 
 fn none(model: &str) -> String {
-    format!("no checkpoints for {}", names::shown(model))
+    format!("no checkpoints for {}", name::shown(model))
 }
 
 impl std::fmt::Debug for Registry {

@@ -2,10 +2,12 @@
 
 use super::checkpoint::Checkpoint;
 use super::tables::look::View;
-use super::tables::rows::{Mode, ModelRow};
+use super::tables::rows::ModelRow;
 use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
+use crate::entry::mode::Mode;
+use crate::entry::name;
 
 /// The rules of ranking, in one place:
 ///
@@ -26,7 +28,7 @@ impl Registry {
     /// [`Error::InvalidName`], and [errors of a commit](crate::Error#errors-of-a-commit).
     pub fn set_monitor(&self, model: &str, metric: &str, mode: Mode) -> Result<()> {
         names::check_model(model)?;
-        names::check_word("metric", metric)?;
+        name::check_word("metric", metric)?;
         let core = self.core();
         // Set at every start, usually to the same value: that costs no commit.
         if self
@@ -138,7 +140,7 @@ impl Core {
         }
         let Some((metric, mode)) = &row.monitor else {
             return Err(Error::NoMonitor {
-                model: names::shown(model),
+                model: name::shown(model),
                 known: known(&row),
             });
         };
@@ -158,8 +160,8 @@ impl Core {
         let is_known = row.metrics.iter().any(|(known, _)| known == metric);
         if ranked.is_empty() && !is_known && row.checkpoints > 0 {
             return Err(Error::UnknownMetric {
-                model: names::shown(model),
-                metric: names::shown(metric),
+                model: name::shown(model),
+                metric: name::shown(metric),
                 known: known(row),
             });
         }

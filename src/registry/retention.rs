@@ -7,11 +7,12 @@ use super::checkpoint::Checkpoint;
 use super::delete::{files_of, kept_by, remove_files};
 use super::tables::ages::Ages;
 use super::tables::look::{Change, View};
-use super::tables::rows::{DeletedRow, Mode};
+use super::tables::rows::DeletedRow;
 use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
+use crate::entry::mode::Mode;
 use crate::entry::timestamp::Timestamp;
 
 /// Deletions in one transaction: it has to stay short.

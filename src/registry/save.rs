@@ -17,6 +17,7 @@ use super::tables::names;
 use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Core, Registry, safetensors, sidecar};
 use crate::entry::error::{Error, Result};
+use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Number;
 use crate::fs::disk;
@@ -274,7 +275,7 @@ impl<'r> NewCheckpoint<'r> {
         let metrics = self.metrics.iter().map(|(name, _)| ("metric", name));
         let tags = self.tags.iter().map(|name| ("tag", name));
         for (what, name) in metrics.chain(tags) {
-            names::check_word(what, name)?;
+            name::check_word(what, name)?;
         }
         let refused = |value: String, advice| {
             Err(Error::InvalidOption {

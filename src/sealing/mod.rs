@@ -1,7 +1,10 @@
 //! The thread that keeps the hot file small. It checks ten times a second whether there is enough
 //! to seal, and applies retention.
 
+mod health;
 pub(crate) mod seal;
+
+pub use health::SealingHealth;
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,8 +16,6 @@ use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
 use crate::fs::failpoint::turn;
-use crate::journal::health::SealingHealth;
-use crate::maintenance::retention::automatic::Automatic;
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use seal::Sealer;
@@ -40,6 +41,10 @@ pub(crate) struct Limits {
     pub(crate) age: Duration,
 }
 
+/// What is retired by itself: told whether something was sealed and whether to go on, it says how
+/// many segments went, or what stands in the way.
+pub(crate) type Retire = Box<dyn FnMut(bool, &dyn Fn() -> bool) -> Result<u64, String> + Send>;
+
 /// Seal all there is.
 struct Command {
     /// Time when the caller stops waiting for the answer; `None` is never.
@@ -56,7 +61,7 @@ pub(crate) struct SealThread {
 impl SealThread {
     pub(crate) fn start(
         sealer: Sealer,
-        retention: Option<Automatic>,
+        retention: Option<Retire>,
         source: Arc<Source>,
         limits: Limits,
         clock: Clock,
@@ -110,8 +115,8 @@ impl SealThread {
 
 struct Sealing {
     sealer: Sealer,
-    /// Automatic retention.
-    retention: Option<Automatic>,
+    /// What is retired by itself.
+    retention: Option<Retire>,
     source: Arc<Source>,
     limits: Limits,
     clock: Clock,
@@ -218,7 +223,7 @@ impl Sealing {
             return;
         };
         let orders = &self.orders;
-        let outcome = retention.round(sealed, &|| !orders.is_stopped());
+        let outcome = retention(sealed, &|| !orders.is_stopped());
         let mut known = lock(&self.health);
         known.retired += outcome.as_ref().copied().unwrap_or(0);
         known.retention_fault = outcome.err();

@@ -9,9 +9,10 @@ use super::rollup::{Combination, Level};
 use super::survey::Survey;
 use super::totals::Totals;
 use super::words::Words;
-use crate::engine::format::row::{GapReason, GapRow, NameId, Note};
+use crate::engine::format::row::{GapRow, NameId, Note};
 use crate::engine::format::scan::{Event, Scan};
 use crate::entry::error::Result;
+use crate::entry::gap::GapReason;
 
 /// The names whose decisions are added up; `None` stands for all.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ use super::group::{Group, StatsRow};
 use super::outcomes::OutcomeStats;
 use super::{Coverage, StatsQuery};
 use crate::entry::error::Result;
-use crate::registry::tables::rows::Mode;
+use crate::entry::mode::Mode;
 
 /// By which outcome checkpoints are ranked; see [`StatsQuery::best_live`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -1,5 +1,4 @@
-//! Panics of the process: those that are caught here stay here, and a journal keeps the last words
-//! of the others.
+//! Panics of the process: those that are caught here stay here, and witnesses are told of the others.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -7,15 +6,6 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
-
-use crossbeam_channel::Sender;
-
-use crate::entry::event::Level;
-use crate::entry::value::Value;
-use crate::record::flush;
-use crate::record::flush::Answer;
-use crate::record::queue::Queue;
 
 /// How many bytes of a panic's message are kept.
 const MOST_MESSAGE: usize = 64 << 10;
@@ -30,25 +20,24 @@ thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+static WITNESSES: Mutex<Vec<Weak<dyn Witness>>> = Mutex::new(Vec::new());
 static HOOK: Once = Once::new();
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
-/// A journal that records and flushes at every panic.
-struct Watched {
-    queue: Weak<Queue>,
-    requests: Sender<Answer>,
-    timeout: Duration,
+/// Told of every panic of the process that is not caught here.
+pub(crate) trait Witness: Send + Sync {
+    /// Notes `panic`. What is given back is run when all witnesses have noted it: it may wait.
+    fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>>;
 }
 
 /// Content of a panic for the hook, as text.
 #[derive(Clone)]
-struct Panic {
+pub(crate) struct Panic {
     /// Counts the panics of the process, so that a journal records each once.
-    number: u64,
-    message: String,
-    location: String,
-    thread: String,
+    pub(crate) number: u64,
+    pub(crate) message: String,
+    pub(crate) location: String,
+    pub(crate) thread: String,
 }
 
 impl Panic {
@@ -60,7 +49,8 @@ impl Panic {
         }
     }
 
-    fn with(message: &str) -> Self {
+    /// A panic of this thread of which only the message is known.
+    pub(crate) fn with(message: &str) -> Self {
         let mut end = message.len().min(MOST_MESSAGE);
         while !message.is_char_boundary(end) {
             end -= 1;
@@ -73,16 +63,9 @@ impl Panic {
         }
     }
 
-    /// Queues the panic as a system event, unless this journal has it already.
-    fn record(&self, queue: &Queue) {
-        if queue.last_panic.swap(self.number, Ordering::Relaxed) == self.number {
-            return;
-        }
-        let fields = vec![
-            ("location".to_owned(), Value::from(self.location.as_str())),
-            ("thread".to_owned(), Value::from(self.thread.as_str())),
-        ];
-        queue.system_event(Level::Error, "panic", self.message.clone(), fields);
+    /// Whether a thread of the journal itself panicked.
+    pub(crate) fn is_own(&self) -> bool {
+        self.thread.starts_with(OWN)
     }
 }
 
@@ -168,56 +151,30 @@ impl Drop for Mark {
     }
 }
 
-/// Records every panic from now on in this journal and flushes it, until it is dropped.
-pub(crate) fn watch(queue: &Arc<Queue>, requests: &Sender<Answer>, timeout: Duration) {
-    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
-    watched.retain(|journal| journal.queue.strong_count() > 0);
-    watched.push(Watched {
-        queue: Arc::downgrade(queue),
-        requests: requests.clone(),
-        timeout,
-    });
+/// Tells `witness` of every panic from now on, until it is dropped.
+pub(crate) fn watch(witness: &Arc<dyn Witness>) {
+    let mut witnesses = WITNESSES.lock().unwrap_or_else(PoisonError::into_inner);
+    witnesses.retain(|witness| witness.strong_count() > 0);
+    witnesses.push(Arc::downgrade(witness));
 }
 
-/// For the end of a journal: if this thread unwinds, records the reason, and marks the end of the
-/// run with it.
-pub(crate) fn note_unwinding(queue: &Queue) {
-    if !thread::panicking() || queue.is_closed() {
-        return;
-    }
+/// What this thread panicked with last; `None` if a later hook has replaced ours.
+pub(crate) fn last() -> Option<Panic> {
     let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.clone()));
-    let last = last.ok().flatten();
-    // Unknown if a later hook has replaced ours.
-    last.unwrap_or_else(|| Panic::with("a panic unwinds the thread that closes the journal"))
-        .record(queue);
-    queue.unwound.store(true, Ordering::Release);
+    last.ok().flatten()
 }
 
 fn tell_all(panic: &Panic) {
     // A panic while the list is being changed finds it locked, and goes without.
-    let Ok(watched) = WATCHED.try_lock() else {
-        return;
+    let witnesses: Vec<_> = match WITNESSES.try_lock() {
+        Ok(known) => known.iter().filter_map(Weak::upgrade).collect(),
+        Err(_) => return,
     };
-    let is_own = panic.thread.starts_with(OWN);
-    let tickets: Vec<_> = watched
+    let waits: Vec<_> = witnesses
         .iter()
-        .filter_map(|journal| {
-            let queue = journal.queue.upgrade()?;
-            // The writer cannot wait for itself.
-            let waits = !queue.is_writer() && !queue.is_closed();
-            waits.then(|| {
-                if !is_own {
-                    queue.panicked.store(true, Ordering::Release);
-                    panic.record(&queue);
-                }
-                let ticket = flush::request(&journal.requests, || queue.wake_writer());
-                (ticket, journal.timeout)
-            })
-        })
+        .filter_map(|witness| witness.note(panic))
         .collect();
-    drop(watched);
-    for (ticket, timeout) in tickets {
-        // There is nothing more to be done about a flush that fails during a panic.
-        let _ = ticket.wait(timeout);
+    for wait in waits {
+        wait();
     }
 }

@@ -17,7 +17,7 @@ mod stand_ins;
 mod threads;
 mod writer;
 
-use stand_ins::{engine, entry, options};
+use stand_ins::{entry, options};
 
 pub use publishing::explore_publishing;
 pub use scenario::{Scenario, Script, explore};

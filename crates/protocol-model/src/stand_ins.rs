@@ -17,6 +17,14 @@ pub(crate) mod entry {
         }
     }
 
+    pub(crate) mod gap {
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum GapReason {
+            QueueFull,
+            Refused,
+        }
+    }
+
     pub(crate) mod ids {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) struct InferenceId(pub(crate) u64);
@@ -41,17 +49,5 @@ pub(crate) mod options {
         Block {
             timeout: Duration,
         },
-    }
-}
-
-pub(crate) mod engine {
-    pub(crate) mod format {
-        pub(crate) mod row {
-            #[derive(Clone, Copy, Debug)]
-            pub(crate) enum GapReason {
-                QueueFull,
-                Refused,
-            }
-        }
     }
 }

@@ -6,13 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CHECKSUM_BYTES;
 use super::block_index::BlockIndex;
-use super::codec;
 use super::column::{Column, ColumnHead};
-use super::floats::MOST;
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use super::{CHECKSUM_BYTES, codec};
+use crate::entry::floats::MOST;
 use crate::entry::ids::InferenceId;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.

@@ -2,9 +2,10 @@ use proptest::prelude::*;
 
 use crate::engine::format::block::*;
 use crate::engine::format::block_index::Mark;
-use crate::engine::format::floats::Floats;
-use crate::engine::format::reader::BlockReader;
-use crate::engine::format::row::{GapReason, GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::engine::format::row::{GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::engine::format::view::BlockView;
+use crate::entry::floats::Floats;
+use crate::entry::gap::GapReason;
 use crate::entry::value::Value;
 
 fn inference(confidence: f32, texts: Option<Texts>) -> InferenceRow {

@@ -4,7 +4,6 @@ pub(crate) mod block;
 pub(crate) mod block_index;
 pub(crate) mod codec;
 pub(crate) mod column;
-pub(crate) mod floats;
 pub(crate) mod name;
 pub(crate) mod notes;
 pub(crate) mod numbered;

@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::Numbers;
-use super::floats::{Floats, MOST};
 use super::notes::{NotesReader, StoredNote, split};
 use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
+use crate::entry::floats::{Floats, MOST};
 
 type Result<T> = std::result::Result<T, String>;
 

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec::Stored;
-use super::floats::Floats;
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::floats::Floats;
+use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::value::Value;
-use crate::record::queue::refusals::Refusal;
 
 /// A stored name id; 0 means "none" or, if [`Texts`] has one, "written out".
 pub(crate) type NameId = u32;
@@ -268,31 +268,5 @@ impl OutcomeValue {
             }
             (a, b) => a == b,
         }
-    }
-}
-
-/// Why events are missing from the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum GapReason {
-    /// The queue was full and the policy is to drop, or the bounded wait ran out.
-    QueueFull,
-    /// The call could not be recorded as given: too many probabilities, too much text, an action
-    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) has the reason.
-    Refused,
-    /// The run ended without closing the journal: killed, crashed, or the power went.
-    Died,
-    /// They were stored, and cannot be read any more. The count is of entries of any kind, and of
-    /// no certain run.
-    Damaged,
-    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any
-    /// kind. They do not count as lost.
-    Withdrawn,
-}
-
-impl GapReason {
-    /// Whether the gap stands in the place of entries.
-    pub(crate) fn is_hole(self) -> bool {
-        matches!(self, GapReason::Damaged | GapReason::Withdrawn)
     }
 }

@@ -4,11 +4,10 @@ use proptest::prelude::*;
 
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, Place, Placed};
-use crate::engine::format::floats::Floats;
-use crate::engine::format::row::{
-    GapReason, GapRow, InferenceRow, Names, OutcomeValue, RepeatRow, Row, flag,
-};
-use crate::engine::format::summary::*;
+use crate::engine::format::gist::*;
+use crate::engine::format::row::{GapRow, InferenceRow, Names, OutcomeValue, RepeatRow, Row, flag};
+use crate::entry::floats::Floats;
+use crate::entry::gap::GapReason;
 
 fn names(id: u64) -> Names {
     let number = u32::try_from(id % 3).unwrap();

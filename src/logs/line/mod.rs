@@ -13,7 +13,7 @@ pub(crate) use render::{
     InferenceLine, RepeatLine, push_checkpoint_event, push_inference, push_outcome, push_repeat,
     push_system_event,
 };
-pub(crate) use stamp::{Stamps, Zone};
+pub(crate) use stamp::Stamps;
 
 /// Appends `number` in decimal. A few ns.
 fn push_u64(out: &mut Vec<u8>, mut number: u64) {

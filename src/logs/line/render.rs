@@ -271,7 +271,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::logs::line::{Zone, column};
+    use crate::logs::line::column;
+    use crate::options::logs::Zone;
 
     /// 2025-07-25 14:34:39.5 UTC.
     const TIME: i64 = 1_753_454_079_500_000;

@@ -3,16 +3,9 @@
 use chrono::{DateTime, Datelike, Local, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
 
 use super::push_u64;
+use crate::options::logs::Zone;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
-
-/// The zone of a stamp's time of day.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Zone {
-    Utc,
-    /// This machine's time zone, with the offset from UTC that it has at the stamp's time.
-    Local,
-}
 
 /// Renders times as `YYYY-MM-DD HH:MM:SS`, remembering the last one.
 ///

@@ -18,6 +18,7 @@ use crate::engine::runs;
 use crate::engine::segments;
 use crate::engine::uses::Uses;
 use crate::entry::ids::InferenceId;
+use crate::entry::name;
 use crate::outcomes::out_of_order;
 use crate::registry::tables;
 use crate::stats::folding::folded;
@@ -136,7 +137,7 @@ pub(crate) fn check_names(
                 match row {
                     Ok(Some(Ok(row))) if row.id == id => {}
                     other => {
-                        let text = tables::names::shown(&text);
+                        let text = name::shown(&text);
                         wrong.push(format!("name {id} {text:?}: its id is {other:?}"));
                     }
                 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::engine::format::row::GapReason;
+use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, RunId};
 use crate::options::Overflow;
 use crate::threads::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::threads::sync::channel;
 use crate::threads::sync::channel::{Receiver, SendTimeoutError, Sender, TrySendError};
-use crate::threads::sync::thread;
 use crate::threads::sync::thread::Thread;
-use crate::threads::sync::{CachePadded, Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::threads::sync::{
+    CachePadded, Mutex, MutexGuard, OnceLock, PoisonError, channel, thread,
+};
 
 use super::drops::{Dropped, Tally};
 

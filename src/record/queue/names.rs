@@ -10,7 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ahash::AHashMap;
 
-use crate::engine::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind, is_same};
+use crate::engine::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind};
+use crate::entry::name::is_same;
 
 const KINDS: usize = 7;
 

@@ -1,7 +1,7 @@
 //! The message in the queue: a small record that is copied, and a box for the rest.
 
-use crate::engine::format::floats::INLINE;
 use crate::engine::format::row::{OutcomeValue, Texts};
+use crate::entry::floats::INLINE;
 
 use super::lane::Numbered;
 use super::names::{LocalName, NO_NAME};

@@ -3,59 +3,12 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::entry::gap::{Refusal, shortened};
 
 /// Number of different refusals that are told apart in one handle.
 const SLOTS: usize = 64;
-/// How many bytes of a name a refusal keeps.
-const MOST_NAME: usize = 256;
-
-/// Why a call could not be recorded as it was given. Part of [`Gap`](crate::Gap) and of
-/// [`Health`](crate::Health).
-///
-/// ```
-/// # use annals::Journal;
-/// # let journal = Journal::in_memory()?;
-/// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
-/// assert!(recorder.inference(2).log().is_none());
-/// let refused = &journal.health().refusals[0];
-/// assert_eq!(
-///     refused.refusal.to_string(),
-///     "model dqn_agent, action: the index is beyond the recorder's 2 actions (first: 2)"
-/// );
-/// assert_eq!(refused.count, 1);
-/// # Ok::<(), annals::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Refusal {
-    /// The model whose call it was; `None` for system events and outcomes. Cut after 256 bytes.
-    pub model: Option<String>,
-    /// The argument that cannot be stored. Cut after 256 bytes.
-    pub field: String,
-    /// The reason of a refusal: the limit, and the first value beyond it.
-    pub reason: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(model: Option<&str>, field: &str, reason: &str) -> Self {
-        Refusal {
-            model: model.map(|model| shortened(model).to_owned()),
-            field: shortened(field).to_owned(),
-            reason: shortened(reason).to_owned(),
-        }
-    }
-}
-
-/// `model M, F: R`, or `F: R` without a model.
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(model) = &self.model {
-            write!(f, "model {model}, ")?;
-        }
-        write!(f, "{}: {}", self.field, self.reason)
-    }
-}
 
 /// Number of calls that were refused for one reason; part of [`Health`](crate::Health).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -196,15 +149,6 @@ impl Refusals {
         let slots = self.slots.iter().chain([&self.others]);
         slots.filter_map(|slot| Some((slot, slot.known.get()?)))
     }
-}
-
-/// The beginning of `text`, as far as a refusal keeps it.
-fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(MOST_NAME);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::Writer;
 use super::committer::{Finished, Wait};
 use super::in_flight::InFlight;
-use crate::engine::format::row::GapReason;
 use crate::engine::kv::WriteFailure;
 use crate::entry::error::{Error, Result};
-use crate::journal::health::State;
+use crate::entry::gap::GapReason;
 use crate::record::queue::drops::Lost;
+use crate::record::status::State;
 
 /// Result of one try at a transaction.
 pub(super) enum Progress {

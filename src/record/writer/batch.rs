@@ -8,17 +8,17 @@ use super::names::StoredNames;
 use super::runs::Share;
 use crate::engine::format::block::{Block, BlockEncoder, Place, Stored};
 use crate::engine::format::row::{
-    CheckpointEventRow, GapReason, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue,
-    RepeatRow, SystemEventRow, Texts, flag,
+    CheckpointEventRow, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow,
+    SystemEventRow, Texts, flag,
 };
 use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
+use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::value::Value;
-use crate::journal::health::Counts;
 use crate::record::queue::drops::Lost;
 use crate::record::queue::record::{Event, Message, NO_PROCESSING, Record};
-use crate::record::queue::refusals::Refusal;
+use crate::record::status::Counts;
 
 /// Divergences that are reported; later ones are counted only.
 const MOST_REPORTED: usize = 4_096;

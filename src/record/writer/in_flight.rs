@@ -4,7 +4,7 @@ use crate::engine::format::block::Block;
 use crate::engine::hot::Commit;
 use crate::engine::runs::RunRow;
 use crate::entry::ids::RunId;
-use crate::journal::health::Counts;
+use crate::record::status::Counts;
 
 /// A commit that was begun and is not known to have reached the disk.
 pub(super) struct InFlight {

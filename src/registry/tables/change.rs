@@ -14,12 +14,13 @@ use serde::Serialize;
 use super::keys;
 use super::look::{Change, View};
 use super::rows::{
-    AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, Mode, ModelRow,
+    AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, ModelRow,
 };
 use crate::engine::format::codec::Stored;
 use crate::engine::kv::Table;
 use crate::engine::meta::{damaged, extent_to_write, sealed};
 use crate::entry::error::{Error, Result};
+use crate::entry::mode::Mode;
 
 /// A change brings fewer checkpoints than two to the power of this.
 pub(super) const WITHIN_BITS: u32 = 20;
@@ -61,7 +62,7 @@ impl Change<'_, '_> {
         if row.check().is_err() {
             return Err(Error::InvalidName {
                 what: "checkpoint's file",
-                name: super::names::shown(&row.file),
+                name: crate::entry::name::shown(&row.file),
                 reason: "it is no plain name",
             });
         }
@@ -275,7 +276,7 @@ pub(crate) fn unknown(id: &str, deleted: Option<DeletedRow>) -> Error {
             why: note.why,
         },
         None => Error::UnknownCheckpoint {
-            id: super::names::shown(id),
+            id: crate::entry::name::shown(id),
         },
     }
 }

@@ -4,13 +4,14 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use super::keys;
-use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, Mode, ModelRow};
+use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::keys::{first_number, unordered};
 use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
+use crate::entry::mode::Mode;
 
 /// The key in `meta` of the number of the registry's last change.
 pub(super) const CHANGE_KEY: &[u8] = b"registry";

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use super::keys::{is_of, prefix};
 
-use crate::entry::error::{Error, Result};
+use crate::entry::error::Result;
+use crate::entry::name::{check_word, refused};
 
 /// Bytes that a model's name may have: its ids have to fit into a file's name.
 pub(crate) const LONGEST_MODEL: usize = 160;
-/// Bytes that a metric, tag or alias may have.
-pub(crate) const LONGEST_WORD: usize = 255;
 /// Longer names are cut short on disk, and told apart by their digest.
 const LONGEST_SPELLING: usize = 64;
 
@@ -19,23 +18,7 @@ pub(crate) const FOLDER: &str = "checkpoints";
 pub(crate) const PARTIAL: &str = ".partial";
 pub(crate) const SIDECAR: &str = ".json";
 
-/// A name for messages: not longer than a line.
-pub(crate) fn shown(name: &str) -> String {
-    match name.char_indices().nth(200) {
-        Some((end, _)) => format!("{}… ({} bytes)", &name[..end], name.len()),
-        None => name.to_owned(),
-    }
-}
-
-fn refused(what: &'static str, name: &str, reason: &'static str) -> Error {
-    Error::InvalidName {
-        what,
-        name: shown(name),
-        reason,
-    }
-}
-
-/// Refuses a text that cannot be a model's name.
+/// Refuses what cannot be a model's name.
 pub(crate) fn check_model(name: &str) -> Result<()> {
     if name.len() > LONGEST_MODEL {
         return Err(refused("model name", name, "it is longer than 160 bytes"));
@@ -49,21 +32,7 @@ pub(crate) fn check_model(name: &str) -> Result<()> {
     check_word("model name", name)
 }
 
-/// Refuses a text that cannot be the name of a metric, a tag or an alias.
-pub(crate) fn check_word(what: &'static str, name: &str) -> Result<()> {
-    if name.is_empty() {
-        return Err(refused(what, name, "it is empty"));
-    }
-    if name.len() > LONGEST_WORD {
-        return Err(refused(what, name, "it is longer than 255 bytes"));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(refused(what, name, "it contains a control character"));
-    }
-    Ok(())
-}
-
-/// Refuses a text that cannot end the name of a file of weights.
+/// Refuses what cannot end the name of a file of weights.
 pub(crate) fn check_extension(extension: &str) -> Result<()> {
     let plain = extension
         .bytes()
@@ -155,6 +124,7 @@ fn is_stamp(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::error::Error;
     use proptest::prelude::*;
 
     #[test]

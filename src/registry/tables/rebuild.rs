@@ -5,7 +5,6 @@ use std::path::Path;
 use super::change::WITHIN_BITS;
 use super::keys;
 use super::look::{CHANGE_KEY, Change};
-use super::names;
 use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
@@ -13,6 +12,7 @@ use crate::engine::keys::unordered;
 use crate::engine::kv::{Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
+use crate::entry::name;
 
 /// The tables of the registry.
 pub(crate) const TABLES: [Table; 10] = [
@@ -145,7 +145,7 @@ pub(crate) fn check_row(
     match table {
         Table::Checkpoints => {
             let id = std::str::from_utf8(key).map_err(|error| error.to_string())?;
-            names::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
+            name::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
             codec::decode::<CheckpointRow>(payload)?.check_metadata()
         }
         Table::Models => codec::decode::<ModelRow>(payload).map(drop),

@@ -5,27 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::details::Details;
 use super::names;
 use crate::engine::format::codec::{Stored, bounded};
+use crate::entry::mode::Mode;
 use crate::fs::disk::Below;
 
-/// Which end of a metric is the good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Mode {
-    /// Smaller is better, as with a loss.
-    Min,
-    /// Larger is better, as with an accuracy.
-    Max,
-}
-
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Mode::Min => "min",
-            Mode::Max => "max",
-        })
-    }
-}
-
-/// Origin of a checkpoint in the registry, which decides what may be removed with it.
+/// Where a checkpoint in the registry came from, which decides what may be removed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Origin {

@@ -2,7 +2,9 @@
 
 pub(crate) mod fold;
 pub(crate) mod folded;
+mod health;
 pub(crate) mod merge;
+mod request;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,10 +15,10 @@ use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
 use crate::fs::failpoint::turn;
-use crate::journal::health::FoldingHealth;
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use fold::Folder;
+pub use health::FoldingHealth;
 
 /// Least rate of looks: one read of some 10 µs each.
 const LOOK: Duration = Duration::from_millis(250);

@@ -12,11 +12,12 @@ use super::Level;
 use super::table::{DAMAGED, GAPS};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
-use crate::engine::format::row::{GapReason, GapRow};
+use crate::engine::format::row::GapRow;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Snapshot, Table};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
+use crate::entry::gap::GapReason;
 
 /// When a gap's events happened, in minutes since 1970: the first and the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

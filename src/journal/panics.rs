@@ -1,0 +1,81 @@
+//! Panics of the application: a journal records them and flushes, while the thread still unwinds.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use crate::entry::event::Level;
+use crate::entry::value::Value;
+use crate::record::flush::{self, Answer};
+use crate::record::queue::Queue;
+use crate::threads::panics::{self, Panic, Witness};
+
+/// Records every panic in a journal and flushes it.
+struct Recording {
+    queue: Weak<Queue>,
+    requests: Sender<Answer>,
+    timeout: Duration,
+}
+
+impl Witness for Recording {
+    fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>> {
+        let queue = self.queue.upgrade()?;
+        // The writer cannot wait for itself.
+        if queue.is_writer() || queue.is_closed() {
+            return None;
+        }
+        // Where the journal's own threads are caught, their panics are recorded there.
+        if !panic.is_own() {
+            queue.panicked.store(true, Ordering::Release);
+            record(panic, &queue);
+        }
+        let ticket = flush::request(&self.requests, || queue.wake_writer());
+        let timeout = self.timeout;
+        Some(Box::new(move || {
+            // There is nothing more to be done about a flush that fails during a panic.
+            let _ = ticket.wait(timeout);
+        }))
+    }
+}
+
+/// Records every panic from now on in the journal of `queue` and flushes it, as long as what is
+/// returned is kept.
+pub(super) fn watch(
+    queue: &Arc<Queue>,
+    requests: &Sender<Answer>,
+    timeout: Duration,
+) -> Arc<dyn Witness> {
+    let recording: Arc<dyn Witness> = Arc::new(Recording {
+        queue: Arc::downgrade(queue),
+        requests: requests.clone(),
+        timeout,
+    });
+    panics::watch(&recording);
+    recording
+}
+
+/// For the end of a journal: if this thread unwinds, records why, and says so at the end of the run.
+pub(super) fn note_unwinding(queue: &Queue) {
+    if !thread::panicking() || queue.is_closed() {
+        return;
+    }
+    let last = panics::last()
+        .unwrap_or_else(|| Panic::with("a panic unwinds the thread that closes the journal"));
+    record(&last, queue);
+    queue.unwound.store(true, Ordering::Release);
+}
+
+/// Queues the panic as a system event, unless this journal has it already.
+fn record(panic: &Panic, queue: &Queue) {
+    if queue.last_panic.swap(panic.number, Ordering::Relaxed) == panic.number {
+        return;
+    }
+    let fields = vec![
+        ("location".to_owned(), Value::from(panic.location.as_str())),
+        ("thread".to_owned(), Value::from(panic.thread.as_str())),
+    ];
+    queue.system_event(Level::Error, "panic", panic.message.clone(), fields);
+}

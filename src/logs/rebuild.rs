@@ -1,0 +1,74 @@
+//! What a reader does with the text files: it writes them anew, and says how far behind they are.
+
+use std::io;
+use std::path::Path;
+
+use super::BUDGET_BYTES;
+use super::files::Files;
+use super::place;
+use super::state::State;
+use crate::engine::source::Source;
+use crate::entry::error::{Error, Result};
+use crate::entry::ids::JournalId;
+use crate::fs::disk;
+use crate::options::logs::{LogKind, Mirror};
+use crate::read::Reader;
+
+impl Reader {
+    /// Writes the human-readable files of the whole journal anew into `directory`, which must not
+    /// hold any. With the same settings they are equal, to the byte, to what the mirror wrote, as
+    /// far as the journal still holds the entries. Says how many lines there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
+    /// mirror already, and those of reading.
+    pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
+        rebuild(&self.source, self.id(), directory.as_ref(), settings)
+    }
+
+    /// Entries that were committed and not yet in the text files below `logs`, as their writer
+    /// stored it last: while it writes, at most a second ago. `None` if nobody ever wrote any
+    /// there. Reads one small file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), and those of reading.
+    pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
+        let written = written_until(logs.as_ref(), self.id())?;
+        let end = self.source.next_sequence()?;
+        Ok(written.map(|next| end.saturating_sub(next)))
+    }
+}
+
+/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
+/// lines it has.
+fn rebuild(source: &Source, journal: JournalId, directory: &Path, settings: Mirror) -> Result<u64> {
+    let fault = |error| Error::io("write the text files in", directory, error);
+    disk::create_directory(directory).map_err(fault)?;
+    let stored = State::load(directory, journal).map_err(fault)?;
+    let mut taken = stored.is_some();
+    for kind in LogKind::ALL {
+        taken |= !place::files(directory, kind).map_err(fault)?.is_empty();
+    }
+    if taken {
+        return Err(fault(io::ErrorKind::AlreadyExists.into()));
+    }
+    let extent = source.extent()?;
+    let mut files = Files::resume(directory, journal, extent.next, settings).map_err(fault)?;
+    files.skip_to(extent.kept);
+    let mut lines = 0;
+    loop {
+        let blocks = source.after(files.next(), BUDGET_BYTES)?;
+        if blocks.is_empty() {
+            files.save()?;
+            return Ok(lines);
+        }
+        lines += files.write(source, &blocks)?;
+    }
+}
+
+/// The sequence of the first entry that is not in the files of `directory`, as stored last.
+fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
+    let state = State::load(directory, journal);
+    let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
+    Ok(state.map(|state| state.next))
+}

@@ -1,0 +1,99 @@
+//! What the writer knows of itself, for whoever asks how the journal is doing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::entry::error::Error;
+use crate::entry::ids::RunId;
+use crate::entry::timestamp::Timestamp;
+
+/// Whether a journal can commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum State {
+    /// All is well.
+    Running,
+    /// The device is full, or the file could not be opened again after it was: events are kept,
+    /// commits are tried again, overflow is counted. `last_error` says which.
+    NoRoom,
+    /// `journal.redb`, or the directory, was removed, moved or replaced while it was open. Commits
+    /// still go to the open file; flushes fail and say so. Ends when the file has its name again.
+    Misplaced,
+    /// A commit failed for good; this handle writes nothing more. Drop it and open again.
+    Failed,
+    /// The journal was closed.
+    Closed,
+}
+
+/// What the writer knows; read by whoever asks for the health.
+#[derive(Debug)]
+pub(crate) struct Status {
+    inner: Mutex<Known>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) state: State,
+    pub(crate) counts: Counts,
+    /// Events in the writer's hands.
+    pub(crate) in_hand: u64,
+    pub(crate) unknown: u64,
+    pub(crate) commits: u64,
+    pub(crate) last_commit: Option<Timestamp>,
+    pub(crate) last_commit_took: Duration,
+    pub(crate) failure: Option<Error>,
+    pub(crate) run: RunId,
+    pub(crate) file_bytes: u64,
+    pub(crate) process_memory: Option<u64>,
+    /// Whether the writer thread has ended.
+    pub(crate) gone: bool,
+}
+
+/// What a batch contributes to the counts once it is committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) events: u64,
+    pub(crate) repeats: u64,
+    pub(crate) divergences: u64,
+    pub(crate) invalid: u64,
+    /// Events that the batch's gap entries stand for.
+    pub(crate) gaps: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.events = self.events.saturating_add(other.events);
+        self.repeats = self.repeats.saturating_add(other.repeats);
+        self.divergences = self.divergences.saturating_add(other.divergences);
+        self.invalid = self.invalid.saturating_add(other.invalid);
+        self.gaps = self.gaps.saturating_add(other.gaps);
+    }
+}
+
+impl Status {
+    pub(crate) fn new(run: RunId) -> Self {
+        Status {
+            inner: Mutex::new(Known {
+                state: State::Running,
+                counts: Counts::default(),
+                in_hand: 0,
+                unknown: 0,
+                commits: 0,
+                last_commit: None,
+                last_commit_took: Duration::ZERO,
+                failure: None,
+                run,
+                file_bytes: 0,
+                process_memory: None,
+                gone: false,
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,26 @@
+//! How sealing is doing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::entry::timestamp::as_nanos;
+
+/// How sealing is doing; part of [`Health`].
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct SealingHealth {
+    /// Segments at the last look.
+    pub segments: u64,
+    /// Bytes of blocks in the hot file at the last look.
+    pub hot_bytes: u64,
+    /// What keeps segments from being sealed now, in words.
+    pub fault: Option<String>,
+    /// The longest time that one transaction of sealing has held up other writers.
+    #[serde(rename = "longest_transaction_ns", serialize_with = "as_nanos")]
+    pub longest_transaction: Duration,
+    /// Segments that this process has retired by itself.
+    pub retired: u64,
+    /// What keeps segments from being retired now, in words.
+    pub retention_fault: Option<String>,
+}

@@ -1,0 +1,22 @@
+//! How folding is doing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::entry::timestamp::as_nanos;
+
+/// How folding is doing; part of [`Health`].
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct FoldingHealth {
+    /// Entries that the rollups do not hold yet, at the last look. Statistics read them.
+    pub pending: u64,
+    /// Entries folded by this process.
+    pub folded: u64,
+    /// How long the last fold of this process took.
+    #[serde(rename = "last_took_ns", serialize_with = "as_nanos")]
+    pub last_took: Duration,
+    /// What keeps entries from being folded now, in words.
+    pub fault: Option<String>,
+}

@@ -1,0 +1,55 @@
+//! Folding on request, beside any process that folds by itself.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fold::{Folder, GoOn};
+use crate::engine::runs::RunRow;
+use crate::engine::upkeep::Upkeep;
+use crate::entry::error::Result;
+use crate::entry::ids::RunId;
+
+/// How long whoever else folds is waited for, and how often he is looked at.
+const OTHERS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(2);
+
+impl Upkeep {
+    /// Folds what is committed into the rollups; says which sequence that was to reach. Another
+    /// process that is folding is waited for, but not for ever: it may have been stopped.
+    pub(crate) fn fold(&self, now: i64) -> Result<u64> {
+        let end = self.source().next_sequence()?;
+        self.fold_while(now, &|_| true)?;
+        Ok(end)
+    }
+
+    /// The same as long as `go_on` says so; says how many entries were folded.
+    pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
+        let end = self.source().next_sequence()?;
+        let mut folder = Folder::of(self.source().clone());
+        let began = Instant::now();
+        let mut entries = 0_u64;
+        loop {
+            let folded = folder.fold(now, go_on)?;
+            entries = entries.saturating_add(folded.unwrap_or(0));
+            let reached = self
+                .source()
+                .survey(|survey| Ok(survey.folded().all_before()))?;
+            let is_over = reached >= end || !go_on(reached) || began.elapsed() >= OTHERS;
+            if is_over {
+                return Ok(entries);
+            }
+            thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Folds once; `None` if another process is folding, or has a run open and so folds itself.
+    pub(crate) fn fold_if_idle(&self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+        let runs = self.source().runs(0, usize::MAX)?;
+        let lives =
+            |(run, row): &(RunId, RunRow)| row.end.is_none() && !self.source().is_run_dead(*run);
+        if runs.iter().any(lives) {
+            return Ok(None);
+        }
+        Folder::of(self.source().clone()).fold(now, go_on)
+    }
+}
