@@ -336,7 +336,7 @@ fn numbers_that_cannot_be_are_defects_and_a_repair_ends_them() {
     let segment = rows(&place.hot(), "segments").remove(0);
     let backwards = [number(0), segment.1[1..].to_vec()].concat();
     let far = [&[3][..], &u64::MAX.to_be_bytes(), &[0; 12]].concat();
-    let early = [&[7][..], &[0; 16]].concat();
+    let pair = vec![0; 16];
     let reach = [number(64), vec![1; 63], number(1 << 50), vec![1, 0, 0]].concat();
     let at = |next| [number(next), signed(0)].concat();
     let first = |number: u64| number.to_be_bytes().to_vec();
@@ -348,7 +348,18 @@ fn numbers_that_cannot_be_are_defects_and_a_repair_ends_them() {
         ("runs", first(u64::MAX), run),
         ("segments", segment.0, backwards),
         ("rollups", far, vec![0; 4]),
-        ("rollups", early, [number(1 << 50), vec![0; 3]].concat()),
+        ("rollups", vec![4; 21], vec![0; 4]),
+        ("hour_details", first(1 << 63), vec![253; 9]),
+        ("hour_details", vec![1; 9], vec![1, 1]),
+        ("gap_sums", pair.clone(), vec![253; 9]),
+        ("gap_sums", pair[1..].to_vec(), vec![1; 4]),
+        ("unmatched_outcomes", vec![0; 7], vec![0]),
+        ("unmatched_outcomes", first(1), Vec::new()),
+        (
+            "out_of_order_outcomes",
+            pair,
+            [number(1 << 50), vec![0; 3]].concat(),
+        ),
         ("names", first(u64::MAX), [vec![1], text("x")].concat()),
         ("name_ids", b"\x01dqn".to_vec(), vec![1, 9, 3]),
         (

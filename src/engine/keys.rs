@@ -12,6 +12,17 @@ pub(crate) fn first_number(key: &[u8]) -> Option<u64> {
     key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
+/// The number that a key consists of.
+pub(crate) fn one_number(key: &[u8]) -> Option<u64> {
+    first_number(key).filter(|_| key.len() == 8)
+}
+
+/// The two numbers that a key consists of.
+pub(crate) fn two_numbers(key: &[u8]) -> Option<(u64, u64)> {
+    let numbers = first_number(key).zip(second_number(key));
+    numbers.filter(|_| key.len() == 16)
+}
+
 /// The number that follows the first one.
 pub(crate) fn second_number(key: &[u8]) -> Option<u64> {
     key.get(8..).and_then(first_number)
@@ -69,5 +80,7 @@ mod tests {
             (Some(7), Some(9))
         );
         assert_eq!(second_number(&key[..15]), None);
+        assert_eq!(two_numbers(&key), Some((7, 9)));
+        assert_eq!((one_number(&key), one_number(&key[8..])), (None, Some(9)));
     }
 }

@@ -16,7 +16,7 @@ use crate::entry::ids::JournalId;
 use std::path::Path;
 
 /// The format that this version reads and writes.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 const FORMAT_KEY: &[u8] = b"format";
 const IDENTITY_KEY: &[u8] = b"identity";

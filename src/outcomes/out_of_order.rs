@@ -20,7 +20,6 @@ use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::engine::source::View;
 use crate::entry::error::Result;
-use crate::stats::rollup::table::EARLY;
 
 /// Rows that one transaction writes or removes: others wait for it.
 pub(crate) const SLICE: usize = 2_000;
@@ -44,19 +43,10 @@ struct EarlyRow {
 
 impl Stored for EarlyRow {}
 
-type Key = [u8; 17];
-
-fn key(id: u64, sequence: u64) -> Key {
-    let mut key = [EARLY; 17];
-    key[1..].copy_from_slice(&keys::pair(id, sequence));
-    key
-}
-
 fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
-    let broken = |why: &str| damaged(path, "rollups: an early outcome", why);
-    let numbers = key.get(1..).unwrap_or_default();
-    let numbers = keys::first_number(numbers).zip(keys::second_number(numbers));
-    let (of, sequence) = numbers.ok_or_else(|| broken("a short key"))?;
+    let broken = |why: &str| damaged(path, "out_of_order_outcomes", why);
+    let numbers = keys::two_numbers(key);
+    let (of, sequence) = numbers.ok_or_else(|| broken("a key has the wrong length"))?;
     let row: EarlyRow = codec::decode(value).map_err(|why| broken(&why))?;
     Ok(Early {
         outcome: StoredOutcome {
@@ -77,12 +67,8 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     decode(path, key, value).map(drop)
 }
 
-/// Whether a row is no note of an early outcome, or one of an outcome and an inference in order,
-/// before `end`.
+/// Whether a row is of an outcome and an inference in this order, both before `end`.
 pub(crate) fn is_before(path: &Path, key: &[u8], value: &[u8], end: u64) -> bool {
-    if key.first() != Some(&EARLY) {
-        return true;
-    }
     decode(path, key, value)
         .is_ok_and(|early| early.outcome.sequence < early.inference && early.inference < end)
 }
@@ -96,8 +82,8 @@ pub(crate) fn note(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> R
             time: outcome.row.time,
             values: outcome.row.values.clone(),
         };
-        let key = key(outcome.row.of, outcome.sequence);
-        transaction.put(Table::Rollups, &key, &mut sealed(&row))?;
+        let key = keys::pair(outcome.row.of, outcome.sequence);
+        transaction.put(Table::OutOfOrderOutcomes, &key, &mut sealed(&row))?;
     }
     Ok(())
 }
@@ -109,9 +95,10 @@ pub(crate) fn each(
     from: u64,
     mut see: impl FnMut(Early) -> ControlFlow<()>,
 ) -> Result<()> {
-    let (first, last) = (key(from, 0), key(u64::MAX, u64::MAX));
-    let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-    snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
+    let first = keys::pair(from, 0);
+    let range = (Bound::Included(&first[..]), Bound::Unbounded);
+    let ascending = Direction::Ascending;
+    snapshot.scan(Table::OutOfOrderOutcomes, range, ascending, |key, value| {
         Ok(see(decode(path, key, value)?))
     })
 }
@@ -175,7 +162,8 @@ pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<Early>> {
 pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
     early.iter().try_for_each(|early| {
         let outcome = &early.outcome;
-        transaction.remove(Table::Rollups, &key(outcome.row.of, outcome.sequence))
+        let key = keys::pair(outcome.row.of, outcome.sequence);
+        transaction.remove(Table::OutOfOrderOutcomes, &key)
     })
 }
 

@@ -215,7 +215,7 @@ pub fn lie(
         let kind = first.filter(|_| number == 0);
         told.push(match kind.unwrap_or_else(|| choices.below(KINDS)) {
             0..=3 => row(&dir.join("journal.redb"), &TABLES, outside, choices),
-            4 => row(&dir.join("journal.redb"), &["rollups"], outside, choices),
+            4 => row(&dir.join("journal.redb"), &FOLDED, outside, choices),
             5 => segment(dir, outside, choices),
             6 => extent(dir, choices),
             7 => alias(dir, choices),
@@ -232,7 +232,16 @@ pub fn lie(
     told
 }
 
-const TABLES: [&str; 22] = [
+/// The tables that folding writes.
+const FOLDED: [&str; 5] = [
+    "rollups",
+    "hour_details",
+    "gap_sums",
+    "unmatched_outcomes",
+    "out_of_order_outcomes",
+];
+
+const TABLES: [&str; 26] = [
     "meta",
     "names",
     "name_ids",
@@ -244,6 +253,10 @@ const TABLES: [&str; 22] = [
     "marks",
     "segments",
     "rollups",
+    "hour_details",
+    "gap_sums",
+    "unmatched_outcomes",
+    "out_of_order_outcomes",
     "checkpoints",
     "models",
     "bests",

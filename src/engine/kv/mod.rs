@@ -31,7 +31,7 @@ use faults::{FaultLog, Watched};
 use locks::Locks;
 use overlay::Overlay;
 use process::Purpose;
-pub(crate) use tables::{Direction, Snapshot, Table, WriteTransaction};
+pub(crate) use tables::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
 #[derive(Debug)]

@@ -37,8 +37,16 @@ pub(crate) enum Table {
     Marks,
     /// First sequence → facts about the segment that begins there.
     Segments,
-    /// (level, time, names) → sum of the decisions.
+    /// (level, time, combination of names) → sum of the decisions.
     Rollups,
+    /// Hour that has rollups for its minutes → what these hold.
+    HourDetails,
+    /// (first minute, last minute) of gaps → what these add up to.
+    GapSums,
+    /// Id of an inference that has folded outcomes and is not there → when that was noted.
+    UnmatchedOutcomes,
+    /// (inference id, sequence of an outcome that was committed before it) → a copy of the outcome.
+    OutOfOrderOutcomes,
     /// Checkpoint id → its row.
     Checkpoints,
     /// Model → its monitor and what its checkpoints add up to.
@@ -64,7 +72,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 22] = [
+    pub(crate) const ALL: [Table; 26] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -76,6 +84,10 @@ impl Table {
         Table::Marks,
         Table::Segments,
         Table::Rollups,
+        Table::HourDetails,
+        Table::GapSums,
+        Table::UnmatchedOutcomes,
+        Table::OutOfOrderOutcomes,
         Table::Checkpoints,
         Table::Models,
         Table::Bests,
@@ -112,6 +124,10 @@ impl Table {
             Table::Marks => "marks",
             Table::Segments => "segments",
             Table::Rollups => "rollups",
+            Table::HourDetails => "hour_details",
+            Table::GapSums => "gap_sums",
+            Table::UnmatchedOutcomes => "unmatched_outcomes",
+            Table::OutOfOrderOutcomes => "out_of_order_outcomes",
             Table::Checkpoints => "checkpoints",
             Table::Models => "models",
             Table::Bests => "bests",
@@ -150,6 +166,9 @@ impl Direction {
 
 /// The range of keys that a scan covers.
 pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// Every key of a table.
+pub(crate) const EVERYTHING: KeyRange<'static> = (Bound::Unbounded, Bound::Unbounded);
 
 /// One consistent view of the file.
 pub(crate) struct Snapshot<'a> {

@@ -129,6 +129,15 @@ pub(super) fn write_anew(
     Ok(())
 }
 
+/// The tables that folding writes. They change together, and with `folded` in `meta`.
+const FOLDED: [Table; 5] = [
+    Table::Rollups,
+    Table::HourDetails,
+    Table::GapSums,
+    Table::UnmatchedOutcomes,
+    Table::OutOfOrderOutcomes,
+];
+
 /// A hot file that is being written.
 struct Anew<'r> {
     remains: &'r Remains,
@@ -263,14 +272,17 @@ impl Anew<'_> {
         })
     }
 
-    /// Copies the rollups if all of them can be read, with the names that they need; otherwise they
-    /// are folded anew, from the first entry that is kept.
+    /// Copies what was folded if all of it can be read, with the names that it needs. Otherwise
+    /// everything is folded anew, from the first entry that is kept.
     fn rollups(&self, extent: &Extent, all_names: bool) -> Result<()> {
         let folded = self.remains.known("meta folded", folded::read);
-        let mut in_range = true;
-        let whole = self.remains.each(Table::Rollups, &mut |key, payload| {
-            in_range &= out_of_order::is_before(&self.remains.path, key, payload, extent.next);
-        });
+        let (mut whole, mut in_range) = (true, true);
+        for table in FOLDED {
+            whole &= self.remains.each(table, &mut |key, payload| {
+                in_range &= table != Table::OutOfOrderOutcomes
+                    || out_of_order::is_before(&self.remains.path, key, payload, extent.next);
+            });
+        }
         // Unfolded entries cannot be in there.
         let folded = folded.filter(|folded| folded.farthest() <= extent.next && in_range);
         let folded = match folded {
@@ -280,17 +292,19 @@ impl Anew<'_> {
                 return self.write(|transaction| folded::put(transaction, &nothing));
             }
         };
-        let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
-        self.remains.each(Table::Rollups, &mut |key, payload| {
-            bytes += key.len() + payload.len();
-            slice.push((key.to_vec(), payload.to_vec()));
-            if bytes >= SLICE_BYTES && written.is_ok() {
-                bytes = 0;
-                written = put_rows(self.kv, Table::Rollups, &mut slice);
-            }
-        });
-        written?;
-        put_rows(self.kv, Table::Rollups, &mut slice)?;
+        for table in FOLDED {
+            let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
+            self.remains.each(table, &mut |key, payload| {
+                bytes += key.len() + payload.len();
+                slice.push((key.to_vec(), payload.to_vec()));
+                if bytes >= SLICE_BYTES && written.is_ok() {
+                    bytes = 0;
+                    written = put_rows(self.kv, table, &mut slice);
+                }
+            });
+            written?;
+            put_rows(self.kv, table, &mut slice)?;
+        }
         self.write(|transaction| folded::put(transaction, &folded))
     }
 

@@ -19,10 +19,10 @@ use crate::engine::segments;
 use crate::engine::uses::Uses;
 use crate::entry::ids::InferenceId;
 use crate::entry::name;
-use crate::outcomes::out_of_order;
+use crate::outcomes::{out_of_order, unmatched};
 use crate::registry::tables;
 use crate::stats::folding::folded;
-use crate::stats::rollup::table;
+use crate::stats::rollup::{gaps, table};
 
 /// Whether a value that has the right checksum is one that this journal could have written. Blocks,
 /// and the rows that find them, are checked against each other.
@@ -48,6 +48,10 @@ pub(crate) fn check_value(
             segments::decode(first, value).map(drop)
         }
         Table::Rollups => table::check(path, key, value).map_err(said),
+        Table::HourDetails => table::check_detail(path, key, value).map_err(said),
+        Table::GapSums => gaps::check(path, key, value).map_err(said),
+        Table::UnmatchedOutcomes => unmatched::check(path, key, value).map_err(said),
+        Table::OutOfOrderOutcomes => out_of_order::check(path, key, value).map_err(said),
         Table::Cursors => codec::decode::<CursorRow>(value).map(drop),
         Table::Checkpoints
         | Table::Models

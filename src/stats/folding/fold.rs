@@ -13,7 +13,7 @@ use ahash::AHashMap;
 
 use super::folded;
 use super::folded::Folded;
-use super::merge::{Merge, TRANSACTION_ROWS, merge_gaps, oldest_detailed, prune};
+use super::merge::{Merge, TRANSACTION_ROWS, oldest_detailed, prune};
 use crate::engine::directory::Directory;
 use crate::engine::elapsed::Elapsed;
 use crate::engine::format::reader::BlockReader;
@@ -34,8 +34,7 @@ use crate::outcomes::out_of_order::Early;
 use crate::outcomes::{out_of_order, unmatched};
 use crate::stats::join::Between;
 use crate::stats::rollup::aggregate::Aggregate;
-use crate::stats::rollup::gaps::{GapSums, GapTimes};
-use crate::stats::rollup::table::{DAMAGED, GAPS};
+use crate::stats::rollup::gaps::{self, GapSums, GapTimes};
 
 /// Memory for cached pages of the folder's own handle.
 const CACHE_BYTES: usize = 8 << 20;
@@ -208,11 +207,7 @@ impl Folder {
                     match seen.note {
                         Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
                             let times = self.source.gap_times(&gap, seen.recorded)?;
-                            let kind = match gap.reason {
-                                GapReason::Damaged => DAMAGED,
-                                _ => GAPS,
-                            };
-                            slice.gaps.entry((times, kind)).or_default().add(&gap);
+                            slice.gaps.entry(times).or_default().add(&gap);
                         }
                         Note::Outcome(outcome) => {
                             slice.outcomes_of.insert(outcome.of);
@@ -355,7 +350,7 @@ impl Folder {
             // Gaps have no partition, so they go with the last transaction of the slice.
             let is_last = parts.peek().is_none();
             if is_last {
-                let longest = gaps.iter().map(|gap| gap.0.0.minutes()).max();
+                let longest = gaps.iter().map(|gap| gap.0.minutes()).max();
                 after = after.with_gaps(slice.next, longest.unwrap_or(0));
             }
             let merged = self.write(|transaction, path| {
@@ -371,7 +366,7 @@ impl Folder {
                 merge.finish()?;
                 let mut after = after;
                 if is_last {
-                    merge_gaps(transaction, path, &gaps)?;
+                    gaps::merge(transaction, path, &gaps)?;
                     let (more, fewer) =
                         unmatched::note(transaction, &slice.orphans, self.elapsed.hours())?;
                     after = after.with_orphans(more, fewer);
@@ -459,7 +454,7 @@ fn take_lock(directory: &Directory) -> Result<Option<FileLock>> {
 #[derive(Default)]
 struct Slice {
     rows: Aggregate,
-    gaps: AHashMap<(GapTimes, u8), GapSums>,
+    gaps: AHashMap<GapTimes, GapSums>,
     /// Inferences that have outcomes in it.
     outcomes_of: BTreeSet<u64>,
     /// Inferences that had outcomes before they were there, and whether they are there now.

@@ -7,12 +7,10 @@ use std::path::Path;
 use ahash::{AHashMap, AHashSet};
 
 use crate::engine::blocks::go_on;
-use crate::engine::format::codec;
 use crate::engine::kv::{Direction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::stats::rollup::aggregate::{Key, coarser};
-use crate::stats::rollup::gaps::{GapSums, GapTimes};
 use crate::stats::rollup::row::Rollup;
 use crate::stats::rollup::table;
 use crate::stats::rollup::table::Detail;
@@ -175,32 +173,14 @@ impl<'m, 't> Merge<'m, 't> {
             let costly = detail.rows > FREE_ROWS
                 && detail.rows.saturating_mul(LEAST_EVENTS_OF_ROW) > detail.events;
             if costly {
-                self.transaction.remove(Table::Rollups, &key)?;
+                self.transaction.remove(Table::HourDetails, &key)?;
             } else {
                 self.transaction
-                    .put(Table::Rollups, &key, &mut sealed(detail))?;
+                    .put(Table::HourDetails, &key, &mut sealed(detail))?;
             }
         }
         Ok(())
     }
-}
-
-/// Merges the sums of gaps.
-pub(crate) fn merge_gaps(
-    transaction: &mut WriteTransaction<'_>,
-    path: &Path,
-    gaps: &[((GapTimes, u8), GapSums)],
-) -> Result<()> {
-    for ((times, kind), sums) in gaps {
-        let key = times.key(*kind);
-        let known = transaction.get(Table::Rollups, &key, codec::decode::<GapSums>)?;
-        let mut merged = *sums;
-        if let Some(known) = known {
-            merged.merge(known.map_err(|why| damaged(path, "rollups: gaps", &why))?);
-        }
-        transaction.put(Table::Rollups, &key, &mut sealed(&merged))?;
-    }
-    Ok(())
 }
 
 /// Gives up some minutes of hours before `oldest`, and unneeded ones; returns whether there may be
@@ -213,7 +193,7 @@ pub(crate) fn prune(
     let mut kept = AHashSet::new();
     for (hour, _) in table::details(transaction, path)? {
         if hour < oldest {
-            transaction.remove(Table::Rollups, &table::detail_key(hour))?;
+            transaction.remove(Table::HourDetails, &table::detail_key(hour))?;
         } else {
             kept.insert(hour);
         }

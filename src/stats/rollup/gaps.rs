@@ -9,13 +9,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Level;
-use super::table::{DAMAGED, GAPS};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::format::row::GapRow;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Snapshot, Table};
-use crate::engine::meta::damaged;
+use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
 
@@ -34,9 +33,7 @@ pub(crate) struct GapSums {
     pub(crate) dropped: u64,
     /// Gaps without a count.
     pub(crate) uncounted: u64,
-    /// Of the counted, entries that were recorded and cannot be read any more. They have rows of
-    /// their own.
-    #[serde(skip)]
+    /// Of the counted, entries that were recorded and cannot be read any more.
     pub(crate) damaged: u64,
 }
 
@@ -64,13 +61,8 @@ impl GapTimes {
         self.last.abs_diff(self.first)
     }
 
-    pub(crate) fn key(self, kind: u8) -> [u8; 17] {
-        let mut key = [kind; 17];
-        key[1..].copy_from_slice(&keys::pair(
-            keys::ordered(self.first),
-            keys::ordered(self.last),
-        ));
-        key
+    fn key(self) -> [u8; 16] {
+        keys::pair(keys::ordered(self.first), keys::ordered(self.last))
     }
 }
 
@@ -117,40 +109,51 @@ pub(crate) fn between(
         first: Level::Minute.bucket(until),
         last: i64::MAX,
     };
-    for kind in [GAPS, DAMAGED] {
-        let (start, end) = (start.key(kind), end.key(kind));
-        between_keys(snapshot, path, (&start, &end), (from, until), &mut sums)?;
-    }
-    Ok(sums)
-}
-
-fn between_keys(
-    snapshot: &Snapshot<'_>,
-    path: &Path,
-    (start, end): (&[u8], &[u8]),
-    (from, until): (i64, i64),
-    sums: &mut GapSums,
-) -> Result<()> {
-    let range = (Bound::Included(start), Bound::Included(end));
-    snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
-        let broken = |why: &str| damaged(path, "rollups: gaps", why);
-        let (first, last) = key
-            .get(1..)
-            .and_then(|key| keys::first_number(key).zip(keys::second_number(key)))
-            .ok_or_else(|| broken("a short key"))?;
-        let times = GapTimes {
-            first: keys::unordered(first),
-            last: keys::unordered(last),
-        };
+    let (start, end) = (start.key(), end.key());
+    let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+    snapshot.scan(Table::GapSums, range, Direction::Ascending, |key, value| {
+        let (times, known) = decode(path, key, value)?;
         if times.touches(from, until) {
-            let mut known: GapSums = codec::decode(value).map_err(|why| broken(&why))?;
-            if key.first() == Some(&DAMAGED) {
-                known.damaged = known.dropped;
-            }
             sums.merge(known);
         }
         Ok(ControlFlow::Continue(()))
-    })
+    })?;
+    Ok(sums)
+}
+
+fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(GapTimes, GapSums)> {
+    let broken = |why: &str| damaged(path, "gap_sums", why);
+    let (first, last) =
+        keys::two_numbers(key).ok_or_else(|| broken("a key has the wrong length"))?;
+    let times = GapTimes {
+        first: keys::unordered(first),
+        last: keys::unordered(last),
+    };
+    let sums = codec::decode(value).map_err(|why| broken(&why))?;
+    Ok((times, sums))
+}
+
+/// Whether a row can be what was written.
+pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    decode(path, key, value).map(drop)
+}
+
+/// Merges what is known of gaps into the table.
+pub(crate) fn merge(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    gaps: &[(GapTimes, GapSums)],
+) -> Result<()> {
+    for (times, sums) in gaps {
+        let key = times.key();
+        let known = transaction.get(Table::GapSums, &key, |value| decode(path, &key, value))?;
+        let mut merged = *sums;
+        if let Some((_, known)) = known.transpose()? {
+            merged.merge(known);
+        }
+        transaction.put(Table::GapSums, &key, &mut sealed(&merged))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! The table of rollups: what decisions add up to, by level, time and combination. Beside them lie
-//! [gaps](super::gaps), [orphans](crate::outcomes::unmatched) and [early
-//! outcomes](crate::outcomes::out_of_order).
+//! The table of rollups: what decisions add up to, by level, time and combination of names. A second
+//! table says which hours have rollups for their minutes.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -10,25 +9,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::gaps::GapSums;
 use super::row::Rollup;
 use super::{Combination, Level};
 use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::row::NameId;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
-use crate::outcomes::out_of_order;
-
-/// Prefix of the keys of rows that are no rollups.
-const DETAIL: u8 = 4;
-pub(crate) const GAPS: u8 = 5;
-pub(crate) const ORPHANS: u8 = 6;
-pub(crate) const EARLY: u8 = 7;
-/// Gaps in the place of entries that cannot be read any more.
-pub(crate) const DAMAGED: u8 = 8;
 
 const KEY_BYTES: usize = 21;
 
@@ -70,22 +59,26 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     }
 }
 
-/// Whether a row of this table is possible.
+/// Whether a rollup can be what was written.
 pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     let broken = |why: String| damaged(path, "rollups", &why);
-    match key.first() {
-        Some(&DETAIL) => codec::decode::<Detail>(value).map(drop).map_err(broken),
-        Some(&(GAPS | DAMAGED)) => codec::decode::<GapSums>(value).map(drop).map_err(broken),
-        Some(&ORPHANS) => codec::decode::<i64>(value).map(drop).map_err(broken),
-        Some(&EARLY) => out_of_order::check(path, key, value),
-        _ => {
-            let (bucket, _) = parse(path, key)?;
-            let level = key.first().and_then(|level| Level::of(*level));
-            let level = level.ok_or_else(|| broken("a key of no level".to_owned()))?;
-            let mut rollup = Rollup::default();
-            rollup.decode(level.start(bucket), value).map_err(broken)
-        }
-    }
+    let (bucket, _) = parse(path, key)?;
+    let level = key.first().and_then(|level| Level::of(*level));
+    let level = level.ok_or_else(|| broken("a key of no level".to_owned()))?;
+    let mut rollup = Rollup::default();
+    rollup.decode(level.start(bucket), value).map_err(broken)
+}
+
+/// Whether a row of an hour's detail can be what was written.
+pub(crate) fn check_detail(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
+    decode_detail(path, key, value).map(drop)
+}
+
+fn decode_detail(path: &Path, key: &[u8], value: &[u8]) -> Result<(i64, Detail)> {
+    let broken = |why: &str| damaged(path, "hour_details", why);
+    let hour = keys::one_number(key).ok_or_else(|| broken("a key has the wrong length"))?;
+    let detail = codec::decode(value).map_err(|why| broken(&why))?;
+    Ok((keys::unordered(hour), detail))
 }
 
 /// Shows the rollups of `buckets`, of one model or of all, in the order of their keys.
@@ -151,15 +144,13 @@ impl Stored for Detail {
     }
 }
 
-pub(crate) fn detail_key(hour: i64) -> [u8; 9] {
-    let mut key = [DETAIL; 9];
-    key[1..].copy_from_slice(&keys::number(keys::ordered(hour)));
-    key
+pub(crate) fn detail_key(hour: i64) -> [u8; 8] {
+    keys::number(keys::ordered(hour))
 }
 
 /// Whether an hour has complete rows for its minutes.
 pub(crate) fn has_detail(snapshot: &Snapshot<'_>, hour: i64) -> Result<bool> {
-    let found = snapshot.get(Table::Rollups, &detail_key(hour), |_| ())?;
+    let found = snapshot.get(Table::HourDetails, &detail_key(hour), |_| ())?;
     Ok(found.is_some())
 }
 
@@ -189,16 +180,9 @@ pub(crate) fn details(
     path: &Path,
 ) -> Result<Vec<(i64, Detail)>> {
     let mut found = Vec::new();
-    let range = (
-        Bound::Included(&[DETAIL][..]),
-        Bound::Excluded(&[DETAIL + 1][..]),
-    );
-    transaction.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
-        let broken = |why: &str| damaged(path, "rollups: an hour's detail", why);
-        let hour = key.get(1..).and_then(keys::first_number);
-        let hour = hour.ok_or_else(|| broken("a short key"))?;
-        let detail = codec::decode(value).map_err(|why| broken(&why))?;
-        found.push((keys::unordered(hour), detail));
+    let ascending = Direction::Ascending;
+    transaction.scan(Table::HourDetails, EVERYTHING, ascending, |key, value| {
+        found.push(decode_detail(path, key, value)?);
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
