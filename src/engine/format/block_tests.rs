@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use crate::engine::format::block::*;
 use crate::engine::format::block_index::Mark;
+use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
-use crate::engine::format::view::BlockView;
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 use crate::entry::value::Value;

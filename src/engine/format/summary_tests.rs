@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, Place, Placed};
-use crate::engine::format::gist::*;
 use crate::engine::format::row::{GapRow, InferenceRow, Names, OutcomeValue, RepeatRow, Row, flag};
+use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 
