@@ -20,7 +20,7 @@ use super::losses::{Losses, MOST_LOST, Times, payload_of};
 use super::meta::damaged;
 use crate::entry::error::{Error, Result};
 
-/// What a block holds of what was asked for.
+/// The requested part of a block.
 #[derive(Debug)]
 pub(crate) struct Located {
     /// The sequence of the block's first entry.
@@ -79,7 +79,7 @@ impl Located {
     }
 }
 
-/// What is read of the blocks that are gone through.
+/// The part of each block that is read.
 #[derive(Clone, Copy)]
 pub(crate) enum Asked<'s> {
     /// Every entry.

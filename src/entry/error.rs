@@ -11,7 +11,7 @@ use super::timestamp::Timestamp;
 /// The result of this crate's fallible calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do about an [`Error`]; from [`Error::kind`].
+/// The next step of a caller after an [`Error`]; from [`Error::kind`].
 ///
 /// A program decides by the kind, and shows the error's text. Variants of [`Error`] say more, and
 /// may be added to.
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// The journal cannot do this as it is or as it was opened: open it otherwise.
     Unsupported,
-    /// Somebody else is at work, or time ran out: the same call may succeed later.
+    /// Another process is at work, or time ran out: the same call may succeed later.
     Busy,
     /// The system refused: look at rights, room and limits, then make the same call again.
     System,
@@ -332,10 +332,10 @@ pub enum Error {
     },
     /// A journal in memory has no directory for weights, segments or backups.
     NoDirectory,
-    /// What was asked for was switched off when the journal was opened.
+    /// The requested part was switched off when the journal was opened.
     #[non_exhaustive]
     SwitchedOff {
-        /// What is switched off.
+        /// The part that is switched off.
         what: &'static str,
         /// The option that did it.
         option: &'static str,
@@ -407,7 +407,7 @@ fn article(word: &str) -> &'static str {
 }
 
 impl Error {
-    /// What the caller can do about it.
+    /// The next step of the caller.
     ///
     /// ```
     /// use annals::{ErrorKind, InferenceId};

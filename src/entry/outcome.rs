@@ -179,8 +179,9 @@ impl Outcomes {
     }
 }
 
-/// What holds for one decision. Reads and statistics share this rule: under each name the value of
-/// the newest outcome holds, and the names that an outcome does not mention stay as they are.
+/// The current outcome of one decision. Reads and statistics share this rule: under each name the
+/// value of the newest outcome holds, and the names that an outcome does not mention stay as they
+/// are.
 ///
 /// Names are `N`, labels `L`. `E` says which entry a value is from.
 #[derive(Clone, Debug, PartialEq)]

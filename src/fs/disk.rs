@@ -1,8 +1,8 @@
 //! Files and directories: for their owner only, with names that survive a power cut.
 //!
 //! All that the store and the registry do to names goes through here. It also holds every opening
-//! of a file whose name somebody outside may have chosen. A journal from elsewhere can hold links
-//! that lead out of it, pipes that never answer, and rows that name other people's files.
+//! of a file whose name may come from outside. A journal from elsewhere can hold links that lead
+//! out of it, pipes that never answer, and rows that name other people's files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};

@@ -68,7 +68,7 @@ pub fn block(bytes: &[u8]) {
     assert_eq!(first, next);
 }
 
-/// What is selected in the columns of a block is what is selected among its entries.
+/// A selection in the columns of a block finds the same as one among its entries.
 fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
     let Some(middle) = rows.get(rows.len() / 2) else {
         return;

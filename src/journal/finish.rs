@@ -29,9 +29,9 @@ impl Journal {
     /// Writes them once more and fsyncs; loops and commits continue.
     ///
     /// # Errors
-    /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
-    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed;
-    /// [`Error::NoDirectory`] if it is in memory.
+    /// The obstacle: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`]. [`Error::TimedOut`] past
+    /// `timeout` (it continues); [`Error::Closed`] if the journal is closed; [`Error::NoDirectory`]
+    /// if it is in memory.
     ///
     /// ```
     /// # use annals::{Inference, Journal};

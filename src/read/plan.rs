@@ -84,8 +84,8 @@ impl BySequence {
         most: usize,
         found: &mut VecDeque<Placed>,
     ) -> Result<bool> {
-        // A block may have been merged with others meanwhile: what it has beyond the place that
-        // was reached has been given already, and is not selected again.
+        // A block may have been merged with others since. Its part beyond the reached place has
+        // been given already, and is not selected again.
         let (next, budget) = (self.next, self.budget);
         let located = match self.direction {
             Direction::Ascending if next >= selection.sequences.end => return Ok(false),

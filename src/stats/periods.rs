@@ -14,14 +14,14 @@ use crate::entry::timestamp::Timestamp;
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 const DAY: i64 = 24 * HOUR;
-/// How far apart a zone's offset is asked for. Two changes in between that cancel each other are
-/// missed; no zone had two changes within a day.
+/// Distance of the times at which a zone's offset is asked for. Two changes in between that cancel
+/// each other are missed; no zone had two changes within a day.
 const STEP: i64 = 3 * HOUR;
 /// No clock is farther from UTC, and no month longer: what a search for whole periods begins
 /// earlier by.
 const MARGIN: i64 = 33 * DAY;
 
-/// What a calendar divides time into; for [`Periods::local`].
+/// The parts of time in a calendar; for [`Periods::local`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Calendar {
@@ -528,7 +528,7 @@ pub(super) enum Division {
 }
 
 impl Division {
-    /// What a time belongs to; `None` if it lies between periods.
+    /// The period of a time; `None` if it lies between periods.
     #[inline]
     pub(super) fn bucket(&self, time: i64, near: &mut usize) -> Option<i64> {
         match self {

@@ -134,15 +134,15 @@ impl Totals {
         self.group(key);
     }
 
-    /// Makes sure that there is a group that can say what is missing of a combination at a time. By
-    /// action there is none: nobody knows what was decided.
+    /// Makes sure that there is a group that can say what is missing of a combination at a time.
+    /// There is none by action: the action is unknown.
     pub(super) fn ensure_of(&mut self, time: i64, whose: Combination) {
         if let Some(key) = self.key(time, whose).filter(|_| !self.grouping.action) {
             self.group(key);
         }
     }
 
-    /// What a time belongs to.
+    /// The period of a time.
     pub(super) fn bucket(&mut self, time: i64) -> Option<i64> {
         self.grouping.time.bucket(time, &mut self.near)
     }

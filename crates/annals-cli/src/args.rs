@@ -18,18 +18,18 @@ Examples:
 Exit codes:
   0  done, also if nothing fits a filter
   1  done, with problems found: damage, rows or fields that an import left out
-  2  asked for what makes no sense or is not there: an option, an id, a model
+  2  an invalid or unknown option, id or model
   3  no journal there, or it cannot be opened
-  4  something failed on the way: a damaged file, a full disk
+  4  a failure on the way: a damaged file, a full disk
 
-Times are in UTC. A second process may look while the agent runs; nothing here stops it. Tables \
-are as wide as the terminal, or as COLUMNS says. In text, what would steer the terminal or stay \
-invisible is written as \\n, \\t or \\u{202e}; JSON has names as they are.";
+Times are in UTC. Commands that only read never disturb a running agent. Tables are as wide as \
+the terminal, or as COLUMNS. In text, characters that steer the terminal or are invisible are \
+written as \\n, \\t or \\u{202e}; JSON has names as they are.";
 
 /// The heading of what every command understands, apart from a command's own options.
 const SHARED: &str = "Options of every command";
 
-/// Look at, follow, ask, check, import and export journals of inferences.
+/// Shows, follows, queries, checks, imports and exports journals of decisions.
 #[derive(Parser, Debug)]
 #[command(name = "annals", version, after_help = AFTER, propagate_version = true)]
 pub struct Args {

@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(code_of(&error), code, "{said}");
     }
 
-    /// Errors as the library gives them: nobody else can make one.
+    /// Errors of the library, which alone can make them.
     #[test]
     fn a_shell_is_told_of_commands() {
         let dir = tempfile::tempdir().unwrap();
@@ -414,7 +414,7 @@ mod tests {
         assert_told(error, 4, "annals checkpoints reconcile");
     }
 
-    /// What a test cannot bring about so easily.
+    /// Errors that a test cannot easily bring about.
     #[test]
     fn a_shell_is_told_of_commands_in_rare_cases() {
         let path = Path::new("data");

@@ -1,5 +1,5 @@
-//! Exports by day: one file for each day in whatever order days come, and no row twice, however
-//! often, in whatever pieces and by how many at once the same folder is written.
+//! Exports by day: one file for each day in any order of the days, and no row twice, for any number
+//! and pieces of exports into the same folder at once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -31,7 +31,7 @@ fn decide(place: &Place, days: impl Iterator<Item = i64>) -> Vec<InferenceId> {
     ids
 }
 
-/// How often each row of a folder of JSON lines is there, by kind, id and sequence, and the files
+/// Number of copies of each row of a folder of JSON lines, by kind, id and sequence, and the files
 /// of each day.
 type Rows = BTreeMap<(String, String, u64), usize>;
 

@@ -136,8 +136,8 @@ pub(super) struct Numbers<'a> {
     /// The bits of a distance.
     mask: u64,
     count: usize,
-    /// Begins with the column's numbers. What follows them is not its own: it lets a number be
-    /// taken out of eight bytes without asking how many there are.
+    /// Begins with the column's numbers. The bytes after them belong to other parts. They let a
+    /// number be taken out of eight bytes without a check of their count.
     bytes: &'a [u8],
 }
 
@@ -181,7 +181,7 @@ impl<'a> Numbers<'a> {
         self.least.wrapping_add(distance.cast_signed())
     }
 
-    /// What [`get`](Self::get) loads where the payload ends less than eight bytes behind `at`.
+    /// The load of [`get`](Self::get) where the payload ends less than eight bytes behind `at`.
     #[cold]
     fn near_the_end(&self, at: usize) -> u64 {
         let mut eight = [0; 8];
@@ -192,7 +192,7 @@ impl<'a> Numbers<'a> {
         u64::from_le_bytes(eight)
     }
 
-    /// The number that all are, if the column says so without bytes.
+    /// The number of all entries, if the column stores none.
     pub(super) fn only(&self) -> Option<i64> {
         (self.width == 0).then_some(self.least)
     }

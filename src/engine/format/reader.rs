@@ -195,7 +195,7 @@ impl<'a> BlockReader<'a> {
         self.notes.read(|_, of| wanted(of))
     }
 
-    /// What is written beside decisions, each with the index of its decision.
+    /// The notes beside decisions, each with the index of its decision.
     pub(super) fn texts(&self) -> Result<Vec<(u32, Texts)>> {
         let (mut found, mut rest) = (Vec::new(), self.texts);
         for number in 0..self.header.texts {

@@ -7,7 +7,7 @@ use super::block::{Part, Placed};
 use super::reader::BlockReader;
 use super::row::{NameId, Texts, flag};
 
-/// What a decision has to be, in the numbers that columns hold.
+/// Conditions on a decision, in the numbers of columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     pub(crate) sequences: Range<u64>,

@@ -1,5 +1,5 @@
-//! What sealing has to know of a block that it takes over as it is: the keys that find it, what it
-//! spans and which names it needs. No entry is decoded for it but the notes.
+//! Facts that sealing needs of a block that it takes over: its index keys, its extent and its
+//! names. No entry is decoded for it but the notes.
 
 use super::block::Part;
 use super::block_index::BlockIndex;

@@ -1,7 +1,7 @@
 //! Retiring segments: out of the table in one short transaction, then their files.
 //!
-//! A crash in between leaves files without a registration, which whoever seals next
-//! removes; see [`seal`](crate::sealing::seal).
+//! A crash in between leaves files without a registration, which the next sealer removes; see
+//! [`seal`](crate::sealing::seal).
 
 use std::path::PathBuf;
 

@@ -18,7 +18,7 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// What holds for one decision, as far as statistics need it.
+/// The current outcome of one decision, as far as statistics need it.
 pub(crate) type Current = CurrentValues<NameId, (), ()>;
 
 /// A sum of numbers that are finite.

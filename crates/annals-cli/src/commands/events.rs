@@ -1,4 +1,4 @@
-//! What happened around the models.
+//! System events, checkpoint events and gaps.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::when;
 pub enum Kind {
     /// A message about the environment.
     System,
-    /// What happened to checkpoints.
+    /// Changes of checkpoints.
     Checkpoint,
     /// Inferences that are missing.
     Gap,

@@ -183,7 +183,7 @@ fn is_stdout(path: &Path) -> bool {
 
 fn packing_of(args: &Args) -> Result<Packing> {
     let format = format_of(args)?;
-    // What has no name of its own: a folder, a pipe.
+    // A target without a name of its own: a folder, a pipe.
     let is_nameless = args.by_day || is_stdout(&args.to) || args.to.extension().is_none();
     let name = (!is_nameless).then_some(&*args.to);
     Ok(Packing {

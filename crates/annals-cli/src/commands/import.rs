@@ -31,7 +31,7 @@ pub struct Args {
     /// zstd, or a folder of checkpoints.
     #[arg(required_unless_present = "undo", conflicts_with = "undo")]
     from: Option<PathBuf>,
-    /// What it is, if that does not show.
+    /// The format, if it cannot be recognised.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
     /// The zone of times that bear none: UTC, Europe/Sofia, +02:00, ...
@@ -64,7 +64,7 @@ pub struct Args {
 pub enum Form {
     /// The tables inference_records and checkpoint_metadata.
     Sqlite,
-    /// What export writes.
+    /// The JSON lines of `annals export`.
     Jsonl,
     /// Files of weights, registered where they lie, also within folders: as Hugging Face,
     /// Lightning, Keras and Orbax lay them out.

@@ -11,7 +11,7 @@ use crate::output::Out;
 use crate::table::escaped;
 use crate::units;
 
-/// What to do with the text files.
+/// Commands for the text files.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
     /// Writes the text files of the whole journal anew, elsewhere.

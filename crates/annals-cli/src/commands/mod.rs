@@ -23,40 +23,40 @@ use clap::Subcommand;
 use crate::failure::{Done, Result};
 use crate::output::Out;
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// How the journal is doing: runs, rates, drops, sizes.
+    /// Shows the state of the journal: runs, rates, drops, sizes.
     Status(status::Args),
-    /// The newest inferences.
+    /// Shows the newest decisions.
     Tail(tail::Args),
-    /// Inferences as they are committed, also over restarts of the agent.
+    /// Shows decisions as they are committed, also over restarts of the agent.
     Follow(follow::Args),
-    /// What happened around the models: system events, checkpoint events, gaps.
+    /// Shows system events, checkpoint events and gaps.
     Events(events::Args),
-    /// One inference whole: its checkpoint, outcome, repeats and neighbours.
+    /// Shows one decision whole: its checkpoint, outcome, repeats and neighbours.
     Explain(explain::Args),
-    /// What the models did: counts, confidence, latency, completeness.
+    /// Shows statistics of models: counts, confidence, latency, outcomes, coverage.
     Stats(stats::Args),
-    /// Two windows, or two checkpoints, beside each other.
+    /// Compares two windows of time, or two checkpoints.
     Compare(compare::Args),
-    /// Calibration of a model's confidence.
+    /// Shows the calibration of a model's confidence.
     Calibration(calibration::Args),
-    /// The models' checkpoints: look, rank, name, check, clear away.
+    /// Shows, ranks, names, checks and deletes checkpoints.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
-    /// Writes inferences to a file: JSON lines, CSV or Parquet.
+    /// Writes decisions to a file: JSON lines, CSV or Parquet.
     Export(export::Args),
     /// Takes in a logger's SQLite file, our own JSON lines, or a folder of checkpoints.
     Import(import::Args),
-    /// Cursors that were stored by name.
+    /// Shows and removes cursors that were stored by name.
     Cursors(cursors::Args),
-    /// The human-readable text files.
+    /// Rebuilds the human-readable text files.
     #[command(subcommand)]
     Mirror(mirror::Command),
-    /// Reads the whole journal and says what is damaged.
+    /// Reads the whole journal and lists damage.
     Verify(upkeep::Verify),
-    /// Keeps what can be read of a damaged journal, and lists what is lost.
+    /// Keeps the readable part of a damaged journal, and lists the lost part.
     Repair(upkeep::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
     Retain(upkeep::Retain),
@@ -66,13 +66,13 @@ pub enum Command {
     Compact(upkeep::Compact),
     /// Copies the journal while it is in use.
     Backup(upkeep::Backup),
-    /// Makes a journal of a backup.
+    /// Makes a journal from a backup.
     Restore(upkeep::Restore),
-    /// A script that completes commands and options in your shell.
+    /// Prints a script that completes commands and options in a shell.
     Completions(completions::Args),
 }
 
-/// Does what was asked for; `whole` is the command with all that it understands.
+/// Runs the command; `whole` is the whole command line's definition.
 pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) -> Result<Done> {
     match command {
         Command::Status(args) => status::run(dir, args, out),

@@ -1,4 +1,4 @@
-//! What the models did.
+//! Statistics of models.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::table::Rows;
 use crate::units;
 use crate::which::{Which, Within};
 
-/// What to divide by.
+/// The groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 #[allow(missing_docs, reason = "their names say it")]
 pub enum By {

@@ -1,4 +1,4 @@
-//! What is compressed on its way, and how that is said.
+//! Compression of an export on its way, and the option for it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What a name says: `.gz` or `.zst`.
+    /// The compression in a name: `.gz` or `.zst`.
     pub fn of_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "gz" => Some(Compression::Gzip(GZIP_DEFAULT)),
@@ -158,7 +158,7 @@ impl<W: Write> Packed<W> {
             }
             Compression::Zstd(level) => {
                 let mut encoder = zstd::stream::write::Encoder::new(to, level)?;
-                // What was changed on the way to the reader is noticed there.
+                // The reader notices changes on the way.
                 encoder.include_checksum(true)?;
                 Packed::Zstd(encoder)
             }

@@ -1,8 +1,8 @@
 //! A file for each day of event time, in folders that DuckDB, Polars, Spark and pandas understand.
 //!
-//! Nothing has its name before all of it is whole. A bounded number of files is open at once: a day
+//! Nothing has its name before all of it is whole. A bounded number of files is open at once. A day
 //! whose file was closed to make room, and that comes back, is written in another pass over the
-//! journal, so that each export gives a day one file in whatever order days come.
+//! journal. So each export gives a day one file, in any order of the days.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

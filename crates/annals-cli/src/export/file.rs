@@ -192,7 +192,7 @@ pub fn remove_leftovers(folder: &Path) {
 }
 
 /// Removes the whole files in `folder` that never got their name. The caller has locked the folder
-/// that all of them belong to: nobody else makes any there.
+/// of all of them: no other export makes any there.
 pub fn remove_unpublished(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
@@ -229,7 +229,7 @@ impl Drop for Unpublished {
     }
 }
 
-/// What becomes of one folder: the file that gets a name, and those that it stands for.
+/// Result for one folder: the file that gets a name, and those that it replaces.
 pub struct Change {
     pub folder: PathBuf,
     pub new: Option<(Unpublished, PathBuf)>,

@@ -1,10 +1,10 @@
 //! The folder that an export by day goes to, and which of its files are whose.
 //!
-//! A file's name says all that the next export has to know:
-//! `part-{journal}-{selection}-{from}-{until}.{format}` in the folder of a day has what the
-//! journal's entries from `from` to before `until` give for that day. Files of one day, journal and
-//! selection never cover an entry twice, but for those that a killed export had no time to remove:
-//! they are covered by another one, and go with the next export.
+//! A file's name has everything that the next export needs.
+//! `part-{journal}-{selection}-{from}-{until}.{format}` in the folder of a day covers the journal's
+//! entries from `from` to before `until` of that day. Files of one day, journal and selection never
+//! cover an entry twice, except for leftovers of a killed export. Another file covers those, and
+//! the next export removes them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -22,7 +22,7 @@ use crate::escape::sentence;
 use crate::failure::{Failure, Result};
 use crate::filter::Filter;
 
-/// How long another export into the same folder is waited for, and how often it is looked at.
+/// Timeout and poll interval while another export writes into the same folder.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
 /// From here on the wait is said.
@@ -49,7 +49,7 @@ pub struct Lake {
     _lock: Option<File>,
 }
 
-/// What is asked for besides times, in eight hexadecimal digits.
+/// The conditions besides times, in eight hexadecimal digits.
 fn selection(filter: &Filter) -> String {
     let all = Filter {
         since: None,

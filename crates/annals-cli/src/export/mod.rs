@@ -190,7 +190,7 @@ pub struct Sum {
 /// Batches under way.
 const AHEAD: usize = 3;
 
-/// What writes to standard output.
+/// A writer to standard output.
 pub fn to_stdout<'o>(
     packing: Packing,
     journal: JournalId,
@@ -204,7 +204,7 @@ pub fn to_stdout<'o>(
     })
 }
 
-/// What writes a file of this name.
+/// A writer to a file of this name.
 pub fn to_path(packing: Packing, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
     to_file(packing, Unfinished::create(path)?, journal)
 }

@@ -32,7 +32,7 @@ impl Place {
         place
     }
 
-    /// What is called so beside the journal.
+    /// A file of this name beside the journal.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

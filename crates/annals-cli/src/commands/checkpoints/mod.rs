@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use crate::failure::{Done, Result};
 use crate::output::Out;
 
-/// What to do with checkpoints.
+/// Commands for checkpoints.
 #[derive(clap::Subcommand, Debug)]
 #[command(after_help = "\
 Examples:
@@ -24,11 +24,11 @@ Examples:
 pub enum Command {
     /// Lists a model's checkpoints, newest first; without a model, the models.
     List(look::List),
-    /// The best checkpoint of a model.
+    /// Shows the best checkpoint of a model.
     Best(best::Best),
-    /// One checkpoint whole.
+    /// Shows one checkpoint whole.
     Show(look::Show),
-    /// Two checkpoints beside each other: metrics, metadata, age, size.
+    /// Compares two checkpoints: metrics, metadata, age, size.
     Diff(look::Diff),
     /// Reads the weights and compares their digests.
     Verify(look::Verify),
@@ -52,7 +52,7 @@ pub enum Command {
     Apply(retention::Args),
 }
 
-/// Does what was asked for.
+/// Runs the command.
 pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
     let registry = Registry::open(dir)?;
     match command {

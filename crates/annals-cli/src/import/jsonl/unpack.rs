@@ -13,7 +13,7 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// What a file that begins so is compressed with; no text begins so.
+    /// The compression of a file that begins so; no text begins so.
     pub fn of_start(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Packing::Gzip),
