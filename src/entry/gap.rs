@@ -12,14 +12,15 @@ pub enum GapReason {
     /// The queue was full and the policy is to drop, or the bounded wait ran out.
     QueueFull,
     /// The call could not be recorded as given: too many probabilities, too much text, an action
-    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) says which.
+    /// index beyond the recorder's actions. [`Gap::refusal`](crate::Gap::refusal) has the reason.
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,
-    /// They were stored, and what was stored cannot be read any more. The count is of entries of any kind, and of no certain run.
+    /// They were stored, and cannot be read any more. The count is of entries of any kind, and of
+    /// no certain run.
     Damaged,
-    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any kind. They
-    /// do not count as lost.
+    /// They were of an import that was [undone](crate::undo_import). The count is of entries of any
+    /// kind. They do not count as lost.
     Withdrawn,
 }
 
@@ -53,7 +54,7 @@ pub struct Refusal {
     pub model: Option<String>,
     /// The argument that cannot be stored. Cut after 256 bytes.
     pub field: String,
-    /// What is wrong with it: the limit, and the first value that was beyond it.
+    /// The reason of a refusal: the limit, and the first value beyond it.
     pub reason: String,
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn refused(what: &'static str, name: &str, reason: &'static str) -> E
     }
 }
 
-/// Refuses what cannot be the name of a metric, a tag or an alias.
+/// Refuses a text that cannot be the name of a metric, a tag or an alias.
 pub(crate) fn check_word(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(refused(what, name, "it is empty"));

@@ -57,7 +57,8 @@ pub(super) fn watch(
     recording
 }
 
-/// For the end of a journal: if this thread unwinds, records why, and says so at the end of the run.
+/// For the end of a journal: if this thread unwinds, records the reason, and marks the end of the
+/// run with it.
 pub(super) fn note_unwinding(queue: &Queue) {
     if !thread::panicking() || queue.is_closed() {
         return;

@@ -6,12 +6,12 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MirrorHealth {
-    /// Whether this process writes the files; otherwise another one does, or nobody yet.
+    /// Whether this process writes the files; otherwise another one does, or none yet.
     pub writing: bool,
     /// Entries committed and not yet in the files, at the last look; 0 if another process writes.
     pub lag: u64,
     /// Lines written by this process.
     pub lines: u64,
-    /// What keeps the files from being written now, in words.
+    /// The obstacle to writing the files now, in words.
     pub fault: Option<String>,
 }

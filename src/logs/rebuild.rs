@@ -16,22 +16,22 @@ use crate::read::Reader;
 
 impl Reader {
     /// Writes the human-readable files of the whole journal anew into `directory`, which must not
-    /// hold any. With the same settings they are equal, to the byte, to what the mirror wrote, as
-    /// far as the journal still holds the entries. Says how many lines there are.
+    /// hold any. With the same settings they are equal, to the byte, to the mirror's files, as far
+    /// as the journal still holds the entries. Returns the number of lines.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
-    /// mirror already, and those of reading.
+    /// mirror already, and [errors of reading](crate::Error#errors-of-reading).
     pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
         rebuild(&self.source, self.id(), directory.as_ref(), settings)
     }
 
     /// Entries that were committed and not yet in the text files below `logs`, as their writer
-    /// stored it last: while it writes, at most a second ago. `None` if nobody ever wrote any
-    /// there. Reads one small file.
+    /// stored it last: while it writes, at most a second ago. `None` if no mirror ever wrote there.
+    /// Reads one small file.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io), and those of reading.
+    /// [`Error::Io`](crate::Error::Io), and [errors of reading](crate::Error#errors-of-reading).
     pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
         let written = written_until(logs.as_ref(), self.id())?;
         let end = self.source.next_sequence()?;
@@ -39,8 +39,8 @@ impl Reader {
     }
 }
 
-/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Says how many
-/// lines it has.
+/// Writes the whole mirror of `source` anew into `directory`, which must hold none. Returns the
+/// number of its lines.
 fn rebuild(source: &Source, journal: JournalId, directory: &Path, settings: Mirror) -> Result<u64> {
     let fault = |error| Error::io("write the text files in", directory, error);
     disk::create_directory(directory).map_err(fault)?;

@@ -279,12 +279,11 @@ impl Reader {
         Events::new(self.clone())
     }
 
-    /// The sequences of the entries that this reader, its clones and what was made of them have passed
-    /// over so far, because their blocks cannot be read. Queries leave them out, and
-    /// [`follow`](Self::follow), [`entry`](Self::entry) and the text files have a
-    /// [gap](crate::GapReason::Damaged) in their place, as after a [`repair`](crate::repair), which
-    /// ends this. What nobody has tried to read is not known: [`Maintenance::verify`](crate::Maintenance::verify)
-    /// reads everything.
+    /// The sequences of unreadable entries that this reader, its clones and their iterators have
+    /// passed over so far. Queries leave them out, and [`follow`](Self::follow),
+    /// [`entry`](Self::entry) and the text files have a [gap](crate::GapReason::Damaged) in their
+    /// place, as after a [`repair`](crate::repair), which ends this. Blocks that were never read
+    /// are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads everything.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

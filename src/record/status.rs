@@ -17,10 +17,11 @@ pub enum State {
     /// All is well.
     Running,
     /// The device is full, or the file could not be opened again after it was: events are kept,
-    /// commits are tried again, overflow is counted. `last_error` says which.
+    /// commits are tried again, overflow is counted. `last_error` names it.
     NoRoom,
     /// `journal.redb`, or the directory, was removed, moved or replaced while it was open. Commits
-    /// still go to the open file; flushes fail and say so. Ends when the file has its name again.
+    /// still go to the open file; flushes fail and report it. Ends when the file has its name
+    /// again.
     Misplaced,
     /// A commit failed for good; this handle writes nothing more. Drop it and open again.
     Failed,
@@ -28,7 +29,7 @@ pub enum State {
     Closed,
 }
 
-/// What the writer knows; read by whoever asks for the health.
+/// State of the writer, read for the health.
 #[derive(Debug)]
 pub(crate) struct Status {
     inner: Mutex<Known>,
@@ -52,7 +53,7 @@ pub(crate) struct Known {
     pub(crate) gone: bool,
 }
 
-/// What a batch contributes to the counts once it is committed.
+/// Contribution of a batch to the counts once it is committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) events: u64,

@@ -14,13 +14,13 @@ pub struct SealingHealth {
     pub segments: u64,
     /// Bytes of blocks in the hot file at the last look.
     pub hot_bytes: u64,
-    /// What keeps segments from being sealed now, in words.
+    /// The obstacle to sealing now, in words.
     pub fault: Option<String>,
     /// The longest time that one transaction of sealing has held up other writers.
     #[serde(rename = "longest_transaction_ns", serialize_with = "as_nanos")]
     pub longest_transaction: Duration,
-    /// Segments that this process has retired by itself.
+    /// Segments that automatic retention of this process has retired.
     pub retired: u64,
-    /// What keeps segments from being retired now, in words.
+    /// The obstacle to retiring segments now, in words.
     pub retention_fault: Option<String>,
 }

@@ -115,7 +115,7 @@ impl SealThread {
 
 struct Sealing {
     sealer: Sealer,
-    /// What is retired by itself.
+    /// Automatic retention.
     retention: Option<Retire>,
     source: Arc<Source>,
     limits: Limits,

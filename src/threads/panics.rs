@@ -1,4 +1,5 @@
-//! Panics of the process: those that are caught here stay here, and witnesses are told of the others.
+//! Panics of the process: those that are caught here stay here, and witnesses are told of the
+//! others.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -18,7 +18,7 @@ pub(crate) const FOLDER: &str = "checkpoints";
 pub(crate) const PARTIAL: &str = ".partial";
 pub(crate) const SIDECAR: &str = ".json";
 
-/// Refuses what cannot be a model's name.
+/// Refuses a text that cannot be a model's name.
 pub(crate) fn check_model(name: &str) -> Result<()> {
     if name.len() > LONGEST_MODEL {
         return Err(refused("model name", name, "it is longer than 160 bytes"));
@@ -32,7 +32,7 @@ pub(crate) fn check_model(name: &str) -> Result<()> {
     check_word("model name", name)
 }
 
-/// Refuses what cannot end the name of a file of weights.
+/// Refuses a text that cannot end the name of a file of weights.
 pub(crate) fn check_extension(extension: &str) -> Result<()> {
     let plain = extension
         .bytes()

@@ -8,7 +8,7 @@ use crate::engine::format::codec::{Stored, bounded};
 use crate::entry::mode::Mode;
 use crate::fs::disk::Below;
 
-/// Where a checkpoint in the registry came from, which decides what may be removed with it.
+/// Origin of a checkpoint in the registry, which decides what may be removed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Origin {

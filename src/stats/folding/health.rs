@@ -14,9 +14,9 @@ pub struct FoldingHealth {
     pub pending: u64,
     /// Entries folded by this process.
     pub folded: u64,
-    /// How long the last fold of this process took.
+    /// Duration of the last fold of this process.
     #[serde(rename = "last_took_ns", serialize_with = "as_nanos")]
     pub last_took: Duration,
-    /// What keeps entries from being folded now, in words.
+    /// The obstacle to folding now, in words.
     pub fault: Option<String>,
 }

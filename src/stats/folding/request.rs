@@ -9,20 +9,20 @@ use crate::engine::upkeep::Upkeep;
 use crate::entry::error::Result;
 use crate::entry::ids::RunId;
 
-/// How long whoever else folds is waited for, and how often he is looked at.
+/// Timeout and poll interval while another process is folding.
 const OTHERS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Upkeep {
-    /// Folds what is committed into the rollups; says which sequence that was to reach. Another
-    /// process that is folding is waited for, but not for ever: it may have been stopped.
+    /// Folds committed entries into the rollups; returns the sequence that this was to reach.
+    /// Another process that is folding is waited for, but not for ever: it may have been stopped.
     pub(crate) fn fold(&self, now: i64) -> Result<u64> {
         let end = self.source().next_sequence()?;
         self.fold_while(now, &|_| true)?;
         Ok(end)
     }
 
-    /// The same as long as `go_on` says so; says how many entries were folded.
+    /// The same as long as `go_on` returns true; returns the number of folded entries.
     pub(crate) fn fold_while(&self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
         let end = self.source().next_sequence()?;
         let mut folder = Folder::of(self.source().clone());

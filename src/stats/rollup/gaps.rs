@@ -133,7 +133,7 @@ fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(GapTimes, GapSums)> 
     Ok((times, sums))
 }
 
-/// Whether a row can be what was written.
+/// Whether the content of a row is possible.
 pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     decode(path, key, value).map(drop)
 }

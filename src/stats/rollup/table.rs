@@ -1,5 +1,5 @@
-//! The table of rollups: what decisions add up to, by level, time and combination of names. A second
-//! table says which hours have rollups for their minutes.
+//! The table of rollups: what decisions add up to, by level, time and combination of names. A
+//! second table says which hours have rollups for their minutes.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
