@@ -1,4 +1,4 @@
-//! What it costs until events are on disk: logged, encoded, committed, fsynced, answered.
+//! Cost until events are on disk: logged, encoded, committed, fsynced, answered.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

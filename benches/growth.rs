@@ -1,11 +1,11 @@
 //! Whether a journal that holds much is as quick as one that holds little.
 //!
-//! `cargo bench --bench growth` records distinct inferences up to 1 M and 10 M and prints at each
-//! size what a commit of one event writes and how long it takes, how long opening takes after the
-//! process was killed, a look-up by id and the newest 20, memory, and how long one transaction of
-//! the sealing holds up other writers, at most. `-- --events 100000000` goes on to that size; `--
-//! --test` stops at a few. A run in which anything was dropped is an error. What is written is
-//! counted by the system, where it counts (`/proc/self/io` on Linux).
+//! `cargo bench --bench growth` records distinct inferences up to 1 M and 10 M. At each size it
+//! prints the bytes and time of a commit of one event, the time of opening after a kill, of a
+//! look-up by id and of the newest 20. It also prints memory, and the longest transaction of the
+//! sealing. `-- --events 100000000` goes on to that size; `-- --test` stops at a few. A run in
+//! which anything was dropped is an error. The system counts written bytes, where it can
+//! (`/proc/self/io` on Linux).
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -65,7 +65,7 @@ fn commits(journal: &Journal) -> Result<(Option<u64>, Duration), Failure> {
     Ok((median(bytes), median(times).unwrap_or_default()))
 }
 
-/// The other process: opens the journal, commits, says so and waits to be killed.
+/// The other process: opens the journal, commits, reports it and waits to be killed.
 fn wait_to_be_killed(dir: &Path) -> Result<(), Failure> {
     let journal = options().open(dir)?;
     journal.log(Inference::new("killed", "ETH/USDT", "BUY"));
@@ -77,7 +77,7 @@ fn wait_to_be_killed(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// How long opening takes after the last process was killed.
+/// Time of opening after the last process was killed.
 fn reopening(dir: &Path) -> Result<(Journal, Duration), Failure> {
     let mut other = Command::new(std::env::current_exe()?)
         .env(DIRECTORY, dir)

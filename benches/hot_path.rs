@@ -1,10 +1,10 @@
-//! What a call costs on average, one circumstance at a time: how it is made, how many features it
-//! hashes, how many producers there are, what the writer is doing. See `latency.rs` for what a
-//! single call costs a paced loop; these say what a change of the code changes.
+//! Average cost of a call, one circumstance at a time: how it is made, how many features it hashes,
+//! how many producers there are, what the writer is doing. See `latency.rs` for what a single call
+//! costs a paced loop; these say what a change of the code changes.
 //!
-//! Decisions are made beforehand, in lots that fit into the queue, and no two are equal. What was
-//! logged is on disk before the next lot begins, and a lot of which anything was dropped is a
-//! panic: but for the one in which that is the point.
+//! Decisions are made beforehand, in lots that fit into the queue, and no two are equal. Logged
+//! events are on disk before the next lot begins. A lot in which any event was dropped is a panic,
+//! except for the one that measures this.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

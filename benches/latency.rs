@@ -1,4 +1,4 @@
-//! What one call costs the loop that makes it: a histogram over single calls, paced like a real
+//! Cost of one call to the loop that makes it: a histogram over single calls, paced like a real
 //! loop, never the average of a batch.
 //!
 //! `cargo bench --bench latency` prints a table in nanoseconds. The row "empty" is the harness
@@ -9,8 +9,8 @@
 //! an error.
 //!
 //! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never
-//! more calls than the queue holds); `-- --slow` adds 12,000 calls paced 5 ms, which take two
-//! minutes; `-- --pin 1` keeps the calling thread on that processor; `-- --queue 4096` sets the
+//! more calls than the queue holds). `-- --slow` adds 12,000 calls paced 5 ms, which take two
+//! minutes. `-- --pin 1` keeps the calling thread on that processor; `-- --queue 4096` sets the
 //! queue's size; `-- --test` runs a few calls only.
 
 #![allow(missing_docs, clippy::print_stdout)]

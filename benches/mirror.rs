@@ -1,10 +1,10 @@
-//! What the text files cost: how fast a backlog is written, and what the journal's durable
-//! throughput is with and without them.
+//! Cost of the text files: the speed of writing a backlog, and the journal's durable throughput
+//! with and without them.
 //!
-//! `cargo bench --bench mirror` prints lines per second of a journal of distinct inferences that
-//! is mirrored anew, then events per second, from the first call until the flush returns, of one
-//! producer at full speed: in turns without and with the files, so that a machine that grows
-//! slower meets both. A run in which anything was dropped or a line is missing is an error.
+//! `cargo bench --bench mirror` prints lines per second of a journal of distinct inferences that is
+//! mirrored anew. Then it prints events per second of one producer at full speed, from the first
+//! call until the flush returns. Runs without and with the files alternate, so that a machine that
+//! grows slower meets both. A run in which anything was dropped or a line is missing is an error.
 //!
 //! `-- --events 1000000 --pairs 3` sets the sizes; `-- --test` runs a few events only.
 
@@ -44,7 +44,7 @@ fn commit(journal: &Journal, events: u64) -> Result<Duration, Failure> {
     let mut decisions = Decisions::default();
     let began = Instant::now();
     for _ in 0..events {
-        // What is dropped is counted, and looked at in the end.
+        // Drops are counted, and checked in the end.
         let _ = journals::log(&recorder, &decisions.draw());
     }
     journals::recorded(journal, events)?;

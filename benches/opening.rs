@@ -1,5 +1,5 @@
-//! What opening and closing cost: a new journal, one that holds much, a reader of it. See
-//! `registry.rs` for the registry's, and `growth.rs` for opening after a kill.
+//! Cost of opening and closing: a new journal, a large one, a reader of it. See `registry.rs` for
+//! the registry's, and `growth.rs` for opening after a kill.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

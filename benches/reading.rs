@@ -1,4 +1,4 @@
-//! What reading costs: one line of text, one block, all entries, those of one model, one entry, a
+//! Cost of reading: one line of text, one block, all entries, those of one model, one entry, a
 //! statistic.
 
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -34,7 +34,7 @@ fn journal(events: u64) -> (TempDir, Journal, Vec<InferenceId>) {
     (folder, journal, ids)
 }
 
-/// What `Display` writes is what stands in the text files.
+/// `Display` writes the line of the text files.
 fn text_line(criterion: &mut Criterion) {
     let (_folder, journal, _) = journal(BLOCK);
     let reader = journal.reader().unwrap();

@@ -1,4 +1,4 @@
-//! What looking into the registry costs, and what saving adds to its fsyncs.
+//! Cost of look-ups in the registry, and of a save beside its fsyncs.
 //!
 //! The registry holds 100,000 checkpoints of 50 models, registered in bulk. One cost per figure:
 //!

@@ -1,10 +1,10 @@
-//! What a statistic costs, and what folding costs the writer.
+//! Cost of a statistic, and of folding to the writer.
 //!
 //! `cargo bench --bench stats` records 10 M distinct inferences over 48 hours of event time, of 5
-//! models and 10 symbols, and asks what one model did in the last 24 hours; `-- --events 100000000`
-//! does it with that many. `-- --writer` measures the writer with and without folding, in turns;
-//! `-- --combinations 5000` with that many combinations of names. `-- --test` stops at a few. A run
-//! in which anything was dropped is an error.
+//! models and 10 symbols, and asks for one model's last 24 hours. `-- --events 100000000` does it
+//! with that many. `-- --writer` measures the writer with and without folding, in turns; `--
+//! --combinations 5000` with that many combinations of names. `-- --test` stops at a few. A run in
+//! which anything was dropped is an error.
 
 #![allow(
     missing_docs,

@@ -2,9 +2,9 @@
 //! the first call until the flush returns.
 //!
 //! `cargo bench --bench throughput` prints one row for each of: 1, 2 and 4 producers; repeats; and
-//! the text files. Features are hashed inside the calls, every event is distinct (but for the
-//! repeats that a row asks for), and a run in which anything was dropped is an error. "Oldest" is
-//! the age of the oldest event that was not committed, at its highest, looked at every 2 ms.
+//! the text files. Features are hashed inside the calls, every event is distinct (except for the
+//! repeats that a row asks for), and a run in which any event was dropped is an error. "Oldest" is
+//! the highest age of the oldest uncommitted event, sampled every 2 ms.
 //!
 //! The last line says what an open journal takes that has nothing to do.
 //!
@@ -37,7 +37,7 @@ enum Mirrored {
     Yes,
 }
 
-/// What one run of a row came to.
+/// Result of one run of a row.
 struct Figures {
     per_second: f64,
     bytes_per_event: f64,
@@ -45,7 +45,7 @@ struct Figures {
     peak: Option<u64>,
     oldest: Duration,
     commits: u64,
-    /// How long the text files were behind when the events were durable.
+    /// Delay of the text files when the events were durable.
     lag: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ fn options(row: Row) -> Options {
     }
 }
 
-/// Logs `events` decisions at full speed. What is dropped is counted, and looked at in the end.
+/// Logs `events` decisions at full speed. Drops are counted, and checked in the end.
 fn produce(recorder: &Recorder, seed: u64, repeats: u64, events: u64) {
     let mut decisions = Decisions::new(seed, repeats);
     for _ in 0..events {

@@ -1,4 +1,4 @@
-//! A trainer process saves checkpoints; this agent process runs with the best one and takes over a
+//! A trainer process saves checkpoints. This agent process runs with the best one and takes over a
 //! better one in the middle of its loop, without asking the disk and without stopping.
 
 #![allow(clippy::print_stdout)]

@@ -25,7 +25,7 @@ fn main() -> annals::Result<()> {
     }
     println!("1,000 inferences logged in {:?}", began.elapsed());
 
-    // The one-call way, for code that has the names at hand as strings.
+    // The one-call way, for code that has the names as strings.
     let id = journal.log(
         Inference::new("enhanced_cnn", "BTC/USDT", "HOLD")
             .probabilities(&[("BUY", 0.2), ("HOLD", 0.72), ("SELL", 0.08)])

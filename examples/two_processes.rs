@@ -1,5 +1,5 @@
-//! Two processes log to one directory, and one of them follows both, live. Nobody waits for
-//! anybody to close. Run it twice: the journal grows, and only what is new is shown.
+//! Two processes log to one directory, and one of them follows both, live. No process waits for
+//! another to close. Run it twice: the journal grows, and only what is new is shown.
 
 #![allow(clippy::print_stdout)]
 

@@ -23,7 +23,7 @@ use support::{
 const TINY: usize = 4;
 const THREADS: usize = 4;
 
-/// What one thread knows of its own calls.
+/// One thread's own calls.
 #[derive(Default)]
 struct Told {
     kept: Vec<InferenceId>,
@@ -255,7 +255,7 @@ fn calls_after_close_are_counted_whatever_they_are() {
     for call in 0..9 {
         assert_eq!(log_somehow(&journal, &recorder, call), None);
     }
-    // What would be refused is closed all the same.
+    // Calls that would be refused are counted as closed all the same.
     assert_eq!(recorder.log(recorder.start(), 2, &[], &[]), None);
     assert_eq!(recorder.log(recorder.start(), 0, &[0.0; 1_025], &[]), None);
     let health = journal.health();
@@ -730,9 +730,9 @@ fn a_thread_that_panics_leaves_its_last_event_on_disk() {
     });
     assert!(ended.join().is_err());
     let id = told.recv().unwrap().unwrap();
-    // Nobody else has flushed: another handle finds the event.
+    // No other handle has flushed: another handle finds the event.
     let reader = match cfg!(annals_portable) {
-        // There, nobody else may open it.
+        // There, no other process may open it.
         true => other.reader().unwrap(),
         false => Reader::open(dir.path()).unwrap(),
     };

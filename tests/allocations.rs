@@ -1,5 +1,5 @@
 //! The usual calls allocate nothing, once a thread has used their names: an allocator's lock or a
-//! page fault in the loop is a pause that nobody asked for.
+//! page fault would pause the loop.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,8 +28,8 @@ fn recorder(journal: &Journal) -> Recorder {
     builder.build().unwrap()
 }
 
-/// The allocations of `calls` calls on each of several threads, after two calls on each: the
-/// first makes the names known, the second the room in which labels are joined to be looked up.
+/// The allocations of `calls` calls on each of several threads, after two calls on each. The first
+/// makes the names known, the second makes the room in which labels are joined to be looked up.
 fn allocations(calls: u32, call: impl Fn(u32) + Sync) -> Vec<u64> {
     let start = Barrier::new(THREADS);
     let measured = || {

@@ -183,7 +183,7 @@ fn what_cannot_be_backed_up_or_restored_is_said() {
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
     let refused = restore(path("none"), path("new"));
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
-    // A copy that somebody wrote to is not overwritten.
+    // A copy that was written to is not overwritten.
     options().open(path("backup")).unwrap().close().unwrap();
     let other = options().open(path("backup")).unwrap();
     log(&other, 30_000);
@@ -365,8 +365,8 @@ fn a_compaction_finds_its_moment_beside_readers_and_a_writer() {
             done.store(true, Ordering::Relaxed);
             given.unwrap();
         });
-        // Not what it gave back: the storage engine may have shrunk the file before, and the writer
-        // makes it grow meanwhile.
+        // Not its result: the storage engine may have shrunk the file before, and the writer makes
+        // it grow.
         let left = hot_bytes(&dir);
         assert!(left * 2 < full, "{left} of {full}");
         assert!(half_way.all(|record| record.is_ok()));

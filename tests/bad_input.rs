@@ -1,5 +1,5 @@
-//! Nothing that a caller, a disk or another program hands over makes the library panic, hang,
-//! overwrite what is not its own, or answer with data that nobody logged.
+//! No input of a caller, a disk or another program makes the library panic, hang, overwrite foreign
+//! files, or return data that was never logged.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,13 +21,13 @@ use support::{BOUND, NEVER, assert_books_close, flush, micros, missing, records}
 use tempfile::TempDir;
 
 const HOUR: i64 = 3_600_000_000;
-/// What the tests' clocks show.
+/// Time of the tests' clocks.
 const NOW: i64 = 500_000 * HOUR;
 const FILE: &str = "journal.redb";
 
 // ---------------------------------------------------------------- paths
 
-/// What opening `path` comes to, for writing and for reading.
+/// Result of opening `path`, for writing and for reading.
 fn refusals(path: &Path) -> [Error; 2] {
     [
         Journal::open(path).unwrap_err(),
@@ -163,7 +163,7 @@ fn a_pipe_in_the_files_place_is_refused_at_once() {
     assert!(matches!(reading, Error::Foreign { .. }), "{reading:?}");
 }
 
-/// What `body` returns; fails if it takes longer than `bound`.
+/// Result of `body`; fails if it takes longer than `bound`.
 fn in_time<T: Send + 'static>(bound: Duration, body: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, result) = mpsc::channel();
     let running = thread::spawn(move || drop(sender.send(body())));
@@ -287,7 +287,7 @@ fn still() -> Options {
 
 type Answer = annals::Result<Vec<String>>;
 
-/// What every way of reading gives.
+/// Results of every way of reading.
 struct Seen {
     all: Answer,
     single: Answer,
@@ -298,7 +298,7 @@ struct Seen {
     by_id: Answer,
     gaps: Answer,
     runs: Answer,
-    /// What the reader said that it passed over, meanwhile.
+    /// The sequences that the reader passed over.
     missing: Vec<Range<u64>>,
 }
 
@@ -346,12 +346,12 @@ impl Seen {
     /// Fails unless each answer is what it was before, or an error of damage, or lacks what the
     /// reader says is missing.
     fn assert_true_or_refused(&self, known: &Seen, what: &str) {
-        // What goes by sequence is dense, so that nothing can be missing unnoticed.
+        // Reads by sequence are dense, so that no entry can be missing unnoticed.
         for (answer, known) in [(&self.all, &known.all), (&self.single, &known.single)] {
             self.assert_is(answer, known, what);
         }
         self.assert_is(&self.oldest, &known.oldest, what);
-        // The indexes are not: a key that is damaged is not found. What they give must be true.
+        // The indexes are not: a key that is damaged is not found. Their answers must be true.
         self.assert_is_part(&self.newest, &known.newest, what);
         self.assert_is_part(&self.by_name, &known.by_name, what);
         self.assert_is_part(&self.by_id, &known.by_id, what);
@@ -534,7 +534,7 @@ fn a_journal_that_is_refused_for_a_damaged_run_is_left_as_it_is() {
     assert!(fs::read(&file).unwrap() == before, "the file was changed");
 }
 
-/// What is stored of a run begins with its time, doubled as signed numbers are, and its process.
+/// A run's row begins with its time, doubled as signed numbers are, and its process.
 fn start_of_run() -> Vec<u8> {
     let doubled = NOW.cast_unsigned() * 2;
     let process = std::process::id();
@@ -886,7 +886,7 @@ fn attributes_of_every_kind_are_kept_in_order() {
     assert!(matches!(record.attributes[0].1, Value::Real(number) if number.is_nan()));
 }
 
-/// What is accepted must be readable, however little text there is in so many attributes.
+/// An accepted entry must be readable, however little text there is in so many attributes.
 #[test]
 fn very_many_empty_attributes_leave_the_journal_readable() {
     let journal = still().in_memory().unwrap();

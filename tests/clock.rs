@@ -331,7 +331,7 @@ fn segments_and_statistics_hold_whatever_the_clock_did_between() {
     journal.close().unwrap();
 }
 
-/// What is sealed for its age is judged by the clock at hand: set back, nothing is old.
+/// Sealing by age goes by the present clock: set back, nothing is old.
 #[test]
 fn age_is_not_negative_when_the_clock_was_set_back() {
     const DAY: i64 = 86_400_000_000;

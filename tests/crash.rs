@@ -1,5 +1,5 @@
-//! What is left after a process was killed: everything that a flush had promised, each entry
-//! once, and a gap that says where the certainty ends.
+//! The state after a process was killed: every flushed entry, once and in order, and a gap that
+//! marks the end of certainty.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -318,7 +318,7 @@ fn writers_that_come_at_the_same_time_bury_a_dead_one_once() {
     assert_whole(&Reader::open(dir).unwrap());
 }
 
-/// What several threads get that do the same thing at the same instant.
+/// Results of several threads that do the same thing at the same instant.
 fn together<T: Send>(open: impl Fn() -> T + Sync) -> Vec<T> {
     const THREADS: usize = 6;
     let barrier = Barrier::new(THREADS);
@@ -354,7 +354,7 @@ fn a_directory_whose_creator_was_killed_opens() {
     println!("killed before an id was out, before it was flushed, later: {found:?}");
 }
 
-/// How long a creator lives that nobody kills.
+/// Lifetime of a creator that is not killed.
 fn creation_time(dir: &Path) -> Duration {
     let mut creator = Child::start("creator", dir);
     assert_eq!(creator.hear(), "ready");

@@ -1,6 +1,6 @@
 //! Two writers, a sealer and a reader on one journal, of which one, some or all are killed at the
-//! same random moment: who lives goes on, what was flushed is there once, and each dead run ends
-//! in one gap.
+//! same random moment. The survivors continue, flushed entries are there once, and each dead run
+//! ends in one gap.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -19,7 +19,7 @@ use annals::{
 };
 use common::{BOUND, Child, Random, cases, role, say, spin};
 
-/// Who works on the journal: two writers, a sealer, a reader.
+/// The processes on the journal: two writers, a sealer, a reader.
 const ROLES: [&str; 4] = ["writer", "writer", "sealer", "reader"];
 
 fn options() -> Options {
@@ -184,7 +184,7 @@ fn whoever_of_a_crowd_is_killed_the_rest_goes_on_and_nothing_is_lost() {
             }
             spin(Duration::from_micros(random.below(5_000)));
             let killed = victims(round, &mut random);
-            // One right after the other: nobody has time to notice.
+            // One right after the other, without time to notice.
             let gone: Vec<Member> = killed.iter().filter_map(|at| crowd[*at].take()).collect();
             dead.extend(gone.into_iter().filter_map(Member::kill));
             crowd.iter_mut().flatten().for_each(Member::hear);

@@ -248,7 +248,7 @@ fn check_stats(dir: &Path) {
 fn statistics_count_what_cannot_be_read_before_and_after_folding_and_repair() {
     let damaged = journal(|_| ());
     check_stats(&damaged.dir);
-    // What was known at a time reads everything.
+    // A question about an earlier time reads everything.
     let reader = Reader::open(&damaged.dir).unwrap();
     let known = reader
         .stats("dqn_agent")

@@ -1,4 +1,4 @@
-//! What errors say: their kind, their cause, and no other reason than the true one.
+//! Content of errors: their kind, their cause, and the true reason only.
 
 use std::error::Error as _;
 use std::io;
@@ -8,7 +8,7 @@ use annals::{Error, ErrorKind, Journal, Options, Reader};
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// What was asked of a journal that never had it is told from a journal that was closed.
+/// A request that a journal cannot fulfil is told from a journal that was closed.
 #[test]
 fn only_a_closed_journal_is_said_to_be_closed() {
     let bare = || Options::default().without_folding().without_mirror();

@@ -1,5 +1,5 @@
-//! System and checkpoint events: what is said is read back, in the journal and in the text files;
-//! what goes on for long is said when it begins and when it ends.
+//! System and checkpoint events are read back as recorded, in the journal and in the text files. A
+//! lasting state is reported when it begins and when it ends.
 
 #![allow(clippy::unwrap_used)]
 
@@ -286,8 +286,8 @@ fn a_divergence_is_said_once_for_each_model_and_checkpoint() {
     assert_mirrored(dir, &dir.join("logs"));
 }
 
-/// A policy that samples has many answers to one question, and none of them is worth a warning.
-/// What it happens to sample again is a repeat, which queries give like any other decision.
+/// A policy that samples has many answers to one question, and none of them is worth a warning. A
+/// repeated sample of it is a repeat, which queries give like any other decision.
 #[test]
 fn a_policy_that_samples_does_not_diverge() {
     let directory = tempfile::tempdir().unwrap();
@@ -352,7 +352,7 @@ mod layer {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::registry;
 
-    /// What the journal holds after `act` was run under a layer of level `least`.
+    /// The journal's content after `act` was run under a layer of level `least`.
     fn recorded(least: Level, act: impl FnOnce()) -> Vec<SystemEvent> {
         said_by(|journal| {
             let subscriber = registry().with(journal.layer(least));

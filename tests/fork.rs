@@ -18,7 +18,7 @@ use support::{NEVER, assert_books_close, committed_ids};
 
 const CAPACITY: usize = 64;
 const CLOSING: Duration = Duration::from_millis(200);
-/// What is a hang.
+/// A longer wait counts as a hang.
 const HANG: Duration = Duration::from_secs(10);
 
 /// Plays the role that the environment names; does nothing in the test run proper.

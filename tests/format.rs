@@ -1,5 +1,5 @@
 //! A second reader: the bytes of a block, decoded by another implementation of the encoding into
-//! types of its own, and by columns as FORMAT.md describes them. What is on disk depends on no
+//! types of its own, and by columns as FORMAT.md describes them. The bytes on disk depend on no
 //! single library.
 
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! A disk that is full and has room again: what was queued is kept, what overflows is counted,
-//! and everything goes on where it stood, or from where a kill has left it.
+//! A disk that is full and has room again. Queued entries are kept, overflow is counted, and
+//! everything continues from the same place, or from the place that a kill has left.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

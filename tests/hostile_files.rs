@@ -1,5 +1,5 @@
 //! Files that lie, one kind after the other: paths that lead elsewhere, pipes, links, numbers that
-//! cannot be. What each does is said by an error or by `verify`, and nothing else happens.
+//! cannot be. An error or `verify` reports the effect of each, and nothing else happens.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -21,7 +21,7 @@ use annals::{
 use craft::{MODEL, Outside, extent_of, number, put, put_blocks, put_extent, rows, signed, text};
 use tempfile::TempDir;
 
-/// Whoever waits this long waits for ever.
+/// A longer wait counts as a hang.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
 struct Place {
@@ -200,7 +200,7 @@ fn links_lead_nobody_out_of_the_directory() {
         fs::remove_file(&path).unwrap();
         assert_eq!(place.outside.listing(), before, "{name}");
     }
-    // A lock that is another name of somebody's file is locked, and not written.
+    // A lock that is another name of a foreign file is locked, and not written.
     for run in 2..5 {
         let path = place.dir.join(format!("runs/{run}.lock"));
         let _ = fs::remove_file(&path);
@@ -439,7 +439,7 @@ fn pipes_are_waited_for_by_nobody() {
         "logs/inference_records.2025-07-24.txt.gz",
     ] {
         let place = place();
-        // A run that has not ended: somebody asks whether it lives.
+        // A run that has not ended: its lock is looked at.
         let (key, _) = rows(&place.hot(), "runs").remove(0);
         let open = [signed(0), number(7), vec![0; 6]].concat();
         put(&place.hot(), "runs", &[(key, open)]);

@@ -1,5 +1,5 @@
-//! Whatever names and messages hold: one record is one line, no file lies outside the directory,
-//! and only the owner may look. 5,000 texts in every run, 100,000 with `ANNALS_LONG=1`.
+//! For all names and messages: one record is one line, no file lies outside the directory, and only
+//! the owner may look. 5,000 texts in every run, 100,000 with `ANNALS_LONG=1`.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -1,7 +1,7 @@
-//! Journals that lie: values that no journal can hold, under right checksums. Whatever is done with
-//! one gives an answer or an error: no panic, no hang, at most 64 MB of memory, and nothing
-//! outside of its directory is touched. `ANNALS_LONG=1` tries some hundred times as many,
-//! `ANNALS_SEED=n` the one with this number, and `ANNALS_SEEDS=n` so many from there on.
+//! Journals that lie: values that no journal can hold, under right checksums. Every use of one
+//! gives an answer or an error: no panic, no hang, at most 64 MB of memory, and nothing outside of
+//! its directory is touched. `ANNALS_LONG=1` tries some hundred times as many, `ANNALS_SEED=n` the
+//! one with this number, and `ANNALS_SEEDS=n` so many from there on.
 //!
 //! A program of its own, because it measures the memory of the process.
 
@@ -32,10 +32,10 @@ const SEEDS: u64 = 24;
 const LONG_SEEDS: u64 = 10_000;
 /// Memory that one may take, KiB.
 const MOST_KIB: u64 = 64 << 10;
-/// Whoever waits this long waits for ever.
+/// A longer wait counts as a hang.
 const FOR_EVER: Duration = Duration::from_secs(90);
-/// What anything may take on a quiet machine, as one is that has `ANNALS_LONG=1`, and how many
-/// times that on a busy one.
+/// Bound of a step on a quiet machine, as one with `ANNALS_LONG=1` is, and the factor for a busy
+/// one.
 const MOST_TIME: Duration = Duration::from_secs(2);
 const PATIENCE: u32 = 10;
 
@@ -107,7 +107,7 @@ fn in_processes(seeds: Range<u64>) {
     assert!(bad.is_empty(), "from the seeds {bad:?} on");
 }
 
-/// What came of one journal.
+/// Result of one journal.
 #[derive(Debug)]
 #[allow(dead_code, reason = "shown")]
 struct Found {
@@ -118,7 +118,7 @@ struct Found {
     done: Vec<Done>,
     /// Memory that the process had more than before all of them.
     kib: u64,
-    /// What is outside, if it is not what it was.
+    /// Files outside, if they have changed.
     outside: Option<Vec<String>>,
 }
 
@@ -172,7 +172,7 @@ fn one(base: &Path, place: &Path, seed: Option<u64>, resident: u64) -> Found {
     }
 }
 
-/// What the system says of this process, in KiB.
+/// The system's figures for this process, in KiB.
 fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();

@@ -1,4 +1,5 @@
-//! What other sources recorded is taken in once, whatever is read again and whoever dies.
+//! Records of other sources are taken in once, however often they are read and whichever process
+//! dies.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -191,7 +192,7 @@ fn outcomes_are_taken_in_once() {
     assert_eq!(known.get("pnl").map(|latest| latest.value), Some(2.0));
 }
 
-/// What a reader could not decode is refused where it comes in, and costs that row alone.
+/// An entry that a reader could not decode is refused where it comes in, and costs that row alone.
 #[test]
 fn a_row_that_no_reader_could_decode_is_refused() {
     const MOST: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! What is made of statistics: which checkpoint does best by what turned out, and drift.
+//! Results of statistics: the checkpoint with the best outcomes, and drift.
 
 #![allow(clippy::unwrap_used)]
 

@@ -385,7 +385,7 @@ fn sizes_are_kept_and_a_line_is_never_split() {
             let full = (text.len() + line) as u64 > MOST;
             assert!(full || index + 1 == files.len(), "{name} is cut too early");
         }
-        // What is longer than a file stands alone.
+        // A line longer than a file stands alone.
         let system = texts(&dir.join("logs"), LogKind::System);
         let lengths: Vec<_> = system
             .iter()
@@ -722,7 +722,7 @@ fn only_the_last_lines_are_kept_also_of_the_current_file() {
         assert_eq!(found, (47..57).collect::<Vec<_>>(), "{rotation:?}");
         assert_eq!(lines(&logs, LogKind::System).len(), 1);
 
-        // What follows is appended, also by the next run, and cut again.
+        // Later lines are appended, also by the next run, and cut again.
         log_numbers(&journal, 57..60);
         journal.close().unwrap();
         let found = numbers(&lines(&logs, LogKind::Inferences));

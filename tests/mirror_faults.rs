@@ -64,7 +64,7 @@ impl Place {
         journal.close().unwrap();
     }
 
-    /// What a crash in this moment would leave behind.
+    /// The files that a crash in this moment would leave.
     fn crashed(&self) -> Place {
         let crashed = Place::with(self.mirror.clone());
         copy(&self.dir(), &crashed.dir());
@@ -118,7 +118,7 @@ fn fault(journal: &Journal) -> Option<String> {
     journal.health().mirror.unwrap().fault
 }
 
-/// Waits for a fault that names `what`, and checks that commits go on meanwhile.
+/// Waits for a fault that names `what`, and checks that commits continue.
 fn wait_for_fault(journal: &Journal, what: &str) {
     wait_until("the fault is seen", || fault(journal).is_some());
     let said = fault(journal).unwrap();
@@ -193,7 +193,7 @@ fn a_kill_at_any_moment_leaves_each_line_once() {
         }
         flush(&journal);
         let crashed = place.crashed();
-        // What it holds is committed; what it lacks is known to the copy as well.
+        // Its entries are committed; the copy knows its missing ones as well.
         let after = crashed.open();
         log_every_name(&after, number);
         after.close().unwrap();
@@ -306,7 +306,7 @@ fn a_file_emptied_while_it_is_written_is_gone_on_with() {
     let journal = place.open();
     log_numbers(&journal, 0..5);
     wait_for_lines(&journal, 5);
-    // What log rotation by copying does.
+    // As log rotation by copying does.
     let emptied = File::options().write(true).open(place.log(TODAY)).unwrap();
     emptied.set_len(0).unwrap();
     log_numbers(&journal, 5..8);
@@ -446,7 +446,7 @@ fn the_predecessors_file_is_moved_aside_and_kept() {
         assert_eq!(event.level, Level::Warn);
         assert!(event.fields[0].1.to_string().ends_with(name), "{event:?}");
     }
-    // It is nobody's line any more.
+    // It is no whole line any more.
     let recent = recent_lines(place.logs(), LogKind::Inferences, 100).unwrap();
     assert_eq!(numbers(&recent), up_to(10));
 }
@@ -722,7 +722,7 @@ fn a_clean_up_says_what_stood_in_its_way() {
     place.assert_mirrored();
 }
 
-/// Somebody puts an older journal back and leaves the newer text files where they are.
+/// An older journal is put back beside the newer text files.
 #[test]
 fn a_journal_older_than_its_files_is_mirrored_as_it_goes_on() {
     let place = Place::new();

@@ -263,7 +263,7 @@ fn two_processes_may_start_in_the_same_instant_at_midnight() {
     openers.into_iter().for_each(Child::finish);
 }
 
-/// Somebody deletes what the holder's lock lies in: the other process can lock it anew.
+/// The folder of the holder's lock is deleted: the other process can lock it anew.
 fn delete_under_both(delete: impl Fn(&Path)) {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
@@ -287,7 +287,7 @@ fn delete_under_both(delete: impl Fn(&Path)) {
 
 #[test]
 fn a_directory_deleted_under_two_processes_is_written_by_one() {
-    // It is not empty if one of the processes writes into it meanwhile.
+    // It is not empty if one of the processes has written into it.
     delete_under_both(|logs| wait_until("it is gone", || fs::remove_dir_all(logs).is_ok()));
 }
 

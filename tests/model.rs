@@ -40,7 +40,8 @@ pub const MODELS: [&str; 2] = ["dqn_agent", "mlp"];
 /// Aliases of checkpoints.
 pub const ALIASES: [&str; 2] = ["active", "champion"];
 
-/// What may happen. Numbers of things that were logged or saved count from the last one, round.
+/// The steps that may happen. Numbers of things that were logged or saved count from the last one,
+/// round.
 #[derive(Clone, Debug)]
 enum Step {
     Log {
@@ -238,13 +239,13 @@ impl World {
             Step::Flush { handle } => self.flush(*handle),
             Step::Reopen { handle } => self.reopen(*handle, options(&self.clock)),
             Step::Wait { millis } => {
-                // What is queued is taken first: an answer arrives when it is swept.
+                // The queue is taken up first: an answer arrives when it is swept.
                 self.flush(0);
                 self.flush(1);
                 self.clock.advance(Duration::from_millis(*millis));
             }
             Step::Seal { handle } => {
-                // Entries of the hot file, whoever committed them.
+                // Entries of the hot file, committed by any process.
                 let sealed = self.handles[*handle].seal(BOUND).unwrap();
                 assert_eq!(sealed, self.book.seal());
             }
@@ -350,7 +351,7 @@ impl World {
                 let Some((plan, doomed)) = self.retirement.take() else {
                     return;
                 };
-                // What is under way would come too late for what goes.
+                // A call that is under way would come too late for the entries that go.
                 self.flush(0);
                 self.flush(1);
                 let applied = plan.apply();
@@ -363,7 +364,7 @@ impl World {
             Step::ReopenKeeping { handle, minutes } => {
                 self.flush(0);
                 self.flush(1);
-                // Where everything is old it is left alone, and an event says so.
+                // Where everything is old it is left alone, and an event reports that.
                 if self.book.is_old(self.minutes_ago(*minutes)) {
                     return;
                 }

@@ -1,6 +1,6 @@
 //! Outcomes from another process than the one that decides: before the inference is there, after
-//! its run has ended, for repeats, again and again. What was attached last holds, and statistics
-//! follow. The oracle is a map that is written over.
+//! its run has ended, for repeats, again and again. The outcome that was attached last holds, and
+//! statistics follow. The oracle is a map that is written over.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),

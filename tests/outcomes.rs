@@ -103,7 +103,8 @@ fn each_name_keeps_its_own_last_value() {
     flush(&journal);
     let reader = journal.reader().unwrap();
     let found = outcome(&reader, id);
-    // What was recorded last holds, not what turned out last: a correction is about the past.
+    // The outcome that was recorded last holds, not the one with the latest time: a correction is
+    // about the past.
     let reward = found.reward.unwrap();
     assert_eq!((reward.value, reward.time), (3.0, micros(10)));
     assert_eq!(value(found.correct), Some(true));
@@ -220,7 +221,7 @@ fn names_beyond_the_table_are_the_same_names() {
     assert_eq!(values, [("a", 2.0), ("b", 2.0), ("c", 2.0)]);
 }
 
-/// What holds by the plain rule: a map that is written over.
+/// The plain rule: a map that is written over.
 #[derive(Default)]
 struct Oracle(BTreeMap<InferenceId, f64>);
 

@@ -94,7 +94,7 @@ fn change(registry: &Registry) -> annals::Result<usize> {
 }
 
 /// This test as another user, who may run it from a place of its own; `None` where this process
-/// cannot be anybody else.
+/// cannot change its user.
 fn start_stranger(directory: &Path, dir: &Path) -> Option<Child> {
     let program = directory.join("program");
     fs::copy(env::current_exe().unwrap(), &program).unwrap();
@@ -151,7 +151,7 @@ fn another_users_journal_is_closed_to_strangers_and_read_where_that_is_allowed()
     for command in ["write", "register"] {
         assert_refused(&stranger.ask(command), &dir, "Permission denied");
     }
-    // A stranger's reader cannot do what a dead writer has left to be done, and says so.
+    // A stranger's reader cannot do the recovery that a dead writer has left, and reports that.
     let victim = Child::start("victim", &dir);
     assert_eq!(victim.hear(), "flushed");
     open_up(&dir, 0o755, 0o644);

@@ -1,5 +1,5 @@
-//! One directory, several real processes: nothing is lost, nothing is seen twice, nobody waits
-//! for anybody else to close.
+//! One directory, several real processes: nothing is lost, nothing is seen twice, and no process
+//! waits for another to close.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -18,7 +18,7 @@ use std::time::Duration;
 use annals::{Error, Inference, InferenceId, Journal, Reader, RunState, Sharing};
 use common::{BOUND, Child, Random, command, role, say, spin, unfinished};
 
-/// What one entry showed: its sequence and its id.
+/// Sequence and id of one entry.
 type Seen = (u64, InferenceId);
 
 /// Plays the role that the environment names; does nothing in the test run proper.
@@ -138,7 +138,7 @@ fn count(reader: &Reader) -> usize {
     follow.map(Result::unwrap).count()
 }
 
-/// What became of each run, in a word.
+/// State of each run, in a word.
 fn states(reader: &Reader) -> Vec<&'static str> {
     let word = |state| match state {
         RunState::Alive => "alive",

@@ -1,4 +1,4 @@
-//! What was logged is what is read: every query against what the test itself remembers.
+//! Reads return what was logged: every query against the test's own memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use support::{BOUND, NEVER, entries, flush, gaps, micros, records};
 
 const HOUR: i64 = 3_600_000_000;
 const SECOND: i64 = 1_000_000;
-/// What the tests' clocks show: in the middle of an hour.
+/// Time of the tests' clocks: in the middle of an hour.
 const NOW: i64 = 500_000 * HOUR + HOUR / 2;
 
 fn in_memory() -> Journal {
@@ -515,7 +515,7 @@ struct Call {
     commits: bool,
 }
 
-/// What the journal should hold for one call.
+/// The right content of the journal for one call.
 #[derive(Clone, Debug, PartialEq)]
 struct Expected {
     id: InferenceId,
@@ -575,7 +575,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     prop::collection::vec(call, 0..80)
 }
 
-/// What a query may ask for.
+/// Conditions of a query.
 #[derive(Clone, Debug)]
 struct Question {
     model: Option<usize>,
@@ -685,7 +685,7 @@ fn log_call(journal: &Journal, call: &Call, before: &[Expected]) -> Expected {
     expected
 }
 
-/// Behind the first divergence of a model and checkpoint stands an event that says so.
+/// Behind the first divergence of a model and checkpoint stands an event that reports it.
 fn said(before: &[Expected]) -> u64 {
     let Some((last, earlier)) = before.split_last() else {
         return 0;
@@ -846,7 +846,7 @@ proptest! {
     }
 }
 
-/// What one process writes out for want of room, another may have in its table.
+/// A name that one process writes out for want of room may be in another's table.
 #[test]
 fn a_name_is_found_whether_it_is_written_out_or_a_number() {
     let dir = tempfile::tempdir().unwrap();

@@ -155,7 +155,7 @@ fn a_hugging_face_run_is_one_checkpoint_for_each_step() {
             .contains(&whole.id().to_owned())
     );
 
-    // Again: nothing is new. What came back is there again.
+    // Again: nothing is new. Returned weights are there again.
     put(&runs, "checkpoint-3000/model.safetensors", tensors(b"back"));
     fs::write(&whole.parts()[1], tensors(b"two")).unwrap();
     put(
@@ -338,7 +338,7 @@ fn one_id_in_two_models_is_two_checkpoints() {
         b"b"
     );
     assert_eq!(place.registry.import(entries()).unwrap(), 0);
-    // What one model deleted does not hide the other's.
+    // A deletion by one model does not hide the other's checkpoint.
     let other = place.registry.checkpoint("agent_a").save(b"newer").unwrap();
     place.registry.delete("best", "test").unwrap();
     let imported = place.registry.import_each(entries()).unwrap();
@@ -433,7 +433,7 @@ fn moved_files_are_found_again() {
         place.registry.load(id).unwrap();
     }
     assert!(place.registry.load("w0").is_err());
-    // Again is no harm. What is not there is nobody's.
+    // Again is no harm. An absent file belongs to no checkpoint.
     let again = place.registry.relocate(&old, &new).unwrap();
     assert_eq!((again.moved.len(), again.problems.len()), (0, 1));
     assert_eq!(

@@ -383,7 +383,7 @@ fn aliases_remember_where_they_pointed() {
     assert_eq!(at(times[2]).as_deref(), Some(b.id()));
     assert_eq!(at(Timestamp::MAX).as_deref(), Some(c.id()));
 
-    // Back, and further back; the way there is history too. The clock may go back meanwhile.
+    // Back, and further back; the way there is history too. The clock may go back in between.
     place.clock.set(micros(NOW));
     assert_eq!(registry.rollback(MODEL, "active").unwrap().id(), b.id());
     assert_eq!(registry.rollback(MODEL, "active").unwrap().id(), a.id());
@@ -398,7 +398,7 @@ fn aliases_remember_where_they_pointed() {
     assert_eq!(targets, [a.id(), b.id(), c.id(), b.id(), a.id()]);
     assert!(history.windows(2).all(|pair| pair[0].since < pair[1].since));
 
-    // What was deleted is passed over.
+    // Deleted checkpoints are passed over.
     registry.set_alias("champion", a.id()).unwrap();
     registry.set_alias("champion", b.id()).unwrap();
     registry.set_alias("champion", c.id()).unwrap();

@@ -1,5 +1,5 @@
-//! Checkpoints and processes: one that dies at any step of a save or a deletion leaves all of a
-//! checkpoint or none; several that save, look, watch and clean up at once lose nothing.
+//! Checkpoints and processes. A process that dies at any step of a save or a deletion leaves all of
+//! a checkpoint or none. Several that save, look, watch and clean up at once lose nothing.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -180,7 +180,7 @@ fn a_deletion_that_dies_at_any_step_is_all_or_nothing() {
             for checkpoint in &listed {
                 registry.load(checkpoint.id()).unwrap();
             }
-            // What was deleted does not come back, whatever its files say.
+            // A deleted checkpoint does not come back, whatever its files contain.
             let report = registry.reconcile().unwrap();
             assert!(
                 report.adopted.is_empty() && report.missing.is_empty(),
@@ -287,7 +287,7 @@ fn retain(dir: &Path) {
     say(&deleted.to_string());
 }
 
-/// Loads the best again and again; it may have been deleted meanwhile, and nothing worse.
+/// Loads the best again and again; it may have been deleted in between, and nothing worse.
 fn look(dir: &Path) {
     let registry = Registry::open(dir).unwrap();
     say("ready");

@@ -118,7 +118,7 @@ fn a_damaged_best_no_longer_ranks_until_it_is_well() {
     let contents = fs::read(best.path()).unwrap();
     fs::write(best.path(), "weights of 0.7").unwrap();
     fs::remove_file(second.path()).unwrap();
-    // Nobody has looked at the files yet.
+    // The files were never examined yet.
     assert_eq!(registry.best(MODEL).unwrap().unwrap().id(), best.id());
     let fallback = registry.best_loadable(MODEL).unwrap().unwrap();
     assert_eq!(fallback.loaded.checkpoint().id(), third.id());
@@ -140,7 +140,7 @@ fn a_damaged_best_no_longer_ranks_until_it_is_well() {
     let report = registry.reconcile().unwrap();
     assert_eq!(report.corrupt[0].0, best.id());
     assert_eq!(report.missing, [second.id()]);
-    // Its file is back, and only whoever reads it can say so.
+    // Its file is back, and only reading it can prove that.
     fs::write(best.path(), contents).unwrap();
     assert!(registry.reconcile().unwrap().restored.is_empty());
     assert_eq!(registry.reconcile_contents().unwrap().restored, [best.id()]);
@@ -177,7 +177,7 @@ fn weights_can_be_written_in_every_way() {
     }
     assert_eq!(saved[4].origin(), Origin::Registered);
     assert_eq!(saved[4].path(), elsewhere.canonicalize().unwrap());
-    // What the registry did not write, it does not remove.
+    // Files that the registry did not write, it does not remove.
     registry.delete(saved[4].id(), "test").unwrap();
     assert!(elsewhere.exists());
     assert_eq!(files(&folder(&dir)).len(), 8);

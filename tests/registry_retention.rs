@@ -205,7 +205,7 @@ fn a_plan_that_is_out_of_date_deletes_nothing() {
         );
         assert_eq!(place.kept(), before);
     }
-    // What was saved since matters not, and is left alone; nor does a digest that was learnt.
+    // Later saves do not count and are left alone; nor does a digest that was computed.
     let place = place();
     (0..3).for_each(|step| drop(place.save(step, 0.0)));
     let plan = place.plan(Policy::new().latest(1));
@@ -253,8 +253,8 @@ fn a_plan_is_applied_in_slices() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// Whatever the policy: what is kept and what is deleted are all there is, what is protected is
-    /// kept, and applying does what was planned.
+    /// For every policy: kept and deleted checkpoints are all there are, protected ones are kept,
+    /// and applying does what was planned.
     #[test]
     fn a_plan_is_what_happens(
         losses in prop::collection::vec(-2_i32..3, 1..12),

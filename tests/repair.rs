@@ -1,5 +1,6 @@
-//! Journals are damaged in many ways and repaired: what could be read before is there afterwards,
-//! under its sequence; what is missing is exactly what is said to be lost, and gaps stand for it.
+//! Journals are damaged in many ways and repaired. Readable entries are there afterwards, under
+//! their sequences. The missing ones are exactly those that are reported as lost, and gaps stand
+//! for them.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,5 @@
-//! Retention: a plan says what goes, applying it does exactly that, and whoever is behind is told.
+//! Retention: a plan lists what goes, applying it does exactly that, and followers that are behind
+//! get an error.
 
 #![allow(clippy::unwrap_used)]
 
@@ -48,7 +49,7 @@ fn segment_files(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Waits for whoever is folding: what is not in the statistics yet is not planned.
+/// Waits for the folder: unfolded entries are not planned.
 fn plan(maintenance: &Maintenance, keep: Keep) -> RetirePlan {
     let began = Instant::now();
     loop {
@@ -101,7 +102,7 @@ fn a_plan_says_what_goes_and_applying_it_does_exactly_that() {
     );
     assert_eq!(segment_files(dir).len(), 2);
 
-    // Whoever is behind is told; whoever begins anew begins at what is kept.
+    // A follower that is behind gets an error; a new one begins at the first kept entry.
     let behind = reader.follow(old.to_string().parse().unwrap()).unwrap();
     assert_eq!(behind.count(), 200);
     let cursor: Cursor = format!("annals:{}:150", reader.id()).parse().unwrap();
@@ -114,7 +115,7 @@ fn a_plan_says_what_goes_and_applying_it_does_exactly_that() {
             ..
         })
     ));
-    // What was decoded before is given; then it is said, and again when asked again.
+    // Decoded entries are given first; then the error comes, and again at each call.
     let said = inside.by_ref().find_map(Result::err);
     assert!(matches!(said, Some(Error::Retired { .. })), "{said:?}");
     assert!(matches!(inside.next(), Some(Err(Error::Retired { .. }))));
@@ -275,7 +276,7 @@ fn a_plan_that_does_not_hold_any_more_changes_nothing() {
     maintenance
         .set_cursor("export", reader.end().unwrap())
         .unwrap();
-    // What was sealed since does not matter.
+    // Later sealing does not matter.
     days(&journal, &clock, 1, 10);
     plan(&maintenance, Keep::days(3)).apply().unwrap();
     let refused = other.apply();
@@ -291,7 +292,7 @@ fn names_and_runs_of_what_is_retired_do_not_pile_up() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let clock = ManualClock::at(micros(NOW));
-    // One that lives all the while, and knows a name that nobody else uses.
+    // A run that lives throughout, and knows a name that no other uses.
     let say = |journal: &Journal, component: &str| {
         assert!(journal.event(Level::Info, component, "tick"));
         flush(journal);
@@ -392,7 +393,7 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     let clock = ManualClock::at(micros(NOW));
     let journal = options(&clock).open(dir).unwrap();
     let firsts = days(&journal, &clock, 5, 100);
-    // What was not folded before it was damaged would have to be read.
+    // Entries that were not folded before the damage would have to be read.
     drop(plan(&journal.maintenance().unwrap(), Keep::days(1)));
     journal.close().unwrap();
     let files = segment_files(dir);
@@ -429,8 +430,8 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     assert!(verified.is_whole(), "{:?}", verified.defects);
 }
 
-/// What was damaged before it was folded stays, and holds back what comes after it, not what comes
-/// before.
+/// A segment that was damaged before it was folded stays, and holds back later ones, not earlier
+/// ones.
 #[test]
 fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     let directory = tempfile::tempdir().unwrap();
@@ -484,8 +485,7 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     assert_eq!(journal.stats("model of day 1").get().unwrap().count, 100);
 }
 
-/// What turned out for a decision counts, even if nobody had folded it when the decision was
-/// retired.
+/// An outcome of a decision counts, even if it was not folded when the decision was retired.
 #[test]
 fn an_outcome_that_came_before_the_retirement_outlives_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -515,7 +515,7 @@ fn an_outcome_that_came_before_the_retirement_outlives_it() {
     assert_eq!(planned.apply().unwrap().entries, 1);
     assert_eq!(rewarded(1), (1, 1));
 
-    // What comes later is for nobody any more.
+    // A later one counts for no decision.
     attach(1);
     journal.fold(BOUND).unwrap();
     assert_eq!(rewarded(1), (1, 1));
@@ -529,7 +529,7 @@ fn by_hand(clock: &ManualClock) -> Options {
         .dedup_window(DAY)
 }
 
-/// Retires the one segment that there is, two days after it was recorded. What is not sealed stays.
+/// Retires the one segment that there is, two days after it was recorded. Unsealed entries stay.
 fn retire_the_only_segment(journal: &Journal, clock: &ManualClock) {
     clock.advance(DAY * 2);
     let planned = plan(&journal.maintenance().unwrap(), Keep::days(1));
@@ -600,7 +600,7 @@ fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
     assert!(verified.is_whole(), "{:?}", verified.defects);
 }
 
-/// What a repeat says it says itself: the inference that it repeats may be retired.
+/// A repeat stores its own values: the inference that it repeats may be retired.
 #[test]
 fn a_repeat_outlives_its_original() {
     let directory = tempfile::tempdir().unwrap();
@@ -671,7 +671,8 @@ fn a_clock_that_jumps_while_a_run_is_open_retires_nothing() {
             [],
             "{jumped}"
         );
-        // What is older by elapsed time goes, whatever the clock said when it was recorded.
+        // An entry that is older by elapsed time goes, whatever the clock showed when it was
+        // recorded.
         let planned = plan(&maintenance, Keep::days(2));
         assert_eq!(planned.segments().len(), 4, "{jumped}");
         drop(planned);

@@ -1,12 +1,12 @@
 //! Every byte of a small journal is flipped and every length of it is left, in the hot file and in
-//! a segment: each answer is what it was, or a typed error, or lacks entries that the reader says
-//! are lost. Every 64th byte in the ordinary run, all with `ANNALS_LONG=1`.
+//! a segment. Each answer stays the same, or is a typed error, or lacks entries that the reader
+//! reports as lost. Every 64th byte in the ordinary run, all with `ANNALS_LONG=1`.
 //!
-//! What plain reads cannot see: a key of an index (event times, ids, marks, outcomes, runs, names)
-//! that is damaged is not found, so what it led to is missing from that answer. Nothing is missing
-//! from what goes by sequence, but a repeat whose original is not found has only what it keeps
-//! itself. Nothing false is ever given. Where that happens `verify` has to report damage; so it has
-//! for the bytes around, which are tried one by one. Their places are printed.
+//! Plain reads miss one thing: a damaged key of an index (event times, ids, marks, outcomes, runs,
+//! names) is not found, so its entries are missing from that answer. Nothing is missing from what
+//! goes by sequence, but a repeat whose original is not found has only what it keeps itself.
+//! Nothing false is ever given. Where that happens `verify` has to report damage; so it has for the
+//! bytes around, which are tried one by one. Their places are printed.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -29,13 +29,13 @@ const BOUND: Duration = Duration::from_secs(10);
 const AROUND: usize = 16;
 const HOUR: i64 = 3_600_000_000;
 
-/// What lies between two bytes that are tried.
+/// The distance of two bytes that are tried.
 fn stride() -> usize {
     let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
     if is_long { 1 } else { 64 }
 }
 
-/// How long a long run may take, seconds in `ANNALS_LONG_SECONDS`.
+/// Bound of a long run, seconds in `ANNALS_LONG_SECONDS`.
 fn patience() -> Duration {
     let wanted = std::env::var("ANNALS_LONG_SECONDS").ok();
     let seconds = wanted.and_then(|wanted| wanted.parse().ok());
@@ -106,7 +106,7 @@ impl Small {
     }
 }
 
-/// Whether something can be missing from an answer without anybody noticing.
+/// Whether an answer can lack something unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     /// By sequence, which is dense.
@@ -191,7 +191,7 @@ fn listed<T: std::fmt::Debug>(
         .collect()
 }
 
-/// What became of the answers.
+/// The answers, counted by result.
 #[derive(Debug, Default)]
 struct Tally {
     tried: usize,
@@ -213,7 +213,7 @@ impl Tally {
                 Err(other) => panic!("{what} {at}, {question}: {other:?}"),
                 Ok(given) => {
                     let known = known.given.as_ref().unwrap();
-                    // What cannot be read has a gap in its place.
+                    // An unreadable entry has a gap in its place.
                     let is_hole = |item: &String| item.contains("reason: Damaged");
                     // A repeat has of its original's answer what it keeps itself.
                     let is_bare = |item: &String| {
@@ -276,7 +276,7 @@ fn damage(
         for at in (first..good.len()).step_by(stride()) {
             try_at(&mut tally, at);
         }
-        // What was tried already is tried again, in a long run.
+        // Earlier tries are repeated in a long run.
         for at in tally.unseen.clone() {
             let around = at.saturating_sub(AROUND)..at + AROUND;
             around.for_each(|at| try_at(&mut tally, at));

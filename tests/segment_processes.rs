@@ -1,5 +1,5 @@
-//! Several processes seal the same journal, and some of them are killed: every entry that was
-//! flushed is there, once, in order, and nothing of a segment that was not finished is left.
+//! Several processes seal the same journal, and some of them are killed. Every flushed entry is
+//! there, once, in order, and nothing of an unfinished segment is left.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -83,7 +83,7 @@ fn assert_there(ids: &BTreeSet<InferenceId>, sure: InferenceId) {
     }
 }
 
-/// Files of segments that nobody finished or registered.
+/// Files of segments that were never finished or registered.
 fn strays(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir.join("segments")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

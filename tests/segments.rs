@@ -176,7 +176,7 @@ fn an_exclusive_journal_is_sealed_through_its_only_handle() {
     let reader = journal.reader().unwrap();
     let before = answers(&reader);
     thread::scope(|scope| {
-        // The writer commits meanwhile.
+        // The writer commits at the same time.
         scope.spawn(|| log(&journal, 3_000, 2_000));
         assert!(journal.seal(BOUND).unwrap() >= before[0].len() as u64);
     });
@@ -306,7 +306,7 @@ fn sealed_thrice(dir: &Path) -> Vec<String> {
 /// Between two sequences that are asked for.
 const STEP: usize = 7;
 
-/// What can happen to the file of the second of three segments.
+/// Kinds of damage to the file of the second of three segments.
 const DAMAGES: [fn(&[PathBuf]); 9] = [
     |segments| fs::remove_file(&segments[1]).unwrap(),
     |segments| fs::write(&segments[1], "").unwrap(),
@@ -370,7 +370,7 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
             let error = query.iter().find_map(Result::err).unwrap();
             assert!(error.to_string().contains(name), "damage {number}: {error}");
         }
-        // What does not need it is there, whole, and the journal goes on.
+        // Entries that do not need it are there, whole, and the journal continues.
         assert_eq!(
             entries_but_of(&reader, &files[1..2]),
             but_of(&known, &files[1..2])

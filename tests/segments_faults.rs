@@ -1,5 +1,5 @@
-//! Sealing that finds no room: the journal goes on without it, says so once, and seals when there
-//! is room again.
+//! Sealing that finds no room: the journal continues without it, reports it once, and seals when
+//! there is room again.
 
 #![cfg(all(target_os = "linux", not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -53,7 +53,7 @@ fn inferences(reader: &Reader) -> usize {
     entries(reader).iter().filter_map(Entry::id).count()
 }
 
-/// What the journal itself has said of the fault, in its order.
+/// The journal's own reports of the fault, in order.
 fn said(reader: &Reader) -> Vec<String> {
     let message = |entry: Entry| match entry.content {
         Content::SystemEvent(event) if event.message.contains(FAULT) => Some(event.message),
@@ -89,7 +89,7 @@ fn a_segment_for_which_there_is_no_room_is_sealed_later() {
     });
     assert!(sealing(&journal).hot_bytes > 1 << 16);
 
-    // It goes on, whoever asks for a segment is told, and nothing of one is left.
+    // It continues, the caller that asks for a segment gets the error, and nothing of one is left.
     for round in 0..3 {
         assert_no_room(&journal.seal(BOUND));
         log(&journal, 20_000 + round * 100, 100);

@@ -1,8 +1,8 @@
 //! Everything at once for a while: two processes of four loops each, with text files, segments,
-//! checkpoints, outcomes and statistics, that retire what has been counted, while processes are
-//! stopped and killed and the disk is full now and then. A follower that counts is held up now and
-//! then: entries behind its cursor stay, and those before it go all the same. At the end every
-//! event is explained, and nothing has grown that should not. It takes 20 seconds, 60 with
+//! checkpoints, outcomes and statistics. They retire counted entries, while processes are stopped
+//! and killed and the disk is full now and then. A follower that counts is held up now and then:
+//! entries behind its cursor stay, and those before it go all the same. At the end every event is
+//! explained, and nothing has grown that should not. It takes 20 seconds, 60 with
 //! `ANNALS_THOROUGH=1`, an hour with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS`
 //! says.
 
@@ -32,14 +32,14 @@ use support::assert_books_close;
 /// Loops in each process, and how often each decides.
 const LOOPS: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
-/// What segments and hot file may take; the rest is retired, as far as it has been counted.
+/// Size of segments and hot file; further entries are retired as far as they have been counted.
 const KEPT_BYTES: u64 = 4 << 20;
-/// Segments that nobody has counted before counting goes on, when it is held back.
+/// Uncounted segments at which counting continues, when it is held back.
 const BACKLOG: u64 = 8;
 /// For how many rounds it keeps up then.
 const ROUNDS: usize = 5;
 const COUNTED: &str = "counted";
-/// How far memory may grow from the first third to the last: allocators keep what they have had.
+/// Growth of memory from the first third to the last: allocators keep what they had.
 const GROWTH_KIB: u64 = 16 << 10;
 /// Files that the process has open which writes the text files: a lock, and each of four files
 /// twice. Another one takes over when it is held up, so they do not count as growth.
@@ -249,8 +249,8 @@ fn footprint(child: &Child) -> (u64, u64) {
     (memory.parse().unwrap(), files.len() as u64)
 }
 
-/// What was seen in the middle of memory and of open files: a burst, or a disk that is full for a
-/// moment, makes either large for a moment.
+/// Medians of memory and of open files: a burst, or a disk that is full for a moment, makes either
+/// large for a moment.
 fn middle(seen: &[(u64, u64)]) -> (u64, u64) {
     let of = |mut numbers: Vec<u64>| {
         numbers.sort_unstable();
@@ -324,7 +324,7 @@ fn whole() -> Duration {
     Duration::from_secs(cases(usual, long.unwrap_or(3_600)) as u64)
 }
 
-/// What is in the journal, by run, counted before it may be retired.
+/// Content of the journal, by run, counted before it may be retired.
 struct Counting {
     maintenance: Maintenance,
     follow: Follow,
@@ -335,7 +335,7 @@ struct Counting {
     lost: BTreeMap<u64, u64>,
     deaths: usize,
     pace: Pace,
-    /// How often it did not keep up.
+    /// Number of times that it was behind.
     backlogs: usize,
 }
 
@@ -442,8 +442,8 @@ impl Counting {
         *self.calls.entry(run).or_default() += u64::from(is_call);
     }
 
-    /// What was counted of each run is what the run's row says and what its process said; and what
-    /// is not there any more was retired.
+    /// The count of each run is that of its row and of its process; entries that are gone were
+    /// retired.
     fn check(&self, dir: &Path, told: &[Vec<u64>], kills: usize) {
         assert_eq!(self.deaths, kills);
         let reader = Reader::open(dir).unwrap();

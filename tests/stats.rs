@@ -342,7 +342,7 @@ fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
     }
 }
 
-/// Nobody counted it, so there is nothing to be taken away when something newer is attached.
+/// It was not counted, so nothing is subtracted when something newer is attached.
 #[test]
 fn what_was_given_up_does_not_count_when_its_decision_comes_after_all() {
     let dir = tempfile::tempdir().unwrap();
@@ -549,7 +549,7 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
         .plan()
         .unwrap();
     assert!(plan.apply().unwrap().segments > 0);
-    // What is left of the first day's minutes goes too.
+    // The rest of the first day's minutes goes too.
     clock.advance(Duration::from_secs(3_600));
     log(&journal, &random_decision(&mut random, 0), None);
     journal.flush().wait(MINUTE).unwrap();
@@ -589,7 +589,7 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
             .each_ref()
             .map(|day| Some(day.as_str()))
     );
-    // What may be of the row or of the next says so in both.
+    // A part that may belong to this row or to the next is reported in both.
     assert_eq!(
         (rows[0].stats.count, rows[0].stats.coverage.retired),
         (0, 500)

@@ -188,7 +188,7 @@ impl<'a> History<'a> {
             .extend(batch.into_iter().map(|(logged, _)| logged));
     }
 
-    /// Attaches outcomes to decisions that are kept, whoever made them.
+    /// Attaches outcomes to decisions that are kept, of any process.
     fn judge(&mut self, seed: u64) {
         let kept = self.now() - DAY.as_micros() as i64;
         let mut judged = Vec::new();

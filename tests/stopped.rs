@@ -19,7 +19,7 @@ use support::{assert_books_close, committed_ids, missing};
 
 /// Longer than a commit takes on a busy machine: who is not done by then is held up.
 const HELD_UP: Duration = Duration::from_millis(400);
-/// What closing may take, and what it may take longer on a busy machine.
+/// Bound of closing, and the extra time on a busy machine.
 const CLOSING: Duration = Duration::from_millis(300);
 const SLACK: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 256;
@@ -159,7 +159,8 @@ fn assert_all_is_explained(dir: &Path, health: &Health, kept: &[InferenceId], dr
     assert_eq!(counted, dropped, "in the gaps");
 }
 
-/// One round: a `role` stands inside; then it goes on, or dies; meanwhile we go on, or close.
+/// One round: a `role` stands inside; then it continues, or dies. In between, this process
+/// continues, or closes.
 fn hold_up(role: &str, dir: &Path, round: usize, random: &mut Random) {
     let journal = open(dir);
     let mut kept = Vec::new();

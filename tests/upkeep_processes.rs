@@ -1,5 +1,6 @@
 //! Several processes seal, retire and back up the same journal at once, and some of them are
-//! killed: what is kept is dense, the backup is one moment of it, and no file is left over.
+//! killed. Kept entries are dense, the backup is one moment of the journal, and no file is left
+//! over.
 
 #![cfg(all(
     any(target_os = "linux", target_vendor = "apple", windows),
@@ -154,7 +155,7 @@ fn assert_whole(dir: &Path) {
     assert!(verified.is_whole(), "{:?}", verified.defects);
 }
 
-/// Whole but for files that whoever seals or backs up next removes.
+/// Whole except for files that the next sealer or backup removes.
 fn assert_whole_but_for_strays(dir: &Path) {
     let defects = Maintenance::open(dir).unwrap().verify().defects;
     let stray = defects.iter().all(|found| found.kind == DefectKind::Stray);
@@ -169,7 +170,7 @@ fn strays(dir: &Path) -> Vec<String> {
     names.filter(|name| name.contains(".new-")).collect()
 }
 
-/// Nobody is at it any more: seals and backs up once more, and all is whole and the same.
+/// No process is at work any more: seals and backs up once more, and all is whole and the same.
 fn assert_comes_to_rest(root: &Path) {
     let journal = options().open(data(root)).unwrap();
     journal.seal(BOUND).unwrap();

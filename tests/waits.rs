@@ -99,7 +99,7 @@ fn an_id_that_is_returned_beside_a_close_is_there() {
     }
 }
 
-/// What somebody does to the files of a journal that is open.
+/// Changes to the files of a journal that is open.
 fn lose(what: impl Fn(&Path)) -> (Journal, PathBuf, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().join("data");
@@ -261,7 +261,7 @@ impl Drop for Orphan {
     }
 }
 
-/// The orphan keeps what its parent had locked when it was killed, and holds nobody up.
+/// The orphan keeps its parent's locks after the kill, and delays no process.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
@@ -273,7 +273,7 @@ fn an_orphan_neither_holds_up_an_opening_nor_keeps_a_run_alive() {
         let orphan = parent.hear().parse().unwrap();
         let orphan = Orphan(rustix::process::Pid::from_raw(orphan).unwrap());
         spin(Duration::from_micros(random.below(20_000)));
-        // Killed as it is dropped. What it says is not read to its end: the orphan holds the pipe
+        // Killed as it is dropped. Its output is not read to its end: the orphan holds the pipe
         // too.
         drop(parent);
         let began = Instant::now();

@@ -40,7 +40,7 @@ fn to_unit(bits: u64) -> f32 {
     bits as f32 / (1 << 24) as f32
 }
 
-/// What one inference is made of.
+/// Parts of one inference.
 #[derive(Clone, Copy)]
 pub struct Decision {
     pub features: [f32; 16],

@@ -1,5 +1,5 @@
-//! Journals as the programs that measure open them: nothing is dropped, and whoever is too fast
-//! waits for room.
+//! Journals as the programs that measure open them: nothing is dropped, and a producer that is too
+//! fast waits for room.
 
 use annals::{Inference, InferenceId, Journal, Options, Overflow, Recorder};
 
@@ -34,7 +34,7 @@ pub fn log(recorder: &Recorder, decision: &Decision) -> Option<InferenceId> {
         .log()
 }
 
-/// The same with everything at hand as strings.
+/// The same with all names as strings.
 #[inline]
 pub fn log_strings(journal: &Journal, decision: &Decision) -> Option<InferenceId> {
     let [buy, sell, hold] = decision.probabilities;

@@ -1,5 +1,5 @@
-//! What the system says: which machine this is, which file system a folder is on, and what the
-//! process has used. Where `/proc` is missing, the answers are "unknown".
+//! Facts from the system: the machine, the file system of a folder, and the resources of the
+//! process. Where `/proc` is missing, the answers are "unknown".
 
 use std::fmt;
 use std::fs::read_to_string;
@@ -79,7 +79,7 @@ fn file_system(path: &Path) -> Option<String> {
     deepest.map(|(_, kind)| kind)
 }
 
-/// What follows `name` and a colon in a file of such lines.
+/// The text after `name` and a colon in a file of such lines.
 fn field(file: &str, name: &str) -> Option<String> {
     let text = read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;

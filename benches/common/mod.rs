@@ -1,5 +1,5 @@
-//! What the programs that measure share: decisions to record, a place on a real disk, and what
-//! the system says about time, memory and itself.
+//! Shared by the programs that measure: decisions to record, a place on a real disk, and the
+//! system's figures of time and memory.
 
 #![allow(
     dead_code,

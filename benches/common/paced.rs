@@ -31,7 +31,7 @@ pub fn paced(
         let before = clock.raw();
         body(&decision);
         let after = clock.raw();
-        // Who is slower than the pace is not made to run after it.
+        // A loop that is slower than the pace does not run after it.
         due = due.max(clock.now() - pace);
         if call >= calls / 20 {
             histogram.record(clock.delta_as_nanos(before, after).max(1))?;

@@ -26,7 +26,7 @@ use crate::threads::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "a flush that nobody waits for promises nothing"]
+#[must_use = "a flush promises nothing unless it is waited for"]
 pub struct Flush {
     state: Arc<State>,
 }

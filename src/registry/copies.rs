@@ -101,7 +101,7 @@ fn copy_one(
     };
     let Some(digest) = row.digest else {
         return Ok(Err(format!(
-            "{} is missing, or nobody has read it yet",
+            "{} is missing, or was never read yet",
             row.file
         )));
     };

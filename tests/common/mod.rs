@@ -1,5 +1,5 @@
-//! What the tests with several processes share: child processes that obey through pipes, and
-//! random numbers that can be had again.
+//! Shared by the tests with several processes: child processes that obey through pipes, and random
+//! numbers that can be repeated.
 //!
 //! A test binary starts itself with the name of its test `child` and a role in the environment.
 //! Parent and child talk in lines; all waiting is for a line, never for time to pass.
@@ -19,7 +19,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// More than anything here takes on a slow machine: whoever waits this long waits for ever.
+/// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);
 
 const ROLE: &str = "ANNALS_TEST_ROLE";
@@ -35,7 +35,7 @@ pub struct Child {
     lines: Receiver<Line>,
 }
 
-/// What a child said, and when it was heard.
+/// A child's line, and the time of hearing it.
 pub struct Line {
     pub text: String,
     pub heard: Instant,
@@ -123,7 +123,7 @@ impl Child {
         rustix::process::Pid::from_child(&self.process)
     }
 
-    /// Kills the child as the kernel would, and returns what it had said and nobody had heard.
+    /// Kills the child as the kernel would, and returns its lines that were not heard yet.
     pub fn kill(mut self) -> Vec<Line> {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -168,7 +168,7 @@ fn listen(output: ChildStdout, sender: &Sender<Line>) {
     let mut output = BufReader::new(output);
     let mut text = String::new();
     while output.read_line(&mut text).is_ok_and(|bytes| bytes > 0) {
-        // A line without an end was cut short by a kill: nobody said that.
+        // A line without an end was cut short by a kill and does not count.
         if let Some(said) = text.strip_prefix(MARK)
             && let Some(said) = said.strip_suffix('\n')
         {

@@ -1,5 +1,5 @@
-//! Makes a journal lie: values that no journal can hold, under right checksums, at random places of
-//! all its tables, sidecars, cursors and segments; pipes, and links that lead out of it.
+//! Makes a journal lie: impossible values with correct checksums, at random places of all its
+//! tables, sidecars, cursors and segments. Also pipes, and links that lead out of it.
 //!
 //! Knows the format from FORMAT.md, and nothing of the library's own code. Shared by
 //! `hostile_values.rs`, `hostile_files.rs` and the fuzz target `values`.
@@ -157,7 +157,7 @@ pub fn base(dir: &Path) {
     journal.close().unwrap();
 }
 
-/// What may lie outside of the journal, and must stay as it is.
+/// Files outside of the journal, which must stay as they are.
 pub struct Outside {
     pub folder: PathBuf,
     pub victim: PathBuf,
@@ -201,8 +201,8 @@ fn list(folder: &Path, found: &mut Vec<String>) {
 /// Kinds of lies.
 const KINDS: usize = 16;
 
-/// Makes the journal in `dir`, a copy of [`base`]'s, lie in one to four ways, at first in the way
-/// of this number, if it is one. Says how.
+/// Makes the journal in `dir`, a copy of [`base`]'s, lie in one to four ways. The first has this
+/// number, if there is one. Says how.
 pub fn lie(
     dir: &Path,
     outside: &Outside,
@@ -793,7 +793,7 @@ fn pipe(dir: &Path, choices: &mut Choices<'_>) -> String {
     clear(&path);
     make_pipe(&path);
     if path.starts_with(dir.join("runs")) {
-        // A run that has not ended, so that somebody asks whether it lives.
+        // A run that has not ended, so that its lock is looked at.
         let _ = runs(dir, choices);
     }
     format!("pipe {path:?}")

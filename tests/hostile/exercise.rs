@@ -13,15 +13,15 @@ use annals::{
 
 use super::craft::{MODEL, copy, options};
 
-/// How long anything that waits is told to wait.
+/// Bound of every wait.
 const WAIT: Duration = Duration::from_millis(200);
 /// Entries that are read of a journal that claims to have millions.
 const ENTRIES: usize = 3_000;
 
-/// What was done, and how long it took.
+/// The step, and its duration.
 pub type Done = (&'static str, Duration);
 
-/// The step that is under way, for whoever waits for it.
+/// The step that is under way, for the thread that waits for it.
 pub static STEP: Mutex<&str> = Mutex::new("");
 
 struct Steps(Vec<Done>);

@@ -1,4 +1,4 @@
-//! What the tests of the text files share: lines formatted a second time, independently of the
+//! Shared by the tests of the text files: lines formatted a second time, independently of the
 //! library, and ways to look at a directory of files.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
@@ -15,7 +15,7 @@ use annals::{
     Value,
 };
 
-/// More than anything here takes on a slow machine: whoever waits this long waits for ever.
+/// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);
 
 pub const KINDS: [LogKind; 4] = [
@@ -110,7 +110,7 @@ pub fn read(path: &Path) -> String {
     text
 }
 
-/// What the files of a kind are sorted by: day and part. `None` for other files.
+/// Order of the files of a kind: day and part. `None` for other files.
 fn order(name: &str, kind: LogKind) -> Option<(String, u32)> {
     let label = name.strip_prefix(kind.stem())?.strip_prefix('.')?;
     let label = label.strip_suffix(".gz").unwrap_or(label);
@@ -146,7 +146,7 @@ pub fn lines(directory: &Path, kind: LogKind) -> Vec<String> {
     lines
 }
 
-/// How many whole lines of a kind there are while somebody may still be writing one.
+/// Number of whole lines of a kind, also while one is being written.
 pub fn count_lines(directory: &Path, kind: LogKind) -> usize {
     let texts = texts(directory, kind);
     let ends = texts.iter().map(|(_, text)| text.matches('\n').count());
@@ -163,7 +163,7 @@ pub fn expected(reader: &Reader) -> [Vec<String>; KINDS.len()] {
     expected
 }
 
-/// Whether there are as many whole lines as entries, while somebody may still be writing.
+/// Whether there are as many whole lines as entries, also while one is being written.
 pub fn is_mirrored(dir: &Path, logs: &Path) -> bool {
     let expected = expected(&Reader::open(dir).unwrap());
     let mut kinds = KINDS.into_iter();

@@ -1,4 +1,4 @@
-//! What a journal must hold, kept in plain lists.
+//! The content that a journal must have, in plain lists.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub enum Judged {
     Divergent,
 }
 
-/// What one handle has said since it was opened.
+/// Reports of one handle since it was opened.
 #[derive(Clone, Debug, Default)]
 struct Handle {
     pending: Vec<Told>,
@@ -89,7 +89,7 @@ pub struct Book {
     sums: Sums,
 }
 
-/// What a plan retires: how many segments, and the first sequence kept before and after.
+/// The effect of a plan: how many segments, and the first sequence kept before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doomed {
     pub segments: usize,
@@ -206,7 +206,7 @@ impl Book {
         self.exported
     }
 
-    /// What goes if only that stays which was recorded since, or the cursor has not passed.
+    /// The entries that go if only later ones stay, or those that the cursor has not passed.
     pub fn doomed(&self, since: i64, only_exported: bool) -> Doomed {
         let goes = |segment: &&Segment| {
             segment.recorded < since && (!only_exported || segment.next <= self.exported)
@@ -277,7 +277,7 @@ impl Book {
         assert_eq!(found.len(), self.entries.len() - retired);
         let (gone, there) = self.entries.split_at(retired);
         let mut rewards: BTreeMap<u64, f64> = BTreeMap::new();
-        // What turned out before its decision was committed stays as long as that.
+        // An outcome that came before its decision was committed stays as long as the decision.
         for (told, _) in gone {
             if let Told::Outcome { of, reward } = told
                 && there.iter().any(|(told, _)| told.id() == Some(*of))

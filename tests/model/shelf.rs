@@ -1,4 +1,4 @@
-//! What a registry must hold, kept in plain lists.
+//! The content that a registry must have, in plain lists.
 
 use annals::{Mode, Registry};
 

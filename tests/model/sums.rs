@@ -1,4 +1,4 @@
-//! What statistics must say, also of what is retired.
+//! The statistics that are right, also of retired entries.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Decision {
     sequence: u64,
     id: InferenceId,
     logged: Logged,
-    /// What turns out from now on is not counted.
+    /// Outcomes from now on are not counted.
     retired: bool,
 }
 
@@ -30,7 +30,7 @@ struct Decision {
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     decisions: Vec<Decision>,
-    /// What turned out for those that are not there yet.
+    /// Outcomes of decisions that are not there yet.
     waiting: BTreeMap<u64, Held>,
 }
 
@@ -106,7 +106,7 @@ impl Sums {
                     oracle::check(&stats, &within, &what);
                     continue;
                 }
-                // Nobody knows any more on which side of the cut those lie, and it says so.
+                // It is unknown on which side of the cut those lie, and the answer reports it.
                 assert!(own().any(|decision| decision.retired), "{what}");
                 let (least, count) = (stats.count, within.len() as u64);
                 let most = least + stats.coverage.retired;

@@ -135,7 +135,7 @@ fn check_what_is_kept(stats: &Stats, decisions: &[&Logged], what: &str) {
         check(stats, decisions, what);
         return;
     }
-    // Nobody knows any more on which side of the cut those lie.
+    // It is unknown on which side of the cut those lie.
     let (least, count) = (stats.count, decisions.len() as u64);
     let most = least + stats.coverage.retired;
     assert!(

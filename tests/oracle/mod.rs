@@ -1,5 +1,5 @@
-//! What statistics have to say, worked out from the decisions as they were logged: a loop over a
-//! list, which shares no code with the library's reader or statistics.
+//! The right statistics, computed from the decisions as they were logged: a loop over a list, which
+//! shares no code with the library's reader or statistics.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -22,7 +22,7 @@ pub struct Logged {
     pub outcome: Held,
 }
 
-/// What turned out for a decision, as it was attached last.
+/// Outcome of a decision, as it was attached last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Held {
     /// A multiple of 1/1024, so that sums are exact however they are made; or not finite.
@@ -45,7 +45,7 @@ impl Held {
     }
 }
 
-/// What has to come out of outcomes.
+/// The right results of outcomes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turned {
     pub attached: u64,
@@ -181,7 +181,7 @@ fn check_outcomes(stats: &Stats, decisions: &[&Logged], what: &str) {
     }
 }
 
-/// What a statistic has to say of some decisions.
+/// The right statistic of some decisions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
     pub count: u64,
@@ -285,7 +285,7 @@ pub fn expected(decisions: &[&Logged]) -> Expected {
     sum
 }
 
-/// What a statistic says, in the same form.
+/// The library's statistic, in the same form.
 pub fn said(stats: &Stats) -> Expected {
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap();
     let if_any = |value: f32| (stats.confidence.count > 0).then(|| value.to_bits());

@@ -1,4 +1,4 @@
-//! What the tests within one process share: short ways to log, to flush and to read back.
+//! Shared by the tests within one process: short ways to log, to flush and to read back.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -10,7 +10,7 @@ use annals::{
     Repeats, Timestamp,
 };
 
-/// More than anything here takes on a slow machine: whoever waits this long waits for ever.
+/// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);
 
 /// The longest interval that options take: only a flush or a full queue makes such a journal

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 pub struct Tiny(PathBuf);
 
 impl Tiny {
-    /// Mounts one of so many KiB at `path`; says so and gives `None` where this process may not.
+    /// Mounts one of so many KiB at `path`; prints a note and returns `None` where this process may
+    /// not.
     pub fn mount(path: &Path, kibibytes: u64) -> Option<Tiny> {
         fs::create_dir_all(path).unwrap();
         let size = format!("size={kibibytes}k,mode=700");

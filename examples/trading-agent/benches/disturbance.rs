@@ -60,7 +60,7 @@ impl Agent {
     }
 }
 
-/// What single decisions took, in nanoseconds.
+/// Times of single decisions, in nanoseconds.
 struct Times {
     forward: Histogram<u64>,
     /// The forward pass and what records it.
@@ -86,7 +86,7 @@ impl Times {
     }
 }
 
-/// How long a block is, and how often it decides.
+/// Length of a block, and its number of decisions.
 struct Plan {
     rounds: u64,
     block: Duration,
@@ -209,7 +209,7 @@ fn main() -> Result<(), Failure> {
     ];
     let mut times = [Times::new()?, Times::new()?, Times::new()?];
     let (mut random, mut recorded) = (Random::default(), 0);
-    // What only the first calls cost is no part of it.
+    // Costs of the first calls alone are no part of it.
     for recorder in &recorders {
         let decisions = decide(&agent, &plan, recorder, &mut random, &mut Times::new()?)?;
         recorded += if recorded == 0 { decisions } else { 0 };

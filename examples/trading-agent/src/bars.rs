@@ -1,9 +1,9 @@
 //! Price bars from a CSV file.
 //!
 //! Exports of daily prices differ in small ways: the case and order of the headers, how a date is
-//! written, whether one file holds one symbol or many. This module takes those differences in, and
-//! turns everything it cannot read into one line that names the file, the line and the column,
-//! because a bar that is guessed at becomes a feature nobody can explain later.
+//! written, whether one file holds one symbol or many. This module handles those differences, and
+//! turns everything it cannot read into one line that names the file, the line and the column. A
+//! bar that is guessed at would become a feature that cannot be explained later.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub const SAMPLE: &str = include_str!("../data/stocks.csv");
 /// One bar of one symbol.
 ///
 /// Where the file has an adjusted close, the four prices are scaled to it, so that a split is no
-/// price move. The scale of a bar depends on splits and dividends that came after it; every feature
+/// price move. The scale of a bar depends on splits and dividends that came after it. Every feature
 /// is a ratio of prices, from which a common scale cancels out, so none of that knowledge reaches
 /// the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,7 @@ pub struct InputError {
     pub column: Option<&'static str>,
     /// For wrong values.
     pub problem: String,
-    /// What to do about it.
+    /// The next step.
     pub advice: String,
 }
 
@@ -192,8 +192,8 @@ pub fn parse(file: &str, text: &str, stem: &str) -> Result<Vec<Series>, InputErr
         .collect()
 }
 
-/// What stands between the columns of the first line: spreadsheets of many countries write
-/// semicolons, and some write tabs.
+/// The separator in the first line: spreadsheets of many countries write semicolons, and some write
+/// tabs.
 fn separator(text: &str) -> u8 {
     let header = text.lines().find(|line| !line.trim().is_empty());
     let header = header.unwrap_or_default().as_bytes();
@@ -580,8 +580,8 @@ mod tests {
                 [before, after] => Some((after.close / before.close).ln().abs()),
                 _ => None,
             });
-        // The file has four two-for-one splits; each would be a fall of a half, more than its worst
-        // real day apart from a profit warning of September 2000 that did halve a price.
+        // The file has four two-for-one splits. Each would be a fall of a half, more than its worst
+        // real day, apart from a profit warning of September 2000 that did halve a price.
         assert!(moves.by_ref().filter(|change| *change > 0.5).count() <= 1);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The rehearsal of a crash: a second process that decides and is killed in mid-loop.
 //!
-//! What counts is said before the kill and looked for after it. The second process tells its parent
+//! Printed facts from before the kill are looked for after it. The second process tells its parent
 //! how many of its decisions the journal has called durable; the parent kills it, reads the journal
 //! and counts.
 
@@ -24,7 +24,7 @@ const TOGETHER: u64 = 100;
 /// The second process is killed when it was told of so many.
 const ENOUGH: u64 = 1_000;
 
-/// What was told before the kill, and what was there after it.
+/// The promise before the kill, and the content after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Rehearsed {
     /// The newest decision that was called durable.
@@ -68,7 +68,7 @@ pub fn decide_until_killed(
 }
 
 /// Starts the second process, kills it, and looks for what it was told. `None` if the person asked
-/// to stop meanwhile.
+/// to stop in between.
 ///
 /// # Errors
 /// If the process does not start or ends by itself, or the journal cannot be read.

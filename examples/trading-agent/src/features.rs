@@ -1,9 +1,9 @@
-//! What the network sees of the market.
+//! The network's view of the market.
 //!
-//! Look-ahead is the classic way to fool oneself here, so features come out of a [`Stream`] that is
-//! handed one bar at a time: when it answers for a bar, the later ones have not reached it yet. All
-//! sixteen numbers are ratios or relative ranks, which makes them comparable between a share at 4
-//! dollars and one at 700.
+//! Look-ahead is a classic mistake here. So features come out of a [`Stream`] that is handed one
+//! bar at a time: when it answers for a bar, the later ones have not reached it yet. All sixteen
+//! numbers are ratios or relative ranks, which makes them comparable between a share at 4 dollars
+//! and one at 700.
 
 use chrono::{DateTime, Utc};
 
@@ -15,17 +15,17 @@ pub const FEATURES: usize = 16;
 /// The features of one bar.
 pub type Vector = [f32; FEATURES];
 
-/// What the agent can decide, in the order of the network's outputs.
+/// The agent's actions, in the order of the network's outputs.
 pub const ACTIONS: [&str; 3] = ["BUY", "SELL", "HOLD"];
 
-/// What each action holds of the symbol until the next bar.
+/// Position in the symbol until the next bar, for each action.
 pub const POSITIONS: [f64; 3] = [1.0, -1.0, 0.0];
 
 /// A next-bar log return within this distance of zero is not worth a trade and counts as HOLD. At
 /// half a percent the three classes of the sample come out at about a third each.
 pub const HOLD_BAND: f64 = 0.005;
 
-/// The band that makes a third of the moves up to a time a HOLD: prices move less within an hour
+/// The band that makes a third of the moves up to a time a HOLD. Prices move less within an hour
 /// than within a day, and one currency less than one share.
 pub fn hold_band(series: &[Series], until: DateTime<Utc>) -> f64 {
     let pairs = series.iter().flat_map(|series| series.bars.windows(2));
@@ -53,18 +53,18 @@ pub struct Sample {
     pub time: DateTime<Utc>,
     /// The features.
     pub features: Vector,
-    /// What came next; `None` for a symbol's last bar.
+    /// The next bar; `None` for a symbol's last bar.
     pub outcome: Option<Outcome>,
 }
 
-/// What the bar after a sample turned out to be.
+/// The bar after a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     /// When it was known. A sample belongs to a period only if this does too.
     pub time: DateTime<Utc>,
     /// Index in [`ACTIONS`] of what would have been right.
     pub action: usize,
-    /// What the price gained until then, as a share of it.
+    /// Gain of the price until then, as a share of it.
     pub gain: f64,
 }
 
@@ -93,8 +93,8 @@ pub fn samples(symbol: usize, series: &Series, band: f64) -> Vec<Sample> {
         .collect()
 }
 
-/// The samples by what they may be used for. What a sample is measured by, its outcome, lies in the
-/// same period as the sample itself; the few that straddle a border are left out of both.
+/// The samples by what they may be used for. A sample's outcome lies in the same period as the
+/// sample itself; the few that straddle a border are left out of both.
 #[derive(Debug, Clone, Default)]
 pub struct Periods {
     /// Fitted to, and the source of all statistics.
@@ -494,7 +494,7 @@ mod tests {
     fn a_third_of_the_moves_is_no_trade() -> Result<(), bars::InputError> {
         let series = bars::parse("sample", bars::SAMPLE, "sample")?;
         let end = DateTime::<Utc>::MAX_UTC;
-        // What the constant says of the sample is found in it.
+        // The constant's facts about the sample are found in it.
         let daily = hold_band(&series, end);
         assert!((daily - HOLD_BAND).abs() < 0.002, "{daily}");
         let mut calm = series.clone();

@@ -10,7 +10,7 @@ use signal_hook::flag;
 /// The exit code of a program that was interrupted.
 pub const EXIT_CODE: u8 = 130;
 
-/// Whether somebody asked the agent to stop.
+/// Whether the user asked the agent to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ impl Interrupt {
     }
 }
 
-/// Ends the training when somebody asked for it.
+/// Ends the training when the user asked for it.
 #[derive(Debug)]
 pub struct Interrupted;
 

@@ -1,11 +1,11 @@
 //! A trading agent whose every decision can be looked up afterwards.
 //!
-//! It trains a small network on the first years of real daily bars, then walks through the later
+//! It trains a small network on the first years of real daily bars. Then it walks through the later
 //! years as an agent in production would: one bar, one forward pass, one decision, one entry in the
 //! journal. At the end it reads the journal back and shows what recording cost.
 //!
-//! The agent is here to show recording, not to make money: the next day's direction is close to
-//! unpredictable from prices, and the share of right decisions it prints says so.
+//! The agent is here to show recording, not to make money. The next day's direction is close to
+//! unpredictable from prices, and the printed share of right decisions shows that.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +36,7 @@ use network::{Epoch, LAYERS, Network, Schedule};
 use record::{Book, Explained};
 use report::{Tally, percent, thousands, time};
 
-/// What to call the built-in bars.
+/// Name of the built-in bars.
 const BUILT_IN: &str = "the built-in sample";
 
 /// Fewer samples than this train nothing worth deciding with.
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments, &mut io::stdout().lock()) {
         Ok(code) => code,
-        // Whoever was reading the output has seen enough.
+        // The reader of the output has seen enough.
         Err(error)
             if error
                 .downcast_ref::<io::Error>()
@@ -175,7 +175,7 @@ impl Market {
         )
     }
 
-    /// What HOLD means, as a share with as many digits as it needs.
+    /// The meaning of HOLD, as a share with as many digits as it needs.
     fn hold(&self) -> String {
         let percent = 100.0 * self.band;
         let digits = if percent < 0.1 { 4 } else { 2 };
@@ -226,7 +226,7 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode> {
         best: trained.1,
         took: started.elapsed(),
     };
-    // What decides is what was saved, not what happens to be in memory.
+    // The saved network decides, not the one in memory.
     let network = match book.load_best(&model, Network::read)? {
         Some((best, checkpoint)) => {
             let deleted = book.tidy()?;
@@ -258,7 +258,7 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode> {
     )
 }
 
-/// What came of the training.
+/// Result of the training.
 struct Trained {
     network: Network,
     best: Option<Epoch>,
@@ -294,7 +294,7 @@ impl Walk {
         let started = Instant::now();
         let walk = &market.periods.walk;
         let bar = progress(arguments, "Deciding", walk.len() as u64);
-        // What each symbol's last decision will have come to when its next bar is there.
+        // The result of each symbol's last decision when its next bar is there.
         let mut open = vec![None; market.series.len()];
         for (done, sample) in walk.iter().enumerate() {
             if interrupt.is_asked() {
@@ -502,7 +502,7 @@ fn say_interrupted(
     Ok(ExitCode::from(interrupt::EXIT_CODE))
 }
 
-/// What to call the model: networks that were trained on different bars do not compare.
+/// Name of the model: networks that were trained on different bars do not compare.
 fn model(arguments: &Arguments) -> String {
     let file = arguments.csv.as_ref().and_then(|path| path.file_stem());
     match file {
@@ -522,9 +522,9 @@ fn read(arguments: &Arguments) -> Result<(String, Vec<Series>), InputError> {
     }
 }
 
-/// The last time the network may learn from: the end of 2007 in the built-in sample, so that the
-/// crash of 2008 is new to it, and the time by which three fifths of the bars have gone by in any
-/// other file.
+/// The last time the network may learn from. In the built-in sample it is the end of 2007, so that
+/// the crash of 2008 is new to it. In any other file it is the time by which three fifths of the
+/// bars have gone by.
 fn train_until(arguments: &Arguments, series: &[Series]) -> DateTime<Utc> {
     if arguments.csv.is_none()
         && let Some(date) = NaiveDate::from_ymd_opt(2007, 12, 31)
@@ -680,8 +680,7 @@ fn progress(arguments: &Arguments, title: &'static str, length: u64) -> Progress
     }
 }
 
-/// What someone without a network would have scored on the same days, going by the training years
-/// alone.
+/// The score without a network on the same days, by the training years alone.
 fn yardstick(periods: &Periods) -> String {
     let share = |samples: &[features::Sample], action| {
         let outcomes = samples.iter().filter_map(|sample| sample.outcome);

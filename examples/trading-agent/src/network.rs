@@ -3,8 +3,8 @@
 //! A multi-layer perceptron is all this data can feed, and small enough that one decision takes
 //! microseconds: the case in which the cost of writing a decision down matters most. It is written
 //! out here, forward and backward, because a library for networks would be most of what the agent
-//! compiles. The network carries the mean and deviation of its training set with it, so that
-//! whoever holds a network can hand it features as they come out of the market.
+//! compiles. The network carries the mean and deviation of its training set with it, so that it
+//! takes features as they come out of the market.
 
 use std::fs;
 use std::io;
@@ -34,7 +34,7 @@ const WEIGHT_DECAY: f32 = 0.02;
 /// them.
 const FAR: f32 = 5.0;
 
-/// What one decision says: how likely each action is.
+/// Result of one decision: the probability of each action.
 pub type Probabilities = [f32; ACTIONS.len()];
 
 /// A fully connected layer.
@@ -57,7 +57,7 @@ impl Linear {
         }
     }
 
-    /// What the layer makes of one row.
+    /// The layer's output for one row.
     fn forward(&self, input: &[f32], output: &mut [f32]) {
         output.copy_from_slice(&self.bias);
         for (value, weights) in input.iter().zip(self.weights.chunks_exact(self.outputs)) {
@@ -148,7 +148,7 @@ fn softmax(scores: &mut [f32]) -> f32 {
     highest + sum.ln()
 }
 
-/// What the layers hand on for one row.
+/// The layers' outputs for one row.
 struct Trace {
     first: Vec<f32>,
     second: Vec<f32>,
@@ -320,7 +320,7 @@ fn turned(layer: &Linear) -> Vec<f32> {
 
 /// Adjusts weights by Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 struct AdamW {
-    /// Slopes of the batch at hand, and their running mean and mean square.
+    /// Slopes of the present batch, and their running mean and mean square.
     slopes: [Linear; 3],
     means: [Linear; 3],
     squares: [Linear; 3],

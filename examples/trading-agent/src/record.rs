@@ -1,7 +1,7 @@
 //! The agent's side of the journal: every use of `annals` is here.
 //!
-//! The shape is the one any inference loop can take over: open a journal, build one recorder per
-//! symbol up front, and write each decision down in the one call that follows the forward pass.
+//! The shape fits any inference loop: open a journal, build one recorder per symbol up front, and
+//! record each decision in the one call that follows the forward pass.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,13 @@ use crate::crash::Rehearsed;
 use crate::features::{self, ACTIONS, POSITIONS, Vector};
 use crate::network::{Epoch, Probabilities};
 
-/// How long the end of a run waits for what is still on its way to disk.
+/// Longest wait at the end of a run for entries on their way to disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A checkpoint that decided less often is not ranked by what it earned.
 const LEAST_REWARDS: u64 = 100;
 
-/// What ranks the checkpoints.
+/// The metric that ranks the checkpoints.
 const MONITOR: &str = "val_loss";
 
 /// A journal and its checkpoints, with a recorder for each symbol.
@@ -35,7 +35,7 @@ pub struct Book {
     recorders: Vec<Recorder>,
 }
 
-/// What became of one decision.
+/// Result of one decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision {
     /// Its id in the journal; `None` if it was dropped.
@@ -44,9 +44,9 @@ pub struct Decision {
     pub action: usize,
     /// How sure the network was of it.
     pub confidence: f32,
-    /// How long the forward pass took.
+    /// Time of the forward pass.
     pub thinking: Duration,
-    /// How long the recording call took.
+    /// Time of the recording call.
     pub recording: Duration,
 }
 
@@ -57,19 +57,19 @@ pub struct Entry {
     pub sequence: u64,
     /// When the bar was.
     pub event_time: String,
-    /// Who decided.
+    /// The model.
     pub model: String,
     /// On what.
     pub symbol: String,
-    /// What.
+    /// The action.
     pub action: String,
     /// How surely.
     pub confidence: f32,
-    /// How long it took to decide.
+    /// Time of the decision.
     pub processing_time: Option<Duration>,
 }
 
-/// What the journal says of itself.
+/// The journal's own facts.
 #[derive(Debug, Clone, Copy)]
 pub struct Health {
     /// Entries handed to it by this run.
@@ -85,7 +85,7 @@ pub struct Health {
 pub struct Explained {
     /// Decided actions.
     pub record: InferenceRecord,
-    /// What came of it.
+    /// Its outcomes.
     pub outcomes: Option<Outcomes>,
     /// Which checkpoint decided, and how good it was.
     pub checkpoint: Option<String>,
@@ -96,9 +96,9 @@ pub struct Explained {
 pub struct Live {
     /// Its id.
     pub checkpoint: String,
-    /// What a decision earned on average.
+    /// Average reward of a decision.
     pub reward: f64,
-    /// How far that may be from the truth, 95 times in 100.
+    /// Distance to the truth that is not exceeded 95 times in 100.
     pub reach: f64,
     /// Whether it is better than the others beyond what chance explains.
     pub is_clear: bool,
@@ -106,16 +106,16 @@ pub struct Live {
     pub validated: Option<String>,
 }
 
-/// What is left of a run.
+/// The rest of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// The newest entries, newest first.
     pub entries: Vec<Entry>,
-    /// What the decisions came to, by checkpoint and symbol, of all runs.
+    /// Results of the decisions, by checkpoint and symbol, of all runs.
     pub results: Vec<StatsRow>,
     /// The checkpoint that earned most.
     pub live: Option<Live>,
-    /// What the journal says of itself.
+    /// The journal's own facts.
     pub health: Health,
     /// The text files and their last lines.
     pub lines: Vec<(PathBuf, Vec<String>)>,

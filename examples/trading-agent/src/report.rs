@@ -1,4 +1,4 @@
-//! What a person gets to see: tables, and numbers in the units people think in.
+//! Output for a person: tables, and numbers in the units people think in.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::record::{Decision, Entry, Health, Live};
 /// Symbols listed by name; beyond that the total has to do.
 const LISTED: usize = 20;
 
-/// What happened in the walk through the later years.
+/// Results of the walk through the later years.
 pub struct Tally {
     symbols: Vec<Count>,
     thinking: Histogram<u64>,
@@ -22,7 +22,7 @@ pub struct Tally {
     rewards: Rewards,
 }
 
-/// What decisions earned: how many, their sum, and the sum of their squares.
+/// Rewards of decisions: how many, their sum, and the sum of their squares.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rewards {
     count: f64,
@@ -123,7 +123,7 @@ impl Tally {
         self.symbols.iter().map(|count| count.decisions).sum()
     }
 
-    /// How often the next bar moved as decided, and what that earned.
+    /// Share of next bars that moved as decided, and the reward.
     pub fn score(&self) -> String {
         let right: u64 = self.symbols.iter().map(|count| count.right).sum();
         let outcomes: u64 = self.symbols.iter().map(|count| count.outcomes).sum();
@@ -152,7 +152,7 @@ impl Tally {
         )
     }
 
-    /// What recording costs, beside what is recorded.
+    /// Cost of recording, beside the forward pass.
     pub fn latency(&self) -> String {
         let at = |histogram: &Histogram<u64>, quantile| {
             Duration::from_nanos(histogram.value_at_quantile(quantile))

@@ -134,7 +134,7 @@ fn hourly_bars_with_the_index_of_pandas_are_decided_on() -> io::Result<()> {
         said.contains("600 hourly bars of EURUSD; a move of less than 0.0"),
         "{said}"
     );
-    // What the next hour did is each action for some of the bars.
+    // Each action is right for the next hour of some of the bars.
     let decided = words(&run, "EURUSD", 0);
     assert_ne!(decided.get(5).map(String::as_str), Some("100.0%"), "{said}");
     Ok(())

@@ -67,7 +67,7 @@ impl Upkeep {
         let Some(lock) = seal::hold(&folder)? else {
             return Err(Error::InUse {
                 path: to.path().to_owned(),
-                reason: "somebody seals it or writes a backup there".to_owned(),
+                reason: "another process seals it or writes a backup there".to_owned(),
             });
         };
         self.refuse_other(to)?;
@@ -337,7 +337,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
     let Some(lock) = seal::hold(&folder)? else {
         return Err(Error::InUse {
             path: to.path().to_owned(),
-            reason: "somebody else restores into it".to_owned(),
+            reason: "another process restores into it".to_owned(),
         });
     };
     seal::remove_strays(&[], &folder)?;

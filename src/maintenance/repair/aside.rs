@@ -36,7 +36,7 @@ pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
 pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
     let in_use = |path: &Path| Error::InUse {
         path: path.to_owned(),
-        reason: "a journal is repaired, or an import undone, when nobody has it open".to_owned(),
+        reason: "a repair, or undoing an import, needs a journal that is closed".to_owned(),
     };
     let runs = directory.runs();
     disk::create_directory(&runs).map_err(|error| Error::io("create", &runs, error))?;

@@ -231,7 +231,7 @@ pub(crate) fn check_segment(
                 findings.say(DefectKind::Registration, file, None, detail);
             }
             if found.complete && stated.is_some_and(|stated| stated != own.row()) {
-                let why = "it does not need the names and runs that it says";
+                let why = "it does not need the names and runs that it lists";
                 findings.say(DefectKind::Registration, file, None, why);
             }
             Ok(())
