@@ -39,7 +39,11 @@ fn main() -> annals::Result<()> {
         let r = record?;
         println!(
             "{} {} {} {} {:.3}",
-            r.id, r.model, r.symbol, r.action, r.confidence
+            r.id,
+            r.model,
+            r.symbol,
+            r.action,
+            r.confidence.unwrap_or(f32::NAN)
         );
     }
     if let Some(id) = id {

@@ -299,7 +299,7 @@ fn inference(record: &InferenceRecord) -> Map<String, Json> {
         "model": &*record.model,
         "symbol": &*record.symbol,
         "action": &*record.action,
-        "confidence": record.confidence_given.then(|| real32(record.confidence)),
+        "confidence": record.confidence.map(real32),
         "labels": has_some.then(|| labels.collect::<Vec<_>>()),
         "probabilities": has_some
             .then(|| probabilities.values().iter().map(|value| real32(*value)).collect::<Vec<_>>()),
@@ -322,7 +322,7 @@ fn repeat(repeat: &Repeat) -> Map<String, Json> {
         "model": &*repeat.model,
         "symbol": &*repeat.symbol,
         "action": &*repeat.action,
-        "confidence": repeat.confidence_given.then(|| real32(repeat.confidence)),
+        "confidence": repeat.confidence.map(real32),
         "processing_ns": repeat.processing_time.map(nanos),
         "checkpoint": repeat.checkpoint.as_deref(),
     }))
@@ -460,14 +460,12 @@ fn run(run: &Run) -> Map<String, Json> {
 
 /// A figure that is not known is null.
 fn confidence(known: &Confidence) -> Map<String, Json> {
-    let figure = |value: f64| (known.count > 0 && value.is_finite()).then_some(value);
-    let figure32 = |value: f32| (known.count > 0 && value.is_finite()).then(|| real32(value));
     fields(json!({
         "count": known.count,
-        "mean": figure(known.mean),
-        "min": figure32(known.min),
-        "max": figure32(known.max),
-        "deviation": figure(known.deviation()),
+        "mean": known.mean,
+        "min": known.min.map(real32),
+        "max": known.max.map(real32),
+        "deviation": known.deviation(),
     }))
 }
 
@@ -486,33 +484,31 @@ fn processing(known: &ProcessingTime) -> Map<String, Json> {
 fn memory(known: &Memory) -> Map<String, Json> {
     fields(json!({
         "count": known.count,
-        "mean": (known.count > 0).then_some(known.mean),
+        "mean": known.mean,
         "max": known.max,
     }))
 }
 
 fn reals(known: &Values) -> Map<String, Json> {
-    let figure = |value: f64| (known.count > 0 && value.is_finite()).then_some(value);
     fields(json!({
         "count": known.count,
-        "sum": figure(known.sum),
-        "mean": figure(known.mean),
-        "variance": figure(known.variance),
+        "sum": (known.count > 0 && known.sum.is_finite()).then_some(known.sum),
+        "mean": known.mean,
+        "variance": known.variance,
     }))
 }
 
 fn outcome_stats(known: &OutcomeStats) -> Map<String, Json> {
-    let figure = |value: f64| value.is_finite().then_some(value);
     let named = known.values.iter();
     let named = named.map(|(name, values)| (name.to_string(), Json::Object(reals(values))));
     fields(json!({
         "attached": known.attached,
         "correct": known.correct,
         "wrong": known.wrong,
-        "accuracy": figure(known.accuracy),
+        "accuracy": known.accuracy,
         "reward": reals(&known.reward),
         "wins": known.wins,
-        "win_rate": figure(known.win_rate),
+        "win_rate": known.win_rate,
         "values": named.collect::<Map<_, _>>(),
         "invalid": known.invalid,
     }))

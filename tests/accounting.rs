@@ -655,7 +655,7 @@ fn repeats_and_divergences_are_what_was_answered() {
         let record = reader.get(*id).unwrap().unwrap();
         let found = Answer {
             action: answer.action,
-            confidence: record.confidence.to_bits(),
+            confidence: record.confidence.unwrap_or(f32::NAN).to_bits(),
             feature_hash: record.feature_hash,
             checkpoint: answer.checkpoint,
         };

@@ -664,11 +664,11 @@ fn any_confidence_is_kept_to_the_bit_and_an_impossible_one_is_counted() {
     flush(&journal);
     let found = records(&journal.reader().unwrap());
     for (record, given) in found.iter().zip(&given) {
-        assert_eq!(record.confidence.to_bits(), given.to_bits());
+        assert_eq!(record.confidence.map(f32::to_bits), Some(given.to_bits()));
         assert_eq!(record.has_valid_confidence(), possible.contains(given));
     }
     let last = found.last().unwrap();
-    assert_eq!((last.id, last.confidence.is_nan()), (none, true));
+    assert_eq!((last.id, last.confidence), (none, None));
     assert_eq!(journal.health().invalid, impossible.len() as u64);
 }
 
@@ -676,13 +676,13 @@ fn any_confidence_is_kept_to_the_bit_and_an_impossible_one_is_counted() {
 fn a_confidence_that_is_left_out_is_the_probability_of_the_action() {
     let probabilities = [("SELL", 0.25), ("BUY", 0.75), ("BUY", 0.5)];
     let labelled = back(plain().probabilities(&probabilities));
-    assert_eq!(labelled.confidence, 0.75);
+    assert_eq!(labelled.confidence, Some(0.75));
     let given = back(plain().probabilities(&probabilities).confidence(0.1));
-    assert_eq!(given.confidence, 0.1);
+    assert_eq!(given.confidence, Some(0.1));
     assert!(
         back(plain().probabilities(&probabilities[..1]))
             .confidence
-            .is_nan()
+            .is_none()
     );
 }
 
@@ -763,7 +763,7 @@ fn probabilities_and_labels_need_not_match() {
     let reader = journal.reader().unwrap();
     let record = reader.get(fewer).unwrap().unwrap();
     // The action has no probability, so there is no confidence.
-    assert!(record.confidence.is_nan());
+    assert!(record.confidence.is_none_or(f32::is_nan));
     assert_eq!(
         record.probabilities.iter().collect::<Vec<_>>(),
         [("A", 0.5)]
@@ -827,7 +827,7 @@ fn any_name_is_kept_and_found() {
             let names = [&record.model, &record.symbol, &record.action];
             assert!(names.iter().all(|found| ***found == **name), "{name:?}");
             assert_eq!(record.checkpoint.as_deref(), Some(&**name));
-            assert_eq!(record.confidence, 0.5, "{name:?}");
+            assert_eq!(record.confidence, Some(0.5), "{name:?}");
             let probabilities: Vec<_> = record.probabilities.iter().collect();
             assert_eq!(probabilities, [(name.as_str(), 0.5), ("other", 0.25)]);
             let query = reader.inferences().model(name).symbol(name);

@@ -139,7 +139,7 @@ fn names_that_have_no_number_and_gaps_come_through() {
     for record in &all {
         assert_eq!((&*record.model, &*record.action), (&*long, &*long));
         assert_eq!(record.checkpoint.as_deref(), Some(&*long));
-        assert_eq!(record.confidence, 0.75);
+        assert_eq!(record.confidence, Some(0.75));
         assert_eq!(record.probabilities.get(&long), Some(0.75));
         assert_eq!(record.event_time, Timestamp::from_micros(-5));
     }

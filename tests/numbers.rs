@@ -46,7 +46,7 @@ fn an_inference_may_own_its_attributes() {
     assert_eq!(of(ids[2]), ["spread=0.4", "venue=paper"]);
     assert_eq!(of(prepared), ["spread=0.4", "venue=paper"]);
     let record = reader.get(ids[0]).unwrap().unwrap();
-    assert!((record.confidence - 0.5).abs() < f32::EPSILON);
+    assert!(record.confidence == Some(0.5));
     assert_eq!(record.checkpoint.as_deref(), Some("cp"));
 }
 

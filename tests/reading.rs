@@ -726,7 +726,7 @@ fn seen(record: &InferenceRecord) -> Expected {
         symbol: record.symbol.to_string(),
         action: record.action.to_string(),
         checkpoint: record.checkpoint.as_deref().map(str::to_owned),
-        confidence: record.confidence.to_bits(),
+        confidence: record.confidence.unwrap_or(f32::NAN).to_bits(),
         probabilities: record
             .probabilities
             .iter()

@@ -62,10 +62,9 @@ pub struct InferenceRecord {
     pub symbol: Arc<str>,
     /// The action that was decided for.
     pub action: Arc<str>,
-    /// As given; NaN if none was given and no probability bore the action's name.
-    pub confidence: f32,
-    /// Whether a confidence was given, if only NaN, or a probability bore the action's name.
-    pub confidence_given: bool,
+    /// As given, also if that is NaN or beyond 0 to 1; otherwise the probability that bears the
+    /// action's name; `None` without either.
+    pub confidence: Option<f32>,
     /// The model's outputs with their labels.
     pub probabilities: Probabilities,
     /// xxh3-64 of the features; `None` if none were given.
@@ -90,7 +89,8 @@ impl InferenceRecord {
     /// Whether the confidence is a number from 0 to 1. Others stay out of averages.
     #[must_use]
     pub fn has_valid_confidence(&self) -> bool {
-        (0.0..=1.0).contains(&self.confidence)
+        self.confidence
+            .is_some_and(|given| (0.0..=1.0).contains(&given))
     }
 }
 
@@ -176,10 +176,8 @@ pub struct Repeat {
     pub symbol: Arc<str>,
     /// The action that was decided for.
     pub action: Arc<str>,
-    /// The same as its original's; NaN if none was given.
-    pub confidence: f32,
-    /// Whether a confidence was given, if only NaN.
-    pub confidence_given: bool,
+    /// The same as its original's; `None` if none was given.
+    pub confidence: Option<f32>,
     /// Time that the model took for this repeat.
     pub processing_time: Option<Duration>,
     /// The checkpoint that decided.

@@ -158,7 +158,7 @@ impl Ledger {
                     let (n, _) = self.told(record.id, what);
                     assert_eq!(record.event_time, event_time(n), "{what}");
                     assert_eq!(*record.model, *model(n), "{what}");
-                    assert_eq!(record.confidence, confidence(n), "{what}");
+                    assert_eq!(record.confidence, Some(confidence(n)), "{what}");
                     assert_eq!(record.probabilities.get("SELL"), Some(0.25), "{what}");
                     assert!(ids.insert(record.id), "{what}: twice {}", record.id);
                     record.id.run()

@@ -58,7 +58,7 @@ impl fmt::Display for InferenceRecord {
                     model: &names.model,
                     symbol: &names.symbol,
                     action: &names.action,
-                    confidence: self.confidence,
+                    confidence: self.confidence.unwrap_or(f32::NAN),
                     processing_nanos: self.processing_time.map(nanos),
                     checkpoint: checkpoint.as_deref(),
                 },

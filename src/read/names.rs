@@ -152,8 +152,7 @@ impl NameBook {
             model: names.model,
             symbol: names.symbol,
             action: names.action,
-            confidence: row.confidence,
-            confidence_given: row.flags & flag::NO_CONFIDENCE == 0,
+            confidence: (row.flags & flag::NO_CONFIDENCE == 0).then_some(row.confidence),
             probabilities: Probabilities {
                 labels: self.labels(source, row.labels, texts)?,
                 values: row.probabilities.clone(),
@@ -180,8 +179,7 @@ impl NameBook {
             model: names.model,
             symbol: names.symbol,
             action: names.action,
-            confidence: row.confidence.unwrap_or(f32::NAN),
-            confidence_given: row.confidence.is_some(),
+            confidence: row.confidence,
             processing_time: processing_time(row.processing),
             checkpoint: names.checkpoint,
         })
@@ -227,7 +225,6 @@ fn as_record(
         symbol: repeat.symbol,
         action: repeat.action,
         confidence: repeat.confidence,
-        confidence_given: repeat.confidence_given,
         probabilities: original.map_or_else(Probabilities::none, |original| {
             original.probabilities.clone()
         }),

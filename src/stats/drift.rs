@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::outcomes::known;
 use super::result::{ActionCount, Confidence, ProcessingTime, Stats};
 
 /// Distance of a model's behaviour in one statistic from that in another; from
@@ -80,14 +81,14 @@ pub struct ActionDrift {
     /// The population stability index. Shares are estimated with half a decision added to each
     /// action (Krichevsky and Trofimov, *The performance of universal encoding*, 1981). Without it,
     /// an action that was never decided would make it infinite.
-    pub stability_index: f64,
+    pub stability_index: Option<f64>,
     /// Its expected value without a difference, by chance alone: (actions − 1) · (1/before +
     /// 1/after) (Yurdakul and Naranjo, *Statistical properties of the population stability index*,
     /// 2020).
-    pub by_chance: f64,
+    pub by_chance: Option<f64>,
     /// The Jensen–Shannon divergence in bits, 0 to 1 (Lin, *Divergence measures based on the
     /// Shannon entropy*, 1991).
-    pub divergence: f64,
+    pub divergence: Option<f64>,
     /// Of the stability index: up to 0.1 negligible, from 0.25 large, medium between them
     /// (Siddiqi, *Credit risk scorecards*, 2006); too few if chance alone would make it 0.05.
     pub shift: Shift,
@@ -101,10 +102,10 @@ pub struct ActionDrift {
 pub struct ActionShift {
     /// The action.
     pub action: Arc<str>,
-    /// Its share before; NaN if nothing was decided.
-    pub before: f64,
-    /// Its share after; NaN if nothing was decided.
-    pub after: f64,
+    /// Its share before; `None` if nothing was decided.
+    pub before: Option<f64>,
+    /// Its share after; `None` if nothing was decided.
+    pub after: Option<f64>,
 }
 
 /// How confidences changed; part of [`Drift`].
@@ -112,12 +113,12 @@ pub struct ActionShift {
 #[non_exhaustive]
 pub struct ConfidenceDrift {
     /// The means before and after.
-    pub means: (f64, f64),
+    pub means: (Option<f64>, Option<f64>),
     /// The difference of the means in pooled standard deviations, positive if the model became
     /// surer: Cohen's *d* (*Statistical power analysis for the behavioral sciences*, 1988).
-    pub standardised: f64,
+    pub standardised: Option<f64>,
     /// The standard error of it (Hedges and Olkin, *Statistical methods for meta-analysis*, 1985).
-    pub standard_error: f64,
+    pub standard_error: Option<f64>,
     /// Of the size of the standardised difference: small from 0.2, medium from 0.5, large from 0.8
     /// (Cohen, 1988). Too few if the standard error of no difference at all would be more than 0.1,
     /// which takes some 200 confidences on each side.
@@ -128,12 +129,12 @@ pub struct ConfidenceDrift {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LatencyDrift {
-    /// The median after, divided by the one before; NaN if a time is not known.
-    pub median_ratio: f64,
+    /// The median after, divided by the one before; `None` if a time is not known.
+    pub median_ratio: Option<f64>,
     /// The same of the time that 90 of 100 did not exceed.
-    pub p90_ratio: f64,
+    pub p90_ratio: Option<f64>,
     /// The same of the time that 99 of 100 did not exceed.
-    pub p99_ratio: f64,
+    pub p99_ratio: Option<f64>,
     /// Of the median's ratio, whichever way: small from 1.1, medium from 1.25, large from 2. There
     /// is no scale that the field agrees on; this one is ours. Ratios are within 1.6 % of those of
     /// the times themselves. Too few if there are fewer than 30 times on either side.
@@ -162,7 +163,7 @@ impl Drift {
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let drift = Drift::between(&journal.stats("old").get()?, &journal.stats("new").get()?);
     /// assert_eq!(drift.actions.shift, Shift::Large);
-    /// assert_eq!(drift.actions.divergence, 1.0);
+    /// assert_eq!(drift.actions.divergence, Some(1.0));
     /// assert_eq!(drift.confidence.shift, Shift::Negligible);
     /// println!("{drift}");
     /// # Ok::<(), annals::Error>(())
@@ -212,20 +213,19 @@ impl ActionDrift {
             .into_iter()
             .map(|(action, count)| ActionShift {
                 action,
-                before: count[0] as f64 / totals[0],
-                after: count[1] as f64 / totals[1],
+                before: known(count[0] as f64 / totals[0]),
+                after: known(count[1] as f64 / totals[1]),
             })
             .collect();
-        let change = |shift: &ActionShift| (shift.after - shift.before).abs();
+        let change = |shift: &ActionShift| {
+            let both = shift.before.zip(shift.after);
+            both.map_or(f64::NAN, |(before, after)| (after - before).abs())
+        };
         shares.sort_by(|one, other| change(other).total_cmp(&change(one)));
         ActionDrift {
-            stability_index: if empty { f64::NAN } else { index },
-            by_chance: if empty { f64::NAN } else { by_chance },
-            divergence: if empty {
-                f64::NAN
-            } else {
-                divergence.clamp(0.0, 1.0)
-            },
+            stability_index: (!empty).then_some(index),
+            by_chance: (!empty).then_some(by_chance),
+            divergence: (!empty).then(|| divergence.clamp(0.0, 1.0)),
             shift: if empty || by_chance >= MOST_BY_CHANCE {
                 Shift::TooFew
             } else {
@@ -248,11 +248,14 @@ fn surprise(share: f64, middle: f64) -> f64 {
 impl ConfidenceDrift {
     fn between(before: &Confidence, after: &Confidence) -> Self {
         let (many, more) = (before.count as f64, after.count as f64);
-        let squares = (many - 1.0) * before.variance + (more - 1.0) * after.variance;
+        let figure = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let (mean, later_mean) = (figure(before.mean), figure(after.mean));
+        let squares =
+            (many - 1.0) * figure(before.variance) + (more - 1.0) * figure(after.variance);
         let deviation = (squares / (many + more - 2.0)).max(0.0).sqrt();
-        let difference = after.mean - before.mean;
+        let difference = later_mean - mean;
         // Means of equal confidences may differ in their last bit.
-        let noise = before.mean.abs().max(after.mean.abs()) * 1e-9;
+        let noise = mean.abs().max(later_mean.abs()) * 1e-9;
         let standardised = if difference.abs() <= noise {
             0.0
         } else {
@@ -262,8 +265,8 @@ impl ConfidenceDrift {
         let standard_error = (about + standardised.powi(2) / (2.0 * (many + more))).sqrt();
         ConfidenceDrift {
             means: (before.mean, after.mean),
-            standardised,
-            standard_error,
+            standardised: known(standardised),
+            standard_error: known(standard_error),
             // The error grows with the difference, so only its part that does not is bounded: a
             // large difference is known as well as a small one, relative to its size.
             shift: if about.sqrt() <= MOST_ERROR {
@@ -288,9 +291,9 @@ impl LatencyDrift {
         };
         let median_ratio = ratio(0.5);
         LatencyDrift {
-            median_ratio,
-            p90_ratio: ratio(0.9),
-            p99_ratio: ratio(0.99),
+            median_ratio: known(median_ratio),
+            p90_ratio: known(ratio(0.9)),
+            p99_ratio: known(ratio(0.99)),
             shift: if before.count.min(after.count) < FEWEST_TIMES {
                 Shift::TooFew
             } else {
@@ -298,6 +301,11 @@ impl LatencyDrift {
             },
         }
     }
+}
+
+/// A figure that is not known is printed as NaN.
+fn shown(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::NAN)
 }
 
 /// Four lines: how many decisions, actions, confidence, latency.
@@ -309,10 +317,12 @@ impl fmt::Display for Drift {
         write!(
             f,
             "actions: {} (stability index {:.3}, divergence {:.3} bits)",
-            actions.shift, actions.stability_index, actions.divergence
+            actions.shift,
+            shown(actions.stability_index),
+            shown(actions.divergence)
         )?;
         if let Some(most) = actions.shares.first() {
-            let (before, after) = (100.0 * most.before, 100.0 * most.after);
+            let (before, after) = (100.0 * shown(most.before), 100.0 * shown(most.after));
             write!(
                 f,
                 ", most of all {} {before:.1} → {after:.1} %",
@@ -323,13 +333,18 @@ impl fmt::Display for Drift {
         writeln!(
             f,
             "\nconfidence: {} ({:+.2} standard deviations, {:.3} → {:.3})",
-            confidence.shift, confidence.standardised, confidence.means.0, confidence.means.1
+            confidence.shift,
+            shown(confidence.standardised),
+            shown(confidence.means.0),
+            shown(confidence.means.1)
         )?;
         let latency = &self.latency;
         write!(
             f,
             "latency: {} (median × {:.2}, p99 × {:.2})",
-            latency.shift, latency.median_ratio, latency.p99_ratio
+            latency.shift,
+            shown(latency.median_ratio),
+            shown(latency.p99_ratio)
         )
     }
 }
@@ -405,15 +420,16 @@ mod tests {
                     };
                     let drift = ConfidenceDrift::between(&sums(&before), &sums(&after));
                     let what = format!("{one} {many}, {other} {more}: {drift:?}");
+                    let standardised = shown(drift.standardised);
                     let book = by_the_book(&before, &after);
                     let error = 1.0 / f64::from(many) + 1.0 / f64::from(more);
                     if error.sqrt() > 0.1 {
                         assert_eq!(drift.shift, Shift::TooFew, "{what}");
                         continue;
                     }
-                    let near = (drift.standardised - book).abs() <= 1e-3 * book.abs().max(1e-3);
-                    let same = drift.standardised.is_infinite() && book.abs() > 1e6;
-                    assert!(near || same || drift.standardised == book, "{what}: {book}");
+                    let near = (standardised - book).abs() <= 1e-3 * book.abs().max(1e-3);
+                    let same = standardised.is_infinite() && book.abs() > 1e6;
+                    assert!(near || same || standardised == book, "{what}: {book}");
                     let is_open = DIFFERENCE_LIMITS
                         .iter()
                         .any(|limit| (book.abs() - limit).abs() < 1e-3);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::batches::{MOST_READ, Spread};
 use super::bounds::{student, wilson};
 use super::group::{Group, StatsRow};
-use super::outcomes::OutcomeStats;
+use super::outcomes::{OutcomeStats, known};
 use super::{Coverage, StatsQuery};
 use crate::entry::error::Result;
 use crate::entry::mode::Mode;
@@ -33,10 +33,11 @@ impl LiveValue {
 
     /// Decisions that count, their mean, and the variance of one of them.
     pub(super) fn of(&self, outcomes: &OutcomeStats) -> (u64, f64, f64) {
-        let known = match self {
+        let values = match self {
             LiveValue::Correct => {
                 let count = outcomes.correct.saturating_add(outcomes.wrong);
-                let (mean, many) = (outcomes.accuracy, count as f64);
+                let mean = outcomes.accuracy.unwrap_or(f64::NAN);
+                let many = count as f64;
                 return (count, mean, mean * (1.0 - mean) * many / (many - 1.0));
             }
             LiveValue::Reward => Some(&outcomes.reward),
@@ -45,8 +46,13 @@ impl LiveValue {
                 named.map(|named| &named.1)
             }
         };
-        known.map_or((0, f64::NAN, f64::NAN), |known| {
-            (known.count, known.mean, known.variance)
+        values.map_or((0, f64::NAN, f64::NAN), |known| {
+            let (mean, variance) = (known.mean, known.variance);
+            (
+                known.count,
+                mean.unwrap_or(f64::NAN),
+                variance.unwrap_or(f64::NAN),
+            )
         })
     }
 
@@ -83,8 +89,8 @@ pub struct LiveCandidate {
     pub decisions: u64,
     /// Those with an outcome that counts: a finite value, or a verdict.
     pub count: u64,
-    /// The mean of the value; of correct, the share. NaN if nothing counts.
-    pub mean: f64,
+    /// The mean of the value; of correct, the share. `None` if nothing counts.
+    pub mean: Option<f64>,
     /// The lower end of the interval that holds the true mean in 95 of 100 cases: Wilson's score
     /// interval (1927) for the share of correct ones, Student's (1908) otherwise, which needs
     /// means that are about normal: with rewards of heavy tails, some hundreds.
@@ -160,7 +166,7 @@ impl StatsQuery {
     /// let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400));
     /// let ranking = day.best_live(&LiveValue::Reward, 30)?;
     /// let best = ranking.best().unwrap();
-    /// assert_eq!((best.checkpoint.as_deref(), best.count, best.mean), (Some("epoch_1"), 50, 1.0));
+    /// assert_eq!((best.checkpoint.as_deref(), best.mean), (Some("epoch_1"), Some(1.0)));
     /// assert!(ranking.is_clear());
     /// # Ok::<(), annals::Error>(())
     /// ```
@@ -185,11 +191,11 @@ impl StatsQuery {
         let mode = value.mode();
         ranked.sort_by(|one: &LiveCandidate, other| match mode {
             Mode::Max => {
-                let mean = other.mean.total_cmp(&one.mean);
+                let mean = other.middle().total_cmp(&one.middle());
                 mean.then(other.low.total_cmp(&one.low))
             }
             Mode::Min => {
-                let mean = one.mean.total_cmp(&other.mean);
+                let mean = one.middle().total_cmp(&other.middle());
                 mean.then(one.high.total_cmp(&other.high))
             }
         });
@@ -208,6 +214,11 @@ impl StatsQuery {
 }
 
 impl LiveCandidate {
+    /// The mean, to sort by.
+    fn middle(&self) -> f64 {
+        self.mean.unwrap_or(f64::NAN)
+    }
+
     fn new(row: StatsRow, value: &LiveValue, spread: Spread) -> Self {
         let outcomes = &row.stats.outcomes;
         let (count, mean, variance) = value.of(outcomes);
@@ -219,7 +230,7 @@ impl LiveCandidate {
             checkpoint: row.checkpoint,
             decisions: row.stats.count,
             count,
-            mean,
+            mean: known(mean),
             low,
             high,
             batches: spread.batches,

@@ -71,7 +71,7 @@ const JOINED: usize = 1 << 16;
 ///
 /// let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400)).get()?;
 /// assert_eq!(day.count, 3);
-/// assert!((day.confidence.mean - 0.7).abs() < 1e-6);
+/// assert!(day.confidence.mean.is_some_and(|mean| (mean - 0.7).abs() < 1e-6));
 ///
 /// for row in journal.stats("dqn_agent").by(Group::Symbol)? {
 ///     println!("{:?}: {} decisions", row.symbol, row.stats.count);

@@ -22,14 +22,14 @@ pub struct OutcomeStats {
     pub correct: u64,
     /// Decisions that turned out wrong.
     pub wrong: u64,
-    /// The share of the right ones in those two; NaN if there are none.
-    pub accuracy: f64,
+    /// The share of the right ones in those two; `None` if there are none.
+    pub accuracy: Option<f64>,
     /// The rewards.
     pub reward: Values,
     /// Rewards above zero.
     pub wins: u64,
-    /// The share of these; NaN without rewards.
-    pub win_rate: f64,
+    /// The share of these; `None` without rewards.
+    pub win_rate: Option<f64>,
     /// Values by name, sorted by it.
     pub values: Vec<(Arc<str>, Values)>,
     /// Rewards and named values that are NaN or infinite. They count nowhere else.
@@ -44,11 +44,11 @@ pub struct Values {
     pub count: u64,
     /// Their sum, without an error but that of its last rounding to an `f64`.
     pub sum: f64,
-    /// NaN if there are none.
-    pub mean: f64,
-    /// The sample variance (of n − 1); NaN for fewer than two. From sums without an error of the
+    /// Their mean; `None` if there are none.
+    pub mean: Option<f64>,
+    /// The sample variance (of n − 1); `None` for fewer than two. From sums without an error of the
     /// values and of their squares, each of which is rounded to an `f64`.
-    pub variance: f64,
+    pub variance: Option<f64>,
 }
 
 /// Agreement of confidence and outcome: of decisions with a valid confidence that turned out right
@@ -59,13 +59,13 @@ pub struct Calibration {
     /// Such decisions.
     pub count: u64,
     /// The mean of (confidence − 1)² of the right ones and of confidence² of the wrong ones: 0 is
-    /// perfect. NaN if there are none. From Brier, *Verification of forecasts expressed in terms
+    /// perfect. `None` if there are none. From Brier, *Verification of forecasts expressed in terms
     /// of probability* (1950), for the one answer that was given.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// The expected calibration error: the mean distance of confidence and accuracy over the bins,
-    /// weighted by their decisions; NaN if there are none. From Guo, Pleiss, Sun, Weinberger, *On
+    /// weighted by their decisions; `None` if there are none. From Guo, Pleiss, Sun, Weinberger, *On
     /// calibration of modern neural networks* (2017).
-    pub expected_error: f64,
+    pub expected_error: Option<f64>,
     /// The reliability table: ten bins of equal width, in order.
     pub bins: Vec<Reliability>,
 }
@@ -82,14 +82,24 @@ pub struct Reliability {
     pub count: u64,
     /// Those that turned out right.
     pub correct: u64,
-    /// The mean of the confidences; NaN if there are none.
-    pub confidence: f64,
-    /// The share of the right ones; NaN if there are none.
-    pub accuracy: f64,
+    /// The mean of the confidences; `None` if there are none.
+    pub confidence: Option<f64>,
+    /// The share of the right ones; `None` if there are none.
+    pub accuracy: Option<f64>,
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    part as f64 / whole as f64
+/// A figure, unless nothing is known of it.
+pub(super) fn known(value: f64) -> Option<f64> {
+    (!value.is_nan()).then_some(value)
+}
+
+/// What each of so many has of a sum; nothing if there are none.
+pub(super) fn ratio(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    ratio(part as f64, whole)
 }
 
 impl OutcomeStats {
@@ -125,12 +135,8 @@ impl Values {
         Values {
             count: reals.count,
             sum,
-            mean,
-            variance: if reals.count < 2 {
-                f64::NAN
-            } else {
-                (around / (count - 1.0)).max(0.0)
-            },
+            mean: ratio(sum, reals.count),
+            variance: (reals.count > 1).then(|| (around / (count - 1.0)).max(0.0)),
         }
     }
 }
@@ -140,10 +146,11 @@ impl Calibration {
         let mut bins = Vec::with_capacity(BINS);
         let mut apart = 0.0;
         for (place, bin) in sums.bins.iter().enumerate() {
-            let confidence = bin.confidence as f64 / UNITS / bin.count as f64;
+            let confidence = ratio(bin.confidence as f64 / UNITS, bin.count);
             let accuracy = share(bin.correct, bin.count);
-            if bin.count > 0 {
-                apart += (confidence - accuracy).abs() * share(bin.count, sums.scored);
+            if let (Some(confidence), Some(accuracy)) = (confidence, accuracy) {
+                let weight = bin.count as f64 / sums.scored as f64;
+                apart += (confidence - accuracy).abs() * weight;
             }
             bins.push(Reliability {
                 above: place as f64 / BINS as f64,
@@ -156,8 +163,8 @@ impl Calibration {
         }
         Calibration {
             count: sums.scored,
-            brier: sums.brier as f64 / UNITS / sums.scored as f64,
-            expected_error: if sums.scored == 0 { f64::NAN } else { apart },
+            brier: ratio(sums.brier as f64 / UNITS, sums.scored),
+            expected_error: (sums.scored > 0).then_some(apart),
             bins,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::coverage::Coverage;
-use super::outcomes::{Calibration, OutcomeStats};
+use super::outcomes::{Calibration, OutcomeStats, known, ratio};
 use super::rollup::fixed::{Confidences, UNITS};
 use super::rollup::outcomes::Outcomes;
 use super::rollup::row::{Rollup, Times};
@@ -64,14 +64,14 @@ pub struct Stats {
 pub struct Confidence {
     /// How many there are.
     pub count: u64,
-    /// NaN if there are none.
-    pub mean: f64,
-    /// The least; NaN if there are none. −0.0 counts as 0.0.
-    pub min: f32,
-    /// The greatest; NaN if there are none.
-    pub max: f32,
-    /// The sample variance (of n − 1); NaN for fewer than two. To within 10⁻¹².
-    pub variance: f64,
+    /// Their mean; `None` if there are none.
+    pub mean: Option<f64>,
+    /// The least. −0.0 counts as 0.0.
+    pub min: Option<f32>,
+    /// The greatest.
+    pub max: Option<f32>,
+    /// The sample variance (of n − 1); `None` for fewer than two. To within 10⁻¹².
+    pub variance: Option<f64>,
     /// The sum in units of 2⁻⁴⁰, to which each confidence is rounded (ties to even): an `f32` of
     /// 2⁻¹⁷ or more loses nothing.
     pub sum_units: u128,
@@ -120,8 +120,8 @@ pub struct ProcessingTime {
 pub struct Memory {
     /// Decisions for which it is known.
     pub count: u64,
-    /// Mean in bytes (kept in KiB); NaN if none is known.
-    pub mean: f64,
+    /// Mean in bytes (kept in KiB).
+    pub mean: Option<f64>,
     /// The most, bytes.
     pub max: Option<u64>,
 }
@@ -165,7 +165,7 @@ impl Stats {
             processing_time: ProcessingTime::new(&all.processing, &rollup.processing),
             memory: Memory {
                 count: memory.count,
-                mean: memory.sum as f64 * 1_024.0 / memory.count as f64,
+                mean: ratio(memory.sum as f64 * 1_024.0, memory.count),
                 max: (memory.count > 0).then_some(memory.max.saturating_mul(1_024)),
             },
             outcomes: OutcomeStats::new(outcomes, name)?,
@@ -196,22 +196,22 @@ impl fmt::Debug for Confidence {
 
 impl Confidence {
     pub(super) fn new(sums: &Confidences) -> Self {
-        let if_any = |value: f32| if sums.count == 0 { f32::NAN } else { value };
+        let if_any = |value: f32| (sums.count > 0).then_some(value);
         Confidence {
             count: sums.count,
-            mean: sums.mean(),
+            mean: known(sums.mean()),
             min: if_any(sums.min),
             max: if_any(sums.max),
-            variance: sums.variance(),
+            variance: known(sums.variance()),
             sum_units: sums.sum,
             squares_units: sums.squares,
         }
     }
 
-    /// The sample standard deviation; NaN for fewer than two.
+    /// The sample standard deviation; `None` for fewer than two.
     #[must_use]
-    pub fn deviation(&self) -> f64 {
-        self.variance.sqrt()
+    pub fn deviation(&self) -> Option<f64> {
+        self.variance.map(f64::sqrt)
     }
 
     /// How many of [`sum_units`](Self::sum_units) are 1: 2⁴⁰.

@@ -199,7 +199,7 @@ pub fn line_of(entry: &Entry) -> (LogKind, String) {
                 column(&record.model, 15),
                 column(&record.symbol, 10),
                 column(&record.action, 4),
-                confidence(record.confidence),
+                confidence(record.confidence.unwrap_or(f32::NAN)),
                 time(record.processing_time),
                 bracket(record.checkpoint.as_deref()),
             );

@@ -311,7 +311,7 @@ impl Book {
                     );
                     assert_eq!(*record.model, *MODELS[call.model]);
                     assert_eq!(*record.action, *ACTIONS[call.action]);
-                    assert_eq!(record.confidence, call.confidence());
+                    assert_eq!(record.confidence, Some(call.confidence()));
                     let event = record.event_time.as_micros();
                     assert_eq!(event, call.event.unwrap_or(*recorded));
                     in_full.push(*id);

@@ -72,7 +72,9 @@ pub fn cell(record: &InferenceRecord, outcomes: Option<&Outcomes>, column: Colum
         Column::Model => escaped(&record.model),
         Column::Symbol => escaped(&record.symbol),
         Column::Action => escaped(&record.action),
-        Column::Confidence => format!("{:.3}", record.confidence),
+        Column::Confidence => record
+            .confidence
+            .map_or_else(dash, |confidence| format!("{confidence:.3}")),
         Column::Latency => record.processing_time.map_or_else(dash, units::duration),
         Column::Checkpoint => record.checkpoint.as_deref().map_or_else(dash, escaped),
         Column::Probabilities => {

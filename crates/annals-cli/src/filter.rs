@@ -102,10 +102,10 @@ impl Filter {
     pub fn keeps(&self, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> bool {
         let low = self
             .min_confidence
-            .is_none_or(|low| record.confidence >= low);
+            .is_none_or(|low| record.confidence.is_some_and(|given| given >= low));
         let high = self
             .max_confidence
-            .is_none_or(|high| record.confidence <= high);
+            .is_none_or(|high| record.confidence.is_some_and(|given| given <= high));
         let slow = self
             .slower_than
             .is_none_or(|bound| record.processing_time.is_some_and(|time| time > bound));
@@ -139,8 +139,12 @@ impl Filter {
     pub fn keeps_repeat(&self, repeat: &Repeat, outcomes: Option<&Outcomes>) -> bool {
         let checkpoint = repeat.checkpoint.as_deref();
         let confidence = repeat.confidence;
-        let low = self.min_confidence.is_none_or(|low| confidence >= low);
-        let high = self.max_confidence.is_none_or(|high| confidence <= high);
+        let low = self
+            .min_confidence
+            .is_none_or(|low| confidence.is_some_and(|given| given >= low));
+        let high = self
+            .max_confidence
+            .is_none_or(|high| confidence.is_some_and(|given| given <= high));
         !self.no_repeats
             && low
             && high

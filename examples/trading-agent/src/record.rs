@@ -373,7 +373,7 @@ impl Book {
                     model: record.model.to_string(),
                     symbol: record.symbol.to_string(),
                     action: record.action.to_string(),
-                    confidence: record.confidence,
+                    confidence: record.confidence.unwrap_or(f32::NAN),
                     processing_time: record.processing_time,
                 })
             })
@@ -388,7 +388,7 @@ impl Book {
             .context("the checkpoints cannot be ranked")?;
         let live = ranking.best().map(|best| Live {
             checkpoint: best.checkpoint.as_deref().unwrap_or("none").to_owned(),
-            reward: best.mean,
+            reward: best.mean.unwrap_or(f64::NAN),
             reach: (best.high - best.low) / 2.0,
             is_clear: ranking.is_clear(),
             validated: ranking.registry_best.as_deref().map(str::to_owned),

@@ -267,7 +267,8 @@ pub fn print_results(
             ("latency p50", Align::Right),
         ],
     );
-    let known = |value: f64, text: String| if value.is_nan() { "-".into() } else { text };
+    let known =
+        |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), text);
     let mut rows: Vec<&StatsRow> = results.iter().collect();
     // Ids of one model end in when they were saved.
     rows.sort_by(|one, other| other.checkpoint.cmp(&one.checkpoint));
@@ -278,9 +279,9 @@ pub fn print_results(
             row.checkpoint.as_deref().unwrap_or("-").to_owned(),
             row.symbol.as_deref().unwrap_or("-").to_owned(),
             thousands(stats.count),
-            known(outcomes.accuracy, percent(outcomes.accuracy)),
-            known(outcomes.reward.mean, basis_points(outcomes.reward.mean)),
-            known(brier, format!("{brier:.3}")),
+            known(outcomes.accuracy, percent),
+            known(outcomes.reward.mean, basis_points),
+            known(brier, |brier| format!("{brier:.3}")),
             stats.processing_time.p50.map_or_else(|| "-".into(), time),
         ]);
     }

@@ -64,7 +64,9 @@ fn decided(record: &InferenceRecord) -> String {
         moment(record.event_time),
         record.symbol,
         record.action,
-        percent(f64::from(record.confidence)),
+        record
+            .confidence
+            .map_or_else(|| "-".to_owned(), |given| percent(f64::from(given))),
         others.join(", "),
     )
 }

@@ -43,23 +43,22 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
                 "up_to": bin.up_to,
                 "count": bin.count,
                 "correct": bin.correct,
-                "confidence": (bin.count > 0).then(|| entries::figure(bin.confidence)),
-                "accuracy": (bin.count > 0).then(|| entries::figure(bin.accuracy)),
+                "confidence": bin.confidence.map(entries::figure),
+                "accuracy": bin.accuracy.map(entries::figure),
             })
         });
-        let some = |value: f64| (known.count > 0).then(|| entries::figure(value));
         out.json(&json!({
             "count": known.count,
-            "brier": some(known.brier),
-            "expected_error": some(known.expected_error),
+            "brier": known.brier.map(entries::figure),
+            "expected_error": known.expected_error.map(entries::figure),
             "bins": bins.collect::<Vec<_>>(),
         }))?;
         return Ok(missing::done(&reader));
     }
-    if known.count == 0 {
+    let (Some(brier), Some(expected_error)) = (known.brier, known.expected_error) else {
         out.line("nothing has turned out correct or wrong in this range")?;
         return Ok(missing::done(&reader));
-    }
+    };
     let mut rows = Rows::new([
         ">confidence",
         ">decisions",
@@ -68,23 +67,26 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         ">off by",
         "",
     ]);
-    for bin in known.bins.iter().filter(|bin| bin.count > 0) {
-        let off = bin.accuracy - bin.confidence;
+    for bin in &known.bins {
+        let (Some(accuracy), Some(confidence)) = (bin.accuracy, bin.confidence) else {
+            continue;
+        };
+        let off = accuracy - confidence;
         rows.push([
             format!("{:.1} to {:.1}", bin.above, bin.up_to),
             units::count(bin.count),
-            format!("{:.1} %", bin.confidence * 100.0),
-            format!("{:.1} %", bin.accuracy * 100.0),
+            format!("{:.1} %", confidence * 100.0),
+            format!("{:.1} %", accuracy * 100.0),
             format!("{:+.1}", off * 100.0),
-            bar(bin.accuracy),
+            bar(accuracy),
         ]);
     }
     rows.print(out)?;
     let sum = format!(
         "{} judged, expected calibration error {:.1} %, Brier score {}",
         units::count(known.count),
-        known.expected_error * 100.0,
-        units::real(known.brier)
+        expected_error * 100.0,
+        units::real(brier)
     );
     out.line(out.paint(style::HEAD, sum))?;
     out.line(footnote(&stats, out))?;

@@ -94,7 +94,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         rows.push([(*name).to_owned(), show(before), show(after), change]);
     }
     for shift in &drift.actions.shares {
-        let (before, after) = (100.0 * shift.before, 100.0 * shift.after);
+        let share = |share: Option<f64>| 100.0 * share.unwrap_or(f64::NAN);
+        let (before, after) = (share(shift.before), share(shift.after));
         let show = |share: f64| match share.is_finite() {
             true => format!("{share:.1} %"),
             false => "-".to_owned(),
@@ -205,11 +206,8 @@ fn print_drift(drift: &Drift, out: &mut Out) -> Result<()> {
     Ok(())
 }
 
-fn known(value: f64) -> String {
-    match value.is_nan() {
-        true => "unknown".to_owned(),
-        false => format!("{value:.3}"),
-    }
+fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// How two values are compared.
@@ -262,13 +260,13 @@ const VALUES: &[Compared] = &[
     ),
     (
         "mean confidence",
-        |s| some(s.confidence.count, s.confidence.mean),
+        |s| s.confidence.mean,
         units::real,
         Measure::Ratio,
     ),
     (
         "its deviation",
-        |s| Some(s.confidence.deviation()).filter(|deviation| deviation.is_finite()),
+        |s| s.confidence.deviation(),
         units::real,
         Measure::Ratio,
     ),
@@ -284,20 +282,10 @@ const VALUES: &[Compared] = &[
         shown,
         Measure::Ratio,
     ),
-    (
-        "accuracy",
-        |s| {
-            some(
-                s.outcomes.correct.saturating_add(s.outcomes.wrong),
-                s.outcomes.accuracy,
-            )
-        },
-        share,
-        Measure::Share,
-    ),
+    ("accuracy", |s| s.outcomes.accuracy, share, Measure::Share),
     (
         "mean reward",
-        |s| some(s.outcomes.reward.count, s.outcomes.reward.mean),
+        |s| s.outcomes.reward.mean,
         units::real,
         Measure::Ratio,
     ),

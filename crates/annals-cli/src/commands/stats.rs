@@ -180,11 +180,11 @@ const NUMBERS: [Number; 9] = [
     number(">decisions", |stats| Some(units::count(stats.count))),
     number(">repeats", |stats| Some(units::count(stats.repeats))),
     number(">confidence", |stats| {
-        confident(stats).then(|| format!("{:.3}", stats.confidence.mean))
+        stats.confidence.mean.map(|mean| format!("{mean:.3}"))
     }),
     number(">±", |stats| {
         let deviation = stats.confidence.deviation();
-        deviation.is_finite().then(|| format!("{deviation:.3}"))
+        deviation.map(|deviation| format!("{deviation:.3}"))
     }),
     not_by_action(">p50", |stats| {
         stats.processing_time.p50.map(units::duration)
@@ -193,12 +193,11 @@ const NUMBERS: [Number; 9] = [
         stats.processing_time.p99.map(units::duration)
     }),
     number(">accuracy", |stats| {
-        let judged = stats.outcomes.correct.saturating_add(stats.outcomes.wrong);
-        (judged > 0).then(|| format!("{:.1} %", stats.outcomes.accuracy * 100.0))
+        let accuracy = stats.outcomes.accuracy;
+        accuracy.map(|accuracy| format!("{:.1} %", accuracy * 100.0))
     }),
     number(">mean reward", |stats| {
-        let reward = &stats.outcomes.reward;
-        (reward.count > 0).then(|| units::real(reward.mean))
+        stats.outcomes.reward.mean.map(units::real)
     }),
     not_by_action("actions", |stats| {
         let actions = stats.actions.iter().take(4).map(|action| {
@@ -208,10 +207,6 @@ const NUMBERS: [Number; 9] = [
         Some(actions.collect::<Vec<_>>().join(", "))
     }),
 ];
-
-fn confident(stats: &Stats) -> bool {
-    stats.confidence.count > 0
-}
 
 fn row_as_json(row: &StatsRow) -> Json {
     let mut json = as_json(&row.stats);

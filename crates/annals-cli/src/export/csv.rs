@@ -133,9 +133,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             set("symbol", text(&record.symbol));
             set("action", text(&record.action));
             set("checkpoint", maybe(record.checkpoint.as_deref(), text));
-            if record.confidence_given {
-                set("confidence", plain(record.confidence));
-            }
+            set("confidence", maybe(record.confidence, plain));
             if !record.probabilities.is_empty() {
                 let labels: Vec<&str> = record.probabilities.iter().map(|(l, _)| l).collect();
                 set("labels", plain(serde_json::Value::from(labels)));
@@ -164,9 +162,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             set("symbol", text(&repeat.symbol));
             set("action", text(&repeat.action));
             set("checkpoint", maybe(repeat.checkpoint.as_deref(), text));
-            if repeat.confidence_given {
-                set("confidence", plain(repeat.confidence));
-            }
+            set("confidence", maybe(repeat.confidence, plain));
             set("processing_ns", nanos(repeat.processing_time));
             set("repeat_of", plain(repeat.original));
             outcomes.as_ref()

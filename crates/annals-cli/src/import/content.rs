@@ -141,7 +141,7 @@ pub fn of_record(record: &InferenceRecord) -> Content {
         model: &record.model,
         symbol: &record.symbol,
         action: &record.action,
-        confidence: record.confidence_given.then_some(record.confidence),
+        confidence: record.confidence,
         probabilities: &probabilities,
         features: record.feature_hash,
         processing: record.processing_time,

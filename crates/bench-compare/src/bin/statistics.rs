@@ -138,7 +138,11 @@ fn compare(dir: &Path, events: u32) -> Result<()> {
         let rows = journal.stats_of_all().last(day).by(Group::Model)?;
         let answer = rows.into_iter().map(|row| {
             let model = row.model.as_deref().unwrap_or_default().to_owned();
-            (model, row.stats.confidence.mean, row.stats.count)
+            (
+                model,
+                row.stats.confidence.mean.unwrap_or(f64::NAN),
+                row.stats.count,
+            )
         });
         Ok(answer.collect())
     })?;

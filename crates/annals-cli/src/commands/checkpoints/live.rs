@@ -74,7 +74,7 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
             id.unwrap_or("none").to_owned(),
             units::count(candidate.decisions),
             units::count(candidate.count),
-            number(candidate.mean),
+            number(candidate.mean.unwrap_or(f64::NAN)),
             number(candidate.low),
             number(candidate.high),
             marks.join(", "),

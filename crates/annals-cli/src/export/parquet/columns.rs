@@ -86,8 +86,7 @@ impl Columns {
                 let checkpoint = record.checkpoint.as_ref();
                 self.checkpoint
                     .push(checkpoint.map(|id| self.names.get(id)));
-                let is_given = record.confidence_given;
-                self.confidence.push(is_given.then_some(record.confidence));
+                self.confidence.push(record.confidence);
                 self.push_labels(record);
                 self.probabilities
                     .push(record.probabilities.values().iter().copied());
@@ -111,8 +110,7 @@ impl Columns {
                 let checkpoint = repeat.checkpoint.as_ref();
                 self.checkpoint
                     .push(checkpoint.map(|id| self.names.get(id)));
-                let confidence = repeat.confidence_given.then_some(repeat.confidence);
-                self.push_no_answer(confidence, nanos(repeat.processing_time));
+                self.push_no_answer(repeat.confidence, nanos(repeat.processing_time));
                 self.repeat_of
                     .push(Some(text(&repeat.original.to_string())));
                 self.attributes.push(None);
