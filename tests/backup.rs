@@ -268,11 +268,15 @@ fn what_is_verified_is_said_to_be_whole_or_what_is_wrong() {
     });
     assert_eq!(found, [DefectKind::Unreadable, DefectKind::Stray]);
     // Bytes of free pages carry nothing, and where those lie is the storage engine's affair.
-    let pages = fs::read_dir(dir.join("segments")).unwrap();
-    let pages = pages.map(|entry| entry.unwrap().metadata().unwrap().len() / 4_096);
-    let pages = pages.max().unwrap();
-    let mut noticed = 0;
-    for page in 0..pages {
+    let files = fs::read_dir(dir.join("segments")).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let first = files.filter(|file| file.extension().is_some()).min();
+    let pages = fs::metadata(first.unwrap()).unwrap().len() / 4_096;
+    let is_long = std::env::var_os("ANNALS_THOROUGH").is_some_and(|value| value == "1");
+    let step = if is_long { 1 } else { 5 };
+    let (mut noticed, mut tried) = (0, 0);
+    for page in (0..pages).step_by(step) {
+        tried += 1;
         let found = damaged(&|_, files| {
             let mut bytes = fs::read(&files[0]).unwrap();
             let place = usize::try_from(page * 4_096 + 1_000).unwrap();
@@ -283,7 +287,7 @@ fn what_is_verified_is_said_to_be_whole_or_what_is_wrong() {
         });
         noticed += u64::from(!found.is_empty());
     }
-    assert!(noticed * 2 > pages, "{noticed} flipped bits of {pages}");
+    assert!(noticed * 2 > tried, "{noticed} flipped bits of {tried}");
 }
 
 #[test]

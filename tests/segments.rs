@@ -12,8 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use annals::{
-    CheckpointAction, Entry, Error, ErrorKind, Inference, InferenceId, InferenceRecord, Journal,
-    Level, Maintenance, ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
+    CheckpointAction, Content, Entry, Error, ErrorKind, GapReason, Inference, InferenceId,
+    InferenceRecord, Journal, Level, Maintenance, ManualClock, Options, Outcome, Reader, Repeats,
+    Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 
@@ -348,17 +349,24 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
         let files = segments(dir.path());
         damage(&files);
         let reader = Reader::open(dir.path()).unwrap();
-        let mut follow = reader.follow(reader.start()).unwrap();
-        let before: Vec<_> = follow.by_ref().take_while(Result::is_ok).collect();
-        assert!(before.len() > 900, "damage {number}: {}", before.len());
-        let error = reader.follow(reader.start()).unwrap().find_map(Result::err);
-        let error = error.unwrap();
+        // Whatever is asked goes on behind it, and says what is missing.
+        let lost = sequences(&files[1]);
+        let lost = *lost.start()..lost.end() + 1;
+        let follow = reader.follow(reader.start()).unwrap();
+        let given: Vec<String> = follow
+            .map(|entry| format!("{:?}", entry.unwrap()))
+            .collect();
+        let holes = given.iter().filter(|entry| !known.contains(entry));
+        let holes: Vec<&String> = holes.collect();
         assert!(
-            matches!(error, Error::Corrupt { .. } | Error::Foreign { .. }),
-            "damage {number}: {error:?}"
+            matches!(holes[..], [hole] if hole.contains("reason: Damaged")),
+            "damage {number}: {holes:?}"
         );
-        let name = files[1].file_name().unwrap().to_str().unwrap();
-        assert!(error.to_string().contains(name), "damage {number}: {error}");
+        assert_eq!(
+            reader.missing(),
+            std::slice::from_ref(&lost),
+            "damage {number}"
+        );
         let all = || reader.inferences().repeats(Repeats::Include);
         let queries = [
             all(),
@@ -367,9 +375,14 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
             all().model("b").newest_first(),
         ];
         for query in queries {
-            let error = query.iter().find_map(Result::err).unwrap();
-            assert!(error.to_string().contains(name), "damage {number}: {error}");
+            let given = query.iter().map(Result::unwrap);
+            let within = given.filter(|one| lost.contains(&one.sequence)).count();
+            assert_eq!(within, 0, "damage {number}");
         }
+        let name = files[1].file_name().unwrap().to_str().unwrap();
+        let verified = Maintenance::open(dir.path()).unwrap().verify();
+        let mut defects = verified.defects.iter();
+        assert!(defects.all(|found| found.to_string().contains(name)));
         // Entries that do not need it are there, whole, and the journal continues.
         assert_eq!(
             entries_but_of(&reader, &files[1..2]),
@@ -430,8 +443,8 @@ fn but_of(known: &[String], damaged: &[PathBuf]) -> Vec<String> {
     kept.map(|(_, entry)| entry.clone()).collect()
 }
 
-/// The same from the journal, one entry at a time; each of a damaged segment is a typed error. Only
-/// some are asked for: each that is damaged is opened anew.
+/// The same from the journal, one entry at a time; in the place of each of a damaged segment is the gap
+/// that stands for all of it.
 fn entries_but_of(reader: &Reader, damaged: &[PathBuf]) -> Vec<String> {
     let mut found = Vec::new();
     for sequence in (1..reader.end().unwrap().next_sequence()).step_by(STEP) {
@@ -440,11 +453,15 @@ fn entries_but_of(reader: &Reader, damaged: &[PathBuf]) -> Vec<String> {
             .any(|file| sequences(file).contains(&sequence));
         match reader.entry(sequence) {
             Ok(entry) if !lost => found.push(format!("{:?}", entry.unwrap())),
-            Err(Error::Corrupt { .. } | Error::Foreign { .. }) if lost => {}
+            Ok(Some(entry)) if lost && is_hole(&entry) => {}
             other => panic!("{sequence}: {other:?}"),
         }
     }
     found
+}
+
+fn is_hole(entry: &Entry) -> bool {
+    matches!(&entry.content, Content::Gap(gap) if gap.reason == GapReason::Damaged)
 }
 
 /// Verifying names these segments and no other.

@@ -9,15 +9,17 @@ use std::path::Path;
 use super::format::CHECKSUM_BYTES;
 use super::format::block::Placed;
 use super::format::block_index::{HOUR_MICROS, Mark};
-use super::format::codec;
 use super::format::reader::BlockReader;
 use super::format::select::{Most, Selection};
 use super::format::spans::id_bucket;
+use super::index;
+use super::index::Span;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
 use super::losses;
-use super::losses::{Losses, MOST_LOST, Times, payload_of};
+use super::losses::{Known, Losses, MOST_LOST, Times, payload_of, run_between};
 use super::meta::damaged;
+use super::segments::SegmentRow;
 use crate::entry::error::{Error, Result};
 
 /// The requested part of a block.
@@ -106,7 +108,9 @@ pub(crate) struct Blocks<'s, 'k> {
     /// The sequences that are meant. Others in the file are leftovers.
     pub(crate) range: Range<u64>,
     /// Where unreadable stretches are remembered.
-    losses: &'s Losses,
+    pub(crate) losses: &'s Losses,
+    /// The registration of a segment that cannot be opened, whose blocks these would be.
+    stand_in: Option<&'s SegmentRow>,
     /// The event times of each block by the index; read when the first block cannot be.
     times: OnceCell<Times>,
 }
@@ -140,7 +144,16 @@ impl<'s, 'k> Blocks<'s, 'k> {
             path,
             range,
             losses,
+            stand_in: None,
             times: OnceCell::new(),
+        }
+    }
+
+    /// None, in the place of a segment of which this is registered.
+    pub(crate) fn of_lost(self, row: &'s SegmentRow) -> Self {
+        Blocks {
+            stand_in: Some(row),
+            ..self
         }
     }
 }
@@ -194,20 +207,18 @@ impl Blocks<'_, '_> {
         let mut expected = from;
         let mut is_first = true;
         let mut outcome = Ok(ControlFlow::Continue(()));
-        let swept =
-            self.snapshot
-                .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
-                    outcome = self.step(key, value, &mut expected, &mut is_first, see);
-                    match outcome {
-                        Ok(flow) => flow,
-                        Err(_) => ControlFlow::Break(()),
-                    }
-                });
-        // The caller's own error, or its wish to stop, comes before an error of the sweep.
+        self.snapshot
+            .reach(Table::Blocks, range, Direction::Ascending, |key, value| {
+                outcome = self.step(key, value, &mut expected, &mut is_first, see);
+                match outcome {
+                    Ok(flow) => flow,
+                    Err(_) => ControlFlow::Break(()),
+                }
+            })?;
+        // The caller's own error, or its wish to stop.
         if outcome?.is_break() {
             return Ok(());
         }
-        swept?;
         self.show_holes(expected..self.range.end, &mut expected, see)
             .map(drop)
     }
@@ -292,30 +303,43 @@ impl Blocks<'_, '_> {
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
         }
-        let mut recorded = 0;
-        let mut event_range = None;
+        let mut known = Known::default();
         if missing > 0 {
             self.losses.note(range.clone());
-            let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
-            event_range = losses::spanned(times, &range);
-            // A hole needs some recorded time; its neighbours' keeps the order of times.
-            recorded = self.recorded_beside(&range).unwrap_or_else(|| {
-                // Nothing beside it can be read.
-                event_range.map_or(0, |(_, last)| last)
-            });
+            known = match self.stand_in {
+                Some(row) => row.known(),
+                None => self.known_beside(&range),
+            };
         }
-        Ok(losses::holes(range, recorded, event_range))
+        Ok(losses::holes(range, known))
     }
 
-    /// When the entry before `range` was recorded, or else the one behind it.
-    fn recorded_beside(&self, range: &Range<u64>) -> Option<i64> {
+    /// What the entries beside `range` and the index of event times say of those in it.
+    fn known_beside(&self, range: &Range<u64>) -> Known {
+        let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
+        let event_range = losses::spanned(times, range);
+        let (before, behind) = self.beside(range);
+        let run = |(_, run): &(i64, u32)| *run;
+        Known {
+            run: run_between(before.as_ref().map(run), behind.as_ref().map(run)),
+            // If nothing beside it can be read, the index has to do.
+            recorded: before.or(behind).map_or_else(
+                || event_range.map_or(0, |(_, last)| last),
+                |(recorded, _)| recorded,
+            ),
+            event_range,
+        }
+    }
+
+    /// The recorded times and runs of the entries before and behind `range`.
+    fn beside(&self, range: &Range<u64>) -> (Option<(i64, u32)>, Option<(i64, u32)>) {
         let beside = |low: u64, high: u64, direction| {
             let (low, high) = (keys::number(low), keys::number(high));
             let between = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
-            let mut recorded = None;
-            let swept = self
+            let mut found = None;
+            let reached = self
                 .snapshot
-                .sweep(Table::Blocks, between, direction, |key, value| {
+                .reach(Table::Blocks, between, direction, |key, value| {
                     if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
                         && let Ok(rows) = rows(first, payload)
                     {
@@ -323,15 +347,16 @@ impl Blocks<'_, '_> {
                             Direction::Ascending => rows.first(),
                             Direction::Descending => rows.last(),
                         };
-                        recorded = row.map(|placed| placed.place.recorded);
+                        found = row.map(|placed| (placed.place.recorded, placed.run()));
                     }
-                    go_on(recorded.is_none())
+                    go_on(found.is_none())
                 });
-            // Rows that the engine cannot reach count as absent.
-            swept.ok().and(recorded)
+            reached.ok().and(found)
         };
-        beside(self.range.start, range.start, Direction::Descending)
-            .or_else(|| beside(range.end, self.range.end, Direction::Ascending))
+        (
+            beside(self.range.start, range.start, Direction::Descending),
+            beside(range.end, self.range.end, Direction::Ascending),
+        )
     }
 
     /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
@@ -381,38 +406,36 @@ impl Blocks<'_, '_> {
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut oldest = until;
         let mut outcome = Ok(());
-        let swept =
-            self.snapshot
-                .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
-                    let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
-                        return ControlFlow::Continue(());
-                    };
-                    let read = BlockReader::new(first, payload).and_then(|block| {
-                        let located = Located::read(&block, payload, asked, within.clone())?;
-                        let cost = located.cost(&block, asked);
-                        Ok((located, cost))
-                    });
-                    let Ok((located, cost)) = read else {
-                        return ControlFlow::Continue(());
-                    };
-                    // The newest block may hold `until` itself; all others end where the next
-                    // begins.
-                    if located.next > oldest && (oldest < until || located.next > self.range.end) {
-                        return ControlFlow::Continue(());
-                    }
-                    if located.next < oldest {
-                        outcome = self.push_holes(located.next..oldest, asked, &mut found);
-                        if outcome.is_err() {
-                            return ControlFlow::Break(());
-                        }
-                    }
-                    oldest = first;
-                    bytes = bytes.saturating_add(cost);
-                    found.push(located);
-                    go_on(bytes < budget)
+        self.snapshot
+            .reach(Table::Blocks, range, Direction::Descending, |key, value| {
+                let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
+                    return ControlFlow::Continue(());
+                };
+                let read = BlockReader::new(first, payload).and_then(|block| {
+                    let located = Located::read(&block, payload, asked, within.clone())?;
+                    let cost = located.cost(&block, asked);
+                    Ok((located, cost))
                 });
+                let Ok((located, cost)) = read else {
+                    return ControlFlow::Continue(());
+                };
+                // The newest block may hold `until` itself; all others end where the next
+                // begins.
+                if located.next > oldest && (oldest < until || located.next > self.range.end) {
+                    return ControlFlow::Continue(());
+                }
+                if located.next < oldest {
+                    outcome = self.push_holes(located.next..oldest, asked, &mut found);
+                    if outcome.is_err() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                oldest = first;
+                bytes = bytes.saturating_add(cost);
+                found.push(located);
+                go_on(bytes < budget)
+            })?;
         outcome?;
-        swept?;
         if bytes < budget && oldest > self.range.start {
             self.push_holes(self.range.start..oldest, asked, &mut found)?;
         }
@@ -474,7 +497,7 @@ impl Blocks<'_, '_> {
         let (low, high) = (keys::number(start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
         self.snapshot
-            .sweep(Table::Blocks, range, Direction::Descending, |key, value| {
+            .reach(Table::Blocks, range, Direction::Descending, |key, value| {
                 let end = match (keys::first_number(key), value) {
                     (Some(first), Ok(payload)) => end_of(first, payload),
                     _ => Err(String::new()),
@@ -489,7 +512,7 @@ impl Blocks<'_, '_> {
         let (low, high) = (keys::number(sequence), keys::number(end));
         let range = (Bound::Excluded(&low[..]), Bound::Excluded(&high[..]));
         self.snapshot
-            .sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+            .reach(Table::Blocks, range, Direction::Ascending, |key, value| {
                 if let (Some(first), Ok(payload)) = (keys::first_number(key), value)
                     && end_of(first, payload).is_ok()
                 {
@@ -514,6 +537,11 @@ impl Blocks<'_, '_> {
         most: usize,
     ) -> Result<Vec<HourPlace>> {
         let mut found = Vec::new();
+        if let Some(row) = self.stand_in {
+            found.extend(self.place_of_lost(row, (from, until), start, direction));
+            return Ok(found);
+        }
+        let is_first = start.is_none();
         let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
         let low = keys::pair(hour(from), 0);
         let high = keys::pair(hour(until), u64::MAX);
@@ -527,16 +555,59 @@ impl Blocks<'_, '_> {
                 (Bound::Included(&low[..]), Bound::Excluded(&start[..]))
             }
         };
-        self.snapshot
-            .scan(Table::Hours, range, direction, |key, value| {
-                let (place, touched) = self.hour_place(key, value)?;
-                let meant = self.range.contains(&place.first);
-                if meant && touched.0 <= until && touched.1 >= from {
-                    found.push(place);
-                }
-                Ok(go_on(found.len() < most))
-            })?;
+        let rebuilt = self.index(Table::Hours, range, direction, |key, span| {
+            let (place, touched) = self.hour_place(key, span)?;
+            let meant = self.range.contains(&place.first);
+            if meant && touched.0 <= until && touched.1 >= from {
+                found.push(place);
+            }
+            Ok(go_on(found.len() < most))
+        })?;
+        if let Some(rebuilt) = rebuilt.filter(|_| is_first) {
+            // They may be of any hour: whoever asks must meet them.
+            let hour = match direction {
+                Direction::Ascending => from.div_euclid(HOUR_MICROS),
+                Direction::Descending => until.div_euclid(HOUR_MICROS),
+            };
+            let lost = rebuilt.untimed.iter();
+            let lost = lost.filter(|first| self.range.contains(first));
+            found.extend(lost.map(|first| HourPlace {
+                hour,
+                first: *first,
+            }));
+            found.sort_unstable();
+            if direction == Direction::Descending {
+                found.reverse();
+            }
+        }
         Ok(found)
+    }
+
+    /// Where a segment that cannot be opened belongs in the order of event times.
+    fn place_of_lost(
+        &self,
+        row: &SegmentRow,
+        (from, until): (i64, i64),
+        start: Option<HourPlace>,
+        direction: Direction,
+    ) -> Option<HourPlace> {
+        let (first, last) = row.event_times?;
+        if first > until || last < from {
+            return None;
+        }
+        let time = match direction {
+            Direction::Ascending => first.max(from),
+            Direction::Descending => last.min(until),
+        };
+        let place = HourPlace {
+            hour: time.div_euclid(HOUR_MICROS),
+            first: self.range.start,
+        };
+        let is_left = start.is_none_or(|start| match direction {
+            Direction::Ascending => place >= start,
+            Direction::Descending => place < start,
+        });
+        is_left.then_some(place)
     }
 
     /// Every hour of event time that a block touches.
@@ -546,19 +617,21 @@ impl Blocks<'_, '_> {
         let direction = Direction::Ascending;
         self.snapshot
             .scan(Table::Hours, everything, direction, |key, value| {
-                hours.insert(self.hour_place(key, value)?.0.hour);
+                let broken = |why: &str| damaged(self.path, "hours", why);
+                let span = index::span(Table::Hours, value).ok_or_else(|| broken("no span"))?;
+                hours.insert(self.hour_place(key, span)?.0.hour);
                 Ok(ControlFlow::Continue(()))
             })?;
         Ok(hours)
     }
 
     /// A row of the index of event times, with the first and last microsecond that it covers.
-    fn hour_place(&self, key: &[u8], value: &[u8]) -> Result<(HourPlace, (i64, i64))> {
+    fn hour_place(&self, key: &[u8], span: Span) -> Result<(HourPlace, (i64, i64))> {
         let broken = |why: &str| damaged(self.path, "hours", why);
         let (hour, first) = keys::first_number(key)
             .zip(keys::second_number(key))
             .ok_or_else(|| broken("a key is too short"))?;
-        let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
+        let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
         let hour = keys::unordered(hour);
         // The first hour that an i64 reaches begins before it does.
         let at = |second: u16, more: i128| {
@@ -577,21 +650,28 @@ impl Blocks<'_, '_> {
         let (bucket, within) = id_bucket(id);
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        if self.stand_in.is_some() {
+            unread.push(self.range.start);
+            return Ok(None);
+        }
         let mut found = None;
-        self.snapshot
-            .scan(Table::Ids, range, Direction::Ascending, |key, value| {
-                let broken = |why: &str| damaged(self.path, "ids", why);
-                let (low, high): (u16, u16) = codec::decode(value).map_err(|why| broken(&why))?;
-                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                if !(low..=high).contains(&within) || !self.range.contains(&first) {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                match self.look_into(first, |block| block.find(id))? {
-                    Some(seen) => found = seen,
-                    None => unread.push(first),
-                }
-                Ok(go_on(found.is_none()))
-            })?;
+        let rebuilt = self.index(Table::Ids, range, Direction::Ascending, |key, span| {
+            let broken = |why: &str| damaged(self.path, "ids", why);
+            let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
+            let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+            if !(low..=high).contains(&within) || !self.range.contains(&first) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            match self.look_into(first, |block| block.find(id))? {
+                Some(seen) => found = seen,
+                None => unread.push(first),
+            }
+            Ok(go_on(found.is_none()))
+        })?;
+        if let (None, Some(rebuilt)) = (&found, rebuilt) {
+            // What is lost may have been named where the index is damaged.
+            unread.extend(&rebuilt.untimed);
+        }
         Ok(found)
     }
 
@@ -613,16 +693,19 @@ impl Blocks<'_, '_> {
         let end = keys::pair(mark as u64, self.range.end);
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = Vec::new();
+        if self.stand_in.is_some() && from <= self.range.start {
+            // The hole in its place.
+            found.push(self.range.start);
+        }
         if start >= end {
             return Ok(found);
         }
-        self.snapshot
-            .scan(Table::Marks, range, Direction::Ascending, |key, _| {
-                let sequence = keys::second_number(key)
-                    .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
-                found.push(sequence);
-                Ok(go_on(found.len() < most))
-            })?;
+        self.index(Table::Marks, range, Direction::Ascending, |key, _| {
+            let sequence = keys::second_number(key)
+                .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+            found.push(sequence);
+            Ok(go_on(found.len() < most))
+        })?;
         Ok(found)
     }
 
@@ -632,16 +715,18 @@ impl Blocks<'_, '_> {
         let end = keys::pair(mark as u64, until.min(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = Vec::new();
+        if self.stand_in.is_some() && self.range.start < until {
+            found.push(self.range.start);
+        }
         if start >= end {
             return Ok(found);
         }
-        self.snapshot
-            .scan(Table::Marks, range, Direction::Descending, |key, _| {
-                let sequence = keys::second_number(key)
-                    .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
-                found.push(sequence);
-                Ok(go_on(found.len() < most))
-            })?;
+        self.index(Table::Marks, range, Direction::Descending, |key, _| {
+            let sequence = keys::second_number(key)
+                .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+            found.push(sequence);
+            Ok(go_on(found.len() < most))
+        })?;
         Ok(found)
     }
 
@@ -650,20 +735,19 @@ impl Blocks<'_, '_> {
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut found = Vec::new();
-        self.snapshot
-            .scan(Table::Ids, range, Direction::Ascending, |key, _| {
-                let first = keys::second_number(key)
-                    .ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
-                if self.range.contains(&first) {
-                    // Nothing of an unreadable block is left.
-                    let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
-                    self.look_into(first, |block| {
-                        found.extend(block.each_id().filter(is_meant));
-                        Ok(())
-                    })?;
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
+        self.index(Table::Ids, range, Direction::Ascending, |key, _| {
+            let first =
+                keys::second_number(key).ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
+            if self.range.contains(&first) {
+                // Nothing of an unreadable block is left.
+                let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
+                self.look_into(first, |block| {
+                    found.extend(block.each_id().filter(is_meant));
+                    Ok(())
+                })?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(found)
     }
 
@@ -673,7 +757,7 @@ impl Blocks<'_, '_> {
         let (low, high) = (keys::number(self.range.start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
         self.snapshot
-            .sweep(Table::Blocks, range, Direction::Descending, |key, _| {
+            .reach(Table::Blocks, range, Direction::Descending, |key, _| {
                 first = keys::first_number(key);
                 ControlFlow::Break(())
             })?;

@@ -2,6 +2,7 @@
 
 use super::format::block::Block;
 use super::format::block_index::BlockIndex;
+use super::format::codec;
 use super::format::spans::Spans;
 use super::keys;
 use super::kv::{Table, WriteTransaction};
@@ -13,6 +14,14 @@ pub(crate) type Span = Option<(u16, u16)>;
 
 /// The tables of rows that find blocks.
 pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
+
+/// What a row of one of these tables says of its block; `None` if it cannot be that.
+pub(crate) fn span(table: Table, value: &[u8]) -> Option<Span> {
+    match table {
+        Table::Marks => Some(None),
+        _ => codec::decode::<(u16, u16)>(value).ok().map(Some),
+    }
+}
 
 /// Shows every row that finds a block of this `index`, whose entries begin at `start`, in the block
 /// that begins at `first`.

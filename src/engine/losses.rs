@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow, Range};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::block::{BlockEncoder, Place, Placed};
 use super::format::block_index::HOUR_MICROS;
@@ -17,6 +17,7 @@ use super::format::row::{GapRow, Note, Row};
 use super::format::{CHECKSUM_BYTES, codec};
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
+use super::rebuilt::Rebuilt;
 use crate::entry::gap::GapReason;
 
 /// Entries that one hole can stand for.
@@ -29,6 +30,8 @@ pub(crate) const MOST_LOST: u64 = 1 << 42;
 #[derive(Default)]
 pub(crate) struct Losses {
     known: Mutex<BTreeMap<u64, u64>>,
+    /// The indexes that were made anew last, because they cannot be read.
+    rebuilt: Mutex<Option<Arc<Rebuilt>>>,
 }
 
 impl Losses {
@@ -52,6 +55,10 @@ impl Losses {
             (start, end) = (start.min(first), end.max(next));
         }
         known.insert(start, end);
+    }
+
+    pub(crate) fn rebuilt(&self) -> MutexGuard<'_, Option<Arc<Rebuilt>>> {
+        self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All of them, in order.
@@ -92,7 +99,7 @@ pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> Times {
     let mut times = Times::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     // Rows that the engine cannot reach are unknown; the others are read.
-    let _ = snapshot.sweep(
+    let _ = snapshot.reach(
         Table::Hours,
         everything,
         Direction::Ascending,
@@ -115,36 +122,54 @@ pub(crate) fn spanned(times: &Times, range: &Range<u64>) -> Option<(i64, i64)> {
     known.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }
 
+/// What is known of entries that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The run that all of them are of; 0 if that is not known.
+    pub(crate) run: u32,
+    /// When the entry beside them was recorded.
+    pub(crate) recorded: i64,
+    /// The first and last event time.
+    pub(crate) event_range: Option<(i64, i64)>,
+}
+
+/// The run of entries between one of `before` and one of `behind`: theirs, if that is the same one.
+/// Of two entries only one may be there, and a hole says nothing.
+pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
+    let known = |run: Option<u32>| run.filter(|run| *run > 0);
+    match (known(before), known(behind)) {
+        (Some(before), Some(behind)) if before == behind => before,
+        (Some(run), None) | (None, Some(run)) => run,
+        _ => 0,
+    }
+}
+
 /// Holes that stand for `range`, in order.
-pub(crate) fn holes(
-    range: Range<u64>,
-    recorded: i64,
-    event_range: Option<(i64, i64)>,
-) -> impl Iterator<Item = Placed> {
+pub(crate) fn holes(range: Range<u64>, known: Known) -> impl Iterator<Item = Placed> {
     let mut next = range.start;
     std::iter::from_fn(move || {
         let count = range.end.saturating_sub(next).min(MOST_OF_HOLE);
         let sequence = next;
         next = next.saturating_add(count);
-        (count > 0).then(|| hole(sequence, count, recorded, event_range))
+        (count > 0).then(|| hole(sequence, count, known))
     })
 }
 
-fn hole(sequence: u64, count: u64, recorded: i64, event_range: Option<(i64, i64)>) -> Placed {
+fn hole(sequence: u64, count: u64, known: Known) -> Placed {
     Placed {
         sequence,
         place: Place {
-            recorded,
+            recorded: known.recorded,
             ..Place::default()
         },
         memory: 0,
         row: Row::Note(Note::Gap(GapRow {
-            run: 0,
+            run: known.run,
             reason: GapReason::Damaged,
             count: Some(count),
             after: None,
             recorded_range: None,
-            event_range,
+            event_range: known.event_range,
             refusal: None,
         })),
     }
@@ -178,9 +203,23 @@ mod tests {
     }
 
     #[test]
+    fn entries_between_two_of_a_run_are_of_it() {
+        for (before, behind, run) in [
+            (Some(3), Some(3), 3),
+            (Some(3), Some(4), 0),
+            (Some(3), None, 3),
+            (None, Some(4), 4),
+            (Some(0), Some(4), 4),
+            (None, None, 0),
+        ] {
+            assert_eq!(run_between(before, behind), run, "{before:?}, {behind:?}");
+        }
+    }
+
+    #[test]
     fn a_long_stretch_takes_several_holes() {
         let most = MOST_OF_HOLE;
-        let all: Vec<Placed> = holes(7..most + 17, 5, None).collect();
+        let all: Vec<Placed> = holes(7..most + 17, Known::default()).collect();
         let places: Vec<(u64, u64)> = all
             .iter()
             .map(|hole| (hole.sequence, hole.next()))

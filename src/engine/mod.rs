@@ -12,6 +12,7 @@ pub(crate) mod kv;
 pub(crate) mod losses;
 pub(crate) mod meta;
 pub(crate) mod name_table;
+pub(crate) mod rebuilt;
 pub(crate) mod retired;
 pub(crate) mod runs;
 pub(crate) mod segments;

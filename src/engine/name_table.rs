@@ -14,7 +14,7 @@ use super::format::codec::Stored;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 
 const NEXT_KEY: &[u8] = b"next_name";
 
@@ -41,6 +41,66 @@ impl Stored for NameRow {
 
 pub(crate) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
     codec::decode(value).map_err(|why| damaged(path, "name_ids", &why))
+}
+
+/// The text of the name with this id, as the other table says it that has it. Reads all of that:
+/// for a row that cannot be read.
+pub(crate) fn text_beside(snapshot: &Snapshot<'_>, id: u32) -> Result<Option<(u8, String)>> {
+    let mut found = None;
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let direction = Direction::Ascending;
+    snapshot.reach(Table::NameIds, everything, direction, |key, value| {
+        let row = value
+            .ok()
+            .and_then(|value| codec::decode::<NameRow>(value).ok());
+        if row.is_some_and(|row| row.id == id) {
+            found = name_in(key);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// The name that a key of the table of ids says, unless it was too long for one.
+pub(crate) fn name_in(key: &[u8]) -> Option<(u8, String)> {
+    let (kind, text) = key.split_first()?;
+    let text = std::str::from_utf8(text).ok()?;
+    (keys::name(*kind, text) == key).then(|| (*kind, text.to_owned()))
+}
+
+/// The id of a name, as the other table says it that has it; see [`text_beside`].
+pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result<Option<u32>> {
+    let mut found = None;
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let direction = Direction::Ascending;
+    snapshot.reach(Table::Names, everything, direction, |key, value| {
+        let name = value.ok().map(codec::decode::<(u8, String)>);
+        if name.is_some_and(|name| name.is_ok_and(|(k, t)| k == kind && t == text)) {
+            found = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// The id of a name, if it has one. Where its row cannot be read, the other table is asked.
+pub(crate) fn id_of(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    kind: u8,
+    text: &str,
+) -> Result<Option<u32>> {
+    let key = keys::name(kind, text);
+    let row = snapshot.get(Table::NameIds, &key, |value| decode_row(path, value));
+    match row.and_then(Option::transpose) {
+        Ok(row) => Ok(row.map(|row| row.id)),
+        Err(error @ Error::Corrupt { .. }) => {
+            id_beside(snapshot, kind, text)?.map(Some).ok_or(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The ids of `names` for `run`, given now to those that have none.

@@ -3,9 +3,12 @@
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::ops::{Bound, ControlFlow};
+use std::fs;
+use std::io;
+use std::ops::{Bound, ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +20,19 @@ use super::format::codec::{Stored, bounded};
 use super::format::row::{Note, Row};
 use super::format::summary::{Summary, widen};
 use super::keys;
-use super::kv::{Direction, Kv, Snapshot, Table, WriteTransaction};
-use super::losses::Losses;
+use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
+use super::losses::{Known, Losses, MOST_LOST, run_between};
 use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
 use super::uses::{Uses, UsesRow};
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
 use crate::options::Sharing;
+use crate::sealing::seal::sequences_of;
 
 /// Memory for cached pages of each open segment.
 const CACHE_BYTES: usize = 1 << 20;
+/// How long a segment that cannot be opened is taken for lost before it is tried again.
+const TAKEN_FOR_LOST: Duration = Duration::from_secs(1);
 /// Segments that are kept open: most questions are about a few of them.
 const MOST_OPEN: usize = 8;
 
@@ -100,6 +107,32 @@ impl SegmentRow {
         widen_to(&mut self.event_times, summary.event_times);
         widen_to(&mut self.ids, summary.ids);
         widen_to(&mut self.outcomes, summary.outcomes);
+    }
+}
+
+impl SegmentRow {
+    /// Of a segment whose registration cannot be read: it may hold anything.
+    pub(crate) fn unknown(next: u64) -> Self {
+        SegmentRow {
+            event_times: Some((i64::MIN, i64::MAX)),
+            ids: Some((0, u64::MAX)),
+            outcomes: Some((0, u64::MAX)),
+            ..SegmentRow::beginning_at(next)
+        }
+    }
+
+    /// What is known of its entries where its file cannot be opened.
+    pub(crate) fn known(&self) -> Known {
+        let is_known = self.recorded.0 <= self.recorded.1;
+        let run = |id: u64| InferenceId::from_u64(id).run().get();
+        let ids = self.ids.filter(|_| is_known);
+        Known {
+            run: ids.map_or(0, |(low, high)| {
+                run_between(Some(run(low)), Some(run(high)))
+            }),
+            recorded: if is_known { self.recorded.0 } else { 0 },
+            event_range: self.event_times.filter(|_| is_known),
+        }
     }
 }
 
@@ -188,6 +221,50 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registere
     Ok(found)
 }
 
+/// The sequences of all files that have a segment's name, in order.
+pub(crate) fn files(directory: &Directory) -> Vec<(u64, u64)> {
+    let entries = fs::read_dir(directory.segments())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<(u64, u64)> = entries
+        .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
+        .filter(|(first, last)| {
+            let is_long = last.saturating_sub(*first) > MOST_LOST;
+            first <= last && *first >= FIRST_SEQUENCE && *last < codec::MOST && !is_long
+        })
+        .map(|(first, last)| (first, last.saturating_add(1)))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// The segments of `range` as the names of their files tell, with one more in each place where there
+/// is none.
+pub(crate) fn by_files(directory: &Directory, range: Range<u64>) -> Vec<Registered> {
+    let mut found = Vec::new();
+    let mut next = range.start;
+    let push = |found: &mut Vec<Registered>, first: u64, next: u64| {
+        let row = SegmentRow::unknown(next);
+        found.push(Registered { first, row });
+    };
+    for (first, end) in files(directory) {
+        // Of two that overlap, as a crash may leave them, the first one.
+        if first < next || end > range.end {
+            continue;
+        }
+        if next < first {
+            push(&mut found, next, first);
+        }
+        push(&mut found, first, end);
+        next = end;
+    }
+    if next < range.end {
+        push(&mut found, next, range.end);
+    }
+    found
+}
+
 /// A segment's own description.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
@@ -227,11 +304,13 @@ pub(crate) fn stated_journal(kv: &Kv) -> Result<Option<u128>> {
     Ok(head.and_then(Result::ok).map(|head| head.journal))
 }
 
-/// An open segment.
+/// An open segment, or what stands in the place of one that cannot be opened.
 pub(crate) struct Segment {
     kv: Kv,
+    path: PathBuf,
     registered: Registered,
     losses: Arc<Losses>,
+    is_lost: bool,
 }
 
 impl Segment {
@@ -272,8 +351,10 @@ impl Segment {
         match head {
             Some(Ok(head)) if head == expected => Ok(Segment {
                 kv,
+                path: path.to_owned(),
                 registered,
                 losses: Arc::default(),
+                is_lost: false,
             }),
             Some(Ok(head)) => {
                 let why = format!("it is {head:?}, registered is {expected:?}");
@@ -284,20 +365,39 @@ impl Segment {
         }
     }
 
+    /// A segment without blocks, in the place of one whose file cannot be opened: all that reads
+    /// it finds holes.
+    fn lost(directory: &Directory, registered: Registered, losses: Arc<Losses>) -> Result<Self> {
+        let kv = Kv::in_memory(CACHE_BYTES)?;
+        kv.write(|transaction| transaction.create_tables_of_segment())
+            .map_err(WriteFailure::into_error)?;
+        Ok(Segment {
+            kv,
+            path: registered.file(directory),
+            registered,
+            losses,
+            is_lost: true,
+        })
+    }
+
     /// Names and runs that its entries need; `None` if it does not list them.
     pub(crate) fn uses(&self) -> Result<Option<UsesRow>> {
         let stored = self
             .kv
             .read(|snapshot| snapshot.get(Table::Meta, USES_KEY, codec::decode))?;
         let stored = stored.transpose();
-        stored.map_err(|why| damaged(self.kv.path(), "meta uses", &why))
+        stored.map_err(|why| damaged(&self.path, "meta uses", &why))
     }
 
     /// Runs `body` on the segment's blocks.
     pub(crate) fn read<T>(&self, body: impl FnOnce(&Blocks<'_, '_>) -> Result<T>) -> Result<T> {
         self.kv.read(|snapshot| {
             let range = self.registered.first..self.registered.row.next;
-            body(&Blocks::new(snapshot, self.kv.path(), range, &self.losses))
+            let blocks = Blocks::new(snapshot, &self.path, range, &self.losses);
+            body(&match self.is_lost {
+                true => blocks.of_lost(&self.registered.row),
+                false => blocks,
+            })
         })
     }
 }
@@ -308,6 +408,8 @@ pub(crate) struct SegmentCache {
     listed: Mutex<Option<Listed>>,
     /// Most recently used last.
     open: Mutex<Vec<(u64, Arc<Segment>)>>,
+    /// Those that cannot be opened, and when they were tried.
+    lost: Mutex<Vec<(Instant, Arc<Segment>)>>,
     losses: Arc<Losses>,
 }
 
@@ -364,5 +466,43 @@ impl SegmentCache {
         }
         open.push((registered.first, segment.clone()));
         Ok(segment)
+    }
+
+    /// What stands in the place of a segment that cannot be opened. Its entries are remembered as
+    /// lost, and it is tried again after a second: somebody may put the file back.
+    pub(crate) fn open_or_lost(
+        &self,
+        directory: &Directory,
+        identity: &Identity,
+        registered: &Registered,
+    ) -> Result<Arc<Segment>> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.retain(|(tried, _)| tried.elapsed() < TAKEN_FOR_LOST);
+        let known = lost.iter().map(|(_, segment)| segment);
+        let mut known = known.filter(|segment| segment.registered.first == registered.first);
+        let segment = match known.find(|segment| segment.registered.row == registered.row) {
+            Some(known) => known.clone(),
+            None => match self.open(directory, identity, registered) {
+                Err(error) if is_loss(&error) => {
+                    let segment =
+                        Segment::lost(directory, registered.clone(), self.losses.clone())?;
+                    let segment = Arc::new(segment);
+                    lost.push((Instant::now(), segment.clone()));
+                    segment
+                }
+                opened => return opened,
+            },
+        };
+        self.losses.note(registered.first..registered.row.next);
+        Ok(segment)
+    }
+}
+
+/// Whether a segment's entries are lost for this reason, and not only out of reach for a moment.
+fn is_loss(error: &Error) -> bool {
+    match error {
+        Error::Corrupt { .. } | Error::Foreign { .. } => true,
+        Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
+        _ => false,
     }
 }

@@ -23,6 +23,7 @@ use super::meta::{Extent, Identity, damaged};
 use super::name_table;
 use super::runs;
 use super::runs::RunRow;
+use super::segments;
 use super::segments::{Registered, Segment, SegmentCache};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
@@ -43,6 +44,15 @@ pub(crate) struct Source {
     /// Counts elapsed time if a run of this process is open.
     meter: Option<Meter>,
     losses: Arc<Losses>,
+}
+
+/// What becomes of a segment that cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    /// Its entries are passed over, as lost.
+    PassedOver,
+    /// An error, for what cannot be made good when the file comes back.
+    Refused,
 }
 
 /// One snapshot of the hot file, and the places of everything in it.
@@ -246,25 +256,29 @@ impl Source {
         Ok(self.extent()?.next)
     }
 
+    /// The name with this id. Where its row cannot be read, the table of ids is asked.
     pub(crate) fn name(&self, id: u32) -> Result<Option<StoredName>> {
         let key = keys::number(u64::from(id));
-        let name = self.read(|snapshot| {
-            snapshot.get(Table::Names, &key, |value| {
+        self.read(|snapshot| {
+            let name = snapshot.get(Table::Names, &key, |value| {
                 codec::decode::<(u8, String)>(value)
                     .map_err(|why| damaged(&self.path, &format!("name {id}"), &why))
-            })
-        })?;
-        Ok(name.transpose()?.map(|(kind, text)| (kind, text.into())))
+            });
+            let name = match name.and_then(Option::transpose) {
+                Ok(Some(name)) => Some(name),
+                Ok(None) => name_table::text_beside(snapshot, id)?,
+                Err(error @ Error::Corrupt { .. }) => {
+                    let beside = name_table::text_beside(snapshot, id)?;
+                    Some(beside.ok_or(error)?)
+                }
+                Err(error) => return Err(error),
+            };
+            Ok(name.map(|(kind, text)| (kind, text.into())))
+        })
     }
 
     pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<u32>> {
-        let key = keys::name(kind, text);
-        let id = self.read(|snapshot| {
-            snapshot.get(Table::NameIds, &key, |value| {
-                name_table::decode_row(&self.path, value)
-            })
-        })?;
-        Ok(id.transpose()?.map(|row| row.id))
+        self.read(|snapshot| name_table::id_of(snapshot, &self.path, kind, text))
     }
 
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read or
@@ -280,12 +294,15 @@ impl Source {
         budget: usize,
         asked: Asked<'_>,
     ) -> Result<Vec<Located>> {
-        self.in_part_of(from, |blocks| blocks.after(from, budget, asked))
-            .map(Option::unwrap_or_default)
+        self.in_part_of(from, Unopened::PassedOver, |blocks| {
+            blocks.after(from, budget, asked)
+        })
+        .map(Option::unwrap_or_default)
     }
 
     /// The bytes of blocks that hold `from` and later entries, oldest first, until `budget` bytes
-    /// are read or their file ends. Empty at the journal's end.
+    /// are read or their file ends. Empty at the journal's end. A segment that cannot be opened is
+    /// an error: what is folded stays as it is, and the file may come back.
     pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
@@ -296,13 +313,15 @@ impl Source {
             })?;
             Ok(found)
         };
-        self.in_part_of(from, read).map(Option::unwrap_or_default)
+        self.in_part_of(from, Unopened::Refused, read)
+            .map(Option::unwrap_or_default)
     }
 
     /// The bytes of the hole that begins at `from`, whose block does not decode.
     pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| blocks.hole_at(from);
-        self.in_part_of(from, read).map(Option::flatten)
+        self.in_part_of(from, Unopened::PassedOver, read)
+            .map(Option::flatten)
     }
 
     /// Blocks passed over so far because they cannot be read.
@@ -323,7 +342,8 @@ impl Source {
         if until <= extent.kept {
             return Ok(Vec::new());
         }
-        self.in_part_of(until.saturating_sub(1), |blocks| {
+        let last = until.saturating_sub(1);
+        self.in_part_of(last, Unopened::PassedOver, |blocks| {
             blocks.before(until, budget, asked)
         })
         .map(Option::unwrap_or_default)
@@ -331,12 +351,14 @@ impl Source {
 
     /// The block that holds `sequence`; `None` beyond the journal's end.
     pub(crate) fn block_with(&self, sequence: u64, asked: Asked<'_>) -> Result<Option<Located>> {
-        self.in_part_of(sequence, |blocks| blocks.block_with(sequence, asked))
+        self.in_part_of(sequence, Unopened::PassedOver, |blocks| {
+            blocks.block_with(sequence, asked)
+        })
     }
 
     /// The entry with this sequence.
     pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
-        let found = self.in_part_of(sequence, |blocks| blocks.at(sequence));
+        let found = self.in_part_of(sequence, Unopened::PassedOver, |blocks| blocks.at(sequence));
         match found {
             Err(Error::Retired { .. }) => Ok(None),
             found => Ok(found?.flatten()),
@@ -361,7 +383,7 @@ impl Source {
             times.is_some_and(|(first, last)| first <= until && last >= from)
         };
         let mut found = Vec::new();
-        self.in_parts(touches, |blocks| {
+        self.in_parts(touches, Unopened::PassedOver, |blocks| {
             found.extend(blocks.hours(from, until, start, direction, most)?);
             Ok(true)
         })?;
@@ -402,7 +424,7 @@ impl Source {
             ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
         };
         let mut found = None;
-        self.in_parts(holds, |blocks| {
+        self.in_parts(holds, Unopened::PassedOver, |blocks| {
             found = blocks.find(id, unread)?;
             Ok(found.is_none())
         })?;
@@ -414,6 +436,7 @@ impl Source {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.row.next > from,
+            Unopened::PassedOver,
             |blocks| {
                 found.extend(blocks.marks(mark, from, most)?);
                 Ok(true)
@@ -429,6 +452,7 @@ impl Source {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.first < until,
+            Unopened::PassedOver,
             |blocks| {
                 // Newest part first: the results are in order already.
                 let left = most.saturating_sub(found.len());
@@ -452,7 +476,8 @@ impl Source {
             ids.is_some_and(|(lowest, highest)| lowest <= high && highest >= low)
         };
         let mut found = Vec::new();
-        self.in_parts(holds, |blocks| {
+        // Whoever asks for all ids takes in what is not among them.
+        self.in_parts(holds, Unopened::Refused, |blocks| {
             found.extend(blocks.ids_of(bucket)?);
             Ok(true)
         })?;
@@ -490,6 +515,7 @@ impl Source {
     fn in_part_of<T>(
         &self,
         sequence: u64,
+        unopened: Unopened,
         body: impl Fn(&Blocks<'_, '_>) -> Result<T>,
     ) -> Result<Option<T>> {
         enum Where<T> {
@@ -503,7 +529,7 @@ impl Source {
             if sequence >= view.extent.hot {
                 return Ok(Where::Answered(Some(body(&view.hot())?)));
             }
-            let segments = self.list(view)?;
+            let segments = self.list_with(view, unopened)?;
             let index = segments.partition_point(|segment| segment.row.next <= sequence);
             match segments.get(index) {
                 Some(segment) if segment.first <= sequence => Ok(Where::In(segment.clone())),
@@ -518,7 +544,8 @@ impl Source {
         match found {
             Where::Answered(answer) => Ok(answer),
             Where::In(segment) => {
-                let answer = self.segment(&segment).and_then(|open| open.read(&body));
+                let open = self.segment_with(&segment, unopened);
+                let answer = open.and_then(|open| open.read(&body));
                 self.unless_retired(&segment, answer).map(Some)
             }
         }
@@ -529,18 +556,20 @@ impl Source {
     pub(crate) fn in_parts(
         &self,
         wanted: impl Fn(&Registered) -> bool,
+        unopened: Unopened,
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,
     ) -> Result<()> {
         let segments = self.view(|view| {
             let more = body(&view.hot())?;
-            Ok(if more { Some(self.list(view)?) } else { None })
+            more.then(|| self.list_with(view, unopened)).transpose()
         })?;
         let wanted = segments
             .iter()
             .flat_map(|segments| segments.iter().rev())
             .filter(|s| wanted(s));
         for segment in wanted {
-            let answer = self.segment(segment).and_then(|open| open.read(&mut body));
+            let open = self.segment_with(segment, unopened);
+            let answer = open.and_then(|open| open.read(&mut body));
             match self.unless_retired(segment, answer) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -558,6 +587,42 @@ impl Source {
             .as_ref()
             .ok_or_else(|| damaged(&self.path, "segments", "a journal in memory has none"))?;
         self.segments.open(directory, &self.identity()?, segment)
+    }
+
+    /// The same, with what stands in the place of one that cannot be opened, if that is wanted.
+    pub(crate) fn segment_with(
+        &self,
+        segment: &Registered,
+        unopened: Unopened,
+    ) -> Result<Arc<Segment>> {
+        let opened = self.segment(segment);
+        match (&opened, unopened, &self.directory) {
+            (Err(_), Unopened::PassedOver, Some(directory))
+                // One that was retired meanwhile is not lost.
+                if segment.first >= self.extent()?.kept =>
+            {
+                let identity = self.identity()?;
+                self.segments.open_or_lost(directory, &identity, segment)
+            }
+            _ => opened,
+        }
+    }
+
+    /// The segments, in order. Where their table cannot be read and that is to be passed over, those
+    /// that the names of files tell, and others in the place of what is between them.
+    pub(crate) fn list_with(
+        &self,
+        view: &View<'_, '_>,
+        unopened: Unopened,
+    ) -> Result<Arc<[Registered]>> {
+        let listed = self.list(view);
+        let Extent { kept, hot, .. } = view.extent;
+        match (listed, &self.directory) {
+            (Err(Error::Corrupt { .. }), Some(directory)) if unopened == Unopened::PassedOver => {
+                Ok(segments::by_files(directory, kept..hot).into())
+            }
+            (listed, _) => listed,
+        }
     }
 
     /// Turns the error of a segment that has been retired since into `Retired`.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::{Importer, limits};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{Note, OutcomeRow, OutcomeValue};
+use crate::engine::source::Unopened;
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
 use crate::entry::outcome::Outcome;
@@ -83,23 +84,26 @@ impl Importer {
         // Of each value: the time of the one that holds, and whether it is the same.
         let mut holding: Vec<Option<(i64, bool)>> = vec![None; values.len()];
         let mut recorded = vec![false; values.len()];
-        self.source.outcomes(&[of.to_u64()], u64::MAX, |known| {
-            let known = known.row;
-            for (index, value) in values.iter().enumerate() {
-                let Some(found) = known.values.iter().find(|found| found.is_rival(value)) else {
-                    continue;
-                };
-                let is_same = found.is_same(value);
-                // Newest first: the first that is met holds.
-                if let Some(holds @ None) = holding.get_mut(index) {
-                    *holds = Some((known.time, is_same));
+        let unopened = Unopened::Refused;
+        self.source
+            .outcomes(&[of.to_u64()], u64::MAX, unopened, |known| {
+                let known = known.row;
+                for (index, value) in values.iter().enumerate() {
+                    let Some(found) = known.values.iter().find(|found| found.is_rival(value))
+                    else {
+                        continue;
+                    };
+                    let is_same = found.is_same(value);
+                    // Newest first: the first that is met holds.
+                    if let Some(holds @ None) = holding.get_mut(index) {
+                        *holds = Some((known.time, is_same));
+                    }
+                    if let Some(recorded) = recorded.get_mut(index) {
+                        *recorded |= is_same && Some(known.time) == time;
+                    }
                 }
-                if let Some(recorded) = recorded.get_mut(index) {
-                    *recorded |= is_same && Some(known.time) == time;
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         let mut superseded = 0;
         let mut fates = holding.into_iter().zip(recorded);
         values.retain(|_| {

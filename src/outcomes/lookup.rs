@@ -5,14 +5,13 @@ use std::ops::{Bound, ControlFlow};
 
 use super::out_of_order;
 use crate::engine::blocks::Blocks;
-use crate::engine::format::codec;
 use crate::engine::format::row::StoredOutcome;
 use crate::engine::format::spans::id_bucket;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::meta::{FIRST_SEQUENCE, damaged};
 use crate::engine::segments::Registered;
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 
 impl Source {
@@ -29,6 +28,7 @@ impl Source {
         &self,
         ids: &[u64],
         before: u64,
+        unopened: Unopened,
         mut see: impl FnMut(StoredOutcome) -> ControlFlow<()>,
     ) -> Result<()> {
         debug_assert!(ids.is_sorted());
@@ -42,7 +42,7 @@ impl Source {
             })
         };
         let (mut sealed, mut more) = (false, true);
-        self.in_parts(touches, |blocks| {
+        self.in_parts(touches, unopened, |blocks| {
             sealed |= blocks.range.start > FIRST_SEQUENCE;
             more = blocks.outcomes(ids, before, &mut see)?.is_continue();
             Ok(more)
@@ -96,16 +96,14 @@ impl Blocks<'_, '_> {
             }
             let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
             let ascending = Direction::Ascending;
-            self.snapshot
-                .scan(Table::Outcomes, range, ascending, |key, value| {
-                    let (low, high): (u16, u16) =
-                        codec::decode(value).map_err(|why| broken(&why))?;
-                    let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                    if low <= highest && high >= lowest {
-                        blocks.insert(first);
-                    }
-                    Ok(ControlFlow::Continue(()))
-                })?;
+            self.index(Table::Outcomes, range, ascending, |key, span| {
+                let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
+                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                if low <= highest && high >= lowest {
+                    blocks.insert(first);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
         Ok(blocks)
     }

@@ -9,7 +9,7 @@ use ahash::AHashMap;
 use super::names::NameBook;
 use super::{Inferences, Reader};
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes};
@@ -58,10 +58,12 @@ impl Reader {
         sorted.sort_unstable();
         sorted.dedup();
         let mut rows = Vec::new();
-        self.source.outcomes(&sorted, u64::MAX, |outcome| {
-            rows.push(outcome);
-            ControlFlow::Continue(())
-        })?;
+        let unopened = Unopened::PassedOver;
+        self.source
+            .outcomes(&sorted, u64::MAX, unopened, |outcome| {
+                rows.push(outcome);
+                ControlFlow::Continue(())
+            })?;
         let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();
         // They come newest first.
         for StoredOutcome { sequence, row } in rows {

@@ -18,6 +18,7 @@ use super::words::Words;
 use super::{JOINED, StatsQuery};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
+use crate::engine::source::Unopened;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
@@ -161,6 +162,7 @@ impl StatsQuery {
             folded: &folded,
             end,
             until: self.known_until.unwrap_or(i64::MAX),
+            unopened: Unopened::PassedOver,
         };
         let mut number = |kind: NameKind, text: &str| {
             words.number(kind, text, || source.name_id(kind as u8, text))

@@ -10,7 +10,6 @@ use super::rollup::outcomes::Current;
 use super::rollup::row::Change;
 use crate::engine::blocks::{Asked, Blocks, go_on};
 use crate::engine::format::block::Placed;
-use crate::engine::format::codec;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{NameId, OutcomeRow, OutcomeValue, Row, StoredOutcome, Texts};
 use crate::engine::format::scan::{Event, Scan};
@@ -19,7 +18,7 @@ use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::meta::damaged;
 use crate::engine::segments::Registered;
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 use crate::entry::outcome::NewValue;
 use crate::outcomes::out_of_order;
@@ -37,6 +36,7 @@ pub(crate) struct Between<'f> {
     pub(crate) end: u64,
     /// Outcomes that turned out later are left out.
     pub(crate) until: i64,
+    pub(crate) unopened: Unopened,
 }
 
 /// Outcomes of inferences that are there.
@@ -55,7 +55,7 @@ impl Source {
         between: Between<'_>,
         number: Number<'_>,
     ) -> Result<Joined> {
-        let mut found = self.events_of(ids, between.end)?;
+        let mut found = self.events_of(ids, between)?;
         let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
         for (event, texts) in &mut found {
             if let Some(texts) = texts.take() {
@@ -71,7 +71,7 @@ impl Source {
         let mut known: Vec<u64> = changes.keys().copied().collect();
         known.sort_unstable();
         let mut rows = Vec::new();
-        self.outcomes(&known, between.end, |outcome| {
+        self.outcomes(&known, between.end, between.unopened, |outcome| {
             if outcome.row.time <= between.until {
                 rows.push(outcome);
             }
@@ -136,7 +136,7 @@ impl Source {
         if ids.is_empty() {
             return Ok(found);
         }
-        self.in_parts(holds_any(ids), |blocks| {
+        self.in_parts(holds_any(ids), Unopened::PassedOver, |blocks| {
             for first in blocks.with_events(ids)? {
                 let rows = blocks.block_with(first, Asked::All)?.rows.into_iter();
                 found.extend(rows.filter(|placed| {
@@ -149,23 +149,23 @@ impl Source {
         Ok(found)
     }
 
-    /// Those of `ids` (ascending) whose inferences or repeats are there before `end`, with their
+    /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[u64], end: u64) -> Result<Vec<(Event, Option<Texts>)>> {
+    fn events_of(&self, ids: &[u64], between: Between<'_>) -> Result<Vec<(Event, Option<Texts>)>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {
             return Ok(found);
         }
         let mut scan = Scan::default();
-        self.in_parts(holds_any(ids), |blocks| {
+        self.in_parts(holds_any(ids), between.unopened, |blocks| {
             for first in blocks.with_events(ids)? {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
                     let mut place = 0;
                     scan.for_each(|event| {
-                        if event.sequence < end && ids.binary_search(&event.id).is_ok() {
+                        if event.sequence < between.end && ids.binary_search(&event.id).is_ok() {
                             found.push((*event, scan.texts_of(place).cloned()));
                         }
                         place += 1;
@@ -207,16 +207,14 @@ impl Blocks<'_, '_> {
                 std::ops::Bound::Excluded(&end[..]),
             );
             let ascending = Direction::Ascending;
-            self.snapshot
-                .scan(Table::Ids, range, ascending, |key, value| {
-                    let (low, high): (u16, u16) =
-                        codec::decode(value).map_err(|why| broken(&why))?;
-                    let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                    if low <= highest && high >= lowest {
-                        blocks.insert(first);
-                    }
-                    Ok(go_on(true))
-                })?;
+            self.index(Table::Ids, range, ascending, |key, span| {
+                let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
+                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                if low <= highest && high >= lowest {
+                    blocks.insert(first);
+                }
+                Ok(go_on(true))
+            })?;
         }
         Ok(blocks)
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::format::name::NameKind;
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
@@ -365,6 +365,7 @@ impl Answer {
             folded: &self.folded,
             end: self.end,
             until: known_until.unwrap_or(i64::MAX),
+            unopened: Unopened::PassedOver,
         };
         let words = &mut self.words;
         let mut number = |kind: NameKind, text: &str| {

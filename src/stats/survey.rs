@@ -17,12 +17,11 @@ use crate::engine::format::name::NameKind;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
-use crate::engine::keys;
-use crate::engine::kv::{Direction, Table};
+use crate::engine::kv::Direction;
 use crate::engine::meta;
 use crate::engine::meta::{FIRST_SEQUENCE, damaged};
 use crate::engine::name_table;
-use crate::engine::source::{Source, View};
+use crate::engine::source::{Source, Unopened, View};
 use crate::entry::error::Result;
 use crate::outcomes::out_of_order;
 use crate::outcomes::unmatched;
@@ -75,12 +74,7 @@ impl Survey<'_, '_> {
     }
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
-        let key = keys::name(kind as u8, text);
-        let path = self.view.path;
-        let row = self.view.snapshot.get(Table::NameIds, &key, |value| {
-            name_table::decode_row(path, value)
-        })?;
-        Ok(row.transpose()?.map(|row| row.id))
+        name_table::id_of(self.view.snapshot, self.view.path, kind as u8, text)
     }
 
     /// Shows the rollups of `buckets`, of one model or of all.
@@ -226,10 +220,11 @@ impl Survey<'_, '_> {
         wanted: impl Fn(Range<u64>, Option<(i64, i64)>) -> bool,
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<()>,
     ) -> Result<()> {
-        for segment in self.source.list(self.view)?.iter() {
+        let unopened = Unopened::PassedOver;
+        for segment in self.source.list_with(self.view, unopened)?.iter() {
             let row = &segment.row;
             if wanted(segment.first..row.next, row.event_times) {
-                let open = self.source.segment(segment);
+                let open = self.source.segment_with(segment, unopened);
                 let answer = open.and_then(|open| open.read(&mut body));
                 self.source.unless_retired(segment, answer)?;
             }

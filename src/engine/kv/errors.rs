@@ -65,6 +65,10 @@ pub(super) fn storage_error(path: &Path, error: StorageError) -> Error {
             }
             _ => Error::io("read or write", path, source),
         },
+        // These say nothing of the file's content: what was read is not damaged for them.
+        other @ (StorageError::PreviousIo | StorageError::LockPoisoned(_)) => {
+            Error::io("read or write", path, io::Error::other(other.to_string()))
+        }
         other => corrupt(path, other.to_string()),
     }
 }

@@ -98,7 +98,12 @@ impl Watched {
     }
 
     fn read_padded(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let there = self.file.len()?.saturating_sub(offset);
+        let length = self.file.len()?;
+        if out.len() as u64 > length {
+            // No page is as large. The engine's buffer is zero, and is not to take memory.
+            return Ok(());
+        }
+        let there = length.saturating_sub(offset);
         let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         let (from_file, beyond) = out.split_at_mut(there);
         beyond.fill(0);

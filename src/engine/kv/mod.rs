@@ -5,6 +5,7 @@
 //! xxh3-64 over (table, key, payload), followed by the payload. So bytes that a bad disk moved,
 //! swapped or flipped do not pass as data.
 
+pub(crate) mod detour;
 pub(crate) mod errors;
 pub(crate) mod faults;
 pub(crate) mod locks;
@@ -31,7 +32,7 @@ use faults::{FaultLog, Watched};
 use locks::Locks;
 use overlay::Overlay;
 use process::Purpose;
-pub(crate) use tables::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
+pub(crate) use tables::{Direction, EVERYTHING, KeyRange, Snapshot, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
 #[derive(Debug)]
@@ -150,7 +151,7 @@ impl Kv {
         sharing: Sharing,
         cache_bytes: usize,
     ) -> Result<Option<Kv>> {
-        Kv::open_with(path, sharing, cache_bytes, |backend| backend)
+        Kv::open_with(path, sharing, cache_bytes, Watched::padded)
     }
 
     fn open_with(

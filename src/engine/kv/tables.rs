@@ -1,18 +1,22 @@
 //! Tables of bytes with a checksum in front of every value, seen through a snapshot or being
 //! written in a transaction.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::errors::{storage_error, table_error};
+use super::detour::Way;
+use super::errors::{corrupt, guard, storage_error, table_error};
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::entry::error::{Error, Result};
 
-type Bytes = &'static [u8];
+pub(super) type Bytes = &'static [u8];
+
+/// How many places that cannot be read are gone round in one pass over a table.
+const MOST_DETOURS: u32 = 1_024;
 
 /// The tables of the hot file; the names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,10 +197,17 @@ impl<'a> Snapshot<'a> {
         key: &[u8],
         see: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
-        match self.table(table)? {
-            Some(rows) => get(rows, self.path, table, key, see),
-            None => Ok(None),
-        }
+        let Some(rows) = guard(self.path, || self.table(table))? else {
+            return Ok(None);
+        };
+        // The engine panics over some damaged pages; that must not end what is read beside them.
+        let found = guard(self.path, || {
+            rows.get(key)
+                .map_err(|error| storage_error(self.path, error))
+        })?;
+        let Some(value) = found else { return Ok(None) };
+        let value = guard(self.path, || Ok(value.value()))?;
+        Ok(Some(see(unseal(self.path, table, key, value)?)))
     }
 
     /// Shows every row of the range to `see` until it breaks.
@@ -228,6 +239,97 @@ impl<'a> Snapshot<'a> {
         each(rows, self.path, range, direction, |key, value| {
             Ok(see(key, unseal(self.path, table, key, value)))
         })
+    }
+
+    /// Shows every row of the range that can be reached, in order, as [`sweep`](Self::sweep) does,
+    /// until `see` breaks. Goes round pages that the engine cannot read, so that they cost what is on
+    /// them and no more; says whether there were none. Each detour takes up to a millisecond, and
+    /// after 1,024 of them the rest counts as out of reach. An error is no damage, or of `see`.
+    pub(crate) fn reach(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        let rows = match guard(self.path, || self.table(table)) {
+            Ok(Some(rows)) => rows,
+            Ok(None) => return Ok(true),
+            Err(Error::Corrupt { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let mut way = Way::new(range, direction);
+        for detours in 0..=MOST_DETOURS {
+            let mut last: Option<Vec<u8>> = None;
+            let is_seeing = Cell::new(false);
+            let shown = guard(self.path, || {
+                each(rows, self.path, way.range(), direction, |key, value| {
+                    if last
+                        .as_ref()
+                        .is_some_and(|last| !direction.leads(last, key))
+                    {
+                        return Err(out_of_order(self.path, table));
+                    }
+                    is_seeing.set(true);
+                    let flow = see(key, unseal(self.path, table, key, value));
+                    is_seeing.set(false);
+                    let last = last.get_or_insert_default();
+                    last.clear();
+                    last.extend_from_slice(key);
+                    Ok(flow)
+                })
+            });
+            match shown {
+                Ok(()) => return Ok(detours == 0),
+                // A panic of our own is no damage.
+                Err(error) if is_seeing.get() => return Err(error),
+                Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(last) = last {
+                way.leave(last);
+            }
+            if !way.find_on(rows, self.path) {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Shows the rows of the range to `see` until it breaks, with `None` for a value that is not what
+    /// was written, or up to a page that cannot be read; says whether there was none such. An error
+    /// is no damage, or a panic of `see`.
+    pub(crate) fn until_damaged(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        mut see: impl FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        let mut last: Option<Vec<u8>> = None;
+        let is_seeing = Cell::new(false);
+        let shown = guard(self.path, || {
+            let Some(rows) = self.table(table)? else {
+                return Ok(());
+            };
+            each(rows, self.path, range, direction, |key, value| {
+                let before = last.get_or_insert_default();
+                if !before.is_empty() && !direction.leads(before, key) {
+                    return Err(out_of_order(self.path, table));
+                }
+                before.clear();
+                before.extend_from_slice(key);
+                is_seeing.set(true);
+                let flow = see(key, unseal(self.path, table, key, value).ok());
+                is_seeing.set(false);
+                Ok(flow)
+            })
+        });
+        match shown {
+            Ok(()) => Ok(true),
+            Err(Error::Corrupt { .. }) if !is_seeing.get() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The value under `key` in stored form, with a right checksum or not.
@@ -416,10 +518,7 @@ fn scan(
             .as_ref()
             .is_some_and(|before| !direction.leads(before, key))
         {
-            return Err(Error::Corrupt {
-                path: path.to_owned(),
-                detail: format!("the keys of table {} are out of order", table.name()),
-            });
+            return Err(out_of_order(path, table));
         }
         let flow = see(key, unseal(path, table, key, value)?)?;
         if flow.is_continue() {
@@ -429,6 +528,11 @@ fn scan(
         }
         Ok(flow)
     })
+}
+
+fn out_of_order(path: &Path, table: Table) -> Error {
+    let detail = format!("the keys of table {} are out of order", table.name());
+    corrupt(path, detail)
 }
 
 /// Shows every row in stored form.

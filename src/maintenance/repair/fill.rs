@@ -9,7 +9,7 @@ use crate::engine::format::block::Placed;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table};
-use crate::engine::losses::{MOST_LOST, Times, holes, see_times, spanned};
+use crate::engine::losses::{Known, MOST_LOST, Times, holes, run_between, see_times, spanned};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 
@@ -23,6 +23,7 @@ pub(super) fn fill(
 ) -> Result<Vec<Range<u64>>> {
     let mut lost = Vec::new();
     let mut next = range.start;
+    let mut run = None;
     let times = kv.map_or_else(Times::new, times);
     if let Some(kv) = kv {
         for first in firsts(kv, range) {
@@ -35,13 +36,24 @@ pub(super) fn fill(
             if last.next() > range.end {
                 continue;
             }
-            leave_out(next..first, recorded, &times, &mut lost, &mut push)?;
+            let known = Known {
+                run: run_between(run, rows.first().map(Placed::run)),
+                recorded,
+                event_range: spanned(&times, &(next..first)),
+            };
+            leave_out(next..first, known, &mut lost, &mut push)?;
             push(&rows)?;
             recorded = last.place.recorded;
+            run = Some(last.run());
             next = last.next();
         }
     }
-    leave_out(next..range.end, recorded, &times, &mut lost, &mut push)?;
+    let known = Known {
+        run: run_between(run, None),
+        recorded,
+        event_range: spanned(&times, &(next..range.end)),
+    };
+    leave_out(next..range.end, known, &mut lost, &mut push)?;
     Ok(lost)
 }
 
@@ -83,8 +95,7 @@ pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
 
 fn leave_out(
     range: Range<u64>,
-    recorded: i64,
-    times: &Times,
+    known: Known,
     lost: &mut Vec<Range<u64>>,
     push: &mut impl FnMut(&[Placed]) -> Result<()>,
 ) -> Result<()> {
@@ -97,8 +108,7 @@ fn leave_out(
         );
         return Err(damaged(Path::new(HOT_FILE), "repair", &why));
     }
-    let event_range = spanned(times, &range);
-    for hole in holes(range.clone(), recorded, event_range) {
+    for hole in holes(range.clone(), known) {
         push(&[hole])?;
     }
     if !range.is_empty() {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::aside::set_aside;
 use super::fill::fill;
-use super::remains::{Raw, Remains, files, is_among};
+use super::remains::{Raw, Remains, is_among};
 use super::withdraw::Withdrawal;
 use super::witness::Witness;
 use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
@@ -26,7 +26,7 @@ use crate::engine::retired;
 use crate::engine::runs;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::segments;
-use crate::engine::segments::Registered;
+use crate::engine::segments::{Registered, files};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::fs::disk;
@@ -198,13 +198,8 @@ impl Anew<'_> {
             };
             asked.insert(row.id, row.asked);
             // The key has the name too, unless it was too long for one.
-            if let Some((kind, text)) = key.split_first()
-                && let Ok(text) = std::str::from_utf8(text)
-                && keys::name(*kind, text) == key
-            {
-                names
-                    .entry(row.id)
-                    .or_insert_with(|| (*kind, text.to_owned()));
+            if let Some(name) = name_table::name_in(key) {
+                names.entry(row.id).or_insert(name);
             }
         });
         for (id, seen) in &self.witness.names {

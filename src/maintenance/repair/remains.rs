@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -20,14 +19,13 @@ use crate::engine::meta;
 use crate::engine::meta::{Extent, FIRST_SEQUENCE, Identity};
 use crate::engine::retired;
 use crate::engine::segments;
-use crate::engine::segments::{Registered, file_name, stated_journal};
+use crate::engine::segments::{Registered, file_name, files, stated_journal};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
 use crate::maintenance::verify::defect::DefectKind;
 use crate::maintenance::verify::{
     Findings, check_cursors, check_engine, check_hot, check_names, check_runs, check_value,
 };
-use crate::sealing::seal::sequences_of;
 use crate::stats::folding::folded;
 
 /// A key and a payload.
@@ -341,24 +339,6 @@ impl Remains {
         let kv = Kv::salvage(&file, CACHE_BYTES).ok();
         fill(kv.as_ref(), &(first..next), 0, |_| Ok(())).is_ok_and(|lost| lost.is_empty())
     }
-}
-
-/// The sequences of all files that have a segment's name, in order.
-pub(super) fn files(directory: &Directory) -> Vec<(u64, u64)> {
-    let entries = fs::read_dir(directory.segments())
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut found: Vec<(u64, u64)> = entries
-        .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
-        .filter(|(first, last)| {
-            let is_long = last.saturating_sub(*first) > MOST_LOST;
-            first <= last && *first >= FIRST_SEQUENCE && *last < codec::MOST && !is_long
-        })
-        .map(|(first, last)| (first, last.saturating_add(1)))
-        .collect();
-    found.sort_unstable();
-    found
 }
 
 /// Whether a stretch of sequences is one of these.

@@ -24,9 +24,8 @@ use crate::engine::kv::{Kv, WriteFailure, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::engine::name_table;
 use crate::engine::name_table::FOR_EVER;
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
-use crate::entry::gap::GapReason;
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
 use crate::options::Sharing;
@@ -238,6 +237,7 @@ impl Folder {
             folded,
             end: slice.next,
             until: i64::MAX,
+            unopened: Unopened::Refused,
         };
         let ids: Vec<u64> = std::mem::take(&mut slice.outcomes_of).into_iter().collect();
         for ids in ids.chunks(JOINED) {
