@@ -191,6 +191,20 @@ fn a_source_that_was_mended_is_the_same_and_its_differences_are_counted() {
     assert_eq!(report["changed_fields"]["action"], 3);
     assert_eq!(report["changed_fields"]["confidence"], 1);
     assert_eq!(report["changed_fields"]["metadata"], 1);
+    // What was missing is said apart from what is another, with the way to have it.
+    let missing = "it was missing when the row was taken in";
+    for (field, rows) in [("action", 3), ("confidence", 1), ("metadata", 1)] {
+        let part = serde_json::json!({"field": field, "reason": missing, "rows": rows});
+        let left = report["not_completed"].as_array().unwrap();
+        assert!(left.contains(&part), "{part}: {report}");
+    }
+    assert_eq!(report["outdated_runs"], serde_json::json!([1]));
+    let said = run(&place.data(), &["import", file.to_str().unwrap()], 0);
+    assert!(said.contains("annals import --undo 1"), "{said}");
+    assert!(
+        said.contains(&format!("action: 3 rows: {missing}")),
+        "{said}"
+    );
     // A column more says nothing against it either.
     change(
         &file,
@@ -334,5 +348,201 @@ fn an_import_can_be_taken_out_and_done_again() {
             (&39.into(), &0.into()),
             "{all}"
         );
+    }
+}
+
+/// A line of a decision with these fields more.
+fn line(number: u32, more: &str) -> String {
+    format!(r#"{{"id":"1-{number}","journal":"j","model":"m","symbol":"s","action":"BUY"{more}}}"#)
+        + "\n"
+}
+
+#[test]
+fn lines_that_were_completed_give_their_outcomes_and_say_the_rest() {
+    let place = Place::new();
+    let path = place.path("all.jsonl");
+    let time = r#","event_time":"2025-07-25T14:01:00Z""#;
+    let plain: String = (0..4).map(|number| line(number, time)).collect();
+    std::fs::write(&path, &plain).unwrap();
+    place.takes(&path, &[], 4, 0);
+    let judged = r#","outcome":{"reward":2.0,"values":{"pnl":0.5},"time":"2025-07-26T10:00:00Z"}"#;
+    let mended = [
+        line(0, &format!("{time}{judged}")),
+        line(
+            1,
+            &format!(r#"{time},"confidence":0.75,"feature_hash":"7"{judged}"#),
+        ),
+        line(
+            2,
+            &format!(r#"{time},"attributes":{{"why":"late"}},"memory_bytes":4096"#),
+        ),
+        line(3, time).replace("BUY", "SELL"),
+    ];
+    std::fs::write(&path, mended.concat()).unwrap();
+    let missing = "it was missing when the row was taken in";
+    let other = "it is another than when the row was taken in";
+    for (index, args) in [&["--dry-run"][..], &[], &[], &["--dry-run"]]
+        .iter()
+        .enumerate()
+    {
+        let report = place.takes(&path, args, 0, 4);
+        let outcomes = if index < 2 { 2 } else { 0 };
+        assert_eq!(report["outcomes"], outcomes, "{index}: {report}");
+        assert_eq!(report["known_and_completed"], outcomes, "{index}: {report}");
+        assert_eq!(report["known_and_changed"], 3, "{report}");
+        let left = report["not_completed"].as_array().unwrap();
+        for (field, reason) in [
+            ("confidence", missing),
+            ("input_features_hash", missing),
+            ("metadata", missing),
+            ("memory_usage_mb", missing),
+            ("action", other),
+        ] {
+            let part = serde_json::json!({"field": field, "reason": reason, "rows": 1});
+            assert!(left.contains(&part), "{field}: {report}");
+        }
+    }
+    let all = &json(&place.data(), &["stats"])[0]["all"];
+    assert_eq!(
+        all["outcomes"]["reward"]["mean"].as_f64(),
+        Some(2.0),
+        "{all}"
+    );
+    let said = run(&place.data(), &["import", path.to_str().unwrap()], 0);
+    assert!(said.contains("annals import --undo 1"), "{said}");
+    // That way leads there, once and for all.
+    run(&place.data(), &["import", "--undo", "1"], 0);
+    let report = place.takes(&path, &[], 4, 0);
+    assert_eq!(report["outcomes"], 2, "{report}");
+    let report = place.takes(&path, &[], 0, 4);
+    assert_eq!(report["known_and_changed"], 0, "{report}");
+    // A line that comes twice in one file is compared with the first.
+    let twice = line(9, time) + &line(9, &format!(r#"{time},"confidence":0.25"#));
+    std::fs::write(&path, twice).unwrap();
+    let report = place.takes(&path, &[], 1, 1);
+    assert_eq!(report["changed_fields"]["confidence"], 1, "{report}");
+}
+
+#[test]
+fn lines_without_a_zone_are_read_in_that_of_the_option() {
+    let place = Place::new();
+    let path = place.path("all.jsonl");
+    let at = |number, time: &str| line(number, &format!(r#","event_time":{time}"#));
+    let lines = [
+        at(0, r#""2025-10-26 03:10:00""#),
+        at(1, r#""2025-03-30T03:30:00""#),
+        at(2, r#""2025-07-25 10:00:00.5""#),
+        at(3, r#""2025-07-25T10:00:00+03:00""#),
+        at(4, "1753454079"),
+        at(5, "1753454079.5"),
+        at(6, r#""2025-07-25 10:00:00 UTC""#),
+        r#"{"kind":"event","journal":"j","run":1,"level":"INFO","component":"c","message":"m",
+            "recorded_time":"2025-07-25 12:00:00"}"#
+            .replace('\n', "")
+            + "\n",
+    ];
+    std::fs::write(&path, lines.concat()).unwrap();
+    let report = place.takes(&path, &["--zone", "Europe/Sofia"], 7, 0);
+    assert_eq!(report["times_without_a_zone"], 4, "{report}");
+    assert_eq!(report["times_that_came_twice"], 1);
+    assert_eq!(report["times_that_never_were"], 1);
+    assert_eq!(report["events"], 1);
+    let rows = json(&place.data(), &["tail", "-n", "100"]);
+    let time = |id: &str| {
+        let row = rows.iter().find(|row| row["id"] == id).unwrap();
+        row["event_time"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(time("1-2"), "2025-07-25T07:00:00.500000Z");
+    assert_eq!(time("1-3"), "2025-07-25T07:00:00.000000Z");
+    assert_eq!(time("1-4"), "2025-07-25T14:34:39.000000Z");
+    assert_eq!(time("1-5"), "2025-07-25T14:34:39.500000Z");
+    assert_eq!(time("1-6"), "2025-07-25T10:00:00.000000Z");
+    // Nothing new, nothing to count; and with another zone, the same rows.
+    let report = place.takes(&path, &["--zone", "Europe/Sofia"], 0, 8);
+    assert_eq!(report["times_without_a_zone"], 0, "{report}");
+    std::fs::write(&path, lines[..7].concat()).unwrap();
+    let report = place.takes(&path, &["--zone", "+01:00"], 0, 7);
+    assert_eq!(report["known_with_another_zone"], 3, "{report}");
+    assert_eq!(report["known_and_changed"], 0, "{report}");
+}
+
+#[test]
+fn words_that_depend_on_now_are_no_times_of_a_row() {
+    let place = Place::new();
+    let path = place.path("all.jsonl");
+    for word in ["24h", "now", "yesterday", "today", "7d", "soon", ""] {
+        let at = format!(r#","event_time":"{word}""#);
+        let good = r#","event_time":"2025-07-25T10:00:00Z""#;
+        let outcome =
+            |time: &str| format!(r#"{good},"outcome":{{"reward":1,"values":{{"pnl":2}},{time}}}"#);
+        let lines = [
+            line(1, &at),
+            line(2, &outcome(&format!(r#""time":"{word}""#))),
+            line(3, &outcome(&format!(r#""times":{{"reward":"{word}"}}"#))),
+            line(4, &format!(r#"{good},"recorded_time":"{word}""#)),
+            line(5, good),
+        ];
+        std::fs::write(&path, lines.concat()).unwrap();
+        let place = Place::new();
+        let data = place.data();
+        let args = ["import", path.to_str().unwrap(), "--json"];
+        let output = annals(&data, &args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["inferences"], 3, "{word}: {report} {said}");
+        assert_eq!(report["broken"], 2, "{word}: {report}");
+        // Of the one without a time nothing is known; of the other, what has its own.
+        assert_eq!(report["outcomes"], 1, "{word}: {report}");
+        for part in [
+            format!("line 1: event_time {word:?} is no time"),
+            format!("line 2: outcome.reward: outcome.time {word:?} is no time"),
+            format!("line 3: outcome.reward: outcome.times.reward {word:?} is no time"),
+            format!("line 4: recorded_time {word:?} is no time"),
+        ] {
+            assert!(said.contains(&part), "{part} in {said}");
+        }
+        let table = place.file("old.db", PLAIN, "");
+        change(
+            &table,
+            &format!(
+                "INSERT INTO inference_records (model_name, timestamp) VALUES ('m', '{word}')"
+            ),
+        );
+        let said = common::complaint(&data, &["import", table.to_str().unwrap()], 1);
+        let part = format!("inference_records row 1: timestamp {word:?} is no time");
+        assert!(said.contains(&part), "{said}");
+    }
+    // For questions they are what people mean.
+    place.takes(
+        &place.file("old.db", PLAIN, &rows(0..1, "BUY", "0.5")),
+        &[],
+        1,
+        0,
+    );
+    run(&place.data(), &["tail", "--since", "24h"], 0);
+}
+
+#[test]
+fn fields_that_no_line_has_are_counted() {
+    let place = Place::new();
+    let path = place.path("all.jsonl");
+    let text = line(
+        1,
+        r#","timestamp":"2025-07-25T10:00:00Z","outcome":{"reward":1,"pnl":2}"#,
+    );
+    std::fs::write(&path, text).unwrap();
+    let report = place.takes(&path, &[], 1, 0);
+    let left = report["not_taken_over"].to_string();
+    for (field, reason) in [
+        ("timestamp", "a field that is not known"),
+        ("outcome.pnl", "a field that is not known"),
+        (
+            "event_time",
+            "none is there; the time of the import stands for it",
+        ),
+    ] {
+        let part = format!(r#"{{"field":"{field}","reason":"{reason}","values":1}}"#);
+        assert!(left.contains(&part), "{part}: {left}");
     }
 }

@@ -1,5 +1,6 @@
 //! Taking in what was recorded elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use annals::Reader;
@@ -34,7 +35,7 @@ pub struct Args {
     /// The format, if it cannot be recognised.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
-    /// The zone of times that bear none: UTC, Europe/Sofia, +02:00, ...
+    /// The zone of times that bear none, in every kind of source: UTC, Europe/Sofia, +02:00, ...
     #[arg(long, default_value = "UTC", value_parser = zone, allow_hyphen_values = true)]
     zone: TimeZone,
     /// The source's name, which it is known by when it is imported again. Found by itself: a
@@ -137,7 +138,14 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             };
             sqlite::import(dir, from, &settings, &mut report)?;
         }
-        Form::Jsonl => jsonl::import(dir, from, source, identity, &mut report)?,
+        Form::Jsonl => {
+            let settings = jsonl::Settings {
+                source,
+                zone: &args.zone,
+                identity,
+            };
+            jsonl::import(dir, from, &settings, &mut report)?;
+        }
         Form::Checkpoints => {
             let model = args.model.as_deref().ok_or_else(|| {
                 Failure::Usage("a folder of checkpoints needs --model NAME".into())
@@ -334,19 +342,33 @@ fn print_known(report: &Report, out: &mut Out) -> Result<()> {
             out.line(format!("  {rows} as {}", sentence(source)))?;
         }
     }
-    let undo = "to have them anew: annals import --undo RUN, then import again";
+    if report.completed > 0 {
+        let rows = units::counted(report.completed, "row");
+        out.line(format!("completed with an outcome: {rows}"))?;
+    }
     if report.other_zone > 0 {
         let rows = units::counted(report.other_zone, "row");
-        let text = format!("taken in earlier with another --zone, and left so: {rows}; {undo}");
+        let text = format!("taken in earlier with another --zone, and left so: {rows}");
         out.line(out.paint(style::WARN, text))?;
     }
     if report.differs > 0 {
         let rows = units::counted(report.differs, "row");
-        let fields = report.differing.iter();
-        let fields: Vec<String> = fields.map(|(name, n)| format!("{name} {n}")).collect();
-        let fields = fields.join(", ");
-        let text = format!("changed in the source since, and left so: {rows} ({fields}); {undo}");
+        let text = format!("changed in the source since, and left so: {rows}");
         out.line(out.paint(style::WARN, text))?;
+        for ((field, change), count) in &report.differing {
+            let rows = units::counted(*count, "row");
+            out.line(format!("  {field}: {rows}: {}", change.reason()))?;
+        }
+    }
+    if !report.outdated.is_empty() {
+        let undo = report
+            .outdated
+            .iter()
+            .map(|run| format!("annals import --undo {run}"));
+        let undo = undo.collect::<Vec<_>>().join(", ");
+        out.line(format!(
+            "entries never change; to have them anew: {undo}, then import again"
+        ))?;
     }
     for (source, count) in &report.alike {
         let rows = units::counted(*count, "row");
@@ -383,6 +405,13 @@ fn print_times(report: &Report, out: &mut Out) -> Result<()> {
 }
 
 fn as_json(report: &Report) -> serde_json::Value {
+    let mut fields: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut not_completed = Vec::new();
+    for ((field, change), count) in &report.differing {
+        *fields.entry(field).or_default() += count;
+        let reason = change.reason();
+        not_completed.push(json!({"field": field, "reason": reason, "rows": count}));
+    }
     let not_taken = report.not_taken.iter();
     let not_taken: Vec<_> = not_taken
         .map(
@@ -401,8 +430,11 @@ fn as_json(report: &Report) -> serde_json::Value {
         "known": report.known,
         "known_as": report.known_as,
         "known_with_another_zone": report.other_zone,
+        "known_and_completed": report.completed,
         "known_and_changed": report.differs,
-        "changed_fields": report.differing,
+        "changed_fields": fields,
+        "not_completed": not_completed,
+        "outdated_runs": report.outdated,
         "alike": report.alike,
         "times_without_a_zone": report.no_zone,
         "times_that_came_twice": report.twice,

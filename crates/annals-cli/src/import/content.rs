@@ -60,16 +60,43 @@ impl Content {
         Likeness::Changed
     }
 
-    /// The names of the fields that differ.
-    pub fn differing(&self, before: &Content) -> impl Iterator<Item = &'static str> {
-        let pairs: Vec<bool> = self
-            .fields
-            .iter()
-            .zip(&before.fields)
-            .map(|(new, old)| new != old)
-            .collect();
+    /// The fields that differ, and how.
+    pub fn changes(&self, before: &Content) -> Vec<(&'static str, Change)> {
+        let pairs = self.fields.iter().zip(&before.fields);
         let named = FIELDS.into_iter().zip(pairs);
-        named.filter_map(|(name, differs)| differs.then_some(name))
+        let changed = named.filter(|(_, (new, old))| new != old);
+        let how = changed.map(|(name, (new, old))| (name, Change::of(*new != 0, *old != 0)));
+        how.collect()
+    }
+}
+
+/// How a field of a row differs from what was taken in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Change {
+    /// It was missing then.
+    Completed,
+    /// Another value was there.
+    Other,
+    /// It is missing now.
+    Gone,
+}
+
+impl Change {
+    fn of(is_there: bool, was_there: bool) -> Change {
+        match (is_there, was_there) {
+            (true, false) => Change::Completed,
+            (false, true) => Change::Gone,
+            _ => Change::Other,
+        }
+    }
+
+    /// In words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Change::Completed => "it was missing when the row was taken in",
+            Change::Other => "it is another than when the row was taken in",
+            Change::Gone => "it is missing now; the entry has it",
+        }
     }
 }
 
@@ -199,13 +226,17 @@ mod tests {
         assert_eq!(before.likeness(&before), Likeness::Same);
         let later = content("BUY", Some(0.5), Some(3));
         assert_eq!(later.likeness(&before), Likeness::Completed);
-        let fields: Vec<_> = later.differing(&before).collect();
-        assert_eq!(fields, ["confidence", "metadata"]);
+        let completed = ["confidence", "metadata"].map(|name| (name, Change::Completed));
+        assert_eq!(later.changes(&before), completed);
+        let gone = ["confidence", "metadata"].map(|name| (name, Change::Gone));
+        assert_eq!(before.changes(&later), gone);
         assert_eq!(before.likeness(&later), Likeness::Changed);
         assert_eq!(
             content("SELL", None, None).likeness(&before),
             Likeness::Changed
         );
+        let other = content("SELL", None, None).changes(&before);
+        assert_eq!(other, [("action", Change::Other)]);
         let elsewhere = Content { time: 6, ..before };
         assert_eq!(elsewhere.likeness(&before), Likeness::Other);
         assert_eq!(before.core, elsewhere.core);

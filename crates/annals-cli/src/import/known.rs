@@ -6,12 +6,9 @@ use std::path::Path;
 use annals::{Error, InferenceId, Reader, Repeats};
 
 use super::content::{Content, Likeness, of_record};
+use super::times::{QUARTER, ZONES, is_of_a_zone};
 use crate::failure::Result;
 
-/// A quarter of an hour: zones are whole numbers of it apart.
-const QUARTER: i64 = 900_000_000;
-/// The clocks of the westernmost and easternmost zone, as quarters behind and ahead of UTC.
-const ZONES: (i64, i64) = (-48, 56);
 /// Difference of summer and winter time.
 const HOUR: u64 = 3_600_000_000;
 /// Differences between two zones: summer and winter change on other days in each.
@@ -67,7 +64,7 @@ pub enum How {
     Same,
     /// It was taken in with a time that another `--zone` gave it.
     OtherZone,
-    Differs(Content, Likeness),
+    Differs(Content),
 }
 
 /// How many rows of a source are there under one run.
@@ -164,10 +161,8 @@ impl Known {
     /// The difference of zones that makes `row` the same as what is stored.
     fn offset(row: &Row, stored: &Content) -> Option<i64> {
         let local = row.local?;
-        let behind = local.checked_sub(stored.time)?;
-        let is_zone = behind % QUARTER == 0
+        let is_zone = is_of_a_zone(local, stored.time)
             && row.content.time != stored.time
-            && (ZONES.0..=ZONES.1).contains(&(behind / QUARTER))
             && row.content.core == stored.core;
         is_zone.then(|| row.content.time.saturating_sub(stored.time))
     }
@@ -347,7 +342,7 @@ impl Known {
                 let how = match row.content.likeness(&stored.content) {
                     Likeness::Other => How::OtherZone,
                     Likeness::Same => How::Same,
-                    other => How::Differs(stored.content, other),
+                    Likeness::Completed | Likeness::Changed => How::Differs(stored.content),
                 };
                 found = Some((at, how));
                 break;
@@ -370,7 +365,7 @@ impl Known {
                 shift.filter(|shift| self.offsets.contains(shift))?;
                 How::OtherZone
             }
-            other => How::Differs(before.content, other),
+            Likeness::Completed | Likeness::Changed => How::Differs(before.content),
         };
         Some((at, how))
     }

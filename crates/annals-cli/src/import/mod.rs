@@ -7,14 +7,16 @@ pub mod jsonl;
 mod known;
 mod python;
 pub mod sqlite;
+mod times;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use annals::Importer;
 
 use crate::failure::Result;
 use crate::progress;
+pub use content::Change;
 
 /// Whether an import is done, or only what it would do is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -71,10 +73,14 @@ pub struct Report {
     pub known_as: BTreeMap<String, u64>,
     /// Of these, those whose time differs by what zones do.
     pub other_zone: u64,
+    /// Of these, those that got an outcome.
+    pub completed: u64,
     /// Of these, those that differ from the entry.
     pub differs: u64,
-    /// In which fields.
-    pub differing: BTreeMap<&'static str, u64>,
+    /// In which fields, and how. A committed decision does not change.
+    pub differing: BTreeMap<(&'static str, Change), u64>,
+    /// The runs that hold entries which differ, or have the times of another zone.
+    pub outdated: BTreeSet<u32>,
     /// Rows that were taken in and look like rows of another source, by its name.
     pub alike: BTreeMap<String, u64>,
     /// Rows that were left out.
@@ -111,10 +117,34 @@ impl Report {
         say(self.damaged, place, why);
     }
 
-    /// A row that is there already, and differs from its entry.
-    pub fn differs(&mut self, place: &str, why: &str) {
+    /// A row that is there already, in this run, and differs from its entry.
+    pub fn differs(&mut self, place: &str, run: u32, changes: &[(&'static str, Change)]) {
         self.differs += 1;
-        say(self.differs, place, why);
+        self.outdated.insert(run);
+        let mut said: Vec<String> = Vec::new();
+        for (field, change) in changes {
+            *self.differing.entry((field, *change)).or_default() += 1;
+            said.push(format!("{field}: {}", change.reason()));
+        }
+        let why = format!("{}; the entry stays as it is", said.join("; "));
+        say(self.differs, place, &why);
+    }
+
+    /// A row that is there already, in this run, with a time that another zone gave it.
+    pub fn other_zone(&mut self, run: u32) {
+        self.other_zone += 1;
+        self.outdated.insert(run);
+    }
+
+    /// Everything that was taken in so far.
+    fn taken(&self) -> [u64; 5] {
+        [
+            self.inferences,
+            self.outcomes,
+            self.gaps,
+            self.events,
+            self.checkpoints,
+        ]
     }
 
     /// A field that is not taken over as it is.
@@ -131,6 +161,20 @@ impl Report {
     ) {
         let key = (field.into(), reason.into());
         *self.not_taken.entry(key).or_default() += times;
+    }
+}
+
+/// Why a row is refused for its own sake, naming its field; `None` for errors that concern more
+/// than that row.
+fn refusal(error: &annals::Error) -> Option<String> {
+    match error {
+        annals::Error::InvalidOption {
+            name,
+            value,
+            advice,
+        } => Some(format!("{name}: {value}: {advice}")),
+        annals::Error::Parse { .. } => Some(error.to_string()),
+        _ => None,
     }
 }
 

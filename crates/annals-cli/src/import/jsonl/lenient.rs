@@ -5,10 +5,34 @@ use serde_json::{Error, Map, Value as Json};
 
 use super::line::{Line, Turned};
 
-/// A field that is left out, and why.
-pub type Lost = (String, &'static str);
+/// A field that is left out.
+pub struct Lost {
+    pub field: String,
+    /// The kind of reason, which losses are counted by.
+    pub reason: &'static str,
+    /// The reason in full.
+    pub why: String,
+}
 
-const REASON: &str = "of another type";
+impl Lost {
+    pub fn new(field: impl Into<String>, reason: &'static str, why: impl Into<String>) -> Self {
+        Lost {
+            field: field.into(),
+            reason,
+            why: why.into(),
+        }
+    }
+}
+
+/// Fields without which a line would get another place in time: it is left out instead.
+const TIMES: [&str; 4] = [
+    "event_time",
+    "recorded_time",
+    "event_range",
+    "recorded_range",
+];
+/// Characters of a value that is shown.
+const SHOWN: usize = 60;
 
 /// The line without the fields that cannot be read; `Err` if it is no object at all.
 pub fn line(text: &str, error: &Error) -> Result<(Line<'static>, Vec<Lost>), String> {
@@ -23,6 +47,9 @@ pub fn line(text: &str, error: &Error) -> Result<(Line<'static>, Vec<Lost>), Str
     if let Some(Json::Object(outcome)) = fields.get_mut("outcome") {
         let all = std::mem::take(outcome);
         *outcome = readable::<Turned>(all, "outcome.", &mut lost);
+    }
+    if let Some(time) = lost.iter().find(|lost| TIMES.contains(&&*lost.field)) {
+        return Err(format!("{}: {}", time.field, time.why));
     }
     let line = serde_json::from_value(Json::Object(fields)).map_err(|error| error.to_string())?;
     Ok((line, lost))
@@ -43,7 +70,9 @@ fn readable<T: DeserializeOwned>(
         if is_outcome || serde_json::from_value::<T>(Json::Object(alone)).is_ok() {
             kept.insert(name, value);
         } else {
-            lost.push((format!("{prefix}{name}"), REASON));
+            let shown: String = value.to_string().chars().take(SHOWN).collect();
+            let why = format!("{shown} is of another type");
+            lost.push(Lost::new(format!("{prefix}{name}"), "of another type", why));
         }
     }
     kept
@@ -67,7 +96,7 @@ mod tests {
         assert!(line.confidence.is_some() && line.processing_ns.is_none());
         let outcome = line.outcome.unwrap();
         assert!(outcome.reward.is_some() && outcome.correct.is_none());
-        let mut names: Vec<_> = lost.iter().map(|(name, _)| name.as_str()).collect();
+        let mut names: Vec<_> = lost.iter().map(|lost| &*lost.field).collect();
         names.sort_unstable();
         let all = [
             "divergent",
@@ -82,5 +111,7 @@ mod tests {
     fn what_is_no_object_or_twofold_is_refused() {
         assert!(read("[1]").is_err() && read("{").is_err());
         assert!(read(r#"{"model": "a", "model": "b"}"#).is_err());
+        let why = read(r#"{"model": "a", "event_time": [1]}"#).err();
+        assert_eq!(why.as_deref(), Some("event_time: [1] is of another type"));
     }
 }

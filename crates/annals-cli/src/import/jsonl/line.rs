@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use annals::{Timestamp, Value};
+use annals::Value;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::super::json;
-use crate::when;
+use super::super::times::Stamp;
 
 /// A line; what it does not know, it leaves aside.
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ pub struct Line<'a> {
     pub journal: Option<Cow<'a, str>>,
     pub id: Option<Cow<'a, str>>,
     pub sequence: Option<u64>,
-    pub event_time: Option<Cow<'a, str>>,
+    pub event_time: Option<Stamp>,
     pub model: Option<Cow<'a, str>>,
     pub symbol: Option<Cow<'a, str>>,
     pub action: Option<Cow<'a, str>>,
@@ -43,10 +43,10 @@ pub struct Line<'a> {
     pub reason: Option<Cow<'a, str>>,
     pub count: Option<u64>,
     pub after: Option<Cow<'a, str>>,
-    pub recorded_range: Option<[String; 2]>,
-    pub event_range: Option<[String; 2]>,
+    pub recorded_range: Option<[Stamp; 2]>,
+    pub event_range: Option<[Stamp; 2]>,
     pub refusal: Option<annals::Refusal>,
-    pub recorded_time: Option<Cow<'a, str>>,
+    pub recorded_time: Option<Stamp>,
     pub level: Option<Cow<'a, str>>,
     pub component: Option<Cow<'a, str>>,
     pub message: Option<Cow<'a, str>>,
@@ -110,6 +110,107 @@ impl Line<'_> {
     }
 }
 
+/// The fields of [`Line`] and of [`Turned`], sorted.
+const FIELDS: [&str; 33] = [
+    "action",
+    "after",
+    "attributes",
+    "checkpoint",
+    "component",
+    "confidence",
+    "count",
+    "detail",
+    "divergent",
+    "event_range",
+    "event_time",
+    "feature_hash",
+    "fields",
+    "id",
+    "journal",
+    "kind",
+    "labels",
+    "level",
+    "memory_bytes",
+    "message",
+    "model",
+    "not_finite",
+    "outcome",
+    "probabilities",
+    "processing_ns",
+    "reason",
+    "recorded_range",
+    "recorded_time",
+    "refusal",
+    "repeat_of",
+    "run",
+    "sequence",
+    "symbol",
+];
+const TURNED: [&str; 6] = ["correct", "label", "reward", "time", "times", "values"];
+
+/// The names of a line's fields that nothing here knows.
+pub fn unknown(text: &str) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let mut reading = serde_json::Deserializer::from_str(text);
+    let known = Known {
+        fields: &FIELDS,
+        prefix: "",
+        unknown: &mut unknown,
+    };
+    // A line that cannot be read is reported as such.
+    let _ = known.deserialize(&mut reading);
+    unknown
+}
+
+/// Looks at the names of an object's fields, and passes over their values.
+struct Known<'k> {
+    fields: &'static [&'static str],
+    prefix: &'static str,
+    unknown: &'k mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Known<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Known<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            let name = &*name.0;
+            if self.fields.binary_search(&name).is_err() {
+                self.unknown.push(format!("{}{name}", self.prefix));
+            } else if name == "outcome" {
+                map.next_value_seed(Known {
+                    fields: &TURNED,
+                    prefix: "outcome.",
+                    unknown: self.unknown,
+                })?;
+                continue;
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// A name that is not copied if it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 fn inference() -> Cow<'static, str> {
     "inference".into()
 }
@@ -141,14 +242,14 @@ pub fn real32(value: f64) -> f32 {
 /// Outcomes.
 #[derive(Deserialize)]
 pub struct Turned {
-    pub time: Option<String>,
+    pub time: Option<Stamp>,
     pub reward: Option<Number>,
     pub correct: Option<bool>,
     pub label: Option<String>,
     #[serde(default)]
     pub values: HashMap<String, Option<Number>>,
     #[serde(default)]
-    pub times: HashMap<String, String>,
+    pub times: HashMap<String, Stamp>,
 }
 
 /// A field that has to be there.
@@ -168,9 +269,16 @@ pub fn attribute(value: &Json) -> Value {
     }
 }
 
-/// A time.
-pub fn time(text: &str) -> Result<Timestamp, String> {
-    // First as export writes it, for every time that there is.
-    text.parse()
-        .or_else(|_| when::parse(text, Timestamp::now()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_nothing_knows_are_found() {
+        assert!(FIELDS.is_sorted() && TURNED.is_sorted());
+        let text = r#"{"id": "1-1", "reward": 1, "outcome": {"reward": 1, "pnl": 2}, "e\u0301": [{"id": 1}]}"#;
+        assert_eq!(unknown(text), ["reward", "outcome.pnl", "e\u{301}"]);
+        assert!(unknown(r#"{"id": "1-1", "outcome": null}"#).is_empty());
+        assert!(unknown("[1]").is_empty() && unknown("{").is_empty());
+    }
 }

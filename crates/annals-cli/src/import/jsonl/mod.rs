@@ -5,6 +5,7 @@ mod line;
 mod lines;
 mod unpack;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -12,13 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals::{Answer, Importer, Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
+use jiff::tz::TimeZone;
 
-use super::content::{Content, Parts, of_record};
+use super::content::{Change, Content, Parts, of_record};
+use super::times::{self, Doubts, Stamp};
 use super::{Identity, Report, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
 use lenient::Lost;
-use line::{Line, Turned, needed, real32, time};
+use line::{Line, Turned, needed, real32};
 pub use lines::is_utf16;
 use lines::{BYTE_ORDER_MARK, Read};
 pub use unpack::{Packing, unpacked};
@@ -28,14 +31,16 @@ const LONGEST: u64 = 16 << 20;
 /// Lines that are compared with their entries at once.
 const COMPARED: usize = 4_096;
 
+/// How to take lines in.
+pub struct Settings<'s> {
+    /// The name of the source of lines that name no journal, if it was said.
+    pub source: Option<&'s str>,
+    pub zone: &'s TimeZone,
+    pub identity: Identity,
+}
+
 /// Takes in lines from a file or, for `-`, from standard input.
-pub fn import(
-    dir: &Path,
-    from: &Path,
-    source: Option<&str>,
-    identity: Identity,
-    report: &mut Report,
-) -> Result<()> {
+pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Report) -> Result<()> {
     let reading = |cause| Failure::io(format!("read {}", from.display()), cause);
     let input: Box<dyn io::Read> = if from.as_os_str() == "-" {
         Box::new(io::stdin().lock())
@@ -48,7 +53,7 @@ pub fn import(
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
     // Compressed or not, it is the same source.
     let name = unpack::without_ending(&name);
-    report.source = source.unwrap_or(name).to_owned();
+    report.source = settings.source.unwrap_or(name).to_owned();
     let mut taking = Taking {
         importer: report.doing.importer(dir)?,
         fallback: report.source.clone(),
@@ -57,7 +62,11 @@ pub fn import(
         dir: dir.to_owned(),
         reader: None,
         known: Vec::new(),
-        taken: match identity {
+        times: Times {
+            zone: settings.zone.clone(),
+            doubts: Cell::default(),
+        },
+        taken: match settings.identity {
             Identity::Recognised => None,
             Identity::New => Some(names_of_sources(dir)?),
         },
@@ -68,7 +77,7 @@ pub fn import(
     loop {
         bytes.clear();
         number += 1;
-        let place = || format!("line {number}");
+        let place = || place(number);
         match lines::next(&mut input, LONGEST, &mut bytes).map_err(reading)? {
             Read::End => break,
             Read::Line => {}
@@ -95,7 +104,7 @@ pub fn import(
         if text.trim().is_empty() {
             continue;
         }
-        match taking.line(text, &place(), report) {
+        match taking.line(text, number, report) {
             Ok(()) => {}
             Err(Trouble::Line(why)) => report.broken(&place(), &why),
             Err(Trouble::Journal(error)) => return Err(error.into()),
@@ -116,6 +125,10 @@ pub fn import(
     Ok(())
 }
 
+fn place(line: u64) -> String {
+    format!("line {line}")
+}
+
 /// Why a line was not taken in: for its own sake, or because nothing can be.
 enum Trouble {
     Line(String),
@@ -130,14 +143,53 @@ impl From<String> for Trouble {
 
 impl From<annals::Error> for Trouble {
     fn from(error: annals::Error) -> Self {
-        match error {
-            annals::Error::InvalidOption { .. } | annals::Error::Parse { .. } => {
-                Trouble::Line(error.to_string())
-            }
-            other => Trouble::Journal(other),
+        match super::refusal(&error) {
+            Some(why) => Trouble::Line(why),
+            None => Trouble::Journal(error),
         }
     }
 }
+
+/// A line that was there already, as it is compared with its entry.
+struct KnownLine {
+    number: u64,
+    id: InferenceId,
+    content: Content,
+    /// Its event time, if it bears one.
+    time: Option<times::Read>,
+}
+
+/// Reads the times of a line, and notes how sure they are.
+struct Times {
+    zone: TimeZone,
+    doubts: Cell<Doubts>,
+}
+
+impl Times {
+    fn read(&self, field: &str, stamp: &Stamp) -> Result<times::Read, String> {
+        let read = stamp.read(field, &self.zone)?;
+        let mut doubts = self.doubts.get();
+        doubts.note(&read);
+        self.doubts.set(doubts);
+        Ok(read)
+    }
+
+    fn time(&self, field: &str, stamp: &Stamp) -> Result<Timestamp, String> {
+        Ok(self.read(field, stamp)?.time)
+    }
+}
+
+/// Which of two values of an outcome holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The one with the later time.
+    OfTime,
+    /// The one that came later.
+    OfArrival,
+}
+
+/// What turned out, in one entry for each time at which something did.
+type Judged<'l> = Vec<(Option<Timestamp>, Outcome<'l>)>;
 
 struct Taking {
     importer: Importer,
@@ -148,8 +200,9 @@ struct Taking {
     said: HashSet<(RunId, u64)>,
     dir: PathBuf,
     reader: Option<Reader>,
-    /// Lines that were there already, until they are compared, and whether they have a time.
-    known: Vec<(InferenceId, Content, bool)>,
+    /// Lines that were there already, until they are compared.
+    known: Vec<KnownLine>,
+    times: Times,
     /// For what is all another source's: the names that are taken.
     taken: Option<HashSet<String>>,
 }
@@ -168,42 +221,72 @@ fn names_of_sources(dir: &Path) -> Result<HashSet<String>> {
 }
 
 impl Taking {
-    fn line(&mut self, text: &str, place: &str, report: &mut Report) -> Result<(), Trouble> {
+    fn line(&mut self, text: &str, number: u64, report: &mut Report) -> Result<(), Trouble> {
         let text = python::as_json(text);
         let (line, mut lost) = match serde_json::from_str::<Line<'_>>(&text) {
             Ok(line) => (line, Vec::new()),
             Err(error) => lenient::line(&text, &error)?,
         };
         let journal = line.journal.as_deref().unwrap_or(&self.fallback).to_owned();
+        self.times.doubts.take();
         // Times without which events would lose their place, and gaps their extent.
-        let recorded = line.recorded_time.as_deref().map(time).transpose()?;
-        self.importer.recorded_at(recorded);
+        let recorded = line.recorded_time.as_ref();
+        let recorded = recorded.map(|stamp| self.times.time("recorded_time", stamp));
+        self.importer.recorded_at(recorded.transpose()?);
+        let before = report.taken();
         match &*line.kind {
             "inference" | "repeat" => {
-                let known = report.known;
-                self.inference(&line, &journal, &mut lost, report)?;
-                if report.known == known && !lost.is_empty() {
-                    lost.iter()
-                        .for_each(|(field, reason)| report.not_taken(field, *reason));
-                    let (field, reason) = &lost[0];
-                    report.damaged(place, &format!("{field}: {reason}; taken in without it"));
-                }
-                Ok(())
+                self.inference(&line, &journal, number, &mut lost, report)?;
             }
-            "outcome" => {
-                let id = self.id(&journal, line.id.as_deref())?;
-                match &line.outcome {
-                    // A row with a sequence in its journal came after the earlier export.
-                    Some(turned) if line.sequence.is_some() => {
-                        self.outcome(id, &line, turned, Importer::add_later_outcome, report)
-                    }
-                    Some(turned) => self.outcome(id, &line, turned, Importer::add_outcome, report),
-                    None => Err("an outcome without one".to_owned().into()),
-                }
+            "outcome" => self.late(&line, &journal, &mut lost, report)?,
+            "gap" => self.gap(&line, &journal, report)?,
+            "event" | "checkpoint_event" => self.event(&line, &journal, report)?,
+            other => return Err(format!("the kind {other:?} is not known").into()),
+        }
+        if report.taken() == before {
+            return Ok(());
+        }
+        self.times.doubts.take().count(report);
+        for field in line::unknown(&text) {
+            report.not_taken(field, "a field that is not known");
+        }
+        for lost in &lost {
+            report.not_taken(&*lost.field, lost.reason);
+        }
+        if let Some(Lost { field, why, .. }) = lost.first() {
+            report.damaged(
+                &place(number),
+                &format!("{field}: {why}; taken in without it"),
+            );
+        }
+        Ok(())
+    }
+
+    /// An outcome that was written apart from its decision.
+    fn late(
+        &mut self,
+        line: &Line<'_>,
+        journal: &str,
+        lost: &mut Vec<Lost>,
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        let id = self.id(journal, line.id.as_deref())?;
+        let Some(turned) = &line.outcome else {
+            return Err("an outcome without one".to_owned().into());
+        };
+        // What bears a place in its journal came after what was exported before.
+        let order = match line.sequence {
+            Some(_) => Order::OfArrival,
+            None => Order::OfTime,
+        };
+        let judged = self.judged(line, turned, lost);
+        let before = report.outcomes;
+        self.outcomes(id, judged, order, lost, report)?;
+        match lost.first() {
+            Some(Lost { field, why, .. }) if report.outcomes == before => {
+                Err(format!("{field}: {why}").into())
             }
-            "gap" => self.gap(&line, &journal, report),
-            "event" | "checkpoint_event" => self.event(&line, &journal, report),
-            other => Err(format!("the kind {other:?} is not known").into()),
+            _ => Ok(()),
         }
     }
 
@@ -221,35 +304,37 @@ impl Taking {
         if known.is_empty() {
             return Ok(());
         }
+        // Some may be there because of lines before them.
+        self.importer.commit()?;
         if self.reader.is_none() {
             self.reader = Some(Reader::open(&self.dir)?);
         }
         let Some(reader) = &self.reader else {
             return Ok(());
         };
-        let ids: Vec<InferenceId> = known.iter().map(|(id, ..)| *id).collect();
+        let ids: Vec<InferenceId> = known.iter().map(|line| line.id).collect();
         let records = reader.get_each(&ids)?;
-        for ((id, mut content, has_time), record) in known.into_iter().zip(records) {
-            // Uncommitted rows came from this very file.
+        for (line, record) in known.into_iter().zip(records) {
+            // A rehearsal has not taken in the lines before this one.
             let Some(before) = record.map(|record| of_record(&record)) else {
                 continue;
             };
-            if !has_time {
-                content.time = before.time;
+            let run = line.id.run().get();
+            let mut changes = line.content.changes(&before);
+            if let Some(read) = line
+                .time
+                .filter(|read| read.time.as_micros() != before.time)
+            {
+                let is_zone = |local| times::is_of_a_zone(local, before.time);
+                if changes.is_empty() && read.local.is_some_and(is_zone) {
+                    report.other_zone(run);
+                    continue;
+                }
+                changes.push(("event_time", Change::Other));
             }
-            if content == before {
-                continue;
+            if !changes.is_empty() {
+                report.differs(&place(line.number), run, &changes);
             }
-            let mut fields: Vec<&str> = content.differing(&before).collect();
-            if content.time != before.time {
-                fields.push("event_time");
-            }
-            for field in &fields {
-                *report.differing.entry(field).or_default() += 1;
-            }
-            let fields = fields.join(", ");
-            let why = format!("{fields}: another than in {id}, which stays as it is");
-            report.differs("a line", &why);
         }
         Ok(())
     }
@@ -280,6 +365,7 @@ impl Taking {
         &mut self,
         line: &Line<'_>,
         journal: &str,
+        number: u64,
         lost: &mut Vec<Lost>,
         report: &mut Report,
     ) -> Result<(), Trouble> {
@@ -290,12 +376,12 @@ impl Taking {
         let values = line.probabilities.iter().enumerate();
         // The others keep their places.
         let values = values.map(|(index, value)| {
-            let number = line.number(&format!("probabilities.{index}"), value.as_ref());
-            let number = number.unwrap_or_else(|_| {
-                lost.push(("probabilities".to_owned(), "a value that is no number"));
+            let value = line.number(&format!("probabilities.{index}"), value.as_ref());
+            let value = value.unwrap_or_else(|why| {
+                lost.push(Lost::new("probabilities", "a value that is no number", why));
                 None
             });
-            real32(number.unwrap_or(f64::NAN))
+            real32(value.unwrap_or(f64::NAN))
         });
         let values: Vec<f32> = values.collect();
         let labels = line
@@ -308,18 +394,24 @@ impl Taking {
         let mut inference = Inference::new(model, symbol, action)
             .probabilities(&probabilities)
             .attributes(&attributes);
-        if let Some(time) = &line.event_time {
-            inference = inference.event_time(line::time(time)?);
+        let time = line.event_time.as_ref();
+        let time = time.map(|stamp| self.times.read("event_time", stamp));
+        let time = time.transpose()?;
+        if let Some(read) = time {
+            inference = inference.event_time(read.time);
         }
         match line.number("confidence", line.confidence.as_ref()) {
             Ok(Some(confidence)) => inference = inference.confidence(real32(confidence)),
             Ok(None) => {}
-            Err(_) => lost.push(("confidence".to_owned(), "no number")),
+            Err(why) => lost.push(Lost::new("confidence", "no number", why)),
         }
         if let Some(hash) = &line.feature_hash {
             match u64::from_str_radix(hash, 16) {
                 Ok(hash) => inference = inference.features_hashed(hash),
-                Err(_) => lost.push(("feature_hash".to_owned(), "no hexadecimal number")),
+                Err(_) => {
+                    let why = format!("{hash:?} is no hexadecimal number of up to 16 digits");
+                    lost.push(Lost::new("feature_hash", "no hexadecimal number", why));
+                }
             }
         }
         if let Some(nanos) = line.processing_ns {
@@ -336,105 +428,122 @@ impl Taking {
             None if line.divergent => Answer::Divergent,
             None => Answer::Full,
         };
-        if self.importer.add(id, &inference, answer)? {
+        let turned = line.outcome.as_ref();
+        let judged = turned.map_or_else(Vec::new, |turned| self.judged(line, turned, lost));
+        let is_new = self.importer.add(id, &inference, answer)?;
+        if is_new {
             report.inferences += 1;
+            if time.is_none() {
+                let stands = match line.recorded_time {
+                    Some(_) => "none is there; recorded_time stands for it",
+                    None => "none is there; the time of the import stands for it",
+                };
+                report.not_taken("event_time", stands);
+            }
         } else {
             report.known += 1;
-            if answer != Answer::RepeatOf(id) && line.repeat_of.is_none() {
+            if line.repeat_of.is_none() {
                 let confidence = line.number("confidence", line.confidence.as_ref());
+                let features = line.feature_hash.as_deref();
                 let parts = Parts {
                     model,
                     symbol,
                     action,
                     confidence: confidence.ok().flatten().map(real32),
                     probabilities: &probabilities,
-                    features: line
-                        .feature_hash
-                        .as_deref()
-                        .and_then(|hash| u64::from_str_radix(hash, 16).ok()),
+                    features: features.and_then(|hash| u64::from_str_radix(hash, 16).ok()),
                     processing: line.processing_ns.map(Duration::from_nanos),
                     memory: line.memory_bytes,
                     checkpoint: line.checkpoint.as_deref(),
                 };
-                let time = line
-                    .event_time
-                    .as_deref()
-                    .and_then(|text| line::time(text).ok());
                 let attributes = attributes.iter().map(|(name, value)| (*name, value));
-                let content = parts.content(time.map_or(0, Timestamp::as_micros), attributes);
-                self.known.push((id, content, time.is_some()));
+                let at = time.map_or(0, |read| read.time.as_micros());
+                self.known.push(KnownLine {
+                    number,
+                    id,
+                    content: parts.content(at, attributes),
+                    time,
+                });
             }
             if self.known.len() >= COMPARED {
                 self.compare(report)?;
             }
         }
-        match &line.outcome {
-            Some(turned) => self.outcome(id, line, turned, Importer::add_outcome, report),
-            None => Ok(()),
-        }
+        let before = report.outcomes;
+        self.outcomes(id, judged, Order::OfTime, lost, report)?;
+        report.completed += u64::from(!is_new && report.outcomes > before);
+        Ok(())
     }
 
-    /// An outcome, in one entry for each time at which something turned out.
-    fn outcome(
+    /// What turned out, in one entry for each time at which something did. Values whose time cannot
+    /// be read are lost: at another time they would say something else.
+    fn judged<'l>(
+        &self,
+        line: &'l Line<'_>,
+        turned: &'l Turned,
+        lost: &mut Vec<Lost>,
+    ) -> Judged<'l> {
+        let whole = turned.time.as_ref();
+        let whole = whole.map(|stamp| self.times.time("outcome.time", stamp));
+        let whole = whole.transpose();
+        let mut judged: Judged<'l> = Vec::new();
+        let mut add = |name: &str, step: Result<Option<Step<'l>>, String>| {
+            let field = format!("outcome.{name}");
+            let step = match step {
+                Ok(Some(step)) => step,
+                Ok(None) => return,
+                Err(why) => return lost.push(Lost::new(field, "no number", why)),
+            };
+            let time = match turned.times.get(name) {
+                Some(stamp) => {
+                    let field = format!("outcome.times.{name}");
+                    self.times.time(&field, stamp).map(Some)
+                }
+                None => whole.clone(),
+            };
+            match time {
+                Ok(time) => step.join(time, &mut judged),
+                Err(why) => lost.push(Lost::new(field, "a time that is none", why)),
+            }
+        };
+        let reward = line.number("outcome.reward", turned.reward.as_ref());
+        add("reward", reward.map(|reward| reward.map(Step::Reward)));
+        add("correct", Ok(turned.correct.map(Step::Correct)));
+        add("label", Ok(turned.label.as_deref().map(Step::Label)));
+        for (name, value) in &turned.values {
+            let value = line.number(&format!("outcome.values.{name}"), value.as_ref());
+            let step = value.map(|value| value.map(|value| Step::Value(name, value)));
+            add(&format!("values.{name}"), step);
+        }
+        judged.sort_by_key(|(time, _)| *time);
+        judged
+    }
+
+    /// Adds what turned out for `of`.
+    fn outcomes(
         &mut self,
         of: InferenceId,
-        line: &Line<'_>,
-        turned: &Turned,
-        add: impl Fn(&mut Importer, InferenceId, &Outcome<'_>) -> annals::Result<bool>,
+        judged: Judged<'_>,
+        order: Order,
+        lost: &mut Vec<Lost>,
         report: &mut Report,
     ) -> Result<(), Trouble> {
-        let whole = turned.time.as_deref().map(time).transpose()?;
-        let at = |name: &str| -> Result<Option<Timestamp>, String> {
-            turned
-                .times
-                .get(name)
-                .map_or(Ok(whole), |text| time(text).map(Some))
-        };
-        let mut parts: Vec<(Option<Timestamp>, Outcome<'_>)> = Vec::new();
-        let mut with = |time: Option<Timestamp>| -> usize {
-            match parts.iter().position(|(known, _)| *known == time) {
-                Some(index) => index,
-                None => {
-                    parts.push((time, Outcome::default()));
-                    parts.len() - 1
-                }
-            }
-        };
-        let mut steps: Vec<(usize, Step<'_>)> = Vec::new();
-        if let Some(reward) = line.number("outcome.reward", turned.reward.as_ref())? {
-            steps.push((with(at("reward")?), Step::Reward(reward)));
-        }
-        if let Some(correct) = turned.correct {
-            steps.push((with(at("correct")?), Step::Correct(correct)));
-        }
-        if let Some(label) = &turned.label {
-            steps.push((with(at("label")?), Step::Label(label)));
-        }
-        for (name, value) in &turned.values {
-            let time = at(&format!("values.{name}"))?;
-            let place = format!("outcome.values.{name}");
-            if let Some(value) = line.number(&place, value.as_ref())? {
-                steps.push((with(time), Step::Value(name, value)));
-            }
-        }
-        for (index, step) in steps {
-            if let Some((_, outcome)) = parts.get_mut(index) {
-                let whole = std::mem::take(outcome);
-                *outcome = match step {
-                    Step::Reward(reward) => whole.and_reward(reward),
-                    Step::Correct(correct) => whole.and_correct(correct),
-                    Step::Label(label) => whole.and_label(label),
-                    Step::Value(name, value) => whole.and_value(name, value),
-                };
-            }
-        }
-        parts.sort_by_key(|(time, _)| *time);
-        for (time, outcome) in parts {
+        for (time, outcome) in judged {
             let outcome = match time {
                 Some(time) => outcome.at(time),
                 None => outcome,
             };
-            report.outcomes += u64::from(add(&mut self.importer, of, &outcome)?);
+            let added = match order {
+                Order::OfTime => self.importer.add_outcome(of, &outcome),
+                Order::OfArrival => self.importer.add_later_outcome(of, &outcome),
+            };
+            match added.map_err(Trouble::from) {
+                Ok(is_new) => report.outcomes += u64::from(is_new),
+                Err(Trouble::Line(why)) => {
+                    lost.push(Lost::new("outcome", "more than an entry holds", why));
+                }
+                Err(trouble) => return Err(trouble),
+            }
         }
         Ok(())
     }
@@ -506,12 +615,18 @@ impl Taking {
             Some("damaged") => annals::GapReason::Damaged,
             other => return Err(format!("the reason {other:?} is not known").into()),
         };
-        let range = |range: &Option<[String; 2]>| -> Result<_, String> {
+        let range = |field: &str, range: &Option<[Stamp; 2]>| -> Result<_, String> {
             let Some([first, last]) = range else {
                 return Ok(None);
             };
-            Ok(Some((time(first)?, time(last)?)))
+            let (first, last) = (
+                self.times.time(field, first)?,
+                self.times.time(field, last)?,
+            );
+            Ok(Some((first, last)))
         };
+        let recorded_range = range("recorded_range", &line.recorded_range)?;
+        let event_range = range("event_range", &line.event_range)?;
         if !self.is_first(run, line) {
             report.known += 1;
             return Ok(());
@@ -523,8 +638,8 @@ impl Taking {
             reason,
             count: line.count,
             after,
-            recorded_range: range(&line.recorded_range)?,
-            event_range: range(&line.event_range)?,
+            recorded_range,
+            event_range,
             refusal: line.refusal.clone(),
         };
         if self.importer.add_gap(&loss)? {
@@ -542,4 +657,28 @@ enum Step<'a> {
     Correct(bool),
     Label(&'a str),
     Value(&'a str, f64),
+}
+
+impl<'a> Step<'a> {
+    /// Adds this to the outcome of the same time.
+    fn join(self, time: Option<Timestamp>, judged: &mut Judged<'a>) {
+        let known = judged.iter_mut().find(|(known, _)| *known == time);
+        let whole = match known {
+            Some((_, outcome)) => outcome,
+            None => {
+                judged.push((time, Outcome::default()));
+                let Some((_, outcome)) = judged.last_mut() else {
+                    return;
+                };
+                outcome
+            }
+        };
+        let before = std::mem::take(whole);
+        *whole = match self {
+            Step::Reward(reward) => before.and_reward(reward),
+            Step::Correct(correct) => before.and_correct(correct),
+            Step::Label(label) => before.and_label(label),
+            Step::Value(name, value) => before.and_value(name, value),
+        };
+    }
 }

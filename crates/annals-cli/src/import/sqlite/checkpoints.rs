@@ -8,6 +8,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
+use super::super::times::Doubts;
 use super::super::{Report, python};
 use super::registered::{Batch, Pending};
 use super::table::Table;
@@ -96,9 +97,18 @@ fn checkpoint(
     if let Some(kind) = owned(row, 3)? {
         new = new.model_type(kind);
     }
-    match values::time(row.get_ref(4)?, zone) {
-        Some(read) => new = new.created(read.time),
-        None => report.damaged(place, "timestamp is no time; that of the import holds"),
+    let mut doubts = Doubts::default();
+    let stamp = row.get_ref(4)?;
+    match values::time(stamp, zone) {
+        Some(read) => {
+            doubts.note(&read);
+            new = new.created(read.time);
+        }
+        None => {
+            let shown = values::shown(stamp);
+            let why = format!("timestamp {shown} is no time; that of the import holds");
+            report.damaged(place, &why);
+        }
     }
     for (index, what) in [(5, "performance_metrics"), (6, "training_metadata")] {
         let Some(json) = owned(row, index)?.filter(|json| !json.trim().is_empty()) else {
@@ -137,6 +147,7 @@ fn checkpoint(
         model,
         active,
         present,
+        doubts,
     })
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::super::content::Parts;
 use super::super::known::Row;
+use super::super::times::{self, FORMS};
 use super::super::{json, python};
 use super::values::{self, Kept};
 use super::words::Words;
@@ -30,6 +31,14 @@ pub const COLUMNS: [&str; 11] = [
     "metadata",
 ];
 
+/// What the library calls a field, and the column that it comes from.
+pub const FIELDS: [(&str, &str); 4] = [
+    ("model:", "model_name:"),
+    ("checkpoint:", "checkpoint_id:"),
+    ("labels of probabilities:", "probabilities:"),
+    ("attributes:", "metadata:"),
+];
+
 /// The most probabilities that an entry holds.
 const MOST_PROBABILITIES: usize = 1_024;
 /// Numbers that can be an id's.
@@ -41,7 +50,7 @@ pub struct Decision {
     symbol: Arc<str>,
     action: Arc<str>,
     checkpoint: Option<Arc<str>>,
-    stamp: values::Read,
+    stamp: times::Read,
     confidence: Option<f32>,
     probabilities: Vec<(Arc<str>, f32)>,
     features: Option<u64>,
@@ -68,7 +77,7 @@ impl Decision {
     }
 
     /// When it was made, and how sure that is.
-    pub fn stamp(&self) -> values::Read {
+    pub fn stamp(&self) -> times::Read {
         self.stamp
     }
 
@@ -142,8 +151,8 @@ pub fn read(
     let checkpoint = name(10)?.filter(|id| !id.is_empty());
     let stamp = row.get_ref(2)?;
     let stamp = values::time(stamp, zone).ok_or_else(|| {
-        let shown = values::text(stamp).map_or_else(|| "NULL".into(), |text| format!("{text:?}"));
-        Trouble::Row(format!("timestamp {shown} is no time"))
+        let shown = values::shown(stamp);
+        Trouble::Row(format!("timestamp {shown} is no time: {FORMS}"))
     })?;
     let mut decision = Decision {
         model,

@@ -8,13 +8,13 @@ use annals::{Importer, InferenceId, RunId};
 use jiff::tz::TimeZone;
 
 use super::super::Report;
-use super::super::content::{Content, Likeness, hash};
+use super::super::content::{Content, hash};
 use super::super::known::{How, Known, Row, Verdict};
+use super::super::times::Doubts;
 use super::Trouble;
 use super::decision::{self, Decision};
 use super::rest::{self, Scanned};
 use super::table::Table;
-use super::values::Doubt;
 use super::words::Words;
 use crate::failure::{Failure, Result};
 use crate::progress;
@@ -156,10 +156,9 @@ impl<'t> Taking<'t> {
             return Ok(());
         }
         self.report.inferences += 1;
-        let stamp = decision.stamp();
-        self.report.no_zone += u64::from(stamp.local.is_some());
-        self.report.twice += u64::from(stamp.doubt == Some(Doubt::Twice));
-        self.report.never += u64::from(stamp.doubt == Some(Doubt::Never));
+        let mut doubts = Doubts::default();
+        doubts.note(&decision.stamp());
+        doubts.count(self.report);
         for (index, loss) in decision.losses.iter().enumerate() {
             self.report.not_taken(loss.field, loss.reason);
             if index == 0 {
@@ -176,19 +175,10 @@ impl<'t> Taking<'t> {
         *report.known_as.entry(source).or_default() += 1;
         match how {
             How::Same => {}
-            How::OtherZone => report.other_zone += 1,
-            How::Differs(before, likeness) => {
-                let mut fields = Vec::new();
-                for field in content.differing(&before) {
-                    *report.differing.entry(field).or_default() += 1;
-                    fields.push(field);
-                }
-                let what = match likeness {
-                    Likeness::Completed => "was missing when it was taken in",
-                    _ => "is another than when it was taken in",
-                };
-                let why = format!("{} {what}; the entry stays as it is", fields.join(", "));
-                report.differs(&place(self.table, number), &why);
+            How::OtherZone => report.other_zone(run),
+            How::Differs(before) => {
+                let changes = content.changes(&before);
+                report.differs(&place(self.table, number), run, &changes);
             }
         }
     }

@@ -185,9 +185,21 @@ impl Trouble {
 
 impl From<annals::Error> for Trouble {
     fn from(error: annals::Error) -> Self {
-        match error {
-            annals::Error::InvalidOption { .. } => Trouble::Row(error.to_string()),
-            other => Trouble::Fatal(other.into()),
+        // The field as the table calls it.
+        let column = |why: String| {
+            let known = decision::FIELDS
+                .iter()
+                .find(|(field, _)| why.starts_with(*field));
+            match known {
+                Some((field, column)) => {
+                    format!("{column}{}", why.get(field.len()..).unwrap_or(""))
+                }
+                None => why,
+            }
+        };
+        match super::refusal(&error) {
+            Some(why) => Trouble::Row(column(why)),
+            None => Trouble::Fatal(error.into()),
         }
     }
 }

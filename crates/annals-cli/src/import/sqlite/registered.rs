@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use annals::{Checkpoint, Import, Registry};
 
 use super::super::Report;
+use super::super::times::Doubts;
 use crate::failure::Result;
 
 /// Rows that one call of the registry takes.
@@ -24,6 +25,8 @@ pub struct Pending {
     pub active: bool,
     /// Whether its weights are there.
     pub present: bool,
+    /// What is doubtful about its time.
+    pub doubts: Doubts,
 }
 
 /// Rows that are taken in together.
@@ -62,12 +65,13 @@ impl<'r> Batch<'r> {
         let (mut entries, mut rows) = (Vec::new(), Vec::new());
         for row in self.pending.drain(..) {
             entries.push(row.entry);
-            rows.push((row.id, row.model, row.active, row.present));
+            rows.push((row.id, row.model, row.active, row.present, row.doubts));
         }
         let imported = self.registry.import_each(entries)?;
-        for (imported, (id, model, active, present)) in imported.into_iter().zip(rows) {
+        for (imported, (id, model, active, present, doubts)) in imported.into_iter().zip(rows) {
             if imported.is_new {
                 report.checkpoints += 1;
+                doubts.count(report);
             } else {
                 report.known += 1;
             }

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use annals::Timestamp;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::TimeZone;
 use rusqlite::types::ValueRef;
 
-use crate::when;
+use super::super::times::{self, Read};
 
 /// A text; `None` for NULL.
 pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
@@ -15,6 +14,15 @@ pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
         ValueRef::Integer(number) => Some(number.to_string().into()),
         ValueRef::Real(number) => Some(number.to_string().into()),
+    }
+}
+
+/// A value as it is shown.
+pub fn shown(value: ValueRef<'_>) -> String {
+    const SHOWN: usize = 60;
+    match text(value) {
+        Some(text) => format!("{:?}", text.chars().take(SHOWN).collect::<String>()),
+        None => "NULL".to_owned(),
     }
 }
 
@@ -62,106 +70,25 @@ fn eight_bytes(bytes: [u8; 8]) -> f64 {
     number
 }
 
-/// A time, and how sure it is.
-#[derive(Clone, Copy)]
-pub struct Read {
-    pub time: Timestamp,
-    /// As if it were UTC's, if it bears no zone.
-    pub local: Option<i64>,
-    pub doubt: Option<Doubt>,
-}
-
-/// Why a time may be another one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Doubt {
-    /// The clocks were put back, so that hour came twice; read as the first.
-    Twice,
-    /// The clocks were put forward over it.
-    Never,
-}
-
 /// A time: text with or without a zone, or a number of seconds, milli-, micro- or nanoseconds since
 /// 1970; also where either was stored as bytes.
 pub fn time(value: ValueRef<'_>, zone: &TimeZone) -> Option<Read> {
-    let since = |time: Option<Timestamp>| {
-        time.map(|time| Read {
-            time,
-            local: None,
-            doubt: None,
-        })
-    };
     match value {
         ValueRef::Text(bytes) => text_time(bytes, zone),
-        ValueRef::Integer(number) => since(since_1970(number)),
-        ValueRef::Real(number) => since(real_since_1970(number)),
+        ValueRef::Integer(number) => times::integer(number),
+        ValueRef::Real(number) => times::real(number),
         ValueRef::Blob(bytes) => text_time(bytes, zone).or_else(|| {
             // numpy's int64; a time before 1980 in seconds would be as good as anything.
             let number = <[u8; 8]>::try_from(bytes).ok().map(i64::from_le_bytes);
-            since(
-                number
-                    .filter(|number| *number > 300_000_000)
-                    .and_then(since_1970),
-            )
+            let number = number.filter(|number| *number > 300_000_000);
+            number.and_then(times::integer)
         }),
         ValueRef::Null => None,
     }
 }
 
 fn text_time(bytes: &[u8], zone: &TimeZone) -> Option<Read> {
-    let text = std::str::from_utf8(bytes).ok()?.trim();
-    if let Some(local) = when::local(text, &TimeZone::UTC) {
-        let time = when::local(text, zone)?;
-        let civil = jiff::Timestamp::from_microsecond(local.as_micros()).ok()?;
-        let civil = TimeZone::UTC.to_datetime(civil);
-        let doubt = match zone.to_ambiguous_timestamp(civil).offset() {
-            AmbiguousOffset::Unambiguous { .. } => None,
-            AmbiguousOffset::Fold { .. } => Some(Doubt::Twice),
-            AmbiguousOffset::Gap { .. } => Some(Doubt::Never),
-        };
-        return Some(Read {
-            time,
-            local: Some(local.as_micros()),
-            doubt,
-        });
-    }
-    let zoned = text.parse::<jiff::Timestamp>().ok();
-    let time = zoned
-        .map(|time| Timestamp::from_micros(time.as_microsecond()))
-        .or_else(|| text.parse().ok().and_then(since_1970))
-        .or_else(|| text.parse().ok().and_then(real_since_1970))?;
-    Some(Read {
-        time,
-        local: None,
-        doubt: None,
-    })
-}
-
-/// A whole number of any unit that it can be of.
-fn since_1970(number: i64) -> Option<Timestamp> {
-    let micros = match number.unsigned_abs() {
-        n if n < 100_000_000_000 => number.checked_mul(1_000_000)?,
-        n if n < 100_000_000_000_000 => number.checked_mul(1_000)?,
-        n if n < 100_000_000_000_000_000 => number,
-        // The greatest of all stands for "never" rather than for a time.
-        n if n < 9_200_000_000_000_000_000 => number.div_euclid(1_000),
-        _ => return None,
-    };
-    Some(Timestamp::from_micros(micros))
-}
-
-fn real_since_1970(number: f64) -> Option<Timestamp> {
-    let micros = match number.abs() {
-        n if n < 1e11 => number * 1e6,
-        n if n < 1e14 => number * 1e3,
-        n if n < 1e17 => number,
-        n if n < 9.2e18 => number / 1e3,
-        _ => return None,
-    };
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "within the bounds that are checked"
-    )]
-    Some(Timestamp::from_micros(micros.round() as i64))
+    times::text(std::str::from_utf8(bytes).ok()?, zone)
 }
 
 /// Whether a hash fits into 64 bits as it is.
@@ -208,20 +135,6 @@ mod tests {
         assert_eq!(micros(ValueRef::Integer(i64::MAX)), None);
         assert_eq!(micros(ValueRef::Blob(b"2025-07-25 14:34:39")), Some(AT));
         assert_eq!(micros(ValueRef::Blob(b"\x00\xff")), None);
-    }
-
-    #[test]
-    fn hours_that_come_twice_or_never_are_told() {
-        let zone = TimeZone::get("Europe/Sofia").unwrap();
-        let doubt = |text: &str| {
-            let read = time(ValueRef::Text(text.as_bytes()), &zone).unwrap();
-            (read.local.is_some(), read.doubt)
-        };
-        assert_eq!(doubt("2025-10-26 03:30:00"), (true, Some(Doubt::Twice)));
-        assert_eq!(doubt("2025-03-30 03:30:00"), (true, Some(Doubt::Never)));
-        assert_eq!(doubt("2025-07-25 03:30:00"), (true, None));
-        assert_eq!(doubt("2025-10-26T03:30:00+02:00"), (false, None));
-        assert_eq!(doubt("1753454079"), (false, None));
     }
 
     #[test]
