@@ -3,60 +3,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod registries;
+
 use std::fs;
-use std::path::Path;
 
 use annals::{Condition, Error, Journal, Metadata, Mode, Registry, restore};
-use tempfile::TempDir;
+use registries::{place, put, sorted, tensors};
 
 const MODEL: &str = "dqn";
-
-struct Place {
-    root: TempDir,
-    journal: Journal,
-    registry: Registry,
-}
-
-fn place() -> Place {
-    let root = tempfile::tempdir().unwrap();
-    let options = Journal::options().without_mirror();
-    let journal = options.open(root.path().join("data")).unwrap();
-    let registry = journal.registry().unwrap();
-    Place {
-        root,
-        journal,
-        registry,
-    }
-}
-
-/// Writes a file with the folders above it.
-fn put(root: &Path, path: &str, contents: impl AsRef<[u8]>) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, contents).unwrap();
-}
-
-/// A safetensors file with one tensor of these bytes.
-fn tensors(data: &[u8]) -> Vec<u8> {
-    let header = format!(
-        r#"{{"w":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#,
-        data.len()
-    );
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(header.as_bytes());
-    bytes.extend_from_slice(data);
-    bytes
-}
-
-fn sorted(mut ids: Vec<String>) -> Vec<String> {
-    ids.sort();
-    ids
-}
 
 #[test]
 fn a_hugging_face_run_is_one_checkpoint_for_each_step() {
     let place = place();
-    let runs = place.root.path().join("out");
+    let runs = place.path("out");
     for (step, loss) in [(500, "0.5"), (1000, "NaN")] {
         let at = format!("checkpoint-{step}");
         put(
@@ -176,7 +135,7 @@ fn a_hugging_face_run_is_one_checkpoint_for_each_step() {
 #[test]
 fn lightning_keras_orbax_and_others_are_read_through_all_folders() {
     let place = place();
-    let root = place.root.path().join("all");
+    let root = place.path("all");
     for version in ["version_0", "version_1"] {
         let at = format!("lightning_logs/{version}");
         put(
@@ -284,7 +243,7 @@ fn lightning_keras_orbax_and_others_are_read_through_all_folders() {
 #[test]
 fn what_is_no_file_is_said_and_not_opened() {
     let place = place();
-    let root = place.root.path().join("odd");
+    let root = place.path("odd");
     put(&root, "a.pt", "a");
     std::os::unix::fs::symlink(&root, root.join("loop")).unwrap();
     std::os::unix::fs::symlink(root.join("nothing"), root.join("dangling.pt")).unwrap();
@@ -305,10 +264,7 @@ fn what_is_no_file_is_said_and_not_opened() {
 #[test]
 fn one_id_in_two_models_is_two_checkpoints() {
     let place = place();
-    let (a, b) = (
-        place.root.path().join("a.pt"),
-        place.root.path().join("b.pt"),
-    );
+    let (a, b) = (place.path("a.pt"), place.path("b.pt"));
     fs::write(&a, "a").unwrap();
     fs::write(&b, "b").unwrap();
     let entries = || {
@@ -353,7 +309,7 @@ fn one_id_in_two_models_is_two_checkpoints() {
 #[test]
 fn an_import_completes_what_was_lacking_and_says_what_differs() {
     let place = place();
-    let file = place.root.path().join("w.pt");
+    let file = place.path("w.pt");
     let missing = place.registry.checkpoint(MODEL).metric("loss", 0.3);
     let missing = missing.import_missing_as("w", &file, 0).unwrap();
     assert_eq!(place.registry.import([missing]).unwrap(), 1);
@@ -384,7 +340,7 @@ fn an_import_completes_what_was_lacking_and_says_what_differs() {
     assert_eq!(place.registry.bytes(MODEL).unwrap(), 7);
 
     // Without an import, a look at the files finds them too.
-    let other = place.root.path().join("other.pt");
+    let other = place.path("other.pt");
     let missing = place
         .registry
         .checkpoint(MODEL)
@@ -405,10 +361,7 @@ fn an_import_completes_what_was_lacking_and_says_what_differs() {
 #[test]
 fn moved_files_are_found_again() {
     let place = place();
-    let (old, new) = (
-        place.root.path().join("proj"),
-        place.root.path().join("proj2"),
-    );
+    let (old, new) = (place.path("proj"), place.path("proj2"));
     put(&old, "w0.pt", "zero");
     put(&old, "deep/w1.pt", "one");
     put(&old, "w2.pt", "two");
@@ -449,7 +402,7 @@ fn moved_files_are_found_again() {
     );
     assert!(text.unwrap().contains("proj2"));
     // Importing the folder in its new place finds what moved instead of doubling it.
-    let last = place.root.path().join("proj3");
+    let last = place.path("proj3");
     fs::rename(&new, &last).unwrap();
     let imported = place.registry.import_folder(MODEL, &last).unwrap();
     assert!(
@@ -463,7 +416,7 @@ fn moved_files_are_found_again() {
 #[test]
 fn a_backup_has_all_checkpoints_or_says_which_it_lacks() {
     let place = place();
-    let models = place.root.path().join("models");
+    let models = place.path("models");
     put(&models, "good.pt", "good");
     put(&models, "gone.pt", "gone");
     put(&models, "changed.pt", "before");
@@ -488,10 +441,7 @@ fn a_backup_has_all_checkpoints_or_says_which_it_lacks() {
     fs::write(models.join("changed.pt"), "after!").unwrap();
 
     let maintenance = place.journal.maintenance().unwrap();
-    let (to, new) = (
-        place.root.path().join("backup"),
-        place.root.path().join("new"),
-    );
+    let (to, new) = (place.path("backup"), place.path("new"));
     let made = maintenance.backup(&to).with_checkpoints().run().unwrap();
     let lacking: Vec<String> = made.lacking.iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(sorted(lacking), ["changed", "gone"]);
@@ -508,7 +458,7 @@ fn a_backup_has_all_checkpoints_or_says_which_it_lacks() {
     fs::remove_dir_all(&models).unwrap();
     let restored = restore(&to, &new).unwrap();
     assert_eq!(restored.lacking.len(), 2, "{:?}", restored.lacking);
-    let moved = place.root.path().join("moved");
+    let moved = place.path("moved");
     fs::rename(&new, &moved).unwrap();
     let registry = Registry::open(&moved).unwrap();
     for id in ["good", "checkpoint-1", saved.id()] {
@@ -521,7 +471,7 @@ fn a_backup_has_all_checkpoints_or_says_which_it_lacks() {
     assert_eq!(registry.count(MODEL).unwrap(), 5);
     // A backup of what was restored has them as well.
     let journal = Journal::options().without_mirror().open(&moved).unwrap();
-    let second = place.root.path().join("second");
+    let second = place.path("second");
     let made = journal
         .maintenance()
         .unwrap()
@@ -530,8 +480,8 @@ fn a_backup_has_all_checkpoints_or_says_which_it_lacks() {
         .run()
         .unwrap();
     assert_eq!(made.lacking.len(), 2, "{:?}", made.lacking);
-    restore(&second, place.root.path().join("third")).unwrap();
-    let registry = Registry::open(place.root.path().join("third")).unwrap();
+    restore(&second, place.path("third")).unwrap();
+    let registry = Registry::open(place.path("third")).unwrap();
     registry.load("checkpoint-1").unwrap();
 }
 
@@ -552,7 +502,7 @@ fn safetensors_that_break_the_format_are_not_saved_and_never_rank() {
         assert!(error.to_string().contains("no safetensors file"), "{error}");
     }
     assert_eq!(place.registry.count(MODEL).unwrap(), 1);
-    let folder = place.root.path().join("models");
+    let folder = place.path("models");
     put(&folder, "bad.safetensors", &random);
     put(&folder, "good.safetensors", tensors(b"good"));
     let registered = place
@@ -570,4 +520,22 @@ fn safetensors_that_break_the_format_are_not_saved_and_never_rank() {
         place.registry.reconcile_contents().unwrap().corrupt[0].0,
         "bad"
     );
+}
+
+#[test]
+fn what_opening_took_in_is_named_by_the_next_report() {
+    let place = place();
+    let data = place.path("data");
+    put(&data, "checkpoints/x/w.pt", "weights");
+    put(&data, "checkpoints/x/v.pt", "weights");
+    let registry = Registry::open(&data).unwrap();
+    assert_eq!(registry.count("x").unwrap(), 2);
+    // A clone is the same registry; what was said once is not said again.
+    let report = registry.clone().reconcile().unwrap();
+    assert_eq!(sorted(report.adopted), ["v", "w"]);
+    assert!(registry.reconcile_contents().unwrap().adopted.is_empty());
+    // Reports of others have their own.
+    put(&data, "checkpoints/y/u.pt", "weights");
+    let report = place.registry.reconcile().unwrap();
+    assert_eq!(report.adopted, ["u"]);
 }

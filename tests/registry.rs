@@ -3,50 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
+mod registries;
 mod support;
 
 use std::time::Duration;
 
 use annals::{
-    Checkpoint, CheckpointAction, Condition, Content, Error, Journal, ManualClock, Metadata, Mode,
-    Registry, Sharing, Timestamp,
+    Checkpoint, CheckpointAction, Condition, Content, Error, Journal, Metadata, Mode, Registry,
+    Sharing, Timestamp,
 };
 use proptest::prelude::*;
+use registries::{NOW, Place, place, place_with};
 use support::{entries, flush, micros};
-use tempfile::TempDir;
 
 const MODEL: &str = "dqn_agent";
-/// 2025-07-25 14:35:00 UTC.
-const NOW: i64 = 1_753_454_100_000_000;
-
-struct Place {
-    journal: Journal,
-    registry: Registry,
-    clock: ManualClock,
-    dir: TempDir,
-}
-
-fn place() -> Place {
-    place_with(Sharing::Shared)
-}
-
-fn place_with(sharing: Sharing) -> Place {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = ManualClock::at(micros(NOW));
-    let options = Journal::options().without_mirror().sharing(sharing);
-    let journal = options
-        .clock(clock.clone())
-        .open(dir.path().join("data"))
-        .unwrap();
-    let registry = journal.registry().unwrap();
-    Place {
-        journal,
-        registry,
-        clock,
-        dir,
-    }
-}
-
 impl Place {
     fn save(&self, loss: f64) -> Checkpoint {
         self.clock.advance(Duration::from_secs(1));

@@ -2,37 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
+mod registries;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annals::{
-    Checkpoint, Decision, Error, Journal, ManualClock, Mode, Plan, Policy, Registry, Timestamp,
-};
+use annals::{Checkpoint, Decision, Error, Mode, Plan, Policy, Timestamp};
 use proptest::prelude::*;
-use tempfile::TempDir;
+use registries::{Place, place};
 
 const MODEL: &str = "dqn_agent";
-
-struct Place {
-    _dir: TempDir,
-    journal: Journal,
-    registry: Registry,
-    clock: ManualClock,
-}
-
-fn place() -> Place {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = ManualClock::at(Timestamp::from_micros(1_753_454_100_000_000));
-    let options = Journal::options().without_mirror().clock(clock.clone());
-    let journal = options.open(dir.path()).unwrap();
-    let registry = journal.registry().unwrap();
-    Place {
-        _dir: dir,
-        journal,
-        registry,
-        clock,
-    }
-}
 
 impl Place {
     fn save(&self, step: u64, loss: f64) -> Checkpoint {
@@ -230,7 +209,7 @@ fn a_policy_that_would_keep_nothing_is_refused() {
 #[test]
 fn a_plan_is_applied_in_slices() {
     let place = place();
-    let file = place._dir.path().join("weights.pt");
+    let file = place.path("weights.pt");
     std::fs::write(&file, b"weights").unwrap();
     let entry = |index: i64| {
         let new = place

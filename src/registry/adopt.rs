@@ -46,7 +46,12 @@ impl Registry {
     /// Takes in every folder below `checkpoints/` whose model the registry does not know. Opening
     /// continues if that fails: look-ups of other models do not depend on it.
     pub(super) fn take_in_unknown_models(&self) {
-        let outcome = self.take_in().err();
+        let mut new = Vec::new();
+        let outcome = self.take_in(&mut new).err();
+        let unreported = self.core().unreported.lock();
+        unreported
+            .unwrap_or_else(PoisonError::into_inner)
+            .append(&mut new);
         let mut failure = self
             .core()
             .rebuild_failure
@@ -55,7 +60,13 @@ impl Registry {
         *failure = outcome;
     }
 
-    fn take_in(&self) -> Result<()> {
+    /// The ids that were taken in since somebody asked for them.
+    pub(super) fn taken_in(&self) -> Vec<String> {
+        let unreported = self.core().unreported.lock();
+        std::mem::take(&mut unreported.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_in(&self, new: &mut Vec<String>) -> Result<()> {
         let core = self.core();
         let above = core.root.join(names::FOLDER);
         let Ok(entries) = fs::read_dir(&above) else {
@@ -78,7 +89,7 @@ impl Registry {
         for folder in folders {
             let name = folder.file_name().and_then(|name| name.to_str());
             if name.is_some_and(|name| !known.contains(name)) {
-                self.adopt_folder(&folder, true)?;
+                new.extend(self.adopt_folder(&folder, true)?);
             }
         }
         Ok(())

@@ -124,6 +124,8 @@ struct Core {
     step: OnceLock<fn(&str)>,
     /// The error of an automatic import of models.
     rebuild_failure: Mutex<Option<Error>>,
+    /// Ids that were taken in by themselves, and that no report has named yet.
+    unreported: Mutex<Vec<String>>,
 }
 
 /// Where the registry reports its work.
@@ -138,8 +140,9 @@ impl Registry {
     ///
     /// Takes milliseconds at any size. Writes nothing, with one exception: models with files below
     /// `checkpoints/` that the registry does not know are taken in first. Their facts come from
-    /// their sidecars, or else from names, sizes and times of the files. Its work is not recorded
-    /// in the journal: for that, use [`Journal::registry`](crate::Journal::registry).
+    /// their sidecars, or else from names, sizes and times of the files. The next
+    /// [`reconcile`](Self::reconcile) names them. Its work is not recorded in the journal: for
+    /// that, use [`Journal::registry`](crate::Journal::registry).
     ///
     /// # Errors
     /// Those of [`Reader::open`](crate::Reader::open).
@@ -170,6 +173,7 @@ impl Registry {
             last_claim: Mutex::default(),
             step: OnceLock::new(),
             rebuild_failure: Mutex::default(),
+            unreported: Mutex::default(),
         });
         let watcher = watch::Watcher::new(core.clone());
         let registry = Registry {

@@ -36,7 +36,7 @@ pub struct Report {
     /// Checkpoints that were examined.
     pub checked: u64,
     /// Ids that were taken into the registry from sidecars and, where a model was not known, from
-    /// plain files.
+    /// plain files; also those that opening this registry took in.
     pub adopted: Vec<String>,
     /// Ids that were missing or damaged and are well again, so that they rank again.
     pub restored: Vec<String>,
@@ -95,6 +95,7 @@ impl Registry {
             report.removed.extend(sweep::folder(core, &folder)?);
         }
         self.take_in_unknown_models();
+        report.adopted = self.taken_in();
         if let Some(failure) = self.rebuild_failure() {
             return Err(failure);
         }

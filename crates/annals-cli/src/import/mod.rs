@@ -172,6 +172,7 @@ fn refusal(error: &annals::Error) -> Option<String> {
             name,
             value,
             advice,
+            ..
         } => Some(format!("{name}: {value}: {advice}")),
         annals::Error::Parse { .. } => Some(error.to_string()),
         _ => None,
