@@ -48,6 +48,14 @@ impl Directory {
         }
     }
 
+    /// The directory that would be at `root`, where there is none.
+    pub(crate) fn missing(root: &Path) -> Self {
+        Directory {
+            root: root.to_owned(),
+            hot: root.join(HOT_FILE),
+        }
+    }
+
     /// The directory at `root`, created with its parents (for its owner only) where missing.
     pub(crate) fn create(root: &Path) -> Result<Self> {
         if let Err(error) = disk::create_directory(root) {

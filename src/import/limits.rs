@@ -1,5 +1,6 @@
 //! The size of an imported entry: as much as a recorder takes, so that every reader can decode it.
 
+use crate::engine::format::name::LONGEST_NAME;
 use crate::entry::error::{Error, Result};
 use crate::entry::floats::MOST;
 use crate::entry::inference::Inference;
@@ -19,18 +20,36 @@ pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
             advice: "give at most 1,024",
         });
     }
-    let labels = inference.probabilities.iter();
-    let labels = labels.map(|(label, _)| label.len().saturating_add(LABEL_OVERHEAD));
+    let labels = inference.probabilities.iter().map(|(label, _)| *label);
     let attributes = inference.attributes.iter();
     let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
     check_text([
-        ("model", inference.model.len()),
-        ("symbol", inference.symbol.len()),
-        ("action", inference.action.len()),
-        ("checkpoint", inference.checkpoint.map_or(0, str::len)),
-        ("labels of probabilities", labels.sum()),
+        ("model", written(inference.model)),
+        ("symbol", written(inference.symbol)),
+        ("action", written(inference.action)),
+        ("checkpoint", inference.checkpoint.map_or(0, written)),
+        ("labels of probabilities", written_labels(labels)),
         ("attributes", attributes.sum()),
     ])
+}
+
+/// Bytes of a name that stands in its entry: a short one is stored once, and counts as little as
+/// where it was recorded.
+fn written(name: &str) -> usize {
+    match name.len() {
+        0..=LONGEST_NAME => 0,
+        longer => longer,
+    }
+}
+
+/// The same for the labels of an inference, which are one name with a separator between them.
+fn written_labels<'l>(labels: impl Iterator<Item = &'l str> + Clone) -> usize {
+    let joined = labels.clone().map(|label| label.len().saturating_add(1));
+    if joined.fold(0, usize::saturating_add) <= LONGEST_NAME + 1 {
+        return 0;
+    }
+    let each = labels.map(|label| label.len().saturating_add(LABEL_OVERHEAD));
+    each.fold(0, usize::saturating_add)
 }
 
 /// Refuses an outcome that is too large.

@@ -120,8 +120,8 @@ impl Importer {
 
     /// Opens the journal in `dir` to find out the effect of an import. All added entries are
     /// checked and looked for as by [`open`](Self::open), and nothing is written. Where there is no
-    /// journal, none is made. Outcomes are compared with those in the journal, and not with each
-    /// other. Keeps 16 bytes in memory for each new inference.
+    /// journal, none is made; where there is one, it is opened for reading only. Outcomes are compared
+    /// with those in the journal, and not with each other. Keeps 16 bytes in memory for each new inference.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -144,8 +144,15 @@ impl Importer {
         let there = Directory::existing(dir.as_ref());
         match there {
             Ok(directory) if directory.hot_file().exists() => {
-                let hot = Hot::open(directory, &options)?;
-                Self::beside(hot, &options, Doing::Rehearsal)
+                let source = Source::open(directory, options.sharing, options.cache_bytes)?;
+                let hot = Hot::in_memory(&options)?;
+                Ok(Self::of(
+                    hot,
+                    Arc::new(source),
+                    None,
+                    &options,
+                    Doing::Rehearsal,
+                ))
             }
             Ok(_) | Err(Error::Missing { .. }) => {
                 Self::beside(Hot::in_memory(&options)?, &options, Doing::Real)
@@ -158,7 +165,17 @@ impl Importer {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let journal = source.identity()?.id;
         let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
-        Ok(Importer {
+        Ok(Self::of(hot, source, sealer, options, doing))
+    }
+
+    fn of(
+        hot: Hot,
+        source: Arc<Source>,
+        sealer: Option<Sealer>,
+        options: &Options,
+        doing: Doing,
+    ) -> Importer {
+        Importer {
             hot,
             sealer,
             source,
@@ -174,7 +191,7 @@ impl Importer {
             notes: KnownNotes::default(),
             doing,
             superseded: 0,
-        })
+        }
     }
 
     /// Number of values of outcomes that were left out because a later value is there.

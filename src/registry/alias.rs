@@ -1,6 +1,7 @@
 //! Movable names, pins and tags.
 
 use super::checkpoint::Checkpoint;
+use super::save::check_size;
 use super::tables::ChangeFailure;
 use super::tables::look::{Change, View};
 use super::{Core, Registry};
@@ -196,7 +197,8 @@ impl Registry {
     /// Adds a tag to a checkpoint.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], and those of [`pin`](Self::pin).
+    /// [`Error::InvalidName`], [`Error::InvalidOption`] if the checkpoint's tags, metrics and metadata
+    /// take more than 4 MiB with it, and those of [`pin`](Self::pin).
     pub fn tag(&self, id: &str, tag: &str) -> Result<()> {
         name::check_word("tag", tag)?;
         let add = |tags: &mut Vec<String>| {
@@ -204,8 +206,10 @@ impl Registry {
                 tags.push(tag.to_owned());
             }
         };
-        self.core()
-            .change(|change| change.edit(id, |row| add(&mut row.tags)).map(drop))
+        self.core().change(|change| {
+            let edited = change.edit(id, |row| add(&mut row.tags))?;
+            check_size(&edited)
+        })
     }
 
     /// Takes a tag off a checkpoint.

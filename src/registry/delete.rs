@@ -13,6 +13,9 @@ use crate::entry::name;
 use crate::fs::disk;
 use crate::fs::disk::Below;
 
+/// Bytes that a reason may have: the note of a deletion is kept without end.
+const LONGEST_WHY: usize = 64 << 10;
+
 /// The protections of a checkpoint against deletion on request.
 pub(super) fn held_by(
     view: &mut impl View,
@@ -78,6 +81,7 @@ fn is_own(file: &str, sidecar: &str) -> bool {
 /// Removes files of deleted checkpoints, and writes down that they are gone. Files that cannot be
 /// removed now stay on the list.
 pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Result<Vec<PathBuf>> {
+    core.check_may_write()?;
     if leaving.is_empty() {
         return Ok(Vec::new());
     }
@@ -128,8 +132,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::Protected`] if it is pinned, has
-    /// an alias, or is the last of its model; and [errors of a
-    /// commit](crate::Error#errors-of-a-commit).
+    /// an alias, or is the last of its model; [`Error::InvalidOption`] for a reason of more than
+    /// 64 KiB; and [errors of a commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -144,6 +148,13 @@ impl Registry {
     /// ```
     pub fn delete(&self, id: &str, why: &str) -> Result<()> {
         let core = self.core();
+        if why.len() > LONGEST_WHY {
+            return Err(Error::InvalidOption {
+                name: "why",
+                value: format!("{} bytes", why.len()),
+                advice: "give at most 64 KiB",
+            });
+        }
         let now = core.now();
         core.step("delete");
         let deleted = core.store.write(|change| {

@@ -8,7 +8,7 @@ use super::layout;
 use super::layout::Found;
 use super::metadata::Metadata;
 use super::reconcile::Problem;
-use super::save::NewCheckpoint;
+use super::save::{NewCheckpoint, check_size};
 use super::tables::details::Details;
 use super::tables::look::{Change, View};
 use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
@@ -507,6 +507,11 @@ fn complete(
         imported
             .differs
             .push("its weights are others than those that were taken in".to_owned());
+    }
+    if let Err(error) = check_size(&next) {
+        imported.completed.clear();
+        imported.differs.push(format!("nothing is added: {error}"));
+        return Ok(());
     }
     change.edit(id, |row| *row = next).map(drop)
 }

@@ -162,6 +162,31 @@ impl Registry {
         Ok(Registry::start(store, options.clock, None))
     }
 
+    /// Opens a copy of the registry in memory, to find out what changes would do: everything is
+    /// looked for and reported as by [`open`](Self::open), nothing is written, and the copy is gone
+    /// with its last handle. Where there is no journal, the copy is empty and none is made. What
+    /// changes files is refused. Takes as much memory as the registry's tables.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), except that a journal may be missing.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let folder = dir.path().join("models");
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// # std::fs::write(folder.join("best.pt"), b"weights").unwrap();
+    /// let data = dir.path().join("data");
+    /// let registry = annals::Registry::rehearse(&data)?;
+    /// assert_eq!(registry.import_folder("dqn_agent", &folder)?.new, ["best"]); // it would be new
+    /// assert!(!data.exists());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn rehearse(dir: impl AsRef<Path>) -> Result<Registry> {
+        let options = Options::default();
+        let store = Checkpoints::rehearsed(dir.as_ref(), &options)?;
+        Ok(Registry::start(store, options.clock, None))
+    }
+
     pub(crate) fn start(store: Checkpoints, clock: Clock, journal: Option<Says>) -> Registry {
         let core = Arc::new(Core {
             root: store.root().into(),
@@ -250,9 +275,22 @@ impl Core {
         }
     }
 
+    /// Refuses to change files in a rehearsal.
+    fn check_may_write(&self) -> Result<()> {
+        if !self.store.is_rehearsal() {
+            return Ok(());
+        }
+        Err(Error::InvalidOption {
+            name: "registry",
+            value: "a copy in memory".to_owned(),
+            advice: "open it with Registry::open to change files",
+        })
+    }
+
     /// Holds the folder of all checkpoints: shared to claim an id, exclusive to remove what dead
     /// savers left, so that a claim is never seen before it is locked.
     fn hold_claims(&self, mode: Mode) -> Result<FileLock> {
+        self.check_may_write()?;
         let folder = self.root.join(names::FOLDER);
         files::create_folder(&folder)?;
         FileLock::wait(&folder.join(".lock"), mode, CLAIMS)

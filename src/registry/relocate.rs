@@ -64,6 +64,9 @@ impl Registry {
 
     fn move_or_plan(&self, from: &Path, to: &Path, apply: bool) -> Result<Relocated> {
         let core = self.core();
+        if apply {
+            core.check_may_write()?;
+        }
         let to = std::path::absolute(to).map_err(|e| Error::io("look at", to, e))?;
         let sources = spellings(from)?;
         let mut report = Relocated::default();

@@ -311,17 +311,23 @@ impl<'r> NewCheckpoint<'r> {
             sequence: 0,
             parts: Vec::new(),
         };
-        // The stored form must be readable again.
-        let text = sidecar::write("", &row);
-        let values = sidecar::count_values(text.as_bytes());
-        if text.len() > sidecar::MOST_TEXT || values > sidecar::MOST_VALUES {
-            return refused(
-                format!("{} bytes, {values} values", text.len()),
-                "give at most 4 MiB and 250,000 values, and the rest in files",
-            );
-        }
+        check_size(&row)?;
         Ok(row)
     }
+}
+
+/// Refuses a row that is larger than a sidecar may be: what is stored must be readable again.
+pub(super) fn check_size(row: &CheckpointRow) -> Result<()> {
+    let text = sidecar::write("", row);
+    let values = sidecar::count_values(text.as_bytes());
+    if text.len() <= sidecar::MOST_TEXT && values <= sidecar::MOST_VALUES {
+        return Ok(());
+    }
+    Err(Error::InvalidOption {
+        name: "metadata",
+        value: format!("{} bytes, {values} values", text.len()),
+        advice: "give at most 4 MiB and 250,000 values, and the rest in files",
+    })
 }
 
 fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use annals::{Gap, InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Timestamp};
 use clap::{Args, ValueEnum};
 
+use crate::failure::Result;
 use crate::when;
+use crate::which::say_unknown;
 
 /// Conditions on outcomes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -66,6 +68,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Says which of the names no decision has; for answers that are empty.
+    pub fn say_unknown(&self, reader: &Reader) -> Result<()> {
+        let (model, symbol) = (self.model.as_deref(), self.symbol.as_deref());
+        say_unknown(reader, model, symbol, self.checkpoint.as_deref())
+    }
+
     /// The part of it that the library answers.
     pub fn query(&self, reader: &Reader) -> Query {
         let mut query = reader.inferences();

@@ -13,6 +13,7 @@ mod folding;
 mod import;
 mod line;
 mod missing;
+mod near;
 mod output;
 mod progress;
 mod statistics;

@@ -1,8 +1,12 @@
 //! Which decisions a statistic is about.
 
-use annals::{Reader, StatsQuery, Timestamp};
+use annals::{Group, Reader, StatsQuery, Timestamp};
 use clap::Args;
 
+use crate::escape::sentence;
+use crate::failure::Result;
+use crate::near;
+use crate::progress;
 use crate::when;
 
 /// Whose decisions are meant.
@@ -44,6 +48,46 @@ impl Which {
             query = query.checkpoint(checkpoint);
         }
         query
+    }
+}
+
+/// Says which of the names that were asked for no decision of the whole journal has. For answers that
+/// are empty: it costs a statistic of everything.
+pub fn say_unknown(
+    reader: &Reader,
+    model: Option<&str>,
+    symbol: Option<&str>,
+    checkpoint: Option<&str>,
+) -> Result<()> {
+    let asked = [
+        (Group::Model, "model", model),
+        (Group::Symbol, "symbol", symbol),
+        (Group::Checkpoint, "checkpoint", checkpoint),
+    ];
+    for (group, what, name) in asked {
+        let Some(name) = name else { continue };
+        let rows = reader.stats_of_all().by(group)?;
+        let names = rows.into_iter().filter_map(|row| match group {
+            Group::Model => row.model,
+            Group::Symbol => row.symbol,
+            _ => row.checkpoint,
+        });
+        let known: Vec<String> = names.map(|name| name.to_string()).collect();
+        if !known.iter().any(|known| known == name) {
+            let of = format!("decision has the {what}");
+            let shows = format!("`annals stats --by {what}` shows which there are");
+            let said = near::sentence(&of, name, &known, &shows);
+            progress::say(&format!("annals: {}", sentence(&said)));
+        }
+    }
+    Ok(())
+}
+
+impl Which {
+    /// Says which of the names no decision has.
+    pub fn say_unknown(&self, reader: &Reader) -> Result<()> {
+        let (model, symbol) = (self.model.as_deref(), self.symbol.as_deref());
+        say_unknown(reader, model, symbol, self.checkpoint.as_deref())
     }
 }
 

@@ -206,7 +206,7 @@ fn a_misspelt_metric_deletes_nothing() {
         assert!(!output.status.success());
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("vall_loss") && said.contains("known are val_loss"),
+            said.contains("vall_loss") && said.contains("val_loss"),
             "{said}"
         );
     }
@@ -221,4 +221,185 @@ fn a_misspelt_metric_deletes_nothing() {
         &["checkpoints", "plan", "--latest", "1", "--trust-clock"],
         2,
     );
+}
+
+/// Everything below a folder: names, sizes, and when they were written.
+fn tree(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return found;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let known = std::fs::metadata(&path).unwrap();
+        found.push((path.clone(), known.len(), known.modified().unwrap()));
+        found.extend(tree(&path));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_rehearsal_of_checkpoints_reports_the_same_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let folder = dir.path().join("models");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("epoch=1-val_loss=0.5.ckpt"), b"w").unwrap();
+    std::fs::write(folder.join("bad.safetensors"), b"no").unwrap();
+    std::fs::write(folder.join("notes.txt"), b"x").unwrap();
+    let import = |path: &Path, more: &[&str], code: i32| {
+        let mut args = vec!["import", path.to_str().unwrap(), "--json", "--model", "dqn"];
+        args.extend(more);
+        let output = common::annals(&data, &args).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report
+    };
+    let counts = |report: &serde_json::Value| {
+        ["checkpoints", "known", "damaged", "notes", "broken"].map(|field| report[field].clone())
+    };
+    let planned = import(&folder, &["--dry-run"], 1);
+    assert!(
+        planned["dry_run"] == true && planned["checkpoints"] == 2,
+        "{planned}"
+    );
+    assert!(!data.exists());
+    assert_eq!(counts(&planned), counts(&import(&folder, &[], 1)));
+    // With a registry that knows some of it, and files that it does not know.
+    std::fs::write(folder.join("epoch=2-val_loss=0.4.ckpt"), b"v").unwrap();
+    std::fs::create_dir_all(data.join("checkpoints/other")).unwrap();
+    std::fs::write(data.join("checkpoints/other/w.pt"), b"w").unwrap();
+    let before = tree(&data);
+    let planned = import(&folder, &["--dry-run"], 1);
+    assert_eq!(
+        (&planned["checkpoints"], &planned["known"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(tree(&data), before);
+    let said = run(
+        &data,
+        &[
+            "import",
+            folder.to_str().unwrap(),
+            "--model",
+            "dqn",
+            "--dry-run",
+        ],
+        1,
+    );
+    assert!(said.contains("would be taken in: 1 checkpoint"), "{said}");
+    assert_eq!(counts(&planned), counts(&import(&folder, &[], 1)));
+
+    // The table of a database is rehearsed in the same way.
+    let rows = [(
+        "c1",
+        "dqn",
+        "2025-07-25 10:00:00",
+        r#"{"loss": 0.5}"#,
+        "gone.pt",
+        1,
+    )];
+    let table = source(dir.path(), &rows);
+    let before = tree(&data);
+    let planned = import(&table, &["--dry-run"], 0);
+    assert_eq!(planned["checkpoints"], 1, "{planned}");
+    assert_eq!(planned["times_without_a_zone"], 1, "{planned}");
+    assert_eq!(tree(&data), before);
+    assert_eq!(counts(&planned), counts(&import(&table, &[], 0)));
+    assert_eq!(import(&table, &["--dry-run"], 0)["known"], 1);
+}
+
+#[test]
+fn a_misspelt_name_makes_nothing_and_is_told_what_is_near() {
+    let dir = tempfile::tempdir().unwrap();
+    common::journal(dir.path(), 3);
+    let ids = json(dir.path(), &["checkpoints", "list", "dqn_agent"]).remove(0);
+    let id = ids[0]["id"].as_str().unwrap().to_owned();
+    run(dir.path(), &["checkpoints", "alias", "champion", &id], 0);
+    run(dir.path(), &["checkpoints", "tag", &id, "release"], 0);
+    let typo = id.replace("dqn", "dqm");
+    let mut cases: Vec<(Vec<&str>, &str)> = vec![
+        (
+            vec!["monitor", "dqn_agnet", "val_loss", "min"],
+            "\"dqn_agent\"",
+        ),
+        (
+            vec!["monitor", "dqn_agent", "vall_loss", "min"],
+            "\"val_loss\"",
+        ),
+        (vec!["monitor", "dqn_agent", "vall_loss", "min"], "--new"),
+        (vec!["best", "dqn_agnet"], "\"dqn_agent\""),
+        (
+            vec!["best", "dqn_agent", "--by", "valloss", "--mode", "min"],
+            "\"val_loss\"",
+        ),
+        (vec!["list", "dqn"], "\"dqn_agent\""),
+        (
+            vec!["list", "dqn_agent", "--alias", "chmapion"],
+            "\"champion\"",
+        ),
+        (vec!["verify", "DQN_AGENT"], "\"dqn_agent\""),
+        (
+            vec!["plan", "--latest", "1", "--model", "dqn_agnet"],
+            "\"dqn_agent\"",
+        ),
+        (
+            vec!["apply", "--latest", "1", "--model", "dqn_agnet", "--yes"],
+            "\"dqn_agent\"",
+        ),
+        (vec!["tag", &id, "relaese", "--remove"], "\"release\""),
+    ];
+    for what in ["--remove", "--rollback", "--history"] {
+        let args = vec!["alias", "champoin", "--model", "dqn_agent", what];
+        cases.push((args, "\"champion\""));
+        cases.push((
+            vec!["alias", "champion", "--model", "dqn_agnet", what],
+            "\"dqn_agent\"",
+        ));
+    }
+    for args in [
+        vec!["show", &typo],
+        vec!["activate", &typo],
+        vec!["alias", "other", &typo],
+        vec!["pin", &typo],
+        vec!["pin", &typo, "--remove"],
+        vec!["tag", &typo, "x"],
+        vec!["diff", &id, &typo],
+        vec!["verify", "--id", &typo],
+    ] {
+        cases.push((args, &id));
+    }
+    let state = || {
+        let models = json(dir.path(), &["checkpoints", "list"]);
+        (
+            models,
+            json(dir.path(), &["checkpoints", "list", "dqn_agent"]),
+        )
+    };
+    let before = state();
+    for (args, near) in cases {
+        let mut all = vec!["checkpoints"];
+        all.extend(&args);
+        let said = complaint(dir.path(), &all, 2);
+        assert!(said.contains(near), "{args:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+        assert_eq!(state(), before, "{args:?}");
+    }
+    // What is meant to be new is made.
+    run(
+        dir.path(),
+        &["checkpoints", "monitor", "next", "loss", "min", "--new"],
+        0,
+    );
+    // Questions are answered all the same, and say what nobody has.
+    for args in [
+        vec!["stats", "--model", "dqn_agnet"],
+        vec!["tail", "--model", "dqn_agnet"],
+        vec!["calibration", "--model", "dqn_agnet"],
+        vec!["checkpoints", "best", "dqn_agnet", "--live", "reward"],
+    ] {
+        let said = complaint(dir.path(), &args, 0);
+        assert!(said.contains("\"dqn_agent\""), "{args:?}: {said}");
+    }
 }

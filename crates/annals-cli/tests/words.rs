@@ -158,7 +158,7 @@ fn what_is_not_there_is_exit_code_2_and_names_a_command() {
                 "--mode",
                 "min",
             ],
-            "known are loss",
+            "did you mean \"loss\"?",
         ),
         (
             &["checkpoints", "show", "nothing"],

@@ -60,7 +60,7 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<
 
 /// An encoding up to this long is always decoded: a number takes at least one byte of it, and the
 /// limit counts eight.
-const SURELY_READABLE: usize = 64 << 10;
+pub(crate) const SURELY_READABLE: usize = 64 << 10;
 
 /// Appends `value` to `out`, unless a reader would refuse it. In that case `out` stays unchanged,
 /// and the error has the reason. A long encoding is read back as readers do, because the limit

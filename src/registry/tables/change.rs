@@ -16,9 +16,10 @@ use super::look::{Change, View};
 use super::rows::{
     AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, ModelRow,
 };
-use crate::engine::format::codec::Stored;
+use crate::engine::format::CHECKSUM_BYTES;
+use crate::engine::format::codec::{self, Stored};
 use crate::engine::kv::Table;
-use crate::engine::meta::{damaged, extent_to_write, sealed};
+use crate::engine::meta::{damaged, extent_to_write};
 use crate::entry::error::{Error, Result};
 use crate::entry::mode::Mode;
 
@@ -26,8 +27,23 @@ use crate::entry::mode::Mode;
 pub(super) const WITHIN_BITS: u32 = 20;
 
 impl Change<'_, '_> {
+    /// Stores a row. One that no reader could decode is refused, and with it the whole change.
     pub(super) fn store(&mut self, table: Table, key: &[u8], value: &impl Serialize) -> Result<()> {
-        self.transaction.put(table, key, &mut sealed(value))
+        let mut sealed = vec![0; CHECKSUM_BYTES];
+        let encoded = codec::encode_into(value, &mut sealed).map_err(|error| error.to_string());
+        let payload = sealed.get(CHECKSUM_BYTES..).unwrap_or_default();
+        let readable = encoded.and_then(|()| match payload.len() {
+            0..=codec::SURELY_READABLE => Ok(()),
+            _ => super::rebuild::check_row(table, key, payload),
+        });
+        if let Err(why) = readable {
+            return Err(Error::InvalidOption {
+                name: "a row of the registry",
+                value: format!("{} bytes in {table:?}: {why}", payload.len()),
+                advice: "give fewer names, or shorter texts",
+            });
+        }
+        self.transaction.put(table, key, &mut sealed)
     }
 
     /// Changes a model's row, which exists from its first checkpoint or monitor on.

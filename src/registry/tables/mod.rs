@@ -12,17 +12,18 @@ pub(crate) mod rows;
 
 pub(crate) use rows::CheckpointRow;
 
+use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use crate::engine::directory::Directory;
 use crate::engine::format::codec;
 use crate::engine::hot::{Hot, Slot};
-use crate::engine::kv::{Kv, Table, WriteFailure};
+use crate::engine::kv::{Direction, Kv, Table, WriteFailure};
 use crate::engine::meta;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
-use crate::options::Sharing;
+use crate::options::{Options, Sharing};
 use look::Look;
 pub(crate) use look::{Change, View};
 pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, stored_change};
@@ -37,6 +38,15 @@ pub(crate) struct Checkpoints {
     write: Slot,
     sharing: Sharing,
     cache_bytes: usize,
+    kept: Kept,
+}
+
+/// Where changes go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    OnDisk,
+    /// A copy of the tables in memory: nothing is written.
+    InMemory,
 }
 
 /// A change that did not happen, as far as can be known.
@@ -93,6 +103,7 @@ impl Checkpoints {
             write,
             sharing,
             cache_bytes,
+            kept: Kept::OnDisk,
         };
         opened.read_raw(|snapshot| {
             meta::identity(snapshot, &opened.path)?;
@@ -111,7 +122,61 @@ impl Checkpoints {
             write: slot,
             sharing: Sharing::Exclusive,
             cache_bytes: 0,
+            kept: Kept::OnDisk,
         }
+    }
+
+    /// A copy in memory of the registry of the journal in `root`, empty where there is none. The
+    /// journal is opened for reading only.
+    pub(crate) fn rehearsed(root: &Path, options: &Options) -> Result<Self> {
+        let directory = match Directory::existing(root) {
+            Ok(directory) => directory,
+            Err(Error::Missing { .. }) => Directory::missing(root),
+            Err(error) => return Err(error),
+        };
+        let path = directory.hot_file();
+        let slot = Hot::in_memory(options)?.slot();
+        let rehearsed = Checkpoints {
+            path: path.clone(),
+            directory: directory.clone(),
+            read: slot.clone(),
+            write: slot.clone(),
+            sharing: Sharing::Exclusive,
+            cache_bytes: options.cache_bytes,
+            kept: Kept::InMemory,
+        };
+        if !path.exists() {
+            return Ok(rehearsed);
+        }
+        let there = Checkpoints::open(directory, Sharing::Shared, options.cache_bytes)?;
+        let slot = slot.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(memory) = &*slot else {
+            return Err(there.failed("there is no room in memory for a copy"));
+        };
+        there.read_raw(|snapshot| {
+            let copied = memory.write(|transaction| {
+                let everything = (Bound::Unbounded, Bound::Unbounded);
+                for table in TABLES {
+                    let ascending = Direction::Ascending;
+                    snapshot.scan(table, everything, ascending, |key, payload| {
+                        transaction.put_payload(table, key, payload)?;
+                        Ok(ControlFlow::Continue(()))
+                    })?;
+                }
+                match stored_change(snapshot, &path)? {
+                    Some(number) => set_change(transaction, number),
+                    None => Ok(()),
+                }
+            });
+            copied.map_err(WriteFailure::into_error)
+        })?;
+        drop(slot);
+        Ok(rehearsed)
+    }
+
+    /// Whether changes are thrown away.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.kept == Kept::InMemory
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -35,6 +35,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader));
     let stats = query.get()?;
+    if stats.is_empty() {
+        args.which.say_unknown(&reader)?;
+    }
     let known = &stats.calibration;
     if out.json {
         let bins = known.bins.iter().map(|bin| {

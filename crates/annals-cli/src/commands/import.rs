@@ -150,10 +150,6 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             let model = args.model.as_deref().ok_or_else(|| {
                 Failure::Usage("a folder of checkpoints needs --model NAME".into())
             })?;
-            if args.dry_run {
-                let why = "--dry-run is for inferences: files of checkpoints are registered only";
-                return Err(Failure::Usage(why.into()));
-            }
             folder::import(dir, model, from, &mut report)?;
         }
     }

@@ -67,6 +67,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let all = query.get()?;
     let groups: Vec<Group> = args.by.iter().map(|by| (*by).into()).collect();
     let rows = query.by(&groups[..])?;
+    if all.is_empty() {
+        args.which.say_unknown(&reader)?;
+    }
     if out.json {
         out.json(&json!({
             "all": as_json(&all),

@@ -39,6 +39,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
     let mut found = find(&reader, &args, out.json)?;
     found.reverse();
+    if found.is_empty() {
+        args.filter.say_unknown(&reader)?;
+    }
     if out.json {
         for (record, outcomes) in &found {
             out.json(&entries::record(record, outcomes.as_ref()))?;

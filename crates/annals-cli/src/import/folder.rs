@@ -2,17 +2,12 @@
 
 use std::path::Path;
 
-use annals::{Journal, Registry};
-
 use super::Report;
 use crate::failure::Result;
 
 /// Registers the files of `folder` as checkpoints of `model`.
 pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Result<()> {
-    if !dir.join("journal.redb").exists() {
-        Journal::options().without_mirror().open(dir)?.close()?;
-    }
-    let found = Registry::open(dir)?.import_folder(model, folder)?;
+    let found = report.doing.registry(dir)?.import_folder(model, folder)?;
     report.source = folder.display().to_string();
     report.checkpoints = found.new.len() as u64;
     report.known = found.known.len() as u64;
@@ -24,7 +19,7 @@ pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Re
     }
     if !found.completed.is_empty() {
         let (count, ids) = (found.completed.len(), found.completed.join(", "));
-        let note = format!("{count} checkpoints that were known got what they lacked: {ids}");
+        let note = format!("{count} {}: {ids}", report.doing.completes());
         report.notes.push(note);
     }
     if found.others > 0 {

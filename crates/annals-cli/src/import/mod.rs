@@ -12,7 +12,7 @@ mod times;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use annals::Importer;
+use annals::{Importer, Journal, Registry};
 
 use crate::failure::Result;
 use crate::progress;
@@ -33,6 +33,25 @@ impl Doing {
             Doing::Real => Importer::open(dir)?,
             Doing::Rehearsal => Importer::rehearse(dir)?,
         })
+    }
+
+    /// The registry for it; where there is no journal, one is made.
+    pub fn registry(self, dir: &Path) -> Result<Registry> {
+        if self == Doing::Rehearsal {
+            return Ok(Registry::rehearse(dir)?);
+        }
+        if !dir.join("journal.redb").exists() {
+            Journal::options().without_mirror().open(dir)?.close()?;
+        }
+        Ok(Registry::open(dir)?)
+    }
+
+    /// What becomes of checkpoints that were known and lacked something.
+    pub fn completes(self) -> &'static str {
+        match self {
+            Doing::Real => "checkpoints that were known got what they lacked",
+            Doing::Rehearsal => "checkpoints that are known would get what they lack",
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use annals::{Checkpoint, Registry};
 
-use super::{Rank, look};
+use super::{Rank, known, look};
 use crate::checkpoint::{as_json, print_one};
 use crate::failure::{Done, Failure, Result};
 use crate::output::Out;
@@ -70,6 +70,10 @@ pub fn best(registry: &Registry, args: Best, out: &mut Out) -> Result<Done> {
         return Err(Failure::Usage(why.into()));
     }
     let (model, lines) = (&args.model, args.lines_or(1));
+    known::model(registry, model)?;
+    if let Some(metric) = &args.by {
+        known::metric(registry, model, metric)?;
+    }
     let found: Vec<Checkpoint> = match (&args.by, args.mode) {
         (Some(metric), Some(mode)) => registry.top_k(model, metric, mode.into(), lines)?,
         _ if lines == 1 => registry.best(model)?.into_iter().collect(),

@@ -3,8 +3,9 @@
 use annals::Registry;
 use serde_json::json;
 
-use super::Rank;
+use super::{Rank, known};
 use crate::failure::{Done, Failure, Result};
+use crate::near::unknown;
 use crate::output::{Out, style};
 use crate::units;
 
@@ -19,6 +20,7 @@ pub struct Activate {
 }
 
 pub fn activate(registry: &Registry, args: Activate, out: &mut Out) -> Result<Done> {
+    known::checkpoint(registry, &args.id)?;
     registry.activate(&args.id)?;
     said(out, &format!("{} is active", args.id))
 }
@@ -55,10 +57,12 @@ pub struct Alias {
 pub fn alias(registry: &Registry, args: Alias, out: &mut Out) -> Result<Done> {
     let alias = &args.alias;
     if let Some(id) = &args.id {
+        known::checkpoint(registry, id)?;
         registry.set_alias(alias, id)?;
         return said(out, &format!("{alias} points at {id}"));
     }
     let model = args.model.as_deref().unwrap_or_default();
+    known::alias(registry, model, alias)?;
     if args.remove {
         if !registry.remove_alias(model, alias)? {
             return Err(Failure::Usage(format!("{model} has no alias {alias:?}")));
@@ -70,9 +74,6 @@ pub fn alias(registry: &Registry, args: Alias, out: &mut Out) -> Result<Done> {
         return said(out, &format!("{alias} points at {}", back.id()));
     }
     let history = registry.alias_history(model, alias)?;
-    if history.is_empty() && !out.json {
-        out.line(format!("{model} never had an alias {alias:?}"))?;
-    }
     for change in &history {
         let target = change.target.as_deref();
         if out.json {
@@ -100,6 +101,7 @@ pub struct Pin {
 }
 
 pub fn pin(registry: &Registry, args: Pin, out: &mut Out) -> Result<Done> {
+    known::checkpoint(registry, &args.id)?;
     if args.remove {
         registry.unpin(&args.id)?;
         return said(out, &format!("{} is not pinned any more", args.id));
@@ -125,7 +127,13 @@ pub struct Tag {
 }
 
 pub fn tag(registry: &Registry, args: Tag, out: &mut Out) -> Result<Done> {
+    let checkpoint = known::checkpoint(registry, &args.id)?;
     if args.remove {
+        if !checkpoint.tags().contains(&args.tag) {
+            let what = format!("tag of {:?}", args.id);
+            let shows = format!("`annals checkpoints show {}` shows them", args.id);
+            return Err(unknown(&what, &args.tag, checkpoint.tags(), &shows));
+        }
         registry.untag(&args.id, &args.tag)?;
         return said(
             out,
@@ -140,7 +148,10 @@ pub fn tag(registry: &Registry, args: Tag, out: &mut Out) -> Result<Done> {
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  annals checkpoints monitor dqn_agent val_loss min")]
+  annals checkpoints monitor dqn_agent val_loss min
+  annals checkpoints monitor new_agent val_loss min --new
+
+A model and a metric have to be there, so that a misspelt name makes none.")]
 pub struct Monitor {
     /// The model.
     model: String,
@@ -149,9 +160,16 @@ pub struct Monitor {
     /// Whether the smallest or the largest is best.
     #[arg(value_enum)]
     mode: Rank,
+    /// Also for a model that has no checkpoints yet, or a metric that none of them has.
+    #[arg(long)]
+    new: bool,
 }
 
 pub fn monitor(registry: &Registry, args: Monitor, out: &mut Out) -> Result<Done> {
+    if !args.new {
+        known::model(registry, &args.model).map_err(known::or_new)?;
+        known::metric(registry, &args.model, &args.metric).map_err(known::or_new)?;
+    }
     registry.set_monitor(&args.model, &args.metric, args.mode.into())?;
     said(out, &format!("{} is ranked by {}", args.model, args.metric))
 }

@@ -12,6 +12,7 @@ use crate::missing;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
+use crate::which;
 
 /// Prints a model's checkpoints by what turned out.
 pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
@@ -36,6 +37,7 @@ pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
         return Ok(missing::done(&reader));
     }
     if ranking.ranked.is_empty() && ranking.too_few.is_empty() {
+        which::say_unknown(&reader, Some(&args.model), None, None)?;
         let model = escaped(&args.model);
         out.line(format!("no decisions of {model} in this range"))?;
         return Ok(missing::done(&reader));

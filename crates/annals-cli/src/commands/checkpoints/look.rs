@@ -3,9 +3,10 @@
 use annals::{Checkpoint, Registry, Timestamp};
 use serde_json::json;
 
+use super::known;
 use crate::checkpoint::{as_json, condition, metrics, names, print_one};
 use crate::escape::sentence;
-use crate::failure::{Done, Failure, Result};
+use crate::failure::{Done, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
@@ -42,6 +43,10 @@ pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
     let Some(model) = &args.model else {
         return models(registry, out);
     };
+    known::model(registry, model)?;
+    if let Some(alias) = &args.alias {
+        known::alias(registry, model, alias)?;
+    }
     let mut list = registry.list(model).limit(args.lines);
     if let Some(tag) = &args.tag {
         list = list.tag(tag);
@@ -56,11 +61,6 @@ pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
         list = list.until(until);
     }
     let found = list.get()?;
-    if found.is_empty() && !registry.models()?.contains(model) {
-        return Err(Failure::Usage(format!(
-            "no model {model:?} has checkpoints: `annals checkpoints list` shows the models"
-        )));
-    }
     print(registry, model, &found, out)
 }
 
@@ -179,7 +179,7 @@ pub struct Show {
 }
 
 pub fn show(registry: &Registry, args: Show, out: &mut Out) -> Result<Done> {
-    let found = registry.find(&args.id)?;
+    let found = known::checkpoint(registry, &args.id)?;
     let all = if args.lineage {
         registry.lineage(&args.id)?
     } else {
@@ -209,7 +209,8 @@ pub struct Diff {
 }
 
 pub fn diff(registry: &Registry, args: Diff, out: &mut Out) -> Result<Done> {
-    let (this, that) = (registry.find(&args.this)?, registry.find(&args.that)?);
+    let this = known::checkpoint(registry, &args.this)?;
+    let that = known::checkpoint(registry, &args.that)?;
     if out.json {
         let aliases = [
             registry.aliases(this.model())?,
@@ -299,8 +300,11 @@ pub struct Verify {
 
 pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> {
     let found = match (&args.id, &args.model) {
-        (Some(id), _) => vec![registry.find(id)?],
-        (None, Some(model)) => registry.list(model).get()?,
+        (Some(id), _) => vec![known::checkpoint(registry, id)?],
+        (None, Some(model)) => {
+            known::model(registry, model)?;
+            registry.list(model).get()?
+        }
         (None, None) => {
             let mut all = Vec::new();
             for model in registry.models()? {

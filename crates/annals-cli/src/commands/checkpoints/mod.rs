@@ -2,6 +2,7 @@
 
 mod best;
 mod change;
+mod known;
 mod live;
 mod look;
 mod retention;

@@ -3,7 +3,8 @@
 use annals::{Decision, Policy, Registry};
 use serde_json::json;
 
-use super::Rank;
+use super::{Rank, known};
+use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
@@ -72,6 +73,15 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
             "a policy has to keep something: give --latest, --best, --every-steps, --newer-than or \
              --tagged"
                 .into(),
+        ));
+    }
+    if let Some(model) = &args.model {
+        known::model(registry, model)?;
+    }
+    for tag in known::unknown_tags(registry, args.model.as_deref(), &args.tagged)? {
+        let tag = sentence(&tag);
+        crate::progress::say(&format!(
+            "annals: no checkpoint has the tag {tag}: it keeps none"
         ));
     }
     let mut policy = Policy::new();

@@ -42,7 +42,7 @@ pub fn checkpoints(
     report: &mut Report,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<()> {
-    let registry = Registry::open(dir)?;
+    let registry = report.doing.registry(dir)?;
     let mut query = table
         .file
         .prepare(&table.select(false, false))

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::known::Known;
-use super::{Columns, Doing, Identity, Report};
+use super::{Columns, Identity, Report};
 use crate::failure::{Failure, Result};
 use inferences::Taking;
 use table::{Named, Table, count, find};
@@ -110,12 +110,6 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
     let columns = &checkpoints::COLUMNS;
     let table = Table::open(file, CHECKPOINTS, found, columns, report).map_err(failed)?;
     others(&table, Columns::Known, report);
-    if report.doing == Doing::Rehearsal {
-        let rows = table.rows.unwrap_or(0);
-        let note = format!("{rows} rows of {CHECKPOINTS} would be looked at");
-        report.notes.push(note);
-        return Ok(());
-    }
     checkpoints::checkpoints(dir, from, &table, settings.zone, report, &failed)
 }
 

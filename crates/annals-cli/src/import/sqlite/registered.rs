@@ -113,10 +113,7 @@ impl<'r> Batch<'r> {
                 &self.missing,
                 "checkpoints have no weights any more, and are kept as missing",
             ),
-            (
-                &self.completed,
-                "checkpoints that were known got what they lacked",
-            ),
+            (&self.completed, report.doing.completes()),
             (
                 &self.differs,
                 "checkpoints differ from the source: what was known is kept",

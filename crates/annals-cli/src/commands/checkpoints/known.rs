@@ -1,0 +1,86 @@
+//! Names of models, checkpoints, aliases and metrics that have to be there: a misspelt one is an
+//! error that names those that may have been meant, and never makes a new one.
+
+use annals::{Checkpoint, Error, Registry};
+
+use crate::failure::{Failure, Result};
+use crate::near::unknown;
+
+/// The command that lists models and checkpoints.
+const LIST: &str = "`annals checkpoints list` shows the models";
+
+/// Refuses a model that the registry does not know.
+pub fn model(registry: &Registry, name: &str) -> Result<()> {
+    let known = registry.models()?;
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(unknown("model", name, &known, LIST))
+}
+
+/// Refuses a metric that no checkpoint of the model has.
+pub fn metric(registry: &Registry, model: &str, name: &str) -> Result<()> {
+    let known = registry.metrics(model)?;
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let what = format!("checkpoint of {model:?} has the metric");
+    let shows = format!("`annals checkpoints list {model}` shows its checkpoints");
+    Err(unknown(&what, name, &known, &shows))
+}
+
+/// The checkpoint with this id.
+pub fn checkpoint(registry: &Registry, id: &str) -> Result<Checkpoint> {
+    match registry.find(id) {
+        Err(Error::UnknownCheckpoint { .. }) => {
+            let mut known = Vec::new();
+            for model in registry.models()? {
+                let listed = registry.list(model).get()?;
+                known.extend(listed.iter().map(|one| one.id().to_owned()));
+            }
+            let shows = "`annals checkpoints list MODEL` shows which there are, `annals \
+                         checkpoints reconcile` takes in files that are not known yet";
+            Err(unknown("checkpoint", id, &known, shows))
+        }
+        found => Ok(found?),
+    }
+}
+
+/// Refuses an alias that the model does not have, and never had if `history` is meant.
+pub fn alias(registry: &Registry, of: &str, name: &str) -> Result<()> {
+    model(registry, of)?;
+    if !registry.alias_history(of, name)?.is_empty() {
+        return Ok(());
+    }
+    let known = registry.aliases(of)?;
+    let known: Vec<String> = known.into_iter().map(|(alias, _)| alias).collect();
+    let shows = format!("`annals checkpoints list {of}` shows its aliases");
+    Err(unknown(&format!("alias of {of:?}"), name, &known, &shows))
+}
+
+/// Tags that no checkpoint of these models has.
+pub fn unknown_tags(registry: &Registry, of: Option<&str>, tags: &[String]) -> Result<Vec<String>> {
+    let models = match of {
+        Some(model) => vec![model.to_owned()],
+        None => registry.models()?,
+    };
+    let mut unknown = Vec::new();
+    for tag in tags {
+        let mut is_known = false;
+        for model in &models {
+            is_known |= !registry.list(model).tag(tag).limit(1).get()?.is_empty();
+        }
+        if !is_known {
+            unknown.push(tag.clone());
+        }
+    }
+    Ok(unknown)
+}
+
+/// What to do about a name that is meant to be new.
+pub fn or_new(error: Failure) -> Failure {
+    match error {
+        Failure::Usage(why) => Failure::Usage(format!("{why}; --new if it is to be new")),
+        other => other,
+    }
+}
