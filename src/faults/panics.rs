@@ -140,12 +140,14 @@ fn a_writer_that_panics_has_failed() {
 
 #[test]
 fn a_committer_that_panics_fails_the_journal() {
-    // A full batch at once, so that the second thread commits it.
+    // Batches that fill before their time is over, so that the second thread commits them.
     let options = Journal::options().commit_bytes(1 << 16).without_mirror();
+    let options = options.commit_interval(HANG);
+    let text = "x".repeat(1 << 10);
     let (_, closed) = panics("annals-commit", options, |journal| {
         let began = Instant::now();
         while journal.health().thread_panics.is_empty() && began.elapsed() < HANG {
-            let _ = journal.log(Inference::new("m", "s", "BUY"));
+            let _ = journal.log(Inference::new("m", "s", "BUY").attribute("text", text.as_str()));
         }
         let flushed = journal.flush().wait(HANG).unwrap_err();
         assert!(flushed.to_string().contains("annals-commit"), "{flushed}");

@@ -2,14 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::engine::directory::{Directory, private_file, sync_directory};
 use crate::engine::kv::Kv;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
+use crate::fs::failpoint::patience;
 use crate::fs::lock::{FileLock, Mode};
 use crate::options::Sharing;
 use crate::sealing::seal;
+
+/// How long a lock is waited for. A program that this process is starting holds every lock of this
+/// process until it has begun.
+const STARTING: Duration = Duration::from_millis(500);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Gives a damaged file a second name in the folder of such files. Its first file is replaced by a
 /// rename, so that one of both is there at every moment.
@@ -34,6 +43,17 @@ pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
 
 /// Locks everything that a user of the journal holds; released when the value is dropped.
 pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
+    let most = patience(directory.path(), STARTING);
+    let began = Instant::now();
+    loop {
+        match try_hold(directory) {
+            Err(Error::InUse { .. }) if began.elapsed() < most => thread::sleep(PAUSE),
+            held => return held,
+        }
+    }
+}
+
+fn try_hold(directory: &Directory) -> Result<Vec<FileLock>> {
     let in_use = |path: &Path| Error::InUse {
         path: path.to_owned(),
         reason: "a repair, or undoing an import, needs a journal that is closed".to_owned(),
