@@ -1,5 +1,5 @@
-//! Pages that the storage engine cannot read, wherever they lie, and segments that cannot be opened:
-//! every decision is given as it was, or lies in a range that the reader says is missing.
+//! Pages that the storage engine cannot read, wherever they lie, and segments that cannot be
+//! opened: every decision is given as it was, or lies in a range that the reader says is missing.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -108,8 +108,8 @@ impl Whole {
         files
     }
 
-    /// Asks everything of the journal in `dir`; says how many entries are missing, or that it cannot be
-    /// opened at all.
+    /// Asks everything of the journal in `dir`; says how many entries are missing, or that it
+    /// cannot be opened at all.
     fn check(&self, dir: &Path, what: &str) -> Option<u64> {
         let began = Instant::now();
         let reader = match Reader::open(dir) {
@@ -237,7 +237,8 @@ const DAMAGES: [(&str, fn(&mut [u8], usize)); 4] = [
     }),
 ];
 
-/// Damages every page of a file in turn, in the ordinary run one in some; asks everything each time.
+/// Damages every page of a file in turn, in the ordinary run one in some; asks everything each
+/// time.
 fn damage_each(file: impl Fn(&Whole) -> PathBuf, blocks: u64, step: usize) {
     let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
     let step = if is_long { 1 } else { step };

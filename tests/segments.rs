@@ -443,8 +443,8 @@ fn but_of(known: &[String], damaged: &[PathBuf]) -> Vec<String> {
     kept.map(|(_, entry)| entry.clone()).collect()
 }
 
-/// The same from the journal, one entry at a time; in the place of each of a damaged segment is the gap
-/// that stands for all of it.
+/// The same from the journal, one entry at a time; in the place of each of a damaged segment is the
+/// gap that stands for all of it.
 fn entries_but_of(reader: &Reader, damaged: &[PathBuf]) -> Vec<String> {
     let mut found = Vec::new();
     for sequence in (1..reader.end().unwrap().next_sequence()).step_by(STEP) {

@@ -1,7 +1,7 @@
 //! The indexes of a file's blocks, made anew from the blocks in memory because rows of them cannot
 //! be read: what an index does not say any more must not be missing from an answer in silence.
 
-// Stored numbers are anybody's: what is not bounded must be checked or saturate.
+// Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::BTreeMap;
@@ -99,8 +99,8 @@ fn is_empty(low: &Bound<[u8; 16]>, high: &Bound<[u8; 16]>) -> bool {
 }
 
 impl Blocks<'_, '_> {
-    /// Shows the rows of an index of this file's blocks in `range` to `see`, until it breaks. Rows that
-    /// cannot be read are made anew from the blocks.
+    /// Shows the rows of an index of this file's blocks in `range` to `see`, until it breaks. Rows
+    /// that cannot be read are made anew from the blocks.
     pub(crate) fn index(
         &self,
         table: Table,
@@ -111,7 +111,8 @@ impl Blocks<'_, '_> {
         let mut last: Option<Vec<u8>> = None;
         let mut outcome = Ok(ControlFlow::Continue(()));
         let mut is_whole = true;
-        // Whatever comes first that cannot be read ends this: then all rows behind it are made anew.
+        // Whatever comes first that cannot be read ends this: then all rows behind it are made
+        // anew.
         let reached =
             self.snapshot
                 .until_damaged(table, range, direction, |key, value| {

@@ -239,8 +239,8 @@ pub(crate) fn files(directory: &Directory) -> Vec<(u64, u64)> {
     found
 }
 
-/// The segments of `range` as the names of their files tell, with one more in each place where there
-/// is none.
+/// The segments of `range` as the names of their files tell, with one more in each place where
+/// there is none.
 pub(crate) fn by_files(directory: &Directory, range: Range<u64>) -> Vec<Registered> {
     let mut found = Vec::new();
     let mut next = range.start;

@@ -608,8 +608,8 @@ impl Source {
         }
     }
 
-    /// The segments, in order. Where their table cannot be read and that is to be passed over, those
-    /// that the names of files tell, and others in the place of what is between them.
+    /// The segments, in order. Where their table cannot be read and that is to be passed over,
+    /// those that the names of files tell, and others in the place of what is between them.
     pub(crate) fn list_with(
         &self,
         view: &View<'_, '_>,

@@ -215,6 +215,14 @@ impl<'a, A> Inference<'a, A> {
 
     /// The probability of each possible action; up to 8 travel without an allocation, up to 1,024
     /// are stored, and an inference with more is refused and counted.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let probabilities = [("BUY", 0.85), ("SELL", 0.15)];
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// journal.log(decision.probabilities(&probabilities)); // its confidence is 0.85
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn probabilities(mut self, probabilities: &'a [(&'a str, f32)]) -> Self {
         self.probabilities = probabilities;
@@ -222,6 +230,14 @@ impl<'a, A> Inference<'a, A> {
     }
 
     /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let features = [0.1_f32, 0.2];
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").features(&features);
+    /// journal.log(decision); // the same features again, with the same answer: a repeat
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
@@ -281,6 +297,13 @@ impl<'a, A> Inference<'a, A> {
 
     /// When the decision was made, if not now: the bar's time in a back-test. Any
     /// [`Timestamp`] is accepted; retention goes by recorded time and is not fooled.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let bar = annals::Timestamp::from_micros(1_753_454_079_000_000); // of a back-test
+    /// journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").event_time(bar));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
         self.event_time = Some(time.into());

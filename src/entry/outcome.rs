@@ -54,6 +54,16 @@ impl<'a> Outcome<'a> {
     }
 
     /// A number with a name of its own. Names are kept for ever: use few.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let outcome = annals::Outcome::value("slippage_bp", 0.3).and_label("filled");
+    /// assert!(journal.attach_outcome(id, outcome));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn value(name: &'a str, value: impl Into<Number>) -> Self {
         Outcome::default().and_value(name, value)
     }
@@ -87,6 +97,16 @@ impl<'a> Outcome<'a> {
     }
 
     /// When it turned out, if not now.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let outcome = annals::Outcome::reward(1.5).at(annals::Timestamp::now());
+    /// assert!(journal.attach_outcome(id, outcome));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn at(mut self, time: impl Into<Timestamp>) -> Self {
         self.time = Some(time.into());
         self

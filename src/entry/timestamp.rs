@@ -46,6 +46,14 @@ impl Timestamp {
     }
 
     /// Time of this machine's wall clock. One clock read, about 25 ns.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Timestamp;
+    ///
+    /// let hour_ago = Timestamp::now().saturating_sub(Duration::from_secs(3_600));
+    /// assert!(hour_ago < Timestamp::now());
+    /// ```
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()

@@ -148,6 +148,13 @@ pub(crate) fn widened(number: f32) -> f64 {
 
 impl Value {
     /// The number, whole ones included; `None` for text and flags.
+    ///
+    /// ```
+    /// use annals::Value;
+    ///
+    /// assert_eq!(Value::from(2).as_f64(), Some(2.0));
+    /// assert_eq!(Value::from("two").as_f64(), None);
+    /// ```
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         match self {

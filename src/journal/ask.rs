@@ -26,6 +26,16 @@ impl Journal {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// assert_eq!(reader.get(id)?.map(|record| record.id), Some(id));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn reader(&self) -> Result<Reader> {
         if let Some(source) = self.kept_source() {
             return self.reader_of(source);
@@ -47,11 +57,30 @@ impl Journal {
     }
 
     /// Begins a question about the committed decisions of `model`; see [`StatsQuery`].
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let day = journal.stats("dqn_agent").last(std::time::Duration::from_secs(86_400)).get()?;
+    /// assert_eq!(day.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
         StatsQuery::new(self.reader(), Some(model.as_ref()))
     }
 
     /// Begins a question about what all models did.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats_of_all().get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn stats_of_all(&self) -> StatsQuery {
         StatsQuery::new(self.reader(), None)
     }
@@ -109,6 +138,16 @@ impl Journal {
     }
 
     /// How the journal is doing. Takes a lock that the writer holds for nanoseconds; no I/O.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let health = journal.health();
+    /// assert_eq!((health.committed, health.dropped.total()), (1, 0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn health(&self) -> Health {
         let mut health = self.look();

@@ -19,6 +19,16 @@ impl Journal {
     /// Covers calls of [`log`](Self::log) that returned before this one was made, on any thread;
     /// not those that run at the same time. Does not block: wait on the ticket or await it. The
     /// ticket gives [`Error::Misplaced`] while `journal.redb` cannot be found under its name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(Duration::from_secs(5))?; // on disk; async: journal.flush().await?
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn flush(&self) -> Flush {
         flush::request(&self.requests, || self.queue.wake_writer())
     }
@@ -86,6 +96,13 @@ impl Journal {
     /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,
     /// [`Error::Closed`] if the journal is closed, [`Error::NoDirectory`] if it is in memory,
     /// [`Error::SwitchedOff`] [without text files](crate::Options::without_mirror).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// journal.clean_up_logs(std::time::Duration::from_secs(5))?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn clean_up_logs(&self, timeout: Duration) -> Result<Cleaned> {
         let mirror = self.mirror.as_ref().ok_or(match self.dir {
             Some(_) => Error::SwitchedOff {
@@ -116,6 +133,14 @@ impl Journal {
     /// A thread that panics and drops or closes the journal while it unwinds leaves a system event
     /// of the component `panic`, with message, location and thread. Its run ends as
     /// [`RunState::Panicked`](crate::RunState::Panicked).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// journal.close()?;
+    /// journal.close()?; // closing twice is no error
+    /// assert!(journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY")).is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn close(&self) -> Result<()> {
         let most = self.close_timeout.saturating_sub(self.close_timeout / 4);
         self.close_folding(most)

@@ -108,6 +108,15 @@ impl Journal {
     }
 
     /// Default settings, to be changed and then [opened](Options::open).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Journal;
+    ///
+    /// let journal = Journal::options().commit_interval(Duration::from_millis(50)).in_memory()?;
+    /// journal.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn options() -> Options {
         Options::default()
     }
@@ -116,6 +125,12 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Thread`](crate::Error::Thread) if the writer thread cannot be started.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// assert!(journal.path().is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn in_memory() -> Result<Journal> {
         Options::default().in_memory()
     }
@@ -235,6 +250,13 @@ impl Journal {
     }
 
     /// The directory of the human-readable files; `None` if they are off.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// assert_eq!(journal.log_directory(), Some(dir.path().join("data").join("logs")));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn log_directory(&self) -> Option<PathBuf> {
         let mirror = self.mirror.as_ref()?;
@@ -242,12 +264,26 @@ impl Journal {
     }
 
     /// The journal's identity.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let id = journal.id().to_string();
+    /// assert_eq!(id.parse::<annals::JournalId>()?, journal.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> JournalId {
         self.id
     }
 
     /// The journal's directory; `None` in memory.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// assert_eq!(journal.path(), Some(dir.path().join("data").as_path()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.dir.as_deref()
@@ -269,6 +305,12 @@ impl Options {
     ///
     /// # Errors
     /// A setting that cannot work is [`Error::InvalidOption`](crate::Error::InvalidOption).
+    ///
+    /// ```
+    /// let journal = annals::Journal::options().label("trainer-7").in_memory()?;
+    /// assert!(journal.path().is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn in_memory(self) -> Result<Journal> {
         self.check()?;
         Journal::in_memory_with(self)

@@ -20,18 +20,53 @@ impl Journal {
     /// No lock, allocation or system call, with these exceptions. A thread's first use of a name;
     /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an
     /// allocation). Every n-th call (n = a quarter of the queue) wakes the writer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(
+    ///     Inference::new("dqn_agent", "ETH/USDT", "BUY")
+    ///         .probabilities(&[("BUY", 0.85), ("SELL", 0.15)])
+    ///         .features(&[0.1, 0.2])
+    ///         .processing_time(Duration::from_micros(120)),
+    /// );
+    /// assert!(id.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn log<A: Attributes>(&self, inference: Inference<'_, A>) -> Option<InferenceId> {
         self.queue.log(&inference)
     }
 
     /// Starts measuring a processing time; see [`Inference::timer`].
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let timer = journal.start();
+    /// let probabilities = [("BUY", 0.85), ("SELL", 0.15)]; // the forward pass
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// journal.log(decision.probabilities(&probabilities).timer(timer));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn start(&self) -> Timer {
         Timer::start(&self.queue.clock)
     }
 
     /// Begins a [`Recorder`](crate::Recorder): names bound once, for the fastest calls.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal
+    ///     .recorder("dqn_agent", "ETH/USDT")
+    ///     .actions(["BUY", "SELL", "HOLD"])
+    ///     .build()?;
+    /// let timer = recorder.start();
+    /// recorder.log(timer, 0, &[0.85, 0.10, 0.05], &[0.1, 0.2]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn recorder(&self, model: impl Into<String>, symbol: impl Into<String>) -> RecorderBuilder {
         RecorderBuilder::new(self.queue.clone(), model.into(), symbol.into())
     }
@@ -127,6 +162,14 @@ impl Journal {
 
     /// Reports that a condition that was [raised](Self::raise) is over, and how often it occurred.
     /// Returns whether it had been raised.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// journal.raise(annals::Level::Warn, "feed", "the feed is late");
+    /// assert!(journal.clear("feed", "the feed is late"));
+    /// assert!(!journal.clear("feed", "the feed is late")); // it was over already
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn clear(&self, component: &str, condition: &str) -> bool {
         self.conditions.clear(component, condition)
     }

@@ -26,6 +26,16 @@ impl Maintenance {
     ///
     /// # Errors
     /// [`Error::InvalidName`], and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let maintenance = journal.maintenance()?;
+    /// assert!(maintenance.cursor("export")?.is_none());
+    /// maintenance.set_cursor("export", journal.reader()?.start())?;
+    /// assert!(maintenance.cursor("export")?.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn cursor(&self, name: &str) -> Result<Option<Cursor>> {
         let row = self.upkeep.cursor(name)?;
         Ok(row.map(|row| Cursor::new(self.id, row.next)))
@@ -70,6 +80,15 @@ impl Maintenance {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let maintenance = journal.maintenance()?;
+    /// maintenance.set_cursor("export", journal.reader()?.start())?;
+    /// assert_eq!(maintenance.cursors()?[0].name, "export");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn cursors(&self) -> Result<Vec<NamedCursor>> {
         let rows = self.upkeep.cursors()?.into_iter();
         let named = rows.map(|(name, row)| NamedCursor {
@@ -84,6 +103,16 @@ impl Maintenance {
     ///
     /// # Errors
     /// [`Error::InvalidName`], and [errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let maintenance = journal.maintenance()?;
+    /// maintenance.set_cursor("export", journal.reader()?.start())?;
+    /// assert!(maintenance.remove_cursor("export")?);
+    /// assert!(!maintenance.remove_cursor("export")?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn remove_cursor(&self, name: &str) -> Result<bool> {
         self.upkeep.remove_cursor(name)
     }

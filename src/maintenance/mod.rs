@@ -62,6 +62,15 @@ impl Maintenance {
     ///
     /// # Errors
     /// Those of [`Reader::open`](crate::Reader::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # journal.close()?;
+    /// let maintenance = annals::Maintenance::open(dir.path().join("data"))?;
+    /// assert!(maintenance.verify().is_whole());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Maintenance> {
         let options = Options::default();
         let directory = Directory::existing(dir.as_ref())?;

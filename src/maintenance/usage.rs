@@ -56,6 +56,14 @@ impl Maintenance {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let usage = journal.maintenance()?.usage()?;
+    /// println!("{usage:?}");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn usage(&self) -> Result<Usage> {
         let source = self.upkeep.source();
         let (extent, segments) = source.extent_and_segments()?;

@@ -68,6 +68,20 @@ impl Follow {
     }
 
     /// The place after the entry that was given last.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let mut follow = reader.follow(reader.start())?;
+    /// follow.next().transpose()?;
+    /// let text = follow.cursor().to_string();
+    /// let later = reader.follow(text.parse()?)?; // in another process, after a restart
+    /// assert_eq!(later.count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor::new(self.reader.id(), self.next)
@@ -77,6 +91,20 @@ impl Follow {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// use std::time::Duration;
+    ///
+    /// let reader = journal.reader()?;
+    /// let mut follow = reader.follow(reader.start())?;
+    /// assert!(follow.wait(Duration::from_secs(5))?);
+    /// assert!(follow.next().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn wait(&mut self, timeout: Duration) -> Result<bool> {
         let began = Instant::now();
         loop {

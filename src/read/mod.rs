@@ -135,12 +135,24 @@ impl Reader {
     }
 
     /// The journal's identity.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.id(), journal.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> JournalId {
         self.id
     }
 
     /// The label that the journal was created with.
+    ///
+    /// ```
+    /// let journal = annals::Journal::options().label("trainer-7").in_memory()?;
+    /// assert_eq!(journal.reader()?.label(), Some("trainer-7"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
@@ -148,6 +160,17 @@ impl Reader {
 
     /// The newest `n` decisions, newest first: inferences and repeats, these with their original's
     /// answer.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// for record in journal.reader()?.newest(20) {
+    ///     println!("{}", record?); // the line of the text files
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn newest(&self, n: usize) -> Inferences {
         self.inferences().newest_first().limit(n).iter()
     }
@@ -177,6 +200,16 @@ impl Reader {
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading);
     /// [`Error::Corrupt`](crate::Error::Corrupt) if it may be in a block that cannot be read.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it was committed");
+    /// assert_eq!(&*record.action, "BUY");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
         let found = self.source.find(id.to_u64())?;
         found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
@@ -217,6 +250,16 @@ impl Reader {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let entry = journal.reader()?.entry(1)?.expect("the journal's first entry");
+    /// assert_eq!(entry.sequence, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
         let found = self.source.at(sequence)?;
         found
@@ -225,6 +268,16 @@ impl Reader {
     }
 
     /// The cursor before the journal's first entry.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// assert_eq!(reader.follow(reader.start())?.count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn start(&self) -> Cursor {
         Cursor::at_start(self.id)
@@ -234,6 +287,17 @@ impl Reader {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let mut follow = reader.follow(reader.end()?)?; // only what comes from now on
+    /// assert!(follow.next().is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn end(&self) -> Result<Cursor> {
         Ok(Cursor::new(self.id, self.source.next_sequence()?))
     }
@@ -242,6 +306,21 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::ForeignCursor`](crate::Error::ForeignCursor) if the cursor is another journal's.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let mut follow = reader.follow(reader.start())?;
+    /// for entry in follow.by_ref() {
+    ///     println!("{}", entry?.sequence);
+    /// }
+    /// let next_time = follow.cursor(); // store it, and follow from it later
+    /// assert_eq!(next_time.next_sequence(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn follow(&self, cursor: Cursor) -> Result<Follow> {
         Follow::new(self.clone(), cursor)
     }
@@ -257,6 +336,15 @@ impl Reader {
     }
 
     /// Every run that this journal has seen, oldest first.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.runs().count(), 1); // this one, which is open
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn runs(&self) -> Runs {
         Runs::new(self.source.clone())
@@ -333,6 +421,15 @@ impl Reader {
     }
 
     /// Every gap, oldest first.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.gaps().count(), 0); // nothing was lost
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn gaps(&self) -> Gaps {
         Gaps::new(self.clone())

@@ -47,6 +47,18 @@ impl Reader {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// journal.attach_outcome(id, annals::Outcome::reward(1.5));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let outcomes = journal.reader()?.outcomes_of_each(&[id])?;
+    /// assert!(outcomes[0].is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn outcomes_of_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<Outcomes>>> {
         let mut found = self.outcomes_of(ids)?;
         Ok(ids.iter().map(|id| found.remove(id)).collect())

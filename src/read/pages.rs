@@ -154,6 +154,15 @@ impl Reader {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.gap_count()?, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn gap_count(&self) -> Result<u64> {
         let (mut count, mut from) = (0, 0);
         loop {

@@ -36,6 +36,17 @@ impl Query {
     }
 
     /// Only this model's.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// assert_eq!(reader.inferences().model("dqn_agent").iter().count(), 1);
+    /// assert_eq!(reader.inferences().model("other").iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.criteria.model = Some(name.into());
         self
@@ -66,6 +77,19 @@ impl Query {
     }
 
     /// Only event times from `time` on.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// use std::time::Duration;
+    /// use annals::Timestamp;
+    ///
+    /// let hour_ago = Timestamp::now().saturating_sub(Duration::from_secs(3_600));
+    /// assert_eq!(journal.reader()?.inferences().since(hour_ago).iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
         let end = self.criteria.times.map_or(i64::MAX, |times| *times.end());
         self.criteria.times = Some(time.into().as_micros()..=end);
@@ -84,12 +108,33 @@ impl Query {
     }
 
     /// Newest first. Without it, oldest first.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// # journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "SELL"));
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let newest = journal.reader()?.inferences().newest_first().limit(1).iter().next();
+    /// assert_eq!(&*newest.expect("there are two")?.action, "SELL");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn newest_first(mut self) -> Self {
         self.direction = Direction::Descending;
         self
     }
 
     /// At most `n` of them.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.inferences().limit(0).iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn limit(mut self, n: usize) -> Self {
         self.limit = n;
         self
@@ -122,6 +167,18 @@ impl Query {
     /// Without a time range, the order is that of commit. With one, it is by hour of event time,
     /// and by commit within the hour, so back-dated decisions come where they belong. Only blocks
     /// that touch the range are read. A range that is empty or reversed gives nothing.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// for record in journal.reader()?.inferences().symbol("ETH/USDT").iter() {
+    ///     let record = record?;
+    ///     println!("{} {}", record.event_time, record.action);
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn iter(&self) -> Inferences {
         Inferences {
             state: State::New(Box::new((self.clone(), self.reader.source.extent()))),

@@ -105,6 +105,15 @@ impl Flush {
     /// [`Error::TimedOut`] if the commit was not done in time (it may still come),
     /// [`Error::NoRoom`] if the device is full (the events are kept), [`Error::Failed`] if the
     /// commit failed. [`Error::Closed`] if the journal was closed before the flush was asked for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let journal = annals::Journal::in_memory()?;
+    /// let flush = journal.flush(); // asks now; the loop can go on
+    /// flush.wait(Duration::from_secs(5))?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn wait(self, timeout: Duration) -> Result<()> {
         let deadline = Instant::now().checked_add(timeout);
         let mut waiting = self.state.lock();

@@ -44,6 +44,14 @@ impl RecorderBuilder {
 
     /// The actions that the model chooses from, in the order of its outputs. They also label the
     /// probabilities, unless [`labels`](Self::labels) sets others.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let recorder = builder.actions(["BUY", "SELL", "HOLD"]).build()?;
+    /// recorder.log(recorder.start(), 2, &[0.1, 0.2, 0.7], &[0.1]); // HOLD
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
         self.actions = actions.into_iter().map(Into::into).collect();
         self
@@ -56,6 +64,14 @@ impl RecorderBuilder {
     }
 
     /// The checkpoint that decides, until [`Recorder::set_checkpoint`] changes it.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let recorder = builder.checkpoint("dqn_agent_20250725_143500").build()?;
+    /// # drop(recorder);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.checkpoint = Some(id.into());
         self
@@ -273,22 +289,62 @@ impl Recorder {
 
     /// Records an outcome of an inference, of this recorder or any other; see
     /// [`Journal::attach_outcome`](crate::Journal::attach_outcome).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// if let Some(id) = recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]) {
+    ///     assert!(recorder.attach_outcome(id, annals::Outcome::correct(true)));
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn attach_outcome(&self, id: InferenceId, outcome: Outcome<'_>) -> bool {
         let queue = self.queue.as_deref();
         queue.is_some_and(|queue| queue.outcome(id, &outcome))
     }
 
     /// Binds another model. Like every binding: a look-up, and an allocation for a new name.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let mut recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// recorder.set_model("dqn_agent_v2"); // decisions from here on
+    /// recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn set_model(&mut self, model: &str) {
         self.names.model = self.bind(NameKind::Model, model, |texts| &mut texts.model);
     }
 
     /// Binds another symbol.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let mut recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// for symbol in ["ETH/USDT", "BTC/USDT"] {
+    ///     recorder.set_symbol(symbol);
+    ///     recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]);
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn set_symbol(&mut self, symbol: &str) {
         self.names.symbol = self.bind(NameKind::Symbol, symbol, |texts| &mut texts.symbol);
     }
 
     /// Binds the checkpoint that decides from now on.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let mut recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// recorder.set_checkpoint("dqn_agent_20250725_143500");
+    /// recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]);
+    /// recorder.clear_checkpoint(); // further decisions are of no checkpoint
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn set_checkpoint(&mut self, id: &str) {
         self.names.checkpoint = self.bind(NameKind::Checkpoint, id, |texts| &mut texts.checkpoint);
     }

@@ -197,8 +197,8 @@ impl Registry {
     /// Adds a tag to a checkpoint.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidOption`] if the checkpoint's tags, metrics and metadata
-    /// take more than 4 MiB with it, and those of [`pin`](Self::pin).
+    /// [`Error::InvalidName`], [`Error::InvalidOption`] if the checkpoint's tags, metrics and
+    /// metadata take more than 4 MiB with it, and those of [`pin`](Self::pin).
     pub fn tag(&self, id: &str, tag: &str) -> Result<()> {
         name::check_word("tag", tag)?;
         let add = |tags: &mut Vec<String>| {

@@ -130,6 +130,16 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::WeightsMissing`],
     /// [`Error::WeightsCorrupt`], [`Error::Io`] if the file cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let weights = registry.load(saved.id())?.into_bytes()?; // digest verified
+    /// assert_eq!(weights, b"weights");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn load(&self, id: &str) -> Result<Loaded> {
         let core = self.core();
         let checkpoint = self.find(id)?;
@@ -166,6 +176,19 @@ impl Registry {
     ///
     /// # Errors
     /// Those of [`load`](Self::load), except for damage, which the reader reports.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// use std::io::Read;
+    ///
+    /// let mut weights = Vec::new();
+    /// registry.reader(saved.id())?.read_to_end(&mut weights).expect("whole weights");
+    /// assert_eq!(weights, b"weights");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn reader(&self, id: &str) -> Result<WeightsReader> {
         let core = self.core();
         let checkpoint = self.find(id)?;

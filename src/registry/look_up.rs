@@ -14,6 +14,16 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert!(registry.get(saved.id())?.is_some());
+    /// assert!(registry.get("unknown")?.is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn get(&self, id: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let row = core.store.read(|view| view.checkpoint(id))?;
@@ -25,6 +35,15 @@ impl Registry {
     /// # Errors
     /// [`Error::Deleted`] with time and reason, [`Error::UnknownCheckpoint`], and [errors of
     /// reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.find(saved.id())?.metric("loss"), Some(0.1));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn find(&self, id: &str) -> Result<Checkpoint> {
         let core = self.core();
         core.store.read(|view| match view.checkpoint(id)? {
@@ -37,6 +56,16 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let latest = registry.latest("dqn_agent")?;
+    /// assert_eq!(latest.as_ref().map(|latest| latest.id()), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn latest(&self, model: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let newest = core.store.read(|view| {
@@ -53,6 +82,15 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.models()?, ["dqn_agent"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn models(&self) -> Result<Vec<String>> {
         let models = self.core().store.read(|view| view.models())?;
         Ok(models.into_iter().map(|(name, _)| name).collect())
@@ -62,6 +100,15 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.metrics("dqn_agent")?, ["loss"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn metrics(&self, model: &str) -> Result<Vec<String>> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or_else(Vec::new, |row| known(&row)))
@@ -71,6 +118,15 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.count("dqn_agent")?, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn count(&self, model: &str) -> Result<u64> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or(0, |row| row.checkpoints))
@@ -80,6 +136,15 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.bytes("dqn_agent")?, 7);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn bytes(&self, model: &str) -> Result<u64> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.map_or(0, |row| row.bytes))
@@ -91,6 +156,17 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownCheckpoint`] or [`Error::Deleted`] if `id` itself is not there, and [errors
     /// of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let tuned = registry.checkpoint("dqn_agent").parent(saved.id()).save(b"tuned")?;
+    /// let line = registry.lineage(tuned.id())?;
+    /// assert_eq!(line.iter().map(|one| one.id()).collect::<Vec<_>>(), [tuned.id(), saved.id()]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn lineage(&self, id: &str) -> Result<Vec<Checkpoint>> {
         let mut line = vec![self.find(id)?];
         let mut seen = std::collections::HashSet::from([id.to_owned()]);

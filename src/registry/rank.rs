@@ -26,6 +26,17 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::InvalidName`], and [errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// use annals::Mode;
+    ///
+    /// registry.set_monitor("dqn_agent", "loss", Mode::Min)?; // no commit if it is set already
+    /// assert_eq!(registry.monitor("dqn_agent")?, Some(("loss".to_owned(), Mode::Min)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn set_monitor(&self, model: &str, metric: &str, mode: Mode) -> Result<()> {
         names::check_model(model)?;
         name::check_word("metric", metric)?;
@@ -60,6 +71,18 @@ impl Registry {
     /// # Errors
     /// [`Error::NoMonitor`] if the model has checkpoints and no monitor, [`Error::UnknownMetric`]
     /// if none of them has the metric, and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_monitor("dqn_agent", "loss", annals::Mode::Min)?;
+    /// let better = registry.checkpoint("dqn_agent").metric("loss", 0.05).save(b"better")?;
+    /// let best = registry.best("dqn_agent")?.expect("two rank");
+    /// assert_eq!(best.id(), better.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn best(&self, model: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         let best = core.store.read(|view| core.best(view, model))?;
@@ -71,6 +94,17 @@ impl Registry {
     ///
     /// # Errors
     /// Those of [`best`](Self::best), for the first model that has one.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_monitor("dqn_agent", "loss", annals::Mode::Min)?;
+    /// let best = registry.best_of_each(&["dqn_agent", "unknown"])?;
+    /// assert!(best[0].is_some() && best[1].is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn best_of_each<M: AsRef<str>>(&self, models: &[M]) -> Result<Vec<Option<Checkpoint>>> {
         let core = self.core();
         core.store.read(|view| {
@@ -85,6 +119,16 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::UnknownMetric`], and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let best = registry.best_by("dqn_agent", "loss", annals::Mode::Max)?;
+    /// assert_eq!(best.as_ref().map(|best| best.id()), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn best_by(&self, model: &str, metric: &str, mode: Mode) -> Result<Option<Checkpoint>> {
         let best = self.top_k(model, metric, mode, 1)?;
         self.core().noted(model, best.into_iter().next())
@@ -94,6 +138,16 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::UnknownMetric`], and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let top = registry.top_k("dqn_agent", "loss", annals::Mode::Min, 3)?;
+    /// assert_eq!(top.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn top_k(
         &self,
         model: &str,

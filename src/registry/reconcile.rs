@@ -81,6 +81,16 @@ impl Registry {
     ///
     /// # Errors
     /// As there, and [`Error::Io`] for a file that cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let report = registry.reconcile_contents()?; // reads all weights
+    /// assert_eq!(report.checked, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn reconcile_contents(&self) -> Result<Report> {
         self.compare(true)
     }

@@ -51,6 +51,20 @@ pub struct NewCheckpoint<'r> {
 impl Registry {
     /// Begins a checkpoint of `model`: at most 160 bytes without separators of paths and control
     /// characters. Names that differ in anything are different models, on every file system.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry
+    ///     .checkpoint("dqn_agent")
+    ///     .epoch(7)
+    ///     .metric("val_loss", 0.0234)
+    ///     .metadata("lr", 0.001)
+    ///     .save(b"weights")?;
+    /// assert_eq!(saved.epoch(), Some(7));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn checkpoint(&self, model: impl Into<String>) -> NewCheckpoint<'_> {
         NewCheckpoint {
             registry: self,
@@ -163,6 +177,16 @@ impl NewCheckpoint<'_> {
     ///
     /// # Errors
     /// Those of [`save`](Self::save); [`Error::NotSaved`] also if reading fails.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let weights: &[u8] = b"weights"; // any reader: a file, a socket
+    /// let saved = registry.checkpoint("dqn_agent").save_from(weights)?;
+    /// assert_eq!(saved.bytes(), 7);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn save_from(self, mut weights: impl Read) -> Result<Checkpoint> {
         self.write(|file, _| {
             let mut hashing = Hashing::new(file);
@@ -203,6 +227,17 @@ impl NewCheckpoint<'_> {
     ///
     /// # Errors
     /// Those of [`save_with`](Self::save_with).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// // For libraries that only write to a path.
+    /// let new = registry.checkpoint("dqn_agent");
+    /// let saved = new.save_to_path(|path| std::fs::write(path, b"weights"))?;
+    /// assert_eq!(saved.bytes(), 7);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn save_to_path(self, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<Checkpoint> {
         self.write(|_, path| {
             caught(|| write(path))?;
@@ -219,6 +254,17 @@ impl NewCheckpoint<'_> {
     ///
     /// # Errors
     /// Those of [`save`](Self::save), and [`Error::Io`] if `path` cannot be read or is no file.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let file = dir.path().join("elsewhere.pt");
+    /// std::fs::write(&file, b"weights").unwrap();
+    /// let registered = registry.checkpoint("dqn_agent").register(&file)?; // stays where it is
+    /// assert_eq!(registered.bytes(), 7);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn register(self, path: impl AsRef<Path>) -> Result<Checkpoint> {
         let path = path.as_ref();
         let (path, found) = read_registered(path).map_err(|e| Error::io("read", path, e))?;

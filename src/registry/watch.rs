@@ -260,6 +260,17 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading), and [`Error::Thread`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.activate(saved.id())?;
+    /// let mut active = registry.watch("dqn_agent", annals::Watched::active())?;
+    /// assert_eq!(active.current().map(|active| active.id()), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn watch(&self, model: &str, what: Watched) -> Result<Watch> {
         let core = self.core();
         let shared = Arc::new(Shared {

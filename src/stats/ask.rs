@@ -10,6 +10,15 @@ use crate::read::Reader;
 
 impl Reader {
     /// Begins a question about what `model` did. The model may be unknown.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.stats("dqn_agent").get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn stats(&self, model: impl AsRef<str>) -> StatsQuery {
         StatsQuery::new(Ok(self.clone()), Some(model.as_ref()))
     }
@@ -23,6 +32,16 @@ impl Reader {
     ///
     /// # Errors
     /// Those of [`StatsQuery::get`].
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let days = journal.reader()?.daily("dqn_agent")?;
+    /// assert_eq!(days.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn daily(&self, model: impl AsRef<str>) -> Result<Vec<StatsRow>> {
         self.stats(model).by(Group::Day)
     }

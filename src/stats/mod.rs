@@ -110,6 +110,16 @@ impl StatsQuery {
     }
 
     /// Only decisions about this symbol.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats("dqn_agent").symbol("ETH/USDT").get()?.count, 1);
+    /// assert_eq!(journal.stats("dqn_agent").symbol("BTC/USDT").get()?.count, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn symbol(mut self, name: impl AsRef<str>) -> Self {
         self.subject.symbol = Some(name.as_ref().into());
         self
@@ -148,6 +158,18 @@ impl StatsQuery {
 
     /// The `duration` that ends now, by the journal's clock (for [`Reader::open`], by the
     /// machine's).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// use std::time::Duration;
+    ///
+    /// let hour = journal.stats("dqn_agent").last(Duration::from_secs(3_600)).get()?;
+    /// assert_eq!(hour.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn last(mut self, duration: Duration) -> Self {
         if let Ok(reader) = &self.reader {
             let now = reader.now();
@@ -166,6 +188,16 @@ impl StatsQuery {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let stats = journal.stats("dqn_agent").get()?;
+    /// assert_eq!((stats.count, &*stats.actions[0].action), (1, "BUY"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn get(&self) -> Result<Stats> {
         let mut rows = self.by(Groups::default())?;
         // Without groups there is one row, always.

@@ -63,8 +63,8 @@ pub struct Calibration {
     /// of probability* (1950), for the one answer that was given.
     pub brier: Option<f64>,
     /// The expected calibration error: the mean distance of confidence and accuracy over the bins,
-    /// weighted by their decisions; `None` if there are none. From Guo, Pleiss, Sun, Weinberger, *On
-    /// calibration of modern neural networks* (2017).
+    /// weighted by their decisions; `None` if there are none. From Guo, Pleiss, Sun, Weinberger,
+    /// *On calibration of modern neural networks* (2017).
     pub expected_error: Option<f64>,
     /// The reliability table: ten bins of equal width, in order.
     pub bins: Vec<Reliability>,

@@ -1,7 +1,7 @@
 //! Where a table can be read again behind a page that the engine cannot read.
 //!
-//! The engine says no more than that it cannot go on. So keys are tried: ever farther ones until one
-//! can be read, then by halves back to the border, then some between, where there may be pages
+//! The engine says no more than that it cannot go on. So keys are tried: ever farther ones until
+//! one can be read, then by halves back to the border, then some between, where there may be pages
 //! between two damaged ones.
 
 use std::ops::{Bound, RangeInclusive};

@@ -242,9 +242,9 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Shows every row of the range that can be reached, in order, as [`sweep`](Self::sweep) does,
-    /// until `see` breaks. Goes round pages that the engine cannot read, so that they cost what is on
-    /// them and no more; says whether there were none. Each detour takes up to a millisecond, and
-    /// after 1,024 of them the rest counts as out of reach. An error is no damage, or of `see`.
+    /// until `see` breaks. Goes round pages that the engine cannot read, so that they cost what is
+    /// on them and no more; says whether there were none. Each detour takes up to a millisecond,
+    /// and after 1,024 of them the rest counts as out of reach. An error is no damage, or of `see`.
     pub(crate) fn reach(
         &self,
         table: Table,
@@ -296,9 +296,9 @@ impl<'a> Snapshot<'a> {
         Ok(false)
     }
 
-    /// Shows the rows of the range to `see` until it breaks, with `None` for a value that is not what
-    /// was written, or up to a page that cannot be read; says whether there was none such. An error
-    /// is no damage, or a panic of `see`.
+    /// Shows the rows of the range to `see` until it breaks, with `None` for a value that is not
+    /// what was written, or up to a page that cannot be read; says whether there was none such. An
+    /// error is no damage, or a panic of `see`.
     pub(crate) fn until_damaged(
         &self,
         table: Table,

@@ -142,6 +142,19 @@ const CACHE_BYTES: usize = 4 << 20;
 /// none, [`Error::Corrupt`] if more of the backup is damaged than single blocks.
 ///
 /// See [`Maintenance::backup`] for an example.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let journal = annals::Journal::open(dir.path().join("data"))?;
+/// # journal.close()?;
+/// let data = dir.path().join("data");
+/// let copy = dir.path().join("copy");
+/// annals::Maintenance::open(&data)?.backup(&copy).run()?;
+/// annals::restore(&copy, dir.path().join("restored"))?;
+/// let restored = annals::Journal::open(dir.path().join("restored"))?;
+/// assert_ne!(restored.id(), annals::Reader::open(&data)?.id()); // both may go on
+/// # Ok::<(), annals::Error>(())
+/// ```
 pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp> {
     let from = Directory::existing(from.as_ref())?;
     let to = Directory::bare(to.as_ref())?;
