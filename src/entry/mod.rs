@@ -11,6 +11,7 @@ pub(crate) mod inference;
 pub(crate) mod mode;
 pub(crate) mod name;
 pub(crate) mod outcome;
+mod parse;
 pub(crate) mod record;
 pub(crate) mod timestamp;
 pub(crate) mod value;

@@ -1,14 +1,11 @@
 //! The one representation of a point in time.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
 
 use serde::Serializer;
-
-use super::error::Error;
 
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
 ///
@@ -131,30 +128,6 @@ impl fmt::Display for Timestamp {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => write!(f, "{}us", self.0),
         }
-    }
-}
-
-/// Parses the form of [`Display`](fmt::Display), and any other time of RFC 3339: digits below a
-/// microsecond are cut off.
-///
-/// ```
-/// # use annals::Timestamp;
-/// let time: Timestamp = "2025-07-25T16:34:39+02:00".parse()?;
-/// assert_eq!(time.to_string(), "2025-07-25T14:34:39.000000Z");
-/// # Ok::<(), annals::Error>(())
-/// ```
-impl FromStr for Timestamp {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let micros = text.strip_suffix("us").and_then(|text| text.parse().ok());
-        let time = || text.parse::<DateTime<FixedOffset>>().ok();
-        let parsed = micros.or_else(|| Some(time()?.timestamp_micros()));
-        parsed.map(Timestamp).ok_or_else(|| Error::Parse {
-            what: "time",
-            text: text.to_owned(),
-            expected: "RFC 3339, such as 2025-07-25T14:34:39Z",
-        })
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod events;
 pub(crate) mod gaps;
 pub(crate) mod inferences;
 pub(crate) mod limits;
+mod loss;
 pub(crate) mod names;
 pub(crate) mod notes;
 pub(crate) mod outcomes;
@@ -28,8 +29,8 @@ use crate::options::Options;
 use crate::record::queue::names::NameTable;
 use crate::sealing::seal::Sealer;
 use crate::stats::folding::fold::Folder;
-pub use gaps::Loss;
 pub use inferences::Answer;
+pub use loss::Loss;
 use notes::KnownNotes;
 
 /// Encoded bytes that one transaction brings: it has to stay short.

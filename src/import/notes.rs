@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use ahash::AHashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Importer, Loss};
+use super::Importer;
+use super::loss::Loss;
 use crate::entry::error::Result;
 use crate::entry::ids::RunId;
 use crate::entry::record::Content;

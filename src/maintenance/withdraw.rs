@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::repair::withdraw::Withdrawal;
+use super::repair::withdrawal::Withdrawal;
 use crate::engine::directory::Directory;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::names::NameBook;
-use super::{Inferences, Reader};
+use super::{Inferences, Query, Reader};
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
@@ -133,6 +133,30 @@ impl NameBook {
 /// Inferences whose outcomes are looked up together: few at first, for callers that want few.
 const FIRST: usize = 16;
 const MOST: usize = 1_024;
+
+impl Query {
+    /// Runs the query, and gives each inference with its outcomes. Outcomes are looked up for up to
+    /// 1,024 inferences at a time, so each block that holds any is read once for them.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// # journal.attach_outcome(id, Outcome::correct(true));
+    /// # journal.flush().wait(Duration::from_secs(5))?;
+    /// for judged in journal.reader()?.inferences().model("dqn_agent").with_outcomes() {
+    ///     let (inference, outcomes) = judged?;
+    ///     let correct = outcomes.and_then(|outcomes| outcomes.correct);
+    ///     println!("{} {:?}", inference.action, correct.map(|latest| latest.value));
+    /// #   assert_eq!(correct.map(|latest| latest.value), Some(true));
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn with_outcomes(self) -> WithOutcomes {
+        WithOutcomes::new(self.reader.clone(), self.iter())
+    }
+}
 
 /// Inferences with their outcomes; from [`Query::with_outcomes`](crate::Query::with_outcomes).
 pub struct WithOutcomes {

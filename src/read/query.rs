@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
+use super::Reader;
 use super::filter::{Criteria, Repeats};
 use super::plan::Plan;
-use super::{Reader, WithOutcomes};
 use crate::engine::format::block::Placed;
 use crate::engine::format::select::Selection;
 use crate::engine::kv::tables::Direction;
@@ -138,28 +138,6 @@ impl Query {
     pub fn limit(mut self, n: usize) -> Self {
         self.limit = n;
         self
-    }
-
-    /// Runs the query, and gives each inference with its outcomes. Outcomes are looked up for up to
-    /// 1,024 inferences at a time, so each block that holds any is read once for them.
-    ///
-    /// ```
-    /// # use annals::{Inference, Journal, Outcome};
-    /// # use std::time::Duration;
-    /// # let journal = Journal::in_memory()?;
-    /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// # journal.attach_outcome(id, Outcome::correct(true));
-    /// # journal.flush().wait(Duration::from_secs(5))?;
-    /// for judged in journal.reader()?.inferences().model("dqn_agent").with_outcomes() {
-    ///     let (inference, outcomes) = judged?;
-    ///     let correct = outcomes.and_then(|outcomes| outcomes.correct);
-    ///     println!("{} {:?}", inference.action, correct.map(|latest| latest.value));
-    /// #   assert_eq!(correct.map(|latest| latest.value), Some(true));
-    /// }
-    /// # Ok::<(), annals::Error>(())
-    /// ```
-    pub fn with_outcomes(self) -> WithOutcomes {
-        WithOutcomes::new(self.reader.clone(), self.iter())
     }
 
     /// Runs the query over the committed entries of this moment.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
-use super::metadata::Metadata;
+use super::layout::plain::may_be_weights;
+use super::safetensors;
 use super::sidecar;
 use super::sidecar::Unreadable;
 use super::tables::details::Details;
@@ -21,11 +22,6 @@ use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::Below;
 use crate::fs::lock;
-
-/// Files that are no weights, by what their names end in.
-const NO_WEIGHTS: [&str; 12] = [
-    "json", "partial", "txt", "md", "log", "csv", "yaml", "yml", "toml", "lock", "tmp", "py",
-];
 
 /// Content of a model's folder.
 #[derive(Default)]
@@ -102,7 +98,7 @@ impl Registry {
         let mut entries = std::mem::take(&mut contents.described);
         if with_plain {
             let model = model_of(folder);
-            let plain = contents.plain.iter().filter(|path| is_weights(path));
+            let plain = contents.plain.iter().filter(|path| may_be_weights(path));
             entries.extend(plain.filter_map(|path| describe(path, model.as_deref()?)));
         }
         entries.sort_by(|a, b| (a.row.created, &a.id).cmp(&(b.row.created, &b.id)));
@@ -285,12 +281,6 @@ fn judge(
     }
 }
 
-pub(super) fn is_weights(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let extension = extension.unwrap_or_default().to_lowercase();
-    !NO_WEIGHTS.contains(&extension.as_str())
-}
-
 /// Facts that a plain file shows.
 pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let known = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -319,26 +309,10 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
             parent: None,
             tags: Vec::new(),
             pinned: false,
-            metadata: Details::new(metadata(path)),
+            metadata: Details::new(safetensors::metadata(path)),
             saved: 0,
             sequence: 0,
             parts: Vec::new(),
         },
     })
-}
-
-/// Names and texts in the header of a safetensors file.
-pub(super) fn metadata(path: &Path) -> Vec<(String, Metadata)> {
-    if path
-        .extension()
-        .is_none_or(|extension| extension != "safetensors")
-    {
-        return Vec::new();
-    }
-    let header = super::safetensors::SafetensorsHeader::read(path);
-    let metadata = header.map(|header| header.metadata).unwrap_or_default();
-    metadata
-        .into_iter()
-        .map(|(name, text)| (name, Metadata::Text(text)))
-        .collect()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::files;
 use super::files::Hashing;
+use super::tables::keys;
 use super::tables::look::View;
 use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
 use super::tables::{ChangeFailure, Checkpoints, names};
@@ -34,7 +35,7 @@ fn rows(store: &Checkpoints) -> Result<Vec<(String, CheckpointRow)>> {
     store.read(|view| {
         let mut found = Vec::new();
         for (model, _) in view.models()? {
-            let prefix = names::prefix(&[&model]);
+            let prefix = keys::prefix(&[&model]);
             for (_, id) in view.ids(Table::Newest, &prefix, None, usize::MAX)? {
                 found.extend(view.checkpoint(&id)?.map(|row| (id, row)));
             }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::layout;
 use super::layout::Found;
 use super::metadata::Metadata;
-use super::reconcile::Problem;
+use super::problem::Problem;
 use super::save::{NewCheckpoint, check_size};
 use super::tables::details::Details;
 use super::tables::look::{Change, View};

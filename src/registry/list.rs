@@ -2,8 +2,8 @@
 
 use super::Registry;
 use super::checkpoint::Checkpoint;
+use super::tables::keys;
 use super::tables::look::View;
-use super::tables::names;
 use crate::engine::kv::tables::Table;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
@@ -130,8 +130,8 @@ impl List {
             return Ok(found.into_iter().collect());
         }
         let (table, prefix) = match &self.tag {
-            Some(tag) => (Table::Tags, names::prefix(&[&self.model, tag])),
-            None => (Table::Newest, names::prefix(&[&self.model])),
+            Some(tag) => (Table::Tags, keys::prefix(&[&self.model, tag])),
+            None => (Table::Newest, keys::prefix(&[&self.model])),
         };
         let mut taken = Vec::new();
         let mut after: Option<Vec<u8>> = None;
@@ -142,7 +142,7 @@ impl List {
                 let mut page = Vec::with_capacity(ids.len());
                 for (key, id) in ids {
                     let found = view.checkpoint(&id)?;
-                    let found = found.filter(|row| names::is_of(&key, row));
+                    let found = found.filter(|row| keys::is_of(&key, row));
                     page.push((key, found.map(|row| Checkpoint::new(&*id, row, &core.root))));
                 }
                 Ok(page)

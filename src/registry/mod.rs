@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod look_up;
 pub(crate) mod metadata;
+mod problem;
 pub(crate) mod rank;
 pub(crate) mod reconcile;
 pub(crate) mod relocate;
@@ -47,7 +48,8 @@ pub(crate) use copies::{after_restore, into_backup};
 pub use import::{FolderImport, Import, Imported};
 pub use list::List;
 pub use load::{Fallback, Loaded, Skipped, WeightsReader};
-pub use reconcile::{Problem, Report};
+pub use problem::Problem;
+pub use reconcile::Report;
 pub use relocate::Relocated;
 pub use retention::{Applied, Decision, Plan, Planned, Policy, Retention};
 #[cfg(all(feature = "safetensors", any(test, feature = "fuzzing")))]

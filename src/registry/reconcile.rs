@@ -10,7 +10,9 @@ use super::adopt::Contents;
 use super::checkpoint::Checkpoint;
 use super::import::Import;
 use super::load::{difference, is_unseen, other_size, part_fault};
+use super::problem::Problem;
 use super::sidecar::Unreadable;
+use super::tables::keys;
 use super::tables::look::View;
 use super::tables::names;
 use super::tables::rows::Condition;
@@ -18,16 +20,6 @@ use super::{Core, Registry, files, safetensors, sweep};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
 use crate::fs::disk;
-
-/// Something on disk that does not fit the registry, and was left as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The file.
-    pub path: PathBuf,
-    /// The reason why it is invalid.
-    pub why: String,
-}
 
 /// Result of [`Registry::reconcile`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -311,7 +303,7 @@ fn known_files(core: &Core, folder: &Path) -> Result<HashSet<String>> {
             if names::spelling(&model) != here && model != here {
                 continue;
             }
-            let prefix = names::prefix(&[&model]);
+            let prefix = keys::prefix(&[&model]);
             for (_, id) in view.ids(
                 crate::engine::kv::tables::Table::Newest,
                 &prefix,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::load::part_fault;
-use super::reconcile::Problem;
+use super::problem::Problem;
 use super::tables::names;
 use super::tables::rows::{Condition, Origin};
 use super::{Registry, checkpoint, files, sidecar};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
 use super::delete::{files_of, kept_by, remove_files};
+use super::tables::ChangeFailure;
 use super::tables::ages::Ages;
+use super::tables::keys;
 use super::tables::look::{Change, View};
 use super::tables::rows::DeletedRow;
-use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
@@ -294,7 +295,7 @@ fn decide(
     policy: &Policy,
     ages: &Ages,
 ) -> Result<(Vec<Planned>, u64)> {
-    let prefix = names::prefix(&[model]);
+    let prefix = keys::prefix(&[model]);
     let mut found = Vec::new();
     for (_, id) in view.ids(
         crate::engine::kv::tables::Table::Newest,

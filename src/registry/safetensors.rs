@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 #[cfg(feature = "safetensors")]
 use super::Registry;
+use super::metadata::Metadata;
 use super::sidecar;
 use crate::entry::error;
 use crate::entry::error::Error;
@@ -43,6 +44,22 @@ pub struct TensorInfo {
     pub shape: Vec<u64>,
     /// Where it begins and ends, counted from the end of the header.
     pub offsets: (u64, u64),
+}
+
+/// Names and texts in the header of a safetensors file.
+pub(super) fn metadata(path: &Path) -> Vec<(String, Metadata)> {
+    if path
+        .extension()
+        .is_none_or(|extension| extension != "safetensors")
+    {
+        return Vec::new();
+    }
+    let header = SafetensorsHeader::read(path);
+    let metadata = header.map(|header| header.metadata).unwrap_or_default();
+    metadata
+        .into_iter()
+        .map(|(name, text)| (name, Metadata::Text(text)))
+        .collect()
 }
 
 impl SafetensorsHeader {

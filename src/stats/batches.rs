@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
+use super::bounds::Spread;
 use super::cover::Cover;
 use super::group::{Group, Grouping, StatsRow};
 use super::join::Between;
-use super::live::LiveValue;
+use super::live_value::LiveValue;
 use super::periods::Periods;
 use super::rollup::outcomes::Current;
 use super::rollup::{Combination, Level};
@@ -44,21 +45,7 @@ const MOST_DIVIDED: usize = 64;
 /// How many values there are in a stretch of time, and their sum.
 pub(super) type Stretch = (u64, f64);
 
-/// How a mean spreads, as its batches in the order of time show it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    /// 0 if there are too few values for batches.
-    pub(super) batches: u64,
-    /// The variance of the mean, divided by that of as many independent values; at least 1.
-    pub(super) effect: f64,
-}
-
 impl Spread {
-    pub(super) const INDEPENDENT: Spread = Spread {
-        batches: 0,
-        effect: 1.0,
-    };
-
     /// Of the stretches of one mean, in the order of time; `variance` is that of a single value.
     ///
     /// The batches are put together of stretches to be about equal. Their means are a ratio of

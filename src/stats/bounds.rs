@@ -1,6 +1,20 @@
 //! Between which limits a mean lies, with 95 of 100 such limits holding.
 
-use super::batches::Spread;
+/// How a mean spreads, as its batches in the order of time show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    /// 0 if there are too few values for batches.
+    pub(super) batches: u64,
+    /// The variance of the mean, divided by that of as many independent values; at least 1.
+    pub(super) effect: f64,
+}
+
+impl Spread {
+    pub(super) const INDEPENDENT: Spread = Spread {
+        batches: 0,
+        effect: 1.0,
+    };
+}
 
 /// The standard normal deviate that 2.5 of 100 exceed.
 const NORMAL: f64 = 1.959_963_984_540_054;

@@ -6,36 +6,19 @@ use std::ops::RangeInclusive;
 
 use super::rollup::row::Rollup;
 use super::rollup::{Combination, Level};
+use super::scope::Scope;
 use super::survey::Survey;
 use super::totals::Totals;
 use super::words::Words;
-use crate::engine::format::row::{GapRow, NameId, Note};
+use crate::engine::format::row::{GapRow, Note};
 use crate::engine::format::scan::{Event, Scan};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
 
-/// The names whose decisions are added up; `None` stands for all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Whose {
-    pub(super) model: Option<NameId>,
-    pub(super) symbol: Option<NameId>,
-    pub(super) checkpoint: Option<NameId>,
-}
-
-impl Whose {
-    #[inline]
-    pub(super) fn holds(&self, combination: Combination) -> bool {
-        let is = |wanted: Option<NameId>, name| wanted.is_none_or(|wanted| wanted == name);
-        is(self.model, combination.model)
-            && is(self.symbol, combination.symbol)
-            && is(self.checkpoint, combination.checkpoint)
-    }
-}
-
 /// How one range is covered in one snapshot.
 pub(super) struct Cover<'c, 's, 'k> {
     survey: &'c Survey<'s, 'k>,
-    whose: Whose,
+    whose: Scope,
     /// Buckets whose entries have to be read, by their first and last microsecond: a bucket that
     /// two ranges cut is read once.
     edges: BTreeMap<(i64, i64), Edge>,
@@ -49,7 +32,7 @@ pub(super) struct Cover<'c, 's, 'k> {
 struct Edge {
     /// The parts of it that lie in the ranges, ascending.
     times: Vec<RangeInclusive<i64>>,
-    /// Whose rollups the bucket has.
+    /// Scope rollups the bucket has.
     whose: BTreeSet<Combination>,
     /// Decisions in the whole bucket, by its rollups.
     decisions: u64,
@@ -79,7 +62,7 @@ pub(super) struct Beside {
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
-    pub(super) fn new(survey: &'c Survey<'s, 'k>, whose: Whose) -> Self {
+    pub(super) fn new(survey: &'c Survey<'s, 'k>, whose: Scope) -> Self {
         Cover {
             survey,
             whose,

@@ -4,65 +4,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::batches::{MOST_READ, Spread};
-use super::bounds::{student, wilson};
+use super::batches::MOST_READ;
+use super::bounds::{Spread, student, wilson};
 use super::group::{Group, StatsRow};
-use super::outcomes::{OutcomeStats, known};
+use super::live_value::LiveValue;
+use super::outcomes::known;
 use super::{Coverage, StatsQuery};
 use crate::entry::error::Result;
 use crate::entry::mode::Mode;
-
-/// By which outcome checkpoints are ranked; see [`StatsQuery::best_live`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[non_exhaustive]
-pub enum LiveValue {
-    /// The share of decisions that were correct.
-    Correct,
-    /// The mean reward.
-    Reward,
-    /// The mean of a named value, of which more (`Max`) or less (`Min`) is better.
-    Named(String, Mode),
-}
-
-impl LiveValue {
-    /// The named value `name`, of which more is better.
-    #[must_use]
-    pub fn named(name: impl Into<String>) -> Self {
-        LiveValue::Named(name.into(), Mode::Max)
-    }
-
-    /// Decisions that count, their mean, and the variance of one of them.
-    pub(super) fn of(&self, outcomes: &OutcomeStats) -> (u64, f64, f64) {
-        let values = match self {
-            LiveValue::Correct => {
-                let count = outcomes.correct.saturating_add(outcomes.wrong);
-                let mean = outcomes.accuracy.unwrap_or(f64::NAN);
-                let many = count as f64;
-                return (count, mean, mean * (1.0 - mean) * many / (many - 1.0));
-            }
-            LiveValue::Reward => Some(&outcomes.reward),
-            LiveValue::Named(name, _) => {
-                let named = outcomes.values.iter().find(|named| *named.0 == **name);
-                named.map(|named| &named.1)
-            }
-        };
-        values.map_or((0, f64::NAN, f64::NAN), |known| {
-            let (mean, variance) = (known.mean, known.variance);
-            (
-                known.count,
-                mean.unwrap_or(f64::NAN),
-                variance.unwrap_or(f64::NAN),
-            )
-        })
-    }
-
-    fn mode(&self) -> Mode {
-        match self {
-            LiveValue::Correct | LiveValue::Reward => Mode::Max,
-            LiveValue::Named(_, mode) => *mode,
-        }
-    }
-}
 
 /// A model's checkpoints by what their decisions led to; from [`StatsQuery::best_live`].
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -11,10 +11,12 @@ pub(crate) mod folding;
 pub(crate) mod group;
 pub(crate) mod join;
 pub(crate) mod live;
+mod live_value;
 pub(crate) mod outcomes;
 pub(crate) mod periods;
 pub(crate) mod result;
 pub(crate) mod rollup;
+mod scope;
 pub(crate) mod survey;
 pub(crate) mod totals;
 pub(crate) mod words;
@@ -28,21 +30,22 @@ use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
-use cover::{Beside, Cover, Whose};
-pub use coverage::Coverage;
+use cover::{Beside, Cover};
 use coverage::Seen;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
 use folding::folded::Folded;
 pub use group::{Group, Groups, StatsRow};
 use group::{GroupKey, Grouping};
 use join::Between;
-pub use live::{LiveCandidate, LiveRanking, LiveValue};
+pub use live::{LiveCandidate, LiveRanking};
+pub use live_value::LiveValue;
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
 use periods::Division;
 pub use periods::{Calendar, Periods};
-pub use result::{ActionCount, Confidence, Memory, ProcessingTime, Stats};
+pub use result::{ActionCount, Confidence, Coverage, Memory, ProcessingTime, Stats};
 use rollup::Combination;
 use rollup::outcomes::Current;
+use scope::Scope;
 use survey::Survey;
 use totals::Totals;
 use words::Words;
@@ -379,7 +382,7 @@ struct Answer {
     seen: Seen,
     words: Words,
     known: bool,
-    whose: Whose,
+    whose: Scope,
     beside: Beside,
     folded: Folded,
     end: u64,

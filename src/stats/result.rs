@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::coverage::Coverage;
 use super::outcomes::{Calibration, OutcomeStats, known, ratio};
 use super::rollup::fixed::{Confidences, UNITS};
 use super::rollup::outcomes::Outcomes;
@@ -15,6 +14,45 @@ use super::rollup::sketch::Sketch;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
+
+/// Coverage of a statistic; part of [`Stats`](super::Stats).
+///
+/// Events that were [dropped](crate::Gap) were never recorded, so their model is unknown: they
+/// count here for every model. A gap counts whole if the minutes of its first and last event touch
+/// the range.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The first microsecond that was asked for.
+    pub first: Timestamp,
+    /// The last one.
+    pub last: Timestamp,
+    /// Events that gaps in the range stand for, as far as they were counted.
+    pub dropped: u64,
+    /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that
+    /// are damaged, and those that a [`repair`](crate::repair) lost. They count in the hours that
+    /// the index of event times has for their decisions.
+    pub damaged: u64,
+    /// Gaps in the range without a count, because a run died.
+    pub uncounted: u64,
+    /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
+    /// dropped)`. `None` is unknown: a run died in the range.
+    pub completeness: Option<f64>,
+    /// Decisions of hours that the range cuts and whose entries are retired. Their rollups do not
+    /// show on which side of the cut they lie, so none of them is counted. Of all groups with the
+    /// same time together; by [periods](super::Periods), two that meet within such an hour both say
+    /// it. 0 means that nothing of the range is missing.
+    pub retired: u64,
+    /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
+    /// soon as they show up, which they have 30 days for.
+    pub orphans: u64,
+    /// Everything that was committed before this sequence is counted.
+    pub sequence: u64,
+    /// The part that came from rollups: everything before this sequence.
+    pub folded: u64,
+    /// The greatest relative error of quantiles. All other numbers are exact.
+    pub quantile_error: f64,
+}
 
 /// Sum of some decisions. Means, extremes and quantiles leave repeats out; counts show both.
 ///

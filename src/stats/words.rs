@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::Subject;
-use super::cover::Whose;
+use super::scope::Scope;
 use super::survey::Survey;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
@@ -24,13 +24,13 @@ pub(super) struct Words {
 
 impl Words {
     /// The numbers of the names that are asked for.
-    pub(super) fn wanted(&mut self, survey: &Survey<'_, '_>, subject: &Subject) -> Result<Whose> {
+    pub(super) fn wanted(&mut self, survey: &Survey<'_, '_>, subject: &Subject) -> Result<Scope> {
         let mut number = |kind: NameKind, name: &Option<Arc<str>>| {
             let name = name.as_deref();
             let number = |text| self.number(kind, text, || survey.name_id(kind, text));
             name.map(number).transpose()
         };
-        Ok(Whose {
+        Ok(Scope {
             model: number(NameKind::Model, &subject.model)?,
             symbol: number(NameKind::Symbol, &subject.symbol)?,
             checkpoint: number(NameKind::Checkpoint, &subject.checkpoint)?,

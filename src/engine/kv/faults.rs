@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
-use super::locks::{Hold, Lock, Locks};
+use super::hold::Hold;
+use super::locks::{Lock, Locks};
 use crate::fs::failpoint::{Call, meet};
 
 /// The first operation that failed in a write transaction. redb reports an error, but not whether

@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::hold::{Hold, pause};
 use super::process;
 use super::process::{ProcessLock, Purpose, Used};
 use crate::entry::error::Error;
@@ -32,9 +33,6 @@ const CHANGE: Duration = Duration::from_secs(60);
 const ORPHANED: Duration = Duration::from_millis(500);
 /// Number of looks at its holders during that wait.
 const LOOKS: u32 = 8;
-/// Between two looks: at first, and after a second.
-const SOON: Duration = Duration::from_micros(100);
-const LATER: Duration = Duration::from_millis(1);
 
 /// Bytes `0..320`: redb's header, and the lock on it.
 const HEADER_BYTES: u64 = 320;
@@ -93,13 +91,6 @@ impl Lock {
             Lock::Other => None,
         }
     }
-}
-
-/// How a lock is to be held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
-    Shared,
-    Alone,
 }
 
 /// Whether a lock was had.
@@ -427,14 +418,5 @@ impl Suspects {
         let me = std::process::id();
         let always = self.always.as_deref().unwrap_or_default();
         self.run && !always.is_empty() && !always.contains(&me)
-    }
-}
-
-/// Rest before the next look, for a wait since `began`.
-pub(super) fn pause(began: Instant) -> Duration {
-    if began.elapsed() < Duration::from_secs(1) {
-        SOON
-    } else {
-        LATER
     }
 }

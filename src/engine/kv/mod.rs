@@ -8,6 +8,7 @@
 pub(crate) mod detour;
 pub(crate) mod errors;
 pub(crate) mod faults;
+mod hold;
 pub(crate) mod locks;
 pub(crate) mod overlay;
 pub(crate) mod process;

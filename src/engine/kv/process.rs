@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::locks::{Hold, pause};
+use super::hold::{Hold, pause};
 use crate::fs::disk;
 use crate::fs::disk::FileId;
 

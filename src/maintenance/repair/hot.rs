@@ -7,7 +7,7 @@ use std::path::Path;
 use super::aside::set_aside;
 use super::fill::fill;
 use super::remains::{Raw, Remains, is_among};
-use super::withdraw::Withdrawal;
+use super::withdrawal::Withdrawal;
 use super::witness::Witness;
 use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
 use crate::engine::cursors::CursorRow;

@@ -13,6 +13,7 @@ pub(crate) mod report;
 pub(crate) mod segment;
 pub(crate) mod sweep;
 pub(crate) mod withdraw;
+pub(crate) mod withdrawal;
 pub(crate) mod witness;
 
 use std::ops::Range;

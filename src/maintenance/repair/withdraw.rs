@@ -9,64 +9,19 @@ use std::path::Path;
 use super::fill::fill;
 use super::remains::Remains;
 use super::segment::Slot;
+use super::withdrawal::Withdrawal;
 use super::{CACHE_BYTES, Layout, Mended, aside, hot, remove};
 use crate::engine::directory::{Directory, sync_directory};
-use crate::engine::format::block::{Place, Placed};
-use crate::engine::format::row::{GapRow, Note, Row};
 use crate::engine::kv::Kv;
 use crate::engine::meta::{FIRST_SEQUENCE, Identity, damaged};
 use crate::engine::segments::{Registered, Segment};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
-use crate::entry::gap::GapReason;
-use crate::entry::ids::RunId;
 use crate::fs::disk;
 use crate::maintenance::verify::Findings;
 use crate::sealing::seal::SegmentWriter;
 
-/// Takes out the entries of an import.
-pub(crate) struct Withdrawal {
-    pub(super) run: RunId,
-    /// Inferences and repeats that were taken out.
-    pub(crate) inferences: u64,
-    /// Outcomes, gaps and other entries.
-    pub(crate) others: u64,
-}
-
 impl Withdrawal {
-    /// Of the import that `run` is of.
-    pub(crate) fn of(run: RunId) -> Self {
-        Withdrawal {
-            run,
-            inferences: 0,
-            others: 0,
-        }
-    }
-
-    /// The rows of a block, with a hole in the place of each stretch of the import's.
-    pub(super) fn without(&self, rows: &[Placed]) -> Vec<Placed> {
-        let mut kept: Vec<Placed> = Vec::with_capacity(rows.len());
-        let is_ours = |placed: &Placed| placed.run() == self.run.get();
-        for stretch in rows.chunk_by(|one, next| is_ours(one) == is_ours(next)) {
-            match stretch.first().filter(|first| is_ours(first)) {
-                Some(first) => kept.push(hole(first, stretch.len() as u64)),
-                None => kept.extend_from_slice(stretch),
-            }
-        }
-        kept
-    }
-
-    /// Counts those of the import among `rows`.
-    fn count(&mut self, rows: &[Placed]) {
-        for placed in rows.iter().filter(|placed| placed.run() == self.run.get()) {
-            let counter = match placed.row {
-                Row::Inference(_) | Row::Repeat(_) => &mut self.inferences,
-                Row::Note(_) => &mut self.others,
-            };
-            *counter = counter.saturating_add(1);
-        }
-    }
-
     /// Counts those of the import in a file, all of which must be readable.
     fn count_in(
         &mut self,
@@ -189,24 +144,4 @@ fn unreadable(file: &Path) -> Error {
         "undo",
         "it cannot be read to its end: repair it first",
     )
-}
-
-fn hole(first: &Placed, entries: u64) -> Placed {
-    Placed {
-        sequence: first.sequence,
-        place: Place {
-            recorded: first.place.recorded,
-            ..Place::default()
-        },
-        memory: 0,
-        row: Row::Note(Note::Gap(GapRow {
-            run: 0,
-            reason: GapReason::Withdrawn,
-            count: Some(entries),
-            after: None,
-            recorded_range: None,
-            event_range: None,
-            refusal: None,
-        })),
-    }
 }

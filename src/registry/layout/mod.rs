@@ -8,7 +8,7 @@ mod hugging_face;
 mod keras;
 mod lightning;
 mod orbax;
-mod plain;
+pub(super) mod plain;
 mod whole;
 mod words;
 
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::metadata::Metadata;
-use super::reconcile::Problem;
+use super::problem::Problem;
 use crate::engine::directory::HOT_FILE;
 
 /// Folders within folders that are looked into.

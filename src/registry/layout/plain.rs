@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::adopt;
+use super::super::safetensors;
 use super::super::tables::rows::MOST_PARTS;
 use super::lightning::Beside;
 use super::{Found, Layout, keras, names, take};
@@ -43,7 +43,7 @@ pub(super) fn find(root: &Path, folder: &Path, mut files: BTreeSet<String>, layo
         if stem != file {
             found.names.push(file.clone());
         }
-        found.metadata = adopt::metadata(&path);
+        found.metadata = safetensors::metadata(&path);
         let beside = beside.get_or_insert_with(|| Beside::read(root, folder));
         beside.describe(&file, &stem, &mut found);
         layout.found.push(found);
@@ -66,6 +66,18 @@ pub(super) fn is_shard(file: &str) -> Option<(&str, u64, u64)> {
         return None;
     }
     Some((prefix, number.parse().ok()?, of.parse().ok()?))
+}
+
+/// Files that are no weights, by what their names end in.
+const NO_WEIGHTS: [&str; 12] = [
+    "json", "partial", "txt", "md", "log", "csv", "yaml", "yml", "toml", "lock", "tmp", "py",
+];
+
+/// Whether the extension is none of files that never hold weights.
+pub(crate) fn may_be_weights(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let extension = extension.unwrap_or_default().to_lowercase();
+    !NO_WEIGHTS.contains(&extension.as_str())
 }
 
 /// Files that accompany weights, by their names.
@@ -104,7 +116,7 @@ fn is_weights(file: &str, path: &Path) -> bool {
     let is_text = ["LICENSE", "README", "NOTICE", "COMMIT_SUCCESS"];
     let is_log = file.starts_with("events.out.tfevents");
     let is_state = file == "checkpoint" || file.ends_with(".tfevents");
-    adopt::is_weights(path)
+    may_be_weights(path)
         && !NEVER.contains(&extension.as_str())
         && !is_text
             .iter()

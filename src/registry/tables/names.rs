@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use super::keys::{is_of, prefix};
-
 use crate::entry::error::Result;
 use crate::entry::name::{check_word, refused};
 
