@@ -121,8 +121,9 @@ impl Importer {
 
     /// Opens the journal in `dir` to find out the effect of an import. All added entries are
     /// checked and looked for as by [`open`](Self::open), and nothing is written. Where there is no
-    /// journal, none is made; where there is one, it is opened for reading only. Outcomes are compared
-    /// with those in the journal, and not with each other. Keeps 16 bytes in memory for each new inference.
+    /// journal, none is made; where there is one, it is opened for reading only. Outcomes are
+    /// compared with those in the journal, and not with each other. Keeps 16 bytes in memory for
+    /// each new inference.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How the human-readable files are doing; part of [`Health`].
+/// How the human-readable files are doing; part of [`Health`](crate::Health).
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MirrorHealth {

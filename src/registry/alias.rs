@@ -30,6 +30,17 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and [errors of a
     /// commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.activate(saved.id())?;
+    /// let active = registry.active("dqn_agent")?;
+    /// assert_eq!(active.as_ref().map(|active| active.id()), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn activate(&self, id: &str) -> Result<()> {
         self.set_alias(ACTIVE, id)
     }
@@ -38,6 +49,17 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert!(registry.active("dqn_agent")?.is_none());
+    /// registry.activate(saved.id())?;
+    /// assert!(registry.active("dqn_agent")?.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn active(&self, model: &str) -> Result<Option<Checkpoint>> {
         self.alias(model, ACTIVE)
     }
@@ -83,6 +105,16 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// assert!(registry.remove_alias("dqn_agent", "champion")?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn remove_alias(&self, model: &str, alias: &str) -> Result<bool> {
         let core = self.core();
         core.change(|change| {
@@ -98,6 +130,17 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// let champion = registry.alias("dqn_agent", "champion")?.expect("it was set");
+    /// assert_eq!(champion.id(), saved.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn alias(&self, model: &str, alias: &str) -> Result<Option<Checkpoint>> {
         let core = self.core();
         core.store.read(|view| core.pointed_at(view, model, alias))
@@ -107,6 +150,17 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// let aliases = registry.aliases("dqn_agent")?;
+    /// assert_eq!(aliases, [("champion".to_owned(), saved.id().to_owned())]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn aliases(&self, model: &str) -> Result<Vec<(String, String)>> {
         let aliases = self.core().store.read(|view| view.aliases(model))?;
         Ok(aliases
@@ -138,6 +192,16 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// assert_eq!(registry.alias_history("dqn_agent", "champion")?.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn alias_history(&self, model: &str, alias: &str) -> Result<Vec<AliasChange>> {
         let steps = self
             .core()
@@ -158,6 +222,18 @@ impl Registry {
     /// # Errors
     /// [`Error::NothingBefore`], [`Error::UnknownAlias`] if it never existed, and [errors of a
     /// commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// let later = registry.checkpoint("dqn_agent").save(b"later")?;
+    /// registry.set_alias("champion", later.id())?;
+    /// assert_eq!(registry.rollback("dqn_agent", "champion")?.id(), saved.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn rollback(&self, model: &str, alias: &str) -> Result<Checkpoint> {
         let core = self.core();
         let found = core.change(|change| {
@@ -180,6 +256,17 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], and [errors of a
     /// commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.pin(saved.id())?;
+    /// assert!(registry.delete(saved.id(), "old").is_err()); // until it is unpinned
+    /// registry.unpin(saved.id())?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn pin(&self, id: &str) -> Result<()> {
         self.core()
             .change(|change| change.edit(id, |row| row.pinned = true).map(drop))
@@ -199,6 +286,17 @@ impl Registry {
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidOption`] if the checkpoint's tags, metrics and
     /// metadata take more than 4 MiB with it, and those of [`pin`](Self::pin).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.tag(saved.id(), "nightly")?;
+    /// assert_eq!(registry.list("dqn_agent").tag("nightly").get()?.len(), 1);
+    /// registry.untag(saved.id(), "nightly")?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn tag(&self, id: &str, tag: &str) -> Result<()> {
         name::check_word("tag", tag)?;
         let add = |tags: &mut Vec<String>| {

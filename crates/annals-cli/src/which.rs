@@ -51,8 +51,8 @@ impl Which {
     }
 }
 
-/// Says which of the names that were asked for no decision of the whole journal has. For answers that
-/// are empty: it costs a statistic of everything.
+/// Says which of the names that were asked for no decision of the whole journal has. For answers
+/// that are empty: it costs a statistic of everything.
 pub fn say_unknown(
     reader: &Reader,
     model: Option<&str>,

@@ -1,8 +1,8 @@
 //! Folders of checkpoints as training libraries lay them out: which files are one checkpoint, and
 //! the facts in the files beside them.
 //!
-//! One file for each library: `hugging_face`, `lightning`, `keras`, `orbax`. `plain` is any other file
-//! of weights, `whole` a folder that is one checkpoint, `words` the texts beside weights.
+//! One file for each library: `hugging_face`, `lightning`, `keras`, `orbax`. `plain` is any other
+//! file of weights, `whole` a folder that is one checkpoint, `words` the texts beside weights.
 
 mod hugging_face;
 mod keras;

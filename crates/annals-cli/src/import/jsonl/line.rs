@@ -276,7 +276,10 @@ mod tests {
     #[test]
     fn names_that_nothing_knows_are_found() {
         assert!(FIELDS.is_sorted() && TURNED.is_sorted());
-        let text = r#"{"id": "1-1", "reward": 1, "outcome": {"reward": 1, "pnl": 2}, "e\u0301": [{"id": 1}]}"#;
+        let text = concat!(
+            r#"{"id": "1-1", "reward": 1, "outcome": {"reward": 1, "pnl": 2}, "#,
+            r#""e\u0301": [{"id": 1}]}"#
+        );
         assert_eq!(unknown(text), ["reward", "outcome.pnl", "e\u{301}"]);
         assert!(unknown(r#"{"id": "1-1", "outcome": null}"#).is_empty());
         assert!(unknown("[1]").is_empty() && unknown("{").is_empty());

@@ -274,7 +274,7 @@ impl Taking {
         let Some(turned) = &line.outcome else {
             return Err("an outcome without one".to_owned().into());
         };
-        // What bears a place in its journal came after what was exported before.
+        // A row with a sequence in its journal came after the earlier export.
         let order = match line.sequence {
             Some(_) => Order::OfArrival,
             None => Order::OfTime,
