@@ -2,7 +2,8 @@
 //!
 //! tracing-appender opens and appends. This file decides when a log file ends, which link points to
 //! it and who may read it. The appender's own rotation goes by the clock, and its own link deletes
-//! any file of the link's name.
+//! any file of the link's name. Its non-blocking writer would put a lossy queue behind a journal
+//! that is exact.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -415,7 +415,8 @@ impl SegmentWriter {
     /// Writes the blocks that are full.
     pub(crate) fn write_full(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take_full();
-        // If the rest is never written, this file is never read.
+        // Without waiting for the disk: if the rest is never written, this file is never read. One
+        // sync at the end is enough; syncs in between would hold the sealer up.
         let next = self
             .kv
             .write_ahead(|transaction| put(transaction, self.next, &mut blocks));

@@ -18,7 +18,8 @@ use crate::stats::rollup::{Combination, Level};
 
 /// Rows that one transaction merges, about: others wait for it.
 pub(crate) const TRANSACTION_ROWS: usize = 4_000;
-/// Hours that get rows for their minutes: how far they may lie back, and ahead.
+/// Hours that get rows for their minutes: how far they may lie back, and ahead. Minutes serve the
+/// edge of a range that begins 24 hours ago, within an hour.
 const DETAIL_BACK_HOURS: i64 = 25;
 const DETAIL_AHEAD_HOURS: i64 = 1;
 /// Rows of an hour's minutes that may be few decisions each; beyond, each row must stand for as

@@ -60,7 +60,8 @@ impl Aggregate {
         place
     }
 
-    /// Whether time proceeds in it: the next entries will most likely be in other rows.
+    /// Whether time proceeds in it: the next entries will most likely be in other rows. Then it is
+    /// merged: a longer stretch saves no rows, and each of its transactions would touch every page.
     pub(crate) fn has_moved_on(&self) -> bool {
         let (first, newest) = self.minutes.unwrap_or_default();
         newest.saturating_sub(first) > NEAR && self.late * 8 < self.rows.len()
