@@ -23,8 +23,8 @@ pub(crate) struct Combination {
 }
 
 /// Combinations are folded in this many partitions, so that one fold can be several short
-/// transactions. Each partition stores how far it is folded: a crash between two transactions leaves
-/// no decision counted twice.
+/// transactions. Each partition stores how far it is folded: a crash between two transactions
+/// leaves no decision counted twice.
 pub(crate) const PARTITIONS: usize = 64;
 
 impl Combination {
