@@ -17,10 +17,6 @@ const DAY: i64 = 24 * HOUR;
 /// Distance of the times at which a zone's offset is asked for. Two changes in between that cancel
 /// each other are missed; no zone had two changes within a day.
 const STEP: i64 = 3 * HOUR;
-/// No clock is farther from UTC, and no month longer: what a search for whole periods begins
-/// earlier by.
-const MARGIN: i64 = 33 * DAY;
-
 /// The parts of time in a calendar; for [`Periods::local`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,6 +29,25 @@ pub enum Calendar {
     Week,
     /// Months, named `2025-10`.
     Month,
+}
+
+impl Calendar {
+    /// What its periods are put together of.
+    fn unit(self) -> i64 {
+        match self {
+            Calendar::Hour => HOUR,
+            Calendar::Day | Calendar::Week | Calendar::Month => DAY,
+        }
+    }
+
+    /// No period is longer, also where clocks go back by a day.
+    fn longest(self) -> i64 {
+        match self {
+            Calendar::Hour | Calendar::Day => 3 * DAY,
+            Calendar::Week => 9 * DAY,
+            Calendar::Month => 33 * DAY,
+        }
+    }
 }
 
 /// Periods of event time that [`StatsQuery::by_periods`](super::StatsQuery::by_periods) divides by.
@@ -184,10 +199,7 @@ impl Periods {
         let Some((from, until)) = inclusive(&times) else {
             return Ok(Periods(Arc::new(Inner::default())));
         };
-        let unit = match calendar {
-            Calendar::Hour => HOUR,
-            _ => DAY,
-        };
+        let unit = calendar.unit();
         let most = i64::try_from(Self::MOST).unwrap_or(i64::MAX);
         if until.saturating_sub(from) / unit >= most {
             return Err(too_many());
@@ -200,7 +212,8 @@ impl Periods {
             known: AHashMap::new(),
         };
         // The period that `times` begins in, from its own beginning, and to the end of the last.
-        let (begin, end) = (from.saturating_sub(MARGIN), until.saturating_add(MARGIN));
+        let margin = calendar.longest();
+        let (begin, end) = (from.saturating_sub(margin), until.saturating_add(margin));
         let mut first = begin;
         while first <= end {
             let current = offset(first);
@@ -398,10 +411,7 @@ struct Found {
 impl Found {
     /// Divides a stretch of time with one offset.
     fn add(&mut self, first: i64, last: i64, offset: i64) -> Result<()> {
-        let unit = match self.calendar {
-            Calendar::Hour => HOUR,
-            _ => DAY,
-        };
+        let unit = self.calendar.unit();
         let mut begin = first;
         loop {
             let number = begin.saturating_add(offset).div_euclid(unit);

@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::commands::Command;
 use crate::output::Color;
+use crate::zone::{self, Zone};
 
 const AFTER: &str = "\
 Examples:
@@ -22,9 +23,10 @@ Exit codes:
   3  no journal there, or it cannot be opened
   4  a failure on the way: a damaged file, a full disk
 
-Times are in UTC. Commands that only read never disturb a running agent. Tables are as wide as \
-the terminal, or as COLUMNS. In text, characters that steer the terminal or are invisible are \
-written as \\n, \\t or \\u{202e}; JSON has names as they are.";
+Times without a zone are of --zone, in --since and in tables; JSON and exports have UTC. Commands \
+that only read never disturb a running agent. Tables are as wide as the terminal, or as COLUMNS. In \
+text, characters that steer the terminal or are invisible are written as \\n, \\t or \\u{202e}; \
+JSON has names as they are.";
 
 /// The heading of what every command understands, apart from a command's own options.
 const SHARED: &str = "Options of every command";
@@ -56,6 +58,17 @@ pub struct Args {
         help_heading = SHARED
     )]
     pub color: Color,
+    /// Whose clocks and days are meant: UTC, a name such as Europe/Sofia, +02:00, or local. By
+    /// default those that ANNALS_ZONE names, or UTC.
+    #[arg(
+        long,
+        global = true,
+        value_parser = zone::read,
+        allow_hyphen_values = true,
+        value_name = "ZONE",
+        help_heading = SHARED
+    )]
+    pub zone: Option<Zone>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

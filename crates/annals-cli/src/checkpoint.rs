@@ -81,7 +81,7 @@ pub fn print_one(checkpoint: &Checkpoint, aliases: &Aliases, out: &mut Out) -> R
     let mut lines = vec![
         ("model", escaped(checkpoint.model())),
         ("type", escaped(checkpoint.model_type())),
-        ("created", units::second(checkpoint.created())),
+        ("created", out.second(checkpoint.created())),
         ("metrics", metrics(checkpoint)),
         (
             "step",

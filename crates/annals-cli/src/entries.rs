@@ -1,13 +1,15 @@
 //! Entries as JSON and as chosen columns: the same names everywhere.
 
 use annals::{
-    Entry, Gap, InferenceRecord, Latest, OutcomeEntry, Outcomes, Repeat, Timestamp, Value,
+    Content, Entry, Gap, InferenceRecord, Latest, OutcomeEntry, Outcomes, Repeat, Timestamp, Value,
 };
 use clap::ValueEnum;
 use serde_json::Value as Json;
 
+use crate::output::Out;
 use crate::table::escaped;
 use crate::units;
+use crate::zone::Zone;
 
 /// A column of `tail` and `follow`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -62,11 +64,16 @@ pub fn ask_for_outcomes(columns: &[Column]) -> bool {
 }
 
 /// Content of a column.
-pub fn cell(record: &InferenceRecord, outcomes: Option<&Outcomes>, column: Column) -> String {
+pub fn cell(
+    record: &InferenceRecord,
+    outcomes: Option<&Outcomes>,
+    column: Column,
+    zone: &Zone,
+) -> String {
     let dash = || "-".to_owned();
     match column {
-        Column::Time => millis(record.event_time),
-        Column::Recorded => millis(record.recorded_time),
+        Column::Time => zone.millisecond(record.event_time),
+        Column::Recorded => zone.millisecond(record.recorded_time),
         Column::Id => record.id.to_string(),
         Column::Sequence => record.sequence.to_string(),
         Column::Model => escaped(&record.model),
@@ -107,11 +114,20 @@ pub fn cell(record: &InferenceRecord, outcomes: Option<&Outcomes>, column: Colum
     }
 }
 
-/// To the millisecond, in UTC.
-fn millis(time: Timestamp) -> String {
-    match time.to_datetime() {
-        Some(time) => time.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
-        None => time.to_string(),
+/// An entry as a line of the text files, with its time on the clocks of `--zone`.
+pub fn line(entry: &Entry, out: &Out) -> String {
+    let time = match &entry.content {
+        Content::Inference(record) => record.event_time,
+        Content::Repeat(repeat) => repeat.event_time,
+        Content::Outcome(outcome) => outcome.time,
+        _ => entry.recorded_time,
+    };
+    let line = entry.to_string();
+    let shown = out.zone.line(line.clone(), time);
+    match shown == line {
+        // It may begin with when it was recorded.
+        true => out.zone.line(line, entry.recorded_time),
+        false => shown,
     }
 }
 

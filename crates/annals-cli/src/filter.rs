@@ -6,8 +6,9 @@ use annals::{Gap, InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Tim
 use clap::{Args, ValueEnum};
 
 use crate::failure::Result;
-use crate::when;
+use crate::when::{self, When};
 use crate::which::say_unknown;
+use crate::zone::Zone;
 
 /// Conditions on outcomes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -26,9 +27,9 @@ pub enum Judged {
     Loss,
 }
 
-/// Which inferences are meant.
+/// Which inferences are meant, as it was given.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Filter {
+pub struct FilterArgs {
     /// Only this model's.
     #[arg(long, short)]
     pub model: Option<String>,
@@ -42,11 +43,11 @@ pub struct Filter {
     #[arg(long, short)]
     pub checkpoint: Option<String>,
     /// Only event times from here on (24h, yesterday, 2025-07-25, ...).
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    pub since: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    pub since: Option<When>,
     /// Only event times before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    pub until: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    pub until: Option<When>,
     /// Only with at least this confidence.
     #[arg(long, value_name = "0..1")]
     pub min_confidence: Option<f32>,
@@ -67,26 +68,53 @@ pub struct Filter {
     pub repeats: bool,
 }
 
+/// Which inferences are meant.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    pub asked: FilterArgs,
+    /// Whose days and dates they are.
+    pub zone: Zone,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl FilterArgs {
+    /// What is meant on the clocks of `zone`.
+    pub fn on(&self, zone: &Zone) -> Filter {
+        Filter {
+            since: self.since.map(|since| since.on(zone)),
+            until: self.until.map(|until| until.on(zone)),
+            asked: self.clone(),
+            zone: zone.clone(),
+        }
+    }
+}
+
 impl Filter {
     /// Says which of the names no decision has; for answers that are empty.
     pub fn say_unknown(&self, reader: &Reader) -> Result<()> {
-        let (model, symbol) = (self.model.as_deref(), self.symbol.as_deref());
-        say_unknown(reader, model, symbol, self.checkpoint.as_deref())
+        let (model, symbol) = (self.asked.model.as_deref(), self.asked.symbol.as_deref());
+        say_unknown(reader, model, symbol, self.asked.checkpoint.as_deref())
+    }
+
+    /// Whether repeats are left out.
+    pub fn no_repeats(&self) -> bool {
+        self.asked.no_repeats
     }
 
     /// The part of it that the library answers.
     pub fn query(&self, reader: &Reader) -> Query {
         let mut query = reader.inferences();
-        if let Some(model) = &self.model {
+        if let Some(model) = &self.asked.model {
             query = query.model(model);
         }
-        if let Some(symbol) = &self.symbol {
+        if let Some(symbol) = &self.asked.symbol {
             query = query.symbol(symbol);
         }
-        if let Some(action) = &self.action {
+        if let Some(action) = &self.asked.action {
             query = query.action(action);
         }
-        if let Some(checkpoint) = &self.checkpoint {
+        if let Some(checkpoint) = &self.asked.checkpoint {
             query = query.checkpoint(checkpoint);
         }
         if let Some(since) = self.since {
@@ -95,7 +123,7 @@ impl Filter {
         if let Some(until) = self.until {
             query = query.until(until);
         }
-        if self.no_repeats {
+        if self.asked.no_repeats {
             query = query.repeats(Repeats::Exclude);
         }
         query
@@ -103,25 +131,28 @@ impl Filter {
 
     /// Whether outcomes have to be looked up.
     pub fn asks_for_outcomes(&self) -> bool {
-        self.outcome.is_some()
+        self.asked.outcome.is_some()
     }
 
     /// The rest of it.
     pub fn keeps(&self, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> bool {
         let low = self
+            .asked
             .min_confidence
             .is_none_or(|low| record.confidence.is_some_and(|given| given >= low));
         let high = self
+            .asked
             .max_confidence
             .is_none_or(|high| record.confidence.is_some_and(|given| given <= high));
         let slow = self
+            .asked
             .slower_than
             .is_none_or(|bound| record.processing_time.is_some_and(|time| time > bound));
         low && high && slow && self.keeps_judged(outcomes)
     }
 
     fn keeps_judged(&self, outcomes: Option<&Outcomes>) -> bool {
-        self.outcome.is_none_or(|wanted| {
+        self.asked.outcome.is_none_or(|wanted| {
             let reward = outcomes.and_then(|known| known.reward);
             let correct = outcomes.and_then(|known| known.correct);
             match wanted {
@@ -148,16 +179,19 @@ impl Filter {
         let checkpoint = repeat.checkpoint.as_deref();
         let confidence = repeat.confidence;
         let low = self
+            .asked
             .min_confidence
             .is_none_or(|low| confidence.is_some_and(|given| given >= low));
         let high = self
+            .asked
             .max_confidence
             .is_none_or(|high| confidence.is_some_and(|given| given <= high));
-        !self.no_repeats
+        !self.asked.no_repeats
             && low
             && high
             && self.keeps_judged(outcomes)
             && self
+                .asked
                 .slower_than
                 .is_none_or(|bound| repeat.processing_time > Some(bound))
             && self.keeps_names(&repeat.model, &repeat.symbol, &repeat.action, checkpoint)
@@ -187,10 +221,10 @@ impl Filter {
         let is = |wanted: &Option<String>, name: Option<&str>| {
             wanted.is_none() || wanted.as_deref() == name
         };
-        is(&self.model, Some(model))
-            && is(&self.symbol, Some(symbol))
-            && is(&self.action, Some(action))
-            && is(&self.checkpoint, checkpoint)
+        is(&self.asked.model, Some(model))
+            && is(&self.asked.symbol, Some(symbol))
+            && is(&self.asked.action, Some(action))
+            && is(&self.asked.checkpoint, checkpoint)
     }
 
     fn keeps_time(&self, time: Timestamp) -> bool {
@@ -199,14 +233,19 @@ impl Filter {
 
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
-        let names = [&self.model, &self.symbol, &self.action, &self.checkpoint];
+        let names = [
+            &self.asked.model,
+            &self.asked.symbol,
+            &self.asked.action,
+            &self.asked.checkpoint,
+        ];
         names.into_iter().all(Option::is_none)
             && self.since.is_none()
             && self.until.is_none()
-            && self.min_confidence.is_none()
-            && self.max_confidence.is_none()
-            && self.slower_than.is_none()
-            && self.outcome.is_none()
-            && !self.no_repeats
+            && self.asked.min_confidence.is_none()
+            && self.asked.max_confidence.is_none()
+            && self.asked.slower_than.is_none()
+            && self.asked.outcome.is_none()
+            && !self.asked.no_repeats
     }
 }

@@ -6,7 +6,7 @@ use crate::output::{Out, style};
 
 /// The line of the text files; repeats and divergences stand out on a terminal.
 pub fn line(out: &Out, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> String {
-    let line = record.to_string();
+    let line = out.zone.line(record.to_string(), record.event_time);
     let loss = outcomes.and_then(|known| known.reward);
     if record.repeat_of.is_some() {
         out.paint(style::DIM, line)

@@ -21,6 +21,7 @@ mod table;
 mod units;
 mod when;
 mod which;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -37,7 +38,17 @@ fn main() -> ExitCode {
         Err(asked) if !asked.use_stderr() || asked.kind() == NOTHING => asked.exit(),
         Err(wrong) => return failure::misunderstood(&wrong),
     };
-    let mut out = output::Out::new(args.json, args.color);
+    let zone = match (args.zone, &args.command) {
+        (Some(zone), _) => Ok(zone),
+        // What a source means must not hang on who reads it.
+        (None, commands::Command::Import(_)) => Ok(zone::Zone::default()),
+        (None, _) => zone::Zone::of_environment(),
+    };
+    let zone = match zone {
+        Ok(zone) => zone,
+        Err(failure) => return failure.report(),
+    };
+    let mut out = output::Out::new(args.json, args.color, zone);
     let whole = args::Args::command();
     let done = commands::run(&args.dir, args.command, whole, &mut out).and_then(|done| {
         out.flush()?;

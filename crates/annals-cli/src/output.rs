@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::zone::Zone;
 
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -25,11 +26,13 @@ pub struct Out {
     /// Whether JSON is wanted instead of text.
     pub json: bool,
     colored: bool,
+    /// Whose clocks times in text are of.
+    pub zone: Zone,
 }
 
 impl Out {
     /// Standard output.
-    pub fn new(json: bool, color: Color) -> Self {
+    pub fn new(json: bool, color: Color, zone: Zone) -> Self {
         let colored = match color {
             Color::Always => true,
             Color::Never => false,
@@ -42,6 +45,7 @@ impl Out {
             stdout: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
             json,
             colored,
+            zone,
         }
     }
 
@@ -63,6 +67,11 @@ impl Out {
             size.flatten().map(|(width, _)| usize::from(width.0))
         });
         found.map(|columns| columns.max(NARROWEST))
+    }
+
+    /// A time to the second, on the clocks of `--zone`.
+    pub fn second(&self, time: annals::Timestamp) -> String {
+        self.zone.second(time)
     }
 
     /// One line of text.

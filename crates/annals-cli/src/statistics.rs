@@ -32,7 +32,11 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
     };
     let range = match (stats.first, stats.last) {
         (Some(first), Some(last)) => {
-            format!("{} to {}", units::second(first), units::second(last))
+            let zone = match out.zone.is_utc() {
+                true => String::new(),
+                false => format!(" ({})", out.zone.name()),
+            };
+            format!("{} to {}{zone}", out.second(first), out.second(last))
         }
         _ => "no times".to_owned(),
     };

@@ -1,13 +1,14 @@
 //! Which decisions a statistic is about.
 
-use annals::{Group, Reader, StatsQuery, Timestamp};
+use annals::{Group, Reader, StatsQuery};
 use clap::Args;
 
 use crate::escape::sentence;
 use crate::failure::Result;
 use crate::near;
 use crate::progress;
-use crate::when;
+use crate::when::{self, When};
+use crate::zone::Zone;
 
 /// Whose decisions are meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -27,11 +28,11 @@ pub struct Which {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Within {
     /// Only event times from here on (24h, yesterday, 2025-07-25, ...).
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    pub since: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    pub since: Option<When>,
     /// Only event times before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    pub until: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    pub until: Option<When>,
 }
 
 impl Which {
@@ -92,13 +93,13 @@ impl Which {
 }
 
 impl Within {
-    /// The question, about these times.
-    pub fn of(&self, mut query: StatsQuery) -> StatsQuery {
+    /// The question, about these times on the clocks of `zone`.
+    pub fn of(&self, mut query: StatsQuery, zone: &Zone) -> StatsQuery {
         if let Some(since) = self.since {
-            query = query.since(since);
+            query = query.since(since.on(zone));
         }
         if let Some(until) = self.until {
-            query = query.until(until);
+            query = query.until(until.on(zone));
         }
         query
     }

@@ -33,7 +33,7 @@ pub struct Args {
 /// Prints the calibration.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
-    let query = args.within.of(args.which.query(&reader));
+    let query = args.within.of(args.which.query(&reader), &out.zone);
     let stats = query.get()?;
     if stats.is_empty() {
         args.which.say_unknown(&reader)?;

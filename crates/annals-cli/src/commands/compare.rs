@@ -14,6 +14,7 @@ use crate::table::{Rows, escaped};
 use crate::units;
 use crate::when;
 use crate::which::{Which, Within};
+use crate::zone::Zone;
 
 /// Options of `compare`.
 #[derive(clap::Args, Debug)]
@@ -50,9 +51,9 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     for side in &args.sides {
         let query = args.which.query(&reader);
         let query = if args.checkpoints {
-            args.within.of(query.checkpoint(side))
+            args.within.of(query.checkpoint(side), &out.zone)
         } else {
-            let (from, until) = window(side)?;
+            let (from, until) = window(side, &out.zone)?;
             query.since(from).until(until)
         };
         found.push(query.get()?);
@@ -313,7 +314,7 @@ fn counted(count: f64) -> String {
 }
 
 /// `FROM..UNTIL`.
-fn window(text: &str) -> Result<(Timestamp, Timestamp)> {
+fn window(text: &str, zone: &Zone) -> Result<(Timestamp, Timestamp)> {
     let (from, until) = text.split_once("..").ok_or_else(|| {
         Failure::Usage(format!(
             "{text:?} is no window: give FROM..UNTIL, such as 48h..24h"
@@ -321,7 +322,10 @@ fn window(text: &str) -> Result<(Timestamp, Timestamp)> {
     })?;
     let read = |text: &str, empty: Timestamp| match text.trim() {
         "" => Ok(empty),
-        text => when::from_now(text).map_err(Failure::Usage),
+        text => match when::read(text) {
+            Ok(when) => Ok(when.on(zone)),
+            Err(why) => Err(Failure::Usage(why)),
+        },
     };
     let (from, until) = (read(from, Timestamp::MIN)?, read(until, Timestamp::now())?);
     if from >= until {

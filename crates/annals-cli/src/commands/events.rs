@@ -9,7 +9,7 @@ use crate::entries;
 use crate::failure::{Done, Result};
 use crate::missing;
 use crate::output::{Out, style};
-use crate::when;
+use crate::when::{self, When};
 
 /// Kinds of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -47,11 +47,11 @@ pub struct Args {
     #[arg(long, short)]
     model: Option<String>,
     /// Only recorded from here on.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    since: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    since: Option<When>,
     /// Only recorded before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    until: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    until: Option<When>,
 }
 
 fn level(text: &str) -> Result<Level, String> {
@@ -74,18 +74,20 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let most = args
         .lines
         .unwrap_or(if args.since.is_some() { usize::MAX } else { 20 });
+    let since = args.since.map(|since| since.on(&out.zone));
+    let until = args.until.map(|until| until.on(&out.zone));
+    let in_time = |time: Timestamp| {
+        since.is_none_or(|since| time >= since) && until.is_none_or(|until| time < until)
+    };
     let mut found = Vec::new();
     for entry in reader.events() {
         let entry = entry?;
         // Recorded times nearly follow the sequence; a clock that was set back is forgiven an hour.
         let hour = std::time::Duration::from_secs(3_600);
-        if args
-            .since
-            .is_some_and(|since| entry.recorded_time < since.saturating_sub(hour))
-        {
+        if since.is_some_and(|since| entry.recorded_time < since.saturating_sub(hour)) {
             break;
         }
-        if found.len() < most && args.wants(&entry) {
+        if found.len() < most && args.wants(&entry) && in_time(entry.recorded_time) {
             found.push(entry);
         }
         if found.len() == most {
@@ -99,7 +101,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         if out.json {
             out.json(&entries::entry(entry))?;
         } else {
-            let line = entry.to_string();
+            let line = entries::line(entry, out);
             let line = match rank(entry) {
                 Some(Level::Error) => out.paint(style::BAD, line),
                 Some(Level::Warn) => out.paint(style::WARN, line),
@@ -144,7 +146,5 @@ impl Args {
                 .is_none_or(|least| rank(entry).is_some_and(|rank| rank >= least))
             && is(&self.component, component)
             && is(&self.model, model)
-            && self.since.is_none_or(|since| entry.recorded_time >= since)
-            && self.until.is_none_or(|until| entry.recorded_time < until)
     }
 }

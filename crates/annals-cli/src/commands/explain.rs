@@ -153,7 +153,7 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
         ("attributes", Column::Attributes),
     ];
     for (name, column) in columns {
-        let value = entries::cell(record, None, column);
+        let value = entries::cell(record, None, column, &out.zone);
         if !value.is_empty() {
             out.line(format!("  {name:<14} {value}"))?;
         }
@@ -192,11 +192,13 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
     out.line("")?;
     out.line(out.paint(style::HEAD, "around it"))?;
     for neighbour in &known.before {
-        out.line(out.paint(style::DIM, neighbour))?;
+        let line = out.zone.line(neighbour.to_string(), neighbour.event_time);
+        out.line(out.paint(style::DIM, line))?;
     }
-    out.line(record)?;
+    out.line(out.zone.line(record.to_string(), record.event_time))?;
     for neighbour in &known.after {
-        out.line(out.paint(style::DIM, neighbour))?;
+        let line = out.zone.line(neighbour.to_string(), neighbour.event_time);
+        out.line(out.paint(style::DIM, line))?;
     }
     Ok(())
 }
@@ -206,8 +208,9 @@ fn print_outcome(outcomes: Option<&Outcomes>, out: &mut Out) -> Result<()> {
         return out.line("nothing has turned out yet");
     };
     out.line(out.paint(style::HEAD, "outcome"))?;
+    let zone = out.zone.clone();
     let mut line = |name: &str, value: String, time: annals::Timestamp| {
-        let time = units::second(time);
+        let time = zone.second(time);
         out.line(format!(
             "  {:<14} {value}  (at {time})",
             crate::table::escaped(name)

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::export::{self, Cells, Compression, Days, Format, Lake, Packing, Part};
 use crate::failure::{Done, Failure, Result};
-use crate::filter::Filter;
+use crate::filter::FilterArgs;
 use crate::missing;
 use crate::output::Out;
 use crate::progress;
@@ -42,8 +42,8 @@ With --by-day a day gets its files when all days are written, and an export repl
 an earlier one of the same journal wrote for a day: twice is the same as once. Only the days of \
 --since and --until are replaced, which are taken as whole days. With --cursor nothing is \
 replaced: new rows come in files beside the old ones. Rows that the journal has retired stay. One \
-folder is for one choice of filters for each journal and format; another choice is refused. Two \
-exports into one folder wait for each other.
+folder is for one choice of filters for each journal and format; another choice is refused. So is \
+another --zone. Two exports into one folder wait for each other.
 
 An export that Ctrl-C or SIGTERM ends removes its unfinished file, leaves the one that it would \
 have replaced, and ends with exit code 130 or 143.")]
@@ -54,8 +54,8 @@ pub struct Args {
     /// The format, if the file's name does not say it.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
-    /// A folder for each day of event time, with one file of this export in it:
-    /// day=2025-07-25/part-....parquet. Days that are there already are replaced.
+    /// A folder for each day of event time, on the clocks of --zone, with one file of this export
+    /// in it: day=2025-07-25/part-....parquet. Days that are there already are replaced.
     #[arg(long)]
     by_day: bool,
     /// How files are compressed: zstd, zstd:LEVEL (1 to 22), gzip, gzip:LEVEL, none; in Parquet
@@ -73,7 +73,7 @@ pub struct Args {
     #[arg(long)]
     safe_cells: bool,
     #[command(flatten)]
-    filter: Filter,
+    filter: FilterArgs,
 }
 
 /// Formats of files.
@@ -90,10 +90,11 @@ pub enum Form {
 /// Exports.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let packing = packing_of(&args)?;
+    let filter = args.filter.on(&out.zone);
     let filter = if args.by_day {
-        export::whole_days(&args.filter)
+        export::whole_days(filter)
     } else {
-        args.filter.clone()
+        filter
     };
     let is_stdout = is_stdout(&args.to);
     if is_stdout && (args.by_day || packing.format == Format::Parquet) {

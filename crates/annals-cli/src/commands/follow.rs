@@ -8,7 +8,7 @@ use annals::{Content, Cursor, Entry, Error, Follow, InferenceRecord, Maintenance
 
 use crate::entries::{self, Column};
 use crate::failure::{Done, Failure, Result};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterArgs};
 use crate::line::line;
 use crate::missing;
 use crate::output::Out;
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_enum, value_delimiter = ',')]
     columns: Vec<Column>,
     #[command(flatten)]
-    filter: Filter,
+    filter: FilterArgs,
 }
 
 /// Length of one wait for an entry.
@@ -60,7 +60,8 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let mut place = None;
     let mut said = false;
     while left > 0 {
-        let session = Session::open(dir, &args, place, said);
+        let filter = args.filter.on(&out.zone);
+        let session = Session::open(dir, &args, filter, place, said);
         match session.and_then(|session| session.run(&args, out, &mut left)) {
             Ok((_, done)) if args.exit_at_end || left == 0 => return Ok(done),
             Ok((reached, _)) => place = Some(reached),
@@ -88,6 +89,7 @@ fn is_passing(failure: &Failure) -> bool {
 /// One journal, while it is that journal.
 struct Session {
     reader: Reader,
+    filter: Filter,
     follow: Follow,
     dir: PathBuf,
     file: Option<(u64, u64)>,
@@ -97,7 +99,13 @@ struct Session {
 }
 
 impl Session {
-    fn open(dir: &Path, args: &Args, place: Option<Cursor>, waited: bool) -> Result<Session> {
+    fn open(
+        dir: &Path,
+        args: &Args,
+        filter: Filter,
+        place: Option<Cursor>,
+        waited: bool,
+    ) -> Result<Session> {
         let reader = Reader::open(dir)?;
         let stored = match &args.cursor {
             Some(name) if place.is_none() => Maintenance::open(dir)?.cursor(name)?,
@@ -111,11 +119,7 @@ impl Session {
         let from = match place.or(stored) {
             Some(place) => place,
             // A journal that was waited for is new as a whole.
-            None if waited
-                || args.from_start
-                || args.exit_at_end
-                || args.filter.since.is_some() =>
-            {
+            None if waited || args.from_start || args.exit_at_end || filter.since.is_some() => {
                 reader.start()
             }
             None => reader.end()?,
@@ -126,6 +130,7 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         Ok(Session {
+            filter,
             follow,
             reader,
             file: identity(dir),
@@ -208,13 +213,13 @@ impl Session {
         }
         let record = match &entry.content {
             Content::Inference(record) => Some(record.clone()),
-            Content::Repeat(repeat) if !args.filter.no_repeats => self.reader.get(repeat.id)?,
+            Content::Repeat(repeat) if !self.filter.no_repeats() => self.reader.get(repeat.id)?,
             Content::Repeat(_) => None,
             _ if args.events => {
                 if out.json {
                     out.json(&entries::entry(entry))?;
                 } else {
-                    out.line(entry)?;
+                    out.line(entries::line(entry, out))?;
                 }
                 return Ok(true);
             }
@@ -227,13 +232,13 @@ impl Session {
     }
 
     fn print_record(&self, record: &InferenceRecord, args: &Args, out: &mut Out) -> Result<bool> {
-        let asked = args.filter.asks_for_outcomes() || entries::ask_for_outcomes(&args.columns);
+        let asked = self.filter.asks_for_outcomes() || entries::ask_for_outcomes(&args.columns);
         let outcomes = if asked {
             self.reader.outcome(record.id)?
         } else {
             None
         };
-        if !args.filter.keeps_all(record, outcomes.as_ref()) {
+        if !self.filter.keeps_all(record, outcomes.as_ref()) {
             return Ok(false);
         }
         if out.json {
@@ -242,7 +247,8 @@ impl Session {
             out.line(line(out, record, outcomes.as_ref()))?;
         } else {
             let cells = args.columns.iter();
-            let cells = cells.map(|column| entries::cell(record, outcomes.as_ref(), *column));
+            let cells =
+                cells.map(|column| entries::cell(record, outcomes.as_ref(), *column, &out.zone));
             out.line(cells.collect::<Vec<_>>().join("  "))?;
         }
         Ok(true)

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use annals::Reader;
 use clap::ValueEnum;
-use jiff::tz::{Offset, TimeZone};
 use serde_json::json;
 
 use crate::escape::sentence;
@@ -35,9 +34,6 @@ pub struct Args {
     /// The format, if it cannot be recognised.
     #[arg(long, short, value_enum)]
     format: Option<Form>,
-    /// The zone of times that bear none, in every kind of source: UTC, Europe/Sofia, +02:00, ...
-    #[arg(long, default_value = "UTC", value_parser = zone, allow_hyphen_values = true)]
-    zone: TimeZone,
     /// The source's name, which it is known by when it is imported again. Found by itself: a
     /// SQLite file is known by its rows, our own lines by their journal.
     #[arg(long)]
@@ -72,36 +68,6 @@ pub enum Form {
     Checkpoints,
 }
 
-fn zone(name: &str) -> Result<TimeZone, String> {
-    if let Some(offset) = offset(name) {
-        return Ok(TimeZone::fixed(offset));
-    }
-    TimeZone::get(name)
-        .map_err(|_| format!("{name:?} is no time zone: give UTC, Europe/Sofia or +02:00"))
-}
-
-/// `+02:00`, `-0530` or `+2`: a zone that is always as far from UTC.
-fn offset(text: &str) -> Option<Offset> {
-    let text = text.trim_start_matches("UTC");
-    let (sign, digits) = match text.as_bytes().first()? {
-        b'+' => (1, text.get(1..)?),
-        b'-' => (-1, text.get(1..)?),
-        _ => return None,
-    };
-    let (hours, minutes) = match digits.split_once(':') {
-        Some(parts) => parts,
-        None if digits.len() == 4 => digits.split_at_checked(2)?,
-        None => (digits, "0"),
-    };
-    let number = |text: &str, most: i32| -> Option<i32> {
-        let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        let number = text.parse().ok()?;
-        (is_number && number <= most).then_some(number)
-    };
-    let seconds = number(hours, 14)? * 3_600 + number(minutes, 59)? * 60;
-    Offset::from_seconds(sign * seconds).ok()
-}
-
 /// Imports.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     if let Some(run) = args.undo {
@@ -128,7 +94,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         Form::Sqlite => {
             let settings = sqlite::Settings {
                 source,
-                zone: &args.zone,
+                zone: out.zone.time_zone(),
                 identity,
                 columns: if args.keep_columns {
                     Columns::All
@@ -141,7 +107,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         Form::Jsonl => {
             let settings = jsonl::Settings {
                 source,
-                zone: &args.zone,
+                zone: out.zone.time_zone(),
                 identity,
             };
             jsonl::import(dir, from, &settings, &mut report)?;

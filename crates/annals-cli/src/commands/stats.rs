@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals::{Group, Stats, StatsRow, Timestamp};
+use annals::{Calendar, Group, Reader, Stats, StatsQuery, StatsRow};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
@@ -14,6 +14,7 @@ use crate::statistics::{as_json, footnote};
 use crate::table::Rows;
 use crate::units;
 use crate::which::{Which, Within};
+use crate::zone::Zone;
 
 /// The groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -25,19 +26,40 @@ pub enum By {
     Action,
     Hour,
     Day,
+    /// From Monday on, as in ISO 8601.
+    Week,
+    Month,
 }
 
-impl From<By> for Group {
-    fn from(by: By) -> Group {
-        match by {
-            By::Model => Group::Model,
-            By::Symbol => Group::Symbol,
-            By::Checkpoint => Group::Checkpoint,
-            By::Action => Group::Action,
-            By::Hour => Group::Hour,
-            By::Day => Group::Day,
+impl By {
+    /// What the library divides by, beside time.
+    fn group(self) -> Option<Group> {
+        match self {
+            By::Model => Some(Group::Model),
+            By::Symbol => Some(Group::Symbol),
+            By::Checkpoint => Some(Group::Checkpoint),
+            By::Action => Some(Group::Action),
+            By::Hour | By::Day | By::Week | By::Month => None,
         }
     }
+
+    /// How it divides time.
+    fn calendar(self) -> Option<Calendar> {
+        match self {
+            By::Hour => Some(Calendar::Hour),
+            By::Day => Some(Calendar::Day),
+            By::Week => Some(Calendar::Week),
+            By::Month => Some(Calendar::Month),
+            By::Model | By::Symbol | By::Checkpoint | By::Action => None,
+        }
+    }
+}
+
+/// The shortest of the periods that are asked for: it divides time, the others are read off it.
+fn shortest(by: &[By]) -> Option<Calendar> {
+    let order = [By::Hour, By::Day, By::Week, By::Month];
+    let shortest = order.into_iter().find(|one| by.contains(one));
+    shortest.and_then(By::calendar)
 }
 
 /// Options of `stats`.
@@ -47,6 +69,12 @@ Examples:
   annals stats --since 24h
   annals stats --by action --model dqn_agent --since yesterday --until today
   annals stats --by model,day --since 7d --json
+  annals stats --by day --zone Europe/Sofia --since 2025-03-01
+
+Hours, days, weeks and months are those of --zone, with as many hours as the clocks made them. An \
+hour that the clocks showed twice has two rows. In a zone that is not whole hours from UTC, each \
+day cuts two hours of UTC. Once these are retired, the rows of both days lack their decisions, and \
+a line below the table counts them.
 
 Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by \
 action has none, and its JSON has null in their place.")]
@@ -63,17 +91,18 @@ pub struct Args {
 /// Prints statistics.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
-    let query = args.within.of(args.which.query(&reader));
+    let query = args.within.of(args.which.query(&reader), &out.zone);
     let all = query.get()?;
-    let groups: Vec<Group> = args.by.iter().map(|by| (*by).into()).collect();
-    let rows = query.by(&groups[..])?;
+    let rows = rows(&query, &args.by, &out.zone)?;
     if all.is_empty() {
         args.which.say_unknown(&reader)?;
     }
     if out.json {
+        let zone = out.zone.clone();
+        let in_json = rows.iter().map(|row| row_as_json(row, &args.by, &zone));
         out.json(&json!({
             "all": as_json(&all),
-            "rows": rows.iter().map(row_as_json).collect::<Vec<_>>(),
+            "rows": in_json.collect::<Vec<_>>(),
         }))?;
         return done(&reader, &all);
     }
@@ -98,7 +127,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             .collect()
     };
     for row in &rows {
-        let keys = args.by.iter().map(|by| key(row, *by));
+        let keys = args.by.iter().map(|by| key(row, *by, &out.zone));
         table.push(keys.chain(cells(&row.stats)));
     }
     if rows.len() > 1 {
@@ -107,14 +136,49 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     }
     table.print(out)?;
     out.line(footnote(&all, out))?;
+    if let Some(lost) = not_placed(&rows) {
+        out.line(out.paint(style::WARN, lost))?;
+    }
     if numbers.len() < NUMBERS.len() {
         out.line(out.paint(style::DIM, "processing times are not kept by action"))?;
     }
     done(&reader, &all)
 }
 
+/// One row for each group.
+fn rows(query: &StatsQuery, by: &[By], zone: &Zone) -> Result<Vec<StatsRow>> {
+    let mut groups: Vec<Group> = by.iter().filter_map(|by| by.group()).collect();
+    match (shortest(by), zone.is_utc()) {
+        (Some(calendar), false) => return zone.by(query, calendar, &groups),
+        (Some(Calendar::Hour), true) => groups.push(Group::Hour),
+        (Some(Calendar::Day), true) => groups.push(Group::Day),
+        (Some(calendar), true) => return zone.by(query, calendar, &groups),
+        (None, _) => {}
+    }
+    Ok(query.by(&groups[..])?)
+}
+
+/// What is said of hours that periods cut and whose entries are retired.
+fn not_placed(rows: &[StatsRow]) -> Option<String> {
+    let mut periods: Vec<_> = rows
+        .iter()
+        .filter(|row| row.stats.coverage.retired > 0)
+        .map(|row| (row.time, row.stats.coverage.retired))
+        .collect();
+    periods.dedup();
+    let most = periods.iter().map(|period| period.1);
+    let most = most.fold(0, u64::saturating_add);
+    (most > 0).then(|| {
+        let (decisions, of) = (units::counted(most, "decision"), periods.len() as u64);
+        format!(
+            "up to {decisions} of hours that {} cut are in no row: their entries are retired",
+            units::counted(of, "period")
+        )
+    })
+}
+
 /// How it ended: entries that cannot be read are said, also if only their gap is known.
-fn done(reader: &annals::Reader, all: &Stats) -> Result<Done> {
+fn done(reader: &Reader, all: &Stats) -> Result<Done> {
     let done = missing::done(reader);
     // Gaps of a repair are in the coverage alone.
     if done == Done::Well && all.coverage.damaged > 0 && reader.known_damaged()? > 0 {
@@ -126,14 +190,19 @@ fn done(reader: &annals::Reader, all: &Stats) -> Result<Done> {
 }
 
 /// The key of a row.
-fn key(row: &StatsRow, by: By) -> String {
+fn key(row: &StatsRow, by: By, zone: &Zone) -> String {
     let text = match by {
         By::Model => row.model.as_deref().map(str::to_owned),
         By::Symbol => row.symbol.as_deref().map(str::to_owned),
         By::Checkpoint => row.checkpoint.as_deref().map(str::to_owned),
         By::Action => row.action.as_deref().map(str::to_owned),
-        By::Hour => row.time.map(|time| at(time, 16)),
-        By::Day => row.time.map(|time| at(time, 10)),
+        By::Hour if zone.is_utc() => row
+            .time
+            .map(|time| zone.second(time).chars().take(16).collect()),
+        By::Hour => row.period.as_deref().map(str::to_owned),
+        By::Day => row.time.map(|time| zone.date(time)),
+        By::Week => row.time.map(|time| zone.week(time)),
+        By::Month => row.time.map(|time| zone.month(time)),
     };
     text.unwrap_or_else(|| "-".to_owned())
 }
@@ -146,12 +215,9 @@ fn name(by: By) -> &'static str {
         By::Action => "action",
         By::Hour => "hour",
         By::Day => "day",
+        By::Week => "week",
+        By::Month => "month",
     }
-}
-
-/// The first `length` characters of a time.
-fn at(time: Timestamp, length: usize) -> String {
-    units::second(time).chars().take(length).collect()
 }
 
 /// A column of numbers.
@@ -211,7 +277,7 @@ const NUMBERS: [Number; 9] = [
     }),
 ];
 
-fn row_as_json(row: &StatsRow) -> Json {
+fn row_as_json(row: &StatsRow, by: &[By], zone: &Zone) -> Json {
     let mut json = as_json(&row.stats);
     if let Json::Object(fields) = &mut json {
         let texts = [
@@ -227,6 +293,19 @@ fn row_as_json(row: &StatsRow) -> Json {
         }
         if let Some(time) = row.time {
             fields.insert("time".to_owned(), Json::from(time.to_string()));
+        }
+        if let Some(end) = row.end {
+            fields.insert("end".to_owned(), Json::from(end.to_string()));
+        }
+        for by in by.iter().filter(|by| by.calendar().is_some()) {
+            fields.insert(name(*by).to_owned(), Json::from(key(row, *by, zone)));
+        }
+        if row.stats.coverage.retired > 0 {
+            // Of hours that the period cuts.
+            fields.insert(
+                "not_placed".to_owned(),
+                Json::from(row.stats.coverage.retired),
+            );
         }
     }
     json

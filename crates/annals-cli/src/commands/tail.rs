@@ -6,7 +6,7 @@ use annals::{InferenceRecord, Outcomes, Reader};
 
 use crate::entries::{self, Column};
 use crate::failure::{Done, Result};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterArgs};
 use crate::line::line;
 use crate::missing;
 use crate::output::Out;
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_enum, value_delimiter = ',')]
     columns: Vec<Column>,
     #[command(flatten)]
-    filter: Filter,
+    filter: FilterArgs,
 }
 
 /// An inference and what has turned out for it.
@@ -37,10 +37,11 @@ type Found = (InferenceRecord, Option<Outcomes>);
 /// Prints the newest inferences.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
-    let mut found = find(&reader, &args, out.json)?;
+    let filter = args.filter.on(&out.zone);
+    let mut found = find(&reader, &args, &filter, out.json)?;
     found.reverse();
     if found.is_empty() {
-        args.filter.say_unknown(&reader)?;
+        filter.say_unknown(&reader)?;
     }
     if out.json {
         for (record, outcomes) in &found {
@@ -58,7 +59,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         for (record, outcomes) in &found {
             let cells = columns.iter();
             rows.push_escaped(
-                cells.map(|column| entries::cell(record, outcomes.as_ref(), *column)),
+                cells.map(|column| entries::cell(record, outcomes.as_ref(), *column, &out.zone)),
             );
         }
         rows.print(out)?;
@@ -66,8 +67,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     Ok(missing::done(&reader))
 }
 
-fn find(reader: &Reader, args: &Args, json: bool) -> Result<Vec<Found>> {
-    let filter = &args.filter;
+fn find(reader: &Reader, args: &Args, filter: &Filter, json: bool) -> Result<Vec<Found>> {
     let query = filter.query(reader).newest_first();
     let with_outcomes =
         json || filter.asks_for_outcomes() || entries::ask_for_outcomes(&args.columns);

@@ -217,8 +217,8 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
     let mut rows = Rows::new(["recorded from", "to", ">entries", ">size", "because"]);
     for segment in plan.segments() {
         rows.push([
-            units::second(segment.recorded.0),
-            units::second(segment.recorded.1),
+            out.second(segment.recorded.0),
+            out.second(segment.recorded.1),
             units::count(segment.entries),
             units::bytes(segment.bytes),
             segment.rule.clone(),

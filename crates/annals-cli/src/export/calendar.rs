@@ -1,20 +1,8 @@
-//! Which day a time is of, and how that day is called: the one place that knows.
+//! How a day is called, counted from 1970-01-01. [`Zone`](crate::zone::Zone) knows which day a time
+//! is of.
 
-use annals::Timestamp;
-
-const DAY: i64 = 86_400_000_000;
 /// How the folder of a day begins, as Hive, Spark, DuckDB and Polars read it.
 const FOLDER: &str = "day=";
-
-/// The day of a time, as days since 1970-01-01, in UTC.
-pub fn day(time: Timestamp) -> i64 {
-    time.as_micros().div_euclid(DAY)
-}
-
-/// The first moment of a day.
-pub fn begin(day: i64) -> Timestamp {
-    Timestamp::from_micros(day.saturating_mul(DAY))
-}
 
 /// The folder of a day: `day=2025-07-25`.
 pub fn folder(day: i64) -> String {
@@ -49,7 +37,7 @@ fn date(day: i64) -> (i64, i64, i64) {
     (year, month, of_year - (153 * march + 2) / 5 + 1)
 }
 
-/// The other way round; none for what no [`Timestamp`] can be of.
+/// The other way round; none for what no [`Timestamp`](annals::Timestamp) can be of.
 fn number(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
     if !is_date || !(-300_000..=300_000).contains(&year) {
@@ -80,10 +68,9 @@ mod tests {
             (i64::MAX, "day=+294247-01-10"),
             (i64::MIN, "day=-290308-12-21"),
         ] {
-            let of = day(Timestamp::from_micros(micros));
+            let of = i64::div_euclid(micros, 86_400_000_000);
             assert_eq!(folder(of), name);
             assert_eq!(of_folder(name), Some(of));
-            assert!(begin(of).as_micros() <= micros);
         }
         for name in [
             "day=2025-7-25",

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use annals::{JournalId, Timestamp};
+use annals::JournalId;
 
 use super::file::{Change, Unpublished};
 use super::lake::{Lake, Owned};
-use super::{Packing, Row, Sink, calendar, to_file};
+use super::{Packing, Row, Sink, to_file};
 use crate::failure::{Failure, Result};
 use crate::filter::Filter;
+use crate::zone::Zone;
 
 /// Files that are open at once. A process may usually have 1,024 files open.
 const OPEN: usize = 256;
@@ -31,8 +32,11 @@ pub struct Days {
     journal: JournalId,
     /// The first entry.
     from: u64,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    /// Whose days they are.
+    zone: Zone,
+    /// The first and the last day that are asked for.
+    first: Option<i64>,
+    last: Option<i64>,
     /// The day used last stands last.
     open: Vec<(i64, Box<dyn Sink>)>,
     /// The files of all days that were begun, open or whole.
@@ -59,8 +63,9 @@ impl Days {
             lake,
             journal,
             from,
-            since: filter.since,
-            until: filter.until,
+            zone: filter.zone.clone(),
+            first: filter.since.map(|since| filter.zone.day(since)),
+            last: last_day(filter),
             open: Vec::new(),
             files: BTreeMap::new(),
             wanted: None,
@@ -76,9 +81,7 @@ impl Days {
 
     /// Whether the day is asked for. Only whole days are ([`whole_days`]).
     fn covers(&self, day: i64) -> bool {
-        let begin = calendar::begin(day);
-        self.since.is_none_or(|since| day >= calendar::day(since))
-            && self.until.is_none_or(|until| begin < until)
+        self.first.is_none_or(|first| day >= first) && self.last.is_none_or(|last| day <= last)
     }
 
     /// Whether this export takes the place of a file of the day: of one that begins where it does
@@ -164,7 +167,7 @@ impl Sink for Days {
         let mut run: Vec<Row> = Vec::new();
         let mut of = 0;
         for row in rows {
-            let day = calendar::day(row.time());
+            let day = self.zone.day(row.time());
             if day != of && !run.is_empty() {
                 self.push_run(of, std::mem::take(&mut run))?;
             }
@@ -217,22 +220,20 @@ impl Sink for Days {
     }
 }
 
-/// The filter with whole days: a day that is replaced by a part of it would lose the rest.
-pub fn whole_days(filter: &Filter) -> Filter {
-    let since = filter
-        .since
-        .map(|since| calendar::begin(calendar::day(since)));
-    let until = filter.until.map(|until| {
-        let day = calendar::day(until);
-        if calendar::begin(day) == until {
-            until
-        } else {
-            calendar::begin(day.saturating_add(1))
-        }
-    });
+/// The last day that is asked for; none if there is no end. Nothing is before the first moment.
+fn last_day(filter: &Filter) -> Option<i64> {
+    let until = filter.until?;
+    let last = until.saturating_sub(std::time::Duration::from_micros(1));
+    Some(filter.zone.day(last))
+}
+
+/// The filter with whole days: a day that is replaced by a part of it would lose the rest. Where
+/// the clocks show a day again after the next has begun, the filter's times hold some of that, too.
+pub fn whole_days(filter: Filter) -> Filter {
+    let zone = &filter.zone;
     Filter {
-        since,
-        until,
-        ..filter.clone()
+        since: filter.since.map(|since| zone.begin(zone.day(since))),
+        until: last_day(&filter).map(|last| zone.end(last)),
+        ..filter
     }
 }

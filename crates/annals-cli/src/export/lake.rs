@@ -20,7 +20,7 @@ use super::file::{self, Change, remove_leftovers, remove_unpublished, sync_folde
 use super::{Format, Packing};
 use crate::escape::sentence;
 use crate::failure::{Failure, Result};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterArgs};
 
 /// Timeout and poll interval while another export writes into the same folder.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -56,10 +56,10 @@ fn selection(filter: &Filter) -> String {
         until: None,
         ..filter.clone()
     };
-    if all.is_everything() {
+    if all.is_everything() && all.zone.is_utc() {
         return "all".to_owned();
     }
-    let Filter {
+    let FilterArgs {
         model,
         symbol,
         action,
@@ -70,11 +70,15 @@ fn selection(filter: &Filter) -> String {
         outcome,
         no_repeats,
         ..
-    } = &all;
+    } = &all.asked;
     let bounds = (min_confidence, max_confidence, slower_than);
-    let text = format!(
+    let mut text = format!(
         "{model:?} {symbol:?} {action:?} {checkpoint:?} {bounds:?} {outcome:?} {no_repeats}"
     );
+    if !all.zone.is_utc() {
+        // The same rows are of other days.
+        text = format!("{text} {}", all.zone.name());
+    }
     // FNV-1a: the same in every version.
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -152,8 +156,9 @@ impl Lake {
                 } else if name.starts_with(of_journal) {
                     let lake = sentence(&directory.display().to_string());
                     return Err(Failure::Usage(format!(
-                        "{lake} has rows of this journal that other filters chose: rows would be \
-                         there twice; give another folder, or the filters of before"
+                        "{lake} has rows of this journal that other filters chose, or by the days \
+                         of another zone: rows would be there twice; give another folder, or the \
+                         filters and --zone of before"
                     )));
                 }
             }

@@ -8,7 +8,7 @@ use annals::{
     Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId, Timestamp,
 };
 
-use super::{Row, calendar};
+use super::Row;
 use crate::failure::Result;
 use crate::filter::Filter;
 
@@ -102,7 +102,7 @@ impl<'a> Reading<'a> {
         let ids = match &self.days {
             None => ids,
             Some(days) => {
-                entries.retain(|entry| days.contains(&calendar::day(time_of(entry))));
+                entries.retain(|entry| days.contains(&self.filter.zone.day(time_of(entry))));
                 entries.iter().filter_map(Entry::id).collect()
             }
         };

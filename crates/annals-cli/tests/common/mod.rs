@@ -118,7 +118,8 @@ pub fn annals(dir: &Path, args: &[&str]) -> Command {
         .arg("--dir")
         .arg(dir)
         .args(args)
-        .env_remove("ANNALS_DIR");
+        .env_remove("ANNALS_DIR")
+        .env_remove("ANNALS_ZONE");
     command
 }
 

@@ -79,7 +79,7 @@ pub fn alias(registry: &Registry, args: Alias, out: &mut Out) -> Result<Done> {
         if out.json {
             out.json(&json!({"since": change.since.to_string(), "target": target}))?;
         } else {
-            let since = units::second(change.since);
+            let since = out.second(change.since);
             out.line(format!("{since}  {}", target.unwrap_or("nowhere")))?;
         }
     }

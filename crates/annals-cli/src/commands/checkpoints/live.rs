@@ -25,7 +25,7 @@ pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
             LiveValue::Named(name.to_owned(), mode)
         }
     };
-    let query = args.within.of(reader.stats(&args.model));
+    let query = args.within.of(reader.stats(&args.model), &out.zone);
     let ranking = query.best_live(&value, args.at_least)?;
     if out.json {
         out.json(&json!({
@@ -111,7 +111,11 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
             "intervals by batch means, in the order of time; decisions depend on each other up to \
              {effect:.1}-fold"
         ),
-        false => "too few outcomes for batch means: decisions count as independent".to_owned(),
+        false => {
+            "some intervals have too few outcomes, or too few different times, for batch means: \
+                  their decisions count as independent"
+                .to_owned()
+        }
     };
     match ranking.ranked.is_empty() {
         true => Ok(()),

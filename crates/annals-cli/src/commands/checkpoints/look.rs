@@ -1,6 +1,6 @@
 //! Looking at checkpoints; nothing here changes any.
 
-use annals::{Checkpoint, Registry, Timestamp};
+use annals::{Checkpoint, Registry};
 use serde_json::json;
 
 use super::known;
@@ -10,7 +10,7 @@ use crate::failure::{Done, Result};
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
 use crate::units;
-use crate::when;
+use crate::when::{self, When};
 
 /// Options of `checkpoints list`.
 #[derive(clap::Args, Debug)]
@@ -29,11 +29,11 @@ pub struct List {
     #[arg(long)]
     alias: Option<String>,
     /// Only those created from here on.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    since: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    since: Option<When>,
     /// Only those created before this.
-    #[arg(long, value_parser = when::from_now, value_name = "TIME")]
-    until: Option<Timestamp>,
+    #[arg(long, value_parser = when::read, value_name = "TIME")]
+    until: Option<When>,
     /// How many.
     #[arg(short = 'n', long, default_value_t = 20)]
     lines: usize,
@@ -55,10 +55,10 @@ pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
         list = list.alias(alias);
     }
     if let Some(since) = args.since {
-        list = list.since(since);
+        list = list.since(since.on(&out.zone));
     }
     if let Some(until) = args.until {
-        list = list.until(until);
+        list = list.until(until.on(&out.zone));
     }
     let found = list.get()?;
     print(registry, model, &found, out)
@@ -150,7 +150,7 @@ pub fn print(
         }
         let mut cells = vec![
             escaped(checkpoint.id()),
-            units::second(checkpoint.created()),
+            out.second(checkpoint.created()),
             units::bytes(checkpoint.bytes()),
             // Escaped name by name.
             metrics(checkpoint),
@@ -233,8 +233,8 @@ pub fn diff(registry: &Registry, args: Diff, out: &mut Out) -> Result<Done> {
     rows.push(["id".into(), text(this.id()), text(that.id()), String::new()]);
     rows.push([
         "created".into(),
-        units::second(this.created()),
-        units::second(that.created()),
+        out.second(this.created()),
+        out.second(that.created()),
         String::new(),
     ]);
     rows.push([
