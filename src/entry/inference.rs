@@ -282,6 +282,14 @@ impl<'a, A> Inference<'a, A> {
     }
 
     /// Takes the time from `timer`'s start to the call of `log` as the processing time.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let timer = journal.start(); // before the forward pass
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// journal.log(decision.timer(timer));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn timer(mut self, timer: Timer) -> Self {
         self.processing = Processing::Since(timer);
@@ -289,6 +297,13 @@ impl<'a, A> Inference<'a, A> {
     }
 
     /// The id of the checkpoint that decided.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// journal.log(decision.checkpoint("dqn_agent_20250725_143500"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn checkpoint(mut self, id: &'a str) -> Self {
         self.checkpoint = Some(id);

@@ -39,6 +39,15 @@ pub struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     /// Worth of the decision: a return, a score. NaN and infinite values are stored as given, left
     /// out of statistics and counted there as invalid.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert!(journal.attach_outcome(id, annals::Outcome::reward(1.5).and_correct(true)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn reward(reward: impl Into<Number>) -> Self {
         Outcome::default().and_reward(reward)
     }

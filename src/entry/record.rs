@@ -122,6 +122,17 @@ impl Probabilities {
     }
 
     /// The probability with this label.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let probabilities = [("BUY", 0.85), ("SELL", 0.15)];
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// # let id = journal.log(decision.probabilities(&probabilities)).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it was committed");
+    /// assert_eq!(record.probabilities.get("BUY"), Some(0.85));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn get(&self, label: &str) -> Option<f32> {
         let index = self.labels.iter().position(|known| &**known == label)?;

@@ -16,6 +16,15 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let run = importer.source("old.log")?;
+    /// importer.add_event(run, annals::Level::Warn, "feed", "the feed is late", &[])?;
+    /// importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_event(
         &mut self,
         run: RunId,

@@ -34,6 +34,17 @@ impl Importer {
     /// Also [errors of reading](crate::Error#errors-of-reading) and [of a
     /// commit](crate::Error#errors-of-a-commit); after the latter the source may be read again from
     /// its start.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let run = importer.source("old.db")?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// assert!(importer.add(run.inference(4_711)?, &decision, annals::Answer::Full)?);
+    /// assert!(!importer.add(run.inference(4_711)?, &decision, annals::Answer::Full)?); // once
+    /// # importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add(
         &mut self,
         id: InferenceId,

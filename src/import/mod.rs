@@ -113,6 +113,16 @@ impl Importer {
     ///
     /// # Errors
     /// Those of [`Journal::open`](crate::Journal::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = annals::Importer::open(&dir)?; // beside a running agent, too
+    /// let run = importer.source("old.db")?;
+    /// println!("entries of old.db have ids that begin with {run}-");
+    /// importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Importer> {
         let options = Options::default();
         let directory = Directory::create(dir.as_ref())?;
@@ -207,6 +217,15 @@ impl Importer {
     /// # Errors
     /// [`Error::InUse`] if another process is taking in this source, [`Error::InvalidOption`] for a
     /// name of more than 4,096 bytes, and [errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let run = importer.source("old.db")?;
+    /// assert_eq!(importer.source("old.db")?, run); // the same source, the same run
+    /// # importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn source(&mut self, name: &str) -> Result<RunId> {
         if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
             return Ok(*run);
@@ -234,6 +253,15 @@ impl Importer {
 
     /// Sets the recorded time of the entries that are added from here on: when the source recorded
     /// them. `None`, as at the beginning, is the time of adding.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let then = annals::Timestamp::from_micros(1_753_454_079_000_000);
+    /// importer.recorded_at(Some(then)); // of the entries that follow
+    /// # importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn recorded_at(&mut self, time: Option<Timestamp>) {
         self.recorded = time;
     }
@@ -260,6 +288,17 @@ impl Importer {
     ///
     /// # Errors
     /// [Errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let run = importer.source("old.db")?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// importer.add(run.inference(1)?, &decision, annals::Answer::Full)?;
+    /// importer.commit()?; // on disk
+    /// # importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn commit(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take();
         if blocks.is_empty() || self.doing == Doing::Rehearsal {

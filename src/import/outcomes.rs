@@ -28,6 +28,17 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let run = importer.source("old.db")?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// importer.add(run.inference(1)?, &decision, annals::Answer::Full)?;
+    /// assert!(importer.add_outcome(run.inference(1)?, &annals::Outcome::reward(1.5))?);
+    /// # importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_outcome(&mut self, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
         self.add_in(Order::OfTime, of, outcome)
     }

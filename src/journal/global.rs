@@ -33,12 +33,21 @@ pub fn install(journal: Journal) -> Result<&'static Journal> {
 }
 
 /// The installed journal, if there is one. Costs one atomic load.
+///
+/// ```
+/// assert!(annals::installed().is_none()); // until a journal is installed
+/// ```
 #[must_use]
 pub fn installed() -> Option<&'static Journal> {
     INSTALLED.get()
 }
 
 /// [`Journal::log`] on the installed journal; `None` (and counted nowhere) if there is none.
+///
+/// ```
+/// // Counted nowhere, because no journal is installed.
+/// assert!(annals::log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY")).is_none());
+/// ```
 #[inline]
 pub fn log<A: Attributes>(inference: Inference<'_, A>) -> Option<InferenceId> {
     INSTALLED.get()?.log(inference)

@@ -111,6 +111,15 @@ impl Journal {
     }
 
     /// Like [`event`](Self::event), with named values.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// use annals::{Level, Value};
+    ///
+    /// let fields = vec![("delay_ms".to_owned(), Value::from(250))];
+    /// assert!(journal.event_with(Level::Warn, "feed", "the feed is late", fields));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn event_with(
         &self,
         level: Level,
@@ -123,6 +132,16 @@ impl Journal {
     }
 
     /// Records what happened to a checkpoint, for code that keeps its checkpoints itself.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// use annals::CheckpointAction;
+    ///
+    /// // For checkpoints that the registry does not keep; its own are recorded by itself.
+    /// let id = "dqn_agent_20250725_143500";
+    /// assert!(journal.checkpoint_event(CheckpointAction::Loaded, "dqn_agent", id, "epoch=7"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn checkpoint_event(
         &self,
         action: CheckpointAction,

@@ -37,6 +37,15 @@ impl Maintenance {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert!(journal.reader()?.unfolded()? <= 1); // entries that statistics read one by one
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn unfolded(&self) -> Result<u64> {
         self.upkeep.source().unfolded()
     }

@@ -203,6 +203,11 @@ struct Bound {
 impl Recorder {
     /// A recorder that records nothing: for code that takes one and a run that wants none. Its
     /// calls cost about a nanosecond and return `None`.
+    ///
+    /// ```
+    /// let recorder = annals::Recorder::disabled(); // for a loop that may run without a journal
+    /// assert!(recorder.log(recorder.start(), 0, &[1.0], &[0.1]).is_none());
+    /// ```
     #[must_use]
     pub fn disabled() -> Recorder {
         Recorder {
@@ -221,6 +226,16 @@ impl Recorder {
     }
 
     /// Starts measuring a processing time. One clock read; none in a disabled recorder.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// let timer = recorder.start(); // before the forward pass
+    /// let probabilities = [0.85, 0.15];
+    /// recorder.log(timer, 0, &probabilities, &[0.1]); // with the time that it took
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn start(&self) -> Timer {
         match &self.queue {
@@ -236,6 +251,16 @@ impl Recorder {
     /// No lock, allocation or system call, with two exceptions. Every n-th call (n = a quarter of
     /// the queue) wakes the writer. More than 8 probabilities or a name over the bound of the name
     /// table take an allocation.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
+    /// let recorder = builder.actions(["BUY", "SELL"]).build()?;
+    /// let id = recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1, 0.2]);
+    /// assert!(id.is_some()); // queued
+    /// assert!(recorder.log(recorder.start(), 9, &[0.85], &[0.1]).is_none()); // no such action
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn log(
         &self,
@@ -350,6 +375,15 @@ impl Recorder {
     }
 
     /// States that no checkpoint decides from now on.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let builder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let mut recorder = builder.checkpoint("dqn_agent_20250725_143500").build()?;
+    /// recorder.clear_checkpoint();
+    /// recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]); // of no checkpoint
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn clear_checkpoint(&mut self) {
         self.names.checkpoint = NO_NAME;
         self.set_written(|texts| texts.checkpoint = None);

@@ -40,6 +40,15 @@ impl Checkpoint {
 
     /// Its id: `<model>_<YYYYMMDD_HHMMSS>` (UTC), with `_2`, `_3` and so on behind it where one
     /// second saw several. A checkpoint that was found in a folder has its file's name.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert!(saved.id().starts_with("dqn_agent_")); // and the second of its save
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
@@ -64,6 +73,16 @@ impl Checkpoint {
     }
 
     /// The metric with this name.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(saved.metric("loss"), Some(0.1));
+    /// assert_eq!(saved.metric("accuracy"), None);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<f64> {
         let metrics = &self.0.row.metrics;
@@ -136,6 +155,15 @@ impl Checkpoint {
     }
 
     /// Size of its weights in bytes, all files together.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(saved.bytes(), 7);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.row.bytes

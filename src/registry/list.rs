@@ -57,6 +57,16 @@ impl Registry {
 
 impl List {
     /// Only those with this tag.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// registry.checkpoint("dqn_agent").tag("nightly").save(b"weights")?;
+    /// assert_eq!(registry.list("dqn_agent").tag("nightly").get()?.len(), 1);
+    /// assert_eq!(registry.list("dqn_agent").tag("weekly").get()?.len(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
         self
@@ -86,6 +96,15 @@ impl List {
     }
 
     /// Only those with a step in this range.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// registry.checkpoint("dqn_agent").step(1_000).save(b"weights")?;
+    /// assert_eq!(registry.list("dqn_agent").steps(500..).get()?.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn steps(mut self, steps: impl std::ops::RangeBounds<u64>) -> Self {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let low = match steps.start_bound() {
@@ -105,6 +124,16 @@ impl List {
     }
 
     /// At most so many.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let newest = registry.list("dqn_agent").limit(20).get()?;
+    /// assert_eq!(newest.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn limit(mut self, most: usize) -> Self {
         self.limit = most;
         self

@@ -32,6 +32,16 @@ impl Loaded {
     }
 
     /// Its file, for libraries that open files themselves.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let loaded = registry.load(saved.id())?;
+    /// assert!(loaded.path().exists()); // for libraries that read from a path
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -47,6 +57,15 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error::Io`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// assert_eq!(registry.load(saved.id())?.into_bytes()?, b"weights");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn into_bytes(mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self.file.read_to_end(&mut bytes) {

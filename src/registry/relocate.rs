@@ -58,6 +58,17 @@ impl Registry {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// // Nothing lies there, so nothing would change.
+    /// let would = registry.plan_relocate("/old/place", "/new/place")?;
+    /// println!("{would:?}");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn plan_relocate(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Relocated> {
         self.move_or_plan(from.as_ref(), to.as_ref(), false)
     }

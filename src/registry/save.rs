@@ -104,6 +104,15 @@ impl NewCheckpoint<'_> {
     }
 
     /// A metric, of any number. NaN is kept, but never ranks. Given twice, the last value holds.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").metric("val_loss", 0.0234).save(b"weights")?;
+    /// assert_eq!(saved.metric("val_loss"), Some(0.0234));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn metric(mut self, name: impl Into<String>, value: impl Into<Number>) -> Self {
         let (name, value) = (name.into(), value.into().get());
         self.metrics.retain(|(known, _)| *known != name);
@@ -112,6 +121,15 @@ impl NewCheckpoint<'_> {
     }
 
     /// Something else about the training. Given twice, the last value holds.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").metadata("lr", 0.001).save(b"weights")?;
+    /// assert_eq!(saved.metadata("lr").and_then(|lr| lr.as_f64()), Some(0.001));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Metadata>) -> Self {
         let name = name.into();
         self.metadata.retain(|(known, _)| *known != name);
@@ -132,6 +150,16 @@ impl NewCheckpoint<'_> {
     }
 
     /// The id of the checkpoint that its training started from.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let tuned = registry.checkpoint("dqn_agent").parent(saved.id()).save(b"tuned")?;
+    /// assert_eq!(tuned.parent(), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn parent(mut self, id: impl Into<String>) -> Self {
         self.parent = Some(id.into());
         self

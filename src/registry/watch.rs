@@ -65,6 +65,19 @@ struct Shared {
 
 impl Watch {
     /// The checkpoint as of now; `None` while there is none.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// registry.activate(saved.id())?;
+    /// let mut active = registry.watch("dqn_agent", annals::Watched::active())?;
+    /// if let Some(checkpoint) = active.current() {
+    ///     println!("decide with {}", checkpoint.id()); // about a nanosecond: ask in the loop
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn current(&mut self) -> Option<&Checkpoint> {
         // One atomic load: the loop pays for more only after a change.

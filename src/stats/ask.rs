@@ -24,6 +24,15 @@ impl Reader {
     }
 
     /// Begins a question about what all models did.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.stats_of_all().get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn stats_of_all(&self) -> StatsQuery {
         StatsQuery::new(Ok(self.clone()), None)
     }

@@ -129,12 +129,34 @@ impl StatsQuery {
     }
 
     /// Only decisions of this checkpoint.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_7");
+    /// journal.log(decision);
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats("dqn_agent").checkpoint("epoch_7").get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn checkpoint(mut self, id: impl AsRef<str>) -> Self {
         self.subject.checkpoint = Some(id.as_ref().into());
         self
     }
 
     /// Only event times from `time` on.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// use std::time::Duration;
+    /// use annals::Timestamp;
+    ///
+    /// let hour_ago = Timestamp::now().saturating_sub(Duration::from_secs(3_600));
+    /// assert_eq!(journal.stats("dqn_agent").since(hour_ago).get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
         self.times = time.into().as_micros()..=*self.times.end();
         self
@@ -153,6 +175,18 @@ impl StatsQuery {
     /// The knowledge at `time`, for back-tests: decisions with event times before it, and only the
     /// outcomes known by then, as [`Outcome::at`](crate::Outcome::at) states. Reads every entry in
     /// the range, at some 20 million a second.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// use annals::Timestamp;
+    ///
+    /// let yesterday = Timestamp::now().saturating_sub(std::time::Duration::from_secs(86_400));
+    /// assert_eq!(journal.stats("dqn_agent").as_of(yesterday).get()?.count, 0); // not known then
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn as_of(mut self, time: impl Into<Timestamp>) -> Self {
         let time = time.into();
         self.known_until = Some(time.as_micros().saturating_sub(1));

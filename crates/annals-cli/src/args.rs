@@ -24,9 +24,9 @@ Exit codes:
   4  a failure on the way: a damaged file, a full disk
 
 Times without a zone are of --zone, in --since and in tables; JSON and exports have UTC. Commands \
-that only read never disturb a running agent. Tables are as wide as the terminal, or as COLUMNS. In \
-text, characters that steer the terminal or are invisible are written as \\n, \\t or \\u{202e}; \
-JSON has names as they are.";
+that only read never disturb a running agent. Tables are as wide as the terminal, or as COLUMNS. \
+In text, characters that steer the terminal or are invisible are written as \\n, \\t or \
+\\u{202e}; JSON has names as they are.";
 
 /// The heading of what every command understands, apart from a command's own options.
 const SHARED: &str = "Options of every command";

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::zone::Zone;
 
-/// What `--since` and `--until` accept, for messages and help.
+/// Forms that `--since` and `--until` accept, for messages and help.
 pub const FORMS: &str = "90s, 30m, 24h, 7d or 2w (ago), now, today, yesterday, 2025-07-25, \
                          '2025-07-25 14:30', '2025-07-25 14:30:05' (on the clocks of --zone) or \
                          RFC 3339";
@@ -59,7 +59,7 @@ fn read_at(text: &str, now: Timestamp) -> Result<When, String> {
                 let time: jiff::Timestamp = text.parse().ok()?;
                 Some(When::At(Timestamp::from_micros(time.as_microsecond())))
             })
-            // What jiff's years do not reach.
+            // Times beyond jiff's years.
             .or_else(|| text.parse().ok().map(When::At)),
     };
     read.ok_or_else(|| format!("{text:?} is no time: give {FORMS}"))

@@ -78,6 +78,17 @@ impl Backup<'_> {
 
     /// Also copies the checkpoints' weights and sidecars, those of checkpoints that were registered
     /// elsewhere as well. [`BackedUp::lacking`] lists files that could not be copied.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let copy = dir.path().join("copy");
+    /// let done = journal.maintenance()?.backup(&copy).with_checkpoints().run()?;
+    /// assert!(done.lacking.is_empty()); // no weights are missing
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn with_checkpoints(mut self) -> Self {
         self.checkpoints = true;
         self
@@ -96,6 +107,14 @@ impl Backup<'_> {
     /// blocks of the copied data is damaged, and [`Error::Io`]. The earlier content is still there
     /// then. A segment that is damaged in the backup alone is copied again when it was removed
     /// there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let done = journal.maintenance()?.backup(dir.path().join("copy")).run()?;
+    /// println!("{} entries in the copy", done.entries);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn run(self) -> Result<BackedUp> {
         let upkeep = &self.maintenance.upkeep;
         let to = Directory::bare(&self.to)?;
