@@ -117,9 +117,19 @@ fn checkpoint(
         match serde_json::from_str::<Json>(&python::as_json(&json)) {
             Ok(Json::Object(entries)) => {
                 for (name, value) in entries {
-                    new = match number(&value) {
-                        Some(number) if index == 5 => new.metric(name, number),
-                        _ => new.metadata(name, metadata(&value)),
+                    let number = number(&value).filter(|_| index == 5);
+                    new = match number {
+                        Some(number) if can_rank(&name) => new.metric(name, number),
+                        Some(_) => {
+                            let why = format!(
+                                "{what}: a name of {} bytes is no metric's; kept as metadata",
+                                name.len()
+                            );
+                            report.damaged(place, &why);
+                            report.not_taken(what, "a name that no metric can have");
+                            new.metadata(name, metadata(&value))
+                        }
+                        None => new.metadata(name, metadata(&value)),
                     };
                 }
             }
@@ -162,6 +172,11 @@ fn is_true(value: ValueRef<'_>) -> bool {
                 .any(|word| text.trim().eq_ignore_ascii_case(word))
         }),
     }
+}
+
+/// Whether a metric can have this name: 1 to 255 bytes without control characters.
+fn can_rank(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 /// A metric's number, also if it was written as text.
