@@ -367,11 +367,11 @@ fn calls_have_their_limits() {
             "{name} at its limit"
         );
         wanted.push(at);
-        let refused = journal.health().dropped;
+        let refused = journal.health().dropped.refused;
         let beyond = (field.of)(field.most + 1);
         let taken = beyond.log(&journal);
         assert!(taken.as_ref() != Some(&beyond), "{name} beyond its limit");
-        assert_eq!(journal.health().dropped, refused + 1, "{name}");
+        assert_eq!(journal.health().dropped.refused, refused + 1, "{name}");
         wanted.extend(taken);
         let named = |known: &annals::RefusalCount| known.refusal.field.contains(field.named.0);
         let refusals = journal.health().refusals;
@@ -519,8 +519,8 @@ fn events_have_their_limits_in_calls_and_lines() {
             let mut said = ["c", "m", "f", "v"].map(str::to_owned);
             said[long] = said[long].repeat(size);
             let [component, message, name, value] = said.clone();
-            let fields = [(&*name, Value::from(&*value))];
-            let taken = journal.event_with(Level::Info, &component, &*message, &fields);
+            let fields = vec![(name.clone(), Value::from(&*value))];
+            let taken = journal.event_with(Level::Info, &component, &*message, fields);
             assert_eq!(taken, size == TEXT - EACH - 3, "{long}");
             let line = json!({"kind": "event", "journal": "j", "run": 1, "level": "INFO",
                 "component": component, "message": message, "fields": {name.clone(): value},
@@ -550,7 +550,7 @@ fn events_have_their_limits_in_calls_and_lines() {
         }
         journal.flush().wait(WAIT).unwrap();
     }
-    assert_eq!(journal.health().dropped, broken);
+    assert_eq!(journal.health().dropped.refused, broken);
     journal.close().unwrap();
     assert!(events(&data) == wanted);
     copies_are_the_same(&data, scratch.path(), &[]);

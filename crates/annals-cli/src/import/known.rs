@@ -13,6 +13,8 @@ use crate::failure::Result;
 const HOUR: u64 = 3_600_000_000;
 /// Differences between two zones: summer and winter change on other days in each.
 const ZONE_OFFSETS: usize = 3;
+/// Rows without a number of their own have those from here on, by their content.
+pub const BY_CONTENT: u64 = 1 << 39;
 /// Rows that may agree by chance with a time that another zone gives them.
 const FEW: u64 = 5;
 
@@ -37,6 +39,8 @@ pub struct Known {
     ours: Vec<u32>,
     /// Differences between the zone that was said before and the one that is said now, in µs.
     offsets: BTreeSet<i64>,
+    /// Whether most rows still have the numbers that they were taken in under.
+    is_stable: bool,
 }
 
 /// A row of a source, as far as it is known by that.
@@ -176,6 +180,7 @@ impl Known {
     ) -> Option<&str> {
         let mut found: Vec<(u64, u32)> = Vec::new();
         let mut offsets = BTreeSet::new();
+        let (mut numbered, mut moved) = (0_u64, 0_u64);
         for (run, source) in &self.sources {
             let met = self.meet(*run, sample);
             // A file of another name has to agree nearly everywhere.
@@ -192,12 +197,15 @@ impl Known {
             let by_content = met.numbered + met.moved + met.shifted;
             if enough(by_number, by_number + met.others) || enough(by_content, all.min(stored)) {
                 found.push((by_content, *run));
+                numbered = met.numbered.saturating_add(numbered);
+                moved = met.moved.saturating_add(moved);
                 offsets.extend(met.offsets);
             }
         }
         found.sort_unstable_by(|one, other| other.cmp(one));
         self.ours = found.iter().map(|(_, run)| *run).collect();
         self.offsets = offsets;
+        self.is_stable = numbered >= moved;
         let first = self.ours.first()?;
         self.sources.get(first).map(String::as_str)
     }
@@ -335,10 +343,19 @@ impl Known {
         let mut found = None;
         for offset in times {
             let time = row.content.time.saturating_sub(offset);
-            let mut free = self
+            let free = self
                 .alike(row.content.core, time)
                 .filter(|(_, stored)| !stored.used && self.ours.contains(&run_of(stored)));
-            if let Some((at, stored)) = free.next() {
+            // Of those with other attributes, rows that come later by their number may claim theirs.
+            let likeness = |stored: &Stored| row.content.likeness(&stored.content);
+            let mut free = free.filter(|(_, stored)| {
+                likeness(stored) == Likeness::Same || !self.is_awaited(stored, row.number)
+            });
+            let first = free.next();
+            let same = first
+                .filter(|(_, stored)| likeness(stored) == Likeness::Same)
+                .or_else(|| free.find(|(_, stored)| likeness(stored) == Likeness::Same));
+            if let Some((at, stored)) = same.or(first) {
                 let how = match row.content.likeness(&stored.content) {
                     Likeness::Other => How::OtherZone,
                     Likeness::Same => How::Same,
@@ -352,6 +369,14 @@ impl Known {
             Some((at, how)) => self.used(at, how),
             None => Verdict::New,
         }
+    }
+
+    /// Whether the row that `stored` was taken in from is still to come, after the one with this
+    /// number.
+    fn is_awaited(&self, stored: &Stored, number: Option<u64>) -> bool {
+        let own = stored.id & (BY_CONTENT - 1);
+        let has_own = stored.id & BY_CONTENT == 0;
+        self.is_stable && has_own && number.is_some_and(|number| own > number)
     }
 
     /// The entry that bears the row's number, if it is the row's.

@@ -111,7 +111,7 @@ impl Line<'_> {
 }
 
 /// The fields of [`Line`] and of [`Turned`], sorted.
-const FIELDS: [&str; 33] = [
+const FIELDS: [&str; 34] = [
     "action",
     "after",
     "attributes",
@@ -134,6 +134,7 @@ const FIELDS: [&str; 33] = [
     "message",
     "model",
     "not_finite",
+    "number",
     "outcome",
     "probabilities",
     "processing_ns",

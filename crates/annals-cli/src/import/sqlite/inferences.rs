@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::super::Report;
 use super::super::content::{Content, hash};
-use super::super::known::{How, Known, Row, Verdict};
+use super::super::known::{BY_CONTENT, How, Known, Row, Verdict};
 use super::super::times::Doubts;
 use super::Trouble;
 use super::decision::{self, Decision};
@@ -23,8 +23,6 @@ use crate::progress;
 const BATCH: usize = 1_024;
 /// Batches under way.
 const AHEAD: usize = 4;
-/// Rows without a number of their own have those from here on, by their content.
-const BY_CONTENT: u64 = 1 << 39;
 /// Numbers that are tried for a row without one: rows with the same content follow each other.
 const MOST_TRIES: u64 = 1 << 24;
 
