@@ -15,7 +15,8 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annals::{Journal, Mirror, Reader};
+use annals::logs::Mirror;
+use annals::{Journal, Reader};
 use common::events::Decisions;
 use common::{BOUND, Failure, journals, machine};
 

@@ -17,7 +17,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annals::{Journal, Mode, Registry, Timestamp, Watched};
+use annals::registry::Watched;
+use annals::{Journal, Mode, Registry, Timestamp};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tempfile::TempDir;
 

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{Inference, Journal, Mode, Registry, Watched};
+use annals::registry::Watched;
+use annals::{Inference, Journal, Mode, Registry};
 
 const MODEL: &str = "dqn_agent";
 const EPOCHS: u16 = 8;

@@ -40,9 +40,9 @@
 //! | query, follow, go on from a stored place | [`Reader`] |
 //! | compute statistics, rank checkpoints, find drift | [`Journal::stats`], [`Reader::compare`] |
 //! | save, rank, load and watch checkpoints | [`Journal::registry`] |
-//! | configure the text files | [`Mirror`] |
+//! | configure the text files | [`logs::Mirror`] |
 //! | retire, back up, verify, repair | [`Journal::maintenance`] |
-//! | take in records from elsewhere | `Importer` |
+//! | take in records from elsewhere | [`import::Importer`] |
 //!
 //! A journal can be shared by reference, in an `Arc`, or by [`install`] for code that cannot be
 //! handed one. [`Journal`] lists the promises of its calls. [`Error`] lists the errors that reads
@@ -111,6 +111,22 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
+//! # Modules
+//!
+//! The types of daily use are here. The rest is in the module of its feature.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`record`] | prepared calls, attributes, waiting for a flush |
+//! | [`entry`] | the kinds of entries that a reader gives |
+//! | [`read`] | iterators of a reader |
+//! | [`stats`] | parts of statistics, groups, calibration, drift, live rankings |
+//! | [`registry`] | saving, loading, watching, aliases, retention of checkpoints |
+//! | [`logs`] | the text files and their settings |
+//! | [`maintenance`] | retention, backup, `verify`, `repair`, usage |
+//! | [`import`] | records from elsewhere |
+//! | [`health`] | parts of a journal's health |
+//!
 //! # Crate features
 //!
 //! | feature | adds |
@@ -126,85 +142,70 @@
 //! `docs/reliability.md` failures and their cost, `docs/performance.md` all figures.
 
 mod engine;
-mod entry;
+pub mod entry;
 #[cfg(all(test, not(annals_portable)))]
 mod faults;
 mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod import;
+pub mod import;
 mod journal;
 mod json;
-mod logs;
-mod maintenance;
+pub mod logs;
+pub mod maintenance;
 mod options;
 mod outcomes;
-mod read;
-mod record;
-mod registry;
+pub mod read;
+pub mod record;
+pub mod registry;
 mod sealing;
-mod stats;
+pub mod stats;
 mod threads;
 
-pub use crate::entry::gap::{GapReason, Refusal};
-pub use crate::entry::mode::Mode;
-pub use crate::maintenance::repair;
 pub use entry::clock::ManualClock;
 pub use entry::error::{Error, ErrorKind, Result};
-pub use entry::event::{CheckpointAction, Level};
-pub use entry::features::{Float, feature_hash};
+pub use entry::event::Level;
+pub use entry::features::feature_hash;
 pub use entry::ids::{InferenceId, JournalId, RunId};
-pub use entry::inference::{Attributes, Inference, OwnedAttributes, Timer};
-pub use entry::outcome::{Latest, Outcome, OutcomeEntry, Outcomes};
-pub use entry::record::{
-    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
-    SystemEvent,
-};
+pub use entry::inference::{Inference, Timer};
+pub use entry::mode::Mode;
+pub use entry::outcome::{Outcome, Outcomes};
+pub use entry::record::{Content, Entry, InferenceRecord};
 pub use entry::timestamp::Timestamp;
 pub use entry::value::{Number, Value};
-pub use import::{Answer, Importer, Loss};
 pub use journal::Journal;
 pub use journal::global::{install, installed, log};
-pub use journal::health::Health;
 #[cfg(feature = "tracing")]
 pub use journal::layer::JournalLayer;
-pub use logs::health::MirrorHealth;
-pub use logs::{Cleaned, recent_lines};
-pub use maintenance::verify::defect::{Defect, DefectKind};
-pub use maintenance::{
-    BackedUp, Backup, FoldProgress, Folded, Maintenance, ModelUsage, NamedCursor, PlannedSegment,
-    Repaired, RetirePlan, Retired, RetiredSoFar, Retirement, UndoneImport, Usage, Verified,
-    restore, undo_import,
-};
+pub use maintenance::handle::Maintenance;
 pub use options::keep::Keep;
-pub use options::logs::{LogKind, Mirror, Rotation};
 pub use options::{Options, Overflow, Sharing};
-pub use read::{
-    Cursor, Events, Follow, Gaps, Inferences, Query, Reader, Repeats, Runs, WithOutcomes,
-};
-pub use record::flush::Flush;
-pub use record::queue::drops::Dropped;
-pub use record::queue::refusals::RefusalCount;
-pub use record::recorder::{Prepared, Recorder, RecorderBuilder};
-pub use record::status::State;
-pub use registry::metadata::Metadata;
-pub use registry::tables::rows::{Condition, Origin};
-pub use registry::{
-    AliasChange, Applied, Checkpoint, Decision, Fallback, FolderImport, Import, Imported, List,
-    Loaded, NewCheckpoint, Plan, Planned, Policy, Problem, Registry, Relocated, Report, Retention,
-    Skipped, Watch, Watched, WeightsReader,
-};
-#[cfg(feature = "safetensors")]
-pub use registry::{SafetensorsHeader, TensorInfo};
-pub use sealing::SealingHealth;
-pub use stats::folding::FoldingHealth;
-pub use stats::{
-    ActionCount, ActionDrift, ActionShift, Calendar, Calibration, Confidence, ConfidenceDrift,
-    Coverage, Drift, Group, Groups, LatencyDrift, LiveCandidate, LiveRanking, LiveValue, Memory,
-    OutcomeStats, Periods, ProcessingTime, Reliability, Shift, Stats, StatsQuery, StatsRow, Values,
-};
-pub use threads::panics::is_caught_panic;
+pub use read::cursor::Cursor;
+pub use read::filter::Repeats;
+pub use read::follow::Follow;
+pub use read::handle::Reader;
+pub use read::query::Query;
+pub use record::recorder::Recorder;
+pub use registry::checkpoint::Checkpoint;
+pub use registry::handle::Registry;
+pub use stats::group::Group;
+pub use stats::query::StatsQuery;
+pub use stats::result::Stats;
+
+/// How a journal is doing: counts of what was recorded and lost, and its background threads.
+///
+/// [`Journal::health`] gives a [`Health`](health::Health).
+pub mod health {
+    pub use crate::journal::health::Health;
+    pub use crate::logs::health::MirrorHealth;
+    pub use crate::record::queue::drops::Dropped;
+    pub use crate::record::queue::refusals::RefusalCount;
+    pub use crate::record::status::State;
+    pub use crate::sealing::SealingHealth;
+    pub use crate::stats::folding::FoldingHealth;
+    pub use crate::threads::panics::is_caught_panic;
+}
 
 /// Documents whose examples run with the tests.
 #[cfg(doctest)]

@@ -10,9 +10,11 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annals::entry::{CheckpointAction, GapReason, Refusal, RunState};
+use annals::health::State;
 use annals::{
-    CheckpointAction, Error, GapReason, Inference, InferenceId, Journal, Level, ManualClock,
-    Options, Outcome, Overflow, Reader, Recorder, Refusal, RunState, State, Value,
+    Error, Inference, InferenceId, Journal, Level, ManualClock, Options, Outcome, Overflow, Reader,
+    Recorder, Value,
 };
 use support::{
     BOUND, NEVER, assert_books_close, committed_ids, entries, flush, gaps, micros, missing,

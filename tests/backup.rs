@@ -9,10 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use annals::{
-    DefectKind, Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader,
-    Sharing, restore,
-};
+use annals::maintenance::{DefectKind, restore};
+use annals::{Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader, Sharing};
 use support::{BOUND, flush, micros};
 
 fn options() -> Options {
@@ -40,7 +38,7 @@ fn entries(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-fn verified(dir: &Path) -> annals::Verified {
+fn verified(dir: &Path) -> annals::maintenance::Verified {
     Maintenance::open(dir).unwrap().verify()
 }
 

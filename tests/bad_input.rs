@@ -944,7 +944,7 @@ fn odd_calls_leave_the_books_balanced() {
     assert_books_close(&health);
     assert_eq!((health.committed, health.invalid), (calls, calls));
     let reader = journal.reader().unwrap();
-    assert_eq!(missing(&reader, annals::GapReason::Refused), calls);
+    assert_eq!(missing(&reader, annals::entry::GapReason::Refused), calls);
 }
 
 // ---------------------------------------------------------------- options and messages

@@ -6,9 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use annals::{
-    Inference, InferenceId, InferenceRecord, Journal, ManualClock, Options, RunState, Timestamp,
-};
+use annals::entry::RunState;
+use annals::{Inference, InferenceId, InferenceRecord, Journal, ManualClock, Options, Timestamp};
 use support::{BOUND, NEVER, entries, flush, gaps, micros, records};
 
 const HOUR: Duration = NEVER;

@@ -14,10 +14,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{
-    Entry, Error, Gap, GapReason, Inference, InferenceId, Journal, Reader, Run, RunId, RunState,
-    State,
-};
+use annals::entry::{Gap, GapReason, Run, RunState};
+use annals::health::State;
+use annals::{Entry, Error, Inference, InferenceId, Journal, Reader, RunId};
 use common::{BOUND, Child, Line, Random, cases, command, role, say, spin, unfinished};
 
 /// Reopening takes milliseconds; this only catches a repair that reads the whole file.

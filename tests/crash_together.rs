@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{
-    Entry, GapReason, Inference, InferenceId, Journal, Options, Reader, RunId, RunState, State,
-};
+use annals::entry::{GapReason, RunState};
+use annals::health::State;
+use annals::{Entry, Inference, InferenceId, Journal, Options, Reader, RunId};
 use common::{BOUND, Child, Random, cases, role, say, spin};
 
 /// The processes on the journal: two writers, a sealer, a reader.

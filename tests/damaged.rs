@@ -11,10 +11,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annals::entry::{Gap, GapReason};
+use annals::logs::{LogKind, Mirror, recent_lines};
+use annals::maintenance::{repair, restore};
 use annals::{
-    Content, Entry, Error, Gap, GapReason, Inference, InferenceId, Journal, Level, LogKind,
-    Maintenance, Mirror, Options, Outcome, Reader, Repeats, Timestamp, Value, recent_lines, repair,
-    restore,
+    Content, Entry, Error, Inference, InferenceId, Journal, Level, Maintenance, Options, Outcome,
+    Reader, Repeats, Timestamp, Value,
 };
 use support::{BOUND, flush, wait_until};
 use tempfile::TempDir;

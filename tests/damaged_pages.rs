@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use annals::entry::GapReason;
 use annals::{
-    Content, Error, GapReason, Inference, InferenceRecord, Journal, Level, Options, Outcome,
-    Reader, Timestamp,
+    Content, Error, Inference, InferenceRecord, Journal, Level, Options, Outcome, Reader, Timestamp,
 };
 use support::{BOUND, flush};
 use tempfile::TempDir;

@@ -7,8 +7,11 @@ mod logs;
 
 use std::path::Path;
 
-use annals::{CheckpointAction, CheckpointEvent, Content, Inference, Journal, Level, LogKind};
-use annals::{Reader, SystemEvent, Value};
+use annals::entry::SystemEvent;
+use annals::entry::{CheckpointAction, CheckpointEvent};
+use annals::logs::LogKind;
+use annals::{Content, Inference, Journal, Level};
+use annals::{Reader, Value};
 use logs::*;
 
 const LEVELS: [Level; 5] = [

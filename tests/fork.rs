@@ -11,7 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annals::{Error, Inference, InferenceId, Journal, Mode, Reader, RunState, State, Watched};
+use annals::entry::RunState;
+use annals::health::State;
+use annals::registry::Watched;
+use annals::{Error, Inference, InferenceId, Journal, Mode, Reader};
 use common::{BOUND, Child, role, say};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use support::{NEVER, assert_books_close, committed_ids};

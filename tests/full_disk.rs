@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use annals::{Error, Inference, InferenceId, Journal, Options, Reader, State};
+use annals::health::State;
+use annals::{Error, Inference, InferenceId, Journal, Options, Reader};
 use common::{BOUND, Child, Random, cases, command, role, say};
 use rustix::process::{Resource, Rlimit, prlimit};
 use support::{assert_books_close, committed_ids};

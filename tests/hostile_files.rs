@@ -14,10 +14,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use annals::{
-    Condition, DefectKind, Error, Inference, Journal, LogKind, Maintenance, Mirror, Reader,
-    Registry, recent_lines,
-};
+use annals::logs::{LogKind, Mirror, recent_lines};
+use annals::maintenance::DefectKind;
+use annals::registry::Condition;
+use annals::{Error, Inference, Journal, Maintenance, Reader, Registry};
 use craft::{MODEL, Outside, extent_of, number, put, put_blocks, put_extent, rows, signed, text};
 use tempfile::TempDir;
 
@@ -212,7 +212,7 @@ fn links_lead_nobody_out_of_the_directory() {
     fs::create_dir(place.dir.join("damaged")).unwrap();
     symlink(&nothing, place.dir.join("damaged/journal.redb")).unwrap();
     put_extent(&place.hot(), [1 << 50, 1, 1, 0, 0]);
-    let _ = annals::repair(&place.dir);
+    let _ = annals::maintenance::repair(&place.dir);
     assert_eq!(place.outside.listing(), before);
 }
 
@@ -297,7 +297,7 @@ fn a_repair_ends_whatever_the_extent_says_and_keeps_what_is_there() {
         let verified = Maintenance::open(&place.dir).map(|found| found.verify());
         assert!(verified.is_ok_and(|found| !found.is_whole()), "{next}");
         let dir = place.dir.clone();
-        let repaired = ends(move || annals::repair(dir)).unwrap();
+        let repaired = ends(move || annals::maintenance::repair(dir)).unwrap();
         assert!(!repaired.is_untouched(), "{next}");
         assert_eq!(held(&place.dir), before, "{next}");
         assert_eq!(place.defects(), [], "{next}");
@@ -380,7 +380,7 @@ fn numbers_that_cannot_be_are_defects_and_a_repair_ends_them() {
         let said = format!("{table} {key:?}");
         put(&place.hot(), table, &[(key, payload)]);
         assert_ne!(place.defects(), [], "{said}");
-        let repaired = annals::repair(&place.dir);
+        let repaired = annals::maintenance::repair(&place.dir);
         assert!(repaired.is_ok(), "{said}: {repaired:?}");
         assert_eq!(place.defects(), [], "{said}");
         let reader = Reader::open(&place.dir).unwrap();
@@ -463,7 +463,7 @@ fn pipes_are_waited_for_by_nobody() {
             }
             remove_all(&dir);
             let _ = Maintenance::open(&dir).map(|found| found.verify());
-            let _ = annals::repair(&dir);
+            let _ = annals::maintenance::repair(&dir);
         });
     }
 }

@@ -9,9 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use annals::{
-    CheckpointAction, Error, Inference, Journal, Level, Mode, Outcome, Reader, Registry, Value,
-};
+use annals::entry::CheckpointAction;
+use annals::{Error, Inference, Journal, Level, Mode, Outcome, Reader, Registry, Value};
 
 const BOUND: Duration = Duration::from_secs(60);
 

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use annals::{
-    Answer, Error, Importer, Inference, Journal, Maintenance, Outcome, Reader, RunState, Timestamp,
-    Value,
-};
+use annals::entry::RunState;
+use annals::import::{Answer, Importer};
+use annals::{Error, Inference, Journal, Maintenance, Outcome, Reader, Timestamp, Value};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -255,7 +254,7 @@ fn others(dir: &std::path::Path, run: annals::RunId) -> Vec<(u64, String)> {
         annals::Content::Inference(record) => record.id.run() != run,
         annals::Content::Repeat(repeat) => repeat.id.run() != run,
         annals::Content::Outcome(outcome) => outcome.of.run() != run,
-        annals::Content::Gap(gap) => gap.reason != annals::GapReason::Withdrawn,
+        annals::Content::Gap(gap) => gap.reason != annals::entry::GapReason::Withdrawn,
         _ => true,
     });
     kept.map(|entry| (entry.sequence, entry.to_string()))
@@ -305,16 +304,16 @@ fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
 
     let journal = Journal::open(&dir).unwrap();
     assert!(matches!(
-        annals::undo_import(&dir, run),
+        annals::maintenance::undo_import(&dir, run),
         Err(Error::InUse { .. })
     ));
     let own = Reader::open(&dir).unwrap().runs().next().unwrap().unwrap();
     journal.close().unwrap();
     assert!(matches!(
-        annals::undo_import(&dir, own.id),
+        annals::maintenance::undo_import(&dir, own.id),
         Err(Error::InvalidOption { .. })
     ));
-    let undone = annals::undo_import(&dir, run).unwrap();
+    let undone = annals::maintenance::undo_import(&dir, run).unwrap();
     assert_eq!((&*undone.source, undone.inferences), ("a", 600));
     assert_eq!(undone.others, 600);
 
@@ -338,6 +337,6 @@ fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
         Reader::open(&dir).unwrap().stats("m").get().unwrap().count,
         300
     );
-    assert!(annals::undo_import(&dir, run).is_err());
+    assert!(annals::maintenance::undo_import(&dir, run).is_err());
     assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
 }

@@ -6,9 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use annals::{
-    Drift, Inference, Journal, LiveCandidate, LiveValue, Mode, Outcome, Shift, Stats, Timestamp,
-};
+use annals::stats::{Drift, LiveCandidate, LiveValue, Shift};
+use annals::{Inference, Journal, Mode, Outcome, Stats, Timestamp};
 use support::{flush, micros};
 
 /// Logs one decision of `checkpoint` and what came of it.

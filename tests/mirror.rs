@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use annals::entry::{CheckpointAction, GapReason};
+use annals::logs::{Cleaned, LogKind, Mirror, Rotation, recent_lines};
 use annals::{
-    CheckpointAction, Cleaned, Error, GapReason, Inference, InferenceId, Journal, Level, LogKind,
-    ManualClock, Mirror, Outcome, Overflow, Reader, Rotation, Timestamp, Value, recent_lines,
+    Error, Inference, InferenceId, Journal, Level, ManualClock, Outcome, Overflow, Reader,
+    Timestamp, Value,
 };
 use logs::*;
 use proptest::prelude::*;

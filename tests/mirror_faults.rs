@@ -10,10 +10,9 @@ mod tiny;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use annals::{
-    CheckpointAction, Content, Error, Journal, Level, LogKind, Mirror, Reader, Rotation,
-    SystemEvent, recent_lines,
-};
+use annals::entry::{CheckpointAction, SystemEvent};
+use annals::logs::{LogKind, Mirror, Rotation, recent_lines};
+use annals::{Content, Error, Journal, Level, Reader};
 use logs::*;
 use tempfile::TempDir;
 use tiny::Tiny;

@@ -13,7 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{Inference, Journal, Level, LogKind, ManualClock, Mirror, Rotation, Timestamp};
+use annals::logs::{LogKind, Mirror, Rotation};
+use annals::{Inference, Journal, Level, ManualClock, Timestamp};
 use common::{Child, Random, command, role, say, spin};
 use logs::{BOUND, assert_mirrored, count_lines, flush, is_mirrored, names, wait_until};
 

@@ -23,9 +23,11 @@ mod sums;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annals::maintenance::RetirePlan;
+use annals::registry::{Plan, Policy};
 use annals::{
-    Error, Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Plan, Policy,
-    Reader, Registry, RetirePlan, Timestamp,
+    Error, Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Reader, Registry,
+    Timestamp,
 };
 use book::{Book, Call, Doomed};
 use proptest::prelude::*;

@@ -4,10 +4,9 @@
 
 mod support;
 
-use annals::{
-    Inference, Journal, Metadata, Outcome, OwnedAttributes, Value, feature_hash,
-    log as log_globally,
-};
+use annals::record::OwnedAttributes;
+use annals::registry::Metadata;
+use annals::{Inference, Journal, Outcome, Value, feature_hash, log as log_globally};
 use support::flush;
 
 fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {

@@ -7,9 +7,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use annals::entry::{Latest, OutcomeEntry};
+use annals::logs::{LogKind, Mirror};
 use annals::{
-    Content, Inference, InferenceId, InferenceRecord, Journal, Latest, LogKind, Mirror, Options,
-    Outcome, OutcomeEntry, Outcomes, Reader, Recorder, Repeats, Timestamp,
+    Content, Inference, InferenceId, InferenceRecord, Journal, Options, Outcome, Outcomes, Reader,
+    Recorder, Repeats, Timestamp,
 };
 use support::{BOUND, flush, micros};
 

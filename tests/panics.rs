@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use annals::{
-    Content, Inference, Journal, Level, Options, Reader, RunState, SystemEvent, Value,
-    is_caught_panic, repair,
-};
+use annals::entry::{RunState, SystemEvent};
+use annals::health::is_caught_panic;
+use annals::maintenance::repair;
+use annals::{Content, Inference, Journal, Level, Options, Reader, Value};
 use support::{BOUND, flush};
 
 static TURN: Mutex<()> = Mutex::new(());

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use annals::{Inference, Journal, Mirror, Mode, Reader, Watched};
+use annals::logs::Mirror;
+use annals::registry::Watched;
+use annals::{Inference, Journal, Mode, Reader};
 
 #[test]
 fn each_call_of_the_predecessor_has_its_counterpart() {

@@ -15,7 +15,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use annals::{Error, Inference, InferenceId, Journal, Reader, RunState, Sharing};
+use annals::entry::RunState;
+use annals::{Error, Inference, InferenceId, Journal, Reader, Sharing};
 use common::{BOUND, Child, Random, command, role, say, spin, unfinished};
 
 /// Sequence and id of one entry.

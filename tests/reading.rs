@@ -7,9 +7,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use annals::entry::RunState;
 use annals::{
     Content, Cursor, Error, Inference, InferenceId, InferenceRecord, Journal, ManualClock, Options,
-    Query, Reader, Repeats, RunState, Timestamp,
+    Query, Reader, Repeats, Timestamp,
 };
 use chrono::{DateTime, Datelike, TimeZone, Utc};
 use proptest::prelude::*;

@@ -7,7 +7,9 @@ mod registries;
 
 use std::fs;
 
-use annals::{Condition, Error, Journal, Metadata, Mode, Registry, restore};
+use annals::maintenance::restore;
+use annals::registry::{Condition, Metadata};
+use annals::{Error, Journal, Mode, Registry};
 use registries::{place, put, sorted, tensors};
 
 const MODEL: &str = "dqn";

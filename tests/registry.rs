@@ -8,10 +8,9 @@ mod support;
 
 use std::time::Duration;
 
-use annals::{
-    Checkpoint, CheckpointAction, Condition, Content, Error, Journal, Metadata, Mode, Registry,
-    Sharing, Timestamp,
-};
+use annals::entry::CheckpointAction;
+use annals::registry::{Condition, Metadata};
+use annals::{Checkpoint, Content, Error, Journal, Mode, Registry, Sharing, Timestamp};
 use proptest::prelude::*;
 use registries::{NOW, Place, place, place_with};
 use support::{entries, flush, micros};
@@ -303,7 +302,7 @@ fn lists_are_filtered_and_newest_first() {
         .save(b"")
         .unwrap();
     let list = || place.registry.list(MODEL);
-    let steps = |list: annals::List| -> Vec<u64> {
+    let steps = |list: annals::registry::List| -> Vec<u64> {
         let found = list.get().unwrap();
         found.iter().map(|c| c.step().unwrap()).collect()
     };
@@ -490,6 +489,6 @@ fn a_registry_can_be_shared() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Registry>();
     shared::<Checkpoint>();
-    shared::<annals::Watch>();
-    shared::<annals::Plan>();
+    shared::<annals::registry::Watch>();
+    shared::<annals::registry::Plan>();
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use annals::{Checkpoint, Condition, Error, Journal, Mode, Policy, Registry, Watched};
+use annals::registry::{Condition, Policy, Watched};
+use annals::{Checkpoint, Error, Journal, Mode, Registry};
 use common::{BOUND, Child, Random, command, role, say};
 use tempfile::TempDir;
 

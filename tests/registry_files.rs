@@ -10,7 +10,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use annals::{Checkpoint, Condition, Error, Journal, Metadata, Mode, Origin, Registry, Timestamp};
+use annals::registry::{Condition, Metadata, Origin};
+use annals::{Checkpoint, Error, Journal, Mode, Registry, Timestamp};
 use common::{Child, command, role, say};
 use tempfile::TempDir;
 

@@ -7,7 +7,8 @@ mod registries;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annals::{Checkpoint, Decision, Error, Mode, Plan, Policy, Timestamp};
+use annals::registry::{Decision, Plan, Policy};
+use annals::{Checkpoint, Error, Mode, Timestamp};
 use proptest::prelude::*;
 use registries::{Place, place};
 

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use annals::entry::GapReason;
+use annals::maintenance::{Repaired, repair};
 use annals::{
-    Content, Entry, Error, GapReason, Inference, Journal, Level, Maintenance, Options, Outcome,
-    Reader, Repaired, repair,
+    Content, Entry, Error, Inference, Journal, Level, Maintenance, Options, Outcome, Reader,
 };
 use support::{BOUND, flush};
 use tempfile::TempDir;

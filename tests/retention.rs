@@ -9,10 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use annals::maintenance::RetirePlan;
 use annals::{Content, Level};
 use annals::{
     Cursor, Error, Inference, InferenceId, Journal, Keep, Maintenance, ManualClock, Options,
-    Outcome, Reader, RetirePlan,
+    Outcome, Reader,
 };
 use support::{BOUND, NEVER, flush, micros, wait_until};
 
@@ -478,7 +479,7 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     journal.close().unwrap();
 
     drop(maintenance);
-    annals::repair(dir).unwrap();
+    annals::maintenance::repair(dir).unwrap();
     let journal = unfolded().open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
     let planned = maintenance.retirement(Keep::days(2)).plan().unwrap();
@@ -579,7 +580,7 @@ fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
     let [backup, copy] = ["backup", "copy"].map(|name| copies.path().join(name));
     let maintenance = journal.maintenance().unwrap();
     maintenance.backup(&backup).run().unwrap();
-    annals::restore(&backup, &copy).unwrap();
+    annals::maintenance::restore(&backup, &copy).unwrap();
     let copied = by_hand(&clock).open(&copy).unwrap();
     attach(
         &copied,

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use annals::entry::{CheckpointAction, GapReason};
 use annals::{
-    CheckpointAction, Content, Entry, Error, ErrorKind, GapReason, Inference, InferenceId,
-    InferenceRecord, Journal, Level, Maintenance, ManualClock, Options, Outcome, Reader, Repeats,
-    Sharing, Timestamp,
+    Content, Entry, Error, ErrorKind, Inference, InferenceId, InferenceRecord, Journal, Level,
+    Maintenance, ManualClock, Options, Outcome, Reader, Repeats, Sharing, Timestamp,
 };
 use support::{BOUND, flush, micros};
 

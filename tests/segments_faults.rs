@@ -11,9 +11,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use annals::{
-    Content, Entry, Error, Inference, Journal, Maintenance, Options, Reader, SealingHealth, State,
-};
+use annals::health::{SealingHealth, State};
+use annals::{Content, Entry, Error, Inference, Journal, Maintenance, Options, Reader};
 use support::{BOUND, assert_books_close, entries, flush, wait_until};
 use tiny::Tiny;
 

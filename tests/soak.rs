@@ -21,9 +21,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annals::entry::{GapReason, RunState};
+use annals::logs::{Mirror, Rotation};
+use annals::registry::Policy;
 use annals::{
-    Content, Entry, Error, Follow, GapReason, Inference, Journal, Keep, Maintenance, Mirror, Mode,
-    Options, Outcome, Policy, Reader, Registry, Rotation, RunState,
+    Content, Entry, Error, Follow, Inference, Journal, Keep, Maintenance, Mode, Options, Outcome,
+    Reader, Registry,
 };
 use common::{BOUND, Child, Random, cases, command, role, say};
 use rustix::process::{Resource, Rlimit, prlimit};

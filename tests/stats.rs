@@ -17,9 +17,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
+use annals::import::{Answer, Importer};
+use annals::stats::{Calendar, Periods};
 use annals::{
-    Answer, Calendar, Group, Importer, Inference, InferenceId, Journal, Maintenance, ManualClock,
-    Options, Outcome, Periods, Reader, Timestamp,
+    Group, Inference, InferenceId, Journal, Maintenance, ManualClock, Options, Outcome, Reader,
+    Timestamp,
 };
 use common::Random;
 use history::{HOUR_MICROS, NOON, attach, compare, log, random_decision, random_outcome};

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{Error, GapReason, Health, Inference, InferenceId, Journal, Reader, State};
+use annals::entry::GapReason;
+use annals::health::{Health, State};
+use annals::{Error, Inference, InferenceId, Journal, Reader};
 use common::{BOUND, Child, Random, cases, command, role, say, spin};
 use support::{assert_books_close, committed_ids, missing};
 
@@ -152,7 +154,7 @@ fn assert_all_is_explained(dir: &Path, health: &Health, kept: &[InferenceId], dr
     for id in kept {
         assert!(committed.contains(id), "{id} was queued and is lost");
     }
-    let of_run = |gap: &annals::Gap| gap.run == health.run;
+    let of_run = |gap: &annals::entry::Gap| gap.run == health.run;
     let gaps = reader.gaps().map(Result::unwrap).filter(of_run);
     let full = gaps.filter(|gap| gap.reason == GapReason::QueueFull);
     let counted: u64 = full.map(|gap| gap.count.unwrap()).sum();

@@ -16,9 +16,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use annals::{
-    DefectKind, Error, Inference, Journal, Keep, Maintenance, Options, Reader, RetirePlan, restore,
-};
+use annals::maintenance::{DefectKind, RetirePlan, restore};
+use annals::{Error, Inference, Journal, Keep, Maintenance, Options, Reader};
 use common::{BOUND, Child, Random, cases, command, role, say, spin};
 
 /// The least that can be kept: the hot file and some ten segments.

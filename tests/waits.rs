@@ -13,10 +13,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{
-    Error, GapReason, Inference, InferenceId, Journal, LogKind, Mirror, Reader, Rotation, RunState,
-    State, recent_lines,
-};
+use annals::entry::{GapReason, RunState};
+use annals::health::State;
+use annals::logs::{LogKind, Mirror, Rotation, recent_lines};
+use annals::{Error, Inference, InferenceId, Journal, Reader};
 use common::{BOUND, Child, Random, cases, role, say, spin};
 use support::{assert_books_close, committed_ids, flush, missing, wait_until};
 

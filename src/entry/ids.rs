@@ -31,7 +31,7 @@ impl RunId {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// let id = importer.source("old.db")?.inference(17)?;
     /// assert_eq!(id.counter(), 17);
     /// # Ok::<(), annals::Error>(())

@@ -58,7 +58,8 @@ pub(crate) enum Processing {
 /// Attributes are borrowed too, or owned; then it is no longer `Copy`:
 ///
 /// ```
-/// use annals::{Inference, OwnedAttributes};
+/// use annals::Inference;
+/// use annals::record::OwnedAttributes;
 ///
 /// fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
 ///     Inference::new("router", "chat", "search")
@@ -156,7 +157,7 @@ impl<'a> Inference<'a> {
     /// Anything else worth keeping. Takes the slower way through an allocation. Names that are not
     /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together.
     /// An inference with more is refused and counted, and
-    /// [`Health::refusals`](crate::Health::refusals) names the largest.
+    /// [`Health::refusals`](crate::health::Health::refusals) names the largest.
     #[inline]
     pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
         self.attributes = attributes;

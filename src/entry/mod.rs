@@ -15,3 +15,8 @@ mod parse;
 pub(crate) mod record;
 pub(crate) mod timestamp;
 pub(crate) mod value;
+
+pub use event::CheckpointAction;
+pub use gap::{GapReason, Refusal};
+pub use outcome::{Latest, OutcomeEntry};
+pub use record::{CheckpointEvent, Gap, Probabilities, Repeat, Run, RunState, SystemEvent};

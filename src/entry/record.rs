@@ -269,7 +269,7 @@ pub struct Run {
     /// The highest id committed.
     pub last_id: Option<InferenceId>,
     /// The source that was taken in under this run, for those of an
-    /// [`Importer`](crate::Importer).
+    /// [`Importer`](crate::import::Importer).
     pub source: Option<String>,
 }
 

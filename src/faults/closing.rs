@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{Error, Inference, Journal, Mirror, Options, State};
+use crate::health::State;
+use crate::logs::Mirror;
+use crate::{Error, Inference, Journal, Options};
 
 /// Time that a close waits here.
 const CLOSING: Duration = Duration::from_millis(200);

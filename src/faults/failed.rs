@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::ledger::{assert_balanced, options};
 use super::scratch;
 use crate::engine::directory::HOT_FILE;
+use crate::entry::GapReason;
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{Error, GapReason, Inference, Journal, Reader, Registry, State};
+use crate::health::State;
+use crate::{Error, Inference, Journal, Reader, Registry};
 
 /// Refuses to sync the hot file while it is broken.
 #[derive(Default)]

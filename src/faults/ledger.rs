@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::entry::{Gap, GapReason, RunState};
+use crate::health::Health;
 use crate::{
-    Content, Entry, Error, Gap, GapReason, Health, Inference, InferenceId, Journal, Options,
-    Reader, Registry, RunId, RunState, Timestamp,
+    Content, Entry, Error, Inference, InferenceId, Journal, Options, Reader, Registry, RunId,
+    Timestamp,
 };
 
 /// Whether a flush, or a save that returned, vouches for something.

@@ -11,7 +11,8 @@ use super::disk::{Honesty, Recorder};
 use super::ledger;
 use super::{HANG, Random, patience, scale, scratch};
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{Error, Inference, Journal, LogKind, Mirror, Options, Reader, Rotation, recent_lines};
+use crate::logs::{LogKind, Mirror, Rotation, recent_lines};
+use crate::{Error, Inference, Journal, Options, Reader};
 
 /// Decisions between two clean-ups.
 const BATCH: usize = 8;

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{Error, Health, Inference, Journal, Mirror, Options, State, Watched};
+use crate::health::{Health, State};
+use crate::logs::Mirror;
+use crate::registry::Watched;
+use crate::{Error, Inference, Journal, Options};
 
 /// Makes one thread panic at its next round.
 struct Tripping {

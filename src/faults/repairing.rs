@@ -13,8 +13,10 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::{HANG, in_time, patience, scratch, stride};
+use crate::entry::GapReason;
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{Content, GapReason, Inference, Journal, Level, Maintenance, Reader, repair};
+use crate::maintenance::repair;
+use crate::{Content, Inference, Journal, Level, Maintenance, Reader};
 
 /// Beyond the end of the journal here.
 const BEYOND: u64 = 200;

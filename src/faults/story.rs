@@ -7,7 +7,8 @@ use super::HANG;
 use super::ledger::{
     Account, Ledger, Promise, assert_balanced, options, settled, weights_of, with_inference,
 };
-use crate::{Error, Journal, Level, State};
+use crate::health::State;
+use crate::{Error, Journal, Level};
 
 /// Intervals of events, in commits.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::{HANG, in_time, patience, scratch, stride};
+use crate::entry::GapReason;
 use crate::fs::failpoint::{Call, Probe, place};
-use crate::{
-    Answer, Content, GapReason, Importer, Inference, Journal, Maintenance, Reader, RunId,
-    Timestamp, repair, undo_import,
-};
+use crate::import::{Answer, Importer};
+use crate::maintenance::{repair, undo_import};
+use crate::{Content, Inference, Journal, Maintenance, Reader, RunId, Timestamp};
 
 /// Refuses the call with this number, of those that read or of the others.
 struct Failing {

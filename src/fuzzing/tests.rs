@@ -9,7 +9,8 @@ use std::{env, fs};
 use super::TARGETS;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::BlockEncoder;
-use crate::{CheckpointAction, Inference, Journal, Level, Options, Outcome, Timestamp, Value};
+use crate::entry::CheckpointAction;
+use crate::{Inference, Journal, Level, Options, Outcome, Timestamp, Value};
 
 /// For each target.
 fn time() -> Duration {

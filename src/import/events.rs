@@ -19,7 +19,7 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// let run = importer.source("old.log")?;
     /// importer.add_event(run, annals::Level::Warn, "feed", "the feed is late", &[])?;
     /// importer.close()?;

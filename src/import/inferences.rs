@@ -37,11 +37,11 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// let run = importer.source("old.db")?;
     /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
-    /// assert!(importer.add(run.inference(4_711)?, &decision, annals::Answer::Full)?);
-    /// assert!(!importer.add(run.inference(4_711)?, &decision, annals::Answer::Full)?); // once
+    /// assert!(importer.add(run.inference(4_711)?, &decision, annals::import::Answer::Full)?);
+    /// assert!(!importer.add(run.inference(4_711)?, &decision, annals::import::Answer::Full)?); // once
     /// # importer.close()?;
     /// # Ok::<(), annals::Error>(())
     /// ```

@@ -48,7 +48,8 @@ const SEAL_BYTES: u64 = 128 << 20;
 /// slices.
 ///
 /// ```
-/// use annals::{Answer, Importer, Inference};
+/// use annals::Inference;
+/// use annals::import::{Answer, Importer};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let dir = dir.path().join("data");
@@ -117,7 +118,7 @@ impl Importer {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path().join("data");
-    /// let mut importer = annals::Importer::open(&dir)?; // beside a running agent, too
+    /// let mut importer = annals::import::Importer::open(&dir)?; // beside a running agent, too
     /// let run = importer.source("old.db")?;
     /// println!("entries of old.db have ids that begin with {run}-");
     /// importer.close()?;
@@ -139,7 +140,8 @@ impl Importer {
     /// As [`open`](Self::open).
     ///
     /// ```
-    /// use annals::{Answer, Error, Importer, Inference, Reader};
+    /// use annals::{Error, Inference, Reader};
+    /// use annals::import::{Answer, Importer};
     ///
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path().join("data");
@@ -220,7 +222,7 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// let run = importer.source("old.db")?;
     /// assert_eq!(importer.source("old.db")?, run); // the same source, the same run
     /// # importer.close()?;
@@ -256,7 +258,7 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// let then = annals::Timestamp::from_micros(1_753_454_079_000_000);
     /// importer.recorded_at(Some(then)); // of the entries that follow
     /// # importer.close()?;
@@ -291,10 +293,10 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// # let run = importer.source("old.db")?;
     /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
-    /// importer.add(run.inference(1)?, &decision, annals::Answer::Full)?;
+    /// importer.add(run.inference(1)?, &decision, annals::import::Answer::Full)?;
     /// importer.commit()?; // on disk
     /// # importer.close()?;
     /// # Ok::<(), annals::Error>(())

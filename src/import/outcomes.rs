@@ -31,10 +31,10 @@ impl Importer {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let mut importer = annals::Importer::open(dir.path().join("data"))?;
+    /// # let mut importer = annals::import::Importer::open(dir.path().join("data"))?;
     /// # let run = importer.source("old.db")?;
     /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
-    /// importer.add(run.inference(1)?, &decision, annals::Answer::Full)?;
+    /// importer.add(run.inference(1)?, &decision, annals::import::Answer::Full)?;
     /// assert!(importer.add_outcome(run.inference(1)?, &annals::Outcome::reward(1.5))?);
     /// # importer.close()?;
     /// # Ok::<(), annals::Error>(())

@@ -89,7 +89,7 @@ impl Journal {
         folding.fold(timeout)
     }
 
-    /// Cleans up the human-readable files now, by the rules of [`Mirror`](crate::Mirror); otherwise
+    /// Cleans up the human-readable files now, by the rules of [`Mirror`](crate::logs::Mirror); otherwise
     /// that happens once a minute. Does nothing if another process writes them.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Journal {
     ///
     /// A thread that panics and drops or closes the journal while it unwinds leaves a system event
     /// of the component `panic`, with message, location and thread. Its run ends as
-    /// [`RunState::Panicked`](crate::RunState::Panicked).
+    /// [`RunState::Panicked`](crate::entry::RunState::Panicked).
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

@@ -13,7 +13,7 @@ impl Journal {
     /// not given, reads the clock once and copies 100 bytes into the queue.
     ///
     /// Returns the inference's id, or `None` if it was dropped and counted: the queue is full, the
-    /// journal closed, or the inference [cannot be recorded](crate::GapReason::Refused). An id that
+    /// journal closed, or the inference [cannot be recorded](crate::entry::GapReason::Refused). An id that
     /// was returned is committed by a [`close`](Self::close) that returns `Ok`, also if the two ran
     /// at the same time.
     ///
@@ -135,7 +135,7 @@ impl Journal {
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;
-    /// use annals::CheckpointAction;
+    /// use annals::entry::CheckpointAction;
     ///
     /// // For checkpoints that the registry does not keep; its own are recorded by itself.
     /// let id = "dqn_agent_20250725_143500";

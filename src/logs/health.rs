@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How the human-readable files are doing; part of [`Health`](crate::Health).
+/// How the human-readable files are doing; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MirrorHealth {

@@ -32,7 +32,7 @@ use crate::entry::value::Value;
 use crate::fs::disk;
 use crate::fs::failpoint::{patience, turn};
 use crate::fs::lock::FileLock;
-use crate::options::logs::{LogKind, Mirror};
+pub use crate::options::logs::{LogKind, Mirror, Rotation};
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 pub use clean::Cleaned;
@@ -370,7 +370,7 @@ fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
 /// [`Error::Io`] if the directory or a file cannot be read.
 ///
 /// ```no_run
-/// use annals::{LogKind, recent_lines};
+/// use annals::logs::{LogKind, recent_lines};
 ///
 /// for line in recent_lines("data/logs", LogKind::Inferences, 50)? {
 ///     println!("{line}");

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod cursors;
 pub(crate) mod fold;
+pub(crate) mod handle;
 pub(crate) mod repair;
 pub(crate) mod retention;
 pub(crate) mod usage;
@@ -21,40 +22,13 @@ use crate::options::Options;
 pub use backup::{BackedUp, Backup, restore};
 pub use cursors::NamedCursor;
 pub use fold::{FoldProgress, Folded};
+pub(crate) use handle::Maintenance;
 pub use repair::report::{Repaired, repair};
 pub use retention::plan::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
 pub use usage::{ModelUsage, Usage};
+pub use verify::defect::{Defect, DefectKind};
 pub use verify::report::Verified;
 pub use withdraw::{UndoneImport, undo_import};
-
-/// Maintenance of a journal: cursors by name, retention, backups, checks, folding.
-///
-/// It works from any process, beside running journals or without one. Calls read in short
-/// snapshots. Changes are short transactions, which wait for those of other processes. Nothing here
-/// is meant for the loop. Cheap to clone; `Send + Sync`.
-///
-/// ```
-/// use annals::{Journal, Maintenance, Reader};
-///
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let dir = dir.path().join("data");
-/// # Journal::open(&dir)?.close()?;
-/// let maintenance = Maintenance::open(&dir)?; // or journal.maintenance()
-/// let reader = Reader::open(&dir)?;
-/// let from = maintenance.cursor("export")?.unwrap_or(reader.start());
-/// let mut follow = reader.follow(from)?;
-/// for entry in follow.by_ref() {
-///     let _exported = entry?;
-/// }
-/// maintenance.set_cursor("export", follow.cursor())?; // on disk when this returns
-/// # Ok::<(), annals::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Maintenance {
-    pub(crate) upkeep: Upkeep,
-    id: JournalId,
-    clock: Clock,
-}
 
 impl Maintenance {
     /// Opens the journal in `dir`, beside its other users. Takes milliseconds. Where only one

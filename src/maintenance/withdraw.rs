@@ -26,12 +26,12 @@ pub struct UndoneImport {
 /// afterwards, under a run of its own, and statistics are as if the import had not been.
 ///
 /// Entries of others keep their sequences, and cursors their places: gaps of the reason
-/// [`Withdrawn`](crate::GapReason::Withdrawn) stand where the import's were. Checkpoints that came
+/// [`Withdrawn`](crate::entry::GapReason::Withdrawn) stand where the import's were. Checkpoints that came
 /// from the same source stay registered, and lines in text files stay until these are rebuilt.
 ///
 /// Reads the whole journal and writes `journal.redb` anew, and the segments that hold entries of
 /// the run; the rollups are folded again by the next that asks or writes. If it dies, the journal
-/// is as it was, or has to be [repaired](crate::repair) before it is done again.
+/// is as it was, or has to be [repaired](crate::maintenance::repair) before it is done again.
 ///
 /// # Errors
 /// [`Error::InUse`] if a process has the journal open; [`Error::InvalidOption`] for a run that is
@@ -39,7 +39,8 @@ pub struct UndoneImport {
 /// [`Error::Corrupt`] if it is damaged, and [`Error::Io`].
 ///
 /// ```
-/// use annals::{Answer, Importer, Inference, Reader};
+/// use annals::{Inference, Reader};
+/// use annals::import::{Answer, Importer};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let dir = dir.path().join("data");
@@ -48,7 +49,7 @@ pub struct UndoneImport {
 /// let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY");
 /// importer.add(run.inference(1)?, &inference, Answer::Full)?;
 /// importer.close()?;
-/// let undone = annals::undo_import(&dir, run)?;
+/// let undone = annals::maintenance::undo_import(&dir, run)?;
 /// assert_eq!((&*undone.source, undone.inferences), ("old.db", 1));
 /// assert_eq!(Reader::open(&dir)?.newest(9).count(), 0);
 /// # Ok::<(), annals::Error>(())

@@ -76,7 +76,8 @@ impl Rotation {
 /// Settings of the human-readable files, for [`Options::mirror`](crate::Options::mirror).
 ///
 /// ```
-/// use annals::{Journal, LogKind, Mirror, Rotation};
+/// use annals::Journal;
+/// use annals::logs::{LogKind, Mirror, Rotation};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
 /// let journal = Journal::options()

@@ -4,6 +4,7 @@ pub(crate) mod cursor;
 pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod follow;
+pub(crate) mod handle;
 pub(crate) mod names;
 pub(crate) mod outcomes;
 pub(crate) mod pages;
@@ -27,32 +28,18 @@ use crate::entry::ids::{InferenceId, JournalId};
 use crate::entry::record::{Content, Entry, InferenceRecord};
 use crate::entry::timestamp::Timestamp;
 use crate::options::Options;
-pub use cursor::Cursor;
+pub(crate) use cursor::Cursor;
 pub use events::Events;
-pub use filter::Repeats;
-pub use follow::Follow;
+pub(crate) use follow::Follow;
+pub(crate) use handle::Reader;
 use names::NameBook;
 pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
-pub use query::{Inferences, Query};
+pub use query::Inferences;
+pub(crate) use query::Query;
 
 /// Entries that are not folded, and that are decoded to see whether they can be.
 const LOOKED_AT: u64 = 1 << 18;
-
-/// Reads a journal: committed entries, in snapshots that are held for microseconds.
-///
-/// It has a handle of its own, so it continues when the writer of this process fails, and delays no
-/// other. Cheap to clone; `Send + Sync`. Iterators yield `Result`, end after the first error, and
-/// keep nothing open between two items. A block that cannot be read is no error: it is passed over,
-/// and [`missing`](Self::missing) lists its entries.
-#[derive(Clone)]
-pub struct Reader {
-    pub(crate) source: Arc<Source>,
-    names: Arc<NameBook>,
-    id: JournalId,
-    label: Option<Arc<str>>,
-    clock: Clock,
-}
 
 impl Reader {
     /// Opens the journal in `dir` for reading, beside its writers.
@@ -369,8 +356,8 @@ impl Reader {
 
     /// The sequences of unreadable entries that this reader, its clones and their iterators have
     /// passed over so far. Queries leave them out, and [`follow`](Self::follow),
-    /// [`entry`](Self::entry) and the text files have a [gap](crate::GapReason::Damaged) in their
-    /// place, as after a [`repair`](crate::repair), which ends this. Blocks that were never read
+    /// [`entry`](Self::entry) and the text files have a [gap](crate::entry::GapReason::Damaged) in their
+    /// place, as after a [`repair`](crate::maintenance::repair), which ends this. Blocks that were never read
     /// are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads everything.
     ///
     /// ```

@@ -6,3 +6,8 @@ pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod status;
 pub(crate) mod writer;
+
+pub use crate::entry::features::Float;
+pub use crate::entry::inference::{Attributes, OwnedAttributes};
+pub use flush::Flush;
+pub use recorder::{Prepared, RecorderBuilder};

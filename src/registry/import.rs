@@ -99,7 +99,7 @@ impl NewCheckpoint<'_> {
     /// let entry = entry.import_missing_as("old", "gone.pt", 0)?;
     /// registry.import([entry])?;
     /// assert_eq!(registry.find("old")?.metric("loss"), Some(0.1));
-    /// assert_eq!(*registry.find("old")?.condition(), annals::Condition::Missing);
+    /// assert_eq!(*registry.find("old")?.condition(), annals::registry::Condition::Missing);
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn import_missing_as(

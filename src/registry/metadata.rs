@@ -10,7 +10,7 @@ use crate::entry::value::widened;
 /// A value of a checkpoint's training metadata, as nested as JSON.
 ///
 /// ```
-/// use annals::Metadata;
+/// use annals::registry::Metadata;
 ///
 /// let optimiser = Metadata::map([("name", Metadata::from("adam")), ("lr", 0.001.into())]);
 /// assert_eq!(optimiser.get("lr").and_then(Metadata::as_f64), Some(0.001));

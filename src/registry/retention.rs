@@ -25,7 +25,8 @@ const SLICE: usize = 250;
 ///
 /// ```
 /// use std::time::Duration;
-/// use annals::{Mode, Policy};
+/// use annals::Mode;
+/// use annals::registry::Policy;
 ///
 /// let policy = Policy::new()
 ///     .latest(5)
@@ -86,7 +87,7 @@ impl Policy {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use annals::Policy;
+    /// use annals::registry::Policy;
     ///
     /// let policy = Policy::new().newer_than(Duration::from_secs(86_400)).trust_clock();
     /// ```
@@ -159,7 +160,8 @@ impl Registry {
     /// Begins to apply a policy to all models.
     ///
     /// ```
-    /// # use annals::{Decision, Journal, Mode, Policy};
+    /// # use annals::{Journal, Mode};
+    /// # use annals::registry::{Decision, Policy};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = Journal::open(dir.path().join("data"))?;
     /// # let registry = journal.registry()?;
@@ -479,7 +481,7 @@ impl Plan {
             for gone in slice {
                 core.say(CheckpointAction::Deleted, gone.model(), gone.id(), WHY);
                 applied.deleted.push(gone.id().to_owned());
-                if gone.origin() == crate::Origin::Saved {
+                if gone.origin() == crate::registry::Origin::Saved {
                     applied.bytes = applied.bytes.saturating_add(gone.bytes());
                 }
             }

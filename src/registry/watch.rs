@@ -72,7 +72,7 @@ impl Watch {
     /// # let registry = journal.registry()?;
     /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
     /// registry.activate(saved.id())?;
-    /// let mut active = registry.watch("dqn_agent", annals::Watched::active())?;
+    /// let mut active = registry.watch("dqn_agent", annals::registry::Watched::active())?;
     /// if let Some(checkpoint) = active.current() {
     ///     println!("decide with {}", checkpoint.id()); // about a nanosecond: ask in the loop
     /// }
@@ -91,7 +91,8 @@ impl Watch {
     /// is one. Changes of its tags, pin or state are no change.
     ///
     /// ```
-    /// # use annals::{Journal, Watched};
+    /// # use annals::Journal;
+    /// # use annals::registry::Watched;
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = Journal::open(dir.path().join("data"))?;
     /// # let registry = journal.registry()?;
@@ -280,7 +281,7 @@ impl Registry {
     /// # let registry = journal.registry()?;
     /// # let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
     /// registry.activate(saved.id())?;
-    /// let mut active = registry.watch("dqn_agent", annals::Watched::active())?;
+    /// let mut active = registry.watch("dqn_agent", annals::registry::Watched::active())?;
     /// assert_eq!(active.current().map(|active| active.id()), Some(saved.id()));
     /// # Ok::<(), annals::Error>(())
     /// ```
@@ -318,7 +319,7 @@ impl Registry {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = annals::Journal::open(dir.path().join("data"))?;
     /// # let registry = journal.registry()?;
-    /// let _watch = registry.watch("dqn_agent", annals::Watched::Latest)?;
+    /// let _watch = registry.watch("dqn_agent", annals::registry::Watched::Latest)?;
     /// assert!(registry.watch_fault().is_none());
     /// # Ok::<(), annals::Error>(())
     /// ```

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::entry::timestamp::as_nanos;
 
-/// How sealing is doing; part of [`Health`](crate::Health).
+/// How sealing is doing; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SealingHealth {

@@ -153,7 +153,8 @@ impl Drift {
     /// symbols or checkpoints in one window. Nothing is read; a microsecond or so.
     ///
     /// ```
-    /// # use annals::{Inference, Journal, Drift, Shift};
+    /// # use annals::{Inference, Journal};
+    /// # use annals::stats::{Drift, Shift};
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// for number in 0..400 {

@@ -101,7 +101,8 @@ impl StatsQuery {
     /// Those of [`get`](Self::get).
     ///
     /// ```
-    /// # use annals::{Inference, Journal, LiveValue, Outcome};
+    /// # use annals::{Inference, Journal, Outcome};
+    /// # use annals::stats::LiveValue;
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// for number in 0..100 {

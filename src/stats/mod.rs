@@ -14,6 +14,7 @@ pub(crate) mod live;
 mod live_value;
 pub(crate) mod outcomes;
 pub(crate) mod periods;
+pub(crate) mod query;
 pub(crate) mod result;
 pub(crate) mod rollup;
 mod scope;
@@ -34,15 +35,18 @@ use cover::{Beside, Cover};
 use coverage::Seen;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
 use folding::folded::Folded;
-pub use group::{Group, Groups, StatsRow};
+pub(crate) use group::Group;
 use group::{GroupKey, Grouping};
+pub use group::{Groups, StatsRow};
 use join::Between;
 pub use live::{LiveCandidate, LiveRanking};
 pub use live_value::LiveValue;
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
 use periods::Division;
 pub use periods::{Calendar, Periods};
-pub use result::{ActionCount, Confidence, Coverage, Memory, ProcessingTime, Stats};
+pub(crate) use query::StatsQuery;
+pub(crate) use result::Stats;
+pub use result::{ActionCount, Confidence, Coverage, Memory, ProcessingTime};
 use rollup::Combination;
 use rollup::outcomes::Current;
 use scope::Scope;
@@ -54,42 +58,6 @@ use words::Words;
 const TRIES: usize = 5;
 /// Decisions whose outcomes are looked up together.
 const JOINED: usize = 1 << 16;
-
-/// A question about what models did; from [`Reader::stats`](crate::Reader::stats) and
-/// [`Journal::stats`](crate::Journal::stats). Nothing is read before [`get`](Self::get) or
-/// [`by`](Self::by).
-///
-/// Times are event times. Without a range, all of them are meant; a range that is empty or reversed
-/// gives an empty result.
-///
-/// ```
-/// # use annals::{Group, Inference, Journal};
-/// # use std::time::Duration;
-/// # let journal = Journal::in_memory()?;
-/// for confidence in [0.8, 0.9] {
-///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(confidence));
-/// }
-/// journal.log(Inference::new("dqn_agent", "BTC/USDT", "HOLD").confidence(0.4));
-/// journal.flush().wait(Duration::from_secs(5))?;
-///
-/// let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400)).get()?;
-/// assert_eq!(day.count, 3);
-/// assert!(day.confidence.mean.is_some_and(|mean| (mean - 0.7).abs() < 1e-6));
-///
-/// for row in journal.stats("dqn_agent").by(Group::Symbol)? {
-///     println!("{:?}: {} decisions", row.symbol, row.stats.count);
-/// }
-/// # Ok::<(), annals::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "a question reads nothing until get or by is called"]
-pub struct StatsQuery {
-    reader: Result<Reader>,
-    subject: Subject,
-    times: RangeInclusive<i64>,
-    /// Outcomes that turned out later are left out.
-    known_until: Option<i64>,
-}
 
 /// The names that are meant; `None` stands for all.
 #[derive(Clone, Debug, Default)]
@@ -270,7 +238,7 @@ impl StatsQuery {
     ///
     /// Exact, and as quick as [`by`](Self::by) where periods begin with an hour of UTC: of these,
     /// rollups are read. Elsewhere an hour is cut. Its minutes have rollups for 25 hours; later its
-    /// entries are read, 1 in 24 of a day's. Are these [retired](crate::Retirement), its decisions
+    /// entries are read, 1 in 24 of a day's. Are these [retired](crate::maintenance::Retirement), its decisions
     /// are in neither row, and [`Coverage::retired`] of both says how many.
     ///
     /// # Errors
@@ -278,7 +246,8 @@ impl StatsQuery {
     /// too.
     ///
     /// ```
-    /// # use annals::{Group, Inference, Journal, Periods, Timestamp};
+    /// # use annals::{Group, Inference, Journal, Timestamp};
+    /// # use annals::stats::Periods;
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// let at = |hour: i64| Timestamp::from_micros(hour * 3_600_000_000);

@@ -57,7 +57,8 @@ impl Calendar {
 /// UTC. Any crate that has such a database can be asked: `chrono-tz`, `jiff`, `tz-rs`.
 ///
 /// ```
-/// # use annals::{Calendar, Inference, Journal, Periods, Timestamp};
+/// # use annals::{Inference, Journal, Timestamp};
+/// # use annals::stats::{Calendar, Periods};
 /// # use std::time::Duration;
 /// # let journal = Journal::in_memory()?;
 /// # let at: Timestamp = "2025-07-24T20:00:00Z".parse()?;
@@ -111,7 +112,8 @@ impl Periods {
     /// before, and for more than [`MOST`](Self::MOST) periods.
     ///
     /// ```
-    /// # use annals::{Periods, Timestamp};
+    /// # use annals::Timestamp;
+    /// # use annals::stats::Periods;
     /// let quarter = |number: i64| Timestamp::from_micros(number * 900_000_000);
     /// let quarters = Periods::between((0..=96).map(quarter))?;
     /// assert_eq!(quarters.len(), 96);
@@ -142,7 +144,8 @@ impl Periods {
     /// and for more than [`MOST`](Self::MOST) of them.
     ///
     /// ```
-    /// # use annals::{Periods, Timestamp};
+    /// # use annals::Timestamp;
+    /// # use annals::stats::Periods;
     /// let hour = |number: i64| Timestamp::from_micros(number * 3_600_000_000);
     /// let sessions = [("morning", hour(8)..hour(12)), ("evening", hour(18)..hour(22))];
     /// let sessions = Periods::named(sessions)?;
@@ -179,7 +182,8 @@ impl Periods {
     /// [`Calendar::Hour`]) or days.
     ///
     /// ```
-    /// # use annals::{Calendar, Periods, Timestamp};
+    /// # use annals::Timestamp;
+    /// # use annals::stats::{Calendar, Periods};
     /// # use std::time::Duration;
     /// // Berlin, in the spring of 2025.
     /// let change: Timestamp = "2025-03-30T01:00:00Z".parse()?;

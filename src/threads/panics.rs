@@ -81,7 +81,7 @@ impl Panic {
 ///
 /// ```
 /// std::panic::set_hook(Box::new(|panic| {
-///     if !annals::is_caught_panic() {
+///     if !annals::health::is_caught_panic() {
 ///         eprintln!("this ends the process: {panic}");
 ///     }
 /// }));

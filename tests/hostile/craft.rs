@@ -11,9 +11,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annals::registry::Metadata;
 use annals::{
-    Inference, Journal, Keep, Level, ManualClock, Metadata, Mode, Options, Outcome, Timestamp,
-    Value,
+    Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Timestamp, Value,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use xxhash_rust::xxh3::xxh3_64;

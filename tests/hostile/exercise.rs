@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use annals::{
-    Drift, Group, Inference, Journal, Keep, LiveValue, LogKind, Maintenance, Mirror, Outcome,
-    Policy, Reader, Registry, recent_lines,
-};
+use annals::logs::{LogKind, Mirror, recent_lines};
+use annals::registry::Policy;
+use annals::stats::{Drift, LiveValue};
+use annals::{Group, Inference, Journal, Keep, Maintenance, Outcome, Reader, Registry};
 
 use super::craft::{MODEL, copy, options};
 
@@ -42,7 +42,7 @@ pub fn exercise(dir: &Path, spare: &Path) -> Vec<Done> {
     look(dir, &mut steps);
     let damaged = spare.join("damaged");
     copy(dir, &damaged);
-    steps.run("repair", || drop(annals::repair(&damaged)));
+    steps.run("repair", || drop(annals::maintenance::repair(&damaged)));
     steps.run("backup", || {
         if let Ok(maintenance) = Maintenance::open(dir) {
             let backup = maintenance.backup(spare.join("backup"));
@@ -50,7 +50,7 @@ pub fn exercise(dir: &Path, spare: &Path) -> Vec<Done> {
         }
     });
     steps.run("restore", || {
-        drop(annals::restore(
+        drop(annals::maintenance::restore(
             spare.join("backup"),
             spare.join("restored"),
         ));

@@ -10,10 +10,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annals::{
-    Content, Entry, Gap, GapReason, Inference, Journal, LogKind, ManualClock, Reader, Timestamp,
-    Value,
-};
+use annals::entry::{Gap, GapReason};
+use annals::logs::LogKind;
+use annals::{Content, Entry, Inference, Journal, ManualClock, Reader, Timestamp, Value};
 
 /// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);

@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use annals::{
-    Calendar, Group, Inference, InferenceId, Journal, Outcome, Periods, Reader, Stats, Timestamp,
-};
+use annals::stats::{Calendar, Periods};
+use annals::{Group, Inference, InferenceId, Journal, Outcome, Reader, Stats, Timestamp};
 
 use crate::common::Random;
 use crate::oracle::{Held, Logged, check, check_rows};

@@ -3,7 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use annals::{Group, Stats, StatsRow};
+use annals::stats::StatsRow;
+use annals::{Group, Stats};
 
 /// A decision as it was logged.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use annals::{
-    Content, Entry, Gap, GapReason, Health, InferenceId, InferenceRecord, Journal, Reader, Repeat,
-    Repeats, Timestamp,
-};
+use annals::entry::{Gap, GapReason, Repeat};
+use annals::health::Health;
+use annals::{Content, Entry, InferenceId, InferenceRecord, Journal, Reader, Repeats, Timestamp};
 
 /// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! A checkpoint, for people and as JSON.
 
-use annals::{Checkpoint, Condition};
+use annals::Checkpoint;
+use annals::registry::Condition;
 use serde_json::{Value as Json, json};
 
 use crate::entries;

@@ -1,8 +1,7 @@
 //! Entries as JSON and as chosen columns: the same names everywhere.
 
-use annals::{
-    Content, Entry, Gap, InferenceRecord, Latest, OutcomeEntry, Outcomes, Repeat, Timestamp, Value,
-};
+use annals::entry::{Gap, Latest, OutcomeEntry, Repeat};
+use annals::{Content, Entry, InferenceRecord, Outcomes, Timestamp, Value};
 use clap::ValueEnum;
 use serde_json::Value as Json;
 

@@ -328,7 +328,8 @@ impl From<io::Error> for Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use annals::{Journal, Keep, Options, Policy, Reader, Sharing};
+    use annals::registry::Policy;
+    use annals::{Journal, Keep, Options, Reader, Sharing};
 
     use super::*;
 

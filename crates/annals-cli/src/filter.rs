@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use annals::{Gap, InferenceRecord, Outcomes, Query, Reader, Repeat, Repeats, Timestamp};
+use annals::entry::{Gap, Repeat};
+use annals::{InferenceRecord, Outcomes, Query, Reader, Repeats, Timestamp};
 use clap::{Args, ValueEnum};
 
 use crate::failure::Result;

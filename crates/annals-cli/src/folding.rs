@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use annals::{FoldProgress, Maintenance, Reader};
+use annals::maintenance::FoldProgress;
+use annals::{Maintenance, Reader};
 
 use crate::failure::Result;
 use crate::progress;

@@ -1,6 +1,7 @@
 //! Whose clocks are meant: of dates that are given, of hours and days, and of times in text.
 
-use annals::{Calendar, Periods, StatsQuery, StatsRow, Timestamp};
+use annals::stats::{Calendar, Periods, StatsRow};
+use annals::{StatsQuery, Timestamp};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 

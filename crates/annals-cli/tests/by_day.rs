@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use annals::{Answer, Importer, Inference, InferenceId, Journal, Outcome, Timestamp};
+use annals::import::{Answer, Importer};
+use annals::{Inference, InferenceId, Journal, Outcome, Timestamp};
 use common::{Place, annals, complaint, names, run};
 
 const DAY: i64 = 86_400_000_000;

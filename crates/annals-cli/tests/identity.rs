@@ -11,10 +11,9 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{
-    Answer, CheckpointAction, GapReason, Importer, Inference, InferenceId, Journal, Level, Loss,
-    Outcome, Timestamp, Value,
-};
+use annals::entry::{CheckpointAction, GapReason};
+use annals::import::{Answer, Importer, Loss};
+use annals::{Inference, InferenceId, Journal, Level, Outcome, Timestamp, Value};
 use common::{annals, run};
 
 /// SplitMix64.

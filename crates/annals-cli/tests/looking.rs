@@ -365,12 +365,12 @@ fn checkpoints_are_ranked_by_what_turned_out() {
 #[test]
 fn gaps_are_counted_and_listed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut importer = annals::Importer::open(dir.path()).unwrap();
+    let mut importer = annals::import::Importer::open(dir.path()).unwrap();
     let run_id = importer.source("elsewhere").unwrap();
     for count in 1..=100 {
-        let gap = annals::Loss {
+        let gap = annals::import::Loss {
             run: run_id,
-            reason: annals::GapReason::QueueFull,
+            reason: annals::entry::GapReason::QueueFull,
             count: Some(count),
             after: None,
             recorded_range: None,
@@ -607,7 +607,7 @@ fn whoever_asks_first_folds_what_a_killed_agent_left() {
         let copy = Maintenance::open(first.path()).unwrap();
         let backup = dir.path().join("backup");
         copy.backup(&backup).run().unwrap();
-        annals::restore(&backup, &data).unwrap();
+        annals::maintenance::restore(&backup, &data).unwrap();
         assert!(left(&data) >= COUNT);
         let told = complaint(&data, question, 0);
         assert_eq!(told, "");

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use annals::{
-    Answer, GapReason, Importer, Inference, InferenceId, Journal, Loss, Outcome, Timestamp,
-};
+use annals::entry::GapReason;
+use annals::import::{Answer, Importer, Loss};
+use annals::{Inference, InferenceId, Journal, Outcome, Timestamp};
 use common::{BEGIN, annals, json, run};
 
 /// A second of event time.

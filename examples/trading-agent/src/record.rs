@@ -7,9 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use annals::entry::RunState;
+use annals::logs::LogKind;
+use annals::registry::Policy;
+use annals::stats::{LiveValue, StatsRow};
 use annals::{
-    Checkpoint, Group, InferenceId, InferenceRecord, Journal, Level, LiveValue, LogKind, Mode,
-    Outcome, Outcomes, Policy, Recorder, Registry, Repeats, RunState, StatsRow,
+    Checkpoint, Group, InferenceId, InferenceRecord, Journal, Level, Mode, Outcome, Outcomes,
+    Recorder, Registry, Repeats,
 };
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -203,7 +207,7 @@ impl Book {
     pub fn tidy(&self) -> Result<usize> {
         let policy = Policy::new().latest(5).best(5, MONITOR, Mode::Min);
         let plan = self.registry.retention(policy).model(&*self.model).plan();
-        let applied = plan.and_then(annals::Plan::apply);
+        let applied = plan.and_then(annals::registry::Plan::apply);
         Ok(applied
             .context("old checkpoints cannot be deleted")?
             .deleted
@@ -403,7 +407,7 @@ impl Book {
                 LogKind::Checkpoints,
                 LogKind::System,
             ] {
-                let newest = annals::recent_lines(logs, kind, newest)
+                let newest = annals::logs::recent_lines(logs, kind, newest)
                     .context("the text files cannot be read back")?;
                 lines.push((logs.join(format!("{}.txt", kind.stem())), newest));
             }

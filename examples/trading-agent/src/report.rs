@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use annals::StatsRow;
+use annals::stats::StatsRow;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 

@@ -175,7 +175,7 @@ fn an_interrupted_run_finishes_and_says_what_it_kept() -> io::Result<()> {
     let runs = reader.and_then(|reader| reader.runs().collect::<annals::Result<Vec<_>>>());
     let runs = runs.map_err(io::Error::other)?;
     assert!(
-        matches!(runs[0].state, annals::RunState::Closed(_)),
+        matches!(runs[0].state, annals::entry::RunState::Closed(_)),
         "{runs:?}"
     );
     Ok(())

@@ -41,21 +41,21 @@ pub struct BackedUp {
     /// are among them if their files are gone or changed. Empty if checkpoints were not asked for.
     pub lacking: Vec<(String, String)>,
     /// Entries that cannot be read in the copy because they cannot be read in the original. Their
-    /// blocks are copied as they are; [`repair`](crate::repair) puts gaps in their place.
+    /// blocks are copied as they are; [`repair`](crate::maintenance::repair) puts gaps in their place.
     pub damaged: u64,
 }
 
 impl Maintenance {
     /// Begins a backup of the journal into the directory `to`: a consistent copy of one moment,
     /// while loops and commits continue. [`Reader::open`](crate::Reader::open) reads it, and
-    /// [`restore`](crate::restore) makes it a journal again.
+    /// [`restore`](crate::maintenance::restore) makes it a journal again.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = annals::Journal::open(dir.path().join("data"))?;
     /// let to = dir.path().join("backup");
     /// journal.maintenance()?.backup(&to).run()?; // again later: copies what is new
-    /// annals::restore(&to, dir.path().join("restored"))?;
+    /// annals::maintenance::restore(&to, dir.path().join("restored"))?;
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn backup(&self, to: impl Into<PathBuf>) -> Backup<'_> {
@@ -169,7 +169,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// let data = dir.path().join("data");
 /// let copy = dir.path().join("copy");
 /// annals::Maintenance::open(&data)?.backup(&copy).run()?;
-/// annals::restore(&copy, dir.path().join("restored"))?;
+/// annals::maintenance::restore(&copy, dir.path().join("restored"))?;
 /// let restored = annals::Journal::open(dir.path().join("restored"))?;
 /// assert_ne!(restored.id(), annals::Reader::open(&data)?.id()); // both may go on
 /// # Ok::<(), annals::Error>(())

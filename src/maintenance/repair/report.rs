@@ -13,7 +13,7 @@ use crate::entry::timestamp::Timestamp;
 #[non_exhaustive]
 pub struct Repaired {
     /// The sequences whose entries were lost, in order. In their place stand gaps now, of the
-    /// reason [`Damaged`](crate::GapReason::Damaged), that count them.
+    /// reason [`Damaged`](crate::entry::GapReason::Damaged), that count them.
     pub lost: Vec<Range<u64>>,
     /// Where the damaged files are now, in the folder `damaged`. Nothing reads them: remove them
     /// when they are of no more use.
@@ -53,7 +53,7 @@ impl Repaired {
 ///
 /// Reads everything at least twice, and writes damaged files anew and durably. If it dies, or the
 /// power goes, the journal is as damaged as it was, or less, and can be repaired again. A backup
-/// that is whole is better than any repair; see [`restore`](crate::restore).
+/// that is whole is better than any repair; see [`restore`](crate::maintenance::restore).
 ///
 /// # Errors
 /// [`Error::InUse`](crate::Error::InUse) if a process has the journal open;
@@ -65,7 +65,7 @@ impl Repaired {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let dir = dir.path().join("data");
 /// # annals::Journal::open(&dir)?.close()?;
-/// let repaired = annals::repair(&dir)?;
+/// let repaired = annals::maintenance::repair(&dir)?;
 /// for lost in &repaired.lost {
 ///     eprintln!("entries {} to {} are lost", lost.start, lost.end - 1);
 /// }

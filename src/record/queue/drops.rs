@@ -2,13 +2,13 @@
 
 use crate::threads::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// How many offered events were not recorded, by reason. Part of [`Health`](crate::Health).
+/// How many offered events were not recorded, by reason. Part of [`Health`](crate::health::Health).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Dropped {
     /// The queue was full (or, with a bounded wait, stayed full).
     pub queue_full: u64,
-    /// The call could not be recorded as given; see [`GapReason::Refused`](crate::GapReason).
+    /// The call could not be recorded as given; see [`GapReason::Refused`](crate::entry::GapReason).
     pub refused: u64,
     /// The journal was closed.
     pub closed: u64,

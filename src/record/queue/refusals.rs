@@ -10,7 +10,7 @@ use crate::entry::gap::{Refusal, shortened};
 /// Number of different refusals that are told apart in one handle.
 const SLOTS: usize = 64;
 
-/// Number of calls that were refused for one reason; part of [`Health`](crate::Health).
+/// Number of calls that were refused for one reason; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusalCount {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use annals::{Drift, Group, Reader, Registry, Shift, Stats, Timestamp};
+use annals::stats::{Drift, Shift};
+use annals::{Group, Reader, Registry, Stats, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Done, Failure, Result};

@@ -166,7 +166,7 @@ fn undo(dir: &Path, number: u32, is_rehearsal: bool, out: &mut Out) -> Result<Do
         ))?;
         return Ok(Done::Well);
     }
-    let undone = annals::undo_import(dir, run.id)?;
+    let undone = annals::maintenance::undo_import(dir, run.id)?;
     if out.json {
         let (inferences, others) = (undone.inferences, undone.others);
         let json = json!({

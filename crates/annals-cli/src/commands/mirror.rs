@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::{Mirror, Reader};
+use annals::Reader;
+use annals::logs::Mirror;
 use serde_json::json;
 
 use crate::failure::{Done, Result};

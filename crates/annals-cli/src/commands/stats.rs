@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use annals::{Calendar, Group, Reader, Stats, StatsQuery, StatsRow};
+use annals::stats::{Calendar, StatsRow};
+use annals::{Group, Reader, Stats, StatsQuery};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 

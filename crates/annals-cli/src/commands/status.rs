@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::{Reader, Registry, Run, RunState, Timestamp};
+use annals::entry::{Run, RunState};
+use annals::{Reader, Registry, Timestamp};
 use serde_json::json;
 
 use crate::entries;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::{Defect, Keep, Maintenance, RetirePlan};
+use annals::maintenance::{Defect, RetirePlan};
+use annals::{Keep, Maintenance};
 use serde_json::json;
 
 use crate::escape::sentence;
@@ -260,7 +261,7 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
                 .into(),
         ));
     }
-    let repaired = annals::repair(dir)?;
+    let repaired = annals::maintenance::repair(dir)?;
     if out.json {
         out.json(&json!({
             "untouched": repaired.is_untouched(),
@@ -430,7 +431,7 @@ pub struct Restore {
 
 /// Restores a backup.
 pub fn restore(args: Restore, out: &mut Out) -> Result<Done> {
-    let mut restored = annals::restore(&args.from, &args.to)?;
+    let mut restored = annals::maintenance::restore(&args.from, &args.to)?;
     // A backup without any weights was made without --checkpoints: that was asked for.
     let lacking = match restored.checkpoint_files {
         0 => std::mem::take(&mut restored.lacking),
@@ -445,7 +446,7 @@ pub fn restore(args: Restore, out: &mut Out) -> Result<Done> {
     Ok(done)
 }
 
-fn print_copy(copy: &annals::BackedUp, to: &Path, out: &mut Out) -> Result<Done> {
+fn print_copy(copy: &annals::maintenance::BackedUp, to: &Path, out: &mut Out) -> Result<Done> {
     if out.json {
         out.json(&json!({
             "entries": copy.entries,

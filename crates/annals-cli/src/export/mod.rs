@@ -16,10 +16,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use annals::{
-    Cursor, Entry, Gap, InferenceId, InferenceRecord, JournalId, OutcomeEntry, Outcomes, Reader,
-    Repeat, Timestamp,
-};
+use annals::entry::{Gap, OutcomeEntry, Repeat};
+use annals::{Cursor, Entry, InferenceId, InferenceRecord, JournalId, Outcomes, Reader, Timestamp};
 use indicatif::ProgressBar;
 
 use crate::failure::{Failure, Result};

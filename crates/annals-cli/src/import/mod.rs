@@ -12,7 +12,8 @@ mod times;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use annals::{Importer, Journal, Registry};
+use annals::import::Importer;
+use annals::{Journal, Registry};
 
 use crate::failure::Result;
 use crate::progress;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use annals::{LiveCandidate, LiveRanking, LiveValue, Mode};
+use annals::Mode;
+use annals::stats::{LiveCandidate, LiveRanking, LiveValue};
 use serde_json::json;
 
 use super::best::Best;

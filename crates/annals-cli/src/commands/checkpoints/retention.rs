@@ -1,6 +1,7 @@
 //! Which checkpoints are kept: shown first, and applied only when that was said.
 
-use annals::{Decision, Policy, Registry};
+use annals::Registry;
+use annals::registry::{Decision, Policy};
 use serde_json::json;
 
 use super::{Rank, known};

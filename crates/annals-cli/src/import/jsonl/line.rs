@@ -45,7 +45,7 @@ pub struct Line<'a> {
     pub after: Option<Cow<'a, str>>,
     pub recorded_range: Option<[Stamp; 2]>,
     pub event_range: Option<[Stamp; 2]>,
-    pub refusal: Option<annals::Refusal>,
+    pub refusal: Option<annals::entry::Refusal>,
     pub recorded_time: Option<Stamp>,
     pub level: Option<Cow<'a, str>>,
     pub component: Option<Cow<'a, str>>,

@@ -12,7 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::{Answer, Importer, Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
+use annals::import::{Answer, Importer};
+use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
 
 use super::content::{Change, Content, Parts, of_record};
@@ -609,10 +610,10 @@ impl Taking {
         let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
         let run = self.run(journal, run)?;
         let reason = match line.reason.as_deref() {
-            Some("queue_full") => annals::GapReason::QueueFull,
-            Some("refused") => annals::GapReason::Refused,
-            Some("died") => annals::GapReason::Died,
-            Some("damaged") => annals::GapReason::Damaged,
+            Some("queue_full") => annals::entry::GapReason::QueueFull,
+            Some("refused") => annals::entry::GapReason::Refused,
+            Some("died") => annals::entry::GapReason::Died,
+            Some("damaged") => annals::entry::GapReason::Damaged,
             other => return Err(format!("the reason {other:?} is not known").into()),
         };
         let range = |field: &str, range: &Option<[Stamp; 2]>| -> Result<_, String> {
@@ -633,7 +634,7 @@ impl Taking {
         }
         let after = line.after.as_deref();
         let after = after.map(|id| self.id(journal, Some(id))).transpose()?;
-        let loss = annals::Loss {
+        let loss = annals::import::Loss {
             run,
             reason,
             count: line.count,

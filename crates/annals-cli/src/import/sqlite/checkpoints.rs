@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use annals::{Metadata, Registry};
+use annals::Registry;
+use annals::registry::Metadata;
 use jiff::tz::TimeZone;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;

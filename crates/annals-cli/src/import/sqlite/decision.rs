@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals::{Answer, Importer, Inference, InferenceId, Value};
+use annals::import::{Answer, Importer};
+use annals::{Inference, InferenceId, Value};
 use jiff::tz::TimeZone;
 use rusqlite::types::ValueRef;
 use serde_json::Value as Json;

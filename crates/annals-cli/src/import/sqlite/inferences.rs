@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use annals::{Importer, InferenceId, RunId};
+use annals::import::Importer;
+use annals::{InferenceId, RunId};
 use jiff::tz::TimeZone;
 
 use super::super::Report;

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use annals::{Checkpoint, Import, Registry};
+use annals::registry::Import;
+use annals::{Checkpoint, Registry};
 
 use super::super::Report;
 use super::super::times::Doubts;
