@@ -8,9 +8,12 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
+use annals::entry::CheckpointAction;
+use annals::maintenance::restore;
+use annals::registry::Metadata;
 use annals::{
-    CheckpointAction, Content, Error, Inference, Journal, Level, Maintenance, Metadata, Mode,
-    Outcome, Reader, Registry, Timestamp, Value, restore,
+    Content, Error, Inference, Journal, Level, Maintenance, Mode, Outcome, Reader, Registry,
+    Timestamp, Value,
 };
 use common::{BEGIN, annals};
 use serde_json::{Value as Json, json};
@@ -373,7 +376,8 @@ fn calls_have_their_limits() {
         assert!(taken.as_ref() != Some(&beyond), "{name} beyond its limit");
         assert_eq!(journal.health().dropped.refused, refused + 1, "{name}");
         wanted.extend(taken);
-        let named = |known: &annals::RefusalCount| known.refusal.field.contains(field.named.0);
+        let named =
+            |known: &annals::health::RefusalCount| known.refusal.field.contains(field.named.0);
         let refusals = journal.health().refusals;
         assert!(refusals.iter().any(named), "{name}: {refusals:?}");
         journal.flush().wait(WAIT).unwrap();
