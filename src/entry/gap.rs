@@ -12,15 +12,16 @@ pub enum GapReason {
     /// The queue was full and the policy is to drop, or the bounded wait ran out.
     QueueFull,
     /// The call could not be recorded as given: too many probabilities, too much text, an action
-    /// index beyond the recorder's actions. [`Gap::refusal`](crate::entry::Gap::refusal) has the reason.
+    /// index beyond the recorder's actions. [`Gap::refusal`](crate::entry::Gap::refusal) has the
+    /// reason.
     Refused,
     /// The run ended without closing the journal: killed, crashed, or the power went.
     Died,
     /// They were stored, and cannot be read any more. The count is of entries of any kind, and of
     /// no certain run.
     Damaged,
-    /// They were of an import that was [undone](crate::maintenance::undo_import). The count is of entries of any
-    /// kind. They do not count as lost.
+    /// They were of an import that was [undone](crate::maintenance::undo_import). The count is of
+    /// entries of any kind. They do not count as lost.
     Withdrawn,
 }
 

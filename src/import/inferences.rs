@@ -41,7 +41,7 @@ impl Importer {
     /// let run = importer.source("old.db")?;
     /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
     /// assert!(importer.add(run.inference(4_711)?, &decision, annals::import::Answer::Full)?);
-    /// assert!(!importer.add(run.inference(4_711)?, &decision, annals::import::Answer::Full)?); // once
+    /// assert!(!importer.add(run.inference(4_711)?, &decision, annals::import::Answer::Full)?);
     /// # importer.close()?;
     /// # Ok::<(), annals::Error>(())
     /// ```

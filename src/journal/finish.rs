@@ -89,8 +89,8 @@ impl Journal {
         folding.fold(timeout)
     }
 
-    /// Cleans up the human-readable files now, by the rules of [`Mirror`](crate::logs::Mirror); otherwise
-    /// that happens once a minute. Does nothing if another process writes them.
+    /// Cleans up the human-readable files now, by the rules of [`Mirror`](crate::logs::Mirror);
+    /// otherwise that happens once a minute. Does nothing if another process writes them.
     ///
     /// # Errors
     /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,

@@ -56,8 +56,8 @@ pub struct Health {
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
     /// Entries that this journal's readers and threads have passed over because their blocks cannot
-    /// be read; [`Reader::missing`](crate::Reader::missing) lists them. [`repair`](crate::maintenance::repair)
-    /// puts gaps in their place. 0 until a read meets one.
+    /// be read; [`Reader::missing`](crate::Reader::missing) lists them.
+    /// [`repair`](crate::maintenance::repair) puts gaps in their place. 0 until a read meets one.
     pub damaged: u64,
     /// Background threads that panicked, with their messages. Their work stops until the journal is
     /// opened again. [`close`](crate::Journal::close) returns the first.

@@ -13,9 +13,9 @@ impl Journal {
     /// not given, reads the clock once and copies 100 bytes into the queue.
     ///
     /// Returns the inference's id, or `None` if it was dropped and counted: the queue is full, the
-    /// journal closed, or the inference [cannot be recorded](crate::entry::GapReason::Refused). An id that
-    /// was returned is committed by a [`close`](Self::close) that returns `Ok`, also if the two ran
-    /// at the same time.
+    /// journal closed, or the inference [cannot be recorded](crate::entry::GapReason::Refused). An
+    /// id that was returned is committed by a [`close`](Self::close) that returns `Ok`, also if the
+    /// two ran at the same time.
     ///
     /// No lock, allocation or system call, with these exceptions. A thread's first use of a name;
     /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an

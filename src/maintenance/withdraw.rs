@@ -26,8 +26,9 @@ pub struct UndoneImport {
 /// afterwards, under a run of its own, and statistics are as if the import had not been.
 ///
 /// Entries of others keep their sequences, and cursors their places: gaps of the reason
-/// [`Withdrawn`](crate::entry::GapReason::Withdrawn) stand where the import's were. Checkpoints that came
-/// from the same source stay registered, and lines in text files stay until these are rebuilt.
+/// [`Withdrawn`](crate::entry::GapReason::Withdrawn) stand where the import's were. Checkpoints
+/// that came from the same source stay registered, and lines in text files stay until these are
+/// rebuilt.
 ///
 /// Reads the whole journal and writes `journal.redb` anew, and the segments that hold entries of
 /// the run; the rollups are folded again by the next that asks or writes. If it dies, the journal

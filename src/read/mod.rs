@@ -356,9 +356,10 @@ impl Reader {
 
     /// The sequences of unreadable entries that this reader, its clones and their iterators have
     /// passed over so far. Queries leave them out, and [`follow`](Self::follow),
-    /// [`entry`](Self::entry) and the text files have a [gap](crate::entry::GapReason::Damaged) in their
-    /// place, as after a [`repair`](crate::maintenance::repair), which ends this. Blocks that were never read
-    /// are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads everything.
+    /// [`entry`](Self::entry) and the text files have a [gap](crate::entry::GapReason::Damaged) in
+    /// their place, as after a [`repair`](crate::maintenance::repair), which ends this. Blocks that
+    /// were never read are not known: [`Maintenance::verify`](crate::Maintenance::verify) reads
+    /// everything.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;

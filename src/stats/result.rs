@@ -17,9 +17,9 @@ use crate::entry::timestamp::Timestamp;
 
 /// Coverage of a statistic; part of [`Stats`](super::Stats).
 ///
-/// Events that were [dropped](crate::entry::Gap) were never recorded, so their model is unknown: they
-/// count here for every model. A gap counts whole if the minutes of its first and last event touch
-/// the range.
+/// Events that were [dropped](crate::entry::Gap) were never recorded, so their model is unknown:
+/// they count here for every model. A gap counts whole if the minutes of its first and last event
+/// touch the range.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -30,8 +30,8 @@ pub struct Coverage {
     /// Events that gaps in the range stand for, as far as they were counted.
     pub dropped: u64,
     /// Of these, entries that were recorded and cannot be read any more, of any kind: blocks that
-    /// are damaged, and those that a [`repair`](crate::maintenance::repair) lost. They count in the hours that
-    /// the index of event times has for their decisions.
+    /// are damaged, and those that a [`repair`](crate::maintenance::repair) lost. They count in the
+    /// hours that the index of event times has for their decisions.
     pub damaged: u64,
     /// Gaps in the range without a count, because a run died.
     pub uncounted: u64,

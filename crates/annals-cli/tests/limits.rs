@@ -270,7 +270,8 @@ impl Decision {
         });
         let attributes: serde_json::Map<String, Json> = attributes.collect();
         file.execute(
-            "INSERT INTO inference_records VALUES (?1, ?2, '2025-07-25 14:34:39', ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO inference_records
+             VALUES (?1, ?2, '2025-07-25 14:34:39', ?3, ?4, ?5, ?6, ?7)",
             (
                 i64::try_from(number).unwrap(),
                 &self.model,

@@ -41,7 +41,8 @@ pub struct BackedUp {
     /// are among them if their files are gone or changed. Empty if checkpoints were not asked for.
     pub lacking: Vec<(String, String)>,
     /// Entries that cannot be read in the copy because they cannot be read in the original. Their
-    /// blocks are copied as they are; [`repair`](crate::maintenance::repair) puts gaps in their place.
+    /// blocks are copied as they are; [`repair`](crate::maintenance::repair) puts gaps in their
+    /// place.
     pub damaged: u64,
 }
 

@@ -8,7 +8,8 @@ use crate::threads::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub struct Dropped {
     /// The queue was full (or, with a bounded wait, stayed full).
     pub queue_full: u64,
-    /// The call could not be recorded as given; see [`GapReason::Refused`](crate::entry::GapReason).
+    /// The call could not be recorded as given; see
+    /// [`GapReason::Refused`](crate::entry::GapReason).
     pub refused: u64,
     /// The journal was closed.
     pub closed: u64,

@@ -346,7 +346,8 @@ impl Known {
             let free = self
                 .alike(row.content.core, time)
                 .filter(|(_, stored)| !stored.used && self.ours.contains(&run_of(stored)));
-            // Of those with other attributes, rows that come later by their number may claim theirs.
+            // Of those with other attributes, rows that come later by their number may claim
+            // theirs.
             let likeness = |stored: &Stored| row.content.likeness(&stored.content);
             let mut free = free.filter(|(_, stored)| {
                 likeness(stored) == Likeness::Same || !self.is_awaited(stored, row.number)
