@@ -10,7 +10,7 @@ use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::Row;
 use crate::engine::format::scan::Scan;
 use crate::engine::format::select::{Most, Selection, WantedName};
-use crate::logs::line::escape_into;
+use crate::logs::line::escape::escape_into;
 use crate::registry::tables::names;
 use crate::registry::{parse_sidecar, write_sidecar};
 use crate::{Cursor, InferenceId};

@@ -1,17 +1,13 @@
 //! From stored rows to lines, with names rendered once.
 
-use std::io::Write as _;
-
-use super::display::{gap_message, with_fields};
 use super::line::{
-    InferenceLine, RepeatLine, Stamps, column, escape_bracketed_into, escape_into,
-    push_checkpoint_event, push_inference, push_outcome, push_repeat, push_system_event,
+    Answer, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event, push_decision,
+    push_gap, push_outcome, push_system_event,
 };
 use crate::engine::format::block::Placed;
 use crate::engine::format::numbered::Numbered;
 use crate::engine::format::row::{
-    InferenceRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow, Row, SystemEventRow,
-    Texts,
+    NameId, Names, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow, Texts,
 };
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
@@ -23,38 +19,12 @@ use crate::options::logs::{LogKind, Zone};
 #[derive(Default)]
 struct Columns(Numbered<Box<[u8]>>);
 
-/// How a name is rendered.
-#[derive(Clone, Copy)]
-enum Style {
-    Column(usize),
-    Bracketed,
-}
-
-const MODEL: Style = Style::Column(15);
-const SYMBOL: Style = Style::Column(10);
-const ACTION: Style = Style::Column(4);
-/// A value's name stands in the middle of a line, as wide as it is.
-const VALUE: Style = Style::Column(0);
-
-impl Style {
-    fn render(self, text: &str) -> Box<[u8]> {
-        match self {
-            Style::Column(width) => column(text, width),
-            Style::Bracketed => {
-                let mut rendered = Vec::new();
-                escape_bracketed_into(&mut rendered, text);
-                rendered.into()
-            }
-        }
-    }
-}
-
 impl Columns {
-    fn learn(&mut self, source: &Source, style: Style, id: NameId) -> Result<()> {
+    fn learn(&mut self, source: &Source, column: NameColumn, id: NameId) -> Result<()> {
         if id == 0 || self.0.get(id).is_some() {
             return Ok(());
         }
-        let rendered = style.render(&name(source, id)?);
+        let rendered = column.render(&name(source, id)?);
         self.0.insert(id, rendered);
         Ok(())
     }
@@ -103,12 +73,12 @@ struct WrittenColumns {
 impl WrittenColumns {
     fn of(texts: Option<&Texts>) -> Self {
         let written = Texts::written(texts);
-        let render = |text: Option<&str>, style: Style| text.map(|text| style.render(text));
+        let render = |text: Option<&str>, column: NameColumn| text.map(|text| column.render(text));
         WrittenColumns {
-            model: render(written.model, MODEL),
-            symbol: render(written.symbol, SYMBOL),
-            action: render(written.action, ACTION),
-            checkpoint: render(written.checkpoint, Style::Bracketed),
+            model: render(written.model, NameColumn::Model),
+            symbol: render(written.symbol, NameColumn::Symbol),
+            action: render(written.action, NameColumn::Action),
+            checkpoint: render(written.checkpoint, NameColumn::Checkpoint),
         }
     }
 }
@@ -120,11 +90,11 @@ impl NameColumns {
         ids: Names,
         written: &'a WrittenColumns,
     ) -> Result<LineNames<'a>> {
-        self.models.learn(source, MODEL, ids.model)?;
-        self.symbols.learn(source, SYMBOL, ids.symbol)?;
-        self.actions.learn(source, ACTION, ids.action)?;
+        self.models.learn(source, NameColumn::Model, ids.model)?;
+        self.symbols.learn(source, NameColumn::Symbol, ids.symbol)?;
+        self.actions.learn(source, NameColumn::Action, ids.action)?;
         self.checkpoints
-            .learn(source, Style::Bracketed, ids.checkpoint)?;
+            .learn(source, NameColumn::Checkpoint, ids.checkpoint)?;
         let known = (ids.checkpoint != 0).then(|| self.checkpoints.get(ids.checkpoint));
         let or = |written: &'a Option<Box<[u8]>>, columns: &'a Columns, id: NameId| {
             written.as_deref().unwrap_or_else(|| columns.get(id))
@@ -171,11 +141,24 @@ impl Renderer {
     ) -> Result<()> {
         let recorded = placed.place.recorded;
         match &placed.row {
-            Row::Inference(row) => self.inference(out, source, placed.place.event, row),
-            Row::Repeat(row) => self.repeat(out, source, placed, row),
+            Row::Inference(row) => {
+                let answer = Answer::Confidence(row.confidence);
+                let names = (row.names, row.texts.as_deref());
+                self.decision(out, source, placed, names, row.processing, answer)
+            }
+            Row::Repeat(row) => {
+                let original = InferenceId::from_u64(row.original);
+                let answer = Answer::RepeatOf(original.run().get(), original.counter());
+                let names = (row.names, row.texts.as_deref());
+                self.decision(out, source, placed, names, row.processing, answer)
+            }
             Row::Note(Note::Gap(row)) => {
-                let message = gap_message(&Gap::new(placed.sequence, row));
-                push_system_event(out, &mut self.stamps, recorded, "WARN", "annals", &message);
+                push_gap(
+                    out,
+                    &mut self.stamps,
+                    recorded,
+                    &Gap::new(placed.sequence, row),
+                );
                 Ok(())
             }
             Row::Note(Note::SystemEvent(row)) => self.system_event(out, source, recorded, row),
@@ -189,94 +172,53 @@ impl Renderer {
                 let checkpoint = text(row.checkpoint, &row.written.1)?;
                 let action = row.action.as_str();
                 let stamps = &mut self.stamps;
-                push_checkpoint_event(
-                    out,
-                    stamps,
-                    recorded,
-                    action,
-                    &model,
-                    &checkpoint,
-                    &row.detail,
-                );
+                let subject = (&*model, &*checkpoint);
+                push_checkpoint_event(out, stamps, recorded, action, subject, &row.detail);
                 Ok(())
             }
         }
     }
 
-    fn inference(
-        &mut self,
-        out: &mut Vec<u8>,
-        source: &Source,
-        event: i64,
-        row: &InferenceRow,
-    ) -> Result<()> {
-        let written = WrittenColumns::of(row.texts.as_deref());
-        let names = self.names.of(source, row.names, &written)?;
-        let line = InferenceLine {
-            time: event,
-            model: names.model,
-            symbol: names.symbol,
-            action: names.action,
-            confidence: row.confidence,
-            processing_nanos: row.processing.checked_sub(1),
-            checkpoint: names.checkpoint,
-        };
-        push_inference(out, &mut self.stamps, &line);
-        Ok(())
-    }
-
-    fn repeat(
+    fn decision(
         &mut self,
         out: &mut Vec<u8>,
         source: &Source,
         placed: &Placed,
-        row: &RepeatRow,
+        (names, texts): (Names, Option<&Texts>),
+        processing: u64,
+        answer: Answer,
     ) -> Result<()> {
-        let written = WrittenColumns::of(row.texts.as_deref());
-        let names = self.names.of(source, row.names, &written)?;
-        let original = InferenceId::from_u64(row.original);
-        let line = RepeatLine {
+        let written = WrittenColumns::of(texts);
+        let names = self.names.of(source, names, &written)?;
+        let line = DecisionLine {
             time: placed.place.event,
             model: names.model,
             symbol: names.symbol,
             action: names.action,
-            original_run: original.run().get(),
-            original_counter: original.counter(),
-            processing_nanos: row.processing.checked_sub(1),
+            answer,
+            processing_nanos: processing.checked_sub(1),
             checkpoint: names.checkpoint,
         };
-        push_repeat(out, &mut self.stamps, &line);
+        push_decision(out, &mut self.stamps, &line);
         Ok(())
     }
 
     fn outcome(&mut self, out: &mut Vec<u8>, source: &Source, row: &OutcomeRow) -> Result<()> {
-        let mut values = Vec::new();
+        let names = &mut self.names.values;
         for value in &row.values {
-            if !values.is_empty() {
-                values.push(b' ');
+            if let OutcomeValue::Named(id, _) = value {
+                names.learn(source, NameColumn::Value, *id)?;
             }
-            // Writing to a vector cannot fail.
-            let _ = match value {
-                OutcomeValue::Reward(reward) => write!(values, "reward={reward}"),
-                OutcomeValue::Correct(correct) => write!(values, "correct={correct}"),
-                OutcomeValue::Label(label) => {
-                    values.extend_from_slice(b"label=");
-                    escape_into(&mut values, label);
-                    Ok(())
-                }
-                OutcomeValue::Named(id, value) => {
-                    self.names.values.learn(source, VALUE, *id)?;
-                    values.extend_from_slice(self.names.values.get(*id));
-                    write!(values, "={value}")
-                }
-                OutcomeValue::Written(name, value) => {
-                    escape_into(&mut values, name);
-                    write!(values, "={value}")
-                }
-            };
         }
+        let values = row.values.iter().map(|value| match value {
+            OutcomeValue::Reward(reward) => LineValue::Reward(*reward),
+            OutcomeValue::Correct(correct) => LineValue::Correct(*correct),
+            OutcomeValue::Label(label) => LineValue::Label(label),
+            OutcomeValue::Named(id, value) => LineValue::Rendered(names.get(*id), *value),
+            OutcomeValue::Written(name, value) => LineValue::Named(name, *value),
+        });
         let of = InferenceId::from_u64(row.of);
-        push_outcome(out, &mut self.stamps, row.time, &of.to_string(), &values);
+        push_outcome(out, &mut self.stamps, row.time, of, values);
         Ok(())
     }
 
@@ -291,9 +233,9 @@ impl Renderer {
             Some(text) => text.as_str().into(),
             None => name(source, row.component)?,
         };
-        let message = with_fields(&row.message, &row.fields);
-        let level = row.level.as_str();
-        push_system_event(out, &mut self.stamps, recorded, level, &component, &message);
+        let from = (row.level.as_str(), &*component);
+        let stamps = &mut self.stamps;
+        push_system_event(out, stamps, recorded, from, &row.message, &row.fields);
         Ok(())
     }
 }

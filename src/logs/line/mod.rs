@@ -8,10 +8,9 @@ pub(crate) mod escape;
 pub(crate) mod render;
 pub(crate) mod stamp;
 
-pub(crate) use escape::{column, escape_bracketed_into, escape_into};
 pub(crate) use render::{
-    InferenceLine, RepeatLine, push_checkpoint_event, push_inference, push_outcome, push_repeat,
-    push_system_event,
+    Answer, DecisionLine, LineValue, NameColumn, push_checkpoint_event, push_decision, push_gap,
+    push_outcome, push_system_event,
 };
 pub(crate) use stamp::Stamps;
 

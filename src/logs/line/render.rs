@@ -1,85 +1,98 @@
 //! One line for each kind of entry.
 
 use std::io::Write;
+use std::time::Duration;
 
-use super::escape::{column_into, escape_bracketed_into, escape_into};
+use super::escape::{column, column_into, escape_bracketed_into, escape_into};
 use super::push_u64;
 use super::stamp::Stamps;
+use crate::entry::gap::GapReason;
+use crate::entry::ids::InferenceId;
+use crate::entry::record::Gap;
+use crate::entry::value::Value;
 
 /// Bytes of an inference's or repeat's line besides its names and ids, rounded up.
 const FIXED_BYTES: usize = 128;
 
-/// Fields of an inference's line. The byte strings are copied as they are: names come from
-/// [`column`](super::column()), the id from [`escape_bracketed_into`].
+/// A name as it stands in a line.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct InferenceLine<'a> {
+pub(crate) enum NameColumn {
+    Model,
+    Symbol,
+    Action,
+    Checkpoint,
+    /// The name of an outcome's value: in the middle of a line, as wide as it is.
+    Value,
+}
+
+impl NameColumn {
+    /// Allocates: a caller that writes many lines renders each name once.
+    pub(crate) fn render(self, text: &str) -> Box<[u8]> {
+        let width = match self {
+            NameColumn::Model => 15,
+            NameColumn::Symbol => 10,
+            NameColumn::Action => 4,
+            NameColumn::Value => 0,
+            NameColumn::Checkpoint => {
+                let mut rendered = Vec::with_capacity(text.len());
+                escape_bracketed_into(&mut rendered, text);
+                return rendered.into();
+            }
+        };
+        column(text, width)
+    }
+}
+
+/// Content of a decision's line. The byte strings are copied as they are; they come from
+/// [`NameColumn::render`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecisionLine<'a> {
     /// Microseconds since 1970-01-01 UTC.
     pub(crate) time: i64,
-    /// A column of width 15.
     pub(crate) model: &'a [u8],
-    /// A column of width 10.
     pub(crate) symbol: &'a [u8],
-    /// A column of width 4.
     pub(crate) action: &'a [u8],
-    pub(crate) confidence: f32,
-    /// Time that the inference took; `None` if it was not measured.
+    pub(crate) answer: Answer,
+    /// Duration of the inference; `None` if it was not measured.
     pub(crate) processing_nanos: Option<u64>,
-    /// The id of the checkpoint that decided, escaped for brackets.
+    /// The id of the checkpoint that decided.
     pub(crate) checkpoint: Option<&'a [u8]>,
 }
 
-/// Fields of a repeat's line: an inference with the same answer to the same features as an earlier
-/// one. Its byte strings are like those of [`InferenceLine`].
+/// The column of a decision's line that tells an inference from a repeat.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RepeatLine<'a> {
-    /// Microseconds since 1970-01-01 UTC.
-    pub(crate) time: i64,
-    /// A column of width 15.
-    pub(crate) model: &'a [u8],
-    /// A column of width 10.
-    pub(crate) symbol: &'a [u8],
-    /// A column of width 4.
-    pub(crate) action: &'a [u8],
-    /// The run of the inference that it repeats.
-    pub(crate) original_run: u32,
-    /// The number within that run of the inference that it repeats.
-    pub(crate) original_counter: u64,
-    /// Time that the inference took; `None` if it was not measured.
-    pub(crate) processing_nanos: Option<u64>,
-    /// The id of the checkpoint that decided, escaped for brackets.
-    pub(crate) checkpoint: Option<&'a [u8]>,
+pub(crate) enum Answer {
+    /// An inference's; NaN if it has none.
+    Confidence(f32),
+    /// Run and number of the inference that is repeated.
+    RepeatOf(u32, u64),
 }
 
-/// Appends the line of an inference. Less than 100 ns while times stay within one second.
-pub(crate) fn push_inference(out: &mut Vec<u8>, stamps: &mut Stamps, line: &InferenceLine<'_>) {
+/// Appends the line of a decision. Less than 100 ns while times stay within one second.
+pub(crate) fn push_decision(out: &mut Vec<u8>, stamps: &mut Stamps, line: &DecisionLine<'_>) {
     push_names(
         out,
         stamps,
         line.time,
         [line.model, line.symbol, line.action],
     );
-    out.extend_from_slice(b" | conf=");
-    push_confidence(out, line.confidence);
-    push_time(out, stamps.micros, line.processing_nanos);
-    push_checkpoint(out, line.checkpoint);
-}
-
-/// Appends the line of a repeat. Costs what [`push_inference`] does.
-pub(crate) fn push_repeat(out: &mut Vec<u8>, stamps: &mut Stamps, line: &RepeatLine<'_>) {
-    push_names(
-        out,
-        stamps,
-        line.time,
-        [line.model, line.symbol, line.action],
-    );
-    // As wide as `conf=0.850`, so that the columns after it stay in line.
-    out.extend_from_slice(b" | repeat    ");
-    push_time(out, stamps.micros, line.processing_nanos);
-    out.extend_from_slice(b" [repeat of: ");
-    push_u64(out, line.original_run.into());
-    out.push(b'-');
-    push_u64(out, line.original_counter);
-    out.push(b']');
+    match line.answer {
+        Answer::Confidence(confidence) => {
+            out.extend_from_slice(b" | conf=");
+            push_confidence(out, confidence);
+            push_time(out, stamps.micros, line.processing_nanos);
+        }
+        Answer::RepeatOf(run, counter) => {
+            // As wide as `conf=0.850`, so that the columns after it stay in line.
+            out.extend_from_slice(b" | repeat    ");
+            push_time(out, stamps.micros, line.processing_nanos);
+            out.extend_from_slice(b" [repeat of: ");
+            push_u64(out, run.into());
+            out.push(b'-');
+            push_u64(out, counter);
+            out.push(b']');
+        }
+    }
     push_checkpoint(out, line.checkpoint);
 }
 
@@ -88,9 +101,9 @@ pub(crate) fn push_system_event(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
     time: i64,
-    level: &str,
-    component: &str,
+    (level, component): (&str, &str),
     message: &str,
+    fields: &[(String, Value)],
 ) {
     stamps.push(out, time);
     out.extend_from_slice(b" | ");
@@ -99,7 +112,25 @@ pub(crate) fn push_system_event(
     column_into(out, component, 15);
     out.extend_from_slice(b" | ");
     escape_into(out, message);
+    for (index, (key, value)) in fields.iter().enumerate() {
+        if index > 0 || !message.is_empty() {
+            out.push(b' ');
+        }
+        escape_into(out, &format!("{key}={value}"));
+    }
     out.push(b'\n');
+}
+
+/// Appends the line of a gap, which is that of a system event.
+pub(crate) fn push_gap(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, gap: &Gap) {
+    push_system_event(
+        out,
+        stamps,
+        time,
+        ("WARN", "annals"),
+        &gap_message(gap),
+        &[],
+    );
 }
 
 /// Appends the line of something that happened to a checkpoint, without the last column if
@@ -108,14 +139,13 @@ pub(crate) fn push_checkpoint_event(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
     time: i64,
-    what: &str,
-    model: &str,
-    checkpoint: &str,
+    action: &str,
+    (model, checkpoint): (&str, &str),
     detail: &str,
 ) {
     stamps.push(out, time);
     out.extend_from_slice(b" | ");
-    column_into(out, what, 10);
+    column_into(out, action, 10);
     out.extend_from_slice(b" | ");
     column_into(out, model, 15);
     out.extend_from_slice(b" | ");
@@ -128,20 +158,50 @@ pub(crate) fn push_checkpoint_event(
     out.push(b'\n');
 }
 
-/// Appends the line of an outcome: its inference's id and the values, whose names and texts come
-/// from [`escape_into`].
-pub(crate) fn push_outcome(
+/// One value of an outcome.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LineValue<'a> {
+    Reward(f64),
+    Correct(bool),
+    Label(&'a str),
+    Named(&'a str, f64),
+    /// With a name from [`NameColumn::render`].
+    Rendered(&'a [u8], f64),
+}
+
+/// Appends the line of an outcome: the id of its decision and its values.
+pub(crate) fn push_outcome<'v>(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
     time: i64,
-    of: &str,
-    values: &[u8],
+    of: InferenceId,
+    values: impl IntoIterator<Item = LineValue<'v>>,
 ) {
     stamps.push(out, time);
     out.extend_from_slice(b" | ");
-    column_into(out, of, 15);
-    out.extend_from_slice(b" | ");
-    out.extend_from_slice(values);
+    column_into(out, &of.to_string(), 15);
+    out.extend_from_slice(b" |");
+    for value in values {
+        out.push(b' ');
+        // Writing to a vector cannot fail.
+        let _ = match value {
+            LineValue::Reward(reward) => write!(out, "reward={reward}"),
+            LineValue::Correct(correct) => write!(out, "correct={correct}"),
+            LineValue::Label(label) => {
+                out.extend_from_slice(b"label=");
+                escape_into(out, label);
+                Ok(())
+            }
+            LineValue::Named(name, value) => {
+                escape_into(out, name);
+                write!(out, "={value}")
+            }
+            LineValue::Rendered(name, value) => {
+                out.extend_from_slice(name);
+                write!(out, "={value}")
+            }
+        };
+    }
     out.push(b'\n');
 }
 
@@ -265,13 +325,68 @@ fn push_fixed<const DECIMALS: usize>(out: &mut Vec<u8>, mut number: u64, width: 
     out.extend_from_slice(&text[start..]);
 }
 
+/// Message of a gap, for people.
+fn gap_message(gap: &Gap) -> String {
+    let run = gap.run;
+    let reason = match gap.reason {
+        GapReason::QueueFull => "the queue was full",
+        GapReason::Refused => match &gap.refusal {
+            Some(refusal) => &format!("they could not be recorded as given ({refusal})"),
+            None => "they could not be recorded as given",
+        },
+        GapReason::Damaged => {
+            let (first, count) = (gap.sequence, gap.count.unwrap_or(0));
+            let last = first.saturating_add(count.saturating_sub(1));
+            let entries = if count == 1 {
+                "entry is"
+            } else {
+                "entries are"
+            };
+            let times = gap.event_range.map_or_else(String::new, |(first, last)| {
+                format!(", decisions of {first} to {last} among them")
+            });
+            return format!(
+                "{count} {entries} missing, sequences {first} to {last}: what was stored cannot be \
+                 read any more{times}"
+            );
+        }
+        GapReason::Withdrawn => {
+            let count = gap.count.unwrap_or(0);
+            let entries = if count == 1 {
+                "entry of an import was"
+            } else {
+                "entries of an import were"
+            };
+            return format!("{count} {entries} taken out again");
+        }
+        GapReason::Died => {
+            return match gap.after {
+                Some(id) => {
+                    format!("run {run} ended without closing: what came after {id} is unknown")
+                }
+                None => format!("run {run} ended without closing: what it logged is unknown"),
+            };
+        }
+    };
+    let count = gap.count.unwrap_or(0);
+    let events = if count == 1 { "event is" } else { "events are" };
+    let over = gap.recorded_range.map_or(Duration::ZERO, |(first, last)| {
+        let micros = last.as_micros().saturating_sub(first.as_micros());
+        Duration::from_micros(micros.max(0).unsigned_abs())
+    });
+    let from = gap
+        .recorded_range
+        .map_or_else(String::new, |(first, _)| format!(", from {first}"));
+    format!("{count} {events} missing in run {run}: {reason}{from} over {over:?}")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::logs::line::column;
+    use crate::logs::line::escape::column;
     use crate::options::logs::Zone;
 
     /// 2025-07-25 14:34:39.5 UTC.
@@ -315,16 +430,16 @@ mod tests {
 
     fn inference(confidence: f32, nanos: Option<u64>, checkpoint: Option<&str>) -> String {
         let checkpoint = checkpoint.map(bracketed);
-        let line = InferenceLine {
+        let line = DecisionLine {
             time: TIME,
             model: &column("dqn_agent", 15),
             symbol: &column("ETH/USDT", 10),
             action: &column("BUY", 4),
-            confidence,
+            answer: Answer::Confidence(confidence),
             processing_nanos: nanos,
             checkpoint: checkpoint.as_deref(),
         };
-        written(|out, stamps| push_inference(out, stamps, &line))
+        written(|out, stamps| push_decision(out, stamps, &line))
     }
 
     /// The first line is the one that readers of existing files expect, to the byte.
@@ -370,27 +485,25 @@ mod tests {
 
     #[test]
     fn repeats() {
-        let mut line = RepeatLine {
+        let mut line = DecisionLine {
             time: TIME,
             model: &column("dqn_agent", 15),
             symbol: &column("ETH/USDT", 10),
             action: &column("BUY", 4),
-            original_run: 1,
-            original_counter: 17,
+            answer: Answer::RepeatOf(1, 17),
             processing_nanos: Some(12_500_000),
             checkpoint: None,
         };
         assert_eq!(
-            written(|out, stamps| push_repeat(out, stamps, &line)),
+            written(|out, stamps| push_decision(out, stamps, &line)),
             "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
              | time=  12.5ms [repeat of: 1-17]\n"
         );
-        line.original_run = u32::MAX;
-        line.original_counter = u64::MAX;
+        line.answer = Answer::RepeatOf(u32::MAX, u64::MAX);
         line.processing_nanos = None;
         line.checkpoint = Some(b"dqn_agent_20250725_143500");
         assert_eq!(
-            written(|out, stamps| push_repeat(out, stamps, &line)),
+            written(|out, stamps| push_decision(out, stamps, &line)),
             "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
              | time=     -ms [repeat of: 4294967295-18446744073709551615] \
              [checkpoint: dqn_agent_20250725_143500]\n"
@@ -399,22 +512,37 @@ mod tests {
 
     #[test]
     fn outcomes() {
-        let values = b"reward=1.5 correct=true label=won";
+        let values = [
+            LineValue::Reward(1.5),
+            LineValue::Correct(true),
+            LineValue::Label("won|"),
+            LineValue::Named("a\n", 0.25),
+            LineValue::Rendered(&NameColumn::Value.render("b|"), -2.0),
+        ];
+        let of = InferenceId::from_u64(3 << 40 | 17);
         assert_eq!(
-            written(|out, stamps| push_outcome(out, stamps, TIME, "3-17", values)),
-            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\n"
+            written(|out, stamps| push_outcome(out, stamps, TIME, of, values)),
+            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\\| a\\n=0.25 \
+             b\\|=-2\n"
         );
     }
 
     #[test]
     fn events() {
         assert_eq!(
-            written(|out, stamps| push_system_event(out, stamps, TIME, "WARN", "exchange", "a\nb")),
+            written(|out, stamps| push_system_event(
+                out,
+                stamps,
+                TIME,
+                ("WARN", "exchange"),
+                "a\nb",
+                &[]
+            )),
             "2025-07-25 14:34:39 | WARN  | exchange        | a\\nb\n"
         );
         let saved = |id, detail| {
             written(|out, stamps| {
-                push_checkpoint_event(out, stamps, TIME, "saved", "dqn_agent", id, detail);
+                push_checkpoint_event(out, stamps, TIME, "saved", ("dqn_agent", id), detail);
             })
         };
         assert_eq!(
@@ -499,16 +627,16 @@ mod tests {
                 nanos as f64 / 1e6,
                 checkpoint.as_ref().map(|id| format!(" [checkpoint: {id}]")).unwrap_or_default(),
             );
-            let line = InferenceLine {
+            let line = DecisionLine {
                 time: TIME,
                 model: &column(model, 15),
                 symbol: &column(symbol, 10),
                 action: &column(action, 4),
-                confidence,
+                answer: Answer::Confidence(confidence),
                 processing_nanos: Some(nanos),
                 checkpoint: checkpoint.as_ref().map(String::as_bytes),
             };
-            prop_assert_eq!(written(|out, stamps| push_inference(out, stamps, &line)), expected);
+            prop_assert_eq!(written(|out, stamps| push_decision(out, stamps, &line)), expected);
         }
 
         #[test]
@@ -522,32 +650,31 @@ mod tests {
             let [a, b, c, d] = &texts;
             let columns = [column(a, 15), column(b, 10), column(c, 4)];
             let checkpoint = bracketed(d);
-            let inference = InferenceLine {
+            let inference = DecisionLine {
                 time,
                 model: &columns[0],
                 symbol: &columns[1],
                 action: &columns[2],
-                confidence: f32::from_bits(bits),
+                answer: Answer::Confidence(f32::from_bits(bits)),
                 processing_nanos: nanos,
                 checkpoint: Some(&checkpoint),
             };
-            let repeat = RepeatLine {
+            let repeat = DecisionLine {
                 time,
                 model: &columns[0],
                 symbol: &columns[1],
                 action: &columns[2],
-                original_run: id.0,
-                original_counter: id.1,
+                answer: Answer::RepeatOf(id.0, id.1),
                 processing_nanos: nanos,
                 checkpoint: Some(&checkpoint),
             };
             for (separators, line) in [
-                (5, written(|out, stamps| push_inference(out, stamps, &inference))),
-                (5, written(|out, stamps| push_repeat(out, stamps, &repeat))),
-                (3, written(|out, stamps| push_system_event(out, stamps, time, a, b, c))),
+                (5, written(|out, stamps| push_decision(out, stamps, &inference))),
+                (5, written(|out, stamps| push_decision(out, stamps, &repeat))),
+                (3, written(|out, stamps| push_system_event(out, stamps, time, (a, b), c, &[]))),
                 (
                     3 + usize::from(!d.is_empty()),
-                    written(|out, stamps| push_checkpoint_event(out, stamps, time, a, b, c, d)),
+                    written(|out, stamps| push_checkpoint_event(out, stamps, time, a, (b, c), d)),
                 ),
             ] {
                 prop_assert_eq!(line.find('\n'), Some(line.len() - 1), "{:?}", line);
