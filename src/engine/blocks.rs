@@ -12,14 +12,12 @@ use super::format::block_index::{HOUR_MICROS, Mark};
 use super::format::reader::BlockReader;
 use super::format::select::{Most, Selection};
 use super::format::spans::id_bucket;
-use super::index;
 use super::index::Span;
-use super::keys;
 use super::kv::{Direction, Snapshot, Table};
-use super::losses;
 use super::losses::{Known, Losses, MOST_LOST, Times, payload_of, run_between};
 use super::meta::damaged;
-use super::segments::SegmentRow;
+use super::{index, keys, losses};
+use crate::engine::segment_row::SegmentRow;
 use crate::entry::error::{Error, Result};
 
 /// The requested part of a block.

@@ -14,20 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::Blocks;
 use super::directory::Directory;
-use super::format::block::Placed;
 use super::format::codec;
-use super::format::codec::{Stored, bounded};
-use super::format::row::{Note, Row};
-use super::format::summary::{Summary, widen};
+use super::format::codec::Stored;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
-use super::losses::{Known, Losses, MOST_LOST, run_between};
+use super::losses::{Losses, MOST_LOST};
 use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
+use super::segment_row::SegmentRow;
 use super::uses::{Uses, UsesRow};
 use crate::entry::error::{Error, Result};
-use crate::entry::ids::InferenceId;
 use crate::options::Sharing;
-use crate::sealing::seal::sequences_of;
 
 /// Memory for cached pages of each open segment.
 const CACHE_BYTES: usize = 1 << 20;
@@ -35,114 +31,6 @@ const CACHE_BYTES: usize = 1 << 20;
 const TAKEN_FOR_LOST: Duration = Duration::from_secs(1);
 /// Segments that are kept open: most questions are about a few of them.
 const MOST_OPEN: usize = 8;
-
-/// Stored form of a segment, under its first sequence.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SegmentRow {
-    /// The sequence after its last entry.
-    pub(crate) next: u64,
-    /// Size of its file.
-    pub(crate) bytes: u64,
-    /// Inferences and repeats in it.
-    pub(crate) events: u64,
-    /// First and last recorded time, microseconds since 1970.
-    pub(crate) recorded: (i64, i64),
-    /// First and last event time of its inferences and repeats.
-    pub(crate) event_times: Option<(i64, i64)>,
-    /// Their lowest and highest id.
-    pub(crate) ids: Option<(u64, u64)>,
-    /// The lowest and highest id that it holds outcomes of.
-    pub(crate) outcomes: Option<(u64, u64)>,
-    /// When it was sealed.
-    pub(crate) sealed: i64,
-}
-
-impl Stored for SegmentRow {
-    fn check(&self) -> std::result::Result<(), String> {
-        bounded("an end", self.next)?;
-        bounded("a size in bytes", self.bytes)?;
-        bounded("a number of decisions", self.events)
-    }
-}
-
-impl SegmentRow {
-    /// Of a segment that holds nothing yet.
-    pub(crate) fn beginning_at(first: u64) -> Self {
-        SegmentRow {
-            next: first,
-            bytes: 0,
-            events: 0,
-            recorded: (i64::MAX, i64::MIN),
-            event_times: None,
-            ids: None,
-            outcomes: None,
-            sealed: 0,
-        }
-    }
-
-    /// Takes in the entry that comes next.
-    pub(crate) fn see(&mut self, placed: &Placed) {
-        let place = placed.place;
-        self.next = placed.next();
-        self.recorded.0 = self.recorded.0.min(place.recorded);
-        self.recorded.1 = self.recorded.1.max(place.recorded);
-        match &placed.row {
-            Row::Inference(_) | Row::Repeat(_) => {
-                self.events = self.events.saturating_add(1);
-                widen(&mut self.event_times, place.event);
-                widen(&mut self.ids, place.id);
-            }
-            Row::Note(Note::Outcome(outcome)) => widen(&mut self.outcomes, outcome.of),
-            Row::Note(_) => {}
-        }
-    }
-
-    /// Takes in the block that comes next and ends before `next`.
-    pub(crate) fn see_block(&mut self, summary: &Summary, next: u64) {
-        self.next = next;
-        self.events = self.events.saturating_add(summary.events.into());
-        if let Some((first, last)) = summary.recorded {
-            self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
-        }
-        widen_to(&mut self.event_times, summary.event_times);
-        widen_to(&mut self.ids, summary.ids);
-        widen_to(&mut self.outcomes, summary.outcomes);
-    }
-}
-
-impl SegmentRow {
-    /// Of a segment whose registration cannot be read: it may hold anything.
-    pub(crate) fn unknown(next: u64) -> Self {
-        SegmentRow {
-            event_times: Some((i64::MIN, i64::MAX)),
-            ids: Some((0, u64::MAX)),
-            outcomes: Some((0, u64::MAX)),
-            ..SegmentRow::beginning_at(next)
-        }
-    }
-
-    /// What is known of its entries where its file cannot be opened.
-    pub(crate) fn known(&self) -> Known {
-        let is_known = self.recorded.0 <= self.recorded.1;
-        let run = |id: u64| InferenceId::from_u64(id).run().get();
-        let ids = self.ids.filter(|_| is_known);
-        Known {
-            run: ids.map_or(0, |(low, high)| {
-                run_between(Some(run(low)), Some(run(high)))
-            }),
-            recorded: if is_known { self.recorded.0 } else { 0 },
-            event_range: self.event_times.filter(|_| is_known),
-        }
-    }
-}
-
-/// Makes `span` cover `other`.
-fn widen_to<T: Ord + Copy>(span: &mut Option<(T, T)>, other: Option<(T, T)>) {
-    if let Some((low, high)) = other {
-        widen(span, low);
-        widen(span, high);
-    }
-}
 
 /// A registered segment.
 #[derive(Clone, Debug)]
@@ -157,6 +45,16 @@ impl Registered {
             .segments()
             .join(file_name(self.first, self.row.next))
     }
+}
+
+/// The first and last sequence in a segment's name.
+pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
+    let number = |text: &str| {
+        let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten()
+    };
+    Some((number(first)?, number(last)?))
 }
 
 /// `<first>-<last>.redb`, so that names sort like sequences.

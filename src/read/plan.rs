@@ -9,7 +9,7 @@ use crate::engine::blocks::{Asked, HourPlace, Located};
 use crate::engine::format::block::Placed;
 use crate::engine::format::block_index::HOUR_MICROS;
 use crate::engine::format::select::{Most, Selection};
-use crate::engine::kv::tables::Direction;
+use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
 use crate::engine::source::Source;
 use crate::entry::error::Result;

@@ -8,7 +8,7 @@ use super::filter::{Criteria, Repeats};
 use super::plan::Plan;
 use crate::engine::format::block::Placed;
 use crate::engine::format::select::Selection;
-use crate::engine::kv::tables::Direction;
+use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
 use crate::entry::error::Result;
 use crate::entry::record::InferenceRecord;

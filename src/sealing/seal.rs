@@ -20,16 +20,15 @@ use crate::engine::format::block::{Block, BlockEncoder, Placed};
 use crate::engine::format::block_index::BlockIndex;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::summary::Summary;
-use crate::engine::index;
-use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
 use crate::engine::losses::Losses;
-use crate::engine::meta;
 use crate::engine::meta::Extent;
-use crate::engine::segments;
-use crate::engine::segments::{Registered, Segment, SegmentRow, file_name, put_head};
+use crate::engine::segment_row::SegmentRow;
+use crate::engine::segments::sequences_of;
+use crate::engine::segments::{Registered, Segment, file_name, put_head};
 use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
+use crate::engine::{index, keys, meta, segments};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
@@ -292,16 +291,6 @@ pub(crate) fn remove_strays(known: &[Registered], folder: &Path) -> Result<()> {
 /// Whether a file has the form of a segment's name. Other files are foreign.
 fn is_segment(name: &str) -> bool {
     sequences_of(name).is_some()
-}
-
-/// The first and last sequence in a segment's name.
-pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
-    let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
-    let number = |text: &str| {
-        let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse().ok()).flatten()
-    };
-    Some((number(first)?, number(last)?))
 }
 
 /// Removes the hot blocks that are in segments, a slice at a time. Call it with the lock held: no

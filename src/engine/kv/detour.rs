@@ -10,7 +10,7 @@ use std::path::Path;
 use redb::ReadOnlyTable;
 
 use super::errors::{guard, storage_error};
-use super::tables::{Bytes, Direction, KeyRange};
+use super::range::{Bytes, Direction, KeyRange};
 use crate::entry::error::Result;
 
 /// Bytes of a key that are looked at: two numbers.

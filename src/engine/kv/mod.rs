@@ -12,6 +12,7 @@ mod hold;
 pub(crate) mod locks;
 pub(crate) mod overlay;
 pub(crate) mod process;
+pub(crate) mod range;
 pub(crate) mod tables;
 
 use std::fs::{File, OpenOptions};
@@ -33,7 +34,8 @@ use faults::{FaultLog, Watched};
 use locks::Locks;
 use overlay::Overlay;
 use process::Purpose;
-pub(crate) use tables::{Direction, EVERYTHING, KeyRange, Snapshot, Table, WriteTransaction};
+pub(crate) use range::{Direction, EVERYTHING, KeyRange};
+pub(crate) use tables::{Snapshot, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! written in a transaction.
 
 use std::cell::{Cell, OnceCell};
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
@@ -10,10 +10,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::detour::Way;
 use super::errors::{corrupt, guard, storage_error, table_error};
+use super::range::{Bytes, Direction, KeyRange};
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::entry::error::{Error, Result};
-
-pub(super) type Bytes = &'static [u8];
 
 /// How many places that cannot be read are gone round in one pass over a table.
 const MOST_DETOURS: u32 = 1_024;
@@ -150,29 +149,6 @@ impl Table {
         TableDefinition::new(self.name())
     }
 }
-
-/// Which way a scan runs over its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Ascending,
-    Descending,
-}
-
-impl Direction {
-    /// Whether it leads from one key to another.
-    fn leads(self, from: &[u8], to: &[u8]) -> bool {
-        match self {
-            Direction::Ascending => from < to,
-            Direction::Descending => from > to,
-        }
-    }
-}
-
-/// The range of keys that a scan covers.
-pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
-
-/// Every key of a table.
-pub(crate) const EVERYTHING: KeyRange<'static> = (Bound::Unbounded, Bound::Unbounded);
 
 /// One consistent view of the file.
 pub(crate) struct Snapshot<'a> {

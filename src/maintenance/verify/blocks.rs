@@ -10,12 +10,11 @@ use crate::engine::blocks::Blocks;
 use crate::engine::format::block::{BlockEncoder, Placed};
 use crate::engine::format::codec;
 use crate::engine::format::reader::BlockReader;
-use crate::engine::index;
 use crate::engine::index::Span;
-use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
-use crate::engine::segments::SegmentRow;
+use crate::engine::segment_row::SegmentRow;
 use crate::engine::uses::Uses;
+use crate::engine::{index, keys};
 
 /// Sums of the blocks of a file.
 pub(super) struct Found {

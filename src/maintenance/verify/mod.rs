@@ -12,15 +12,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::engine::blocks::Blocks;
-use crate::engine::index;
 use crate::engine::kv::{Kv, Snapshot, Table};
 use crate::engine::losses::Losses;
-use crate::engine::meta;
 use crate::engine::meta::Extent;
-use crate::engine::segments;
-use crate::engine::segments::{Registered, Segment, SegmentRow, file_name};
+use crate::engine::segment_row::SegmentRow;
+use crate::engine::segments::{Registered, Segment, file_name};
 use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
+use crate::engine::{index, meta, segments};
 use crate::entry::error::Result;
 use crate::sealing::seal;
 use crate::stats::folding::folded;

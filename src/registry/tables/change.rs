@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::keys;
 use super::look::{Change, View};
+use super::rows::WITHIN_BITS;
 use super::rows::{
     AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, ModelRow,
 };
@@ -22,9 +23,6 @@ use crate::engine::kv::Table;
 use crate::engine::meta::{damaged, extent_to_write};
 use crate::entry::error::{Error, Result};
 use crate::entry::mode::Mode;
-
-/// A change brings fewer checkpoints than two to the power of this.
-pub(super) const WITHIN_BITS: u32 = 20;
 
 impl Change<'_, '_> {
     /// Stores a row. One that no reader could decode is refused, and with it the whole change.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::change::WITHIN_BITS;
 use super::keys;
 use super::look::{CHANGE_KEY, Change};
 use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
@@ -13,6 +12,7 @@ use crate::engine::kv::{Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::name;
+use crate::registry::tables::rows::WITHIN_BITS;
 
 /// The tables of the registry.
 pub(crate) const TABLES: [Table; 10] = [

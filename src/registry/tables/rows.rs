@@ -8,6 +8,9 @@ use crate::engine::format::codec::{Stored, bounded};
 use crate::entry::mode::Mode;
 use crate::fs::disk::Below;
 
+/// A change brings fewer checkpoints than two to the power of this.
+pub(super) const WITHIN_BITS: u32 = 20;
+
 /// Origin of a checkpoint in the registry, which decides what may be removed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -1,0 +1,118 @@
+//! The row that registers a segment.
+
+use serde::{Deserialize, Serialize};
+
+use super::format::block::Placed;
+use super::format::codec::{Stored, bounded};
+use super::format::row::{Note, Row};
+use super::format::summary::{Summary, widen};
+use super::losses::{Known, run_between};
+use crate::entry::ids::InferenceId;
+
+/// Stored form of a segment, under its first sequence.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    /// The sequence after its last entry.
+    pub(crate) next: u64,
+    /// Size of its file.
+    pub(crate) bytes: u64,
+    /// Inferences and repeats in it.
+    pub(crate) events: u64,
+    /// First and last recorded time, microseconds since 1970.
+    pub(crate) recorded: (i64, i64),
+    /// First and last event time of its inferences and repeats.
+    pub(crate) event_times: Option<(i64, i64)>,
+    /// Their lowest and highest id.
+    pub(crate) ids: Option<(u64, u64)>,
+    /// The lowest and highest id that it holds outcomes of.
+    pub(crate) outcomes: Option<(u64, u64)>,
+    /// When it was sealed.
+    pub(crate) sealed: i64,
+}
+
+impl Stored for SegmentRow {
+    fn check(&self) -> std::result::Result<(), String> {
+        bounded("an end", self.next)?;
+        bounded("a size in bytes", self.bytes)?;
+        bounded("a number of decisions", self.events)
+    }
+}
+
+impl SegmentRow {
+    /// Of a segment that holds nothing yet.
+    pub(crate) fn beginning_at(first: u64) -> Self {
+        SegmentRow {
+            next: first,
+            bytes: 0,
+            events: 0,
+            recorded: (i64::MAX, i64::MIN),
+            event_times: None,
+            ids: None,
+            outcomes: None,
+            sealed: 0,
+        }
+    }
+
+    /// Takes in the entry that comes next.
+    pub(crate) fn see(&mut self, placed: &Placed) {
+        let place = placed.place;
+        self.next = placed.next();
+        self.recorded.0 = self.recorded.0.min(place.recorded);
+        self.recorded.1 = self.recorded.1.max(place.recorded);
+        match &placed.row {
+            Row::Inference(_) | Row::Repeat(_) => {
+                self.events = self.events.saturating_add(1);
+                widen(&mut self.event_times, place.event);
+                widen(&mut self.ids, place.id);
+            }
+            Row::Note(Note::Outcome(outcome)) => widen(&mut self.outcomes, outcome.of),
+            Row::Note(_) => {}
+        }
+    }
+
+    /// Takes in the block that comes next and ends before `next`.
+    pub(crate) fn see_block(&mut self, summary: &Summary, next: u64) {
+        self.next = next;
+        self.events = self.events.saturating_add(summary.events.into());
+        if let Some((first, last)) = summary.recorded {
+            self.recorded = (self.recorded.0.min(first), self.recorded.1.max(last));
+        }
+        widen_to(&mut self.event_times, summary.event_times);
+        widen_to(&mut self.ids, summary.ids);
+        widen_to(&mut self.outcomes, summary.outcomes);
+    }
+}
+
+impl SegmentRow {
+    /// Of a segment whose registration cannot be read: it may hold anything.
+    pub(crate) fn unknown(next: u64) -> Self {
+        SegmentRow {
+            event_times: Some((i64::MIN, i64::MAX)),
+            ids: Some((0, u64::MAX)),
+            outcomes: Some((0, u64::MAX)),
+            ..SegmentRow::beginning_at(next)
+        }
+    }
+
+    /// What is known of its entries where its file cannot be opened.
+    pub(crate) fn known(&self) -> Known {
+        let is_known = self.recorded.0 <= self.recorded.1;
+        let run = |id: u64| InferenceId::from_u64(id).run().get();
+        let ids = self.ids.filter(|_| is_known);
+        Known {
+            run: ids.map_or(0, |(low, high)| {
+                run_between(Some(run(low)), Some(run(high)))
+            }),
+            recorded: if is_known { self.recorded.0 } else { 0 },
+            event_range: self.event_times.filter(|_| is_known),
+        }
+    }
+}
+
+/// Makes `span` cover `other`.
+fn widen_to<T: Ord + Copy>(span: &mut Option<(T, T)>, other: Option<(T, T)>) {
+    if let Some((low, high)) = other {
+        widen(span, low);
+        widen(span, high);
+    }
+}
