@@ -111,7 +111,8 @@ fn rooms_import_only_from_rooms_below_them() {
         faults.join("\n")
     );
     for name in &order {
-        let is_there = name == "lib" || sources.modules().any(|module| room(module) == name);
+        let path = root.join("src").join(name);
+        let is_there = path.is_dir() || path.with_extension("rs").is_file();
         assert!(
             is_there,
             "ARCHITECTURE.md names the room {name}, which is not in src/"

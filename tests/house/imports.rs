@@ -68,10 +68,6 @@ impl Sources {
         self.files.len()
     }
 
-    pub fn modules(&self) -> impl Iterator<Item = &String> {
-        self.files.keys()
-    }
-
     pub fn imports(&self) -> Imports {
         let targets = |module: &String, parsed: &Parsed| {
             let paths = parsed.paths.iter();
