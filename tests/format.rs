@@ -24,7 +24,7 @@ struct ColumnHead {
 struct Header {
     count: u32,
     events: u32,
-    texts: u32,
+    attributed: u32,
     base_id: u64,
     base_recorded: i64,
     columns: [ColumnHead; 13],
@@ -38,15 +38,7 @@ struct NotesHead {
     columns: [ColumnHead; 5],
 }
 
-#[derive(SchemaRead, Debug, PartialEq, Default)]
-struct Texts {
-    model: Option<String>,
-    symbol: Option<String>,
-    action: Option<String>,
-    checkpoint: Option<String>,
-    labels: Option<Vec<String>>,
-    attributes: Vec<(String, Value)>,
-}
+type Attributes = Vec<(String, Value)>;
 
 #[derive(SchemaRead, Debug, PartialEq)]
 enum Value {
@@ -76,7 +68,6 @@ enum OutcomeValue {
     Correct(bool),
     Label(String),
     Named(u32, f64),
-    Written(String, f64),
 }
 
 #[derive(SchemaRead, Debug, PartialEq)]
@@ -122,7 +113,7 @@ struct Parts {
     /// Position, recorded time, inference of an outcome, when it turned out, bytes.
     note_columns: Vec<Vec<i64>>,
     notes: Vec<Note>,
-    texts: Vec<(u32, Texts)>,
+    attributes: Vec<(u32, Attributes)>,
 }
 
 /// Columns that the lists' lengths depend on.
@@ -148,8 +139,8 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let note_columns = self::columns(rest, &header.notes.columns, header.count - header.events)?;
     let notes = (header.events..header.count).map(|_| take!(rest, Note).ok());
     let notes = notes.collect::<Option<_>>()?;
-    let texts = (0..header.texts).map(|_| take!(rest, (u32, Texts)).ok());
-    let texts = texts.collect::<Option<_>>()?;
+    let attributes = (0..header.attributed).map(|_| take!(rest, (u32, Attributes)).ok());
+    let attributes = attributes.collect::<Option<_>>()?;
     let parts = Parts {
         columns,
         confidences,
@@ -157,7 +148,7 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
         probabilities,
         note_columns,
         notes,
-        texts,
+        attributes,
     };
     Some((header, parts))
 }
@@ -199,7 +190,7 @@ fn every_part_of_a_block_is_read() {
     let mut rest = bytes.as_slice();
     let (header, parts) = block(&mut rest).unwrap();
     assert_eq!(rest, [0_u8; 0], "nothing follows the last part");
-    assert_eq!((header.count, header.events, header.texts), (5, 3, 1));
+    assert_eq!((header.count, header.events, header.attributed), (5, 3, 1));
     assert_eq!(header.base_id, (1 << 40) | 7);
     assert_eq!(header.base_recorded, 1_000_000);
     assert_eq!(header.notes.base_recorded, 1_000_300);
@@ -220,14 +211,9 @@ fn every_part_of_a_block_is_read() {
             OutcomeValue::Correct(true),
             OutcomeValue::Label("won".to_owned()),
             OutcomeValue::Named(7, -0.25),
-            OutcomeValue::Written("n".to_owned(), 0.5),
         ],
     };
-    let texts = Texts {
-        action: Some("BUY".to_owned()),
-        attributes: vec![("k".to_owned(), Value::Integer(-1))],
-        ..Texts::default()
-    };
+    let attributes = vec![("k".to_owned(), Value::Integer(-1))];
     let expected = Parts {
         // An inference, its repeat, and a back-dated inference with another id in between.
         columns: vec![
@@ -253,10 +239,10 @@ fn every_part_of_a_block_is_read() {
             vec![0, 100],
             vec![0; 2],
             vec![0, -1_000_402],
-            vec![11, 40],
+            vec![11, 29],
         ],
         notes: vec![Note::Gap(gap), Note::Outcome(outcome)],
-        texts: vec![(2, texts)],
+        attributes: vec![(2, attributes)],
     };
     assert_eq!(parts, expected);
 }
@@ -302,7 +288,7 @@ fn file_of_one_row(model: &str) -> Vec<u8> {
 fn a_row_with_everything_in_it_is_read_from_the_file() {
     let model = "m".repeat(300);
     let file = file_of_one_row(&model);
-    // One event with texts, and the first id of the first run.
+    // One event with attributes, and the first id of the first run.
     let start = [1, 1, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
     let found = file.windows(start.len()).position(|bytes| bytes == start);
     let mut rest = &file[found.unwrap()..];
@@ -311,26 +297,21 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
     // Equal numbers take no bytes, and the only one of its kind equals itself.
     assert!(header.columns.iter().all(|column| column.width == 0));
     let columns: Vec<i64> = parts.columns.iter().map(|column| column[0]).collect();
-    // The names that the table has got are numbers from 1, in an order of its own.
-    let mut names = [columns[5], columns[6]];
+    // Names are numbers from 1, in an order of their own: also a long one, and labels with the
+    // separator in them.
+    let mut names = [columns[4], columns[5], columns[6], columns[8]];
     names.sort_unstable();
-    assert_eq!(names, [1, 2]);
-    assert_eq!(columns[..5], [0, 0, -1, 0, 0]);
-    assert_eq!(columns[7..], [0, 0, 8, 2, 70_001, 11]);
-    let labels = ["a\u{1f}b", "c"].map(str::to_owned);
+    assert_eq!(names, [1, 2, 3, 4]);
+    assert_eq!(columns[..4], [0, 0, -1, 0]);
+    assert_eq!((columns[7], &columns[9..]), (0, &[8, 2, 70_001, 11][..]));
     let named = |name: &str, value| (name.to_owned(), value);
-    let texts = Texts {
-        model: Some(model),
-        labels: Some(labels.into()),
-        attributes: vec![
-            named("text", Value::Text("é".to_owned())),
-            named("real", Value::Real(-0.5)),
-            named("integer", Value::Integer(i64::MIN)),
-            named("flag", Value::Flag(true)),
-        ],
-        ..Texts::default()
-    };
-    assert_eq!(parts.texts, [(0, texts)]);
+    let attributes = vec![
+        named("text", Value::Text("é".to_owned())),
+        named("real", Value::Real(-0.5)),
+        named("integer", Value::Integer(i64::MIN)),
+        named("flag", Value::Flag(true)),
+    ];
+    assert_eq!(parts.attributes, [(0, attributes)]);
     assert_eq!(parts.confidences, [2.0]);
     assert_eq!(parts.features, [0x0102_0304_0506_0708]);
     assert_eq!(parts.probabilities, [0.25, 0.75]);

@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod losses;
 pub(crate) mod meta;
+pub(crate) mod name_cache;
 pub(crate) mod name_table;
 mod rebuilding;
 pub(crate) mod rebuilt;

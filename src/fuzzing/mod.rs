@@ -9,7 +9,7 @@ use crate::engine::format::block::{BlockEncoder, Placed};
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::Row;
 use crate::engine::format::scan::Scan;
-use crate::engine::format::select::{Most, Selection, WantedName};
+use crate::engine::format::select::{Most, Selection};
 use crate::logs::line::escape::escape_into;
 use crate::registry::tables::names;
 use crate::registry::{parse_sidecar, write_sidecar};
@@ -74,11 +74,11 @@ fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
         return;
     };
     let names = |placed: &Placed| match &placed.row {
-        Row::Inference(row) => Some((row.names, false, row.texts.clone())),
-        Row::Repeat(row) => Some((row.names, true, row.texts.clone())),
+        Row::Inference(row) => Some((row.names, false)),
+        Row::Repeat(row) => Some((row.names, true)),
         Row::Note(_) => None,
     };
-    let model = names(middle).map_or(0, |(names, ..)| names.model);
+    let model = names(middle).map_or(0, |(names, _)| names.model);
     let times = middle.place.event..=i64::MAX;
     let sequences = middle.sequence.saturating_sub(5)..middle.sequence.saturating_add(5);
     for number in 0..16 {
@@ -91,25 +91,20 @@ fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
             },
             times: is(2).then(|| times.clone()),
             repeats: is(4),
-            model: is(8).then(|| WantedName {
-                id: Some(model),
-                text: String::new(),
-            }),
+            model: is(8).then_some(model),
             symbol: None,
             action: None,
             checkpoint: None,
         };
         let meant = |placed: &&Placed| {
-            names(placed).is_some_and(|(names, is_repeat, texts)| {
-                let written = texts.and_then(|texts| texts.model);
-                let is_model = written.map_or(names.model == model, |text| text.is_empty());
+            names(placed).is_some_and(|(names, is_repeat)| {
                 selection.sequences.contains(&placed.sequence)
                     && selection
                         .times
                         .as_ref()
                         .is_none_or(|times| times.contains(&placed.place.event))
                     && (selection.repeats || !is_repeat)
-                    && (!is(8) || is_model)
+                    && (!is(8) || names.model == model)
             })
         };
         let expected: Vec<&Placed> = rows.iter().filter(meant).collect();

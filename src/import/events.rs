@@ -40,13 +40,11 @@ impl Importer {
         if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
             return Ok(false);
         }
-        let mut written = None;
-        let component = self.stored_name(NameKind::Component, component, &mut written)?;
+        let component = self.stored_name(NameKind::Component, component)?;
         let row = SystemEventRow {
             run: run.get(),
             level,
             component,
-            written,
             message: message.to_owned(),
             fields: fields.to_vec(),
         };
@@ -73,13 +71,11 @@ impl Importer {
         if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
             return Ok(false);
         }
-        let mut written = (None, None);
         let row = CheckpointEventRow {
             run: run.get(),
             action,
-            model: self.stored_name(NameKind::Model, model, &mut written.0)?,
-            checkpoint: self.stored_name(NameKind::Checkpoint, checkpoint, &mut written.1)?,
-            written,
+            model: self.stored_name(NameKind::Model, model)?,
+            checkpoint: self.stored_name(NameKind::Checkpoint, checkpoint)?,
             detail: detail.to_owned(),
         };
         self.push_event(run, recorded, &Note::CheckpointEvent(row))

@@ -2,7 +2,7 @@
 
 use super::{Importer, limits};
 use crate::engine::format::block::Place;
-use crate::engine::format::row::{InferenceRow, RepeatRow, Texts, flag};
+use crate::engine::format::row::{InferenceRow, RepeatRow, flag};
 use crate::engine::format::spans::id_bucket;
 use crate::entry::error::Result;
 use crate::entry::floats::Floats;
@@ -96,11 +96,10 @@ impl Importer {
     }
 
     fn encode(&mut self, place: Place, inference: &Inference<'_>, answer: Answer) -> Result<()> {
-        let mut texts = Texts::default();
-        let names = self.stored_names(inference, &mut texts)?;
+        let names = self.stored_names(inference)?;
         let labels = match answer {
             Answer::RepeatOf(_) => 0,
-            Answer::Full | Answer::Divergent => self.stored_labels(inference, &mut texts)?,
+            Answer::Full | Answer::Divergent => self.stored_labels(inference)?,
         };
         let processing = match inference.processing {
             Processing::Known(time) => {
@@ -117,15 +116,12 @@ impl Importer {
                 original: original.to_u64(),
                 confidence,
                 processing,
-                texts: boxed(texts),
             };
             let encoded = self.encoder.repeat(place, &row);
             return encoded.map_err(|why| limits::too_large("inference", why));
         }
         let attributes = inference.attributes.iter();
-        texts.attributes = attributes
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
-            .collect();
+        let attributes = attributes.map(|(key, value)| ((*key).to_owned(), value.clone()));
         let mut flags = 0;
         if confidence.is_none() {
             flags |= flag::NO_CONFIDENCE;
@@ -142,7 +138,7 @@ impl Importer {
             probabilities: Floats::collect(inference.probabilities.len(), values),
             features: inference.features,
             processing,
-            texts: boxed(texts),
+            attributes: attributes.collect(),
         };
         let memory = inference
             .memory
@@ -150,8 +146,4 @@ impl Importer {
         let encoded = self.encoder.inference(place, memory, &row);
         encoded.map_err(|why| limits::too_large("inference", why))
     }
-}
-
-fn boxed(texts: Texts) -> Option<Box<Texts>> {
-    (texts != Texts::default()).then(|| Box::new(texts))
 }

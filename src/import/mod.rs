@@ -16,9 +16,9 @@ use ahash::{AHashMap, AHashSet};
 
 use crate::engine::directory::Directory;
 use crate::engine::format::block::BlockEncoder;
-use crate::engine::format::row::NameId;
 use crate::engine::hot::{Commit, Hot};
 use crate::engine::kv::WriteFailure;
+use crate::engine::name_cache::NameCache;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::source::Source;
 use crate::engine::upkeep::Upkeep;
@@ -26,7 +26,6 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::{MAX_RUN, RunId};
 use crate::entry::timestamp::Timestamp;
 use crate::options::Options;
-use crate::record::queue::names::NameTable;
 use crate::sealing::seal::Sealer;
 use crate::stats::folding::fold::Folder;
 pub use inferences::Answer;
@@ -70,9 +69,7 @@ pub struct Importer {
     sealer: Option<Sealer>,
     source: Arc<Source>,
     runs: AHashMap<RunId, Taking>,
-    names: NameTable,
-    /// By the name's number in `names`; 0 where it is not stored yet.
-    stored: Vec<NameId>,
+    names: NameCache,
     encoder: BlockEncoder,
     /// Ids in `encoder`.
     pending: AHashSet<u64>,
@@ -160,13 +157,7 @@ impl Importer {
             Ok(directory) if directory.hot_file().exists() => {
                 let source = Source::open(directory, options.sharing, options.cache_bytes)?;
                 let hot = Hot::in_memory(&options)?;
-                Ok(Self::of(
-                    hot,
-                    Arc::new(source),
-                    None,
-                    &options,
-                    Doing::Rehearsal,
-                ))
+                Ok(Self::of(hot, Arc::new(source), None, Doing::Rehearsal))
             }
             Ok(_) | Err(Error::Missing { .. }) => {
                 Self::beside(Hot::in_memory(&options)?, &options, Doing::Real)
@@ -179,23 +170,16 @@ impl Importer {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let journal = source.identity()?.id;
         let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
-        Ok(Self::of(hot, source, sealer, options, doing))
+        Ok(Self::of(hot, source, sealer, doing))
     }
 
-    fn of(
-        hot: Hot,
-        source: Arc<Source>,
-        sealer: Option<Sealer>,
-        options: &Options,
-        doing: Doing,
-    ) -> Importer {
+    fn of(hot: Hot, source: Arc<Source>, sealer: Option<Sealer>, doing: Doing) -> Importer {
         Importer {
             hot,
             sealer,
             source,
             runs: AHashMap::new(),
-            names: NameTable::new(options.max_names),
-            stored: Vec::new(),
+            names: NameCache::default(),
             encoder: BlockEncoder::default(),
             pending: AHashSet::new(),
             fresh: None,

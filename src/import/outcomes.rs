@@ -142,12 +142,8 @@ impl Importer {
         ];
         let mut values: Vec<OutcomeValue> = built_in.into_iter().flatten().collect();
         for (name, value) in &outcome.values {
-            let mut written = None;
-            let id = self.stored_name(NameKind::OutcomeName, name, &mut written)?;
-            values.push(match written {
-                Some(name) => OutcomeValue::Written(name, *value),
-                None => OutcomeValue::Named(id, *value),
-            });
+            let id = self.stored_name(NameKind::OutcomeName, name)?;
+            values.push(OutcomeValue::Named(id, *value));
         }
         Ok(values)
     }

@@ -7,7 +7,7 @@ use super::line::{
 use crate::engine::format::block::Placed;
 use crate::engine::format::numbered::Numbered;
 use crate::engine::format::row::{
-    NameId, Names, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow, Texts,
+    NameId, Names, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow,
 };
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
@@ -25,7 +25,8 @@ impl Columns {
             return Ok(());
         }
         let rendered = column.render(&name(source, id)?);
-        self.0.insert(id, rendered);
+        let bytes = rendered.len();
+        self.0.insert(id, rendered, bytes);
         Ok(())
     }
 
@@ -62,48 +63,26 @@ struct LineNames<'a> {
     checkpoint: Option<&'a [u8]>,
 }
 
-/// The names that a row has written out, rendered.
-struct WrittenColumns {
-    model: Option<Box<[u8]>>,
-    symbol: Option<Box<[u8]>>,
-    action: Option<Box<[u8]>>,
-    checkpoint: Option<Box<[u8]>>,
-}
-
-impl WrittenColumns {
-    fn of(texts: Option<&Texts>) -> Self {
-        let written = Texts::written(texts);
-        let render = |text: Option<&str>, column: NameColumn| text.map(|text| column.render(text));
-        WrittenColumns {
-            model: render(written.model, NameColumn::Model),
-            symbol: render(written.symbol, NameColumn::Symbol),
-            action: render(written.action, NameColumn::Action),
-            checkpoint: render(written.checkpoint, NameColumn::Checkpoint),
-        }
-    }
-}
-
 impl NameColumns {
-    fn of<'a>(
-        &'a mut self,
-        source: &Source,
-        ids: Names,
-        written: &'a WrittenColumns,
-    ) -> Result<LineNames<'a>> {
+    fn of(&mut self, source: &Source, ids: Names) -> Result<LineNames<'_>> {
+        for columns in [
+            &mut self.models,
+            &mut self.symbols,
+            &mut self.actions,
+            &mut self.checkpoints,
+        ] {
+            columns.0.make_room();
+        }
         self.models.learn(source, NameColumn::Model, ids.model)?;
         self.symbols.learn(source, NameColumn::Symbol, ids.symbol)?;
         self.actions.learn(source, NameColumn::Action, ids.action)?;
         self.checkpoints
             .learn(source, NameColumn::Checkpoint, ids.checkpoint)?;
-        let known = (ids.checkpoint != 0).then(|| self.checkpoints.get(ids.checkpoint));
-        let or = |written: &'a Option<Box<[u8]>>, columns: &'a Columns, id: NameId| {
-            written.as_deref().unwrap_or_else(|| columns.get(id))
-        };
         Ok(LineNames {
-            model: or(&written.model, &self.models, ids.model),
-            symbol: or(&written.symbol, &self.symbols, ids.symbol),
-            action: or(&written.action, &self.actions, ids.action),
-            checkpoint: written.checkpoint.as_deref().or(known),
+            model: self.models.get(ids.model),
+            symbol: self.symbols.get(ids.symbol),
+            action: self.actions.get(ids.action),
+            checkpoint: (ids.checkpoint != 0).then(|| self.checkpoints.get(ids.checkpoint)),
         })
     }
 }
@@ -143,14 +122,12 @@ impl Renderer {
         match &placed.row {
             Row::Inference(row) => {
                 let answer = Answer::Confidence(row.confidence);
-                let names = (row.names, row.texts.as_deref());
-                self.decision(out, source, placed, names, row.processing, answer)
+                self.decision(out, source, placed, row.names, row.processing, answer)
             }
             Row::Repeat(row) => {
                 let original = InferenceId::from_u64(row.original);
                 let answer = Answer::RepeatOf(original.run().get(), original.counter());
-                let names = (row.names, row.texts.as_deref());
-                self.decision(out, source, placed, names, row.processing, answer)
+                self.decision(out, source, placed, row.names, row.processing, answer)
             }
             Row::Note(Note::Gap(row)) => {
                 push_gap(
@@ -164,12 +141,8 @@ impl Renderer {
             Row::Note(Note::SystemEvent(row)) => self.system_event(out, source, recorded, row),
             Row::Note(Note::Outcome(row)) => self.outcome(out, source, row),
             Row::Note(Note::CheckpointEvent(row)) => {
-                let text = |id, written: &Option<String>| match written {
-                    Some(text) => Ok(text.as_str().into()),
-                    None => name(source, id),
-                };
-                let model = text(row.model, &row.written.0)?;
-                let checkpoint = text(row.checkpoint, &row.written.1)?;
+                let model = name(source, row.model)?;
+                let checkpoint = name(source, row.checkpoint)?;
                 let action = row.action.as_str();
                 let stamps = &mut self.stamps;
                 let subject = (&*model, &*checkpoint);
@@ -184,12 +157,11 @@ impl Renderer {
         out: &mut Vec<u8>,
         source: &Source,
         placed: &Placed,
-        (names, texts): (Names, Option<&Texts>),
+        names: Names,
         processing: u64,
         answer: Answer,
     ) -> Result<()> {
-        let written = WrittenColumns::of(texts);
-        let names = self.names.of(source, names, &written)?;
+        let names = self.names.of(source, names)?;
         let line = DecisionLine {
             time: placed.place.event,
             model: names.model,
@@ -205,6 +177,7 @@ impl Renderer {
 
     fn outcome(&mut self, out: &mut Vec<u8>, source: &Source, row: &OutcomeRow) -> Result<()> {
         let names = &mut self.names.values;
+        names.0.make_room();
         for value in &row.values {
             if let OutcomeValue::Named(id, _) = value {
                 names.learn(source, NameColumn::Value, *id)?;
@@ -215,7 +188,6 @@ impl Renderer {
             OutcomeValue::Correct(correct) => LineValue::Correct(*correct),
             OutcomeValue::Label(label) => LineValue::Label(label),
             OutcomeValue::Named(id, value) => LineValue::Rendered(names.get(*id), *value),
-            OutcomeValue::Written(name, value) => LineValue::Named(name, *value),
         });
         let of = InferenceId::from_u64(row.of);
         push_outcome(out, &mut self.stamps, row.time, of, values);
@@ -229,10 +201,7 @@ impl Renderer {
         recorded: i64,
         row: &SystemEventRow,
     ) -> Result<()> {
-        let component = match &row.written {
-            Some(text) => text.as_str().into(),
-            None => name(source, row.component)?,
-        };
+        let component = name(source, row.component)?;
         let from = (row.level.as_str(), &*component);
         let stamps = &mut self.stamps;
         push_system_event(out, stamps, recorded, from, &row.message, &row.fields);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Maintenance;
-use crate::engine::format::row::Row;
+use crate::engine::format::row::{NameId, Row};
 use crate::entry::error::Result;
 use crate::registry::tables::names;
 
@@ -108,8 +108,7 @@ impl Maintenance {
         let source = self.upkeep.source();
         let extent = source.extent()?;
         let mut next = extent.kept;
-        let mut models: BTreeMap<String, (u64, f64)> = BTreeMap::new();
-        let mut words: BTreeMap<u32, String> = BTreeMap::new();
+        let mut by_id: BTreeMap<NameId, (u64, f64)> = BTreeMap::new();
         while next < extent.next {
             let blocks = source.after(next, BUDGET_BYTES)?;
             let Some(last) = blocks.last() else { break };
@@ -121,28 +120,22 @@ impl Maintenance {
                 )]
                 let share = block.bytes as f64 / block.rows.len().max(1) as f64;
                 for placed in &block.rows {
-                    let (names, texts) = match &placed.row {
-                        Row::Inference(row) => (row.names, &row.texts),
-                        Row::Repeat(row) => (row.names, &row.texts),
+                    let model = match &placed.row {
+                        Row::Inference(row) => row.names.model,
+                        Row::Repeat(row) => row.names.model,
                         Row::Note(_) => continue,
                     };
-                    let written = texts.as_ref().and_then(|texts| texts.model.clone());
-                    let model = match written {
-                        Some(model) => model,
-                        None => match words.get(&names.model) {
-                            Some(model) => model.clone(),
-                            None => {
-                                let name = source.name(names.model)?;
-                                let name = name.map_or_else(String::new, |name| name.1.to_string());
-                                words.entry(names.model).or_insert(name).clone()
-                            }
-                        },
-                    };
-                    let known = models.entry(model).or_default();
+                    let known = by_id.entry(model).or_default();
                     known.0 += 1;
                     known.1 += share;
                 }
             }
+        }
+        let mut models: BTreeMap<String, (u64, f64)> = BTreeMap::new();
+        for (id, of_model) in by_id {
+            let name = source.name(id)?;
+            let name = name.map_or_else(String::new, |name| name.1.to_string());
+            models.insert(name, of_model);
         }
         let mut checkpoints: BTreeMap<String, (u64, u64)> = source
             .models_of_checkpoints()?

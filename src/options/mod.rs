@@ -157,9 +157,10 @@ impl Options {
         self
     }
 
-    /// Distinct names (models, symbols, actions, checkpoints, label sets) that are kept as
-    /// numbers. Default 65,536. Further ones, and names over 255 bytes, are written out with
-    /// each inference: slower and larger, never lost.
+    /// Distinct names (models, symbols, actions, checkpoints, label sets) that a process keeps as
+    /// numbers. Default 65,536. Further ones, and names over 255 bytes, go through the queue as
+    /// text: such a call allocates, and the writer looks for the name. They are stored like all
+    /// others.
     pub fn max_names(mut self, names: usize) -> Self {
         self.max_names = names;
         self

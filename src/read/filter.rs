@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::engine::format::name::NameKind;
-use crate::engine::format::select::{Selection, WantedName};
+use crate::engine::format::select::Selection;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
 
@@ -33,23 +33,30 @@ pub(super) struct Criteria {
 impl Criteria {
     /// The same in stored numbers, of entries before the sequence `end`.
     pub(super) fn selection(&self, source: &Source, end: u64) -> Result<Selection> {
-        let wanted = |kind: NameKind, text: &Option<String>| {
-            text.as_ref()
-                .map(|text| {
-                    let id = source.name_id(kind as u8, text)?;
-                    let text = text.clone();
-                    Ok(WantedName { id, text })
-                })
-                .transpose()
+        let mut is_unknown = false;
+        let mut wanted = |kind: NameKind, text: &Option<String>| {
+            let Some(text) = text else { return Ok(None) };
+            let id = source.name_id(kind as u8, text)?;
+            is_unknown |= id.is_none();
+            Ok(id)
         };
+        let (model, symbol) = (
+            wanted(NameKind::Model, &self.model)?,
+            wanted(NameKind::Symbol, &self.symbol)?,
+        );
+        let (action, checkpoint) = (
+            wanted(NameKind::Action, &self.action)?,
+            wanted(NameKind::Checkpoint, &self.checkpoint)?,
+        );
         Ok(Selection {
-            sequences: 0..end,
+            // No entry has a name that the table does not know.
+            sequences: if is_unknown { 0..0 } else { 0..end },
             times: self.times.clone(),
             repeats: self.repeats == Repeats::Include,
-            model: wanted(NameKind::Model, &self.model)?,
-            symbol: wanted(NameKind::Symbol, &self.symbol)?,
-            action: wanted(NameKind::Action, &self.action)?,
-            checkpoint: wanted(NameKind::Checkpoint, &self.checkpoint)?,
+            model,
+            symbol,
+            action,
+            checkpoint,
         })
     }
 }

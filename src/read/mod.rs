@@ -91,7 +91,7 @@ impl Reader {
 
     /// The stored name with this id.
     pub(crate) fn word(&self, id: NameId) -> Result<Arc<str>> {
-        self.names.name(&self.source, id, None)
+        self.names.name(&self.source, id)
     }
 
     /// Entries per second over about the last `span`, by the progress of runs. Time counts while a

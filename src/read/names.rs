@@ -3,14 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use ahash::AHashMap;
-
 use crate::engine::format::block::Placed;
-use crate::engine::format::name::LABEL_SEPARATOR;
+use crate::engine::format::name::{LABEL_SEPARATOR, split_labels};
 use crate::engine::format::numbered::Numbered;
-use crate::engine::format::row::{
-    GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag,
-};
+use crate::engine::format::row::{GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, flag};
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::floats;
@@ -26,20 +22,12 @@ type Labels = Arc<[Arc<str>]>;
 #[derive(Default)]
 pub(super) struct NameBook {
     names: RwLock<Numbered<Arc<str>>>,
-    labels: RwLock<AHashMap<NameId, Labels>>,
+    labels: RwLock<Numbered<Labels>>,
 }
 
 impl NameBook {
-    /// The name with this id, or the one that is written out beside it.
-    pub(super) fn name(
-        &self,
-        source: &Source,
-        id: NameId,
-        written: Option<&str>,
-    ) -> Result<Arc<str>> {
-        if let Some(text) = written {
-            return Ok(text.into());
-        }
+    /// The name with this id.
+    pub(super) fn name(&self, source: &Source, id: NameId) -> Result<Arc<str>> {
         if let Some(name) = read(&self.names).get(id) {
             return Ok(name.clone());
         }
@@ -47,21 +35,21 @@ impl NameBook {
             path: source.path().to_owned(),
             detail: format!("names: {id} is used but not there"),
         })?;
-        write(&self.names).insert(id, name.clone());
+        let mut names = write(&self.names);
+        names.make_room();
+        names.insert(id, name.clone(), name.len());
+        drop(names);
         Ok(name)
     }
 
-    fn labels(&self, source: &Source, id: NameId, texts: Option<&Texts>) -> Result<Labels> {
-        if let Some(labels) = texts.and_then(|texts| texts.labels.as_ref()) {
-            return Ok(labels.iter().map(|label| label.as_str().into()).collect());
-        }
+    fn labels(&self, source: &Source, id: NameId) -> Result<Labels> {
         if id == 0 {
             return Ok(Arc::new([]));
         }
-        if let Some(labels) = read(&self.labels).get(&id) {
+        if let Some(labels) = read(&self.labels).get(id) {
             return Ok(labels.clone());
         }
-        let joined = self.name(source, id, None)?;
+        let joined = self.name(source, id)?;
         // A name of separators alone would ask for sixteen times its size.
         let separators = joined.matches(LABEL_SEPARATOR).take(floats::MOST).count();
         if separators == floats::MOST {
@@ -70,8 +58,12 @@ impl NameBook {
                 detail: format!("names: {id} joins more than {} labels", floats::MOST),
             });
         }
-        let labels: Labels = joined.split(LABEL_SEPARATOR).map(Into::into).collect();
-        write(&self.labels).insert(id, labels.clone());
+        let labels: Labels = split_labels(&joined).map(Into::into).collect();
+        let bytes = joined.len().saturating_add(labels.len().saturating_mul(32));
+        let mut known = write(&self.labels);
+        known.make_room();
+        known.insert(id, labels.clone(), bytes);
+        drop(known);
         Ok(labels)
     }
 
@@ -86,15 +78,15 @@ impl NameBook {
             Row::Note(Note::SystemEvent(row)) => Content::SystemEvent(SystemEvent {
                 run: RunId(row.run),
                 level: row.level,
-                component: self.name(source, row.component, row.written.as_deref())?,
+                component: self.name(source, row.component)?,
                 message: row.message.clone(),
                 fields: row.fields.clone(),
             }),
             Row::Note(Note::CheckpointEvent(row)) => Content::CheckpointEvent(CheckpointEvent {
                 run: RunId(row.run),
                 action: row.action,
-                model: self.name(source, row.model, row.written.0.as_deref())?,
-                checkpoint: self.name(source, row.checkpoint, row.written.1.as_deref())?,
+                model: self.name(source, row.model)?,
+                checkpoint: self.name(source, row.checkpoint)?,
                 detail: row.detail.clone(),
             }),
             Row::Note(Note::Outcome(row)) => Content::Outcome(self.outcome(source, row)?),
@@ -142,8 +134,7 @@ impl NameBook {
         placed: &Placed,
         row: &InferenceRow,
     ) -> Result<InferenceRecord> {
-        let texts = row.texts.as_deref();
-        let names = self.named(source, row.names, texts)?;
+        let names = self.named(source, row.names)?;
         Ok(InferenceRecord {
             id: InferenceId::from_u64(placed.place.id),
             sequence: placed.sequence,
@@ -154,7 +145,7 @@ impl NameBook {
             action: names.action,
             confidence: (row.flags & flag::NO_CONFIDENCE == 0).then_some(row.confidence),
             probabilities: Probabilities {
-                labels: self.labels(source, row.labels, texts)?,
+                labels: self.labels(source, row.labels)?,
                 values: row.probabilities.clone(),
             },
             feature_hash: row.features,
@@ -164,14 +155,14 @@ impl NameBook {
                 .checked_sub(1)
                 .map(|kib| kib.saturating_mul(1_024)),
             checkpoint: names.checkpoint,
-            attributes: texts.map_or_else(Vec::new, |texts| texts.attributes.clone()),
+            attributes: row.attributes.clone(),
             divergent: row.flags & flag::DIVERGENT != 0,
             repeat_of: None,
         })
     }
 
     fn repeat(&self, source: &Source, placed: &Placed, row: &RepeatRow) -> Result<Repeat> {
-        let names = self.named(source, row.names, row.texts.as_deref())?;
+        let names = self.named(source, row.names)?;
         Ok(Repeat {
             id: InferenceId::from_u64(placed.place.id),
             original: InferenceId::from_u64(row.original),
@@ -185,17 +176,14 @@ impl NameBook {
         })
     }
 
-    fn named(&self, source: &Source, ids: Names, texts: Option<&Texts>) -> Result<Named> {
-        let written = Texts::written(texts);
-        let has_checkpoint = ids.checkpoint != 0 || written.checkpoint.is_some();
+    fn named(&self, source: &Source, ids: Names) -> Result<Named> {
         Ok(Named {
-            model: self.name(source, ids.model, written.model)?,
-            symbol: self.name(source, ids.symbol, written.symbol)?,
-            action: self.name(source, ids.action, written.action)?,
-            checkpoint: if has_checkpoint {
-                Some(self.name(source, ids.checkpoint, written.checkpoint)?)
-            } else {
-                None
+            model: self.name(source, ids.model)?,
+            symbol: self.name(source, ids.symbol)?,
+            action: self.name(source, ids.action)?,
+            checkpoint: match ids.checkpoint {
+                0 => None,
+                id => Some(self.name(source, id)?),
             },
         })
     }

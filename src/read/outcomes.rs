@@ -122,10 +122,7 @@ impl NameBook {
             OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
             OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
             OutcomeValue::Label(label) => NewValue::Label(label.as_str().into()),
-            OutcomeValue::Named(id, value) => {
-                NewValue::Named(self.name(source, *id, None)?, *value)
-            }
-            OutcomeValue::Written(name, value) => NewValue::Named(name.as_str().into(), *value),
+            OutcomeValue::Named(id, value) => NewValue::Named(self.name(source, *id)?, *value),
         })
     }
 }

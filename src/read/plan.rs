@@ -49,6 +49,9 @@ impl Plan {
         most: usize,
         found: &mut VecDeque<Placed>,
     ) -> Result<bool> {
+        if selection.sequences.is_empty() {
+            return Ok(false);
+        }
         match self {
             Plan::BySequence(plan) => plan.fill(source, selection, most, found),
             Plan::ByTime(plan) => plan.fill(source, selection, most, found),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::queue::Queue;
 use super::queue::intake::{Facts, Names};
 use super::queue::names::NO_NAME;
+use super::queue::record::Texts;
 use super::queue::refusals::{Kind, Why};
-use crate::engine::format::name::NameKind;
-use crate::engine::format::row::Texts;
+use crate::engine::format::name::{NameKind, join_labels};
 use crate::entry::error::{Error, Result};
 use crate::entry::features::{Float, feature_hash};
 use crate::entry::floats::{INLINE, MOST};
@@ -191,7 +191,8 @@ pub struct Recorder {
 #[derive(Default)]
 struct Actions {
     bound: Vec<Bound>,
-    labels: Option<Vec<String>>,
+    /// Joined, if the table of names has no room for them.
+    labels: Option<String>,
 }
 
 struct Bound {
@@ -435,7 +436,7 @@ impl Recorder {
             .collect();
         self.actions = Arc::new(Actions {
             bound,
-            labels: written.then_some(labels),
+            labels: written.then(|| join_labels(labels.iter().map(String::as_str))),
         });
     }
 

@@ -15,7 +15,7 @@ use super::periods::Periods;
 use super::rollup::outcomes::Current;
 use super::rollup::{Combination, Level};
 use super::totals::Totals;
-use super::words::Words;
+use super::words;
 use super::{JOINED, StatsQuery};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
@@ -134,13 +134,12 @@ impl StatsQuery {
 
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
-        let mut words = Words::default();
         let (mut ids, folded, end) = source.survey(|survey| {
-            let whose = words.wanted(survey, &self.subject)?;
+            let whose = words::wanted(survey, &self.subject)?;
             let mut cover = Cover::new(survey, whose);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
-                cover.entries(&self.times, &mut words, &mut totals)?;
+                cover.entries(&self.times, &mut totals)?;
             }
             let ids = cover.into_beside().read;
             Ok((ids, survey.folded().clone(), survey.next_sequence()))
@@ -151,17 +150,17 @@ impl StatsQuery {
             until: self.known_until.unwrap_or(i64::MAX),
             unopened: Unopened::PassedOver,
         };
-        let mut number = |kind: NameKind, text: &str| {
-            words.number(kind, text, || source.name_id(kind as u8, text))
-        };
         let named = match value {
-            LiveValue::Named(name, _) => Some(number(NameKind::OutcomeName, name)?),
+            LiveValue::Named(name, _) => {
+                let known = source.name_id(NameKind::OutcomeName as u8, name)?;
+                Some(known.unwrap_or(words::UNKNOWN))
+            }
             _ => None,
         };
         let mut values: Vec<(NameId, i64, u64, f64)> = Vec::new();
         ids.sort_unstable();
         for ids in ids.chunks(JOINED) {
-            for change in source.changes(ids, between, &mut number)?.changes {
+            for change in source.changes(ids, between)?.changes {
                 let known = single(&change.after, value, named).filter(|value| value.is_finite());
                 if let Some(known) = known {
                     let event = &change.event;
@@ -175,7 +174,7 @@ impl StatsQuery {
         for of_one in values.chunk_by(|one, other| one.0 == other.0) {
             let checkpoint = of_one.first().map_or(0, |value| value.0);
             let stretches = of_one.iter().map(|value| (1, value.3)).collect();
-            found.insert(words.word(reader, checkpoint)?, stretches);
+            found.insert(words::word(reader, checkpoint)?, stretches);
         }
         Ok(found)
     }

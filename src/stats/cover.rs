@@ -9,7 +9,6 @@ use super::rollup::{Combination, Level};
 use super::scope::Scope;
 use super::survey::Survey;
 use super::totals::Totals;
-use super::words::Words;
 use crate::engine::format::row::{GapRow, Note};
 use crate::engine::format::scan::{Event, Scan};
 use crate::entry::error::Result;
@@ -87,7 +86,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     pub(super) fn entries(
         &mut self,
         times: &RangeInclusive<i64>,
-        words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
         let (from, until) = (*times.start(), *times.end());
@@ -95,7 +93,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let mut read = Vec::new();
         let mut holes = Vec::new();
         self.survey.blocks_between(from, until, &mut scan, |scan| {
-            words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) {
                     totals.add(event);
@@ -128,7 +125,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     pub(super) fn ranges(
         &mut self,
         ranges: &[RangeInclusive<i64>],
-        words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
@@ -150,9 +146,9 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         }
         let mut scan = Scan::default();
         for (bucket, edge) in std::mem::take(&mut self.edges) {
-            self.edge(bucket, &edge, &mut scan, words, totals)?;
+            self.edge(bucket, &edge, &mut scan, totals)?;
         }
-        self.rest(*first.start(), *last.end(), &mut scan, words, totals)
+        self.rest(*first.start(), *last.end(), &mut scan, totals)
     }
 
     /// Adds the rollups of `level` that lie in `from..=until`, and finer ones at its ends.
@@ -246,7 +242,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         bucket: (i64, i64),
         edge: &Edge,
         scan: &mut Scan,
-        words: &mut Words,
         totals: &mut Totals,
     ) -> Result<()> {
         let folded = self.survey.folded();
@@ -260,7 +255,6 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         };
         let (mut read, mut seen) = (Vec::new(), 0);
         self.survey.blocks_between(from, until, scan, |scan| {
-            words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
                     // Counted for the whole bucket: its rollups do not know the parts.
@@ -282,7 +276,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             if !self.survey.has_lost()? {
                 return Ok(());
             }
-            seen = self.folded_in(&(bucket.0..=bucket.1), scan, words)?;
+            seen = self.folded_in(&(bucket.0..=bucket.1), scan)?;
         }
         let lost = edge.decisions.saturating_sub(seen);
         if lost == 0 {
@@ -310,17 +304,11 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// How many of the folded decisions in `times` can be read.
-    fn folded_in(
-        &self,
-        times: &RangeInclusive<i64>,
-        scan: &mut Scan,
-        words: &mut Words,
-    ) -> Result<u64> {
+    fn folded_in(&self, times: &RangeInclusive<i64>, scan: &mut Scan) -> Result<u64> {
         let folded = self.survey.folded();
         let (from, until) = (*times.start(), *times.end());
         let mut seen = 0;
         self.survey.blocks_between(from, until, scan, |scan| {
-            words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 seen += u64::from(self.is_meant(event, from, until) && folded.holds(event));
             });
@@ -330,19 +318,11 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// Adds the entries that no rollup holds yet.
-    fn rest(
-        &mut self,
-        from: i64,
-        until: i64,
-        scan: &mut Scan,
-        words: &mut Words,
-        totals: &mut Totals,
-    ) -> Result<()> {
+    fn rest(&mut self, from: i64, until: i64, scan: &mut Scan, totals: &mut Totals) -> Result<()> {
         let folded = self.survey.folded();
         let orphans = self.survey.orphans()?;
         let mut beside = std::mem::take(&mut self.beside);
         self.survey.blocks_from(folded.all_before(), scan, |scan| {
-            words.number_texts(self.survey, scan)?;
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && !folded.holds(event) {
                     totals.add(event);

@@ -13,7 +13,6 @@ use super::rollup::sketch;
 use super::scope::Scope;
 use super::survey::Survey;
 use super::totals::Totals;
-use super::words::Words;
 use crate::engine::format::row::GapRow;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
@@ -50,7 +49,6 @@ impl Seen {
         times: &RangeInclusive<i64>,
         grouping: &Grouping,
         totals: &Totals,
-        words: &mut Words,
     ) -> Result<Self> {
         let gaps = std::mem::take(&mut beside.gaps);
         let damaged = std::mem::take(&mut beside.damaged);
@@ -76,7 +74,7 @@ impl Seen {
                 time: grouping.time.clone(),
                 ..Grouping::default()
             });
-            Cover::new(survey, Scope::default()).ranges(&parts, words, &mut all)?;
+            Cover::new(survey, Scope::default()).ranges(&parts, &mut all)?;
             for (key, rollup) in all.into_groups() {
                 if let Some(bucket) = buckets.get_mut(&key.bucket) {
                     bucket.entries = rollup.events();

@@ -10,8 +10,7 @@ use super::rollup::outcomes::Current;
 use super::rollup::row::Change;
 use crate::engine::blocks::{Asked, Blocks, go_on};
 use crate::engine::format::block::Placed;
-use crate::engine::format::name::NameKind;
-use crate::engine::format::row::{NameId, OutcomeRow, OutcomeValue, Row, StoredOutcome, Texts};
+use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
 use crate::engine::format::scan::{Event, Scan};
 use crate::engine::format::spans::id_bucket;
 use crate::engine::keys;
@@ -23,9 +22,6 @@ use crate::entry::error::Result;
 use crate::entry::outcome::NewValue;
 use crate::outcomes::out_of_order;
 use crate::outcomes::out_of_order::Early;
-
-/// Gives a name that is written out its number.
-pub(crate) type Number<'n> = &'n mut dyn FnMut(NameKind, &str) -> Result<NameId>;
 
 /// Between which places outcomes are compared.
 #[derive(Clone, Copy)]
@@ -49,20 +45,12 @@ pub(crate) struct Joined {
 
 impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
-    pub(crate) fn changes(
-        &self,
-        ids: &[u64],
-        between: Between<'_>,
-        number: Number<'_>,
-    ) -> Result<Joined> {
-        let mut found = self.events_of(ids, between)?;
+    pub(crate) fn changes(&self, ids: &[u64], between: Between<'_>) -> Result<Joined> {
+        let found = self.events_of(ids, between)?;
         let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
-        for (event, texts) in &mut found {
-            if let Some(texts) = texts.take() {
-                number_texts(event, &texts, number)?;
-            }
+        for event in found {
             let change = Change {
-                event: *event,
+                event,
                 before: Current::default(),
                 after: Current::default(),
             };
@@ -89,11 +77,11 @@ impl Source {
             if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
                 continue;
             }
-            offer(&mut change.after, row, number)?;
+            offer(&mut change.after, row);
             let is_folded = between.folded.holds(&change.event)
                 && between.folded.holds_outcome(&change.event, *sequence);
             if is_folded {
-                offer(&mut change.before, row, number)?;
+                offer(&mut change.before, row);
             }
             if is_early {
                 early.push(Early { outcome, inference });
@@ -151,7 +139,7 @@ impl Source {
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[u64], between: Between<'_>) -> Result<Vec<(Event, Option<Texts>)>> {
+    fn events_of(&self, ids: &[u64], between: Between<'_>) -> Result<Vec<Event>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {
@@ -163,12 +151,10 @@ impl Source {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
-                    let mut place = 0;
                     scan.for_each(|event| {
                         if event.sequence < between.end && ids.binary_search(&event.id).is_ok() {
-                            found.push((*event, scan.texts_of(place).cloned()));
+                            found.push(*event);
                         }
-                        place += 1;
                     });
                     Ok(())
                 })?;
@@ -220,37 +206,15 @@ impl Blocks<'_, '_> {
     }
 }
 
-fn number_texts(event: &mut Event, texts: &Texts, number: Number<'_>) -> Result<()> {
-    for (kind, text, name) in [
-        (NameKind::Model, &texts.model, &mut event.model),
-        (NameKind::Symbol, &texts.symbol, &mut event.symbol),
-        (NameKind::Action, &texts.action, &mut event.action),
-        (
-            NameKind::Checkpoint,
-            &texts.checkpoint,
-            &mut event.checkpoint,
-        ),
-    ] {
-        if let Some(text) = text {
-            *name = number(kind, text)?;
-        }
-    }
-    Ok(())
-}
-
 /// Offers the values of an outcome, which is older than those that were offered before.
-fn offer(current: &mut Current, row: &OutcomeRow, number: Number<'_>) -> Result<()> {
+fn offer(current: &mut Current, row: &OutcomeRow) {
     for value in &row.values {
         let value = match value {
             OutcomeValue::Reward(reward) => NewValue::Reward(*reward),
             OutcomeValue::Correct(correct) => NewValue::Correct(*correct),
             OutcomeValue::Label(_) => NewValue::Label(()),
             OutcomeValue::Named(name, value) => NewValue::Named(*name, *value),
-            OutcomeValue::Written(name, value) => {
-                NewValue::Named(number(NameKind::OutcomeName, name)?, *value)
-            }
         };
         current.offer(value, ());
     }
-    Ok(())
 }

@@ -26,7 +26,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::format::name::NameKind;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
@@ -52,7 +51,6 @@ use rollup::outcomes::Current;
 use scope::Scope;
 use survey::Survey;
 use totals::Totals;
-use words::Words;
 
 /// Number of new starts of a statistic because entries that it read were retired.
 const TRIES: usize = 5;
@@ -319,11 +317,10 @@ impl StatsQuery {
         let Answer {
             totals,
             seen,
-            words,
             known,
             ..
         } = answer;
-        let mut name = |id| words.word(reader, id);
+        let mut name = |id| words::word(reader, id);
         let mut rows = Vec::new();
         for (key, rollup) in totals.into_groups() {
             let range = grouping.range_of(key.bucket, &self.times);
@@ -343,8 +340,7 @@ impl StatsQuery {
         grouping: &Grouping,
         most_read: u64,
     ) -> Result<Option<Answer>> {
-        let mut words = Words::default();
-        let whose = words.wanted(survey, &self.subject)?;
+        let whose = words::wanted(survey, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
             totals.ensure(GroupKey::default());
@@ -354,9 +350,9 @@ impl StatsQuery {
         match (self.known_until, parts.first(), parts.last()) {
             (Some(_), Some(first), Some(last)) => {
                 let whole = *first.start()..=*last.end();
-                cover.entries(&whole, &mut words, &mut totals)?;
+                cover.entries(&whole, &mut totals)?;
             }
-            _ => cover.ranges(&parts, &mut words, &mut totals)?,
+            _ => cover.ranges(&parts, &mut totals)?,
         }
         let mut beside = cover.into_beside();
         if beside.is_too_much {
@@ -364,12 +360,11 @@ impl StatsQuery {
         }
         totals.check()?;
         let times = &self.times;
-        let seen = Seen::look(survey, &mut beside, times, grouping, &totals, &mut words)?;
-        let known = self.subject.model.is_none() || words.is_known(whose.model);
+        let seen = Seen::look(survey, &mut beside, times, grouping, &totals)?;
+        let known = self.subject.model.is_none() || whose.model != Some(words::UNKNOWN);
         Ok(Some(Answer {
             totals,
             seen,
-            words,
             known,
             whose,
             beside,
@@ -383,7 +378,6 @@ impl StatsQuery {
 struct Answer {
     totals: Totals,
     seen: Seen,
-    words: Words,
     known: bool,
     whose: Scope,
     beside: Beside,
@@ -405,14 +399,10 @@ impl Answer {
             until: known_until.unwrap_or(i64::MAX),
             unopened: Unopened::PassedOver,
         };
-        let words = &mut self.words;
-        let mut number = |kind: NameKind, text: &str| {
-            words.number(kind, text, || source.name_id(kind as u8, text))
-        };
         let mut read = std::mem::take(&mut self.beside.read);
         read.sort_unstable();
         for ids in read.chunks(JOINED) {
-            for mut change in source.changes(ids, between, &mut number)?.changes {
+            for mut change in source.changes(ids, between)?.changes {
                 if known_until.is_none() {
                     change.after = change.before;
                 }
@@ -424,7 +414,7 @@ impl Answer {
             .into_iter()
             .collect();
         for ids in touched.chunks(JOINED) {
-            for change in source.changes(ids, between, &mut number)?.changes {
+            for change in source.changes(ids, between)?.changes {
                 let whose = Combination::of(&change.event);
                 if times.contains(&change.event.event) && self.whose.holds(whose) {
                     self.totals.change(&change);

@@ -1,6 +1,6 @@
 //! Blocks: runs of entries, the unit that is stored, checked and read.
 //!
-//! A block's value is `[checksum][header][columns][flat lists][notes][texts]`. Entries with an id
+//! A block's value is `[checksum][header][columns][flat lists][notes][attributes]`. Entries with an id
 //! are stored in columns, so that a reader of one number of each entry touches only those bytes. No
 //! block is ever extended; sealing merges blocks into new ones with the same sequences.
 
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::block_index::BlockIndex;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
-use super::row::{InferenceRow, NameId, Names, Note, RepeatRow, Row, Texts, flag};
+use super::row::{Attributes, InferenceRow, NameId, Names, Note, RepeatRow, Row, flag};
 use super::{CHECKSUM_BYTES, codec};
 use crate::entry::floats::MOST;
 use crate::entry::ids::InferenceId;
+use crate::entry::value::Value;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 const VALUE_BYTES: usize = 65_520;
@@ -60,8 +61,8 @@ pub(super) struct Header {
     pub(super) count: u32,
     /// Entries with an id: inferences and repeats. The rest are notes.
     pub(super) events: u32,
-    /// Events with texts.
-    pub(super) texts: u32,
+    /// Events with attributes.
+    pub(super) attributed: u32,
     /// Of the first event. Without events it is 0, or [`HOLE`].
     pub(super) base_id: u64,
     pub(super) base_recorded: i64,
@@ -114,7 +115,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) probabilities: &'a [f32],
     /// Nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
-    pub(crate) texts: Option<&'a Texts>,
+    pub(crate) attributes: &'a [(String, Value)],
 }
 
 impl Header {
@@ -149,10 +150,10 @@ pub(crate) struct BlockEncoder {
     notes: Notes,
     /// Where a note is encoded; kept, so that this allocates once.
     note: Vec<u8>,
-    texts: Vec<u8>,
+    attributes: Vec<u8>,
     count: u32,
     events: u32,
-    text_count: u32,
+    attributed: u32,
     index: BlockIndex,
     finished: Vec<Block>,
     finished_bytes: usize,
@@ -209,7 +210,7 @@ impl BlockEncoder {
             features: row.features.unwrap_or(0),
             probabilities: row.probabilities.as_slice(),
             processing: row.processing,
-            texts: row.texts.as_deref(),
+            attributes: &row.attributes,
         })
     }
 
@@ -229,7 +230,7 @@ impl BlockEncoder {
             features: 0,
             probabilities: &[],
             processing: row.processing,
-            texts: row.texts.as_deref(),
+            attributes: &[],
         })
     }
 
@@ -278,19 +279,19 @@ impl BlockEncoder {
             let many = stored.probabilities.len();
             return Err(format!("{many} probabilities are more than {MOST}"));
         }
-        let before = self.texts.len();
+        let before = self.attributes.len();
         let mut values = self.values(stored);
         let mut event_bytes = self.event_bytes_with(&values);
-        self.push_texts(stored)?;
+        self.push_attributes(stored)?;
         // A confidence and a feature hash at most: a little too much is better than a second pass.
         let flat = 12 + 4 * stored.probabilities.len();
         if self.is_full(event_bytes, event_bytes + flat) {
             // They belong to the next block, whose event numbers begin anew.
-            self.texts.truncate(before);
+            self.attributes.truncate(before);
             self.finish();
             values = self.values(stored);
             event_bytes = self.event_bytes_with(&values);
-            self.push_texts(stored)?;
+            self.push_attributes(stored)?;
         }
         if self.events == 0 {
             self.base = stored.place;
@@ -307,7 +308,7 @@ impl BlockEncoder {
             self.features.push(stored.features);
         }
         self.probabilities.extend_from_slice(stored.probabilities);
-        self.text_count += u32::from(stored.texts.is_some());
+        self.attributed += u32::from(!stored.attributes.is_empty());
         self.previous = Previous {
             id: stored.place.id,
             recorded: stored.place.recorded,
@@ -360,12 +361,12 @@ impl BlockEncoder {
             .sum()
     }
 
-    fn push_texts(&mut self, stored: &Stored<'_>) -> Result<(), String> {
-        let Some(texts) = stored.texts else {
+    fn push_attributes(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        if stored.attributes.is_empty() {
             return Ok(());
-        };
-        let texts = (self.events, texts);
-        codec::encode_as::<_, (u32, Texts)>(&texts, &mut self.texts)
+        }
+        let attributes = (self.events, stored.attributes);
+        codec::encode_as::<_, Attributes>(&attributes, &mut self.attributes)
     }
 
     /// Whether the block has to be finished before it takes an entry of `more` bytes, with
@@ -379,7 +380,7 @@ impl BlockEncoder {
     /// Bytes of everything that is not in the events' columns.
     fn flat_bytes(&self) -> usize {
         let floats = self.confidences.len() + self.probabilities.len();
-        4 * floats + 8 * self.features.len() + self.notes.bytes() + self.texts.len()
+        4 * floats + 8 * self.features.len() + self.notes.bytes() + self.attributes.len()
     }
 
     fn finish(&mut self) {
@@ -389,7 +390,7 @@ impl BlockEncoder {
         let header = Header {
             count: self.count,
             events: self.events,
-            texts: self.text_count,
+            attributed: self.attributed,
             base_id: self.base.id,
             base_recorded: self.base.recorded,
             columns: std::array::from_fn(|column| self.columns[column].head()),
@@ -409,7 +410,7 @@ impl BlockEncoder {
             self.probabilities.drain(..).map(f32::to_le_bytes),
         );
         self.notes.pack(&mut value);
-        value.append(&mut self.texts);
+        value.append(&mut self.attributes);
         self.finished_bytes += value.len();
         self.finished.push(Block {
             value,
@@ -417,7 +418,7 @@ impl BlockEncoder {
             index: std::mem::take(&mut self.index),
         });
         (self.base, self.previous) = (Place::default(), Previous::default());
-        (self.count, self.events, self.text_count) = (0, 0, 0);
+        (self.count, self.events, self.attributed) = (0, 0, 0);
         self.event_bytes = 0;
     }
 

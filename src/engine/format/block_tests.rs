@@ -8,7 +8,7 @@ use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 use crate::entry::value::Value;
 
-fn inference(confidence: f32, texts: Option<Texts>) -> InferenceRow {
+fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow {
     InferenceRow {
         names: Names {
             model: 1,
@@ -22,17 +22,16 @@ fn inference(confidence: f32, texts: Option<Texts>) -> InferenceRow {
         probabilities: Floats::new(&[0.85, 0.1, 0.05]),
         features: Some(0x0807_0605_0403_0201),
         processing: 12_500_001,
-        texts: texts.map(Box::new),
+        attributes,
     }
 }
 
 fn repeat(original: u64) -> RepeatRow {
     RepeatRow {
-        names: inference(0.0, None).names,
+        names: inference(0.0, Vec::new()).names,
         original,
         confidence: Some(0.85),
         processing: 0,
-        texts: None,
     }
 }
 
@@ -59,7 +58,6 @@ fn outcome(of: u64) -> Note {
             OutcomeValue::Correct(true),
             OutcomeValue::Label("won".to_owned()),
             OutcomeValue::Named(7, -0.25),
-            OutcomeValue::Written("n".to_owned(), 0.5),
         ],
     })
 }
@@ -85,18 +83,14 @@ fn small() -> Block {
     let mut encoder = BlockEncoder::default();
     let id = (1 << 40) | 7;
     encoder
-        .inference(place(id, 1_000_000), 2_049, &inference(0.85, None))
+        .inference(place(id, 1_000_000), 2_049, &inference(0.85, Vec::new()))
         .unwrap();
     encoder
         .repeat(place(id + 2, 1_000_250), &repeat(id))
         .unwrap();
     encoder.note(1_000_300, &gap(5)).unwrap();
-    let texts = Texts {
-        action: Some("BUY".to_owned()),
-        attributes: vec![("k".to_owned(), Value::Integer(-1))],
-        ..Texts::default()
-    };
-    let mut odd = inference(f32::NAN, Some(texts));
+    let attributes = vec![("k".to_owned(), Value::Integer(-1))];
+    let mut odd = inference(f32::NAN, attributes);
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
     odd.probabilities = Floats::new(&[]);
@@ -159,8 +153,7 @@ fn what_was_appended_is_read_back() {
         (None, &[][..])
     );
     assert!(last.confidence.is_nan());
-    let texts = last.texts.as_ref().unwrap();
-    assert_eq!(texts.action.as_deref(), Some("BUY"));
+    assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
     assert_eq!(block.index.marks, [(Mark::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))
@@ -180,7 +173,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
             .note(i64::from(number), &outcome(u64::from(number % 3)))
             .unwrap();
         encoder
-            .inference(place(number.into(), 0), 0, &inference(0.5, None))
+            .inference(place(number.into(), 0), 0, &inference(0.5, Vec::new()))
             .unwrap();
     }
     let block = encoder.take().swap_remove(0);
@@ -219,7 +212,9 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
     let mut encoder = BlockEncoder::default();
     for event in 0..5_000_u32 {
         let place = place(event.into(), i64::from(event) * 1_000);
-        encoder.inference(place, 1, &inference(0.5, None)).unwrap();
+        encoder
+            .inference(place, 1, &inference(0.5, Vec::new()))
+            .unwrap();
         if event % 100 == 0 {
             encoder.note(i64::from(event) * 1_000, &gap(1)).unwrap();
         }
@@ -263,15 +258,12 @@ fn what_takes_no_bytes_is_still_counted() {
 #[test]
 fn an_entry_larger_than_a_block_has_one_of_its_own() {
     let mut encoder = BlockEncoder::default();
-    let large = Texts {
-        attributes: vec![("k".to_owned(), Value::Text("x".repeat(VALUE_BYTES)))],
-        ..Texts::default()
-    };
+    let large = vec![("k".to_owned(), Value::Text("x".repeat(VALUE_BYTES)))];
     encoder
-        .inference(place(1, 1), 0, &inference(0.5, None))
+        .inference(place(1, 1), 0, &inference(0.5, Vec::new()))
         .unwrap();
     encoder
-        .inference(place(2, 2), 0, &inference(0.5, Some(large)))
+        .inference(place(2, 2), 0, &inference(0.5, large))
         .unwrap();
     encoder.note(3, &gap(1)).unwrap();
     let blocks = encoder.take();
@@ -290,7 +282,9 @@ fn spans_cover_what_the_block_touches() {
             recorded: 0,
             event,
         };
-        encoder.inference(place, 0, &inference(0.5, None)).unwrap();
+        encoder
+            .inference(place, 0, &inference(0.5, Vec::new()))
+            .unwrap();
     }
     let blocks = encoder.take();
     let hours: Vec<_> = blocks[0].index.hours.iter().copied().collect();
@@ -317,11 +311,11 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
         event: 5,
     };
     encoder
-        .inference(place(7), 0, &inference(0.5, None))
+        .inference(place(7), 0, &inference(0.5, Vec::new()))
         .unwrap();
     encoder.note(9, &hole).unwrap();
     encoder
-        .inference(place(8), 0, &inference(0.5, None))
+        .inference(place(8), 0, &inference(0.5, Vec::new()))
         .unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
@@ -393,7 +387,7 @@ proptest! {
         let mut encoder = BlockEncoder::default();
         for (id, recorded, event, other) in &events {
             let place = Place { id: *id, recorded: *recorded, event: *event };
-            let mut row = inference(0.5, None);
+            let mut row = inference(0.5, Vec::new());
             row.processing = *other;
             row.names.checkpoint = u32::try_from(other >> 32).unwrap();
             encoder.inference(place, !other, &row).unwrap();
@@ -413,20 +407,18 @@ proptest! {
 }
 
 /// How many fields [`sized`] knows, and which of them are lists of short things.
-const FIELDS: usize = 14;
-const LISTS: [usize; 4] = [5, 7, 10, 13];
+const FIELDS: usize = 6;
+const LISTS: [usize; 3] = [1, 3, 5];
 
 /// An entry of which one text or list has the given size.
 fn sized(field: usize, size: usize) -> Row {
     let text = || "x".repeat(size);
     let many = || vec![(String::new(), Value::Flag(true)); size];
-    let mut texts = Texts::default();
-    let event = |message: String, written: Option<String>, fields: Vec<(String, Value)>| {
+    let event = |message: String, fields: Vec<(String, Value)>| {
         Row::Note(Note::SystemEvent(SystemEventRow {
             run: 1,
             level: crate::Level::Info,
             component: 0,
-            written,
             message,
             fields,
         }))
@@ -439,23 +431,15 @@ fn sized(field: usize, size: usize) -> Row {
             values,
         }))
     };
-    match field {
-        0 => texts.model = Some(text()),
-        1 => texts.symbol = Some(text()),
-        2 => texts.action = Some(text()),
-        3 => texts.checkpoint = Some(text()),
-        4 => texts.labels = Some(vec![text()]),
-        5 => texts.labels = Some(vec![String::new(); size]),
-        6 => texts.attributes = vec![("k".to_owned(), Value::Text(text()))],
-        7 => texts.attributes = many(),
-        8 => return event(text(), None, Vec::new()),
-        9 => return event(String::new(), Some(text()), Vec::new()),
-        10 => return event(String::new(), None, many()),
-        11 => return outcome(vec![OutcomeValue::Label(text())]),
-        12 => return outcome(vec![OutcomeValue::Written(text(), 1.0)]),
+    let attributes = match field {
+        0 => vec![("k".to_owned(), Value::Text(text()))],
+        1 => many(),
+        2 => return event(text(), Vec::new()),
+        3 => return event(String::new(), many()),
+        4 => return outcome(vec![OutcomeValue::Label(text())]),
         _ => return outcome(vec![OutcomeValue::Correct(true); size]),
-    }
-    Row::Inference(inference(0.5, Some(texts)))
+    };
+    Row::Inference(inference(0.5, attributes))
 }
 
 /// Whether the encoder takes `row` between two others; its output must be readable either way.
@@ -469,7 +453,7 @@ fn is_taken(row: Row) -> bool {
     };
     encoder.note(1, &gap(1)).unwrap();
     let taken = encoder.again(&placed).is_ok();
-    let last = inference(0.5, None);
+    let last = inference(0.5, Vec::new());
     encoder.inference(place(10, 10), 0, &last).unwrap();
     let mut count = 0;
     for block in encoder.take() {
@@ -512,7 +496,7 @@ fn more_probabilities_than_a_reader_takes_are_refused() {
     let with = |count: usize| {
         Row::Inference(InferenceRow {
             probabilities: Floats::collect(count, (0..count).map(|_| 0.5)),
-            ..inference(0.5, None)
+            ..inference(0.5, Vec::new())
         })
     };
     assert!(is_taken(with(MOST)));

@@ -1,4 +1,4 @@
-//! Something for each name, by the name's stored number.
+//! Something for each name, by the name's stored number, in bounded memory.
 
 use ahash::AHashMap;
 
@@ -7,11 +7,19 @@ use super::row::NameId;
 /// Numbers are dense, so most are places in a list. A number that a file made up must not ask for
 /// gigabytes: from here on each takes room of its own.
 const DENSE: usize = 1 << 16;
+/// A value that weighs more has no place in the list, bytes.
+const LIGHT: usize = 1 << 10;
+/// What the values that are not in the list may weigh before they are forgotten.
+const MOST_BYTES: usize = 16 << 20;
+/// What a value weighs beside its bytes.
+const OVERHEAD: usize = 64;
 
-/// Values by number.
+/// Values by number. Some are forgotten where there are very many, and have to be found again.
 pub(crate) struct Numbered<T> {
     dense: Vec<Option<T>>,
     more: AHashMap<NameId, T>,
+    /// The weight of `more`.
+    bytes: usize,
 }
 
 impl<T> Default for Numbered<T> {
@@ -19,6 +27,7 @@ impl<T> Default for Numbered<T> {
         Numbered {
             dense: Vec::new(),
             more: AHashMap::new(),
+            bytes: 0,
         }
     }
 }
@@ -26,18 +35,29 @@ impl<T> Default for Numbered<T> {
 impl<T> Numbered<T> {
     #[inline]
     pub(crate) fn get(&self, number: NameId) -> Option<&T> {
-        let place = number as usize;
-        if place < DENSE {
-            self.dense.get(place)?.as_ref()
-        } else {
-            self.more.get(&number)
+        let listed = self.dense.get(number as usize);
+        match listed.and_then(Option::as_ref) {
+            Some(value) => Some(value),
+            None => self.more.get(&number),
         }
     }
 
-    pub(crate) fn insert(&mut self, number: NameId, value: T) {
+    /// Forgets the values that are not in the list if they are very many.
+    #[inline]
+    pub(crate) fn make_room(&mut self) {
+        if self.bytes >= MOST_BYTES {
+            self.more.clear();
+            self.bytes = 0;
+        }
+    }
+
+    /// Keeps a value that takes so many `bytes`, until `make_room` is called.
+    pub(crate) fn insert(&mut self, number: NameId, value: T, bytes: usize) {
         let place = number as usize;
-        if place >= DENSE {
-            self.more.insert(number, value);
+        if place >= DENSE || bytes > LIGHT {
+            if self.more.insert(number, value).is_none() {
+                self.bytes = self.bytes.saturating_add(bytes.saturating_add(OVERHEAD));
+            }
             return;
         }
         if self.dense.len() <= place {
@@ -58,10 +78,26 @@ mod tests {
         let mut numbered = Numbered::default();
         for number in [0, 7, 65_535, 65_536, u32::MAX] {
             assert_eq!(numbered.get(number), None);
-            numbered.insert(number, number);
-            numbered.insert(number, number);
+            numbered.insert(number, number, 4);
+            numbered.insert(number, number, 4);
             assert_eq!(numbered.get(number), Some(&number));
         }
         assert_eq!((numbered.dense.len(), numbered.more.len()), (DENSE, 2));
+    }
+
+    #[test]
+    fn many_values_are_forgotten_and_the_last_one_is_there() {
+        let mut numbered = Numbered::default();
+        for number in 0..1_000 {
+            numbered.make_room();
+            numbered.insert(number, number, 1 << 20);
+            assert_eq!(numbered.get(number), Some(&number));
+            assert!(numbered.more.len() <= 17);
+        }
+        for number in 100_000..1_000_000 {
+            numbered.make_room();
+            numbered.insert(number, number, 16);
+        }
+        assert!(numbered.more.len() <= MOST_BYTES / OVERHEAD);
     }
 }

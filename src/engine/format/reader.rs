@@ -7,8 +7,9 @@ use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::Numbers;
 use super::notes::{NotesReader, StoredNote, split};
-use super::row::{InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, Texts, flag};
+use super::row::{Attributes, InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, flag};
 use crate::entry::floats::{Floats, MOST};
+use crate::entry::value::Value;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -22,7 +23,7 @@ pub(super) const NAMES: [Part; 5] = [
 ];
 
 /// A block whose parts have been found, and whose columns hold what a block can hold. Of notes and
-/// texts only the lengths have been looked at.
+/// attributes only the lengths have been looked at.
 pub(crate) struct BlockReader<'a> {
     first: u64,
     /// Bytes of the whole block.
@@ -34,7 +35,7 @@ pub(crate) struct BlockReader<'a> {
     features: &'a [[u8; 8]],
     probabilities: &'a [[u8; 4]],
     notes: NotesReader<'a>,
-    texts: &'a [u8],
+    attributes: &'a [u8],
 }
 
 impl<'a> BlockReader<'a> {
@@ -42,12 +43,12 @@ impl<'a> BlockReader<'a> {
     pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
         let (header, taken): (Header, usize) =
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
-        let plausible = header.events <= header.count && header.texts <= header.events;
+        let plausible = header.events <= header.count && header.attributed <= header.events;
         let many = header.count > MOST_ROWS && !header.is_hole();
         if !plausible || many || header.count == 0 {
             return Err(format!(
-                "{} entries, {} with an id, {} with texts",
-                header.count, header.events, header.texts
+                "{} entries, {} with an id, {} with attributes",
+                header.count, header.events, header.attributed
             ));
         }
         let mut rest = payload.get(taken..).unwrap_or_default();
@@ -80,7 +81,7 @@ impl<'a> BlockReader<'a> {
         let probabilities = split(&mut rest, bytes, || "probabilities".to_owned())?;
         let notes =
             NotesReader::split_off(&header.notes, header.note_count(), header.count, &mut rest)?;
-        if header.texts == 0 && !rest.is_empty() {
+        if header.attributed == 0 && !rest.is_empty() {
             return Err(behind(rest));
         }
         Ok(BlockReader {
@@ -92,7 +93,7 @@ impl<'a> BlockReader<'a> {
             features: features.as_chunks().0,
             probabilities: probabilities.as_chunks().0,
             notes,
-            texts: rest,
+            attributes: rest,
         })
     }
 
@@ -113,13 +114,13 @@ impl<'a> BlockReader<'a> {
 
     /// All entries.
     pub(crate) fn rows(&self) -> Result<Vec<Placed>> {
-        let (notes, texts) = (self.notes(|_| true)?, self.texts()?);
+        let (notes, attributes) = (self.notes(|_| true)?, self.attributes()?);
         let mut notes = notes.into_iter().peekable();
         if self.header.is_hole() {
             return Ok(notes.map(|stored| self.placed(stored)).collect());
         }
         let mut rows = Vec::with_capacity(self.header.count as usize);
-        let mut walk = Walk::new(self, &texts);
+        let mut walk = Walk::new(self, &attributes);
         for position in 0..self.header.count {
             let placed = match notes.next_if(|stored| stored.position == position) {
                 Some(stored) => self.placed(stored),
@@ -136,8 +137,8 @@ impl<'a> BlockReader<'a> {
         if indexes.is_empty() {
             return Ok(Vec::new());
         }
-        let texts = self.texts()?;
-        let mut walk = Walk::new(self, &texts);
+        let attributes = self.attributes()?;
+        let mut walk = Walk::new(self, &attributes);
         let rows = indexes.iter();
         Ok(rows
             .map(|(index, sequence)| walk.row(*index, *sequence))
@@ -195,12 +196,12 @@ impl<'a> BlockReader<'a> {
         self.notes.read(|_, of| wanted(of))
     }
 
-    /// The notes beside decisions, each with the index of its decision.
-    pub(super) fn texts(&self) -> Result<Vec<(u32, Texts)>> {
-        let (mut found, mut rest) = (Vec::new(), self.texts);
-        for number in 0..self.header.texts {
-            let (value, taken) =
-                codec::decode_front(rest).map_err(|error| format!("texts {number}: {error}"))?;
+    /// The attributes of the decisions that have any.
+    fn attributes(&self) -> Result<Vec<Attributes>> {
+        let (mut found, mut rest) = (Vec::new(), self.attributes);
+        for number in 0..self.header.attributed {
+            let (value, taken) = codec::decode_front(rest)
+                .map_err(|error| format!("attributes {number}: {error}"))?;
             rest = rest.get(taken..).unwrap_or_default();
             found.push(value);
         }
@@ -327,7 +328,7 @@ fn with_flag(flags: &Numbers<'_>, range: Range<usize>, bit: u8, is_set: bool) ->
 /// so is what varies in length.
 struct Walk<'w, 'a> {
     block: &'w BlockReader<'a>,
-    texts: &'w [(u32, Texts)],
+    attributes: &'w [Attributes],
     /// Decisions gone past; the current one is the last of them.
     passed: usize,
     id: u64,
@@ -339,10 +340,10 @@ struct Walk<'w, 'a> {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    fn new(block: &'w BlockReader<'a>, texts: &'w [(u32, Texts)]) -> Self {
+    fn new(block: &'w BlockReader<'a>, attributes: &'w [Attributes]) -> Self {
         Walk {
             block,
-            texts,
+            attributes,
             passed: 0,
             id: block.header.base_id,
             recorded: block.header.base_recorded,
@@ -397,7 +398,6 @@ impl<'w, 'a> Walk<'w, 'a> {
                 original: self.id.wrapping_sub(original),
                 confidence,
                 processing,
-                texts: self.texts_of(index),
             })
         } else {
             let features = match flags & flag::FEATURES {
@@ -416,7 +416,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
                 features: features.map(|bytes| u64::from_le_bytes(*bytes)),
                 processing,
-                texts: self.texts_of(index),
+                attributes: self.attributes_of(index),
             })
         };
         Placed {
@@ -431,10 +431,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn texts_of(&self, index: usize) -> Option<Box<Texts>> {
-        let index = u32::try_from(index).ok()?;
-        let known = self.texts.binary_search_by_key(&index, |texts| texts.0);
-        let texts = self.texts.get(known.ok()?);
-        texts.map(|(_, texts)| Box::new(texts.clone()))
+    fn attributes_of(&self, index: usize) -> Vec<(String, Value)> {
+        let known = self
+            .attributes
+            .binary_search_by_key(&index, |of| of.0 as usize);
+        let known = known.ok().and_then(|place| self.attributes.get(place));
+        known.map_or_else(Vec::new, |(_, attributes)| attributes.clone())
     }
 }

@@ -1,5 +1,5 @@
 //! Every kind of entry. Entries with an id are stored in columns (`block`). The rest, and all text,
-//! is stored as [`Note`]s and [`Texts`], whose order of fields and variants is the format.
+//! is stored as [`Note`]s and attributes, whose order of fields and variants is the format.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::value::Value;
 
-/// A stored name id; 0 means "none" or, if [`Texts`] has one, "written out".
+/// A stored name id; 0 means "none".
 pub(crate) type NameId = u32;
 
 /// One entry.
@@ -101,6 +101,9 @@ pub(crate) struct Names {
     pub(crate) checkpoint: NameId,
 }
 
+/// The attributes of a decision, with its index in its block.
+pub(super) type Attributes = (u32, Vec<(String, Value)>);
+
 #[derive(Debug, Clone)]
 pub(crate) struct InferenceRow {
     pub(crate) names: Names,
@@ -113,7 +116,7 @@ pub(crate) struct InferenceRow {
     pub(crate) features: Option<u64>,
     /// Processing time in nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
-    pub(crate) texts: Option<Box<Texts>>,
+    pub(crate) attributes: Vec<(String, Value)>,
 }
 
 #[derive(Debug, Clone)]
@@ -124,39 +127,6 @@ pub(crate) struct RepeatRow {
     /// The same as its original's, which may be retired earlier.
     pub(crate) confidence: Option<f32>,
     pub(crate) processing: u64,
-    pub(crate) texts: Option<Box<Texts>>,
-}
-
-/// Values that do not fit into a plain row.
-#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
-pub(crate) struct Texts {
-    pub(crate) model: Option<String>,
-    pub(crate) symbol: Option<String>,
-    pub(crate) action: Option<String>,
-    pub(crate) checkpoint: Option<String>,
-    pub(crate) labels: Option<Vec<String>>,
-    pub(crate) attributes: Vec<(String, Value)>,
-}
-
-/// Names that are written out beside a row, where the row's ids are 0.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Written<'a> {
-    pub(crate) model: Option<&'a str>,
-    pub(crate) symbol: Option<&'a str>,
-    pub(crate) action: Option<&'a str>,
-    pub(crate) checkpoint: Option<&'a str>,
-}
-
-impl Texts {
-    /// The written-out names of a row that has `texts`.
-    pub(crate) fn written(texts: Option<&Texts>) -> Written<'_> {
-        texts.map_or_else(Written::default, |texts| Written {
-            model: texts.model.as_deref(),
-            symbol: texts.symbol.as_deref(),
-            action: texts.action.as_deref(),
-            checkpoint: texts.checkpoint.as_deref(),
-        })
-    }
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -180,8 +150,6 @@ pub(crate) struct SystemEventRow {
     pub(crate) run: u32,
     pub(crate) level: Level,
     pub(crate) component: NameId,
-    /// The component where the table of names had no room for it.
-    pub(crate) written: Option<String>,
     pub(crate) message: String,
     pub(crate) fields: Vec<(String, Value)>,
 }
@@ -192,8 +160,6 @@ pub(crate) struct CheckpointEventRow {
     pub(crate) action: CheckpointAction,
     pub(crate) model: NameId,
     pub(crate) checkpoint: NameId,
-    /// Model and checkpoint where the table of names had no room for them.
-    pub(crate) written: (Option<String>, Option<String>),
     pub(crate) detail: String,
 }
 
@@ -238,8 +204,6 @@ pub(crate) enum OutcomeValue {
     Correct(bool),
     Label(String),
     Named(NameId, f64),
-    /// A value whose name found no room in the table of names.
-    Written(String, f64),
 }
 
 impl OutcomeValue {
@@ -250,7 +214,6 @@ impl OutcomeValue {
             | (OutcomeValue::Correct(_), OutcomeValue::Correct(_))
             | (OutcomeValue::Label(_), OutcomeValue::Label(_)) => true,
             (OutcomeValue::Named(a, _), OutcomeValue::Named(b, _)) => a == b,
-            (OutcomeValue::Written(a, _), OutcomeValue::Written(b, _)) => a == b,
             _ => false,
         }
     }
@@ -261,9 +224,6 @@ impl OutcomeValue {
         match (self, other) {
             (OutcomeValue::Reward(a), OutcomeValue::Reward(b)) => a.to_bits() == b.to_bits(),
             (OutcomeValue::Named(a, x), OutcomeValue::Named(b, y)) => {
-                a == b && x.to_bits() == y.to_bits()
-            }
-            (OutcomeValue::Written(a, x), OutcomeValue::Written(b, y)) => {
                 a == b && x.to_bits() == y.to_bits()
             }
             (a, b) => a == b,

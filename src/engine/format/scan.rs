@@ -4,10 +4,9 @@
 use std::ops::Range;
 
 use super::block::Part;
-use super::name::NameKind;
 use super::notes::StoredNote;
 use super::reader::BlockReader;
-use super::row::{NameId, Note, Texts, flag};
+use super::row::{NameId, Note, flag};
 
 /// Values read from an inference or a repeat.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,7 +61,6 @@ pub(crate) struct Scan {
     processing: Vec<u64>,
     memory: Vec<u64>,
     notes: Vec<StoredNote>,
-    texts: Vec<(u32, Texts)>,
     numbers: Vec<i64>,
 }
 
@@ -95,43 +93,12 @@ impl Scan {
             .column(Part::Memory)
             .unpack(&mut self.memory, unsigned);
         self.notes = block.notes(|_| true)?;
-        self.texts = block.texts()?;
         Ok(())
     }
 
     /// The sequences of the block's entries.
     pub(crate) fn sequences(&self) -> Range<u64> {
         self.first..self.end
-    }
-
-    /// Whether a name is written out in any of the rows.
-    pub(crate) fn has_texts(&self) -> bool {
-        !self.texts.is_empty()
-    }
-
-    /// Gives names that are written out in rows the numbers that `number` returns.
-    pub(crate) fn number_texts<E>(
-        &mut self,
-        mut number: impl FnMut(NameKind, &str) -> std::result::Result<NameId, E>,
-    ) -> std::result::Result<(), E> {
-        for (event, texts) in &self.texts {
-            let event = *event as usize;
-            for (kind, text, names) in [
-                (NameKind::Model, &texts.model, &mut self.models),
-                (NameKind::Symbol, &texts.symbol, &mut self.symbols),
-                (NameKind::Action, &texts.action, &mut self.actions),
-                (
-                    NameKind::Checkpoint,
-                    &texts.checkpoint,
-                    &mut self.checkpoints,
-                ),
-            ] {
-                if let (Some(text), Some(name)) = (text, names.get_mut(event)) {
-                    *name = number(kind, text)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Shows every inference and repeat, in order.
@@ -164,13 +131,6 @@ impl Scan {
             });
             sequence = sequence.wrapping_add(1);
         }
-    }
-
-    /// Names written out in the row of a decision, by its place among the decisions.
-    pub(crate) fn texts_of(&self, event: usize) -> Option<&Texts> {
-        let event = u32::try_from(event).ok()?;
-        let index = self.texts.binary_search_by_key(&event, |texts| texts.0);
-        self.texts.get(index.ok()?).map(|texts| &texts.1)
     }
 
     /// The block's other entries, in order.

@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 
 use super::block::{Part, Placed};
 use super::reader::BlockReader;
-use super::row::{NameId, Texts, flag};
+use super::row::{NameId, flag};
 
 /// Conditions on a decision, in the numbers of columns.
 #[derive(Clone, Debug)]
@@ -15,17 +15,10 @@ pub(crate) struct Selection {
     pub(crate) times: Option<RangeInclusive<i64>>,
     /// Whether repeats are meant too.
     pub(crate) repeats: bool,
-    pub(crate) model: Option<WantedName>,
-    pub(crate) symbol: Option<WantedName>,
-    pub(crate) action: Option<WantedName>,
-    pub(crate) checkpoint: Option<WantedName>,
-}
-
-/// A name that is looked for, as a number and in words: decisions have one or the other.
-#[derive(Clone, Debug)]
-pub(crate) struct WantedName {
-    pub(crate) id: Option<NameId>,
-    pub(crate) text: String,
+    pub(crate) model: Option<NameId>,
+    pub(crate) symbol: Option<NameId>,
+    pub(crate) action: Option<NameId>,
+    pub(crate) checkpoint: Option<NameId>,
 }
 
 /// How many of those that are found are built.
@@ -36,16 +29,16 @@ pub(crate) enum Most {
 }
 
 impl Selection {
-    fn names(&self) -> impl Iterator<Item = (Part, &WantedName)> {
+    fn names(&self) -> impl Iterator<Item = (Part, NameId)> {
         let names = [
-            (Part::Checkpoint, &self.checkpoint),
-            (Part::Model, &self.model),
-            (Part::Symbol, &self.symbol),
-            (Part::Action, &self.action),
+            (Part::Checkpoint, self.checkpoint),
+            (Part::Model, self.model),
+            (Part::Symbol, self.symbol),
+            (Part::Action, self.action),
         ];
         names
             .into_iter()
-            .filter_map(|(part, wanted)| Some((part, wanted.as_ref()?)))
+            .filter_map(|(part, wanted)| Some((part, wanted?)))
     }
 }
 
@@ -57,7 +50,7 @@ impl BlockReader<'_> {
         within: Range<u64>,
         most: Most,
     ) -> Result<Vec<Placed>, String> {
-        let mut indexes = self.with_names(wanted)?;
+        let mut indexes = self.with_names(wanted);
         let flags = self.column(Part::Flags);
         let is_repeat = |flags: i64| flags & i64::from(flag::REPEAT) != 0;
         if !wanted.repeats && flags.only().is_none_or(is_repeat) {
@@ -81,47 +74,15 @@ impl BlockReader<'_> {
     }
 
     /// The indexes of the decisions with the names that are looked for.
-    fn with_names(&self, wanted: &Selection) -> Result<Vec<usize>, String> {
-        let all = 0..self.decisions() as usize;
-        let texts = self.texts()?;
-        if !texts.is_empty() {
-            let mut found: Vec<usize> = all.collect();
-            found.retain(|index| {
-                let known = texts.binary_search_by_key(index, |texts| texts.0 as usize);
-                let texts = known.ok().and_then(|known| texts.get(known));
-                wanted.names().all(|(part, wanted)| {
-                    match texts.and_then(|(_, texts)| written(texts, part)) {
-                        Some(text) => *text == wanted.text,
-                        None => wanted.id.map(i64::from) == Some(self.column(part).get(*index)),
-                    }
-                })
-            });
-            return Ok(found);
-        }
+    fn with_names(&self, wanted: &Selection) -> Vec<usize> {
         let mut found: Option<Vec<usize>> = None;
-        for (part, wanted) in wanted.names() {
-            let column = self.column(part);
-            let Some(id) = wanted.id.map(i64::from) else {
-                return Ok(Vec::new());
-            };
+        for (part, name) in wanted.names() {
+            let (column, name) = (self.column(part), i64::from(name));
             match &mut found {
-                Some(found) => found.retain(|index| column.get(*index) == id),
-                None => found = Some(column.indexes_of(id)),
-            }
-            if found.as_ref().is_some_and(Vec::is_empty) {
-                break;
+                Some(found) => found.retain(|index| column.get(*index) == name),
+                None => found = Some(column.indexes_of(name)),
             }
         }
-        Ok(found.unwrap_or_else(|| all.collect()))
-    }
-}
-
-fn written(texts: &Texts, part: Part) -> Option<&String> {
-    match part {
-        Part::Model => texts.model.as_ref(),
-        Part::Symbol => texts.symbol.as_ref(),
-        Part::Action => texts.action.as_ref(),
-        Part::Checkpoint => texts.checkpoint.as_ref(),
-        _ => None,
+        found.unwrap_or_else(|| (0..self.decisions() as usize).collect())
     }
 }

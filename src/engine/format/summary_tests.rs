@@ -41,7 +41,6 @@ fn row(kind: u8, id: u64) -> Row {
             original: id / 2,
             confidence: id.is_multiple_of(2).then_some(0.5),
             processing: 0,
-            texts: None,
         }),
         _ => Row::Inference(InferenceRow {
             names: names(id),
@@ -51,7 +50,7 @@ fn row(kind: u8, id: u64) -> Row {
             probabilities: Floats::new(&[0.5, 0.5]),
             features: Some(id),
             processing: 7,
-            texts: None,
+            attributes: Vec::new(),
         }),
     }
 }

@@ -2,10 +2,9 @@
 
 use super::Queue;
 use super::names::{LocalName, NO_NAME};
-use super::record::{Event, Extended, Message, NO_PROCESSING, Record};
+use super::record::{Event, Extended, Message, NO_PROCESSING, QueuedValue, Record, Texts};
 use super::refusals::{Kind, Why};
-use crate::engine::format::name::NameKind;
-use crate::engine::format::row::{OutcomeValue, Texts};
+use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
@@ -199,7 +198,7 @@ impl Queue {
                 NO_NAME
             } else {
                 self.names.labels_id(labels.clone()).unwrap_or_else(|| {
-                    texts.labels = Some(labels.map(str::to_owned).collect());
+                    texts.labels = Some(join_labels(labels));
                     NO_NAME
                 })
             },
@@ -339,16 +338,16 @@ impl Queue {
             return false;
         }
         let built_in = [
-            outcome.reward.map(OutcomeValue::Reward),
-            outcome.correct.map(OutcomeValue::Correct),
+            outcome.reward.map(QueuedValue::Reward),
+            outcome.correct.map(QueuedValue::Correct),
             outcome
                 .label
-                .map(|label| OutcomeValue::Label(label.to_owned())),
+                .map(|label| QueuedValue::Label(label.to_owned())),
         ];
         let named = outcome.values.iter().map(|(name, value)| {
             match self.names.id(NameKind::OutcomeName, name) {
-                Some(id) => OutcomeValue::Named(id, *value),
-                None => OutcomeValue::Written((*name).to_owned(), *value),
+                Some(id) => QueuedValue::Named(id, *value),
+                None => QueuedValue::Written((*name).to_owned(), *value),
             }
         });
         let event = Event::Outcome {
@@ -410,8 +409,7 @@ fn largest(texts: &Texts) -> &str {
     let names = names
         .into_iter()
         .map(|(field, text)| (field, text.as_ref().map_or(0, String::len)));
-    let labels = texts.labels.iter().flatten();
-    let labels = labels.map(|label| label.len() + LABEL_OVERHEAD).sum();
+    let labels = texts.labels.as_deref().map_or(0, label_bytes);
     let attributes = texts.attributes.iter();
     let attributes = attributes.map(|(key, value)| (key.as_str(), attribute_bytes(key, value)));
     let parts = names.chain([("labels", labels)]).chain(attributes);
@@ -428,14 +426,16 @@ fn text_bytes(texts: &Texts) -> usize {
         &texts.checkpoint,
     ];
     let names = names.into_iter().flatten().map(String::len);
-    let labels = texts
-        .labels
-        .iter()
-        .flatten()
-        .map(|label| label.len() + LABEL_OVERHEAD);
+    let labels = texts.labels.as_deref().map(label_bytes);
     let attributes = texts.attributes.iter();
     let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
     names.chain(labels).chain(attributes).sum()
+}
+
+/// Weight of joined labels.
+fn label_bytes(joined: &str) -> usize {
+    let labels = joined.matches(LABEL_SEPARATOR).count() + 1;
+    joined.len() + labels * LABEL_OVERHEAD
 }
 
 /// Weight of an attribute.

@@ -10,10 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ahash::AHashMap;
 
-use crate::engine::format::name::{LABEL_SEPARATOR, LONGEST_NAME, NameKind};
+use crate::engine::format::name::{KINDS, LABEL_SEPARATOR, LABEL_SPECIAL, LONGEST_NAME, NameKind};
 use crate::entry::name::is_same;
-
-const KINDS: usize = 7;
 
 /// The id of a name in this process; 0 is "none".
 pub(crate) type LocalName = u32;
@@ -127,7 +125,7 @@ fn join<'a>(parts: impl Iterator<Item = &'a str>, joined: &mut String) -> Option
         if index > 0 {
             joined.push(LABEL_SEPARATOR);
         }
-        if part.contains(LABEL_SEPARATOR) || joined.len() + part.len() > LONGEST_NAME {
+        if part.contains(LABEL_SPECIAL) || joined.len() + part.len() > LONGEST_NAME {
             return None;
         }
         joined.push_str(part);

@@ -1,6 +1,6 @@
 //! The message in the queue: a small record that is copied, and a box for the rest.
 
-use crate::engine::format::row::{OutcomeValue, Texts};
+use crate::engine::format::name::NameKind;
 use crate::entry::floats::INLINE;
 
 use super::lane::Numbered;
@@ -49,6 +49,46 @@ pub(crate) struct Extended {
     pub(crate) texts: Option<Box<Texts>>,
 }
 
+/// Attributes, and the names that the table of this process has no room for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Texts {
+    pub(crate) model: Option<String>,
+    pub(crate) symbol: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) checkpoint: Option<String>,
+    /// Joined.
+    pub(crate) labels: Option<String>,
+    pub(crate) attributes: Vec<(String, Value)>,
+}
+
+impl Texts {
+    /// Shows the names.
+    fn each_name(&self, mut see: impl FnMut(NameKind, &str)) {
+        for (kind, text) in [
+            (NameKind::Model, &self.model),
+            (NameKind::Symbol, &self.symbol),
+            (NameKind::Action, &self.action),
+            (NameKind::Checkpoint, &self.checkpoint),
+            (NameKind::Labels, &self.labels),
+        ] {
+            if let Some(text) = text {
+                see(kind, text);
+            }
+        }
+    }
+}
+
+/// One value of an outcome, and under which name.
+#[derive(Debug)]
+pub(crate) enum QueuedValue {
+    Reward(f64),
+    Correct(bool),
+    Label(String),
+    Named(LocalName, f64),
+    /// One whose name the table of this process has no room for.
+    Written(String, f64),
+}
+
 /// Something that is no inference.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -73,8 +113,7 @@ pub(crate) enum Event {
         of: u64,
         /// Microseconds since 1970; `None` if it turned out when it was recorded.
         time: Option<i64>,
-        /// Names are numbers of this process until the writer knows their stored ids.
-        values: Vec<OutcomeValue>,
+        values: Vec<QueuedValue>,
     },
 }
 
@@ -117,7 +156,57 @@ impl Message {
     }
 }
 
+impl Message {
+    /// Whether another answer to its question is a divergence.
+    #[inline]
+    pub(crate) fn is_deterministic(&self) -> bool {
+        match self {
+            Message::Inference(record) => record.is_deterministic,
+            Message::Extended(extended) => extended.record.is_deterministic,
+            Message::Event(_) => false,
+        }
+    }
+
+    /// Shows every name of the message that the table of this process has no room for.
+    #[inline]
+    pub(crate) fn each_written(&self, see: impl FnMut(NameKind, &str)) {
+        match self {
+            Message::Inference(_) => {}
+            Message::Extended(extended) => {
+                if let Some(texts) = &extended.texts {
+                    texts.each_name(see);
+                }
+            }
+            Message::Event(event) => event.each_written(see),
+        }
+    }
+}
+
 impl Event {
+    fn each_written(&self, mut see: impl FnMut(NameKind, &str)) {
+        match self {
+            Event::System { written, .. } => {
+                written
+                    .iter()
+                    .for_each(|text| see(NameKind::Component, text));
+            }
+            Event::Checkpoint { written, .. } => {
+                let (model, checkpoint) = written;
+                model.iter().for_each(|text| see(NameKind::Model, text));
+                checkpoint
+                    .iter()
+                    .for_each(|text| see(NameKind::Checkpoint, text));
+            }
+            Event::Outcome { values, .. } => {
+                for value in values {
+                    if let QueuedValue::Written(name, _) = value {
+                        see(NameKind::OutcomeName, name);
+                    }
+                }
+            }
+        }
+    }
+
     fn each_name(&self, mut see: impl FnMut(LocalName)) {
         let named = |name: &LocalName| *name != NO_NAME;
         match self {
@@ -132,7 +221,7 @@ impl Event {
                 .for_each(see),
             Event::Outcome { values, .. } => {
                 for value in values {
-                    if let OutcomeValue::Named(name, _) = value {
+                    if let QueuedValue::Named(name, _) = value {
                         see(*name);
                     }
                 }

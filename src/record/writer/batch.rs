@@ -1,15 +1,15 @@
 //! From queued messages to encoded rows: names translated, repeats recognised, times anchored.
 
 use ahash::AHashSet;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::dedup::{Answer, Dedup, Fingerprint, Question, Verdict};
 use super::names::StoredNames;
 use super::runs::Share;
 use crate::engine::format::block::{Block, BlockEncoder, Place, Stored};
+use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
     CheckpointEventRow, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow,
-    SystemEventRow, Texts, flag,
+    SystemEventRow, flag,
 };
 use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
@@ -17,7 +17,8 @@ use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::value::Value;
 use crate::record::queue::drops::Lost;
-use crate::record::queue::record::{Event, Message, NO_PROCESSING, Record};
+use crate::record::queue::names::NO_NAME;
+use crate::record::queue::record::{Event, Message, NO_PROCESSING, QueuedValue, Record, Texts};
 use crate::record::status::Counts;
 
 /// Divergences that are reported; later ones are counted only.
@@ -34,7 +35,7 @@ pub(super) struct Batch {
     shares: Vec<Share>,
     run: RunId,
     /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
-    reported: AHashSet<(u64, u64)>,
+    reported: AHashSet<(NameId, NameId)>,
     /// Events of the journal itself that are not counted as offered yet.
     own: u64,
     /// Events that no reader could decode, and that a gap stands for.
@@ -219,7 +220,7 @@ impl Batch {
                     names,
                     readings,
                 );
-                self.push_inference(stored, question, record, readings);
+                self.push_inference(stored, question, record, names, readings);
             }
             Message::Extended(extended) => {
                 let memory = extended
@@ -229,7 +230,7 @@ impl Batch {
                 let probabilities = &extended.probabilities;
                 let stored = stored(record, probabilities, memory, texts, names, readings);
                 let question = self.question(&stored);
-                self.push_inference(stored, question, record, readings);
+                self.push_inference(stored, question, record, names, readings);
             }
             Message::Event(event) => self.push_event(*event, names, readings.anchor),
         }
@@ -246,11 +247,11 @@ impl Batch {
                 message,
                 fields,
             } => {
+                let written = written.as_deref();
                 let row = SystemEventRow {
                     run: self.run.get(),
                     level,
-                    component: names.get(component),
-                    written,
+                    component: names.of(NameKind::Component, component, written),
                     message,
                     fields,
                 };
@@ -262,15 +263,15 @@ impl Batch {
                 action,
                 model,
                 checkpoint,
-                written,
+                written: (of_model, of_checkpoint),
                 detail,
             } => {
+                let (of_model, of_checkpoint) = (of_model.as_deref(), of_checkpoint.as_deref());
                 let row = CheckpointEventRow {
                     run: self.run.get(),
                     action,
-                    model: names.get(model),
-                    checkpoint: names.get(checkpoint),
-                    written,
+                    model: names.of(NameKind::Model, model, of_model),
+                    checkpoint: names.of(NameKind::Checkpoint, checkpoint, of_checkpoint),
                     detail,
                 };
                 let recorded = anchor.wall_of(ticks).as_micros();
@@ -280,19 +281,26 @@ impl Batch {
                 ticks,
                 of,
                 time,
-                mut values,
+                values,
             } => {
-                for value in &mut values {
-                    if let OutcomeValue::Named(name, _) = value {
-                        *name = names.get(*name);
+                let kind = NameKind::OutcomeName;
+                let values = values.into_iter().map(|value| match value {
+                    QueuedValue::Reward(reward) => OutcomeValue::Reward(reward),
+                    QueuedValue::Correct(correct) => OutcomeValue::Correct(correct),
+                    QueuedValue::Label(label) => OutcomeValue::Label(label),
+                    QueuedValue::Named(local, value) => {
+                        OutcomeValue::Named(names.get(local), value)
                     }
-                }
+                    QueuedValue::Written(text, value) => {
+                        OutcomeValue::Named(names.of(kind, NO_NAME, Some(&text)), value)
+                    }
+                });
                 let recorded = anchor.wall_of(ticks).as_micros();
                 let row = OutcomeRow {
                     run: self.run.get(),
                     of,
                     time: time.unwrap_or(recorded),
-                    values,
+                    values: values.collect(),
                 };
                 self.push_note(recorded, &Note::Outcome(row));
             }
@@ -304,6 +312,7 @@ impl Batch {
         mut stored: Stored<'_>,
         question: Option<Fingerprint>,
         record: &Record,
+        names: &StoredNames,
         readings: Readings,
     ) {
         self.count(InferenceId::from_u64(record.id).run(), record.id);
@@ -320,7 +329,7 @@ impl Batch {
                 stored.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
                 let encoded = self.encoder.append(&stored);
-                self.report_divergence(&stored);
+                self.report_divergence(&stored, names.own());
                 encoded
             }
         };
@@ -331,12 +340,8 @@ impl Batch {
     }
 
     /// A model that answers the same question in two ways is reported once per checkpoint.
-    fn report_divergence(&mut self, stored: &Stored<'_>) {
-        let (names, texts) = (stored.names, stored.texts);
-        let subject = (
-            written(names.model, texts, |texts| texts.model.as_ref()),
-            written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
-        );
+    fn report_divergence(&mut self, stored: &Stored<'_>, component: NameId) {
+        let subject = (stored.names.model, stored.names.checkpoint);
         if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
             return;
         }
@@ -347,8 +352,7 @@ impl Batch {
         let row = SystemEventRow {
             run: self.run.get(),
             level: Level::Warn,
-            component: 0,
-            written: Some("annals".to_owned()),
+            component,
             message: "a model answered the same features with the same checkpoint differently"
                 .to_owned(),
             fields: vec![("inference".to_owned(), inference)],
@@ -358,18 +362,11 @@ impl Batch {
 
     fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) -> Result<(), String> {
         self.counts.repeats += 1;
-        let texts = stored.texts.map(|texts| {
-            Box::new(Texts {
-                labels: None,
-                ..texts.clone()
-            })
-        });
         let repeat = RepeatRow {
             names: stored.names,
             original,
             confidence: (stored.flags & flag::NO_CONFIDENCE == 0).then_some(stored.confidence),
             processing: stored.processing,
-            texts,
         };
         self.encoder.repeat(stored.place, &repeat)
     }
@@ -378,17 +375,14 @@ impl Batch {
     fn question(&self, stored: &Stored<'_>) -> Option<Fingerprint> {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
-        let has_attributes = stored
-            .texts
-            .is_some_and(|texts| !texts.attributes.is_empty());
-        if self.dedup.is_off() || !has_features || has_attributes {
+        if self.dedup.is_off() || !has_features || !stored.attributes.is_empty() {
             return None;
         }
-        let (names, texts) = (stored.names, stored.texts);
+        let names = stored.names;
         Some(self.dedup.fingerprint(Question {
-            model: written(names.model, texts, |texts| texts.model.as_ref()),
-            symbol: written(names.symbol, texts, |texts| texts.symbol.as_ref()),
-            checkpoint: written(names.checkpoint, texts, |texts| texts.checkpoint.as_ref()),
+            model: names.model.into(),
+            symbol: names.symbol.into(),
+            checkpoint: names.checkpoint.into(),
             features: stored.features,
         }))
     }
@@ -397,27 +391,13 @@ impl Batch {
         let Some(question) = question else {
             return Verdict::New;
         };
-        let (names, texts) = (stored.names, stored.texts);
-        let labels = match texts.and_then(|texts| texts.labels.as_ref()) {
-            Some(labels) => xxh3_64(labels.join("\0").as_bytes()) | 1 << 63,
-            None => u64::from(stored.labels),
-        };
         let answer = Answer {
-            action: written(names.action, texts, |texts| texts.action.as_ref()),
-            labels,
+            action: stored.names.action.into(),
+            labels: stored.labels.into(),
             confidence: stored.confidence,
             probabilities: stored.probabilities,
         };
         self.dedup.judge(question, answer, stored.place.id, nanos)
-    }
-}
-
-/// Substitute for a name in deduplication: its id, or a hash of it where it is written out.
-#[inline]
-fn written(id: NameId, texts: Option<&Texts>, text: fn(&Texts) -> Option<&String>) -> u64 {
-    match texts.and_then(text) {
-        Some(text) => xxh3_64(text.as_bytes()) | 1 << 63,
-        None => u64::from(id),
     }
 }
 
@@ -432,6 +412,9 @@ fn stored<'a>(
     readings: Readings,
 ) -> Stored<'a> {
     let recorded = readings.anchor.wall_of(record.ticks).as_micros();
+    let name = |kind, local, text: fn(&Texts) -> &Option<String>| {
+        names.of(kind, local, texts.and_then(|texts| text(texts).as_deref()))
+    };
     let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
     Stored {
         place: Place {
@@ -445,12 +428,14 @@ fn stored<'a>(
         },
         memory,
         names: Names {
-            model: names.get(record.model),
-            symbol: names.get(record.symbol),
-            action: names.get(record.action),
-            checkpoint: names.get(record.checkpoint),
+            model: name(NameKind::Model, record.model, |texts| &texts.model),
+            symbol: name(NameKind::Symbol, record.symbol, |texts| &texts.symbol),
+            action: name(NameKind::Action, record.action, |texts| &texts.action),
+            checkpoint: name(NameKind::Checkpoint, record.checkpoint, |texts| {
+                &texts.checkpoint
+            }),
         },
-        labels: names.get(record.labels),
+        labels: name(NameKind::Labels, record.labels, |texts| &texts.labels),
         flags: has(!record.has_confidence, flag::NO_CONFIDENCE)
             | has(record.has_features, flag::FEATURES),
         original: 0,
@@ -461,6 +446,6 @@ fn stored<'a>(
             NO_PROCESSING => 0,
             nanos => nanos + 1,
         },
-        texts,
+        attributes: texts.map_or(&[], |texts| &texts.attributes),
     }
 }

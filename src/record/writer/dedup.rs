@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The question: the same numbers mean the same question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Question {
-    /// Stored name ids; for a name that is written out, a hash with the top bit set.
+    /// Stored name ids.
     pub(crate) model: u64,
     pub(crate) symbol: u64,
     pub(crate) checkpoint: u64,
@@ -83,7 +83,7 @@ impl Dedup {
 
     #[inline]
     pub(crate) fn fingerprint(&self, question: Question) -> Fingerprint {
-        // Ids have 32 bits, so they lie side by side; a longer name is a hash itself.
+        // Ids have 32 bits, so they lie side by side.
         let names = question.model ^ question.symbol.rotate_left(32);
         let whole = [names, question.features];
         let seed = self.seed ^ question.checkpoint.rotate_left(32);

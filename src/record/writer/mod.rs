@@ -21,7 +21,6 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::flush::Answer;
 use super::queue::Queue;
-use super::queue::names::LocalName;
 use super::queue::record::Message;
 use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
@@ -37,12 +36,14 @@ use batch::{Batch, Readings};
 use committer::{Committer, Wait};
 use dedup::Dedup;
 use in_flight::InFlight;
-use names::StoredNames;
+use names::{StoredNames, Unknown};
 use runs::Runs;
 use serve::{Pace, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
+/// The same where many of the names are new: each slice then takes a transaction.
+const SLICE_OF_NEW: usize = 4_096;
 /// Interval of checking that the files have their names, besides at every flush.
 const LOOK: Duration = Duration::from_secs(1);
 /// How much may be encoded while the device is full, in commits' worth.
@@ -64,6 +65,8 @@ pub(crate) struct Writer {
     settings: Settings,
     runs: Runs,
     names: StoredNames,
+    /// How many events are taken from the queue next.
+    slice: usize,
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
     batch: Batch,
@@ -112,6 +115,7 @@ impl Writer {
             hot,
             runs: Runs::new(run.0, run.1),
             names: StoredNames::default(),
+            slice: SLICE,
             incoming: Vec::with_capacity(SLICE),
             in_flight: None,
             failed: None,
@@ -174,7 +178,7 @@ impl Writer {
                     return committed;
                 }
             }
-            let wanted = SLICE.min(left + self.incoming.len());
+            let wanted = self.slice.min(left + self.incoming.len());
             while self.incoming.len() < wanted {
                 match self.queue.receive() {
                     Some(message) => {
@@ -203,12 +207,13 @@ impl Writer {
     fn encode(&mut self, readings: Readings) -> Result<()> {
         // Looked at after the messages were received: each sender had its names by then.
         let all = self.queue.names.len();
-        let unknown = self.names.unknown(&self.incoming, all);
-        if !unknown.is_empty()
-            && let Progress::Held(error) = self.store_names(&unknown)
-        {
-            return Err(error);
-        }
+        let unknown = self.names.unknown(&self.incoming, &self.queue.names, all);
+        self.slice = if unknown.len() >= SLICE / 4 {
+            SLICE_OF_NEW
+        } else {
+            SLICE
+        };
+        self.store_names(unknown)?;
         if self.failed.is_some() {
             return Ok(());
         }
@@ -223,33 +228,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives stored ids to names that this process uses for the first time.
-    fn store_names(&mut self, unknown: &[LocalName]) -> Progress {
-        if let Err(error) = self.poll_committer(Wait::UntilDone) {
-            return Progress::Held(error);
+    /// Gives stored ids to names that this process uses for the first time, or has forgotten. An
+    /// error says that the device is full.
+    fn store_names(&mut self, unknown: Vec<Unknown>) -> Result<()> {
+        if unknown.is_empty() {
+            return Ok(());
         }
+        self.poll_committer(Wait::UntilDone)?;
         if self.failed.is_some() {
-            return Progress::Done;
+            return Ok(());
         }
         if let Some(error) = self.still_held() {
-            return Progress::Held(error);
+            return Err(error);
         }
-        let named: Vec<_> = unknown
+        let texts: Vec<_> = unknown
             .iter()
-            .filter_map(|local| {
-                let (kind, text) = self.queue.names.text(*local)?;
-                Some((*local, (kind as u8, text)))
-            })
+            .map(|name| (name.kind as u8, name.text.clone()))
             .collect();
-        let texts: Vec<_> = named.iter().map(|(_, name)| name.clone()).collect();
         match self.hot.intern(Some(self.runs.current()), &texts) {
             Ok(ids) => {
-                for ((local, _), stored) in named.iter().zip(ids) {
-                    self.names.set(*local, stored);
+                for (name, stored) in unknown.into_iter().zip(ids) {
+                    self.names.set(name, stored);
                 }
-                Progress::Done
+                Ok(())
             }
-            Err(failure) => self.recover(failure, None),
+            Err(failure) => match self.recover(failure, None) {
+                Progress::Held(error) => Err(error),
+                Progress::Done => Ok(()),
+            },
         }
     }
 

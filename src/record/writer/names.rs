@@ -1,9 +1,13 @@
 //! Names of this process, by the ids that they are stored under.
 
+use std::sync::Arc;
+
 use ahash::AHashSet;
 
+use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
-use crate::record::queue::names::LocalName;
+use crate::engine::name_cache::NameCache;
+use crate::record::queue::names::{LocalName, NO_NAME, NameTable};
 use crate::record::queue::record::Message;
 
 /// Names of this process → stored name ids; 0 where none is known yet.
@@ -11,6 +15,18 @@ use crate::record::queue::record::Message;
 pub(super) struct StoredNames {
     ids: Vec<NameId>,
     known: usize,
+    /// Names that the process's table has no room for.
+    written: NameCache,
+    /// Of [`OWN`].
+    own: NameId,
+}
+
+/// A name that has no stored id yet.
+pub(super) struct Unknown {
+    /// [`NO_NAME`] if the process's table has no room for it.
+    local: LocalName,
+    pub(super) kind: NameKind,
+    pub(super) text: Arc<str>,
 }
 
 impl StoredNames {
@@ -19,8 +35,23 @@ impl StoredNames {
         self.ids.get(name as usize).copied().unwrap_or(0)
     }
 
-    pub(super) fn set(&mut self, name: LocalName, stored: NameId) {
-        let index = name as usize;
+    /// The stored id of a name, which the message has in words if `local` is none.
+    #[inline]
+    pub(super) fn of(&self, kind: NameKind, local: LocalName, written: Option<&str>) -> NameId {
+        match written {
+            Some(text) => self.written.known(kind, text).unwrap_or(0),
+            None => self.get(local),
+        }
+    }
+
+    pub(super) fn set(&mut self, unknown: Unknown, stored: NameId) {
+        if unknown.kind == NameKind::Component && &*unknown.text == OWN {
+            self.own = stored;
+        }
+        if unknown.local == NO_NAME {
+            return self.written.put(unknown.kind, unknown.text, stored);
+        }
+        let index = unknown.local as usize;
         if self.ids.len() <= index {
             self.ids.resize(index + 1, 0);
         }
@@ -28,19 +59,62 @@ impl StoredNames {
         self.ids[index] = stored;
     }
 
-    /// The names in `messages` that have no stored id yet, each once; of `all` that there are.
-    pub(super) fn unknown(&self, messages: &[Message], all: usize) -> Vec<LocalName> {
-        let mut unknown = AHashSet::new();
-        if self.known == all {
-            return Vec::new();
+    /// The names in `messages` that have no stored id yet, each once; of `all` that `table` has.
+    /// Those that have one, and those that are set next, are known until this is called again.
+    pub(super) fn unknown(
+        &mut self,
+        messages: &[Message],
+        table: &NameTable,
+        all: usize,
+    ) -> Vec<Unknown> {
+        let mut unknown = Vec::new();
+        if self.known != all {
+            let mut found = AHashSet::new();
+            for message in messages {
+                message.each_name(|name| {
+                    if self.get(name) == 0 && found.insert(name) {
+                        let named = table.text(name);
+                        unknown.extend(named.map(|(kind, text)| Unknown {
+                            local: name,
+                            kind,
+                            text,
+                        }));
+                    }
+                });
+            }
         }
+        self.written.make_room();
+        let mut found: AHashSet<(u8, Arc<str>)> = AHashSet::new();
         for message in messages {
-            message.each_name(|name| {
-                if self.get(name) == 0 {
-                    unknown.insert(name);
+            message.each_written(|kind, text| {
+                if self.written.find(kind, text).is_none() {
+                    let text: Arc<str> = text.into();
+                    if found.insert((kind as u8, text.clone())) {
+                        unknown.push(Unknown {
+                            local: NO_NAME,
+                            kind,
+                            text,
+                        });
+                    }
                 }
             });
         }
-        unknown.into_iter().collect()
+        // A divergence is reported right behind its decision, without another transaction.
+        if self.own == 0 && messages.iter().any(Message::is_deterministic) {
+            unknown.push(Unknown {
+                local: NO_NAME,
+                kind: NameKind::Component,
+                text: OWN.into(),
+            });
+        }
+        unknown
+    }
+
+    /// The component that the journal's own events name, once a deterministic decision was met.
+    pub(super) fn own(&self) -> NameId {
+        self.own
     }
 }
+
+/// The component of the journal's own events.
+const OWN: &str = "annals";

@@ -22,8 +22,6 @@ use crate::engine::format::scan::Scan;
 use crate::engine::hot::Slot;
 use crate::engine::kv::{Kv, WriteFailure, WriteTransaction};
 use crate::engine::meta::damaged;
-use crate::engine::name_table;
-use crate::engine::name_table::FOR_EVER;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
@@ -44,8 +42,6 @@ const SLICE_ENTRIES: u64 = 2 << 20;
 const SLICE_ROWS: usize = 1 << 15;
 /// Inferences whose outcomes are looked up together.
 const JOINED: usize = 1 << 16;
-/// Names written out in rows whose numbers are kept in memory.
-const MOST_NAMES: usize = 1 << 16;
 
 const LOCK: &str = "fold.lock";
 
@@ -60,8 +56,6 @@ pub(crate) struct Folder {
     source: Arc<Source>,
     /// A handle of its own, where there may be several.
     own: Option<Kv>,
-    /// Numbers of names that are written out in rows.
-    names: AHashMap<(u8, String), NameId>,
     scan: Scan,
     /// Elapsed time when this fold began: unmatched outcomes wait by it.
     elapsed: Elapsed,
@@ -79,7 +73,6 @@ impl Folder {
             sharing: source.sharing(),
             source,
             own: None,
-            names: AHashMap::new(),
             scan: Scan::default(),
             elapsed: Elapsed::default(),
             highest: 0,
@@ -175,7 +168,6 @@ impl Folder {
                     // A hole reached beyond it.
                     continue;
                 }
-                self.number_texts(&mut scan)?;
                 // A block that sealing merged may begin with entries that were seen before.
                 let fresh = slice.next;
                 // Also within a block, which may have 16,384 entries: the next slice continues
@@ -217,10 +209,7 @@ impl Folder {
                 slice.next = end;
                 // After each block: a read has thousands of entries.
                 let has_moved_on = || slice.rows.has_moved_on();
-                if cut.is_none() {
-                    // Names that rows write out get their numbers for a whole block, by spelling.
-                    self.highest = highest;
-                }
+                self.highest = highest;
                 if cut.is_some() || (slice.rows.len() >= TRANSACTION_ROWS / 3 && has_moved_on()) {
                     break 'reading;
                 }
@@ -243,9 +232,7 @@ impl Folder {
         for ids in ids.chunks(JOINED) {
             let mut missing: BTreeSet<u64> = ids.iter().copied().collect();
             let source = self.source.clone();
-            let joined = source.changes(ids, between, &mut |kind, text| {
-                self.number(kind as u8, text)
-            })?;
+            let joined = source.changes(ids, between)?;
             // All that is older than an inference is known when that is folded, and noted once.
             let fresh = folded.all_before();
             let early = joined.early.into_iter();
@@ -262,55 +249,6 @@ impl Folder {
             slice.orphans.extend(missing);
         }
         Ok(())
-    }
-
-    /// The number of a name, given now if it has none.
-    fn number(&mut self, kind: u8, text: &str) -> Result<NameId> {
-        let name = (kind, text.to_owned());
-        if let Some(id) = self.names.get(&name) {
-            return Ok(*id);
-        }
-        let names = [name];
-        let ids = self
-            .write(|transaction, path| name_table::intern(transaction, path, FOR_EVER, &names))?;
-        let id = ids.first().copied();
-        let id = id.ok_or_else(|| damaged(self.source.path(), "names", text))?;
-        let [name] = names;
-        self.names.insert(name, id);
-        Ok(id)
-    }
-
-    /// Gives names that are written out in rows numbers in the table, like all others.
-    fn number_texts(&mut self, scan: &mut Scan) -> Result<()> {
-        if !scan.has_texts() {
-            return Ok(());
-        }
-        let mut unknown = BTreeSet::new();
-        scan.number_texts(|kind, text| {
-            let name = (kind as u8, text.to_owned());
-            if !self.names.contains_key(&name) {
-                unknown.insert(name);
-            }
-            Ok::<_, Error>(0)
-        })?;
-        if !unknown.is_empty() {
-            let unknown: Vec<(u8, String)> = unknown.into_iter().collect();
-            let ids = self.write(|transaction, path| {
-                name_table::intern(transaction, path, FOR_EVER, &unknown)
-            })?;
-            if self.names.len() > MOST_NAMES {
-                // A journal with endless names must not fill memory; the table gives the same ids
-                // again.
-                self.names.clear();
-                return self.number_texts(scan);
-            }
-            self.names.extend(unknown.into_iter().zip(ids));
-        }
-        scan.number_texts(|kind, text| {
-            let id = self.names.get(&(kind as u8, text.to_owned()));
-            id.copied()
-                .ok_or_else(|| damaged(self.source.path(), "names", text))
-        })
     }
 
     fn note_early(&self, early: &[Early]) -> Result<()> {

@@ -1,0 +1,84 @@
+//! Ids of names by their text, in bounded memory: what a process uses all the time is there, and the
+//! table of names has the rest.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::format::name::{KINDS, NameKind};
+use super::format::row::NameId;
+
+/// What the names of a generation weigh at most, bytes.
+const MOST_BYTES: usize = 8 << 20;
+/// What a name weighs beside its text.
+const OVERHEAD: usize = 64;
+
+type Names = [AHashMap<Arc<str>, NameId>; KINDS];
+
+/// Ids of the names that were used last. Names are never changed, so a known id stays true.
+#[derive(Default)]
+pub(crate) struct NameCache {
+    // Invariant N1: what was found or set since `make_room` is in `newer`.
+    newer: Names,
+    older: Names,
+    /// The weight of `newer`.
+    bytes: usize,
+}
+
+impl NameCache {
+    /// The id of a name, which is kept then until `make_room` has been called twice.
+    pub(crate) fn find(&mut self, kind: NameKind, text: &str) -> Option<NameId> {
+        let index = kind as usize - 1;
+        if let Some(id) = self.newer[index].get(text) {
+            return Some(*id);
+        }
+        let (text, id) = self.older[index].remove_entry(text)?;
+        self.put(kind, text, id);
+        Some(id)
+    }
+
+    /// The id of a name that was found or set since `make_room`.
+    pub(crate) fn known(&self, kind: NameKind, text: &str) -> Option<NameId> {
+        self.newer[kind as usize - 1].get(text).copied()
+    }
+
+    pub(crate) fn put(&mut self, kind: NameKind, text: Arc<str>, id: NameId) {
+        let bytes = text.len() + OVERHEAD;
+        if self.newer[kind as usize - 1].insert(text, id).is_none() {
+            self.bytes += bytes;
+        }
+    }
+
+    /// Forgets the names that were not used for long, if there are many.
+    pub(crate) fn make_room(&mut self) {
+        if self.bytes >= MOST_BYTES {
+            self.older = std::mem::take(&mut self.newer);
+            self.bytes = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_use_stay_and_memory_is_bounded() {
+        let mut cache = NameCache::default();
+        let long = "x".repeat(1 << 16);
+        let text = |number: u32| Arc::<str>::from(format!("{number}{long}"));
+        let mut held = 0;
+        for number in 1..1_000 {
+            cache.make_room();
+            cache.put(NameKind::Symbol, text(number), number);
+            assert_eq!(cache.known(NameKind::Symbol, &text(number)), Some(number));
+            assert_eq!(cache.find(NameKind::Model, &text(number)), None);
+            // One that is asked for again and again.
+            assert_eq!(cache.find(NameKind::Symbol, &text(1)), Some(1));
+            held = cache.newer[1].len() + cache.older[1].len();
+            assert!(held <= 2 * (MOST_BYTES >> 16) + 2, "{held}");
+        }
+        assert!(held > 100);
+        assert_eq!(cache.find(NameKind::Symbol, &text(2)), None);
+    }
+}
