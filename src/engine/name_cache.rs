@@ -1,4 +1,4 @@
-//! Ids of names by their text, in bounded memory: what a process uses all the time is there, and the
+//! Ids of names by their text, in bounded memory. It holds the names that a process uses often; the
 //! table of names has the rest.
 
 use std::sync::Arc;

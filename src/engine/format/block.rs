@@ -1,8 +1,8 @@
 //! Blocks: runs of entries, the unit that is stored, checked and read.
 //!
-//! A block's value is `[checksum][header][columns][flat lists][notes][attributes]`. Entries with an id
-//! are stored in columns, so that a reader of one number of each entry touches only those bytes. No
-//! block is ever extended; sealing merges blocks into new ones with the same sequences.
+//! A block's value is `[checksum][header][columns][flat lists][notes][attributes]`. Entries with an
+//! id are stored in columns, so that a reader of one number of each entry touches only those bytes.
+//! No block is ever extended; sealing merges blocks into new ones with the same sequences.
 
 use serde::{Deserialize, Serialize};
 
