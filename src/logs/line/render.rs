@@ -522,8 +522,8 @@ mod tests {
         let of = InferenceId::from_u64(3 << 40 | 17);
         assert_eq!(
             written(|out, stamps| push_outcome(out, stamps, TIME, of, values)),
-            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\\| a\\n=0.25 \
-             b\\|=-2\n"
+            "2025-07-25 14:34:39 | 3-17            | reward=1.5 correct=true label=won\\| \
+             a\\n=0.25 b\\|=-2\n"
         );
     }
 
