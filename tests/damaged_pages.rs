@@ -1,5 +1,5 @@
-//! Pages that the storage engine cannot read, wherever they lie, and segments that cannot be
-//! opened: every decision is given as it was, or lies in a range that the reader says is missing.
+//! Pages that the storage engine cannot read, at any place, and segments that cannot be opened.
+//! Every decision is given as it was, or lies in a range that the reader reports as missing.
 
 #![cfg(all(unix, not(annals_portable)))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -23,7 +23,7 @@ const PAGE: usize = 4_096;
 const HOUR: i64 = 3_600_000_000;
 /// Decisions of each block.
 const OF_BLOCK: u64 = 12;
-/// What one damaged page may cost all questions together.
+/// Longest time of all questions together with one damaged page.
 const MOST_TIME: Duration = Duration::from_secs(10);
 
 fn options() -> Options {
@@ -216,7 +216,7 @@ fn is_within(range: &Range<u64>, all: &[Range<u64>]) -> bool {
         .any(|one| one.start <= range.start && range.end <= one.end)
 }
 
-/// What can happen to a page.
+/// Kinds of damage to a page.
 const DAMAGES: [(&str, fn(&mut [u8], usize)); 4] = [
     ("zeros", |bytes, at| bytes[at..at + PAGE].fill(0)),
     ("ones", |bytes, at| bytes[at..at + PAGE].fill(0xff)),
@@ -263,7 +263,7 @@ fn damage_each(file: impl Fn(&Whole) -> PathBuf, blocks: u64, step: usize) {
         }
     }
     println!("{pages} pages, {tried} tried: {refused} cannot be opened, {lost} cost entries");
-    // What the journal says of itself lies on few pages.
+    // The journal's own facts lie on few pages.
     assert!(refused <= 3 + tried / 20, "{refused} of {tried}");
     assert!(lost > 0 && tried > 10);
 }

@@ -349,7 +349,7 @@ fn a_damaged_segment_is_named_and_the_rest_is_read() {
         let files = segments(dir.path());
         damage(&files);
         let reader = Reader::open(dir.path()).unwrap();
-        // Whatever is asked goes on behind it, and says what is missing.
+        // Every question continues behind it, and reports the missing entries.
         let lost = sequences(&files[1]);
         let lost = *lost.start()..lost.end() + 1;
         let follow = reader.follow(reader.start()).unwrap();

@@ -312,7 +312,7 @@ impl Blocks<'_, '_> {
         Ok(losses::holes(range, known))
     }
 
-    /// What the entries beside `range` and the index of event times say of those in it.
+    /// Facts about the entries in `range`, from its neighbours and from the index of event times.
     fn known_beside(&self, range: &Range<u64>) -> Known {
         let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
         let event_range = losses::spanned(times, range);
@@ -562,7 +562,7 @@ impl Blocks<'_, '_> {
             Ok(go_on(found.len() < most))
         })?;
         if let Some(rebuilt) = rebuilt.filter(|_| is_first) {
-            // They may be of any hour: whoever asks must meet them.
+            // They may be of any hour: every question must meet them.
             let hour = match direction {
                 Direction::Ascending => from.div_euclid(HOUR_MICROS),
                 Direction::Descending => until.div_euclid(HOUR_MICROS),
@@ -667,7 +667,7 @@ impl Blocks<'_, '_> {
             Ok(go_on(found.is_none()))
         })?;
         if let (None, Some(rebuilt)) = (&found, rebuilt) {
-            // What is lost may have been named where the index is damaged.
+            // A lost decision may have had a name that the damaged index lacks.
             unread.extend(&rebuilt.untimed);
         }
         Ok(found)

@@ -15,7 +15,7 @@ pub(crate) type Span = Option<(u16, u16)>;
 /// The tables of rows that find blocks.
 pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
 
-/// What a row of one of these tables says of its block; `None` if it cannot be that.
+/// Facts of a row of one of these tables about its block; `None` if it is impossible.
 pub(crate) fn span(table: Table, value: &[u8]) -> Option<Span> {
     match table {
         Table::Marks => Some(None),

@@ -122,7 +122,7 @@ pub(crate) fn spanned(times: &Times, range: &Range<u64>) -> Option<(i64, i64)> {
     known.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
 }
 
-/// What is known of entries that cannot be read.
+/// Known facts about entries that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     /// The run that all of them are of; 0 if that is not known.

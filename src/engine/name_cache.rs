@@ -8,9 +8,9 @@ use ahash::AHashMap;
 use super::format::name::{KINDS, NameKind};
 use super::format::row::NameId;
 
-/// What the names of a generation weigh at most, bytes.
+/// Greatest weight of the names of a generation, bytes.
 const MOST_BYTES: usize = 8 << 20;
-/// What a name weighs beside its text.
+/// Weight of a name beside its text.
 const OVERHEAD: usize = 64;
 
 type Names = [AHashMap<Arc<str>, NameId>; KINDS];

@@ -24,8 +24,7 @@ impl Blocks<'_, '_> {
         let mut last: Option<Vec<u8>> = None;
         let mut outcome = Ok(ControlFlow::Continue(()));
         let mut is_whole = true;
-        // Whatever comes first that cannot be read ends this: then all rows behind it are made
-        // anew.
+        // The first unreadable row ends this: then all rows behind it are made anew.
         let reached =
             self.snapshot
                 .until_damaged(table, range, direction, |key, value| {

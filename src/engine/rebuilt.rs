@@ -1,5 +1,5 @@
 //! The indexes of a file's blocks, made anew from the blocks in memory because rows of them cannot
-//! be read: what an index does not say any more must not be missing from an answer in silence.
+//! be read. An entry that an index has lost must not be missing from an answer in silence.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

@@ -94,7 +94,7 @@ impl SegmentRow {
         }
     }
 
-    /// What is known of its entries where its file cannot be opened.
+    /// Known facts about its entries where its file cannot be opened.
     pub(crate) fn known(&self) -> Known {
         let is_known = self.recorded.0 <= self.recorded.1;
         let run = |id: u64| InferenceId::from_u64(id).run().get();

@@ -27,7 +27,7 @@ use crate::options::Sharing;
 
 /// Memory for cached pages of each open segment.
 const CACHE_BYTES: usize = 1 << 20;
-/// How long a segment that cannot be opened is taken for lost before it is tried again.
+/// Time that a segment which cannot be opened is taken for lost before it is tried again.
 const TAKEN_FOR_LOST: Duration = Duration::from_secs(1);
 /// Segments that are kept open: most questions are about a few of them.
 const MOST_OPEN: usize = 8;
@@ -366,8 +366,8 @@ impl SegmentCache {
         Ok(segment)
     }
 
-    /// What stands in the place of a segment that cannot be opened. Its entries are remembered as
-    /// lost, and it is tried again after a second: somebody may put the file back.
+    /// Substitute for a segment that cannot be opened. Its entries are remembered as lost, and it
+    /// is tried again after a second: the file may be put back.
     pub(crate) fn open_or_lost(
         &self,
         directory: &Directory,

@@ -46,7 +46,7 @@ pub(crate) struct Source {
     losses: Arc<Losses>,
 }
 
-/// What becomes of a segment that cannot be opened.
+/// Treatment of a segment that cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unopened {
     /// Its entries are passed over, as lost.
@@ -476,7 +476,7 @@ impl Source {
             ids.is_some_and(|(lowest, highest)| lowest <= high && highest >= low)
         };
         let mut found = Vec::new();
-        // Whoever asks for all ids takes in what is not among them.
+        // A question for all ids takes in those that are not among them.
         self.in_parts(holds, Unopened::Refused, |blocks| {
             found.extend(blocks.ids_of(bucket)?);
             Ok(true)
@@ -598,7 +598,7 @@ impl Source {
         let opened = self.segment(segment);
         match (&opened, unopened, &self.directory) {
             (Err(_), Unopened::PassedOver, Some(directory))
-                // One that was retired meanwhile is not lost.
+                // A segment retired since is not lost.
                 if segment.first >= self.extent()?.kept =>
             {
                 let identity = self.identity()?;

@@ -65,9 +65,9 @@ impl Journal {
     /// different afterwards, only faster.
     ///
     /// # Errors
-    /// What stood in the way: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`];
-    /// [`Error::TimedOut`] past `timeout` (it goes on); [`Error::Closed`] if the journal is closed;
-    /// [`Error::SwitchedOff`] [without folding](crate::Options::without_folding).
+    /// The obstacle: [`Error::Io`], [`Error::NoRoom`], [`Error::Corrupt`]. [`Error::TimedOut`] past
+    /// `timeout` (it continues); [`Error::Closed`] if the journal is closed; [`Error::SwitchedOff`]
+    /// [without folding](crate::Options::without_folding).
     ///
     /// ```
     /// # use annals::{Inference, Journal};
@@ -93,9 +93,9 @@ impl Journal {
     /// otherwise that happens once a minute. Does nothing if another process writes them.
     ///
     /// # Errors
-    /// [`Error::Io`] naming what stood in the way, [`Error::TimedOut`] past `timeout`,
-    /// [`Error::Closed`] if the journal is closed, [`Error::NoDirectory`] if it is in memory,
-    /// [`Error::SwitchedOff`] [without text files](crate::Options::without_mirror).
+    /// [`Error::Io`] naming the obstacle, [`Error::TimedOut`] past `timeout`, [`Error::Closed`] if
+    /// the journal is closed. [`Error::NoDirectory`] if it is in memory, [`Error::SwitchedOff`]
+    /// [without text files](crate::Options::without_mirror).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a reader does with the text files: it writes them anew, and says how far behind they are.
+//! A reader's work on the text files: it writes them anew, and measures how far behind they are.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the writer knows of itself, for whoever asks how the journal is doing.
+//! The writer's own figures, for the health.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -56,7 +56,7 @@ impl Registry {
         *failure = outcome;
     }
 
-    /// The ids that were taken in since somebody asked for them.
+    /// The ids that were taken in since the last question.
     pub(super) fn taken_in(&self) -> Vec<String> {
         let unreported = self.core().unreported.lock();
         std::mem::take(&mut unreported.unwrap_or_else(PoisonError::into_inner))

@@ -132,8 +132,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::Deleted`], [`Error::Protected`] if it is pinned, has
-    /// an alias, or is the last of its model; [`Error::InvalidOption`] for a reason of more than
-    /// 64 KiB; and [errors of a commit](crate::Error#errors-of-a-commit).
+    /// an alias, or is the last of its model. [`Error::InvalidOption`] for a reason of more than 64
+    /// KiB; and [errors of a commit](crate::Error#errors-of-a-commit).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -127,10 +127,10 @@ impl Registry {
         Ok(Registry::start(store, options.clock, None))
     }
 
-    /// Opens a copy of the registry in memory, to find out what changes would do: everything is
+    /// Opens a copy of the registry in memory, to find out the effect of changes. Everything is
     /// looked for and reported as by [`open`](Self::open), nothing is written, and the copy is gone
-    /// with its last handle. Where there is no journal, the copy is empty and none is made. What
-    /// changes files is refused. Takes as much memory as the registry's tables.
+    /// with its last handle. Where there is no journal, the copy is empty and none is made. Changes
+    /// of files are refused. Takes as much memory as the registry's tables.
     ///
     /// # Errors
     /// Those of [`open`](Self::open), except that a journal may be missing.

@@ -41,8 +41,8 @@ pub(crate) struct Limits {
     pub(crate) age: Duration,
 }
 
-/// What is retired by itself: told whether something was sealed and whether to go on, it says how
-/// many segments went, or what stands in the way.
+/// Automatic retention. It gets whether something was sealed and whether to continue, and returns
+/// the number of retired segments, or the obstacle.
 pub(crate) type Retire = Box<dyn FnMut(bool, &dyn Fn() -> bool) -> Result<u64, String> + Send>;
 
 /// Seal all there is.

@@ -93,7 +93,7 @@ pub(super) fn known(value: f64) -> Option<f64> {
     (!value.is_nan()).then_some(value)
 }
 
-/// What each of so many has of a sum; nothing if there are none.
+/// The share of each of so many in a sum; nothing if there are none.
 pub(super) fn ratio(sum: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }

@@ -32,7 +32,7 @@ pub enum Calendar {
 }
 
 impl Calendar {
-    /// What its periods are put together of.
+    /// The unit of its periods.
     fn unit(self) -> i64 {
         match self {
             Calendar::Hour => HOUR,

@@ -27,7 +27,7 @@ static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Told of every panic of the process that is not caught here.
 pub(crate) trait Witness: Send + Sync {
-    /// Notes `panic`. What is given back is run when all witnesses have noted it: it may wait.
+    /// Notes `panic`. The returned closure runs when all witnesses have noted it: it may wait.
     fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>>;
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn watch(witness: &Arc<dyn Witness>) {
     witnesses.push(Arc::downgrade(witness));
 }
 
-/// What this thread panicked with last; `None` if a later hook has replaced ours.
+/// The last panic of this thread; `None` if a later hook has replaced ours.
 pub(crate) fn last() -> Option<Panic> {
     let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.clone()));
     last.ok().flatten()

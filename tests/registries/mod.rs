@@ -1,5 +1,5 @@
-//! What the tests of the registry share: a journal with a registry and a clock of its own, and
-//! files beside them.
+//! Shared by the tests of the registry: a journal with a registry and a clock of its own, and files
+//! beside them.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 

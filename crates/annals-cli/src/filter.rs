@@ -80,7 +80,7 @@ pub struct Filter {
 }
 
 impl FilterArgs {
-    /// What is meant on the clocks of `zone`.
+    /// The filter on the clocks of `zone`.
     pub fn on(&self, zone: &Zone) -> Filter {
         Filter {
             since: self.since.map(|since| since.on(zone)),

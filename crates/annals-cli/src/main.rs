@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     };
     let zone = match (args.zone, &args.command) {
         (Some(zone), _) => Ok(zone),
-        // What a source means must not hang on who reads it.
+        // The meaning of a source must not depend on its reader.
         (None, commands::Command::Import(_)) => Ok(zone::Zone::default()),
         (None, _) => zone::Zone::of_environment(),
     };

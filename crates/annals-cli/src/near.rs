@@ -30,7 +30,7 @@ pub fn unknown(what: &str, name: &str, known: &[String], shows: &str) -> Failure
     Failure::Usage(sentence(what, name, known, shows))
 }
 
-/// What is said of a name that nothing bears; `shows` is the command that lists what there is.
+/// The message about an unknown name; `shows` is the command that lists the known ones.
 pub fn sentence(what: &str, name: &str, known: &[String], shows: &str) -> String {
     let near = near(name, known);
     let some = |names: &mut dyn Iterator<Item = &str>, of: usize| {

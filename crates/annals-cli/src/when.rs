@@ -18,7 +18,7 @@ pub enum When {
     At(Timestamp),
     /// The beginning of the day that the clocks show at a moment, or of one so many days before.
     Midnight(Timestamp, u32),
-    /// What the clocks show.
+    /// A time of the clocks.
     Shown(civil::DateTime),
 }
 

@@ -8,7 +8,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use crate::failure::{Failure, Result};
 use crate::units;
 
-/// What `--zone` accepts, for messages.
+/// Forms that `--zone` accepts, for messages.
 const FORMS: &str = "give UTC, a name such as Europe/Sofia, +02:00, or local (this machine's)";
 /// The variable that says the zone if `--zone` does not.
 const VARIABLE: &str = "ANNALS_ZONE";
@@ -106,7 +106,7 @@ impl Zone {
         self.zone.to_offset(time).seconds()
     }
 
-    /// What the clocks show, as if it were UTC.
+    /// Time of the clocks, as if it were UTC.
     fn shown(&self, time: Timestamp) -> Timestamp {
         let ahead = i64::from(self.ahead(time)) * 1_000_000;
         Timestamp::from_micros(time.as_micros().saturating_add(ahead))
@@ -274,7 +274,7 @@ impl Zone {
     }
 }
 
-/// What clocks show when a day begins; none beyond the years that have a calendar.
+/// Time of the clocks when a day begins; none beyond the years that have a calendar.
 fn midnight_of(day: i64) -> Option<DateTime> {
     let midnight = jiff::Timestamp::from_second(day.checked_mul(86_400)?).ok()?;
     Some(TimeZone::UTC.to_datetime(midnight))
@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// For each change of each zone from 1880 to 2040: the moments around it, and a day before and
-    /// after it, belong to the day and hour that the clocks show.
+    /// after it, belong to the day and hour of the clocks.
     #[test]
     fn every_moment_belongs_to_the_day_that_the_clocks_show() {
         let (from, until) = (at("1880-01-01T00:00:00Z"), at("2040-01-01T00:00:00Z"));

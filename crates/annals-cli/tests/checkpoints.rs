@@ -386,13 +386,13 @@ fn a_misspelt_name_makes_nothing_and_is_told_what_is_near() {
         assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
         assert_eq!(state(), before, "{args:?}");
     }
-    // What is meant to be new is made.
+    // A name that is meant to be new is made.
     run(
         dir.path(),
         &["checkpoints", "monitor", "next", "loss", "min", "--new"],
         0,
     );
-    // Questions are answered all the same, and say what nobody has.
+    // Questions are answered all the same, and report the missing names.
     for args in [
         vec!["stats", "--model", "dqn_agnet"],
         vec!["tail", "--model", "dqn_agnet"],

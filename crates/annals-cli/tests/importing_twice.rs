@@ -191,7 +191,7 @@ fn a_source_that_was_mended_is_the_same_and_its_differences_are_counted() {
     assert_eq!(report["changed_fields"]["action"], 3);
     assert_eq!(report["changed_fields"]["confidence"], 1);
     assert_eq!(report["changed_fields"]["metadata"], 1);
-    // What was missing is said apart from what is another, with the way to have it.
+    // Missing values are reported apart from differing ones, with the way to get them.
     let missing = "it was missing when the row was taken in";
     for (field, rows) in [("action", 3), ("confidence", 1), ("metadata", 1)] {
         let part = serde_json::json!({"field": field, "reason": missing, "rows": rows});

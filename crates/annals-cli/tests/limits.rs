@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 /// Bytes of text in one entry.
 const TEXT: usize = 1 << 20;
-/// What a label or an attribute counts for besides its bytes.
+/// Weight of a label or an attribute besides its bytes.
 const EACH: usize = 64;
 /// Probabilities of a decision, and values of an outcome.
 const COUNT: usize = 1_024;
@@ -54,7 +54,7 @@ fn numbered(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| format!("{number:05}"))
 }
 
-/// What one beyond its limit costs.
+/// Cost of one beyond its limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Costs {
     TheDecision,
@@ -630,7 +630,7 @@ const OF_CHECKPOINTS: [(&str, usize, &str, Attempt); 9] = [
     }),
 ];
 
-/// What a registry knows of its checkpoints, apart from what only it knows.
+/// A registry's facts about its checkpoints, apart from those that only it has.
 fn checkpoints(registry: &Registry) -> Vec<String> {
     let mut all = Vec::new();
     for model in registry.models().unwrap() {
@@ -682,7 +682,7 @@ fn checkpoints_have_their_limits() {
     let known = registry.find(saved.id()).unwrap();
     assert!((2..20).contains(&known.tags().len()));
     registry.load(saved.id()).unwrap();
-    // What an import would add is left out in the same way.
+    // Additions of an import are left out in the same way.
     let file = scratch.path().join("gone.pt");
     let entry = |name: &str, bytes: usize| {
         let new = registry

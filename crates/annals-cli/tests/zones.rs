@@ -56,7 +56,7 @@ fn journal(dir: &Path) -> Vec<i64> {
     times
 }
 
-/// What the clocks of a zone show: of a day, week or month, or of an hour with its offset.
+/// The clocks of a zone: of a day, week or month, or of an hour with its offset.
 fn shown(time: i64, zone: &TimeZone, of: &str) -> String {
     let time = jiff::Timestamp::from_microsecond(time).unwrap();
     let text = zone.to_datetime(time).strftime(of).to_string();
@@ -201,7 +201,7 @@ fn dates_that_are_given_are_the_zones() {
     let best = &json(dir.path(), &best)[0];
     let ranked = best["ranking"]["ranked"][0]["decisions"].as_u64().unwrap();
     assert!(ranked.abs_diff(one as u64 / 2) <= 1, "{ranked} of {one}");
-    // What is the same moment everywhere does not move.
+    // A moment that is the same everywhere does not move.
     let moment = [
         "stats",
         "--since",

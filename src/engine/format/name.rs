@@ -1,4 +1,4 @@
-//! What names name, and how labels become one.
+//! Kinds of names, and how labels become one.
 
 use std::borrow::Cow;
 

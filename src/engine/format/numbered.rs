@@ -9,9 +9,9 @@ use super::row::NameId;
 const DENSE: usize = 1 << 16;
 /// A value that weighs more has no place in the list, bytes.
 const LIGHT: usize = 1 << 10;
-/// What the values that are not in the list may weigh before they are forgotten.
+/// Greatest weight of the values outside of the list before they are forgotten.
 const MOST_BYTES: usize = 16 << 20;
-/// What a value weighs beside its bytes.
+/// Weight of a value beside its bytes.
 const OVERHEAD: usize = 64;
 
 /// Values by number. Some are forgotten where there are very many, and have to be found again.

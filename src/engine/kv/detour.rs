@@ -1,8 +1,8 @@
 //! Where a table can be read again behind a page that the engine cannot read.
 //!
 //! The engine says no more than that it cannot go on. So keys are tried: ever farther ones until
-//! one can be read, then by halves back to the border, then some between, where there may be pages
-//! between two damaged ones.
+//! one can be read, then by halves back to the border. Then some between are tried, because there
+//! may be pages between two damaged ones.
 
 use std::ops::{Bound, RangeInclusive};
 use std::path::Path;
@@ -18,14 +18,14 @@ const LOOKED_AT: usize = 16;
 /// Keys that are tried between the last row and the border, where all seems lost.
 const BETWEEN: u128 = 64;
 
-/// What is left of a range that is being read in one direction.
+/// The rest of a range that is being read in one direction.
 pub(super) struct Way {
     low: Bound<Vec<u8>>,
     high: Bound<Vec<u8>>,
     direction: Direction,
 }
 
-/// What the engine says to a key.
+/// The engine's answer to a key.
 enum Tried {
     /// The row that comes there.
     Row(Vec<u8>),
@@ -144,7 +144,7 @@ impl Way {
         place(begin).unwrap_or(0)..=place(end).unwrap_or(u128::MAX)
     }
 
-    /// How far the keys of a table of numbers are apart at least.
+    /// Least distance of the keys of a table of numbers.
     fn unit(&self) -> u128 {
         let length = |bound: &Bound<Vec<u8>>| match bound {
             Bound::Included(key) | Bound::Excluded(key) => Some(key.len()),
@@ -156,7 +156,7 @@ impl Way {
         }
     }
 
-    /// How far along the way a key lies.
+    /// Position of a key along the way.
     fn place(&self, key: &[u8]) -> u128 {
         let mut bytes = [0; LOOKED_AT];
         for (byte, of_key) in bytes.iter_mut().zip(key) {
@@ -220,7 +220,8 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// What [`Way::next`] finds where the numbers in `rows` are and those in `lost` cannot be read.
+    /// Result of [`Way::next`] where the numbers in `rows` are there and those in `lost` cannot be
+    /// read.
     fn next(rows: &[u64], lost: &[std::ops::Range<u64>], direction: Direction) -> Option<u64> {
         let (from, to) = (rows[0], 1_000_000_u64);
         let (from, to) = (from.to_be_bytes(), to.to_be_bytes());

@@ -272,8 +272,8 @@ impl<'a> Snapshot<'a> {
         Ok(false)
     }
 
-    /// Shows the rows of the range to `see` until it breaks, with `None` for a value that is not
-    /// what was written, or up to a page that cannot be read; says whether there was none such. An
+    /// Shows the rows of the range to `see` until it breaks, with `None` for a value whose checksum
+    /// is wrong, or up to a page that cannot be read. Returns whether there was no such page. An
     /// error is no damage, or a panic of `see`.
     pub(crate) fn until_damaged(
         &self,

@@ -14,7 +14,7 @@ use crate::fs::lock::{FileLock, Mode};
 use crate::options::Sharing;
 use crate::sealing::seal;
 
-/// How long a lock is waited for. A program that this process is starting holds every lock of this
+/// Longest wait for a lock. A program that this process is starting holds every lock of this
 /// process until it has begun.
 const STARTING: Duration = Duration::from_millis(500);
 /// Between two attempts.

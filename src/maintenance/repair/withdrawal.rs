@@ -1,4 +1,4 @@
-//! What a withdrawal of an import takes out of a block.
+//! Entries of a block that a withdrawal of an import removes.
 
 use crate::engine::format::block::{Place, Placed};
 use crate::engine::format::row::{GapRow, Note, Row};

@@ -33,7 +33,7 @@ pub enum By {
 }
 
 impl By {
-    /// What the library divides by, beside time.
+    /// The library's group, beside time.
     fn group(self) -> Option<Group> {
         match self {
             By::Model => Some(Group::Model),
@@ -159,7 +159,7 @@ fn rows(query: &StatsQuery, by: &[By], zone: &Zone) -> Result<Vec<StatsRow>> {
     Ok(query.by(&groups[..])?)
 }
 
-/// What is said of hours that periods cut and whose entries are retired.
+/// The note about hours that periods cut and whose entries are retired.
 fn not_placed(rows: &[StatsRow]) -> Option<String> {
     let mut periods: Vec<_> = rows
         .iter()

@@ -47,7 +47,7 @@ impl Doing {
         Ok(Registry::open(dir)?)
     }
 
-    /// What becomes of checkpoints that were known and lacked something.
+    /// Treatment of known checkpoints that lacked something.
     pub fn completes(self) -> &'static str {
         match self {
             Doing::Real => "checkpoints that were known got what they lacked",

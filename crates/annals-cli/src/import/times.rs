@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Report;
 use crate::when;
 
-/// What a row's time may be, for messages. Words such as `24h` are no point in time: what they mean
+/// Forms of a row's time, for messages. Words such as `24h` are no point in time: what they mean
 /// depends on when they are read.
 pub const FORMS: &str = "give 2025-07-25T14:30:05Z, the same with a zone's offset or without a \
                          zone, or a number since 1970";
@@ -42,7 +42,7 @@ pub enum Doubt {
     Never,
 }
 
-/// What is doubtful about the times of a row.
+/// The doubts about the times of a row.
 #[derive(Clone, Copy, Default)]
 pub struct Doubts {
     no_zone: bool,

@@ -1,5 +1,5 @@
-//! Names of models, checkpoints, aliases and metrics that have to be there: a misspelt one is an
-//! error that names those that may have been meant, and never makes a new one.
+//! Names of models, checkpoints, aliases and metrics that have to exist. A misspelt one is an error
+//! that lists near names, and never makes a new one.
 
 use annals::{Checkpoint, Error, Registry};
 
@@ -77,7 +77,7 @@ pub fn unknown_tags(registry: &Registry, of: Option<&str>, tags: &[String]) -> R
     Ok(unknown)
 }
 
-/// What to do about a name that is meant to be new.
+/// The next step for a name that is meant to be new.
 pub fn or_new(error: Failure) -> Failure {
     match error {
         Failure::Usage(why) => Failure::Usage(format!("{why}; --new if it is to be new")),

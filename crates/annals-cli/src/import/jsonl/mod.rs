@@ -189,7 +189,7 @@ enum Order {
     OfArrival,
 }
 
-/// What turned out, in one entry for each time at which something did.
+/// The outcomes, in one entry for each time at which one became known.
 type Judged<'l> = Vec<(Option<Timestamp>, Outcome<'l>)>;
 
 struct Taking {
@@ -476,7 +476,7 @@ impl Taking {
         Ok(())
     }
 
-    /// What turned out, in one entry for each time at which something did. Values whose time cannot
+    /// The outcomes, in one entry for each time at which one became known. Values whose time cannot
     /// be read are lost: at another time they would say something else.
     fn judged<'l>(
         &self,

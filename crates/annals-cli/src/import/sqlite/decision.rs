@@ -32,7 +32,7 @@ pub const COLUMNS: [&str; 11] = [
     "metadata",
 ];
 
-/// What the library calls a field, and the column that it comes from.
+/// The library's name of a field, and its column.
 pub const FIELDS: [(&str, &str); 4] = [
     ("model:", "model_name:"),
     ("checkpoint:", "checkpoint_id:"),

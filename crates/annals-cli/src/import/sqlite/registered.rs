@@ -26,7 +26,7 @@ pub struct Pending {
     pub active: bool,
     /// Whether its weights are there.
     pub present: bool,
-    /// What is doubtful about its time.
+    /// The doubts about its time.
     pub doubts: Doubts,
 }
 
