@@ -2,7 +2,7 @@
 //! as it does after a repair.
 
 #![cfg(all(unix, not(annals_portable)))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
@@ -18,6 +18,7 @@ use annals::{
     Content, Entry, Error, Inference, InferenceId, Journal, Level, Maintenance, Options, Outcome,
     Reader, Repeats, Timestamp, Value,
 };
+use redb::ReadableTable;
 use support::{BOUND, flush, wait_until};
 use tempfile::TempDir;
 
@@ -124,7 +125,8 @@ fn sequences(gap: &Gap) -> Range<u64> {
     gap.sequence..gap.sequence + gap.count.unwrap()
 }
 
-fn check_readers(damaged: &Damaged) {
+/// What goes through the journal.
+fn check_scans(damaged: &Damaged) -> Reader {
     let reader = Reader::open(&damaged.dir).unwrap();
     assert_eq!(reader.missing(), []);
     let readable = 9 * (usize::try_from(BLOCKS).unwrap() - 1);
@@ -166,6 +168,11 @@ fn check_readers(damaged: &Damaged) {
         assert_eq!(entry.sequence, next);
         next = hole(entry).map_or(next + 1, |gap| sequences(gap).end);
     }
+    reader
+}
+
+fn check_readers(damaged: &Damaged) {
+    let reader = check_scans(damaged);
     for sequence in lost() {
         let entry = reader.entry(sequence).unwrap().unwrap();
         assert_eq!(hole(&entry).map(sequences), Some(lost()));
@@ -428,4 +435,90 @@ fn readers_go_on_behind_a_block_of_a_segment() {
     let backup = directory.path().join("backup");
     let made = Maintenance::open(&dir).unwrap().backup(&backup).run();
     assert_eq!(made.unwrap().damaged, ends[1] - ends[0]);
+}
+
+/// Writes the damaged block once more, as `craft` makes it, under a right checksum.
+fn craft(dir: &Path, craft: impl Fn(&[u8]) -> Vec<u8>) {
+    let definition: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("blocks");
+    let database = redb::Database::open(dir.join("journal.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let mut table = write.open_table(definition).unwrap();
+        let key = lost().start.to_be_bytes();
+        let value = table.get(&key[..]).unwrap().unwrap().value().to_vec();
+        let payload = craft(&value[8..]);
+        let length = (key.len() as u64).to_le_bytes();
+        let whole = [&b"blocks"[..], &length, &key, &payload].concat();
+        let sum = xxhash_rust::xxh3::xxh3_64(&whole).to_le_bytes();
+        let value = [&sum[..], &payload].concat();
+        table.insert(&key[..], &value[..]).unwrap();
+    }
+    write.commit().unwrap();
+}
+
+/// Blocks that do not decode although their checksums are right.
+const CRAFTS: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [
+    ("cut", |payload| payload[..payload.len() - 40].to_vec()),
+    ("nothing", |_| Vec::new()),
+    ("another header", |payload| {
+        [&[0xff; 12], &payload[12..]].concat()
+    }),
+    // Columns and lengths are right, and a text within is none.
+    ("no text", |payload| {
+        let mark = format!("mark of block {BAD} ");
+        let mut bad = payload.to_vec();
+        let windows = payload.windows(mark.len());
+        let places = windows.enumerate().filter(|(_, w)| *w == mark.as_bytes());
+        for (place, _) in places {
+            bad[place] = 0xff;
+        }
+        assert_ne!(bad, payload);
+        bad
+    }),
+];
+
+#[test]
+fn a_block_that_does_not_decode_under_a_right_checksum_costs_itself() {
+    for (what, how) in CRAFTS {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().join("data");
+        let journal = options().open(&dir).unwrap();
+        let ids = (0..BLOCKS).map(|hour| log(&journal, hour)).collect();
+        journal.close().unwrap();
+        craft(&dir, how);
+        println!("{what}");
+        let damaged = Damaged {
+            _directory: directory,
+            dir,
+            ids,
+        };
+        // One entry may be readable where its block is not.
+        check_scans(&damaged);
+        check_stats(&damaged.dir);
+        let verified = Maintenance::open(&damaged.dir).unwrap().verify();
+        assert!(!verified.is_whole(), "{what}");
+        // Out and in again, still as damaged, and no more.
+        let (backup, restored) = (damaged.path("backup"), damaged.path("restored"));
+        let maintenance = Maintenance::open(&damaged.dir).unwrap();
+        assert_eq!(maintenance.backup(&backup).run().unwrap().damaged, OF_BLOCK);
+        assert_eq!(restore(&backup, &restored).unwrap().damaged, OF_BLOCK);
+        drop(maintenance);
+        assert_eq!(repair(&restored).unwrap().lost, [lost()], "{what}");
+        check_stats(&restored);
+        // Folded as lost, and repaired.
+        let journal = Journal::options()
+            .without_mirror()
+            .open(&damaged.dir)
+            .unwrap();
+        journal.fold(BOUND).unwrap();
+        assert_eq!(journal.health().damaged, OF_BLOCK, "{what}");
+        journal.close().unwrap();
+        check_stats(&damaged.dir);
+        assert_eq!(repair(&damaged.dir).unwrap().lost, [lost()], "{what}");
+        check_stats(&damaged.dir);
+        assert_eq!(Reader::open(&damaged.dir).unwrap().missing(), []);
+        let hole = Reader::open(&damaged.dir).unwrap().entry(lost().start);
+        let hole = hole.unwrap().unwrap();
+        assert_eq!(self::hole(&hole).unwrap().run.get(), 1, "{what}");
+    }
 }

@@ -240,8 +240,12 @@ const DAMAGES: [(&str, fn(&mut [u8], usize)); 4] = [
 /// Damages every page of a file in turn, in the ordinary run one in some; asks everything each
 /// time.
 fn damage_each(file: impl Fn(&Whole) -> PathBuf, blocks: u64, step: usize) {
-    let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
-    let step = if is_long { 1 } else { step };
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| value == "1");
+    let step = match (is_set("ANNALS_LONG"), is_set("ANNALS_THOROUGH")) {
+        (true, _) => 1,
+        (false, true) => 3,
+        (false, false) => step,
+    };
     let whole = Whole::new(blocks);
     let file = file(&whole);
     let good = fs::read(&file).unwrap();

@@ -463,7 +463,12 @@ fn cases() -> u32 {
     let long = wanted
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(20_000);
-    if is_long { long } else { 500 }
+    let is_thorough = std::env::var_os("ANNALS_THOROUGH").is_some_and(|value| value == "1");
+    match (is_long, is_thorough) {
+        (true, _) => long,
+        (false, true) => 500,
+        (false, false) => 200,
+    }
 }
 
 proptest! {

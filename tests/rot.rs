@@ -1,6 +1,7 @@
 //! Every byte of a small journal is flipped and every length of it is left, in the hot file and in
 //! a segment. Each answer stays the same, or is a typed error, or lacks entries that the reader
-//! reports as lost. Every 64th byte in the ordinary run, all with `ANNALS_LONG=1`.
+//! reports as lost. Every 128th byte in the ordinary run, every 64th with `ANNALS_THOROUGH=1`, all
+//! with `ANNALS_LONG=1`.
 //!
 //! Plain reads miss one thing: a damaged key of an index (event times, ids, marks, outcomes, runs,
 //! names) is not found, so its entries are missing from that answer. Nothing is missing from what
@@ -32,7 +33,12 @@ const HOUR: i64 = 3_600_000_000;
 /// The distance of two bytes that are tried.
 fn stride() -> usize {
     let is_long = std::env::var_os("ANNALS_LONG").is_some_and(|value| value == "1");
-    if is_long { 1 } else { 64 }
+    let is_thorough = std::env::var_os("ANNALS_THOROUGH").is_some_and(|value| value == "1");
+    match (is_long, is_thorough) {
+        (true, _) => 1,
+        (false, true) => 64,
+        (false, false) => 128,
+    }
 }
 
 /// Bound of a long run, seconds in `ANNALS_LONG_SECONDS`.

@@ -2,7 +2,7 @@
 //! checkpoints, outcomes and statistics. They retire counted entries, while processes are stopped
 //! and killed and the disk is full now and then. A follower that counts is held up now and then:
 //! entries behind its cursor stay, and those before it go all the same. At the end every event is
-//! explained, and nothing has grown that should not. It takes 20 seconds, 60 with
+//! explained, and nothing has grown that should not. It takes 12 seconds, 60 with
 //! `ANNALS_THOROUGH=1`, an hour with `ANNALS_LONG=1`, or as many seconds as `ANNALS_LONG_SECONDS`
 //! says.
 
@@ -323,7 +323,7 @@ fn whole() -> Duration {
     let wanted = env::var("ANNALS_LONG_SECONDS").ok();
     let long = wanted.and_then(|wanted| wanted.parse().ok());
     let is_thorough = env::var_os("ANNALS_THOROUGH").is_some_and(|value| value == "1");
-    let usual = if is_thorough { 60 } else { 20 };
+    let usual = if is_thorough { 60 } else { 12 };
     Duration::from_secs(cases(usual, long.unwrap_or(3_600)) as u64)
 }
 

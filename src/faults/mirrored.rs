@@ -117,7 +117,7 @@ fn refuse_each(error: i32) {
         // The next run corrects the last failure.
         options().open(&dir).unwrap().close().unwrap();
         compare(&dir, &what);
-        at += scale(9, 3, 1);
+        at += scale(18, 3, 1);
     }
     println!("error {error}: {} calls, {:?}", at, began.elapsed());
     assert!(at > 50, "{at} calls");
@@ -143,12 +143,12 @@ fn a_power_cut_leaves_each_line_once() {
     let steps = log.steps();
     println!("{} deeds, {} steps", log.len(), steps.len());
     let (mut opened, began) = (0, Instant::now());
-    for number in 0..scale(80, 200, 10_000) {
+    for number in 0..scale(40, 200, 10_000) {
         if began.elapsed() > patience() {
             break;
         }
         // Anywhere, and at every step where names change.
-        let at = match steps.get(number * scale(10, 4, 1)) {
+        let at = match steps.get(number * scale(20, 4, 1)) {
             Some(at) => *at,
             None => random.below(log.len() + 1),
         };

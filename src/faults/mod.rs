@@ -17,6 +17,7 @@ mod errors;
 mod failed;
 mod ledger;
 mod mirrored;
+mod nth;
 mod panics;
 mod power;
 mod repairing;
@@ -48,7 +49,7 @@ fn scale(quick: usize, thorough: usize, long: usize) -> usize {
 
 /// Distance between failing calls: a usual run of the tests tries a part of them.
 fn stride() -> usize {
-    scale(4, 1, 1)
+    scale(8, 1, 1)
 }
 
 /// Bound of a long run, seconds in `ANNALS_LONG_SECONDS`; none if that is not set.

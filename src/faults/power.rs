@@ -195,10 +195,10 @@ fn what_the_other_process_cuts() {
 
 #[test]
 fn a_power_cut_at_any_moment_costs_nothing_that_was_promised() {
-    cut(0..scale(300, 1_000, 50_000), Honesty::Honest);
+    cut(0..scale(150, 1_000, 50_000), Honesty::Honest);
 }
 
 #[test]
 fn a_disk_that_lies_is_found_out_or_does_no_harm() {
-    cut_elsewhere(scale(100, 300, 10_000));
+    cut_elsewhere(scale(50, 300, 10_000));
 }

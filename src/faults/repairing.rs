@@ -4,17 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tempfile::TempDir;
 
+use super::nth::{Fault, Nth, Which, copy_to};
 use super::{HANG, in_time, patience, scratch, stride};
 use crate::entry::GapReason;
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::place;
 use crate::maintenance::repair;
 use crate::{Content, Inference, Journal, Level, Maintenance, Reader};
 
@@ -29,41 +28,6 @@ const EVENT_BYTES: usize = 5_000;
 enum Harm {
     SegmentAndHotFile,
     Segment,
-}
-
-/// Which calls have numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    Reads,
-    Changes,
-}
-
-/// Result of the call with the number, and of those after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Once,
-    ForEver,
-}
-
-struct Failing {
-    which: Which,
-    fault: Fault,
-    at: usize,
-    counted: AtomicUsize,
-}
-
-impl Probe for Failing {
-    fn before(&self, _path: &Path, call: Call<'_>) -> io::Result<()> {
-        let is_read = matches!(call, Call::Read | Call::Length);
-        if is_read != (self.which == Which::Reads) {
-            return Ok(());
-        }
-        let number = self.counted.fetch_add(1, Ordering::SeqCst) + 1;
-        if number == self.at || number > self.at && self.fault == Fault::ForEver {
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        Ok(())
-    }
 }
 
 /// A closed journal with a damaged block in one segment of two, and perhaps one in the hot file.
@@ -127,19 +91,6 @@ fn readable(dir: &Path) -> BTreeMap<u64, String> {
         .collect()
 }
 
-fn copy_to(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let copied = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_to(&entry.path(), &copied);
-        } else {
-            fs::copy(entry.path(), copied).unwrap();
-        }
-    }
-}
-
 /// Losses according to the gaps.
 fn lost(dir: &Path) -> Vec<(u64, Option<u64>)> {
     let reader = Reader::open(dir).unwrap();
@@ -180,16 +131,11 @@ fn sweep(harm: Harm, which: Which, fault: Fault) -> Tally {
             let directory = scratch();
             let copy = directory.path().join("data");
             copy_to(dir, &copy);
-            let failing = Arc::new(Failing {
-                which,
-                fault,
-                at,
-                counted: AtomicUsize::new(0),
-            });
+            let failing = Nth::new(which, fault, at);
             let placed = place(directory.path(), failing.clone());
             let first = repair(&copy);
             drop(placed);
-            if failing.counted.load(Ordering::SeqCst) < at {
+            if !failing.was_reached() {
                 return None;
             }
             if which == Which::Changes {

@@ -1,39 +1,16 @@
 //! Every call to the disk fails once while an import is undone. Nothing but the import is lost, and
 //! after a repair the undo is done again.
 
-use std::fs;
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::nth::{Fault, Nth, Which, copy_to};
 use super::{HANG, in_time, patience, scratch, stride};
 use crate::entry::GapReason;
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::place;
 use crate::import::{Answer, Importer};
 use crate::maintenance::{repair, undo_import};
 use crate::{Content, Inference, Journal, Maintenance, Reader, RunId, Timestamp};
-
-/// Refuses the call with this number, of those that read or of the others.
-struct Failing {
-    reads: bool,
-    at: usize,
-    counted: AtomicUsize,
-}
-
-impl Probe for Failing {
-    fn before(&self, _path: &Path, call: Call<'_>) -> io::Result<()> {
-        if matches!(call, Call::Read | Call::Length) != self.reads {
-            return Ok(());
-        }
-        let number = self.counted.fetch_add(1, Ordering::SeqCst) + 1;
-        if number == self.at {
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        Ok(())
-    }
-}
 
 /// A journal with own entries and an import's, in a segment and in the hot file.
 fn journal(dir: &Path) -> RunId {
@@ -85,21 +62,8 @@ fn counts(dir: &Path) -> (usize, usize, bool, u64, u64) {
     (own, old, is_lost, of("live"), of("old"))
 }
 
-fn copy_to(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let copied = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_to(&entry.path(), &copied);
-        } else {
-            fs::copy(entry.path(), copied).unwrap();
-        }
-    }
-}
-
 /// Undoes the import with a fault at one call after the other; returns how often that was an error.
-fn sweep(reads: bool) -> usize {
+fn sweep(which: Which) -> usize {
     let directory = scratch();
     let dir = directory.path().join("data");
     let run = journal(&dir);
@@ -107,21 +71,17 @@ fn sweep(reads: bool) -> usize {
     let mut refused = 0;
     let began = Instant::now();
     for at in (1..).step_by(stride()) {
-        let what = format!("reads {reads}, call {at}");
+        let what = format!("{which:?}, call {at}");
         let dir = dir.clone();
         let said = in_time(&what.clone(), move || {
             let directory = scratch();
             let copy = directory.path().join("data");
             copy_to(&dir, &copy);
-            let failing = Arc::new(Failing {
-                reads,
-                at,
-                counted: AtomicUsize::new(0),
-            });
+            let failing = Nth::new(which, Fault::Once, at);
             let placed = place(directory.path(), failing.clone());
             let undone = undo_import(&copy, run);
             drop(placed);
-            if failing.counted.load(Ordering::SeqCst) < at {
+            if !failing.was_reached() {
                 undone.unwrap();
                 return None;
             }
@@ -157,10 +117,10 @@ fn sweep(reads: bool) -> usize {
 
 #[test]
 fn an_undo_that_cannot_write_loses_nothing_else_and_is_done_again() {
-    assert!(sweep(false) > 0);
+    assert!(sweep(Which::Changes) > 0);
 }
 
 #[test]
 fn an_undo_that_cannot_read_loses_nothing_else_and_is_done_again() {
-    assert!(sweep(true) > 0);
+    assert!(sweep(Which::Reads) > 0);
 }

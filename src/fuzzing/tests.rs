@@ -1,5 +1,5 @@
 //! A bounded run of the fuzz targets: every input of the kept corpus, then changes of these, for
-//! three seconds each, or ten with `ANNALS_THOROUGH=1`. Two hours with `ANNALS_LONG=1`, or the
+//! one second each, or ten with `ANNALS_THOROUGH=1`. Two hours with `ANNALS_LONG=1`, or the
 //! seconds in `ANNALS_LONG_SECONDS`.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn time() -> Duration {
     let is_set = |name| env::var_os(name).is_some_and(|value| value == "1");
     if !is_set("ANNALS_LONG") {
         let is_thorough = is_set("ANNALS_THOROUGH");
-        return Duration::from_secs(if is_thorough { 10 } else { 3 });
+        return Duration::from_secs(if is_thorough { 10 } else { 1 });
     }
     let wanted = env::var("ANNALS_LONG_SECONDS").ok();
     let seconds = wanted.and_then(|wanted| wanted.parse().ok());

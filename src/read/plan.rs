@@ -252,3 +252,119 @@ impl ByTime {
         Ok(Some(block))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::HOUR_MICROS;
+    use crate::engine::format::reader::looked_at;
+    use crate::{Inference, InferenceRecord, Journal, Reader, Timestamp};
+
+    const BLOCKS: u64 = 80;
+    const OF_BLOCK: u64 = 15;
+    const BOUND: Duration = Duration::from_secs(60);
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: u64) -> i64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            i64::try_from(self.0 % end).unwrap()
+        }
+    }
+
+    /// Blocks of a clock that jumps by days between blocks and by hours within some, a third of them
+    /// in each of two segments.
+    fn journal(dir: &std::path::Path, random: &mut Random) -> Vec<(u64, u64, i64)> {
+        let options = Journal::options().without_mirror().without_folding();
+        let options = options.dedup_window(Duration::ZERO);
+        let journal = options.commit_interval(BOUND).open(dir).unwrap();
+        let mut logged = Vec::new();
+        for block in 0..BLOCKS {
+            let day = (random.below(40) - 20) * 24;
+            for _ in 0..OF_BLOCK {
+                let hours = if block % 3 == 0 { random.below(6) } else { 0 };
+                let within = random.below(HOUR_MICROS.unsigned_abs());
+                let time = (day + hours) * HOUR_MICROS + within;
+                let inference = Inference::new("m", "s", "BUY");
+                let inference = inference.event_time(Timestamp::from_micros(time));
+                journal.log(inference).unwrap();
+                logged.push((block, logged.len() as u64 + 1, time));
+            }
+            journal.flush().wait(BOUND).unwrap();
+            if block == BLOCKS / 3 || block == 2 * BLOCKS / 3 {
+                assert!(journal.seal(BOUND).unwrap() > 0);
+            }
+        }
+        journal.close().unwrap();
+        logged
+    }
+
+    fn given(records: impl Iterator<Item = crate::Result<InferenceRecord>>) -> Vec<u64> {
+        records.map(|record| record.unwrap().sequence).collect()
+    }
+
+    #[test]
+    fn a_scan_by_time_skips_blocks_and_does_not_stop_early() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut random = Random(0x5EED);
+        let dir = directory.path().join("data");
+        let logged = journal(&dir, &mut random);
+        let reader = Reader::open(&dir).unwrap();
+        let whole = 2 * 20 * 24 * HOUR_MICROS.unsigned_abs();
+        let mut skipped = 0;
+        for round in 0..120 {
+            let begin = random.below(whole) - 20 * 24 * HOUR_MICROS;
+            // Empty ranges, minutes, hours, days and all.
+            let length = match round % 5 {
+                0 => random.below(60_000_000),
+                1 => random.below(HOUR_MICROS.unsigned_abs()),
+                2 => random.below(24 * HOUR_MICROS.unsigned_abs()),
+                3 => random.below(whole),
+                _ => 0,
+            };
+            let end = begin + length;
+            let hour = |time: i64| time.div_euclid(HOUR_MICROS);
+            let mut expected: Vec<(i64, u64)> = logged
+                .iter()
+                .filter(|(_, _, time)| (begin..end).contains(time))
+                .map(|(_, sequence, time)| (hour(*time), *sequence))
+                .collect();
+            expected.sort_unstable();
+            let mut expected: Vec<u64> = expected.into_iter().map(|(_, seq)| seq).collect();
+            // A block is looked into once for each hour in which it touches the range.
+            let places: BTreeSet<(i64, u64)> = logged
+                .iter()
+                .filter(|(_, _, time)| (hour(begin)..=hour(end)).contains(&hour(*time)))
+                .map(|(block, _, time)| (hour(*time), *block))
+                .collect();
+            let query = reader.inferences();
+            let query = query.since(Timestamp::from_micros(begin));
+            let query = query.until(Timestamp::from_micros(end));
+            let looked = looked_at::during(|| {
+                assert_eq!(given(query.iter()), expected, "round {round}");
+            });
+            assert!(looked <= places.len() as u64 + 2, "{looked} of {places:?}");
+            skipped += BLOCKS.saturating_sub(looked);
+            expected.reverse();
+            let looked = looked_at::during(|| {
+                assert_eq!(
+                    given(query.newest_first().iter()),
+                    expected,
+                    "round {round}"
+                );
+            });
+            assert!(looked <= places.len() as u64 + 2, "{looked} of {places:?}");
+            if round % 10 == 3 {
+                let stats = reader.stats("m").since(Timestamp::from_micros(begin));
+                let stats = stats.until(Timestamp::from_micros(end)).get().unwrap();
+                assert_eq!(stats.count, expected.len() as u64, "round {round}");
+            }
+        }
+        assert!(skipped > 120 * BLOCKS / 2, "{skipped}");
+    }
+}

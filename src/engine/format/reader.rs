@@ -41,6 +41,8 @@ pub(crate) struct BlockReader<'a> {
 impl<'a> BlockReader<'a> {
     /// `first` is the sequence of the block's first entry. Allocates nothing.
     pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
+        #[cfg(test)]
+        looked_at::count();
         let (header, taken): (Header, usize) =
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
         let plausible = header.events <= header.count && header.attributed <= header.events;
@@ -437,5 +439,26 @@ impl<'w, 'a> Walk<'w, 'a> {
             .binary_search_by_key(&index, |of| of.0 as usize);
         let known = known.ok().and_then(|place| self.attributes.get(place));
         known.map_or_else(Vec::new, |(_, attributes)| attributes.clone())
+    }
+}
+
+/// How many blocks a thread has looked into: what a test bounds.
+#[cfg(test)]
+pub(crate) mod looked_at {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BLOCKS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        BLOCKS.set(BLOCKS.get() + 1);
+    }
+
+    /// Blocks that this thread looks into while `body` runs.
+    pub(crate) fn during(body: impl FnOnce()) -> u64 {
+        let before = BLOCKS.get();
+        body();
+        BLOCKS.get() - before
     }
 }
