@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId};
-use crate::entry::outcome::{OutcomeEntry, Outcomes};
+use crate::entry::outcome::{OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Repeat, Run, RunState, SystemEvent,
 };
@@ -329,16 +329,36 @@ fn repeat(repeat: &Repeat) -> Map<String, Json> {
 }
 
 fn outcome_entry(outcome: &OutcomeEntry) -> Map<String, Json> {
+    object(json!({
+        "kind": "outcome",
+        "id": outcome.of.to_string(),
+        "recorded_by": outcome.run.get(),
+        "outcome": said(outcome),
+    }))
+}
+
+/// What an outcome says.
+fn said(outcome: &OutcomeEntry) -> Map<String, Json> {
     let named = outcome.values.iter();
     let named: Map<String, Json> = named.map(|(k, v)| (k.to_string(), real(*v))).collect();
-    let said = object(json!({
+    object(json!({
         "time": time(outcome.time),
         "reward": outcome.reward.map(real),
         "correct": outcome.correct,
         "label": outcome.label.as_deref(),
         "values": (!named.is_empty()).then_some(named),
-    }));
-    object(json!({"kind": "outcome", "id": outcome.of.to_string(), "outcome": said}))
+    }))
+}
+
+/// One of the history of an inference, whose id is said with that.
+fn recorded_outcome(past: &RecordedOutcome) -> Map<String, Json> {
+    let mut fields = said(&past.outcome);
+    fields.insert("sequence".into(), past.sequence.into());
+    fields.insert("recorded_by".into(), past.outcome.run.get().into());
+    if let Some(recorded) = past.recorded_time {
+        fields.insert("recorded_time".into(), time(recorded));
+    }
+    fields
 }
 
 fn gap(gap: &Gap) -> Map<String, Json> {
@@ -573,6 +593,7 @@ as_object! {
     CheckpointEvent = checkpoint_event,
     OutcomeEntry = outcome_entry,
     Outcomes = outcomes,
+    RecordedOutcome = recorded_outcome,
     Run = run,
     Stats = stats,
     Confidence = confidence,

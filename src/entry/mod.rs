@@ -18,5 +18,5 @@ pub(crate) mod value;
 
 pub use event::CheckpointAction;
 pub use gap::{GapReason, Refusal};
-pub use outcome::{Latest, OutcomeEntry};
+pub use outcome::{Latest, OutcomeEntry, RecordedOutcome};
 pub use record::{CheckpointEvent, Gap, Probabilities, Repeat, Run, RunState, SystemEvent};

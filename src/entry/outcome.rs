@@ -142,6 +142,38 @@ pub struct OutcomeEntry {
     pub values: Vec<(Arc<str>, f64)>,
 }
 
+/// An outcome with its place in the journal; from
+/// [`Reader::outcome_history`](crate::Reader::outcome_history).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RecordedOutcome {
+    /// The sequence of its entry.
+    pub sequence: u64,
+    /// When it was recorded. `None` if the entry is retired and its decision, which came after it,
+    /// is not.
+    pub recorded_time: Option<Timestamp>,
+    /// What it says.
+    pub outcome: OutcomeEntry,
+}
+
+impl RecordedOutcome {
+    /// Whether another one has taken the place of any of its values; `now` is what holds.
+    #[must_use]
+    pub fn is_replaced(&self, now: &Outcomes) -> bool {
+        fn gone<V, T>(value: Option<V>, latest: Option<&Latest<T>>, sequence: u64) -> bool {
+            value.is_some() && latest.is_none_or(|latest| latest.sequence != sequence)
+        }
+        let said = &self.outcome;
+        gone(said.reward, now.reward.as_ref(), self.sequence)
+            || gone(said.correct, now.correct.as_ref(), self.sequence)
+            || gone(said.label.as_ref(), now.label.as_ref(), self.sequence)
+            || said
+                .values
+                .iter()
+                .any(|(name, value)| gone(Some(value), now.get(name).as_ref(), self.sequence))
+    }
+}
+
 /// A value that holds now, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -179,6 +211,28 @@ impl Outcomes {
             .values
             .binary_search_by(|(known, _)| (**known).cmp(name));
         found.ok().map(|index| self.values[index].1)
+    }
+
+    /// What holds after all outcomes of one inference, oldest first; `None` if there are none.
+    #[must_use]
+    pub fn of_history(history: &[RecordedOutcome]) -> Option<Outcomes> {
+        let of = history.first()?.outcome.of;
+        let mut current = CurrentForReaders::default();
+        for past in history.iter().rev() {
+            let said = &past.outcome;
+            let entry = (said.time, past.sequence);
+            let built_in = [
+                said.reward.map(NewValue::Reward),
+                said.correct.map(NewValue::Correct),
+                said.label.clone().map(NewValue::Label),
+            ];
+            let named = said.values.iter();
+            let named = named.map(|(name, value)| NewValue::Named(name.clone(), *value));
+            for value in built_in.into_iter().flatten().chain(named) {
+                current.offer(value, entry);
+            }
+        }
+        Some(Outcomes::new(of, current))
     }
 
     pub(crate) fn new(of: InferenceId, current: CurrentForReaders) -> Self {

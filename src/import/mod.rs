@@ -31,6 +31,7 @@ use crate::stats::folding::fold::Folder;
 pub use inferences::Answer;
 pub use loss::Loss;
 use notes::KnownNotes;
+pub use outcomes::PastOutcome;
 
 /// Encoded bytes that one transaction brings: it has to stay short.
 const SLICE_BYTES: usize = 2 << 20;

@@ -33,7 +33,8 @@ pub(super) fn event_key(run: RunId, recorded: Timestamp, says: &impl Debug) -> u
     key(run, Some(recorded), says)
 }
 
-fn key(run: RunId, recorded: Option<Timestamp>, says: &impl Debug) -> u128 {
+/// What one of a run says, recorded then, in 16 bytes.
+pub(super) fn key(run: RunId, recorded: Option<Timestamp>, says: &impl Debug) -> u128 {
     let recorded = recorded.map(Timestamp::as_micros);
     xxh3_128(format!("{} {recorded:?} {says:?}", run.get()).as_bytes())
 }
@@ -47,9 +48,14 @@ impl Importer {
         }
         let there = self.notes.there.as_ref().and_then(|all| all.get(&key));
         let there = there.copied().unwrap_or(0);
+        Ok(self.count_said(key) > there)
+    }
+
+    /// Notes that the source says this, and how often it has said it.
+    pub(super) fn count_said(&mut self, key: u128) -> u32 {
         let said = self.notes.said.entry(key).or_default();
         *said = said.saturating_add(1);
-        Ok(*said > there)
+        *said
     }
 
     fn notes_there(&self) -> Result<AHashMap<u128, u32>> {

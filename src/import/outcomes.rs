@@ -2,14 +2,59 @@
 
 use std::ops::ControlFlow;
 
-use super::{Importer, limits};
+use super::{Importer, limits, notes};
 use crate::engine::format::name::NameKind;
-use crate::engine::format::row::{Note, OutcomeRow, OutcomeValue};
+use crate::engine::format::row::{Note, OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::source::Unopened;
 use crate::entry::error::Result;
-use crate::entry::ids::InferenceId;
+use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::outcome::Outcome;
 use crate::entry::timestamp::Timestamp;
+
+/// An outcome as its source recorded it, to be handed to [`Importer::add_outcome_history`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastOutcome<'a> {
+    /// What it says.
+    pub outcome: Outcome<'a>,
+    /// When the source recorded it; `None` is the time of [`Importer::recorded_at`].
+    pub recorded_time: Option<Timestamp>,
+    /// The run that recorded it, one of [`Importer::source`]'s.
+    pub recorded_by: RunId,
+}
+
+/// An outcome that is to be added, with names as they are stored.
+struct Past {
+    run: u32,
+    recorded: i64,
+    /// Whether the source says when it recorded it.
+    is_recorded: bool,
+    time: i64,
+    values: Vec<OutcomeValue>,
+}
+
+/// How exactly an outcome has to be one that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Match {
+    /// Recorded by the same run at the same time.
+    Recorded,
+    /// It says the same about the same time: taken in without its history.
+    Said,
+}
+
+impl Past {
+    fn is(&self, stored: &StoredOutcome, how: Match) -> bool {
+        let row = &stored.row;
+        let says_the_same = row.time == self.time
+            && row.values.len() == self.values.len()
+            && self.values.iter().all(|value| {
+                let mut others = row.values.iter();
+                others.any(|other| other.is_same(value))
+            });
+        let is_recorded = row.run == self.run
+            && (!self.is_recorded || stored.recorded.is_none_or(|at| at == self.recorded));
+        says_the_same && (how == Match::Said || is_recorded)
+    }
+}
 
 /// Which of two values of one name holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +97,181 @@ impl Importer {
         self.add_in(Order::OfArrival, of, outcome)
     }
 
+    /// Adds all outcomes of the inference `of` that its source has, oldest first; says how many of
+    /// them are new. Those that are there already are recognised by what they say, their time and
+    /// when which run recorded them. So one that says the same once more is taken in once more, and
+    /// importing twice is the same as importing once. Of one that came before others that are there,
+    /// only the values that none of these has replaced are added.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// use annals::import::{Answer, Importer, PastOutcome};
+    /// use annals::{Inference, Outcome, Timestamp};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let at = Timestamp::from_micros(1_753_454_079_000_000);
+    /// for new in [3, 0] {
+    ///     let mut importer = Importer::open(&dir)?;
+    ///     let run = importer.source("old.db")?;
+    ///     let id = run.inference(1)?;
+    ///     importer.add(id, &Inference::new("m", "s", "BUY"), Answer::Full)?;
+    ///     let history = [1.0, 2.0, 1.0].map(|reward| PastOutcome {
+    ///         outcome: Outcome::reward(reward).at(at),
+    ///         recorded_time: Some(at),
+    ///         recorded_by: run,
+    ///     });
+    ///     assert_eq!(importer.add_outcome_history(id, &history)?, new);
+    ///     importer.close()?;
+    /// }
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn add_outcome_history(
+        &mut self,
+        of: InferenceId,
+        history: &[PastOutcome<'_>],
+    ) -> Result<u64> {
+        let mut all = Vec::with_capacity(history.len());
+        for past in history {
+            all.push(self.past(past)?);
+        }
+        let may_be_early = self.taking(of.run())?.has_outcomes;
+        if self.fresh.take() != Some(of.to_u64()) || may_be_early {
+            self.taking(of.run())?.has_outcomes = true;
+            let stored = self.committed_outcomes(of)?;
+            all = self.without_known(all, &stored);
+        }
+        let mut added = 0;
+        for past in all {
+            self.encode_outcome(of, past)?;
+            added += 1;
+        }
+        Ok(added)
+    }
+
+    /// Adds one more outcome of the history of `of`, which its source recorded after all that were
+    /// added before it: it holds, whatever its time. `false` if it is there already. What a source
+    /// has twice is taken in twice.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_past_outcome(&mut self, of: InferenceId, past: &PastOutcome<'_>) -> Result<bool> {
+        let key = notes::key(past.recorded_by, past.recorded_time, &(of, &past.outcome));
+        let past = self.past(past)?;
+        self.fresh = None;
+        self.taking(of.run())?.has_outcomes = true;
+        let said = self.count_said(key);
+        let stored = self.committed_outcomes(of)?;
+        let count = |how| stored.iter().filter(|stored| past.is(stored, how)).count();
+        let there = match count(Match::Recorded) {
+            0 => count(Match::Said).min(1),
+            there => there,
+        };
+        if u64::try_from(there).unwrap_or(u64::MAX) >= u64::from(said) {
+            return Ok(false);
+        }
+        self.encode_outcome(of, past)?;
+        Ok(true)
+    }
+
+    fn past(&mut self, past: &PastOutcome<'_>) -> Result<Past> {
+        limits::check_outcome(&past.outcome)?;
+        self.taking(past.recorded_by)?;
+        let recorded = past.recorded_time.map(Timestamp::as_micros);
+        let now = recorded.unwrap_or_else(|| self.recorded_micros());
+        Ok(Past {
+            run: past.recorded_by.get(),
+            recorded: now,
+            is_recorded: recorded.is_some(),
+            time: past.outcome.time.map_or(now, Timestamp::as_micros),
+            values: self.stored_values(&past.outcome)?,
+        })
+    }
+
+    /// The outcomes of `of` that are there, oldest first.
+    fn committed_outcomes(&mut self, of: InferenceId) -> Result<Vec<StoredOutcome>> {
+        if self.judged.contains(&of.to_u64()) {
+            self.commit()?;
+        }
+        let mut stored = Vec::new();
+        let unopened = Unopened::Refused;
+        self.source
+            .outcomes(&[of.to_u64()], u64::MAX, unopened, |outcome| {
+                stored.push(outcome);
+                ControlFlow::Continue(())
+            })?;
+        stored.sort_by_key(|outcome| (outcome.sequence, outcome.recorded.is_none()));
+        stored.dedup_by_key(|outcome| outcome.sequence);
+        Ok(stored)
+    }
+
+    /// What of a history is not there yet, and does not come before what is.
+    fn without_known(&mut self, history: Vec<Past>, stored: &[StoredOutcome]) -> Vec<Past> {
+        let mut is_used = vec![false; stored.len()];
+        let mut is_known = vec![false; history.len()];
+        for how in [Match::Recorded, Match::Said] {
+            for (past, is_known) in history.iter().zip(&mut is_known) {
+                if *is_known {
+                    continue;
+                }
+                let mut found = stored.iter().zip(&mut is_used);
+                let found = found.find(|(stored, is_used)| !**is_used && past.is(stored, how));
+                if let Some((_, is_used)) = found {
+                    *is_used = true;
+                    *is_known = true;
+                }
+            }
+        }
+        // From the newest on: values that a later one of the history has, and is there.
+        let mut behind: Vec<OutcomeValue> = Vec::new();
+        let mut kept = Vec::new();
+        for (mut past, is_known) in history.into_iter().zip(is_known).rev() {
+            if is_known {
+                behind.extend(past.values);
+                continue;
+            }
+            let before = past.values.len();
+            past.values.retain(|value| {
+                let is_replaced = behind.iter().any(|later| later.is_rival(value));
+                // Outcomes that this history does not know of: the later time holds.
+                let mut others = stored
+                    .iter()
+                    .zip(&is_used)
+                    .filter(|(_, is_used)| !**is_used);
+                let is_older = others.any(|(other, _)| {
+                    let rival = other.row.values.iter().any(|other| other.is_rival(value));
+                    rival && other.row.time > past.time
+                });
+                !is_replaced && !is_older
+            });
+            let superseded = u64::try_from(before - past.values.len()).unwrap_or(0);
+            self.superseded = self.superseded.saturating_add(superseded);
+            if !past.values.is_empty() {
+                kept.push(past);
+            }
+        }
+        kept.reverse();
+        kept
+    }
+
+    fn encode_outcome(&mut self, of: InferenceId, past: Past) -> Result<()> {
+        let row = OutcomeRow {
+            run: past.run,
+            of: of.to_u64(),
+            time: past.time,
+            values: past.values,
+        };
+        let encoded = self.encoder.note(past.recorded, &Note::Outcome(row));
+        encoded.map_err(|why| limits::too_large("outcome", why))?;
+        self.judged.insert(of.to_u64());
+        if let Some(taking) = self.runs.get_mut(&RunId(past.run)) {
+            taking.row.committed += 1;
+        }
+        self.commit_if_due()
+    }
+
     fn add_in(&mut self, order: Order, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
         limits::check_outcome(outcome)?;
         let may_be_early = self.taking(of.run())?.has_outcomes;
@@ -69,17 +289,14 @@ impl Importer {
         if values.is_empty() {
             return Ok(false);
         }
-        let row = OutcomeRow {
+        let past = Past {
             run: of.run().get(),
-            of: of.to_u64(),
+            recorded: now,
+            is_recorded: true,
             time: outcome.time.map_or(now, Timestamp::as_micros),
             values,
         };
-        let encoded = self.encoder.note(now, &Note::Outcome(row));
-        encoded.map_err(|why| limits::too_large("outcome", why))?;
-        self.judged.insert(of.to_u64());
-        self.taking(of.run())?.row.committed += 1;
-        self.commit_if_due()?;
+        self.encode_outcome(of, past)?;
         Ok(true)
     }
 

@@ -69,9 +69,8 @@ impl Blocks<'_, '_> {
         for first in self.with_outcomes(ids, before)?.into_iter().rev() {
             let found = self.look_into(first, |block| block.outcomes(wanted))?;
             let found = found.unwrap_or_default();
-            for (sequence, row) in found.into_iter().rev() {
-                let outcome = StoredOutcome { sequence, row };
-                if sequence < before && see(outcome).is_break() {
+            for outcome in found.into_iter().rev() {
+                if outcome.sequence < before && see(outcome).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

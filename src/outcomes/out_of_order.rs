@@ -50,6 +50,7 @@ fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
     Ok(Early {
         outcome: StoredOutcome {
             sequence,
+            recorded: None,
             row: OutcomeRow {
                 run: row.run,
                 of,
@@ -182,7 +183,11 @@ mod tests {
             time: -5,
             values,
         };
-        let outcome = StoredOutcome { sequence, row };
+        let outcome = StoredOutcome {
+            sequence,
+            recorded: None,
+            row,
+        };
         Early { outcome, inference }
     }
 

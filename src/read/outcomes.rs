@@ -7,12 +7,12 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::names::NameBook;
-use super::{Inferences, Query, Reader};
+use super::{Cursor, Inferences, Query, Reader};
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::source::{Source, Unopened};
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
-use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes};
+use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::InferenceRecord;
 use crate::entry::timestamp::Timestamp;
 
@@ -64,21 +64,76 @@ impl Reader {
         Ok(ids.iter().map(|id| found.remove(id)).collect())
     }
 
-    /// The outcomes of each of `ids`; ids without outcomes are left out.
-    fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
+    /// Every outcome that was recorded for each of `ids` before `until`, oldest first: also those
+    /// that later ones have replaced. [`Outcomes::of_history`] makes of it what holds. Costs what
+    /// [`outcomes_of_each`](Self::outcomes_of_each) does.
+    ///
+    /// # Errors
+    /// Those of reading, and [`Error::ForeignCursor`](crate::Error::ForeignCursor).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, Outcome, Outcomes};
+    /// # use std::time::Duration;
+    /// # let journal = Journal::in_memory()?;
+    /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(-0.5));
+    /// journal.attach_outcome(id, Outcome::reward(1.5)); // corrected
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let history = reader.outcome_history(&[id], reader.end()?)?.remove(0);
+    /// let rewards: Vec<_> = history.iter().map(|past| past.outcome.reward).collect();
+    /// assert_eq!(rewards, [Some(-0.5), Some(1.5)]);
+    /// assert_eq!(Outcomes::of_history(&history), reader.outcome(id)?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn outcome_history(
+        &self,
+        ids: &[InferenceId],
+        until: Cursor,
+    ) -> Result<Vec<Vec<RecordedOutcome>>> {
+        if until.journal() != self.id {
+            return Err(Error::ForeignCursor {
+                cursor: until.to_string(),
+                reason: format!("this is journal {}", self.id),
+            });
+        }
+        let mut rows = self.stored_outcomes(ids, until.next_sequence())?;
+        // Of those that are retired while this looks, some may have come twice, and all come last.
+        rows.sort_by_key(|stored| (stored.sequence, stored.recorded.is_none()));
+        rows.dedup_by_key(|stored| stored.sequence);
+        let mut found: AHashMap<InferenceId, Vec<RecordedOutcome>> = AHashMap::new();
+        for stored in rows {
+            let past = RecordedOutcome {
+                sequence: stored.sequence,
+                recorded_time: stored.recorded.map(Timestamp::from_micros),
+                outcome: self.names.outcome(&self.source, &stored.row)?,
+            };
+            found.entry(past.outcome.of).or_default().push(past);
+        }
+        let history = ids.iter().map(|id| found.remove(id).unwrap_or_default());
+        Ok(history.collect())
+    }
+
+    /// The outcomes of `ids` whose sequence is less than `before`, newest first.
+    fn stored_outcomes(&self, ids: &[InferenceId], before: u64) -> Result<Vec<StoredOutcome>> {
         let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
         sorted.sort_unstable();
         sorted.dedup();
         let mut rows = Vec::new();
         let unopened = Unopened::PassedOver;
-        self.source
-            .outcomes(&sorted, u64::MAX, unopened, |outcome| {
-                rows.push(outcome);
-                ControlFlow::Continue(())
-            })?;
+        self.source.outcomes(&sorted, before, unopened, |outcome| {
+            rows.push(outcome);
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    /// What has turned out for each of `ids`; those for which nothing has are left out.
+    fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
+        let rows = self.stored_outcomes(ids, u64::MAX)?;
         let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();
         // They come newest first.
-        for StoredOutcome { sequence, row } in rows {
+        for StoredOutcome { sequence, row, .. } in rows {
             let current = found.entry(InferenceId::from_u64(row.of)).or_default();
             let entry = (Timestamp::from_micros(row.time), sequence);
             for value in &row.values {

@@ -68,7 +68,7 @@ impl Source {
         let counted = self.counted_early(&rows, &changes, between.folded)?;
         let mut early = Vec::new();
         for outcome in rows {
-            let StoredOutcome { sequence, row } = &outcome;
+            let StoredOutcome { sequence, row, .. } = &outcome;
             let Some(change) = changes.get_mut(&row.of) else {
                 continue;
             };

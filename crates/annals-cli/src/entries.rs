@@ -1,6 +1,6 @@
 //! Entries as JSON and as chosen columns: the same names everywhere.
 
-use annals::entry::{Gap, Latest, OutcomeEntry, Repeat};
+use annals::entry::{Gap, Latest, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Content, Entry, InferenceRecord, Outcomes, Timestamp, Value};
 use clap::ValueEnum;
 use serde_json::Value as Json;
@@ -195,6 +195,11 @@ pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
 /// The outcomes; `time` is the latest one, and `times` holds those that differ from it.
 pub fn outcome(outcomes: &Outcomes) -> Json {
     said(outcomes)
+}
+
+/// Every outcome of one inference, oldest first.
+pub fn history(history: &[RecordedOutcome]) -> Json {
+    said(&history)
 }
 
 /// A repeat, without the answer that it repeats.

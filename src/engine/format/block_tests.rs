@@ -181,7 +181,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
     let found = view.outcomes(|id| id == 2).unwrap();
     let found: Vec<_> = found
         .into_iter()
-        .map(|(sequence, row)| (sequence, row.of))
+        .map(|found| (found.sequence, found.row.of))
         .collect();
     assert_eq!(found, [(104, 2), (110, 2), (116, 2)]);
     assert_eq!(view.outcomes(|_| false).unwrap(), []);

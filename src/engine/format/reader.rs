@@ -7,7 +7,9 @@ use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
 use super::codec;
 use super::column::Numbers;
 use super::notes::{NotesReader, StoredNote, split};
-use super::row::{Attributes, InferenceRow, NameId, Names, Note, OutcomeRow, RepeatRow, Row, flag};
+use super::row::{
+    Attributes, InferenceRow, NameId, Names, Note, RepeatRow, Row, StoredOutcome, flag,
+};
 use crate::entry::floats::{Floats, MOST};
 use crate::entry::value::Value;
 
@@ -183,10 +185,14 @@ impl<'a> BlockReader<'a> {
         Ok(self.rows_at(&[(index, sequence)])?.pop())
     }
 
-    /// The outcomes of the inferences that are `wanted`, in order: with their sequences.
-    pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<(u64, OutcomeRow)>> {
+    /// The outcomes of the inferences that are `wanted`, in order.
+    pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<StoredOutcome>> {
         let outcome = |stored: StoredNote| match stored.note {
-            Note::Outcome(row) => Some((self.sequence(stored.position), row)),
+            Note::Outcome(row) => Some(StoredOutcome {
+                sequence: self.sequence(stored.position),
+                recorded: Some(stored.recorded),
+                row,
+            }),
             _ => None,
         };
         let notes = self.notes(wanted)?;

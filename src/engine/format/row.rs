@@ -183,6 +183,8 @@ pub(crate) struct OutcomeRow {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredOutcome {
     pub(crate) sequence: u64,
+    /// When it was recorded; unknown where only a note is left of it.
+    pub(crate) recorded: Option<i64>,
     pub(crate) row: OutcomeRow,
 }
 

@@ -6,7 +6,9 @@ use annals::{Cursor, Error, Maintenance, Reader};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::export::{self, Cells, Compression, Days, Format, Lake, Packing, Part};
+use crate::export::{
+    self, Cells, Compression, Days, Format, History, Lake, LeftOut, Packing, Part,
+};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::FilterArgs;
 use crate::missing;
@@ -28,7 +30,9 @@ Examples:
   annals export sheet.csv --safe-cells -n 10000   # for a spreadsheet
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
-Inferences come with what has turned out for them so far. JSON lines have gaps and events too, of \
+Inferences come with what has turned out for them so far. JSON lines have every outcome that was \
+recorded, oldest first, in outcomes; CSV and Parquet have those that hold, and with --history a row \
+of kind outcome for each. JSON lines have gaps and events too, of \
 the times asked for and whatever else is filtered, because they belong to no model; CSV and \
 Parquet have none. The columns of all formats are the same; JSON lines have those of outcomes \
 within outcome. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
@@ -72,6 +76,10 @@ pub struct Args {
     /// carriage return, so that it is no formula. Numbers stay as they are.
     #[arg(long)]
     safe_cells: bool,
+    /// CSV and Parquet with a row of kind outcome for each outcome that was recorded, also for those
+    /// that later ones have replaced. JSON lines have them within the line of the decision.
+    #[arg(long)]
+    history: bool,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -141,6 +149,11 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         filter: &filter,
         format: packing.format,
         limit: args.limit,
+        history: if args.history {
+            History::AsRows
+        } else {
+            History::WithinRows
+        },
     };
     let sum = export::run(&reader, &part, sink, &bar);
     bar.finish_and_clear();
@@ -153,17 +166,52 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         return Ok(missing::done(&reader));
     }
     if out.json {
-        out.json(&json!({"rows": sum.rows, "outcomes": sum.late, "next": sum.next.to_string()}))?;
+        let LeftOut {
+            gaps,
+            events,
+            outcomes,
+        } = sum.left_out;
+        out.json(&json!({
+            "rows": sum.rows,
+            "outcomes": sum.late,
+            "next": sum.next.to_string(),
+            "left_out": {"gaps": gaps, "events": events, "replaced_outcomes": outcomes},
+        }))?;
     } else {
         let late = match sum.late {
             0 => String::new(),
+            n if args.history => format!(" and {}", units::counted(n, "outcome")),
             n => format!(" and {}", units::counted(n, "late outcome")),
         };
         let rows = units::counted(sum.rows, "row");
         let to = escaped(&args.to.display().to_string());
         out.line(format!("{rows}{late} in {to}"))?;
+        say_left_out(sum.left_out, out)?;
     }
     Ok(missing::done(&reader))
+}
+
+/// Says what the format has no place for.
+fn say_left_out(left_out: LeftOut, out: &mut Out) -> Result<()> {
+    let parts = [
+        (left_out.gaps, "gap"),
+        (left_out.events, "event"),
+        (left_out.outcomes, "replaced outcome"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, what)| units::counted(count, what))
+        .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let history = if left_out.outcomes > 0 {
+        "; --history has the outcomes"
+    } else {
+        ""
+    };
+    let parts = parts.join(", ");
+    out.line(format!("left out: {parts} (JSON lines have them{history})"))
 }
 
 /// The entry that an export begins with: those before it may have been retired.
@@ -212,6 +260,12 @@ fn format_of(args: &Args) -> Result<Format> {
     } else {
         Cells::AsTheyAre
     };
+    if args.history && form == Some(Form::Jsonl) {
+        return Err(Failure::Usage(
+            "JSON lines have the history within the line of each decision: leave --history out"
+                .into(),
+        ));
+    }
     match form {
         Some(Form::Csv) => Ok(Format::Csv(cells)),
         Some(_) if args.safe_cells => Err(Failure::Usage(

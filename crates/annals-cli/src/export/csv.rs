@@ -152,7 +152,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             if !record.attributes.is_empty() {
                 set("attributes", plain(entries::values(&record.attributes)));
             }
-            outcomes.as_ref()
+            outcomes.as_ref().map(|judged| &judged.now)
         }
         Row::Repeat(repeat, recorded, _, outcomes) => {
             set("kind", plain("repeat"));
@@ -165,7 +165,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             set("confidence", maybe(repeat.confidence, plain));
             set("processing_ns", nanos(repeat.processing_time));
             set("repeat_of", plain(repeat.original));
-            outcomes.as_ref()
+            outcomes.as_ref().map(|judged| &judged.now)
         }
         Row::Late(outcome, recorded, _) => {
             set("kind", plain("outcome"));

@@ -76,12 +76,20 @@ fn in_order(pairs: &[(String, Value)]) -> String {
 
 fn as_json(row: &Row) -> Json {
     let (mut json, sequence, recorded) = match row {
-        Row::Inference(record, outcomes) => return entries::record(record, outcomes.as_ref()),
+        Row::Inference(record, judged) => {
+            let now = judged.as_ref().map(|judged| &judged.now);
+            let mut json = entries::record(record, now);
+            if let Some(judged) = judged {
+                json["outcomes"] = entries::history(&judged.history);
+            }
+            return json;
+        }
         Row::Event(entry) => return entries::entry(entry),
-        Row::Repeat(repeat, recorded, sequence, outcomes) => {
+        Row::Repeat(repeat, recorded, sequence, judged) => {
             let mut json = entries::repeat(repeat);
-            if let Some(outcomes) = outcomes {
-                json["outcome"] = entries::outcome(outcomes);
+            if let Some(judged) = judged {
+                json["outcome"] = entries::outcome(&judged.now);
+                json["outcomes"] = entries::history(&judged.history);
             }
             (json, *sequence, *recorded)
         }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use annals::entry::{Gap, OutcomeEntry, Repeat};
+use annals::entry::{Gap, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Cursor, Entry, InferenceId, InferenceRecord, JournalId, Outcomes, Reader, Timestamp};
 use indicatif::ProgressBar;
 
@@ -39,9 +39,16 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether it has rows of this kind: gaps and events have no columns.
-    fn has(self, row: &Row) -> bool {
-        self == Format::Jsonl || !matches!(row, Row::Gap(..) | Row::Event(_))
+    /// Whether it has rows of this kind: gaps and events have no columns, and are counted.
+    fn has(self, row: &Row, left_out: &mut LeftOut) -> bool {
+        let count = match row {
+            _ if self == Format::Jsonl => return true,
+            Row::Gap(..) => &mut left_out.gaps,
+            Row::Event(_) => &mut left_out.events,
+            _ => return true,
+        };
+        *count += 1;
+        false
     }
 }
 
@@ -98,11 +105,33 @@ const COLUMNS: [&str; 27] = [
     "journal",
 ];
 
+/// What has turned out for one inference.
+pub struct Judged {
+    /// What holds.
+    pub now: Outcomes,
+    /// Every outcome that was recorded, oldest first.
+    pub history: Vec<RecordedOutcome>,
+}
+
+impl Judged {
+    /// What a history comes to; none if it is empty.
+    pub fn new(history: Vec<RecordedOutcome>) -> Option<Self> {
+        let now = Outcomes::of_history(&history)?;
+        Some(Judged { now, history })
+    }
+
+    /// How many outcomes others have taken the place of, at least in part.
+    fn replaced(&self) -> u64 {
+        let history = self.history.iter();
+        history.filter(|past| past.is_replaced(&self.now)).count() as u64
+    }
+}
+
 /// One row of an export.
 pub enum Row {
-    Inference(InferenceRecord, Option<Outcomes>),
-    Repeat(Repeat, Timestamp, u64, Option<Outcomes>),
-    /// A later outcome of an inference of an earlier export.
+    Inference(InferenceRecord, Option<Judged>),
+    Repeat(Repeat, Timestamp, u64, Option<Judged>),
+    /// An outcome by itself: of an inference of an earlier export, or of the history.
     Late(OutcomeEntry, Timestamp, u64),
     Gap(Gap, Timestamp),
     /// A system event or a checkpoint event.
@@ -175,12 +204,31 @@ pub struct Part<'a> {
     pub format: Format,
     /// The most rows.
     pub limit: Option<u64>,
+    pub history: History,
+}
+
+/// Whether every outcome is a row of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum History {
+    /// Only those of inferences of an earlier export.
+    WithinRows,
+    AsRows,
+}
+
+/// What the journal has of what was asked for, and the format has no place for.
+#[derive(Clone, Copy, Default)]
+pub struct LeftOut {
+    pub gaps: u64,
+    pub events: u64,
+    /// Outcomes that others have replaced.
+    pub outcomes: u64,
 }
 
 /// Sums of an export.
 pub struct Sum {
     pub rows: u64,
     pub late: u64,
+    pub left_out: LeftOut,
     /// Where the next export begins.
     pub next: Cursor,
 }
@@ -234,6 +282,7 @@ pub fn run(
         return sink.finish(next.next_sequence()).map(|()| Sum {
             rows: 0,
             late: 0,
+            left_out: LeftOut::default(),
             next,
         });
     }
@@ -257,20 +306,23 @@ fn pass(
     let mut sum = Sum {
         rows: 0,
         late: 0,
+        left_out: LeftOut::default(),
         next: part.until,
     };
     let mut left = part.limit.unwrap_or(u64::MAX);
     let mut last = 0;
+    // JSON lines have the history within the line of the decision.
+    let is_short = part.format != Format::Jsonl && part.history == History::WithinRows;
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         // The first so many rows are those of all days.
         let days = days.filter(|_| part.limit.is_none());
-        let reading = Reading::new(reader, part.filter, part.from, days, sender);
-        let reading = scope.spawn(move || reading.run(part.until));
+        let reading = Reading::new(reader, part, days, sender);
+        let reading = scope.spawn(move || reading.run());
         let mut written = Ok(());
         for batch in receiver {
             let Batch { mut rows, entries } = batch;
-            rows.retain(|row| part.format.has(row));
+            rows.retain(|row| part.format.has(row, &mut sum.left_out));
             rows.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= rows.len() as u64;
             last = rows.last().map_or(last, Row::sequence);
@@ -278,7 +330,12 @@ fn pass(
                 match row {
                     Row::Late(..) => sum.late += 1,
                     Row::Gap(..) | Row::Event(_) => {}
-                    Row::Inference(..) | Row::Repeat(..) => sum.rows += 1,
+                    Row::Inference(_, judged) | Row::Repeat(_, _, _, judged) => {
+                        sum.rows += 1;
+                        if let Some(judged) = judged.as_ref().filter(|_| is_short) {
+                            sum.left_out.outcomes += judged.replaced();
+                        }
+                    }
                 }
             }
             written = sink.push(rows);

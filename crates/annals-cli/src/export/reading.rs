@@ -8,7 +8,7 @@ use annals::{
     Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId, Timestamp,
 };
 
-use super::Row;
+use super::{History, Judged, Part, Row};
 use crate::failure::Result;
 use crate::filter::Filter;
 
@@ -33,6 +33,8 @@ pub struct Reading<'a> {
     reader: &'a Reader,
     filter: &'a Filter,
     from: Cursor,
+    until: Cursor,
+    history: History,
     /// The days whose rows are wanted; none for all.
     days: Option<Arc<BTreeSet<i64>>>,
     sender: SyncSender<Batch>,
@@ -45,15 +47,16 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub fn new(
         reader: &'a Reader,
-        filter: &'a Filter,
-        from: Cursor,
+        part: &Part<'a>,
         days: Option<Arc<BTreeSet<i64>>>,
         sender: SyncSender<Batch>,
     ) -> Self {
         Reading {
             reader,
-            filter,
-            from,
+            filter: part.filter,
+            from: part.from,
+            until: part.until,
+            history: part.history,
             days,
             sender,
             lowest: HashMap::new(),
@@ -61,10 +64,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Sends everything up to `until`, or until the receiver is gone.
-    pub fn run(mut self, until: Cursor) -> Result<()> {
+    /// Sends everything, or until the receiver is gone.
+    pub fn run(mut self) -> Result<()> {
         let mut follow = self.reader.follow(self.from)?;
-        let end = until.next_sequence();
+        let end = self.until.next_sequence();
         let mut entries = Vec::with_capacity(BATCH);
         loop {
             for entry in follow.by_ref().take(BATCH) {
@@ -106,7 +109,8 @@ impl<'a> Reading<'a> {
                 entries.iter().filter_map(Entry::id).collect()
             }
         };
-        let mut outcomes = self.reader.outcomes_of_each(&ids)?.into_iter();
+        let outcomes = self.reader.outcome_history(&ids, self.until)?;
+        let mut outcomes = outcomes.into_iter().map(Judged::new);
         let earlier = self.earlier(entries)?;
         let mut rows = Vec::with_capacity(entries.len());
         for entry in entries.drain(..) {
@@ -124,13 +128,15 @@ impl<'a> Reading<'a> {
             match entry.content {
                 Content::Inference(record) => {
                     let known = outcomes.next().flatten();
-                    if self.filter.keeps_all(&record, known.as_ref()) {
+                    let now = known.as_ref().map(|judged| &judged.now);
+                    if self.filter.keeps_all(&record, now) {
                         rows.push(Row::Inference(record, known));
                     }
                 }
                 Content::Repeat(repeat) => {
                     let known = outcomes.next().flatten();
-                    if self.filter.keeps_repeat(&repeat, known.as_ref()) {
+                    let now = known.as_ref().map(|judged| &judged.now);
+                    if self.filter.keeps_repeat(&repeat, now) {
                         rows.push(Row::Repeat(repeat, recorded, sequence, known));
                     }
                 }
@@ -146,9 +152,13 @@ impl<'a> Reading<'a> {
         Ok(rows)
     }
 
-    /// Whether an inference that something turned out for may have been in an earlier export.
+    /// Whether an outcome may have to be a row of its own: if its inference may have been in an
+    /// earlier export.
     /// From the journal's start there are no earlier exports, but outcomes of what is not there.
     fn may_be_earlier(&self, of: InferenceId) -> bool {
+        if self.history == History::AsRows {
+            return true;
+        }
         if self.recent.contains(&of) {
             return false;
         }
@@ -181,7 +191,8 @@ impl<'a> Reading<'a> {
         }
         match earlier.get(&of) {
             Some((record, known)) => {
-                record.sequence < self.from.next_sequence()
+                let is_earlier = record.sequence < self.from.next_sequence();
+                (is_earlier || self.history == History::AsRows)
                     && self.filter.keeps_all(record, known.as_ref())
             }
             // Unknown to all: it stays what it is, a word about an id.

@@ -99,7 +99,7 @@ impl Columns {
                 let attributes = (!record.attributes.is_empty())
                     .then(|| text(&entries::values(&record.attributes).to_string()));
                 self.attributes.push(attributes);
-                self.push_outcomes(outcomes.as_ref());
+                self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
             Row::Repeat(repeat, recorded, sequence, outcomes) => {
                 self.key(kind("repeat"), repeat.id, *sequence, *recorded);
@@ -114,7 +114,7 @@ impl Columns {
                 self.repeat_of
                     .push(Some(text(&repeat.original.to_string())));
                 self.attributes.push(None);
-                self.push_outcomes(outcomes.as_ref());
+                self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
             Row::Late(outcome, recorded, sequence) => {
                 self.key(kind("outcome"), outcome.of, *sequence, *recorded);
