@@ -264,6 +264,10 @@ fn all_formats_have_the_same_columns() {
     assert_eq!(csv, parquet);
     let lines = run(&place.data, &["export", "-", "--format", "jsonl"], 0);
     let mut columns = columns_of_lines(&lines);
+    // Only lines have room for every outcome that was recorded, and by which run.
+    for name in ["outcomes", "recorded_by"] {
+        assert!(columns.remove(name), "{name}");
+    }
     // It is left out of a line where it does not hold.
     columns.insert("divergent".to_owned());
     assert_eq!(columns, csv.iter().map(ToString::to_string).collect());
@@ -398,6 +402,107 @@ fn a_limit_takes_the_first_rows_and_a_cursor_goes_on_behind_them() {
         0,
     );
     assert!(said.starts_with("4 rows in"), "{said}");
+}
+
+/// CSV and Parquet have what holds, say what they leave out, and have the rest with an option.
+#[test]
+fn what_was_replaced_has_a_way_out() {
+    let place = Place::new();
+    let open = Journal::open(&place.data).unwrap();
+    let asked = || Inference::new("m", "s", "BUY");
+    let ids = [open.log(asked()).unwrap(), open.log(asked()).unwrap()];
+    for reward in [1.0, 2.0, 1.0] {
+        open.attach_outcome(ids[0], Outcome::reward(reward).and_value("pnl", reward));
+    }
+    open.attach_outcome(ids[1], Outcome::correct(true));
+    open.attach_outcome(ids[1], Outcome::reward(0.5));
+    open.event(annals::Level::Warn, "exchange", "feed is late");
+    open.close().unwrap();
+    for name in ["all.csv", "all.parquet"] {
+        let to = place.arg(name);
+        let said = place.run(&["export", &to]);
+        assert!(
+            said.contains("left out: 1 event, 2 replaced outcomes"),
+            "{said}"
+        );
+        assert!(said.contains("--history"), "{said}");
+        let said = place.run(&["export", &to, "--history"]);
+        assert!(said.starts_with("2 rows and 5 outcomes in"), "{said}");
+        assert!(!said.contains("replaced"), "{said}");
+    }
+    let left_out = &json(&place.data, &["export", &place.arg("all.csv")])[0]["left_out"];
+    assert_eq!(left_out["replaced_outcomes"], 2);
+    let text = place.run(&[
+        "export",
+        "-",
+        "--format",
+        "csv",
+        "--history",
+        "--model",
+        "m",
+    ]);
+    let rows = text.lines().filter(|line| line.starts_with("outcome,"));
+    assert_eq!(rows.count(), 5);
+    let none = place.run(&[
+        "export",
+        "-",
+        "--format",
+        "csv",
+        "--history",
+        "--model",
+        "n",
+    ]);
+    assert_eq!(none.lines().count(), 1);
+    let said = place.run(&["export", &place.arg("all.jsonl")]);
+    assert!(!said.contains("left out"), "{said}");
+    complaint(
+        &place.data,
+        &["export", &place.arg("all.jsonl"), "--history"],
+        2,
+    );
+    let text = place.run(&["export", "-", "--format", "jsonl"]);
+    let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let rewards: Vec<f64> = first["outcomes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|past| past["reward"].as_f64().unwrap())
+        .collect();
+    assert_eq!(rewards, [1.0, 2.0, 1.0]);
+}
+
+/// A line that somebody has changed: what it says to hold is not lost.
+#[test]
+fn a_changed_outcome_is_taken_in_beside_its_history() {
+    let place = Place::new();
+    let open = Journal::open(&place.data).unwrap();
+    let id = open.log(Inference::new("m", "s", "BUY")).unwrap();
+    open.attach_outcome(id, Outcome::reward(1.0));
+    open.close().unwrap();
+    let text = place.run(&["export", "-", "--format", "jsonl"]);
+    let mut line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    let changes: [fn(&mut serde_json::Value); 3] = [
+        |line| line["outcome"]["reward"] = 7.0.into(),
+        |line| line["outcomes"] = "none".into(),
+        |line| line["outcomes"][0]["reward"] = "much".into(),
+    ];
+    for (change, holds) in changes.into_iter().zip([7.0, 1.0, 1.0]) {
+        let before = line.clone();
+        change(&mut line);
+        let (file, copy) = (
+            place.path("changed.jsonl"),
+            place.path(&format!("to {holds}")),
+        );
+        let _ = fs::remove_dir_all(&copy);
+        fs::write(&file, line.to_string()).unwrap();
+        annals(&copy, &["import", file.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let text = run(&copy, &["export", "-", "--format", "jsonl"], 0);
+        let taken: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(taken["outcome"]["reward"], holds);
+        line = before;
+    }
 }
 
 #[cfg(unix)]

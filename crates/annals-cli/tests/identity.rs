@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use annals::entry::{CheckpointAction, GapReason};
-use annals::import::{Answer, Importer, Loss};
+use annals::import::{Answer, Importer, Loss, PastOutcome};
 use annals::{Inference, InferenceId, Journal, Level, Outcome, Timestamp, Value};
-use common::{annals, run};
+use common::{Place, annals, run};
 
 /// SplitMix64.
 struct Random(u64);
@@ -190,6 +190,16 @@ fn history(dir: &Path, random: &mut Random) {
     importer.recorded_at(Some(random.time()));
     let inference = Inference::new("m", "s", "BUY").event_time(random.time());
     importer.add(id, &inference, Answer::Divergent).unwrap();
+    // On a clock that stands, values that come and go.
+    let (time, still) = (random.time(), random.time());
+    let past: Vec<PastOutcome<'_>> = (0..random.below(6))
+        .map(|_| PastOutcome {
+            outcome: Outcome::reward([1.0, f64::NAN][random.below(2) as usize]).at(time),
+            recorded_time: Some(still),
+            recorded_by: run,
+        })
+        .collect();
+    importer.add_outcome_history(id, &past).unwrap();
     for _ in 0..random.below(12) {
         importer.recorded_at(Some(random.time()));
         let reasons = [
@@ -248,12 +258,27 @@ fn lines(dir: &Path) -> Vec<String> {
         if let Some(own) = fields.get("run").and_then(serde_json::Value::as_u64) {
             fields.insert("run".to_owned(), number(own).into());
         }
+        if let Some(by) = fields
+            .get("recorded_by")
+            .and_then(serde_json::Value::as_u64)
+        {
+            fields.insert("recorded_by".to_owned(), number(by).into());
+        }
         for name in ["id", "repeat_of", "after"] {
             if let Some(id) = fields.get(name).and_then(|id| id.as_str()) {
                 let id: InferenceId = id.parse().unwrap();
                 let own = number(id.run().get().into());
                 fields.insert(name.to_owned(), format!("{own}-{}", id.counter()).into());
             }
+        }
+        let history = fields
+            .get_mut("outcomes")
+            .and_then(|all| all.as_array_mut());
+        for past in history.into_iter().flatten() {
+            let past = past.as_object_mut().unwrap();
+            past.remove("sequence");
+            let by = number(past["recorded_by"].as_u64().unwrap());
+            past.insert("recorded_by".to_owned(), by.into());
         }
         // The order of attributes is only in the text.
         let order = line
@@ -315,5 +340,48 @@ fn export_and_import_give_the_same_journal() {
         std::fs::write(&to, format!("{text}{text}")).unwrap();
         run(&again, &["import", path], 0);
         same(&lines(&again), &whole, seed);
+    }
+}
+
+/// A journal that grows, exported in pieces: what turned out later comes as lines of its own.
+#[test]
+fn pieces_give_the_same_journal() {
+    let rounds = if std::env::var_os("ANNALS_LONG").is_some() {
+        200
+    } else {
+        1
+    };
+    for seed in 0..rounds {
+        let place = Place::new();
+        let (data, copy) = (&place.data, place.path("copy"));
+        let mut random = Random(1_000_000 + seed);
+        let mut pieces = Vec::new();
+        for piece in 0..3 {
+            history(data, &mut random);
+            let name = format!("{piece}.jsonl");
+            place.export(&name, &["--cursor", "pieces"]);
+            pieces.push(place.arg(&name));
+        }
+        place.export("rest.jsonl", &["--cursor", "pieces"]);
+        pieces.push(place.arg("rest.jsonl"));
+        let whole = lines(data);
+        for _twice in 0..2 {
+            for piece in &pieces {
+                run(&copy, &["import", piece], 0);
+            }
+            let mut found = lines(&copy);
+            let mut whole = whole.clone();
+            // Between pieces another run may be met first.
+            found.sort();
+            whole.sort();
+            same(&found, &whole, seed);
+            let found = statistics(&copy);
+            for (found, whole) in found.iter().zip(statistics(data)) {
+                let whole = whole.as_object().unwrap();
+                for (name, value) in found.as_object().unwrap() {
+                    assert_eq!(value, &whole[name], "seed {seed}: {name}");
+                }
+            }
+        }
     }
 }

@@ -149,6 +149,14 @@ fn lines(dir: &Path) -> Vec<serde_json::Value> {
         ] {
             fields.remove(place);
         }
+        let history = fields
+            .get_mut("outcomes")
+            .and_then(|all| all.as_array_mut());
+        for past in history.into_iter().flatten() {
+            let past = past.as_object_mut().unwrap();
+            past.remove("sequence");
+            past.remove("recorded_by");
+        }
     }
     lines
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use annals::{
-    Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, RunId, Timestamp,
-};
+use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, Timestamp};
 
 use super::{History, Judged, Part, Row};
 use crate::failure::Result;
@@ -14,8 +12,6 @@ use crate::filter::Filter;
 
 /// Entries that are made rows at once.
 const BATCH: usize = 8_192;
-/// Ids that are taken before a commit and sent after it may be so far out of order.
-const DISORDER: u64 = 1 << 20;
 /// Ids that are remembered: some megabytes.
 const RECENT: usize = 1 << 17;
 
@@ -38,8 +34,6 @@ pub struct Reading<'a> {
     /// The days whose rows are wanted; none for all.
     days: Option<Arc<BTreeSet<i64>>>,
     sender: SyncSender<Batch>,
-    /// The lowest id of each run that this export has met.
-    lowest: HashMap<RunId, u64>,
     /// Ids that this export has met lately: outcomes are mostly about these.
     recent: HashSet<InferenceId>,
 }
@@ -59,7 +53,6 @@ impl<'a> Reading<'a> {
             history: part.history,
             days,
             sender,
-            lowest: HashMap::new(),
             recent: HashSet::new(),
         }
     }
@@ -98,10 +91,6 @@ impl<'a> Reading<'a> {
             self.recent.clear();
         }
         self.recent.extend(&ids);
-        for id in &ids {
-            let lowest = self.lowest.entry(id.run()).or_insert(id.to_u64());
-            *lowest = (*lowest).min(id.to_u64());
-        }
         let ids = match &self.days {
             None => ids,
             Some(days) => {
@@ -162,13 +151,7 @@ impl<'a> Reading<'a> {
         if self.recent.contains(&of) {
             return false;
         }
-        if self.from.next_sequence() <= 1 {
-            return self.filter.is_everything();
-        }
-        let lowest = self.lowest.get(&of.run());
-        let surely_ours =
-            lowest.is_some_and(|lowest| of.to_u64() > lowest.saturating_add(DISORDER));
-        !surely_ours
+        self.from.next_sequence() > 1 || self.filter.is_everything()
     }
 
     /// The inferences that outcomes among `entries` are about and that may be of earlier exports.

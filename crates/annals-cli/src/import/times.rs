@@ -137,7 +137,7 @@ fn real_since_1970(number: f64) -> Option<Timestamp> {
 }
 
 /// A time as JSON has it.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Clone, Debug, PartialEq)]
 #[serde(untagged)]
 pub enum Stamp {
     Text(String),

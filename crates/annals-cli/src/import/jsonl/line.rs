@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::super::json;
 use super::super::times::Stamp;
+use super::history::Past;
 
 /// A line; what it does not know, it leaves aside.
 #[derive(Deserialize)]
@@ -39,6 +40,9 @@ pub struct Line<'a> {
     #[serde(default)]
     pub attributes: Pairs,
     pub outcome: Option<Turned>,
+    /// Every outcome that there was, oldest first.
+    pub outcomes: Option<Vec<Past>>,
+    pub recorded_by: Option<u32>,
     pub run: Option<u32>,
     pub reason: Option<Cow<'a, str>>,
     pub count: Option<u64>,
@@ -111,7 +115,7 @@ impl Line<'_> {
 }
 
 /// The fields of [`Line`] and of [`Turned`], sorted.
-const FIELDS: [&str; 34] = [
+const FIELDS: [&str; 36] = [
     "action",
     "after",
     "attributes",
@@ -136,9 +140,11 @@ const FIELDS: [&str; 34] = [
     "not_finite",
     "number",
     "outcome",
+    "outcomes",
     "probabilities",
     "processing_ns",
     "reason",
+    "recorded_by",
     "recorded_range",
     "recorded_time",
     "refusal",

@@ -1,5 +1,6 @@
 //! JSON lines, as `export` writes them.
 
+mod history;
 mod lenient;
 mod line;
 mod lines;
@@ -12,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::import::{Answer, Importer};
+use annals::import::{Answer, Importer, PastOutcome};
 use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
 
@@ -275,6 +276,9 @@ impl Taking {
         let Some(turned) = &line.outcome else {
             return Err("an outcome without one".to_owned().into());
         };
+        if line.recorded_by.is_some() && line.sequence.is_some() {
+            return self.past(id, line, journal, turned, report);
+        }
         // A row with a sequence in its journal came after the earlier export.
         let order = match line.sequence {
             Some(_) => Order::OfArrival,
@@ -289,6 +293,41 @@ impl Taking {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An outcome as it stands in its journal.
+    fn past(
+        &mut self,
+        of: InferenceId,
+        line: &Line<'_>,
+        journal: &str,
+        turned: &Turned,
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        if !self.is_first(of.run(), line) {
+            return Ok(());
+        }
+        let by = line.recorded_by.unwrap_or_default();
+        let recorded = line.recorded_time.as_ref();
+        let recorded = recorded.map(|stamp| self.times.time("recorded_time", stamp));
+        let mut lost = Vec::new();
+        let mut judged = self.judged(line, turned, &mut lost);
+        if let Some(Lost { field, why, .. }) = lost.first() {
+            return Err(format!("{field}: {why}").into());
+        }
+        let Some((time, outcome)) = judged.pop().filter(|_| judged.is_empty()) else {
+            return Err("an outcome of several times".to_owned().into());
+        };
+        let past = PastOutcome {
+            outcome: match time {
+                Some(time) => outcome.at(time),
+                None => outcome,
+            },
+            recorded_time: recorded.transpose()?,
+            recorded_by: self.run(journal, by)?,
+        };
+        report.outcomes += u64::from(self.importer.add_past_outcome(of, &past)?);
+        Ok(())
     }
 
     /// The id here of what has the id `text` there.
@@ -471,9 +510,47 @@ impl Taking {
             }
         }
         let before = report.outcomes;
-        self.outcomes(id, judged, Order::OfTime, lost, report)?;
+        let is_told = self.told(id, line, journal, lost, report)?;
+        if !is_told {
+            self.outcomes(id, judged, Order::OfTime, lost, report)?;
+        }
         report.completed += u64::from(!is_new && report.outcomes > before);
         Ok(())
+    }
+
+    /// Takes in the history of a line; whether that has all that the line says to hold.
+    fn told(
+        &mut self,
+        of: InferenceId,
+        line: &Line<'_>,
+        journal: &str,
+        lost: &mut Vec<Lost>,
+        report: &mut Report,
+    ) -> Result<bool, Trouble> {
+        let Some(told) = line.outcomes.as_ref().filter(|told| !told.is_empty()) else {
+            return Ok(false);
+        };
+        let mut unread = |trouble| match trouble {
+            Trouble::Line(why) => {
+                lost.push(Lost::new("outcomes", "a history that cannot be read", why));
+                Ok(false)
+            }
+            trouble => Err(trouble),
+        };
+        let there: InferenceId = match line.id.as_deref().map(str::parse).transpose() {
+            Ok(id) => id.unwrap_or(of),
+            Err(error) => return Err(error.into()),
+        };
+        let history = match self.history(journal, there.run().get(), told) {
+            Ok(history) => history,
+            Err(trouble) => return unread(trouble),
+        };
+        match self.importer.add_outcome_history(of, &history) {
+            Ok(new) => report.outcomes += new,
+            Err(error) => return unread(error.into()),
+        }
+        let turned = line.outcome.as_ref();
+        Ok(turned.is_none_or(|turned| history::agrees(turned, told)))
     }
 
     /// The outcomes, in one entry for each time at which one became known. Values whose time cannot
