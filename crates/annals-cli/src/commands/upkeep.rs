@@ -237,6 +237,9 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
     out.line(out.paint(style::HEAD, format!("{entries}, {bytes}; {kept} {stay}")))
 }
 
+/// Lines of one kind that a repair prints.
+const SHOWN: usize = 20;
+
 /// Options of `repair`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -276,21 +279,21 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
     } else if repaired.is_untouched() {
         out.line(out.paint(style::GOOD, "nothing to repair"))?;
     } else {
-        for lost in &repaired.lost {
+        some(out, &repaired.lost, "stretch", |lost, out| {
             let last = lost.end.saturating_sub(1);
-            let text = format!("entries {} to {last} are lost", lost.start);
-            out.line(out.paint(style::BAD, text))?;
-        }
-        for what in &repaired.incomplete {
+            let text = match lost.start {
+                first if first == last => format!("entry {first} is lost"),
+                first => format!("entries {first} to {last} are lost"),
+            };
+            out.paint(style::BAD, text)
+        })?;
+        some(out, &repaired.incomplete, "table", |what, out| {
             let text = format!("{} could not be read whole", escaped(what));
-            out.line(out.paint(style::WARN, text))?;
-        }
-        for file in &repaired.set_aside {
-            out.line(format!(
-                "set aside: {}",
-                escaped(&file.display().to_string())
-            ))?;
-        }
+            out.paint(style::WARN, text)
+        })?;
+        some(out, &repaired.set_aside, "file", |file, _| {
+            format!("set aside: {}", escaped(&file.display().to_string()))
+        })?;
         let entries = units::counted(repaired.entries, "entry");
         out.line(format!("repaired: {entries}, gaps among them"))?;
     }
@@ -299,6 +302,21 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
     } else {
         Done::WithProblems
     })
+}
+
+/// A line for each of the first of `all`, and one that counts the rest.
+fn some<T>(out: &mut Out, all: &[T], what: &str, line: impl Fn(&T, &Out) -> String) -> Result<()> {
+    for one in all.iter().take(SHOWN) {
+        let text = line(one, out);
+        out.line(text)?;
+    }
+    match all.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => {
+            let (more, what) = (units::count(more as u64), units::plural(more as u64, what));
+            out.line(format!("and {more} more {what}"))
+        }
+    }
 }
 
 /// Options of `fold`.
