@@ -1,12 +1,13 @@
 //! The writing side of the hot file: runs begin and end here, names get their ids, batches commit.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::directory::{Directory, RunLock};
 use super::elapsed::Meter;
 use super::format::block::{Block, BlockEncoder};
 use super::format::row::{GapRow, Note};
+use super::handle::{Handle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
 use super::name_table::FOR_EVER;
@@ -16,10 +17,6 @@ use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{MAX_RUN, RunId};
 use crate::options::{Options, Sharing};
-
-/// The open file, shared with readers where only one handle may be open. Empty between a failure
-/// and the reopening.
-pub(crate) type Slot = Arc<RwLock<Option<Kv>>>;
 
 /// The hot file of a journal, open for writing.
 pub(crate) struct Hot {
@@ -34,7 +31,7 @@ pub(crate) struct Hot {
 /// The part that takes batches into the hot file, from any thread: one transaction at a time.
 #[derive(Clone)]
 pub(crate) struct Commits {
-    slot: Slot,
+    handle: Handle,
     path: PathBuf,
     meter: Meter,
 }
@@ -84,7 +81,7 @@ impl Hot {
             .map_err(WriteFailure::into_error)?;
         Ok(Hot {
             commits: Commits {
-                slot: Arc::new(RwLock::new(Some(kv))),
+                handle: Handle::new(kv),
                 path: path.clone(),
                 meter: Meter::new(options.clock.clone()),
             },
@@ -101,8 +98,8 @@ impl Hot {
     }
 
     /// For readers of this process, where only this handle may be open.
-    pub(crate) fn slot(&self) -> Slot {
-        self.commits.slot.clone()
+    pub(crate) fn handle(&self) -> Handle {
+        self.commits.handle.clone()
     }
 
     /// Counts the time that passes while this handle is open.
@@ -253,18 +250,14 @@ impl Hot {
     /// For the writer, when opening is over: from here on nothing waits for these transactions that
     /// has no bound of its own.
     pub(crate) fn wait_endlessly(&self) {
-        let slot = self.commits.slot.read();
-        if let Some(kv) = &*slot.unwrap_or_else(PoisonError::into_inner) {
-            kv.wait_endlessly();
-        }
+        // A handle that is closed is told when it is opened again.
+        let _ = self.commits.handle.try_with(Kv::wait_endlessly);
     }
 
     /// An error if the written file has lost its name: committed entries are then in no file of
     /// that name. Asks the directory once.
     pub(crate) fn check_name(&self) -> Result<()> {
-        let slot = self.commits.slot.read();
-        let slot = slot.unwrap_or_else(PoisonError::into_inner);
-        match slot.as_ref().and_then(Kv::lost_name) {
+        match self.commits.handle.try_with(Kv::lost_name).flatten() {
             Some(what) => Err(Error::Misplaced {
                 path: self.path.clone(),
                 what,
@@ -282,24 +275,18 @@ impl Hot {
     /// After a failed commit: closes the file, opens it again and returns the stored batch number
     /// of `run`.
     pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
-        let mut slot = self
-            .commits
-            .slot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // redb's own lock is released before the same file is opened again.
-        *slot = None;
-        let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
-        kv.wait_endlessly();
-        let key = keys::number(u64::from(run.get()));
-        let batch = kv.read(|snapshot| {
-            let row = snapshot.get(Table::Runs, &key, |value| {
-                runs::decode(&self.path, &key, value).map(|(_, row)| row.batch)
+        self.commits.handle.reopen(|| {
+            let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
+            kv.wait_endlessly();
+            let key = keys::number(u64::from(run.get()));
+            let batch = kv.read(|snapshot| {
+                let row = snapshot.get(Table::Runs, &key, |value| {
+                    runs::decode(&self.path, &key, value).map(|(_, row)| row.batch)
+                })?;
+                row.unwrap_or_else(|| Err(damaged(&self.path, "runs", "this run's row is missing")))
             })?;
-            row.unwrap_or_else(|| Err(damaged(&self.path, "runs", "this run's row is missing")))
-        })?;
-        *slot = Some(kv);
-        Ok(batch)
+            Ok((kv, batch))
+        })
     }
 
     fn write<T>(
@@ -333,14 +320,14 @@ impl Commits {
         &self,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
-        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => kv.write(body),
-            None => Err(WriteFailure::NoRoom(Error::NoRoom {
+        let written = self.handle.try_with(|kv| kv.write(body));
+        // The writer keeps its events and tries again.
+        written.unwrap_or_else(|| {
+            Err(WriteFailure::NoRoom(Error::NoRoom {
                 path: self.path.clone(),
-                reason: "the file could not be opened again after a failed write".to_owned(),
-            })),
-        }
+                reason: REOPENED.to_owned(),
+            }))
+        })
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod cursors;
 pub(crate) mod directory;
 pub(crate) mod elapsed;
 pub(crate) mod format;
+pub(crate) mod handle;
 pub(crate) mod hot;
 pub(crate) mod index;
 pub(crate) mod keys;

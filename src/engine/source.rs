@@ -5,7 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use super::blocks::{Asked, Blocks, HourPlace, Located, go_on};
 use super::directory::Directory;
@@ -14,7 +14,8 @@ use super::format::block::Placed;
 use super::format::block_index::Mark;
 use super::format::codec;
 use super::format::spans::ID_BUCKET_BITS;
-use super::hot::{Hot, Slot};
+use super::handle::{Handle, Writer};
+use super::hot::Hot;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
 use super::losses::Losses;
@@ -35,7 +36,7 @@ pub(crate) type StoredName = (u8, Arc<str>);
 
 /// A journal open for reading.
 pub(crate) struct Source {
-    slot: Slot,
+    handle: Handle,
     directory: Option<Directory>,
     path: PathBuf,
     sharing: Sharing,
@@ -75,38 +76,44 @@ impl Source {
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
         let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
+        let handle = Handle::new(kv);
+        Ok(Source::new(handle, Some(directory), path, sharing, None))
+    }
+
+    fn new(
+        handle: Handle,
+        directory: Option<Directory>,
+        path: PathBuf,
+        sharing: Sharing,
+        meter: Option<Meter>,
+    ) -> Self {
         let losses = Arc::default();
-        Ok(Source {
-            slot: Arc::new(RwLock::new(Some(kv))),
-            directory: Some(directory),
+        Source {
+            handle,
+            directory,
             path,
             sharing,
             segments: SegmentCache::of(&losses),
             identity: OnceLock::new(),
-            meter: None,
+            meter,
             losses,
-        })
+        }
     }
 
     /// A source beside the writer `hot` of the same process. It has a handle of its own, so that a
     /// failed writer does not take readers down, except where only one handle may be open.
     pub(crate) fn beside(hot: &Hot, cache_bytes: usize) -> Result<Self> {
-        let losses = Arc::default();
         match (hot.sharing(), hot.directory()) {
             (Sharing::Shared, Some(directory)) => Ok(Source {
                 meter: Some(hot.meter()),
                 ..Source::open(directory.clone(), Sharing::Shared, cache_bytes)?
             }),
-            (_, directory) => Ok(Source {
-                slot: hot.slot(),
-                directory: directory.cloned(),
-                path: hot.name().to_owned(),
-                sharing: Sharing::Exclusive,
-                segments: SegmentCache::of(&losses),
-                identity: OnceLock::new(),
-                meter: Some(hot.meter()),
-                losses,
-            }),
+            (_, directory) => {
+                let (directory, path) = (directory.cloned(), hot.name().to_owned());
+                let meter = Some(hot.meter());
+                let sharing = Sharing::Exclusive;
+                Ok(Source::new(hot.handle(), directory, path, sharing, meter))
+            }
         }
     }
 
@@ -126,86 +133,26 @@ impl Source {
                 path: directory.path().to_owned(),
             });
         }
-        let kv = Kv::open(&path, sharing, cache_bytes)?;
-        let losses = Arc::default();
-        Ok(Source {
-            slot: Arc::new(RwLock::new(Some(kv))),
-            directory: Some(directory),
-            path,
-            sharing,
-            segments: SegmentCache::of(&losses),
-            identity: OnceLock::new(),
-            meter: None,
-            losses,
-        })
+        let handle = Handle::new(Kv::open(&path, sharing, cache_bytes)?);
+        Ok(Source::new(handle, Some(directory), path, sharing, None))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot.clone()
-    }
-
-    pub(crate) fn sharing(&self) -> Sharing {
-        self.sharing
-    }
-
     pub(crate) fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }
 
-    /// Lends a handle for writing: one of its own, or the only one where only one may be open.
-    pub(crate) fn with_writer<T>(
-        &self,
-        cache_bytes: usize,
-        body: impl FnOnce(&Kv) -> Result<T>,
-    ) -> Result<T> {
-        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
-            return body(&Kv::open(&directory.hot_file(), self.sharing, cache_bytes)?);
-        }
-        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => body(kv),
-            None => Err(self.being_reopened()),
-        }
-    }
-
-    /// Lends a handle for writing, to one user at a time: where only one may be open, its readers
-    /// and writers wait.
-    pub(crate) fn with_writer_alone<T>(
-        &self,
-        cache_bytes: usize,
-        body: impl FnOnce(&mut Kv) -> Result<T>,
-    ) -> Result<T> {
-        if let (Sharing::Shared, Some(directory)) = (self.sharing, &self.directory) {
-            return body(&mut Kv::open(
-                &directory.hot_file(),
-                self.sharing,
-                cache_bytes,
-            )?);
-        }
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *slot {
-            Some(kv) => body(kv),
-            None => Err(self.being_reopened()),
-        }
-    }
-
-    fn being_reopened(&self) -> Error {
-        Error::Failed {
-            path: self.path.clone(),
-            reason: "the file is being opened again after a failed write".to_owned(),
-        }
+    /// A handle for writing beside these readers.
+    pub(crate) fn writer(&self, cache_bytes: usize) -> Writer {
+        let directory = self.directory.as_ref();
+        Writer::new(directory, self.sharing, &self.handle, cache_bytes)
     }
 
     pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => kv.read(body),
-            None => Err(self.being_reopened()),
-        }
+        self.handle.read(body)
     }
 
     pub(crate) fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {

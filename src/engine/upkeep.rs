@@ -58,7 +58,7 @@ impl Upkeep {
     /// `patience` lasts.
     pub(crate) fn compact(&self, patience: Duration) -> Result<()> {
         let began = Instant::now();
-        self.source.with_writer_alone(CACHE_BYTES, |kv| {
+        self.source.writer(CACHE_BYTES).with_alone(|kv| {
             loop {
                 match kv.compact() {
                     Err(Error::InUse { .. }) if began.elapsed() < patience => thread::sleep(PAUSE),
@@ -82,7 +82,7 @@ impl Upkeep {
 
     /// Lends a handle for writing.
     pub(crate) fn with_kv<T>(&self, body: impl FnOnce(&Kv) -> Result<T>) -> Result<T> {
-        self.source.with_writer(CACHE_BYTES, body)
+        self.source.writer(CACHE_BYTES).with(body)
     }
 
     /// Runs `body` in one durable transaction. Waits for other transactions for a minute.

@@ -14,12 +14,12 @@ pub(crate) use rows::CheckpointRow;
 
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use crate::engine::directory::Directory;
 use crate::engine::format::codec;
-use crate::engine::hot::{Hot, Slot};
-use crate::engine::kv::{Direction, Kv, Table, WriteFailure};
+use crate::engine::handle::{Handle, WeakHandle, Writer};
+use crate::engine::hot::Hot;
+use crate::engine::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
@@ -32,12 +32,9 @@ pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, s
 pub(crate) struct Checkpoints {
     directory: Directory,
     path: PathBuf,
-    read: Slot,
-    /// The same as `read` where only one handle may be open. Otherwise the first change opens it,
-    /// so that reading needs no right to write.
-    write: Slot,
-    sharing: Sharing,
-    cache_bytes: usize,
+    reader: Handle,
+    /// Opened by the first change, so that reading needs no right to write.
+    writer: Writer,
     kept: Kept,
 }
 
@@ -88,21 +85,16 @@ impl Checkpoints {
     /// Opens the registry of the journal in `directory` beside its other users.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
-        let (read, write): (Slot, Slot) = if sharing == Sharing::Shared {
-            let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
-            (Arc::new(RwLock::new(Some(kv))), Slot::default())
-        } else {
-            let kv = Kv::open(&path, sharing, cache_bytes)?;
-            let slot = Arc::new(RwLock::new(Some(kv)));
-            (slot.clone(), slot)
+        let kv = match sharing {
+            Sharing::Shared => Kv::open_read_only(&path, sharing, cache_bytes)?,
+            Sharing::Exclusive => Kv::open(&path, sharing, cache_bytes)?,
         };
+        let reader = Handle::new(kv);
         let opened = Checkpoints {
+            writer: Writer::new(Some(&directory), sharing, &reader, cache_bytes),
             directory,
             path,
-            read,
-            write,
-            sharing,
-            cache_bytes,
+            reader,
             kept: Kept::OnDisk,
         };
         opened.read_raw(|snapshot| {
@@ -114,14 +106,12 @@ impl Checkpoints {
 
     /// The registry of a journal that is open in exclusive mode in this process: its handle is the
     /// only one there may be.
-    pub(crate) fn within(directory: Directory, slot: Slot) -> Self {
+    pub(crate) fn within(directory: Directory, only: Handle) -> Self {
         Checkpoints {
             path: directory.hot_file(),
+            writer: Writer::new(Some(&directory), Sharing::Exclusive, &only, 0),
             directory,
-            read: slot.clone(),
-            write: slot,
-            sharing: Sharing::Exclusive,
-            cache_bytes: 0,
+            reader: only,
             kept: Kept::OnDisk,
         }
     }
@@ -135,26 +125,17 @@ impl Checkpoints {
             Err(error) => return Err(error),
         };
         let path = directory.hot_file();
-        let slot = Hot::in_memory(options)?.slot();
+        let memory = Hot::in_memory(options)?.handle();
         let rehearsed = Checkpoints {
-            path: path.clone(),
-            directory: directory.clone(),
-            read: slot.clone(),
-            write: slot.clone(),
-            sharing: Sharing::Exclusive,
-            cache_bytes: options.cache_bytes,
             kept: Kept::InMemory,
+            ..Checkpoints::within(directory.clone(), memory.clone())
         };
         if !path.exists() {
             return Ok(rehearsed);
         }
         let there = Checkpoints::open(directory, Sharing::Shared, options.cache_bytes)?;
-        let slot = slot.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(memory) = &*slot else {
-            return Err(there.failed("there is no room in memory for a copy"));
-        };
         there.read_raw(|snapshot| {
-            let copied = memory.write(|transaction| {
+            let copy = |transaction: &mut WriteTransaction<'_>| {
                 let everything = (Bound::Unbounded, Bound::Unbounded);
                 for table in TABLES {
                     let ascending = Direction::Ascending;
@@ -167,10 +148,9 @@ impl Checkpoints {
                     Some(number) => set_change(transaction, number),
                     None => Ok(()),
                 }
-            });
-            copied.map_err(WriteFailure::into_error)
+            };
+            memory.with(|kv| kv.write(copy).map_err(WriteFailure::into_error))
         })?;
-        drop(slot);
         Ok(rehearsed)
     }
 
@@ -187,11 +167,7 @@ impl Checkpoints {
         &self,
         body: impl FnOnce(&crate::engine::kv::Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
-        let slot = self.read.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => kv.read(body),
-            None => Err(self.failed("the file is being opened again after a failed write")),
-        }
+        self.reader.read(body)
     }
 
     /// Runs `body` on one consistent snapshot.
@@ -205,14 +181,9 @@ impl Checkpoints {
         &self,
         body: impl FnOnce(&mut Change<'_, '_>) -> Result<T>,
     ) -> Result<T, ChangeFailure> {
-        self.open_for_writing().map_err(ChangeFailure::Nothing)?;
-        let slot = self.write.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(kv) = &*slot else {
-            let why = "the file could not be opened again after a failed write";
-            return Err(ChangeFailure::Nothing(self.failed(why)));
-        };
+        self.writer.open().map_err(ChangeFailure::Nothing)?;
         let mut finished = false;
-        let written = kv.write(|transaction| {
+        let change = |transaction: &mut WriteTransaction<'_>| {
             let known = transaction.get(Table::Meta, look::CHANGE_KEY, codec::decode::<u64>)?;
             let known = rebuild::known_change(&self.path, known)?;
             let number = known.unwrap_or(0).saturating_add(1);
@@ -227,18 +198,19 @@ impl Checkpoints {
             transaction.put(Table::Meta, look::CHANGE_KEY, &mut number)?;
             finished = true;
             Ok(value)
-        });
-        drop(slot);
+        };
+        let written = self.writer.try_with(|kv| kv.write(change));
+        let written = written.ok_or_else(|| ChangeFailure::Nothing(self.writer.failed()))?;
         match written {
             Ok(value) => Ok(value),
             Err(WriteFailure::Fatal(error)) if !finished => {
                 if matches!(error, Error::Io { .. } | Error::Corrupt { .. }) {
-                    self.let_go();
+                    self.writer.let_go();
                 }
                 Err(ChangeFailure::Nothing(error))
             }
             Err(failure) => {
-                self.let_go();
+                self.writer.let_go();
                 Err(ChangeFailure::Unknown(failure.into_error()))
             }
         }
@@ -250,46 +222,8 @@ impl Checkpoints {
         &self,
         body: impl FnOnce(&mut Look<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        self.open_for_writing()?;
-        let slot = self.write.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => kv.read(|snapshot| body(&mut Look(snapshot, &self.path))),
-            None => Err(self.failed("the file could not be opened again after a failed write")),
-        }
-    }
-
-    fn open_for_writing(&self) -> Result<()> {
-        if self.sharing == Sharing::Exclusive {
-            return Ok(());
-        }
-        let is_open = {
-            let slot = self.write.read().unwrap_or_else(PoisonError::into_inner);
-            slot.is_some()
-        };
-        if is_open {
-            return Ok(());
-        }
-        let mut slot = self.write.write().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_none() {
-            *slot = Some(Kv::open(&self.path, self.sharing, self.cache_bytes)?);
-        }
-        Ok(())
-    }
-
-    /// After a failure redb refuses to write through the same handle; the next change opens
-    /// another. In exclusive mode the handle is the journal's, and its writer sees to it.
-    fn let_go(&self) {
-        if self.sharing == Sharing::Shared {
-            let mut slot = self.write.write().unwrap_or_else(PoisonError::into_inner);
-            *slot = None;
-        }
-    }
-
-    fn failed(&self, reason: &str) -> Error {
-        Error::Failed {
-            path: self.root().to_owned(),
-            reason: reason.to_owned(),
-        }
+        self.writer
+            .with(|kv| kv.read(|snapshot| body(&mut Look(snapshot, &self.path))))
     }
 }
 
@@ -302,7 +236,7 @@ pub(crate) enum Access {
     /// Not held here: a journal that is closed lets go of its file.
     Within {
         directory: Directory,
-        slot: Weak<RwLock<Option<Kv>>>,
+        only: WeakHandle,
         cache_bytes: usize,
     },
     /// The journal is in memory, and weights need a place to lie.
@@ -318,7 +252,7 @@ impl Access {
             },
             (Some(directory), Sharing::Exclusive) => Access::Within {
                 directory: directory.clone(),
-                slot: Arc::downgrade(&hot.slot()),
+                only: hot.handle().downgrade(),
                 cache_bytes,
             },
             (None, _) => Access::Nowhere,
@@ -333,10 +267,10 @@ impl Access {
             } => Checkpoints::open(directory.clone(), Sharing::Shared, *cache_bytes),
             Access::Within {
                 directory,
-                slot,
+                only,
                 cache_bytes,
-            } => match slot.upgrade() {
-                Some(slot) => Ok(Checkpoints::within(directory.clone(), slot)),
+            } => match only.upgrade() {
+                Some(only) => Ok(Checkpoints::within(directory.clone(), only)),
                 None => Checkpoints::open(directory.clone(), Sharing::Exclusive, *cache_bytes),
             },
             Access::Nowhere => Err(Error::NoDirectory),

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use ahash::AHashMap;
 
@@ -19,14 +19,13 @@ use crate::engine::elapsed::Elapsed;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, NameId, Note};
 use crate::engine::format::scan::Scan;
-use crate::engine::hot::Slot;
-use crate::engine::kv::{Kv, WriteFailure, WriteTransaction};
+use crate::engine::handle::Writer;
+use crate::engine::kv::{WriteFailure, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
-use crate::options::Sharing;
 use crate::outcomes::out_of_order::Early;
 use crate::outcomes::{out_of_order, unmatched};
 use crate::stats::join::Between;
@@ -50,12 +49,9 @@ pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
 
 /// Folds the entries of one journal.
 pub(crate) struct Folder {
-    slot: Slot,
+    writer: Writer,
     directory: Option<Directory>,
-    sharing: Sharing,
     source: Arc<Source>,
-    /// A handle of its own, where there may be several.
-    own: Option<Kv>,
     scan: Scan,
     /// Elapsed time when this fold began: unmatched outcomes wait by it.
     elapsed: Elapsed,
@@ -68,11 +64,9 @@ impl Folder {
     /// open.
     pub(crate) fn of(source: Arc<Source>) -> Self {
         Folder {
-            slot: source.slot(),
+            writer: source.writer(CACHE_BYTES),
             directory: source.directory().cloned(),
-            sharing: source.sharing(),
             source,
-            own: None,
             scan: Scan::default(),
             elapsed: Elapsed::default(),
             highest: 0,
@@ -89,14 +83,11 @@ impl Folder {
             },
             None => None,
         };
-        if self.sharing == Sharing::Shared && self.own.is_none() && self.directory.is_some() {
-            let path = self.source.path();
-            self.own = Some(Kv::open(path, self.sharing, CACHE_BYTES)?);
-        }
+        self.writer.open()?;
         let outcome = self.fold_under_lock(now, go_on);
         if outcome.is_err() {
             // After a failed commit the handle may be of no more use.
-            self.own = None;
+            self.writer.let_go();
         }
         drop::<Option<FileLock>>(lock);
         outcome.map(Some)
@@ -357,21 +348,10 @@ impl Folder {
         body: impl FnOnce(&mut WriteTransaction<'_>, &Path) -> Result<T>,
     ) -> Result<T> {
         let path = self.source.path();
-        let write = |kv: &Kv| {
+        self.writer.with(|kv| {
             kv.write(|transaction| body(transaction, path))
                 .map_err(WriteFailure::into_error)
-        };
-        if let Some(kv) = &self.own {
-            return write(kv);
-        }
-        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(kv) => write(kv),
-            None => Err(Error::Failed {
-                path: path.to_owned(),
-                reason: "the file is being opened again after a failed write".to_owned(),
-            }),
-        }
+        })
     }
 
     fn broken(&self, first: u64, why: &str) -> Error {
