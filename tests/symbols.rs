@@ -122,7 +122,8 @@ fn millions_of_names_cost_what_one_would_expect() {
         None => [3_000, 15_000],
     };
     println!(
-        "| names | log and commit | fold, close | disk | memory | open again | one symbol | newest |"
+        "| names | log and commit | fold, close | disk | memory | open again | one symbol \
+         | newest |"
     );
     let costs = counts.map(names);
     let [few, many] = costs;
@@ -195,7 +196,8 @@ fn names(count: u64) -> Cost {
     let went_on = began.elapsed();
     journal.close().unwrap();
     println!(
-        "| {count} | {committed:.1?} | {closed:.1?} | {} MB | {} MB | {opened:.1?} | {asked:.1?} | {newest:.1?} | goes on {went_on:.1?}, {} MB written |",
+        "| {count} | {committed:.1?} | {closed:.1?} | {} MB | {} MB | {opened:.1?} | {asked:.1?} \
+         | {newest:.1?} | goes on {went_on:.1?}, {} MB written |",
         disk >> 20,
         memory >> 10,
         all_written >> 20,

@@ -1,5 +1,5 @@
-//! A disk that refuses the call with a number, shared by what is tried with a fault at one call after
-//! the other.
+//! A disk that refuses the call with a number, shared by what is tried with a fault at one call
+//! after the other.
 
 use std::fs;
 use std::io;

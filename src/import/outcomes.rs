@@ -100,8 +100,8 @@ impl Importer {
     /// Adds all outcomes of the inference `of` that its source has, oldest first; says how many of
     /// them are new. Those that are there already are recognised by what they say, their time and
     /// when which run recorded them. So one that says the same once more is taken in once more, and
-    /// importing twice is the same as importing once. Of one that came before others that are there,
-    /// only the values that none of these has replaced are added.
+    /// importing twice is the same as importing once. Of one that came before others that are
+    /// there, only the values that none of these has replaced are added.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -152,8 +152,8 @@ impl Importer {
     }
 
     /// Adds one more outcome of the history of `of`, which its source recorded after all that were
-    /// added before it: it holds, whatever its time. `false` if it is there already. What a source
-    /// has twice is taken in twice.
+    /// added before it: it holds, whatever its time. `false` if it is there already. A gap that a
+    /// source has twice is taken in twice.
     ///
     /// # Errors
     /// As [`add`](Self::add).

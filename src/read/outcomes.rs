@@ -128,7 +128,7 @@ impl Reader {
         Ok(rows)
     }
 
-    /// What has turned out for each of `ids`; those for which nothing has are left out.
+    /// The outcomes of each of `ids`; ids without outcomes are left out.
     fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
         let rows = self.stored_outcomes(ids, u64::MAX)?;
         let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();

@@ -277,8 +277,8 @@ mod tests {
         }
     }
 
-    /// Blocks of a clock that jumps by days between blocks and by hours within some, a third of them
-    /// in each of two segments.
+    /// Blocks of a clock that jumps by days between blocks and by hours within some, a third of
+    /// them in each of two segments.
     fn journal(dir: &std::path::Path, random: &mut Random) -> Vec<(u64, u64, i64)> {
         let options = Journal::options().without_mirror().without_folding();
         let options = options.dedup_window(Duration::ZERO);

@@ -31,8 +31,8 @@ Examples:
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
 Inferences come with what has turned out for them so far. JSON lines have every outcome that was \
-recorded, oldest first, in outcomes; CSV and Parquet have those that hold, and with --history a row \
-of kind outcome for each. JSON lines have gaps and events too, of \
+recorded, oldest first, in outcomes; CSV and Parquet have those that hold, and with --history a \
+row of kind outcome for each. JSON lines have gaps and events too, of \
 the times asked for and whatever else is filtered, because they belong to no model; CSV and \
 Parquet have none. The columns of all formats are the same; JSON lines have those of outcomes \
 within outcome. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
@@ -76,8 +76,8 @@ pub struct Args {
     /// carriage return, so that it is no formula. Numbers stay as they are.
     #[arg(long)]
     safe_cells: bool,
-    /// CSV and Parquet with a row of kind outcome for each outcome that was recorded, also for those
-    /// that later ones have replaced. JSON lines have them within the line of the decision.
+    /// CSV and Parquet with a row of kind outcome for each outcome that was recorded, also for
+    /// those that later ones have replaced. JSON lines have them within the line of the decision.
     #[arg(long)]
     history: bool,
     #[command(flatten)]
