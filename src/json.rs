@@ -337,7 +337,7 @@ fn outcome_entry(outcome: &OutcomeEntry) -> Map<String, Json> {
     }))
 }
 
-/// What an outcome says.
+/// Content of an outcome.
 fn said(outcome: &OutcomeEntry) -> Map<String, Json> {
     let named = outcome.values.iter();
     let named: Map<String, Json> = named.map(|(k, v)| (k.to_string(), real(*v))).collect();

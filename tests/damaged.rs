@@ -125,7 +125,7 @@ fn sequences(gap: &Gap) -> Range<u64> {
     gap.sequence..gap.sequence + gap.count.unwrap()
 }
 
-/// What goes through the journal.
+/// Reads that go through the journal.
 fn check_scans(damaged: &Damaged) -> Reader {
     let reader = Reader::open(&damaged.dir).unwrap();
     assert_eq!(reader.missing(), []);

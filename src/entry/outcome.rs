@@ -152,7 +152,7 @@ pub struct RecordedOutcome {
     /// When it was recorded. `None` if the entry is retired and its decision, which came after it,
     /// is not.
     pub recorded_time: Option<Timestamp>,
-    /// What it says.
+    /// The outcome.
     pub outcome: OutcomeEntry,
 }
 
@@ -213,7 +213,8 @@ impl Outcomes {
         found.ok().map(|index| self.values[index].1)
     }
 
-    /// What holds after all outcomes of one inference, oldest first; `None` if there are none.
+    /// The current values after all outcomes of one inference, oldest first; `None` if there are
+    /// none.
     #[must_use]
     pub fn of_history(history: &[RecordedOutcome]) -> Option<Outcomes> {
         let of = history.first()?.outcome.of;

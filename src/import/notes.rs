@@ -33,7 +33,7 @@ pub(super) fn event_key(run: RunId, recorded: Timestamp, says: &impl Debug) -> u
     key(run, Some(recorded), says)
 }
 
-/// What one of a run says, recorded then, in 16 bytes.
+/// Content of one of a run, recorded then, in 16 bytes.
 pub(super) fn key(run: RunId, recorded: Option<Timestamp>, says: &impl Debug) -> u128 {
     let recorded = recorded.map(Timestamp::as_micros);
     xxh3_128(format!("{} {recorded:?} {says:?}", run.get()).as_bytes())

@@ -14,7 +14,7 @@ use crate::entry::timestamp::Timestamp;
 /// An outcome as its source recorded it, to be handed to [`Importer::add_outcome_history`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastOutcome<'a> {
-    /// What it says.
+    /// The outcome.
     pub outcome: Outcome<'a>,
     /// When the source recorded it; `None` is the time of [`Importer::recorded_at`].
     pub recorded_time: Option<Timestamp>,
@@ -207,7 +207,7 @@ impl Importer {
         Ok(stored)
     }
 
-    /// What of a history is not there yet, and does not come before what is.
+    /// The part of a history that is not there yet, and does not come before the known one.
     fn without_known(&mut self, history: Vec<Past>, stored: &[StoredOutcome]) -> Vec<Past> {
         let mut is_used = vec![false; stored.len()];
         let mut is_known = vec![false; history.len()];

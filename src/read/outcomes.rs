@@ -69,7 +69,8 @@ impl Reader {
     /// [`outcomes_of_each`](Self::outcomes_of_each) does.
     ///
     /// # Errors
-    /// Those of reading, and [`Error::ForeignCursor`](crate::Error::ForeignCursor).
+    /// [Errors of reading](crate::Error#errors-of-reading), and
+    /// [`Error::ForeignCursor`](crate::Error::ForeignCursor).
     ///
     /// ```
     /// # use annals::{Inference, Journal, Outcome, Outcomes};

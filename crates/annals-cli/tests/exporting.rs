@@ -471,7 +471,7 @@ fn what_was_replaced_has_a_way_out() {
     assert_eq!(rewards, [1.0, 2.0, 1.0]);
 }
 
-/// A line that somebody has changed: what it says to hold is not lost.
+/// A line that was changed: its current values are not lost.
 #[test]
 fn a_changed_outcome_is_taken_in_beside_its_history() {
     let place = Place::new();

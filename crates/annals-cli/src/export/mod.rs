@@ -105,16 +105,16 @@ const COLUMNS: [&str; 27] = [
     "journal",
 ];
 
-/// What has turned out for one inference.
+/// Outcomes of one inference.
 pub struct Judged {
-    /// What holds.
+    /// The current values.
     pub now: Outcomes,
     /// Every outcome that was recorded, oldest first.
     pub history: Vec<RecordedOutcome>,
 }
 
 impl Judged {
-    /// What a history comes to; none if it is empty.
+    /// Result of a history; none if it is empty.
     pub fn new(history: Vec<RecordedOutcome>) -> Option<Self> {
         let now = Outcomes::of_history(&history)?;
         Some(Judged { now, history })
@@ -215,7 +215,7 @@ pub enum History {
     AsRows,
 }
 
-/// What the journal has of what was asked for, and the format has no place for.
+/// The journal's entries that were asked for, and the format has no place for.
 #[derive(Clone, Copy, Default)]
 pub struct LeftOut {
     pub gaps: u64,

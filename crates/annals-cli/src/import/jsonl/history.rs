@@ -45,7 +45,7 @@ impl Past {
     }
 }
 
-/// Whether everything that is said to hold is in the history: somebody may have changed it.
+/// Whether all current values are in the history: the file may have been changed.
 pub fn agrees(turned: &Turned, history: &[Past]) -> bool {
     let has = |name: &str, is_said: &dyn Fn(&Past) -> bool| {
         let time = turned.times.get(name).or(turned.time.as_ref());
