@@ -53,6 +53,19 @@ impl RunId {
     }
 }
 
+impl FromStr for RunId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = text.parse().ok().filter(|run| *run <= MAX_RUN);
+        number.map(RunId).ok_or_else(|| Error::Parse {
+            what: "run",
+            text: text.to_owned(),
+            expected: "a number up to 16777215",
+        })
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,6 +1,7 @@
 //! The one representation of a point in time.
 
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
@@ -85,10 +86,80 @@ impl Timestamp {
         Duration::from_micros(self.0.abs_diff(earlier.0))
     }
 
+    /// The time as the standard library has it; `None` where the system's clock does not reach.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use annals::Timestamp;
+    ///
+    /// let time = Timestamp::from_micros(1_500_000);
+    /// let expected = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+    /// assert_eq!(time.to_system_time(), Some(expected));
+    /// ```
+    #[must_use]
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let distance = Duration::from_micros(self.0.unsigned_abs());
+        match self.0 < 0 {
+            true => UNIX_EPOCH.checked_sub(distance),
+            false => UNIX_EPOCH.checked_add(distance),
+        }
+    }
+
+    /// Duration since `earlier`; `None` if `earlier` is later.
+    ///
+    /// ```
+    /// # use annals::Timestamp;
+    /// # use std::time::Duration;
+    /// let (open, close) = (Timestamp::from_micros(-5), Timestamp::from_micros(7));
+    /// assert_eq!(close.checked_since(open), Some(Duration::from_micros(12)));
+    /// assert_eq!(open.checked_since(close), None);
+    /// ```
+    #[must_use]
+    pub fn checked_since(self, earlier: Timestamp) -> Option<Duration> {
+        (self >= earlier).then(|| self.saturating_since(earlier))
+    }
+
     /// The same time as a `chrono` value, or `None` beyond the years that chrono covers.
     #[must_use]
     pub fn to_datetime(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+/// As [`Timestamp::saturating_add`].
+///
+/// ```
+/// # use annals::Timestamp;
+/// # use std::time::Duration;
+/// let minute = Duration::from_secs(60);
+/// let open = Timestamp::from_micros(0);
+/// assert_eq!((open + minute) - open, minute);
+/// assert_eq!((open - minute).as_micros(), -60_000_000);
+/// ```
+impl Add<Duration> for Timestamp {
+    type Output = Timestamp;
+
+    fn add(self, by: Duration) -> Timestamp {
+        self.saturating_add(by)
+    }
+}
+
+/// As [`Timestamp::saturating_sub`].
+impl Sub<Duration> for Timestamp {
+    type Output = Timestamp;
+
+    fn sub(self, by: Duration) -> Timestamp {
+        self.saturating_sub(by)
+    }
+}
+
+/// As [`Timestamp::saturating_since`], and so as the difference of two
+/// [`Instant`](std::time::Instant)s.
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Timestamp) -> Duration {
+        self.saturating_since(earlier)
     }
 }
 

@@ -123,9 +123,27 @@ impl Importer {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Importer> {
-        let options = Options::default();
+        Importer::open_with(dir, &Options::default())
+    }
+
+    /// Opens it with `options`: whether others may use it too, how much it may cache, and by which
+    /// clock it goes. A new journal has its label.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let options = annals::Options::default().cache_bytes(1 << 20);
+    /// let opened = annals::import::Importer::open_with(&dir, &options)?;
+    /// # drop(opened);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Importer> {
+        options.check()?;
         let directory = Directory::create(dir.as_ref())?;
-        Self::beside(Hot::open(directory, &options)?, &options, Doing::Real)
+        Self::beside(Hot::open(directory, options)?, options, Doing::Real)
     }
 
     /// Opens the journal in `dir` to find out the effect of an import. All added entries are

@@ -46,10 +46,28 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Maintenance> {
-        let options = Options::default();
+        Maintenance::open_with(dir, &Options::default())
+    }
+
+    /// Opens it with `options`: whether others may use it too, how much it may cache, and by which
+    /// clock it goes. The other options are a journal's own.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let options = annals::Options::default().cache_bytes(1 << 20);
+    /// let opened = annals::Maintenance::open_with(&dir, &options)?;
+    /// # drop(opened);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Maintenance> {
         let directory = Directory::existing(dir.as_ref())?;
         let upkeep = Upkeep::open(directory, options.sharing, options.cache_bytes)?;
-        Maintenance::new(upkeep, options.clock)
+        Maintenance::new(upkeep, options.clock.clone())
     }
 
     pub(crate) fn new(upkeep: Upkeep, clock: Clock) -> Result<Maintenance> {

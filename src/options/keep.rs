@@ -106,10 +106,12 @@ impl Keep {
             })
         };
         if self.age.is_some_and(|age| age < Duration::from_secs(60)) {
-            return bad(format!("{:?}", self.age), "give at least one minute");
+            let age = self.age.unwrap_or_default();
+            return bad(format!("{age:?}"), "give at least one minute");
         }
         if self.bytes.is_some_and(|bytes| bytes < 1 << 20) {
-            return bad(format!("{:?} bytes", self.bytes), "give at least 1 MiB");
+            let bytes = self.bytes.unwrap_or_default();
+            return bad(format!("{bytes} bytes"), "give at least 1 MiB");
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Everything about a journal that has a number.
 
+pub(crate) mod file;
 pub(crate) mod keep;
 pub(crate) mod logs;
 

@@ -63,10 +63,28 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Reader> {
-        let options = Options::default();
+        Reader::open_with(dir, &Options::default())
+    }
+
+    /// Opens it with `options`: whether others may use it too, how much it may cache, and by which
+    /// clock it goes. The other options are a journal's own.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let options = annals::Options::default().cache_bytes(1 << 20);
+    /// let opened = annals::Reader::open_with(&dir, &options)?;
+    /// # drop(opened);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Reader> {
         let directory = Directory::existing(dir.as_ref())?;
         let source = Source::open(directory, options.sharing, options.cache_bytes)?;
-        Reader::new(Arc::new(source))
+        Ok(Reader::new(Arc::new(source))?.with_clock(options.clock.clone()))
     }
 
     pub(crate) fn new(source: Arc<Source>) -> Result<Reader> {

@@ -121,10 +121,28 @@ impl Registry {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Registry> {
-        let options = Options::default();
+        Registry::open_with(dir, &Options::default())
+    }
+
+    /// Opens it with `options`: whether others may use it too, how much it may cache, and by which
+    /// clock it goes. The other options are a journal's own.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// # annals::Journal::open(&dir)?.close()?;
+    /// let options = annals::Options::default().cache_bytes(1 << 20);
+    /// let opened = annals::Registry::open_with(&dir, &options)?;
+    /// # drop(opened);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Registry> {
         let directory = Directory::existing(dir.as_ref())?;
         let store = Checkpoints::open(directory, options.sharing, options.cache_bytes)?;
-        Ok(Registry::start(store, options.clock, None))
+        Ok(Registry::start(store, options.clock.clone(), None))
     }
 
     /// Opens a copy of the registry in memory, to find out the effect of changes. Everything is

@@ -1,7 +1,9 @@
 //! The groups of a statistic, and its rows then.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,11 +12,12 @@ use super::periods::Division;
 use super::result::Stats;
 use super::rollup::Level;
 use crate::engine::format::row::NameId;
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 
 /// Common property of the decisions of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Group {
     /// The model that decided.
@@ -32,6 +35,57 @@ pub enum Group {
     /// The day of event time, UTC; for those of a time zone see
     /// [`StatsQuery::by_periods`](super::StatsQuery::by_periods).
     Day,
+}
+
+impl Group {
+    const ALL: [Group; 6] = [
+        Group::Model,
+        Group::Symbol,
+        Group::Checkpoint,
+        Group::Action,
+        Group::Hour,
+        Group::Day,
+    ];
+
+    /// Its name in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Group::Model => "model",
+            Group::Symbol => "symbol",
+            Group::Checkpoint => "checkpoint",
+            Group::Action => "action",
+            Group::Hour => "hour",
+            Group::Day => "day",
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads what [`Group::as_str`] gives.
+///
+/// ```
+/// use annals::Group;
+///
+/// assert_eq!("checkpoint".parse::<Group>()?, Group::Checkpoint);
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl FromStr for Group {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Group::ALL.into_iter().find(|group| group.as_str() == text);
+        found.ok_or_else(|| Error::Parse {
+            what: "group",
+            text: text.to_owned(),
+            expected: "model, symbol, checkpoint, action, hour or day",
+        })
+    }
 }
 
 /// One or several [`Group`]s; made from one, or from an array or slice of them.
