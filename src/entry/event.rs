@@ -91,6 +91,12 @@ impl CheckpointAction {
     }
 }
 
+impl fmt::Display for CheckpointAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Reads what [`CheckpointAction::as_str`] gives.
 impl FromStr for CheckpointAction {
     type Err = Error;

@@ -52,14 +52,16 @@ impl RecorderBuilder {
     /// recorder.log(recorder.start(), 2, &[0.1, 0.2, 0.7], &[0.1]); // HOLD
     /// # Ok::<(), annals::Error>(())
     /// ```
-    pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
-        self.actions = actions.into_iter().map(Into::into).collect();
+    pub fn actions<A: AsRef<str>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
+        let actions = actions.into_iter();
+        self.actions = actions.map(|action| action.as_ref().to_owned()).collect();
         self
     }
 
     /// Labels of the probabilities, where they are not the actions.
-    pub fn labels<A: Into<String>>(mut self, labels: impl IntoIterator<Item = A>) -> Self {
-        self.labels = Some(labels.into_iter().map(Into::into).collect());
+    pub fn labels<A: AsRef<str>>(mut self, labels: impl IntoIterator<Item = A>) -> Self {
+        let labels = labels.into_iter();
+        self.labels = Some(labels.map(|label| label.as_ref().to_owned()).collect());
         self
     }
 

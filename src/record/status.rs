@@ -29,6 +29,18 @@ pub enum State {
     Closed,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            State::Running => "running",
+            State::NoRoom => "no room",
+            State::Misplaced => "misplaced",
+            State::Failed => "failed",
+            State::Closed => "closed",
+        })
+    }
+}
+
 /// State of the writer, read for the health.
 #[derive(Debug)]
 pub(crate) struct Status {
