@@ -1,5 +1,6 @@
 //! Many files that exist already, registered at once.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -216,12 +217,21 @@ impl Registry {
             others: layout.others,
             ..FolderImport::default()
         };
+        let known = self.registered_files(model)?;
         let mut rows = Vec::new();
         for mut found in layout.found {
             let names = std::mem::take(&mut found.names);
             let path = found.file.clone();
             match self.row_of(model, found) {
-                Ok(row) => rows.push((ids_of(model, &names), row, false)),
+                Ok(mut row) => {
+                    let mut ids = ids_of(model, &names);
+                    // A file has one id, whichever way it was registered first.
+                    if let Some((id, file)) = known.get(Path::new(&row.file)) {
+                        row.file.clone_from(file);
+                        ids.insert(0, id.clone());
+                    }
+                    rows.push((ids, row, false));
+                }
                 Err(Error::Io { cause, .. }) => report.skipped.push(Problem {
                     path,
                     why: cause.to_string(),
@@ -255,6 +265,19 @@ impl Registry {
             }
         }
         Ok(report)
+    }
+
+    /// Ids and paths of a model's checkpoints that lie elsewhere, by where their files really are.
+    fn registered_files(&self, model: &str) -> Result<HashMap<PathBuf, (String, String)>> {
+        let mut files = HashMap::new();
+        for known in self.list(model).get()? {
+            if known.origin() == Origin::Registered
+                && let Ok(path) = fs::canonicalize(known.path())
+            {
+                files.insert(path, (known.id().to_owned(), known.row().file.clone()));
+            }
+        }
+        Ok(files)
     }
 
     fn row_of(&self, model: &str, found: Found) -> Result<CheckpointRow> {

@@ -403,3 +403,34 @@ fn a_misspelt_name_makes_nothing_and_is_told_what_is_near() {
         assert!(said.contains("\"dqn_agent\""), "{args:?}: {said}");
     }
 }
+
+#[test]
+fn a_file_that_a_table_registered_is_known_to_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let folder = dir.path().join("models");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("dqn_0.pt"), b"w").unwrap();
+    std::fs::write(folder.join("dqn_1.pt"), b"v").unwrap();
+    let time = "2025-07-25 14:35:00";
+    let rows = [(
+        "c1",
+        "dqn",
+        time,
+        r#"{"loss": 0.3}"#,
+        "./models/../models/dqn_0.pt",
+        1,
+    )];
+    let table = source(dir.path(), &rows);
+    run(&data, &["import", table.to_str().unwrap()], 0);
+    let folder = folder.to_str().unwrap();
+    for (more, new, known) in [(Some("--dry-run"), 1, 1), (None, 1, 1), (None, 0, 2)] {
+        let mut args = vec!["import", folder, "--model", "dqn"];
+        args.extend(more);
+        let report = json(&data, &args).remove(0);
+        assert_eq!(report["checkpoints"], new, "{report}");
+        assert_eq!(report["known"], known, "{report}");
+    }
+    let known = &json(&data, &["checkpoints", "show", "c1"])[0];
+    assert_eq!(known["metrics"]["loss"], 0.3);
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Report;
 use crate::failure::Result;
+use crate::units::counted;
 
 /// Registers the files of `folder` as checkpoints of `model`.
 pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Result<()> {
@@ -23,10 +24,8 @@ pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Re
         report.notes.push(note);
     }
     if found.others > 0 {
-        let note = format!(
-            "{} files beside the checkpoints are no weights",
-            found.others
-        );
+        let files = counted(found.others, "file");
+        let note = format!("left aside beside the checkpoints, no weights: {files}");
         report.notes.push(note);
     }
     Ok(())

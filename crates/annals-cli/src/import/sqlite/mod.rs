@@ -20,6 +20,7 @@ use jiff::tz::TimeZone;
 use super::known::Known;
 use super::{Columns, Identity, Report};
 use crate::failure::{Failure, Result};
+use crate::units::counted;
 use inferences::Taking;
 use table::{Named, Table, count, find};
 
@@ -69,20 +70,17 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
     }
     for other in tables.iter().filter(|table| !is_known(table)) {
         let what = if other.is_view { "view" } else { "table" };
-        let rows = match count(file, &other.name) {
-            Some(1) => ", 1 row,".to_owned(),
-            Some(rows) => format!(", {rows} rows,"),
-            None => String::new(),
-        };
+        let rows = count(file, &other.name);
+        let rows = rows.map_or_else(String::new, |rows| format!(", {},", counted(rows, "row")));
         let name = &other.name;
         let note = format!("the {what} {name}{rows} is left aside");
         report.notes.push(note);
     }
     if let Some(table) = find(tables, PERFORMANCE) {
-        let rows = count(file, &table.name).unwrap_or(0);
+        let rows = counted(count(file, &table.name).unwrap_or(0), "row");
         report.notes.push(format!(
-            "{rows} rows of {PERFORMANCE} are not needed: stats --by model,day says it from the \
-             rows"
+            "{PERFORMANCE} is left aside, {rows}: stats --by model,day computes it from the \
+             decisions"
         ));
     }
     let mut importer = report.doing.importer(dir)?;
