@@ -19,6 +19,7 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use annals::stats::{Calendar, Periods};
 use annals::{Group, Inference, Journal, ManualClock, Options, Overflow, Reader, Timestamp};
 use common::events::Random;
 use common::{BOUND, Failure};
@@ -141,6 +142,16 @@ fn questions(dir: &Path, events: u64) -> Result<(), Failure> {
     time("daily performance of one model", rounds, || {
         Ok(reader.daily("dqn_agent")?)
     })?;
+    let times = Timestamp::from_micros(NOW).saturating_sub(2 * DAY)..Timestamp::from_micros(NOW);
+    for (what, ahead) in [
+        ("days of a zone, whole hours from UTC, of one model", 10_800),
+        ("days of a zone, half hours from UTC, of one model", 19_800),
+    ] {
+        let days = Periods::local(Calendar::Day, times.clone(), |_| ahead)?;
+        time(what, rounds, || {
+            Ok(reader.stats("dqn_agent").by_periods(&days, [])?)
+        })?;
+    }
     time("48 hours by hour and symbol", rounds.min(50), || {
         Ok(reader.stats("dqn_agent").by([Group::Hour, Group::Symbol])?)
     })?;

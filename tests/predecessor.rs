@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use annals::logs::Mirror;
 use annals::registry::Watched;
-use annals::{Inference, Journal, Mode, Reader};
+use annals::stats::{Calendar, Periods};
+use annals::{Inference, Journal, Mode, Reader, Repeats, Timestamp};
+use chrono::{Local, Offset, TimeZone};
 
 #[test]
 fn each_call_of_the_predecessor_has_its_counterpart() {
@@ -16,14 +18,17 @@ fn each_call_of_the_predecessor_has_its_counterpart() {
         .keep_age(Duration::from_secs(30 * 86_400))
         .keep_last_lines(10_000);
     let journal = Journal::options().mirror(mirror).open(&data).unwrap();
-    journal.log(
-        Inference::new("dqn_agent", "ETH/USDT", "BUY")
-            .confidence(0.85)
-            .probabilities(&[("BUY", 0.85), ("SELL", 0.10), ("HOLD", 0.05)])
-            .features(&[0.1_f32, 0.2])
-            .processing_time(Duration::from_micros(12_500))
-            .checkpoint("dqn_agent_20250725_143500"),
-    );
+    // The second is a repeat.
+    for _ in 0..2 {
+        journal.log(
+            Inference::new("dqn_agent", "ETH/USDT", "BUY")
+                .confidence(0.85)
+                .probabilities(&[("BUY", 0.85), ("SELL", 0.10), ("HOLD", 0.05)])
+                .features(&[0.1_f32, 0.2])
+                .processing_time(Duration::from_micros(12_500))
+                .checkpoint("dqn_agent_20250725_143500"),
+        );
+    }
 
     let registry = journal.registry().unwrap();
     registry
@@ -55,11 +60,24 @@ fn each_call_of_the_predecessor_has_its_counterpart() {
         .last(Duration::from_secs(86_400))
         .get()
         .unwrap();
-    assert_eq!(day.count, 1);
+    assert_eq!((day.count, day.recorded, day.repeats), (2, 1, 1));
+    let ahead = |time: Timestamp| {
+        let utc = time.to_datetime().unwrap_or_default().naive_utc();
+        Local.offset_from_utc_datetime(&utc).fix().local_minus_utc()
+    };
+    let now = Timestamp::now().saturating_add(Duration::from_secs(60));
+    let since = now.saturating_sub(Duration::from_secs(86_400));
+    let days = Periods::local(Calendar::Day, since..now, ahead).unwrap();
+    let rows = reader.stats("dqn_agent").by_periods(&days, []).unwrap();
+    // The second one may come after midnight.
+    let count: u64 = rows.iter().map(|row| row.stats.count).sum();
+    assert_eq!(count, 2);
     let lines: Vec<String> = reader
         .newest(50)
         .map(|record| record.unwrap().to_string())
         .collect();
-    assert_eq!(lines.len(), 1);
+    assert_eq!(lines.len(), 2);
+    let whole = reader.inferences().repeats(Repeats::Exclude);
+    assert_eq!(whole.iter().count(), 1);
     assert!(lines[0].contains("| dqn_agent       | ETH/USDT   | BUY "));
 }

@@ -596,6 +596,14 @@ fn whoever_asks_first_folds_what_a_killed_agent_left() {
     let left = |dir: &Path| annals::Reader::open(dir).unwrap().unfolded().unwrap();
     let first = tempfile::tempdir().unwrap();
     unfolded(first.path(), COUNT);
+    let text = run(first.path(), &["status"], 0);
+    let line = text.lines().find(|line| line.starts_with("statistics"));
+    assert!(
+        line.unwrap().contains("entries not folded: `annals fold`"),
+        "{text}"
+    );
+    let seen = &json(first.path(), &["status"])[0];
+    assert_eq!(seen["unfolded"], left(first.path()));
     for question in [
         &["stats"][..],
         &["compare", "2h..1h", "1h..now"],
@@ -629,6 +637,9 @@ fn whoever_asks_first_folds_what_a_killed_agent_left() {
     assert!(text.contains("entries folded in"), "{text}");
     agent.close().unwrap();
     assert_eq!(left(first.path()), 0);
+    let text = run(first.path(), &["status"], 0);
+    assert!(text.contains("all entries are folded"), "{text}");
+    assert_eq!(json(first.path(), &["status"])[0]["unfolded"], 0);
     assert_eq!(
         run(first.path(), &["fold"], 0),
         "nothing to fold: all entries are folded\n"

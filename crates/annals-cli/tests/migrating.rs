@@ -25,6 +25,7 @@ fn the_commands_of_the_page_work() {
             .current_dir(dir.path())
             .env("PATH", &path)
             .env_remove("ANNALS_DIR")
+            .env_remove("ANNALS_ZONE")
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::entries;
 use crate::failure::{Done, Result};
+use crate::folding::MANY;
 use crate::missing;
 use crate::output::{Out, style};
 use crate::table::{Rows, escaped};
@@ -50,6 +51,8 @@ struct Seen {
     gaps: u64,
     /// Entries that are known to be unreadable.
     damaged: u64,
+    /// Entries that are not in rollups yet.
+    unfolded: u64,
 }
 
 /// Bytes of what lies in the directory.
@@ -125,6 +128,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         checkpoints,
         gaps: reader.gap_count()?,
         damaged: reader.known_damaged()?,
+        unfolded: reader.unfolded()?,
     })
 }
 
@@ -204,6 +208,20 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         let damaged = missing::damaged(seen.damaged, "");
         out.line(format!("damaged      {}", out.paint(style::BAD, damaged)))?;
     }
+    let unfolded = units::counted(seen.unfolded, "entry");
+    out.line(format!(
+        "statistics   {}",
+        match seen.unfolded {
+            0 => "all entries are folded".to_owned(),
+            // A running agent folds within seconds, and reading so few takes milliseconds.
+            few if few < MANY => format!("{unfolded} not folded yet"),
+            _ if alive > 0 => format!("{unfolded} not folded yet: the agent folds them as it can"),
+            _ => out.paint(
+                style::WARN,
+                format!("{unfolded} not folded: `annals fold` makes statistics fast"),
+            ),
+        }
+    ))?;
     out.line(format!(
         "text files   {}",
         match seen.lag {
@@ -313,6 +331,7 @@ fn as_json(seen: &Seen) -> serde_json::Value {
         "dropped": seen.runs.iter().map(|run| run.dropped).fold(0, u64::saturating_add),
         "gaps": seen.gaps,
         "damaged": seen.damaged,
+        "unfolded": seen.unfolded,
         "mirror_lag": seen.lag,
         "bytes": {
             "journal": seen.sizes.hot,
