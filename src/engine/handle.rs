@@ -14,21 +14,21 @@ pub(crate) const REOPENED: &str = "the file could not be opened again after a fa
 
 /// A handle that several users share. It is closed between a failure and the reopening.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub(crate) struct FileHandle {
     kv: Arc<RwLock<Option<Kv>>>,
     path: PathBuf,
 }
 
-impl Handle {
+impl FileHandle {
     pub(crate) fn new(kv: Kv) -> Self {
-        Handle {
+        FileHandle {
             path: kv.path().to_owned(),
             kv: Arc::new(RwLock::new(Some(kv))),
         }
     }
 
     fn closed(path: PathBuf) -> Self {
-        Handle {
+        FileHandle {
             kv: Arc::default(),
             path,
         }
@@ -90,8 +90,8 @@ pub(crate) struct WeakHandle {
 }
 
 impl WeakHandle {
-    pub(crate) fn upgrade(&self) -> Option<Handle> {
-        Some(Handle {
+    pub(crate) fn upgrade(&self) -> Option<FileHandle> {
+        Some(FileHandle {
             kv: self.kv.upgrade()?,
             path: self.path.clone(),
         })
@@ -100,26 +100,26 @@ impl WeakHandle {
 
 /// A handle for writing: one of its own, which the first use opens, or the only one that there may
 /// be.
-pub(crate) struct Writer {
-    handle: Handle,
+pub(crate) struct WriteHandle {
+    handle: FileHandle,
     /// Memory for cached pages of a handle of its own.
     own: Option<usize>,
 }
 
-impl Writer {
+impl WriteHandle {
     /// Writes into the journal in `directory`, whose readers in this process use `only`.
     pub(crate) fn new(
         directory: Option<&Directory>,
         sharing: Sharing,
-        only: &Handle,
+        only: &FileHandle,
         cache_bytes: usize,
     ) -> Self {
         match directory {
-            Some(directory) if sharing == Sharing::Shared => Writer {
-                handle: Handle::closed(directory.hot_file()),
+            Some(directory) if sharing == Sharing::Shared => WriteHandle {
+                handle: FileHandle::closed(directory.hot_file()),
                 own: Some(cache_bytes),
             },
-            _ => Writer {
+            _ => WriteHandle {
                 handle: only.clone(),
                 own: None,
             },
@@ -182,9 +182,9 @@ mod tests {
     fn a_closed_handle_is_an_error_until_it_is_opened_again() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("hot");
-        let handle = Handle::new(Kv::create(&path, 1 << 20).unwrap());
+        let handle = FileHandle::new(Kv::create(&path, 1 << 20).unwrap());
         let weak = handle.downgrade();
-        let borrowed = Writer::new(None, Sharing::Exclusive, &handle, 0);
+        let borrowed = WriteHandle::new(None, Sharing::Exclusive, &handle, 0);
         assert!(handle.reopen::<()>(|| Err(Error::NoDirectory)).is_err());
         assert!(matches!(
             borrowed.with(|_| Ok(())),

@@ -7,7 +7,7 @@ use super::directory::{Directory, RunLock};
 use super::elapsed::Meter;
 use super::format::block::{Block, BlockEncoder};
 use super::format::row::{GapRow, Note};
-use super::handle::{Handle, REOPENED};
+use super::handle::{FileHandle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
 use super::name_table::FOR_EVER;
@@ -31,7 +31,7 @@ pub(crate) struct Hot {
 /// The part that takes batches into the hot file, from any thread: one transaction at a time.
 #[derive(Clone)]
 pub(crate) struct Commits {
-    handle: Handle,
+    handle: FileHandle,
     path: PathBuf,
     meter: Meter,
 }
@@ -81,7 +81,7 @@ impl Hot {
             .map_err(WriteFailure::into_error)?;
         Ok(Hot {
             commits: Commits {
-                handle: Handle::new(kv),
+                handle: FileHandle::new(kv),
                 path: path.clone(),
                 meter: Meter::new(options.clock.clone()),
             },
@@ -98,7 +98,7 @@ impl Hot {
     }
 
     /// For readers of this process, where only this handle may be open.
-    pub(crate) fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> FileHandle {
         self.commits.handle.clone()
     }
 

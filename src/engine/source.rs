@@ -14,7 +14,7 @@ use super::format::block::Placed;
 use super::format::block_index::Mark;
 use super::format::codec;
 use super::format::spans::ID_BUCKET_BITS;
-use super::handle::{Handle, Writer};
+use super::handle::{FileHandle, WriteHandle};
 use super::hot::Hot;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
@@ -36,7 +36,7 @@ pub(crate) type StoredName = (u8, Arc<str>);
 
 /// A journal open for reading.
 pub(crate) struct Source {
-    handle: Handle,
+    handle: FileHandle,
     directory: Option<Directory>,
     path: PathBuf,
     sharing: Sharing,
@@ -76,12 +76,12 @@ impl Source {
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
         let path = directory.hot_file();
         let kv = Kv::open_read_only(&path, sharing, cache_bytes)?;
-        let handle = Handle::new(kv);
+        let handle = FileHandle::new(kv);
         Ok(Source::new(handle, Some(directory), path, sharing, None))
     }
 
     fn new(
-        handle: Handle,
+        handle: FileHandle,
         directory: Option<Directory>,
         path: PathBuf,
         sharing: Sharing,
@@ -133,7 +133,7 @@ impl Source {
                 path: directory.path().to_owned(),
             });
         }
-        let handle = Handle::new(Kv::open(&path, sharing, cache_bytes)?);
+        let handle = FileHandle::new(Kv::open(&path, sharing, cache_bytes)?);
         Ok(Source::new(handle, Some(directory), path, sharing, None))
     }
 
@@ -146,9 +146,9 @@ impl Source {
     }
 
     /// A handle for writing beside these readers.
-    pub(crate) fn writer(&self, cache_bytes: usize) -> Writer {
+    pub(crate) fn writer(&self, cache_bytes: usize) -> WriteHandle {
         let directory = self.directory.as_ref();
-        Writer::new(directory, self.sharing, &self.handle, cache_bytes)
+        WriteHandle::new(directory, self.sharing, &self.handle, cache_bytes)
     }
 
     pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {

@@ -50,9 +50,9 @@ impl Source {
         // Last, in a later snapshot: outcomes that were retired since, and so not seen above, have
         // a copy in it.
         if sealed && more {
-            let early = self.view(|view| out_of_order::of(view, ids))?;
-            let mut early = early.into_iter().filter(|known| known.sequence < before);
-            let _ = early.try_for_each(see);
+            let copies = self.view(|view| out_of_order::of(view, ids))?;
+            let mut copies = copies.into_iter().filter(|known| known.sequence < before);
+            let _ = copies.try_for_each(see);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Early outcomes: those with a lower sequence than the inference that they belong to, which
+//! Out-of-order outcomes: those with a lower sequence than the inference that they belong to, which
 //! another process committed later. The border of a segment may lie between the two, and then
 //! retention takes the outcome and leaves the inference. So each is noted when the inference is
 //! folded, and the note stands for it as long as the inference is kept and the outcome is not. An
@@ -25,7 +25,7 @@ pub(crate) const SLICE: usize = 2_000;
 
 /// An outcome, and the inference that came after it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Early {
+pub(crate) struct OutOfOrder {
     pub(crate) outcome: StoredOutcome,
     /// The sequence of the inference or repeat.
     pub(crate) inference: u64,
@@ -33,21 +33,21 @@ pub(crate) struct Early {
 
 /// Stored fields besides the id of the inference and the outcome's sequence.
 #[derive(Serialize, Deserialize)]
-struct EarlyRow {
+struct OutOfOrderRow {
     inference: u64,
     run: u32,
     time: i64,
     values: Vec<OutcomeValue>,
 }
 
-impl Stored for EarlyRow {}
+impl Stored for OutOfOrderRow {}
 
-fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<Early> {
+fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<OutOfOrder> {
     let broken = |why: &str| damaged(path, "out_of_order_outcomes", why);
     let numbers = keys::two_numbers(key);
     let (of, sequence) = numbers.ok_or_else(|| broken("a key has the wrong length"))?;
-    let row: EarlyRow = codec::decode(value).map_err(|why| broken(&why))?;
-    Ok(Early {
+    let row: OutOfOrderRow = codec::decode(value).map_err(|why| broken(&why))?;
+    Ok(OutOfOrder {
         outcome: StoredOutcome {
             sequence,
             recorded: None,
@@ -70,13 +70,13 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
 /// Whether a row is of an outcome and an inference in this order, both before `end`.
 pub(crate) fn is_before(path: &Path, key: &[u8], value: &[u8], end: u64) -> bool {
     decode(path, key, value)
-        .is_ok_and(|early| early.outcome.sequence < early.inference && early.inference < end)
+        .is_ok_and(|row| row.outcome.sequence < row.inference && row.inference < end)
 }
 
 /// Notes them; those that are noted already stay as they are.
-pub(crate) fn note(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
-    for Early { outcome, inference } in early {
-        let row = EarlyRow {
+pub(crate) fn note(transaction: &mut WriteTransaction<'_>, row: &[OutOfOrder]) -> Result<()> {
+    for OutOfOrder { outcome, inference } in row {
+        let row = OutOfOrderRow {
             inference: *inference,
             run: outcome.row.run,
             time: outcome.row.time,
@@ -93,7 +93,7 @@ pub(crate) fn each(
     snapshot: &Snapshot<'_>,
     path: &Path,
     from: u64,
-    mut see: impl FnMut(Early) -> ControlFlow<()>,
+    mut see: impl FnMut(OutOfOrder) -> ControlFlow<()>,
 ) -> Result<()> {
     let first = keys::pair(from, 0);
     let range = (Bound::Included(&first[..]), Bound::Unbounded);
@@ -104,16 +104,16 @@ pub(crate) fn each(
 }
 
 /// Shows every note of the inferences `ids` (ascending).
-fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(Early)) -> Result<()> {
+fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(OutOfOrder)) -> Result<()> {
     let mut wanted = ids;
     // Others' notes are jumped over: either of the two may be many.
     while let Some(next) = wanted.first() {
         let mut reached = u64::MAX;
-        each(view.snapshot, view.path, *next, |early| {
-            reached = early.outcome.row.of;
+        each(view.snapshot, view.path, *next, |row| {
+            reached = row.outcome.row.of;
             let is_wanted = wanted.binary_search(&reached).is_ok();
             if is_wanted {
-                see(early);
+                see(row);
             }
             go_on(is_wanted)
         })?;
@@ -128,9 +128,9 @@ fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(Early)) -> Resu
 pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
     let kept = view.extent.kept;
     let mut found = Vec::new();
-    each_of(view, ids, |early| {
-        if early.outcome.sequence < kept && early.inference >= kept {
-            found.push(early.outcome);
+    each_of(view, ids, |row| {
+        if row.outcome.sequence < kept && row.inference >= kept {
+            found.push(row.outcome);
         }
     })?;
     found.sort_unstable_by_key(|outcome| std::cmp::Reverse(outcome.sequence));
@@ -140,18 +140,18 @@ pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>>
 /// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
 pub(crate) fn noted(view: &View<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
     let mut sequences = BTreeSet::new();
-    each_of(view, ids, |early| {
-        sequences.insert(early.outcome.sequence);
+    each_of(view, ids, |row| {
+        sequences.insert(row.outcome.sequence);
     })?;
     Ok(sequences)
 }
 
 /// Up to a slice of the notes of inferences that are retired.
-pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<Early>> {
+pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<OutOfOrder>> {
     let mut found = Vec::new();
-    each(view.snapshot, view.path, 0, |early| {
-        if early.inference < view.extent.kept {
-            found.push(early);
+    each(view.snapshot, view.path, 0, |row| {
+        if row.inference < view.extent.kept {
+            found.push(row);
         }
         go_on(found.len() < SLICE)
     })?;
@@ -159,9 +159,9 @@ pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<Early>> {
 }
 
 /// Forgets them.
-pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, early: &[Early]) -> Result<()> {
-    early.iter().try_for_each(|early| {
-        let outcome = &early.outcome;
+pub(crate) fn forget(transaction: &mut WriteTransaction<'_>, row: &[OutOfOrder]) -> Result<()> {
+    row.iter().try_for_each(|row| {
+        let outcome = &row.outcome;
         let key = keys::pair(outcome.row.of, outcome.sequence);
         transaction.remove(Table::OutOfOrderOutcomes, &key)
     })
@@ -175,7 +175,7 @@ mod tests {
     use crate::engine::kv::{Kv, WriteFailure};
     use crate::engine::meta::Extent;
 
-    fn early(of: u64, sequence: u64, inference: u64) -> Early {
+    fn row(of: u64, sequence: u64, inference: u64) -> OutOfOrder {
         let values = vec![OutcomeValue::Named(7, sequence as f64)];
         let row = OutcomeRow {
             run: 3,
@@ -188,17 +188,17 @@ mod tests {
             recorded: None,
             row,
         };
-        Early { outcome, inference }
+        OutOfOrder { outcome, inference }
     }
 
     fn write(
         kv: &Kv,
-        early: &[Early],
-        body: impl FnOnce(&mut WriteTransaction<'_>, &[Early]) -> Result<()>,
+        row: &[OutOfOrder],
+        body: impl FnOnce(&mut WriteTransaction<'_>, &[OutOfOrder]) -> Result<()>,
     ) {
         let written = kv.write(|transaction| {
             transaction.create_tables()?;
-            body(transaction, early)
+            body(transaction, row)
         });
         written.map_err(WriteFailure::into_error).unwrap();
     }
@@ -224,27 +224,27 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn those_that_are_asked_for_hold_while_their_inference_does_and_they_do_not(
+        fn a_copy_stands_for_a_retired_outcome_of_a_kept_inference(
             noted in prop::collection::btree_map((0_u64..12, 1_u64..40), 1_u64..20, 0..40),
             ids in prop::collection::btree_set(0_u64..14, 0..8),
             kept in 1_u64..60,
         ) {
             let noted = noted.into_iter();
-            let noted: Vec<Early> = noted
-                .map(|((of, sequence), later)| early(of, sequence, sequence + later))
+            let noted: Vec<OutOfOrder> = noted
+                .map(|((of, sequence), later)| row(of, sequence, sequence + later))
                 .collect();
             let dir = tempfile::tempdir().unwrap();
             let kv = Kv::create(&dir.path().join("hot"), 1 << 20).unwrap();
             write(&kv, &noted, note);
             let ids: Vec<u64> = ids.into_iter().collect();
-            let holds = |early: &&Early| {
-                let is_asked_for = ids.contains(&early.outcome.row.of);
-                is_asked_for && early.outcome.sequence < kept && kept <= early.inference
+            let holds = |row: &&OutOfOrder| {
+                let is_asked_for = ids.contains(&row.outcome.row.of);
+                is_asked_for && row.outcome.sequence < kept && kept <= row.inference
             };
             let mut expected: Vec<StoredOutcome> = noted
                 .iter()
                 .filter(holds)
-                .map(|early| early.outcome.clone())
+                .map(|row| row.outcome.clone())
                 .collect();
             expected.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
             let mut found = view(&kv, kept, |view| of(view, &ids));
@@ -253,7 +253,7 @@ mod tests {
             prop_assert_eq!(&found, &expected);
 
             // Forgotten rows can no longer be asked for.
-            let retired = noted.iter().filter(|early| early.inference < kept);
+            let retired = noted.iter().filter(|row| row.inference < kept);
             let doomed = view(&kv, kept, stale);
             prop_assert!(doomed.iter().eq(retired));
             write(&kv, &doomed, forget);

@@ -9,7 +9,7 @@ use ahash::AHashMap;
 use super::bounds::Spread;
 use super::cover::Cover;
 use super::group::{Group, Grouping, StatsRow};
-use super::join::Between;
+use super::join::JoinRange;
 use super::live_value::LiveValue;
 use super::periods::Periods;
 use super::rollup::outcomes::Current;
@@ -144,7 +144,7 @@ impl StatsQuery {
             let ids = cover.into_beside().read;
             Ok((ids, survey.folded().clone(), survey.next_sequence()))
         })?;
-        let between = Between {
+        let between = JoinRange {
             folded: &folded,
             end,
             until: self.known_until.unwrap_or(i64::MAX),

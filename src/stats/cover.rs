@@ -23,7 +23,7 @@ pub(super) struct Cover<'c, 's, 'k> {
     edges: BTreeMap<(i64, i64), Edge>,
     /// Decisions that are read one by one, at most; with more, nothing is read.
     most_read: u64,
-    beside: Beside,
+    beside: ResidualWork,
 }
 
 /// A bucket that ranges cut.
@@ -41,7 +41,7 @@ struct Edge {
 
 /// Look-ups after the snapshot, in entries that do not change: they must not wait.
 #[derive(Default)]
-pub(super) struct Beside {
+pub(super) struct ResidualWork {
     /// Gaps that are not folded, with their recorded times.
     pub(super) gaps: Vec<(GapRow, i64)>,
     /// Decisions that were read in place of rollups, which would have had their outcomes.
@@ -67,7 +67,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             whose,
             edges: BTreeMap::new(),
             most_read: u64::MAX,
-            beside: Beside::default(),
+            beside: ResidualWork::default(),
         }
     }
 
@@ -78,7 +78,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// The look-ups that are left.
-    pub(super) fn into_beside(self) -> Beside {
+    pub(super) fn into_beside(self) -> ResidualWork {
         self.beside
     }
 
@@ -320,13 +320,13 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds the entries that no rollup holds yet.
     fn rest(&mut self, from: i64, until: i64, scan: &mut Scan, totals: &mut Totals) -> Result<()> {
         let folded = self.survey.folded();
-        let orphans = self.survey.orphans()?;
+        let unmatched = self.survey.unmatched()?;
         let mut beside = std::mem::take(&mut self.beside);
         self.survey.blocks_from(folded.all_before(), scan, |scan| {
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && !folded.holds(event) {
                     totals.add(event);
-                    if !orphans.is_empty() && orphans.binary_search(&event.id).is_ok() {
+                    if !unmatched.is_empty() && unmatched.binary_search(&event.id).is_ok() {
                         beside.touched.insert(event.id);
                     }
                 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use ahash::AHashMap;
 
-use super::cover::{Beside, Cover};
+use super::cover::{Cover, ResidualWork};
 use super::group::Grouping;
 use super::result::Coverage;
 use super::rollup::gaps::{GapSums, GapTimes};
@@ -45,7 +45,7 @@ impl Seen {
     /// all models did.
     pub(super) fn look(
         survey: &Survey<'_, '_>,
-        beside: &mut Beside,
+        beside: &mut ResidualWork,
         times: &RangeInclusive<i64>,
         grouping: &Grouping,
         totals: &Totals,
@@ -83,7 +83,7 @@ impl Seen {
         }
         Ok(Seen {
             sequence: survey.next_sequence(),
-            orphans: survey.folded().orphans(),
+            orphans: survey.folded().unmatched(),
             retired: std::mem::take(&mut beside.retired),
             damaged,
             folded: survey.folded().all_before(),

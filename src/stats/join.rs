@@ -21,11 +21,11 @@ use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 use crate::entry::outcome::NewValue;
 use crate::outcomes::out_of_order;
-use crate::outcomes::out_of_order::Early;
+use crate::outcomes::out_of_order::OutOfOrder;
 
 /// Between which places outcomes are compared.
 #[derive(Clone, Copy)]
-pub(crate) struct Between<'f> {
+pub(crate) struct JoinRange<'f> {
     /// The earlier value of a folded inference is the folded one; others have none.
     pub(crate) folded: &'f Folded,
     /// Before this sequence everything counts.
@@ -40,12 +40,12 @@ pub(crate) struct Joined {
     /// The change of each of them.
     pub(crate) changes: Vec<Change>,
     /// The outcomes that are older than their inference.
-    pub(crate) early: Vec<Early>,
+    pub(crate) out_of_order: Vec<OutOfOrder>,
 }
 
 impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
-    pub(crate) fn changes(&self, ids: &[u64], between: Between<'_>) -> Result<Joined> {
+    pub(crate) fn changes(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Joined> {
         let found = self.events_of(ids, between)?;
         let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
         for event in found {
@@ -66,7 +66,7 @@ impl Source {
             ControlFlow::Continue(())
         })?;
         let counted = self.counted_early(&rows, &changes, between.folded)?;
-        let mut early = Vec::new();
+        let mut out_of_order = Vec::new();
         for outcome in rows {
             let StoredOutcome { sequence, row, .. } = &outcome;
             let Some(change) = changes.get_mut(&row.of) else {
@@ -84,12 +84,12 @@ impl Source {
                 offer(&mut change.before, row);
             }
             if is_early {
-                early.push(Early { outcome, inference });
+                out_of_order.push(OutOfOrder { outcome, inference });
             }
         }
         Ok(Joined {
             changes: changes.into_values().collect(),
-            early,
+            out_of_order,
         })
     }
 
@@ -139,7 +139,7 @@ impl Source {
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[u64], between: Between<'_>) -> Result<Vec<Event>> {
+    fn events_of(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Vec<Event>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {

@@ -30,14 +30,14 @@ use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
-use cover::{Beside, Cover};
+use cover::{Cover, ResidualWork};
 use coverage::Seen;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
 use folding::folded::Folded;
 pub(crate) use group::Group;
 use group::{GroupKey, Grouping};
 pub use group::{Groups, StatsRow};
-use join::Between;
+use join::JoinRange;
 pub use live::{LiveCandidate, LiveRanking};
 pub use live_value::LiveValue;
 pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
@@ -380,7 +380,7 @@ struct Answer {
     seen: Seen,
     known: bool,
     whose: Scope,
-    beside: Beside,
+    beside: ResidualWork,
     folded: Folded,
     end: u64,
 }
@@ -393,7 +393,7 @@ impl Answer {
         times: &RangeInclusive<i64>,
         known_until: Option<i64>,
     ) -> Result<()> {
-        let between = Between {
+        let between = JoinRange {
             folded: &self.folded,
             end: self.end,
             until: known_until.unwrap_or(i64::MAX),

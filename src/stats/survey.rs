@@ -105,8 +105,8 @@ impl Survey<'_, '_> {
         )
     }
 
-    /// Shows every name that the rollups and early outcomes need. Decodes the rollups of the days,
-    /// which stand for all.
+    /// Shows every name that the rollups and out-of-order outcomes need. Decodes the rollups of the
+    /// days, which stand for all.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
         self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
             let names = [whose.model, whose.symbol, whose.checkpoint];
@@ -161,12 +161,12 @@ impl Survey<'_, '_> {
 
     /// The inferences that have folded outcomes and were not there when these were folded,
     /// ascending.
-    pub(crate) fn orphans(&self) -> Result<Vec<u64>> {
+    pub(crate) fn unmatched(&self) -> Result<Vec<u64>> {
         unmatched::list(self.view.snapshot, self.view.path)
     }
 
-    /// Some of the orphans that have not shown up for too long.
-    pub(crate) fn expired_orphans(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
+    /// Some of the unmatched outcomes that have not shown up for too long.
+    pub(crate) fn expired_unmatched(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
         unmatched::expired(self.view.snapshot, self.view.path, elapsed)
     }
 

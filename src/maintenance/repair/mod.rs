@@ -33,7 +33,7 @@ use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::options::Sharing;
 use remains::Remains;
-use segment::Slot;
+use segment::SegmentSlot;
 
 /// Memory for cached pages of a file that is read or written.
 const CACHE_BYTES: usize = 4 << 20;
@@ -59,7 +59,7 @@ pub(crate) struct Mended {
 
 /// Which sequences there are, and which of them segments should hold.
 struct Layout {
-    slots: Vec<Slot>,
+    slots: Vec<SegmentSlot>,
     extent: Extent,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
         hot.say(DefectKind::Registration, &remains.path, None, why);
     }
     let layout = if hot.defects.is_empty() {
-        let slots = registered.iter().map(|segment| Slot {
+        let slots = registered.iter().map(|segment| SegmentSlot {
             range: segment.first..segment.row.next,
             row: Some(segment.row.clone()),
         });

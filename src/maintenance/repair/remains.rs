@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::fill::{fill, firsts, rows};
-use super::segment::Slot;
+use super::segment::SegmentSlot;
 use super::sweep::sweep;
 use super::{CACHE_BYTES, Layout};
 use crate::engine::directory::Directory;
@@ -236,7 +236,7 @@ impl Remains {
         let border = extent.map(|extent| extent.hot);
         let mut slots = self.registered();
         for (first, next) in files(&self.directory) {
-            let free = |slot: &Slot| slot.range.end <= first || next <= slot.range.start;
+            let free = |slot: &SegmentSlot| slot.range.end <= first || next <= slot.range.start;
             let fits = match border {
                 Some(border) => next <= border,
                 // Blocks that can be read are better than a file that cannot.
@@ -247,7 +247,7 @@ impl Remains {
             };
             if fits && kept.is_none_or(|kept| first >= kept) && slots.iter().all(free) {
                 let range = first..next;
-                slots.push(Slot { range, row: None });
+                slots.push(SegmentSlot { range, row: None });
                 slots.sort_unstable_by_key(|slot| slot.range.start);
             }
         }
@@ -268,13 +268,13 @@ impl Remains {
             }
             if next < slot.range.start {
                 let range = next..slot.range.start;
-                all.push(Slot { range, row: None });
+                all.push(SegmentSlot { range, row: None });
             }
             next = slot.range.end;
             all.push(slot);
         }
         if next < border {
-            all.push(Slot {
+            all.push(SegmentSlot {
                 range: next..border,
                 row: None,
             });
@@ -312,8 +312,8 @@ impl Remains {
     }
 
     /// The registrations that can be read, without those that do not fit the ones before.
-    fn registered(&self) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = Vec::new();
+    fn registered(&self) -> Vec<SegmentSlot> {
+        let mut slots: Vec<SegmentSlot> = Vec::new();
         for (key, payload) in self.rows(Table::Segments) {
             let Some(first) = keys::first_number(&key) else {
                 continue;
@@ -324,7 +324,7 @@ impl Remains {
                     && first.saturating_sub(after) <= MOST_LOST;
                 if after <= first && can_be {
                     let range = first..row.next;
-                    slots.push(Slot {
+                    slots.push(SegmentSlot {
                         range,
                         row: Some(row),
                     });
@@ -342,6 +342,6 @@ impl Remains {
 }
 
 /// Whether a stretch of sequences is one of these.
-pub(super) fn is_among(slots: &[Slot], range: &Range<u64>) -> bool {
+pub(super) fn is_among(slots: &[SegmentSlot], range: &Range<u64>) -> bool {
     slots.iter().any(|slot| slot.range == *range)
 }

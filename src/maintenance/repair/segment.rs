@@ -20,12 +20,12 @@ use crate::sealing::seal::SegmentWriter;
 
 /// Sequences that a segment should hold, and its registration, if that can be read.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct SegmentSlot {
     pub(super) range: Range<u64>,
     pub(super) row: Option<SegmentRow>,
 }
 
-impl Slot {
+impl SegmentSlot {
     /// Makes sure that there is a whole segment of these sequences; returns its registration.
     pub(super) fn mend(
         &self,

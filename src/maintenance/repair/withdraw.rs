@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::fill::fill;
 use super::remains::Remains;
-use super::segment::Slot;
+use super::segment::SegmentSlot;
 use super::withdrawal::Withdrawal;
 use super::{CACHE_BYTES, Layout, Mended, aside, hot, remove};
 use crate::engine::directory::{Directory, sync_directory};
@@ -111,7 +111,7 @@ impl Withdrawal {
         let hot_range = extent.hot..extent.next;
         self.count_in(remains.kv.as_ref(), &remains.path, &hot_range)?;
         extent.generation = extent.generation.saturating_add(1);
-        let slots = segments.iter().map(|segment| Slot {
+        let slots = segments.iter().map(|segment| SegmentSlot {
             range: segment.first..segment.row.next,
             row: Some(segment.row.clone()),
         });

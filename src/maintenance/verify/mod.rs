@@ -27,7 +27,7 @@ pub(crate) use blocks::BLOCK;
 use blocks::check_blocks;
 use defect::{Defect, DefectKind};
 pub(crate) use tables::{check_cursors, check_names, check_runs, check_value};
-use tables::{check_early, check_values};
+use tables::{check_out_of_order, check_values};
 
 /// Memory for cached pages of a file that is checked.
 const CACHE_BYTES: usize = 4 << 20;
@@ -177,7 +177,7 @@ pub(crate) fn check_hot(
     let losses = Losses::default();
     let blocks = Blocks::new(snapshot, path, extent.hot..extent.next, &losses);
     let found = check_blocks(&blocks, uses, findings);
-    check_early(snapshot, path, extent.next, uses, findings);
+    check_out_of_order(snapshot, path, extent.next, uses, findings);
     let first = registered
         .first()
         .map_or(extent.hot, |segment| segment.first);

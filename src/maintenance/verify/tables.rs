@@ -1,4 +1,4 @@
-//! The tables beside the blocks: checksums, names, runs, cursors, early outcomes.
+//! The tables beside the blocks: checksums, names, runs, cursors, out-of-order outcomes.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
@@ -219,7 +219,7 @@ pub(crate) fn check_runs(
 }
 
 /// The copies of out-of-order outcomes.
-pub(super) fn check_early(
+pub(super) fn check_out_of_order(
     snapshot: &Snapshot<'_>,
     path: &Path,
     end: u64,
@@ -230,7 +230,7 @@ pub(super) fn check_early(
         known.outcome.row.each_name(|name| uses.see_name(name));
         let places = known.outcome.sequence..known.inference;
         if places.is_empty() || places.end >= end {
-            let detail = format!("an early outcome at {places:?}, the end is {end}");
+            let detail = format!("an out-of-order outcome at {places:?}, the end is {end}");
             findings.say(DefectKind::Extent, path, None, detail);
         }
         ControlFlow::Continue(())

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::directory::Directory;
 use crate::engine::format::codec;
-use crate::engine::handle::{Handle, WeakHandle, Writer};
+use crate::engine::handle::{FileHandle, WeakHandle, WriteHandle};
 use crate::engine::hot::Hot;
 use crate::engine::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
@@ -32,9 +32,9 @@ pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, s
 pub(crate) struct Checkpoints {
     directory: Directory,
     path: PathBuf,
-    reader: Handle,
+    reader: FileHandle,
     /// Opened by the first change, so that reading needs no right to write.
-    writer: Writer,
+    writer: WriteHandle,
     kept: Kept,
 }
 
@@ -89,9 +89,9 @@ impl Checkpoints {
             Sharing::Shared => Kv::open_read_only(&path, sharing, cache_bytes)?,
             Sharing::Exclusive => Kv::open(&path, sharing, cache_bytes)?,
         };
-        let reader = Handle::new(kv);
+        let reader = FileHandle::new(kv);
         let opened = Checkpoints {
-            writer: Writer::new(Some(&directory), sharing, &reader, cache_bytes),
+            writer: WriteHandle::new(Some(&directory), sharing, &reader, cache_bytes),
             directory,
             path,
             reader,
@@ -106,10 +106,10 @@ impl Checkpoints {
 
     /// The registry of a journal that is open in exclusive mode in this process: its handle is the
     /// only one there may be.
-    pub(crate) fn within(directory: Directory, only: Handle) -> Self {
+    pub(crate) fn within(directory: Directory, only: FileHandle) -> Self {
         Checkpoints {
             path: directory.hot_file(),
-            writer: Writer::new(Some(&directory), Sharing::Exclusive, &only, 0),
+            writer: WriteHandle::new(Some(&directory), Sharing::Exclusive, &only, 0),
             directory,
             reader: only,
             kept: Kept::OnDisk,

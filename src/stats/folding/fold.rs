@@ -19,16 +19,16 @@ use crate::engine::elapsed::Elapsed;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, NameId, Note};
 use crate::engine::format::scan::Scan;
-use crate::engine::handle::Writer;
+use crate::engine::handle::WriteHandle;
 use crate::engine::kv::{WriteFailure, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
-use crate::outcomes::out_of_order::Early;
+use crate::outcomes::out_of_order::OutOfOrder;
 use crate::outcomes::{out_of_order, unmatched};
-use crate::stats::join::Between;
+use crate::stats::join::JoinRange;
 use crate::stats::rollup::aggregate::Aggregate;
 use crate::stats::rollup::gaps::{self, GapSums, GapTimes};
 
@@ -49,7 +49,7 @@ pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
 
 /// Folds the entries of one journal.
 pub(crate) struct Folder {
-    writer: Writer,
+    writer: WriteHandle,
     directory: Option<Directory>,
     source: Arc<Source>,
     scan: Scan,
@@ -107,7 +107,7 @@ impl Folder {
                 break;
             }
             // First: what rollups hold of an outcome is taken away again with its help.
-            self.note_early(&slice.early)?;
+            self.note_out_of_order(&slice.out_of_order)?;
             folded = match self.merge(slice, folded.clone(), now, go_on)? {
                 Some(folded) => folded,
                 None => break,
@@ -115,7 +115,7 @@ impl Folder {
         }
         let reached = folded.all_before();
         self.prune(now, &|| go_on(reached))?;
-        self.expire_orphans(&|| go_on(reached))?;
+        self.expire_unmatched(&|| go_on(reached))?;
         Ok(folded.all_before().saturating_sub(begin))
     }
 
@@ -127,7 +127,7 @@ impl Folder {
             next: begin,
             ..Slice::default()
         };
-        let waiting = self.source.survey(|survey| survey.orphans())?;
+        let waiting = self.source.survey(|survey| survey.unmatched())?;
         let mut scan = std::mem::take(&mut self.scan);
         // Names that were never folded before begin rows of their own, and larger sums save
         // nothing. Each transaction of a large slice touches all pages of its rows, while a small
@@ -180,7 +180,7 @@ impl Folder {
                     }
                     if !waiting.is_empty() && waiting.binary_search(&event.id).is_ok() {
                         slice.outcomes_of.insert(event.id);
-                        slice.orphans.insert(event.id, true);
+                        slice.unmatched.insert(event.id, true);
                     }
                 });
                 let end = cut.unwrap_or(scan.sequences().end);
@@ -213,7 +213,7 @@ impl Folder {
 
     /// Adds the outcomes in the slice, of decisions in it and before.
     fn join(&mut self, slice: &mut Slice, folded: &Folded) -> Result<()> {
-        let between = Between {
+        let between = JoinRange {
             folded,
             end: slice.next,
             until: i64::MAX,
@@ -226,10 +226,10 @@ impl Folder {
             let joined = source.changes(ids, between)?;
             // All that is older than an inference is known when that is folded, and noted once.
             let fresh = folded.all_before();
-            let early = joined.early.into_iter();
+            let out_of_order = joined.out_of_order.into_iter();
             slice
-                .early
-                .extend(early.filter(|known| known.inference >= fresh));
+                .out_of_order
+                .extend(out_of_order.filter(|known| known.inference >= fresh));
             for change in joined.changes {
                 missing.remove(&change.event.id);
                 if !folded.holds_outcome(&change.event, slice.next.saturating_sub(1)) {
@@ -237,15 +237,17 @@ impl Folder {
                 }
             }
             let missing = missing.into_iter().map(|id| (id, false));
-            slice.orphans.extend(missing);
+            slice.unmatched.extend(missing);
         }
         Ok(())
     }
 
-    fn note_early(&self, early: &[Early]) -> Result<()> {
-        early.chunks(out_of_order::SLICE).try_for_each(|slice| {
-            self.write(|transaction, _| out_of_order::note(transaction, slice))
-        })
+    fn note_out_of_order(&self, out_of_order: &[OutOfOrder]) -> Result<()> {
+        out_of_order
+            .chunks(out_of_order::SLICE)
+            .try_for_each(|slice| {
+                self.write(|transaction, _| out_of_order::note(transaction, slice))
+            })
     }
 
     /// Merges a slice into the rollups; returns their reach then, `None` if another process was
@@ -297,8 +299,8 @@ impl Folder {
                 if is_last {
                     gaps::merge(transaction, path, &gaps)?;
                     let (more, fewer) =
-                        unmatched::note(transaction, &slice.orphans, self.elapsed.hours())?;
-                    after = after.with_orphans(more, fewer);
+                        unmatched::note(transaction, &slice.unmatched, self.elapsed.hours())?;
+                    after = after.with_unmatched(more, fewer);
                 }
                 folded::put(transaction, &after)?;
                 Ok(Some(after))
@@ -312,11 +314,11 @@ impl Folder {
     }
 
     /// Forgets inferences that had outcomes and have not shown up for too long.
-    fn expire_orphans(&self, go_on: &dyn Fn() -> bool) -> Result<()> {
+    fn expire_unmatched(&self, go_on: &dyn Fn() -> bool) -> Result<()> {
         while go_on() {
             let expired = self
                 .source
-                .survey(|survey| survey.expired_orphans(&self.elapsed))?;
+                .survey(|survey| survey.expired_unmatched(&self.elapsed))?;
             if expired.is_empty() {
                 break;
             }
@@ -324,7 +326,7 @@ impl Folder {
             self.write(|transaction, path| {
                 let (_, fewer) = unmatched::note(transaction, &gone, self.elapsed.hours())?;
                 let folded = folded::to_write(transaction, path)?;
-                folded::put(transaction, &folded.with_orphans(0, fewer))
+                folded::put(transaction, &folded.with_unmatched(0, fewer))
             })?;
         }
         Ok(())
@@ -376,9 +378,9 @@ struct Slice {
     /// Inferences that have outcomes in it.
     outcomes_of: BTreeSet<u64>,
     /// Inferences that had outcomes before they were there, and whether they are there now.
-    orphans: BTreeMap<u64, bool>,
+    unmatched: BTreeMap<u64, bool>,
     /// Outcomes that are older than their inference, which is in it.
-    early: Vec<Early>,
+    out_of_order: Vec<OutOfOrder>,
     /// The sequence after its last entry.
     next: u64,
 }

@@ -23,13 +23,13 @@ struct Reach {
     partitions: Vec<u64>,
     gaps: u64,
     longest_gap: u64,
-    orphans: u64,
+    unmatched: u64,
 }
 
 impl Stored for Reach {
     fn check(&self) -> std::result::Result<(), String> {
         let ends = self.partitions.iter().copied();
-        let mut numbers = ends.chain([self.gaps, self.orphans]);
+        let mut numbers = ends.chain([self.gaps, self.unmatched]);
         numbers.try_for_each(|number| bounded("a number", number))
     }
 }
@@ -44,7 +44,7 @@ pub(crate) struct Folded {
     /// The most minutes that a gap's first and last are apart.
     pub(crate) longest_gap: u64,
     /// Inferences that have folded outcomes and are not there.
-    orphans: u64,
+    unmatched: u64,
     /// Invariant F1: the least and the greatest of `partitions`.
     least: u64,
     most: u64,
@@ -60,7 +60,7 @@ impl Folded {
             partitions: reach.partitions,
             gaps: reach.gaps,
             longest_gap: reach.longest_gap,
-            orphans: reach.orphans,
+            unmatched: reach.unmatched,
         }
     }
 
@@ -70,7 +70,7 @@ impl Folded {
             partitions: vec![first; PARTITIONS],
             gaps: first,
             longest_gap: 0,
-            orphans: 0,
+            unmatched: 0,
         })
     }
 
@@ -133,15 +133,15 @@ impl Folded {
         Folded::new(reach)
     }
 
-    /// The same, with so many more orphans, and so many fewer.
-    pub(crate) fn with_orphans(&self, more: u64, fewer: u64) -> Self {
+    /// The same, with so many more unmatched outcomes, and so many fewer.
+    pub(crate) fn with_unmatched(&self, more: u64, fewer: u64) -> Self {
         let mut reach = self.reach();
-        reach.orphans = reach.orphans.saturating_add(more).saturating_sub(fewer);
+        reach.unmatched = reach.unmatched.saturating_add(more).saturating_sub(fewer);
         Folded::new(reach)
     }
 
-    pub(crate) fn orphans(&self) -> u64 {
-        self.orphans
+    pub(crate) fn unmatched(&self) -> u64 {
+        self.unmatched
     }
 
     fn reach(&self) -> Reach {
@@ -149,7 +149,7 @@ impl Folded {
             partitions: self.partitions.clone(),
             gaps: self.gaps,
             longest_gap: self.longest_gap,
-            orphans: self.orphans,
+            unmatched: self.unmatched,
         }
     }
 }
@@ -166,7 +166,7 @@ fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Folded> {
             partitions: vec![FIRST_SEQUENCE; PARTITIONS],
             gaps: FIRST_SEQUENCE,
             longest_gap: 0,
-            orphans: 0,
+            unmatched: 0,
         })),
     }
 }
