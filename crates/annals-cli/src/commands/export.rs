@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long)]
     by_day: bool,
     /// How files are compressed: zstd, zstd:LEVEL (1 to 22), gzip, gzip:LEVEL, none; in Parquet
-    /// also snappy, which is what it has by default. CSV and JSON lines go by the file's name.
+    /// also snappy, the default there. CSV and JSON lines go by the file's name.
     #[arg(long, value_name = "HOW")]
     compress: Option<Compression>,
     /// Goes on where the export with this name ended, and stores where this one does.
@@ -87,7 +87,7 @@ pub struct Args {
 /// Formats of files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Form {
-    /// One JSON document for each line: everything, and what import reads.
+    /// One JSON document for each line: every entry; `annals import` reads them.
     Jsonl,
     /// Comma-separated values with a heading.
     Csv,
