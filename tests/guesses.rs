@@ -39,7 +39,7 @@ fn recorder(journal: &Journal) -> Recorder {
 }
 
 #[test]
-#[allow(clippy::float_cmp, reason = "as it was written")]
+#[allow(clippy::needless_borrows_for_generic_args, reason = "newcomers write them")]
 fn most_guesses_compile() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
