@@ -39,7 +39,10 @@ fn recorder(journal: &Journal) -> Recorder {
 }
 
 #[test]
-#[allow(clippy::needless_borrows_for_generic_args, reason = "newcomers write them")]
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "newcomers write them"
+)]
 fn most_guesses_compile() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
