@@ -20,6 +20,9 @@ use super::{index, keys, losses};
 use crate::engine::segment_row::SegmentRow;
 use crate::entry::error::{Error, Result};
 
+/// Recorded time and run of an entry beside a hole, if there is one.
+type Neighbour = Option<(i64, u32)>;
+
 /// The requested part of a block.
 #[derive(Debug)]
 pub(crate) struct Located {
@@ -330,7 +333,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The recorded times and runs of the entries before and behind `range`.
-    fn beside(&self, range: &Range<u64>) -> (Option<(i64, u32)>, Option<(i64, u32)>) {
+    fn beside(&self, range: &Range<u64>) -> (Neighbour, Neighbour) {
         let beside = |low: u64, high: u64, direction| {
             let (low, high) = (keys::number(low), keys::number(high));
             let between = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));

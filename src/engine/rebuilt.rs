@@ -13,6 +13,9 @@ use super::index::Span;
 use super::kv::{Direction, KeyRange, Table};
 use crate::entry::error::Result;
 
+/// Shown a key and its value, until it breaks.
+type SeeRow<'s> = &'s mut dyn FnMut(&[u8], Span) -> Result<ControlFlow<()>>;
+
 /// The rows of one index.
 type Rows = BTreeMap<[u8; 16], Span>;
 
@@ -48,7 +51,7 @@ impl Rebuilt {
         table: Table,
         range: KeyRange<'_>,
         direction: Direction,
-        see: &mut dyn FnMut(&[u8], Span) -> Result<ControlFlow<()>>,
+        see: SeeRow<'_>,
     ) -> Result<()> {
         let Some(rows) = self.of(table) else {
             return Ok(());
