@@ -456,8 +456,11 @@ fn craft(dir: &Path, craft: impl Fn(&[u8]) -> Vec<u8>) {
     write.commit().unwrap();
 }
 
+/// Makes another payload of one.
+type Craft = fn(&[u8]) -> Vec<u8>;
+
 /// Blocks that do not decode although their checksums are right.
-const CRAFTS: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [
+const CRAFTS: [(&str, Craft); 4] = [
     ("cut", |payload| payload[..payload.len() - 40].to_vec()),
     ("nothing", |_| Vec::new()),
     ("another header", |payload| {

@@ -216,8 +216,11 @@ fn is_within(range: &Range<u64>, all: &[Range<u64>]) -> bool {
         .any(|one| one.start <= range.start && range.end <= one.end)
 }
 
+/// Changes the page at a place of a file.
+type Damage = fn(&mut [u8], usize);
+
 /// Kinds of damage to a page.
-const DAMAGES: [(&str, fn(&mut [u8], usize)); 4] = [
+const DAMAGES: [(&str, Damage); 4] = [
     ("zeros", |bytes, at| bytes[at..at + PAGE].fill(0)),
     ("ones", |bytes, at| bytes[at..at + PAGE].fill(0xff)),
     ("noise", |bytes, at| {

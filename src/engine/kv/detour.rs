@@ -274,7 +274,14 @@ mod tests {
             let found = next(&rows, std::slice::from_ref(&lost), Direction::Ascending);
             assert_eq!(found, Some(expected), "{lost:?}");
         }
-        assert_eq!(next(&rows, &[1_001..u64::MAX], Direction::Ascending), None);
+        assert_eq!(
+            next(
+                &rows,
+                &[1_001..9_000, 9_000..u64::MAX],
+                Direction::Ascending
+            ),
+            None
+        );
     }
 
     #[test]
@@ -292,6 +299,9 @@ mod tests {
             let found = next(&rows, std::slice::from_ref(&lost), Direction::Descending);
             assert_eq!(found, Some(expected), "{lost:?}");
         }
-        assert_eq!(next(&rows, &[0..99_900], Direction::Descending), None);
+        assert_eq!(
+            next(&rows, &[0..9_000, 9_000..99_900], Direction::Descending),
+            None
+        );
     }
 }
