@@ -8,13 +8,13 @@ use std::path::Path;
 
 use super::format::CHECKSUM_BYTES;
 use super::format::block::Placed;
-use super::format::block_index::{HOUR_MICROS, Mark};
+use super::format::block_index::{EntryKind, HOUR_MICROS};
 use super::format::reader::BlockReader;
 use super::format::select::{Most, Selection};
 use super::format::spans::id_bucket;
-use super::index::Span;
+use super::index::IndexSpan;
 use super::kv::{Direction, Snapshot, Table};
-use super::losses::{Known, Losses, MOST_LOST, Times, payload_of, run_between};
+use super::losses::{BlockTimes, KnownOfLost, Losses, MOST_LOST, payload_of, run_between};
 use super::meta::damaged;
 use super::{index, keys, losses};
 use crate::engine::segment_row::SegmentRow;
@@ -113,12 +113,12 @@ pub(crate) struct Blocks<'s, 'k> {
     /// The registration of a segment that cannot be opened, whose blocks these would be.
     stand_in: Option<&'s SegmentRow>,
     /// The event times of each block by the index; read when the first block cannot be.
-    times: OnceCell<Times>,
+    times: OnceCell<BlockTimes>,
 }
 
 /// A stretch of the journal as it is shown: a block, or the hole in its place.
 #[derive(Clone, Copy)]
-pub(crate) struct Piece<'p> {
+pub(crate) struct ShownBlock<'p> {
     pub(crate) block: &'p BlockReader<'p>,
     pub(crate) payload: &'p [u8],
     /// Whether the block is there and cannot be read, or is absent.
@@ -165,7 +165,7 @@ impl Blocks<'_, '_> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
         self.ascend(from, &mut |piece| {
-            let Piece { block, payload, .. } = piece;
+            let ShownBlock { block, payload, .. } = piece;
             let Ok(located) = Located::read(block, payload, asked, from..u64::MAX) else {
                 return Ok(Shown::Undecodable);
             };
@@ -181,7 +181,7 @@ impl Blocks<'_, '_> {
     pub(crate) fn payloads(
         &self,
         from: u64,
-        mut see: impl FnMut(Piece<'_>) -> Result<ControlFlow<()>>,
+        mut see: impl FnMut(ShownBlock<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         self.ascend(from, &mut |piece| {
             let next = piece.block.sequences().end;
@@ -196,7 +196,7 @@ impl Blocks<'_, '_> {
     pub(crate) fn ascend(
         &self,
         from: u64,
-        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
     ) -> Result<()> {
         if !self.range.contains(&from) {
             return Ok(());
@@ -231,7 +231,7 @@ impl Blocks<'_, '_> {
         value: Result<&[u8]>,
         expected: &mut u64,
         is_first: &mut bool,
-        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
     ) -> Result<ControlFlow<()>> {
         let was_first = std::mem::replace(is_first, false);
         let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
@@ -254,7 +254,7 @@ impl Blocks<'_, '_> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let piece = Piece {
+        let piece = ShownBlock {
             block: &block,
             payload,
             is_lost: false,
@@ -273,13 +273,13 @@ impl Blocks<'_, '_> {
         &self,
         range: Range<u64>,
         expected: &mut u64,
-        see: &mut dyn FnMut(Piece<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
     ) -> Result<ControlFlow<()>> {
         for hole in self.holes(range)? {
             let broken = |why: String| self.broken(hole.sequence, &why);
             let payload = payload_of(&hole).map_err(broken)?;
             let block = BlockReader::new(hole.sequence, &payload).map_err(broken)?;
-            let piece = Piece {
+            let piece = ShownBlock {
                 block: &block,
                 payload: &payload,
                 is_lost: true,
@@ -304,7 +304,7 @@ impl Blocks<'_, '_> {
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
         }
-        let mut known = Known::default();
+        let mut known = KnownOfLost::default();
         if missing > 0 {
             self.losses.note(range.clone());
             known = match self.stand_in {
@@ -316,12 +316,12 @@ impl Blocks<'_, '_> {
     }
 
     /// Facts about the entries in `range`, from its neighbours and from the index of event times.
-    fn known_beside(&self, range: &Range<u64>) -> Known {
+    fn known_beside(&self, range: &Range<u64>) -> KnownOfLost {
         let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
         let event_range = losses::spanned(times, range);
         let (before, behind) = self.beside(range);
         let run = |(_, run): &(i64, u32)| *run;
-        Known {
+        KnownOfLost {
             run: run_between(before.as_ref().map(run), behind.as_ref().map(run)),
             // If nothing beside it can be read, the index has to do.
             recorded: before.or(behind).map_or_else(
@@ -627,7 +627,7 @@ impl Blocks<'_, '_> {
     }
 
     /// A row of the index of event times, with the first and last microsecond that it covers.
-    fn hour_place(&self, key: &[u8], span: Span) -> Result<(HourPlace, (i64, i64))> {
+    fn hour_place(&self, key: &[u8], span: IndexSpan) -> Result<(HourPlace, (i64, i64))> {
         let broken = |why: &str| damaged(self.path, "hours", why);
         let (hour, first) = keys::first_number(key)
             .zip(keys::second_number(key))
@@ -689,7 +689,7 @@ impl Blocks<'_, '_> {
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
-    pub(crate) fn marks(&self, mark: Mark, from: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn marks(&self, mark: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
         let start = keys::pair(mark as u64, from.max(self.range.start));
         let end = keys::pair(mark as u64, self.range.end);
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
@@ -711,7 +711,12 @@ impl Blocks<'_, '_> {
     }
 
     /// Up to `most` sequences of entries of one kind before `until`, newest first.
-    pub(crate) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn marks_before(
+        &self,
+        mark: EntryKind,
+        until: u64,
+        most: usize,
+    ) -> Result<Vec<u64>> {
         let start = keys::pair(mark as u64, self.range.start);
         let end = keys::pair(mark as u64, until.min(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));

@@ -10,7 +10,7 @@ use crate::entry::ids::RunId;
 use crate::fs::disk;
 use crate::fs::disk::FileId;
 use crate::fs::lock;
-use crate::fs::lock::{FileLock, Mode};
+use crate::fs::lock::{FileLock, LockMode};
 
 /// The layout of one journal's directory.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl Directory {
     /// that is creating it now.
     pub(crate) fn hold_creation(&self) -> Result<FileLock> {
         let path = self.runs().join("create.lock");
-        FileLock::wait(&path, Mode::Exclusive, CREATION)
+        FileLock::wait(&path, LockMode::Exclusive, CREATION)
     }
 
     /// Removes hot files whose creation was cut short by a crash. Call it with the creation held:

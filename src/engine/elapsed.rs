@@ -54,7 +54,7 @@ pub(crate) struct Stamp {
 
 /// How much time had elapsed when the entry before a sequence was committed.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct ElapsedMark {
     /// Microseconds that had elapsed before the pause that this mark ends, if it ends one.
     pub(crate) before: u64,
     /// The same after the pause.
@@ -78,7 +78,7 @@ impl Stored for Stamp {
     }
 }
 
-impl Stored for Mark {
+impl Stored for ElapsedMark {
     fn check(&self) -> Result<(), String> {
         codec::bounded("elapsed time", self.elapsed.max(self.pauses))?;
         if self.before > self.elapsed {
@@ -156,7 +156,7 @@ impl Meter {
         let last = marks.last().map_or(0, |(_, mark)| mark.elapsed);
         let elapsed = committed.max(stamp.last()).min(mine);
         if mine >= last.saturating_add(MARK_AFTER) && elapsed >= last {
-            let mark = Mark {
+            let mark = ElapsedMark {
                 before: elapsed,
                 elapsed,
                 pauses: 0,
@@ -190,7 +190,7 @@ fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Res
     let elapsed = before.saturating_add(pause);
     put_stamp(transaction, Stamp { elapsed, wall })?;
     let last = known.map_or(0, Stamp::last).saturating_sub(withdrawn);
-    let mark = Mark {
+    let mark = ElapsedMark {
         before: last.min(elapsed),
         elapsed,
         pauses: pause,
@@ -207,7 +207,7 @@ fn pause_until(from: i64, to: i64) -> u64 {
 
 /// Takes back pauses as far as they end later than `wall`: the clock was ahead when they were
 /// counted. Returns how much was taken back.
-fn withdraw(marks: &mut [(u64, Mark)], wall: i64) -> u64 {
+fn withdraw(marks: &mut [(u64, ElapsedMark)], wall: i64) -> u64 {
     let mut withdrawn = 0_u64;
     for (_, mark) in marks {
         mark.before = mark.before.saturating_sub(withdrawn);
@@ -230,8 +230,8 @@ fn withdraw(marks: &mut [(u64, Mark)], wall: i64) -> u64 {
 fn add_mark(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
-    mut marks: Vec<(u64, Mark)>,
-    mut mark: Mark,
+    mut marks: Vec<(u64, ElapsedMark)>,
+    mut mark: ElapsedMark,
 ) -> Result<()> {
     let extent = meta::extent_to_write(transaction, path)?;
     if let Some((sequence, last)) = marks.last()
@@ -292,7 +292,11 @@ pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.starts_with(MARK)
 }
 
-fn put_mark(transaction: &mut WriteTransaction<'_>, sequence: u64, mark: &Mark) -> Result<()> {
+fn put_mark(
+    transaction: &mut WriteTransaction<'_>,
+    sequence: u64,
+    mark: &ElapsedMark,
+) -> Result<()> {
     transaction.put(Table::Meta, &mark_key(sequence), &mut sealed(mark))
 }
 
@@ -312,7 +316,7 @@ fn decode_stamp(path: &Path, stored: Option<Result<Stamp, String>>) -> Result<Op
 /// Returns the reason why a row of the table of marks is impossible.
 pub(crate) fn check_mark(key: &[u8], value: &[u8]) -> Result<(), String> {
     sequence_of(key).ok_or("a key is no sequence")?;
-    codec::decode::<Mark>(value).map(drop)
+    codec::decode::<ElapsedMark>(value).map(drop)
 }
 
 /// Copies the readable part of the stamp and the marks for a repair.
@@ -337,7 +341,7 @@ pub(crate) fn stamp(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<Stamp
     decode_stamp(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 
-fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, Mark)> {
+fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, ElapsedMark)> {
     let sequence =
         sequence_of(key).ok_or_else(|| damaged(path, "elapsed", "a key is no sequence"))?;
     let mark =
@@ -345,7 +349,10 @@ fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, Mark)> {
     Ok((sequence, mark))
 }
 
-fn marks_to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<Vec<(u64, Mark)>> {
+fn marks_to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+) -> Result<Vec<(u64, ElapsedMark)>> {
     let mut marks = Marks::default();
     let (first, last) = (mark_key(0), mark_key(u64::MAX));
     let all = (Bound::Included(&first[..]), Bound::Included(&last[..]));
@@ -358,7 +365,7 @@ fn marks_to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result
 
 /// Marks that are being read, newest first.
 #[derive(Default)]
-struct Marks(Vec<(u64, Mark)>);
+struct Marks(Vec<(u64, ElapsedMark)>);
 
 impl Marks {
     /// Takes up one row, and returns whether to continue.
@@ -371,7 +378,7 @@ impl Marks {
         })
     }
 
-    fn ascending(mut self) -> Vec<(u64, Mark)> {
+    fn ascending(mut self) -> Vec<(u64, ElapsedMark)> {
         self.0.reverse();
         self.0
     }
@@ -381,7 +388,7 @@ impl Marks {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elapsed {
     /// Ascending by sequence.
-    marks: Vec<(u64, Mark)>,
+    marks: Vec<(u64, ElapsedMark)>,
     /// Elapsed time now, the pause since the last stamp included.
     now: u64,
     /// The pause since the last stamp; 0 while a run of this process is open.
@@ -423,7 +430,7 @@ impl Elapsed {
     /// Elapsed time by marks, ascending, and a stamp. `running` is when a run of this process
     /// began to count, and how far it is.
     fn known(
-        mut marks: Vec<(u64, Mark)>,
+        mut marks: Vec<(u64, ElapsedMark)>,
         stamp: Option<Stamp>,
         running: Option<(u64, u64)>,
         wall: i64,
@@ -524,8 +531,8 @@ mod tests {
 
     const DAY: u64 = 86_400_000_000;
 
-    fn mark(before: u64, elapsed: u64, wall: i64) -> Mark {
-        Mark {
+    fn mark(before: u64, elapsed: u64, wall: i64) -> ElapsedMark {
+        ElapsedMark {
             before,
             elapsed,
             pauses: elapsed - before,
@@ -588,7 +595,7 @@ mod tests {
 
     #[test]
     fn hostile_marks_saturate() {
-        let worst = Mark {
+        let worst = ElapsedMark {
             before: u64::MAX,
             elapsed: u64::MAX,
             pauses: u64::MAX,

@@ -10,13 +10,13 @@ use super::meta::sealed;
 use crate::entry::error::Result;
 
 /// A row that finds a block: its facts about the block, if any.
-pub(crate) type Span = Option<(u16, u16)>;
+pub(crate) type IndexSpan = Option<(u16, u16)>;
 
 /// The tables of rows that find blocks.
 pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
 
 /// Facts of a row of one of these tables about its block; `None` if it is impossible.
-pub(crate) fn span(table: Table, value: &[u8]) -> Option<Span> {
+pub(crate) fn span(table: Table, value: &[u8]) -> Option<IndexSpan> {
     match table {
         Table::Marks => Some(None),
         _ => codec::decode::<(u16, u16)>(value).ok().map(Some),
@@ -29,7 +29,7 @@ pub(crate) fn each_row(
     first: u64,
     start: u64,
     index: &BlockIndex,
-    mut see: impl FnMut(Table, [u8; 16], Span) -> Result<()>,
+    mut see: impl FnMut(Table, [u8; 16], IndexSpan) -> Result<()>,
 ) -> Result<()> {
     for (hour, low, high) in index.hours.iter() {
         let key = keys::pair(keys::ordered(*hour), first);

@@ -78,10 +78,10 @@ impl Losses {
 }
 
 /// The event times of blocks, by their first sequence, as the index knows them.
-pub(crate) type Times = BTreeMap<u64, (i64, i64)>;
+pub(crate) type BlockTimes = BTreeMap<u64, (i64, i64)>;
 
 /// Takes in a row of the index of event times.
-pub(crate) fn see_times(times: &mut Times, key: &[u8], value: &[u8]) {
+pub(crate) fn see_times(times: &mut BlockTimes, key: &[u8], value: &[u8]) {
     let place = keys::first_number(key).zip(keys::second_number(key));
     let seconds: Option<(u16, u16)> = codec::decode(value).ok();
     if let (Some((hour, first)), Some((low, high))) = (place, seconds) {
@@ -95,8 +95,8 @@ pub(crate) fn see_times(times: &mut Times, key: &[u8], value: &[u8]) {
 }
 
 /// The event times of all blocks of a file. Rows that cannot be read are left out.
-pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> Times {
-    let mut times = Times::new();
+pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> BlockTimes {
+    let mut times = BlockTimes::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     // Rows that the engine cannot reach are unknown; the others are read.
     let _ = snapshot.reach(
@@ -114,7 +114,7 @@ pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> Times {
 }
 
 /// The first and last event time of the blocks in `range`; `None` if none of them has decisions.
-pub(crate) fn spanned(times: &Times, range: &Range<u64>) -> Option<(i64, i64)> {
+pub(crate) fn spanned(times: &BlockTimes, range: &Range<u64>) -> Option<(i64, i64)> {
     if range.is_empty() {
         return None;
     }
@@ -124,7 +124,7 @@ pub(crate) fn spanned(times: &Times, range: &Range<u64>) -> Option<(i64, i64)> {
 
 /// Known facts about entries that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct KnownOfLost {
     /// The run that all of them are of; 0 if that is not known.
     pub(crate) run: u32,
     /// When the entry beside them was recorded.
@@ -145,7 +145,7 @@ pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
 }
 
 /// Holes that stand for `range`, in order.
-pub(crate) fn holes(range: Range<u64>, known: Known) -> impl Iterator<Item = Placed> {
+pub(crate) fn holes(range: Range<u64>, known: KnownOfLost) -> impl Iterator<Item = Placed> {
     let mut next = range.start;
     std::iter::from_fn(move || {
         let count = range.end.saturating_sub(next).min(MOST_OF_HOLE);
@@ -155,7 +155,7 @@ pub(crate) fn holes(range: Range<u64>, known: Known) -> impl Iterator<Item = Pla
     })
 }
 
-fn hole(sequence: u64, count: u64, known: Known) -> Placed {
+fn hole(sequence: u64, count: u64, known: KnownOfLost) -> Placed {
     Placed {
         sequence,
         place: Place {
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_long_stretch_takes_several_holes() {
         let most = MOST_OF_HOLE;
-        let all: Vec<Placed> = holes(7..most + 17, Known::default()).collect();
+        let all: Vec<Placed> = holes(7..most + 17, KnownOfLost::default()).collect();
         let places: Vec<(u64, u64)> = all
             .iter()
             .map(|hole| (hole.sequence, hole.next()))

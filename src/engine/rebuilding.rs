@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Shown};
 use super::format::summary::Summary;
 use super::index;
-use super::index::Span;
+use super::index::IndexSpan;
 use super::kv::{Direction, KeyRange, Table};
 use super::rebuilt::Rebuilt;
 use crate::entry::error::Result;
@@ -19,7 +19,7 @@ impl Blocks<'_, '_> {
         table: Table,
         range: KeyRange<'_>,
         direction: Direction,
-        mut see: impl FnMut(&[u8], Span) -> Result<ControlFlow<()>>,
+        mut see: impl FnMut(&[u8], IndexSpan) -> Result<ControlFlow<()>>,
     ) -> Result<Option<Arc<Rebuilt>>> {
         let mut last: Option<Vec<u8>> = None;
         let mut outcome = Ok(ControlFlow::Continue(()));

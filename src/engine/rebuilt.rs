@@ -9,15 +9,15 @@ use std::ops::{Bound, ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use super::index;
-use super::index::Span;
+use super::index::IndexSpan;
 use super::kv::{Direction, KeyRange, Table};
 use crate::entry::error::Result;
 
 /// Shown a key and its value, until it breaks.
-type SeeRow<'s> = &'s mut dyn FnMut(&[u8], Span) -> Result<ControlFlow<()>>;
+type SeeRow<'s> = &'s mut dyn FnMut(&[u8], IndexSpan) -> Result<ControlFlow<()>>;
 
 /// The rows of one index.
-type Rows = BTreeMap<[u8; 16], Span>;
+type Rows = BTreeMap<[u8; 16], IndexSpan>;
 
 /// All that finds the blocks of one file. Costs a read of all of them, and some 50 bytes of memory
 /// for each row; kept until another file needs it.

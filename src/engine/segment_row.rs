@@ -6,7 +6,7 @@ use super::format::block::Placed;
 use super::format::codec::{Stored, bounded};
 use super::format::row::{Note, Row};
 use super::format::summary::{Summary, widen};
-use super::losses::{Known, run_between};
+use super::losses::{KnownOfLost, run_between};
 use crate::entry::ids::InferenceId;
 
 /// Stored form of a segment, under its first sequence.
@@ -95,11 +95,11 @@ impl SegmentRow {
     }
 
     /// Known facts about its entries where its file cannot be opened.
-    pub(crate) fn known(&self) -> Known {
+    pub(crate) fn known(&self) -> KnownOfLost {
         let is_known = self.recorded.0 <= self.recorded.1;
         let run = |id: u64| InferenceId::from_u64(id).run().get();
         let ids = self.ids.filter(|_| is_known);
-        Known {
+        KnownOfLost {
             run: ids.map_or(0, |(low, high)| {
                 run_between(Some(run(low)), Some(run(high)))
             }),

@@ -11,7 +11,7 @@ use super::blocks::{Asked, Blocks, HourPlace, Located, go_on};
 use super::directory::Directory;
 use super::elapsed::{Elapsed, Meter};
 use super::format::block::Placed;
-use super::format::block_index::Mark;
+use super::format::block_index::EntryKind;
 use super::format::codec;
 use super::format::spans::ID_BUCKET_BITS;
 use super::handle::{FileHandle, WriteHandle};
@@ -57,14 +57,14 @@ pub(crate) enum Unopened {
 }
 
 /// One snapshot of the hot file, and the places of everything in it.
-pub(crate) struct View<'s, 'k> {
+pub(crate) struct JournalSnapshot<'s, 'k> {
     pub(crate) snapshot: &'s Snapshot<'k>,
     pub(crate) extent: Extent,
     pub(crate) path: &'s Path,
     pub(crate) losses: &'s Losses,
 }
 
-impl<'s, 'k> View<'s, 'k> {
+impl<'s, 'k> JournalSnapshot<'s, 'k> {
     pub(crate) fn hot(&self) -> Blocks<'s, 'k> {
         let range = self.extent.hot..self.extent.next;
         Blocks::new(self.snapshot, self.path, range, self.losses)
@@ -155,10 +155,13 @@ impl Source {
         self.handle.read(body)
     }
 
-    pub(crate) fn view<T>(&self, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn view<T>(
+        &self,
+        body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
         self.read(|snapshot| {
             let extent = meta::extent(snapshot, &self.path)?;
-            body(&View {
+            body(&JournalSnapshot {
                 snapshot,
                 extent,
                 path: &self.path,
@@ -379,7 +382,7 @@ impl Source {
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
-    pub(crate) fn marks(&self, mark: Mark, from: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn marks(&self, mark: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.row.next > from,
@@ -395,7 +398,12 @@ impl Source {
     }
 
     /// Up to `most` sequences of entries of one kind before `until`, newest first.
-    pub(crate) fn marks_before(&self, mark: Mark, until: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn marks_before(
+        &self,
+        mark: EntryKind,
+        until: u64,
+        most: usize,
+    ) -> Result<Vec<u64>> {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.first < until,
@@ -453,7 +461,7 @@ impl Source {
         self.view(|view| Ok((view.extent, self.list(view)?)))
     }
 
-    pub(crate) fn list(&self, view: &View<'_, '_>) -> Result<Arc<[Registered]>> {
+    pub(crate) fn list(&self, view: &JournalSnapshot<'_, '_>) -> Result<Arc<[Registered]>> {
         let generation = view.extent.generation;
         self.segments.list(view.snapshot, &self.path, generation)
     }
@@ -559,7 +567,7 @@ impl Source {
     /// those that the names of files tell, and others in the place of what is between them.
     pub(crate) fn list_with(
         &self,
-        view: &View<'_, '_>,
+        view: &JournalSnapshot<'_, '_>,
         unopened: Unopened,
     ) -> Result<Arc<[Registered]>> {
         let listed = self.list(view);

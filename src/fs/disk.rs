@@ -299,18 +299,18 @@ pub(crate) fn write_by(
 }
 
 /// A new file that is written from its beginning to its end.
-pub(crate) struct Written {
+pub(crate) struct NewFile {
     file: File,
     path: PathBuf,
     length: u64,
 }
 
-impl Written {
+impl NewFile {
     /// Begins with an empty file of this name. A file of that name was left by a crash or put there
     /// by another program. It is removed, and a link is not followed.
-    pub(crate) fn begin(path: &Path) -> io::Result<Written> {
+    pub(crate) fn begin(path: &Path) -> io::Result<NewFile> {
         remove(path)?;
-        Ok(Written {
+        Ok(NewFile {
             file: create(path)?,
             path: path.to_owned(),
             length: 0,
@@ -326,7 +326,7 @@ impl Written {
     }
 }
 
-impl io::Write for Written {
+impl io::Write for NewFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let call = Call::Write {
             offset: self.length,

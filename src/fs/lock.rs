@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use super::disk;
 use super::disk::FileId;
 use super::failpoint::patience;
-use super::owner::Owner;
+use super::owner::ProcessId;
 use crate::entry::error::Error;
 
 /// Sharing of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum LockMode {
     /// This holder alone.
     Exclusive,
     /// All that ask for a shared one.
@@ -27,7 +27,7 @@ pub(crate) struct FileLock(File);
 
 impl FileLock {
     /// Locks an open file; `None` if another process holds a lock that excludes this one.
-    pub(crate) fn of(file: File, mode: Mode) -> io::Result<Option<FileLock>> {
+    pub(crate) fn of(file: File, mode: LockMode) -> io::Result<Option<FileLock>> {
         Ok(try_lock(&file, mode)?.then_some(FileLock(file)))
     }
 
@@ -53,7 +53,7 @@ impl FileLock {
 
     /// Locks the file at `path`, which is created where it is missing. Waits for another holder for
     /// at most `most`.
-    pub(crate) fn wait(path: &Path, mode: Mode, most: Duration) -> Result<FileLock, Error> {
+    pub(crate) fn wait(path: &Path, mode: LockMode, most: Duration) -> Result<FileLock, Error> {
         const PAUSE: Duration = Duration::from_millis(1);
         let file = disk::open_or_create(path);
         let file = file.map_err(|error| Error::io("create", path, error))?;
@@ -68,8 +68,8 @@ impl FileLock {
                 return Err(Error::Locked {
                     path: path.to_owned(),
                     operation: match mode {
-                        Mode::Exclusive => "written",
-                        Mode::Shared => "read",
+                        LockMode::Exclusive => "written",
+                        LockMode::Shared => "read",
                     },
                     lock: "it",
                     holder: "another process".to_owned(),
@@ -87,11 +87,13 @@ impl FileLock {
     /// Tries the exclusive lock and names this process in the file.
     fn try_own(&self) -> io::Result<bool> {
         let mut file = &self.0;
-        let held = try_lock(file, Mode::Exclusive)?;
+        let held = try_lock(file, LockMode::Exclusive)?;
         // The name is an aid: without it only the lock counts. A file with a second name belongs to
         // another program and is not written to.
         if held && disk::has_one_name(file) {
-            let owner = Owner::this().map(|owner| owner.print()).unwrap_or_default();
+            let owner = ProcessId::this()
+                .map(|owner| owner.print())
+                .unwrap_or_default();
             let _ = file
                 .set_len(0)
                 .and_then(|()| file.rewind())
@@ -108,7 +110,7 @@ impl FileLock {
         let read = file
             .rewind()
             .and_then(|()| file.take(LONGEST).read_to_string(&mut text));
-        read.is_ok() && Owner::parse(&text).is_some_and(|owner| owner.is_gone())
+        read.is_ok() && ProcessId::parse(&text).is_some_and(|owner| owner.is_gone())
     }
 }
 
@@ -117,7 +119,7 @@ impl FileLock {
 pub(crate) fn is_held(path: &Path) -> bool {
     match disk::open_regular(path) {
         // Shared, so that two processes that ask at once do not take each other for the holder.
-        Ok(file) => match try_lock(&file, Mode::Shared) {
+        Ok(file) => match try_lock(&file, LockMode::Shared) {
             Ok(true) => false,
             Ok(false) => !FileLock(file).is_orphaned(),
             Err(_) => true,
@@ -129,10 +131,10 @@ pub(crate) fn is_held(path: &Path) -> bool {
 
 /// Tries once. Where the system has no locks, one process at a time has the journal, and every lock
 /// is free.
-fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
+fn try_lock(file: &File, mode: LockMode) -> io::Result<bool> {
     let tried = match mode {
-        Mode::Exclusive => file.try_lock(),
-        Mode::Shared => file.try_lock_shared(),
+        LockMode::Exclusive => file.try_lock(),
+        LockMode::Shared => file.try_lock_shared(),
     };
     match tried {
         Ok(()) => Ok(true),
@@ -154,17 +156,20 @@ mod tests {
         let path = scratch.path().join("lock");
         let lock = |mode| FileLock::wait(&path, mode, Duration::ZERO);
         assert!(!is_held(&path), "there is no file");
-        let one = lock(Mode::Shared).unwrap();
-        let two = lock(Mode::Shared).unwrap();
+        let one = lock(LockMode::Shared).unwrap();
+        let two = lock(LockMode::Shared).unwrap();
         assert!(!is_held(&path), "a shared lock is nobody's");
-        assert!(matches!(lock(Mode::Exclusive), Err(Error::Locked { .. })));
+        assert!(matches!(
+            lock(LockMode::Exclusive),
+            Err(Error::Locked { .. })
+        ));
         drop((one, two));
-        let alone = lock(Mode::Exclusive).unwrap();
+        let alone = lock(LockMode::Exclusive).unwrap();
         assert!(is_held(&path));
-        assert!(matches!(lock(Mode::Shared), Err(Error::Locked { .. })));
+        assert!(matches!(lock(LockMode::Shared), Err(Error::Locked { .. })));
         assert!(FileLock::hold(&path).unwrap().is_none());
         let other = disk::open_regular(&path).unwrap();
-        assert!(FileLock::of(other, Mode::Shared).unwrap().is_none());
+        assert!(FileLock::of(other, LockMode::Shared).unwrap().is_none());
         drop(alone);
         assert!(!is_held(&path));
         assert!(FileLock::hold(&path).unwrap().is_some());
@@ -180,7 +185,9 @@ mod tests {
     /// A forked child keeps its parent's lock: the file shows that the parent is gone.
     #[test]
     fn a_lock_of_a_process_that_is_gone_is_taken_over() {
-        let Some(this) = Owner::this() else { return };
+        let Some(this) = ProcessId::this() else {
+            return;
+        };
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("lock");
         let inherited = FileLock::hold(&path).unwrap().unwrap();

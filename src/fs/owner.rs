@@ -5,7 +5,7 @@ use std::fs;
 
 /// A process, told from all others since the machine was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct ProcessId {
     pid: u32,
     /// When it was started, in the system's ticks.
     started: u64,
@@ -15,12 +15,12 @@ pub(crate) struct Owner {
 
 const HEADER: &str = "annals lock 1";
 
-impl Owner {
+impl ProcessId {
     /// This process; `None` where the system does not report it.
-    pub(crate) fn this() -> Option<Owner> {
+    pub(crate) fn this() -> Option<ProcessId> {
         let pid = std::process::id();
         let (started, _) = look(pid)?;
-        Some(Owner {
+        Some(ProcessId {
             pid,
             started,
             world: world()?,
@@ -28,7 +28,7 @@ impl Owner {
     }
 
     pub(crate) fn print(&self) -> String {
-        let Owner {
+        let ProcessId {
             pid,
             started,
             world,
@@ -36,10 +36,10 @@ impl Owner {
         format!("{HEADER}\n{pid} {started} {world}\n")
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Owner> {
+    pub(crate) fn parse(text: &str) -> Option<ProcessId> {
         let line = text.strip_prefix(HEADER)?.strip_prefix('\n')?;
         let mut words = line.strip_suffix('\n')?.split(' ');
-        let owner = Owner {
+        let owner = ProcessId {
             pid: words.next()?.parse().ok()?,
             started: words.next()?.parse().ok()?,
             world: words.next()?.to_owned(),
@@ -87,12 +87,14 @@ mod tests {
 
     #[test]
     fn this_process_lives_and_others_that_had_its_number_do_not() {
-        let Some(this) = Owner::this() else { return };
-        assert_eq!(Owner::parse(&this.print()), Some(this.clone()));
+        let Some(this) = ProcessId::this() else {
+            return;
+        };
+        assert_eq!(ProcessId::parse(&this.print()), Some(this.clone()));
         assert!(!this.is_gone());
         let started = this.started - 1;
         assert!(
-            Owner {
+            ProcessId {
                 started,
                 ..this.clone()
             }
@@ -100,7 +102,7 @@ mod tests {
         );
         let pid = u32::MAX;
         assert!(
-            Owner {
+            ProcessId {
                 pid,
                 ..this.clone()
             }
@@ -108,7 +110,7 @@ mod tests {
         );
         let world = "elsewhere".to_owned();
         assert!(
-            !Owner {
+            !ProcessId {
                 pid,
                 world,
                 ..this.clone()
@@ -121,7 +123,7 @@ mod tests {
             "annals lock 1\n1 2\n",
             "annals lock 1\n1 2 3 4\n",
         ] {
-            assert_eq!(Owner::parse(text), None, "{text:?}");
+            assert_eq!(ProcessId::parse(text), None, "{text:?}");
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use super::{Doing, Importer};
 use crate::engine::format::name::{NameKind, join_labels};
-use crate::engine::format::row::{NameId, Names};
+use crate::engine::format::row::{NameId, NameIds};
 use crate::engine::kv::WriteFailure;
 use crate::entry::error::Result;
 use crate::entry::inference::Inference;
 
 impl Importer {
     /// The stored ids of an inference's names.
-    pub(super) fn stored_names(&mut self, inference: &Inference<'_>) -> Result<Names> {
-        Ok(Names {
+    pub(super) fn stored_names(&mut self, inference: &Inference<'_>) -> Result<NameIds> {
+        Ok(NameIds {
             model: self.stored_name(NameKind::Model, inference.model)?,
             symbol: self.stored_name(NameKind::Symbol, inference.symbol)?,
             action: self.stored_name(NameKind::Action, inference.action)?,

@@ -28,7 +28,7 @@ use crate::maintenance::Maintenance;
 use crate::maintenance::retention::automatic::Automatic;
 use crate::options::{Options, Sharing};
 use crate::record::conditions::Conditions;
-use crate::record::flush::Answer;
+use crate::record::flush::FlushReply;
 use crate::record::queue::Queue;
 use crate::record::status::Status;
 use crate::record::writer::Writer;
@@ -60,7 +60,7 @@ use crate::threads::worker;
 pub struct Journal {
     queue: Arc<Queue>,
     status: Arc<Status>,
-    requests: Sender<Answer>,
+    requests: Sender<FlushReply>,
     done: Receiver<Result<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     mirror: Option<MirrorThread>,
@@ -74,7 +74,7 @@ pub struct Journal {
     cache_bytes: usize,
     /// How the registry's part of the file is opened, and the registry while a handle of it lives.
     checkpoints: Access,
-    registry: Mutex<Weak<registry::Owner>>,
+    registry: Mutex<Weak<registry::WatchOwner>>,
     id: JournalId,
     dir: Option<PathBuf>,
     close_timeout: Duration,

@@ -9,14 +9,14 @@ use crossbeam_channel::Sender;
 
 use crate::entry::event::Level;
 use crate::entry::value::Value;
-use crate::record::flush::{self, Answer};
+use crate::record::flush::{self, FlushReply};
 use crate::record::queue::Queue;
 use crate::threads::panics::{self, Panic, Witness};
 
 /// Records every panic in a journal and flushes it.
 struct Recording {
     queue: Weak<Queue>,
-    requests: Sender<Answer>,
+    requests: Sender<FlushReply>,
     timeout: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Witness for Recording {
 /// returned is kept.
 pub(super) fn watch(
     queue: &Arc<Queue>,
-    requests: &Sender<Answer>,
+    requests: &Sender<FlushReply>,
     timeout: Duration,
 ) -> Arc<dyn Witness> {
     let recording: Arc<dyn Witness> = Arc::new(Recording {

@@ -12,11 +12,11 @@ use flate2::write::GzEncoder;
 
 use super::files::Files;
 use super::place;
-use super::place::{Found, Part};
+use super::place::{FilePart, FoundFile};
 use crate::engine::elapsed::Elapsed;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
-use crate::fs::disk::Written;
+use crate::fs::disk::NewFile;
 use crate::options::logs::{LogKind, Mirror};
 
 /// Bytes of a line that is shown from a compressed file; longer ones are left out.
@@ -52,7 +52,7 @@ pub(super) fn clean(
         let Some(current) = files.current(kind) else {
             continue;
         };
-        let old = |file: &Found| file.name != current;
+        let old = |file: &FoundFile| file.name != current;
         if let Some(most) = settings.keep_files {
             let found = place::files(directory, kind)?;
             let surplus = found.len().saturating_sub(most.max(1));
@@ -193,7 +193,7 @@ fn cut(directory: &Path, path: &Path, surplus: u64) -> io::Result<u64> {
     let mut source = reader.into_inner();
     source.seek(SeekFrom::Start(start))?;
     let aside = directory.join(".cut.new");
-    let mut file = Written::begin(&aside)?;
+    let mut file = NewFile::begin(&aside)?;
     let length = io::copy(&mut source, &mut file)?;
     // Its name is durable before the state stores its length: otherwise the older file would be
     // cut.
@@ -214,7 +214,7 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
         return Ok(same);
     }
     let aside = directory.join(".compressed.new");
-    let file = Written::begin(&aside)?;
+    let file = NewFile::begin(&aside)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut disk::open_regular(&path)?, &mut encoder)?;
     let writer = encoder.finish()?;
@@ -247,7 +247,7 @@ pub(super) fn recent(directory: &Path, kind: LogKind, n: usize) -> io::Result<Ve
     let mut newest_first: Vec<String> = Vec::new();
     let files = place::files(directory, kind)?;
     let plain = files.iter().filter(|file| !file.compressed);
-    let plain: BTreeSet<Part> = plain.map(|file| file.part).collect();
+    let plain: BTreeSet<FilePart> = plain.map(|file| file.part).collect();
     for file in files.iter().rev() {
         if newest_first.len() >= n {
             break;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::line::{
-    Answer, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event, push_decision,
-    push_gap, push_outcome, push_system_event,
+    AnswerColumn, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event,
+    push_decision, push_gap, push_outcome, push_system_event,
 };
 use crate::entry::ids::InferenceId;
 use crate::entry::record::{Content, Entry, InferenceRecord, Repeat};
@@ -42,7 +42,7 @@ impl fmt::Display for InferenceRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = (&*self.model, &*self.symbol, &*self.action);
         let times = (self.event_time, self.processing_time);
-        let confidence = || Answer::Confidence(self.confidence.unwrap_or(f32::NAN));
+        let confidence = || AnswerColumn::Confidence(self.confidence.unwrap_or(f32::NAN));
         let answer = self.repeat_of.map_or_else(confidence, repeat_of);
         decision(f, names, self.checkpoint.as_deref(), times, answer)
     }
@@ -96,7 +96,7 @@ fn decision(
     (model, symbol, action): (&str, &str, &str),
     checkpoint: Option<&str>,
     (time, processing): (Timestamp, Option<Duration>),
-    answer: Answer,
+    answer: AnswerColumn,
 ) -> fmt::Result {
     let checkpoint = checkpoint.map(|id| NameColumn::Checkpoint.render(id));
     let line = DecisionLine {
@@ -111,8 +111,8 @@ fn decision(
     printed(f, |out, stamps| push_decision(out, stamps, &line))
 }
 
-fn repeat_of(original: InferenceId) -> Answer {
-    Answer::RepeatOf(original.run().get(), original.counter())
+fn repeat_of(original: InferenceId) -> AnswerColumn {
+    AnswerColumn::RepeatOf(original.run().get(), original.counter())
 }
 
 fn nanos(time: Duration) -> u64 {

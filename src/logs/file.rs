@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tracing_appender::rolling::{RollingFileAppender, Rotation as Rolling};
 
-use super::place::{Part, Position};
+use super::place::{FilePart, Position};
 use crate::fs::disk;
 use crate::options::logs::LogKind;
 
@@ -176,6 +176,6 @@ fn move_aside(directory: &Path, kind: LogKind, file: &Path) -> io::Result<PathBu
 }
 
 /// The first position of the file that follows `part`.
-pub(super) fn begin(part: Part) -> Position {
+pub(super) fn begin(part: FilePart) -> Position {
     Position { part, length: 0 }
 }

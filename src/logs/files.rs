@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::days::Days;
 use super::file::{LogFile, begin, make_way};
 use super::place;
-use super::place::{Part, Position};
+use super::place::{FilePart, Position};
 use super::render::Renderer;
-use super::state::State;
+use super::state::MirrorState;
 use super::write_back::WriteBack;
 use crate::engine::blocks::Located;
 use crate::engine::format::block::Placed;
@@ -31,7 +31,7 @@ pub(super) struct Files {
     days: Days,
     renderer: Renderer,
     /// Positions of lines that are final.
-    state: State,
+    state: MirrorState,
     /// Where the round that is under way has come to; equal to the state's between rounds.
     reached: [Option<Position>; LogKind::COUNT],
     open: [Option<LogFile>; LogKind::COUNT],
@@ -40,7 +40,7 @@ pub(super) struct Files {
     /// Files were begun whose names may not be durable yet.
     has_new_names: bool,
     /// The last state that was stored.
-    stored: State,
+    stored: MirrorState,
     /// Files that were moved aside for a link, where they are now.
     moved: Vec<PathBuf>,
     /// A round has ended before the first line of a new file, which is not there yet.
@@ -57,12 +57,12 @@ impl Files {
         end: u64,
         settings: Mirror,
     ) -> io::Result<Files> {
-        let state = match State::load(directory, journal)? {
+        let state = match MirrorState::load(directory, journal)? {
             Some(state) if state.next <= end => state,
             _ => {
                 move_aside(directory)?;
                 // Stored before the first line, so that a file is never taken for a foreign one.
-                let start = State::start();
+                let start = MirrorState::start();
                 start.save(directory, journal)?;
                 start
             }
@@ -129,7 +129,7 @@ impl Files {
         let written = self.write_round(source, blocks);
         match written {
             Ok((lines, next)) => {
-                self.state = State {
+                self.state = MirrorState {
                     next,
                     positions: self.reached,
                 };
@@ -207,15 +207,15 @@ impl Files {
         let day = rotation.is_daily().then(|| self.days.of(recorded));
         // The first line of this kind ever.
         let Some(current) = self.reached[index] else {
-            self.reached[index] = Some(begin(Part { day, part: 0 }));
+            self.reached[index] = Some(begin(FilePart { day, part: 0 }));
             return Ok(false);
         };
         let filled = current.length.saturating_add(before as u64);
         // A clock that goes back does not reopen yesterday's file.
         let next = if day > current.part.day {
-            Part { day, part: 0 }
+            FilePart { day, part: 0 }
         } else if filled > 0 && filled.saturating_add(line as u64) > rotation.most_bytes() {
-            Part {
+            FilePart {
                 day: current.part.day,
                 part: current.part.part.saturating_add(1),
             }

@@ -136,14 +136,14 @@ struct Follower {
     conditions: Arc<Conditions>,
     health: Arc<Mutex<MirrorHealth>>,
     /// Present while this process is the one that writes.
-    held: Option<Held>,
+    held: Option<HeldFiles>,
     saved: Instant,
     cleaned: Option<Instant>,
     /// Present when the thread is to end.
     until: Arc<OnceLock<Instant>>,
 }
 
-struct Held {
+struct HeldFiles {
     files: Files,
     lock: FileLock,
 }
@@ -235,7 +235,7 @@ impl Follower {
     }
 
     /// Takes the directory's lock and the stored state; `None` while another process has it.
-    fn try_hold(&self) -> Result<Option<Held>> {
+    fn try_hold(&self) -> Result<Option<HeldFiles>> {
         let fault = |error| Error::io("prepare the text files in", &self.directory, error);
         disk::create_directory(&self.directory).map_err(fault)?;
         let path = self.directory.join(LOCK);
@@ -248,7 +248,7 @@ impl Follower {
         let files = Files::resume(&self.directory, self.journal, end, settings);
         let mut files = files.map_err(fault)?;
         files.keep_panics(self.conditions.queue().clone());
-        Ok(Some(Held { files, lock }))
+        Ok(Some(HeldFiles { files, lock }))
     }
 
     /// Writes everything that is committed, in pieces, as long as there is time.

@@ -9,7 +9,7 @@ use crate::options::logs::LogKind;
 /// Which file of a kind is written. Files without a day are older than those with one. Where the
 /// rotation was daily before and is not now, the last day continues in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Part {
+pub(super) struct FilePart {
     /// `None` if there never was a rotation by days.
     pub(super) day: Option<i64>,
     pub(super) part: u32,
@@ -18,12 +18,12 @@ pub(super) struct Part {
 /// Position in one kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
-    pub(super) part: Part,
+    pub(super) part: FilePart,
     /// Invariant M1: the file holds exactly this many bytes of whole lines, each once.
     pub(super) length: u64,
 }
 
-impl Part {
+impl FilePart {
     /// The file's name: `inference_records.2026-11-23.txt`, `….2026-11-23.1.txt`; without days,
     /// `inference_records.part-0.txt`.
     pub(super) fn file_name(self, kind: LogKind) -> String {
@@ -39,17 +39,17 @@ impl Part {
         }
     }
 
-    fn parse(label: &str) -> Option<Part> {
+    fn parse(label: &str) -> Option<FilePart> {
         if let Some(part) = label.strip_prefix("part-") {
             let part = part.parse().ok()?;
-            return Some(Part { day: None, part });
+            return Some(FilePart { day: None, part });
         }
         match label.split_once('.') {
-            Some((day, part)) => Some(Part {
+            Some((day, part)) => Some(FilePart {
                 day: Some(days::parse(day)?),
                 part: part.parse().ok()?,
             }),
-            None => Some(Part {
+            None => Some(FilePart {
                 day: Some(days::parse(label)?),
                 part: 0,
             }),
@@ -59,14 +59,14 @@ impl Part {
 
 /// A file of the mirror as it is found in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) part: Part,
+pub(super) struct FoundFile {
+    pub(super) part: FilePart,
     pub(super) name: String,
     pub(super) compressed: bool,
 }
 
 /// The regular files of `kind` in `directory`, oldest first.
-pub(super) fn files(directory: &Path, kind: LogKind) -> std::io::Result<Vec<Found>> {
+pub(super) fn files(directory: &Path, kind: LogKind) -> std::io::Result<Vec<FoundFile>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -84,8 +84,8 @@ pub(super) fn files(directory: &Path, kind: LogKind) -> std::io::Result<Vec<Foun
             Some(label) => (Some(label), true),
             None => (rest.strip_suffix(".txt"), false),
         };
-        if let Some(part) = label.and_then(Part::parse) {
-            found.push(Found {
+        if let Some(part) = label.and_then(FilePart::parse) {
+            found.push(FoundFile {
                 part,
                 name,
                 compressed,
@@ -104,9 +104,9 @@ mod tests {
     fn names_are_read_back() {
         let days = [None, Some(20_780), Some(0), Some(-3)];
         for (day, part) in days.into_iter().flat_map(|day| [(day, 0), (day, 7)]) {
-            let part = Part { day, part };
-            assert_eq!(Part::parse(&part.label()), Some(part));
+            let part = FilePart { day, part };
+            assert_eq!(FilePart::parse(&part.label()), Some(part));
         }
-        assert_eq!(Part::parse("before-annals"), None);
+        assert_eq!(FilePart::parse("before-annals"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::BUDGET_BYTES;
 use super::files::Files;
 use super::place;
-use super::state::State;
+use super::state::MirrorState;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
@@ -44,7 +44,7 @@ impl Reader {
 fn rebuild(source: &Source, journal: JournalId, directory: &Path, settings: Mirror) -> Result<u64> {
     let fault = |error| Error::io("write the text files in", directory, error);
     disk::create_directory(directory).map_err(fault)?;
-    let stored = State::load(directory, journal).map_err(fault)?;
+    let stored = MirrorState::load(directory, journal).map_err(fault)?;
     let mut taken = stored.is_some();
     for kind in LogKind::ALL {
         taken |= !place::files(directory, kind).map_err(fault)?.is_empty();
@@ -68,7 +68,7 @@ fn rebuild(source: &Source, journal: JournalId, directory: &Path, settings: Mirr
 
 /// The sequence of the first entry that is not in the files of `directory`, as stored last.
 fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
-    let state = State::load(directory, journal);
+    let state = MirrorState::load(directory, journal);
     let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
     Ok(state.map(|state| state.next))
 }

@@ -1,13 +1,13 @@
 //! From stored rows to lines, with names rendered once.
 
 use super::line::{
-    Answer, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event, push_decision,
-    push_gap, push_outcome, push_system_event,
+    AnswerColumn, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event,
+    push_decision, push_gap, push_outcome, push_system_event,
 };
 use crate::engine::format::block::Placed;
-use crate::engine::format::numbered::Numbered;
+use crate::engine::format::numbered::ByNumber;
 use crate::engine::format::row::{
-    NameId, Names, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow,
+    NameId, NameIds, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow,
 };
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::options::logs::{LogKind, Zone};
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]
-struct Columns(Numbered<Box<[u8]>>);
+struct Columns(ByNumber<Box<[u8]>>);
 
 impl Columns {
     fn learn(&mut self, source: &Source, column: NameColumn, id: NameId) -> Result<()> {
@@ -64,7 +64,7 @@ struct LineNames<'a> {
 }
 
 impl NameColumns {
-    fn of(&mut self, source: &Source, ids: Names) -> Result<LineNames<'_>> {
+    fn of(&mut self, source: &Source, ids: NameIds) -> Result<LineNames<'_>> {
         for columns in [
             &mut self.models,
             &mut self.symbols,
@@ -121,12 +121,12 @@ impl Renderer {
         let recorded = placed.place.recorded;
         match &placed.row {
             Row::Inference(row) => {
-                let answer = Answer::Confidence(row.confidence);
+                let answer = AnswerColumn::Confidence(row.confidence);
                 self.decision(out, source, placed, row.names, row.processing, answer)
             }
             Row::Repeat(row) => {
                 let original = InferenceId::from_u64(row.original);
-                let answer = Answer::RepeatOf(original.run().get(), original.counter());
+                let answer = AnswerColumn::RepeatOf(original.run().get(), original.counter());
                 self.decision(out, source, placed, row.names, row.processing, answer)
             }
             Row::Note(Note::Gap(row)) => {
@@ -157,9 +157,9 @@ impl Renderer {
         out: &mut Vec<u8>,
         source: &Source,
         placed: &Placed,
-        names: Names,
+        names: NameIds,
         processing: u64,
-        answer: Answer,
+        answer: AnswerColumn,
     ) -> Result<()> {
         let names = self.names.of(source, names)?;
         let line = DecisionLine {

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::place::{Part, Position};
+use super::place::{FilePart, Position};
 use crate::engine::format::codec;
 use crate::entry::ids::JournalId;
 use crate::fs::disk;
-use crate::fs::disk::Written;
+use crate::fs::disk::NewFile;
 use crate::options::logs::LogKind;
 
 const FILE: &str = ".cursor";
@@ -24,15 +24,15 @@ const HEADER: &str = "annals mirror 1";
 
 /// Invariant M2: every entry before `next` has its line in the files, and nothing from `next` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct MirrorState {
     /// The sequence of the first entry whose line is not written.
     pub(super) next: u64,
     pub(super) positions: [Option<Position>; LogKind::COUNT],
 }
 
-impl State {
+impl MirrorState {
     pub(super) fn start() -> Self {
-        State {
+        MirrorState {
             next: 1,
             positions: [None; LogKind::COUNT],
         }
@@ -40,11 +40,11 @@ impl State {
 
     /// The state stored in `directory` for `journal`; `None` if there is none, it is damaged, or
     /// it is another journal's.
-    pub(super) fn load(directory: &Path, journal: JournalId) -> io::Result<Option<State>> {
+    pub(super) fn load(directory: &Path, journal: JournalId) -> io::Result<Option<MirrorState>> {
         match disk::read_at_most(&directory.join(FILE), MOST_BYTES) {
             Ok(text) => {
                 let text = text.and_then(|text| String::from_utf8(text).ok());
-                Ok(text.and_then(|text| State::parse(&text, journal)))
+                Ok(text.and_then(|text| MirrorState::parse(&text, journal)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // A foreign file is in its place: it is replaced like a damaged one.
@@ -57,7 +57,7 @@ impl State {
     pub(super) fn save(&self, directory: &Path, journal: JournalId) -> io::Result<()> {
         let path = directory.join(FILE);
         let aside = directory.join(".cursor.new");
-        let mut file = Written::begin(&aside)?;
+        let mut file = NewFile::begin(&aside)?;
         file.write_all(self.print(journal).as_bytes())?;
         file.finish(&path)
     }
@@ -66,7 +66,7 @@ impl State {
         let mut body = format!("{HEADER}\njournal {journal}\nnext {}\n", self.next);
         for (kind, position) in LogKind::ALL.into_iter().zip(self.positions) {
             if let Some(Position { part, length }) = position {
-                let (stem, Part { day, part }) = (kind.stem(), part);
+                let (stem, FilePart { day, part }) = (kind.stem(), part);
                 let day = day.map_or_else(|| "-".to_owned(), |day| day.to_string());
                 body.push_str(&format!("{stem} {day} {part} {length}\n"));
             }
@@ -76,7 +76,7 @@ impl State {
         body
     }
 
-    fn parse(text: &str, journal: JournalId) -> Option<State> {
+    fn parse(text: &str, journal: JournalId) -> Option<MirrorState> {
         let (body, sum) = text.rsplit_once("sum ")?;
         let sum = u64::from_str_radix(sum.trim_end(), 16).ok()?;
         if sum != xxh3_64(body.as_bytes()) {
@@ -89,7 +89,7 @@ impl State {
         }
         let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
         codec::bounded("a sequence", next).ok()?;
-        let mut state = State {
+        let mut state = MirrorState {
             next,
             positions: [None; LogKind::COUNT],
         };
@@ -108,7 +108,7 @@ impl State {
             let length = words.next()?.parse().ok()?;
             codec::bounded("a length", length).ok()?;
             state.positions[index] = Some(Position {
-                part: Part { day, part },
+                part: FilePart { day, part },
                 length,
             });
         }
@@ -122,18 +122,18 @@ mod tests {
 
     #[test]
     fn a_state_is_read_back_and_a_damaged_or_foreign_one_is_not() {
-        let state = State {
+        let state = MirrorState {
             next: 77,
             positions: [
                 Some(Position {
-                    part: Part {
+                    part: FilePart {
                         day: Some(-1),
                         part: 2,
                     },
                     length: 9,
                 }),
                 Some(Position {
-                    part: Part { day: None, part: 0 },
+                    part: FilePart { day: None, part: 0 },
                     length: 1,
                 }),
                 None,
@@ -141,13 +141,17 @@ mod tests {
             ],
         };
         let printed = state.print(JournalId(5));
-        assert_eq!(State::parse(&printed, JournalId(5)), Some(state));
-        assert_eq!(State::parse(&printed, JournalId(6)), None);
+        assert_eq!(MirrorState::parse(&printed, JournalId(5)), Some(state));
+        assert_eq!(MirrorState::parse(&printed, JournalId(6)), None);
         for index in 0..printed.len() - 1 {
             let mut damaged = printed.clone().into_bytes();
             damaged[index] ^= 1;
             let damaged = String::from_utf8_lossy(&damaged).into_owned();
-            assert_eq!(State::parse(&damaged, JournalId(5)), None, "{damaged}");
+            assert_eq!(
+                MirrorState::parse(&damaged, JournalId(5)),
+                None,
+                "{damaged}"
+            );
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
-use crate::engine::source::View;
+use crate::engine::source::JournalSnapshot;
 use crate::entry::error::Result;
 
 /// Rows that one transaction writes or removes: others wait for it.
@@ -104,7 +104,11 @@ pub(crate) fn each(
 }
 
 /// Shows every note of the inferences `ids` (ascending).
-fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(OutOfOrder)) -> Result<()> {
+fn each_of(
+    view: &JournalSnapshot<'_, '_>,
+    ids: &[u64],
+    mut see: impl FnMut(OutOfOrder),
+) -> Result<()> {
     let mut wanted = ids;
     // Others' notes are jumped over: either of the two may be many.
     while let Some(next) = wanted.first() {
@@ -125,7 +129,7 @@ fn each_of(view: &View<'_, '_>, ids: &[u64], mut see: impl FnMut(OutOfOrder)) ->
 
 /// Out-of-order outcomes of the inferences `ids` (ascending) where the outcome is retired and the
 /// inference is not. Newest first.
-pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
+pub(crate) fn of(view: &JournalSnapshot<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
     let kept = view.extent.kept;
     let mut found = Vec::new();
     each_of(view, ids, |row| {
@@ -138,7 +142,7 @@ pub(crate) fn of(view: &View<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>>
 }
 
 /// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
-pub(crate) fn noted(view: &View<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
+pub(crate) fn noted(view: &JournalSnapshot<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
     let mut sequences = BTreeSet::new();
     each_of(view, ids, |row| {
         sequences.insert(row.outcome.sequence);
@@ -147,7 +151,7 @@ pub(crate) fn noted(view: &View<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
 }
 
 /// Up to a slice of the notes of inferences that are retired.
-pub(crate) fn stale(view: &View<'_, '_>) -> Result<Vec<OutOfOrder>> {
+pub(crate) fn stale(view: &JournalSnapshot<'_, '_>) -> Result<Vec<OutOfOrder>> {
     let mut found = Vec::new();
     each(view.snapshot, view.path, 0, |row| {
         if row.inference < view.extent.kept {
@@ -203,14 +207,14 @@ mod tests {
         written.map_err(WriteFailure::into_error).unwrap();
     }
 
-    fn view<T>(kv: &Kv, kept: u64, body: impl FnOnce(&View<'_, '_>) -> Result<T>) -> T {
+    fn view<T>(kv: &Kv, kept: u64, body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>) -> T {
         let extent = Extent {
             kept,
             ..Extent::new()
         };
         let read = kv.read(|snapshot| {
             let path = kv.path();
-            body(&View {
+            body(&JournalSnapshot {
                 snapshot,
                 extent,
                 path,

@@ -3,11 +3,15 @@
 use std::collections::VecDeque;
 
 use super::Reader;
-use crate::engine::format::block_index::Mark;
+use crate::engine::format::block_index::EntryKind;
 use crate::entry::error::Result;
 use crate::entry::record::Entry;
 
-const KINDS: [Mark; 3] = [Mark::Gap, Mark::SystemEvent, Mark::CheckpointEvent];
+const KINDS: [EntryKind; 3] = [
+    EntryKind::Gap,
+    EntryKind::SystemEvent,
+    EntryKind::CheckpointEvent,
+];
 const PAGE: usize = 64;
 
 /// System events, checkpoint events and gaps, newest first; from [`Reader::events`].

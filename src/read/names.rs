@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::engine::format::block::Placed;
 use crate::engine::format::name::{LABEL_SEPARATOR, split_labels};
-use crate::engine::format::numbered::Numbered;
-use crate::engine::format::row::{GapRow, InferenceRow, NameId, Names, Note, RepeatRow, Row, flag};
+use crate::engine::format::numbered::ByNumber;
+use crate::engine::format::row::{
+    GapRow, InferenceRow, NameId, NameIds, Note, RepeatRow, Row, flag,
+};
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::floats;
@@ -21,8 +23,8 @@ type Labels = Arc<[Arc<str>]>;
 /// The names read so far. Names are only ever added, so cached ones stay true.
 #[derive(Default)]
 pub(super) struct NameBook {
-    names: RwLock<Numbered<Arc<str>>>,
-    labels: RwLock<Numbered<Labels>>,
+    names: RwLock<ByNumber<Arc<str>>>,
+    labels: RwLock<ByNumber<Labels>>,
 }
 
 impl NameBook {
@@ -176,7 +178,7 @@ impl NameBook {
         })
     }
 
-    fn named(&self, source: &Source, ids: Names) -> Result<Named> {
+    fn named(&self, source: &Source, ids: NameIds) -> Result<Named> {
         Ok(Named {
             model: self.name(source, ids.model)?,
             symbol: self.name(source, ids.symbol)?,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Reader;
-use crate::engine::format::block_index::Mark;
+use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::row::{Note, Row};
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::source::Source;
@@ -122,7 +122,7 @@ impl Gaps {
         if self.page.is_empty()
             && let Some(from) = self.next
         {
-            self.page = source.marks(Mark::Gap, from, PAGE)?.into();
+            self.page = source.marks(EntryKind::Gap, from, PAGE)?.into();
             let more = self.page.len() == PAGE;
             let last = self.page.back().map(|sequence| sequence.saturating_add(1));
             self.next = last.filter(|_| more);
@@ -166,7 +166,7 @@ impl Reader {
     pub fn gap_count(&self) -> Result<u64> {
         let (mut count, mut from) = (0, 0);
         loop {
-            let page = self.source.marks(Mark::Gap, from, COUNTED)?;
+            let page = self.source.marks(EntryKind::Gap, from, COUNTED)?;
             count = page.len().saturating_add(count);
             match page.last() {
                 Some(last) if page.len() == COUNTED => from = last.saturating_add(1),

@@ -22,12 +22,12 @@ const PLACES: usize = 256;
 const BLOCKS: usize = 4;
 
 /// How a query goes through the journal.
-pub(super) enum Plan {
+pub(super) enum ReadPlan {
     BySequence(BySequence),
     ByTime(ByTime),
 }
 
-impl Plan {
+impl ReadPlan {
     /// Over all of `extent`, or by event time over `times`.
     pub(super) fn new(
         times: Option<&RangeInclusive<i64>>,
@@ -35,8 +35,8 @@ impl Plan {
         direction: Direction,
     ) -> Self {
         match times {
-            Some(times) => Plan::ByTime(ByTime::new(times.clone(), direction)),
-            None => Plan::BySequence(BySequence::new(extent, direction)),
+            Some(times) => ReadPlan::ByTime(ByTime::new(times.clone(), direction)),
+            None => ReadPlan::BySequence(BySequence::new(extent, direction)),
         }
     }
 
@@ -53,8 +53,8 @@ impl Plan {
             return Ok(false);
         }
         match self {
-            Plan::BySequence(plan) => plan.fill(source, selection, most, found),
-            Plan::ByTime(plan) => plan.fill(source, selection, most, found),
+            ReadPlan::BySequence(plan) => plan.fill(source, selection, most, found),
+            ReadPlan::ByTime(plan) => plan.fill(source, selection, most, found),
         }
     }
 }
@@ -134,7 +134,7 @@ pub(super) struct ByTime {
 }
 
 /// A part of the answer: the rows of a block in one hour.
-struct Piece {
+struct PlanPiece {
     hour: i64,
     block: Arc<Located>,
     /// The sequences that have not been given.
@@ -175,7 +175,7 @@ impl ByTime {
     }
 
     /// The next hour that holds something, and the block that holds it.
-    fn next(&mut self, source: &Source, selection: &Selection) -> Result<Option<Piece>> {
+    fn next(&mut self, source: &Source, selection: &Selection) -> Result<Option<PlanPiece>> {
         if self.places.is_empty() && !self.ended {
             self.look_up(source, selection)?;
         }
@@ -195,7 +195,7 @@ impl ByTime {
             hour: place.hour,
             first: border,
         });
-        Ok(Some(Piece {
+        Ok(Some(PlanPiece {
             hour: place.hour,
             block,
             fresh,

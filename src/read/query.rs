@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Reader;
 use super::filter::{Criteria, Repeats};
-use super::plan::Plan;
+use super::plan::ReadPlan;
 use crate::engine::format::block::Placed;
 use crate::engine::format::select::Selection;
 use crate::engine::kv::range::Direction;
@@ -159,7 +159,7 @@ impl Query {
     /// ```
     pub fn iter(&self) -> Inferences {
         Inferences {
-            state: State::New(Box::new((self.clone(), self.reader.source.extent()))),
+            state: QueryState::New(Box::new((self.clone(), self.reader.source.extent()))),
         }
     }
 }
@@ -175,13 +175,13 @@ impl IntoIterator for Query {
 
 /// The answer to a [`Query`].
 pub struct Inferences {
-    state: State,
+    state: QueryState,
 }
 
-enum State {
+enum QueryState {
     /// With the journal's content at the start of the query.
     New(Box<(Query, Result<Extent>)>),
-    Running(Box<Running>),
+    Running(Box<RunningQuery>),
     Ended,
 }
 
@@ -191,7 +191,7 @@ impl Iterator for Inferences {
     fn next(&mut self) -> Option<Result<InferenceRecord>> {
         let item = self.step().transpose();
         if !matches!(item, Some(Ok(_))) {
-            self.state = State::Ended;
+            self.state = QueryState::Ended;
         }
         item
     }
@@ -199,34 +199,35 @@ impl Iterator for Inferences {
 
 impl Inferences {
     fn step(&mut self) -> Result<Option<InferenceRecord>> {
-        if let State::New(asked) = &self.state {
+        if let QueryState::New(asked) = &self.state {
             let (query, extent) = &**asked;
-            self.state = State::Running(Box::new(Running::start(query, extent.clone()?)?));
+            self.state =
+                QueryState::Running(Box::new(RunningQuery::start(query, extent.clone()?)?));
         }
         match &mut self.state {
-            State::Running(running) => running.step(),
-            State::New(_) | State::Ended => Ok(None),
+            QueryState::Running(running) => running.step(),
+            QueryState::New(_) | QueryState::Ended => Ok(None),
         }
     }
 }
 
-struct Running {
+struct RunningQuery {
     reader: Reader,
     selection: Selection,
     left: usize,
-    plan: Plan,
+    plan: ReadPlan,
     buffered: VecDeque<Placed>,
 }
 
-impl Running {
+impl RunningQuery {
     /// `extent` bounds the entries that are given, in either direction.
     fn start(query: &Query, extent: Extent) -> Result<Self> {
-        Ok(Running {
+        Ok(RunningQuery {
             selection: query
                 .criteria
                 .selection(&query.reader.source, extent.next)?,
             left: query.limit,
-            plan: Plan::new(query.criteria.times.as_ref(), extent, query.direction),
+            plan: ReadPlan::new(query.criteria.times.as_ref(), extent, query.direction),
             reader: query.reader.clone(),
             buffered: VecDeque::new(),
         })

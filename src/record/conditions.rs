@@ -12,12 +12,12 @@ use crate::entry::value::Value;
 const MOST: usize = 4_096;
 
 /// A condition: the component that met it, and its words.
-type Key = (Box<str>, Box<str>);
+type ConditionKey = (Box<str>, Box<str>);
 
 /// The conditions that hold now, and how often each was met since it began.
 pub(crate) struct Conditions {
     queue: Arc<Queue>,
-    met: Mutex<AHashMap<Key, u64>>,
+    met: Mutex<AHashMap<ConditionKey, u64>>,
 }
 
 impl Conditions {

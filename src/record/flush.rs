@@ -28,11 +28,11 @@ use crate::threads::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 #[must_use = "a flush promises nothing unless it is waited for"]
 pub struct Flush {
-    state: Arc<State>,
+    state: Arc<TicketState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TicketState {
     answer: Mutex<Waiting>,
     answered: Condvar,
 }
@@ -43,7 +43,7 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-impl State {
+impl TicketState {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,21 +51,21 @@ impl State {
 
 /// The writer's end of a ticket. Dropped without an answer, it answers that the journal is closed.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    state: Arc<State>,
+pub(crate) struct FlushReply {
+    state: Arc<TicketState>,
 }
 
 /// A ticket and the end that answers it.
-fn ticket() -> (Flush, Answer) {
-    let state = Arc::new(State::default());
+fn ticket() -> (Flush, FlushReply) {
+    let state = Arc::new(TicketState::default());
     let flush = Flush {
         state: state.clone(),
     };
-    (flush, Answer { state })
+    (flush, FlushReply { state })
 }
 
 /// Asks the receiver of `requests` for a flush, and wakes it.
-pub(crate) fn request(requests: &Sender<Answer>, wake: impl FnOnce()) -> Flush {
+pub(crate) fn request(requests: &Sender<FlushReply>, wake: impl FnOnce()) -> Flush {
     let (flush, answer) = ticket();
     // If the receiver is gone, the answer comes back with the error and reports "closed" as it
     // drops.
@@ -74,7 +74,7 @@ pub(crate) fn request(requests: &Sender<Answer>, wake: impl FnOnce()) -> Flush {
     flush
 }
 
-impl Answer {
+impl FlushReply {
     pub(crate) fn give(self, result: Result<()>) {
         self.settle(result);
     }
@@ -92,7 +92,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for FlushReply {
     fn drop(&mut self) {
         self.settle(Err(Error::Closed));
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::queue::Queue;
-use super::queue::intake::{Facts, Names};
+use super::queue::intake::{Facts, GivenNames};
 use super::queue::names::NO_NAME;
 use super::queue::record::Texts;
-use super::queue::refusals::{Kind, Why};
+use super::queue::refusals::{RefusalKind, Why};
 use crate::engine::format::name::{NameKind, join_labels};
 use crate::entry::error::{Error, Result};
 use crate::entry::features::{Float, feature_hash};
@@ -121,7 +121,7 @@ impl RecorderBuilder {
         }
         let mut recorder = Recorder {
             queue: Some(self.queue),
-            names: Names {
+            names: GivenNames {
                 model: NO_NAME,
                 symbol: NO_NAME,
                 action: NO_NAME,
@@ -184,7 +184,7 @@ pub struct Recorder {
     queue: Option<Arc<Queue>>,
     /// Invariant R1: a name that is [`NO_NAME`] here is written out in `written` or in
     /// `actions`, or was never given.
-    names: Names,
+    names: GivenNames,
     actions: Arc<Actions>,
     written: Option<Arc<Texts>>,
     deterministic: bool,
@@ -215,7 +215,7 @@ impl Recorder {
     pub fn disabled() -> Recorder {
         Recorder {
             queue: None,
-            names: Names {
+            names: GivenNames {
                 model: NO_NAME,
                 symbol: NO_NAME,
                 action: NO_NAME,
@@ -479,7 +479,7 @@ impl Recorder {
         let written = self.written.as_deref();
         let written = written.and_then(|texts| texts.model.as_deref());
         let why = Why {
-            kind: Kind::NoSuchAction,
+            kind: RefusalKind::NoSuchAction,
             model: written.or(known),
             field: "action",
             given: prepared.action,
@@ -492,7 +492,7 @@ impl Recorder {
     fn log_written(
         &self,
         queue: &Queue,
-        names: Names,
+        names: GivenNames,
         facts: Facts,
         action: &Bound,
         prepared: &Prepared<'_>,

@@ -44,11 +44,11 @@ impl std::fmt::Display for State {
 /// State of the writer, read for the health.
 #[derive(Debug)]
 pub(crate) struct Status {
-    inner: Mutex<Known>,
+    inner: Mutex<KnownStatus>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownStatus {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     /// Events in the writer's hands.
@@ -89,7 +89,7 @@ impl Counts {
 impl Status {
     pub(crate) fn new(run: RunId) -> Self {
         Status {
-            inner: Mutex::new(Known {
+            inner: Mutex::new(KnownStatus {
                 state: State::Running,
                 counts: Counts::default(),
                 in_hand: 0,
@@ -106,7 +106,7 @@ impl Status {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, KnownStatus> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

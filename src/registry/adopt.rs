@@ -11,7 +11,7 @@ use super::safetensors;
 use super::sidecar;
 use super::sidecar::Unreadable;
 use super::tables::details::Details;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::names;
 use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Registry, checkpoint};

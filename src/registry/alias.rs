@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::save::check_size;
 use super::tables::ChangeFailure;
-use super::tables::look::{Change, View};
+use super::tables::look::{RegistryChange, RegistryView};
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
@@ -322,7 +322,7 @@ impl Registry {
 }
 
 fn roll_back(
-    change: &mut Change<'_, '_>,
+    change: &mut RegistryChange<'_, '_>,
     model: &str,
     alias: &str,
     last: i64,
@@ -357,7 +357,7 @@ fn roll_back(
 impl Core {
     pub(super) fn change<T>(
         &self,
-        body: impl FnOnce(&mut Change<'_, '_>) -> Result<T>,
+        body: impl FnOnce(&mut RegistryChange<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let changed = self.store.write(body).map_err(ChangeFailure::into_error);
         self.watches.nudge();
@@ -366,7 +366,7 @@ impl Core {
 
     pub(super) fn pointed_at(
         &self,
-        view: &mut impl View,
+        view: &mut impl RegistryView,
         model: &str,
         alias: &str,
     ) -> Result<Option<Checkpoint>> {

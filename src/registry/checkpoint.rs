@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::metadata::Metadata;
 use super::tables::names;
-use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use super::tables::rows::{CheckpointRow, Condition, Origin, WeightsPart};
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::Below;
@@ -16,10 +16,10 @@ use crate::fs::disk::Below;
 /// One checkpoint as the registry knew it when it was asked. Cheap to clone; its weights are not
 /// in it: see [`Registry::load`](crate::Registry::load).
 #[derive(Clone, PartialEq)]
-pub struct Checkpoint(Arc<Known>);
+pub struct Checkpoint(Arc<KnownCheckpoint>);
 
 #[derive(PartialEq)]
-struct Known {
+struct KnownCheckpoint {
     id: Box<str>,
     row: CheckpointRow,
     root: Arc<Path>,
@@ -27,7 +27,7 @@ struct Known {
 
 impl Checkpoint {
     pub(crate) fn new(id: impl Into<Box<str>>, row: CheckpointRow, root: &Arc<Path>) -> Self {
-        Checkpoint(Arc::new(Known {
+        Checkpoint(Arc::new(KnownCheckpoint {
             id: id.into(),
             row,
             root: root.clone(),
@@ -212,7 +212,7 @@ pub(super) fn open(root: &Path, row: &CheckpointRow) -> io::Result<File> {
 }
 
 /// Opens a further file of a checkpoint's weights, under the same rules.
-pub(super) fn open_part(root: &Path, row: &CheckpointRow, part: &Part) -> io::Result<File> {
+pub(super) fn open_part(root: &Path, row: &CheckpointRow, part: &WeightsPart) -> io::Result<File> {
     let folder = path(root, row);
     let folder = folder.parent().unwrap_or(root);
     let place = folder.join(&part.file);

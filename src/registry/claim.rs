@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::checkpoint::Checkpoint;
 use super::files;
-use super::files::Fingerprint;
-use super::tables::look::View;
+use super::files::FileDigest;
+use super::tables::look::RegistryView;
 use super::tables::rows::CheckpointRow;
 use super::tables::{ChangeFailure, names};
 use super::{Core, sidecar, sweep};
@@ -20,7 +20,7 @@ use crate::entry::event::CheckpointAction;
 use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
-use crate::fs::lock::{FileLock, Mode};
+use crate::fs::lock::{FileLock, LockMode};
 
 /// Checkpoints of one model that one second may see.
 const MOST_PER_SECOND: u32 = 1_000_000;
@@ -52,7 +52,7 @@ impl<'c> Claim<'c> {
         inside.map_err(|error| not_saved(&folder, error))?;
         sweep::once(core, &row.model, &folder)?;
         core.step("claim");
-        let claims = core.hold_claims(Mode::Shared)?;
+        let claims = core.hold_claims(LockMode::Shared)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
         let first = {
             let last = core
@@ -83,7 +83,7 @@ impl<'c> Claim<'c> {
                 held: Vec::new(),
                 leftovers: vec![path.clone()],
             };
-            let lock = FileLock::of(file, Mode::Exclusive);
+            let lock = FileLock::of(file, LockMode::Exclusive);
             let Some(lock) = lock.map_err(|e| not_saved(&path, e))? else {
                 continue;
             };
@@ -122,8 +122,8 @@ impl<'c> Claim<'c> {
     pub(super) fn weights(
         &mut self,
         extension: &str,
-        write: impl FnOnce(&mut File, &Path) -> io::Result<Fingerprint>,
-    ) -> Result<Fingerprint> {
+        write: impl FnOnce(&mut File, &Path) -> io::Result<FileDigest>,
+    ) -> Result<FileDigest> {
         self.core.step("weights");
         let name = self.folder.join(format!("{}.{extension}", self.stem));
         let partial = with_suffix(&name, names::PARTIAL);
@@ -146,7 +146,7 @@ impl<'c> Claim<'c> {
         let partial = with_suffix(&name, names::PARTIAL);
         let file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
         self.leftovers.push(partial.clone());
-        let lock = FileLock::of(file, Mode::Exclusive);
+        let lock = FileLock::of(file, LockMode::Exclusive);
         let lock = lock.map_err(|e| self.not_saved(&partial, e))?;
         // No other saver knows the name of this file.
         let taken = || self.not_saved(&partial, io::ErrorKind::WouldBlock.into());

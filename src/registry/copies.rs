@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::files;
 use super::files::Hashing;
 use super::tables::keys;
-use super::tables::look::View;
-use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use super::tables::look::RegistryView;
+use super::tables::rows::{CheckpointRow, Condition, Origin, WeightsPart};
 use super::tables::{ChangeFailure, Checkpoints, names};
 use super::{checkpoint, load};
 use crate::engine::kv::tables::Table;
@@ -25,7 +25,7 @@ const SLICE: usize = 250;
 
 /// State of the weights in a copy of a registry.
 #[derive(Debug, Default)]
-pub(crate) struct Copied {
+pub(crate) struct CopiedWeights {
     pub(crate) files: usize,
     /// Ids whose weights the copy lacks, and the reasons.
     pub(crate) lacking: Vec<(String, String)>,
@@ -55,9 +55,9 @@ fn place(id: &str, row: &CheckpointRow) -> Option<String> {
 
 /// Copies the files of registered checkpoints into the backup `store`, and returns the weights that
 /// it lacks. The files that the registry wrote are there already.
-pub(crate) fn into_backup(store: &Checkpoints) -> Result<Copied> {
+pub(crate) fn into_backup(store: &Checkpoints) -> Result<CopiedWeights> {
     let root: Arc<Path> = store.root().into();
-    let mut copied = Copied::default();
+    let mut copied = CopiedWeights::default();
     for (id, row) in rows(store)? {
         let outcome = match row.origin {
             Origin::Registered => copy_one(&root, &id, &row, &mut copied.files)?,
@@ -106,7 +106,7 @@ fn copy_one(
             row.file
         )));
     };
-    let first = Part {
+    let first = WeightsPart {
         file: String::new(),
         bytes: row.first_bytes(),
         digest,
@@ -167,9 +167,9 @@ fn copy_one(
 
 /// Lets registered checkpoints of a restored journal point to the copies that came along; they are
 /// found files of its own from then on. Lists absent weights.
-pub(crate) fn after_restore(store: &Checkpoints) -> Result<Copied> {
+pub(crate) fn after_restore(store: &Checkpoints) -> Result<CopiedWeights> {
     let root: Arc<Path> = store.root().into();
-    let mut copied = Copied::default();
+    let mut copied = CopiedWeights::default();
     let mut edits = Vec::new();
     for (id, row) in rows(store)? {
         let mut here = row.clone();

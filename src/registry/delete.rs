@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::rows::{CheckpointRow, DeletedRow, Origin};
 use super::tables::{ChangeFailure, names};
 use super::{Core, Registry, files};
@@ -18,7 +18,7 @@ const LONGEST_WHY: usize = 64 << 10;
 
 /// The protections of a checkpoint against deletion on request.
 pub(super) fn held_by(
-    view: &mut impl View,
+    view: &mut impl RegistryView,
     id: &str,
     row: &CheckpointRow,
 ) -> Result<Option<String>> {
@@ -37,7 +37,7 @@ pub(super) fn held_by(
 /// The protections of a checkpoint against deletion by a policy: the same, and those that a model
 /// would continue with.
 pub(super) fn kept_by(
-    view: &mut impl View,
+    view: &mut impl RegistryView,
     id: &str,
     row: &CheckpointRow,
 ) -> Result<Option<String>> {

@@ -24,7 +24,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
 
 /// Size and digest of a file's contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint {
+pub(super) struct FileDigest {
     pub(super) bytes: u64,
     pub(super) digest: [u8; 32],
 }
@@ -46,8 +46,8 @@ impl<W> Hashing<W> {
         }
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint {
+    pub(super) fn fingerprint(&self) -> FileDigest {
+        FileDigest {
             bytes: self.bytes,
             digest: *self.hasher.finalize().as_bytes(),
         }
@@ -97,7 +97,7 @@ pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
 
 /// Reads a file to its end, or one byte beyond the `most` that are expected, and takes its
 /// fingerprint.
-pub(super) fn fingerprint(file: &mut File, most: u64) -> io::Result<Fingerprint> {
+pub(super) fn fingerprint(file: &mut File, most: u64) -> io::Result<FileDigest> {
     let mut hashing = Hashing::new(file.take(most.saturating_add(1)));
     copy(&mut hashing, &mut io::sink())?;
     Ok(hashing.fingerprint())

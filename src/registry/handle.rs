@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Owner;
+use super::WatchOwner;
 
 /// The checkpoints of all models: saved whole or not at all, found without touching their weights,
 /// verified when they are loaded, and never deleted by surprise.
@@ -42,5 +42,5 @@ use super::Owner;
 /// ```
 #[derive(Clone)]
 pub struct Registry {
-    pub(super) owner: Arc<Owner>,
+    pub(super) owner: Arc<WatchOwner>,
 }

@@ -6,13 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout;
-use super::layout::Found;
+use super::layout::FoundCheckpoint;
 use super::metadata::Metadata;
 use super::problem::Problem;
 use super::save::{NewCheckpoint, check_size};
 use super::tables::details::Details;
-use super::tables::look::{Change, View};
-use super::tables::rows::{CheckpointRow, Condition, Origin, Part};
+use super::tables::look::{RegistryChange, RegistryView};
+use super::tables::rows::{CheckpointRow, Condition, Origin, WeightsPart};
 use super::tables::{ChangeFailure, names};
 use super::{Registry, checkpoint, files, safetensors};
 use crate::entry::error::{Error, Result};
@@ -280,7 +280,7 @@ impl Registry {
         Ok(files)
     }
 
-    fn row_of(&self, model: &str, found: Found) -> Result<CheckpointRow> {
+    fn row_of(&self, model: &str, found: FoundCheckpoint) -> Result<CheckpointRow> {
         let mut new = self.checkpoint(model);
         for (name, value) in found.metrics {
             new = new.metric(name, value);
@@ -313,7 +313,7 @@ impl Registry {
             }
             let print = files::fingerprint(&mut file, u64::MAX).map_err(reading)?;
             row.bytes = row.bytes.saturating_add(print.bytes);
-            row.parts.push(Part {
+            row.parts.push(WeightsPart {
                 file: name,
                 bytes: print.bytes,
                 digest: print.digest,
@@ -406,7 +406,7 @@ fn ids_of(model: &str, names: &[String]) -> Vec<String> {
 
 /// Registers one checkpoint under the first id that is free, or completes the one that is known.
 fn take_in(
-    change: &mut Change<'_, '_>,
+    change: &mut RegistryChange<'_, '_>,
     ids: &[String],
     row: &mut CheckpointRow,
     by_id: bool,
@@ -464,7 +464,7 @@ fn take_in(
 
 /// Gives a known checkpoint its missing facts, and reports differences.
 fn complete(
-    change: &mut Change<'_, '_>,
+    change: &mut RegistryChange<'_, '_>,
     id: &str,
     known: &CheckpointRow,
     row: &CheckpointRow,

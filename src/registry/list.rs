@@ -3,7 +3,7 @@
 use super::Registry;
 use super::checkpoint::Checkpoint;
 use super::tables::keys;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use crate::engine::kv::tables::Table;
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::checkpoint;
 use super::checkpoint::Checkpoint;
 use super::files;
-use super::files::{Fingerprint, Hashing};
-use super::tables::look::View;
-use super::tables::rows::{Condition, Part};
+use super::files::{FileDigest, Hashing};
+use super::tables::look::RegistryView;
+use super::tables::rows::{Condition, WeightsPart};
 use super::{Core, Registry, safetensors};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
@@ -291,7 +291,7 @@ pub(super) fn is_unseen(checkpoint: &Checkpoint) -> bool {
 pub(super) fn part_fault(
     root: &Path,
     checkpoint: &Checkpoint,
-    part: &Part,
+    part: &WeightsPart,
     with_contents: bool,
 ) -> io::Result<Option<String>> {
     let mut file = checkpoint::open_part(root, checkpoint.row(), part)?;
@@ -312,7 +312,7 @@ pub(super) fn other_size(is: u64, was: u64) -> String {
 }
 
 /// The difference between these contents and the saved ones.
-pub(super) fn difference(checkpoint: &Checkpoint, found: Fingerprint) -> Option<String> {
+pub(super) fn difference(checkpoint: &Checkpoint, found: FileDigest) -> Option<String> {
     let was = checkpoint.row().first_bytes();
     if found.bytes != was && !is_unseen(checkpoint) {
         return Some(other_size(found.bytes, was));
@@ -410,7 +410,7 @@ impl Core {
     }
 
     /// Stores the digest of weights that were never read before.
-    fn learn(&self, checkpoint: &Checkpoint, found: Fingerprint) {
+    fn learn(&self, checkpoint: &Checkpoint, found: FileDigest) {
         // Weights that were missing or found damaged are well now, or this would not be reached.
         let is_well = *checkpoint.condition() == Condition::Present;
         if checkpoint.digest().is_none() || !is_well {

@@ -3,7 +3,7 @@
 use super::Registry;
 use super::checkpoint::Checkpoint;
 use super::rank::known;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use crate::entry::error::{Error, Result};
 
 /// Bound of a lineage.

@@ -59,7 +59,7 @@ impl Serialize for Metadata {
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        enum Stored {
+        enum StoredMetadata {
             Null,
             Flag(bool),
             Integer(i64),
@@ -72,14 +72,14 @@ impl<'de> Deserialize<'de> for Metadata {
             let json = serde_json::Value::deserialize(deserializer)?;
             return Ok(Metadata::from_json(&json));
         }
-        Ok(match Stored::deserialize(deserializer)? {
-            Stored::Null => Metadata::Null,
-            Stored::Flag(flag) => Metadata::Flag(flag),
-            Stored::Integer(whole) => Metadata::Integer(whole),
-            Stored::Real(real) => Metadata::Real(real),
-            Stored::Text(text) => Metadata::Text(text),
-            Stored::List(list) => Metadata::List(list),
-            Stored::Map(map) => Metadata::Map(map),
+        Ok(match StoredMetadata::deserialize(deserializer)? {
+            StoredMetadata::Null => Metadata::Null,
+            StoredMetadata::Flag(flag) => Metadata::Flag(flag),
+            StoredMetadata::Integer(whole) => Metadata::Integer(whole),
+            StoredMetadata::Real(real) => Metadata::Real(real),
+            StoredMetadata::Text(text) => Metadata::Text(text),
+            StoredMetadata::List(list) => Metadata::List(list),
+            StoredMetadata::Map(map) => Metadata::Map(map),
         })
     }
 }
@@ -98,14 +98,14 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Level;
-    impl Drop for Level {
+    struct NestedValue;
+    impl Drop for NestedValue {
         fn drop(&mut self) {
             DEPTH.set(DEPTH.get().saturating_sub(1));
         }
     }
     DEPTH.set(DEPTH.get().saturating_add(1));
-    let _level = Level;
+    let _level = NestedValue;
     if DEPTH.get() > DEEPEST_READ {
         return Err(D::Error::custom("lists and maps are nested too deep"));
     }

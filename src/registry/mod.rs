@@ -37,7 +37,7 @@ use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::name;
-use crate::fs::lock::{FileLock, Mode};
+use crate::fs::lock::{FileLock, LockMode};
 use crate::options::Options;
 use crate::record::conditions::Conditions;
 use crate::record::queue::Queue;
@@ -65,7 +65,7 @@ pub use tables::rows::{Condition, Origin};
 pub use watch::{Watch, Watched};
 
 /// Ends the watching thread when the last registry and the last watch are gone.
-pub(crate) struct Owner {
+pub(crate) struct WatchOwner {
     core: Arc<Core>,
     watcher: watch::Watcher,
 }
@@ -185,17 +185,17 @@ impl Registry {
         });
         let watcher = watch::Watcher::new(core.clone());
         let registry = Registry {
-            owner: Arc::new(Owner { core, watcher }),
+            owner: Arc::new(WatchOwner { core, watcher }),
         };
         registry.take_in_unknown_models();
         registry
     }
 
-    pub(crate) fn owner(&self) -> &Arc<Owner> {
+    pub(crate) fn owner(&self) -> &Arc<WatchOwner> {
         &self.owner
     }
 
-    pub(crate) fn of(owner: Arc<Owner>) -> Registry {
+    pub(crate) fn of(owner: Arc<WatchOwner>) -> Registry {
         Registry { owner }
     }
 
@@ -272,7 +272,7 @@ impl Core {
 
     /// Holds the folder of all checkpoints: shared to claim an id, exclusive to remove what dead
     /// savers left, so that a claim is never seen before it is locked.
-    fn hold_claims(&self, mode: Mode) -> Result<FileLock> {
+    fn hold_claims(&self, mode: LockMode) -> Result<FileLock> {
         self.check_may_write()?;
         let folder = self.root.join(names::FOLDER);
         files::create_folder(&folder)?;

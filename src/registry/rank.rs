@@ -1,7 +1,7 @@
 //! Which checkpoint is best.
 
 use super::checkpoint::Checkpoint;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::rows::ModelRow;
 use super::tables::{ChangeFailure, names};
 use super::{Core, Registry};
@@ -181,7 +181,11 @@ impl Core {
         Ok(found)
     }
 
-    pub(super) fn best(&self, view: &mut impl View, model: &str) -> Result<Option<Checkpoint>> {
+    pub(super) fn best(
+        &self,
+        view: &mut impl RegistryView,
+        model: &str,
+    ) -> Result<Option<Checkpoint>> {
         if let Some((id, row)) = view.best(model)? {
             return Ok(Some(Checkpoint::new(id, row, &self.root)));
         }
@@ -204,7 +208,7 @@ impl Core {
 
     fn top(
         &self,
-        view: &mut impl View,
+        view: &mut impl RegistryView,
         model: &str,
         row: &ModelRow,
         (metric, mode): (&str, Mode),

@@ -13,7 +13,7 @@ use super::load::{difference, is_unseen, other_size, part_fault};
 use super::problem::Problem;
 use super::sidecar::Unreadable;
 use super::tables::keys;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::names;
 use super::tables::rows::Condition;
 use super::{Core, Registry, files, safetensors, sweep};

@@ -194,7 +194,7 @@ fn verify(
     root: &std::sync::Arc<Path>,
     known: &Checkpoint,
     place: &str,
-) -> Result<files::Fingerprint, String> {
+) -> Result<files::FileDigest, String> {
     let mut row = known.row().clone();
     row.file = place.to_owned();
     let there = Checkpoint::new(known.id(), row, root);

@@ -8,7 +8,7 @@ use super::delete::{files_of, kept_by, remove_files};
 use super::tables::ChangeFailure;
 use super::tables::ages::Ages;
 use super::tables::keys;
-use super::tables::look::{Change, View};
+use super::tables::look::{RegistryChange, RegistryView};
 use super::tables::rows::DeletedRow;
 use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
@@ -292,7 +292,7 @@ impl Retention<'_> {
 /// only the wall clock calls them old.
 fn decide(
     core: &Core,
-    view: &mut impl View,
+    view: &mut impl RegistryView,
     model: &str,
     policy: &Policy,
     ages: &Ages,
@@ -494,7 +494,7 @@ impl Plan {
 const WHY: &str = "retention: no rule kept it";
 
 fn delete_all(
-    change: &mut Change<'_, '_>,
+    change: &mut RegistryChange<'_, '_>,
     slice: &[&Checkpoint],
     now: i64,
 ) -> Result<Vec<(String, Vec<String>)>> {
@@ -521,7 +521,7 @@ fn delete_all(
 
 /// Differences from the state that the plan was made from, as far as they concern these
 /// checkpoints.
-fn changes(view: &mut impl View, doomed: &[&Checkpoint]) -> Result<Vec<String>> {
+fn changes(view: &mut impl RegistryView, doomed: &[&Checkpoint]) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     for planned in doomed {
         let id = planned.id();

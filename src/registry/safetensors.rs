@@ -124,7 +124,8 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
     if values > sidecar::MOST_VALUES {
         return Err(bad(format!("a header of {values} values")));
     }
-    let header: Header = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+    let header: HeaderText =
+        serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for (name, entry) in header.tensors {
         let size = entry
@@ -189,20 +190,20 @@ pub(super) fn fault(path: &Path, file: &mut File) -> io::Result<Option<String>> 
 }
 
 /// The header's text, with every name once.
-struct Header {
-    tensors: Vec<(String, Entry)>,
+struct HeaderText {
+    tensors: Vec<(String, TensorEntry)>,
     metadata: Vec<(String, String)>,
 }
 
 /// One tensor as the text has it. A field that occurs twice is an error.
 #[derive(Deserialize)]
-struct Entry {
+struct TensorEntry {
     dtype: String,
     shape: Vec<u64>,
     data_offsets: [u64; 2],
 }
 
-impl Entry {
+impl TensorEntry {
     /// Bytes by type and shape.
     fn size(&self) -> Result<u64, String> {
         let bits: u64 = match self.dtype.as_str() {
@@ -229,19 +230,19 @@ impl Entry {
     }
 }
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for HeaderText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
-            type Value = Header;
+            type Value = HeaderText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderText, A::Error> {
                 let mut names = HashSet::new();
-                let mut header = Header {
+                let mut header = HeaderText {
                     tensors: Vec::new(),
                     metadata: Vec::new(),
                 };
@@ -250,7 +251,7 @@ impl<'de> Deserialize<'de> for Header {
                         return Err(A::Error::custom(format!("{name:?} is there twice")));
                     }
                     if name == "__metadata__" {
-                        let texts = map.next_value::<Option<Texts>>()?;
+                        let texts = map.next_value::<Option<HeaderTexts>>()?;
                         header.metadata = texts.map_or_else(Vec::new, |texts| texts.0);
                     } else {
                         header.tensors.push((name, map.next_value()?));
@@ -264,19 +265,19 @@ impl<'de> Deserialize<'de> for Header {
 }
 
 /// Names and texts, each name once, by name.
-struct Texts(Vec<(String, String)>);
+struct HeaderTexts(Vec<(String, String)>);
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for HeaderTexts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Pairs;
         impl<'de> Visitor<'de> for Pairs {
-            type Value = Texts;
+            type Value = HeaderTexts;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of texts")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderTexts, A::Error> {
                 let mut pairs = BTreeMap::new();
                 while let Some((name, text)) = map.next_entry::<String, String>()? {
                     if pairs.contains_key(&name) {
@@ -286,7 +287,7 @@ impl<'de> Deserialize<'de> for Texts {
                     }
                     pairs.insert(name, text);
                 }
-                Ok(Texts(pairs.into_iter().collect()))
+                Ok(HeaderTexts(pairs.into_iter().collect()))
             }
         }
         deserializer.deserialize_map(Pairs)

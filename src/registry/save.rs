@@ -9,10 +9,10 @@ use std::path::Path;
 use super::checkpoint::Checkpoint;
 use super::claim::Claim;
 use super::files;
-use super::files::{Fingerprint, Hashing};
+use super::files::{FileDigest, Hashing};
 use super::metadata::Metadata;
 use super::tables::details::Details;
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::names;
 use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Core, Registry, safetensors, sidecar};
@@ -197,7 +197,7 @@ impl NewCheckpoint<'_> {
             file.write_all(weights)?;
             let digest = *blake3::hash(weights).as_bytes();
             let bytes = weights.len() as u64;
-            Ok(Fingerprint { bytes, digest })
+            Ok(FileDigest { bytes, digest })
         })
     }
 
@@ -306,7 +306,7 @@ impl NewCheckpoint<'_> {
 
     fn write(
         self,
-        write: impl FnOnce(&mut File, &Path) -> io::Result<Fingerprint>,
+        write: impl FnOnce(&mut File, &Path) -> io::Result<FileDigest>,
     ) -> Result<Checkpoint> {
         let extension = self.extension.clone();
         let (core, mut row) = self.begin(Origin::Saved)?;
@@ -404,7 +404,7 @@ pub(super) fn check_size(row: &CheckpointRow) -> Result<()> {
     })
 }
 
-fn read_registered(path: &Path) -> io::Result<(String, Fingerprint)> {
+fn read_registered(path: &Path) -> io::Result<(String, FileDigest)> {
     let mut file = disk::open_regular_anywhere(path)?;
     let whole = fs::canonicalize(path)?;
     if let Some(why) = safetensors::fault(path, &mut file)? {

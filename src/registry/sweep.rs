@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use super::tables::look::View;
+use super::tables::look::RegistryView;
 use super::tables::names;
 use super::{Core, files, sidecar};
 use crate::entry::error::{Error, Result};
-use crate::fs::lock::{Mode, is_held};
+use crate::fs::lock::{LockMode, is_held};
 
 /// Sweeps a model's folder, and the files of deleted checkpoints, when this process first saves
 /// into it: one look at each entry of the folder.
@@ -28,7 +28,7 @@ pub(super) fn once(core: &Core, model: &str, folder: &Path) -> Result<()> {
 /// Removes leftovers of saves whose process died in `folder`, and returns them.
 pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
     // Alone: a claim that was created and not locked yet must not be taken for a dead one.
-    let _alone = core.hold_claims(Mode::Exclusive)?;
+    let _alone = core.hold_claims(LockMode::Exclusive)?;
     let looking = |cause| Error::io("look into", folder, cause);
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(looking)? {

@@ -7,11 +7,11 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
-use super::tables::look::View;
-use super::{Core, Owner, Registry};
+use super::tables::look::RegistryView;
+use super::{Core, Registry, WatchOwner};
 use crate::entry::error::{Error, Result};
 use crate::fs::failpoint;
-use crate::threads::latest::Latest;
+use crate::threads::latest::Published;
 use crate::threads::worker::{join_in_time, lock, panicked, spawn};
 
 /// Longest time that a change by another process may go unseen. Two of these and a look-up stay
@@ -54,13 +54,13 @@ pub struct Watch {
     seen: u64,
     current: Option<Checkpoint>,
     /// Keeps the thread.
-    _owner: Arc<Owner>,
+    _owner: Arc<WatchOwner>,
 }
 
 struct Shared {
     model: String,
     what: Watched,
-    latest: Latest<Option<Checkpoint>>,
+    latest: Published<Option<Checkpoint>>,
 }
 
 impl Watch {
@@ -290,7 +290,7 @@ impl Registry {
         let shared = Arc::new(Shared {
             model: model.to_owned(),
             what,
-            latest: Latest::new(None),
+            latest: Published::new(None),
         });
         // On the list first: a change between this look and the thread's next one is not missed.
         let mut list = core

@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 pub(crate) type Retire = Box<dyn FnMut(bool, &dyn Fn() -> bool) -> Result<u64, String> + Send>;
 
 /// Seal all there is.
-struct Command {
+struct SealCommand {
     /// Time when the caller stops waiting for the answer; `None` is never.
     until: Option<Instant>,
     reply: Sender<Result<u64>>,
@@ -54,7 +54,7 @@ struct Command {
 
 /// The thread that seals, and its known state.
 pub(crate) struct SealThread {
-    worker: Worker<Command>,
+    worker: Worker<SealCommand>,
     health: Arc<Mutex<SealingHealth>>,
 }
 
@@ -98,7 +98,7 @@ impl SealThread {
     /// Seals all committed entries, of any size; returns their number.
     pub(crate) fn seal(&self, timeout: Duration) -> Result<u64> {
         let until = Instant::now().checked_add(timeout);
-        let command = |reply| Command { until, reply };
+        let command = |reply| SealCommand { until, reply };
         self.worker.ask("sealing", timeout, command)
     }
 
@@ -121,7 +121,7 @@ struct Sealing {
     limits: Limits,
     clock: Clock,
     conditions: Arc<Conditions>,
-    orders: Orders<Command>,
+    orders: Orders<SealCommand>,
     health: Arc<Mutex<SealingHealth>>,
     /// When the age was checked last.
     aged: Option<Instant>,

@@ -13,7 +13,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::blocks::{Blocks, Piece, go_on};
+use crate::engine::blocks::{Blocks, ShownBlock, go_on};
 use crate::engine::directory::sync_directory;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{Block, BlockEncoder, Placed};
@@ -152,7 +152,7 @@ impl Sealer {
         extent: Extent,
         bytes: u64,
         may_go_on: &dyn Fn() -> bool,
-    ) -> Result<Option<Written>> {
+    ) -> Result<Option<FinishedSegment>> {
         let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
         let (mut next, mut taken) = (extent.hot, 0);
         let mut is_blocked = false;
@@ -166,7 +166,7 @@ impl Sealer {
                 let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
                 let mut read = 0;
                 blocks.payloads(next, |piece| {
-                    let Piece { block, payload, .. } = piece;
+                    let ShownBlock { block, payload, .. } = piece;
                     let first = block.sequences().start;
                     let taken_over = match piece.is_lost {
                         false => segment.take_over(block, payload),
@@ -191,7 +191,7 @@ impl Sealer {
             }
         }
         let row = segment.finish(self.journal)?;
-        Ok(Some(Written {
+        Ok(Some(FinishedSegment {
             registered: Registered {
                 first: extent.hot,
                 row,
@@ -206,9 +206,9 @@ impl Sealer {
         kv: &Kv,
         folder: &Path,
         unfinished: &Path,
-        written: Written,
+        written: FinishedSegment,
     ) -> Result<Registered> {
-        let Written { registered, taken } = written;
+        let FinishedSegment { registered, taken } = written;
         let file = folder.join(file_name(registered.first, registered.row.next));
         // No registered segment has this name, so an existing file was left by a crash.
         disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
@@ -263,7 +263,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
 }
 
 /// A segment that is finished and not registered.
-struct Written {
+struct FinishedSegment {
     registered: Registered,
     /// Size of its blocks in the hot file.
     taken: u64,

@@ -13,7 +13,7 @@ use super::join::JoinRange;
 use super::live_value::LiveValue;
 use super::periods::Periods;
 use super::rollup::outcomes::Current;
-use super::rollup::{Combination, Level};
+use super::rollup::{Combination, Resolution};
 use super::totals::Totals;
 use super::words;
 use super::{JOINED, StatsQuery};
@@ -43,7 +43,7 @@ const STRETCHES: i64 = 2 * 30;
 const MOST_DIVIDED: usize = 64;
 
 /// How many values there are in a stretch of time, and their sum.
-pub(super) type Stretch = (u64, f64);
+pub(super) type CountAndSum = (u64, f64);
 
 impl Spread {
     /// Of the stretches of one mean, in the order of time; `variance` is that of a single value.
@@ -52,11 +52,11 @@ impl Spread {
     /// sums, whose variance is that of Cochran, *Sampling techniques* (1977), for clusters of
     /// unequal size. The effect is Kish's design effect (*Survey sampling*, 1965), never below that
     /// of independence.
-    pub(super) fn of(stretches: &[Stretch], mean: f64, variance: f64) -> Spread {
+    pub(super) fn of(stretches: &[CountAndSum], mean: f64, variance: f64) -> Spread {
         let total: u64 = stretches.iter().map(|stretch| stretch.0).sum();
         // Short batches depend on each other, few batches tell little: a batch has some values.
         let wanted = MOST.min(total / FEWEST_VALUES).max(1);
-        let mut batches: Vec<Stretch> = Vec::new();
+        let mut batches: Vec<CountAndSum> = Vec::new();
         let (mut count, mut sum, mut seen) = (0_u64, 0.0, 0_u64);
         for (more, add) in stretches {
             count += more;
@@ -77,7 +77,7 @@ impl Spread {
             return Spread::INDEPENDENT;
         }
         let many = batches.len() as f64;
-        let around = |batch: &Stretch| (batch.1 - mean * batch.0 as f64).powi(2);
+        let around = |batch: &CountAndSum| (batch.1 - mean * batch.0 as f64).powi(2);
         let squares: f64 = batches.iter().map(around).sum();
         let of_mean = many / (many - 1.0) * squares / (total as f64).powi(2);
         let effect = of_mean / (variance / total as f64);
@@ -94,7 +94,7 @@ impl Spread {
 }
 
 /// Stretches by checkpoint, in the order of time.
-type OfCheckpoints = AHashMap<Option<Arc<str>>, Vec<Stretch>>;
+type OfCheckpoints = AHashMap<Option<Arc<str>>, Vec<CountAndSum>>;
 
 impl StatsQuery {
     /// The stretches of each checkpoint's values, in the order of time: single decisions where
@@ -213,13 +213,13 @@ fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
     for (first, last) in most.map(|span| (span.1, span.2)).chain([(first, last)]) {
         let mut width = last.saturating_sub(first) / STRETCHES + 1;
         // Whole hours and minutes have rollups.
-        for level in [Level::Hour, Level::Minute] {
+        for level in [Resolution::Hour, Resolution::Minute] {
             if width >= level.micros() {
                 width = level.start(level.bucket(width));
                 break;
             }
         }
-        let begin = match width % Level::Minute.micros() {
+        let begin = match width % Resolution::Minute.micros() {
             0 => width.saturating_mul(first.div_euclid(width)),
             _ => first,
         };
@@ -312,7 +312,7 @@ mod tests {
         for _ in 0..rounds {
             let values = episodes(&mut random, steps, memory);
             let (mean, variance) = moments(&values);
-            let stretches: Vec<Stretch> = values.iter().map(|value| (1, *value)).collect();
+            let stretches: Vec<CountAndSum> = values.iter().map(|value| (1, *value)).collect();
             let spread = Spread::of(&stretches, mean, variance);
             assert_eq!(spread.batches, MOST);
             for (held, spread) in held.iter_mut().zip([spread, Spread::INDEPENDENT]) {
@@ -346,7 +346,7 @@ mod tests {
                 .map(|value| if *value > 0.0 { 1.0 } else { 0.0 })
                 .collect();
             let (mean, variance) = moments(&hits);
-            let stretches: Vec<Stretch> = hits.iter().map(|hit| (1, *hit)).collect();
+            let stretches: Vec<CountAndSum> = hits.iter().map(|hit| (1, *hit)).collect();
             let spread = Spread::of(&stretches, mean, variance);
             let count = hits.iter().filter(|hit| **hit > 0.5).count() as u64;
             for (held, spread) in [

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::rollup::row::Rollup;
-use super::rollup::{Combination, Level};
+use super::rollup::{Combination, Resolution};
 use super::scope::Scope;
 use super::survey::Survey;
 use super::totals::Totals;
 use crate::engine::format::row::{GapRow, Note};
-use crate::engine::format::scan::{Event, Scan};
+use crate::engine::format::scan::{Scan, ScannedDecision};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
 
@@ -152,7 +152,13 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// Adds the rollups of `level` that lie in `from..=until`, and finer ones at its ends.
-    fn level(&mut self, level: Level, from: i64, until: i64, totals: &mut Totals) -> Result<()> {
+    fn level(
+        &mut self,
+        level: Resolution,
+        from: i64,
+        until: i64,
+        totals: &mut Totals,
+    ) -> Result<()> {
         let (first, last) = (level.bucket(from), level.bucket(until));
         let begins_whole = level.start(first) >= from;
         let ends_whole = level.last(last) <= until;
@@ -185,7 +191,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// today's do in a range that ends now, the rows will do.
     fn part(
         &mut self,
-        level: Level,
+        level: Resolution,
         bucket: i64,
         (from, until): (i64, i64),
         totals: &mut Totals,
@@ -219,12 +225,12 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             return Ok(());
         }
         match level {
-            Level::Day => self.level(Level::Hour, from, until, totals),
+            Resolution::Day => self.level(Resolution::Hour, from, until, totals),
             // An hour has rows for all of its minutes or for none, so nothing is counted twice.
-            Level::Hour if self.survey.has_minutes(bucket)? => {
-                self.level(Level::Minute, from, until, totals)
+            Resolution::Hour if self.survey.has_minutes(bucket)? => {
+                self.level(Resolution::Minute, from, until, totals)
             }
-            Level::Hour | Level::Minute => {
+            Resolution::Hour | Resolution::Minute => {
                 let whole = (level.start(bucket), level.last(bucket));
                 let edge = self.edges.entry(whole).or_default();
                 edge.times.push(from..=until);
@@ -349,7 +355,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     #[inline]
-    fn is_meant(&self, event: &Event, from: i64, until: i64) -> bool {
+    fn is_meant(&self, event: &ScannedDecision, from: i64, until: i64) -> bool {
         (from..=until).contains(&event.event) && self.whose.holds(Combination::of(event))
     }
 }

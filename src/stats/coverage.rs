@@ -19,7 +19,7 @@ use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 
 /// Facts about the journal beside the decisions.
-pub(super) struct Seen {
+pub(super) struct JournalFacts {
     sequence: u64,
     folded: u64,
     orphans: u64,
@@ -40,7 +40,7 @@ struct Bucket {
     entries: u64,
 }
 
-impl Seen {
+impl JournalFacts {
     /// Looks for gaps in the `times` of each group of `totals`, and where there are any, for what
     /// all models did.
     pub(super) fn look(
@@ -81,7 +81,7 @@ impl Seen {
                 }
             }
         }
-        Ok(Seen {
+        Ok(JournalFacts {
             sequence: survey.next_sequence(),
             orphans: survey.folded().unmatched(),
             retired: std::mem::take(&mut beside.retired),

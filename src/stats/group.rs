@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::periods::Division;
 use super::result::Stats;
-use super::rollup::Level;
+use super::rollup::Resolution;
 use crate::engine::format::row::NameId;
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
@@ -119,9 +119,9 @@ impl Groups {
             checkpoint: has(Group::Checkpoint),
             action: has(Group::Action),
             time: if has(Group::Hour) {
-                Division::Level(Level::Hour)
+                Division::Level(Resolution::Hour)
             } else if has(Group::Day) {
-                Division::Level(Level::Day)
+                Division::Level(Resolution::Day)
             } else {
                 Division::None
             },

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 
 use ahash::AHashMap;
 
-use super::folding::folded::Folded;
+use super::folding::folded::FoldedReach;
 use super::rollup::outcomes::Current;
-use super::rollup::row::Change;
+use super::rollup::row::OutcomeChange;
 use crate::engine::blocks::{Asked, Blocks, go_on};
 use crate::engine::format::block::Placed;
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
-use crate::engine::format::scan::{Event, Scan};
+use crate::engine::format::scan::{Scan, ScannedDecision};
 use crate::engine::format::spans::id_bucket;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
@@ -27,7 +27,7 @@ use crate::outcomes::out_of_order::OutOfOrder;
 #[derive(Clone, Copy)]
 pub(crate) struct JoinRange<'f> {
     /// The earlier value of a folded inference is the folded one; others have none.
-    pub(crate) folded: &'f Folded,
+    pub(crate) folded: &'f FoldedReach,
     /// Before this sequence everything counts.
     pub(crate) end: u64,
     /// Outcomes that turned out later are left out.
@@ -38,7 +38,7 @@ pub(crate) struct JoinRange<'f> {
 /// Outcomes of inferences that are there.
 pub(crate) struct Joined {
     /// The change of each of them.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<OutcomeChange>,
     /// The outcomes that are older than their inference.
     pub(crate) out_of_order: Vec<OutOfOrder>,
 }
@@ -47,9 +47,9 @@ impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
     pub(crate) fn changes(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Joined> {
         let found = self.events_of(ids, between)?;
-        let mut changes: AHashMap<u64, Change> = AHashMap::with_capacity(found.len());
+        let mut changes: AHashMap<u64, OutcomeChange> = AHashMap::with_capacity(found.len());
         for event in found {
-            let change = Change {
+            let change = OutcomeChange {
                 event,
                 before: Current::default(),
                 after: Current::default(),
@@ -98,12 +98,12 @@ impl Source {
     fn counted_early(
         &self,
         rows: &[StoredOutcome],
-        changes: &AHashMap<u64, Change>,
-        folded: &Folded,
+        changes: &AHashMap<u64, OutcomeChange>,
+        folded: &FoldedReach,
     ) -> Result<BTreeSet<u64>> {
         let is_early = |outcome: &&StoredOutcome| {
             let change = changes.get(&outcome.row.of);
-            change.is_some_and(|Change { event, .. }| {
+            change.is_some_and(|OutcomeChange { event, .. }| {
                 outcome.sequence < event.sequence && folded.holds(event)
             })
         };
@@ -139,7 +139,7 @@ impl Source {
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Vec<Event>> {
+    fn events_of(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Vec<ScannedDecision>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {

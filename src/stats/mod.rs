@@ -31,9 +31,9 @@ use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 use cover::{Cover, ResidualWork};
-use coverage::Seen;
+use coverage::JournalFacts;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};
-use folding::folded::Folded;
+use folding::folded::FoldedReach;
 pub(crate) use group::Group;
 use group::{GroupKey, Grouping};
 pub use group::{Groups, StatsRow};
@@ -314,7 +314,7 @@ impl StatsQuery {
         answer.join(source, &self.times, self.known_until)?;
         answer.totals.check()?;
         answer.seen.place_gaps(source)?;
-        let Answer {
+        let AnsweredSnapshot {
             totals,
             seen,
             known,
@@ -339,7 +339,7 @@ impl StatsQuery {
         survey: &Survey<'_, '_>,
         grouping: &Grouping,
         most_read: u64,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<Option<AnsweredSnapshot>> {
         let whose = words::wanted(survey, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
@@ -360,9 +360,9 @@ impl StatsQuery {
         }
         totals.check()?;
         let times = &self.times;
-        let seen = Seen::look(survey, &mut beside, times, grouping, &totals)?;
+        let seen = JournalFacts::look(survey, &mut beside, times, grouping, &totals)?;
         let known = self.subject.model.is_none() || whose.model != Some(words::UNKNOWN);
-        Ok(Some(Answer {
+        Ok(Some(AnsweredSnapshot {
             totals,
             seen,
             known,
@@ -375,17 +375,17 @@ impl StatsQuery {
 }
 
 /// The result of one snapshot.
-struct Answer {
+struct AnsweredSnapshot {
     totals: Totals,
-    seen: Seen,
+    seen: JournalFacts,
     known: bool,
     whose: Scope,
     beside: ResidualWork,
-    folded: Folded,
+    folded: FoldedReach,
     end: u64,
 }
 
-impl Answer {
+impl AnsweredSnapshot {
     /// Adds outcomes of decisions that are not in the rollups that were read.
     fn join(
         &mut self,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::rollup::fixed::UNITS;
-use super::rollup::outcomes::{BINS, Outcomes, Reals};
+use super::rollup::outcomes::{BINS, OutcomeSums, Reals};
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 
@@ -104,7 +104,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 
 impl OutcomeStats {
     pub(super) fn new(
-        sums: &Outcomes,
+        sums: &OutcomeSums,
         name: &mut impl FnMut(NameId) -> Result<Option<Arc<str>>>,
     ) -> Result<Self> {
         let mut values = Vec::new();
@@ -142,7 +142,7 @@ impl Values {
 }
 
 impl Calibration {
-    pub(super) fn new(sums: &Outcomes) -> Self {
+    pub(super) fn new(sums: &OutcomeSums) -> Self {
         let mut bins = Vec::with_capacity(BINS);
         let mut apart = 0.0;
         for (place, bin) in sums.bins.iter().enumerate() {

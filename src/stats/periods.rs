@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use chrono::{Datelike, NaiveDate};
 
-use super::rollup::Level;
+use super::rollup::Resolution;
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 
@@ -74,18 +74,18 @@ impl Calendar {
 /// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Periods(Arc<Inner>);
+pub struct Periods(Arc<PeriodList>);
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Inner {
+struct PeriodList {
     /// 1: They ascend and do not overlap.
-    stretches: Vec<Stretch>,
+    stretches: Vec<PeriodPart>,
     periods: Vec<Period>,
 }
 
 /// An unbroken part of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stretch {
+struct PeriodPart {
     first: i64,
     /// Its last microsecond.
     last: i64,
@@ -122,7 +122,7 @@ impl Periods {
     /// ```
     pub fn between(bounds: impl IntoIterator<Item = impl Into<Timestamp>>) -> Result<Self> {
         let mut bounds = bounds.into_iter().map(Into::into);
-        let mut inner = Inner::default();
+        let mut inner = PeriodList::default();
         let mut start: Option<Timestamp> = bounds.next();
         for end in bounds {
             if let Some(start) = start.replace(end) {
@@ -155,7 +155,7 @@ impl Periods {
     pub fn named(
         periods: impl IntoIterator<Item = (impl Into<Arc<str>>, Range<Timestamp>)>,
     ) -> Result<Self> {
-        let mut inner = Inner::default();
+        let mut inner = PeriodList::default();
         let mut known: AHashMap<Arc<str>, usize> = AHashMap::new();
         for (name, times) in periods {
             let name: Arc<str> = name.into();
@@ -201,7 +201,7 @@ impl Periods {
         mut offset: impl FnMut(Timestamp) -> i32,
     ) -> Result<Self> {
         let Some((from, until)) = inclusive(&times) else {
-            return Ok(Periods(Arc::new(Inner::default())));
+            return Ok(Periods(Arc::new(PeriodList::default())));
         };
         let unit = calendar.unit();
         let most = i64::try_from(Self::MOST).unwrap_or(i64::MAX);
@@ -210,9 +210,9 @@ impl Periods {
         }
         let mut offset =
             |time: i64| i64::from(offset(Timestamp::from_micros(time))).saturating_mul(SECOND);
-        let mut found = Found {
+        let mut found = PeriodSearch {
             calendar,
-            inner: Inner::default(),
+            inner: PeriodList::default(),
             known: AHashMap::new(),
         };
         // The period that `times` begins in, from its own beginning, and to the end of the last.
@@ -297,7 +297,7 @@ impl Periods {
     #[inline]
     pub(super) fn of(&self, time: i64, near: &mut usize) -> Option<i64> {
         let stretches = &self.0.stretches;
-        let holds = |stretch: &Stretch| stretch.first <= time && time <= stretch.last;
+        let holds = |stretch: &PeriodPart| stretch.first <= time && time <= stretch.last;
         if !stretches.get(*near).is_some_and(holds) {
             let after = stretches.partition_point(|stretch| stretch.first <= time);
             *near = after.checked_sub(1)?;
@@ -320,7 +320,7 @@ impl Periods {
     }
 }
 
-impl Inner {
+impl PeriodList {
     /// One more period.
     fn push(&mut self, name: Option<Arc<str>>, times: Range<Timestamp>) -> Result<()> {
         let (first, last) = inclusive(&times).ok_or_else(|| {
@@ -331,7 +331,7 @@ impl Inner {
         if period >= Periods::MOST {
             return Err(too_many());
         }
-        self.stretch(Stretch {
+        self.stretch(PeriodPart {
             first,
             last,
             period,
@@ -346,7 +346,7 @@ impl Inner {
             let (start, end) = (times.start, times.end);
             invalid(format!("a period from {start} until {end}"))
         })?;
-        self.stretch(Stretch {
+        self.stretch(PeriodPart {
             first,
             last,
             period,
@@ -357,7 +357,7 @@ impl Inner {
         Ok(())
     }
 
-    fn stretch(&mut self, stretch: Stretch) -> Result<()> {
+    fn stretch(&mut self, stretch: PeriodPart) -> Result<()> {
         if self.stretches.len() >= 2 * Periods::MOST {
             return Err(too_many());
         }
@@ -405,14 +405,14 @@ impl Inner {
 }
 
 /// Periods of a calendar while they are found.
-struct Found {
+struct PeriodSearch {
     calendar: Calendar,
-    inner: Inner,
+    inner: PeriodList,
     /// Periods by their number and, of hours, by the offset: an hour that clocks show twice is two.
     known: AHashMap<(i64, i64), usize>,
 }
 
-impl Found {
+impl PeriodSearch {
     /// Divides a stretch of time with one offset.
     fn add(&mut self, first: i64, last: i64, offset: i64) -> Result<()> {
         let unit = self.calendar.unit();
@@ -442,7 +442,7 @@ impl Found {
                 None => (number, 1),
             },
         };
-        let stretch = |period| Stretch {
+        let stretch = |period| PeriodPart {
             first,
             last,
             period,
@@ -537,7 +537,7 @@ pub(super) enum Division {
     #[default]
     None,
     /// By the hours or days of UTC.
-    Level(Level),
+    Level(Resolution),
     Periods(Periods),
 }
 
@@ -601,18 +601,18 @@ impl Division {
     }
 
     /// The coarsest rollups that do not mix buckets, for a part of the time that is asked for.
-    pub(super) fn coarsest(&self, part: &RangeInclusive<i64>) -> Level {
+    pub(super) fn coarsest(&self, part: &RangeInclusive<i64>) -> Resolution {
         match self {
-            Division::None => Level::Day,
+            Division::None => Resolution::Day,
             Division::Level(level) => *level,
             Division::Periods(_) => {
                 // Days that do not lie within are not worth a look: their hours are read anyway.
-                let first = Level::Day
+                let first = Resolution::Day
                     .bucket(part.start().saturating_sub(1))
                     .saturating_add(1);
-                match Level::Day.last(first) <= *part.end() {
-                    true => Level::Day,
-                    false => Level::Hour,
+                match Resolution::Day.last(first) <= *part.end() {
+                    true => Resolution::Day,
+                    false => Resolution::Hour,
                 }
             }
         }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::outcomes::{Calibration, OutcomeStats, known, ratio};
 use super::rollup::fixed::{Confidences, UNITS};
-use super::rollup::outcomes::Outcomes;
-use super::rollup::row::{Rollup, Times};
+use super::rollup::outcomes::OutcomeSums;
+use super::rollup::row::{ProcessingSums, Rollup};
 use super::rollup::sketch::Sketch;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
@@ -186,7 +186,7 @@ impl Stats {
         let all = rollup.whole();
         let has_times = rollup.first <= rollup.last;
         let memory = rollup.memory;
-        let none = Outcomes::default();
+        let none = OutcomeSums::default();
         let outcomes = all.outcomes.as_deref().unwrap_or(&none);
         Ok(Stats {
             known: true,
@@ -257,7 +257,7 @@ impl Confidence {
 }
 
 impl ProcessingTime {
-    fn new(times: &Times, sketch: &Sketch) -> Self {
+    fn new(times: &ProcessingSums, sketch: &Sketch) -> Self {
         let known = |nanos: u64| (times.count > 0).then_some(Duration::from_nanos(nanos));
         let mean = times.sum.checked_div(times.count.into());
         let mut found = ProcessingTime {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use super::folding::folded;
-use super::folding::folded::Folded;
+use super::folding::folded::FoldedReach;
 use super::rollup::gaps;
 use super::rollup::gaps::GapSums;
 use super::rollup::row::Rollup;
 use super::rollup::table;
-use super::rollup::{Combination, Level};
+use super::rollup::{Combination, Resolution};
 use crate::engine::blocks::{Blocks, Shown};
 use crate::engine::elapsed::Elapsed;
 use crate::engine::format::name::NameKind;
@@ -21,7 +21,7 @@ use crate::engine::kv::Direction;
 use crate::engine::meta;
 use crate::engine::meta::{FIRST_SEQUENCE, damaged};
 use crate::engine::name_table;
-use crate::engine::source::{Source, Unopened, View};
+use crate::engine::source::{JournalSnapshot, Source, Unopened};
 use crate::entry::error::Result;
 use crate::outcomes::out_of_order;
 use crate::outcomes::unmatched;
@@ -32,8 +32,8 @@ const PLACES: usize = 1 << 16;
 /// One snapshot, for as long as one statistic takes.
 pub(crate) struct Survey<'s, 'k> {
     source: &'s Source,
-    view: &'s View<'s, 'k>,
-    folded: Folded,
+    view: &'s JournalSnapshot<'s, 'k>,
+    folded: FoldedReach,
 }
 
 impl Source {
@@ -59,7 +59,7 @@ impl Source {
 
 impl Survey<'_, '_> {
     /// Reach of the rollups.
-    pub(crate) fn folded(&self) -> &Folded {
+    pub(crate) fn folded(&self) -> &FoldedReach {
         &self.folded
     }
 
@@ -80,7 +80,7 @@ impl Survey<'_, '_> {
     /// Shows the rollups of `buckets`, of one model or of all.
     pub(crate) fn rollups(
         &self,
-        level: Level,
+        level: Resolution,
         buckets: RangeInclusive<i64>,
         model: Option<NameId>,
         mut see: impl FnMut(i64, Combination, &Rollup),
@@ -108,11 +108,16 @@ impl Survey<'_, '_> {
     /// Shows every name that the rollups and out-of-order outcomes need. Decodes the rollups of the
     /// days, which stand for all.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) -> Result<()> {
-        self.rollups(Level::Day, i64::MIN..=i64::MAX, None, |_, whose, rollup| {
-            let names = [whose.model, whose.symbol, whose.checkpoint];
-            names.into_iter().for_each(&mut see);
-            rollup.names().for_each(&mut see);
-        })?;
+        self.rollups(
+            Resolution::Day,
+            i64::MIN..=i64::MAX,
+            None,
+            |_, whose, rollup| {
+                let names = [whose.model, whose.symbol, whose.checkpoint];
+                names.into_iter().for_each(&mut see);
+                rollup.names().for_each(&mut see);
+            },
+        )?;
         out_of_order::each(self.view.snapshot, self.view.path, 0, |known| {
             known.outcome.row.each_name(&mut see);
             ControlFlow::Continue(())
@@ -130,14 +135,14 @@ impl Survey<'_, '_> {
         let (snapshot, path) = (self.view.snapshot, self.view.path);
         let mut next = i64::MIN;
         while let Some(minute) = table::first_minute(snapshot, path, next)? {
-            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            let hour = Resolution::Hour.bucket(Resolution::Minute.start(minute));
             if hour < oldest || !self.has_minutes(hour)? {
                 return Ok(true);
             }
             let Some(after) = hour.checked_add(1) else {
                 break;
             };
-            let after = Level::Minute.bucket(Level::Hour.start(after));
+            let after = Resolution::Minute.bucket(Resolution::Hour.start(after));
             if after <= next {
                 break;
             }

@@ -4,8 +4,8 @@ use ahash::AHashMap;
 
 use super::group::{GroupKey, Grouping};
 use super::rollup::Combination;
-use super::rollup::row::{Change, Rollup};
-use crate::engine::format::scan::Event;
+use super::rollup::row::{OutcomeChange, Rollup};
+use crate::engine::format::scan::ScannedDecision;
 use crate::entry::error::{Error, Result};
 
 /// Sums of the decisions of each group.
@@ -104,7 +104,7 @@ impl Totals {
 
     /// Adds a decision.
     #[inline]
-    pub(super) fn add(&mut self, event: &Event) {
+    pub(super) fn add(&mut self, event: &ScannedDecision) {
         let Some(mut key) = self.key(event.event, Combination::of(event)) else {
             return;
         };
@@ -118,7 +118,7 @@ impl Totals {
     }
 
     /// Adds a new outcome of a decision.
-    pub(super) fn change(&mut self, change: &Change) {
+    pub(super) fn change(&mut self, change: &OutcomeChange) {
         let event = &change.event;
         let Some(mut key) = self.key(event.event, Combination::of(event)) else {
             return;

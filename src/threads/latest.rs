@@ -8,7 +8,7 @@ use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The newest value, and a number that is another one after each change.
-pub(crate) struct Latest<T> {
+pub(crate) struct Published<T> {
     /// Counts changes of the value. Begins at 1, so that a reader that has seen 0 takes the first
     /// one.
     version: AtomicU64,
@@ -21,9 +21,9 @@ struct Newest<T> {
     value: T,
 }
 
-impl<T: Clone> Latest<T> {
+impl<T: Clone> Published<T> {
     pub(crate) fn new(value: T) -> Self {
-        Latest {
+        Published {
             version: AtomicU64::new(1),
             newest: Mutex::new(Newest {
                 change: None,

@@ -122,7 +122,7 @@ pub(crate) fn install() {
 /// application has set. Has no effect where panics abort.
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     install();
-    let _mark = Mark::set();
+    let _mark = CaughtScope::set();
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| said(&*panic))
 }
 
@@ -136,17 +136,17 @@ pub(crate) fn said(payload: &(dyn Any + Send)) -> String {
 }
 
 /// While it lives, panics of this thread are caught by annals.
-struct Mark;
+struct CaughtScope;
 
-impl Mark {
+impl CaughtScope {
     fn set() -> Self {
         // A thread that is being torn down has no mark, and its panics are heard.
         let _ = CAUGHT.try_with(|depth| depth.set(depth.get().saturating_add(1)));
-        Mark
+        CaughtScope
     }
 }
 
-impl Drop for Mark {
+impl Drop for CaughtScope {
     fn drop(&mut self) {
         let _ = CAUGHT.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering as Unseen};
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 
-use crate::threads::latest::Latest;
+use crate::threads::latest::Published;
 
 /// Lets `publishers` threads look and publish while the registry changes `changes` times, in every
 /// order of at most `preemptions` switches; says in how many. A thread looks at the results of a
@@ -26,8 +26,8 @@ pub fn explore_publishing(publishers: usize, changes: u64, preemptions: usize) -
 fn run(publishers: usize, changes: u64) {
     // The registry: its value is the number of its last change.
     let registry = Arc::new(AtomicU64::new(1));
-    let latest = Arc::new(Latest::new(0));
-    let look_and_publish = |registry: &AtomicU64, latest: &Latest<u64>| {
+    let latest = Arc::new(Published::new(0));
+    let look_and_publish = |registry: &AtomicU64, latest: &Published<u64>| {
         let found = registry.load(Ordering::Acquire);
         latest.publish(found, found, |one, other| one == other);
     };

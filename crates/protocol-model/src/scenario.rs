@@ -9,7 +9,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
 use crate::options::Overflow;
 use crate::parking::Thread;
-use crate::record::flush::{self, Answer};
+use crate::record::flush::{self, FlushReply};
 use crate::record::queue::lane::Lane;
 use crate::record::serve::serve;
 use crate::writer::{Disk, Writer};
@@ -59,7 +59,7 @@ pub fn explore(scenario: &Scenario, preemptions: usize) -> usize {
 #[derive(Clone)]
 struct Journal {
     lane: Arc<Lane<u64>>,
-    requests: Arc<Sender<Answer>>,
+    requests: Arc<Sender<FlushReply>>,
     disk: Disk,
     /// Ids whose calls have returned them.
     queued: Arc<Mutex<Vec<u64>>>,

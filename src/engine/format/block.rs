@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::block_index::BlockIndex;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
-use super::row::{Attributes, InferenceRow, NameId, Names, Note, RepeatRow, Row, flag};
+use super::row::{InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, flag};
 use super::{CHECKSUM_BYTES, codec};
 use crate::entry::floats::MOST;
 use crate::entry::ids::InferenceId;
@@ -30,7 +30,7 @@ pub(super) const HOLE: u64 = 1;
 
 /// The stored numbers of every inference and repeat, in this order.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum BlockColumn {
     /// Id, less the id before (or the header's).
     Id,
     /// Recorded time, less the one before (or the header's), microseconds.
@@ -53,10 +53,10 @@ pub(super) enum Part {
     Memory,
 }
 
-pub(super) const COLUMNS: usize = Part::Memory as usize + 1;
+pub(super) const COLUMNS: usize = BlockColumn::Memory as usize + 1;
 
 #[derive(Serialize, Deserialize, Debug)]
-pub(super) struct Header {
+pub(super) struct BlockHeader {
     /// Entries.
     pub(super) count: u32,
     /// Entries with an id: inferences and repeats. The rest are notes.
@@ -100,11 +100,11 @@ struct Previous {
 
 /// An inference or a repeat, in stored form.
 #[derive(Clone, Copy)]
-pub(crate) struct Stored<'a> {
+pub(crate) struct StoredDecision<'a> {
     pub(crate) place: Place,
     /// KiB plus one; 0 is unknown.
     pub(crate) memory: u64,
-    pub(crate) names: Names,
+    pub(crate) names: NameIds,
     pub(crate) labels: NameId,
     /// Bits of [`flag`]; they tell which of the other fields count.
     pub(crate) flags: u8,
@@ -118,7 +118,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) attributes: &'a [(String, Value)],
 }
 
-impl Header {
+impl BlockHeader {
     /// Whether the block is one gap in the place of all its entries.
     pub(super) fn is_hole(&self) -> bool {
         self.events == 0 && self.base_id == HOLE
@@ -199,7 +199,7 @@ impl BlockEncoder {
         } else {
             0
         };
-        self.append(&Stored {
+        self.append(&StoredDecision {
             place,
             memory,
             names: row.names,
@@ -216,7 +216,7 @@ impl BlockEncoder {
 
     /// Appends a repeat.
     pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) -> Result<(), String> {
-        self.append(&Stored {
+        self.append(&StoredDecision {
             place,
             memory: self.previous.memory,
             names: row.names,
@@ -274,7 +274,7 @@ impl BlockEncoder {
     }
 
     /// Appends an inference or a repeat.
-    pub(crate) fn append(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+    pub(crate) fn append(&mut self, stored: &StoredDecision<'_>) -> Result<(), String> {
         if stored.probabilities.len() > MOST {
             let many = stored.probabilities.len();
             return Err(format!("{many} probabilities are more than {MOST}"));
@@ -321,7 +321,7 @@ impl BlockEncoder {
         Ok(())
     }
 
-    fn values(&self, stored: &Stored<'_>) -> [i64; COLUMNS] {
+    fn values(&self, stored: &StoredDecision<'_>) -> [i64; COLUMNS] {
         let Place {
             id,
             recorded,
@@ -361,12 +361,12 @@ impl BlockEncoder {
             .sum()
     }
 
-    fn push_attributes(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+    fn push_attributes(&mut self, stored: &StoredDecision<'_>) -> Result<(), String> {
         if stored.attributes.is_empty() {
             return Ok(());
         }
         let attributes = (self.events, stored.attributes);
-        codec::encode_as::<_, Attributes>(&attributes, &mut self.attributes)
+        codec::encode_as::<_, StoredAttributes>(&attributes, &mut self.attributes)
     }
 
     /// Whether the block has to be finished before it takes an entry of `more` bytes, with
@@ -387,7 +387,7 @@ impl BlockEncoder {
         if self.count == 0 {
             return;
         }
-        let header = Header {
+        let header = BlockHeader {
             count: self.count,
             events: self.events,
             attributed: self.attributed,

@@ -10,7 +10,7 @@ const SECOND_MICROS: i64 = 1_000_000;
 
 /// Kinds of entry that are rare enough to be indexed one by one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mark {
+pub(crate) enum EntryKind {
     Gap = 1,
     SystemEvent = 2,
     CheckpointEvent = 3,
@@ -26,7 +26,7 @@ pub(crate) struct BlockIndex {
     /// Like `ids`, for the inferences that the block's outcomes belong to.
     pub(crate) outcomes: Spans<u64>,
     /// Kind and position of the rows that are indexed one by one.
-    pub(crate) marks: Vec<(Mark, u32)>,
+    pub(crate) marks: Vec<(EntryKind, u32)>,
     /// The second of event time, in microseconds, that was covered last: most events share it with
     /// the one before.
     second: Range<i64>,
@@ -53,9 +53,9 @@ impl BlockIndex {
     /// Takes in the entry without an id that stands at `position`.
     pub(super) fn note(&mut self, position: u32, note: &Note) {
         let mark = match note {
-            Note::Gap(_) => Mark::Gap,
-            Note::SystemEvent(_) => Mark::SystemEvent,
-            Note::CheckpointEvent(_) => Mark::CheckpointEvent,
+            Note::Gap(_) => EntryKind::Gap,
+            Note::SystemEvent(_) => EntryKind::SystemEvent,
+            Note::CheckpointEvent(_) => EntryKind::CheckpointEvent,
             Note::Outcome(OutcomeRow { of, .. }) => {
                 self.outcomes.cover_id(*of);
                 return;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::engine::format::block::*;
-use crate::engine::format::block_index::Mark;
+use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
 use crate::entry::floats::Floats;
@@ -10,7 +10,7 @@ use crate::entry::value::Value;
 
 fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow {
     InferenceRow {
-        names: Names {
+        names: NameIds {
             model: 1,
             symbol: 2,
             action: 3,
@@ -154,7 +154,7 @@ fn what_was_appended_is_read_back() {
     );
     assert!(last.confidence.is_nan());
     assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
-    assert_eq!(block.index.marks, [(Mark::Gap, 2)]);
+    assert_eq!(block.index.marks, [(EntryKind::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))
     else {

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::block::{COLUMNS, FULL_BYTES, Header, MOST_ROWS, Part, Place, Placed};
+use super::block::{BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, Place, Placed};
 use super::codec;
 use super::column::Numbers;
 use super::notes::{NotesReader, StoredNote, split};
 use super::row::{
-    Attributes, InferenceRow, NameId, Names, Note, RepeatRow, Row, StoredOutcome, flag,
+    InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredOutcome, flag,
 };
 use crate::entry::floats::{Floats, MOST};
 use crate::entry::value::Value;
@@ -16,12 +16,12 @@ use crate::entry::value::Value;
 type Result<T> = std::result::Result<T, String>;
 
 /// The columns that hold name ids.
-pub(super) const NAMES: [Part; 5] = [
-    Part::Model,
-    Part::Symbol,
-    Part::Action,
-    Part::Checkpoint,
-    Part::Labels,
+pub(super) const NAMES: [BlockColumn; 5] = [
+    BlockColumn::Model,
+    BlockColumn::Symbol,
+    BlockColumn::Action,
+    BlockColumn::Checkpoint,
+    BlockColumn::Labels,
 ];
 
 /// A block whose parts have been found, and whose columns hold what a block can hold. Of notes and
@@ -30,7 +30,7 @@ pub(crate) struct BlockReader<'a> {
     first: u64,
     /// Bytes of the whole block.
     length: usize,
-    header: Header,
+    header: BlockHeader,
     columns: [Numbers<'a>; COLUMNS],
     // Invariant L1: the lists are as long as the columns say that they are.
     confidences: &'a [[u8; 4]],
@@ -45,7 +45,7 @@ impl<'a> BlockReader<'a> {
     pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
         #[cfg(test)]
         looked_at::count();
-        let (header, taken): (Header, usize) =
+        let (header, taken): (BlockHeader, usize) =
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
         let plausible = header.events <= header.count && header.attributed <= header.events;
         let many = header.count > MOST_ROWS && !header.is_hole();
@@ -62,13 +62,16 @@ impl<'a> BlockReader<'a> {
             *column = Numbers::split_off(head, events, &mut rest)
                 .map_err(|why| format!("column {index} {why}"))?;
         }
-        let column = |part: Part| &columns[part as usize];
+        let column = |part: BlockColumn| &columns[part as usize];
         for part in NAMES {
             if !column(part).are_within(0..=NameId::MAX.into()) {
                 return Err(format!("column {} is of no name ids", part as usize));
             }
         }
-        let (flags, lengths) = (column(Part::Flags), column(Part::Probabilities));
+        let (flags, lengths) = (
+            column(BlockColumn::Flags),
+            column(BlockColumn::Probabilities),
+        );
         // All flags are the lowest bits.
         if !flags.are_within(0..=flag::ALL.into()) {
             return Err("unknown flags".to_owned());
@@ -160,7 +163,7 @@ impl<'a> BlockReader<'a> {
 
     /// The ids of all inferences and repeats.
     pub(crate) fn each_id(&self) -> impl Iterator<Item = u64> + use<'_, 'a> {
-        let (column, mut id) = (self.column(Part::Id), self.header.base_id);
+        let (column, mut id) = (self.column(BlockColumn::Id), self.header.base_id);
         (0..self.header.events as usize).map(move |index| {
             id = id.wrapping_add_signed(column.get(index));
             id
@@ -205,7 +208,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The attributes of the decisions that have any.
-    fn attributes(&self) -> Result<Vec<Attributes>> {
+    fn attributes(&self) -> Result<Vec<StoredAttributes>> {
         let (mut found, mut rest) = (Vec::new(), self.attributes);
         for number in 0..self.header.attributed {
             let (value, taken) = codec::decode_front(rest)
@@ -219,18 +222,18 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    pub(super) fn column(&self, part: Part) -> &Numbers<'a> {
+    pub(super) fn column(&self, part: BlockColumn) -> &Numbers<'a> {
         &self.columns[part as usize]
     }
 
     /// A column of name ids.
-    pub(super) fn names(&self, part: Part, out: &mut Vec<NameId>) {
+    pub(super) fn names(&self, part: BlockColumn, out: &mut Vec<NameId>) {
         self.column(part).unpack(out, name);
     }
 
     pub(super) fn ids(&self, out: &mut Vec<u64>) {
         let mut id = self.header.base_id;
-        self.column(Part::Id).unpack(out, |more| {
+        self.column(BlockColumn::Id).unpack(out, |more| {
             id = id.wrapping_add_signed(more);
             id
         });
@@ -239,7 +242,7 @@ impl<'a> BlockReader<'a> {
     /// When decisions were recorded.
     pub(super) fn recorded(&self, out: &mut Vec<i64>) {
         let mut recorded = self.header.base_recorded;
-        self.column(Part::Recorded).unpack(out, |more| {
+        self.column(BlockColumn::Recorded).unpack(out, |more| {
             recorded = recorded.wrapping_add(more);
             recorded
         });
@@ -250,7 +253,10 @@ impl<'a> BlockReader<'a> {
         &self,
         indexes: impl Iterator<Item = usize>,
     ) -> impl Iterator<Item = i64> {
-        let (column, event) = (self.column(Part::Recorded), self.column(Part::Event));
+        let (column, event) = (
+            self.column(BlockColumn::Recorded),
+            self.column(BlockColumn::Event),
+        );
         let (mut recorded, mut passed) = (self.header.base_recorded, 0);
         indexes.map(move |index| {
             recorded = recorded.wrapping_add(column.sum(passed..index + 1));
@@ -267,7 +273,7 @@ impl<'a> BlockReader<'a> {
             out.extend(given);
             return;
         }
-        self.column(Part::Flags).unpack(out, |flags| {
+        self.column(BlockColumn::Flags).unpack(out, |flags| {
             if flags & i64::from(flag::NO_CONFIDENCE) == 0 {
                 given.next().unwrap_or(f32::NAN)
             } else {
@@ -336,7 +342,7 @@ fn with_flag(flags: &Numbers<'_>, range: Range<usize>, bit: u8, is_set: bool) ->
 /// so is what varies in length.
 struct Walk<'w, 'a> {
     block: &'w BlockReader<'a>,
-    attributes: &'w [Attributes],
+    attributes: &'w [StoredAttributes],
     /// Decisions gone past; the current one is the last of them.
     passed: usize,
     id: u64,
@@ -348,7 +354,7 @@ struct Walk<'w, 'a> {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    fn new(block: &'w BlockReader<'a>, attributes: &'w [Attributes]) -> Self {
+    fn new(block: &'w BlockReader<'a>, attributes: &'w [StoredAttributes]) -> Self {
         Walk {
             block,
             attributes,
@@ -361,7 +367,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn column(&self, part: Part) -> &'w Numbers<'a> {
+    fn column(&self, part: BlockColumn) -> &'w Numbers<'a> {
         self.block.column(part)
     }
 
@@ -370,13 +376,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         let fresh = self.passed..index + 1;
         let before = self.passed.saturating_sub(1)..index;
         let block = self.block;
-        let sum = |part: Part| block.column(part).sum(fresh.clone());
-        self.id = self.id.wrapping_add_signed(sum(Part::Id));
-        self.recorded = self.recorded.wrapping_add(sum(Part::Recorded));
-        let flags = block.column(Part::Flags);
+        let sum = |part: BlockColumn| block.column(part).sum(fresh.clone());
+        self.id = self.id.wrapping_add_signed(sum(BlockColumn::Id));
+        self.recorded = self.recorded.wrapping_add(sum(BlockColumn::Recorded));
+        let flags = block.column(BlockColumn::Flags);
         self.confidence += with_flag(flags, before.clone(), flag::NO_CONFIDENCE, false);
         self.features += with_flag(flags, before.clone(), flag::FEATURES, true);
-        let lengths = block.column(Part::Probabilities).sum(before);
+        let lengths = block.column(BlockColumn::Probabilities).sum(before);
         self.probabilities += usize::try_from(lengths).unwrap_or(0);
         self.passed = index + 1;
     }
@@ -384,23 +390,23 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// The decision at `index`, which is not before the current one.
     fn row(&mut self, index: usize, sequence: u64) -> Placed {
         self.go_to(index);
-        let number = |part: Part| self.column(part).get(index);
-        let name = |part: Part| name(number(part));
-        let names = Names {
-            model: name(Part::Model),
-            symbol: name(Part::Symbol),
-            action: name(Part::Action),
-            checkpoint: name(Part::Checkpoint),
+        let number = |part: BlockColumn| self.column(part).get(index);
+        let name = |part: BlockColumn| name(number(part));
+        let names = NameIds {
+            model: name(BlockColumn::Model),
+            symbol: name(BlockColumn::Symbol),
+            action: name(BlockColumn::Action),
+            checkpoint: name(BlockColumn::Checkpoint),
         };
-        let processing = number(Part::Processing).cast_unsigned();
-        let flags = u8::try_from(number(Part::Flags)).unwrap_or_default();
+        let processing = number(BlockColumn::Processing).cast_unsigned();
+        let flags = u8::try_from(number(BlockColumn::Flags)).unwrap_or_default();
         let confidence = match flags & flag::NO_CONFIDENCE {
             0 => self.block.confidences.get(self.confidence),
             _ => None,
         };
         let confidence = confidence.map(|bytes| f32::from_le_bytes(*bytes));
         let row = if flags & flag::REPEAT != 0 {
-            let original = number(Part::Original).cast_unsigned();
+            let original = number(BlockColumn::Original).cast_unsigned();
             Row::Repeat(RepeatRow {
                 names,
                 original: self.id.wrapping_sub(original),
@@ -412,13 +418,13 @@ impl<'w, 'a> Walk<'w, 'a> {
                 0 => None,
                 _ => self.block.features.get(self.features),
             };
-            let length = usize::try_from(number(Part::Probabilities)).unwrap_or(0);
+            let length = usize::try_from(number(BlockColumn::Probabilities)).unwrap_or(0);
             let probabilities = self.probabilities..self.probabilities.saturating_add(length);
             let probabilities = self.block.probabilities.get(probabilities);
             let probabilities = probabilities.unwrap_or_default().iter().copied();
             Row::Inference(InferenceRow {
                 names,
-                labels: name(Part::Labels),
+                labels: name(BlockColumn::Labels),
                 flags: flags & !flag::FEATURES,
                 confidence: confidence.unwrap_or(f32::NAN),
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
@@ -432,9 +438,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             place: Place {
                 id: self.id,
                 recorded: self.recorded,
-                event: self.recorded.wrapping_add(number(Part::Event)),
+                event: self.recorded.wrapping_add(number(BlockColumn::Event)),
             },
-            memory: number(Part::Memory).cast_unsigned(),
+            memory: number(BlockColumn::Memory).cast_unsigned(),
             row,
         }
     }

@@ -34,7 +34,7 @@ pub(crate) enum Note {
 impl Row {
     /// Shows every stored name that this row needs; 0 stands for none.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
-        let of = |names: &Names| [names.model, names.symbol, names.action, names.checkpoint];
+        let of = |names: &NameIds| [names.model, names.symbol, names.action, names.checkpoint];
         match self {
             Row::Inference(row) => {
                 of(&row.names).into_iter().for_each(&mut see);
@@ -94,7 +94,7 @@ pub(crate) mod flag {
 
 /// The names of an inference or repeat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Names {
+pub(crate) struct NameIds {
     pub(crate) model: NameId,
     pub(crate) symbol: NameId,
     pub(crate) action: NameId,
@@ -102,11 +102,11 @@ pub(crate) struct Names {
 }
 
 /// The attributes of a decision, with its index in its block.
-pub(super) type Attributes = (u32, Vec<(String, Value)>);
+pub(super) type StoredAttributes = (u32, Vec<(String, Value)>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct InferenceRow {
-    pub(crate) names: Names,
+    pub(crate) names: NameIds,
     pub(crate) labels: NameId,
     pub(crate) flags: u8,
     /// NaN if there is none.
@@ -121,7 +121,7 @@ pub(crate) struct InferenceRow {
 
 #[derive(Debug, Clone)]
 pub(crate) struct RepeatRow {
-    pub(crate) names: Names,
+    pub(crate) names: NameIds,
     /// The id of the inference that it repeats.
     pub(crate) original: u64,
     /// The same as its original's, which may be retired earlier.

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 
-use super::block::Part;
+use super::block::BlockColumn;
 use super::notes::StoredNote;
 use super::reader::BlockReader;
 use super::row::{NameId, Note, flag};
 
 /// Values read from an inference or a repeat.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Event {
+pub(crate) struct ScannedDecision {
     pub(crate) sequence: u64,
     pub(crate) id: u64,
     /// Microseconds since 1970.
@@ -29,7 +29,7 @@ pub(crate) struct Event {
     pub(crate) memory: u64,
 }
 
-impl Event {
+impl ScannedDecision {
     /// The confidence, if there is one from 0 to 1.
     pub(crate) fn valid_confidence(&self) -> Option<f32> {
         let given = self.flags & flag::NO_CONFIDENCE == 0;
@@ -71,26 +71,28 @@ impl Scan {
         (self.first, self.end) = (sequences.start, sequences.end);
         block.ids(&mut self.ids);
         block.recorded(&mut self.times);
-        let later = block.column(Part::Event);
+        let later = block.column(BlockColumn::Event);
         if later.only() != Some(0) {
             later.unpack(&mut self.numbers, |more| more);
             for (time, more) in self.times.iter_mut().zip(&self.numbers) {
                 *time = time.wrapping_add(*more);
             }
         }
-        block.names(Part::Model, &mut self.models);
-        block.names(Part::Symbol, &mut self.symbols);
-        block.names(Part::Action, &mut self.actions);
-        block.names(Part::Checkpoint, &mut self.checkpoints);
+        block.names(BlockColumn::Model, &mut self.models);
+        block.names(BlockColumn::Symbol, &mut self.symbols);
+        block.names(BlockColumn::Action, &mut self.actions);
+        block.names(BlockColumn::Checkpoint, &mut self.checkpoints);
         let small = |number| u8::try_from(number).unwrap_or(u8::MAX);
-        block.column(Part::Flags).unpack(&mut self.flags, small);
+        block
+            .column(BlockColumn::Flags)
+            .unpack(&mut self.flags, small);
         block.confidences(&mut self.confidences);
         let unsigned = i64::cast_unsigned;
         block
-            .column(Part::Processing)
+            .column(BlockColumn::Processing)
             .unpack(&mut self.processing, unsigned);
         block
-            .column(Part::Memory)
+            .column(BlockColumn::Memory)
             .unpack(&mut self.memory, unsigned);
         self.notes = block.notes(|_| true)?;
         Ok(())
@@ -103,7 +105,7 @@ impl Scan {
 
     /// Shows every inference and repeat, in order.
     #[inline]
-    pub(crate) fn for_each(&self, mut see: impl FnMut(&Event)) {
+    pub(crate) fn for_each(&self, mut see: impl FnMut(&ScannedDecision)) {
         let mut sequence = self.first;
         let mut notes = self
             .notes
@@ -116,7 +118,7 @@ impl Scan {
                 next_note = notes.next();
             }
             // By N1 every column has this index.
-            see(&Event {
+            see(&ScannedDecision {
                 sequence,
                 id: self.ids[index],
                 event: self.times[index],

@@ -3,7 +3,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::block::{Part, Placed};
+use super::block::{BlockColumn, Placed};
 use super::reader::BlockReader;
 use super::row::{NameId, flag};
 
@@ -29,12 +29,12 @@ pub(crate) enum Most {
 }
 
 impl Selection {
-    fn names(&self) -> impl Iterator<Item = (Part, NameId)> {
+    fn names(&self) -> impl Iterator<Item = (BlockColumn, NameId)> {
         let names = [
-            (Part::Checkpoint, self.checkpoint),
-            (Part::Model, self.model),
-            (Part::Symbol, self.symbol),
-            (Part::Action, self.action),
+            (BlockColumn::Checkpoint, self.checkpoint),
+            (BlockColumn::Model, self.model),
+            (BlockColumn::Symbol, self.symbol),
+            (BlockColumn::Action, self.action),
         ];
         names
             .into_iter()
@@ -51,7 +51,7 @@ impl BlockReader<'_> {
         most: Most,
     ) -> Result<Vec<Placed>, String> {
         let mut indexes = self.with_names(wanted);
-        let flags = self.column(Part::Flags);
+        let flags = self.column(BlockColumn::Flags);
         let is_repeat = |flags: i64| flags & i64::from(flag::REPEAT) != 0;
         if !wanted.repeats && flags.only().is_none_or(is_repeat) {
             indexes.retain(|index| !is_repeat(flags.get(*index)));

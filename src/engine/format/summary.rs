@@ -1,14 +1,14 @@
 //! Facts that sealing needs of a block that it takes over: its index keys, its extent and its
 //! names. No entry is decoded for it but the notes.
 
-use super::block::Part;
+use super::block::BlockColumn;
 use super::block_index::BlockIndex;
 use super::reader::{BlockReader, NAMES};
 use super::row::{NameId, Note, OutcomeRow};
 use crate::entry::ids::InferenceId;
 
 /// The least and the greatest of something.
-type Span<T> = Option<(T, T)>;
+type MinMax<T> = Option<(T, T)>;
 
 /// Summary of a block.
 #[derive(Debug, Default)]
@@ -17,19 +17,19 @@ pub(crate) struct Summary {
     /// Inferences and repeats.
     pub(crate) events: u32,
     /// Recorded times, microseconds since 1970.
-    pub(crate) recorded: Span<i64>,
+    pub(crate) recorded: MinMax<i64>,
     /// Event times of the inferences and repeats.
-    pub(crate) event_times: Span<i64>,
+    pub(crate) event_times: MinMax<i64>,
     /// Ids of the inferences and repeats.
-    pub(crate) ids: Span<u64>,
+    pub(crate) ids: MinMax<u64>,
     /// Ids of the inferences that its outcomes belong to.
-    pub(crate) outcomes: Span<u64>,
+    pub(crate) outcomes: MinMax<u64>,
     /// The runs that recorded it; one may stand here more than once.
     pub(crate) runs: Vec<u32>,
 }
 
 /// Makes `span` cover `value`.
-pub(crate) fn widen<T: Ord + Copy>(span: &mut Span<T>, value: T) {
+pub(crate) fn widen<T: Ord + Copy>(span: &mut MinMax<T>, value: T) {
     let (low, high) = span.unwrap_or((value, value));
     *span = Some((low.min(value), high.max(value)));
 }
@@ -53,7 +53,7 @@ impl Summary {
         let (mut ids, mut recorded) = (Vec::new(), Vec::new());
         block.ids(&mut ids);
         block.recorded(&mut recorded);
-        let later = block.column(Part::Event);
+        let later = block.column(BlockColumn::Event);
         for (index, (id, recorded)) in ids.into_iter().zip(recorded).enumerate() {
             let event = recorded.wrapping_add(later.get(index));
             summary.index.event(id, event);

@@ -4,14 +4,16 @@ use proptest::prelude::*;
 
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, Place, Placed};
-use crate::engine::format::row::{GapRow, InferenceRow, Names, OutcomeValue, RepeatRow, Row, flag};
+use crate::engine::format::row::{
+    GapRow, InferenceRow, NameIds, OutcomeValue, RepeatRow, Row, flag,
+};
 use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 
-fn names(id: u64) -> Names {
+fn names(id: u64) -> NameIds {
     let number = u32::try_from(id % 3).unwrap();
-    Names {
+    NameIds {
         model: 1 + number,
         symbol: 7,
         action: 10 + number,

@@ -69,7 +69,7 @@ impl FaultLog {
 
 /// redb's own file backend, with its failures written down.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct FaultRecorder {
     file: FileBackend,
     path: PathBuf,
     faults: FaultLog,
@@ -78,9 +78,9 @@ pub(super) struct Watched {
     padded: bool,
 }
 
-impl Watched {
+impl FaultRecorder {
     pub(super) fn new(file: FileBackend, path: &Path, faults: FaultLog, locks: Arc<Locks>) -> Self {
-        Watched {
+        FaultRecorder {
             file,
             path: path.to_owned(),
             faults,
@@ -92,7 +92,7 @@ impl Watched {
     /// The same, with zeros behind the end of the file. After one failed read the engine refuses
     /// all others, so nothing else of a file that was cut off could be read.
     pub(super) fn padded(self) -> Self {
-        Watched {
+        FaultRecorder {
             padded: true,
             ..self
         }
@@ -134,7 +134,7 @@ impl Watched {
     }
 }
 
-impl StorageBackend for Watched {
+impl StorageBackend for FaultRecorder {
     fn len(&self) -> io::Result<u64> {
         self.call(Operation::Read, Call::Length, || self.file.len())
     }

@@ -123,8 +123,8 @@ pub(super) struct Locks {
     is_open: AtomicBool,
     /// Write transactions wait until they have their turn.
     is_endless: AtomicBool,
-    writer: Held,
-    header: Held,
+    writer: HeldLock,
+    header: HeldLock,
     /// When waiting for the header began, if the last wait for it was in vain. Later callers then
     /// do not wait for the same time each.
     in_vain: Mutex<Option<Instant>>,
@@ -132,12 +132,12 @@ pub(super) struct Locks {
 
 /// One of the two locks, as far as this handle holds it.
 #[derive(Default)]
-struct Held {
+struct HeldLock {
     process: Option<Used>,
     now: Mutex<Option<(Hold, Taken)>>,
 }
 
-impl Held {
+impl HeldLock {
     fn set(&self, now: Option<(Hold, Taken)>) -> Option<(Hold, Taken)> {
         let mut held = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *held, now)
@@ -161,7 +161,7 @@ impl Locks {
                 Some(name) => process::lock_file(&runs.join(name), purpose)?,
                 None => None,
             };
-            io::Result::Ok(Held {
+            io::Result::Ok(HeldLock {
                 process,
                 now: Mutex::default(),
             })
@@ -186,8 +186,8 @@ impl Locks {
             opener: std::process::id(),
             is_open: AtomicBool::new(false),
             is_endless: AtomicBool::new(false),
-            writer: Held::default(),
-            header: Held::default(),
+            writer: HeldLock::default(),
+            header: HeldLock::default(),
             in_vain: Mutex::default(),
         }
     }
@@ -219,7 +219,7 @@ impl Locks {
         Some(patience(&self.path, bound))
     }
 
-    fn held(&self, lock: Lock) -> Option<&Held> {
+    fn held(&self, lock: Lock) -> Option<&HeldLock> {
         match lock {
             Lock::Writer => Some(&self.writer),
             Lock::Header => Some(&self.header),

@@ -30,7 +30,7 @@ use crate::fs::disk::FileId;
 use crate::options::Sharing;
 pub(crate) use errors::foreign;
 use errors::{commit_error, compaction_error, corrupt, database_error, guard, transaction_error};
-use faults::{FaultLog, Watched};
+use faults::{FaultLog, FaultRecorder};
 use locks::Locks;
 use overlay::Overlay;
 use process::Purpose;
@@ -103,7 +103,7 @@ impl Kv {
         let opened_file = FileId::of(&file).map(|id| (id, absolute));
         let opened = guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = Watched::new(file, path, faults.clone(), locks.clone());
+            let backend = FaultRecorder::new(file, path, faults.clone(), locks.clone());
             builder(sharing, cache_bytes)
                 .create_with_backend(backend)
                 .map_err(|error| database_error(path, error))
@@ -154,14 +154,14 @@ impl Kv {
         sharing: Sharing,
         cache_bytes: usize,
     ) -> Result<Option<Kv>> {
-        Kv::open_with(path, sharing, cache_bytes, Watched::padded)
+        Kv::open_with(path, sharing, cache_bytes, FaultRecorder::padded)
     }
 
     fn open_with(
         path: &Path,
         sharing: Sharing,
         cache_bytes: usize,
-        wrap: impl FnOnce(Watched) -> Watched,
+        wrap: impl FnOnce(FaultRecorder) -> FaultRecorder,
     ) -> Result<Option<Kv>> {
         let file = match open_file(path, OpenOptions::new().read(true)) {
             Ok(file) => file,
@@ -177,7 +177,12 @@ impl Kv {
         let locks = locks_of(&file, path, sharing, Purpose::Read)?;
         guard(path, || {
             let file = FileBackend::new(file).map_err(|error| database_error(path, error))?;
-            let backend = wrap(Watched::new(file, path, faults.clone(), locks.clone()));
+            let backend = wrap(FaultRecorder::new(
+                file,
+                path,
+                faults.clone(),
+                locks.clone(),
+            ));
             let opened = builder(sharing, cache_bytes).open_read_only_with_backend(backend);
             locks.opened();
             match opened {
@@ -225,7 +230,7 @@ impl Kv {
             kv.read(|snapshot| snapshot.has(Table::Meta))
                 .is_ok_and(|has| has)
         };
-        let as_it_is = Kv::open_with(path, Sharing::native(), cache_bytes, Watched::padded);
+        let as_it_is = Kv::open_with(path, Sharing::native(), cache_bytes, FaultRecorder::padded);
         if let Ok(Some(kv)) = &as_it_is
             && is_open(kv)
         {

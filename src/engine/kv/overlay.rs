@@ -11,10 +11,10 @@ use redb::StorageBackend;
 const PAGE_BYTES: u64 = 4_096;
 
 #[derive(Debug)]
-pub(super) struct Overlay(Mutex<Inner>);
+pub(super) struct Overlay(Mutex<OverlayPages>);
 
 #[derive(Debug)]
-struct Inner {
+struct OverlayPages {
     file: File,
     file_bytes: u64,
     bytes: u64,
@@ -25,7 +25,7 @@ struct Inner {
 impl Overlay {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let bytes = file.metadata()?.len();
-        Ok(Overlay(Mutex::new(Inner {
+        Ok(Overlay(Mutex::new(OverlayPages {
             file,
             file_bytes: bytes,
             bytes,
@@ -33,12 +33,12 @@ impl Overlay {
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, OverlayPages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl OverlayPages {
     /// Bytes of the file itself; absent ones are zeros.
     fn read_file(&mut self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let there = self.file_bytes.min(self.bytes).saturating_sub(offset);
@@ -81,7 +81,7 @@ impl StorageBackend for Overlay {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         inner.read_file(offset, out)?;
-        for (page, within, at, length) in Inner::parts(offset, out.len()) {
+        for (page, within, at, length) in OverlayPages::parts(offset, out.len()) {
             if let Some(changed) = inner.changed.get(&page) {
                 out[at..at + length].copy_from_slice(&changed[within..within + length]);
             }
@@ -104,7 +104,7 @@ impl StorageBackend for Overlay {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut inner = self.lock();
         inner.bytes = inner.bytes.max(offset + data.len() as u64);
-        for (page, within, at, length) in Inner::parts(offset, data.len()) {
+        for (page, within, at, length) in OverlayPages::parts(offset, data.len()) {
             if !inner.changed.contains_key(&page) {
                 let mut bytes = vec![0; usize::try_from(PAGE_BYTES).unwrap_or(0)];
                 inner.read_file(page * PAGE_BYTES, &mut bytes)?;

@@ -25,14 +25,14 @@ pub(super) struct ProcessLock {
     file: Option<File>,
     /// The process that holds it; a forked child has a copy that means nothing.
     owner: u32,
-    state: Mutex<State>,
+    state: Mutex<LockState>,
     changed: Condvar,
     /// redb's own lock was found to be an orphan's.
     orphan: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct LockState {
     /// Invariant P1: the system's lock is held, alone or shared, exactly if one of these states it.
     shared: usize,
     alone: bool,
@@ -41,15 +41,15 @@ struct State {
 }
 
 /// The locks of this process, and how many handles use each.
-static KNOWN: Mutex<BTreeMap<Key, (Arc<ProcessLock>, usize)>> = Mutex::new(BTreeMap::new());
+static KNOWN: Mutex<BTreeMap<LockKey, (Arc<ProcessLock>, usize)>> = Mutex::new(BTreeMap::new());
 
 /// The process, because a forked child has a copy of the list; and the file.
-type Key = (u32, FileId);
+type LockKey = (u32, FileId);
 
 /// One handle's use of a lock.
 pub(super) struct Used {
     lock: Arc<ProcessLock>,
-    key: Key,
+    key: LockKey,
 }
 
 impl Deref for Used {
@@ -133,7 +133,10 @@ pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used
     Ok(Some(Used { lock, key }))
 }
 
-fn use_known(known: &mut BTreeMap<Key, (Arc<ProcessLock>, usize)>, key: Key) -> Option<Used> {
+fn use_known(
+    known: &mut BTreeMap<LockKey, (Arc<ProcessLock>, usize)>,
+    key: LockKey,
+) -> Option<Used> {
     let (lock, users) = known.get_mut(&key)?;
     *users = users.saturating_add(1);
     let lock = lock.clone();
@@ -159,7 +162,7 @@ impl ProcessLock {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,8 +9,8 @@ pub(crate) mod render;
 pub(crate) mod stamp;
 
 pub(crate) use render::{
-    Answer, DecisionLine, LineValue, NameColumn, push_checkpoint_event, push_decision, push_gap,
-    push_outcome, push_system_event,
+    AnswerColumn, DecisionLine, LineValue, NameColumn, push_checkpoint_event, push_decision,
+    push_gap, push_outcome, push_system_event,
 };
 pub(crate) use stamp::Stamps;
 

@@ -52,7 +52,7 @@ pub(crate) struct DecisionLine<'a> {
     pub(crate) model: &'a [u8],
     pub(crate) symbol: &'a [u8],
     pub(crate) action: &'a [u8],
-    pub(crate) answer: Answer,
+    pub(crate) answer: AnswerColumn,
     /// Duration of the inference; `None` if it was not measured.
     pub(crate) processing_nanos: Option<u64>,
     /// The id of the checkpoint that decided.
@@ -61,7 +61,7 @@ pub(crate) struct DecisionLine<'a> {
 
 /// The column of a decision's line that tells an inference from a repeat.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum AnswerColumn {
     /// An inference's; NaN if it has none.
     Confidence(f32),
     /// Run and number of the inference that is repeated.
@@ -77,12 +77,12 @@ pub(crate) fn push_decision(out: &mut Vec<u8>, stamps: &mut Stamps, line: &Decis
         [line.model, line.symbol, line.action],
     );
     match line.answer {
-        Answer::Confidence(confidence) => {
+        AnswerColumn::Confidence(confidence) => {
             out.extend_from_slice(b" | conf=");
             push_confidence(out, confidence);
             push_time(out, stamps.micros, line.processing_nanos);
         }
-        Answer::RepeatOf(run, counter) => {
+        AnswerColumn::RepeatOf(run, counter) => {
             // As wide as `conf=0.850`, so that the columns after it stay in line.
             out.extend_from_slice(b" | repeat    ");
             push_time(out, stamps.micros, line.processing_nanos);
@@ -435,7 +435,7 @@ mod tests {
             model: &column("dqn_agent", 15),
             symbol: &column("ETH/USDT", 10),
             action: &column("BUY", 4),
-            answer: Answer::Confidence(confidence),
+            answer: AnswerColumn::Confidence(confidence),
             processing_nanos: nanos,
             checkpoint: checkpoint.as_deref(),
         };
@@ -490,7 +490,7 @@ mod tests {
             model: &column("dqn_agent", 15),
             symbol: &column("ETH/USDT", 10),
             action: &column("BUY", 4),
-            answer: Answer::RepeatOf(1, 17),
+            answer: AnswerColumn::RepeatOf(1, 17),
             processing_nanos: Some(12_500_000),
             checkpoint: None,
         };
@@ -499,7 +499,7 @@ mod tests {
             "2025-07-25 14:34:39 | dqn_agent       | ETH/USDT   | BUY  | repeat     \
              | time=  12.5ms [repeat of: 1-17]\n"
         );
-        line.answer = Answer::RepeatOf(u32::MAX, u64::MAX);
+        line.answer = AnswerColumn::RepeatOf(u32::MAX, u64::MAX);
         line.processing_nanos = None;
         line.checkpoint = Some(b"dqn_agent_20250725_143500");
         assert_eq!(
@@ -632,7 +632,7 @@ mod tests {
                 model: &column(model, 15),
                 symbol: &column(symbol, 10),
                 action: &column(action, 4),
-                answer: Answer::Confidence(confidence),
+                answer: AnswerColumn::Confidence(confidence),
                 processing_nanos: Some(nanos),
                 checkpoint: checkpoint.as_ref().map(String::as_bytes),
             };
@@ -655,7 +655,7 @@ mod tests {
                 model: &columns[0],
                 symbol: &columns[1],
                 action: &columns[2],
-                answer: Answer::Confidence(f32::from_bits(bits)),
+                answer: AnswerColumn::Confidence(f32::from_bits(bits)),
                 processing_nanos: nanos,
                 checkpoint: Some(&checkpoint),
             };
@@ -664,7 +664,7 @@ mod tests {
                 model: &columns[0],
                 symbol: &columns[1],
                 action: &columns[2],
-                answer: Answer::RepeatOf(id.0, id.1),
+                answer: AnswerColumn::RepeatOf(id.0, id.1),
                 processing_nanos: nanos,
                 checkpoint: Some(&checkpoint),
             };

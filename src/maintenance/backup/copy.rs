@@ -38,7 +38,7 @@ const ATTEMPTS: u32 = 10;
 
 /// Parts of a copy.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Copied {
+pub(crate) struct CopiedParts {
     /// Segments that were copied or linked now.
     pub(crate) new: usize,
     /// Segments that were there already.
@@ -62,7 +62,7 @@ pub(crate) enum Segments {
 
 impl Upkeep {
     /// Copies the journal into `to`, which may hold an earlier copy of it.
-    pub(crate) fn copy_to(&self, to: &Directory, how: Segments) -> Result<Copied> {
+    pub(crate) fn copy_to(&self, to: &Directory, how: Segments) -> Result<CopiedParts> {
         let folder = to.create_segments()?;
         let Some(lock) = seal::hold(&folder)? else {
             return Err(Error::InUse {
@@ -82,8 +82,8 @@ impl Upkeep {
         copied
     }
 
-    fn copy_under_lock(&self, to: &Directory, folder: &Path, how: Segments) -> Result<Copied> {
-        let mut copied = Copied::default();
+    fn copy_under_lock(&self, to: &Directory, folder: &Path, how: Segments) -> Result<CopiedParts> {
+        let mut copied = CopiedParts::default();
         for _ in 0..ATTEMPTS {
             // Most of the work, before the snapshot: its entries are still there afterwards.
             for segment in &*self.source().segments()? {
@@ -128,7 +128,7 @@ impl Upkeep {
         segment: &Registered,
         folder: &Path,
         how: Segments,
-        copied: &mut Copied,
+        copied: &mut CopiedParts,
     ) -> Result<bool> {
         let from = segment.file(self.directory());
         let name = folder.join(file_name(segment.first, segment.row.next));
@@ -309,7 +309,7 @@ pub(crate) fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>
 
 /// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity
 /// of its own. Its segments keep the id of their old journal.
-pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copied> {
+pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<CopiedParts> {
     let name = to.hot_file();
     // Segments without a hot file are a damaged journal, unless a restoring died among them: it
     // begins with a hot file under another name.
@@ -341,7 +341,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         });
     };
     seal::remove_strays(&[], &folder)?;
-    let mut copied = Copied::default();
+    let mut copied = CopiedParts::default();
     for segment in &listed {
         if !upkeep.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
             let file = segment.file(from);

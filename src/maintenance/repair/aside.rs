@@ -10,7 +10,7 @@ use crate::engine::kv::Kv;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::failpoint::patience;
-use crate::fs::lock::{FileLock, Mode};
+use crate::fs::lock::{FileLock, LockMode};
 use crate::options::Sharing;
 use crate::sealing::seal;
 
@@ -70,7 +70,7 @@ fn try_hold(directory: &Directory) -> Result<Vec<FileLock>> {
     let mut held = Vec::new();
     for path in locks {
         let lock = private_file(&path)?;
-        let lock = FileLock::of(lock, Mode::Exclusive);
+        let lock = FileLock::of(lock, LockMode::Exclusive);
         let lock = lock.map_err(|error| Error::io("lock", &path, error))?;
         held.push(lock.ok_or_else(|| in_use(&path))?);
     }

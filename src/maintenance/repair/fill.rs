@@ -9,7 +9,9 @@ use crate::engine::format::block::Placed;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table};
-use crate::engine::losses::{Known, MOST_LOST, Times, holes, run_between, see_times, spanned};
+use crate::engine::losses::{
+    BlockTimes, KnownOfLost, MOST_LOST, holes, run_between, see_times, spanned,
+};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 
@@ -24,7 +26,7 @@ pub(super) fn fill(
     let mut lost = Vec::new();
     let mut next = range.start;
     let mut run = None;
-    let times = kv.map_or_else(Times::new, times);
+    let times = kv.map_or_else(BlockTimes::new, times);
     if let Some(kv) = kv {
         for first in firsts(kv, range) {
             let rows = if first < next { None } else { rows(kv, first) };
@@ -36,7 +38,7 @@ pub(super) fn fill(
             if last.next() > range.end {
                 continue;
             }
-            let known = Known {
+            let known = KnownOfLost {
                 run: run_between(run, rows.first().map(Placed::run)),
                 recorded,
                 event_range: spanned(&times, &(next..first)),
@@ -48,7 +50,7 @@ pub(super) fn fill(
             next = last.next();
         }
     }
-    let known = Known {
+    let known = KnownOfLost {
         run: run_between(run, None),
         recorded,
         event_range: spanned(&times, &(next..range.end)),
@@ -59,8 +61,8 @@ pub(super) fn fill(
 
 /// The event times of all blocks, as far as the index can be read: when the decisions were that are
 /// lost.
-fn times(kv: &Kv) -> Times {
-    let mut times = Times::new();
+fn times(kv: &Kv) -> BlockTimes {
+    let mut times = BlockTimes::new();
     sweep(kv, Table::Hours, u64::MAX, &mut |key, value| {
         if let Ok(value) = value {
             see_times(&mut times, key, value);
@@ -95,7 +97,7 @@ pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
 
 fn leave_out(
     range: Range<u64>,
-    known: Known,
+    known: KnownOfLost,
     lost: &mut Vec<Range<u64>>,
     push: &mut impl FnMut(&[Placed]) -> Result<()>,
 ) -> Result<()> {

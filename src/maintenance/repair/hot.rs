@@ -8,8 +8,8 @@ use super::aside::set_aside;
 use super::fill::fill;
 use super::remains::{Raw, Remains, is_among};
 use super::withdrawal::Withdrawal;
-use super::witness::Witness;
-use super::{CACHE_BYTES, Layout, Mended, set_stray_aside, verified};
+use super::witness::Evidence;
+use super::{CACHE_BYTES, Mended, SequenceLayout, set_stray_aside, verified};
 use crate::engine::cursors::CursorRow;
 use crate::engine::directory::{Directory, HOT_FILE, sync_directory};
 use crate::engine::elapsed;
@@ -34,7 +34,7 @@ use crate::maintenance::backup::copy::put_rows;
 use crate::outcomes::out_of_order;
 use crate::registry::tables;
 use crate::stats::folding::folded;
-use crate::stats::folding::folded::Folded;
+use crate::stats::folding::folded::FoldedReach;
 
 /// How much one transaction writes.
 const SLICE_BYTES: usize = 4 << 20;
@@ -44,7 +44,7 @@ const SLICE_BYTES: usize = 4 << 20;
 pub(super) fn write_anew(
     remains: &Remains,
     directory: &Directory,
-    layout: &Layout,
+    layout: &SequenceLayout,
     registered: &[Registered],
     identity: &Identity,
     now: i64,
@@ -58,7 +58,7 @@ pub(super) fn write_anew(
         remains,
         kv: &kv,
         withdrawal,
-        witness: Witness::default(),
+        witness: Evidence::default(),
     };
     anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
     for segment in registered {
@@ -143,7 +143,7 @@ struct Anew<'r> {
     remains: &'r Remains,
     kv: &'r Kv,
     withdrawal: Option<&'r Withdrawal>,
-    witness: Witness,
+    witness: Evidence,
 }
 
 impl Anew<'_> {
@@ -152,7 +152,7 @@ impl Anew<'_> {
     }
 
     /// Writes the blocks behind the segments, with their indexes; returns their bytes.
-    fn blocks(&mut self, layout: &Layout, now: i64, mended: &mut Mended) -> Result<u64> {
+    fn blocks(&mut self, layout: &SequenceLayout, now: i64, mended: &mut Mended) -> Result<u64> {
         let (kv, withdrawal, witness) = (self.kv, self.withdrawal, &mut self.witness);
         let mut pending: Vec<(u64, Block)> = Vec::new();
         let (mut bytes, mut pending_bytes) = (0, 0);
@@ -283,7 +283,7 @@ impl Anew<'_> {
         let folded = match folded {
             Some(folded) if whole && all_names && self.withdrawal.is_none() => folded,
             _ => {
-                let nothing = Folded::beginning_at(extent.kept);
+                let nothing = FoldedReach::beginning_at(extent.kept);
                 return self.write(|transaction| folded::put(transaction, &nothing));
             }
         };

@@ -58,7 +58,7 @@ pub(crate) struct Mended {
 }
 
 /// Which sequences there are, and which of them segments should hold.
-struct Layout {
+struct SequenceLayout {
     slots: Vec<SegmentSlot>,
     extent: Extent,
 }
@@ -85,7 +85,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
             range: segment.first..segment.row.next,
             row: Some(segment.row.clone()),
         });
-        Layout {
+        SequenceLayout {
             slots: slots.collect(),
             extent,
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::fill::{fill, firsts, rows};
 use super::segment::SegmentSlot;
 use super::sweep::sweep;
-use super::{CACHE_BYTES, Layout};
+use super::{CACHE_BYTES, SequenceLayout};
 use crate::engine::directory::Directory;
 use crate::engine::format::block::Placed;
 use crate::engine::format::codec;
@@ -208,7 +208,7 @@ impl Remains {
     }
 
     /// Which sequences there are, and where they should be, from all that can be read of it.
-    pub(super) fn layout(&self) -> Layout {
+    pub(super) fn layout(&self) -> SequenceLayout {
         let extent = self.known("meta extent", meta::extent);
         let retired = self.known("meta retired", retired::read);
         let hot = self
@@ -299,7 +299,7 @@ impl Remains {
             .max()
             .unwrap_or(border)
             .max(border);
-        Layout {
+        SequenceLayout {
             slots: all,
             extent: Extent {
                 next,

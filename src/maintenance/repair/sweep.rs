@@ -11,13 +11,14 @@ use crate::entry::error::Result;
 /// Number of parts that are tried of a stretch that can be read from neither end.
 const MOST_PARTS: u32 = 4_096;
 
-type Key = Bound<Vec<u8>>;
-type Visit<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
+type SweepKey = Bound<Vec<u8>>;
+type VisitDamaged<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
 
 /// Shows every row that can be reached to `see`, in no certain order; returns whether that was all.
 /// No key that begins with a number begins with one of `end` or above.
-pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut Visit<'_>) -> bool {
-    let mut parts: VecDeque<(Key, Key)> = VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);
+pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut VisitDamaged<'_>) -> bool {
+    let mut parts: VecDeque<(SweepKey, SweepKey)> =
+        VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);
     let (mut whole, mut tried) = (true, 0);
     while let Some((mut low, mut high)) = parts.pop_front() {
         let mut last = None;
@@ -59,10 +60,10 @@ pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut Visit<'_>) -> boo
 fn run(
     kv: &Kv,
     table: Table,
-    (low, high): (&Key, &Key),
+    (low, high): (&SweepKey, &SweepKey),
     direction: Direction,
     last: &mut Option<Vec<u8>>,
-    see: &mut Visit<'_>,
+    see: &mut VisitDamaged<'_>,
 ) -> bool {
     let range = (as_slice(low), as_slice(high));
     let swept = kv.read(|snapshot| {
@@ -75,11 +76,11 @@ fn run(
     swept.is_ok()
 }
 
-fn as_slice(key: &Key) -> Bound<&[u8]> {
+fn as_slice(key: &SweepKey) -> Bound<&[u8]> {
     key.as_ref().map(Vec::as_slice)
 }
 
-fn number(key: &Key) -> Option<u64> {
+fn number(key: &SweepKey) -> Option<u64> {
     match key {
         Bound::Included(key) | Bound::Excluded(key) => keys::first_number(key),
         Bound::Unbounded => None,

@@ -10,7 +10,7 @@ use super::fill::fill;
 use super::remains::Remains;
 use super::segment::SegmentSlot;
 use super::withdrawal::Withdrawal;
-use super::{CACHE_BYTES, Layout, Mended, aside, hot, remove};
+use super::{CACHE_BYTES, Mended, SequenceLayout, aside, hot, remove};
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::kv::Kv;
 use crate::engine::meta::{FIRST_SEQUENCE, Identity, damaged};
@@ -115,7 +115,7 @@ impl Withdrawal {
             range: segment.first..segment.row.next,
             row: Some(segment.row.clone()),
         });
-        let layout = Layout {
+        let layout = SequenceLayout {
             slots: slots.collect(),
             extent,
         };

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use crate::engine::format::block::Placed;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind};
-use crate::engine::format::row::{NameId, Names, Note, OutcomeValue, Row};
+use crate::engine::format::row::{NameId, NameIds, Note, OutcomeValue, Row};
 use crate::engine::uses::Uses;
 
 /// Names and runs seen in entries.
 #[derive(Default)]
-pub(super) struct Witness {
+pub(super) struct Evidence {
     pub(super) uses: Uses,
-    pub(super) names: BTreeMap<NameId, Seen>,
+    pub(super) names: BTreeMap<NameId, SeenName>,
     pub(super) runs: BTreeMap<u32, SeenRun>,
 }
 
 /// How a name is used.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct SeenName {
     kind: NameKind,
     /// Of labels, how many.
     labels: usize,
@@ -33,7 +33,7 @@ pub(super) struct SeenRun {
     pub(super) last_id: u64,
 }
 
-impl Witness {
+impl Evidence {
     pub(super) fn see(&mut self, placed: &Placed) {
         self.uses.see(placed);
         let id = match &placed.row {
@@ -84,7 +84,7 @@ impl Witness {
         }
     }
 
-    fn see_names(&mut self, names: Names) {
+    fn see_names(&mut self, names: NameIds) {
         self.see_name(NameKind::Model, names.model, 0);
         self.see_name(NameKind::Symbol, names.symbol, 0);
         self.see_name(NameKind::Action, names.action, 0);
@@ -94,12 +94,12 @@ impl Witness {
     fn see_name(&mut self, kind: NameKind, name: NameId, labels: usize) {
         // 0 is no name.
         if name != 0 {
-            self.names.entry(name).or_insert(Seen { kind, labels });
+            self.names.entry(name).or_insert(SeenName { kind, labels });
         }
     }
 }
 
-impl Seen {
+impl SeenName {
     /// The number that is stored for its kind, and what stands for its text.
     pub(super) fn placeholder(self, id: NameId) -> (u8, String) {
         let text = format!("lost-name-{id}");

@@ -10,14 +10,14 @@ use crate::engine::blocks::Blocks;
 use crate::engine::format::block::{BlockEncoder, Placed};
 use crate::engine::format::codec;
 use crate::engine::format::reader::BlockReader;
-use crate::engine::index::Span;
+use crate::engine::index::IndexSpan;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::segment_row::SegmentRow;
 use crate::engine::uses::Uses;
 use crate::engine::{index, keys};
 
 /// Sums of the blocks of a file.
-pub(super) struct Found {
+pub(super) struct BlockSums {
     pub(super) row: SegmentRow,
     pub(super) bytes: u64,
     /// Whether every block could be read.
@@ -27,21 +27,21 @@ pub(super) struct Found {
 /// Prefix of a defect's detail about one block.
 pub(crate) const BLOCK: &str = "block ";
 
-type Expected = AHashMap<(&'static str, [u8; 16]), Span>;
+type Expected = AHashMap<(&'static str, [u8; 16]), IndexSpan>;
 
 /// Every block, and the indexes in both directions.
 pub(super) fn check_blocks(
     blocks: &Blocks<'_, '_>,
     uses: &mut Uses,
     findings: &mut Findings,
-) -> Found {
+) -> BlockSums {
     let Blocks {
         snapshot,
         path,
         range,
         ..
     } = blocks;
-    let mut found = Found {
+    let mut found = BlockSums {
         row: SegmentRow::beginning_at(range.start),
         bytes: 0,
         complete: true,

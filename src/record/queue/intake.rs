@@ -2,8 +2,8 @@
 
 use super::Queue;
 use super::names::{LocalName, NO_NAME};
-use super::record::{Event, Extended, Message, NO_PROCESSING, QueuedValue, Record, Texts};
-use super::refusals::{Kind, Why};
+use super::record::{Extended, Message, NO_PROCESSING, OtherEvent, QueuedValue, Record, Texts};
+use super::refusals::{RefusalKind, Why};
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::{INLINE, MOST};
@@ -20,7 +20,7 @@ pub(crate) const LABEL_OVERHEAD: usize = 64;
 
 /// The names of an inference, in either form.
 #[derive(Clone, Copy)]
-pub(crate) struct Names {
+pub(crate) struct GivenNames {
     pub(crate) model: LocalName,
     pub(crate) symbol: LocalName,
     pub(crate) action: LocalName,
@@ -73,7 +73,7 @@ impl Queue {
     #[inline]
     pub(crate) fn log_record(
         &self,
-        names: Names,
+        names: GivenNames,
         facts: Facts,
         probabilities: [f32; INLINE],
         count: usize,
@@ -90,7 +90,7 @@ impl Queue {
     #[inline]
     fn record(
         &self,
-        names: Names,
+        names: GivenNames,
         facts: Facts,
         probabilities: [f32; INLINE],
         count: usize,
@@ -128,9 +128,9 @@ impl Queue {
     }
 
     #[inline]
-    fn names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
+    fn names_of<A>(&self, inference: &Inference<'_, A>) -> Option<GivenNames> {
         let known = self.names.with_thread(|names| {
-            Some(Names {
+            Some(GivenNames {
                 model: names.find(NameKind::Model, inference.model)?,
                 symbol: names.find(NameKind::Symbol, inference.symbol)?,
                 action: names.find(NameKind::Action, inference.action)?,
@@ -151,8 +151,8 @@ impl Queue {
     /// The names of an inference of which some are new to this thread, or other labels than the
     /// last one's.
     #[inline(never)]
-    fn new_names_of<A>(&self, inference: &Inference<'_, A>) -> Option<Names> {
-        Some(Names {
+    fn new_names_of<A>(&self, inference: &Inference<'_, A>) -> Option<GivenNames> {
+        Some(GivenNames {
             model: self.names.id(NameKind::Model, inference.model)?,
             symbol: self.names.id(NameKind::Symbol, inference.symbol)?,
             action: self.names.id(NameKind::Action, inference.action)?,
@@ -187,7 +187,7 @@ impl Queue {
             })
         };
         let labels = inference.probabilities.iter().map(|entry| entry.0);
-        let names = Names {
+        let names = GivenNames {
             model: name(NameKind::Model, inference.model, &mut texts.model),
             symbol: name(NameKind::Symbol, inference.symbol, &mut texts.symbol),
             action: name(NameKind::Action, inference.action, &mut texts.action),
@@ -218,7 +218,7 @@ impl Queue {
     #[cold]
     pub(crate) fn send_extended(
         &self,
-        names: Names,
+        names: GivenNames,
         facts: Facts,
         probabilities: Box<[f32]>,
         memory: Option<u64>,
@@ -271,7 +271,7 @@ impl Queue {
             return false;
         }
         let name = self.names.id(NameKind::Component, component);
-        let event = Event::System {
+        let event = OtherEvent::System {
             ticks,
             level,
             component: name.unwrap_or(NO_NAME),
@@ -308,7 +308,7 @@ impl Queue {
             self.names.id(NameKind::Model, model),
             self.names.id(NameKind::Checkpoint, checkpoint),
         );
-        let event = Event::Checkpoint {
+        let event = OtherEvent::Checkpoint {
             ticks,
             action,
             model: names.0.unwrap_or(NO_NAME),
@@ -350,7 +350,7 @@ impl Queue {
                 None => QueuedValue::Written((*name).to_owned(), *value),
             }
         });
-        let event = Event::Outcome {
+        let event = OtherEvent::Outcome {
             ticks,
             of: of.to_u64(),
             time: outcome.time.map(Timestamp::as_micros),
@@ -380,7 +380,7 @@ impl Queue {
 
 fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
     Why {
-        kind: Kind::TooMany,
+        kind: RefusalKind::TooMany,
         model,
         field,
         given,
@@ -390,7 +390,7 @@ fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a>
 
 fn too_long<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a> {
     Why {
-        kind: Kind::TooLong,
+        kind: RefusalKind::TooLong,
         model,
         field,
         given,

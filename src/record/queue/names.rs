@@ -23,11 +23,11 @@ pub(crate) struct NameTable {
     /// Tells this table from every other of the process, for the threads' caches.
     instance: u64,
     most: usize,
-    names: RwLock<Names>,
+    names: RwLock<ProcessNames>,
 }
 
 #[derive(Default)]
-struct Names {
+struct ProcessNames {
     ids: [AHashMap<Arc<str>, LocalName>; KINDS],
     /// Kind and text of id `index + 1`.
     texts: Vec<(NameKind, Arc<str>)>,

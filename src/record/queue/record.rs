@@ -91,7 +91,7 @@ pub(crate) enum QueuedValue {
 
 /// Something that is no inference.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum OtherEvent {
     System {
         ticks: u64,
         level: Level,
@@ -122,7 +122,7 @@ pub(crate) enum Event {
 pub(crate) enum Message {
     Inference(Record),
     Extended(Box<Extended>),
-    Event(Box<Event>),
+    Event(Box<OtherEvent>),
 }
 
 impl Numbered for Message {
@@ -182,22 +182,22 @@ impl Message {
     }
 }
 
-impl Event {
+impl OtherEvent {
     fn each_written(&self, mut see: impl FnMut(NameKind, &str)) {
         match self {
-            Event::System { written, .. } => {
+            OtherEvent::System { written, .. } => {
                 written
                     .iter()
                     .for_each(|text| see(NameKind::Component, text));
             }
-            Event::Checkpoint { written, .. } => {
+            OtherEvent::Checkpoint { written, .. } => {
                 let (model, checkpoint) = written;
                 model.iter().for_each(|text| see(NameKind::Model, text));
                 checkpoint
                     .iter()
                     .for_each(|text| see(NameKind::Checkpoint, text));
             }
-            Event::Outcome { values, .. } => {
+            OtherEvent::Outcome { values, .. } => {
                 for value in values {
                     if let QueuedValue::Written(name, _) = value {
                         see(NameKind::OutcomeName, name);
@@ -210,16 +210,16 @@ impl Event {
     fn each_name(&self, mut see: impl FnMut(LocalName)) {
         let named = |name: &LocalName| *name != NO_NAME;
         match self {
-            Event::System { component, .. } => {
+            OtherEvent::System { component, .. } => {
                 [*component].into_iter().filter(named).for_each(see);
             }
-            Event::Checkpoint {
+            OtherEvent::Checkpoint {
                 model, checkpoint, ..
             } => [*model, *checkpoint]
                 .into_iter()
                 .filter(named)
                 .for_each(see),
-            Event::Outcome { values, .. } => {
+            OtherEvent::Outcome { values, .. } => {
                 for value in values {
                     if let QueuedValue::Named(name, _) = value {
                         see(*name);

@@ -23,7 +23,7 @@ pub struct RefusalCount {
 
 /// The kinds of reasons. A kind stands for one text, except for the numbers in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RefusalKind {
     /// An action's index beyond the bound ones.
     NoSuchAction,
     /// More probabilities, or values, than are stored.
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 /// A refused call, in the terms of the caller of [`Refusals::add`].
 #[derive(Clone, Copy)]
 pub(crate) struct Why<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: RefusalKind,
     pub(crate) model: Option<&'a str>,
     pub(crate) field: &'a str,
     /// The given value: an index, a count, a number of bytes.
@@ -44,26 +44,26 @@ pub(crate) struct Why<'a> {
 }
 
 impl Why<'_> {
-    fn is(&self, known: &Known) -> bool {
+    fn is(&self, known: &KnownRefusal) -> bool {
         known.kind == self.kind
             && known.most == self.most
             && known.refusal.model.as_deref() == self.model.map(shortened)
             && known.refusal.field == shortened(self.field)
     }
 
-    fn known(&self) -> Known {
+    fn known(&self) -> KnownRefusal {
         let Why { given, most, .. } = self;
         let plural = if *most == 1 { "" } else { "s" };
         let reason = match self.kind {
-            Kind::NoSuchAction => {
+            RefusalKind::NoSuchAction => {
                 format!("the index is beyond the recorder's {most} action{plural} (first: {given})")
             }
-            Kind::TooMany => format!("more than {most} cannot be stored (first: {given})"),
-            Kind::TooLong => {
+            RefusalKind::TooMany => format!("more than {most} cannot be stored (first: {given})"),
+            RefusalKind::TooLong => {
                 format!("the texts of one entry have at most {most} bytes (first: {given})")
             }
         };
-        Known {
+        KnownRefusal {
             kind: self.kind,
             most: self.most,
             refusal: Refusal::new(self.model, self.field, &reason),
@@ -71,15 +71,15 @@ impl Why<'_> {
     }
 }
 
-struct Known {
-    kind: Kind,
+struct KnownRefusal {
+    kind: RefusalKind,
     most: usize,
     refusal: Refusal,
 }
 
 #[derive(Default)]
-struct Slot {
-    known: OnceLock<Known>,
+struct RefusalSlot {
+    known: OnceLock<KnownRefusal>,
     all: AtomicU64,
     /// Invariant R1: never more than `all`; the calls that the writer has taken are in gap entries.
     taken: AtomicU64,
@@ -87,16 +87,16 @@ struct Slot {
 
 /// The refusals of one open journal. Slots are filled in order and never emptied.
 pub(crate) struct Refusals {
-    slots: [Slot; SLOTS],
+    slots: [RefusalSlot; SLOTS],
     /// For what finds no slot.
-    others: Slot,
+    others: RefusalSlot,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
         Refusals {
-            slots: std::array::from_fn(|_| Slot::default()),
-            others: Slot::default(),
+            slots: std::array::from_fn(|_| RefusalSlot::default()),
+            others: RefusalSlot::default(),
         }
     }
 }
@@ -108,7 +108,7 @@ impl Refusals {
         let mut slots = self.slots.iter();
         let slot = slots.find(|slot| why.is(slot.known.get_or_init(|| why.known())));
         let slot = slot.unwrap_or_else(|| {
-            self.others.known.get_or_init(|| Known {
+            self.others.known.get_or_init(|| KnownRefusal {
                 kind: why.kind,
                 most: 0,
                 refusal: Refusal::new(None, "several", "more reasons than are told apart"),
@@ -145,7 +145,7 @@ impl Refusals {
         taken
     }
 
-    fn known(&self) -> impl Iterator<Item = (&Slot, &Known)> {
+    fn known(&self) -> impl Iterator<Item = (&RefusalSlot, &KnownRefusal)> {
         let slots = self.slots.iter().chain([&self.others]);
         slots.filter_map(|slot| Some((slot, slot.known.get()?)))
     }
@@ -155,7 +155,7 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    fn why<'a>(kind: Kind, model: &'a str, field: &'a str) -> Why<'a> {
+    fn why<'a>(kind: RefusalKind, model: &'a str, field: &'a str) -> Why<'a> {
         Why {
             kind,
             model: Some(model),
@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn each_reason_is_counted_on_its_own() {
         let refusals = Refusals::default();
-        refusals.add(why(Kind::NoSuchAction, "a", "action"));
-        refusals.add(why(Kind::TooMany, "a", "probabilities"));
-        refusals.add(why(Kind::NoSuchAction, "b", "action"));
+        refusals.add(why(RefusalKind::NoSuchAction, "a", "action"));
+        refusals.add(why(RefusalKind::TooMany, "a", "probabilities"));
+        refusals.add(why(RefusalKind::NoSuchAction, "b", "action"));
         refusals.add(Why {
             given: 9,
-            ..why(Kind::NoSuchAction, "a", "action")
+            ..why(RefusalKind::NoSuchAction, "a", "action")
         });
         let counts: Vec<_> = refusals.counts().iter().map(|known| known.count).collect();
         assert_eq!(counts, [2, 1, 1]);
@@ -194,7 +194,7 @@ mod tests {
         let long = "ä".repeat(1 << 16);
         for number in 0..SLOTS + 10 {
             let model = format!("{number}{long}");
-            refusals.add(why(Kind::TooLong, &model, "model"));
+            refusals.add(why(RefusalKind::TooLong, &model, "model"));
         }
         let counts = refusals.counts();
         assert_eq!(counts.len(), SLOTS + 1);
@@ -216,7 +216,8 @@ mod tests {
             let threads: Vec<_> = (0..4_usize)
                 .map(|n| {
                     let (refusals, model) = (&refusals, (n % 2).to_string());
-                    let add = move || refusals.add(why(Kind::TooMany, &model, "probabilities"));
+                    let add =
+                        move || refusals.add(why(RefusalKind::TooMany, &model, "probabilities"));
                     scope.spawn(move || (0..10_000).for_each(|_| add()))
                 })
                 .collect();

@@ -2,13 +2,13 @@
 
 use ahash::AHashSet;
 
-use super::dedup::{Answer, Dedup, Fingerprint, Question, Verdict};
+use super::dedup::{AnswerBits, Dedup, Fingerprint, Question, Verdict};
 use super::names::StoredNames;
 use super::runs::Share;
-use crate::engine::format::block::{Block, BlockEncoder, Place, Stored};
+use crate::engine::format::block::{Block, BlockEncoder, Place, StoredDecision};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
-    CheckpointEventRow, GapRow, NameId, Names, Note, OutcomeRow, OutcomeValue, RepeatRow,
+    CheckpointEventRow, GapRow, NameId, NameIds, Note, OutcomeRow, OutcomeValue, RepeatRow,
     SystemEventRow, flag,
 };
 use crate::entry::clock::Anchor;
@@ -18,7 +18,9 @@ use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::value::Value;
 use crate::record::queue::drops::Lost;
 use crate::record::queue::names::NO_NAME;
-use crate::record::queue::record::{Event, Message, NO_PROCESSING, QueuedValue, Record, Texts};
+use crate::record::queue::record::{
+    Message, NO_PROCESSING, OtherEvent, QueuedValue, Record, Texts,
+};
 use crate::record::status::Counts;
 
 /// Divergences that are reported; later ones are counted only.
@@ -236,10 +238,10 @@ impl Batch {
         }
     }
 
-    fn push_event(&mut self, event: Event, names: &StoredNames, anchor: Anchor) {
+    fn push_event(&mut self, event: OtherEvent, names: &StoredNames, anchor: Anchor) {
         self.count(self.run, 0);
         match event {
-            Event::System {
+            OtherEvent::System {
                 ticks,
                 level,
                 component,
@@ -258,7 +260,7 @@ impl Batch {
                 let recorded = anchor.wall_of(ticks).as_micros();
                 self.push_note(recorded, &Note::SystemEvent(row));
             }
-            Event::Checkpoint {
+            OtherEvent::Checkpoint {
                 ticks,
                 action,
                 model,
@@ -277,7 +279,7 @@ impl Batch {
                 let recorded = anchor.wall_of(ticks).as_micros();
                 self.push_note(recorded, &Note::CheckpointEvent(row));
             }
-            Event::Outcome {
+            OtherEvent::Outcome {
                 ticks,
                 of,
                 time,
@@ -309,7 +311,7 @@ impl Batch {
 
     fn push_inference(
         &mut self,
-        mut stored: Stored<'_>,
+        mut stored: StoredDecision<'_>,
         question: Option<Fingerprint>,
         record: &Record,
         names: &StoredNames,
@@ -340,7 +342,7 @@ impl Batch {
     }
 
     /// A model that answers the same question in two ways is reported once per checkpoint.
-    fn report_divergence(&mut self, stored: &Stored<'_>, component: NameId) {
+    fn report_divergence(&mut self, stored: &StoredDecision<'_>, component: NameId) {
         let subject = (stored.names.model, stored.names.checkpoint);
         if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
             return;
@@ -360,7 +362,7 @@ impl Batch {
         self.push_note(place.recorded, &Note::SystemEvent(row));
     }
 
-    fn push_repeat(&mut self, stored: &Stored<'_>, original: u64) -> Result<(), String> {
+    fn push_repeat(&mut self, stored: &StoredDecision<'_>, original: u64) -> Result<(), String> {
         self.counts.repeats += 1;
         let repeat = RepeatRow {
             names: stored.names,
@@ -372,7 +374,7 @@ impl Batch {
     }
 
     /// The question of `stored`, if it can be compared with others.
-    fn question(&self, stored: &Stored<'_>) -> Option<Fingerprint> {
+    fn question(&self, stored: &StoredDecision<'_>) -> Option<Fingerprint> {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
         if self.dedup.is_off() || !has_features || !stored.attributes.is_empty() {
@@ -387,11 +389,16 @@ impl Batch {
         }))
     }
 
-    fn judge(&mut self, stored: &Stored<'_>, question: Option<Fingerprint>, nanos: u64) -> Verdict {
+    fn judge(
+        &mut self,
+        stored: &StoredDecision<'_>,
+        question: Option<Fingerprint>,
+        nanos: u64,
+    ) -> Verdict {
         let Some(question) = question else {
             return Verdict::New;
         };
-        let answer = Answer {
+        let answer = AnswerBits {
             action: stored.names.action.into(),
             labels: stored.labels.into(),
             confidence: stored.confidence,
@@ -410,13 +417,13 @@ fn stored<'a>(
     texts: Option<&'a Texts>,
     names: &StoredNames,
     readings: Readings,
-) -> Stored<'a> {
+) -> StoredDecision<'a> {
     let recorded = readings.anchor.wall_of(record.ticks).as_micros();
     let name = |kind, local, text: fn(&Texts) -> &Option<String>| {
         names.of(kind, local, texts.and_then(|texts| text(texts).as_deref()))
     };
     let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
-    Stored {
+    StoredDecision {
         place: Place {
             id: record.id,
             recorded,
@@ -427,7 +434,7 @@ fn stored<'a>(
             },
         },
         memory,
-        names: Names {
+        names: NameIds {
             model: name(NameKind::Model, record.model, |texts| &texts.model),
             symbol: name(NameKind::Symbol, record.symbol, |texts| &texts.symbol),
             action: name(NameKind::Action, record.action, |texts| &texts.action),

@@ -42,12 +42,12 @@ pub(super) enum Finished {
 
 pub(super) struct Committer {
     commits: Commits,
-    thread: Option<Running>,
+    thread: Option<RunningCommitter>,
     /// Events of the commit that was submitted and is not polled yet.
     submitted: Option<u64>,
 }
 
-struct Running {
+struct RunningCommitter {
     commits: Sender<InFlight>,
     finished: Receiver<Finished>,
     thread: JoinHandle<()>,
@@ -117,7 +117,7 @@ impl Committer {
 impl Drop for Committer {
     /// Waits for the thread, which keeps the file open.
     fn drop(&mut self) {
-        if let Some(Running {
+        if let Some(RunningCommitter {
             commits, thread, ..
         }) = self.thread.take()
         {
@@ -128,7 +128,7 @@ impl Drop for Committer {
     }
 }
 
-fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
+fn start(commits: Commits, queue: Arc<Queue>) -> Result<RunningCommitter> {
     // One at a time (W1): after a failed commit no later one may be made.
     let (submitted, received) = bounded::<InFlight>(1);
     let (sender, finished) = bounded(1);
@@ -149,7 +149,7 @@ fn start(commits: Commits, queue: Arc<Queue>) -> Result<Running> {
             queue.wake_writer();
         }
     })?;
-    Ok(Running {
+    Ok(RunningCommitter {
         commits: submitted,
         finished,
         thread,

@@ -22,7 +22,7 @@ pub(crate) struct Fingerprint(u64);
 
 /// Everything that makes an answer equal to another, bit by bit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct AnswerBits<'a> {
     pub(crate) action: u64,
     pub(crate) labels: u64,
     pub(crate) confidence: f32,
@@ -97,7 +97,7 @@ impl Dedup {
     pub(crate) fn judge(
         &mut self,
         question: Fingerprint,
-        answer: Answer<'_>,
+        answer: AnswerBits<'_>,
         id: u64,
         nanos: u64,
     ) -> Verdict {
@@ -127,7 +127,7 @@ impl Dedup {
         let question = question.0;
         self.newer.put(
             place,
-            Seen {
+            SeenQuestion {
                 question,
                 answer,
                 id,
@@ -138,7 +138,7 @@ impl Dedup {
     }
 
     #[inline]
-    fn answer(&self, answer: Answer<'_>) -> u64 {
+    fn answer(&self, answer: AnswerBits<'_>) -> u64 {
         let confidence = u64::from(answer.confidence.to_bits());
         let whole = [answer.action, answer.labels.rotate_left(32) ^ confidence];
         let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
@@ -148,7 +148,7 @@ impl Dedup {
 
 /// Fingerprints of a question and its answer. A false repeat takes a collision of both, 128 bits.
 #[derive(Clone, Copy, Default)]
-struct Seen {
+struct SeenQuestion {
     /// 0 where there is nothing.
     question: u64,
     answer: u64,
@@ -170,13 +170,13 @@ const FEWEST_SLOTS: usize = 256;
 #[derive(Default)]
 struct Generation {
     /// Invariant D1: none, or a power of two, of which at most half are taken.
-    slots: Vec<Seen>,
+    slots: Vec<SeenQuestion>,
     held: usize,
 }
 
 impl Generation {
     #[inline]
-    fn find(&self, question: u64) -> Option<&Seen> {
+    fn find(&self, question: u64) -> Option<&SeenQuestion> {
         let place = self.place(question)?;
         self.slots.get(place).filter(|seen| seen.question != 0)
     }
@@ -213,12 +213,12 @@ impl Generation {
     }
 
     #[inline]
-    fn at(&self, place: usize) -> Option<&Seen> {
+    fn at(&self, place: usize) -> Option<&SeenQuestion> {
         self.slots.get(place)
     }
 
     #[inline]
-    fn put(&mut self, place: usize, seen: Seen) {
+    fn put(&mut self, place: usize, seen: SeenQuestion) {
         if let Some(slot) = self.slots.get_mut(place) {
             self.held += usize::from(slot.question == 0);
             *slot = seen;
@@ -229,7 +229,7 @@ impl Generation {
     fn grow(&mut self) {
         // Growth is amortised, and a loop with few questions never pays for the whole capacity.
         let slots = (self.slots.len() * 2).max(FEWEST_SLOTS);
-        let smaller = std::mem::replace(&mut self.slots, vec![Seen::default(); slots]);
+        let smaller = std::mem::replace(&mut self.slots, vec![SeenQuestion::default(); slots]);
         self.held = 0;
         for seen in smaller.into_iter().filter(|seen| seen.question != 0) {
             let place = self.place_for(seen.question);
@@ -238,7 +238,7 @@ impl Generation {
     }
 
     fn clear(&mut self) {
-        self.slots.fill(Seen::default());
+        self.slots.fill(SeenQuestion::default());
         self.held = 0;
     }
 }
@@ -264,8 +264,8 @@ mod tests {
         }
     }
 
-    fn answer(confidence: f32) -> Answer<'static> {
-        Answer {
+    fn answer(confidence: f32) -> AnswerBits<'static> {
+        AnswerBits {
             action: 3,
             labels: 4,
             confidence,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::flush::Answer;
+use super::flush::FlushReply;
 use super::queue::Queue;
 use super::queue::record::Message;
 use crate::engine::hot::Hot;
@@ -37,7 +37,7 @@ use committer::{Committer, Wait};
 use dedup::Dedup;
 use in_flight::InFlight;
 use names::{StoredNames, Unknown};
-use runs::Runs;
+use runs::WriterRuns;
 use serve::{Pace, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
@@ -60,10 +60,10 @@ struct Settings {
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     status: Arc<Status>,
-    requests: Receiver<Answer>,
+    requests: Receiver<FlushReply>,
     hot: Hot,
     settings: Settings,
-    runs: Runs,
+    runs: WriterRuns,
     names: StoredNames,
     /// How many events are taken from the queue next.
     slice: usize,
@@ -92,7 +92,7 @@ impl Writer {
     pub(crate) fn new(
         queue: Arc<Queue>,
         status: Arc<Status>,
-        requests: Receiver<Answer>,
+        requests: Receiver<FlushReply>,
         hot: Hot,
         run: (RunId, RunRow),
         options: &Options,
@@ -113,7 +113,7 @@ impl Writer {
             status,
             requests,
             hot,
-            runs: Runs::new(run.0, run.1),
+            runs: WriterRuns::new(run.0, run.1),
             names: StoredNames::default(),
             slice: SLICE,
             incoming: Vec::with_capacity(SLICE),

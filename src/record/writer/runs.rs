@@ -14,14 +14,14 @@ pub(super) struct Share {
 
 /// The current run, and earlier ones whose events may still be under way: a thread may have taken
 /// its id before the run ended and sent its event after that.
-pub(super) struct Runs {
+pub(super) struct WriterRuns {
     current: (RunId, RunRow),
     earlier: Vec<(RunId, RunRow)>,
 }
 
-impl Runs {
+impl WriterRuns {
     pub(super) fn new(run: RunId, row: RunRow) -> Self {
-        Runs {
+        WriterRuns {
             current: (run, row),
             earlier: Vec::new(),
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::entry::error::Result;
-use crate::record::flush::Answer;
+use crate::record::flush::FlushReply;
 use crate::record::queue::lane::Lane;
 use crate::threads::sync::channel::Receiver;
 use crate::threads::sync::thread;
@@ -47,13 +47,13 @@ pub(crate) trait Work {
 pub(crate) fn serve<M>(
     work: &mut impl Work,
     lane: &Lane<M>,
-    requests: &Receiver<Answer>,
+    requests: &Receiver<FlushReply>,
 ) -> Result<()> {
     loop {
         // Read before the requests, which are read before the sweep. So a flush before a close is
         // answered, and calls before a flush are swept with it.
         let closing = lane.is_closed();
-        let asked: Vec<Answer> = requests.try_iter().collect();
+        let asked: Vec<FlushReply> = requests.try_iter().collect();
         let pace = if closing || !asked.is_empty() {
             Pace::Urgent
         } else {

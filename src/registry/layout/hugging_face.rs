@@ -9,7 +9,7 @@ use super::super::metadata::Metadata;
 use super::super::tables::rows::MOST_PARTS;
 use super::plain::is_shard;
 use super::words::{read_json, real, set, whole};
-use super::{Found, Layout, names, trailing_number};
+use super::{FolderContents, FoundCheckpoint, names, trailing_number};
 
 /// Weights of the Hugging Face libraries, in the order in which these prefer them.
 const HUGGING_FACE: [&str; 9] = [
@@ -41,8 +41,8 @@ pub(super) fn find(
     root: &Path,
     folder: &Path,
     files: &mut BTreeSet<String>,
-    layout: &mut Layout,
-) -> Option<Found> {
+    layout: &mut FolderContents,
+) -> Option<FoundCheckpoint> {
     let name = folder
         .file_name()
         .and_then(|name| name.to_str())
@@ -68,12 +68,12 @@ pub(super) fn find(
         name
     };
     let lead = weights.unwrap_or("model.safetensors");
-    let mut found = Found {
+    let mut found = FoundCheckpoint {
         names: names(root, folder, first),
         file: folder.join(lead),
         missing: weights.is_none(),
         step: trailing_number(name).filter(|_| is_step),
-        ..Found::default()
+        ..FoundCheckpoint::default()
     };
     files.remove(lead);
     if is_index {
@@ -137,7 +137,7 @@ fn shards(
 }
 
 /// A trainer's log until the step of this checkpoint.
-fn trainer_state(path: &Path, found: &mut Found) {
+fn trainer_state(path: &Path, found: &mut FoundCheckpoint) {
     let Some(Value::Object(state)) = read_json(path) else {
         found
             .metadata

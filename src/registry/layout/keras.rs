@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Found, Listing, take};
+use super::{FoundCheckpoint, Listing, take};
 
 /// The file that leads a SavedModel.
 pub(super) const LEAD: &str = "saved_model.pb";
@@ -20,7 +20,7 @@ pub(super) fn index_and_data(
     folder: &Path,
     file: &str,
     files: &mut BTreeSet<String>,
-    found: &mut Found,
+    found: &mut FoundCheckpoint,
 ) -> Option<String> {
     if let Some(prefix) = file.strip_suffix(".index") {
         let data = format!("{prefix}.data-");

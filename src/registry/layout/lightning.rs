@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use super::super::metadata::Metadata;
-use super::Found;
+use super::FoundCheckpoint;
 use super::words::{MOST_FIELDS, number, read_text, set, whole};
 
 /// A logger's files beside a folder of checkpoints, or above it.
 #[derive(Default)]
-pub(super) struct Beside {
+pub(super) struct LoggerFiles {
     hparams: Vec<(String, Metadata)>,
     /// Rows of `metrics.csv` that have an epoch or a step.
-    rows: Vec<Row>,
+    rows: Vec<MetricsRow>,
 }
 
 /// Epoch, step, and the metrics of both.
-type Row = (Option<u64>, Option<u64>, Vec<(String, f64)>);
+type MetricsRow = (Option<u64>, Option<u64>, Vec<(String, f64)>);
 
-impl Beside {
-    pub(super) fn read(root: &Path, folder: &Path) -> Beside {
-        let mut beside = Beside::default();
+impl LoggerFiles {
+    pub(super) fn read(root: &Path, folder: &Path) -> LoggerFiles {
+        let mut beside = LoggerFiles::default();
         let above = folder.parent().filter(|_| folder != root);
         for place in [Some(folder), above].into_iter().flatten() {
             if beside.hparams.is_empty()
@@ -37,7 +37,7 @@ impl Beside {
     }
 
     /// Adds the facts in the name of a file and in the files beside it.
-    pub(super) fn describe(&self, file: &str, stem: &str, found: &mut Found) {
+    pub(super) fn describe(&self, file: &str, stem: &str, found: &mut FoundCheckpoint) {
         let mut named = Vec::new();
         for part in pairs(stem) {
             match part {
@@ -151,7 +151,7 @@ fn scalar(value: &str) -> Metadata {
 }
 
 /// Rows of a logger's table: epoch, step, and the numbers that are there.
-fn table(text: &str) -> Vec<Row> {
+fn table(text: &str) -> Vec<MetricsRow> {
     let mut lines = text.lines();
     let header: Vec<&str> = lines
         .next()
@@ -202,11 +202,11 @@ mod tests {
     fn a_logger_s_table_is_read_up_to_the_checkpoint() {
         let rows =
             table("epoch,step,train_loss,val_loss\n0,49,0.9,\n0,49,,0.8\n1,99,,0.4\n2,149,,0.2\n");
-        let beside = Beside {
+        let beside = LoggerFiles {
             rows,
-            ..Beside::default()
+            ..LoggerFiles::default()
         };
-        let mut found = Found::default();
+        let mut found = FoundCheckpoint::default();
         beside.describe("epoch=1-step=100.ckpt", "epoch=1-step=100", &mut found);
         assert_eq!((found.epoch, found.step), (Some(1), Some(100)));
         assert_eq!(found.metrics, [("val_loss".to_owned(), 0.4)]);

@@ -27,7 +27,7 @@ const MOST_NAMES: usize = 1_000_000;
 
 /// One checkpoint that was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundCheckpoint {
     /// Candidates for its id: the first free one is taken.
     pub(super) names: Vec<String>,
     /// The first file: weights, or what leads to the parts.
@@ -47,8 +47,8 @@ pub(super) struct Found {
 
 /// Everything that a folder holds.
 #[derive(Debug, Default)]
-pub(super) struct Layout {
-    pub(super) found: Vec<Found>,
+pub(super) struct FolderContents {
+    pub(super) found: Vec<FoundCheckpoint>,
     pub(super) skipped: Vec<Problem>,
     /// Files that are no weights.
     pub(super) others: u64,
@@ -56,8 +56,8 @@ pub(super) struct Layout {
 }
 
 /// Looks through `root`, which exists.
-pub(super) fn find(root: &Path) -> io::Result<Layout> {
-    let mut layout = Layout::default();
+pub(super) fn find(root: &Path) -> io::Result<FolderContents> {
+    let mut layout = FolderContents::default();
     look(root, root, 0, &mut layout)?;
     Ok(layout)
 }
@@ -69,7 +69,7 @@ struct Listing {
     folders: BTreeSet<String>,
 }
 
-impl Layout {
+impl FolderContents {
     fn skip(&mut self, path: PathBuf, why: impl Into<String>) {
         self.skipped.push(Problem {
             path,
@@ -113,7 +113,7 @@ impl Layout {
     }
 }
 
-fn look(root: &Path, folder: &Path, depth: usize, layout: &mut Layout) -> io::Result<()> {
+fn look(root: &Path, folder: &Path, depth: usize, layout: &mut FolderContents) -> io::Result<()> {
     let listing = match layout.list(folder) {
         Ok(listing) => listing,
         Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::words::{numbers, read_json};
-use super::{Found, Listing, trailing_number};
+use super::{FoundCheckpoint, Listing, trailing_number};
 
 /// Files that lead a checkpoint, the best first.
 pub(super) const LEADS: [&str; 3] = ["_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt"];
@@ -33,7 +33,7 @@ pub(super) fn is_step(folder: &Path, listing: &Listing) -> bool {
 }
 
 /// Orbax's facts about a step.
-pub(super) fn describe(folder: &Path, found: &mut Found) {
+pub(super) fn describe(folder: &Path, found: &mut FoundCheckpoint) {
     if let Some(Value::Object(said)) = read_json(&folder.join(LEADS[0])) {
         let committed = said.get("commit_timestamp_nsecs");
         if committed == Some(&Value::Null) && said.contains_key("init_timestamp_nsecs") {

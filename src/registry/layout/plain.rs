@@ -5,21 +5,26 @@ use std::path::Path;
 
 use super::super::safetensors;
 use super::super::tables::rows::MOST_PARTS;
-use super::lightning::Beside;
-use super::{Found, Layout, keras, names, take};
+use super::lightning::LoggerFiles;
+use super::{FolderContents, FoundCheckpoint, keras, names, take};
 
 /// Files of weights that are checkpoints by themselves, or with their shards.
-pub(super) fn find(root: &Path, folder: &Path, mut files: BTreeSet<String>, layout: &mut Layout) {
-    let mut beside: Option<Beside> = None;
+pub(super) fn find(
+    root: &Path,
+    folder: &Path,
+    mut files: BTreeSet<String>,
+    layout: &mut FolderContents,
+) {
+    let mut beside: Option<LoggerFiles> = None;
     while let Some(file) = files.pop_first() {
         let path = folder.join(&file);
         if !is_weights(&file, &path) {
             layout.others += 1;
             continue;
         }
-        let mut found = Found {
+        let mut found = FoundCheckpoint {
             file: path.clone(),
-            ..Found::default()
+            ..FoundCheckpoint::default()
         };
         let mut stem = stem(&file).to_owned();
         if let Some((prefix, _, of)) = is_shard(&file) {
@@ -44,7 +49,7 @@ pub(super) fn find(root: &Path, folder: &Path, mut files: BTreeSet<String>, layo
             found.names.push(file.clone());
         }
         found.metadata = safetensors::metadata(&path);
-        let beside = beside.get_or_insert_with(|| Beside::read(root, folder));
+        let beside = beside.get_or_insert_with(|| LoggerFiles::read(root, folder));
         beside.describe(&file, &stem, &mut found);
         layout.found.push(found);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::super::tables::rows::{DEEPEST_PART, MOST_PARTS};
-use super::{Found, Layout, Listing, keras, names, orbax, trailing_number};
+use super::{FolderContents, FoundCheckpoint, Listing, keras, names, orbax, trailing_number};
 
 /// Kinds of such folders.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,12 @@ pub(super) fn kind(folder: &Path, listing: &Listing) -> Option<Whole> {
 }
 
 /// Takes everything in `folder` as one checkpoint.
-pub(super) fn find(root: &Path, folder: &Path, kind: Whole, layout: &mut Layout) -> io::Result<()> {
+pub(super) fn find(
+    root: &Path,
+    folder: &Path,
+    kind: Whole,
+    layout: &mut FolderContents,
+) -> io::Result<()> {
     let mut files = Vec::new();
     if let Err(why) = gather(folder, "", 0, &mut files, layout)? {
         layout.skip(folder.to_owned(), why);
@@ -54,12 +59,12 @@ pub(super) fn find(root: &Path, folder: &Path, kind: Whole, layout: &mut Layout)
     } else {
         name.to_owned()
     };
-    let mut found = Found {
+    let mut found = FoundCheckpoint {
         names: names(root, folder, &first),
         file: folder.join(&lead),
         parts: files,
         step: step.filter(|_| kind == Whole::Orbax),
-        ..Found::default()
+        ..FoundCheckpoint::default()
     };
     if kind == Whole::Orbax {
         orbax::describe(folder, &mut found);
@@ -79,7 +84,7 @@ fn gather(
     above: &str,
     depth: usize,
     files: &mut Vec<String>,
-    layout: &mut Layout,
+    layout: &mut FolderContents,
 ) -> io::Result<Result<(), String>> {
     if depth >= DEEPEST_PART {
         return Ok(Err(format!(

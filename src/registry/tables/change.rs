@@ -12,7 +12,7 @@
 use serde::Serialize;
 
 use super::keys;
-use super::look::{Change, View};
+use super::look::{RegistryChange, RegistryView};
 use super::rows::WITHIN_BITS;
 use super::rows::{
     AliasRow, AliasStep, CheckpointRow, Condition, DeletedRow, LeavingRow, ModelRow,
@@ -24,7 +24,7 @@ use crate::engine::meta::{damaged, extent_to_write};
 use crate::entry::error::{Error, Result};
 use crate::entry::mode::Mode;
 
-impl Change<'_, '_> {
+impl RegistryChange<'_, '_> {
     /// Stores a row. One that no reader could decode is refused, and with it the whole change.
     pub(super) fn store(&mut self, table: Table, key: &[u8], value: &impl Serialize) -> Result<()> {
         let mut sealed = vec![0; CHECKSUM_BYTES];

@@ -69,8 +69,8 @@ impl Serialize for Details {
 
 impl<'de> Deserialize<'de> for Details {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
+        struct BytesVisitor;
+        impl Visitor<'_> for BytesVisitor {
             type Value = Box<[u8]>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Details {
             }
         }
         let bytes = deserializer
-            .deserialize_byte_buf(Bytes)
+            .deserialize_byte_buf(BytesVisitor)
             .map_err(D::Error::custom)?;
         Ok(Details {
             bytes,

@@ -17,12 +17,12 @@ use crate::entry::mode::Mode;
 pub(super) const CHANGE_KEY: &[u8] = b"registry";
 
 /// Sees a key and its value, and returns whether to continue.
-type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
+type VisitRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>> + 'a;
 
 type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// A view of the tables: a snapshot, or a transaction with its own changes.
-pub(crate) trait View {
+pub(crate) trait RegistryView {
     fn path(&self) -> &Path;
 
     fn fetch<T: Stored>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>>;
@@ -32,7 +32,7 @@ pub(crate) trait View {
         table: Table,
         range: KeyBounds<'_>,
         direction: Direction,
-        see: &mut Visit<'_>,
+        see: &mut VisitRow<'_>,
     ) -> Result<()>;
 
     /// The number of the last change.
@@ -255,7 +255,7 @@ pub(crate) trait View {
         table: Table,
         prefix: &[u8],
         direction: Direction,
-        see: &mut Visit<'_>,
+        see: &mut VisitRow<'_>,
     ) -> Result<()> {
         let end = keys::after(prefix);
         let range = (Bound::Included(prefix), Bound::Excluded(end.as_slice()));
@@ -266,7 +266,7 @@ pub(crate) trait View {
 /// A snapshot, to be looked into.
 pub(crate) struct Look<'s, 'a>(pub(crate) &'s Snapshot<'a>, pub(crate) &'s Path);
 
-impl View for Look<'_, '_> {
+impl RegistryView for Look<'_, '_> {
     fn path(&self) -> &Path {
         self.1
     }
@@ -283,14 +283,14 @@ impl View for Look<'_, '_> {
         table: Table,
         range: KeyBounds<'_>,
         direction: Direction,
-        see: &mut Visit<'_>,
+        see: &mut VisitRow<'_>,
     ) -> Result<()> {
         self.0.scan(table, range, direction, see)
     }
 }
 
 /// A transaction of the registry; see [`super::Checkpoints::write`].
-pub(crate) struct Change<'w, 't> {
+pub(crate) struct RegistryChange<'w, 't> {
     pub(super) transaction: &'w mut WriteTransaction<'t>,
     pub(super) path: &'w Path,
     /// The number of this change.
@@ -299,7 +299,7 @@ pub(crate) struct Change<'w, 't> {
     pub(super) inserted: u32,
 }
 
-impl View for Change<'_, '_> {
+impl RegistryView for RegistryChange<'_, '_> {
     fn path(&self) -> &Path {
         self.path
     }
@@ -316,7 +316,7 @@ impl View for Change<'_, '_> {
         table: Table,
         range: KeyBounds<'_>,
         direction: Direction,
-        see: &mut Visit<'_>,
+        see: &mut VisitRow<'_>,
     ) -> Result<()> {
         self.transaction.scan(table, range, direction, see)
     }

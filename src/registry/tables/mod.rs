@@ -25,7 +25,7 @@ use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::options::{Options, Sharing};
 use look::Look;
-pub(crate) use look::{Change, View};
+pub(crate) use look::{RegistryChange, RegistryView};
 pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, stored_change};
 
 /// The registry's side of the hot file.
@@ -179,7 +179,7 @@ impl Checkpoints {
     /// changes nothing. Waits for other transactions for a minute.
     pub(crate) fn write<T>(
         &self,
-        body: impl FnOnce(&mut Change<'_, '_>) -> Result<T>,
+        body: impl FnOnce(&mut RegistryChange<'_, '_>) -> Result<T>,
     ) -> Result<T, ChangeFailure> {
         self.writer.open().map_err(ChangeFailure::Nothing)?;
         let mut finished = false;
@@ -187,7 +187,7 @@ impl Checkpoints {
             let known = transaction.get(Table::Meta, look::CHANGE_KEY, codec::decode::<u64>)?;
             let known = rebuild::known_change(&self.path, known)?;
             let number = known.unwrap_or(0).saturating_add(1);
-            let mut change = Change {
+            let mut change = RegistryChange {
                 transaction,
                 path: &self.path,
                 number,

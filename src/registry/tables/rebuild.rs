@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::keys;
-use super::look::{CHANGE_KEY, Change};
+use super::look::{CHANGE_KEY, RegistryChange};
 use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
@@ -60,7 +60,7 @@ pub(crate) fn set_change(transaction: &mut WriteTransaction<'_>, number: u64) ->
 }
 
 /// A key and a payload.
-type Raw = (Vec<u8>, Vec<u8>);
+type RawRow = (Vec<u8>, Vec<u8>);
 
 /// Writes into empty tables the result of `rows` for each, so that the invariants of a change hold.
 /// Indexes are made of the checkpoints, and an alias without its checkpoint is left out. `change`
@@ -69,7 +69,7 @@ pub(crate) fn rebuild(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
     change: Option<u64>,
-    mut rows: impl FnMut(Table) -> Vec<Raw>,
+    mut rows: impl FnMut(Table) -> Vec<RawRow>,
 ) -> Result<()> {
     let checkpoints: Vec<(String, CheckpointRow)> = decoded(rows(Table::Checkpoints));
     let numbers = checkpoints.iter().map(|(_, row)| row.number >> WITHIN_BITS);
@@ -82,7 +82,7 @@ pub(crate) fn rebuild(
             transaction.put_payload(table, &key, &payload)?;
         }
     }
-    let mut change = Change {
+    let mut change = RegistryChange {
         transaction,
         path,
         number: highest.saturating_add(1),
@@ -128,8 +128,8 @@ pub(crate) fn rebuild(
     change.store(Table::Meta, CHANGE_KEY, &number)
 }
 
-fn decoded<T: Stored>(rows: Vec<Raw>) -> Vec<(String, T)> {
-    let decode = |(key, payload): Raw| {
+fn decoded<T: Stored>(rows: Vec<RawRow>) -> Vec<(String, T)> {
+    let decode = |(key, payload): RawRow| {
         let row = codec::decode(&payload).ok()?;
         Some((String::from_utf8(key).ok()?, row))
     };

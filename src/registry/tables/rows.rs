@@ -69,12 +69,12 @@ pub(crate) struct CheckpointRow {
     /// The sequence that the journal's next entry had then: later entries are younger.
     pub(crate) sequence: u64,
     /// Further files of its weights, as paths below the folder of `file`, by name.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<WeightsPart>,
 }
 
 /// One further file of weights that consist of several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct WeightsPart {
     /// Plain names with `/` between them.
     pub(crate) file: String,
     pub(crate) bytes: u64,
@@ -86,7 +86,7 @@ pub(crate) const MOST_PARTS: usize = 4_096;
 /// Folders that a part may lie below the first file's.
 pub(crate) const DEEPEST_PART: usize = 16;
 
-impl Part {
+impl WeightsPart {
     fn check(&self) -> Result<(), String> {
         bounded("a size in bytes", self.bytes)?;
         let names = self.file.split('/');
@@ -110,7 +110,7 @@ impl Stored for CheckpointRow {
         if self.parts.len() > MOST_PARTS {
             return Err(format!("{} files are too many", self.parts.len()));
         }
-        self.parts.iter().try_for_each(Part::check)?;
+        self.parts.iter().try_for_each(WeightsPart::check)?;
         match self.origin {
             // May lie anywhere; it is only ever read.
             Origin::Registered => Ok(()),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::folded;
-use super::folded::Folded;
+use super::folded::FoldedReach;
 use super::merge::{Merge, TRANSACTION_ROWS, oldest_detailed, prune};
 use crate::engine::directory::Directory;
 use crate::engine::elapsed::Elapsed;
@@ -121,7 +121,7 @@ impl Folder {
 
     /// Adds up the entries after `folded`, or a part of them, in memory; `None` if `go_on` returned
     /// false.
-    fn read(&mut self, folded: &Folded, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
+    fn read(&mut self, folded: &FoldedReach, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
         let begin = folded.all_before();
         let mut slice = Slice {
             next: begin,
@@ -212,7 +212,7 @@ impl Folder {
     }
 
     /// Adds the outcomes in the slice, of decisions in it and before.
-    fn join(&mut self, slice: &mut Slice, folded: &Folded) -> Result<()> {
+    fn join(&mut self, slice: &mut Slice, folded: &FoldedReach) -> Result<()> {
         let between = JoinRange {
             folded,
             end: slice.next,
@@ -255,10 +255,10 @@ impl Folder {
     fn merge(
         &self,
         slice: Slice,
-        mut folded: Folded,
+        mut folded: FoldedReach,
         now: i64,
         go_on: GoOn<'_>,
-    ) -> Result<Option<Folded>> {
+    ) -> Result<Option<FoldedReach>> {
         let mut gaps: Vec<_> = slice.gaps.into_iter().collect();
         gaps.sort_unstable_by_key(|gap| gap.0);
         let mut parts = slice.rows.partitioned().into_iter().enumerate().peekable();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
-use crate::engine::format::scan::Event;
+use crate::engine::format::scan::ScannedDecision;
 use crate::engine::kv::{Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{FIRST_SEQUENCE, damaged, sealed};
 use crate::entry::error::Result;
@@ -36,7 +36,7 @@ impl Stored for Reach {
 
 /// Reach of the rollups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedReach {
     /// For each partition of combinations, the first sequence that is not in their rollups.
     partitions: Vec<u64>,
     /// The first sequence whose gaps are not in the rows of gaps.
@@ -50,11 +50,11 @@ pub(crate) struct Folded {
     most: u64,
 }
 
-impl Folded {
+impl FoldedReach {
     fn new(reach: Reach) -> Self {
         let least = reach.partitions.iter().copied().min();
         let most = reach.partitions.iter().copied().max();
-        Folded {
+        FoldedReach {
             least: least.unwrap_or(FIRST_SEQUENCE),
             most: most.unwrap_or(FIRST_SEQUENCE),
             partitions: reach.partitions,
@@ -66,7 +66,7 @@ impl Folded {
 
     /// Of empty rollups of a journal whose first entry is `first`.
     pub(crate) fn beginning_at(first: u64) -> Self {
-        Folded::new(Reach {
+        FoldedReach::new(Reach {
             partitions: vec![first; PARTITIONS],
             gaps: first,
             longest_gap: 0,
@@ -86,7 +86,7 @@ impl Folded {
 
     /// Whether the rollups hold this inference or repeat.
     #[inline]
-    pub(crate) fn holds(&self, event: &Event) -> bool {
+    pub(crate) fn holds(&self, event: &ScannedDecision) -> bool {
         // Between two folds all partitions reach equally far.
         if event.sequence < self.least {
             return true;
@@ -101,8 +101,8 @@ impl Folded {
 
     /// Whether the rollups hold the values of the outcome with this sequence of `event`, which they
     /// hold themselves.
-    pub(crate) fn holds_outcome(&self, event: &Event, sequence: u64) -> bool {
-        self.holds(&Event { sequence, ..*event })
+    pub(crate) fn holds_outcome(&self, event: &ScannedDecision, sequence: u64) -> bool {
+        self.holds(&ScannedDecision { sequence, ..*event })
     }
 
     /// Whether the rows of gaps hold the gap with this sequence.
@@ -122,7 +122,7 @@ impl Folded {
                 *folded = sequence;
             }
         }
-        Folded::new(reach)
+        FoldedReach::new(reach)
     }
 
     /// The same, with the gaps folded up to `sequence`, of which one takes up to `minutes`.
@@ -130,14 +130,14 @@ impl Folded {
         let mut reach = self.reach();
         reach.gaps = sequence;
         reach.longest_gap = reach.longest_gap.max(minutes);
-        Folded::new(reach)
+        FoldedReach::new(reach)
     }
 
     /// The same, with so many more unmatched outcomes, and so many fewer.
     pub(crate) fn with_unmatched(&self, more: u64, fewer: u64) -> Self {
         let mut reach = self.reach();
         reach.unmatched = reach.unmatched.saturating_add(more).saturating_sub(fewer);
-        Folded::new(reach)
+        FoldedReach::new(reach)
     }
 
     pub(crate) fn unmatched(&self) -> u64 {
@@ -154,15 +154,15 @@ impl Folded {
     }
 }
 
-fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<Folded> {
+fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<FoldedReach> {
     match stored {
-        Some(Ok(reach)) if reach.partitions.len() == PARTITIONS => Ok(Folded::new(reach)),
+        Some(Ok(reach)) if reach.partitions.len() == PARTITIONS => Ok(FoldedReach::new(reach)),
         Some(Ok(reach)) => {
             let why = format!("{} partitions", reach.partitions.len());
             Err(damaged(path, "meta folded", &why))
         }
         Some(Err(why)) => Err(damaged(path, "meta folded", &why)),
-        None => Ok(Folded::new(Reach {
+        None => Ok(FoldedReach::new(Reach {
             partitions: vec![FIRST_SEQUENCE; PARTITIONS],
             gaps: FIRST_SEQUENCE,
             longest_gap: 0,
@@ -181,14 +181,14 @@ pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
 }
 
 /// Their reach, as `snapshot` shows it.
-pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<Folded> {
+pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<FoldedReach> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 
-pub(crate) fn to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<Folded> {
+pub(crate) fn to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<FoldedReach> {
     known(path, transaction.get(Table::Meta, KEY, codec::decode)?)
 }
 
-pub(crate) fn put(transaction: &mut WriteTransaction<'_>, folded: &Folded) -> Result<()> {
+pub(crate) fn put(transaction: &mut WriteTransaction<'_>, folded: &FoldedReach) -> Result<()> {
     transaction.put(Table::Meta, KEY, &mut sealed(&folded.reach()))
 }

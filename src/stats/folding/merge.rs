@@ -10,11 +10,11 @@ use crate::engine::blocks::go_on;
 use crate::engine::kv::{Direction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
-use crate::stats::rollup::aggregate::{Key, coarser};
+use crate::stats::rollup::aggregate::{BucketKey, coarser};
 use crate::stats::rollup::row::Rollup;
 use crate::stats::rollup::table;
 use crate::stats::rollup::table::Detail;
-use crate::stats::rollup::{Combination, Level};
+use crate::stats::rollup::{Combination, Resolution};
 
 /// Rows that one transaction merges, about: others wait for it.
 pub(crate) const TRANSACTION_ROWS: usize = 4_000;
@@ -29,7 +29,9 @@ const LEAST_EVENTS_OF_ROW: u64 = 16;
 
 /// The first hour that has rows for its minutes, at this time.
 pub(crate) fn oldest_detailed(now: i64) -> i64 {
-    Level::Hour.bucket(now).saturating_sub(DETAIL_BACK_HOURS)
+    Resolution::Hour
+        .bucket(now)
+        .saturating_sub(DETAIL_BACK_HOURS)
 }
 
 /// The content of one transaction.
@@ -52,7 +54,7 @@ impl<'m, 't> Merge<'m, 't> {
         path: &'m Path,
         now: i64,
     ) -> Result<Self> {
-        let hour = Level::Hour.bucket(now);
+        let hour = Resolution::Hour.bucket(now);
         let detailed = table::details(transaction, path)?;
         Ok(Merge {
             transaction,
@@ -69,25 +71,29 @@ impl<'m, 't> Merge<'m, 't> {
     }
 
     /// Merges the rows of one partition: minutes, and the hours and days that they make.
-    pub(crate) fn part(&mut self, minutes: &[(Key, Rollup)]) -> Result<()> {
-        let mut minutes: Vec<&(Key, Rollup)> = minutes.iter().collect();
+    pub(crate) fn part(&mut self, minutes: &[(BucketKey, Rollup)]) -> Result<()> {
+        let mut minutes: Vec<&(BucketKey, Rollup)> = minutes.iter().collect();
         minutes.sort_unstable_by_key(|row| row.0);
         // Before the hours' rows are written: they show which hours are new.
         for ((minute, whose), rollup) in minutes.iter().copied() {
-            let hour = Level::Hour.bucket(Level::Minute.start(*minute));
+            let hour = Resolution::Hour.bucket(Resolution::Minute.start(*minute));
             if self.is_detailed(hour)? {
-                let is_new = self.row(Level::Minute, *minute, *whose, rollup)?;
+                let is_new = self.row(Resolution::Minute, *minute, *whose, rollup)?;
                 let detail = self.detailed.entry(hour).or_default();
                 detail.rows = detail.rows.saturating_add(is_new.into());
                 detail.events = detail.events.saturating_add(rollup.events());
             }
         }
-        let hours = coarser(minutes.iter().copied(), Level::Minute, Level::Hour);
+        let hours = coarser(
+            minutes.iter().copied(),
+            Resolution::Minute,
+            Resolution::Hour,
+        );
         for ((hour, whose), rollup) in &hours {
-            self.row(Level::Hour, *hour, *whose, rollup)?;
+            self.row(Resolution::Hour, *hour, *whose, rollup)?;
         }
-        for ((day, whose), rollup) in coarser(hours.iter(), Level::Hour, Level::Day) {
-            self.row(Level::Day, day, whose, &rollup)?;
+        for ((day, whose), rollup) in coarser(hours.iter(), Resolution::Hour, Resolution::Day) {
+            self.row(Resolution::Day, day, whose, &rollup)?;
         }
         Ok(())
     }
@@ -117,11 +123,11 @@ impl<'m, 't> Merge<'m, 't> {
             symbol: 0,
             checkpoint: 0,
         };
-        let start = table::key(Level::Hour, hour, lowest);
+        let start = table::key(Resolution::Hour, hour, lowest);
         let Some(next) = hour.checked_add(1) else {
             return Ok(true);
         };
-        let end = table::key(Level::Hour, next, lowest);
+        let end = table::key(Resolution::Hour, next, lowest);
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = false;
         self.transaction
@@ -135,7 +141,7 @@ impl<'m, 't> Merge<'m, 't> {
     /// Merges one row; returns whether it is new.
     fn row(
         &mut self,
-        level: Level,
+        level: Resolution,
         bucket: i64,
         whose: Combination,
         rollup: &Rollup,
@@ -217,15 +223,15 @@ fn remove_minutes(
     let mut next = i64::MIN;
     let mut doomed = Vec::new();
     loop {
-        let start = table::key(Level::Minute, next, lowest);
+        let start = table::key(Resolution::Minute, next, lowest);
         let range = (
             Bound::Included(&start[..]),
-            Bound::Excluded(&[Level::Hour as u8][..]),
+            Bound::Excluded(&[Resolution::Hour as u8][..]),
         );
         let mut jump = None;
         transaction.scan(Table::Rollups, range, Direction::Ascending, |key, _| {
             let (minute, _) = table::parse(path, key)?;
-            let hour = Level::Hour.bucket(Level::Minute.start(minute));
+            let hour = Resolution::Hour.bucket(Resolution::Minute.start(minute));
             if kept.contains(&hour) {
                 jump = hour.checked_add(1);
                 return Ok(ControlFlow::Break(()));
@@ -235,7 +241,7 @@ fn remove_minutes(
         })?;
         match jump {
             Some(hour) if doomed.len() < TRANSACTION_ROWS => {
-                let after = Level::Minute.bucket(Level::Hour.start(hour));
+                let after = Resolution::Minute.bucket(Resolution::Hour.start(hour));
                 // The last hour of all has none behind it.
                 if after <= next {
                     break;

@@ -33,11 +33,11 @@ const COMPONENT: &str = "annals";
 const FAULT: &str = "statistics cannot be folded";
 
 /// Fold all there is.
-type Command = Sender<Result<u64>>;
+type FoldCommand = Sender<Result<u64>>;
 
 /// The thread that folds, and its known state.
 pub(crate) struct FoldThread {
-    worker: Worker<Command>,
+    worker: Worker<FoldCommand>,
     health: Arc<Mutex<FoldingHealth>>,
     /// Time that it may continue after it was stopped.
     last: Arc<OnceLock<Instant>>,
@@ -110,7 +110,7 @@ struct Folding {
     interval: Duration,
     clock: Clock,
     conditions: Arc<Conditions>,
-    orders: Orders<Command>,
+    orders: Orders<FoldCommand>,
     health: Arc<Mutex<FoldingHealth>>,
     /// When the last fold ended.
     last: Instant,

@@ -2,18 +2,18 @@
 
 use ahash::AHashMap;
 
-use super::row::{Change, Rollup};
-use super::{Combination, Level, PARTITIONS};
-use crate::engine::format::scan::Event;
+use super::row::{OutcomeChange, Rollup};
+use super::{Combination, PARTITIONS, Resolution};
+use crate::engine::format::scan::ScannedDecision;
 
 /// A bucket and its owner.
-pub(crate) type Key = (i64, Combination);
+pub(crate) type BucketKey = (i64, Combination);
 
 /// Rollups of minutes, in the order in which they came up.
 #[derive(Default)]
 pub(crate) struct Aggregate {
-    rows: Vec<(Key, Rollup)>,
-    places: AHashMap<Key, usize>,
+    rows: Vec<(BucketKey, Rollup)>,
+    places: AHashMap<BucketKey, usize>,
     last: usize,
     /// The first and the newest minute.
     minutes: Option<(i64, i64)>,
@@ -27,18 +27,21 @@ const NEAR: i64 = 2;
 impl Aggregate {
     /// Adds a decision.
     #[inline]
-    pub(crate) fn add(&mut self, event: &Event) {
+    pub(crate) fn add(&mut self, event: &ScannedDecision) {
         self.row(event).add(event);
     }
 
     /// Adds a new outcome of a decision, which may be in a stored row.
-    pub(crate) fn change(&mut self, change: &Change) {
+    pub(crate) fn change(&mut self, change: &OutcomeChange) {
         self.row(&change.event).change(change);
     }
 
     #[inline]
-    fn row(&mut self, event: &Event) -> &mut Rollup {
-        let key = (Level::Minute.bucket(event.event), Combination::of(event));
+    fn row(&mut self, event: &ScannedDecision) -> &mut Rollup {
+        let key = (
+            Resolution::Minute.bucket(event.event),
+            Combination::of(event),
+        );
         // Loops often decide about one thing for a while.
         if self.rows.get(self.last).is_none_or(|row| row.0 != key) {
             self.last = match self.places.get(&key) {
@@ -49,7 +52,7 @@ impl Aggregate {
         &mut self.rows[self.last].1
     }
 
-    fn begin(&mut self, key: Key) -> usize {
+    fn begin(&mut self, key: BucketKey) -> usize {
         let minute = key.0;
         let (first, newest) = self.minutes.unwrap_or((minute, minute));
         self.late += usize::from(minute < newest.saturating_sub(NEAR));
@@ -72,7 +75,7 @@ impl Aggregate {
     }
 
     /// The rows of each partition.
-    pub(crate) fn partitioned(self) -> Vec<Vec<(Key, Rollup)>> {
+    pub(crate) fn partitioned(self) -> Vec<Vec<(BucketKey, Rollup)>> {
         let mut parts: Vec<_> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         for (key, rollup) in self.rows {
             if let Some(part) = parts.get_mut(key.1.partition()) {
@@ -85,11 +88,11 @@ impl Aggregate {
 
 /// The rollups of a coarser level that those of a finer one make, in the order of their keys.
 pub(crate) fn coarser<'r>(
-    finer: impl Iterator<Item = &'r (Key, Rollup)>,
-    from: Level,
-    level: Level,
-) -> Vec<(Key, Rollup)> {
-    let mut rows: Vec<(Key, Rollup)> = Vec::new();
+    finer: impl Iterator<Item = &'r (BucketKey, Rollup)>,
+    from: Resolution,
+    level: Resolution,
+) -> Vec<(BucketKey, Rollup)> {
+    let mut rows: Vec<(BucketKey, Rollup)> = Vec::new();
     let mut places = AHashMap::new();
     for ((bucket, whose), rollup) in finer {
         let key = (level.bucket(from.start(*bucket)), *whose);

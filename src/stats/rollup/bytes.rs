@@ -26,11 +26,11 @@ pub(super) fn put_signed(value: i64, out: &mut Vec<u8>) {
 }
 
 /// The bytes that are still to be read.
-pub(super) struct Bytes<'a>(&'a [u8]);
+pub(super) struct ByteReader<'a>(&'a [u8]);
 
-impl<'a> Bytes<'a> {
+impl<'a> ByteReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Bytes(bytes)
+        ByteReader(bytes)
     }
 
     pub(super) fn byte(&mut self) -> Result<u8> {
@@ -120,12 +120,12 @@ mod tests {
             let mut out = Vec::new();
             put_wide(wide, &mut out);
             put_signed(signed, &mut out);
-            let mut bytes = Bytes::new(&out);
+            let mut bytes = ByteReader::new(&out);
             prop_assert_eq!(bytes.wide(), Ok(wide));
             prop_assert_eq!(bytes.signed(), Ok(signed));
             prop_assert_eq!(bytes.end(), Ok(()));
             for length in 0..out.len() {
-                let mut cut = Bytes::new(&out[..length]);
+                let mut cut = ByteReader::new(&out[..length]);
                 prop_assert!(cut.wide().and_then(|_| cut.signed()).is_err());
             }
         }
@@ -135,9 +135,9 @@ mod tests {
     fn what_is_too_large_is_refused() {
         let mut out = vec![0xFF; 18];
         out.push(0x04);
-        assert!(Bytes::new(&out).wide().is_err());
+        assert!(ByteReader::new(&out).wide().is_err());
         out[18] = 0x03;
-        assert_eq!(Bytes::new(&out).wide(), Ok(u128::MAX));
-        assert!(Bytes::new(&out).number().is_err());
+        assert_eq!(ByteReader::new(&out).wide(), Ok(u128::MAX));
+        assert!(ByteReader::new(&out).number().is_err());
     }
 }

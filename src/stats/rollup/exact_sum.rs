@@ -5,7 +5,7 @@
 //! (2015). It is an integer wide enough for every finite `f64`, of which only non-zero digits are
 //! kept.
 
-use super::bytes::{Bytes, put, put_signed};
+use super::bytes::{ByteReader, put, put_signed};
 
 /// Bits of a digit.
 const BITS: u32 = 32;
@@ -171,7 +171,7 @@ impl ExactSum {
         }
     }
 
-    pub(super) fn decode(bytes: &mut Bytes<'_>) -> Result<ExactSum, String> {
+    pub(super) fn decode(bytes: &mut ByteReader<'_>) -> Result<ExactSum, String> {
         let mut sum = ExactSum::default();
         for _digit in 0..bytes.count()? {
             let (place, value) = (bytes.byte()?, bytes.signed()?);
@@ -326,7 +326,7 @@ mod tests {
             let sum = sum_of(&values);
             let mut out = Vec::new();
             sum.encode(&mut out);
-            let mut bytes = Bytes::new(&out);
+            let mut bytes = ByteReader::new(&out);
             prop_assert_eq!(ExactSum::decode(&mut bytes), Ok(sum));
             prop_assert_eq!(bytes.end(), Ok(()));
         }

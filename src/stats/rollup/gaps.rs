@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Level;
+use super::Resolution;
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::format::row::GapRow;
@@ -43,8 +43,8 @@ impl GapTimes {
     /// The minutes of a gap whose events happened `between` these two times.
     pub(crate) fn new(between: (i64, i64)) -> Self {
         let (first, last) = (
-            Level::Minute.bucket(between.0),
-            Level::Minute.bucket(between.1),
+            Resolution::Minute.bucket(between.0),
+            Resolution::Minute.bucket(between.1),
         );
         GapTimes {
             first: first.min(last),
@@ -54,7 +54,8 @@ impl GapTimes {
 
     /// Whether it touches the minutes of `from..=until`.
     pub(crate) fn touches(self, from: i64, until: i64) -> bool {
-        self.first <= Level::Minute.bucket(until) && self.last >= Level::Minute.bucket(from)
+        self.first <= Resolution::Minute.bucket(until)
+            && self.last >= Resolution::Minute.bucket(from)
     }
 
     pub(crate) fn minutes(self) -> u64 {
@@ -100,13 +101,15 @@ pub(crate) fn between(
     longest: u64,
 ) -> Result<GapSums> {
     let mut sums = GapSums::default();
-    let earliest = Level::Minute.bucket(from).saturating_sub_unsigned(longest);
+    let earliest = Resolution::Minute
+        .bucket(from)
+        .saturating_sub_unsigned(longest);
     let start = GapTimes {
         first: earliest,
         last: i64::MIN,
     };
     let end = GapTimes {
-        first: Level::Minute.bucket(until),
+        first: Resolution::Minute.bucket(until),
         last: i64::MAX,
     };
     let (start, end) = (start.key(), end.key());

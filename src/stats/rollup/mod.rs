@@ -12,7 +12,7 @@ pub(crate) mod sketch;
 pub(crate) mod table;
 
 use crate::engine::format::row::NameId;
-use crate::engine::format::scan::Event;
+use crate::engine::format::scan::ScannedDecision;
 
 /// The names that a row sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ pub(crate) const PARTITIONS: usize = 64;
 
 impl Combination {
     #[inline]
-    pub(crate) fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &ScannedDecision) -> Self {
         Combination {
             model: event.model,
             symbol: event.symbol,
@@ -51,29 +51,29 @@ impl Combination {
 
 /// The stretches of time that have rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub(crate) enum Resolution {
     /// Kept for recent hours with many decisions, so that the edges of a range cost little.
     Minute = 1,
     Hour = 2,
     Day = 3,
 }
 
-impl Level {
+impl Resolution {
     /// The level that is stored as this number.
-    pub(crate) const fn of(number: u8) -> Option<Level> {
+    pub(crate) const fn of(number: u8) -> Option<Resolution> {
         match number {
-            1 => Some(Level::Minute),
-            2 => Some(Level::Hour),
-            3 => Some(Level::Day),
+            1 => Some(Resolution::Minute),
+            2 => Some(Resolution::Hour),
+            3 => Some(Resolution::Day),
             _ => None,
         }
     }
 
     pub(crate) const fn micros(self) -> i64 {
         match self {
-            Level::Minute => 60_000_000,
-            Level::Hour => 3_600_000_000,
-            Level::Day => 86_400_000_000,
+            Resolution::Minute => 60_000_000,
+            Resolution::Hour => 3_600_000_000,
+            Resolution::Day => 86_400_000_000,
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_time_lies_in_its_bucket() {
-        for level in [Level::Minute, Level::Hour, Level::Day] {
+        for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
             for time in [i64::MIN, -1, 0, 1, 59_999_999, 60_000_000, i64::MAX] {
                 let bucket = level.bucket(time);
                 assert!(level.start(bucket) <= time, "{level:?} {time}");

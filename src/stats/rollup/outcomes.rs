@@ -1,6 +1,6 @@
 //! Outcomes of decisions, added up so that a replaced outcome can be subtracted.
 
-use super::bytes::{Bytes, put, put_wide};
+use super::bytes::{ByteReader, put, put_wide};
 use super::exact_sum::ExactSum;
 use super::fixed::units;
 use crate::engine::format::row::NameId;
@@ -34,7 +34,7 @@ pub(crate) struct Reals {
 ///
 /// Counts wrap: a stored row's share may be subtracted before that row is read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Outcomes {
+pub(crate) struct OutcomeSums {
     /// Decisions with an outcome.
     pub(crate) attached: u64,
     pub(crate) correct: u64,
@@ -119,7 +119,7 @@ impl Reals {
         self.squares.encode(out);
     }
 
-    fn decode(bytes: &mut Bytes<'_>) -> Result<Self> {
+    fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
         Ok(Reals {
             count: bytes.number()?,
             sum: ExactSum::decode(bytes)?,
@@ -128,7 +128,7 @@ impl Reals {
     }
 }
 
-impl Outcomes {
+impl OutcomeSums {
     /// Adds or takes away what holds for a decision with this `confidence`, if it has a valid one.
     pub(crate) fn change(&mut self, current: &Current, confidence: Option<f32>, sign: Sign) {
         if current.is_empty() {
@@ -185,7 +185,7 @@ impl Outcomes {
         &mut self.named[index].1
     }
 
-    pub(crate) fn merge(&mut self, other: &Outcomes) {
+    pub(crate) fn merge(&mut self, other: &OutcomeSums) {
         for (count, more) in [
             (&mut self.attached, other.attached),
             (&mut self.correct, other.correct),
@@ -238,8 +238,8 @@ impl Outcomes {
         }
     }
 
-    pub(super) fn decode(bytes: &mut Bytes<'_>) -> Result<Self> {
-        let mut outcomes = Outcomes {
+    pub(super) fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
+        let mut outcomes = OutcomeSums {
             attached: bytes.number()?,
             correct: bytes.number()?,
             wrong: bytes.number()?,
@@ -247,7 +247,7 @@ impl Outcomes {
             invalid: bytes.number()?,
             rewards: Reals::decode(bytes)?,
             scored: bytes.number()?,
-            ..Outcomes::default()
+            ..OutcomeSums::default()
         };
         if outcomes.scored != 0 {
             outcomes.brier = bytes.wide()?;
@@ -304,23 +304,23 @@ mod tests {
             kept in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
             replaced in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
         ) {
-            let mut expected = Outcomes::default();
+            let mut expected = OutcomeSums::default();
             kept.iter().for_each(|(current, c)| expected.change(current, *c, Sign::Plus));
             // Subtracted before it is there, as by a fold that has not read the row yet.
-            let (mut found, mut stored) = (Outcomes::default(), Outcomes::default());
+            let (mut found, mut stored) = (OutcomeSums::default(), OutcomeSums::default());
             replaced.iter().for_each(|(current, c)| found.change(current, *c, Sign::Minus));
             kept.iter().for_each(|(current, c)| found.change(current, *c, Sign::Plus));
             replaced.iter().for_each(|(current, c)| stored.change(current, *c, Sign::Plus));
             stored.merge(&found);
-            let bytes = |outcomes: &Outcomes| {
+            let bytes = |outcomes: &OutcomeSums| {
                 let mut out = Vec::new();
                 outcomes.encode(&mut out);
                 out
             };
             prop_assert_eq!(bytes(&stored), bytes(&expected));
             let bytes = bytes(&stored);
-            let mut reader = Bytes::new(&bytes);
-            let read = Outcomes::decode(&mut reader).unwrap();
+            let mut reader = ByteReader::new(&bytes);
+            let read = OutcomeSums::decode(&mut reader).unwrap();
             prop_assert_eq!(reader.end(), Ok(()));
             expected.named.retain(|(_, reals)| !reals.is_zero());
             prop_assert_eq!(read, expected);

@@ -1,11 +1,11 @@
 //! A rollup: the sum of some decisions, in memory and in stored form.
 
-use super::bytes::{Bytes, put, put_wide};
+use super::bytes::{ByteReader, put, put_wide};
 use super::fixed::Confidences;
-use super::outcomes::{Current, Outcomes, Sign};
+use super::outcomes::{Current, OutcomeSums, Sign};
 use super::sketch::Sketch;
 use crate::engine::format::row::{NameId, flag};
-use crate::engine::format::scan::Event;
+use crate::engine::format::scan::ScannedDecision;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -19,7 +19,7 @@ pub(crate) struct Rollup {
     pub(crate) cells: Vec<(NameId, Cell)>,
     /// Processing times in nanoseconds, without those of repeats.
     pub(crate) processing: Sketch,
-    pub(crate) memory: Memory,
+    pub(crate) memory: MemorySums,
 }
 
 /// Sum of the decisions for one action.
@@ -34,15 +34,15 @@ pub(crate) struct Cell {
     pub(crate) without_confidence: u64,
     /// The valid ones of those recorded in full.
     pub(crate) confidences: Confidences,
-    pub(crate) processing: Times,
+    pub(crate) processing: ProcessingSums,
     /// Outcomes, repeats included.
-    pub(crate) outcomes: Option<Box<Outcomes>>,
+    pub(crate) outcomes: Option<Box<OutcomeSums>>,
 }
 
 /// A new outcome of a decision.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) event: Event,
+pub(crate) struct OutcomeChange {
+    pub(crate) event: ScannedDecision,
     /// Its state before.
     pub(crate) before: Current,
     /// Its state now.
@@ -51,7 +51,7 @@ pub(crate) struct Change {
 
 /// Processing times, nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Times {
+pub(crate) struct ProcessingSums {
     pub(crate) count: u64,
     pub(crate) sum: u128,
     pub(crate) min: u64,
@@ -60,15 +60,15 @@ pub(crate) struct Times {
 
 /// Memory of the process, KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub(crate) struct MemorySums {
     pub(crate) count: u64,
     pub(crate) sum: u128,
     pub(crate) max: u64,
 }
 
-impl Default for Times {
+impl Default for ProcessingSums {
     fn default() -> Self {
-        Times {
+        ProcessingSums {
             count: 0,
             sum: 0,
             min: u64::MAX,
@@ -77,7 +77,7 @@ impl Default for Times {
     }
 }
 
-impl Times {
+impl ProcessingSums {
     #[inline]
     fn add(&mut self, nanos: u64) {
         self.count = self.count.saturating_add(1);
@@ -86,7 +86,7 @@ impl Times {
         self.max = self.max.max(nanos);
     }
 
-    pub(crate) fn merge(&mut self, other: &Times) {
+    pub(crate) fn merge(&mut self, other: &ProcessingSums) {
         self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);
@@ -94,7 +94,7 @@ impl Times {
     }
 }
 
-impl Memory {
+impl MemorySums {
     #[inline]
     fn add(&mut self, kib: u64) {
         self.count = self.count.saturating_add(1);
@@ -102,7 +102,7 @@ impl Memory {
         self.max = self.max.max(kib);
     }
 
-    fn merge(&mut self, other: &Memory) {
+    fn merge(&mut self, other: &MemorySums) {
         self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
@@ -117,7 +117,7 @@ impl Cell {
 
     /// Adds a decision.
     #[inline]
-    pub(crate) fn add(&mut self, event: &Event) {
+    pub(crate) fn add(&mut self, event: &ScannedDecision) {
         if event.flags & flag::REPEAT != 0 {
             self.repeats = self.repeats.saturating_add(1);
             return;
@@ -161,7 +161,7 @@ impl Default for Rollup {
             last: i64::MIN,
             cells: Vec::new(),
             processing: Sketch::default(),
-            memory: Memory::default(),
+            memory: MemorySums::default(),
         }
     }
 }
@@ -169,7 +169,7 @@ impl Default for Rollup {
 impl Rollup {
     /// Adds a decision.
     #[inline]
-    pub(crate) fn add(&mut self, event: &Event) {
+    pub(crate) fn add(&mut self, event: &ScannedDecision) {
         self.first = self.first.min(event.event);
         self.last = self.last.max(event.event);
         self.cell(event.action).add(event);
@@ -206,7 +206,7 @@ impl Rollup {
     }
 
     /// Adds what changed for a decision that this rollup holds.
-    pub(crate) fn change(&mut self, change: &Change) {
+    pub(crate) fn change(&mut self, change: &OutcomeChange) {
         let cell = self.cell(change.event.action);
         let outcomes = cell.outcomes.get_or_insert_default();
         let confidence = change.event.valid_confidence();
@@ -325,7 +325,7 @@ impl Rollup {
 
     /// Reads what [`encode`](Self::encode) wrote, in place of what this rollup was.
     pub(crate) fn decode(&mut self, start: i64, bytes: &[u8]) -> Result<()> {
-        let mut bytes = Bytes::new(bytes);
+        let mut bytes = ByteReader::new(bytes);
         self.first = start.wrapping_add(bytes.number()?.cast_signed());
         self.last = self.first.wrapping_add(bytes.number()?.cast_signed());
         let sections = bytes.byte()?;
@@ -349,9 +349,9 @@ impl Rollup {
                 self.processing.push(bin, bytes.bounded()?)?;
             }
         }
-        self.memory = Memory::default();
+        self.memory = MemorySums::default();
         if sections & section::MEMORY != 0 {
-            self.memory = Memory {
+            self.memory = MemorySums {
                 count: bytes.bounded()?,
                 sum: bytes.wide()?,
                 max: bytes.number()?,
@@ -397,7 +397,7 @@ impl Cell {
         }
     }
 
-    fn decode(bytes: &mut Bytes<'_>) -> Result<Cell> {
+    fn decode(bytes: &mut ByteReader<'_>) -> Result<Cell> {
         let parts = bytes.byte()?;
         if parts & !part::ALL != 0 {
             return Err(format!("parts {parts}"));
@@ -431,7 +431,7 @@ impl Cell {
             at_most(processing.sum, processing.count, u64::MAX)?;
         }
         if parts & part::OUTCOMES != 0 {
-            cell.outcomes = Some(Box::new(Outcomes::decode(bytes)?));
+            cell.outcomes = Some(Box::new(OutcomeSums::decode(bytes)?));
         }
         Ok(cell)
     }

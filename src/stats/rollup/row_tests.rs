@@ -1,7 +1,7 @@
 use crate::stats::rollup::row::*;
 use proptest::prelude::*;
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = ScannedDecision> {
     let confidence = prop_oneof![0.0..=1.0_f32, Just(-0.0), Just(f32::NAN), Just(1.5_f32)];
     let flags = prop_oneof![
         4 => Just(flag::FEATURES),
@@ -12,19 +12,19 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     let times = (0_i64..3_600_000_000, 0_u64..40_000_000, 0_u64..4_096);
     (times, 1_u32..5, flags, confidence).prop_map(
-        |((event, processing, memory), action, flags, confidence)| Event {
+        |((event, processing, memory), action, flags, confidence)| ScannedDecision {
             event,
             action,
             flags,
             confidence,
             processing,
             memory,
-            ..Event::default()
+            ..ScannedDecision::default()
         },
     )
 }
 
-fn rollup(events: &[Event]) -> Rollup {
+fn rollup(events: &[ScannedDecision]) -> Rollup {
     let mut rollup = Rollup::default();
     events.iter().for_each(|event| rollup.add(event));
     rollup
@@ -45,9 +45,9 @@ proptest! {
     #[test]
     fn bytes_come_back(events in prop::collection::vec(event(), 1..60), base: i64) {
         let start = base.saturating_sub(4_000_000_000);
-        let moved: Vec<Event> = events
+        let moved: Vec<ScannedDecision> = events
             .into_iter()
-            .map(|event| Event { event: start + event.event, ..event })
+            .map(|event| ScannedDecision { event: start + event.event, ..event })
             .collect();
         let written = rollup(&moved);
         let mut out = Vec::new();
@@ -77,13 +77,13 @@ proptest! {
 
 #[test]
 fn one_decision_takes_few_bytes() {
-    let one = Event {
+    let one = ScannedDecision {
         event: 1_800_000_000,
         action: 3,
         confidence: 0.85,
         processing: 12_500_001,
         memory: 65_536,
-        ..Event::default()
+        ..ScannedDecision::default()
     };
     let mut out = Vec::new();
     rollup(&[one]).encode(0, &mut out);

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::row::Rollup;
-use super::{Combination, Level};
+use super::{Combination, Resolution};
 use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::row::NameId;
@@ -22,7 +22,7 @@ use crate::entry::error::Result;
 const KEY_BYTES: usize = 21;
 
 /// The key of a rollup.
-pub(crate) fn key(level: Level, bucket: i64, whose: Combination) -> [u8; KEY_BYTES] {
+pub(crate) fn key(level: Resolution, bucket: i64, whose: Combination) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[0] = level as u8;
     key[1..9].copy_from_slice(&keys::number(keys::ordered(bucket)));
@@ -43,8 +43,8 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     match (bucket, name(9), name(13), name(17)) {
         (Some(bucket), Some(model), Some(symbol), Some(checkpoint)) if key.len() == KEY_BYTES => {
             // No time lies in another one; continuing behind it would not get any further.
-            let level = key.first().and_then(|level| Level::of(*level));
-            let (first, last) = level.unwrap_or(Level::Day).ends();
+            let level = key.first().and_then(|level| Resolution::of(*level));
+            let (first, last) = level.unwrap_or(Resolution::Day).ends();
             if !(first..=last).contains(&keys::unordered(bucket)) {
                 return Err(damaged(path, "rollups", "a key's time cannot be"));
             }
@@ -63,7 +63,7 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
 pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
     let broken = |why: String| damaged(path, "rollups", &why);
     let (bucket, _) = parse(path, key)?;
-    let level = key.first().and_then(|level| Level::of(*level));
+    let level = key.first().and_then(|level| Resolution::of(*level));
     let level = level.ok_or_else(|| broken("a key of no level".to_owned()))?;
     let mut rollup = Rollup::default();
     rollup.decode(level.start(bucket), value).map_err(broken)
@@ -85,7 +85,7 @@ fn decode_detail(path: &Path, key: &[u8], value: &[u8]) -> Result<(i64, Detail)>
 pub(crate) fn scan(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    level: Level,
+    level: Resolution,
     buckets: RangeInclusive<i64>,
     model: Option<NameId>,
     mut see: impl FnMut(i64, Combination, &[u8]) -> Result<()>,
@@ -161,10 +161,10 @@ pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> R
         symbol: 0,
         checkpoint: 0,
     };
-    let start = key(Level::Minute, from, lowest);
+    let start = key(Resolution::Minute, from, lowest);
     let range = (
         Bound::Included(&start[..]),
-        Bound::Excluded(&[Level::Hour as u8][..]),
+        Bound::Excluded(&[Resolution::Hour as u8][..]),
     );
     let mut first = None;
     snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, _| {
@@ -200,12 +200,12 @@ mod tests {
             checkpoint,
         };
         let rows = [
-            (Level::Minute, 5, whose(9, 9, 9)),
-            (Level::Hour, -1, whose(1, 2, 3)),
-            (Level::Hour, 0, whose(1, 2, 3)),
-            (Level::Hour, 0, whose(1, 3, 0)),
-            (Level::Hour, 0, whose(2, 0, 0)),
-            (Level::Day, Level::Day.ends().0, whose(0, 0, 0)),
+            (Resolution::Minute, 5, whose(9, 9, 9)),
+            (Resolution::Hour, -1, whose(1, 2, 3)),
+            (Resolution::Hour, 0, whose(1, 2, 3)),
+            (Resolution::Hour, 0, whose(1, 3, 0)),
+            (Resolution::Hour, 0, whose(2, 0, 0)),
+            (Resolution::Day, Resolution::Day.ends().0, whose(0, 0, 0)),
         ];
         for pair in rows.windows(2) {
             let keys = [0, 1].map(|row| key(pair[row].0, pair[row].1, pair[row].2));
@@ -216,7 +216,11 @@ mod tests {
             assert_eq!(parsed.unwrap(), (bucket, whose));
         }
         assert!(parse(Path::new("x"), &[1; 20]).is_err());
-        let beyond = key(Level::Hour, Level::Hour.ends().1 + 1, whose(1, 2, 3));
+        let beyond = key(
+            Resolution::Hour,
+            Resolution::Hour.ends().1 + 1,
+            whose(1, 2, 3),
+        );
         assert!(parse(Path::new("x"), &beyond).is_err());
     }
 }
