@@ -26,6 +26,9 @@ const EACH: usize = 64;
 const COUNT: usize = 1_024;
 const WAIT: Duration = Duration::from_secs(60);
 
+/// The label of an outcome, and its named values.
+type LabelAndValues = (Option<String>, Vec<(String, f64)>);
+
 /// A decision, and what turned out.
 #[derive(Clone, PartialEq)]
 struct Decision {
@@ -35,7 +38,7 @@ struct Decision {
     checkpoint: Option<String>,
     labels: Vec<String>,
     attributes: Vec<(String, Value)>,
-    outcome: Option<(Option<String>, Vec<(String, f64)>)>,
+    outcome: Option<LabelAndValues>,
 }
 
 fn plain() -> Decision {
