@@ -222,6 +222,11 @@ impl<'a> BlockReader<'a> {
         }
     }
 
+    /// Whether the attributes decode.
+    pub(super) fn check_attributes(&self) -> Result<()> {
+        self.attributes().map(drop)
+    }
+
     pub(super) fn column(&self, part: BlockColumn) -> &Numbers<'a> {
         &self.columns[part as usize]
     }
