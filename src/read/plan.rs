@@ -187,9 +187,16 @@ impl ByTime {
         };
         let end = block.next;
         let reached = self.reached.filter(|reached| reached.hour == place.hour);
+        // The border never moves back: a block kept from before a merge ends inside the merged one.
         let (fresh, border) = match (self.direction, reached.map(|reached| reached.first)) {
-            (Direction::Ascending, before) => (before.unwrap_or(0)..u64::MAX, end),
-            (Direction::Descending, before) => (0..before.unwrap_or(u64::MAX), block.first),
+            (Direction::Ascending, before) => {
+                let before = before.unwrap_or(0);
+                (before..u64::MAX, before.max(end))
+            }
+            (Direction::Descending, before) => {
+                let before = before.unwrap_or(u64::MAX);
+                (0..before, before.min(block.first))
+            }
         };
         self.reached = Some(HourPlace {
             hour: place.hour,
@@ -306,6 +313,43 @@ mod tests {
 
     fn given(records: impl Iterator<Item = crate::Result<InferenceRecord>>) -> Vec<u64> {
         records.map(|record| record.unwrap().sequence).collect()
+    }
+
+    /// Blocks are merged while a query by time has some of them in memory and others not.
+    #[test]
+    fn blocks_merged_under_way_give_each_decision_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Journal::options().without_mirror().without_folding();
+        let options = options.dedup_window(Duration::ZERO).commit_interval(BOUND);
+        let journal = options.open(directory.path().join("data")).unwrap();
+        // Hour 1 is in all blocks, hour 0 in four of the first, hour 2 in four of the last.
+        for block in 0..8 {
+            let of_first = (1..5).contains(&block);
+            let of_last = (3..7).contains(&block);
+            for hour in [(0, of_first), (1, true), (2, of_last)] {
+                for second in 0..if hour.1 { 5 } else { 0 } {
+                    let time = Timestamp::from_micros(hour.0 * HOUR_MICROS + second * 1_000_000);
+                    let inference = Inference::new("m", "s", "BUY").event_time(time);
+                    journal.log(inference).unwrap();
+                }
+            }
+            journal.flush().wait(BOUND).unwrap();
+        }
+        let reader = journal.reader().unwrap();
+        let (from, until) = (0, 3 * HOUR_MICROS);
+        let query = || {
+            let query = reader.inferences().since(Timestamp::from_micros(from));
+            query.until(Timestamp::from_micros(until))
+        };
+        let expected = [given(query().iter()), given(query().newest_first().iter())];
+        let mut under_way = [query().iter(), query().newest_first().iter()];
+        let begun = under_way.each_mut().map(|iter| given(iter.take(20)));
+        assert!(journal.seal(BOUND).unwrap() > 0);
+        for ((mut found, rest), expected) in begun.into_iter().zip(under_way).zip(expected) {
+            found.extend(given(rest));
+            assert_eq!(found, expected);
+        }
+        journal.close().unwrap();
     }
 
     #[test]
