@@ -192,6 +192,10 @@ mod tests {
         let path = scratch.path().join("lock");
         let inherited = FileLock::hold(&path).unwrap().unwrap();
         assert!(is_held(&path));
+        // Where files have no identity, their names are not taken over.
+        if FileId::of(inherited.file()).is_none() {
+            return;
+        }
         let mut words: Vec<String> = this.print().split(' ').map(str::to_owned).collect();
         // The same process number, started at another time.
         let started = words.iter_mut().rev().nth(1).unwrap();
