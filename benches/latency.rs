@@ -8,10 +8,14 @@
 //! inside the timed call, and full-mantissa probabilities. A row in which anything was dropped is
 //! an error.
 //!
-//! `-- --pace-us 20,200 --calls 200000` sets pace and length (a pace of 0 is flat out, and never
-//! more calls than the queue holds). `-- --slow` adds 12,000 calls paced 5 ms, which take two
-//! minutes. `-- --pin 1` keeps the calling thread on that processor; `-- --queue 4096` sets the
-//! queue's size; `-- --test` runs a few calls only.
+//! | option | effect |
+//! |---|---|
+//! | `-- --pace-us 20,200` | the pace of the calls; 0 is flat out, for at most one full queue |
+//! | `-- --calls 200000` | the number of calls |
+//! | `-- --slow` | 12,000 more calls, paced 5 ms, in two minutes |
+//! | `-- --pin 1` | the calling thread stays on that processor |
+//! | `-- --queue 4096` | the queue's size |
+//! | `-- --test` | a few calls only |
 
 #![allow(missing_docs, clippy::print_stdout)]
 

@@ -1,10 +1,14 @@
 //! How many outcomes a second reach the disk, and what reading them costs.
 //!
 //! `cargo bench --bench outcomes` records 2 M distinct inferences. Then it attaches outcomes
-//! (reward and correct) at full speed until they are on disk: for the newest inferences, roughly in
-//! order, as a loop does; for random ones of the whole journal, before and after it is sealed; and
-//! 1 M for a single one. Then it reads: by id, and joined to a query. `-- --test` does little of
-//! each. A run in which anything was dropped is an error.
+//! (reward and correct) at full speed until they are on disk:
+//!
+//! * for the newest inferences, roughly in order, as a loop does;
+//! * for random ones of the whole journal, before and after it is sealed;
+//! * 1 M for a single one.
+//!
+//! At last it reads them, by id and joined to a query. `-- --test` does little of each. A run in which
+//! anything was dropped is an error.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 

@@ -2,12 +2,14 @@
 //!
 //! The registry holds 100,000 checkpoints of 50 models, registered in bulk. One cost per figure:
 //!
-//! * `best, fresh read`: one model's best, in a snapshot of its own;
-//! * `best, open snapshot`: the same within a snapshot that is open, per model;
-//! * `newest 20`: the newest 20 checkpoints of a model, in one snapshot;
-//! * `watch`: asking a watch whose answer has not changed;
-//! * `open`: opening the registry, with these checkpoints and with none;
-//! * `save 1 KB`: a save on this disk, beside the same fsyncs made by hand.
+//! | figure | what is timed |
+//! |---|---|
+//! | `best, fresh read` | one model's best, in a snapshot of its own |
+//! | `best, open snapshot` | the same within a snapshot that is open, per model |
+//! | `newest 20` | the newest 20 checkpoints of a model, in one snapshot |
+//! | `watch` | a look at a watch whose answer has not changed |
+//! | `open` | opening the registry, with these checkpoints and with none |
+//! | `save 1 KB` | a save on this disk, beside the same fsyncs made by hand |
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 

@@ -1,10 +1,15 @@
 //! Cost of a statistic, and of folding to the writer.
 //!
 //! `cargo bench --bench stats` records 10 M distinct inferences over 48 hours of event time, of 5
-//! models and 10 symbols, and asks for one model's last 24 hours. `-- --events 100000000` does it
-//! with that many. `-- --writer` measures the writer with and without folding, in turns; `--
-//! --combinations 5000` with that many combinations of names. `-- --test` stops at a few. A run in
-//! which anything was dropped is an error.
+//! models and 10 symbols. Then it asks for one model's last 24 hours. A run in which anything was
+//! dropped is an error.
+//!
+//! | option | effect |
+//! |---|---|
+//! | `-- --events 100000000` | that many inferences |
+//! | `-- --writer` | the writer with and without folding, in turns |
+//! | `-- --combinations 5000` | that many combinations of names |
+//! | `-- --test` | a few inferences only |
 
 #![allow(
     missing_docs,

@@ -2,9 +2,9 @@
 //! the first call until the flush returns.
 //!
 //! `cargo bench --bench throughput` prints one row for each of: 1, 2 and 4 producers; repeats; and
-//! the text files. Features are hashed inside the calls, every event is distinct (except for the
-//! repeats that a row asks for), and a run in which any event was dropped is an error. "Oldest" is
-//! the highest age of the oldest uncommitted event, sampled every 2 ms.
+//! the text files. Features are hashed inside the calls. Every event is distinct, except for the
+//! repeats that a row asks for. A run in which any event was dropped is an error. "Oldest" is the
+//! highest age of the oldest uncommitted event, sampled every 2 ms.
 //!
 //! The last line says what an open journal takes that has nothing to do.
 //!

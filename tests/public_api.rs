@@ -83,6 +83,16 @@ fn declaration(lines: &[String], at: usize) -> String {
     text.split(" where").next().unwrap().to_owned()
 }
 
+/// The declaration of a tuple struct without the types of fields that only the crate can name.
+fn without_private_fields(declaration: &str) -> String {
+    match declaration.split_once('(') {
+        Some((head, fields)) if head.starts_with("pub struct") && !fields.starts_with("pub ") => {
+            format!("{head}(..);")
+        }
+        _ => declaration.to_owned(),
+    }
+}
+
 /// Whether the attributes above a line hide it.
 fn is_hidden(lines: &[String], at: usize) -> bool {
     let above = lines[..at].iter().rev();
@@ -154,7 +164,7 @@ fn describe(name: &str, file: &Path, all: &BTreeMap<PathBuf, Vec<String>>) -> St
             writeln!(out, "  {line}").unwrap();
         }
     }
-    writeln!(out, "  {}", declaration(lines, at)).unwrap();
+    writeln!(out, "  {}", without_private_fields(&declaration(lines, at))).unwrap();
     let is_struct = lines[at].contains("struct");
     if lines[at].ends_with('{') && !lines[at].contains(" fn ") {
         for (number, line) in body(lines, at) {

@@ -688,20 +688,26 @@ impl Blocks<'_, '_> {
         }
     }
 
-    /// Up to `most` sequences of entries of one kind, from `from` on.
-    pub(crate) fn marks(&self, mark: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
-        let start = keys::pair(mark as u64, from.max(self.range.start));
-        let end = keys::pair(mark as u64, self.range.end);
+    /// Up to `most` sequences of entries of one kind within `wanted`, in `direction`.
+    pub(crate) fn marks(
+        &self,
+        mark: EntryKind,
+        wanted: Range<u64>,
+        direction: Direction,
+        most: usize,
+    ) -> Result<Vec<u64>> {
+        let start = keys::pair(mark as u64, wanted.start.max(self.range.start));
+        let end = keys::pair(mark as u64, wanted.end.min(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = Vec::new();
-        if self.stand_in.is_some() && from <= self.range.start {
+        if self.stand_in.is_some() && wanted.contains(&self.range.start) {
             // The hole in its place.
             found.push(self.range.start);
         }
         if start >= end {
             return Ok(found);
         }
-        self.index(Table::Marks, range, Direction::Ascending, |key, _| {
+        self.index(Table::Marks, range, direction, |key, _| {
             let sequence = keys::second_number(key)
                 .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
             found.push(sequence);
@@ -710,30 +716,34 @@ impl Blocks<'_, '_> {
         Ok(found)
     }
 
-    /// Up to `most` sequences of entries of one kind before `until`, newest first.
-    pub(crate) fn marks_before(
-        &self,
-        mark: EntryKind,
-        until: u64,
-        most: usize,
-    ) -> Result<Vec<u64>> {
-        let start = keys::pair(mark as u64, self.range.start);
-        let end = keys::pair(mark as u64, until.min(self.range.end));
-        let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-        let mut found = Vec::new();
-        if self.stand_in.is_some() && self.range.start < until {
-            found.push(self.range.start);
+    /// The first sequences of the blocks that begin before `before` and that an index by id finds
+    /// for `ids` (ascending): [`Table::Ids`] for their decisions, [`Table::Outcomes`] for their
+    /// outcomes.
+    pub(crate) fn of_ids(&self, table: Table, ids: &[u64], before: u64) -> Result<BTreeSet<u64>> {
+        let broken = |why: &str| damaged(self.path, table.name(), why);
+        let mut blocks = BTreeSet::new();
+        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
+            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
+                continue;
+            };
+            let (number, lowest) = id_bucket(*first);
+            let (_, highest) = id_bucket(*last);
+            let start = keys::pair(number, self.range.start);
+            let end = keys::pair(number, before.min(self.range.end));
+            if start >= end {
+                continue;
+            }
+            let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
+            self.index(table, range, Direction::Ascending, |key, span| {
+                let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
+                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+                if low <= highest && high >= lowest {
+                    blocks.insert(first);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
-        if start >= end {
-            return Ok(found);
-        }
-        self.index(Table::Marks, range, Direction::Descending, |key, _| {
-            let sequence = keys::second_number(key)
-                .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
-            found.push(sequence);
-            Ok(go_on(found.len() < most))
-        })?;
-        Ok(found)
+        Ok(blocks)
     }
 
     /// The ids of this bucket of [`ID_BUCKET_BITS`] that are here.

@@ -388,7 +388,7 @@ impl Source {
             |segment| segment.row.next > from,
             Unopened::PassedOver,
             |blocks| {
-                found.extend(blocks.marks(mark, from, most)?);
+                found.extend(blocks.marks(mark, from..u64::MAX, Direction::Ascending, most)?);
                 Ok(true)
             },
         )?;
@@ -411,7 +411,7 @@ impl Source {
             |blocks| {
                 // Newest part first: the results are in order already.
                 let left = most.saturating_sub(found.len());
-                found.extend(blocks.marks_before(mark, until, left)?);
+                found.extend(blocks.marks(mark, 0..until, Direction::Descending, left)?);
                 Ok(found.len() < most)
             },
         )?;

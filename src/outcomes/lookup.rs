@@ -1,15 +1,12 @@
 //! Outcomes by the inference that they belong to, wherever in the journal they were recorded.
 
-use std::collections::BTreeSet;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use super::out_of_order;
 use crate::engine::blocks::Blocks;
 use crate::engine::format::row::StoredOutcome;
-use crate::engine::format::spans::id_bucket;
-use crate::engine::keys;
-use crate::engine::kv::{Direction, Table};
-use crate::engine::meta::{FIRST_SEQUENCE, damaged};
+use crate::engine::kv::Table;
+use crate::engine::meta::FIRST_SEQUENCE;
 use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
@@ -66,7 +63,7 @@ impl Blocks<'_, '_> {
         see: &mut impl FnMut(StoredOutcome) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let wanted = |id: u64| ids.binary_search(&id).is_ok();
-        for first in self.with_outcomes(ids, before)?.into_iter().rev() {
+        for first in self.of_ids(Table::Outcomes, ids, before)?.into_iter().rev() {
             let found = self.look_into(first, |block| block.outcomes(wanted))?;
             let found = found.unwrap_or_default();
             for outcome in found.into_iter().rev() {
@@ -76,34 +73,5 @@ impl Blocks<'_, '_> {
             }
         }
         Ok(ControlFlow::Continue(()))
-    }
-
-    /// The blocks that begin before `before` and may hold outcomes of `ids`.
-    fn with_outcomes(&self, ids: &[u64], before: u64) -> Result<BTreeSet<u64>> {
-        let broken = |why: &str| damaged(self.path, "outcomes", why);
-        let mut blocks = BTreeSet::new();
-        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
-            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
-                continue;
-            };
-            let (number, lowest) = id_bucket(*first);
-            let (_, highest) = id_bucket(*last);
-            let start = keys::pair(number, self.range.start);
-            let end = keys::pair(number, before.min(self.range.end));
-            if start >= end {
-                continue;
-            }
-            let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
-            let ascending = Direction::Ascending;
-            self.index(Table::Outcomes, range, ascending, |key, span| {
-                let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
-                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                if low <= highest && high >= lowest {
-                    blocks.insert(first);
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
-        }
-        Ok(blocks)
     }
 }

@@ -8,14 +8,11 @@ use ahash::AHashMap;
 use super::folding::folded::FoldedReach;
 use super::rollup::outcomes::Current;
 use super::rollup::row::OutcomeChange;
-use crate::engine::blocks::{Asked, Blocks, go_on};
+use crate::engine::blocks::Asked;
 use crate::engine::format::block::Placed;
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
 use crate::engine::format::scan::{Scan, ScannedDecision};
-use crate::engine::format::spans::id_bucket;
-use crate::engine::keys;
-use crate::engine::kv::{Direction, Table};
-use crate::engine::meta::damaged;
+use crate::engine::kv::Table;
 use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
@@ -125,7 +122,7 @@ impl Source {
             return Ok(found);
         }
         self.in_parts(holds_any(ids), Unopened::PassedOver, |blocks| {
-            for first in blocks.with_events(ids)? {
+            for first in blocks.of_ids(Table::Ids, ids, u64::MAX)? {
                 let rows = blocks.block_with(first, Asked::All)?.rows.into_iter();
                 found.extend(rows.filter(|placed| {
                     !matches!(placed.row, Row::Note(_))
@@ -147,7 +144,7 @@ impl Source {
         }
         let mut scan = Scan::default();
         self.in_parts(holds_any(ids), between.unopened, |blocks| {
-            for first in blocks.with_events(ids)? {
+            for first in blocks.of_ids(Table::Ids, ids, u64::MAX)? {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
@@ -172,37 +169,6 @@ fn holds_any(ids: &[u64]) -> impl Fn(&Registered) -> bool {
             let next = ids.get(ids.partition_point(|id| *id < lowest));
             next.is_some_and(|id| *id <= highest)
         })
-    }
-}
-
-impl Blocks<'_, '_> {
-    /// The blocks that may hold inferences of `ids`.
-    fn with_events(&self, ids: &[u64]) -> Result<BTreeSet<u64>> {
-        let broken = |why: &str| damaged(self.path, "ids", why);
-        let mut blocks = BTreeSet::new();
-        for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
-            let (Some(first), Some(last)) = (bucket.first(), bucket.last()) else {
-                continue;
-            };
-            let (number, lowest) = id_bucket(*first);
-            let (_, highest) = id_bucket(*last);
-            let start = keys::pair(number, self.range.start);
-            let end = keys::pair(number, self.range.end);
-            let range = (
-                std::ops::Bound::Included(&start[..]),
-                std::ops::Bound::Excluded(&end[..]),
-            );
-            let ascending = Direction::Ascending;
-            self.index(Table::Ids, range, ascending, |key, span| {
-                let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
-                let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
-                if low <= highest && high >= lowest {
-                    blocks.insert(first);
-                }
-                Ok(go_on(true))
-            })?;
-        }
-        Ok(blocks)
     }
 }
 
