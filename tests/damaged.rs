@@ -216,6 +216,17 @@ fn several_blocks_are_passed_over_one_by_one_and_together() {
     let of = |blocks: Range<u64>| 1 + blocks.start * OF_BLOCK..1 + blocks.end * OF_BLOCK;
     assert_eq!(reader.missing(), [of(0..1), of(BAD..BLOCKS)]);
     assert_eq!(of(BAD..BLOCKS).end, end);
+    // Each lost entry counts once, where blocks that cannot be read lie side by side.
+    let lost: u64 = reader
+        .missing()
+        .iter()
+        .map(|lost| lost.end - lost.start)
+        .sum();
+    let query = || reader.stats("dqn_agent");
+    for query in [query(), query().as_of(Timestamp::MAX)] {
+        let stats = query.get().unwrap();
+        assert_eq!((stats.count, stats.coverage.damaged), (18, lost));
+    }
     let follow = reader.follow(reader.start()).unwrap();
     let holes = follow.filter_map(|entry| hole(&entry.unwrap()).map(sequences));
     assert_eq!(holes.collect::<Vec<_>>(), reader.missing());

@@ -36,19 +36,28 @@ impl FileLock {
     /// keeps it when its parent has been killed: if the holder is gone, another file takes the
     /// name.
     pub(crate) fn hold(path: &Path) -> io::Result<Option<FileLock>> {
-        let held = FileLock(disk::open_or_begin(path)?.0);
-        if held.try_own()? {
-            return Ok(Some(held));
+        // A round is lost only if another process replaces the file at the same moment.
+        const ROUNDS: u32 = 8;
+        for _ in 0..ROUNDS {
+            let held = FileLock(disk::open_or_begin(path)?.0);
+            if held.try_own()? {
+                // A lock of a file that has lost its name excludes nobody.
+                if held.has_name(path).unwrap_or(true) {
+                    return Ok(Some(held));
+                }
+                continue;
+            }
+            if !held.is_orphaned() {
+                return Ok(None);
+            }
+            match held.has_name(path) {
+                Some(true) => disk::remove(path)?,
+                // Another process has replaced the file already.
+                Some(false) => {}
+                None => return Ok(None),
+            }
         }
-        if !held.is_orphaned() {
-            return Ok(None);
-        }
-        // Another process may have replaced the file already.
-        if FileId::of(&held.0).is_some_and(|id| FileId::at(path) == Some(id)) {
-            disk::remove(path)?;
-        }
-        let held = FileLock(disk::open_or_begin(path)?.0);
-        Ok(held.try_own()?.then_some(held))
+        Ok(None)
     }
 
     /// Locks the file at `path`, which is created where it is missing. Waits for another holder for
@@ -102,8 +111,23 @@ impl FileLock {
         Ok(held)
     }
 
-    /// Whether the file names a holder that is gone.
+    /// Whether the file still has this name; `None` where files have no identity.
+    fn has_name(&self, path: &Path) -> Option<bool> {
+        let id = FileId::of(&self.0)?;
+        Some(FileId::at(path) == Some(id))
+    }
+
+    /// Whether the file names a holder that is gone, and keeps naming it: a new holder writes its
+    /// name a moment after it has the lock.
     fn is_orphaned(&self) -> bool {
+        const MOMENT: Duration = Duration::from_millis(10);
+        self.names_a_dead_holder() && {
+            std::thread::sleep(MOMENT);
+            self.names_a_dead_holder()
+        }
+    }
+
+    fn names_a_dead_holder(&self) -> bool {
         const LONGEST: u64 = 1_024;
         let mut file = &self.0;
         let mut text = String::new();

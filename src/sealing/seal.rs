@@ -130,7 +130,7 @@ impl Sealer {
         let registered = match written {
             Ok(Some(mut written)) => {
                 written.registered.row.sealed = now;
-                self.publish(kv, folder, &unfinished, written).map(Some)
+                self.publish(kv, folder, &unfinished, written)
             }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
@@ -200,14 +200,15 @@ impl Sealer {
         }))
     }
 
-    /// Gives the finished segment its name and registers it.
+    /// Gives the finished segment its name and registers it; `None` if another process has sealed
+    /// these blocks meanwhile.
     fn publish(
         &self,
         kv: &Kv,
         folder: &Path,
         unfinished: &Path,
         written: FinishedSegment,
-    ) -> Result<Registered> {
+    ) -> Result<Option<Registered>> {
         let FinishedSegment { registered, taken } = written;
         let file = folder.join(file_name(registered.first, registered.row.next));
         // No registered segment has this name, so an existing file was left by a crash.
@@ -221,8 +222,13 @@ impl Sealer {
         )?;
         // After an error it may be registered all the same. The file stays, and the next sealer
         // finds out.
-        kv.write(|transaction| {
+        let is_registered = kv.write(|transaction| {
             let mut extent = meta::extent_to_write(transaction, kv.path())?;
+            // The lock is a file, which others can remove. The border decides: a second segment
+            // over the same blocks would move it back. Its file goes with the other strays.
+            if extent.hot != registered.first {
+                return Ok(false);
+            }
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
@@ -233,10 +239,11 @@ impl Sealer {
             // Readers keep a list of segments and compare this number to know whether it is
             // current.
             extent.generation = extent.generation.saturating_add(1);
-            meta::set_extent(transaction, extent)
-        })
-        .map_err(WriteFailure::into_error)?;
-        Ok(registered)
+            meta::set_extent(transaction, extent)?;
+            Ok(true)
+        });
+        let is_registered = is_registered.map_err(WriteFailure::into_error)?;
+        Ok(is_registered.then_some(registered))
     }
 }
 
@@ -448,4 +455,53 @@ fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Bloc
         next = next.saturating_add(block.count.into());
     }
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::directory::Directory;
+    use crate::options::Sharing;
+    use crate::{Inference, Journal, Maintenance, Reader};
+
+    const BOUND: Duration = Duration::from_secs(60);
+    const BLOCKS: u64 = 6;
+
+    /// The lock is a file. Where it fails, the border of the hot file still decides.
+    #[test]
+    fn blocks_that_another_process_has_sealed_are_not_registered_twice() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("data");
+        let options = Journal::options().without_mirror().without_folding();
+        let journal = options.open(&dir).unwrap();
+        for _ in 0..BLOCKS {
+            journal.log(Inference::new("m", "s", "BUY")).unwrap();
+            journal.flush().wait(BOUND).unwrap();
+        }
+        let id = journal.id().to_u128();
+        journal.close().unwrap();
+        let sealer = || {
+            let directory = Directory::existing(&dir).unwrap();
+            let upkeep = Upkeep::open(directory, Sharing::native(), 1 << 20).unwrap();
+            Sealer::new(upkeep, id)
+        };
+        let (late, other) = (sealer(), sealer());
+        let folder = late.upkeep.directory().create_segments().unwrap();
+        let (unfinished, kept) = (folder.join(".new-late"), scratch.path().join("kept"));
+        let published = late.upkeep.with_kv(|kv| {
+            let extent = kv.read(|snapshot| meta::extent(snapshot, kv.path()))?;
+            let written = late.merge(kv, &unfinished, extent, 1, &|| true)?;
+            // The other one takes the unfinished file for a stray.
+            fs::rename(&unfinished, &kept).unwrap();
+            assert!(other.seal(u64::MAX, 0, &|| true)?.is_some());
+            fs::rename(&kept, &unfinished).unwrap();
+            late.publish(kv, &folder, &unfinished, written.unwrap())
+        });
+        assert!(published.unwrap().is_none());
+        late.tidy().unwrap();
+        assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
+        let reader = Reader::open(&dir).unwrap();
+        assert_eq!(reader.inferences().iter().map(Result::unwrap).count(), 6);
+        assert_eq!(reader.missing(), []);
+    }
 }

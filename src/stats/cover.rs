@@ -31,7 +31,7 @@ pub(super) struct Cover<'c, 's, 'k> {
 struct Edge {
     /// The parts of it that lie in the ranges, ascending.
     times: Vec<RangeInclusive<i64>>,
-    /// Scope rollups the bucket has.
+    /// The combinations whose rollups are cut.
     whose: BTreeSet<Combination>,
     /// Decisions in the whole bucket, by its rollups.
     decisions: u64,
@@ -265,7 +265,15 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 if self.is_meant(event, from, until) && folded.holds(event) {
                     // Counted for the whole bucket: its rollups do not know the parts.
                     seen += 1;
-                    if !edge.times.iter().any(|times| times.contains(&event.event)) {
+                    // Thousands of periods may cut an hour.
+                    let times = edge
+                        .times
+                        .partition_point(|times| *times.end() < event.event);
+                    if !edge
+                        .times
+                        .get(times)
+                        .is_some_and(|times| times.contains(&event.event))
+                    {
                         return;
                     }
                     totals.add(event);

@@ -49,6 +49,7 @@ impl JournalFacts {
         times: &RangeInclusive<i64>,
         grouping: &Grouping,
         totals: &Totals,
+        most_read: u64,
     ) -> Result<Self> {
         let gaps = std::mem::take(&mut beside.gaps);
         let damaged = std::mem::take(&mut beside.damaged);
@@ -74,7 +75,9 @@ impl JournalFacts {
                 time: grouping.time.clone(),
                 ..Grouping::default()
             });
-            Cover::new(survey, Scope::default()).ranges(&parts, &mut all)?;
+            let mut cover = Cover::new(survey, Scope::default()).at_most(most_read);
+            cover.ranges(&parts, &mut all)?;
+            beside.is_too_much |= cover.into_beside().is_too_much;
             for (key, rollup) in all.into_groups() {
                 if let Some(bucket) = buckets.get_mut(&key.bucket) {
                     bucket.entries = rollup.events();

@@ -360,7 +360,10 @@ impl StatsQuery {
         }
         totals.check()?;
         let times = &self.times;
-        let seen = JournalFacts::look(survey, &mut beside, times, grouping, &totals)?;
+        let seen = JournalFacts::look(survey, &mut beside, times, grouping, &totals, most_read)?;
+        if beside.is_too_much {
+            return Ok(None);
+        }
         let known = self.subject.model.is_none() || whose.model != Some(words::UNKNOWN);
         Ok(Some(AnsweredSnapshot {
             totals,

@@ -78,7 +78,7 @@ pub struct Periods(Arc<PeriodList>);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct PeriodList {
-    /// 1: They ascend and do not overlap.
+    /// Invariant P1: they ascend and do not overlap.
     stretches: Vec<PeriodPart>,
     periods: Vec<Period>,
 }
@@ -573,7 +573,7 @@ impl Division {
         }
     }
 
-    /// The parts of `times` that belong to the buckets that `wanted` likes, ascending.
+    /// The parts of `times` that belong to `buckets`, ascending.
     pub(super) fn parts_of(
         &self,
         times: &RangeInclusive<i64>,

@@ -268,7 +268,7 @@ fn show_between(
         let places = blocks.hours(from, until, start, Direction::Ascending, PLACES)?;
         touched.extend(places.iter().map(|place| place.first));
         match places.last() {
-            Some(last) if places.len() == PLACES => {
+            Some(last) if places.len() >= PLACES => {
                 let mut after = *last;
                 after.first = after.first.saturating_add(1);
                 start = Some(after);
@@ -276,13 +276,19 @@ fn show_between(
             _ => break,
         }
     }
+    // A hole reaches to the next block that can be read, over others that cannot.
+    let mut shown = 0;
     for first in touched {
+        if first < shown {
+            continue;
+        }
         let loaded = blocks.look_into(first, |block| scan.load(&block))?;
         if loaded.is_none() {
             let (first, hole) = blocks.hole_at(first)?.unwrap_or_default();
             let loaded = BlockReader::new(first, &hole).and_then(|block| scan.load(&block));
             loaded.map_err(|why| blocks.broken(first, &why))?;
         }
+        shown = scan.sequences().end;
         see(scan)?;
     }
     Ok(())

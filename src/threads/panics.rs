@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Once, PoisonError, RwLock, TryLockError, Weak};
 use std::thread;
 
 /// How many bytes of a panic's message are kept.
@@ -21,7 +21,7 @@ thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-static WITNESSES: Mutex<Vec<Weak<dyn Witness>>> = Mutex::new(Vec::new());
+static WITNESSES: RwLock<Vec<Weak<dyn Witness>>> = RwLock::new(Vec::new());
 static HOOK: Once = Once::new();
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -154,12 +154,12 @@ impl Drop for CaughtScope {
 
 /// Tells `witness` of every panic from now on, until it is dropped.
 pub(crate) fn watch(witness: &Arc<dyn Witness>) {
-    let mut witnesses = WITNESSES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut witnesses = WITNESSES.write().unwrap_or_else(PoisonError::into_inner);
     witnesses.retain(|witness| witness.strong_count() > 0);
     witnesses.push(Arc::downgrade(witness));
 }
 
-/// The last panic of this thread; `None` if a later hook has replaced ours.
+/// The last panic of this thread that our hook met; an earlier one if a later hook has replaced it.
 pub(crate) fn last() -> Option<Panic> {
     let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.clone()));
     last.ok().flatten()
@@ -167,10 +167,15 @@ pub(crate) fn last() -> Option<Panic> {
 
 fn tell_all(panic: &Panic) {
     // A panic while the list is being changed finds it locked, and goes without.
-    let witnesses: Vec<_> = match WITNESSES.try_lock() {
-        Ok(known) => known.iter().filter_map(Weak::upgrade).collect(),
-        Err(_) => return,
+    // Panics of several threads read the list at once.
+    let known = match WITNESSES.try_read() {
+        Ok(known) => known,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
     };
+    let witnesses: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+    // Waiting for a flush below must not keep others from changing the list.
+    drop(known);
     let waits: Vec<_> = witnesses
         .iter()
         .filter_map(|witness| witness.note(panic))

@@ -217,7 +217,11 @@ impl Writer {
         self.queue
             .count_failed(never_tried.events + self.incoming.len() as u64);
         self.incoming.clear();
-        let in_flight = self.events_in_flight();
+        // An absent commit is certainly not on disk.
+        let absent = self.in_flight.as_ref().filter(|commit| commit.is_absent);
+        let absent = absent.map_or(0, |commit| commit.counts.events);
+        self.queue.count_failed(absent);
+        let in_flight = self.events_in_flight() - absent;
         self.in_flight = None;
         self.committer.abandon();
         let mut known = self.status.lock();
