@@ -7,8 +7,8 @@
 //! * for random ones of the whole journal, before and after it is sealed;
 //! * 1 M for a single one.
 //!
-//! At last it reads them, by id and joined to a query. `-- --test` does little of each. A run in which
-//! anything was dropped is an error.
+//! At last it reads them, by id and joined to a query. `-- --test` does little of each. A run in
+//! which anything was dropped is an error.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::cast_precision_loss)]
 
