@@ -199,7 +199,7 @@ pub use stats::result::Stats;
 pub mod health {
     pub use crate::journal::health::Health;
     pub use crate::logs::health::MirrorHealth;
-    pub use crate::record::queue::drops::Dropped;
+    pub use crate::record::queue::drop_counters::Dropped;
     pub use crate::record::queue::refusals::RefusalCount;
     pub use crate::record::status::State;
     pub use crate::sealing::SealingHealth;

@@ -7,16 +7,16 @@ use std::ops::{Bound, ControlFlow, Range};
 use std::path::Path;
 
 use super::format::CHECKSUM_BYTES;
-use super::format::block::Placed;
+use super::format::block::StoredEntry;
 use super::format::block_index::{EntryKind, HOUR_MICROS};
+use super::format::min_max::id_bucket;
 use super::format::reader::BlockReader;
-use super::format::select::{Most, Selection};
-use super::format::spans::id_bucket;
-use super::index::IndexSpan;
+use super::format::select::{Limit, Selection};
+use super::index::IndexMinMax;
 use super::kv::{Direction, Snapshot, Table};
-use super::losses::{BlockTimes, KnownOfLost, Losses, MOST_LOST, payload_of, run_between};
+use super::lost_ranges::{BlockTimes, LostFacts, LostRanges, MOST_LOST, payload_of, run_between};
 use super::meta::damaged;
-use super::{index, keys, losses};
+use super::{index, keys, lost_ranges};
 use crate::engine::segment_row::SegmentRow;
 use crate::entry::error::{Error, Result};
 
@@ -25,27 +25,27 @@ type Neighbour = Option<(i64, u32)>;
 
 /// The requested part of a block.
 #[derive(Debug)]
-pub(crate) struct Located {
+pub(crate) struct DecodedBlock {
     /// The sequence of the block's first entry.
     pub(crate) first: u64,
     /// The sequence after its last entry.
     pub(crate) next: u64,
     /// In order.
-    pub(crate) rows: Vec<Placed>,
+    pub(crate) rows: Vec<StoredEntry>,
     /// Its size in the file.
     pub(crate) bytes: usize,
 }
 
-impl Located {
+impl DecodedBlock {
     /// Substitute for a block that cannot be read. It holds no decision, so nothing of it is
     /// selected.
-    fn of_hole(hole: Placed, asked: Asked<'_>) -> Self {
-        Located {
+    fn of_hole(hole: StoredEntry, projection: Projection<'_>) -> Self {
+        DecodedBlock {
             first: hole.sequence,
             next: hole.next(),
-            rows: match asked {
-                Asked::All => vec![hole],
-                Asked::Selected(..) => Vec::new(),
+            rows: match projection {
+                Projection::All => vec![hole],
+                Projection::Selected(..) => Vec::new(),
             },
             bytes: 0,
         }
@@ -55,28 +55,28 @@ impl Located {
     fn read(
         block: &BlockReader<'_>,
         payload: &[u8],
-        asked: Asked<'_>,
+        projection: Projection<'_>,
         within: Range<u64>,
     ) -> Result<Self, String> {
         let sequences = block.sequences();
-        Ok(Located {
+        Ok(DecodedBlock {
             first: sequences.start,
             next: sequences.end,
-            rows: match asked {
-                Asked::All => block.rows()?,
-                Asked::Selected(selection, most) => block.select(selection, within, most)?,
+            rows: match projection {
+                Projection::All => block.rows()?,
+                Projection::Selected(selection, most) => block.select(selection, within, most)?,
             },
             bytes: payload.len().saturating_add(CHECKSUM_BYTES),
         })
     }
 
-    /// Its weight in a piece that is bounded by bytes.
-    fn cost(&self, block: &BlockReader<'_>, asked: Asked<'_>) -> usize {
+    /// Its weight in a read that is bounded by bytes.
+    fn cost(&self, block: &BlockReader<'_>, projection: Projection<'_>) -> usize {
         let built = self.rows.len().saturating_mul(LEAST_OF_ENTRY);
         // Decisions that are not selected are looked at all the same.
-        let looked_at = match asked {
-            Asked::All => 0,
-            Asked::Selected(..) => block.decisions() as usize,
+        let looked_at = match projection {
+            Projection::All => 0,
+            Projection::Selected(..) => block.decisions() as usize,
         };
         self.bytes.max(built).max(looked_at)
     }
@@ -84,21 +84,21 @@ impl Located {
 
 /// The part of each block that is read.
 #[derive(Clone, Copy)]
-pub(crate) enum Asked<'s> {
+pub(crate) enum Projection<'s> {
     /// Every entry.
     All,
     /// So many of the decisions that a selection means, of each block.
-    Selected(&'s Selection, Most),
+    Selected(&'s Selection, Limit),
 }
 
-/// A place in the index of event times: an hour since 1970, and a block that touches it.
+/// A key of the index of event times: an hour since 1970, and a block that touches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HourPlace {
+pub(crate) struct HourKey {
     pub(crate) hour: i64,
     pub(crate) first: u64,
 }
 
-/// Least weight of an entry where pieces are bounded by bytes: entries whose columns are equal take
+/// Least weight of an entry where reads are bounded by bytes: entries whose columns are equal take
 /// none in their block, and some two hundred in memory.
 const LEAST_OF_ENTRY: usize = 32;
 
@@ -109,7 +109,7 @@ pub(crate) struct Blocks<'s, 'k> {
     /// The sequences that are meant. Others in the file are leftovers.
     pub(crate) range: Range<u64>,
     /// Where unreadable stretches are remembered.
-    pub(crate) losses: &'s Losses,
+    pub(crate) losses: &'s LostRanges,
     /// The registration of a segment that cannot be opened, whose blocks these would be.
     stand_in: Option<&'s SegmentRow>,
     /// The event times of each block by the index; read when the first block cannot be.
@@ -118,7 +118,7 @@ pub(crate) struct Blocks<'s, 'k> {
 
 /// A stretch of the journal as it is shown: a block, or the hole in its place.
 #[derive(Clone, Copy)]
-pub(crate) struct ShownBlock<'p> {
+pub(crate) struct BlockVisit<'p> {
     pub(crate) block: &'p BlockReader<'p>,
     pub(crate) payload: &'p [u8],
     /// Whether the block is there and cannot be read, or is absent.
@@ -126,7 +126,7 @@ pub(crate) struct ShownBlock<'p> {
 }
 
 /// Result of showing a block.
-pub(crate) enum Shown {
+pub(crate) enum VisitResult {
     /// It was read; it ends before `next`.
     Read { next: u64, flow: ControlFlow<()> },
     /// It does not decode.
@@ -138,7 +138,7 @@ impl<'s, 'k> Blocks<'s, 'k> {
         snapshot: &'s Snapshot<'k>,
         path: &'s Path,
         range: Range<u64>,
-        losses: &'s Losses,
+        losses: &'s LostRanges,
     ) -> Self {
         Blocks {
             snapshot,
@@ -161,18 +161,23 @@ impl<'s, 'k> Blocks<'s, 'k> {
 
 impl Blocks<'_, '_> {
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read.
-    pub(crate) fn after(&self, from: u64, budget: usize, asked: Asked<'_>) -> Result<Vec<Located>> {
+    pub(crate) fn after(
+        &self,
+        from: u64,
+        budget: usize,
+        projection: Projection<'_>,
+    ) -> Result<Vec<DecodedBlock>> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
-        self.ascend(from, &mut |piece| {
-            let ShownBlock { block, payload, .. } = piece;
-            let Ok(located) = Located::read(block, payload, asked, from..u64::MAX) else {
-                return Ok(Shown::Undecodable);
+        self.ascend(from, &mut |visit| {
+            let BlockVisit { block, payload, .. } = visit;
+            let Ok(decoded) = DecodedBlock::read(block, payload, projection, from..u64::MAX) else {
+                return Ok(VisitResult::Undecodable);
             };
-            bytes = bytes.saturating_add(located.cost(block, asked));
-            let (next, flow) = (located.next, go_on(bytes < budget));
-            found.push(located);
-            Ok(Shown::Read { next, flow })
+            bytes = bytes.saturating_add(decoded.cost(block, projection));
+            let (next, flow) = (decoded.next, go_on(bytes < budget));
+            found.push(decoded);
+            Ok(VisitResult::Read { next, flow })
         })?;
         Ok(found)
     }
@@ -181,12 +186,12 @@ impl Blocks<'_, '_> {
     pub(crate) fn payloads(
         &self,
         from: u64,
-        mut see: impl FnMut(ShownBlock<'_>) -> Result<ControlFlow<()>>,
+        mut see: impl FnMut(BlockVisit<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        self.ascend(from, &mut |piece| {
-            let next = piece.block.sequences().end;
-            let flow = see(piece)?;
-            Ok(Shown::Read { next, flow })
+        self.ascend(from, &mut |visit| {
+            let next = visit.block.sequences().end;
+            let flow = see(visit)?;
+            Ok(VisitResult::Read { next, flow })
         })
     }
 
@@ -196,7 +201,7 @@ impl Blocks<'_, '_> {
     pub(crate) fn ascend(
         &self,
         from: u64,
-        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<()> {
         if !self.range.contains(&from) {
             return Ok(());
@@ -231,7 +236,7 @@ impl Blocks<'_, '_> {
         value: Result<&[u8]>,
         expected: &mut u64,
         is_first: &mut bool,
-        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<ControlFlow<()>> {
         let was_first = std::mem::replace(is_first, false);
         let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
@@ -254,17 +259,17 @@ impl Blocks<'_, '_> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let piece = ShownBlock {
+        let visit = BlockVisit {
             block: &block,
             payload,
             is_lost: false,
         };
-        match see(piece)? {
-            Shown::Read { next, flow } => {
+        match see(visit)? {
+            VisitResult::Read { next, flow } => {
                 *expected = next;
                 Ok(flow)
             }
-            Shown::Undecodable => Ok(ControlFlow::Continue(())),
+            VisitResult::Undecodable => Ok(ControlFlow::Continue(())),
         }
     }
 
@@ -273,38 +278,38 @@ impl Blocks<'_, '_> {
         &self,
         range: Range<u64>,
         expected: &mut u64,
-        see: &mut dyn FnMut(ShownBlock<'_>) -> Result<Shown>,
+        see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<ControlFlow<()>> {
         for hole in self.holes(range)? {
             let broken = |why: String| self.broken(hole.sequence, &why);
             let payload = payload_of(&hole).map_err(broken)?;
             let block = BlockReader::new(hole.sequence, &payload).map_err(broken)?;
-            let piece = ShownBlock {
+            let visit = BlockVisit {
                 block: &block,
                 payload: &payload,
                 is_lost: true,
             };
-            match see(piece)? {
-                Shown::Read { next, flow } => {
+            match see(visit)? {
+                VisitResult::Read { next, flow } => {
                     *expected = next;
                     if flow.is_break() {
                         return Ok(flow);
                     }
                 }
-                Shown::Undecodable => return Err(self.broken(hole.sequence, "a hole")),
+                VisitResult::Undecodable => return Err(self.broken(hole.sequence, "a hole")),
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
     /// Holes in the place of `range`, which is remembered as lost.
-    fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = Placed>> {
+    fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = StoredEntry>> {
         // A damaged extent may claim anything: its holes must not fill memory.
         let missing = range.end.saturating_sub(range.start);
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
         }
-        let mut known = KnownOfLost::default();
+        let mut known = LostFacts::default();
         if missing > 0 {
             self.losses.note(range.clone());
             known = match self.stand_in {
@@ -312,16 +317,18 @@ impl Blocks<'_, '_> {
                 None => self.known_beside(&range),
             };
         }
-        Ok(losses::holes(range, known))
+        Ok(lost_ranges::holes(range, known))
     }
 
     /// Facts about the entries in `range`, from its neighbours and from the index of event times.
-    fn known_beside(&self, range: &Range<u64>) -> KnownOfLost {
-        let times = self.times.get_or_init(|| losses::times_of(self.snapshot));
-        let event_range = losses::spanned(times, range);
+    fn known_beside(&self, range: &Range<u64>) -> LostFacts {
+        let times = self
+            .times
+            .get_or_init(|| lost_ranges::times_of(self.snapshot));
+        let event_range = lost_ranges::spanned(times, range);
         let (before, behind) = self.beside(range);
         let run = |(_, run): &(i64, u32)| *run;
-        KnownOfLost {
+        LostFacts {
             run: run_between(before.as_ref().map(run), behind.as_ref().map(run)),
             // If nothing beside it can be read, the index has to do.
             recorded: before.or(behind).map_or_else(
@@ -348,7 +355,7 @@ impl Blocks<'_, '_> {
                             Direction::Ascending => rows.first(),
                             Direction::Descending => rows.last(),
                         };
-                        found = row.map(|placed| (placed.place.recorded, placed.run()));
+                        found = row.map(|entry| (entry.head.recorded, entry.run()));
                     }
                     go_on(found.is_none())
                 });
@@ -394,11 +401,11 @@ impl Blocks<'_, '_> {
         &self,
         until: u64,
         budget: usize,
-        asked: Asked<'_>,
-    ) -> Result<Vec<Located>> {
+        projection: Projection<'_>,
+    ) -> Result<Vec<DecodedBlock>> {
         let within = 0..until;
         let until = until.min(self.range.end);
-        let mut found: Vec<Located> = Vec::new();
+        let mut found: Vec<DecodedBlock> = Vec::new();
         let mut bytes = 0_usize;
         let (start, end) = (keys::number(self.range.start), keys::number(until));
         if until <= self.range.start {
@@ -413,32 +420,32 @@ impl Blocks<'_, '_> {
                     return ControlFlow::Continue(());
                 };
                 let read = BlockReader::new(first, payload).and_then(|block| {
-                    let located = Located::read(&block, payload, asked, within.clone())?;
-                    let cost = located.cost(&block, asked);
-                    Ok((located, cost))
+                    let decoded = DecodedBlock::read(&block, payload, projection, within.clone())?;
+                    let cost = decoded.cost(&block, projection);
+                    Ok((decoded, cost))
                 });
-                let Ok((located, cost)) = read else {
+                let Ok((decoded, cost)) = read else {
                     return ControlFlow::Continue(());
                 };
                 // The newest block may hold `until` itself; all others end where the next
                 // begins.
-                if located.next > oldest && (oldest < until || located.next > self.range.end) {
+                if decoded.next > oldest && (oldest < until || decoded.next > self.range.end) {
                     return ControlFlow::Continue(());
                 }
-                if located.next < oldest {
-                    outcome = self.push_holes(located.next..oldest, asked, &mut found);
+                if decoded.next < oldest {
+                    outcome = self.push_holes(decoded.next..oldest, projection, &mut found);
                     if outcome.is_err() {
                         return ControlFlow::Break(());
                     }
                 }
                 oldest = first;
                 bytes = bytes.saturating_add(cost);
-                found.push(located);
+                found.push(decoded);
                 go_on(bytes < budget)
             })?;
         outcome?;
         if bytes < budget && oldest > self.range.start {
-            self.push_holes(self.range.start..oldest, asked, &mut found)?;
+            self.push_holes(self.range.start..oldest, projection, &mut found)?;
         }
         Ok(found)
     }
@@ -447,23 +454,30 @@ impl Blocks<'_, '_> {
     fn push_holes(
         &self,
         range: Range<u64>,
-        asked: Asked<'_>,
-        found: &mut Vec<Located>,
+        projection: Projection<'_>,
+        found: &mut Vec<DecodedBlock>,
     ) -> Result<()> {
-        let holes: Vec<Placed> = self.holes(range)?.collect();
+        let holes: Vec<StoredEntry> = self.holes(range)?.collect();
         let holes = holes.into_iter().rev();
-        found.extend(holes.map(|hole| Located::of_hole(hole, asked)));
+        found.extend(holes.map(|hole| DecodedBlock::of_hole(hole, projection)));
         Ok(())
     }
 
     /// The block that holds `sequence`, or the hole in its place.
-    pub(crate) fn block_with(&self, sequence: u64, asked: Asked<'_>) -> Result<Located> {
+    pub(crate) fn block_with(
+        &self,
+        sequence: u64,
+        projection: Projection<'_>,
+    ) -> Result<DecodedBlock> {
         let read = self.whole_block_with(sequence, |block, payload| {
-            Located::read(&block, payload, asked, 0..u64::MAX)
+            DecodedBlock::read(&block, payload, projection, 0..u64::MAX)
         })?;
         match read {
-            Some(located) => Ok(located),
-            None => Ok(Located::of_hole(self.hole_around(sequence)?, asked)),
+            Some(decoded) => Ok(decoded),
+            None => Ok(DecodedBlock::of_hole(
+                self.hole_around(sequence)?,
+                projection,
+            )),
         }
     }
 
@@ -493,7 +507,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The hole that holds `sequence`, whose block cannot be read.
-    fn hole_around(&self, sequence: u64) -> Result<Placed> {
+    fn hole_around(&self, sequence: u64) -> Result<StoredEntry> {
         let mut start = self.range.start;
         let (low, high) = (keys::number(start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
@@ -533,20 +547,20 @@ impl Blocks<'_, '_> {
         &self,
         from: i64,
         until: i64,
-        start: Option<HourPlace>,
+        start: Option<HourKey>,
         direction: Direction,
         most: usize,
-    ) -> Result<Vec<HourPlace>> {
+    ) -> Result<Vec<HourKey>> {
         let mut found = Vec::new();
         if let Some(row) = self.stand_in {
-            found.extend(self.place_of_lost(row, (from, until), start, direction));
+            found.extend(self.key_of_lost(row, (from, until), start, direction));
             return Ok(found);
         }
         let is_first = start.is_none();
         let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
         let low = keys::pair(hour(from), 0);
         let high = keys::pair(hour(until), u64::MAX);
-        let start = start.map(|place| keys::pair(keys::ordered(place.hour), place.first));
+        let start = start.map(|key| keys::pair(keys::ordered(key.hour), key.first));
         let range = match (&start, direction) {
             (None, _) => (Bound::Included(&low[..]), Bound::Included(&high[..])),
             (Some(start), Direction::Ascending) => {
@@ -557,10 +571,10 @@ impl Blocks<'_, '_> {
             }
         };
         let rebuilt = self.index(Table::Hours, range, direction, |key, span| {
-            let (place, touched) = self.hour_place(key, span)?;
-            let meant = self.range.contains(&place.first);
+            let (key, touched) = self.hour_key(key, span)?;
+            let meant = self.range.contains(&key.first);
             if meant && touched.0 <= until && touched.1 >= from {
-                found.push(place);
+                found.push(key);
             }
             Ok(go_on(found.len() < most))
         })?;
@@ -572,7 +586,7 @@ impl Blocks<'_, '_> {
             };
             let lost = rebuilt.untimed.iter();
             let lost = lost.filter(|first| self.range.contains(first));
-            found.extend(lost.map(|first| HourPlace {
+            found.extend(lost.map(|first| HourKey {
                 hour,
                 first: *first,
             }));
@@ -585,13 +599,13 @@ impl Blocks<'_, '_> {
     }
 
     /// Where a segment that cannot be opened belongs in the order of event times.
-    fn place_of_lost(
+    fn key_of_lost(
         &self,
         row: &SegmentRow,
         (from, until): (i64, i64),
-        start: Option<HourPlace>,
+        start: Option<HourKey>,
         direction: Direction,
-    ) -> Option<HourPlace> {
+    ) -> Option<HourKey> {
         let (first, last) = row.event_times?;
         if first > until || last < from {
             return None;
@@ -600,15 +614,15 @@ impl Blocks<'_, '_> {
             Direction::Ascending => first.max(from),
             Direction::Descending => last.min(until),
         };
-        let place = HourPlace {
+        let key = HourKey {
             hour: time.div_euclid(HOUR_MICROS),
             first: self.range.start,
         };
         let is_left = start.is_none_or(|start| match direction {
-            Direction::Ascending => place >= start,
-            Direction::Descending => place < start,
+            Direction::Ascending => key >= start,
+            Direction::Descending => key < start,
         });
-        is_left.then_some(place)
+        is_left.then_some(key)
     }
 
     /// Every hour of event time that a block touches.
@@ -619,15 +633,16 @@ impl Blocks<'_, '_> {
         self.snapshot
             .scan(Table::Hours, everything, direction, |key, value| {
                 let broken = |why: &str| damaged(self.path, "hours", why);
-                let span = index::span(Table::Hours, value).ok_or_else(|| broken("no span"))?;
-                hours.insert(self.hour_place(key, span)?.0.hour);
+                let span =
+                    index::min_max_of(Table::Hours, value).ok_or_else(|| broken("no span"))?;
+                hours.insert(self.hour_key(key, span)?.0.hour);
                 Ok(ControlFlow::Continue(()))
             })?;
         Ok(hours)
     }
 
     /// A row of the index of event times, with the first and last microsecond that it covers.
-    fn hour_place(&self, key: &[u8], span: IndexSpan) -> Result<(HourPlace, (i64, i64))> {
+    fn hour_key(&self, key: &[u8], span: IndexMinMax) -> Result<(HourKey, (i64, i64))> {
         let broken = |why: &str| damaged(self.path, "hours", why);
         let (hour, first) = keys::first_number(key)
             .zip(keys::second_number(key))
@@ -642,12 +657,12 @@ impl Blocks<'_, '_> {
             i64::try_from(clamped).unwrap_or_default()
         };
         let touched = (at(low, 0), at(high, 999_999));
-        Ok((HourPlace { hour, first }, touched))
+        Ok((HourKey { hour, first }, touched))
     }
 
     /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
     /// cannot be read.
-    pub(crate) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
+    pub(crate) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<StoredEntry>> {
         let (bucket, within) = id_bucket(id);
         let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
@@ -677,27 +692,27 @@ impl Blocks<'_, '_> {
     }
 
     /// The entry with this sequence.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
         if !self.range.contains(&sequence) {
             return Ok(None);
         }
         let read = self.whole_block_with(sequence, |block, _| block.at(sequence))?;
         match read.flatten() {
-            Some(placed) => Ok(Some(placed)),
+            Some(entry) => Ok(Some(entry)),
             None => self.hole_around(sequence).map(Some),
         }
     }
 
     /// Up to `most` sequences of entries of one kind within `wanted`, in `direction`.
-    pub(crate) fn marks(
+    pub(crate) fn of_kind(
         &self,
-        mark: EntryKind,
+        kind: EntryKind,
         wanted: Range<u64>,
         direction: Direction,
         most: usize,
     ) -> Result<Vec<u64>> {
-        let start = keys::pair(mark as u64, wanted.start.max(self.range.start));
-        let end = keys::pair(mark as u64, wanted.end.min(self.range.end));
+        let start = keys::pair(kind as u64, wanted.start.max(self.range.start));
+        let end = keys::pair(kind as u64, wanted.end.min(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = Vec::new();
         if self.stand_in.is_some() && wanted.contains(&self.range.start) {
@@ -707,7 +722,7 @@ impl Blocks<'_, '_> {
         if start >= end {
             return Ok(found);
         }
-        self.index(Table::Marks, range, direction, |key, _| {
+        self.index(Table::Kinds, range, direction, |key, _| {
             let sequence = keys::second_number(key)
                 .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
             found.push(sequence);
@@ -797,7 +812,7 @@ impl Blocks<'_, '_> {
 }
 
 /// The entries of the block that begins at `first`.
-fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
+fn rows(first: u64, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
     BlockReader::new(first, payload)?.rows()
 }
 

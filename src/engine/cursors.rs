@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::maintenance_handle::MaintenanceHandle;
 use super::meta;
 use super::meta::{damaged, sealed};
-use super::upkeep::Upkeep;
 use crate::entry::error::Result;
 use crate::entry::name;
 
@@ -33,7 +33,7 @@ impl Stored for CursorRow {
     }
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// All cursors with their names, in the order of the names.
     pub(crate) fn cursors(&self) -> Result<Vec<(String, CursorRow)>> {
         let path = self.source().path();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::dictionary::FOR_EVER;
 use super::directory::{Directory, RunLock};
 use super::elapsed::Meter;
 use super::format::block::{Block, BlockEncoder};
@@ -10,9 +11,8 @@ use super::format::row::{GapRow, Note};
 use super::handle::{FileHandle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
-use super::name_table::FOR_EVER;
 use super::runs::{RunEnd, RunRow};
-use super::{index, keys, meta, name_table, runs};
+use super::{dictionary, index, keys, meta, runs};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{MAX_RUN, RunId};
@@ -143,7 +143,7 @@ impl Hot {
             }
             // Before the new run has a number, so that its own lock is never taken for a dead
             // one's.
-            let dead = bury_dead_runs(transaction, &path, directory.as_ref(), now)?;
+            let dead = close_dead_runs(transaction, &path, directory.as_ref(), now)?;
             let run = next_run(transaction, &path)?;
             // The lock is held before the run becomes visible: an unlocked run counts as dead.
             let lock = match &directory {
@@ -234,7 +234,7 @@ impl Hot {
         names: &[(u8, Arc<str>)],
     ) -> Result<Vec<u32>, WriteFailure> {
         let run = run.map_or(FOR_EVER, RunId::get);
-        self.write(|transaction| name_table::intern(transaction, &self.path, run, names))
+        self.write(|transaction| dictionary::intern(transaction, &self.path, run, names))
     }
 
     /// See [`Commits::commit`].
@@ -361,7 +361,7 @@ fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId
     Ok(RunId(number))
 }
 
-fn bury_dead_runs(
+fn close_dead_runs(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
     directory: Option<&Directory>,

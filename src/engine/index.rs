@@ -3,22 +3,22 @@
 use super::format::block::Block;
 use super::format::block_index::BlockIndex;
 use super::format::codec;
-use super::format::spans::Spans;
+use super::format::min_max::MinMaxByKey;
 use super::keys;
 use super::kv::{Table, WriteTransaction};
 use super::meta::sealed;
 use crate::entry::error::Result;
 
 /// A row that finds a block: its facts about the block, if any.
-pub(crate) type IndexSpan = Option<(u16, u16)>;
+pub(crate) type IndexMinMax = Option<(u16, u16)>;
 
 /// The tables of rows that find blocks.
-pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Marks];
+pub(crate) const TABLES: [Table; 4] = [Table::Hours, Table::Ids, Table::Outcomes, Table::Kinds];
 
 /// Facts of a row of one of these tables about its block; `None` if it is impossible.
-pub(crate) fn span(table: Table, value: &[u8]) -> Option<IndexSpan> {
+pub(crate) fn min_max_of(table: Table, value: &[u8]) -> Option<IndexMinMax> {
     match table {
-        Table::Marks => Some(None),
+        Table::Kinds => Some(None),
         _ => codec::decode::<(u16, u16)>(value).ok().map(Some),
     }
 }
@@ -29,22 +29,22 @@ pub(crate) fn each_row(
     first: u64,
     start: u64,
     index: &BlockIndex,
-    mut see: impl FnMut(Table, [u8; 16], IndexSpan) -> Result<()>,
+    mut see: impl FnMut(Table, [u8; 16], IndexMinMax) -> Result<()>,
 ) -> Result<()> {
     for (hour, low, high) in index.hours.iter() {
         let key = keys::pair(keys::ordered(*hour), first);
         see(Table::Hours, key, Some((*low, *high)))?;
     }
-    let mut buckets = |table, spans: &Spans<u64>| {
+    let mut buckets = |table, spans: &MinMaxByKey<u64>| {
         spans.iter().try_for_each(|(bucket, low, high)| {
             see(table, keys::pair(*bucket, first), Some((*low, *high)))
         })
     };
     buckets(Table::Ids, &index.ids)?;
     buckets(Table::Outcomes, &index.outcomes)?;
-    for (mark, position) in &index.marks {
-        let key = keys::pair(*mark as u64, start.saturating_add((*position).into()));
-        see(Table::Marks, key, None)?;
+    for (kind, position) in &index.kinds {
+        let key = keys::pair(*kind as u64, start.saturating_add((*position).into()));
+        see(Table::Kinds, key, None)?;
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::format::block::Placed;
+use super::format::block::StoredEntry;
 use super::format::codec::{Stored, bounded};
 use super::format::row::{Note, Row};
 use super::format::summary::{Summary, widen};
-use super::losses::{KnownOfLost, run_between};
+use super::lost_ranges::{LostFacts, run_between};
 use crate::entry::ids::InferenceId;
 
 /// Stored form of a segment, under its first sequence.
@@ -54,16 +54,16 @@ impl SegmentRow {
     }
 
     /// Takes in the entry that comes next.
-    pub(crate) fn see(&mut self, placed: &Placed) {
-        let place = placed.place;
-        self.next = placed.next();
-        self.recorded.0 = self.recorded.0.min(place.recorded);
-        self.recorded.1 = self.recorded.1.max(place.recorded);
-        match &placed.row {
+    pub(crate) fn see(&mut self, entry: &StoredEntry) {
+        let head = entry.head;
+        self.next = entry.next();
+        self.recorded.0 = self.recorded.0.min(head.recorded);
+        self.recorded.1 = self.recorded.1.max(head.recorded);
+        match &entry.row {
             Row::Inference(_) | Row::Repeat(_) => {
                 self.events = self.events.saturating_add(1);
-                widen(&mut self.event_times, place.event);
-                widen(&mut self.ids, place.id);
+                widen(&mut self.event_times, head.event);
+                widen(&mut self.ids, head.id);
             }
             Row::Note(Note::Outcome(outcome)) => widen(&mut self.outcomes, outcome.of),
             Row::Note(_) => {}
@@ -95,11 +95,11 @@ impl SegmentRow {
     }
 
     /// Known facts about its entries where its file cannot be opened.
-    pub(crate) fn known(&self) -> KnownOfLost {
+    pub(crate) fn known(&self) -> LostFacts {
         let is_known = self.recorded.0 <= self.recorded.1;
         let run = |id: u64| InferenceId::from_u64(id).run().get();
         let ids = self.ids.filter(|_| is_known);
-        KnownOfLost {
+        LostFacts {
             run: ids.map_or(0, |(low, high)| {
                 run_between(Some(run(low)), Some(run(high)))
             }),

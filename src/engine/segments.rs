@@ -18,7 +18,7 @@ use super::format::codec;
 use super::format::codec::Stored;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
-use super::losses::{Losses, MOST_LOST};
+use super::lost_ranges::{LostRanges, MOST_LOST};
 use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
 use super::segment_row::SegmentRow;
 use super::uses::{Uses, UsesRow};
@@ -207,7 +207,7 @@ pub(crate) struct Segment {
     kv: Kv,
     path: PathBuf,
     registered: Registered,
-    losses: Arc<Losses>,
+    losses: Arc<LostRanges>,
     is_lost: bool,
 }
 
@@ -265,7 +265,11 @@ impl Segment {
 
     /// A segment without blocks, in the place of one whose file cannot be opened: all that reads
     /// it finds holes.
-    fn lost(directory: &Directory, registered: Registered, losses: Arc<Losses>) -> Result<Self> {
+    fn lost(
+        directory: &Directory,
+        registered: Registered,
+        losses: Arc<LostRanges>,
+    ) -> Result<Self> {
         let kv = Kv::in_memory(CACHE_BYTES)?;
         kv.write(|transaction| transaction.create_tables_of_segment())
             .map_err(WriteFailure::into_error)?;
@@ -308,7 +312,7 @@ pub(crate) struct SegmentCache {
     open: Mutex<Vec<(u64, Arc<Segment>)>>,
     /// Those that cannot be opened, and when they were tried.
     lost: Mutex<Vec<(Instant, Arc<Segment>)>>,
-    losses: Arc<Losses>,
+    losses: Arc<LostRanges>,
 }
 
 /// A generation of the table, and the segments in it.
@@ -316,7 +320,7 @@ type Listed = (u64, Arc<[Registered]>);
 
 impl SegmentCache {
     /// Of a source that remembers unreadable stretches in `losses`.
-    pub(crate) fn of(losses: &Arc<Losses>) -> Self {
+    pub(crate) fn of(losses: &Arc<LostRanges>) -> Self {
         SegmentCache {
             losses: losses.clone(),
             ..SegmentCache::default()

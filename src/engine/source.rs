@@ -7,21 +7,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::blocks::{Asked, Blocks, HourPlace, Located, go_on};
+use super::blocks::{Blocks, DecodedBlock, HourKey, Projection, go_on};
+use super::dictionary;
 use super::directory::Directory;
 use super::elapsed::{Elapsed, Meter};
-use super::format::block::Placed;
+use super::format::block::StoredEntry;
 use super::format::block_index::EntryKind;
 use super::format::codec;
-use super::format::spans::ID_BUCKET_BITS;
+use super::format::min_max::ID_BUCKET_BITS;
 use super::handle::{FileHandle, WriteHandle};
 use super::hot::Hot;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table};
-use super::losses::Losses;
+use super::lost_ranges::LostRanges;
 use super::meta;
 use super::meta::{Extent, Identity, damaged};
-use super::name_table;
 use super::runs;
 use super::runs::RunRow;
 use super::segments;
@@ -44,7 +44,7 @@ pub(crate) struct Source {
     identity: OnceLock<Identity>,
     /// Counts elapsed time if a run of this process is open.
     meter: Option<Meter>,
-    losses: Arc<Losses>,
+    losses: Arc<LostRanges>,
 }
 
 /// Treatment of a segment that cannot be opened.
@@ -61,7 +61,7 @@ pub(crate) struct JournalSnapshot<'s, 'k> {
     pub(crate) snapshot: &'s Snapshot<'k>,
     pub(crate) extent: Extent,
     pub(crate) path: &'s Path,
-    pub(crate) losses: &'s Losses,
+    pub(crate) losses: &'s LostRanges,
 }
 
 impl<'s, 'k> JournalSnapshot<'s, 'k> {
@@ -119,7 +119,7 @@ impl Source {
 
     /// Opens the journal in `directory` for reading and, where only one handle may be open, for
     /// writing through the same one.
-    pub(crate) fn open_for_upkeep(
+    pub(crate) fn open_for_maintenance(
         directory: Directory,
         sharing: Sharing,
         cache_bytes: usize,
@@ -216,9 +216,9 @@ impl Source {
             });
             let name = match name.and_then(Option::transpose) {
                 Ok(Some(name)) => Some(name),
-                Ok(None) => name_table::text_beside(snapshot, id)?,
+                Ok(None) => dictionary::text_beside(snapshot, id)?,
                 Err(error @ Error::Corrupt { .. }) => {
-                    let beside = name_table::text_beside(snapshot, id)?;
+                    let beside = dictionary::text_beside(snapshot, id)?;
                     Some(beside.ok_or(error)?)
                 }
                 Err(error) => return Err(error),
@@ -228,24 +228,24 @@ impl Source {
     }
 
     pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<u32>> {
-        self.read(|snapshot| name_table::id_of(snapshot, &self.path, kind, text))
+        self.read(|snapshot| dictionary::id_of(snapshot, &self.path, kind, text))
     }
 
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read or
     /// their file ends. Empty at the journal's end.
-    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<Located>> {
-        self.asked_after(from, budget, Asked::All)
+    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<DecodedBlock>> {
+        self.projected_after(from, budget, Projection::All)
     }
 
     /// The same of what is asked for. A block that has nothing of it is there, without rows.
-    pub(crate) fn asked_after(
+    pub(crate) fn projected_after(
         &self,
         from: u64,
         budget: usize,
-        asked: Asked<'_>,
-    ) -> Result<Vec<Located>> {
+        projection: Projection<'_>,
+    ) -> Result<Vec<DecodedBlock>> {
         self.in_part_of(from, Unopened::PassedOver, |blocks| {
-            blocks.after(from, budget, asked)
+            blocks.after(from, budget, projection)
         })
         .map(Option::unwrap_or_default)
     }
@@ -256,9 +256,9 @@ impl Source {
     pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
-            blocks.payloads(from, |piece| {
-                found.push((piece.block.sequences().start, piece.payload.to_vec()));
-                bytes = bytes.saturating_add(piece.payload.len());
+            blocks.payloads(from, |visit| {
+                found.push((visit.block.sequences().start, visit.payload.to_vec()));
+                bytes = bytes.saturating_add(visit.payload.len());
                 Ok(go_on(bytes < budget))
             })?;
             Ok(found)
@@ -275,7 +275,7 @@ impl Source {
     }
 
     /// Blocks passed over so far because they cannot be read.
-    pub(crate) fn losses(&self) -> &Losses {
+    pub(crate) fn losses(&self) -> &LostRanges {
         &self.losses
     }
 
@@ -285,8 +285,8 @@ impl Source {
         &self,
         until: u64,
         budget: usize,
-        asked: Asked<'_>,
-    ) -> Result<Vec<Located>> {
+        projection: Projection<'_>,
+    ) -> Result<Vec<DecodedBlock>> {
         let extent = self.extent()?;
         let until = until.min(extent.next);
         if until <= extent.kept {
@@ -294,20 +294,24 @@ impl Source {
         }
         let last = until.saturating_sub(1);
         self.in_part_of(last, Unopened::PassedOver, |blocks| {
-            blocks.before(until, budget, asked)
+            blocks.before(until, budget, projection)
         })
         .map(Option::unwrap_or_default)
     }
 
     /// The block that holds `sequence`; `None` beyond the journal's end.
-    pub(crate) fn block_with(&self, sequence: u64, asked: Asked<'_>) -> Result<Option<Located>> {
+    pub(crate) fn block_with(
+        &self,
+        sequence: u64,
+        projection: Projection<'_>,
+    ) -> Result<Option<DecodedBlock>> {
         self.in_part_of(sequence, Unopened::PassedOver, |blocks| {
-            blocks.block_with(sequence, asked)
+            blocks.block_with(sequence, projection)
         })
     }
 
     /// The entry with this sequence.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
         let found = self.in_part_of(sequence, Unopened::PassedOver, |blocks| blocks.at(sequence));
         match found {
             Err(Error::Retired { .. }) => Ok(None),
@@ -321,10 +325,10 @@ impl Source {
         &self,
         from: i64,
         until: i64,
-        start: Option<HourPlace>,
+        start: Option<HourKey>,
         direction: Direction,
         most: usize,
-    ) -> Result<Vec<HourPlace>> {
+    ) -> Result<Vec<HourKey>> {
         if from > until {
             return Ok(Vec::new());
         }
@@ -347,13 +351,13 @@ impl Source {
     }
 
     /// The inference or repeat with this id, if the block that holds it can be read.
-    pub(crate) fn find_readable(&self, id: u64) -> Result<Option<Placed>> {
+    pub(crate) fn find_readable(&self, id: u64) -> Result<Option<StoredEntry>> {
         self.find_beside(id, &mut Vec::new())
     }
 
     /// The inference or repeat with this id. An error if it is nowhere, and may be in a block that
     /// cannot be read.
-    pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
+    pub(crate) fn find(&self, id: u64) -> Result<Option<StoredEntry>> {
         let mut unread = Vec::new();
         let found = self.find_beside(id, &mut unread)?;
         match unread.first() {
@@ -368,7 +372,7 @@ impl Source {
 
     /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
     /// cannot be read; what finds them has to be readable.
-    fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<Placed>> {
+    fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<StoredEntry>> {
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;
             ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
@@ -382,13 +386,13 @@ impl Source {
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
-    pub(crate) fn marks(&self, mark: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn of_kind(&self, kind: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.row.next > from,
             Unopened::PassedOver,
             |blocks| {
-                found.extend(blocks.marks(mark, from..u64::MAX, Direction::Ascending, most)?);
+                found.extend(blocks.of_kind(kind, from..u64::MAX, Direction::Ascending, most)?);
                 Ok(true)
             },
         )?;
@@ -398,9 +402,9 @@ impl Source {
     }
 
     /// Up to `most` sequences of entries of one kind before `until`, newest first.
-    pub(crate) fn marks_before(
+    pub(crate) fn of_kind_before(
         &self,
-        mark: EntryKind,
+        kind: EntryKind,
         until: u64,
         most: usize,
     ) -> Result<Vec<u64>> {
@@ -411,14 +415,14 @@ impl Source {
             |blocks| {
                 // Newest part first: the results are in order already.
                 let left = most.saturating_sub(found.len());
-                found.extend(blocks.marks(mark, 0..until, Direction::Descending, left)?);
+                found.extend(blocks.of_kind(kind, 0..until, Direction::Descending, left)?);
                 Ok(found.len() < most)
             },
         )?;
         Ok(found)
     }
 
-    /// The ids of inferences and repeats among the [`ID_BUCKET_BITS`](super::format::spans) bits'
+    /// The ids of inferences and repeats among the [`ID_BUCKET_BITS`](super::format::min_max) bits'
     /// worth that `id` lies in.
     pub(crate) fn ids_near(&self, id: u64) -> Result<Vec<u64>> {
         let bucket = id >> ID_BUCKET_BITS;

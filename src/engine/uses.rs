@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::block::Placed;
+use super::format::block::StoredEntry;
 use super::format::codec::Stored;
 use super::format::row::NameId;
 
@@ -32,9 +32,9 @@ pub(crate) struct UsesRow {
 impl Stored for UsesRow {}
 
 impl Uses {
-    pub(crate) fn see(&mut self, placed: &Placed) {
-        placed.row.each_name(|name| self.see_name(name));
-        self.see_run(placed.run());
+    pub(crate) fn see(&mut self, entry: &StoredEntry) {
+        entry.row.each_name(|name| self.see_name(name));
+        self.see_run(entry.run());
     }
 
     pub(crate) fn see_run(&mut self, run: u32) {

@@ -160,7 +160,7 @@ impl Anchor {
         Timestamp::from_micros(if ticks >= self.ticks {
             wall.saturating_add(micros(ticks - self.ticks))
         } else {
-            // The call read its ticks before the writer's sweep read both clocks.
+            // The call read its ticks before the writer read both clocks.
             wall.saturating_sub(micros(self.ticks - ticks))
         })
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::health::State;
 use crate::logs::Mirror;
 use crate::{Error, Inference, Journal, Options};
@@ -62,8 +62,8 @@ impl Gate {
     }
 }
 
-impl Probe for Gate {
-    fn before(&self, path: &Path, _call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Gate {
+    fn before(&self, path: &Path, _call: IoCall<'_>) -> io::Result<()> {
         let is_there = match self.held {
             Held::Anywhere => true,
             Held::AtASegment => path.iter().any(|part| part == "segments"),
@@ -133,7 +133,7 @@ fn close_while_held_up(thread: &'static str, held: Held) {
         state: Mutex::default(),
         changed: Condvar::new(),
     });
-    let placed = place(directory.path(), gate.clone());
+    let installed = install(directory.path(), gate.clone());
     let journal = held_up(&directory.path().join("data"), &gate);
     for time in ["first", "second"] {
         let began = Instant::now();
@@ -164,7 +164,7 @@ fn close_while_held_up(thread: &'static str, held: Held) {
         (COUNT, COUNT),
         "{health:?}"
     );
-    drop(placed);
+    drop(installed);
 }
 
 #[test]

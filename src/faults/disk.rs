@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Random;
-use crate::fs::failpoint::{Call, Probe};
+use crate::fs::failpoint::{Failpoint, IoCall};
 
 const SECTOR: usize = 512;
 
@@ -134,25 +134,25 @@ fn thread() -> String {
     format!("{:?}", std::thread::current().id())
 }
 
-impl Probe for Recorder {
-    fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Recorder {
+    fn before(&self, path: &Path, call: IoCall<'_>) -> io::Result<()> {
         let name = self.relative(path);
         let mut inner = self.lock();
         match call {
             // It may arrive from the moment in which it is asked for.
-            Call::Write { offset, data } => {
+            IoCall::Write { offset, data } => {
                 let file = inner.now[&name];
                 inner.seen.insert(file);
                 let offset = usize::try_from(offset).unwrap();
                 inner.log.deeds.push(Deed::Write(file, offset, data.into()));
             }
-            Call::Resize(length) => {
+            IoCall::Resize(length) => {
                 let file = inner.now[&name];
                 inner.seen.insert(file);
                 let length = usize::try_from(length).unwrap();
                 inner.log.deeds.push(Deed::Resize(file, length));
             }
-            Call::Sync | Call::SyncDirectory => {
+            IoCall::Sync | IoCall::SyncDirectory => {
                 let length = inner.log.deeds.len();
                 inner.begun.insert(thread(), length);
             }
@@ -161,25 +161,25 @@ impl Probe for Recorder {
         Ok(())
     }
 
-    fn after(&self, path: &Path, call: Call<'_>) {
+    fn after(&self, path: &Path, call: IoCall<'_>) {
         let name = self.relative(path);
         let mut inner = self.lock();
         let begun = inner.begun.get(&thread()).copied().unwrap_or_default();
         let deed = match call {
-            Call::Create => {
+            IoCall::Create => {
                 let file = inner.log.files;
                 inner.log.files += 1;
                 inner.now.insert(name.clone(), file);
                 Deed::Named(name, file)
             }
-            Call::CreateDirectory => Deed::Directory(name),
-            Call::Link(to) => {
+            IoCall::CreateDirectory => Deed::Directory(name),
+            IoCall::Link(to) => {
                 let to = self.relative(to);
                 let file = inner.now[&name];
                 inner.now.insert(to.clone(), file);
                 Deed::Named(to, file)
             }
-            Call::Rename(to) => {
+            IoCall::Rename(to) => {
                 let to = self.relative(to);
                 let Some(file) = inner.now.remove(&name) else {
                     return;
@@ -187,11 +187,11 @@ impl Probe for Recorder {
                 inner.now.insert(to.clone(), file);
                 Deed::Renamed(name, to, file)
             }
-            Call::Remove => {
+            IoCall::Remove => {
                 inner.now.remove(&name);
                 Deed::Removed(name)
             }
-            Call::Sync => {
+            IoCall::Sync => {
                 let file = inner.now[&name];
                 if inner.seen.contains(&file) {
                     Deed::Synced(file, begun)
@@ -201,9 +201,13 @@ impl Probe for Recorder {
                     Deed::Synced(file, inner.log.deeds.len())
                 }
             }
-            Call::SyncDirectory => Deed::SyncedDirectory(name, begun),
+            IoCall::SyncDirectory => Deed::SyncedDirectory(name, begun),
             // Links are made anew when a text file is opened.
-            Call::Symlink(_) | Call::Length | Call::Read | Call::Write { .. } | Call::Resize(_) => {
+            IoCall::Symlink(_)
+            | IoCall::Length
+            | IoCall::Read
+            | IoCall::Write { .. }
+            | IoCall::Resize(_) => {
                 return;
             }
         };

@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
 use super::{in_time, patience, scale, scratch, stride};
 use crate::Error;
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 
 /// Result of the failing call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Failing {
         hit.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_counted(&self, call: Call<'_>) -> bool {
+    fn is_counted(&self, call: IoCall<'_>) -> bool {
         let thread = std::thread::current();
         let whose = match thread.name() {
             Some("annals-sealer") => Whose::Sealers,
@@ -72,14 +72,14 @@ impl Failing {
         let ours = whose == self.whose;
         let takes_room = matches!(
             call,
-            Call::Write { .. } | Call::Resize(_) | Call::Create | Call::CreateDirectory
+            IoCall::Write { .. } | IoCall::Resize(_) | IoCall::Create | IoCall::CreateDirectory
         );
         ours && (self.fault != Fault::Full || takes_room)
     }
 }
 
-impl Probe for Failing {
-    fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Failing {
+    fn before(&self, path: &Path, call: IoCall<'_>) -> io::Result<()> {
         let broken = || io::Error::from_raw_os_error(5);
         if self.fired.load(Ordering::SeqCst) {
             return match self.fault {
@@ -95,7 +95,7 @@ impl Probe for Failing {
         hit.truncate(160);
         *self.hit.lock().unwrap_or_else(PoisonError::into_inner) = hit;
         match (self.fault, call) {
-            (Fault::Full, Call::Write { offset, data }) => {
+            (Fault::Full, IoCall::Write { offset, data }) => {
                 write_half(path, offset, data);
                 Err(io::ErrorKind::StorageFull.into())
             }
@@ -118,12 +118,12 @@ fn tell(story: Story, fault: Fault, whose: Whose, at: usize) -> Option<(Ledger, 
     let directory = scratch();
     let dir = directory.path().join("data");
     let failing = Failing::new(fault, whose, at);
-    let placed = place(directory.path(), failing.clone());
+    let installed = install(directory.path(), failing.clone());
     let mut nothing = |_: &Ledger| ();
     let mut teller = Teller::new(&dir, &mut nothing);
     teller.tell(story);
     let ledger = teller.ledger;
-    drop(placed);
+    drop(installed);
     if !failing.fired.load(Ordering::SeqCst) {
         return None;
     }

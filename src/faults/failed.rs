@@ -9,7 +9,7 @@ use super::ledger::{assert_balanced, options};
 use super::scratch;
 use crate::engine::directory::HOT_FILE;
 use crate::entry::GapReason;
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::health::State;
 use crate::{Error, Inference, Journal, Reader, Registry};
 
@@ -19,9 +19,9 @@ struct Disk {
     broken: AtomicBool,
 }
 
-impl Probe for Disk {
-    fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()> {
-        let hit = matches!(call, Call::Sync) && path.ends_with(HOT_FILE);
+impl Failpoint for Disk {
+    fn before(&self, path: &Path, call: IoCall<'_>) -> io::Result<()> {
+        let hit = matches!(call, IoCall::Sync) && path.ends_with(HOT_FILE);
         if hit && self.broken.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -49,7 +49,7 @@ fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
     let directory = scratch();
     let dir = directory.path().join("data");
     let disk = Arc::new(Disk::default());
-    let placed = place(directory.path(), disk.clone());
+    let installed = install(directory.path(), disk.clone());
     let failed = options().open(&dir).unwrap();
     let run = failed.health().run;
     log(&failed, 10);
@@ -92,7 +92,7 @@ fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
     let gaps: Vec<_> = reader.gaps().map(Result::unwrap).collect();
     let deaths: Vec<_> = gaps.iter().map(|gap| (gap.run, gap.reason)).collect();
     assert_eq!(deaths, [(run, GapReason::Died)], "{gaps:?}");
-    drop(placed);
+    drop(installed);
 }
 
 /// The entry of a checkpoint is written last. If its sync fails, its fate is unknown.
@@ -101,7 +101,7 @@ fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
     let directory = scratch();
     let dir = directory.path().join("data");
     let disk = Arc::new(Disk::default());
-    let placed = place(directory.path(), disk.clone());
+    let installed = install(directory.path(), disk.clone());
     options().open(&dir).unwrap().close().unwrap();
     let registry = Registry::open(&dir).unwrap();
     // Where the file grows, it is synced before the commit is tried, and a failure there is
@@ -146,5 +146,5 @@ fn a_save_whose_commit_nobody_can_vouch_for_says_so_and_is_settled_later() {
     wanted.sort();
     listed.sort();
     assert_eq!(listed, wanted);
-    drop(placed);
+    drop(installed);
 }

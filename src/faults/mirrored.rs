@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::disk::{Honesty, Recorder};
 use super::ledger;
 use super::{HANG, Random, patience, scale, scratch};
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::logs::{LogKind, Mirror, Rotation, recent_lines};
 use crate::{Error, Inference, Journal, Options, Reader};
 
@@ -72,8 +72,8 @@ struct Refusing {
     hit: Mutex<String>,
 }
 
-impl Probe for Refusing {
-    fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Refusing {
+    fn before(&self, path: &Path, call: IoCall<'_>) -> io::Result<()> {
         if !path.iter().any(|part| part == "logs") {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl Probe for Refusing {
     }
 
     /// Failed work is tried again soon.
-    fn patience(&self) -> Option<Duration> {
+    fn lock_timeout(&self) -> Option<Duration> {
         Some(Duration::from_millis(2))
     }
 }
@@ -104,9 +104,9 @@ fn refuse_each(error: i32) {
             calls: AtomicUsize::new(0),
             hit: Mutex::default(),
         });
-        let placed = place(&dir.join("logs"), refusing.clone());
+        let installed = install(&dir.join("logs"), refusing.clone());
         let told = tell(&dir);
-        drop(placed);
+        drop(installed);
         let hit = refusing.hit.lock().unwrap().clone();
         if hit.is_empty() {
             told.unwrap();
@@ -136,9 +136,9 @@ fn a_power_cut_leaves_each_line_once() {
     let mut random = Random::new();
     let directory = scratch();
     let recorder = Recorder::new(directory.path());
-    let placed = place(directory.path(), recorder.clone());
+    let installed = install(directory.path(), recorder.clone());
     tell(&directory.path().join("data")).unwrap();
-    drop(placed);
+    drop(installed);
     let log = recorder.log();
     let steps = log.steps();
     println!("{} deeds, {} steps", log.len(), steps.len());
@@ -169,16 +169,16 @@ fn a_power_cut_leaves_each_line_once() {
 /// Refuses everything after call number `at` of a clean-up, until it is told to stop.
 struct Closed(AtomicUsize);
 
-impl Probe for Closed {
-    fn before(&self, _path: &Path, call: Call<'_>) -> io::Result<()> {
-        let refuses = self.0.load(Ordering::SeqCst) == 1 && matches!(call, Call::Write { .. });
+impl Failpoint for Closed {
+    fn before(&self, _path: &Path, call: IoCall<'_>) -> io::Result<()> {
+        let refuses = self.0.load(Ordering::SeqCst) == 1 && matches!(call, IoCall::Write { .. });
         if refuses {
             return Err(io::Error::from_raw_os_error(libc::EIO));
         }
         Ok(())
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn lock_timeout(&self) -> Option<Duration> {
         Some(Duration::from_millis(2))
     }
 }
@@ -189,7 +189,7 @@ fn a_clean_up_that_fails_lets_go_of_everything() {
     let directory = scratch();
     let dir = directory.path().join("data");
     let closed = Arc::new(Closed(AtomicUsize::new(0)));
-    let placed = place(&dir.join("logs"), closed.clone());
+    let installed = install(&dir.join("logs"), closed.clone());
     let journal: Journal = options().open(&dir).unwrap();
     let log = |number: usize| {
         let symbol = format!("n{number}");
@@ -213,6 +213,6 @@ fn a_clean_up_that_fails_lets_go_of_everything() {
     closed.0.store(0, Ordering::SeqCst);
     log(2);
     journal.close().unwrap();
-    drop(placed);
+    drop(installed);
     compare(&dir, "after a clean-up that failed");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::fs::failpoint::{Call, Probe};
+use crate::fs::failpoint::{Failpoint, IoCall};
 
 /// Which calls have numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,9 @@ impl Nth {
     }
 }
 
-impl Probe for Nth {
-    fn before(&self, _path: &Path, call: Call<'_>) -> io::Result<()> {
-        let is_read = matches!(call, Call::Read | Call::Length);
+impl Failpoint for Nth {
+    fn before(&self, _path: &Path, call: IoCall<'_>) -> io::Result<()> {
+        let is_read = matches!(call, IoCall::Read | IoCall::Length);
         if is_read != (self.which == Which::Reads) {
             return Ok(());
         }

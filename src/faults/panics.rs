@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{HANG, scratch};
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::health::{Health, State};
 use crate::logs::Mirror;
 use crate::registry::Watched;
@@ -20,12 +20,12 @@ struct Tripping {
     armed: AtomicBool,
 }
 
-impl Probe for Tripping {
-    fn before(&self, _path: &Path, _call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Tripping {
+    fn before(&self, _path: &Path, _call: IoCall<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    fn turn(&self) {
+    fn round(&self) {
         let is_it = std::thread::current().name() == Some(self.thread);
         if is_it && self.armed.swap(false, Ordering::SeqCst) {
             panic!("a test wants it");
@@ -60,7 +60,7 @@ fn wait_for(journal: &Journal, what: &str, is_so: impl Fn(&Health) -> bool) -> H
 /// Opens a journal whose `thread` panics; returns the health then, and the result of close.
 fn panics(thread: &'static str, options: Options, work: impl Fn(&Journal)) -> (Health, Error) {
     let directory = scratch();
-    let placed = place(directory.path(), tripping(thread));
+    let installed = install(directory.path(), tripping(thread));
     let journal = options.open(directory.path().join("data")).unwrap();
     work(&journal);
     let health = wait_for(&journal, thread, |health| !health.thread_panics.is_empty());
@@ -70,7 +70,7 @@ fn panics(thread: &'static str, options: Options, work: impl Fn(&Journal)) -> (H
     let said = format!("the thread {thread} panicked");
     assert!(closed.to_string().contains(&said), "{closed}");
     journal.close().unwrap();
-    drop(placed);
+    drop(installed);
     (health, closed)
 }
 

@@ -12,7 +12,7 @@ use super::ledger::{Ledger, Rigour};
 use super::story::{Story, Teller};
 use super::{Random, in_time, patience, scale, scratch, stride};
 use crate::Error;
-use crate::fs::failpoint::place;
+use crate::fs::failpoint::install;
 
 /// A recorded story, and the promises with their times.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ fn record() -> Recorded {
     let directory = scratch();
     let root = directory.path();
     let recorder = Recorder::new(root);
-    let placed = place(root, recorder.clone());
+    let installed = install(root, recorder.clone());
     let promises = Mutex::new(Vec::new());
     let mut promised = |ledger: &Ledger| {
         let mut promises = promises.lock().unwrap();
@@ -45,7 +45,7 @@ fn record() -> Recorded {
     let mut teller = Teller::new(&dir, &mut promised);
     teller.tell(story);
     let told = teller.ledger;
-    drop(placed);
+    drop(installed);
     assert!(told.errors.is_empty(), "{:?}", told.errors);
     Recorded {
         log: Arc::new(recorder.log()),
@@ -73,7 +73,7 @@ impl Recorded {
         // Cut once more while it is opened.
         if honesty == Honesty::Honest && random.chance(30) {
             let recorder = Recorder::new(root);
-            let placed = place(root, recorder.clone());
+            let installed = install(root, recorder.clone());
             let opened = super::ledger::options().open(root.join("data"));
             let opened = opened.unwrap_or_else(|error| panic!("{}: {error:?}", image.what));
             let _ = opened.reader().unwrap();
@@ -81,7 +81,7 @@ impl Recorded {
                 let _ = opened.seal(super::HANG);
             }
             opened.close().unwrap();
-            drop(placed);
+            drop(installed);
             let log = recorder.log();
             let again = log.cut(random.below(log.len() + 1), honesty, random);
             let what = format!("{}, then {}", image.what, again.what);

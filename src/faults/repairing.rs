@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::nth::{Fault, Nth, Which, copy_to};
 use super::{HANG, in_time, patience, scratch, stride};
 use crate::entry::GapReason;
-use crate::fs::failpoint::place;
+use crate::fs::failpoint::install;
 use crate::maintenance::repair;
 use crate::{Content, Inference, Journal, Level, Maintenance, Reader};
 
@@ -132,9 +132,9 @@ fn sweep(harm: Harm, which: Which, fault: Fault) -> Tally {
             let copy = directory.path().join("data");
             copy_to(dir, &copy);
             let failing = Nth::new(which, fault, at);
-            let placed = place(directory.path(), failing.clone());
+            let installed = install(directory.path(), failing.clone());
             let first = repair(&copy);
-            drop(placed);
+            drop(installed);
             if !failing.was_reached() {
                 return None;
             }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 use super::{HANG, scratch};
-use crate::fs::failpoint::{Call, Probe, place};
+use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::{Error, Inference, Journal, Mode, Reader, Registry};
 
 /// Where the child works, and at which call it stops.
@@ -27,8 +27,8 @@ struct Stopping {
     calls: AtomicUsize,
 }
 
-impl Probe for Stopping {
-    fn before(&self, _path: &Path, _call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Stopping {
+    fn before(&self, _path: &Path, _call: IoCall<'_>) -> io::Result<()> {
         if self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
             kill_process(getpid(), Signal::STOP)?;
         }
@@ -36,15 +36,15 @@ impl Probe for Stopping {
     }
 }
 
-/// Has little patience with others.
+/// Waits for locks for a short time only.
 struct Hasty;
 
-impl Probe for Hasty {
-    fn before(&self, _path: &Path, _call: Call<'_>) -> io::Result<()> {
+impl Failpoint for Hasty {
+    fn before(&self, _path: &Path, _call: IoCall<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn lock_timeout(&self) -> Option<Duration> {
         Some(PATIENCE)
     }
 }
@@ -61,11 +61,11 @@ fn what_the_stopped_process_does() {
         calls: AtomicUsize::new(0),
     };
     // From here on: the file is opened for writing, a change is made, and it is closed.
-    let placed = place(dir, Arc::new(stopping));
+    let installed = install(dir, Arc::new(stopping));
     let metric = format!("loss {at}");
     registry.set_monitor("m", &metric, Mode::Min).unwrap();
     drop(registry);
-    drop(placed);
+    drop(installed);
 }
 
 struct Stopped(Child);
@@ -138,7 +138,7 @@ fn judge<T>(what: &str, pid: Pid, read: impl FnOnce() -> crate::Result<T>) -> bo
 fn reads_end_wherever_another_process_is_stopped() {
     let directory = scratch();
     let dir = directory.path().join("data");
-    let _placed = place(directory.path(), Arc::new(Hasty));
+    let _installed = install(directory.path(), Arc::new(Hasty));
     let options = Journal::options().without_mirror().without_folding();
     let journal = options.close_timeout(HANG).open(&dir).unwrap();
     assert!(journal.log(Inference::new("m", "s", "BUY")).is_some());

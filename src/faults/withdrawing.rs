@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::nth::{Fault, Nth, Which, copy_to};
 use super::{HANG, in_time, patience, scratch, stride};
 use crate::entry::GapReason;
-use crate::fs::failpoint::place;
+use crate::fs::failpoint::install;
 use crate::import::{Answer, Importer};
 use crate::maintenance::{repair, undo_import};
 use crate::{Content, Inference, Journal, Maintenance, Reader, RunId, Timestamp};
@@ -78,14 +78,14 @@ fn sweep(which: Which) -> usize {
             let copy = directory.path().join("data");
             copy_to(&dir, &copy);
             let failing = Nth::new(which, Fault::Once, at);
-            let placed = place(directory.path(), failing.clone());
+            let installed = install(directory.path(), failing.clone());
             let undone = undo_import(&copy, run);
-            drop(placed);
+            drop(installed);
             if !failing.was_reached() {
                 undone.unwrap();
                 return None;
             }
-            if !Maintenance::open(&copy).is_ok_and(|upkeep| upkeep.verify().is_whole()) {
+            if !Maintenance::open(&copy).is_ok_and(|maintenance| maintenance.verify().is_whole()) {
                 assert!(undone.is_err(), "{what}");
                 repair(&copy).unwrap_or_else(|error| panic!("{what}: {error:?}"));
             }

@@ -8,13 +8,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::failpoint::{Call, meet};
+use super::failpoint::{IoCall, guarded};
 
 /// Opens a new file that only its owner may read; fails if the name is taken.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    meet(path, Call::Create, || private(&mut options).open(path))
+    guarded(path, IoCall::Create, || private(&mut options).open(path))
 }
 
 /// Opens a file that only its owner may read, creating it if it is missing.
@@ -240,7 +240,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     }
     // From the top, so that each has a parent.
     for directory in missing.into_iter().rev() {
-        meet(directory, Call::CreateDirectory, || {
+        guarded(directory, IoCall::CreateDirectory, || {
             builder.create(directory)
         })?;
         let above = match directory.parent() {
@@ -260,7 +260,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     // Only Unix lets a directory be opened; elsewhere its entries are the system's business.
     #[cfg(all(unix, not(annals_portable)))]
-    meet(path, Call::SyncDirectory, || File::open(path)?.sync_all())?;
+    guarded(path, IoCall::SyncDirectory, || File::open(path)?.sync_all())?;
     #[cfg(not(all(unix, not(annals_portable))))]
     let _ = path;
     Ok(())
@@ -285,7 +285,7 @@ pub(crate) fn open_or_begin(path: &Path) -> io::Result<(File, bool)> {
 
 /// Cuts a file off, or makes it longer.
 pub(crate) fn resize(file: &File, path: &Path, length: u64) -> io::Result<()> {
-    meet(path, Call::Resize(length), || file.set_len(length))
+    guarded(path, IoCall::Resize(length), || file.set_len(length))
 }
 
 /// Writes `data` at `offset` by `write`, which has a handle of its own.
@@ -295,7 +295,7 @@ pub(crate) fn write_by(
     data: &[u8],
     write: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
-    meet(path, Call::Write { offset, data }, write)
+    guarded(path, IoCall::Write { offset, data }, write)
 }
 
 /// A new file that is written from its beginning to its end.
@@ -328,11 +328,11 @@ impl NewFile {
 
 impl io::Write for NewFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let call = Call::Write {
+        let call = IoCall::Write {
             offset: self.length,
             data,
         };
-        let written = meet(&self.path, call, || self.file.write(data))?;
+        let written = guarded(&self.path, call, || self.file.write(data))?;
         self.length = self.length.saturating_add(written as u64);
         Ok(written)
     }
@@ -345,19 +345,19 @@ impl io::Write for NewFile {
 /// Makes a link that leads to `target`.
 #[cfg(all(unix, not(annals_portable)))]
 pub(crate) fn symlink(target: &str, path: &Path) -> io::Result<()> {
-    meet(path, Call::Symlink(target), || {
+    guarded(path, IoCall::Symlink(target), || {
         std::os::unix::fs::symlink(target, path)
     })
 }
 
 /// Makes a file's contents durable.
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
-    meet(path, Call::Sync, || file.sync_all())
+    guarded(path, IoCall::Sync, || file.sync_all())
 }
 
 /// Makes a file's contents durable, and of the rest only what is needed to read them.
 pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
-    meet(path, Call::Sync, || file.sync_data())
+    guarded(path, IoCall::Sync, || file.sync_data())
 }
 
 /// Identity of the file, whatever its name, where the system provides one.
@@ -418,12 +418,14 @@ impl FileId {
 
 /// Gives a file another name, replacing an existing file.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    meet(from, Call::Rename(to), || fs::rename(from, to))
+    guarded(from, IoCall::Rename(to), || fs::rename(from, to))
 }
 
 /// Gives a finished file its name; fails if the name is taken.
 pub(crate) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
-    let linked = meet(finished, Call::Link(name), || fs::hard_link(finished, name));
+    let linked = guarded(finished, IoCall::Link(name), || {
+        fs::hard_link(finished, name)
+    });
     match linked {
         Ok(()) => {
             // It has its name; a later clean-up removes the other one.
@@ -440,7 +442,7 @@ pub(crate) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
 
 /// Removes a file, if it is there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match meet(path, Call::Remove, || fs::remove_file(path)) {
+    match guarded(path, IoCall::Remove, || fs::remove_file(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The next operation on a file or a directory.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "only tests look at it")]
-pub(crate) enum Call<'a> {
+pub(crate) enum IoCall<'a> {
     /// Asks how long the file is.
     Length,
     Read,
@@ -34,9 +34,9 @@ pub(crate) enum Call<'a> {
 /// Makes the call, unless a test refuses it.
 #[cfg(not(test))]
 #[inline(always)]
-pub(crate) fn meet<T>(
+pub(crate) fn guarded<T>(
     _path: &Path,
-    _call: Call<'_>,
+    _call: IoCall<'_>,
     go: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
     go()
@@ -45,90 +45,90 @@ pub(crate) fn meet<T>(
 /// A thread begins another round of its work on what lies at the path. Tests make it panic there.
 #[cfg(not(test))]
 #[inline(always)]
-pub(crate) fn turn(_path: &Path) {}
+pub(crate) fn round(_path: &Path) {}
 
 /// Longest wait for a lock of the file, unless a test sets a shorter one.
 #[cfg(not(test))]
 #[inline(always)]
-pub(crate) fn patience(_path: &Path, usual: std::time::Duration) -> std::time::Duration {
+pub(crate) fn lock_timeout(_path: &Path, usual: std::time::Duration) -> std::time::Duration {
     usual
 }
 
 #[cfg(test)]
-pub(crate) use placed::{Probe, meet, patience, place, turn};
+pub(crate) use installed::{Failpoint, guarded, install, lock_timeout, round};
 
 #[cfg(test)]
-mod placed {
+mod installed {
     use std::path::PathBuf;
     use std::sync::{Arc, PoisonError, RwLock};
     use std::time::Duration;
 
-    use super::{Call, Path, io};
+    use super::{IoCall, Path, io};
 
     /// A test's reaction to calls below a directory.
-    pub(crate) trait Probe: Send + Sync {
+    pub(crate) trait Failpoint: Send + Sync {
         /// Before the call; an error replaces the call's result.
-        fn before(&self, path: &Path, call: Call<'_>) -> io::Result<()>;
+        fn before(&self, path: &Path, call: IoCall<'_>) -> io::Result<()>;
 
         /// After the call has succeeded.
-        fn after(&self, _path: &Path, _call: Call<'_>) {}
+        fn after(&self, _path: &Path, _call: IoCall<'_>) {}
 
         /// A thread begins a round.
-        fn turn(&self) {}
+        fn round(&self) {}
 
         /// Bound of a wait for a lock, if it is not the usual one.
-        fn patience(&self) -> Option<Duration> {
+        fn lock_timeout(&self) -> Option<Duration> {
             None
         }
     }
 
-    static PROBES: RwLock<Vec<(PathBuf, Arc<dyn Probe>)>> = RwLock::new(Vec::new());
+    static FAILPOINTS: RwLock<Vec<(PathBuf, Arc<dyn Failpoint>)>> = RwLock::new(Vec::new());
 
-    /// Lets `probe` see the calls below `directory`, until the returned value is dropped.
-    pub(crate) fn place(directory: &Path, probe: Arc<dyn Probe>) -> Placed {
-        let mut probes = PROBES.write().unwrap_or_else(PoisonError::into_inner);
-        probes.push((directory.to_owned(), probe));
-        Placed(directory.to_owned())
+    /// Lets `failpoint` see the calls below `directory`, until the returned value is dropped.
+    pub(crate) fn install(directory: &Path, failpoint: Arc<dyn Failpoint>) -> Installed {
+        let mut failpoints = FAILPOINTS.write().unwrap_or_else(PoisonError::into_inner);
+        failpoints.push((directory.to_owned(), failpoint));
+        Installed(directory.to_owned())
     }
 
     #[must_use]
-    pub(crate) struct Placed(PathBuf);
+    pub(crate) struct Installed(PathBuf);
 
-    impl Drop for Placed {
+    impl Drop for Installed {
         fn drop(&mut self) {
-            let mut probes = PROBES.write().unwrap_or_else(PoisonError::into_inner);
-            probes.retain(|(directory, _)| *directory != self.0);
+            let mut failpoints = FAILPOINTS.write().unwrap_or_else(PoisonError::into_inner);
+            failpoints.retain(|(directory, _)| *directory != self.0);
         }
     }
 
-    pub(crate) fn meet<T>(
+    pub(crate) fn guarded<T>(
         path: &Path,
-        call: Call<'_>,
+        call: IoCall<'_>,
         go: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        let Some(probe) = probe_of(path) else {
+        let Some(failpoint) = failpoint_of(path) else {
             return go();
         };
-        probe.before(path, call)?;
+        failpoint.before(path, call)?;
         let done = go()?;
-        probe.after(path, call);
+        failpoint.after(path, call);
         Ok(done)
     }
 
-    pub(crate) fn turn(path: &Path) {
-        if let Some(probe) = probe_of(path) {
-            probe.turn();
+    pub(crate) fn round(path: &Path) {
+        if let Some(failpoint) = failpoint_of(path) {
+            failpoint.round();
         }
     }
 
-    pub(crate) fn patience(path: &Path, usual: Duration) -> Duration {
-        let wanted = probe_of(path).and_then(|probe| probe.patience());
+    pub(crate) fn lock_timeout(path: &Path, usual: Duration) -> Duration {
+        let wanted = failpoint_of(path).and_then(|failpoint| failpoint.lock_timeout());
         wanted.unwrap_or(usual)
     }
 
-    fn probe_of(path: &Path) -> Option<Arc<dyn Probe>> {
-        let probes = PROBES.read().unwrap_or_else(PoisonError::into_inner);
-        let found = probes.iter().find(|(below, _)| path.starts_with(below));
-        found.map(|(_, probe)| probe.clone())
+    fn failpoint_of(path: &Path) -> Option<Arc<dyn Failpoint>> {
+        let failpoints = FAILPOINTS.read().unwrap_or_else(PoisonError::into_inner);
+        let found = failpoints.iter().find(|(below, _)| path.starts_with(below));
+        found.map(|(_, failpoint)| failpoint.clone())
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::disk;
 use super::disk::FileId;
-use super::failpoint::patience;
+use super::failpoint::lock_timeout;
 use super::owner::ProcessId;
 use crate::entry::error::Error;
 
@@ -66,7 +66,7 @@ impl FileLock {
         const PAUSE: Duration = Duration::from_millis(1);
         let file = disk::open_or_create(path);
         let file = file.map_err(|error| Error::io("create", path, error))?;
-        let most = patience(path, most);
+        let most = lock_timeout(path, most);
         let began = Instant::now();
         loop {
             let locked = try_lock(&file, mode);

@@ -5,11 +5,11 @@
 
 use std::path::{Component, Path};
 
-use crate::engine::format::block::{BlockEncoder, Placed};
+use crate::engine::format::block::{BlockEncoder, StoredEntry};
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::Row;
 use crate::engine::format::scan::Scan;
-use crate::engine::format::select::{Most, Selection};
+use crate::engine::format::select::{Limit, Selection};
 use crate::logs::line::escape::escape_into;
 use crate::registry::tables::names;
 use crate::registry::{parse_sidecar, write_sidecar};
@@ -42,19 +42,19 @@ pub fn block(bytes: &[u8]) {
     let Ok(rows) = view.rows() else { return };
     selections(&view, &rows);
     let mut next = FIRST;
-    for placed in &rows {
-        assert_eq!(placed.sequence, next);
-        next = placed.next();
+    for entry in &rows {
+        assert_eq!(entry.sequence, next);
+        next = entry.next();
     }
     assert!(next == view.sequences().end);
-    for placed in rows.iter().step_by(1 + rows.len() / 16) {
-        let at = view.at(placed.sequence);
-        assert_eq!(format!("{at:?}"), format!("Ok(Some({placed:?}))"));
-        let _ = view.find(placed.place.id);
+    for entry in rows.iter().step_by(1 + rows.len() / 16) {
+        let at = view.at(entry.sequence);
+        assert_eq!(format!("{at:?}"), format!("Ok(Some({entry:?}))"));
+        let _ = view.find(entry.head.id);
     }
     // Sealing writes it anew.
     let mut encoder = BlockEncoder::default();
-    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    let again = rows.iter().try_for_each(|entry| encoder.again(entry));
     assert_eq!(again, Ok(()));
     let mut first = FIRST;
     for block in encoder.take() {
@@ -62,24 +62,24 @@ pub fn block(bytes: &[u8]) {
         let again = BlockReader::new(first, payload.unwrap_or_default());
         first += u64::from(block.count);
         let last = again.and_then(|block| block.rows());
-        let last = last.map(|rows| rows.last().map(|placed| placed.next()));
+        let last = last.map(|rows| rows.last().map(|entry| entry.next()));
         assert_eq!(last, Ok(Some(first)));
     }
     assert_eq!(first, next);
 }
 
 /// A selection in the columns of a block finds the same as one among its entries.
-fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
+fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
     let Some(middle) = rows.get(rows.len() / 2) else {
         return;
     };
-    let names = |placed: &Placed| match &placed.row {
+    let names = |entry: &StoredEntry| match &entry.row {
         Row::Inference(row) => Some((row.names, false)),
         Row::Repeat(row) => Some((row.names, true)),
         Row::Note(_) => None,
     };
     let model = names(middle).map_or(0, |(names, _)| names.model);
-    let times = middle.place.event..=i64::MAX;
+    let times = middle.head.event..=i64::MAX;
     let sequences = middle.sequence.saturating_sub(5)..middle.sequence.saturating_add(5);
     for number in 0..16 {
         let is = |bit: u8| number & bit != 0;
@@ -96,25 +96,25 @@ fn selections(block: &BlockReader<'_>, rows: &[Placed]) {
             action: None,
             checkpoint: None,
         };
-        let meant = |placed: &&Placed| {
-            names(placed).is_some_and(|(names, is_repeat)| {
-                selection.sequences.contains(&placed.sequence)
+        let meant = |entry: &&StoredEntry| {
+            names(entry).is_some_and(|(names, is_repeat)| {
+                selection.sequences.contains(&entry.sequence)
                     && selection
                         .times
                         .as_ref()
-                        .is_none_or(|times| times.contains(&placed.place.event))
+                        .is_none_or(|times| times.contains(&entry.head.event))
                     && (selection.repeats || !is_repeat)
                     && (!is(8) || names.model == model)
             })
         };
-        let expected: Vec<&Placed> = rows.iter().filter(meant).collect();
-        let all = block.select(&selection, 0..u64::MAX, Most::First(usize::MAX));
+        let expected: Vec<&StoredEntry> = rows.iter().filter(meant).collect();
+        let all = block.select(&selection, 0..u64::MAX, Limit::First(usize::MAX));
         assert_eq!(
             format!("{all:?}"),
             format!("{:?}", Ok::<_, String>(expected.clone()))
         );
         let last = expected.len().saturating_sub(2);
-        let newest = block.select(&selection, 0..u64::MAX, Most::Last(2));
+        let newest = block.select(&selection, 0..u64::MAX, Limit::Last(2));
         let expected = expected.get(last..);
         assert_eq!(
             format!("{newest:?}"),

@@ -1,9 +1,9 @@
 //! Inferences, each once.
 
 use super::{Importer, limits};
-use crate::engine::format::block::Place;
+use crate::engine::format::block::RowHead;
+use crate::engine::format::min_max::id_bucket;
 use crate::engine::format::row::{InferenceRow, RepeatRow, flag};
-use crate::engine::format::spans::id_bucket;
 use crate::entry::error::Result;
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
@@ -56,12 +56,12 @@ impl Importer {
             return Ok(false);
         }
         let recorded = self.recorded_micros();
-        let place = Place {
+        let head = RowHead {
             id: id.to_u64(),
             recorded,
             event: inference.event_time.map_or(recorded, Timestamp::as_micros),
         };
-        self.encode(place, inference, answer)?;
+        self.encode(head, inference, answer)?;
         if let Some(taking) = self.runs.get_mut(&id.run()) {
             taking.highest = taking.highest.max(id.to_u64());
             taking.row.committed += 1;
@@ -95,7 +95,7 @@ impl Importer {
         Ok(known)
     }
 
-    fn encode(&mut self, place: Place, inference: &Inference<'_>, answer: Answer) -> Result<()> {
+    fn encode(&mut self, head: RowHead, inference: &Inference<'_>, answer: Answer) -> Result<()> {
         let names = self.stored_names(inference)?;
         let labels = match answer {
             Answer::RepeatOf(_) => 0,
@@ -117,7 +117,7 @@ impl Importer {
                 confidence,
                 processing,
             };
-            let encoded = self.encoder.repeat(place, &row);
+            let encoded = self.encoder.repeat(head, &row);
             return encoded.map_err(|why| limits::too_large("inference", why));
         }
         let attributes = inference.attributes.iter();
@@ -143,7 +143,7 @@ impl Importer {
         let memory = inference
             .memory
             .map_or(0, |bytes| (bytes / 1_024).saturating_add(1));
-        let encoded = self.encoder.inference(place, memory, &row);
+        let encoded = self.encoder.inference(head, memory, &row);
         encoded.map_err(|why| limits::too_large("inference", why))
     }
 }

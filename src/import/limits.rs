@@ -6,7 +6,7 @@ use crate::entry::floats::MOST;
 use crate::entry::inference::Inference;
 use crate::entry::outcome::Outcome;
 use crate::entry::value::Value;
-use crate::record::queue::intake::{LABEL_OVERHEAD, MOST_TEXT, attribute_bytes};
+use crate::record::queue::enqueue::{LABEL_OVERHEAD, MOST_TEXT, attribute_bytes};
 
 /// The longest name of a source, bytes: as long as a path.
 const LONGEST_SOURCE: usize = 4_096;

@@ -18,10 +18,10 @@ use crate::engine::directory::Directory;
 use crate::engine::format::block::BlockEncoder;
 use crate::engine::hot::{Commit, Hot};
 use crate::engine::kv::WriteFailure;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::name_cache::NameCache;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::source::Source;
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::{MAX_RUN, RunId};
 use crate::entry::timestamp::Timestamp;
@@ -188,7 +188,8 @@ impl Importer {
     fn beside(hot: Hot, options: &Options, doing: Doing) -> Result<Importer> {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let journal = source.identity()?.id;
-        let sealer = Upkeep::of(source.clone()).map(|upkeep| Sealer::new(upkeep, journal));
+        let sealer = MaintenanceHandle::of(source.clone())
+            .map(|maintenance| Sealer::new(maintenance, journal));
         Ok(Self::of(hot, source, sealer, doing))
     }
 

@@ -6,8 +6,8 @@ use std::thread;
 use super::Journal;
 use super::health::Health;
 use crate::engine::directory::Directory;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::{Error, Result};
 use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
@@ -127,14 +127,14 @@ impl Journal {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn maintenance(&self) -> Result<Maintenance> {
-        let upkeep = match self.kept_source() {
-            Some(source) => Upkeep::of(source).ok_or(Error::NoDirectory)?,
+        let maintenance = match self.kept_source() {
+            Some(source) => MaintenanceHandle::of(source).ok_or(Error::NoDirectory)?,
             None => {
                 let dir = self.dir.as_deref().ok_or(Error::NoDirectory)?;
-                Upkeep::open(Directory::existing(dir)?, self.sharing, self.cache_bytes)?
+                MaintenanceHandle::open(Directory::existing(dir)?, self.sharing, self.cache_bytes)?
             }
         };
-        Maintenance::new(upkeep, self.queue.clock.clone())
+        Maintenance::new(maintenance, self.queue.clock.clone())
     }
 
     /// How the journal is doing. Takes a lock that the writer holds for nanoseconds; no I/O.
@@ -172,7 +172,7 @@ impl Journal {
             queued: if known.gone {
                 0
             } else {
-                known.in_hand + self.queue.len() as u64
+                known.uncommitted + self.queue.len() as u64
             },
             unknown: known.unknown,
             dropped: self.queue.dropped(known.gone),

@@ -8,7 +8,7 @@ use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::timestamp::as_nanos;
 use crate::logs::health::MirrorHealth;
-use crate::record::queue::drops::Dropped;
+use crate::record::queue::drop_counters::Dropped;
 use crate::record::queue::refusals::RefusalCount;
 use crate::record::status::State;
 use crate::sealing::SealingHealth;
@@ -17,7 +17,7 @@ use crate::stats::folding::FoldingHealth;
 /// A reading of [`Journal::health`](crate::Journal::health). Counts are those of this handle since
 /// it was opened.
 ///
-/// While nothing is in flight — after a flush, with no call running — the books close:
+/// While nothing is in flight — after a flush, with no call running — the counts add up:
 /// `offered == committed + queued + unknown + dropped.total()`.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]

@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::entry::event::Level;
 use crate::entry::value::Value;
 use crate::record::queue::Queue;
-use crate::record::queue::intake::attribute_bytes;
+use crate::record::queue::enqueue::attribute_bytes;
 
 /// A layer for a `tracing` subscriber; from [`Journal::layer`](crate::Journal::layer).
 ///

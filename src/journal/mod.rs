@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::engine::directory::Directory;
 use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::Result;
 use crate::entry::ids::JournalId;
 use crate::logs::MirrorThread;
@@ -160,7 +160,7 @@ impl Journal {
         ));
         let status = Arc::new(Status::new(run));
         status.lock().file_bytes = hot.file_bytes();
-        let upkeep = Upkeep::of(source.clone());
+        let maintenance = MaintenanceHandle::of(source.clone());
         let folder = Folder::of(source.clone());
         let checkpoints = Access::of(&hot, options.cache_bytes);
         let (requests, received) = crossbeam_channel::unbounded();
@@ -214,9 +214,9 @@ impl Journal {
             )?;
             journal.folding = Some(folding);
         }
-        if let Some(upkeep) = upkeep {
-            let sealer = Sealer::new(upkeep.clone(), journal.id.0);
-            let maintenance = Maintenance::new(upkeep, options.clock.clone())?;
+        if let Some(maintenance) = maintenance {
+            let sealer = Sealer::new(maintenance.clone(), journal.id.0);
+            let maintenance = Maintenance::new(maintenance, options.clock.clone())?;
             let retention = options.keep.map(|keep| -> Retire {
                 let mut automatic = Automatic::new(maintenance, keep);
                 Box::new(move |sealed, go_on| automatic.round(sealed, go_on))

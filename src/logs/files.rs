@@ -12,8 +12,8 @@ use super::place::{FilePart, Position};
 use super::render::Renderer;
 use super::state::MirrorState;
 use super::write_back::WriteBack;
-use crate::engine::blocks::Located;
-use crate::engine::format::block::Placed;
+use crate::engine::blocks::DecodedBlock;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
@@ -125,7 +125,7 @@ impl Files {
 
     /// Writes the lines of `blocks` or, after an error, none. Returns the number. If the number of
     /// files is limited, it stops before each new file; [`next`](Self::next) is its position.
-    pub(super) fn write(&mut self, source: &Source, blocks: &[Located]) -> Result<u64> {
+    pub(super) fn write(&mut self, source: &Source, blocks: &[DecodedBlock]) -> Result<u64> {
         let written = self.write_round(source, blocks);
         match written {
             Ok((lines, next)) => {
@@ -145,23 +145,23 @@ impl Files {
         }
     }
 
-    fn write_round(&mut self, source: &Source, blocks: &[Located]) -> Result<(u64, u64)> {
+    fn write_round(&mut self, source: &Source, blocks: &[DecodedBlock]) -> Result<(u64, u64)> {
         let mut lines = 0;
         let mut next = self.state.next;
-        for placed in blocks.iter().flat_map(|block| &block.rows) {
+        for entry in blocks.iter().flat_map(|block| &block.rows) {
             // A block may begin with entries of the round before.
-            if placed.sequence < next {
+            if entry.sequence < next {
                 continue;
             }
-            let kind = Renderer::kind(&placed.row);
+            let kind = Renderer::kind(&entry.row);
             if !self.settings.off.contains(&kind) {
-                if self.push(kind, source, placed)? {
+                if self.push(kind, source, entry)? {
                     self.turned = true;
                     break;
                 }
                 lines += 1;
             }
-            next = placed.next();
+            next = entry.next();
         }
         for kind in LogKind::ALL {
             self.flush(kind, usize::MAX)
@@ -172,14 +172,14 @@ impl Files {
 
     /// Returns whether the line was held back because it begins a file that there may be no room
     /// for.
-    fn push(&mut self, kind: LogKind, source: &Source, placed: &Placed) -> Result<bool> {
+    fn push(&mut self, kind: LogKind, source: &Source, entry: &StoredEntry) -> Result<bool> {
         let index = kind as usize;
         let before = self.buffers[index].len();
         self.renderer
-            .push(&mut self.buffers[index], source, placed)?;
+            .push(&mut self.buffers[index], source, entry)?;
         let line = self.buffers[index].len().saturating_sub(before);
         let turned = self
-            .turn_page(kind, placed.place.recorded, before, line)
+            .turn_page(kind, entry.head.recorded, before, line)
             .map_err(|error| self.fault(error))?;
         if turned && self.settings.keep_files.is_some() {
             // Earlier lines have been flushed: the next round renders it again.

@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::Level;
 use crate::entry::ids::JournalId;
 use crate::entry::value::Value;
 use crate::fs::disk;
-use crate::fs::failpoint::{patience, turn};
+use crate::fs::failpoint::{lock_timeout, round};
 use crate::fs::lock::FileLock;
 pub use crate::options::logs::{LogKind, Mirror, Rotation};
 use crate::record::conditions::Conditions;
@@ -157,10 +157,10 @@ const SKIPPED: &str = "entries were retired before their lines were written";
 impl Follower {
     fn run(&mut self, orders: &Orders<CleanUp>) {
         loop {
-            turn(&self.directory);
+            round(&self.directory);
             let is_last = orders.is_stopped();
             let outcome = self.round_or_let_go();
-            let retry = patience(&self.directory, RETRY);
+            let retry = lock_timeout(&self.directory, RETRY);
             let pause = if outcome.is_err() { retry } else { POLL };
             self.report(outcome.err());
             if is_last {
@@ -278,7 +278,7 @@ impl Follower {
                 return Ok(());
             }
             let last = blocks.iter().flat_map(|block| block.rows.last()).last();
-            let behind = last.map_or(0, Placed::next);
+            let behind = last.map_or(0, StoredEntry::next);
             let mut lines = 0;
             loop {
                 lines += held.files.write(&self.source, &blocks)?;

@@ -4,8 +4,8 @@ use super::line::{
     AnswerColumn, DecisionLine, LineValue, NameColumn, Stamps, push_checkpoint_event,
     push_decision, push_gap, push_outcome, push_system_event,
 };
-use crate::engine::format::block::Placed;
-use crate::engine::format::numbered::ByNumber;
+use crate::engine::format::block::StoredEntry;
+use crate::engine::format::by_name_id::ByNameId;
 use crate::engine::format::row::{
     NameId, NameIds, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow,
 };
@@ -17,7 +17,7 @@ use crate::options::logs::{LogKind, Zone};
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
 #[derive(Default)]
-struct Columns(ByNumber<Box<[u8]>>);
+struct Columns(ByNameId<Box<[u8]>>);
 
 impl Columns {
     fn learn(&mut self, source: &Source, column: NameColumn, id: NameId) -> Result<()> {
@@ -111,30 +111,30 @@ impl Renderer {
         }
     }
 
-    /// Appends the one line of `placed`.
+    /// Appends the one line of `entry`.
     pub(super) fn push(
         &mut self,
         out: &mut Vec<u8>,
         source: &Source,
-        placed: &Placed,
+        entry: &StoredEntry,
     ) -> Result<()> {
-        let recorded = placed.place.recorded;
-        match &placed.row {
+        let recorded = entry.head.recorded;
+        match &entry.row {
             Row::Inference(row) => {
                 let answer = AnswerColumn::Confidence(row.confidence);
-                self.decision(out, source, placed, row.names, row.processing, answer)
+                self.decision(out, source, entry, row.names, row.processing, answer)
             }
             Row::Repeat(row) => {
                 let original = InferenceId::from_u64(row.original);
                 let answer = AnswerColumn::RepeatOf(original.run().get(), original.counter());
-                self.decision(out, source, placed, row.names, row.processing, answer)
+                self.decision(out, source, entry, row.names, row.processing, answer)
             }
             Row::Note(Note::Gap(row)) => {
                 push_gap(
                     out,
                     &mut self.stamps,
                     recorded,
-                    &Gap::new(placed.sequence, row),
+                    &Gap::new(entry.sequence, row),
                 );
                 Ok(())
             }
@@ -156,14 +156,14 @@ impl Renderer {
         &mut self,
         out: &mut Vec<u8>,
         source: &Source,
-        placed: &Placed,
+        entry: &StoredEntry,
         names: NameIds,
         processing: u64,
         answer: AnswerColumn,
     ) -> Result<()> {
         let names = self.names.of(source, names)?;
         let line = DecisionLine {
-            time: placed.place.event,
+            time: entry.head.event,
             model: names.model,
             symbol: names.symbol,
             action: names.action,

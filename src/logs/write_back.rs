@@ -68,7 +68,7 @@ impl WriteBack {
         };
         let started = worker::spawn("annals-writeback", on_panic, move || {
             for path in received {
-                failpoint::turn(&path);
+                failpoint::round(&path);
                 // Through a handle of its own: the one that vouches for the lines hears of its
                 // errors too.
                 let _ = disk::open_regular(&path).and_then(|file| disk::sync_data(&file, &path));

@@ -37,7 +37,7 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn cursor(&self, name: &str) -> Result<Option<Cursor>> {
-        let row = self.upkeep.cursor(name)?;
+        let row = self.maintenance.cursor(name)?;
         Ok(row.map(|row| Cursor::new(self.id, row.next)))
     }
 
@@ -72,7 +72,7 @@ impl Maintenance {
             next: cursor.next_sequence(),
             stored: self.clock.now().as_micros(),
         };
-        let stored = self.upkeep.set_cursor(name, row)?;
+        let stored = self.maintenance.set_cursor(name, row)?;
         stored.map_err(|end| foreign(format!("this journal ends before {end}")))
     }
 
@@ -90,7 +90,7 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn cursors(&self) -> Result<Vec<NamedCursor>> {
-        let rows = self.upkeep.cursors()?.into_iter();
+        let rows = self.maintenance.cursors()?.into_iter();
         let named = rows.map(|(name, row)| NamedCursor {
             name,
             cursor: Cursor::new(self.id, row.next),
@@ -114,6 +114,6 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn remove_cursor(&self, name: &str) -> Result<bool> {
-        self.upkeep.remove_cursor(name)
+        self.maintenance.remove_cursor(name)
     }
 }

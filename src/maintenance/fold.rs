@@ -47,7 +47,7 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn unfolded(&self) -> Result<u64> {
-        self.upkeep.source().unfolded()
+        self.maintenance.source().unfolded()
     }
 
     /// Folds everything that is committed now into the rollups that statistics are made of. No
@@ -85,7 +85,7 @@ impl Maintenance {
     /// Those of [`fold`](Self::fold).
     pub fn fold_with(&self, watch: impl FnMut(FoldProgress) -> ControlFlow<()>) -> Result<Folded> {
         let folded = self.watched(watch, |now, go_on| {
-            self.upkeep.fold_while(now, go_on).map(Some)
+            self.maintenance.fold_while(now, go_on).map(Some)
         })?;
         // Without a condition there is always an answer.
         Ok(folded.unwrap_or(Folded {
@@ -106,7 +106,9 @@ impl Maintenance {
         &self,
         watch: impl FnMut(FoldProgress) -> ControlFlow<()>,
     ) -> Result<Option<Folded>> {
-        self.watched(watch, |now, go_on| self.upkeep.fold_if_idle(now, go_on))
+        self.watched(watch, |now, go_on| {
+            self.maintenance.fold_if_idle(now, go_on)
+        })
     }
 
     fn watched(
@@ -115,7 +117,7 @@ impl Maintenance {
         fold: impl FnOnce(i64, &dyn Fn(u64) -> bool) -> Result<Option<u64>>,
     ) -> Result<Option<Folded>> {
         let began = Instant::now();
-        let source = self.upkeep.source();
+        let source = self.maintenance.source();
         let total = source.unfolded()?;
         let start = source.next_sequence()?.saturating_sub(total);
         let (watch, stopped) = (RefCell::new(watch), Cell::new(false));

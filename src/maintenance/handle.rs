@@ -1,6 +1,6 @@
 //! The handle of maintenance; its calls stand beside what they do.
 
-use crate::engine::upkeep::Upkeep;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::entry::clock::Clock;
 use crate::entry::ids::JournalId;
 
@@ -28,7 +28,7 @@ use crate::entry::ids::JournalId;
 /// ```
 #[derive(Clone)]
 pub struct Maintenance {
-    pub(crate) upkeep: Upkeep,
+    pub(crate) maintenance: MaintenanceHandle,
     pub(super) id: JournalId,
     pub(super) clock: Clock,
 }

@@ -13,7 +13,7 @@ pub(crate) mod withdraw;
 use std::path::Path;
 
 use crate::engine::directory::Directory;
-use crate::engine::upkeep::Upkeep;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::entry::clock::Clock;
 use crate::entry::error::Result;
 use crate::entry::ids::JournalId;
@@ -66,13 +66,17 @@ impl Maintenance {
     /// ```
     pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Maintenance> {
         let directory = Directory::existing(dir.as_ref())?;
-        let upkeep = Upkeep::open(directory, options.sharing, options.cache_bytes)?;
-        Maintenance::new(upkeep, options.clock.clone())
+        let maintenance = MaintenanceHandle::open(directory, options.sharing, options.cache_bytes)?;
+        Maintenance::new(maintenance, options.clock.clone())
     }
 
-    pub(crate) fn new(upkeep: Upkeep, clock: Clock) -> Result<Maintenance> {
-        let id = upkeep.source().identity()?.journal();
-        Ok(Maintenance { upkeep, id, clock })
+    pub(crate) fn new(maintenance: MaintenanceHandle, clock: Clock) -> Result<Maintenance> {
+        let id = maintenance.source().identity()?.journal();
+        Ok(Maintenance {
+            maintenance,
+            id,
+            clock,
+        })
     }
 
     /// The journal's identity.
@@ -86,7 +90,7 @@ impl std::fmt::Debug for Maintenance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Maintenance")
             .field("id", &self.id)
-            .field("path", &self.upkeep.source().path())
+            .field("path", &self.maintenance.source().path())
             .finish_non_exhaustive()
     }
 }

@@ -65,11 +65,11 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn usage(&self) -> Result<Usage> {
-        let source = self.upkeep.source();
+        let source = self.maintenance.source();
         let (extent, segments) = source.extent_and_segments()?;
-        let root = self.upkeep.root();
+        let root = self.maintenance.root();
         let mut usage = Usage {
-            hot_bytes: self.upkeep.hot_bytes(),
+            hot_bytes: self.maintenance.hot_bytes(),
             segment_bytes: segments
                 .iter()
                 .fold(0, |sum, segment| sum.saturating_add(segment.row.bytes)),
@@ -105,7 +105,7 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn usage_by_model(&self) -> Result<Vec<ModelUsage>> {
-        let source = self.upkeep.source();
+        let source = self.maintenance.source();
         let extent = source.extent()?;
         let mut next = extent.kept;
         let mut by_id: BTreeMap<NameId, (u64, f64)> = BTreeMap::new();
@@ -119,8 +119,8 @@ impl Maintenance {
                     reason = "a block has at most 65,520 bytes"
                 )]
                 let share = block.bytes as f64 / block.rows.len().max(1) as f64;
-                for placed in &block.rows {
-                    let model = match &placed.row {
+                for entry in &block.rows {
+                    let model = match &entry.row {
                         Row::Inference(row) => row.names.model,
                         Row::Repeat(row) => row.names.model,
                         Row::Note(_) => continue,
@@ -187,9 +187,9 @@ impl Maintenance {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn compact(&self) -> Result<u64> {
-        let before = self.upkeep.hot_bytes();
-        self.upkeep.compact(PATIENCE)?;
-        Ok(before.saturating_sub(self.upkeep.hot_bytes()))
+        let before = self.maintenance.hot_bytes();
+        self.maintenance.compact(PATIENCE)?;
+        Ok(before.saturating_sub(self.maintenance.hot_bytes()))
     }
 }
 

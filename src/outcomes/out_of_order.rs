@@ -218,7 +218,7 @@ mod tests {
                 snapshot,
                 extent,
                 path,
-                losses: &crate::engine::losses::Losses::default(),
+                losses: &crate::engine::lost_ranges::LostRanges::default(),
             })
         });
         read.unwrap()

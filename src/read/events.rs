@@ -59,7 +59,7 @@ impl Events {
     fn turn(&mut self, before: u64) -> Result<()> {
         let mut found = Vec::new();
         for kind in KINDS {
-            found.extend(self.reader.source.marks_before(kind, before, PAGE)?);
+            found.extend(self.reader.source.of_kind_before(kind, before, PAGE)?);
         }
         // Each kind gave its newest; the newest of all are among them.
         found.sort_unstable_by(|a, b| b.cmp(a));

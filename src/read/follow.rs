@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{Cursor, Reader};
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::entry::error::{Error, Result};
 use crate::entry::record::Entry;
 
@@ -38,7 +38,7 @@ pub struct Follow {
     reader: Reader,
     /// Invariant F1: the sequence of the first buffered row, or of the first one not yet read.
     next: u64,
-    buffered: VecDeque<Placed>,
+    buffered: VecDeque<StoredEntry>,
 }
 
 impl Follow {
@@ -125,7 +125,7 @@ impl Follow {
             for located in self.reader.source.after(self.next, BUDGET_BYTES)? {
                 let fresh = located.rows.into_iter();
                 self.buffered
-                    .extend(fresh.filter(|placed| placed.sequence >= self.next));
+                    .extend(fresh.filter(|entry| entry.sequence >= self.next));
             }
         }
         Ok(())
@@ -133,14 +133,14 @@ impl Follow {
 
     fn step(&mut self) -> Result<Option<Entry>> {
         self.fill()?;
-        let Some(placed) = self.buffered.front() else {
+        let Some(stored) = self.buffered.front() else {
             return Ok(None);
         };
         let entry = self
             .reader
             .names
-            .entry(&self.reader.source, placed.clone())?;
-        self.next = placed.next();
+            .entry(&self.reader.source, stored.clone())?;
+        self.next = stored.next();
         self.buffered.pop_front();
         Ok(Some(entry))
     }

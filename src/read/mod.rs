@@ -217,7 +217,7 @@ impl Reader {
     /// ```
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
         let found = self.source.find(id.to_u64())?;
-        found.map_or(Ok(None), |placed| self.names.record(&self.source, placed))
+        found.map_or(Ok(None), |entry| self.names.record(&self.source, entry))
     }
 
     /// The inferences with `ids`, in their order, as [`get`](Self::get) gives them. Many are looked
@@ -243,8 +243,8 @@ impl Reader {
         sorted.sort_unstable();
         sorted.dedup();
         let mut found = AHashMap::with_capacity(sorted.len());
-        for placed in self.source.find_each(&sorted)? {
-            if let Some(record) = self.names.record(&self.source, placed)? {
+        for entry in self.source.find_each(&sorted)? {
+            if let Some(record) = self.names.record(&self.source, entry)? {
                 found.insert(record.id, record);
             }
         }
@@ -268,7 +268,7 @@ impl Reader {
     pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
         let found = self.source.at(sequence)?;
         found
-            .map(|placed| self.names.entry(&self.source, placed))
+            .map(|entry| self.names.entry(&self.source, entry))
             .transpose()
     }
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
+use crate::engine::format::by_name_id::ByNameId;
 use crate::engine::format::name::{LABEL_SEPARATOR, split_labels};
-use crate::engine::format::numbered::ByNumber;
 use crate::engine::format::row::{
     GapRow, InferenceRow, NameId, NameIds, Note, RepeatRow, Row, flag,
 };
@@ -23,8 +23,8 @@ type Labels = Arc<[Arc<str>]>;
 /// The names read so far. Names are only ever added, so cached ones stay true.
 #[derive(Default)]
 pub(super) struct NameBook {
-    names: RwLock<ByNumber<Arc<str>>>,
-    labels: RwLock<ByNumber<Labels>>,
+    names: RwLock<ByNameId<Arc<str>>>,
+    labels: RwLock<ByNameId<Labels>>,
 }
 
 impl NameBook {
@@ -69,13 +69,13 @@ impl NameBook {
         Ok(labels)
     }
 
-    /// The entry that `placed` is.
-    pub(super) fn entry(&self, source: &Source, placed: Placed) -> Result<Entry> {
-        let sequence = placed.sequence;
-        let recorded_time = Timestamp::from_micros(placed.place.recorded);
-        let content = match &placed.row {
-            Row::Inference(row) => Content::Inference(self.inference(source, &placed, row)?),
-            Row::Repeat(row) => Content::Repeat(self.repeat(source, &placed, row)?),
+    /// The entry that `entry` is.
+    pub(super) fn entry(&self, source: &Source, entry: StoredEntry) -> Result<Entry> {
+        let sequence = entry.sequence;
+        let recorded_time = Timestamp::from_micros(entry.head.recorded);
+        let content = match &entry.row {
+            Row::Inference(row) => Content::Inference(self.inference(source, &entry, row)?),
+            Row::Repeat(row) => Content::Repeat(self.repeat(source, &entry, row)?),
             Row::Note(Note::Gap(row)) => Content::Gap(Gap::new(sequence, row)),
             Row::Note(Note::SystemEvent(row)) => Content::SystemEvent(SystemEvent {
                 run: RunId(row.run),
@@ -100,16 +100,16 @@ impl NameBook {
         })
     }
 
-    /// The inference that `placed` is; a repeat with its original's answer; `None` for others.
+    /// The inference that `entry` is; a repeat with its original's answer; `None` for others.
     pub(super) fn record(
         &self,
         source: &Source,
-        placed: Placed,
+        entry: StoredEntry,
     ) -> Result<Option<InferenceRecord>> {
-        match &placed.row {
-            Row::Inference(row) => self.inference(source, &placed, row).map(Some),
+        match &entry.row {
+            Row::Inference(row) => self.inference(source, &entry, row).map(Some),
             Row::Repeat(row) => {
-                let repeat = self.repeat(source, &placed, row)?;
+                let repeat = self.repeat(source, &entry, row)?;
                 let original = match source.find_readable(repeat.original.to_u64())? {
                     Some(original) => match &original.row {
                         Row::Inference(row) => Some(self.inference(source, &original, row)?),
@@ -117,8 +117,8 @@ impl NameBook {
                     },
                     None => None,
                 };
-                let recorded = Timestamp::from_micros(placed.place.recorded);
-                let sequence = placed.sequence;
+                let recorded = Timestamp::from_micros(entry.head.recorded);
+                let sequence = entry.sequence;
                 Ok(Some(as_record(
                     repeat,
                     original.as_ref(),
@@ -133,15 +133,15 @@ impl NameBook {
     fn inference(
         &self,
         source: &Source,
-        placed: &Placed,
+        entry: &StoredEntry,
         row: &InferenceRow,
     ) -> Result<InferenceRecord> {
         let names = self.named(source, row.names)?;
         Ok(InferenceRecord {
-            id: InferenceId::from_u64(placed.place.id),
-            sequence: placed.sequence,
-            event_time: Timestamp::from_micros(placed.place.event),
-            recorded_time: Timestamp::from_micros(placed.place.recorded),
+            id: InferenceId::from_u64(entry.head.id),
+            sequence: entry.sequence,
+            event_time: Timestamp::from_micros(entry.head.event),
+            recorded_time: Timestamp::from_micros(entry.head.recorded),
             model: names.model,
             symbol: names.symbol,
             action: names.action,
@@ -152,7 +152,7 @@ impl NameBook {
             },
             feature_hash: row.features,
             processing_time: processing_time(row.processing),
-            memory: placed
+            memory: entry
                 .memory
                 .checked_sub(1)
                 .map(|kib| kib.saturating_mul(1_024)),
@@ -163,12 +163,12 @@ impl NameBook {
         })
     }
 
-    fn repeat(&self, source: &Source, placed: &Placed, row: &RepeatRow) -> Result<Repeat> {
+    fn repeat(&self, source: &Source, entry: &StoredEntry, row: &RepeatRow) -> Result<Repeat> {
         let names = self.named(source, row.names)?;
         Ok(Repeat {
-            id: InferenceId::from_u64(placed.place.id),
+            id: InferenceId::from_u64(entry.head.id),
             original: InferenceId::from_u64(row.original),
-            event_time: Timestamp::from_micros(placed.place.event),
+            event_time: Timestamp::from_micros(entry.head.event),
             model: names.model,
             symbol: names.symbol,
             action: names.action,

@@ -122,7 +122,7 @@ impl Gaps {
         if self.page.is_empty()
             && let Some(from) = self.next
         {
-            self.page = source.marks(EntryKind::Gap, from, PAGE)?.into();
+            self.page = source.of_kind(EntryKind::Gap, from, PAGE)?.into();
             let more = self.page.len() == PAGE;
             let last = self.page.back().map(|sequence| sequence.saturating_add(1));
             self.next = last.filter(|_| more);
@@ -130,16 +130,16 @@ impl Gaps {
         let Some(sequence) = self.page.pop_front() else {
             return Ok(None);
         };
-        let placed = source.at(sequence)?;
-        if let Some(placed) = &placed {
+        let entry = source.at(sequence)?;
+        if let Some(entry) = &entry {
             // Entries in a hole are gone, and the hole stands for all of them.
-            let next = placed.next();
+            let next = entry.next();
             while self.page.front().is_some_and(|later| *later < next) {
                 self.page.pop_front();
             }
             self.next = self.next.map(|from| from.max(next));
         }
-        match placed.map(|placed| (placed.sequence, placed.row)) {
+        match entry.map(|entry| (entry.sequence, entry.row)) {
             Some((sequence, Row::Note(Note::Gap(row)))) => Ok(Some(Gap::new(sequence, &row))),
             _ => Err(Error::Corrupt {
                 path: source.path().to_owned(),
@@ -166,7 +166,7 @@ impl Reader {
     pub fn gap_count(&self) -> Result<u64> {
         let (mut count, mut from) = (0, 0);
         loop {
-            let page = self.source.marks(EntryKind::Gap, from, COUNTED)?;
+            let page = self.source.of_kind(EntryKind::Gap, from, COUNTED)?;
             count = page.len().saturating_add(count);
             match page.last() {
                 Some(last) if page.len() == COUNTED => from = last.saturating_add(1),

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use crate::engine::blocks::{Asked, HourPlace, Located};
-use crate::engine::format::block::Placed;
+use crate::engine::blocks::{DecodedBlock, HourKey, Projection};
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::block_index::HOUR_MICROS;
-use crate::engine::format::select::{Most, Selection};
+use crate::engine::format::select::{Limit, Selection};
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
 use crate::engine::source::Source;
@@ -47,7 +47,7 @@ impl ReadPlan {
         source: &Source,
         selection: &Selection,
         most: usize,
-        found: &mut VecDeque<Placed>,
+        found: &mut VecDeque<StoredEntry>,
     ) -> Result<bool> {
         if selection.sequences.is_empty() {
             return Ok(false);
@@ -85,19 +85,23 @@ impl BySequence {
         source: &Source,
         selection: &Selection,
         most: usize,
-        found: &mut VecDeque<Placed>,
+        found: &mut VecDeque<StoredEntry>,
     ) -> Result<bool> {
         // A block may have been merged with others since. Its part beyond the reached place has
         // been given already, and is not selected again.
         let (next, budget) = (self.next, self.budget);
         let located = match self.direction {
             Direction::Ascending if next >= selection.sequences.end => return Ok(false),
-            Direction::Ascending => {
-                source.asked_after(next, budget, Asked::Selected(selection, Most::First(most)))?
-            }
-            Direction::Descending => {
-                source.before(next, budget, Asked::Selected(selection, Most::Last(most)))?
-            }
+            Direction::Ascending => source.projected_after(
+                next,
+                budget,
+                Projection::Selected(selection, Limit::First(most)),
+            )?,
+            Direction::Descending => source.before(
+                next,
+                budget,
+                Projection::Selected(selection, Limit::Last(most)),
+            )?,
         };
         self.budget = BUDGET_BYTES;
         let Some(last) = located.last() else {
@@ -124,19 +128,19 @@ impl BySequence {
 pub(super) struct ByTime {
     direction: Direction,
     times: RangeInclusive<i64>,
-    places: VecDeque<HourPlace>,
+    places: VecDeque<HourKey>,
     /// Progress of the answer: an hour, and the border between its given part and the rest. Blocks
     /// may be merged while the query runs, sequences stay.
-    reached: Option<HourPlace>,
+    reached: Option<HourKey>,
     ended: bool,
     /// Most recently used last.
-    blocks: Vec<Arc<Located>>,
+    blocks: Vec<Arc<DecodedBlock>>,
 }
 
 /// A part of the answer: the rows of a block in one hour.
 struct PlanPiece {
     hour: i64,
-    block: Arc<Located>,
+    block: Arc<DecodedBlock>,
     /// The sequences that have not been given.
     fresh: Range<u64>,
 }
@@ -158,14 +162,14 @@ impl ByTime {
         source: &Source,
         selection: &Selection,
         most: usize,
-        found: &mut VecDeque<Placed>,
+        found: &mut VecDeque<StoredEntry>,
     ) -> Result<bool> {
         let Some(piece) = self.next(source, selection)? else {
             return Ok(false);
         };
-        let rows = piece.block.rows.iter().filter(|placed| {
-            let hour = placed.place.event.div_euclid(HOUR_MICROS);
-            hour == piece.hour && piece.fresh.contains(&placed.sequence)
+        let rows = piece.block.rows.iter().filter(|entry| {
+            let hour = entry.head.event.div_euclid(HOUR_MICROS);
+            hour == piece.hour && piece.fresh.contains(&entry.sequence)
         });
         match self.direction {
             Direction::Ascending => found.extend(rows.take(most).cloned()),
@@ -198,7 +202,7 @@ impl ByTime {
                 (0..before, before.min(block.first))
             }
         };
-        self.reached = Some(HourPlace {
+        self.reached = Some(HourKey {
             hour: place.hour,
             first: border,
         });
@@ -226,8 +230,8 @@ impl ByTime {
 
     /// Where the places begin that may have something left: going up, with the block that holds the
     /// border.
-    fn start(&self, source: &Source, selection: &Selection) -> Result<Option<HourPlace>> {
-        let none = Asked::Selected(selection, Most::First(0));
+    fn start(&self, source: &Source, selection: &Selection) -> Result<Option<HourKey>> {
+        let none = Projection::Selected(selection, Limit::First(0));
         let mut start = self.reached;
         if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)
             && let Some(block) = source.block_with(reached.first, none)?
@@ -242,9 +246,9 @@ impl ByTime {
         source: &Source,
         selection: &Selection,
         sequence: u64,
-    ) -> Result<Option<Arc<Located>>> {
-        let all = Asked::Selected(selection, Most::First(usize::MAX));
-        let holds = |block: &Arc<Located>| (block.first..block.next).contains(&sequence);
+    ) -> Result<Option<Arc<DecodedBlock>>> {
+        let all = Projection::Selected(selection, Limit::First(usize::MAX));
+        let holds = |block: &Arc<DecodedBlock>| (block.first..block.next).contains(&sequence);
         let block = match self.blocks.iter().position(holds) {
             Some(index) => self.blocks.remove(index),
             None => match source.block_with(sequence, all)? {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::Reader;
 use super::filter::{Criteria, Repeats};
 use super::plan::ReadPlan;
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::select::Selection;
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
@@ -216,7 +216,7 @@ struct RunningQuery {
     selection: Selection,
     left: usize,
     plan: ReadPlan,
-    buffered: VecDeque<Placed>,
+    buffered: VecDeque<StoredEntry>,
 }
 
 impl RunningQuery {
@@ -236,14 +236,14 @@ impl RunningQuery {
     fn step(&mut self) -> Result<Option<InferenceRecord>> {
         let source = &self.reader.source;
         while self.left > 0 {
-            let Some(placed) = self.buffered.pop_front() else {
+            let Some(entry) = self.buffered.pop_front() else {
                 let (selection, found) = (&self.selection, &mut self.buffered);
                 if self.plan.fill(source, selection, self.left, found)? {
                     continue;
                 }
                 break;
             };
-            if let Some(record) = self.reader.names.record(source, placed)? {
+            if let Some(record) = self.reader.names.record(source, entry)? {
                 self.left -= 1;
                 return Ok(Some(record));
             }

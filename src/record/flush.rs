@@ -75,11 +75,11 @@ pub(crate) fn request(requests: &Sender<FlushReply>, wake: impl FnOnce()) -> Flu
 }
 
 impl FlushReply {
-    pub(crate) fn give(self, result: Result<()>) {
-        self.settle(result);
+    pub(crate) fn send(self, result: Result<()>) {
+        self.answer(result);
     }
 
-    fn settle(&self, result: Result<()>) {
+    fn answer(&self, result: Result<()>) {
         let mut waiting = self.state.lock();
         if waiting.result.is_none() {
             waiting.result = Some(result);
@@ -94,7 +94,7 @@ impl FlushReply {
 
 impl Drop for FlushReply {
     fn drop(&mut self) {
-        self.settle(Err(Error::Closed));
+        self.answer(Err(Error::Closed));
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn an_answer_reaches_the_waiting_thread() {
         let (flush, answer) = ticket();
         let waiting = std::thread::spawn(move || flush.wait(Duration::from_secs(60)));
-        answer.give(Ok(()));
+        answer.send(Ok(()));
         assert!(matches!(waiting.join(), Ok(Ok(()))));
     }
 

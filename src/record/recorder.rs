@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::queue::Queue;
-use super::queue::intake::{Facts, GivenNames};
-use super::queue::names::NO_NAME;
-use super::queue::record::Texts;
+use super::queue::enqueue::{Facts, GivenNames};
+use super::queue::local_names::NO_NAME;
+use super::queue::message::Texts;
 use super::queue::refusals::{RefusalKind, Why};
 use crate::engine::format::name::{NameKind, join_labels};
 use crate::entry::error::{Error, Result};

@@ -52,7 +52,7 @@ pub(crate) struct KnownStatus {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     /// Events in the writer's hands.
-    pub(crate) in_hand: u64,
+    pub(crate) uncommitted: u64,
     pub(crate) unknown: u64,
     pub(crate) commits: u64,
     pub(crate) last_commit: Option<Timestamp>,
@@ -92,7 +92,7 @@ impl Status {
             inner: Mutex::new(KnownStatus {
                 state: State::Running,
                 counts: Counts::default(),
-                in_hand: 0,
+                uncommitted: 0,
                 unknown: 0,
                 commits: 0,
                 last_commit: None,

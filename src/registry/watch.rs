@@ -237,7 +237,7 @@ fn watch(core: &Core) {
     let mut seen = None;
     while !core.watches.stop.load(Ordering::Acquire) {
         let round = catch_unwind(AssertUnwindSafe(|| {
-            failpoint::turn(&core.root);
+            failpoint::round(&core.root);
             refresh_all(core, &mut seen)
         }));
         let mut rest = INTERVAL;

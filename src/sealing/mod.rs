@@ -15,7 +15,7 @@ use crossbeam_channel::Sender;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
-use crate::fs::failpoint::turn;
+use crate::fs::failpoint::round;
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use seal::Sealer;
@@ -132,7 +132,7 @@ impl Sealing {
         // Leftovers that cannot be removed now are met again, and reported, by the first sealing.
         let _ = self.sealer.tidy();
         while !self.orders.is_stopped() {
-            turn(self.source.path());
+            round(self.source.path());
             let outcome = self.round();
             let rest = if outcome.is_err() { REST } else { LOOK };
             self.retire(*outcome.as_ref().unwrap_or(&false));
@@ -178,11 +178,11 @@ impl Sealing {
         self.aged = Some(Instant::now());
         let oldest = self.source.after(extent.hot, 1)?;
         let recorded = oldest.first().and_then(|block| block.rows.first());
-        let since = recorded.map_or(0, |placed| {
+        let since = recorded.map_or(0, |entry| {
             self.clock
                 .now()
                 .as_micros()
-                .saturating_sub(placed.place.recorded)
+                .saturating_sub(entry.head.recorded)
         });
         let age = u64::try_from(since).unwrap_or(0);
         Ok(Duration::from_micros(age) >= self.limits.age)

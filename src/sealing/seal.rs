@@ -13,20 +13,20 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::blocks::{Blocks, ShownBlock, go_on};
+use crate::engine::blocks::{BlockVisit, Blocks, go_on};
 use crate::engine::directory::sync_directory;
 use crate::engine::format::CHECKSUM_BYTES;
-use crate::engine::format::block::{Block, BlockEncoder, Placed};
+use crate::engine::format::block::{Block, BlockEncoder, StoredEntry};
 use crate::engine::format::block_index::BlockIndex;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::summary::Summary;
 use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
-use crate::engine::losses::Losses;
+use crate::engine::lost_ranges::LostRanges;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta::Extent;
 use crate::engine::segment_row::SegmentRow;
 use crate::engine::segments::sequences_of;
 use crate::engine::segments::{Registered, Segment, file_name, put_head};
-use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
 use crate::engine::{index, keys, meta, segments};
 use crate::entry::error::{Error, Result};
@@ -50,15 +50,15 @@ const UNREADABLE: &str = "it cannot be read, and is not sealed before `annals re
 pub(crate) struct Sealer {
     /// The longest transaction so far.
     longest: Cell<Duration>,
-    upkeep: Upkeep,
+    maintenance: MaintenanceHandle,
     journal: u128,
 }
 
 impl Sealer {
-    pub(crate) fn new(upkeep: Upkeep, journal: u128) -> Self {
+    pub(crate) fn new(maintenance: MaintenanceHandle, journal: u128) -> Self {
         Sealer {
             longest: Cell::default(),
-            upkeep,
+            maintenance,
             journal,
         }
     }
@@ -77,11 +77,11 @@ impl Sealer {
         now: i64,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
-        let folder = self.upkeep.directory().create_segments()?;
+        let folder = self.maintenance.directory().create_segments()?;
         let Some(lock) = hold(&folder)? else {
             return Ok(None);
         };
-        let sealed = self.upkeep.with_kv(|kv| {
+        let sealed = self.maintenance.with_kv(|kv| {
             let sealed = self.seal_under_lock(kv, &folder, bytes, now, go_on);
             self.longest
                 .set(self.longest.get().max(kv.longest_transaction()));
@@ -93,7 +93,7 @@ impl Sealer {
 
     /// Removes files that a crash left, unless another process is sealing.
     pub(crate) fn tidy(&self) -> Result<()> {
-        let folder = self.upkeep.directory().segments();
+        let folder = self.maintenance.directory().segments();
         if !folder.exists() {
             return Ok(());
         }
@@ -101,9 +101,9 @@ impl Sealer {
             return Ok(());
         };
         let known = self
-            .upkeep
+            .maintenance
             .source()
-            .read(|snapshot| segments::list(snapshot, self.upkeep.source().path()))?;
+            .read(|snapshot| segments::list(snapshot, self.maintenance.source().path()))?;
         remove_strays(&known, &folder)?;
         drop::<FileLock>(lock);
         Ok(())
@@ -162,13 +162,13 @@ impl Sealer {
             }
             kv.read(|snapshot| {
                 let range = extent.hot..extent.next;
-                let losses = Losses::default();
+                let losses = LostRanges::default();
                 let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
                 let mut read = 0;
-                blocks.payloads(next, |piece| {
-                    let ShownBlock { block, payload, .. } = piece;
+                blocks.payloads(next, |visit| {
+                    let BlockVisit { block, payload, .. } = visit;
                     let first = block.sequences().start;
-                    let taken_over = match piece.is_lost {
+                    let taken_over = match visit.is_lost {
                         false => segment.take_over(block, payload),
                         true => Err(UNREADABLE.to_owned()),
                     };
@@ -216,8 +216,8 @@ impl Sealer {
         sync_directory(folder)?;
         // The last write, at its close, could not report its failure.
         Segment::open(
-            self.upkeep.directory(),
-            &self.upkeep.source().identity()?,
+            self.maintenance.directory(),
+            &self.maintenance.source().identity()?,
             registered.clone(),
         )?;
         // After an error it may be registered all the same. The file stays, and the next sealer
@@ -370,10 +370,10 @@ impl SegmentWriter {
     }
 
     /// Appends an entry; returns the reason if no reader could read it.
-    pub(crate) fn push(&mut self, placed: &Placed) -> Result<(), String> {
-        self.encoder.again(placed)?;
-        self.uses.see(placed);
-        self.row.see(placed);
+    pub(crate) fn push(&mut self, entry: &StoredEntry) -> Result<(), String> {
+        self.encoder.again(entry)?;
+        self.uses.see(entry);
+        self.row.see(entry);
         Ok(())
     }
 
@@ -393,7 +393,7 @@ impl SegmentWriter {
             block
                 .rows()?
                 .iter()
-                .try_for_each(|placed| self.push(placed))?;
+                .try_for_each(|entry| self.push(entry))?;
         }
         Ok(sequences.end)
     }
@@ -482,13 +482,14 @@ mod tests {
         journal.close().unwrap();
         let sealer = || {
             let directory = Directory::existing(&dir).unwrap();
-            let upkeep = Upkeep::open(directory, Sharing::native(), 1 << 20).unwrap();
-            Sealer::new(upkeep, id)
+            let maintenance =
+                MaintenanceHandle::open(directory, Sharing::native(), 1 << 20).unwrap();
+            Sealer::new(maintenance, id)
         };
         let (late, other) = (sealer(), sealer());
-        let folder = late.upkeep.directory().create_segments().unwrap();
+        let folder = late.maintenance.directory().create_segments().unwrap();
         let (unfinished, kept) = (folder.join(".new-late"), scratch.path().join("kept"));
-        let published = late.upkeep.with_kv(|kv| {
+        let published = late.maintenance.with_kv(|kv| {
             let extent = kv.read(|snapshot| meta::extent(snapshot, kv.path()))?;
             let written = late.merge(kv, &unfinished, extent, 1, &|| true)?;
             // The other one takes the unfinished file for a stray.

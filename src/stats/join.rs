@@ -8,8 +8,8 @@ use ahash::AHashMap;
 use super::folding::folded::FoldedReach;
 use super::rollup::outcomes::Current;
 use super::rollup::row::OutcomeChange;
-use crate::engine::blocks::Asked;
-use crate::engine::format::block::Placed;
+use crate::engine::blocks::Projection;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
 use crate::engine::format::scan::{Scan, ScannedDecision};
 use crate::engine::kv::Table;
@@ -115,7 +115,7 @@ impl Source {
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every
     /// block that has any of them, once.
-    pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<Placed>> {
+    pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<StoredEntry>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::with_capacity(ids.len());
         if ids.is_empty() {
@@ -123,10 +123,9 @@ impl Source {
         }
         self.in_parts(holds_any(ids), Unopened::PassedOver, |blocks| {
             for first in blocks.of_ids(Table::Ids, ids, u64::MAX)? {
-                let rows = blocks.block_with(first, Asked::All)?.rows.into_iter();
-                found.extend(rows.filter(|placed| {
-                    !matches!(placed.row, Row::Note(_))
-                        && ids.binary_search(&placed.place.id).is_ok()
+                let rows = blocks.block_with(first, Projection::All)?.rows.into_iter();
+                found.extend(rows.filter(|entry| {
+                    !matches!(entry.row, Row::Note(_)) && ids.binary_search(&entry.head.id).is_ok()
                 }));
             }
             Ok(found.len() < ids.len())

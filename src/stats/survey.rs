@@ -11,7 +11,8 @@ use super::rollup::gaps::GapSums;
 use super::rollup::row::Rollup;
 use super::rollup::table;
 use super::rollup::{Combination, Resolution};
-use crate::engine::blocks::{Blocks, Shown};
+use crate::engine::blocks::{Blocks, VisitResult};
+use crate::engine::dictionary;
 use crate::engine::elapsed::Elapsed;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::reader::BlockReader;
@@ -20,7 +21,6 @@ use crate::engine::format::scan::Scan;
 use crate::engine::kv::Direction;
 use crate::engine::meta;
 use crate::engine::meta::{FIRST_SEQUENCE, damaged};
-use crate::engine::name_table;
 use crate::engine::source::{JournalSnapshot, Source, Unopened};
 use crate::entry::error::Result;
 use crate::outcomes::out_of_order;
@@ -74,7 +74,7 @@ impl Survey<'_, '_> {
     }
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
-        name_table::id_of(self.view.snapshot, self.view.path, kind as u8, text)
+        dictionary::id_of(self.view.snapshot, self.view.path, kind as u8, text)
     }
 
     /// Shows the rollups of `buckets`, of one model or of all.
@@ -244,12 +244,12 @@ fn show(
     scan: &mut Scan,
     see: &mut impl FnMut(&mut Scan) -> Result<()>,
 ) -> Result<()> {
-    blocks.ascend(from, &mut |piece| {
-        if scan.load(piece.block).is_err() {
-            return Ok(Shown::Undecodable);
+    blocks.ascend(from, &mut |visit| {
+        if scan.load(visit.block).is_err() {
+            return Ok(VisitResult::Undecodable);
         }
         see(scan)?;
-        Ok(Shown::Read {
+        Ok(VisitResult::Read {
             next: scan.sequences().end,
             flow: ControlFlow::Continue(()),
         })

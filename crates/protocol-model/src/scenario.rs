@@ -10,7 +10,7 @@ use crate::entry::ids::RunId;
 use crate::options::Overflow;
 use crate::parking::Thread;
 use crate::record::flush::{self, FlushReply};
-use crate::record::queue::lane::Lane;
+use crate::record::queue::channel::Channel;
 use crate::record::serve::serve;
 use crate::writer::{Disk, Writer};
 
@@ -58,7 +58,7 @@ pub fn explore(scenario: &Scenario, preemptions: usize) -> usize {
 /// The journal as its users see it: any thread logs and flushes.
 #[derive(Clone)]
 struct Journal {
-    lane: Arc<Lane<u64>>,
+    channel: Arc<Channel<u64>>,
     requests: Arc<Sender<FlushReply>>,
     disk: Disk,
     /// Ids whose calls have returned them.
@@ -67,8 +67,8 @@ struct Journal {
 
 impl Journal {
     fn log(&self) {
-        let id = self.lane.take_id();
-        if self.lane.send(id, id, 0, None).is_some() {
+        let id = self.channel.take_id();
+        if self.channel.send(id, id, 0, None).is_some() {
             self.queued().push(id);
         }
     }
@@ -78,7 +78,7 @@ impl Journal {
     }
 
     fn flush(&self) -> flush::Flush {
-        flush::request(&self.requests, || self.lane.wake_writer())
+        flush::request(&self.requests, || self.channel.wake_writer())
     }
 
     /// A flush that is answered "Ok" has on disk what was queued before it was asked for.
@@ -146,28 +146,28 @@ impl<T> Started<T> {
 }
 
 fn run(scenario: &Scenario) {
-    let lane = Lane::new(RunId, scenario.capacity, Overflow::DropNewest);
+    let channel = Channel::new(RunId, scenario.capacity, Overflow::DropNewest);
     let (requests, received) = channel::unbounded();
     let journal = Journal {
-        lane: Arc::new(lane),
+        channel: Arc::new(channel),
         requests: Arc::new(requests),
         disk: Disk::default(),
         queued: Arc::default(),
     };
     let mut writer = Writer {
-        lane: journal.lane.clone(),
+        channel: journal.channel.clone(),
         disk: journal.disk.clone(),
         good_commits: scenario.good_commits,
         taken_up: Vec::new(),
         failed: false,
     };
     let writing = Thread::new();
-    journal.lane.set_writer(writing.clone());
+    journal.channel.set_writer(writing.clone());
     let writing = start(writing, move || {
-        let lane = writer.lane.clone();
-        let ended = serve(&mut writer, &lane, &received);
-        lane.close();
-        lane.seal();
+        let channel = writer.channel.clone();
+        let ended = serve(&mut writer, &channel, &received);
+        channel.close();
+        channel.seal();
         ended
     });
     let producers: Vec<_> = scenario
@@ -192,7 +192,7 @@ fn run(scenario: &Scenario) {
     }
     let before = journal.queued().clone();
     let asked_before = journal.flush();
-    journal.lane.close();
+    journal.channel.close();
     let ended = writing.join();
     let answered = asked_before.wait(Duration::from_secs(3_600));
     assert_ne!(answered, Err(Error::Closed), "asked for before the close");
@@ -222,7 +222,11 @@ fn run(scenario: &Scenario) {
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), committed.len(), "committed twice");
-    let lost = journal.lane.dropped(true).total();
+    let lost = journal.channel.dropped(true).total();
     let accounted = committed.len() as u64 + lost;
-    assert_eq!(journal.lane.offered(), accounted, "the books do not close");
+    assert_eq!(
+        journal.channel.offered(),
+        accounted,
+        "the books do not close"
+    );
 }

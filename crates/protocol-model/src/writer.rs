@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::entry::error::{Error, Result};
-use crate::record::queue::lane::{Lane, Numbered};
-use crate::record::serve::{Pace, Work};
+use crate::record::queue::channel::{Channel, Numbered};
+use crate::record::serve::{Urgency, Work};
 
 /// The batches "on disk". A mutex of std: to loom, looking at it is no step.
 #[derive(Clone, Default)]
@@ -35,7 +35,7 @@ impl Numbered for u64 {
 }
 
 pub(crate) struct Writer {
-    pub(crate) lane: Arc<Lane<u64>>,
+    pub(crate) channel: Arc<Channel<u64>>,
     pub(crate) disk: Disk,
     /// Commits that go well before one fails.
     pub(crate) good_commits: usize,
@@ -44,11 +44,11 @@ pub(crate) struct Writer {
 }
 
 impl Work for Writer {
-    fn sweep(&mut self, _pace: Pace) -> Result<()> {
-        let queued = self.lane.len();
-        let swept = std::iter::from_fn(|| self.lane.receive()).take(queued);
+    fn drain(&mut self, _urgency: Urgency) -> Result<()> {
+        let queued = self.channel.len();
+        let swept = std::iter::from_fn(|| self.channel.receive()).take(queued);
         if self.failed {
-            self.lane.count_failed(swept.count() as u64);
+            self.channel.count_failed(swept.count() as u64);
         } else {
             self.taken_up.extend(swept);
         }
@@ -62,13 +62,13 @@ impl Work for Writer {
 
     fn commit(&mut self) -> Result<()> {
         // Written down as gaps, which have no place on this disk.
-        for (_reason, tally) in self.lane.tallies() {
-            let _gap = tally.take();
+        for (_reason, counter) in self.channel.drop_counters() {
+            let _gap = counter.take();
         }
         let batch = std::mem::take(&mut self.taken_up);
         if self.good_commits == 0 {
             self.failed = true;
-            self.lane.count_failed(batch.len() as u64);
+            self.channel.count_failed(batch.len() as u64);
         } else if !batch.is_empty() {
             self.good_commits -= 1;
             self.disk.write(batch);
@@ -76,7 +76,7 @@ impl Work for Writer {
         Ok(())
     }
 
-    fn outcome(&self) -> Result<()> {
+    fn failure(&self) -> Result<()> {
         if self.failed {
             Err(Error::Failed)
         } else {
@@ -84,13 +84,13 @@ impl Work for Writer {
         }
     }
 
-    fn tidy(&mut self) {}
+    fn between_rounds(&mut self) {}
 
-    fn rest(&self) -> Duration {
+    fn nap_time(&self) -> Duration {
         Duration::from_secs(1)
     }
 
-    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
-        outcome
+    fn finish(&mut self, result: Result<()>) -> Result<()> {
+        result
     }
 }

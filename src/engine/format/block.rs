@@ -81,7 +81,7 @@ pub(crate) struct Block {
 
 /// Where and when a row belongs, in absolute numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RowHead {
     pub(crate) id: u64,
     pub(crate) recorded: i64,
     pub(crate) event: i64,
@@ -101,7 +101,7 @@ struct Previous {
 /// An inference or a repeat, in stored form.
 #[derive(Clone, Copy)]
 pub(crate) struct StoredDecision<'a> {
-    pub(crate) place: Place,
+    pub(crate) head: RowHead,
     /// KiB plus one; 0 is unknown.
     pub(crate) memory: u64,
     pub(crate) names: NameIds,
@@ -138,7 +138,7 @@ impl BlockHeader {
 #[derive(Default)]
 pub(crate) struct BlockEncoder {
     /// Of the first event.
-    base: Place,
+    base: RowHead,
     previous: Previous,
     columns: [Column; COLUMNS],
     /// Bytes that each event takes in the columns.
@@ -165,11 +165,11 @@ impl BlockEncoder {
     /// # Errors
     /// Like all that append: returns the reason if a reader would refuse the entry, which is left
     /// out then.
-    pub(crate) fn again(&mut self, placed: &Placed) -> Result<(), String> {
-        match &placed.row {
-            Row::Inference(row) => self.inference(placed.place, placed.memory, row),
-            Row::Repeat(row) => self.repeat(placed.place, row),
-            Row::Note(note) => self.note(placed.place.recorded, note),
+    pub(crate) fn again(&mut self, entry: &StoredEntry) -> Result<(), String> {
+        match &entry.row {
+            Row::Inference(row) => self.inference(entry.head, entry.memory, row),
+            Row::Repeat(row) => self.repeat(entry.head, row),
+            Row::Note(note) => self.note(entry.head.recorded, note),
         }
     }
 
@@ -190,7 +190,7 @@ impl BlockEncoder {
     /// Appends an inference that was read. `memory` is KiB plus one.
     pub(crate) fn inference(
         &mut self,
-        place: Place,
+        head: RowHead,
         memory: u64,
         row: &InferenceRow,
     ) -> Result<(), String> {
@@ -200,7 +200,7 @@ impl BlockEncoder {
             0
         };
         self.append(&StoredDecision {
-            place,
+            head,
             memory,
             names: row.names,
             labels: row.labels,
@@ -215,9 +215,9 @@ impl BlockEncoder {
     }
 
     /// Appends a repeat.
-    pub(crate) fn repeat(&mut self, place: Place, row: &RepeatRow) -> Result<(), String> {
+    pub(crate) fn repeat(&mut self, head: RowHead, row: &RepeatRow) -> Result<(), String> {
         self.append(&StoredDecision {
-            place,
+            head,
             memory: self.previous.memory,
             names: row.names,
             labels: self.previous.labels,
@@ -225,7 +225,7 @@ impl BlockEncoder {
                 Some(_) => flag::REPEAT,
                 None => flag::REPEAT | flag::NO_CONFIDENCE,
             },
-            original: place.id.wrapping_sub(row.original).cast_signed(),
+            original: head.id.wrapping_sub(row.original).cast_signed(),
             confidence: row.confidence.unwrap_or(f32::NAN),
             features: 0,
             probabilities: &[],
@@ -234,8 +234,8 @@ impl BlockEncoder {
         })
     }
 
-    /// Appends an entry without an id. It has no place in the index of event times, but a mark or,
-    /// if it is an outcome, a place beside its inference.
+    /// Appends an entry without an id. It has no row in the index of event times, but one of its
+    /// kind or, if it is an outcome, one beside its inference.
     pub(crate) fn note(&mut self, recorded: i64, note: &Note) -> Result<(), String> {
         if let Some(entries) = note.hole() {
             return self.hole(recorded, note, entries);
@@ -294,7 +294,7 @@ impl BlockEncoder {
             self.push_attributes(stored)?;
         }
         if self.events == 0 {
-            self.base = stored.place;
+            self.base = stored.head;
         }
         let events = self.events as usize;
         for (column, value) in self.columns.iter_mut().zip(values) {
@@ -310,23 +310,23 @@ impl BlockEncoder {
         self.probabilities.extend_from_slice(stored.probabilities);
         self.attributed += u32::from(!stored.attributes.is_empty());
         self.previous = Previous {
-            id: stored.place.id,
-            recorded: stored.place.recorded,
+            id: stored.head.id,
+            recorded: stored.head.recorded,
             labels: stored.labels,
             memory: stored.memory,
         };
         self.count += 1;
         self.events += 1;
-        self.index.event(stored.place.id, stored.place.event);
+        self.index.event(stored.head.id, stored.head.event);
         Ok(())
     }
 
     fn values(&self, stored: &StoredDecision<'_>) -> [i64; COLUMNS] {
-        let Place {
+        let RowHead {
             id,
             recorded,
             event,
-        } = stored.place;
+        } = stored.head;
         let previous = match self.events {
             // The first event of a block is the base itself, so its differences are 0.
             0 => (id, recorded),
@@ -417,7 +417,7 @@ impl BlockEncoder {
             count: self.count,
             index: std::mem::take(&mut self.index),
         });
-        (self.base, self.previous) = (Place::default(), Previous::default());
+        (self.base, self.previous) = (RowHead::default(), Previous::default());
         (self.count, self.events, self.attributed) = (0, 0, 0);
         self.event_bytes = 0;
     }
@@ -448,8 +448,8 @@ fn extend<const WIDTH: usize>(
     let start = out.len();
     out.resize(start + WIDTH * numbers.len(), 0);
     let (places, _) = out[start..].as_chunks_mut::<WIDTH>();
-    for (place, number) in places.iter_mut().zip(numbers) {
-        *place = number;
+    for (head, number) in places.iter_mut().zip(numbers) {
+        *head = number;
     }
 }
 
@@ -460,16 +460,16 @@ fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
 
 /// One row with its place in the journal.
 #[derive(Debug, Clone)]
-pub(crate) struct Placed {
+pub(crate) struct StoredEntry {
     pub(crate) sequence: u64,
     /// Of a note, only the times are meant.
-    pub(crate) place: Place,
+    pub(crate) head: RowHead,
     /// KiB plus one; 0 is unknown.
     pub(crate) memory: u64,
     pub(crate) row: Row,
 }
 
-impl Placed {
+impl StoredEntry {
     /// The sequence that comes next: a hole stands for many.
     pub(crate) fn next(&self) -> u64 {
         let hole = match &self.row {
@@ -483,7 +483,7 @@ impl Placed {
     pub(crate) fn run(&self) -> u32 {
         match &self.row {
             Row::Note(note) => note.run(),
-            Row::Inference(_) | Row::Repeat(_) => InferenceId::from_u64(self.place.id).run().get(),
+            Row::Inference(_) | Row::Repeat(_) => InferenceId::from_u64(self.head.id).run().get(),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::min_max::MinMaxByKey;
 use super::row::{Note, OutcomeRow};
-use super::spans::Spans;
 
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
@@ -20,13 +20,13 @@ pub(crate) enum EntryKind {
 #[derive(Debug, Default)]
 pub(crate) struct BlockIndex {
     /// Hours of event time since 1970, with the first and last second that the block touches.
-    pub(crate) hours: Spans<i64>,
+    pub(crate) hours: MinMaxByKey<i64>,
     /// Buckets of ids, with the first and last id within the bucket.
-    pub(crate) ids: Spans<u64>,
+    pub(crate) ids: MinMaxByKey<u64>,
     /// Like `ids`, for the inferences that the block's outcomes belong to.
-    pub(crate) outcomes: Spans<u64>,
+    pub(crate) outcomes: MinMaxByKey<u64>,
     /// Kind and position of the rows that are indexed one by one.
-    pub(crate) marks: Vec<(EntryKind, u32)>,
+    pub(crate) kinds: Vec<(EntryKind, u32)>,
     /// The second of event time, in microseconds, that was covered last: most events share it with
     /// the one before.
     second: Range<i64>,
@@ -52,7 +52,7 @@ impl BlockIndex {
 
     /// Takes in the entry without an id that stands at `position`.
     pub(super) fn note(&mut self, position: u32, note: &Note) {
-        let mark = match note {
+        let kind = match note {
             Note::Gap(_) => EntryKind::Gap,
             Note::SystemEvent(_) => EntryKind::SystemEvent,
             Note::CheckpointEvent(_) => EntryKind::CheckpointEvent,
@@ -61,6 +61,6 @@ impl BlockIndex {
                 return;
             }
         };
-        self.marks.push((mark, position));
+        self.kinds.push((kind, position));
     }
 }

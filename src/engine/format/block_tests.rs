@@ -62,8 +62,8 @@ fn outcome(of: u64) -> Note {
     })
 }
 
-fn place(id: u64, recorded: i64) -> Place {
-    Place {
+fn head(id: u64, recorded: i64) -> RowHead {
+    RowHead {
         id,
         recorded,
         event: recorded,
@@ -74,7 +74,7 @@ fn payload(block: &Block) -> &[u8] {
     &block.value[CHECKSUM_BYTES..]
 }
 
-fn rows(first: u64, payload: &[u8]) -> Result<Vec<Placed>, String> {
+fn rows(first: u64, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
     BlockReader::new(first, payload)?.rows()
 }
 
@@ -83,10 +83,10 @@ fn small() -> Block {
     let mut encoder = BlockEncoder::default();
     let id = (1 << 40) | 7;
     encoder
-        .inference(place(id, 1_000_000), 2_049, &inference(0.85, Vec::new()))
+        .inference(head(id, 1_000_000), 2_049, &inference(0.85, Vec::new()))
         .unwrap();
     encoder
-        .repeat(place(id + 2, 1_000_250), &repeat(id))
+        .repeat(head(id + 2, 1_000_250), &repeat(id))
         .unwrap();
     encoder.note(1_000_300, &gap(5)).unwrap();
     let attributes = vec![("k".to_owned(), Value::Integer(-1))];
@@ -94,7 +94,7 @@ fn small() -> Block {
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
     odd.probabilities = Floats::new(&[]);
-    let early = Place {
+    let early = RowHead {
         id: id + 1,
         recorded: 1_000_200,
         event: -3_600_000_000,
@@ -118,19 +118,19 @@ fn what_was_appended_is_read_back() {
     let block = small();
     let rows = rows(100, payload(&block)).unwrap();
     assert_eq!(block.count, 5);
-    let places: Vec<_> = rows.iter().map(|row| (row.sequence, row.place)).collect();
+    let places: Vec<_> = rows.iter().map(|row| (row.sequence, row.head)).collect();
     let id = (1 << 40) | 7;
-    let back_dated = Place {
+    let back_dated = RowHead {
         id: id + 1,
         recorded: 1_000_200,
         event: -3_600_000_000,
     };
     let expected = [
-        (100, place(id, 1_000_000)),
-        (101, place(id + 2, 1_000_250)),
-        (102, place(0, 1_000_300)),
+        (100, head(id, 1_000_000)),
+        (101, head(id + 2, 1_000_250)),
+        (102, head(0, 1_000_300)),
         (103, back_dated),
-        (104, place(0, 1_000_400)),
+        (104, head(0, 1_000_400)),
     ];
     assert_eq!(places, expected);
     assert_eq!((rows[0].memory, rows[3].memory), (2_049, 0));
@@ -154,7 +154,7 @@ fn what_was_appended_is_read_back() {
     );
     assert!(last.confidence.is_nan());
     assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
-    assert_eq!(block.index.marks, [(EntryKind::Gap, 2)]);
+    assert_eq!(block.index.kinds, [(EntryKind::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))
     else {
@@ -173,7 +173,7 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
             .note(i64::from(number), &outcome(u64::from(number % 3)))
             .unwrap();
         encoder
-            .inference(place(number.into(), 0), 0, &inference(0.5, Vec::new()))
+            .inference(head(number.into(), 0), 0, &inference(0.5, Vec::new()))
             .unwrap();
     }
     let block = encoder.take().swap_remove(0);
@@ -193,12 +193,12 @@ fn single_entries_are_found() {
     let block = small();
     let view = BlockReader::new(100, payload(&block)).unwrap();
     assert_eq!(view.sequences(), 100..105);
-    for placed in view.rows().unwrap() {
-        let at = view.at(placed.sequence).unwrap().unwrap();
-        assert_eq!(format!("{at:?}"), format!("{placed:?}"));
-        if !matches!(placed.row, Row::Note(_)) {
-            let found = view.find(placed.place.id).unwrap().unwrap();
-            assert_eq!(format!("{found:?}"), format!("{placed:?}"));
+    for entry in view.rows().unwrap() {
+        let at = view.at(entry.sequence).unwrap().unwrap();
+        assert_eq!(format!("{at:?}"), format!("{entry:?}"));
+        if !matches!(entry.row, Row::Note(_)) {
+            let found = view.find(entry.head.id).unwrap().unwrap();
+            assert_eq!(format!("{found:?}"), format!("{entry:?}"));
         }
     }
     for sequence in [0, 99, 105, u64::MAX] {
@@ -211,9 +211,9 @@ fn single_entries_are_found() {
 fn blocks_stay_within_their_size_and_lose_nothing() {
     let mut encoder = BlockEncoder::default();
     for event in 0..5_000_u32 {
-        let place = place(event.into(), i64::from(event) * 1_000);
+        let head = head(event.into(), i64::from(event) * 1_000);
         encoder
-            .inference(place, 1, &inference(0.5, Vec::new()))
+            .inference(head, 1, &inference(0.5, Vec::new()))
             .unwrap();
         if event % 100 == 0 {
             encoder.note(i64::from(event) * 1_000, &gap(1)).unwrap();
@@ -226,12 +226,12 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
     let mut ids = Vec::new();
     for block in &blocks {
         assert!(block.value.len() <= VALUE_BYTES, "{}", block.value.len());
-        for placed in rows(next, payload(block)).unwrap() {
-            assert_eq!(placed.sequence, next);
+        for entry in rows(next, payload(block)).unwrap() {
+            assert_eq!(entry.sequence, next);
             next += 1;
-            match placed.row {
+            match entry.row {
                 Row::Note(_) => {}
-                _ => ids.push(placed.place.id),
+                _ => ids.push(entry.head.id),
             }
         }
     }
@@ -249,7 +249,7 @@ fn what_takes_no_bytes_is_still_counted() {
         ..repeat(9)
     };
     for _ in 0..40_000 {
-        encoder.repeat(place(9, 7), &bare).unwrap();
+        encoder.repeat(head(9, 7), &bare).unwrap();
     }
     let counts: Vec<_> = encoder.take().iter().map(|block| block.count).collect();
     assert_eq!(counts, [16_384, 16_384, 7_232]);
@@ -260,30 +260,30 @@ fn an_entry_larger_than_a_block_has_one_of_its_own() {
     let mut encoder = BlockEncoder::default();
     let large = vec![("k".to_owned(), Value::Text("x".repeat(VALUE_BYTES)))];
     encoder
-        .inference(place(1, 1), 0, &inference(0.5, Vec::new()))
+        .inference(head(1, 1), 0, &inference(0.5, Vec::new()))
         .unwrap();
     encoder
-        .inference(place(2, 2), 0, &inference(0.5, large))
+        .inference(head(2, 2), 0, &inference(0.5, large))
         .unwrap();
     encoder.note(3, &gap(1)).unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1, 1]);
     assert!(blocks[1].value.len() > VALUE_BYTES);
-    assert_eq!(rows(2, payload(&blocks[1])).unwrap()[0].place.id, 2);
+    assert_eq!(rows(2, payload(&blocks[1])).unwrap()[0].head.id, 2);
 }
 
 #[test]
 fn spans_cover_what_the_block_touches() {
     let mut encoder = BlockEncoder::default();
     for (id, event) in [(255, 3_599_999_999), (256, 3_600_000_000), (254, -1)] {
-        let place = Place {
+        let head = RowHead {
             id,
             recorded: 0,
             event,
         };
         encoder
-            .inference(place, 0, &inference(0.5, Vec::new()))
+            .inference(head, 0, &inference(0.5, Vec::new()))
             .unwrap();
     }
     let blocks = encoder.take();
@@ -305,17 +305,17 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
         refusal: None,
     });
     let mut encoder = BlockEncoder::default();
-    let place = |id| Place {
+    let head = |id| RowHead {
         id,
         recorded: 5,
         event: 5,
     };
     encoder
-        .inference(place(7), 0, &inference(0.5, Vec::new()))
+        .inference(head(7), 0, &inference(0.5, Vec::new()))
         .unwrap();
     encoder.note(9, &hole).unwrap();
     encoder
-        .inference(place(8), 0, &inference(0.5, Vec::new()))
+        .inference(head(8), 0, &inference(0.5, Vec::new()))
         .unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
@@ -328,7 +328,7 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
         (1, 2, 1_000_002)
     );
     let within = view.at(500_000).unwrap().unwrap();
-    assert_eq!((within.sequence, within.place.recorded), (2, 9));
+    assert_eq!((within.sequence, within.head.recorded), (2, 9));
     assert!(view.at(1_000_002).unwrap().is_none());
     // Merged again, it is the same.
     let mut again = BlockEncoder::default();
@@ -386,20 +386,20 @@ proptest! {
     ) {
         let mut encoder = BlockEncoder::default();
         for (id, recorded, event, other) in &events {
-            let place = Place { id: *id, recorded: *recorded, event: *event };
+            let head = RowHead { id: *id, recorded: *recorded, event: *event };
             let mut row = inference(0.5, Vec::new());
             row.processing = *other;
             row.names.checkpoint = u32::try_from(other >> 32).unwrap();
-            encoder.inference(place, !other, &row).unwrap();
+            encoder.inference(head, !other, &row).unwrap();
         }
         let block = encoder.take().swap_remove(0);
         let rows = rows(1, payload(&block)).unwrap();
         prop_assert_eq!(rows.len(), events.len());
-        for (placed, (id, recorded, event, other)) in rows.iter().zip(&events) {
-            let expected = Place { id: *id, recorded: *recorded, event: *event };
-            prop_assert_eq!(placed.place, expected);
-            prop_assert_eq!(placed.memory, !other);
-            let Row::Inference(row) = &placed.row else { panic!("{placed:?}") };
+        for (entry, (id, recorded, event, other)) in rows.iter().zip(&events) {
+            let expected = RowHead { id: *id, recorded: *recorded, event: *event };
+            prop_assert_eq!(entry.head, expected);
+            prop_assert_eq!(entry.memory, !other);
+            let Row::Inference(row) = &entry.row else { panic!("{entry:?}") };
             prop_assert_eq!(row.processing, *other);
             prop_assert_eq!(u64::from(row.names.checkpoint), other >> 32);
         }
@@ -445,16 +445,16 @@ fn sized(field: usize, size: usize) -> Row {
 /// Whether the encoder takes `row` between two others; its output must be readable either way.
 fn is_taken(row: Row) -> bool {
     let mut encoder = BlockEncoder::default();
-    let placed = Placed {
+    let entry = StoredEntry {
         sequence: 2,
-        place: place(9, 9),
+        head: head(9, 9),
         memory: 0,
         row,
     };
     encoder.note(1, &gap(1)).unwrap();
-    let taken = encoder.again(&placed).is_ok();
+    let taken = encoder.again(&entry).is_ok();
     let last = inference(0.5, Vec::new());
-    encoder.inference(place(10, 10), 0, &last).unwrap();
+    encoder.inference(head(10, 10), 0, &last).unwrap();
     let mut count = 0;
     for block in encoder.take() {
         count += rows(1, payload(&block)).unwrap().len();

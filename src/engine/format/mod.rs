@@ -2,16 +2,16 @@
 
 pub(crate) mod block;
 pub(crate) mod block_index;
+pub(crate) mod by_name_id;
 pub(crate) mod codec;
 pub(crate) mod column;
+pub(crate) mod min_max;
 pub(crate) mod name;
 pub(crate) mod notes;
-pub(crate) mod numbered;
 pub(crate) mod reader;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod select;
-pub(crate) mod spans;
 pub(crate) mod summary;
 
 /// Length of the checksum in front of every stored value.

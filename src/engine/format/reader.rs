@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use super::block::{BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, Place, Placed};
+use super::block::{
+    BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, RowHead, StoredEntry,
+};
 use super::codec;
 use super::column::Numbers;
 use super::notes::{NotesReader, StoredNote, split};
@@ -120,27 +122,27 @@ impl<'a> BlockReader<'a> {
     }
 
     /// All entries.
-    pub(crate) fn rows(&self) -> Result<Vec<Placed>> {
+    pub(crate) fn rows(&self) -> Result<Vec<StoredEntry>> {
         let (notes, attributes) = (self.notes(|_| true)?, self.attributes()?);
         let mut notes = notes.into_iter().peekable();
         if self.header.is_hole() {
-            return Ok(notes.map(|stored| self.placed(stored)).collect());
+            return Ok(notes.map(|stored| self.entry(stored)).collect());
         }
         let mut rows = Vec::with_capacity(self.header.count as usize);
         let mut walk = Walk::new(self, &attributes);
         for position in 0..self.header.count {
-            let placed = match notes.next_if(|stored| stored.position == position) {
-                Some(stored) => self.placed(stored),
+            let entry = match notes.next_if(|stored| stored.position == position) {
+                Some(stored) => self.entry(stored),
                 None => walk.row(walk.passed, self.sequence(position)),
             };
-            rows.push(placed);
+            rows.push(entry);
         }
         Ok(rows)
     }
 
     /// The decisions at `indexes`, which ascend and are each before [`decisions`](Self::decisions);
     /// each with its sequence.
-    pub(super) fn rows_at(&self, indexes: &[(usize, u64)]) -> Result<Vec<Placed>> {
+    pub(super) fn rows_at(&self, indexes: &[(usize, u64)]) -> Result<Vec<StoredEntry>> {
         if indexes.is_empty() {
             return Ok(Vec::new());
         }
@@ -153,7 +155,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The inference or repeat with this id.
-    pub(crate) fn find(&self, id: u64) -> Result<Option<Placed>> {
+    pub(crate) fn find(&self, id: u64) -> Result<Option<StoredEntry>> {
         let Some(index) = self.each_id().position(|known| known == id) else {
             return Ok(None);
         };
@@ -171,7 +173,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The entry with this sequence, if the block has it.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Placed>> {
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
         if !self.sequences().contains(&sequence) {
             return Ok(None);
         }
@@ -182,7 +184,7 @@ impl<'a> BlockReader<'a> {
         let before = self.notes.positions().take_while(|note| *note < position);
         let before = before.count();
         if let Some(stored) = self.notes.read(|note, _| note == position)?.pop() {
-            return Ok(Some(self.placed(stored)));
+            return Ok(Some(self.entry(stored)));
         }
         let index = (position as usize).saturating_sub(before);
         Ok(self.rows_at(&[(index, sequence)])?.pop())
@@ -315,10 +317,10 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    fn placed(&self, stored: StoredNote) -> Placed {
-        Placed {
+    fn entry(&self, stored: StoredNote) -> StoredEntry {
+        StoredEntry {
             sequence: self.sequence(stored.position),
-            place: Place {
+            head: RowHead {
                 id: 0,
                 recorded: stored.recorded,
                 event: stored.recorded,
@@ -393,7 +395,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The decision at `index`, which is not before the current one.
-    fn row(&mut self, index: usize, sequence: u64) -> Placed {
+    fn row(&mut self, index: usize, sequence: u64) -> StoredEntry {
         self.go_to(index);
         let number = |part: BlockColumn| self.column(part).get(index);
         let name = |part: BlockColumn| name(number(part));
@@ -438,9 +440,9 @@ impl<'w, 'a> Walk<'w, 'a> {
                 attributes: self.attributes_of(index),
             })
         };
-        Placed {
+        StoredEntry {
             sequence,
-            place: Place {
+            head: RowHead {
                 id: self.id,
                 recorded: self.recorded,
                 event: self.recorded.wrapping_add(number(BlockColumn::Event)),
@@ -454,7 +456,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let known = self
             .attributes
             .binary_search_by_key(&index, |of| of.0 as usize);
-        let known = known.ok().and_then(|place| self.attributes.get(place));
+        let known = known.ok().and_then(|head| self.attributes.get(head));
         known.map_or_else(Vec::new, |(_, attributes)| attributes.clone())
     }
 }

@@ -38,7 +38,7 @@ impl ScannedDecision {
 }
 
 /// An entry without an id: sequence, recorded time, and content.
-pub(crate) struct SeenNote {
+pub(crate) struct ScannedNote {
     pub(crate) sequence: u64,
     pub(crate) recorded: i64,
     pub(crate) note: Note,
@@ -137,8 +137,8 @@ impl Scan {
     }
 
     /// The block's other entries, in order.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = SeenNote> + '_ {
-        self.notes.iter().map(|stored| SeenNote {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = ScannedNote> + '_ {
+        self.notes.iter().map(|stored| ScannedNote {
             sequence: self.first.wrapping_add(stored.position.into()),
             recorded: stored.recorded,
             note: stored.note.clone(),

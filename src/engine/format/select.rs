@@ -3,7 +3,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::block::{BlockColumn, Placed};
+use super::block::{BlockColumn, StoredEntry};
 use super::reader::BlockReader;
 use super::row::{NameId, flag};
 
@@ -23,7 +23,7 @@ pub(crate) struct Selection {
 
 /// How many of those that are found are built.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Most {
+pub(crate) enum Limit {
     First(usize),
     Last(usize),
 }
@@ -48,8 +48,8 @@ impl BlockReader<'_> {
         &self,
         wanted: &Selection,
         within: Range<u64>,
-        most: Most,
-    ) -> Result<Vec<Placed>, String> {
+        most: Limit,
+    ) -> Result<Vec<StoredEntry>, String> {
         let mut indexes = self.with_names(wanted);
         let flags = self.column(BlockColumn::Flags);
         let is_repeat = |flags: i64| flags & i64::from(flag::REPEAT) != 0;
@@ -67,8 +67,8 @@ impl BlockReader<'_> {
             wanted.sequences.contains(sequence) && within.contains(sequence)
         });
         let found = match most {
-            Most::First(most) => found.get(..most).unwrap_or(&found),
-            Most::Last(most) => found.get(found.len().saturating_sub(most)..).unwrap_or(&[]),
+            Limit::First(most) => found.get(..most).unwrap_or(&found),
+            Limit::Last(most) => found.get(found.len().saturating_sub(most)..).unwrap_or(&[]),
         };
         self.rows_at(found)
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::engine::format::CHECKSUM_BYTES;
-use crate::engine::format::block::{BlockEncoder, Place, Placed};
+use crate::engine::format::block::{BlockEncoder, RowHead, StoredEntry};
 use crate::engine::format::row::{
     GapRow, InferenceRow, NameIds, OutcomeValue, RepeatRow, Row, flag,
 };
@@ -57,7 +57,7 @@ fn row(kind: u8, id: u64) -> Row {
     }
 }
 
-fn entries() -> impl Strategy<Value = Vec<Placed>> {
+fn entries() -> impl Strategy<Value = Vec<StoredEntry>> {
     let entry = (0_u8..8, any::<u64>(), -4_000_000_000..4_000_000_000_i64);
     prop::collection::vec((entry, any::<i32>()), 1..60).prop_map(|entries| {
         (0..)
@@ -65,21 +65,21 @@ fn entries() -> impl Strategy<Value = Vec<Placed>> {
             .map(|(sequence, ((kind, id, event), later))| {
                 let recorded = 1_000 + i64::from(later);
                 let row = row(kind, id);
-                let place = match row {
-                    Row::Note(_) => Place {
+                let head = match row {
+                    Row::Note(_) => RowHead {
                         id: 0,
                         recorded,
                         event: recorded,
                     },
-                    _ => Place {
+                    _ => RowHead {
                         id,
                         recorded,
                         event,
                     },
                 };
-                Placed {
+                StoredEntry {
                     sequence,
-                    place,
+                    head,
                     memory: 0,
                     row,
                 }
@@ -97,7 +97,7 @@ proptest! {
     #[test]
     fn the_summary_of_a_block_is_what_its_rows_say(entries in entries()) {
         let mut encoder = BlockEncoder::default();
-        entries.iter().for_each(|placed| encoder.again(placed).unwrap());
+        entries.iter().for_each(|entry| encoder.again(entry).unwrap());
         let block = encoder.take().swap_remove(0);
         // Single entries, selections and blocks written anew are those of the rows, too.
         crate::fuzzing::block(&block.value[CHECKSUM_BYTES..]);
@@ -109,31 +109,31 @@ proptest! {
         .unwrap();
 
         let mut needed = BTreeSet::new();
-        entries.iter().for_each(|placed| {
-            placed.row.each_name(|name| {
+        entries.iter().for_each(|entry| {
+            entry.row.each_name(|name| {
                 needed.insert(name);
             });
         });
         used.remove(&0);
         needed.remove(&0);
         prop_assert_eq!(used, needed);
-        let events = || entries.iter().filter(|placed| !matches!(placed.row, Row::Note(_)));
+        let events = || entries.iter().filter(|entry| !matches!(entry.row, Row::Note(_)));
         prop_assert_eq!(summary.events as usize, events().count());
-        prop_assert_eq!(summary.ids, span(events().map(|placed| placed.place.id)));
-        prop_assert_eq!(summary.event_times, span(events().map(|placed| placed.place.event)));
-        prop_assert_eq!(summary.recorded, span(entries.iter().map(|placed| placed.place.recorded)));
-        let of = |placed: &Placed| match &placed.row {
+        prop_assert_eq!(summary.ids, span(events().map(|entry| entry.head.id)));
+        prop_assert_eq!(summary.event_times, span(events().map(|entry| entry.head.event)));
+        prop_assert_eq!(summary.recorded, span(entries.iter().map(|entry| entry.head.recorded)));
+        let of = |entry: &StoredEntry| match &entry.row {
             Row::Note(Note::Outcome(row)) => Some(row.of),
             _ => None,
         };
         prop_assert_eq!(summary.outcomes, span(entries.iter().filter_map(of)));
         let runs: BTreeSet<u32> = summary.runs.iter().copied().collect();
-        prop_assert_eq!(runs, entries.iter().map(Placed::run).collect::<BTreeSet<u32>>());
+        prop_assert_eq!(runs, entries.iter().map(StoredEntry::run).collect::<BTreeSet<u32>>());
 
         let (ours, theirs) = (&summary.index, &block.index);
         prop_assert!(ours.hours.iter().eq(theirs.hours.iter()));
         prop_assert!(ours.ids.iter().eq(theirs.ids.iter()));
         prop_assert!(ours.outcomes.iter().eq(theirs.outcomes.iter()));
-        prop_assert_eq!(&ours.marks, &theirs.marks);
+        prop_assert_eq!(&ours.kinds, &theirs.kinds);
     }
 }

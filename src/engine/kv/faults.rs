@@ -10,7 +10,7 @@ use redb::{BackendError, StorageBackend};
 
 use super::hold::Hold;
 use super::locks::{Lock, Locks};
-use crate::fs::failpoint::{Call, meet};
+use crate::fs::failpoint::{IoCall, guarded};
 
 /// The first operation that failed in a write transaction. redb reports an error, but not whether
 /// it came from a write (nothing is lost) or from a sync (the fate is unknown).
@@ -127,20 +127,20 @@ impl FaultRecorder {
     fn call<T>(
         &self,
         operation: Operation,
-        call: Call<'_>,
+        call: IoCall<'_>,
         go: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.faults.note(operation, meet(&self.path, call, go))
+        self.faults.note(operation, guarded(&self.path, call, go))
     }
 }
 
 impl StorageBackend for FaultRecorder {
     fn len(&self) -> io::Result<u64> {
-        self.call(Operation::Read, Call::Length, || self.file.len())
+        self.call(Operation::Read, IoCall::Length, || self.file.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.call(Operation::Read, Call::Read, || {
+        self.call(Operation::Read, IoCall::Read, || {
             if self.padded {
                 self.read_padded(offset, out)
             } else {
@@ -151,18 +151,18 @@ impl StorageBackend for FaultRecorder {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.refuse_forked()?;
-        self.call(Operation::Resize, Call::Resize(len), || {
+        self.call(Operation::Resize, IoCall::Resize(len), || {
             self.file.set_len(len)
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.call(Operation::Sync, Call::Sync, || self.file.sync_data())
+        self.call(Operation::Sync, IoCall::Sync, || self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.refuse_forked()?;
-        self.call(Operation::Write, Call::Write { offset, data }, || {
+        self.call(Operation::Write, IoCall::Write { offset, data }, || {
             self.file.write(offset, data)
         })
     }

@@ -22,7 +22,7 @@ use super::process;
 use super::process::{ProcessLock, Purpose, Used};
 use crate::entry::error::Error;
 use crate::fs::disk::FileId;
-use crate::fs::failpoint::patience;
+use crate::fs::failpoint::lock_timeout;
 
 /// Longest wait of a read for the header. A disk that takes seconds for a sync holds it for two of
 /// them.
@@ -216,7 +216,7 @@ impl Locks {
             Hold::Alone if self.is_endless.load(Ordering::Acquire) => return None,
             _ => CHANGE,
         };
-        Some(patience(&self.path, bound))
+        Some(lock_timeout(&self.path, bound))
     }
 
     fn held(&self, lock: Lock) -> Option<&HeldLock> {

@@ -37,7 +37,7 @@ pub(crate) enum Table {
     /// (id / 256, first sequence) → the ids of that bucket that the block has outcomes of.
     Outcomes,
     /// (kind, sequence) of the entries that are rare and looked for by kind.
-    Marks,
+    Kinds,
     /// First sequence → facts about the segment that begins there.
     Segments,
     /// (level, time, combination of names) → sum of the decisions.
@@ -84,7 +84,7 @@ impl Table {
         Table::Hours,
         Table::Ids,
         Table::Outcomes,
-        Table::Marks,
+        Table::Kinds,
         Table::Segments,
         Table::Rollups,
         Table::HourDetails,
@@ -111,7 +111,7 @@ impl Table {
         Table::Hours,
         Table::Ids,
         Table::Outcomes,
-        Table::Marks,
+        Table::Kinds,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -124,7 +124,7 @@ impl Table {
             Table::Hours => "hours",
             Table::Ids => "ids",
             Table::Outcomes => "outcomes",
-            Table::Marks => "marks",
+            Table::Kinds => "marks",
             Table::Segments => "segments",
             Table::Rollups => "rollups",
             Table::HourDetails => "hour_details",

@@ -15,12 +15,12 @@ use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::index;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure};
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta;
 use crate::engine::meta::Identity;
 use crate::engine::runs;
 use crate::engine::segments;
 use crate::engine::segments::{Registered, file_name};
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
@@ -60,7 +60,7 @@ pub(crate) enum Segments {
     Copied,
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// Copies the journal into `to`, which may hold an earlier copy of it.
     pub(crate) fn copy_to(&self, to: &Directory, how: Segments) -> Result<CopiedParts> {
         let folder = to.create_segments()?;
@@ -189,7 +189,7 @@ impl Upkeep {
 /// Verifies a copy; returns the number of its entries, and of unreadable ones. Blocks that cannot
 /// be read are the original's: a copying error shows no right checksums anywhere else either.
 fn verified(copy: &Directory) -> Result<(u64, u64)> {
-    let found = Upkeep::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
+    let found = MaintenanceHandle::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
     let is_of_block = |defect: &Defect| match defect.kind {
         DefectKind::Checksum | DefectKind::Undecodable => defect.detail.starts_with(BLOCK),
         DefectKind::Missing => defect.sequences.is_some(),
@@ -320,10 +320,10 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
             cause: std::sync::Arc::new(io::ErrorKind::AlreadyExists.into()),
         });
     }
-    let upkeep = Upkeep::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
+    let maintenance = MaintenanceHandle::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
     let unfinished = to.unfinished_hot_file(now.cast_unsigned());
-    let path = upkeep.source().path();
-    let listed = upkeep.source().read(|snapshot| {
+    let path = maintenance.source().path();
+    let listed = maintenance.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;
         let mut identity = Identity::draw(old.label.clone(), now)?;
         identity.ancestors = old.ancestors;
@@ -343,7 +343,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
     seal::remove_strays(&[], &folder)?;
     let mut copied = CopiedParts::default();
     for segment in &listed {
-        if !upkeep.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
+        if !maintenance.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
             let file = segment.file(from);
             return Err(meta::damaged(&file, "segment", "the file is missing"));
         }

@@ -117,14 +117,14 @@ impl Backup<'_> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn run(self) -> Result<BackedUp> {
-        let upkeep = &self.maintenance.upkeep;
+        let maintenance = &self.maintenance.maintenance;
         let to = Directory::bare(&self.to)?;
-        refuse_same(upkeep.root(), to.path())?;
-        let copied = upkeep.copy_to(&to, self.segments)?;
+        refuse_same(maintenance.root(), to.path())?;
+        let copied = maintenance.copy_to(&to, self.segments)?;
         let mut checkpoint_files = 0;
         let mut lacking = Vec::new();
         if self.checkpoints {
-            let from = upkeep.root().join(names::FOLDER);
+            let from = maintenance.root().join(names::FOLDER);
             checkpoint_files = copy_tree(&from, &to.path().join(names::FOLDER))?;
             // By the registry of the copy: later saves and deletions do not concern it.
             let registered = registry::into_backup(&checkpoints(to)?)?;

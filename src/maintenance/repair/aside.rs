@@ -9,7 +9,7 @@ use crate::engine::directory::{Directory, private_file, sync_directory};
 use crate::engine::kv::Kv;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
-use crate::fs::failpoint::patience;
+use crate::fs::failpoint::lock_timeout;
 use crate::fs::lock::{FileLock, LockMode};
 use crate::options::Sharing;
 use crate::sealing::seal;
@@ -43,7 +43,7 @@ pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
 
 /// Locks everything that a user of the journal holds; released when the value is dropped.
 pub(super) fn hold(directory: &Directory) -> Result<Vec<FileLock>> {
-    let most = patience(directory.path(), STARTING);
+    let most = lock_timeout(directory.path(), STARTING);
     let began = Instant::now();
     loop {
         match try_hold(directory) {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::sweep::sweep;
 use crate::engine::directory::HOT_FILE;
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table};
-use crate::engine::losses::{
-    BlockTimes, KnownOfLost, MOST_LOST, holes, run_between, see_times, spanned,
+use crate::engine::lost_ranges::{
+    BlockTimes, LostFacts, MOST_LOST, holes, run_between, see_times, spanned,
 };
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
@@ -21,7 +21,7 @@ pub(super) fn fill(
     kv: Option<&Kv>,
     range: &Range<u64>,
     mut recorded: i64,
-    mut push: impl FnMut(&[Placed]) -> Result<()>,
+    mut push: impl FnMut(&[StoredEntry]) -> Result<()>,
 ) -> Result<Vec<Range<u64>>> {
     let mut lost = Vec::new();
     let mut next = range.start;
@@ -38,19 +38,19 @@ pub(super) fn fill(
             if last.next() > range.end {
                 continue;
             }
-            let known = KnownOfLost {
-                run: run_between(run, rows.first().map(Placed::run)),
+            let known = LostFacts {
+                run: run_between(run, rows.first().map(StoredEntry::run)),
                 recorded,
                 event_range: spanned(&times, &(next..first)),
             };
             leave_out(next..first, known, &mut lost, &mut push)?;
             push(&rows)?;
-            recorded = last.place.recorded;
+            recorded = last.head.recorded;
             run = Some(last.run());
             next = last.next();
         }
     }
-    let known = KnownOfLost {
+    let known = LostFacts {
         run: run_between(run, None),
         recorded,
         event_range: spanned(&times, &(next..range.end)),
@@ -86,7 +86,7 @@ pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
 }
 
 /// The entries of the block that begins at `first`, if it can be read.
-pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
+pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<StoredEntry>> {
     let read = kv.read(|snapshot| {
         snapshot.get(Table::Blocks, &keys::number(first), |payload| {
             BlockReader::new(first, payload).and_then(|block| block.rows())
@@ -97,9 +97,9 @@ pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<Placed>> {
 
 fn leave_out(
     range: Range<u64>,
-    known: KnownOfLost,
+    known: LostFacts,
     lost: &mut Vec<Range<u64>>,
-    push: &mut impl FnMut(&[Placed]) -> Result<()>,
+    push: &mut impl FnMut(&[StoredEntry]) -> Result<()>,
 ) -> Result<()> {
     let missing = range.end.saturating_sub(range.start);
     if missing > MOST_LOST {

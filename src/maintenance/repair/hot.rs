@@ -11,17 +11,17 @@ use super::withdrawal::Withdrawal;
 use super::witness::Evidence;
 use super::{CACHE_BYTES, Mended, SequenceLayout, set_stray_aside, verified};
 use crate::engine::cursors::CursorRow;
+use crate::engine::dictionary;
+use crate::engine::dictionary::{FOR_EVER, NameRow};
 use crate::engine::directory::{Directory, HOT_FILE, sync_directory};
 use crate::engine::elapsed;
-use crate::engine::format::block::{Block, BlockEncoder, Placed};
+use crate::engine::format::block::{Block, BlockEncoder, StoredEntry};
 use crate::engine::format::codec;
 use crate::engine::index;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
 use crate::engine::meta::{Extent, Identity, damaged};
-use crate::engine::name_table;
-use crate::engine::name_table::{FOR_EVER, NameRow};
 use crate::engine::retired;
 use crate::engine::runs;
 use crate::engine::runs::{RunEnd, RunRow};
@@ -65,7 +65,7 @@ pub(super) fn write_anew(
         let file = Kv::salvage(&segment.file(directory), CACHE_BYTES)?;
         let range = segment.first..segment.row.next;
         fill(Some(&file), &range, now, |rows| {
-            rows.iter().for_each(|placed| anew.witness.see(placed));
+            rows.iter().for_each(|entry| anew.witness.see(entry));
             Ok(())
         })?;
     }
@@ -160,7 +160,7 @@ impl Anew<'_> {
         let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
             let kept = withdrawal.map(|withdrawal| withdrawal.without(rows));
             let rows = kept.as_deref().unwrap_or(rows);
-            rows.iter().for_each(|placed| witness.see(placed));
+            rows.iter().for_each(|entry| witness.see(entry));
             for (first, block) in encoded(rows)? {
                 pending_bytes += block.value.len();
                 bytes += block.value.len() as u64;
@@ -198,7 +198,7 @@ impl Anew<'_> {
             };
             asked.insert(row.id, row.asked);
             // The key has the name too, unless it was too long for one.
-            if let Some(name) = name_table::name_in(key) {
+            if let Some(name) = dictionary::name_in(key) {
                 names.entry(row.id).or_insert(name);
             }
         });
@@ -211,16 +211,16 @@ impl Anew<'_> {
         }
         let stored = self
             .remains
-            .known("meta next_name", name_table::stored_next)
+            .known("meta next_name", dictionary::stored_next)
             .flatten();
         let highest = names.last_key_value().map_or(0, |(id, _)| *id);
         let next = highest.saturating_add(1).max(stored.unwrap_or(0));
         self.write(|transaction| {
             for (id, (kind, text)) in &names {
                 let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
-                name_table::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
+                dictionary::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
             }
-            name_table::set_next(transaction, next)
+            dictionary::set_next(transaction, next)
         })?;
         Ok(whole && mended.names.is_empty())
     }
@@ -330,14 +330,14 @@ impl Anew<'_> {
 }
 
 /// The entries of one block as blocks, each with the sequence that it begins at.
-fn encoded(rows: &[Placed]) -> Result<Vec<(u64, Block)>> {
+fn encoded(rows: &[StoredEntry]) -> Result<Vec<(u64, Block)>> {
     let mut encoder = BlockEncoder::default();
-    for placed in rows {
-        let pushed = encoder.again(placed);
-        let what = format!("entry {}", placed.sequence);
+    for entry in rows {
+        let pushed = encoder.again(entry);
+        let what = format!("entry {}", entry.sequence);
         pushed.map_err(|why| damaged(Path::new(HOT_FILE), &what, &why))?;
     }
-    let mut next = rows.first().map_or(0, |placed| placed.sequence);
+    let mut next = rows.first().map_or(0, |entry| entry.sequence);
     let mut blocks = Vec::new();
     for block in encoder.take() {
         let first = next;

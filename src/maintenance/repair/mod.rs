@@ -23,11 +23,11 @@ use super::verify::Findings;
 use super::verify::defect::DefectKind;
 use crate::engine::directory::Directory;
 use crate::engine::kv::{Kv, WriteFailure};
-use crate::engine::losses::MOST_LOST;
+use crate::engine::lost_ranges::MOST_LOST;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta;
 use crate::engine::meta::Extent;
 use crate::engine::segments::{Registered, file_name, put};
-use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
@@ -155,7 +155,7 @@ fn register(directory: &Directory, all: &[Registered], lost: u64) -> Result<()> 
 
 /// Verifies the repaired journal; returns the number of its entries.
 fn verified(directory: &Directory) -> Result<u64> {
-    let found = Upkeep::open(directory.clone(), Sharing::native(), CACHE_BYTES)?.check();
+    let found = MaintenanceHandle::open(directory.clone(), Sharing::native(), CACHE_BYTES)?.check();
     // The next sealer removes leftovers of a crash.
     let mut defects = found.defects.iter();
     match defects.find(|defect| defect.kind != DefectKind::Stray) {

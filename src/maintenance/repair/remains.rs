@@ -10,11 +10,11 @@ use super::segment::SegmentSlot;
 use super::sweep::sweep;
 use super::{CACHE_BYTES, SequenceLayout};
 use crate::engine::directory::Directory;
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::codec;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Snapshot, Table};
-use crate::engine::losses::MOST_LOST;
+use crate::engine::lost_ranges::MOST_LOST;
 use crate::engine::meta;
 use crate::engine::meta::{Extent, FIRST_SEQUENCE, Identity};
 use crate::engine::retired;
@@ -217,7 +217,7 @@ impl Remains {
             .map(|kv| firsts(kv, &(0..self.end)))
             .unwrap_or_default();
         let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
-        let last = last.and_then(|rows| rows.last().map(Placed::next));
+        let last = last.and_then(|rows| rows.last().map(StoredEntry::next));
         // The existing files show how far the journal can reach.
         let seen = [
             self.registered().last().map(|slot| slot.range.end),

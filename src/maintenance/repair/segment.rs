@@ -47,7 +47,7 @@ impl SegmentSlot {
         // It may be whole, and only its registration wrong or lost.
         let mut row = SegmentRow::beginning_at(self.range.start);
         let lost = fill(kv.as_ref(), &self.range, recorded, |rows| {
-            rows.iter().for_each(|placed| row.see(placed));
+            rows.iter().for_each(|entry| row.see(entry));
             Ok(())
         })?;
         row.bytes = fs::metadata(&file).map_or(0, |found| found.len());
@@ -61,10 +61,10 @@ impl SegmentSlot {
         disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
         let mut writer = SegmentWriter::create(&unfinished, self.range.start)?;
         let lost = fill(kv.as_ref(), &self.range, recorded, |rows| {
-            for placed in rows {
-                let pushed = writer.push(placed);
-                pushed.map_err(|why| unwritable(&file, placed.sequence, &why))?;
-                uses.see(placed);
+            for entry in rows {
+                let pushed = writer.push(entry);
+                pushed.map_err(|why| unwritable(&file, entry.sequence, &why))?;
+                uses.see(entry);
             }
             if writer.is_slice_full() {
                 writer.write_full()?;

@@ -59,9 +59,9 @@ impl Withdrawal {
         disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
         let mut writer = SegmentWriter::create(&unfinished, old.first)?;
         let lost = fill(Some(&kv), &range, old.row.recorded.0, |rows| {
-            for placed in self.without(rows) {
+            for entry in self.without(rows) {
                 writer
-                    .push(&placed)
+                    .push(&entry)
                     .map_err(|why| damaged(&file, "undo", &why))?;
             }
             if writer.is_slice_full() {

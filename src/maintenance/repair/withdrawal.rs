@@ -1,6 +1,6 @@
 //! Entries of a block that a withdrawal of an import removes.
 
-use crate::engine::format::block::{Place, Placed};
+use crate::engine::format::block::{RowHead, StoredEntry};
 use crate::engine::format::row::{GapRow, Note, Row};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::RunId;
@@ -25,9 +25,9 @@ impl Withdrawal {
     }
 
     /// The rows of a block, with a hole in the place of each stretch of the import's.
-    pub(super) fn without(&self, rows: &[Placed]) -> Vec<Placed> {
-        let mut kept: Vec<Placed> = Vec::with_capacity(rows.len());
-        let is_ours = |placed: &Placed| placed.run() == self.run.get();
+    pub(super) fn without(&self, rows: &[StoredEntry]) -> Vec<StoredEntry> {
+        let mut kept: Vec<StoredEntry> = Vec::with_capacity(rows.len());
+        let is_ours = |entry: &StoredEntry| entry.run() == self.run.get();
         for stretch in rows.chunk_by(|one, next| is_ours(one) == is_ours(next)) {
             match stretch.first().filter(|first| is_ours(first)) {
                 Some(first) => kept.push(hole(first, stretch.len() as u64)),
@@ -38,9 +38,9 @@ impl Withdrawal {
     }
 
     /// Counts those of the import among `rows`.
-    pub(super) fn count(&mut self, rows: &[Placed]) {
-        for placed in rows.iter().filter(|placed| placed.run() == self.run.get()) {
-            let counter = match placed.row {
+    pub(super) fn count(&mut self, rows: &[StoredEntry]) {
+        for entry in rows.iter().filter(|entry| entry.run() == self.run.get()) {
+            let counter = match entry.row {
                 Row::Inference(_) | Row::Repeat(_) => &mut self.inferences,
                 Row::Note(_) => &mut self.others,
             };
@@ -49,12 +49,12 @@ impl Withdrawal {
     }
 }
 
-fn hole(first: &Placed, entries: u64) -> Placed {
-    Placed {
+fn hole(first: &StoredEntry, entries: u64) -> StoredEntry {
+    StoredEntry {
         sequence: first.sequence,
-        place: Place {
-            recorded: first.place.recorded,
-            ..Place::default()
+        head: RowHead {
+            recorded: first.head.recorded,
+            ..RowHead::default()
         },
         memory: 0,
         row: Row::Note(Note::Gap(GapRow {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::format::block::Placed;
+use crate::engine::format::block::StoredEntry;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind};
 use crate::engine::format::row::{NameId, NameIds, Note, OutcomeValue, Row};
 use crate::engine::uses::Uses;
@@ -34,9 +34,9 @@ pub(super) struct SeenRun {
 }
 
 impl Evidence {
-    pub(super) fn see(&mut self, placed: &Placed) {
-        self.uses.see(placed);
-        let id = match &placed.row {
+    pub(super) fn see(&mut self, entry: &StoredEntry) {
+        self.uses.see(entry);
+        let id = match &entry.row {
             Row::Inference(row) => {
                 self.see_names(row.names);
                 self.see_name(
@@ -44,19 +44,19 @@ impl Evidence {
                     row.labels,
                     row.probabilities.as_slice().len(),
                 );
-                placed.place.id
+                entry.head.id
             }
             Row::Repeat(row) => {
                 self.see_names(row.names);
-                placed.place.id
+                entry.head.id
             }
             Row::Note(note) => {
                 self.see_note(note);
                 0
             }
         };
-        let recorded = placed.place.recorded;
-        let run = self.runs.entry(placed.run()).or_insert(SeenRun {
+        let recorded = entry.head.recorded;
+        let run = self.runs.entry(entry.run()).or_insert(SeenRun {
             first: recorded,
             entries: 0,
             last_id: 0,

@@ -73,7 +73,10 @@ impl Automatic {
         };
         if self.forgot.is_none_or(|at| at.elapsed() >= FORGET) {
             self.forgot = Some(Instant::now());
-            self.maintenance.upkeep.forget_unused(go_on).map_err(said)?;
+            self.maintenance
+                .maintenance
+                .forget_unused(go_on)
+                .map_err(said)?;
         }
         held_back.map(|()| retired)
     }

@@ -121,7 +121,7 @@ impl Maintenance {
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
     pub fn retired(&self) -> Result<RetiredSoFar> {
-        let row = self.upkeep.retired()?;
+        let row = self.maintenance.retired()?;
         let time = Timestamp::from_micros;
         let start = |hour: i64| hour.saturating_mul(3_600_000_000);
         let ranges = row.hours.iter();
@@ -156,17 +156,17 @@ impl Retirement<'_> {
         for name in &self.keep.cursors {
             self.maintenance.cursor(name)?;
         }
-        let upkeep = &self.maintenance.upkeep;
+        let maintenance = &self.maintenance.maintenance;
         let now = self.maintenance.clock.now();
-        let mut standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
+        let mut standing = maintenance.standing(&self.keep.cursors, now.as_micros())?;
         let mut broken = broken_rules(&self.keep, &standing, now);
         let mut unreadable = None;
         if standing.retirable < wanted(&standing, broken.len()) {
-            match upkeep.fold(now.as_micros()) {
+            match maintenance.fold(now.as_micros()) {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
-            standing = upkeep.standing(&self.keep.cursors, now.as_micros())?;
+            standing = maintenance.standing(&self.keep.cursors, now.as_micros())?;
             broken = broken_rules(&self.keep, &standing, now);
         }
         let (until, mut held_back) = bounds(&standing, broken.len(), unreadable.as_ref());
@@ -335,17 +335,17 @@ fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u6
 
 /// When the journal's last entry was recorded.
 fn newest(maintenance: &Maintenance, standing: &Standing) -> Result<Option<Timestamp>> {
-    let source = maintenance.upkeep.source();
+    let source = maintenance.maintenance.source();
     let last = standing.extent.next.saturating_sub(1);
-    let placed = source.at(last)?;
-    Ok(placed.map(|placed| Timestamp::from_micros(placed.place.recorded)))
+    let entry = source.at(last)?;
+    Ok(entry.map(|entry| Timestamp::from_micros(entry.head.recorded)))
 }
 
 fn line(maintenance: &Maintenance, segment: &Registered, rule: String) -> PlannedSegment {
     let time = Timestamp::from_micros;
     let row = &segment.row;
     PlannedSegment {
-        file: maintenance.upkeep.file_of(segment),
+        file: maintenance.maintenance.file_of(segment),
         sequences: segment.first..=row.next.saturating_sub(1),
         entries: row.next.saturating_sub(segment.first),
         inferences: row.events,
@@ -425,7 +425,7 @@ impl RetirePlan {
         if retired.segments == 0 {
             return Ok(retired);
         }
-        let forgotten = self.maintenance.upkeep.forget_unused(&|| true)?;
+        let forgotten = self.maintenance.maintenance.forget_unused(&|| true)?;
         Ok(Retired {
             names: forgotten.names,
             runs: forgotten.runs,
@@ -435,9 +435,11 @@ impl RetirePlan {
 
     /// Retires the segments; names and runs are left alone.
     pub(crate) fn retire(&self) -> Result<Retired> {
-        let Maintenance { upkeep, clock, .. } = &self.maintenance;
+        let Maintenance {
+            maintenance, clock, ..
+        } = &self.maintenance;
         let now = clock.now().as_micros();
-        let done = upkeep.retire(&self.doomed, &self.cursors, now)?;
+        let done = maintenance.retire(&self.doomed, &self.cursors, now)?;
         if !done.changes.is_empty() {
             return Err(Error::PlanOutdated {
                 changes: done.changes,

@@ -11,13 +11,13 @@ use crate::engine::elapsed::Elapsed;
 use crate::engine::format::block_index::HOUR_MICROS;
 use crate::engine::keys;
 use crate::engine::kv::Table;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta;
 use crate::engine::meta::Extent;
 use crate::engine::retired;
 use crate::engine::retired::RetiredRow;
 use crate::engine::segments;
 use crate::engine::segments::Registered;
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::outcomes::out_of_order;
@@ -49,7 +49,7 @@ pub(crate) struct Done {
     pub(crate) changes: Vec<String>,
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// The base of a decision about retirement at `now`, microseconds since 1970.
     pub(crate) fn standing(&self, names: &[String], now: i64) -> Result<Standing> {
         let source = self.source();

@@ -8,11 +8,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::{Bound, ControlFlow};
 
+use crate::engine::dictionary;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
-use crate::engine::name_table;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::runs::{RunEnd, RunRow};
-use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
@@ -44,7 +44,7 @@ impl Alive {
     }
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// Forgets names and runs that nothing needs. Reads the needs of every segment, and decodes the
     /// hot blocks. Asks `go_on` between two slices.
     pub(crate) fn forget_unused(&self, go_on: &dyn Fn() -> bool) -> Result<Forgotten> {
@@ -137,8 +137,8 @@ impl Upkeep {
             };
             let Some(last) = blocks.last() else { break };
             next = last.next;
-            for placed in blocks.iter().flat_map(|block| &block.rows) {
-                uses.see(placed);
+            for entry in blocks.iter().flat_map(|block| &block.rows) {
+                uses.see(entry);
             }
         }
         if source.losses().entries() > 0 {
@@ -157,7 +157,7 @@ impl Upkeep {
         self.source().read(|snapshot| {
             let direction = Direction::Ascending;
             snapshot.scan(Table::NameIds, everything, direction, |key, value| {
-                let row = name_table::decode_row(path, value)?;
+                let row = dictionary::decode_row(path, value)?;
                 if alive.none_within(row.asked) && !uses.has_name(row.id) {
                     unused.push(key.to_vec());
                 }
@@ -174,7 +174,7 @@ impl Upkeep {
             let mut forgotten = 0;
             for key in keys {
                 let row = transaction.get(Table::NameIds, key, |value| {
-                    name_table::decode_row(path, value)
+                    dictionary::decode_row(path, value)
                 })?;
                 if let Some(row) = row.transpose()?
                     && alive.none_within(row.asked)

@@ -7,10 +7,10 @@ use ahash::AHashMap;
 use super::Findings;
 use super::defect::DefectKind;
 use crate::engine::blocks::Blocks;
-use crate::engine::format::block::{BlockEncoder, Placed};
+use crate::engine::format::block::{BlockEncoder, StoredEntry};
 use crate::engine::format::codec;
 use crate::engine::format::reader::BlockReader;
-use crate::engine::index::IndexSpan;
+use crate::engine::index::IndexMinMax;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::segment_row::SegmentRow;
 use crate::engine::uses::Uses;
@@ -27,7 +27,7 @@ pub(super) struct BlockSums {
 /// Prefix of a defect's detail about one block.
 pub(crate) const BLOCK: &str = "block ";
 
-type Expected = AHashMap<(&'static str, [u8; 16]), IndexSpan>;
+type Expected = AHashMap<(&'static str, [u8; 16]), IndexMinMax>;
 
 /// Every block, and the indexes in both directions.
 pub(super) fn check_blocks(
@@ -64,14 +64,14 @@ pub(super) fn check_blocks(
                     findings.say(DefectKind::Missing, path, Some(next..first), "no block");
                     found.complete = false;
                 }
-                next = rows.last().map_or(first, Placed::next);
+                next = rows.last().map_or(first, StoredEntry::next);
                 found.bytes += bytes as u64 + crate::engine::format::CHECKSUM_BYTES as u64;
                 findings.blocks += 1;
                 findings.entries += rows.len() as u64;
                 expect(&rows, first, &mut expected);
-                for placed in &rows {
-                    uses.see(placed);
-                    found.row.see(placed);
+                for entry in &rows {
+                    uses.see(entry);
+                    found.row.see(entry);
                 }
             }
             Err((kind, why)) => {
@@ -98,9 +98,9 @@ pub(super) fn check_blocks(
 }
 
 /// The rows that should find the block of these entries.
-fn expect(rows: &[Placed], first: u64, expected: &mut Expected) {
+fn expect(rows: &[StoredEntry], first: u64, expected: &mut Expected) {
     let mut encoder = BlockEncoder::default();
-    let again = rows.iter().try_for_each(|placed| encoder.again(placed));
+    let again = rows.iter().try_for_each(|entry| encoder.again(entry));
     debug_assert!(again.is_ok(), "what was read can be read again");
     let mut start = first;
     for block in encoder.take() {

@@ -13,11 +13,11 @@ use std::path::Path;
 
 use crate::engine::blocks::Blocks;
 use crate::engine::kv::{Kv, Snapshot, Table};
-use crate::engine::losses::Losses;
+use crate::engine::lost_ranges::LostRanges;
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta::Extent;
 use crate::engine::segment_row::SegmentRow;
 use crate::engine::segments::{Registered, Segment, file_name};
-use crate::engine::upkeep::Upkeep;
 use crate::engine::uses::Uses;
 use crate::engine::{index, meta, segments};
 use crate::entry::error::Result;
@@ -67,7 +67,7 @@ impl Findings {
     }
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// Checks the whole journal. Every file is checked in one snapshot. Nothing is changed, and no
     /// process is delayed. The storage engine's check runs over a copy of its pages in memory.
     pub(crate) fn check(&self) -> Findings {
@@ -174,7 +174,7 @@ pub(crate) fn check_hot(
     let (Ok(extent), registered) = (extent, registered.unwrap_or_default()) else {
         return (Extent::new(), Vec::new());
     };
-    let losses = Losses::default();
+    let losses = LostRanges::default();
     let blocks = Blocks::new(snapshot, path, extent.hot..extent.next, &losses);
     let found = check_blocks(&blocks, uses, findings);
     check_out_of_order(snapshot, path, extent.next, uses, findings);

@@ -48,7 +48,7 @@ impl Maintenance {
     /// ```
     #[must_use]
     pub fn verify(&self) -> Verified {
-        let found = self.upkeep.check();
+        let found = self.maintenance.check();
         Verified {
             defects: found.defects,
             more_defects: found.more,

@@ -7,12 +7,12 @@ use std::path::Path;
 use super::Findings;
 use super::defect::DefectKind;
 use crate::engine::cursors::CursorRow;
+use crate::engine::dictionary;
 use crate::engine::elapsed;
 use crate::engine::format::codec;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Snapshot, Table};
 use crate::engine::meta;
-use crate::engine::name_table;
 use crate::engine::retired::RetiredRow;
 use crate::engine::runs;
 use crate::engine::segments;
@@ -41,7 +41,7 @@ pub(crate) fn check_value(
             id.filter(|id| *id != 0).ok_or("a key is no name id")?;
             codec::decode::<(u8, String)>(value).map(drop)
         }
-        Table::NameIds => name_table::decode_row(path, value).map(drop).map_err(said),
+        Table::NameIds => dictionary::decode_row(path, value).map(drop).map_err(said),
         Table::Runs => runs::decode(path, key, value).map(drop).map_err(said),
         Table::Segments => {
             let first = keys::first_number(key).ok_or("a key is too short")?;
@@ -63,7 +63,7 @@ pub(crate) fn check_value(
         | Table::AliasHistory
         | Table::Deleted
         | Table::Leaving => tables::check_row(table, key, value),
-        Table::Blocks | Table::Hours | Table::Ids | Table::Outcomes | Table::Marks => Ok(()),
+        Table::Blocks | Table::Hours | Table::Ids | Table::Outcomes | Table::Kinds => Ok(()),
     }
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn check_names(
             if let (Some(id), Some(Ok((kind, text)))) = (id, name) {
                 ids.insert(id);
                 let row = snapshot.get(Table::NameIds, &keys::name(kind, &text), |value| {
-                    name_table::decode_row(path, value)
+                    dictionary::decode_row(path, value)
                 });
                 match row {
                     Ok(Some(Ok(row))) if row.id == id => {}
@@ -157,7 +157,7 @@ pub(crate) fn check_names(
         everything(),
         Direction::Ascending,
         |_, value| {
-            let row = value.and_then(|value| name_table::decode_row(path, value));
+            let row = value.and_then(|value| dictionary::decode_row(path, value));
             if let Ok(row) = row
                 && !ids.contains(&row.id)
             {

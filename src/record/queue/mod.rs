@@ -1,11 +1,11 @@
 //! From a call to the writer: names become numbers, a call becomes a small record, and the record
-//! goes down the lane.
+//! goes through the channel.
 
-pub(crate) mod drops;
-pub(crate) mod intake;
-pub(crate) mod lane;
-pub(crate) mod names;
-pub(crate) mod record;
+pub(crate) mod channel;
+pub(crate) mod drop_counters;
+pub(crate) mod enqueue;
+pub(crate) mod local_names;
+pub(crate) mod message;
 pub(crate) mod refusals;
 
 use std::ops::Deref;
@@ -18,16 +18,16 @@ use crate::entry::event::Level;
 use crate::entry::ids::RunId;
 use crate::entry::value::Value;
 use crate::options::Overflow;
-use lane::Lane;
-use names::NameTable;
-use record::Message;
+use channel::Channel;
+use local_names::LocalNames;
+use message::Message;
 use refusals::Refusals;
 
-/// The queue of one open journal: its lane, and the conversion of calls into messages.
+/// The queue of one open journal: its channel, and the conversion of calls into messages.
 pub(crate) struct Queue {
-    lane: Lane<Message>,
+    channel: Channel<Message>,
     pub(crate) clock: Clock,
-    pub(crate) names: NameTable,
+    pub(crate) names: LocalNames,
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
     /// The number of the panic that was recorded last.
@@ -55,9 +55,9 @@ impl Queue {
         clock: Clock,
     ) -> Self {
         Queue {
-            lane: Lane::new(run, capacity, overflow),
+            channel: Channel::new(run, capacity, overflow),
             clock,
-            names: NameTable::new(max_names),
+            names: LocalNames::new(max_names),
             panics: Mutex::default(),
             refusals: Refusals::default(),
             last_panic: AtomicU64::new(0),
@@ -98,11 +98,11 @@ impl Queue {
     }
 }
 
-/// A queue is used as a lane by code that only sends, receives or counts.
+/// A queue is used as a channel by code that only sends, receives or counts.
 impl Deref for Queue {
-    type Target = Lane<Message>;
+    type Target = Channel<Message>;
 
-    fn deref(&self) -> &Lane<Message> {
-        &self.lane
+    fn deref(&self) -> &Channel<Message> {
+        &self.channel
     }
 }

@@ -102,8 +102,8 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Counts one refusal. Before the lane counts the lost event: a writer that sees the loss then
-    /// knows the reason.
+    /// Counts one refusal. Before the channel counts the lost event: a writer that sees the loss
+    /// then knows the reason.
     pub(crate) fn add(&self, why: Why<'_>) {
         let mut slots = self.slots.iter();
         let slot = slots.find(|slot| why.is(slot.known.get_or_init(|| why.known())));

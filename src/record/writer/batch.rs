@@ -3,9 +3,9 @@
 use ahash::AHashSet;
 
 use super::dedup::{AnswerBits, Dedup, Fingerprint, Question, Verdict};
-use super::names::StoredNames;
-use super::runs::Share;
-use crate::engine::format::block::{Block, BlockEncoder, Place, StoredDecision};
+use super::dictionary::WriterDictionary;
+use super::runs::RunDelta;
+use crate::engine::format::block::{Block, BlockEncoder, RowHead, StoredDecision};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
     CheckpointEventRow, GapRow, NameId, NameIds, Note, OutcomeRow, OutcomeValue, RepeatRow,
@@ -16,10 +16,10 @@ use crate::entry::event::Level;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::value::Value;
-use crate::record::queue::drops::Lost;
-use crate::record::queue::names::NO_NAME;
-use crate::record::queue::record::{
-    Message, NO_PROCESSING, OtherEvent, QueuedValue, Record, Texts,
+use crate::record::queue::drop_counters::Drops;
+use crate::record::queue::local_names::NO_NAME;
+use crate::record::queue::message::{
+    Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts,
 };
 use crate::record::status::Counts;
 
@@ -34,7 +34,7 @@ pub(super) struct Batch {
     questions: Vec<Option<Fingerprint>>,
     counts: Counts,
     /// The run of the counted events.
-    shares: Vec<Share>,
+    deltas: Vec<RunDelta>,
     run: RunId,
     /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
     reported: AHashSet<(NameId, NameId)>,
@@ -44,7 +44,7 @@ pub(super) struct Batch {
     refused: u64,
 }
 
-/// Readings of the clocks and the process for one sweep.
+/// Readings of the clocks and the process for one drain of the queue.
 #[derive(Clone, Copy)]
 pub(super) struct Readings {
     pub(super) anchor: Anchor,
@@ -59,7 +59,7 @@ impl Batch {
             dedup,
             questions: Vec::new(),
             counts: Counts::default(),
-            shares: Vec::new(),
+            deltas: Vec::new(),
             run,
             reported: AHashSet::new(),
             own: 0,
@@ -93,23 +93,23 @@ impl Batch {
 
     /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
     /// shares of them.
-    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<Share>) {
+    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<RunDelta>) {
         let blocks = self.encoder.take();
         let counts = std::mem::take(&mut self.counts);
-        (blocks, counts, std::mem::take(&mut self.shares))
+        (blocks, counts, std::mem::take(&mut self.deltas))
     }
 
     /// Counts one event for `run`; `id` is 0 if it has none.
     fn count(&mut self, run: RunId, id: u64) {
         self.counts.events += 1;
         // The run of the last event is almost always that of the next one.
-        let known = self.shares.iter_mut().rev().find(|share| share.run == run);
+        let known = self.deltas.iter_mut().rev().find(|delta| delta.run == run);
         match known {
-            Some(share) => {
-                share.events += 1;
-                share.last_id = share.last_id.max(id);
+            Some(delta) => {
+                delta.events += 1;
+                delta.last_id = delta.last_id.max(id);
             }
-            None => self.shares.push(Share {
+            None => self.deltas.push(RunDelta {
                 run,
                 events: 1,
                 last_id: id,
@@ -120,7 +120,7 @@ impl Batch {
     pub(super) fn push_gap(
         &mut self,
         reason: GapReason,
-        lost: Lost,
+        lost: Drops,
         refusal: Option<Refusal>,
         anchor: Anchor,
     ) {
@@ -146,8 +146,8 @@ impl Batch {
     #[cold]
     fn refuse(&mut self, run: RunId, recorded: i64, event: i64) {
         self.counts.events -= 1;
-        if let Some(share) = self.shares.iter_mut().rev().find(|share| share.run == run) {
-            share.events -= 1;
+        if let Some(delta) = self.deltas.iter_mut().rev().find(|delta| delta.run == run) {
+            delta.events -= 1;
         }
         let row = GapRow {
             run: run.get(),
@@ -175,7 +175,7 @@ impl Batch {
     pub(super) fn push(
         &mut self,
         messages: &mut Vec<Message>,
-        names: &StoredNames,
+        names: &WriterDictionary,
         readings: Readings,
     ) {
         let mut questions = std::mem::take(&mut self.questions);
@@ -188,7 +188,7 @@ impl Batch {
 
     /// The question of `message`; its answer is fetched from memory in the background.
     #[inline]
-    fn fetch(&self, message: &Message, names: &StoredNames) -> Option<Fingerprint> {
+    fn fetch(&self, message: &Message, names: &WriterDictionary) -> Option<Fingerprint> {
         match message {
             Message::Inference(record) if record.has_features && !self.dedup.is_off() => {
                 Some(self.dedup.fetch(Question {
@@ -206,7 +206,7 @@ impl Batch {
         &mut self,
         message: Message,
         question: Option<Fingerprint>,
-        names: &StoredNames,
+        names: &WriterDictionary,
         readings: Readings,
     ) {
         match message {
@@ -234,14 +234,14 @@ impl Batch {
                 let question = self.question(&stored);
                 self.push_inference(stored, question, record, names, readings);
             }
-            Message::Event(event) => self.push_event(*event, names, readings.anchor),
+            Message::Other(event) => self.push_event(*event, names, readings.anchor),
         }
     }
 
-    fn push_event(&mut self, event: OtherEvent, names: &StoredNames, anchor: Anchor) {
+    fn push_event(&mut self, event: OtherEntry, names: &WriterDictionary, anchor: Anchor) {
         self.count(self.run, 0);
         match event {
-            OtherEvent::System {
+            OtherEntry::System {
                 ticks,
                 level,
                 component,
@@ -260,7 +260,7 @@ impl Batch {
                 let recorded = anchor.wall_of(ticks).as_micros();
                 self.push_note(recorded, &Note::SystemEvent(row));
             }
-            OtherEvent::Checkpoint {
+            OtherEntry::Checkpoint {
                 ticks,
                 action,
                 model,
@@ -279,7 +279,7 @@ impl Batch {
                 let recorded = anchor.wall_of(ticks).as_micros();
                 self.push_note(recorded, &Note::CheckpointEvent(row));
             }
-            OtherEvent::Outcome {
+            OtherEntry::Outcome {
                 ticks,
                 of,
                 time,
@@ -314,7 +314,7 @@ impl Batch {
         mut stored: StoredDecision<'_>,
         question: Option<Fingerprint>,
         record: &Record,
-        names: &StoredNames,
+        names: &WriterDictionary,
         readings: Readings,
     ) {
         self.count(InferenceId::from_u64(record.id).run(), record.id);
@@ -337,7 +337,7 @@ impl Batch {
         };
         if encoded.is_err() {
             let run = InferenceId::from_u64(record.id).run();
-            self.refuse(run, stored.place.recorded, stored.place.event);
+            self.refuse(run, stored.head.recorded, stored.head.event);
         }
     }
 
@@ -347,10 +347,10 @@ impl Batch {
         if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
             return;
         }
-        let place = stored.place;
+        let head = stored.head;
         self.own += 1;
         self.count(self.run, 0);
-        let inference = Value::Text(InferenceId::from_u64(place.id).to_string());
+        let inference = Value::Text(InferenceId::from_u64(head.id).to_string());
         let row = SystemEventRow {
             run: self.run.get(),
             level: Level::Warn,
@@ -359,7 +359,7 @@ impl Batch {
                 .to_owned(),
             fields: vec![("inference".to_owned(), inference)],
         };
-        self.push_note(place.recorded, &Note::SystemEvent(row));
+        self.push_note(head.recorded, &Note::SystemEvent(row));
     }
 
     fn push_repeat(&mut self, stored: &StoredDecision<'_>, original: u64) -> Result<(), String> {
@@ -370,7 +370,7 @@ impl Batch {
             confidence: (stored.flags & flag::NO_CONFIDENCE == 0).then_some(stored.confidence),
             processing: stored.processing,
         };
-        self.encoder.repeat(stored.place, &repeat)
+        self.encoder.repeat(stored.head, &repeat)
     }
 
     /// The question of `stored`, if it can be compared with others.
@@ -404,7 +404,7 @@ impl Batch {
             confidence: stored.confidence,
             probabilities: stored.probabilities,
         };
-        self.dedup.judge(question, answer, stored.place.id, nanos)
+        self.dedup.judge(question, answer, stored.head.id, nanos)
     }
 }
 
@@ -415,7 +415,7 @@ fn stored<'a>(
     probabilities: &'a [f32],
     memory: u64,
     texts: Option<&'a Texts>,
-    names: &StoredNames,
+    names: &WriterDictionary,
     readings: Readings,
 ) -> StoredDecision<'a> {
     let recorded = readings.anchor.wall_of(record.ticks).as_micros();
@@ -424,7 +424,7 @@ fn stored<'a>(
     };
     let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
     StoredDecision {
-        place: Place {
+        head: RowHead {
             id: record.id,
             recorded,
             event: if record.has_event {

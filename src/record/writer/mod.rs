@@ -1,14 +1,14 @@
-//! The background thread: sweep the queue, encode, commit, answer, nap.
+//! The background thread: drain the queue, encode, commit, answer, nap.
 //!
 //! It is never blocked inside the channel, so no sender pays for waking it. It naps for up to the
 //! commit interval and is woken early by every n-th event, by a full queue, a flush or a close.
 
-pub(crate) mod attempt;
 pub(crate) mod batch;
-pub(crate) mod committer;
+pub(crate) mod commit;
+pub(crate) mod commit_thread;
 pub(crate) mod dedup;
+pub(crate) mod dictionary;
 pub(crate) mod in_flight;
-pub(crate) mod names;
 pub(crate) mod runs;
 pub(crate) mod serve;
 
@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::flush::FlushReply;
 use super::queue::Queue;
-use super::queue::record::Message;
+use super::queue::message::Message;
 use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
 use crate::engine::runs::{RunEnd, RunRow};
@@ -31,21 +31,21 @@ use crate::fs::failpoint;
 use crate::options::Options;
 use crate::record::status::{State, Status};
 use crate::threads::worker;
-use attempt::Progress;
 use batch::{Batch, Readings};
-use committer::{Committer, Wait};
+use commit::Progress;
+use commit_thread::{CommitThread, Wait};
 use dedup::Dedup;
+use dictionary::{UnknownName, WriterDictionary};
 use in_flight::InFlight;
-use names::{StoredNames, Unknown};
 use runs::WriterRuns;
-use serve::{Pace, Work, serve};
+use serve::{Urgency, Work, serve};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
 /// The same where many of the names are new: each slice then takes a transaction.
 const SLICE_OF_NEW: usize = 4_096;
 /// Interval of checking that the files have their names, besides at every flush.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much may be encoded while the device is full, in commits' worth.
 const HELD_COMMITS: usize = 2;
 
@@ -64,26 +64,26 @@ pub(crate) struct Writer {
     hot: Hot,
     settings: Settings,
     runs: WriterRuns,
-    names: StoredNames,
+    names: WriterDictionary,
     /// How many events are taken from the queue next.
     slice: usize,
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
     batch: Batch,
-    /// Invariant W1: while a commit is in flight, here or with the committer, nothing newer is
-    /// committed.
+    /// Invariant W1: while a commit is in flight, here or with the commit thread, nothing newer
+    /// is committed.
     in_flight: Option<InFlight>,
     /// Invariant W2: while it has a commit, no other transaction of this writer begins.
-    committer: Committer,
+    commit_thread: CommitThread,
     failed: Option<Error>,
     /// When the device was last found full, and its error.
-    held: Option<(Instant, Error)>,
+    no_room: Option<(Instant, Error)>,
     /// A caller waits: a full device is asked again now rather than after the interval.
     urgent: bool,
     last_commit: Instant,
     /// When it was last looked whether the file and the run's lock have their names, and what
     /// became of the file's.
-    looked: Option<Instant>,
+    names_checked: Option<Instant>,
     misplaced: Option<Error>,
     memory: Option<(Instant, u64)>,
 }
@@ -108,21 +108,21 @@ impl Writer {
                 memory_interval: options.memory_interval,
                 ids_per_run: options.ids_per_run,
             },
-            committer: Committer::new(hot.commits()),
+            commit_thread: CommitThread::new(hot.commits()),
             queue,
             status,
             requests,
             hot,
             runs: WriterRuns::new(run.0, run.1),
-            names: StoredNames::default(),
+            names: WriterDictionary::default(),
             slice: SLICE,
             incoming: Vec::with_capacity(SLICE),
             in_flight: None,
             failed: None,
-            held: None,
+            no_room: None,
             urgent: false,
             last_commit: Instant::now(),
-            looked: None,
+            names_checked: None,
             misplaced: None,
             memory: None,
         }
@@ -140,7 +140,7 @@ impl Writer {
                 reason: panic.to_string(),
             });
             self.queue.note_panic(panic);
-            self.outcome()
+            self.failure()
         });
         // The receiver is gone: senders must not wait for room.
         self.queue.close();
@@ -159,14 +159,14 @@ impl Writer {
     }
 
     /// Encodes the messages in the queue now, committing whenever a batch is full.
-    fn take_up(&mut self) -> Result<()> {
+    fn encode_queued(&mut self) -> Result<()> {
         if self.failed.is_some() {
-            self.drain_into_nothing();
+            self.discard_queued();
             return Ok(());
         }
         let readings = self.readings();
         let room = self.settings.commit_bytes;
-        // Read once: a sweep that followed a fast producer would never end, and no flush be
+        // Read once: a loop that followed a fast producer would never end, and no flush be
         // answered.
         let mut left = self.queue.len();
         loop {
@@ -193,9 +193,9 @@ impl Writer {
             }
             if !self.incoming.is_empty() {
                 // Before and after: new names need a transaction, which may be held up for long.
-                self.publish_in_hand();
+                self.publish_uncommitted();
                 let encoded = self.encode(readings);
-                self.publish_in_hand();
+                self.publish_uncommitted();
                 encoded?;
             }
             if left == 0 || self.failed.is_some() {
@@ -230,15 +230,15 @@ impl Writer {
 
     /// Gives stored ids to names that this process uses for the first time, or has forgotten. An
     /// error says that the device is full.
-    fn store_names(&mut self, unknown: Vec<Unknown>) -> Result<()> {
+    fn store_names(&mut self, unknown: Vec<UnknownName>) -> Result<()> {
         if unknown.is_empty() {
             return Ok(());
         }
-        self.poll_committer(Wait::UntilDone)?;
+        self.poll_commit_thread(Wait::UntilDone)?;
         if self.failed.is_some() {
             return Ok(());
         }
-        if let Some(error) = self.still_held() {
+        if let Some(error) = self.recent_no_room() {
             return Err(error);
         }
         let texts: Vec<_> = unknown
@@ -253,13 +253,13 @@ impl Writer {
                 Ok(())
             }
             Err(failure) => match self.recover(failure, None) {
-                Progress::Held(error) => Err(error),
+                Progress::NoRoom(error) => Err(error),
                 Progress::Done => Ok(()),
             },
         }
     }
 
-    fn drain_into_nothing(&mut self) {
+    fn discard_queued(&mut self) {
         let mut drained = 0;
         while self.queue.receive().is_some() {
             drained += 1;
@@ -270,11 +270,11 @@ impl Writer {
     /// Takes a new run long before the counter of the current one ends.
     fn continue_under_next_run(&mut self) {
         if self.queue.used_of_run() < self.settings.ids_per_run
-            || self.poll_committer(Wait::UntilDone).is_err()
+            || self.poll_commit_thread(Wait::UntilDone).is_err()
         {
             return;
         }
-        if self.failed.is_some() || self.in_flight.is_some() || self.still_held().is_some() {
+        if self.failed.is_some() || self.in_flight.is_some() || self.recent_no_room().is_some() {
             return;
         }
         let now = self.queue.clock.now().as_micros();
@@ -315,8 +315,8 @@ impl Writer {
 
     /// Looks whether the file that is written can still be found. Writing continues: a directory
     /// that was moved has all of it, and may be moved back.
-    fn look_at_names(&mut self) {
-        self.looked = Some(Instant::now());
+    fn check_names(&mut self) {
+        self.names_checked = Some(Instant::now());
         if self.failed.is_some() {
             return;
         }
@@ -338,19 +338,20 @@ impl Writer {
         self.misplaced = found;
     }
 
-    fn publish_in_hand(&self) {
-        let in_hand = self.batch.events() + self.incoming.len() as u64 + self.events_in_flight();
-        self.status.lock().in_hand = in_hand;
+    fn publish_uncommitted(&self) {
+        let uncommitted =
+            self.batch.events() + self.incoming.len() as u64 + self.events_in_flight();
+        self.status.lock().uncommitted = uncommitted;
     }
 }
 
 impl Work for Writer {
-    fn sweep(&mut self, pace: Pace) -> Result<()> {
-        failpoint::turn(self.hot.name());
-        self.urgent = pace == Pace::Urgent;
+    fn drain(&mut self, urgency: Urgency) -> Result<()> {
+        failpoint::round(self.hot.name());
+        self.urgent = urgency == Urgency::Urgent;
         // So that the health shows it soon. An error is kept, and the next commit returns it.
-        let _ = self.poll_committer(Wait::No);
-        self.take_up()
+        let _ = self.poll_commit_thread(Wait::No);
+        self.encode_queued()
     }
 
     fn is_due(&self) -> bool {
@@ -359,13 +360,17 @@ impl Work for Writer {
 
     fn commit(&mut self) -> Result<()> {
         let committed = self.commit_batch();
-        if self.urgent || self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            self.look_at_names();
+        if self.urgent
+            || self
+                .names_checked
+                .is_none_or(|at| at.elapsed() >= CHECK_INTERVAL)
+        {
+            self.check_names();
         }
         committed
     }
 
-    fn outcome(&self) -> Result<()> {
+    fn failure(&self) -> Result<()> {
         match &self.failed {
             None => self.misplaced.clone().map_or(Ok(()), Err),
             Some(error @ Error::Failed { .. }) => Err(error.clone()),
@@ -376,20 +381,20 @@ impl Work for Writer {
         }
     }
 
-    fn tidy(&mut self) {
+    fn between_rounds(&mut self) {
         self.continue_under_next_run();
     }
 
-    fn rest(&self) -> Duration {
+    fn nap_time(&self) -> Duration {
         let since = self.last_commit.elapsed();
         let left = self.settings.commit_interval.saturating_sub(since);
         // At the very least a moment, so that a full device is not asked in a tight loop.
         left.max(Duration::from_millis(1))
     }
 
-    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
+    fn finish(&mut self, result: Result<()>) -> Result<()> {
         if self.failed.is_some() {
-            return outcome;
+            return result;
         }
         // Entries that are still held for want of room are lost with the journal, and counted. The
         // run stays open, so that the next opener writes the gap, which has no room now.
@@ -402,8 +407,8 @@ impl Work for Writer {
             Some(commit) => (0, commit.counts.events),
         };
         self.queue.count_failed(held + absent);
-        let outcome = if held + absent + unknown > 0 || lost_gaps || outcome.is_err() {
-            outcome
+        let result = if held + absent + unknown > 0 || lost_gaps || result.is_err() {
+            result
         } else {
             let now = self.queue.clock.now().as_micros();
             let end = if self.queue.unwound.load(Ordering::Acquire) {
@@ -419,8 +424,8 @@ impl Work for Writer {
         let mut known = self.status.lock();
         known.state = State::Closed;
         known.unknown += unknown;
-        known.in_hand = 0;
+        known.uncommitted = 0;
         known.file_bytes = file_bytes;
-        outcome
+        result
     }
 }

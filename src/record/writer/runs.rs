@@ -5,7 +5,7 @@ use crate::entry::ids::RunId;
 
 /// Additions of one batch to one run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
+pub(super) struct RunDelta {
     pub(super) run: RunId,
     pub(super) events: u64,
     /// The highest id; 0 if no event has one.
@@ -43,27 +43,27 @@ impl WriterRuns {
 
     /// The rows as they are when a batch is committed, the current run's first: it counts the
     /// batch itself and its losses.
-    pub(super) fn with(&self, shares: &[Share], losses: u64) -> Vec<(RunId, RunRow)> {
+    pub(super) fn with(&self, deltas: &[RunDelta], losses: u64) -> Vec<(RunId, RunRow)> {
         let mut rows = vec![self.current.clone()];
         rows[0].1.batch += 1;
         rows[0].1.dropped += losses;
-        for share in shares {
-            let known = rows.iter().position(|(run, _)| *run == share.run);
+        for delta in deltas {
+            let known = rows.iter().position(|(run, _)| *run == delta.run);
             let index = known.unwrap_or_else(|| {
-                let earlier = self.earlier.iter().find(|(run, _)| *run == share.run);
+                let earlier = self.earlier.iter().find(|(run, _)| *run == delta.run);
                 rows.extend(earlier.cloned());
                 // Every id comes from a run of this handle.
                 rows.len() - 1
             });
             let row = &mut rows[index].1;
-            row.committed += share.events;
-            row.last_id = row.last_id.max(share.last_id);
+            row.committed += delta.events;
+            row.last_id = row.last_id.max(delta.last_id);
         }
         rows
     }
 
     /// Takes over the rows that have been committed.
-    pub(super) fn settle(&mut self, rows: Vec<(RunId, RunRow)>) {
+    pub(super) fn confirm(&mut self, rows: Vec<(RunId, RunRow)>) {
         for (run, row) in rows {
             if run == self.current.0 {
                 self.current.1 = row;

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use crate::entry::error::Result;
 use crate::record::flush::FlushReply;
-use crate::record::queue::lane::Lane;
+use crate::record::queue::channel::Channel;
 use crate::threads::sync::channel::Receiver;
 use crate::threads::sync::thread;
 
 /// Whether a caller waits for the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
+pub(crate) enum Urgency {
     /// A flush or a close waits.
     Urgent,
     /// No caller does.
-    Leisurely,
+    Routine,
 }
 
 /// The work that the loop drives.
 pub(crate) trait Work {
     /// Takes up at least the messages in the queue at the time of the call. An error reports a full
     /// device.
-    fn sweep(&mut self, pace: Pace) -> Result<()>;
+    fn drain(&mut self, urgency: Urgency) -> Result<()>;
 
     /// Whether the interval since the last commit is over.
     fn is_due(&self) -> bool;
@@ -31,52 +31,52 @@ pub(crate) trait Work {
     fn commit(&mut self) -> Result<()>;
 
     /// The error that ended all commits, if there was one.
-    fn outcome(&self) -> Result<()>;
+    fn failure(&self) -> Result<()>;
 
     /// Between two rounds, when no caller waits for an answer.
-    fn tidy(&mut self);
+    fn between_rounds(&mut self);
 
     /// Time without work, unless a call comes.
-    fn rest(&self) -> Duration;
+    fn nap_time(&self) -> Duration;
 
-    /// The last words, after the last commit came to `outcome`.
-    fn finish(&mut self, outcome: Result<()>) -> Result<()>;
+    /// The last words, after the last commit came to `result`.
+    fn finish(&mut self, result: Result<()>) -> Result<()>;
 }
 
-/// Works until the lane is closed and everything before that has been answered for.
+/// Works until the channel is closed and everything before that has been answered for.
 pub(crate) fn serve<M>(
     work: &mut impl Work,
-    lane: &Lane<M>,
+    channel: &Channel<M>,
     requests: &Receiver<FlushReply>,
 ) -> Result<()> {
     loop {
-        // Read before the requests, which are read before the sweep. So a flush before a close is
-        // answered, and calls before a flush are swept with it.
-        let closing = lane.is_closed();
+        // Read before the requests, which are read before the queue is drained. So a flush
+        // before a close is answered, and calls before a flush are drained with it.
+        let closing = channel.is_closed();
         let asked: Vec<FlushReply> = requests.try_iter().collect();
-        let pace = if closing || !asked.is_empty() {
-            Pace::Urgent
+        let urgency = if closing || !asked.is_empty() {
+            Urgency::Urgent
         } else {
-            Pace::Leisurely
+            Urgency::Routine
         };
-        let swept = work.sweep(pace);
-        if pace == Pace::Urgent || work.is_due() {
+        let swept = work.drain(urgency);
+        if urgency == Urgency::Urgent || work.is_due() {
             // A flush is answered after the commit that holds its entries, never before.
-            let outcome = swept.and_then(|()| work.commit());
-            let outcome = outcome.and_then(|()| work.outcome());
+            let result = swept.and_then(|()| work.commit());
+            let result = result.and_then(|()| work.failure());
             for answer in asked {
-                answer.give(outcome.clone());
+                answer.send(result.clone());
             }
             // A call that was under way when the journal closed may just have got through.
             // So may a loss, which gets its gap.
-            if closing && (outcome.is_err() || lane.seal_if_quiet()) {
-                return work.finish(outcome);
+            if closing && (result.is_err() || channel.seal_if_quiet()) {
+                return work.finish(result);
             }
         }
-        work.tidy();
+        work.between_rounds();
         // A call from here on leaves a token, so that the nap does not begin.
-        if !lane.is_closed() && requests.is_empty() {
-            thread::park_timeout(work.rest());
+        if !channel.is_closed() && requests.is_empty() {
+            thread::park_timeout(work.nap_time());
         }
     }
 }

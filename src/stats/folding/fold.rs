@@ -393,7 +393,7 @@ impl Source {
             return Ok(GapTimes::new(times));
         }
         let last = match gap.after {
-            Some(id) => self.find_readable(id)?.map(|placed| placed.place.event),
+            Some(id) => self.find_readable(id)?.map(|entry| entry.head.event),
             None => {
                 let runs = self.runs(gap.run, 1)?;
                 let run = runs.first().filter(|(run, _)| run.get() == gap.run);

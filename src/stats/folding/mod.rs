@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
-use crate::fs::failpoint::turn;
+use crate::fs::failpoint::round;
 use crate::record::conditions::Conditions;
 use crate::threads::worker::{Orders, Worker, lock};
 use fold::Folder;
@@ -122,7 +122,7 @@ impl Folding {
     fn run(&mut self) {
         let look = LOOK.min(self.interval);
         while !self.orders.is_stopped() {
-            turn(self.source.path());
+            round(self.source.path());
             let outcome = self.round();
             let rest = match outcome {
                 Ok(took) => look.max(took.saturating_mul(PAUSE)),

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fold::{Folder, GoOn};
+use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::runs::RunRow;
-use crate::engine::upkeep::Upkeep;
 use crate::entry::error::Result;
 use crate::entry::ids::RunId;
 
@@ -13,7 +13,7 @@ use crate::entry::ids::RunId;
 const OTHERS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(2);
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// Folds committed entries into the rollups; returns the sequence that this was to reach.
     /// Another process that is folding is waited for, but not for ever: it may have been stopped.
     pub(crate) fn fold(&self, now: i64) -> Result<u64> {

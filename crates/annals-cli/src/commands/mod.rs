@@ -10,11 +10,11 @@ pub mod explain;
 pub mod export;
 pub mod follow;
 pub mod import;
+pub mod maintenance;
 pub mod mirror;
 pub mod stats;
 pub mod status;
 pub mod tail;
-pub mod upkeep;
 
 use std::path::Path;
 
@@ -55,19 +55,19 @@ pub enum Command {
     #[command(subcommand)]
     Mirror(mirror::Command),
     /// Reads the whole journal and lists damage.
-    Verify(upkeep::Verify),
+    Verify(maintenance::Verify),
     /// Keeps the readable part of a damaged journal, and lists the lost part.
-    Repair(upkeep::Repair),
+    Repair(maintenance::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
-    Retain(upkeep::Retain),
+    Retain(maintenance::Retain),
     /// Makes statistics fast again after an agent was killed.
-    Fold(upkeep::Fold),
+    Fold(maintenance::Fold),
     /// Gives free room within journal.redb back.
-    Compact(upkeep::Compact),
+    Compact(maintenance::Compact),
     /// Copies the journal while it is in use.
-    Backup(upkeep::Backup),
+    Backup(maintenance::Backup),
     /// Makes a journal from a backup.
-    Restore(upkeep::Restore),
+    Restore(maintenance::Restore),
     /// Prints a script that completes commands and options in a shell.
     Completions(completions::Args),
 }
@@ -88,13 +88,13 @@ pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) ->
         Command::Import(args) => import::run(dir, args, out),
         Command::Cursors(args) => cursors::run(dir, args, out),
         Command::Mirror(command) => mirror::run(dir, command, out),
-        Command::Verify(args) => upkeep::verify(dir, args, out),
-        Command::Repair(args) => upkeep::repair(dir, args, out),
-        Command::Retain(args) => upkeep::retain(dir, args, out),
-        Command::Fold(args) => upkeep::fold(dir, args, out),
-        Command::Compact(args) => upkeep::compact(dir, args, out),
-        Command::Backup(args) => upkeep::backup(dir, args, out),
-        Command::Restore(args) => upkeep::restore(args, out),
+        Command::Verify(args) => maintenance::verify(dir, args, out),
+        Command::Repair(args) => maintenance::repair(dir, args, out),
+        Command::Retain(args) => maintenance::retain(dir, args, out),
+        Command::Fold(args) => maintenance::fold(dir, args, out),
+        Command::Compact(args) => maintenance::compact(dir, args, out),
+        Command::Backup(args) => maintenance::backup(dir, args, out),
+        Command::Restore(args) => maintenance::restore(args, out),
         Command::Completions(args) => completions::run(args, whole, out),
     }
 }

@@ -1,6 +1,6 @@
-//! The shipped lane and its tallies; names, clocks and records stay outside.
+//! The shipped channel and its drop counters; names, clocks and records stay outside.
 
-#[path = "../../../../src/record/queue/drops.rs"]
-pub(crate) mod drops;
-#[path = "../../../../src/record/queue/lane.rs"]
-pub(crate) mod lane;
+#[path = "../../../../src/record/queue/channel.rs"]
+pub(crate) mod channel;
+#[path = "../../../../src/record/queue/drop_counters.rs"]
+pub(crate) mod drop_counters;

@@ -7,12 +7,12 @@ use ahash::AHashSet;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
 use crate::engine::name_cache::NameCache;
-use crate::record::queue::names::{LocalName, NO_NAME, NameTable};
-use crate::record::queue::record::Message;
+use crate::record::queue::local_names::{LocalName, LocalNames, NO_NAME};
+use crate::record::queue::message::Message;
 
 /// Names of this process → stored name ids; 0 where none is known yet.
 #[derive(Default)]
-pub(super) struct StoredNames {
+pub(super) struct WriterDictionary {
     ids: Vec<NameId>,
     known: usize,
     /// Names that the process's table has no room for.
@@ -22,14 +22,14 @@ pub(super) struct StoredNames {
 }
 
 /// A name that has no stored id yet.
-pub(super) struct Unknown {
+pub(super) struct UnknownName {
     /// [`NO_NAME`] if the process's table has no room for it.
     local: LocalName,
     pub(super) kind: NameKind,
     pub(super) text: Arc<str>,
 }
 
-impl StoredNames {
+impl WriterDictionary {
     #[inline]
     pub(super) fn get(&self, name: LocalName) -> NameId {
         self.ids.get(name as usize).copied().unwrap_or(0)
@@ -44,7 +44,7 @@ impl StoredNames {
         }
     }
 
-    pub(super) fn set(&mut self, unknown: Unknown, stored: NameId) {
+    pub(super) fn set(&mut self, unknown: UnknownName, stored: NameId) {
         if unknown.kind == NameKind::Component && &*unknown.text == OWN {
             self.own = stored;
         }
@@ -64,9 +64,9 @@ impl StoredNames {
     pub(super) fn unknown(
         &mut self,
         messages: &[Message],
-        table: &NameTable,
+        table: &LocalNames,
         all: usize,
-    ) -> Vec<Unknown> {
+    ) -> Vec<UnknownName> {
         let mut unknown = Vec::new();
         if self.known != all {
             let mut found = AHashSet::new();
@@ -74,7 +74,7 @@ impl StoredNames {
                 message.each_name(|name| {
                     if self.get(name) == 0 && found.insert(name) {
                         let named = table.text(name);
-                        unknown.extend(named.map(|(kind, text)| Unknown {
+                        unknown.extend(named.map(|(kind, text)| UnknownName {
                             local: name,
                             kind,
                             text,
@@ -90,7 +90,7 @@ impl StoredNames {
                 if self.written.find(kind, text).is_none() {
                     let text: Arc<str> = text.into();
                     if found.insert((kind as u8, text.clone())) {
-                        unknown.push(Unknown {
+                        unknown.push(UnknownName {
                             local: NO_NAME,
                             kind,
                             text,
@@ -101,7 +101,7 @@ impl StoredNames {
         }
         // A divergence is reported right behind its decision, without another transaction.
         if self.own == 0 && messages.iter().any(Message::is_deterministic) {
-            unknown.push(Unknown {
+            unknown.push(UnknownName {
                 local: NO_NAME,
                 kind: NameKind::Component,
                 text: OWN.into(),

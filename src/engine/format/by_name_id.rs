@@ -15,16 +15,16 @@ const MOST_BYTES: usize = 16 << 20;
 const OVERHEAD: usize = 64;
 
 /// Values by number. Some are forgotten where there are very many, and have to be found again.
-pub(crate) struct ByNumber<T> {
+pub(crate) struct ByNameId<T> {
     dense: Vec<Option<T>>,
     more: AHashMap<NameId, T>,
     /// The weight of `more`.
     bytes: usize,
 }
 
-impl<T> Default for ByNumber<T> {
+impl<T> Default for ByNameId<T> {
     fn default() -> Self {
-        ByNumber {
+        ByNameId {
             dense: Vec::new(),
             more: AHashMap::new(),
             bytes: 0,
@@ -32,7 +32,7 @@ impl<T> Default for ByNumber<T> {
     }
 }
 
-impl<T> ByNumber<T> {
+impl<T> ByNameId<T> {
     #[inline]
     pub(crate) fn get(&self, number: NameId) -> Option<&T> {
         let listed = self.dense.get(number as usize);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_value_and_no_more_room_than_that() {
-        let mut numbered = ByNumber::default();
+        let mut numbered = ByNameId::default();
         for number in [0, 7, 65_535, 65_536, u32::MAX] {
             assert_eq!(numbered.get(number), None);
             numbered.insert(number, number, 4);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn many_values_are_forgotten_and_the_last_one_is_there() {
-        let mut numbered = ByNumber::default();
+        let mut numbered = ByNameId::default();
         for number in 0..1_000 {
             numbered.make_room();
             numbered.insert(number, number, 1 << 20);

@@ -19,24 +19,24 @@ pub(crate) type LocalName = u32;
 pub(crate) const NO_NAME: LocalName = 0;
 
 /// The names that this process has used in one journal.
-pub(crate) struct NameTable {
+pub(crate) struct LocalNames {
     /// Tells this table from every other of the process, for the threads' caches.
     instance: u64,
     most: usize,
-    names: RwLock<ProcessNames>,
+    names: RwLock<NamesOfProcess>,
 }
 
 #[derive(Default)]
-struct ProcessNames {
+struct NamesOfProcess {
     ids: [AHashMap<Arc<str>, LocalName>; KINDS],
     /// Kind and text of id `index + 1`.
     texts: Vec<(NameKind, Arc<str>)>,
 }
 
-impl NameTable {
+impl LocalNames {
     pub(crate) fn new(most: usize) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
-        NameTable {
+        LocalNames {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
             most,
             names: RwLock::default(),
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn kinds_do_not_share_ids_and_journals_do_not_share_tables() {
-        let (one, other) = (NameTable::new(10), NameTable::new(10));
+        let (one, other) = (LocalNames::new(10), LocalNames::new(10));
         assert_eq!(other.id(NameKind::Symbol, "filler"), Some(1));
         let model = one.id(NameKind::Model, "x");
         let symbol = one.id(NameKind::Symbol, "x");
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_full_table_still_knows_what_it_has() {
-        let table = NameTable::new(1);
+        let table = LocalNames::new(1);
         assert_eq!(table.id(NameKind::Model, ""), Some(1));
         assert_eq!(table.id(NameKind::Model, "b"), None);
         assert_eq!(table.id(NameKind::Model, ""), Some(1));
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn labels_are_one_name_unless_they_hold_the_separator() {
-        let table = NameTable::new(10);
+        let table = LocalNames::new(10);
         let id = table.labels_id(["BUY", "SELL"].into_iter());
         assert_eq!(id, table.id(NameKind::Labels, "BUY\u{1f}SELL"));
         assert_eq!(table.labels_id(["BUY\u{1f}SELL"].into_iter()), None);
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_name_is_found_by_what_it_says_wherever_it_stands() {
-        let table = NameTable::new(1_000);
+        let table = LocalNames::new(1_000);
         // All in one place, one after the other.
         let mut buffer = String::new();
         for round in 0..3 {
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn five_journals_in_one_thread_keep_their_ids() {
-        let tables: Vec<_> = (0..5).map(|_| NameTable::new(10)).collect();
+        let tables: Vec<_> = (0..5).map(|_| LocalNames::new(10)).collect();
         for round in 0..3 {
             for (index, table) in tables.iter().enumerate() {
                 let name = format!("own {index}");
@@ -362,8 +362,8 @@ mod tests {
 
     #[test]
     fn threads_agree_on_ids() {
-        let table = NameTable::new(1_000);
-        let ids = |table: &NameTable| -> Vec<_> {
+        let table = LocalNames::new(1_000);
+        let ids = |table: &LocalNames| -> Vec<_> {
             (0..100)
                 .map(|n| table.id(NameKind::Symbol, &format!("s{n}")))
                 .collect()

@@ -5,19 +5,19 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Writer;
-use super::committer::{Finished, Wait};
+use super::commit_thread::{Finished, Wait};
 use super::in_flight::InFlight;
 use crate::engine::kv::WriteFailure;
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
-use crate::record::queue::drops::Lost;
+use crate::record::queue::drop_counters::Drops;
 use crate::record::status::State;
 
 /// Result of one try at a transaction.
 pub(super) enum Progress {
     Done,
     /// The device is full; the batch is kept.
-    Held(Error),
+    NoRoom(Error),
 }
 
 impl Writer {
@@ -25,41 +25,41 @@ impl Writer {
     /// device; a failure is in `self.failed`.
     pub(super) fn commit_batch(&mut self) -> Result<()> {
         self.last_commit = Instant::now();
-        self.poll_committer(Wait::UntilDone)?;
-        if let Some(error) = self.still_held() {
+        self.poll_commit_thread(Wait::UntilDone)?;
+        if let Some(error) = self.recent_no_room() {
             return Err(error);
         }
         // Leftovers of an earlier commit, then new entries, once. While the queue overflows there
-        // are new losses at every look, and the queue must be swept between two looks.
+        // are new losses at every look, and the queue must be drained between two looks.
         self.try_in_flight()?;
         self.begin_commit();
         self.try_in_flight()
     }
 
-    /// Submits encoded blocks to the committer and continues to encode. While the committer still
-    /// has the batch before, nothing happens, unless a second full batch waits already.
+    /// Submits encoded blocks to the commit thread and continues to encode. While that still has
+    /// the batch before, nothing happens, unless a second full batch waits already.
     pub(super) fn submit_batch(&mut self) -> Result<()> {
         let is_ahead = self.batch.pending_bytes() >= 2 * self.settings.commit_bytes;
         let wait = if is_ahead { Wait::UntilDone } else { Wait::No };
-        self.poll_committer(wait)?;
-        if self.committer.is_at_work() {
+        self.poll_commit_thread(wait)?;
+        if self.commit_thread.is_busy() {
             return Ok(());
         }
         self.last_commit = Instant::now();
-        if let Some(error) = self.still_held() {
+        if let Some(error) = self.recent_no_room() {
             return Err(error);
         }
         self.try_in_flight()?;
         self.begin_commit();
         if let Some(in_flight) = self.in_flight.take() {
-            self.in_flight = self.committer.submit(in_flight, &self.queue);
+            self.in_flight = self.commit_thread.submit(in_flight, &self.queue);
         }
         self.try_in_flight()
     }
 
-    /// Takes the result of the committer's commit. Without one, waits for it as `wait` demands.
-    pub(super) fn poll_committer(&mut self, wait: Wait) -> Result<()> {
-        match self.committer.poll(wait) {
+    /// Takes the result of the commit thread. Without one, waits for it as `wait` demands.
+    pub(super) fn poll_commit_thread(&mut self, wait: Wait) -> Result<()> {
+        match self.commit_thread.poll(wait) {
             None => Ok(()),
             Some(Finished::Commit {
                 in_flight,
@@ -97,7 +97,7 @@ impl Writer {
         let batch = self.in_flight.as_ref().and_then(InFlight::batch);
         match self.recover(failure, batch) {
             Progress::Done => self.finish_commit(took),
-            Progress::Held(error) => return Err(error),
+            Progress::NoRoom(error) => return Err(error),
         }
         Ok(())
     }
@@ -108,14 +108,14 @@ impl Writer {
         }
         let anchor = self.queue.clock.anchor();
         let queue = self.queue.clone();
-        for (reason, tally) in queue.tallies() {
-            let Some(mut lost) = tally.take() else {
+        for (reason, counter) in queue.drop_counters() {
+            let Some(mut lost) = counter.take() else {
                 continue;
             };
             if reason == GapReason::Refused {
                 // One gap for each reason. All have the times of the first and the last.
                 for (refusal, count) in queue.refusals.take(lost.count) {
-                    let part = Lost { count, ..lost };
+                    let part = Drops { count, ..lost };
                     self.batch.push_gap(reason, part, Some(refusal), anchor);
                     lost.count -= count;
                 }
@@ -126,11 +126,11 @@ impl Writer {
                 self.batch.push_gap(reason, lost, None, anchor);
             }
         }
-        let (blocks, counts, shares) = self.batch.take();
+        let (blocks, counts, deltas) = self.batch.take();
         if blocks.is_empty() {
             return;
         }
-        let mut rows = self.runs.with(&shares, counts.gaps);
+        let mut rows = self.runs.with(&deltas, counts.gaps);
         if queue.panicked.swap(false, Ordering::AcqRel)
             && let Some((_, row)) = rows.first_mut()
         {
@@ -151,8 +151,8 @@ impl Writer {
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };
-        self.runs.settle(in_flight.rows);
-        self.held = None;
+        self.runs.confirm(in_flight.rows);
+        self.no_room = None;
         self.last_commit = Instant::now();
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
@@ -164,7 +164,7 @@ impl Writer {
         known.commits += 1;
         known.last_commit = Some(self.queue.clock.now());
         known.last_commit_took = took;
-        known.in_hand = self.batch.events() + self.incoming.len() as u64;
+        known.uncommitted = self.batch.events() + self.incoming.len() as u64;
         known.file_bytes = file_bytes;
     }
 
@@ -196,17 +196,17 @@ impl Writer {
                 return Progress::Done;
             }
         };
-        self.held = Some((Instant::now(), error.clone()));
+        self.no_room = Some((Instant::now(), error.clone()));
         let mut known = self.status.lock();
         known.state = State::NoRoom;
         known.failure = Some(error.clone());
-        Progress::Held(error)
+        Progress::NoRoom(error)
     }
 
     /// The error of a full device, if it is too recent to ask again: senders that find the queue
     /// full wake the writer at every call.
-    pub(super) fn still_held(&self) -> Option<Error> {
-        let (when, error) = self.held.as_ref()?;
+    pub(super) fn recent_no_room(&self) -> Option<Error> {
+        let (when, error) = self.no_room.as_ref()?;
         let recent = when.elapsed() < self.settings.commit_interval;
         (recent && !self.urgent).then(|| error.clone())
     }
@@ -223,20 +223,20 @@ impl Writer {
         self.queue.count_failed(absent);
         let in_flight = self.events_in_flight() - absent;
         self.in_flight = None;
-        self.committer.abandon();
+        self.commit_thread.abandon();
         let mut known = self.status.lock();
         known.state = State::Failed;
         // Dropped or committed cannot be told before the journal is opened anew.
         known.unknown += in_flight;
-        known.in_hand = 0;
+        known.uncommitted = 0;
         known.failure = Some(error.clone());
         drop(known);
         self.failed = Some(error);
     }
 
-    /// Events of the in-flight commit, here or with the committer.
+    /// Events of the in-flight commit, here or with the commit thread.
     pub(super) fn events_in_flight(&self) -> u64 {
         let here = self.in_flight.as_ref();
-        here.map_or(0, |in_flight| in_flight.counts.events) + self.committer.events()
+        here.map_or(0, |in_flight| in_flight.counts.events) + self.commit_thread.events()
     }
 }

@@ -16,7 +16,7 @@ use crate::fs::failpoint;
 use crate::record::queue::Queue;
 use crate::threads::worker;
 
-/// How the writer waits for the committer.
+/// How the writer waits for the commit thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Not at all.
@@ -40,29 +40,29 @@ pub(super) enum Finished {
     Panicked,
 }
 
-pub(super) struct Committer {
+pub(super) struct CommitThread {
     commits: Commits,
-    thread: Option<RunningCommitter>,
+    thread: Option<RunningCommitThread>,
     /// Events of the commit that was submitted and is not polled yet.
     submitted: Option<u64>,
 }
 
-struct RunningCommitter {
+struct RunningCommitThread {
     commits: Sender<InFlight>,
     finished: Receiver<Finished>,
     thread: JoinHandle<()>,
 }
 
-impl Committer {
+impl CommitThread {
     pub(super) fn new(commits: Commits) -> Self {
-        Committer {
+        CommitThread {
             commits,
             thread: None,
             submitted: None,
         }
     }
 
-    pub(super) fn is_at_work(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.submitted.is_some()
     }
 
@@ -114,10 +114,10 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
+impl Drop for CommitThread {
     /// Waits for the thread, which keeps the file open.
     fn drop(&mut self) {
-        if let Some(RunningCommitter {
+        if let Some(RunningCommitThread {
             commits, thread, ..
         }) = self.thread.take()
         {
@@ -128,13 +128,13 @@ impl Drop for Committer {
     }
 }
 
-fn start(commits: Commits, queue: Arc<Queue>) -> Result<RunningCommitter> {
+fn start(commits: Commits, queue: Arc<Queue>) -> Result<RunningCommitThread> {
     // One at a time (W1): after a failed commit no later one may be made.
     let (submitted, received) = bounded::<InFlight>(1);
     let (sender, finished) = bounded(1);
     let thread = worker::spawn("annals-commit", queue.keep_panic(), move || {
         for mut in_flight in received {
-            failpoint::turn(commits.path());
+            failpoint::round(commits.path());
             let began = Instant::now();
             let result = commits.commit(in_flight.commit());
             let commit = Finished::Commit {
@@ -149,7 +149,7 @@ fn start(commits: Commits, queue: Arc<Queue>) -> Result<RunningCommitter> {
             queue.wake_writer();
         }
     })?;
-    Ok(RunningCommitter {
+    Ok(RunningCommitThread {
         commits: submitted,
         finished,
         thread,

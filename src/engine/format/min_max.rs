@@ -7,15 +7,15 @@ pub(crate) const ID_BUCKET_BITS: u32 = 8;
 
 /// For each key, the lowest and highest value seen with it.
 #[derive(Debug)]
-pub(crate) struct Spans<K> {
+pub(crate) struct MinMaxByKey<K> {
     spans: Vec<(K, u16, u16)>,
     places: AHashMap<K, usize>,
     last: usize,
 }
 
-impl<K> Default for Spans<K> {
+impl<K> Default for MinMaxByKey<K> {
     fn default() -> Self {
-        Spans {
+        MinMaxByKey {
             spans: Vec::new(),
             places: AHashMap::new(),
             last: 0,
@@ -23,7 +23,7 @@ impl<K> Default for Spans<K> {
     }
 }
 
-impl<K: Copy + Eq + std::hash::Hash> Spans<K> {
+impl<K: Copy + Eq + std::hash::Hash> MinMaxByKey<K> {
     #[inline]
     pub(super) fn cover(&mut self, key: K, value: u16) {
         // Neighbouring rows share their hour and their bucket, so the map is asked rarely.
@@ -44,7 +44,7 @@ impl<K: Copy + Eq + std::hash::Hash> Spans<K> {
     }
 }
 
-impl Spans<u64> {
+impl MinMaxByKey<u64> {
     #[inline]
     pub(super) fn cover_id(&mut self, id: u64) {
         let (bucket, within) = id_bucket(id);

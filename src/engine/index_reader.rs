@@ -3,12 +3,12 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use super::blocks::{Blocks, Shown};
+use super::blocks::{Blocks, VisitResult};
 use super::format::summary::Summary;
 use super::index;
-use super::index::IndexSpan;
+use super::index::IndexMinMax;
 use super::kv::{Direction, KeyRange, Table};
-use super::rebuilt::Rebuilt;
+use super::rebuilt_index::RebuiltIndex;
 use crate::entry::error::Result;
 
 impl Blocks<'_, '_> {
@@ -19,8 +19,8 @@ impl Blocks<'_, '_> {
         table: Table,
         range: KeyRange<'_>,
         direction: Direction,
-        mut see: impl FnMut(&[u8], IndexSpan) -> Result<ControlFlow<()>>,
-    ) -> Result<Option<Arc<Rebuilt>>> {
+        mut see: impl FnMut(&[u8], IndexMinMax) -> Result<ControlFlow<()>>,
+    ) -> Result<Option<Arc<RebuiltIndex>>> {
         let mut last: Option<Vec<u8>> = None;
         let mut outcome = Ok(ControlFlow::Continue(()));
         let mut is_whole = true;
@@ -28,7 +28,7 @@ impl Blocks<'_, '_> {
         let reached =
             self.snapshot
                 .until_damaged(table, range, direction, |key, value| {
-                    match value.and_then(|value| index::span(table, value)) {
+                    match value.and_then(|value| index::min_max_of(table, value)) {
                         Some(span) if key.len() == 16 => {
                             outcome = see(key, span);
                             last = Some(key.to_vec());
@@ -57,7 +57,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The indexes as the blocks themselves make them.
-    fn rebuilt(&self) -> Result<Arc<Rebuilt>> {
+    fn rebuilt(&self) -> Result<Arc<RebuiltIndex>> {
         let mut kept = self.losses.rebuilt();
         let known = kept.take().filter(|known| {
             known.path == self.path
@@ -71,7 +71,7 @@ impl Blocks<'_, '_> {
                 self.extended(Arc::unwrap_or_clone(known), from)?
             }
             None => self.extended(
-                Rebuilt::new(self.path, self.range.clone()),
+                RebuiltIndex::new(self.path, self.range.clone()),
                 self.range.start,
             )?,
         };
@@ -79,11 +79,11 @@ impl Blocks<'_, '_> {
         Ok(rebuilt)
     }
 
-    fn extended(&self, mut rebuilt: Rebuilt, from: u64) -> Result<Arc<Rebuilt>> {
-        self.ascend(from, &mut |piece| {
-            let sequences = piece.block.sequences();
-            let Ok(summary) = Summary::of(piece.block, |_| ()) else {
-                return Ok(Shown::Undecodable);
+    fn extended(&self, mut rebuilt: RebuiltIndex, from: u64) -> Result<Arc<RebuiltIndex>> {
+        self.ascend(from, &mut |visit| {
+            let sequences = visit.block.sequences();
+            let Ok(summary) = Summary::of(visit.block, |_| ()) else {
+                return Ok(VisitResult::Undecodable);
             };
             let first = sequences.start;
             index::each_row(first, first, &summary.index, |table, key, span| {
@@ -93,10 +93,10 @@ impl Blocks<'_, '_> {
                 }
                 Ok(())
             })?;
-            if piece.is_lost {
+            if visit.is_lost {
                 rebuilt.untimed.push(first);
             }
-            Ok(Shown::Read {
+            Ok(VisitResult::Read {
                 next: sequences.end,
                 flow: ControlFlow::Continue(()),
             })

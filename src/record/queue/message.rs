@@ -3,8 +3,8 @@
 use crate::engine::format::name::NameKind;
 use crate::entry::floats::INLINE;
 
-use super::lane::Numbered;
-use super::names::{LocalName, NO_NAME};
+use super::channel::Numbered;
+use super::local_names::{LocalName, NO_NAME};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::value::Value;
 
@@ -91,7 +91,7 @@ pub(crate) enum QueuedValue {
 
 /// Something that is no inference.
 #[derive(Debug)]
-pub(crate) enum OtherEvent {
+pub(crate) enum OtherEntry {
     System {
         ticks: u64,
         level: Level,
@@ -122,7 +122,7 @@ pub(crate) enum OtherEvent {
 pub(crate) enum Message {
     Inference(Record),
     Extended(Box<Extended>),
-    Event(Box<OtherEvent>),
+    Other(Box<OtherEntry>),
 }
 
 impl Numbered for Message {
@@ -130,7 +130,7 @@ impl Numbered for Message {
         match self {
             Message::Inference(record) => Some(record.id),
             Message::Extended(extended) => Some(extended.record.id),
-            Message::Event(_) => None,
+            Message::Other(_) => None,
         }
     }
 }
@@ -141,7 +141,7 @@ impl Message {
         let record = match self {
             Message::Inference(record) => record,
             Message::Extended(extended) => &extended.record,
-            Message::Event(event) => return event.each_name(see),
+            Message::Other(event) => return event.each_name(see),
         };
         [
             record.model,
@@ -163,7 +163,7 @@ impl Message {
         match self {
             Message::Inference(record) => record.is_deterministic,
             Message::Extended(extended) => extended.record.is_deterministic,
-            Message::Event(_) => false,
+            Message::Other(_) => false,
         }
     }
 
@@ -177,27 +177,27 @@ impl Message {
                     texts.each_name(see);
                 }
             }
-            Message::Event(event) => event.each_written(see),
+            Message::Other(event) => event.each_written(see),
         }
     }
 }
 
-impl OtherEvent {
+impl OtherEntry {
     fn each_written(&self, mut see: impl FnMut(NameKind, &str)) {
         match self {
-            OtherEvent::System { written, .. } => {
+            OtherEntry::System { written, .. } => {
                 written
                     .iter()
                     .for_each(|text| see(NameKind::Component, text));
             }
-            OtherEvent::Checkpoint { written, .. } => {
+            OtherEntry::Checkpoint { written, .. } => {
                 let (model, checkpoint) = written;
                 model.iter().for_each(|text| see(NameKind::Model, text));
                 checkpoint
                     .iter()
                     .for_each(|text| see(NameKind::Checkpoint, text));
             }
-            OtherEvent::Outcome { values, .. } => {
+            OtherEntry::Outcome { values, .. } => {
                 for value in values {
                     if let QueuedValue::Written(name, _) = value {
                         see(NameKind::OutcomeName, name);
@@ -210,16 +210,16 @@ impl OtherEvent {
     fn each_name(&self, mut see: impl FnMut(LocalName)) {
         let named = |name: &LocalName| *name != NO_NAME;
         match self {
-            OtherEvent::System { component, .. } => {
+            OtherEntry::System { component, .. } => {
                 [*component].into_iter().filter(named).for_each(see);
             }
-            OtherEvent::Checkpoint {
+            OtherEntry::Checkpoint {
                 model, checkpoint, ..
             } => [*model, *checkpoint]
                 .into_iter()
                 .filter(named)
                 .for_each(see),
-            OtherEvent::Outcome { values, .. } => {
+            OtherEntry::Outcome { values, .. } => {
                 for value in values {
                     if let QueuedValue::Named(name, _) = value {
                         see(*name);

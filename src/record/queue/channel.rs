@@ -12,7 +12,7 @@ use crate::threads::sync::{
     CachePadded, Mutex, MutexGuard, OnceLock, PoisonError, channel, thread,
 };
 
-use super::drops::{Dropped, Tally};
+use super::drop_counters::{DropCounter, Dropped};
 
 /// A message that may know the id of its event.
 pub(crate) trait Numbered {
@@ -22,7 +22,7 @@ pub(crate) trait Numbered {
 
 /// The way of the events `M` of one open journal. Shared by the journal, its recorders and its
 /// writer.
-pub(crate) struct Lane<M> {
+pub(crate) struct Channel<M> {
     /// The id of the next event. Every event takes one, recorded or not.
     next_id: CachePadded<AtomicU64>,
     /// Ids handed out in earlier runs of this handle, and the first id of this one.
@@ -43,8 +43,8 @@ pub(crate) struct Lane<M> {
     /// How many these are.
     stranded_count: AtomicU64,
     overflow: Overflow,
-    full: Tally,
-    refused: Tally,
+    full: DropCounter,
+    refused: DropCounter,
     after_close: AtomicU64,
     failed: AtomicU64,
 }
@@ -54,11 +54,11 @@ struct Earlier {
     base: u64,
 }
 
-impl<M> Lane<M> {
+impl<M> Channel<M> {
     pub(crate) fn new(run: RunId, capacity: usize, overflow: Overflow) -> Self {
         let (sender, receiver) = channel::bounded(capacity);
         let quarter = (capacity as u64 / 4).max(1);
-        Lane {
+        Channel {
             next_id: CachePadded::new(AtomicU64::new(run.first_id())),
             earlier: Mutex::new(Earlier {
                 offered: 0,
@@ -75,8 +75,8 @@ impl<M> Lane<M> {
             stranded: Mutex::new(Vec::new()),
             stranded_count: AtomicU64::new(0),
             overflow,
-            full: Tally::default(),
-            refused: Tally::default(),
+            full: DropCounter::default(),
+            refused: DropCounter::default(),
             after_close: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -84,7 +84,7 @@ impl<M> Lane<M> {
 
     /// Takes the id for an event. Its call must end in [`send`](Self::send) or
     /// [`refuse`](Self::refuse), or, for an event of the writer's own, in a batch: otherwise the
-    /// accounts would not close.
+    /// accounts would not add up.
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
         // Only uniqueness counts here: the channel orders the message itself.
@@ -132,7 +132,7 @@ impl<M> Lane<M> {
     }
 
     /// For the writer, after the closing: whether nothing is left to be taken up or written down.
-    /// Then the lane is sealed: what gets through from here on stays in it.
+    /// Then the channel is sealed: what gets through from here on stays in it.
     pub(crate) fn seal_if_quiet(&self) -> bool {
         if !self.is_quiet() {
             return false;
@@ -177,7 +177,7 @@ impl<M> Lane<M> {
     }
 
     /// For the writer: the losses that the next commit writes down as gaps.
-    pub(crate) fn tallies(&self) -> [(GapReason, &Tally); 2] {
+    pub(crate) fn drop_counters(&self) -> [(GapReason, &DropCounter); 2] {
         [
             (GapReason::QueueFull, &self.full),
             (GapReason::Refused, &self.refused),
@@ -228,14 +228,14 @@ impl<M> Lane<M> {
     }
 }
 
-impl<M: Numbered> Lane<M> {
+impl<M: Numbered> Channel<M> {
     /// Queues `message`, whose id is `id`, or counts it as dropped.
     ///
-    /// Invariant Q2: an id that is returned was queued before the lane was sealed. The writer looks
-    /// at the queue once more after it has sealed it, so it takes the event up. A message that gets
-    /// through later, from a call that had begun before the closing, is stranded: no id is returned
-    /// for it, and it is counted as closed. A thread that is held up after its send, and finds the
-    /// lane sealed, looks whether its message is among the stranded.
+    /// Invariant Q2: an id that is returned was queued before the channel was sealed. The writer
+    /// looks at the queue once more after it has sealed it, so it takes the event up. A message that
+    /// gets through later, from a call that had begun before the closing, is stranded: no id is
+    /// returned for it, and it is counted as closed. A thread that is held up after its send, and finds the
+    /// channel sealed, looks whether its message is among the stranded.
     #[inline]
     pub(crate) fn send(
         &self,
@@ -254,7 +254,7 @@ impl<M: Numbered> Lane<M> {
         }
         match self.sender.try_send(message) {
             // The send moved the queue's end before this load, in the one order of all `SeqCst`
-            // operations. If the lane is not sealed here, the writer's look after sealing sees
+            // operations. If the channel is not sealed here, the writer's look after sealing sees
             // that.
             Ok(()) => self.unless_sealed(id),
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {

@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::format::block::{BlockEncoder, Place, Placed};
+use super::format::block::{BlockEncoder, RowHead, StoredEntry};
 use super::format::block_index::HOUR_MICROS;
 use super::format::row::{GapRow, Note, Row};
 use super::format::{CHECKSUM_BYTES, codec};
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
-use super::rebuilt::Rebuilt;
+use super::rebuilt_index::RebuiltIndex;
 use crate::entry::gap::GapReason;
 
 /// Entries that one hole can stand for.
@@ -28,13 +28,13 @@ pub(crate) const MOST_LOST: u64 = 1 << 42;
 
 /// The stretches that have been passed over, by their first sequence.
 #[derive(Default)]
-pub(crate) struct Losses {
+pub(crate) struct LostRanges {
     known: Mutex<BTreeMap<u64, u64>>,
     /// The indexes that were made anew last, because they cannot be read.
-    rebuilt: Mutex<Option<Arc<Rebuilt>>>,
+    rebuilt: Mutex<Option<Arc<RebuiltIndex>>>,
 }
 
-impl Losses {
+impl LostRanges {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,7 +57,7 @@ impl Losses {
         known.insert(start, end);
     }
 
-    pub(crate) fn rebuilt(&self) -> MutexGuard<'_, Option<Arc<Rebuilt>>> {
+    pub(crate) fn rebuilt(&self) -> MutexGuard<'_, Option<Arc<RebuiltIndex>>> {
         self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,7 +124,7 @@ pub(crate) fn spanned(times: &BlockTimes, range: &Range<u64>) -> Option<(i64, i6
 
 /// Known facts about entries that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KnownOfLost {
+pub(crate) struct LostFacts {
     /// The run that all of them are of; 0 if that is not known.
     pub(crate) run: u32,
     /// When the entry beside them was recorded.
@@ -145,7 +145,7 @@ pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
 }
 
 /// Holes that stand for `range`, in order.
-pub(crate) fn holes(range: Range<u64>, known: KnownOfLost) -> impl Iterator<Item = Placed> {
+pub(crate) fn holes(range: Range<u64>, known: LostFacts) -> impl Iterator<Item = StoredEntry> {
     let mut next = range.start;
     std::iter::from_fn(move || {
         let count = range.end.saturating_sub(next).min(MOST_OF_HOLE);
@@ -155,12 +155,12 @@ pub(crate) fn holes(range: Range<u64>, known: KnownOfLost) -> impl Iterator<Item
     })
 }
 
-fn hole(sequence: u64, count: u64, known: KnownOfLost) -> Placed {
-    Placed {
+fn hole(sequence: u64, count: u64, known: LostFacts) -> StoredEntry {
+    StoredEntry {
         sequence,
-        place: Place {
+        head: RowHead {
             recorded: known.recorded,
-            ..Place::default()
+            ..RowHead::default()
         },
         memory: 0,
         row: Row::Note(Note::Gap(GapRow {
@@ -176,7 +176,7 @@ fn hole(sequence: u64, count: u64, known: KnownOfLost) -> Placed {
 }
 
 /// A hole as the bytes of a block.
-pub(crate) fn payload_of(hole: &Placed) -> Result<Vec<u8>, String> {
+pub(crate) fn payload_of(hole: &StoredEntry) -> Result<Vec<u8>, String> {
     let mut encoder = BlockEncoder::default();
     encoder.again(hole)?;
     let block = encoder.take().pop().ok_or("a hole takes a block")?;
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn stretches_that_touch_become_one() {
-        let losses = Losses::default();
+        let losses = LostRanges::default();
         for range in [10..20, 40..50, 20..30, 15..18, 5..10] {
             losses.note(range);
         }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_long_stretch_takes_several_holes() {
         let most = MOST_OF_HOLE;
-        let all: Vec<Placed> = holes(7..most + 17, KnownOfLost::default()).collect();
+        let all: Vec<StoredEntry> = holes(7..most + 17, LostFacts::default()).collect();
         let places: Vec<(u64, u64)> = all
             .iter()
             .map(|hole| (hole.sequence, hole.next()))

@@ -19,22 +19,22 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A journal's directory, open for reading; the hot file is opened for writing for each change, so
 /// that a change that failed leaves nothing behind. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Upkeep {
+pub(crate) struct MaintenanceHandle {
     source: Arc<Source>,
     directory: Directory,
 }
 
-impl Upkeep {
+impl MaintenanceHandle {
     /// Works beside the readers of `source`; `None` for a journal in memory.
     pub(crate) fn of(source: Arc<Source>) -> Option<Self> {
         let directory = source.directory()?.clone();
-        Some(Upkeep { source, directory })
+        Some(MaintenanceHandle { source, directory })
     }
 
     /// Opens the journal in `directory` beside its other users.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
-        let source = Source::open_for_upkeep(directory.clone(), sharing, cache_bytes)?;
-        Ok(Upkeep {
+        let source = Source::open_for_maintenance(directory.clone(), sharing, cache_bytes)?;
+        Ok(MaintenanceHandle {
             source: Arc::new(source),
             directory,
         })

@@ -9,20 +9,20 @@ use std::ops::{Bound, ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use super::index;
-use super::index::IndexSpan;
+use super::index::IndexMinMax;
 use super::kv::{Direction, KeyRange, Table};
 use crate::entry::error::Result;
 
 /// Shown a key and its value, until it breaks.
-type SeeRow<'s> = &'s mut dyn FnMut(&[u8], IndexSpan) -> Result<ControlFlow<()>>;
+type SeeRow<'s> = &'s mut dyn FnMut(&[u8], IndexMinMax) -> Result<ControlFlow<()>>;
 
 /// The rows of one index.
-type Rows = BTreeMap<[u8; 16], IndexSpan>;
+type Rows = BTreeMap<[u8; 16], IndexMinMax>;
 
 /// All that finds the blocks of one file. Costs a read of all of them, and some 50 bytes of memory
 /// for each row; kept until another file needs it.
 #[derive(Clone)]
-pub(crate) struct Rebuilt {
+pub(crate) struct RebuiltIndex {
     pub(super) path: PathBuf,
     pub(super) range: Range<u64>,
     pub(super) rows: [Rows; index::TABLES.len()],
@@ -30,9 +30,9 @@ pub(crate) struct Rebuilt {
     pub(crate) untimed: Vec<u64>,
 }
 
-impl Rebuilt {
+impl RebuiltIndex {
     pub(super) fn new(path: &Path, range: Range<u64>) -> Self {
-        Rebuilt {
+        RebuiltIndex {
             path: path.to_owned(),
             range,
             rows: Default::default(),

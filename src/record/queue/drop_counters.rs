@@ -26,7 +26,7 @@ impl Dropped {
 }
 
 /// Events lost for one reason since the writer last asked.
-pub(crate) struct Tally {
+pub(crate) struct DropCounter {
     all: AtomicU64,
     /// Invariant T1: never more than `all`, as the writer sees it. The events that it has taken are
     /// in a gap entry.
@@ -41,7 +41,7 @@ pub(crate) struct Tally {
 
 /// Fields of a gap entry about its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
+pub(crate) struct Drops {
     pub(crate) count: u64,
     pub(crate) first_ticks: u64,
     pub(crate) last_ticks: u64,
@@ -49,9 +49,9 @@ pub(crate) struct Lost {
     pub(crate) events: Option<(i64, i64)>,
 }
 
-impl Default for Tally {
+impl Default for DropCounter {
     fn default() -> Self {
-        Tally {
+        DropCounter {
             all: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             first_ticks: AtomicU64::new(u64::MAX),
@@ -63,7 +63,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl DropCounter {
     /// Counts one lost event. The times go in before the count, so that a writer which sees the
     /// count has seen them too, in this gap or in the one before.
     pub(crate) fn add(&self, ticks: u64, event: Option<i64>) {
@@ -92,7 +92,7 @@ impl Tally {
     }
 
     /// Losses since the last call; only the writer calls this.
-    pub(crate) fn take(&self) -> Option<Lost> {
+    pub(crate) fn take(&self) -> Option<Drops> {
         let all = self.all.load(Ordering::Acquire);
         // A loss that comes now stays in `all`, and is taken the next time.
         let count = all - self.taken.swap(all, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl Tally {
         } else {
             first_ticks.min(last_ticks)
         };
-        Some(Lost {
+        Some(Drops {
             count,
             first_ticks,
             last_ticks,
@@ -128,14 +128,14 @@ mod tests {
 
     #[test]
     fn a_tally_gives_each_loss_once() {
-        let tally = Tally::default();
+        let tally = DropCounter::default();
         assert_eq!(tally.take(), None);
         tally.add(7, None);
         tally.add(5, Some(-3));
         let lost = tally.take();
         assert_eq!(
             lost,
-            Some(Lost {
+            Some(Drops {
                 count: 2,
                 first_ticks: 5,
                 last_ticks: 7,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn threads_and_a_taker_agree_on_the_sum() {
-        let tally = Tally::default();
+        let tally = DropCounter::default();
         let mut seen = 0;
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)

@@ -1,8 +1,8 @@
 //! From an inference as the caller describes it to the record that is queued.
 
 use super::Queue;
-use super::names::{LocalName, NO_NAME};
-use super::record::{Extended, Message, NO_PROCESSING, OtherEvent, QueuedValue, Record, Texts};
+use super::local_names::{LocalName, NO_NAME};
+use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
 use super::refusals::{RefusalKind, Why};
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
@@ -271,7 +271,7 @@ impl Queue {
             return false;
         }
         let name = self.names.id(NameKind::Component, component);
-        let event = OtherEvent::System {
+        let event = OtherEntry::System {
             ticks,
             level,
             component: name.unwrap_or(NO_NAME),
@@ -279,7 +279,7 @@ impl Queue {
             message,
             fields,
         };
-        self.send(id, Message::Event(Box::new(event)), ticks, None)
+        self.send(id, Message::Other(Box::new(event)), ticks, None)
             .is_some()
     }
 
@@ -308,7 +308,7 @@ impl Queue {
             self.names.id(NameKind::Model, model),
             self.names.id(NameKind::Checkpoint, checkpoint),
         );
-        let event = OtherEvent::Checkpoint {
+        let event = OtherEntry::Checkpoint {
             ticks,
             action,
             model: names.0.unwrap_or(NO_NAME),
@@ -319,7 +319,7 @@ impl Queue {
             ),
             detail: detail.to_owned(),
         };
-        self.send(id, Message::Event(Box::new(event)), ticks, None)
+        self.send(id, Message::Other(Box::new(event)), ticks, None)
             .is_some()
     }
 
@@ -350,13 +350,13 @@ impl Queue {
                 None => QueuedValue::Written((*name).to_owned(), *value),
             }
         });
-        let event = OtherEvent::Outcome {
+        let event = OtherEntry::Outcome {
             ticks,
             of: of.to_u64(),
             time: outcome.time.map(Timestamp::as_micros),
             values: built_in.into_iter().flatten().chain(named).collect(),
         };
-        self.send(id, Message::Event(Box::new(event)), ticks, None)
+        self.send(id, Message::Other(Box::new(event)), ticks, None)
             .is_some()
     }
 
