@@ -1,5 +1,5 @@
-//! The protocols of queue, flush and close and of the registry's watches, run through every order
-//! of their threads by [loom](https://docs.rs/loom).
+//! The protocols of queue, lane, flush and close and of the registry's watches, run through every
+//! order of their threads by [loom](https://docs.rs/loom).
 //!
 //! The files of the protocols are the shipped ones, compiled once more: they name all that they
 //! synchronise with as `crate::threads::sync`, which is loom's here. The code around them is cut
@@ -12,6 +12,7 @@ mod parking;
 mod publishing;
 #[allow(dead_code, reason = "the library uses more of it")]
 mod record;
+mod ring;
 mod scenario;
 mod stand_ins;
 mod threads;
@@ -20,4 +21,5 @@ mod writer;
 use stand_ins::{entry, options};
 
 pub use publishing::explore_publishing;
+pub use ring::{RingScript, explore_ring};
 pub use scenario::{Scenario, Script, explore};

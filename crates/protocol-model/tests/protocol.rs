@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-use protocol_model::{Scenario, Script, explore, explore_publishing};
+use protocol_model::{RingScript, Scenario, Script};
+use protocol_model::{explore, explore_publishing, explore_ring};
 
 /// Commits never fail.
 const ALL: usize = usize::MAX;
@@ -87,4 +88,40 @@ fn a_watch_that_two_threads_refresh_is_never_stale() {
         began.elapsed()
     );
     assert!(orders > 100, "hardly explored: {orders}");
+}
+
+/// Two laps of a ring that is full in between: records of three lengths, one around the end.
+const RING: RingScript = RingScript {
+    words: 8,
+    lengths: &[1, 0, 3],
+    records: 5,
+    sweeps: 3,
+    producer_dies_after: usize::MAX,
+    consumer_dies_after: usize::MAX,
+};
+
+#[test]
+fn a_ring_loses_tears_and_doubles_nothing() {
+    let began = Instant::now();
+    let orders = explore_ring(RING, 3);
+    println!("a ring: {orders} orders in {:.1?}", began.elapsed());
+    assert!(orders > 1_000, "hardly explored: {orders}");
+}
+
+#[test]
+fn a_ring_whose_threads_are_killed_at_any_access_keeps_what_was_published() {
+    let began = Instant::now();
+    let mut orders = 0;
+    for producer_dies_after in 0..20 {
+        for consumer_dies_after in [0, 1, 2, 3, 5, 8, usize::MAX] {
+            let script = RingScript {
+                producer_dies_after,
+                consumer_dies_after,
+                ..RING
+            };
+            orders += explore_ring(script, 2);
+        }
+    }
+    println!("killed: {orders} orders in {:.1?}", began.elapsed());
+    assert!(orders > 1_000, "hardly explored: {orders}");
 }

@@ -6,7 +6,19 @@ pub(crate) mod drop_counters;
 pub(crate) mod enqueue;
 pub(crate) mod local_names;
 pub(crate) mod message;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the black box is not connected yet")
+)]
+pub(crate) mod packing;
 pub(crate) mod refusals;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the black box is not connected yet")
+)]
+pub(crate) mod ring;
+#[cfg(test)]
+mod ring_tests;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};

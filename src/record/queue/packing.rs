@@ -1,0 +1,844 @@
+//! Messages as words of a lane, and back. A plain decision takes at most 96 bytes, its header
+//! included; one word more with an event time or a processing time of more than four seconds.
+//!
+//! The words may come from the lane of a process that is dead, or from a file that lies: every
+//! number is checked, and a record that is no message gives `None`.
+
+use super::local_names::{LocalName, NO_NAME};
+use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
+use super::ring::{LONGEST, Tag};
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::floats::{INLINE, MOST};
+use crate::entry::value::Value;
+
+/// Words of the payload of the longest plain decision.
+pub(crate) const PLAIN: usize = 13;
+
+// A tag is a kind, and for decisions which of their fields are there.
+const KIND: Tag = 0b111;
+const INFERENCE: Tag = 1;
+const EXTENDED: Tag = 2;
+const SYSTEM: Tag = 3;
+const CHECKPOINT: Tag = 4;
+const OUTCOME: Tag = 5;
+const HAS_EVENT: Tag = 1 << 3;
+const HAS_FEATURES: Tag = 1 << 4;
+const HAS_CONFIDENCE: Tag = 1 << 5;
+const IS_DETERMINISTIC: Tag = 1 << 6;
+const HAS_PROCESSING: Tag = 1 << 7;
+/// The processing time has a word of its own.
+const LONG_PROCESSING: Tag = 1 << 8;
+/// How many probabilities: four bits.
+const COUNT_SHIFT: u32 = 9;
+const COUNT: Tag = 0b1111;
+const USED: Tag = (1 << 13) - 1;
+
+/// Whole words, and then halves of words.
+struct Packer<'a> {
+    words: &'a mut [u64; PLAIN],
+    used: usize,
+    /// The next value goes into the upper half of the last word.
+    is_half: bool,
+}
+
+impl Packer<'_> {
+    #[inline]
+    fn word(&mut self, value: u64) {
+        if let Some(word) = self.words.get_mut(self.used) {
+            *word = value;
+            self.used += 1;
+        }
+    }
+
+    #[inline]
+    fn half(&mut self, value: u32) {
+        if self.is_half {
+            if let Some(word) = self.words.get_mut(self.used - 1) {
+                *word |= u64::from(value) << 32;
+            }
+        } else {
+            self.word(u64::from(value));
+        }
+        self.is_half = !self.is_half;
+    }
+}
+
+/// Writes a plain decision into `words`; the result is its tag, and how many words it took.
+#[inline]
+pub(crate) fn pack(record: &Record, words: &mut [u64; PLAIN]) -> (Tag, usize) {
+    let count = usize::from(record.probability_count).min(INLINE);
+    let mut tag = INFERENCE;
+    tag |= (Tag::from(record.probability_count) & COUNT) << COUNT_SHIFT;
+    let mut packer = Packer {
+        words,
+        used: 0,
+        is_half: false,
+    };
+    packer.word(record.id);
+    packer.word(record.ticks);
+    if record.has_features {
+        tag |= HAS_FEATURES;
+        packer.word(record.features);
+    }
+    if record.has_event {
+        tag |= HAS_EVENT;
+        packer.word(record.event.cast_unsigned());
+    }
+    let short = u32::try_from(record.processing).ok();
+    if record.processing != NO_PROCESSING {
+        tag |= HAS_PROCESSING;
+        if short.is_none() {
+            tag |= LONG_PROCESSING;
+            packer.word(record.processing);
+        }
+    }
+    packer.half(short.unwrap_or(0));
+    for name in [
+        record.model,
+        record.symbol,
+        record.action,
+        record.checkpoint,
+        record.labels,
+    ] {
+        packer.half(name);
+    }
+    if record.has_confidence {
+        tag |= HAS_CONFIDENCE;
+        packer.half(record.confidence.to_bits());
+    }
+    if record.is_deterministic {
+        tag |= IS_DETERMINISTIC;
+    }
+    for value in &record.probabilities[..count] {
+        packer.half(value.to_bits());
+    }
+    (tag, packer.used)
+}
+
+/// Words that are read one by one.
+struct Unpacker<'a> {
+    words: std::slice::Iter<'a, u64>,
+    upper: Option<u32>,
+}
+
+impl Unpacker<'_> {
+    #[inline]
+    fn word(&mut self) -> Option<u64> {
+        self.words.next().copied()
+    }
+
+    #[inline]
+    fn half(&mut self) -> Option<u32> {
+        if let Some(upper) = self.upper.take() {
+            return Some(upper);
+        }
+        let word = self.word()?;
+        let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+        self.upper = Some(u32::from_le_bytes([e, f, g, h]));
+        Some(u32::from_le_bytes([a, b, c, d]))
+    }
+}
+
+fn unpack(tag: Tag, words: &[u64]) -> Option<Record> {
+    let count = usize::from((tag >> COUNT_SHIFT) & COUNT);
+    let mut from = Unpacker {
+        words: words.iter(),
+        upper: None,
+    };
+    let has = |flag: Tag| tag & flag != 0;
+    if tag & !USED != 0 || count > INLINE || (has(LONG_PROCESSING) && !has(HAS_PROCESSING)) {
+        return None;
+    }
+    let (id, ticks) = (from.word()?, from.word()?);
+    let features = if has(HAS_FEATURES) { from.word()? } else { 0 };
+    let event = if has(HAS_EVENT) { from.word()? } else { 0 };
+    let long = if has(LONG_PROCESSING) {
+        Some(from.word()?)
+    } else {
+        None
+    };
+    let short = u64::from(from.half()?);
+    let (model, symbol, action) = (from.half()?, from.half()?, from.half()?);
+    let (checkpoint, labels) = (from.half()?, from.half()?);
+    let confidence = if has(HAS_CONFIDENCE) {
+        f32::from_bits(from.half()?)
+    } else {
+        f32::NAN
+    };
+    let mut probabilities = [0.0; INLINE];
+    for value in &mut probabilities[..count] {
+        *value = f32::from_bits(from.half()?);
+    }
+    // The record ends where its fields end.
+    (from.words.len() == 0).then_some(Record {
+        id,
+        ticks,
+        event: event.cast_signed(),
+        features,
+        processing: if has(HAS_PROCESSING) {
+            long.unwrap_or(short)
+        } else {
+            NO_PROCESSING
+        },
+        model,
+        symbol,
+        action,
+        checkpoint,
+        labels,
+        confidence,
+        probabilities,
+        probability_count: u8::try_from(count).ok()?,
+        has_event: has(HAS_EVENT),
+        has_features: has(HAS_FEATURES),
+        has_confidence: has(HAS_CONFIDENCE),
+        is_deterministic: has(IS_DETERMINISTIC),
+    })
+}
+
+/// Any message as words: its tag, and its payload. `None` if it is too long for a lane; then it
+/// goes by the channel.
+pub(crate) fn pack_any(message: &Message) -> Option<(Tag, Vec<u64>)> {
+    let mut bytes = Bytes::default();
+    let tag = match message {
+        Message::Inference(record) => {
+            let mut words = [0; PLAIN];
+            let (tag, used) = pack(record, &mut words);
+            return Some((tag, words[..used].to_vec()));
+        }
+        Message::Extended(extended) => bytes.extended(extended),
+        Message::Other(event) => bytes.other(event),
+    };
+    let words = bytes.into_words();
+    (words.len() < LONGEST).then_some((tag, words))
+}
+
+/// The message that a record is; `None` if it is none.
+pub(crate) fn unpack_any(tag: Tag, words: &[u64]) -> Option<Message> {
+    if tag & KIND == INFERENCE {
+        return unpack(tag, words).map(Message::Inference);
+    }
+    let bytes = bytes_of(words)?;
+    let mut from = Given(&bytes);
+    let message = match tag {
+        EXTENDED => Message::Extended(Box::new(from.extended()?)),
+        SYSTEM => Message::Other(Box::new(from.system()?)),
+        CHECKPOINT => Message::Other(Box::new(from.checkpoint()?)),
+        OUTCOME => Message::Other(Box::new(from.outcome()?)),
+        _ => return None,
+    };
+    from.0.is_empty().then_some(message)
+}
+
+/// The bytes that a payload of words holds: the first word is their number.
+fn bytes_of(words: &[u64]) -> Option<Vec<u8>> {
+    let (length, words) = words.split_first()?;
+    let length = usize::try_from(*length).ok()?;
+    if length.div_ceil(8) != words.len() {
+        return None;
+    }
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.truncate(length);
+    Some(bytes)
+}
+
+/// What is not plain, byte by byte. Lengths are four bytes.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn into_words(self) -> Vec<u64> {
+        let chunks = self.0.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        [self.0.len() as u64].into_iter().chain(chunks).collect()
+    }
+
+    fn word(&mut self, value: u64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn half(&mut self, value: u32) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn byte(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    /// A length beyond four bytes is beyond every lane: the record is not pushed.
+    fn length(&mut self, length: usize) {
+        self.half(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.0.extend(text.as_bytes());
+    }
+
+    fn optional_text(&mut self, text: Option<&str>) {
+        self.byte(u8::from(text.is_some()));
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+
+    fn optional_word(&mut self, value: Option<u64>) {
+        self.byte(u8::from(value.is_some()));
+        if let Some(value) = value {
+            self.word(value);
+        }
+    }
+
+    fn pairs(&mut self, pairs: &[(String, Value)]) {
+        self.length(pairs.len());
+        for (key, value) in pairs {
+            self.text(key);
+            match value {
+                Value::Text(text) => {
+                    self.byte(0);
+                    self.text(text);
+                }
+                Value::Real(number) => {
+                    self.byte(1);
+                    self.word(number.to_bits());
+                }
+                Value::Integer(number) => {
+                    self.byte(2);
+                    self.word(number.cast_unsigned());
+                }
+                Value::Flag(flag) => {
+                    self.byte(3);
+                    self.byte(u8::from(*flag));
+                }
+            }
+        }
+    }
+
+    fn extended(&mut self, extended: &Extended) -> Tag {
+        let mut words = [0; PLAIN];
+        let (tag, used) = pack(&extended.record, &mut words);
+        self.half(u32::from(tag));
+        self.length(used);
+        words[..used].iter().for_each(|word| self.word(*word));
+        self.length(extended.probabilities.len());
+        let values = extended.probabilities.iter();
+        values.for_each(|value| self.half(value.to_bits()));
+        self.optional_word(extended.memory);
+        self.byte(u8::from(extended.texts.is_some()));
+        if let Some(texts) = &extended.texts {
+            for text in [
+                &texts.model,
+                &texts.symbol,
+                &texts.action,
+                &texts.checkpoint,
+                &texts.labels,
+            ] {
+                self.optional_text(text.as_deref());
+            }
+            self.pairs(&texts.attributes);
+        }
+        EXTENDED
+    }
+
+    fn other(&mut self, event: &OtherEntry) -> Tag {
+        match event {
+            OtherEntry::System {
+                ticks,
+                level,
+                component,
+                written,
+                message,
+                fields,
+            } => {
+                self.word(*ticks);
+                self.byte(*level as u8);
+                self.half(*component);
+                self.optional_text(written.as_deref());
+                self.text(message);
+                self.pairs(fields);
+                SYSTEM
+            }
+            OtherEntry::Checkpoint {
+                ticks,
+                action,
+                model,
+                checkpoint,
+                written,
+                detail,
+            } => {
+                self.word(*ticks);
+                self.byte(*action as u8);
+                self.half(*model);
+                self.half(*checkpoint);
+                self.optional_text(written.0.as_deref());
+                self.optional_text(written.1.as_deref());
+                self.text(detail);
+                CHECKPOINT
+            }
+            OtherEntry::Outcome {
+                ticks,
+                of,
+                time,
+                values,
+            } => {
+                self.word(*ticks);
+                self.word(*of);
+                self.optional_word(time.map(i64::cast_unsigned));
+                self.length(values.len());
+                for value in values {
+                    self.value(value);
+                }
+                OUTCOME
+            }
+        }
+    }
+
+    fn value(&mut self, value: &QueuedValue) {
+        match value {
+            QueuedValue::Reward(reward) => {
+                self.byte(0);
+                self.word(reward.to_bits());
+            }
+            QueuedValue::Correct(correct) => {
+                self.byte(1);
+                self.byte(u8::from(*correct));
+            }
+            QueuedValue::Label(label) => {
+                self.byte(2);
+                self.text(label);
+            }
+            QueuedValue::Named(name, value) => {
+                self.byte(3);
+                self.half(*name);
+                self.word(value.to_bits());
+            }
+            QueuedValue::Written(name, value) => {
+                self.byte(4);
+                self.text(name);
+                self.word(value.to_bits());
+            }
+        }
+    }
+}
+
+/// Bytes that are read one after the other, of which none is believed.
+struct Given<'a>(&'a [u8]);
+
+impl<'a> Given<'a> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn word(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn real(&mut self) -> Option<f64> {
+        self.word().map(f64::from_bits)
+    }
+
+    fn half(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A number of things that take at least `least` bytes each: no more than there are bytes for.
+    fn length(&mut self, least: usize) -> Option<usize> {
+        let length = usize::try_from(self.half()?).ok()?;
+        (length.checked_mul(least)? <= self.0.len()).then_some(length)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.length(1)?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn optional_text(&mut self) -> Option<Option<String>> {
+        if !self.flag()? {
+            return Some(None);
+        }
+        self.text().map(|text| Some(text.to_owned()))
+    }
+
+    fn optional_word(&mut self) -> Option<Option<u64>> {
+        if !self.flag()? {
+            return Some(None);
+        }
+        self.word().map(Some)
+    }
+
+    fn pairs(&mut self) -> Option<Vec<(String, Value)>> {
+        // A key's length, a kind and a flag.
+        let pairs = self.length(6)?;
+        let pair = |_| {
+            let key = self.text()?.to_owned();
+            let value = match self.byte()? {
+                0 => Value::Text(self.text()?.to_owned()),
+                1 => Value::Real(self.real()?),
+                2 => Value::Integer(self.word()?.cast_signed()),
+                3 => Value::Flag(self.flag()?),
+                _ => return None,
+            };
+            Some((key, value))
+        };
+        (0..pairs).map(pair).collect()
+    }
+
+    fn extended(&mut self) -> Option<Extended> {
+        let tag = Tag::try_from(self.half()?).ok()?;
+        let used = self.length(8)?;
+        let words: Option<Vec<u64>> = (0..used).map(|_| self.word()).collect();
+        let is_inference = tag & KIND == INFERENCE;
+        let record = unpack(tag, &words.filter(|_| is_inference)?)?;
+        let count = self.length(4).filter(|count| *count <= MOST)?;
+        let values = (0..count).map(|_| self.half().map(f32::from_bits));
+        let probabilities = values.collect::<Option<_>>()?;
+        let memory = self.optional_word()?;
+        let texts = if self.flag()? {
+            Some(Box::new(Texts {
+                model: self.optional_text()?,
+                symbol: self.optional_text()?,
+                action: self.optional_text()?,
+                checkpoint: self.optional_text()?,
+                labels: self.optional_text()?,
+                attributes: self.pairs()?,
+            }))
+        } else {
+            None
+        };
+        Some(Extended {
+            record,
+            probabilities,
+            memory,
+            texts,
+        })
+    }
+
+    fn system(&mut self) -> Option<OtherEntry> {
+        Some(OtherEntry::System {
+            ticks: self.word()?,
+            level: match self.byte()? {
+                0 => Level::Trace,
+                1 => Level::Debug,
+                2 => Level::Info,
+                3 => Level::Warn,
+                4 => Level::Error,
+                _ => return None,
+            },
+            component: self.half()?,
+            written: self.optional_text()?,
+            message: self.text()?.to_owned(),
+            fields: self.pairs()?,
+        })
+    }
+
+    fn checkpoint(&mut self) -> Option<OtherEntry> {
+        Some(OtherEntry::Checkpoint {
+            ticks: self.word()?,
+            action: match self.byte()? {
+                0 => CheckpointAction::Saved,
+                1 => CheckpointAction::Loaded,
+                2 => CheckpointAction::Activated,
+                3 => CheckpointAction::Deleted,
+                4 => CheckpointAction::Failed,
+                _ => return None,
+            },
+            model: self.half()?,
+            checkpoint: self.half()?,
+            written: (self.optional_text()?, self.optional_text()?),
+            detail: self.text()?.to_owned(),
+        })
+    }
+
+    fn outcome(&mut self) -> Option<OtherEntry> {
+        let (ticks, of) = (self.word()?, self.word()?);
+        let time = self.optional_word()?.map(u64::cast_signed);
+        // A kind and a flag. An outcome has three values besides the named ones.
+        let count = self.length(2).filter(|count| *count <= MOST + 3)?;
+        let value = |_| {
+            Some(match self.byte()? {
+                0 => QueuedValue::Reward(self.real()?),
+                1 => QueuedValue::Correct(self.flag()?),
+                2 => QueuedValue::Label(self.text()?.to_owned()),
+                3 => {
+                    let name: LocalName = self.half().filter(|name| *name != NO_NAME)?;
+                    QueuedValue::Named(name, self.real()?)
+                }
+                4 => QueuedValue::Written(self.text()?.to_owned(), self.real()?),
+                _ => return None,
+            })
+        };
+        let values = (0..count).map(value).collect::<Option<_>>()?;
+        Some(OtherEntry::Outcome {
+            ticks,
+            of,
+            time,
+            values,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn records() -> impl Strategy<Value = Record> {
+        let numbers = (any::<u64>(), any::<u64>(), any::<i64>(), any::<u64>());
+        let processing = prop_oneof![
+            Just(NO_PROCESSING),
+            any::<u64>(),
+            (0_u64..1 << 33),
+            Just(u64::from(u32::MAX))
+        ];
+        let names = any::<[u32; 5]>();
+        let floats = (any::<u32>(), any::<[u32; INLINE]>(), 0..=INLINE);
+        let flags = any::<[bool; 4]>();
+        (numbers, processing, names, floats, flags).prop_map(
+            |((id, ticks, event, features), processing, names, floats, flags)| {
+                let [model, symbol, action, checkpoint, labels] = names;
+                let (confidence, values, count) = floats;
+                let mut probabilities = [0.0; INLINE];
+                for (slot, bits) in probabilities.iter_mut().zip(values).take(count) {
+                    *slot = f32::from_bits(bits);
+                }
+                let [has_event, has_features, has_confidence, is_deterministic] = flags;
+                Record {
+                    id,
+                    ticks,
+                    event: if has_event { event } else { 0 },
+                    features: if has_features { features } else { 0 },
+                    processing,
+                    model,
+                    symbol,
+                    action,
+                    checkpoint,
+                    labels,
+                    confidence: if has_confidence {
+                        f32::from_bits(confidence)
+                    } else {
+                        f32::NAN
+                    },
+                    probabilities,
+                    probability_count: u8::try_from(count).unwrap(),
+                    has_event,
+                    has_features,
+                    has_confidence,
+                    is_deterministic,
+                }
+            },
+        )
+    }
+
+    fn pairs() -> impl Strategy<Value = Vec<(String, Value)>> {
+        let value = prop_oneof![
+            ".{0,40}".prop_map(Value::Text),
+            any::<u64>().prop_map(|bits| Value::Real(f64::from_bits(bits))),
+            any::<i64>().prop_map(Value::Integer),
+            any::<bool>().prop_map(Value::Flag),
+        ];
+        prop::collection::vec((".{0,20}", value), 0..6)
+    }
+
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop::option::of(".{0,30}")
+    }
+
+    fn messages() -> impl Strategy<Value = Message> {
+        let texts = (text(), text(), text(), text(), text(), pairs());
+        let texts = texts.prop_map(|(model, symbol, action, checkpoint, labels, attributes)| {
+            Box::new(Texts {
+                model,
+                symbol,
+                action,
+                checkpoint,
+                labels,
+                attributes,
+            })
+        });
+        let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..40);
+        let memory = prop::option::of(any::<u64>());
+        let extended = (records(), values, memory, prop::option::of(texts)).prop_map(
+            |(record, probabilities, memory, texts)| {
+                Message::Extended(Box::new(Extended {
+                    record,
+                    probabilities: probabilities.into(),
+                    memory,
+                    texts,
+                }))
+            },
+        );
+        let level = prop_oneof![
+            Just(Level::Trace),
+            Just(Level::Debug),
+            Just(Level::Info),
+            Just(Level::Warn),
+            Just(Level::Error)
+        ];
+        let system = (
+            any::<u64>(),
+            level,
+            any::<u32>(),
+            text(),
+            ".{0,90}",
+            pairs(),
+        )
+            .prop_map(|(ticks, level, component, written, message, fields)| {
+                OtherEntry::System {
+                    ticks,
+                    level,
+                    component,
+                    written,
+                    message,
+                    fields,
+                }
+            });
+        let action = prop_oneof![
+            Just(CheckpointAction::Saved),
+            Just(CheckpointAction::Loaded),
+            Just(CheckpointAction::Activated),
+            Just(CheckpointAction::Deleted),
+            Just(CheckpointAction::Failed)
+        ];
+        let checkpoint = (any::<[u32; 2]>(), action, text(), text(), ".{0,90}").prop_map(
+            |([model, checkpoint], action, first, second, detail)| OtherEntry::Checkpoint {
+                ticks: 5,
+                action,
+                model,
+                checkpoint,
+                written: (first, second),
+                detail,
+            },
+        );
+        let real = || any::<u64>().prop_map(f64::from_bits);
+        let value = prop_oneof![
+            real().prop_map(QueuedValue::Reward),
+            any::<bool>().prop_map(QueuedValue::Correct),
+            ".{0,30}".prop_map(QueuedValue::Label),
+            (1..=u32::MAX, real()).prop_map(|(name, value)| QueuedValue::Named(name, value)),
+            (".{0,30}", real()).prop_map(|(name, value)| QueuedValue::Written(name, value)),
+        ];
+        let time = prop::option::of(any::<i64>());
+        let outcome = (any::<u64>(), time, prop::collection::vec(value, 0..9)).prop_map(
+            |(of, time, values)| OtherEntry::Outcome {
+                ticks: 1,
+                of,
+                time,
+                values,
+            },
+        );
+        let event = prop_oneof![system, checkpoint, outcome];
+        prop_oneof![
+            records().prop_map(Message::Inference),
+            extended,
+            event.prop_map(|event| Message::Other(Box::new(event))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_comes_back_as_it_was(message in messages()) {
+            let (tag, words) = pack_any(&message).unwrap();
+            let back = unpack_any(tag, &words).unwrap();
+            // Floats of any bits: a second packing compares them.
+            prop_assert_eq!(pack_any(&back), Some((tag, words)));
+            let shown = |message: &Message| format!("{message:?}");
+            prop_assert_eq!(shown(&back), shown(&message));
+        }
+
+        #[test]
+        fn a_record_that_was_changed_is_a_message_or_none(
+            message in messages(),
+            tag_bits in any::<u16>(),
+            place in any::<prop::sample::Index>(),
+            value in any::<u64>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (tag, words) = pack_any(&message).unwrap();
+            // None of these may panic, or take more memory than there are bytes for.
+            let mut changed = words.clone();
+            changed[place.index(words.len())] = value;
+            let _ = unpack_any(tag, &changed);
+            let _ = unpack_any(tag ^ tag_bits, &words);
+            prop_assert!(unpack_any(tag, &words[..cut.index(words.len())]).is_none());
+            let longer = [words, vec![0]].concat();
+            prop_assert!(unpack_any(tag, &longer).is_none());
+        }
+    }
+
+    #[test]
+    fn a_plain_decision_stays_within_96_bytes() {
+        let full = Record {
+            id: 1,
+            ticks: 2,
+            event: 0,
+            features: 3,
+            processing: 4,
+            model: 5,
+            symbol: 6,
+            action: 7,
+            checkpoint: 8,
+            labels: 9,
+            confidence: 0.5,
+            probabilities: [0.25; INLINE],
+            probability_count: 8,
+            has_event: false,
+            has_features: true,
+            has_confidence: true,
+            is_deterministic: true,
+        };
+        let bytes = |record: &Record| {
+            let (_, used) = pack(record, &mut [0; PLAIN]);
+            (used + 1) * 8
+        };
+        assert_eq!(bytes(&full), 96);
+        let two = Record {
+            probability_count: 2,
+            ..full
+        };
+        assert_eq!(bytes(&two), 72);
+        let widest = Record {
+            has_event: true,
+            processing: u64::MAX - 1,
+            ..full
+        };
+        assert_eq!(bytes(&widest), (PLAIN + 1) * 8);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_refused() {
+        let long = |bytes: usize| {
+            let event = OtherEntry::System {
+                ticks: 0,
+                level: Level::Info,
+                component: 1,
+                written: None,
+                message: "x".repeat(bytes),
+                fields: Vec::new(),
+            };
+            pack_any(&Message::Other(Box::new(event))).map(|(_, words)| words.len())
+        };
+        assert_eq!(long((LONGEST - 1) * 8), None);
+        assert!(long((LONGEST - 6) * 8).is_some_and(|words| words < LONGEST));
+    }
+}
