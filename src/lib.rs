@@ -133,8 +133,9 @@
 //! |---|---|
 //! | `tracing` | `Journal::layer`: `tracing` events become system events, with their spans |
 //! | `safetensors` | `Registry::safetensors`: names, shapes and types of tensors, from the header |
+//! | `chrono` | conversions between [`Timestamp`] and the times of chrono 0.4 |
 //!
-//! None is on by default. `fuzzing` is for the crate's own fuzz targets.
+//! None is on by default. `fuzzing` and `__test-hooks` are for the crate's own tests.
 //!
 //! # More
 //!

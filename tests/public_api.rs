@@ -287,6 +287,36 @@ fn listing() -> (String, usize) {
     (page, at_the_root)
 }
 
+/// What is hidden from the documentation must not be callable either: only tests and fuzz targets
+/// build with these features.
+#[test]
+fn what_is_hidden_is_in_no_users_build() {
+    let builds = [
+        "#[cfg(feature = \"__test-hooks\")]",
+        "#[cfg(any(test, feature = \"fuzzing\"))]",
+    ];
+    let mut all = BTreeMap::new();
+    sources(&root().join("src"), &mut all);
+    let mut hidden = 0;
+    for (path, lines) in &all {
+        let places = lines.iter().enumerate();
+        for (at, _) in places.filter(|(_, line)| line.contains("doc(hidden)")) {
+            hidden += 1;
+            let above = lines[at - 1].trim();
+            let line = at + 1;
+            assert!(
+                builds.contains(&above),
+                "{}:{line}: {above}",
+                path.display()
+            );
+        }
+    }
+    assert!(hidden >= 3, "the hooks of the tests are not found");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let is_default = manifest.lines().any(|line| line.starts_with("default = "));
+    assert!(!is_default, "a default feature may name the hooks");
+}
+
 #[test]
 fn the_public_names_are_those_of_the_page() {
     let (page, at_the_root) = listing();

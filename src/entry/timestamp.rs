@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, FixedOffset, Local, SecondsFormat, Utc};
-
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
 
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
@@ -14,13 +13,16 @@ use serde::Serializer;
 /// far-off dates need no special case. The processing time, kept in nanoseconds, covers finer
 /// differences within one process.
 ///
+/// It converts from and to [`SystemTime`] and text of RFC 3339. `+` and `-` stop at the ends, as
+/// the `saturating_` calls do; the `checked_` calls tell of them.
+///
 /// ```
 /// use annals::Timestamp;
-/// use chrono::{TimeZone, Utc};
 ///
-/// let bar = Timestamp::from(Utc.with_ymd_and_hms(2007, 12, 31, 0, 0, 0).unwrap());
+/// let bar: Timestamp = "2007-12-31T00:00:00Z".parse()?;
 /// assert_eq!(bar.to_string(), "2007-12-31T00:00:00.000000Z");
 /// assert!(bar < Timestamp::now());
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub(crate) i64);
@@ -60,13 +62,45 @@ impl Timestamp {
     /// This time moved later by `by`; stops at [`Timestamp::MAX`].
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
-        Timestamp(self.0.saturating_add(micros(by)))
+        self.checked_add(by).unwrap_or(Timestamp::MAX)
     }
 
     /// This time moved earlier by `by`; stops at [`Timestamp::MIN`].
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
-        Timestamp(self.0.saturating_sub(micros(by)))
+        self.checked_sub(by).unwrap_or(Timestamp::MIN)
+    }
+
+    /// This time moved later by `by`; `None` beyond [`Timestamp::MAX`]. Parts of a microsecond are
+    /// cut off.
+    ///
+    /// ```
+    /// # use annals::Timestamp;
+    /// # use std::time::Duration;
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(Timestamp::MIN.checked_add(minute), Some(Timestamp::MIN + minute));
+    /// assert_eq!(Timestamp::MAX.checked_add(minute), None);
+    /// ```
+    #[must_use]
+    pub fn checked_add(self, by: Duration) -> Option<Self> {
+        let micros = u64::try_from(by.as_micros()).ok()?;
+        self.0.checked_add_unsigned(micros).map(Timestamp)
+    }
+
+    /// This time moved earlier by `by`; `None` beyond [`Timestamp::MIN`]. Parts of a microsecond
+    /// are cut off.
+    ///
+    /// ```
+    /// # use annals::Timestamp;
+    /// # use std::time::Duration;
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(Timestamp::MAX.checked_sub(minute), Some(Timestamp::MAX - minute));
+    /// assert_eq!(Timestamp::MIN.checked_sub(minute), None);
+    /// ```
+    #[must_use]
+    pub fn checked_sub(self, by: Duration) -> Option<Self> {
+        let micros = u64::try_from(by.as_micros()).ok()?;
+        self.0.checked_sub_unsigned(micros).map(Timestamp)
     }
 
     /// Duration since `earlier`; zero if `earlier` is later.
@@ -119,10 +153,36 @@ impl Timestamp {
         (self >= earlier).then(|| self.saturating_since(earlier))
     }
 
-    /// The same time as a `chrono` value, or `None` beyond the years that chrono covers.
+    /// `None` beyond the years that chrono covers.
+    pub(crate) fn datetime(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+/// Conversions with chrono, whose versions are no concern of who does not ask for them.
+#[cfg(feature = "chrono")]
+impl Timestamp {
+    /// The same time as a value of chrono 0.4, or `None` beyond the years that chrono covers.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    /// use chrono::{TimeZone, Utc};
+    ///
+    /// let bar = Utc.with_ymd_and_hms(2007, 12, 31, 0, 0, 0).unwrap();
+    /// assert_eq!(Timestamp::from(bar).to_datetime(), Some(bar));
+    /// assert_eq!(Timestamp::MAX.to_datetime(), None);
+    /// ```
     #[must_use]
     pub fn to_datetime(self) -> Option<DateTime<Utc>> {
-        DateTime::from_timestamp_micros(self.0)
+        self.datetime()
+    }
+}
+
+/// From a time of any zone. Digits below a microsecond are cut off.
+#[cfg(feature = "chrono")]
+impl<Z: chrono::TimeZone> From<DateTime<Z>> for Timestamp {
+    fn from(time: DateTime<Z>) -> Self {
+        Timestamp(time.timestamp_micros())
     }
 }
 
@@ -186,31 +246,13 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-impl From<DateTime<Utc>> for Timestamp {
-    fn from(time: DateTime<Utc>) -> Self {
-        Timestamp(time.timestamp_micros())
-    }
-}
-
 /// RFC 3339 with microseconds, in UTC; times beyond chrono's years as `<microseconds>us`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_datetime() {
+        match self.datetime() {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => write!(f, "{}us", self.0),
         }
-    }
-}
-
-impl From<DateTime<FixedOffset>> for Timestamp {
-    fn from(time: DateTime<FixedOffset>) -> Self {
-        Timestamp(time.timestamp_micros())
-    }
-}
-
-impl From<DateTime<Local>> for Timestamp {
-    fn from(time: DateTime<Local>) -> Self {
-        Timestamp(time.timestamp_micros())
     }
 }
 
@@ -229,10 +271,33 @@ mod tests {
     fn year_9999_and_1833_survive() {
         for (year, text) in [(9999, "9999-07-01T"), (1833, "1833-07-01T")] {
             let time = Utc.with_ymd_and_hms(year, 7, 1, 0, 0, 0).single();
-            let stamp = Timestamp::from(time.unwrap_or_default());
+            let stamp = Timestamp(time.unwrap_or_default().timestamp_micros());
             assert!(stamp.to_string().starts_with(text), "{stamp}");
-            assert_eq!(stamp.to_datetime(), time);
+            assert_eq!(stamp.datetime(), time);
         }
+    }
+
+    #[test]
+    fn all_times_are_within_reach_of_each_other() {
+        let whole = Duration::from_micros(u64::MAX);
+        assert_eq!(Timestamp::MIN.checked_add(whole), Some(Timestamp::MAX));
+        assert_eq!(Timestamp::MAX.checked_sub(whole), Some(Timestamp::MIN));
+        assert_eq!(Timestamp::MIN + whole, Timestamp::MAX);
+        assert_eq!(Timestamp::MAX - Timestamp::MIN, whole);
+        let beyond = whole + Duration::from_micros(1);
+        assert_eq!(Timestamp::MIN.checked_add(beyond), None);
+        assert_eq!(Timestamp::MAX.checked_sub(beyond), None);
+    }
+
+    #[test]
+    #[cfg(feature = "chrono")]
+    fn zones_of_chrono_are_the_same_time() {
+        let utc = Utc.timestamp_micros(-1).single().unwrap_or_default();
+        let offset = chrono::FixedOffset::east_opt(3_600).map(|zone| utc.with_timezone(&zone));
+        assert_eq!(Timestamp::from(utc), Timestamp(-1));
+        assert_eq!(offset.map(Timestamp::from), Some(Timestamp(-1)));
+        let local = utc.with_timezone(&chrono::Local);
+        assert_eq!(Timestamp::from(local).to_datetime(), Some(utc));
     }
 
     #[test]

@@ -282,6 +282,7 @@ impl Options {
     }
 
     /// Begins a new run after this many ids. Only tests have a reason to lower it.
+    #[cfg(feature = "__test-hooks")]
     #[doc(hidden)]
     pub fn ids_per_run(mut self, ids: u64) -> Self {
         self.ids_per_run = ids;

@@ -85,7 +85,7 @@ struct Core {
     /// The last id that this process claimed, without its number, and the number. Where one second
     /// sees many, each claim skips those before it.
     last_claim: Mutex<(String, u32)>,
-    /// See [`Registry::at_each_step`].
+    /// What tests do before each step of a save or a deletion.
     step: OnceLock<fn(&str)>,
     /// The error of an automatic import of models.
     rebuild_failure: Mutex<Option<Error>>,
@@ -218,6 +218,7 @@ impl Registry {
     }
 
     /// Calls `step` before each step of a save or a deletion, for tests that stop there.
+    #[cfg(feature = "__test-hooks")]
     #[doc(hidden)]
     pub fn at_each_step(&self, step: fn(&str)) {
         // The first one stays.
