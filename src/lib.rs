@@ -133,6 +133,7 @@
 //! |---|---|
 //! | `tracing` | `Journal::layer`: `tracing` events become system events, with their spans |
 //! | `safetensors` | `Registry::safetensors`: names, shapes and types of tensors, from the header |
+//! | `stream` | `Follow::into_stream`: a follower as a `futures_core::Stream`, in any runtime |
 //! | `chrono` | conversions between [`Timestamp`] and the times of chrono 0.4 |
 //!
 //! None is on by default. `fuzzing` and `__test-hooks` are for the crate's own tests.

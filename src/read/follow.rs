@@ -11,12 +11,13 @@ use crate::entry::record::Entry;
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 256 << 10;
 /// Interval of a waiting follower's looks: one read of about 10 µs each time.
-const POLL: Duration = Duration::from_millis(20);
+pub(super) const POLL: Duration = Duration::from_millis(20);
 
 /// Follows a journal; from [`Reader::follow`].
 ///
 /// As an iterator it gives committed entries and then `None`; ask again later, or
-/// [`wait`](Self::wait). It polls, so no writer has to notify it.
+/// [`wait`](Self::wait). It polls, so no writer has to notify it. With the feature `stream`,
+/// `into_stream` gives a `futures_core::Stream`.
 ///
 /// ```
 /// # use annals::{Inference, Journal};
@@ -118,6 +119,11 @@ impl Follow {
             }
             std::thread::sleep(left.min(POLL));
         }
+    }
+
+    #[cfg(feature = "stream")]
+    pub(super) fn source(&self) -> &std::sync::Arc<crate::engine::source::Source> {
+        &self.reader.source
     }
 
     fn fill(&mut self) -> Result<()> {

@@ -10,6 +10,8 @@ pub(crate) mod outcomes;
 pub(crate) mod pages;
 pub(crate) mod plan;
 pub(crate) mod query;
+#[cfg(feature = "stream")]
+pub(crate) mod stream;
 
 use std::ops::Range;
 use std::path::Path;
@@ -37,6 +39,8 @@ pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
 pub use query::Inferences;
 pub(crate) use query::Query;
+#[cfg(feature = "stream")]
+pub use stream::FollowStream;
 
 /// Entries that are not folded, and that are decoded to see whether they can be.
 const LOOKED_AT: u64 = 1 << 18;
