@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::codec;
 use super::format::codec::Stored;
+use super::format::row::NameId;
 use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
@@ -24,7 +25,7 @@ pub(crate) const FOR_EVER: u32 = u32::MAX;
 /// Stored form of a name, under its kind and text.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NameRow {
-    pub(crate) id: u32,
+    pub(crate) id: NameId,
     /// The lowest and highest run that asked for the id: each may use it as long as it lives.
     pub(crate) asked: (u32, u32),
 }
@@ -32,7 +33,7 @@ pub(crate) struct NameRow {
 impl Stored for NameRow {
     fn check(&self) -> std::result::Result<(), String> {
         let (lowest, highest) = self.asked;
-        if self.id == 0 || lowest > highest {
+        if self.id == NameId::NONE || lowest > highest {
             return Err(format!("{self:?} cannot be"));
         }
         Ok(())
@@ -45,7 +46,7 @@ pub(crate) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
 
 /// The text of the name with this id, as the other table says it that has it. Reads all of that:
 /// for a row that cannot be read.
-pub(crate) fn text_beside(snapshot: &Snapshot<'_>, id: u32) -> Result<Option<(u8, String)>> {
+pub(crate) fn text_beside(snapshot: &Snapshot<'_>, id: NameId) -> Result<Option<(u8, String)>> {
     let mut found = None;
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let direction = Direction::Ascending;
@@ -70,14 +71,14 @@ pub(crate) fn name_in(key: &[u8]) -> Option<(u8, String)> {
 }
 
 /// The id of a name, as the other table says it that has it; see [`text_beside`].
-pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result<Option<u32>> {
+pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result<Option<NameId>> {
     let mut found = None;
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let direction = Direction::Ascending;
     snapshot.reach(Table::Names, everything, direction, |key, value| {
         let name = value.ok().map(codec::decode::<(u8, String)>);
         if name.is_some_and(|name| name.is_ok_and(|(k, t)| k == kind && t == text)) {
-            found = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            found = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -91,7 +92,7 @@ pub(crate) fn id_of(
     path: &Path,
     kind: u8,
     text: &str,
-) -> Result<Option<u32>> {
+) -> Result<Option<NameId>> {
     let key = keys::name(kind, text);
     let row = snapshot.get(Table::NameIds, &key, |value| decode_row(path, value));
     match row.and_then(Option::transpose) {
@@ -109,7 +110,7 @@ pub(crate) fn intern<T: AsRef<str>>(
     path: &Path,
     run: u32,
     names: &[(u8, T)],
-) -> Result<Vec<u32>> {
+) -> Result<Vec<NameId>> {
     let begin = next(transaction, path)?;
     let mut next = begin;
     let mut ids = Vec::with_capacity(names.len());
@@ -121,9 +122,9 @@ pub(crate) fn intern<T: AsRef<str>>(
         let id = known.map_or(next, |row| row.id);
         if known.is_none() {
             next = next
-                .checked_add(1)
+                .checked_next()
                 .ok_or_else(|| damaged(path, "names", "all numbers of names are used up"))?;
-            let number = keys::number(u64::from(id));
+            let number = keys::number(id.into());
             transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
         }
         let before = known.map_or((run, run), |row| row.asked);
@@ -140,7 +141,7 @@ pub(crate) fn intern<T: AsRef<str>>(
 }
 
 /// Stores the id that the next new name gets.
-pub(crate) fn set_next(transaction: &mut WriteTransaction<'_>, next: u32) -> Result<()> {
+pub(crate) fn set_next(transaction: &mut WriteTransaction<'_>, next: NameId) -> Result<()> {
     transaction.put(Table::Meta, NEXT_KEY, &mut sealed(&next))
 }
 
@@ -150,29 +151,29 @@ pub(crate) fn put(
     (kind, text): (u8, &str),
     row: NameRow,
 ) -> Result<()> {
-    let number = keys::number(u64::from(row.id));
+    let number = keys::number(row.id.into());
     transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
     transaction.put(Table::NameIds, &keys::name(kind, text), &mut sealed(&row))
 }
 
 /// The id of the next new name, in stored form.
-pub(crate) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u32>> {
-    let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+pub(crate) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<NameId>> {
+    let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<NameId>)?;
     let stored = stored.transpose();
     stored.map_err(|why| damaged(path, "meta next_name", &why))
 }
 
 /// The id that the next new name gets.
-fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<u32> {
-    let stored = transaction.get(Table::Meta, NEXT_KEY, codec::decode::<u32>)?;
+fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<NameId> {
+    let stored = transaction.get(Table::Meta, NEXT_KEY, codec::decode::<NameId>)?;
     let stored = stored.transpose();
     let stored = stored.map_err(|why| damaged(path, "meta next_name", &why))?;
-    let mut highest = Some(0);
+    let mut highest = Some(NameId::NONE);
     let everything = (Bound::Unbounded, Bound::Unbounded);
     transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
-        highest = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+        highest = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
         Ok(ControlFlow::Break(()))
     })?;
     let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;
-    Ok(stored.unwrap_or(0).max(highest.saturating_add(1)))
+    Ok(stored.unwrap_or_default().max(highest.saturating_next()))
 }

@@ -7,7 +7,7 @@ use super::dictionary::FOR_EVER;
 use super::directory::{Directory, RunLock};
 use super::elapsed::Meter;
 use super::format::block::{Block, BlockEncoder};
-use super::format::row::{GapRow, Note};
+use super::format::row::{GapRow, NameId, Note};
 use super::handle::{FileHandle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
@@ -232,7 +232,7 @@ impl Hot {
         &self,
         run: Option<RunId>,
         names: &[(u8, Arc<str>)],
-    ) -> Result<Vec<u32>, WriteFailure> {
+    ) -> Result<Vec<NameId>, WriteFailure> {
         let run = run.map_or(FOR_EVER, RunId::get);
         self.write(|transaction| dictionary::intern(transaction, &self.path, run, names))
     }

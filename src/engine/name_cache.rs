@@ -66,19 +66,19 @@ mod tests {
     fn names_in_use_stay_and_memory_is_bounded() {
         let mut cache = NameCache::default();
         let long = "x".repeat(1 << 16);
-        let text = |number: u32| Arc::<str>::from(format!("{number}{long}"));
-        let mut held = 0;
-        for number in 1..1_000 {
+        let text = |number: NameId| Arc::<str>::from(format!("{number}{long}"));
+        let (one, mut held) = (NameId::new(1), 0);
+        for number in (1..1_000).map(NameId::new) {
             cache.make_room();
             cache.put(NameKind::Symbol, text(number), number);
             assert_eq!(cache.known(NameKind::Symbol, &text(number)), Some(number));
             assert_eq!(cache.find(NameKind::Model, &text(number)), None);
             // One that is asked for again and again.
-            assert_eq!(cache.find(NameKind::Symbol, &text(1)), Some(1));
+            assert_eq!(cache.find(NameKind::Symbol, &text(one)), Some(one));
             held = cache.newer[1].len() + cache.older[1].len();
             assert!(held <= 2 * (MOST_BYTES >> 16) + 2, "{held}");
         }
         assert!(held > 100);
-        assert_eq!(cache.find(NameKind::Symbol, &text(2)), None);
+        assert_eq!(cache.find(NameKind::Symbol, &text(NameId::new(2))), None);
     }
 }

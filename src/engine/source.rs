@@ -15,6 +15,7 @@ use super::format::block::StoredEntry;
 use super::format::block_index::EntryKind;
 use super::format::codec;
 use super::format::min_max::ID_BUCKET_BITS;
+use super::format::row::NameId;
 use super::handle::{FileHandle, WriteHandle};
 use super::hot::Hot;
 use super::keys;
@@ -207,8 +208,8 @@ impl Source {
     }
 
     /// The name with this id. Where its row cannot be read, the table of ids is asked.
-    pub(crate) fn name(&self, id: u32) -> Result<Option<StoredName>> {
-        let key = keys::number(u64::from(id));
+    pub(crate) fn name(&self, id: NameId) -> Result<Option<StoredName>> {
+        let key = keys::number(id.into());
         self.read(|snapshot| {
             let name = snapshot.get(Table::Names, &key, |value| {
                 codec::decode::<(u8, String)>(value)
@@ -227,7 +228,7 @@ impl Source {
         })
     }
 
-    pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<u32>> {
+    pub(crate) fn name_id(&self, kind: u8, text: &str) -> Result<Option<NameId>> {
         self.read(|snapshot| dictionary::id_of(snapshot, &self.path, kind, text))
     }
 

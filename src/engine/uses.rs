@@ -9,7 +9,7 @@ use super::format::codec::Stored;
 use super::format::row::NameId;
 
 /// Names below it have a bit each, of two megabytes.
-const DENSE: NameId = 1 << 24;
+const DENSE: NameId = NameId::new(1 << 24);
 
 /// Names and runs that some entries need.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Uses {
             self.more.insert(name);
             return;
         }
-        let (word, bit) = (name as usize / 64, name % 64);
+        let (word, bit) = (name.get() as usize / 64, name.get() % 64);
         if self.names.len() <= word {
             self.names.resize(word + 1, 0);
         }
@@ -67,8 +67,8 @@ impl Uses {
         if name >= DENSE {
             return self.more.contains(&name);
         }
-        let word = self.names.get(name as usize / 64);
-        word.is_some_and(|word| word & (1 << (name % 64)) != 0)
+        let word = self.names.get(name.get() as usize / 64);
+        word.is_some_and(|word| word & (1 << (name.get() % 64)) != 0)
     }
 
     pub(crate) fn has_run(&self, run: u32) -> bool {
@@ -78,12 +78,13 @@ impl Uses {
     pub(crate) fn row(&self) -> UsesRow {
         let names = (0_u32..).zip(&self.names).flat_map(|(index, word)| {
             let set = move |bit: &u32| word & (1 << bit) != 0;
-            (0..64).filter(set).map(move |bit| index * 64 + bit)
+            (0..64)
+                .filter(set)
+                .map(move |bit| NameId::new(index * 64 + bit))
         });
         UsesRow {
-            // 0 is no name.
             names: names
-                .filter(|name| *name != 0)
+                .filter(|name| *name != NameId::NONE)
                 .chain(self.more.iter().copied())
                 .collect(),
             runs: self.runs.iter().copied().collect(),
@@ -98,16 +99,24 @@ mod tests {
     #[test]
     fn what_is_seen_is_found_again() {
         let mut uses = Uses::default();
-        for name in [0, 1, 63, 64, 1_000_000, u32::MAX] {
+        for name in [0, 1, 63, 64, 1_000_000, u32::MAX].map(NameId::new) {
             uses.see_name(name);
         }
         uses.runs.insert(7);
         let row = uses.row();
-        assert_eq!(row.names, [1, 63, 64, 1_000_000, u32::MAX]);
-        assert!(uses.names.len() < 20_000 && uses.has_name(u32::MAX));
+        assert_eq!(row.names, [1, 63, 64, 1_000_000, u32::MAX].map(NameId::new));
+        assert!(uses.names.len() < 20_000 && uses.has_name(NameId::MAX));
         let mut again = Uses::default();
         again.add(&row);
-        assert!(again.has_name(63) && again.has_name(1_000_000) && again.has_run(7));
-        assert!(!again.has_name(2) && !again.has_name(2_000_000) && !again.has_run(8));
+        assert!(
+            again.has_name(NameId::new(63))
+                && again.has_name(NameId::new(1_000_000))
+                && again.has_run(7)
+        );
+        assert!(
+            !again.has_name(NameId::new(2))
+                && !again.has_name(NameId::new(2_000_000))
+                && !again.has_run(8)
+        );
     }
 }

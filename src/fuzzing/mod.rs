@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use crate::engine::format::block::{BlockEncoder, StoredEntry};
 use crate::engine::format::reader::BlockReader;
-use crate::engine::format::row::Row;
+use crate::engine::format::row::{NameId, Row};
 use crate::engine::format::scan::Scan;
 use crate::engine::format::select::{Limit, Selection};
 use crate::logs::line::escape::escape_into;
@@ -78,7 +78,7 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
         Row::Repeat(row) => Some((row.names, true)),
         Row::Note(_) => None,
     };
-    let model = names(middle).map_or(0, |(names, _)| names.model);
+    let model = names(middle).map_or(NameId::NONE, |(names, _)| names.model);
     let times = middle.head.event..=i64::MAX;
     let sequences = middle.sequence.saturating_sub(5)..middle.sequence.saturating_add(5);
     for number in 0..16 {

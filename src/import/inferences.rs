@@ -3,7 +3,7 @@
 use super::{Importer, limits};
 use crate::engine::format::block::RowHead;
 use crate::engine::format::min_max::id_bucket;
-use crate::engine::format::row::{InferenceRow, RepeatRow, flag};
+use crate::engine::format::row::{InferenceRow, NameId, RepeatRow, flag};
 use crate::entry::error::Result;
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
@@ -98,7 +98,7 @@ impl Importer {
     fn encode(&mut self, head: RowHead, inference: &Inference<'_>, answer: Answer) -> Result<()> {
         let names = self.stored_names(inference)?;
         let labels = match answer {
-            Answer::RepeatOf(_) => 0,
+            Answer::RepeatOf(_) => NameId::NONE,
             Answer::Full | Answer::Divergent => self.stored_labels(inference)?,
         };
         let processing = match inference.processing {

@@ -16,14 +16,14 @@ impl Importer {
             action: self.stored_name(NameKind::Action, inference.action)?,
             checkpoint: match inference.checkpoint {
                 Some(id) => self.stored_name(NameKind::Checkpoint, id)?,
-                None => 0,
+                None => NameId::NONE,
             },
         })
     }
 
     pub(super) fn stored_labels(&mut self, inference: &Inference<'_>) -> Result<NameId> {
         if inference.probabilities.is_empty() {
-            return Ok(0);
+            return Ok(NameId::NONE);
         }
         let labels = inference.probabilities.iter().map(|(label, _)| *label);
         self.stored_name(NameKind::Labels, &join_labels(labels))
@@ -36,12 +36,12 @@ impl Importer {
         }
         if self.doing == Doing::Rehearsal {
             let known = self.source.name_id(kind as u8, text)?;
-            return Ok(known.unwrap_or(0));
+            return Ok(known.unwrap_or_default());
         }
         let names = [(kind as u8, text.into())];
         let ids = self.hot.intern(None, &names);
         let id = ids.map_err(WriteFailure::into_error)?.first().copied();
-        let ([(_, text)], id) = (names, id.unwrap_or(0));
+        let ([(_, text)], id) = (names, id.unwrap_or_default());
         self.names.make_room();
         self.names.put(kind, text, id);
         Ok(id)

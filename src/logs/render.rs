@@ -21,7 +21,7 @@ struct Columns(ByNameId<Box<[u8]>>);
 
 impl Columns {
     fn learn(&mut self, source: &Source, column: NameColumn, id: NameId) -> Result<()> {
-        if id == 0 || self.0.get(id).is_some() {
+        if id == NameId::NONE || self.0.get(id).is_some() {
             return Ok(());
         }
         let rendered = column.render(&name(source, id)?);
@@ -82,7 +82,8 @@ impl NameColumns {
             model: self.models.get(ids.model),
             symbol: self.symbols.get(ids.symbol),
             action: self.actions.get(ids.action),
-            checkpoint: (ids.checkpoint != 0).then(|| self.checkpoints.get(ids.checkpoint)),
+            checkpoint: (ids.checkpoint != NameId::NONE)
+                .then(|| self.checkpoints.get(ids.checkpoint)),
         })
     }
 }

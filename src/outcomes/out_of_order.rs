@@ -176,11 +176,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::format::row::NameId;
     use crate::engine::kv::{Kv, WriteFailure};
     use crate::engine::meta::Extent;
 
     fn row(of: u64, sequence: u64, inference: u64) -> OutOfOrder {
-        let values = vec![OutcomeValue::Named(7, sequence as f64)];
+        let values = vec![OutcomeValue::Named(NameId::new(7), sequence as f64)];
         let row = OutcomeRow {
             run: 3,
             of,

@@ -45,7 +45,7 @@ impl NameBook {
     }
 
     fn labels(&self, source: &Source, id: NameId) -> Result<Labels> {
-        if id == 0 {
+        if id == NameId::NONE {
             return Ok(Arc::new([]));
         }
         if let Some(labels) = read(&self.labels).get(id) {
@@ -184,7 +184,7 @@ impl NameBook {
             symbol: self.name(source, ids.symbol)?,
             action: self.name(source, ids.action)?,
             checkpoint: match ids.checkpoint {
-                0 => None,
+                NameId::NONE => None,
                 id => Some(self.name(source, id)?),
             },
         })

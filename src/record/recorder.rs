@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::queue::Queue;
 use super::queue::enqueue::{Facts, GivenNames};
-use super::queue::local_names::NO_NAME;
+use super::queue::local_names::{LocalName, NO_NAME};
 use super::queue::message::Texts;
 use super::queue::refusals::{RefusalKind, Why};
 use crate::engine::format::name::{NameKind, join_labels};
@@ -198,7 +198,7 @@ struct Actions {
 }
 
 struct Bound {
-    name: u32,
+    name: LocalName,
     /// The action's text where the table of names had no room for it.
     written: Option<String>,
 }
@@ -397,7 +397,7 @@ impl Recorder {
         kind: NameKind,
         text: &str,
         slot: impl Fn(&mut Texts) -> &mut Option<String>,
-    ) -> u32 {
+    ) -> LocalName {
         let Some(queue) = &self.queue else {
             return NO_NAME;
         };

@@ -172,7 +172,7 @@ impl StatsQuery {
         values.sort_unstable_by_key(|value| (value.0, value.1, value.2));
         let mut found = AHashMap::new();
         for of_one in values.chunk_by(|one, other| one.0 == other.0) {
-            let checkpoint = of_one.first().map_or(0, |value| value.0);
+            let checkpoint = of_one.first().map_or(NameId::NONE, |value| value.0);
             let stretches = of_one.iter().map(|value| (1, value.3)).collect();
             found.insert(words::word(reader, checkpoint)?, stretches);
         }

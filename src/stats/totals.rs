@@ -5,6 +5,7 @@ use ahash::AHashMap;
 use super::group::{GroupKey, Grouping};
 use super::rollup::Combination;
 use super::rollup::row::{OutcomeChange, Rollup};
+use crate::engine::format::row::NameId;
 use crate::engine::format::scan::ScannedDecision;
 use crate::entry::error::{Error, Result};
 
@@ -56,13 +57,13 @@ impl Totals {
     #[inline]
     fn key(&mut self, time: i64, whose: Combination) -> Option<GroupKey> {
         let grouping = &self.grouping;
-        let if_divided = |divided: bool, name| if divided { name } else { 0 };
+        let if_divided = |divided: bool, name| if divided { name } else { NameId::NONE };
         Some(GroupKey {
             bucket: grouping.time.bucket(time, &mut self.near)?,
             model: if_divided(grouping.model, whose.model),
             symbol: if_divided(grouping.symbol, whose.symbol),
             checkpoint: if_divided(grouping.checkpoint, whose.checkpoint),
-            action: 0,
+            action: NameId::NONE,
         })
     }
 

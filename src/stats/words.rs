@@ -29,7 +29,7 @@ pub(super) fn wanted(survey: &Survey<'_, '_>, subject: &Subject) -> Result<Scope
 /// The name with this number; `None` for "none".
 pub(super) fn word(reader: &Reader, number: NameId) -> Result<Option<Arc<str>>> {
     match number {
-        0 => Ok(None),
+        NameId::NONE => Ok(None),
         number => reader.word(number).map(Some),
     }
 }

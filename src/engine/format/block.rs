@@ -94,7 +94,7 @@ struct Previous {
     recorded: i64,
     /// A repeat stores the values of the event before where it has none: a column of equals is
     /// free.
-    labels: u32,
+    labels: NameId,
     memory: u64,
 }
 

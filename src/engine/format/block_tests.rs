@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use crate::engine::format::block::*;
 use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::reader::BlockReader;
-use crate::engine::format::row::{GapRow, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::engine::format::row::{GapRow, NameId, OutcomeRow, OutcomeValue, SystemEventRow};
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 use crate::entry::value::Value;
@@ -11,12 +11,12 @@ use crate::entry::value::Value;
 fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow {
     InferenceRow {
         names: NameIds {
-            model: 1,
-            symbol: 2,
-            action: 3,
-            checkpoint: 0,
+            model: NameId::new(1),
+            symbol: NameId::new(2),
+            action: NameId::new(3),
+            checkpoint: NameId::NONE,
         },
-        labels: 4,
+        labels: NameId::new(4),
         flags: 0,
         confidence,
         probabilities: Floats::new(&[0.85, 0.1, 0.05]),
@@ -57,7 +57,7 @@ fn outcome(of: u64) -> Note {
             OutcomeValue::Reward(1.5),
             OutcomeValue::Correct(true),
             OutcomeValue::Label("won".to_owned()),
-            OutcomeValue::Named(7, -0.25),
+            OutcomeValue::Named(NameId::new(7), -0.25),
         ],
     })
 }
@@ -140,7 +140,10 @@ fn what_was_appended_is_read_back() {
     assert_eq!(first.confidence.to_bits(), 0.85_f32.to_bits());
     assert_eq!(first.probabilities.as_slice(), [0.85, 0.1, 0.05]);
     assert_eq!(first.features, Some(0x0807_0605_0403_0201));
-    assert_eq!((first.labels, first.processing), (4, 12_500_001));
+    assert_eq!(
+        (first.labels, first.processing),
+        (NameId::new(4), 12_500_001)
+    );
     assert_eq!((second.original, second.names), (id, first.names));
     assert_eq!(second.confidence, Some(0.85));
     let (Row::Note(Note::Gap(gap)), Row::Inference(last)) = (&rows[2].row, &rows[3].row) else {
@@ -389,7 +392,7 @@ proptest! {
             let head = RowHead { id: *id, recorded: *recorded, event: *event };
             let mut row = inference(0.5, Vec::new());
             row.processing = *other;
-            row.names.checkpoint = u32::try_from(other >> 32).unwrap();
+            row.names.checkpoint = NameId::try_from(other >> 32).unwrap();
             encoder.inference(head, !other, &row).unwrap();
         }
         let block = encoder.take().swap_remove(0);
@@ -418,7 +421,7 @@ fn sized(field: usize, size: usize) -> Row {
         Row::Note(Note::SystemEvent(SystemEventRow {
             run: 1,
             level: crate::Level::Info,
-            component: 0,
+            component: NameId::NONE,
             message,
             fields,
         }))

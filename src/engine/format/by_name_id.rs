@@ -35,7 +35,7 @@ impl<T> Default for ByNameId<T> {
 impl<T> ByNameId<T> {
     #[inline]
     pub(crate) fn get(&self, number: NameId) -> Option<&T> {
-        let listed = self.dense.get(number as usize);
+        let listed = self.dense.get(number.get() as usize);
         match listed.and_then(Option::as_ref) {
             Some(value) => Some(value),
             None => self.more.get(&number),
@@ -53,7 +53,7 @@ impl<T> ByNameId<T> {
 
     /// Keeps a value that takes so many `bytes`, until `make_room` is called.
     pub(crate) fn insert(&mut self, number: NameId, value: T, bytes: usize) {
-        let place = number as usize;
+        let place = number.get() as usize;
         if place >= DENSE || bytes > LIGHT {
             if self.more.insert(number, value).is_none() {
                 self.bytes = self.bytes.saturating_add(bytes.saturating_add(OVERHEAD));
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn every_number_has_its_value_and_no_more_room_than_that() {
         let mut numbered = ByNameId::default();
-        for number in [0, 7, 65_535, 65_536, u32::MAX] {
+        for number in [0, 7, 65_535, 65_536, u32::MAX].map(NameId::new) {
             assert_eq!(numbered.get(number), None);
             numbered.insert(number, number, 4);
             numbered.insert(number, number, 4);
@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn many_values_are_forgotten_and_the_last_one_is_there() {
         let mut numbered = ByNameId::default();
-        for number in 0..1_000 {
+        for number in (0..1_000).map(NameId::new) {
             numbered.make_room();
             numbered.insert(number, number, 1 << 20);
             assert_eq!(numbered.get(number), Some(&number));
             assert!(numbered.more.len() <= 17);
         }
-        for number in 100_000..1_000_000 {
+        for number in (100_000..1_000_000).map(NameId::new) {
             numbered.make_room();
             numbered.insert(number, number, 16);
         }

@@ -333,7 +333,7 @@ impl<'a> BlockReader<'a> {
 
 /// A number of a column of name ids, which `new` has checked.
 fn name(number: i64) -> NameId {
-    NameId::try_from(number).unwrap_or_default()
+    u32::try_from(number).map(NameId::new).unwrap_or_default()
 }
 
 fn behind(rest: &[u8]) -> String {

@@ -1,6 +1,8 @@
 //! Every kind of entry. Entries with an id are stored in columns (`block`). The rest, and all text,
 //! is stored as [`Note`]s and attributes, whose order of fields and variants is the format.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::codec::Stored;
@@ -9,8 +11,67 @@ use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::value::Value;
 
-/// A stored name id; 0 means "none".
-pub(crate) type NameId = u32;
+/// The stored id of a name: 32 bits, so that a column holds any.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub(crate) struct NameId(u32);
+
+impl NameId {
+    pub(crate) const NONE: NameId = NameId(0);
+    /// In no entry: the dictionary ends before it.
+    pub(crate) const MAX: NameId = NameId(u32::MAX);
+
+    pub(crate) const fn new(id: u32) -> Self {
+        NameId(id)
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The id of the next new name; `None` if all are used up.
+    pub(crate) fn checked_next(self) -> Option<NameId> {
+        self.0.checked_add(1).map(NameId)
+    }
+
+    /// The same, or the last one.
+    pub(crate) fn saturating_next(self) -> NameId {
+        NameId(self.0.saturating_add(1))
+    }
+}
+
+impl Stored for NameId {}
+
+impl fmt::Display for NameId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<NameId> for u64 {
+    #[inline]
+    fn from(id: NameId) -> u64 {
+        id.0.into()
+    }
+}
+
+impl From<NameId> for i64 {
+    #[inline]
+    fn from(id: NameId) -> i64 {
+        id.0.into()
+    }
+}
+
+impl TryFrom<u64> for NameId {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        u32::try_from(number).map(NameId)
+    }
+}
 
 /// One entry.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, RowHead, StoredEntry};
 use crate::engine::format::row::{
-    GapRow, InferenceRow, NameIds, OutcomeValue, RepeatRow, Row, flag,
+    GapRow, InferenceRow, NameId, NameIds, OutcomeValue, RepeatRow, Row, flag,
 };
 use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
@@ -14,10 +14,10 @@ use crate::entry::gap::GapReason;
 fn names(id: u64) -> NameIds {
     let number = u32::try_from(id % 3).unwrap();
     NameIds {
-        model: 1 + number,
-        symbol: 7,
-        action: 10 + number,
-        checkpoint: number,
+        model: NameId::new(1 + number),
+        symbol: NameId::new(7),
+        action: NameId::new(10 + number),
+        checkpoint: NameId::new(number),
     }
 }
 
@@ -36,7 +36,7 @@ fn row(kind: u8, id: u64) -> Row {
             run: 3,
             of: id,
             time: 5,
-            values: vec![OutcomeValue::Named(20, 0.5)],
+            values: vec![OutcomeValue::Named(NameId::new(20), 0.5)],
         })),
         2 => Row::Repeat(RepeatRow {
             names: names(id),
@@ -46,7 +46,7 @@ fn row(kind: u8, id: u64) -> Row {
         }),
         _ => Row::Inference(InferenceRow {
             names: names(id),
-            labels: 30,
+            labels: NameId::new(30),
             flags: flag::NO_CONFIDENCE,
             confidence: f32::NAN,
             probabilities: Floats::new(&[0.5, 0.5]),
@@ -114,8 +114,8 @@ proptest! {
                 needed.insert(name);
             });
         });
-        used.remove(&0);
-        needed.remove(&0);
+        used.remove(&NameId::NONE);
+        needed.remove(&NameId::NONE);
         prop_assert_eq!(used, needed);
         let events = || entries.iter().filter(|entry| !matches!(entry.row, Row::Note(_)));
         prop_assert_eq!(summary.events as usize, events().count());

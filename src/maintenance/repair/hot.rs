@@ -17,6 +17,7 @@ use crate::engine::directory::{Directory, HOT_FILE, sync_directory};
 use crate::engine::elapsed;
 use crate::engine::format::block::{Block, BlockEncoder, StoredEntry};
 use crate::engine::format::codec;
+use crate::engine::format::row::NameId;
 use crate::engine::index;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table, WriteFailure, WriteTransaction};
@@ -184,10 +185,10 @@ impl Anew<'_> {
     /// Writes the names that can be read, and others for those that entries need. Returns whether
     /// nothing was lost.
     fn names(&self, mended: &mut Mended) -> Result<bool> {
-        let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-        let mut names: BTreeMap<u32, (u8, String)> = BTreeMap::new();
+        let mut asked: BTreeMap<NameId, (u32, u32)> = BTreeMap::new();
+        let mut names: BTreeMap<NameId, (u8, String)> = BTreeMap::new();
         let whole = self.remains.each(Table::Names, &mut |key, payload| {
-            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
             if let (Some(id), Ok(name)) = (id, codec::decode(payload)) {
                 names.insert(id, name);
             }
@@ -213,8 +214,8 @@ impl Anew<'_> {
             .remains
             .known("meta next_name", dictionary::stored_next)
             .flatten();
-        let highest = names.last_key_value().map_or(0, |(id, _)| *id);
-        let next = highest.saturating_add(1).max(stored.unwrap_or(0));
+        let highest = names.last_key_value().map_or(NameId::NONE, |(id, _)| *id);
+        let next = highest.saturating_next().max(stored.unwrap_or_default());
         self.write(|transaction| {
             for (id, (kind, text)) in &names {
                 let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));

@@ -92,8 +92,7 @@ impl Evidence {
     }
 
     fn see_name(&mut self, kind: NameKind, name: NameId, labels: usize) {
-        // 0 is no name.
-        if name != 0 {
+        if name != NameId::NONE {
             self.names.entry(name).or_insert(SeenName { kind, labels });
         }
     }

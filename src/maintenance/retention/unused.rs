@@ -180,7 +180,7 @@ impl MaintenanceHandle {
                     && alive.none_within(row.asked)
                 {
                     transaction.remove(Table::NameIds, key)?;
-                    transaction.remove(Table::Names, &keys::number(u64::from(row.id)))?;
+                    transaction.remove(Table::Names, &keys::number(row.id.into()))?;
                     forgotten += 1;
                 }
             }

@@ -10,6 +10,7 @@ use crate::engine::cursors::CursorRow;
 use crate::engine::dictionary;
 use crate::engine::elapsed;
 use crate::engine::format::codec;
+use crate::engine::format::row::NameId;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Snapshot, Table};
 use crate::engine::meta;
@@ -37,8 +38,9 @@ pub(crate) fn check_value(
         Table::Meta => check_meta(key, value),
         Table::Names => {
             let id = keys::first_number(key).filter(|_| key.len() == 8);
-            let id = id.and_then(|id| u32::try_from(id).ok());
-            id.filter(|id| *id != 0).ok_or("a key is no name id")?;
+            let id = id.and_then(|id| NameId::try_from(id).ok());
+            id.filter(|id| *id != NameId::NONE)
+                .ok_or("a key is no name id")?;
             codec::decode::<(u8, String)>(value).map(drop)
         }
         Table::NameIds => dictionary::decode_row(path, value).map(drop).map_err(said),
@@ -131,7 +133,7 @@ pub(crate) fn check_names(
         everything(),
         Direction::Ascending,
         |key, value| {
-            let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+            let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
             let name = value.ok().map(codec::decode::<(u8, String)>);
             if let (Some(id), Some(Ok((kind, text)))) = (id, name) {
                 ids.insert(id);

@@ -14,9 +14,22 @@ use crate::engine::format::name::{KINDS, LABEL_SEPARATOR, LABEL_SPECIAL, LONGEST
 use crate::entry::name::is_same;
 
 /// The id of a name in this process; 0 is "none".
-pub(crate) type LocalName = u32;
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub(crate) struct LocalName(u32);
 
-pub(crate) const NO_NAME: LocalName = 0;
+impl LocalName {
+    #[inline]
+    pub(crate) const fn new(number: u32) -> Self {
+        LocalName(number)
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+pub(crate) const NO_NAME: LocalName = LocalName(0);
 
 /// The names that this process has used in one journal.
 pub(crate) struct LocalNames {
@@ -99,7 +112,7 @@ impl LocalNames {
         let text: Arc<str> = name.into();
         names.texts.push((kind, text.clone()));
         // After the push, so that ids begin at 1: 0 is "none".
-        let id = LocalName::try_from(names.texts.len()).ok()?;
+        let id = LocalName(u32::try_from(names.texts.len()).ok()?);
         names.ids[kind as usize - 1].insert(text.clone(), id);
         Some((id, text))
     }
@@ -107,7 +120,7 @@ impl LocalNames {
     /// Kind and text of an id that this table gave.
     pub(crate) fn text(&self, id: LocalName) -> Option<(NameKind, Arc<str>)> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let index = usize::try_from(id).ok()?.checked_sub(1)?;
+        let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
         names.texts.get(index).cloned()
     }
 
@@ -290,23 +303,23 @@ mod tests {
     #[test]
     fn kinds_do_not_share_ids_and_journals_do_not_share_tables() {
         let (one, other) = (LocalNames::new(10), LocalNames::new(10));
-        assert_eq!(other.id(NameKind::Symbol, "filler"), Some(1));
+        assert_eq!(other.id(NameKind::Symbol, "filler"), Some(LocalName(1)));
         let model = one.id(NameKind::Model, "x");
         let symbol = one.id(NameKind::Symbol, "x");
-        assert_eq!((model, symbol), (Some(1), Some(2)));
-        assert_eq!(other.id(NameKind::Model, "x"), Some(2));
+        assert_eq!((model, symbol), (Some(LocalName(1)), Some(LocalName(2))));
+        assert_eq!(other.id(NameKind::Model, "x"), Some(LocalName(2)));
         assert_eq!(one.id(NameKind::Model, "x"), model);
-        assert_eq!(one.text(2), Some((NameKind::Symbol, "x".into())));
-        assert_eq!(one.text(0), None);
-        assert_eq!(one.text(3), None);
+        assert_eq!(one.text(LocalName(2)), Some((NameKind::Symbol, "x".into())));
+        assert_eq!(one.text(LocalName(0)), None);
+        assert_eq!(one.text(LocalName(3)), None);
     }
 
     #[test]
     fn a_full_table_still_knows_what_it_has() {
         let table = LocalNames::new(1);
-        assert_eq!(table.id(NameKind::Model, ""), Some(1));
+        assert_eq!(table.id(NameKind::Model, ""), Some(LocalName(1)));
         assert_eq!(table.id(NameKind::Model, "b"), None);
-        assert_eq!(table.id(NameKind::Model, ""), Some(1));
+        assert_eq!(table.id(NameKind::Model, ""), Some(LocalName(1)));
         assert_eq!(
             table.id(NameKind::Symbol, &"x".repeat(LONGEST_NAME + 1)),
             None
@@ -339,11 +352,11 @@ mod tests {
         // All in one place, one after the other.
         let mut buffer = String::new();
         for round in 0..3 {
-            for number in 1..=100 {
+            for number in 1..=100_u32 {
                 buffer.clear();
-                buffer.push_str(&"x".repeat(number));
+                buffer.push_str(&"x".repeat(number as usize));
                 let id = table.id(NameKind::Symbol, &buffer);
-                assert_eq!(id, LocalName::try_from(number).ok(), "round {round}");
+                assert_eq!(id, Some(LocalName(number)), "round {round}");
             }
         }
         assert_eq!(table.len(), 100);
@@ -355,7 +368,11 @@ mod tests {
         for round in 0..3 {
             for (index, table) in tables.iter().enumerate() {
                 let name = format!("own {index}");
-                assert_eq!(table.id(NameKind::Model, &name), Some(1), "round {round}");
+                assert_eq!(
+                    table.id(NameKind::Model, &name),
+                    Some(LocalName(1)),
+                    "round {round}"
+                );
             }
         }
     }

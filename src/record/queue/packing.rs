@@ -100,7 +100,7 @@ pub(crate) fn pack(record: &Record, words: &mut [u64; PLAIN]) -> (Tag, usize) {
         record.checkpoint,
         record.labels,
     ] {
-        packer.half(name);
+        packer.half(name.get());
     }
     if record.has_confidence {
         tag |= HAS_CONFIDENCE;
@@ -180,11 +180,11 @@ fn unpack(tag: Tag, words: &[u64]) -> Option<Record> {
         } else {
             NO_PROCESSING
         },
-        model,
-        symbol,
-        action,
-        checkpoint,
-        labels,
+        model: LocalName::new(model),
+        symbol: LocalName::new(symbol),
+        action: LocalName::new(action),
+        checkpoint: LocalName::new(checkpoint),
+        labels: LocalName::new(labels),
         confidence,
         probabilities,
         probability_count: u8::try_from(count).ok()?,
@@ -354,7 +354,7 @@ impl Bytes {
             } => {
                 self.word(*ticks);
                 self.byte(*level as u8);
-                self.half(*component);
+                self.half(component.get());
                 self.optional_text(written.as_deref());
                 self.text(message);
                 self.pairs(fields);
@@ -370,8 +370,8 @@ impl Bytes {
             } => {
                 self.word(*ticks);
                 self.byte(*action as u8);
-                self.half(*model);
-                self.half(*checkpoint);
+                self.half(model.get());
+                self.half(checkpoint.get());
                 self.optional_text(written.0.as_deref());
                 self.optional_text(written.1.as_deref());
                 self.text(detail);
@@ -411,7 +411,7 @@ impl Bytes {
             }
             QueuedValue::Named(name, value) => {
                 self.byte(3);
-                self.half(*name);
+                self.half(name.get());
                 self.word(value.to_bits());
             }
             QueuedValue::Written(name, value) => {
@@ -542,7 +542,7 @@ impl<'a> Given<'a> {
                 4 => Level::Error,
                 _ => return None,
             },
-            component: self.half()?,
+            component: LocalName::new(self.half()?),
             written: self.optional_text()?,
             message: self.text()?.to_owned(),
             fields: self.pairs()?,
@@ -560,8 +560,8 @@ impl<'a> Given<'a> {
                 4 => CheckpointAction::Failed,
                 _ => return None,
             },
-            model: self.half()?,
-            checkpoint: self.half()?,
+            model: LocalName::new(self.half()?),
+            checkpoint: LocalName::new(self.half()?),
             written: (self.optional_text()?, self.optional_text()?),
             detail: self.text()?.to_owned(),
         })
@@ -578,7 +578,8 @@ impl<'a> Given<'a> {
                 1 => QueuedValue::Correct(self.flag()?),
                 2 => QueuedValue::Label(self.text()?.to_owned()),
                 3 => {
-                    let name: LocalName = self.half().filter(|name| *name != NO_NAME)?;
+                    let name = self.half().map(LocalName::new);
+                    let name = name.filter(|name| *name != NO_NAME)?;
                     QueuedValue::Named(name, self.real()?)
                 }
                 4 => QueuedValue::Written(self.text()?.to_owned(), self.real()?),
@@ -616,7 +617,7 @@ mod tests {
         let flags = any::<[bool; 4]>();
         (numbers, processing, names, floats, flags).prop_map(
             |((id, ticks, event, features), processing, names, floats, flags)| {
-                let [model, symbol, action, checkpoint, labels] = names;
+                let [model, symbol, action, checkpoint, labels] = names.map(LocalName::new);
                 let (confidence, values, count) = floats;
                 let mut probabilities = [0.0; INLINE];
                 for (slot, bits) in probabilities.iter_mut().zip(values).take(count) {
@@ -707,7 +708,7 @@ mod tests {
                 OtherEntry::System {
                     ticks,
                     level,
-                    component,
+                    component: LocalName::new(component),
                     written,
                     message,
                     fields,
@@ -724,8 +725,8 @@ mod tests {
             |([model, checkpoint], action, first, second, detail)| OtherEntry::Checkpoint {
                 ticks: 5,
                 action,
-                model,
-                checkpoint,
+                model: LocalName::new(model),
+                checkpoint: LocalName::new(checkpoint),
                 written: (first, second),
                 detail,
             },
@@ -735,7 +736,8 @@ mod tests {
             real().prop_map(QueuedValue::Reward),
             any::<bool>().prop_map(QueuedValue::Correct),
             ".{0,30}".prop_map(QueuedValue::Label),
-            (1..=u32::MAX, real()).prop_map(|(name, value)| QueuedValue::Named(name, value)),
+            (1..=u32::MAX, real())
+                .prop_map(|(name, value)| QueuedValue::Named(LocalName::new(name), value)),
             (".{0,30}", real()).prop_map(|(name, value)| QueuedValue::Written(name, value)),
         ];
         let time = prop::option::of(any::<i64>());
@@ -794,11 +796,11 @@ mod tests {
             event: 0,
             features: 3,
             processing: 4,
-            model: 5,
-            symbol: 6,
-            action: 7,
-            checkpoint: 8,
-            labels: 9,
+            model: LocalName::new(5),
+            symbol: LocalName::new(6),
+            action: LocalName::new(7),
+            checkpoint: LocalName::new(8),
+            labels: LocalName::new(9),
             confidence: 0.5,
             probabilities: [0.25; INLINE],
             probability_count: 8,
@@ -831,7 +833,7 @@ mod tests {
             let event = OtherEntry::System {
                 ticks: 0,
                 level: Level::Info,
-                component: 1,
+                component: LocalName::new(1),
                 written: None,
                 message: "x".repeat(bytes),
                 fields: Vec::new(),

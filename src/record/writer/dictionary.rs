@@ -10,7 +10,7 @@ use crate::engine::name_cache::NameCache;
 use crate::record::queue::local_names::{LocalName, LocalNames, NO_NAME};
 use crate::record::queue::message::Message;
 
-/// Names of this process → stored name ids; 0 where none is known yet.
+/// Names of this process → stored name ids; none where none is known yet.
 #[derive(Default)]
 pub(super) struct WriterDictionary {
     ids: Vec<NameId>,
@@ -32,14 +32,15 @@ pub(super) struct UnknownName {
 impl WriterDictionary {
     #[inline]
     pub(super) fn get(&self, name: LocalName) -> NameId {
-        self.ids.get(name as usize).copied().unwrap_or(0)
+        let stored = self.ids.get(name.get() as usize);
+        stored.copied().unwrap_or_default()
     }
 
     /// The stored id of a name, which the message has in words if `local` is none.
     #[inline]
     pub(super) fn of(&self, kind: NameKind, local: LocalName, written: Option<&str>) -> NameId {
         match written {
-            Some(text) => self.written.known(kind, text).unwrap_or(0),
+            Some(text) => self.written.known(kind, text).unwrap_or_default(),
             None => self.get(local),
         }
     }
@@ -51,11 +52,11 @@ impl WriterDictionary {
         if unknown.local == NO_NAME {
             return self.written.put(unknown.kind, unknown.text, stored);
         }
-        let index = unknown.local as usize;
+        let index = unknown.local.get() as usize;
         if self.ids.len() <= index {
-            self.ids.resize(index + 1, 0);
+            self.ids.resize(index + 1, NameId::NONE);
         }
-        self.known += usize::from(self.ids[index] == 0 && stored != 0);
+        self.known += usize::from(self.ids[index] == NameId::NONE && stored != NameId::NONE);
         self.ids[index] = stored;
     }
 
@@ -72,7 +73,7 @@ impl WriterDictionary {
             let mut found = AHashSet::new();
             for message in messages {
                 message.each_name(|name| {
-                    if self.get(name) == 0 && found.insert(name) {
+                    if self.get(name) == NameId::NONE && found.insert(name) {
                         let named = table.text(name);
                         unknown.extend(named.map(|(kind, text)| UnknownName {
                             local: name,
@@ -100,7 +101,7 @@ impl WriterDictionary {
             });
         }
         // A divergence is reported right behind its decision, without another transaction.
-        if self.own == 0 && messages.iter().any(Message::is_deterministic) {
+        if self.own == NameId::NONE && messages.iter().any(Message::is_deterministic) {
             unknown.push(UnknownName {
                 local: NO_NAME,
                 kind: NameKind::Component,

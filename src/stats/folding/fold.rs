@@ -69,7 +69,7 @@ impl Folder {
             source,
             scan: Scan::default(),
             elapsed: Elapsed::default(),
-            highest: 0,
+            highest: NameId::NONE,
         }
     }
 

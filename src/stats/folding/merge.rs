@@ -7,6 +7,7 @@ use std::path::Path;
 use ahash::{AHashMap, AHashSet};
 
 use crate::engine::blocks::go_on;
+use crate::engine::format::row::NameId;
 use crate::engine::kv::{Direction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
@@ -119,9 +120,9 @@ impl<'m, 't> Merge<'m, 't> {
 
     fn has_rows(&mut self, hour: i64) -> Result<bool> {
         let lowest = Combination {
-            model: 0,
-            symbol: 0,
-            checkpoint: 0,
+            model: NameId::NONE,
+            symbol: NameId::NONE,
+            checkpoint: NameId::NONE,
         };
         let start = table::key(Resolution::Hour, hour, lowest);
         let Some(next) = hour.checked_add(1) else {
@@ -216,9 +217,9 @@ fn remove_minutes(
     kept: &AHashSet<i64>,
 ) -> Result<bool> {
     let lowest = Combination {
-        model: 0,
-        symbol: 0,
-        checkpoint: 0,
+        model: NameId::NONE,
+        symbol: NameId::NONE,
+        checkpoint: NameId::NONE,
     };
     let mut next = i64::MIN;
     let mut doomed = Vec::new();

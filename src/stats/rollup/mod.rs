@@ -124,9 +124,9 @@ mod tests {
         let mut counts = [0; PARTITIONS];
         for number in 0..6_400 {
             let combination = Combination {
-                model: number % 5 + 1,
-                symbol: number / 5 + 1,
-                checkpoint: 0,
+                model: NameId::new(number % 5 + 1),
+                symbol: NameId::new(number / 5 + 1),
+                checkpoint: NameId::NONE,
             };
             counts[combination.partition()] += 1;
         }

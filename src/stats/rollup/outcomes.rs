@@ -259,7 +259,7 @@ impl OutcomeSums {
             }
         }
         for _named in 0..bytes.count()? {
-            let name = bytes.small()?;
+            let name: NameId = bytes.small()?;
             if outcomes.named.last().is_some_and(|last| last.0 >= name) {
                 return Err(format!("value {name} is out of order"));
             }
@@ -281,7 +281,8 @@ mod tests {
             Just(f64::INFINITY),
             Just(1e300)
         ];
-        let named = prop::collection::btree_map(1_u32..4, value.clone(), 0..3);
+        let named =
+            prop::collection::btree_map((1_u32..4).prop_map(NameId::new), value.clone(), 0..3);
         let values = (
             prop::option::of(value),
             prop::option::of(any::<bool>()),

@@ -11,7 +11,7 @@ fn event() -> impl Strategy<Value = ScannedDecision> {
         1 => Just(flag::REPEAT | flag::NO_CONFIDENCE),
     ];
     let times = (0_i64..3_600_000_000, 0_u64..40_000_000, 0_u64..4_096);
-    (times, 1_u32..5, flags, confidence).prop_map(
+    (times, (1_u32..5).prop_map(NameId::new), flags, confidence).prop_map(
         |((event, processing, memory), action, flags, confidence)| ScannedDecision {
             event,
             action,
@@ -79,7 +79,7 @@ proptest! {
 fn one_decision_takes_few_bytes() {
     let one = ScannedDecision {
         event: 1_800_000_000,
-        action: 3,
+        action: NameId::new(3),
         confidence: 0.85,
         processing: 12_500_001,
         memory: 65_536,

@@ -28,7 +28,7 @@ pub(crate) fn key(level: Resolution, bucket: i64, whose: Combination) -> [u8; KE
     key[1..9].copy_from_slice(&keys::number(keys::ordered(bucket)));
     let names = [whose.model, whose.symbol, whose.checkpoint];
     for (place, name) in key[9..].chunks_exact_mut(4).zip(names) {
-        place.copy_from_slice(&name.to_be_bytes());
+        place.copy_from_slice(&name.get().to_be_bytes());
     }
     key
 }
@@ -37,7 +37,7 @@ pub(crate) fn key(level: Resolution, bucket: i64, whose: Combination) -> [u8; KE
 pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
     let name = |at: usize| {
         let bytes = key.get(at..).and_then(<[u8]>::first_chunk);
-        bytes.map(|bytes| u32::from_be_bytes(*bytes))
+        bytes.map(|bytes| NameId::new(u32::from_be_bytes(*bytes)))
     };
     let bucket = key.get(1..).and_then(keys::first_number);
     match (bucket, name(9), name(13), name(17)) {
@@ -91,20 +91,20 @@ pub(crate) fn scan(
     mut see: impl FnMut(i64, Combination, &[u8]) -> Result<()>,
 ) -> Result<()> {
     const HIGHEST: Combination = Combination {
-        model: u32::MAX,
-        symbol: u32::MAX,
-        checkpoint: u32::MAX,
+        model: NameId::MAX,
+        symbol: NameId::MAX,
+        checkpoint: NameId::MAX,
     };
     let of_model = |model: NameId| Combination {
         model,
-        symbol: 0,
-        checkpoint: 0,
+        symbol: NameId::NONE,
+        checkpoint: NameId::NONE,
     };
     let last = *buckets.end();
     let mut next = *buckets.start();
     // Other models' rows are jumped over, not read.
     while next <= last {
-        let start = key(level, next, of_model(model.unwrap_or(0)));
+        let start = key(level, next, of_model(model.unwrap_or_default()));
         let end = key(level, last, HIGHEST);
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut jump = None;
@@ -157,9 +157,9 @@ pub(crate) fn has_detail(snapshot: &Snapshot<'_>, hour: i64) -> Result<bool> {
 /// The first minute from `from` on that has a row.
 pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> Result<Option<i64>> {
     let lowest = Combination {
-        model: 0,
-        symbol: 0,
-        checkpoint: 0,
+        model: NameId::NONE,
+        symbol: NameId::NONE,
+        checkpoint: NameId::NONE,
     };
     let start = key(Resolution::Minute, from, lowest);
     let range = (
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn keys_come_back_in_order() {
         let whose = |model, symbol, checkpoint| Combination {
-            model,
-            symbol,
-            checkpoint,
+            model: NameId::new(model),
+            symbol: NameId::new(symbol),
+            checkpoint: NameId::new(checkpoint),
         };
         let rows = [
             (Resolution::Minute, 5, whose(9, 9, 9)),
