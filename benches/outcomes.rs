@@ -44,7 +44,7 @@ fn attach(
     let mut count = 0_u64;
     for id in ids {
         let reward = random.draw() as f64 / u64::MAX as f64 - 0.5;
-        let outcome = Outcome::reward(reward).and_correct(reward > 0.0);
+        let outcome = Outcome::new().reward(reward).correct(reward > 0.0);
         if !journal.attach_outcome(id, outcome) {
             return Err("an outcome was dropped".into());
         }

@@ -84,7 +84,7 @@
 //! let journal = Journal::in_memory()?;
 //! let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8));
 //! let id = id.expect("the queue has room");
-//! journal.attach_outcome(id, Outcome::reward(1.5).and_correct(true));
+//! journal.attach_outcome(id, Outcome::new().reward(1.5).correct(true));
 //! journal.flush().wait(Duration::from_secs(5))?;
 //!
 //! let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400)).get()?;
@@ -181,7 +181,7 @@ pub use journal::global::{install, installed, log};
 #[cfg(feature = "tracing")]
 pub use journal::layer::JournalLayer;
 pub use maintenance::handle::Maintenance;
-pub use options::keep::Keep;
+pub use options::retention::RetentionPolicy;
 pub use options::{Options, Overflow, Sharing};
 pub use read::cursor::Cursor;
 pub use read::filter::Repeats;

@@ -475,11 +475,11 @@ fn outcomes_and_system_events_that_are_refused_say_why() {
     let journal = Journal::in_memory().unwrap();
     let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
     let long = "x".repeat(1 << 20);
-    assert!(!journal.attach_outcome(id, Outcome::label(&long).and_value("v", 1.0)));
+    assert!(!journal.attach_outcome(id, Outcome::new().label(&long).value("v", 1.0)));
     let names: Vec<String> = (0..1_025).map(|n| n.to_string()).collect();
-    let many = names.iter().fold(Outcome::default(), |outcome, name| {
-        outcome.and_value(name, 0.0)
-    });
+    let many = names
+        .iter()
+        .fold(Outcome::new(), |outcome, name| outcome.value(name, 0.0));
     assert!(!journal.attach_outcome(id, many));
     assert!(!journal.event(Level::Warn, "feed", long.clone()));
     assert!(!journal.checkpoint_event(CheckpointAction::Saved, "m", "cp", &long));

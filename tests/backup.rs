@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use annals::maintenance::{DefectKind, restore};
-use annals::{Error, Inference, Journal, Keep, Maintenance, ManualClock, Options, Reader, Sharing};
+use annals::{
+    Error, Inference, Journal, Maintenance, ManualClock, Options, Reader, RetentionPolicy, Sharing,
+};
 use support::{BOUND, flush, micros};
 
 fn options() -> Options {
@@ -335,7 +337,10 @@ fn usage_adds_up_and_compaction_gives_room_back() {
     assert!(given > 0, "{given} of {}", usage.hot_bytes);
     assert!(maintenance.verify().is_whole());
     assert_eq!(entries(&dir).len() as u64, kept);
-    let _ = maintenance.retirement(Keep::days(1)).plan().unwrap();
+    let _ = maintenance
+        .retention(RetentionPolicy::new().max_age_days(1))
+        .plan()
+        .unwrap();
 }
 
 #[test]

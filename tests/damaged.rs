@@ -55,7 +55,7 @@ fn log(journal: &Journal, hour: u64) -> Vec<InferenceId> {
         ids.push(journal.log(inference).unwrap());
     }
     for id in &ids {
-        journal.attach_outcome(*id, Outcome::reward(1.0));
+        journal.attach_outcome(*id, Outcome::new().reward(1.0));
     }
     journal.event(Level::Info, "damage", format!("hour {hour}"));
     flush(journal);

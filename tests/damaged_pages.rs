@@ -50,7 +50,7 @@ fn log(journal: &Journal, block: u64) {
         ids.push(journal.log(inference).unwrap());
     }
     for id in ids {
-        journal.attach_outcome(id, Outcome::reward(1.0));
+        journal.attach_outcome(id, Outcome::new().reward(1.0));
     }
     journal.event(Level::Info, "pages", format!("block {block}"));
     flush(journal);

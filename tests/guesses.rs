@@ -11,8 +11,8 @@ use annals::logs::Mirror;
 use annals::record::OwnedAttributes;
 use annals::registry::Metadata;
 use annals::{
-    Cursor, Error, ErrorKind, Group, Inference, InferenceId, Journal, JournalId, Keep, Level, Mode,
-    Options, Outcome, Reader, Recorder, RunId, Stats, Timestamp, Value,
+    Cursor, Error, ErrorKind, Group, Inference, InferenceId, Journal, JournalId, Level, Mode,
+    Options, Outcome, Reader, Recorder, RetentionPolicy, RunId, Stats, Timestamp, Value,
 };
 use chrono::{FixedOffset, Local, TimeZone, Utc};
 
@@ -91,7 +91,7 @@ fn most_guesses_compile() {
             .actions(&["BUY", "SELL"])
             .build()
             .is_ok(),
-        journal.attach_outcome(id, Outcome::reward(1).and_value("tokens", 512_u32)),
+        journal.attach_outcome(id, Outcome::new().reward(1).value("tokens", 512_u32)),
         registry
             .checkpoint("m")
             .metric("acc", 0.5_f32)
@@ -133,8 +133,8 @@ fn most_guesses_compile() {
         io::Error::from(missing()).kind() == io::ErrorKind::NotFound,
         Journal::open(dir.path().join("x".repeat(300))).is_err_and(|e: Error| e.source().is_some()),
         serde_json::from_str::<Options>(r#"{"commit_interval": "50ms"}"#).is_ok(),
-        serde_json::from_str::<Mirror>(r#"{"keep_age": "7d"}"#).is_ok(),
-        serde_json::from_str::<Keep>(r#"{"newer_than": "30d"}"#).is_ok(),
+        serde_json::from_str::<Mirror>(r#"{"retention": {"max_age": "7d"}}"#).is_ok(),
+        serde_json::from_str::<RetentionPolicy>(r#"{"max_age": "30d"}"#).is_ok(),
         Reader::open_with(&data, &Options::default()).is_ok(),
         Stats::default().is_empty() && Stats::default().confidence.mean.is_none(),
         json(&close) == "\"1970-01-01T00:00:01.000000Z\"",

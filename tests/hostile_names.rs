@@ -161,7 +161,7 @@ fn one_record_is_one_line_and_stays_in_its_directory() {
         let inference = Inference::new(&one, &two, &three).checkpoint(&four);
         let id = journal.log(inference);
         if let Some(id) = id {
-            let outcome = Outcome::reward(1.0).and_label(&two).and_value(&three, 2.0);
+            let outcome = Outcome::new().reward(1.0).label(&two).value(&three, 2.0);
             assert!(journal.attach_outcome(id, outcome));
         }
         let fields = vec![(two.clone(), Value::from(three.as_str()))];

@@ -171,10 +171,10 @@ fn outcomes_are_taken_in_once() {
             .add(id, &Inference::new("m", "s", "BUY"), Answer::Full)
             .unwrap();
         let at = |micros| Timestamp::from_micros(micros);
-        let first = Outcome::reward(f64::NAN).and_value("pnl", 2.0).at(at(5));
+        let first = Outcome::new().reward(f64::NAN).value("pnl", 2.0).at(at(5));
         assert_eq!(importer.add_outcome(id, &first).unwrap(), new);
         assert!(!importer.add_outcome(id, &first).unwrap());
-        let second = Outcome::reward(3.0).and_label("x").at(at(6));
+        let second = Outcome::new().reward(3.0).label("x").at(at(6));
         assert_eq!(importer.add_outcome(id, &second).unwrap(), new);
         importer.close().unwrap();
     }
@@ -234,10 +234,18 @@ fn a_row_that_no_reader_could_decode_is_refused() {
     add(&plain()).unwrap();
     let id = run.inference(1).unwrap();
     let name = "v".repeat(MOST + 1);
-    assert!(importer.add_outcome(id, &Outcome::label(&beyond)).is_err());
-    let named = Outcome::reward(1.0).and_value(&name, 1.0);
+    assert!(
+        importer
+            .add_outcome(id, &Outcome::new().label(&beyond))
+            .is_err()
+    );
+    let named = Outcome::new().reward(1.0).value(&name, 1.0);
     assert!(importer.add_outcome(id, &named).is_err());
-    assert!(importer.add_outcome(id, &Outcome::label(&fits)).unwrap());
+    assert!(
+        importer
+            .add_outcome(id, &Outcome::new().label(&fits))
+            .unwrap()
+    );
     importer.close().unwrap();
     assert_eq!(numbers(&dir).len(), 7);
     assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
@@ -270,7 +278,7 @@ fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
         for number in 0..count {
             let action = ["BUY", "SELL"][number % 2];
             let id = journal.log(Inference::new("live", "s", action).confidence(0.25));
-            journal.attach_outcome(id.unwrap(), Outcome::reward(1.0));
+            journal.attach_outcome(id.unwrap(), Outcome::new().reward(1.0));
         }
         journal.flush().wait(WAIT).unwrap();
         journal
@@ -281,7 +289,7 @@ fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
         let run = importer.source("a").unwrap();
         for number in numbers {
             let id = run.inference(number).unwrap();
-            let outcome = Outcome::reward(5.0).at(Timestamp::from_micros(9));
+            let outcome = Outcome::new().reward(5.0).at(Timestamp::from_micros(9));
             importer.add_outcome(id, &outcome).unwrap();
         }
         importer.close().unwrap();

@@ -35,19 +35,21 @@ fn checkpoints_are_ranked_by_what_turned_out() {
         let reward = f64::from(number % 9 / 3 * 4) - 4.0 + 0.5 + which as f64;
         sums[which].0 += 1;
         sums[which].1 += reward;
-        let outcome = Outcome::reward(reward).and_correct(number % [2, 3, 4][which] == 0);
+        let outcome = Outcome::new()
+            .reward(reward)
+            .correct(number % [2, 3, 4][which] == 0);
         judged(
             &journal,
             ["a", "b", "c"][which],
-            outcome.and_value("cost", reward),
+            outcome.value("cost", reward),
         );
     }
     for _ in 0..5 {
-        judged(&journal, "few", Outcome::reward(100.0));
-        judged(&journal, "odd", Outcome::reward(f64::NAN));
+        judged(&journal, "few", Outcome::new().reward(100.0));
+        judged(&journal, "odd", Outcome::new().reward(f64::NAN));
     }
     journal.log(Inference::new("m", "s", "BUY"));
-    judged(&journal, "few", Outcome::reward(f64::INFINITY));
+    judged(&journal, "few", Outcome::new().reward(f64::INFINITY));
     flush(&journal);
     let reader = journal.reader().unwrap();
     let ranking = reader.best_live("m", &LiveValue::Reward, DAY, 10).unwrap();
@@ -105,7 +107,7 @@ fn the_steps_of_an_episode_do_not_count_as_independent() {
             let inference = Inference::new("m", "s", "BUY").checkpoint(checkpoint);
             // Within a minute: no rollup tells the episodes apart.
             let id = journal.log(inference.event_time(micros(number))).unwrap();
-            let outcome = Outcome::reward(reward).and_correct(reward > 5.0);
+            let outcome = Outcome::new().reward(reward).correct(reward > 5.0);
             journal.attach_outcome(id, outcome);
         }
         if number % 2_000 == 0 {
@@ -137,7 +139,7 @@ fn the_steps_of_an_episode_do_not_count_as_independent() {
 #[test]
 fn an_unknown_model_and_an_empty_range_have_no_ranking() {
     let journal = Journal::in_memory().unwrap();
-    judged(&journal, "a", Outcome::reward(1.0));
+    judged(&journal, "a", Outcome::new().reward(1.0));
     flush(&journal);
     let unknown = journal
         .stats("nobody")
@@ -169,7 +171,7 @@ fn the_registrys_best_stands_beside_the_live_one() {
     }
     for number in 0..100 {
         let which = number % 2;
-        judged(&journal, &saved[which], Outcome::correct(which == 1));
+        judged(&journal, &saved[which], Outcome::new().correct(which == 1));
     }
     flush(&journal);
     let ranking = journal

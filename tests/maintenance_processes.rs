@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use annals::maintenance::{DefectKind, RetirePlan, restore};
-use annals::{Error, Inference, Journal, Keep, Maintenance, Options, Reader};
+use annals::maintenance::{DefectKind, RetentionPlan, restore};
+use annals::{Error, Inference, Journal, Maintenance, Options, Reader, RetentionPolicy};
 use common::{BOUND, Child, Random, cases, command, role, say, spin};
 
 /// The least that can be kept: the hot file and some ten segments.
@@ -88,9 +88,9 @@ fn log(journal: &Journal, events: u32) {
     journal.flush().wait(BOUND).unwrap();
 }
 
-fn plan(maintenance: &Maintenance) -> RetirePlan {
+fn plan(maintenance: &Maintenance) -> RetentionPlan {
     maintenance
-        .retirement(Keep::bytes(KEEP_BYTES))
+        .retention(RetentionPolicy::new().max_bytes(KEEP_BYTES))
         .plan()
         .unwrap()
 }
@@ -101,7 +101,7 @@ fn look_after(
     journal: &Journal,
     maintenance: &Maintenance,
     root: &Path,
-    planned: Option<RetirePlan>,
+    planned: Option<RetentionPlan>,
 ) -> String {
     journal.seal(BOUND).unwrap();
     let planned = planned.unwrap_or_else(|| plan(maintenance));

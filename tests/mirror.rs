@@ -15,7 +15,7 @@ use annals::entry::{CheckpointAction, GapReason};
 use annals::logs::{Cleaned, LogKind, Mirror, Rotation, recent_lines};
 use annals::{
     Error, Inference, InferenceId, Journal, Level, ManualClock, Outcome, Overflow, Reader,
-    Timestamp, Value,
+    RetentionPolicy, Timestamp, Value,
 };
 use logs::*;
 use proptest::prelude::*;
@@ -46,6 +46,14 @@ fn contents(directory: &Path) -> Vec<(String, String)> {
 }
 
 /// One or more entries of every kind, with all that a line can hold.
+fn max_files(files: u64) -> RetentionPolicy {
+    RetentionPolicy::new().max_files(files)
+}
+
+fn max_count(lines: u64) -> RetentionPolicy {
+    RetentionPolicy::new().max_count(lines)
+}
+
 fn log_every_kind(journal: &Journal, clock: &ManualClock) {
     let features = [0.1, 0.2];
     let plain = Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.85);
@@ -279,7 +287,7 @@ fn log_every_name(journal: &Journal) {
     log_number(journal, 1);
     journal.event(Level::Info, "loop", "one");
     journal.checkpoint_event(CheckpointAction::Saved, "m", "c", "");
-    journal.attach_outcome(InferenceId::from_u64(7), Outcome::reward(1.0));
+    journal.attach_outcome(InferenceId::from_u64(7), Outcome::new().reward(1.0));
     flush(journal);
 }
 
@@ -290,7 +298,7 @@ fn only_their_owner_may_look_at_the_files() {
     let directory = tempfile::tempdir().unwrap();
     let (dir, logs) = (directory.path(), directory.path().join("else/where"));
     let mirror = Mirror::new().rotation(Rotation::Size(100)).compress_old();
-    let mirror = mirror.keep_last_lines(5).directory(&logs);
+    let mirror = mirror.retention(max_count(5)).directory(&logs);
     let journal = open(&dir.join("data"), mirror);
     // The clean-up that happens by itself, once a minute, is over.
     journal.clean_up_logs(BOUND).unwrap();
@@ -594,7 +602,7 @@ fn only_so_many_files_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let (logs, clock) = (dir.join("logs"), july());
-    let mirror = Mirror::new().keep_files(3);
+    let mirror = Mirror::new().retention(max_files(3));
     let journal = open_at(dir, mirror.clone(), &clock);
     log_days(&journal, &clock, 0..8);
     wait_for_lines(&journal, 8);
@@ -606,7 +614,7 @@ fn only_so_many_files_are_kept() {
     log_days(&journal, &clock, 8..9);
     journal.close().unwrap();
 
-    let journal = open_at(dir, mirror.keep_files(0), &clock);
+    let journal = open_at(dir, mirror.retention(max_files(1)), &clock);
     log_days(&journal, &clock, 9..10);
     wait_for_lines(&journal, 1);
     journal.clean_up_logs(BOUND).unwrap();
@@ -621,7 +629,9 @@ fn no_rate_of_writing_makes_more_files_than_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let (logs, clock) = (dir.join("logs"), july());
-    let mirror = Mirror::new().keep_files(3).rotation(Rotation::Size(8_192));
+    let mirror = Mirror::new()
+        .retention(max_files(3))
+        .rotation(Rotation::Size(8_192));
     let journal = open_at(dir, mirror, &clock);
     journal.clean_up_logs(BOUND).unwrap();
     let is_over = std::sync::atomic::AtomicBool::new(false);
@@ -688,7 +698,7 @@ fn old_files_are_deleted_and_the_current_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
     let (logs, clock) = (dir.join("logs"), july());
-    let mirror = Mirror::new().keep_age(2 * DAY);
+    let mirror = Mirror::new().retention(RetentionPolicy::new().max_age(2 * DAY));
     let journal = open_at(dir, mirror, &clock);
     // The clean-up that happens by itself, once a minute, is over.
     journal.clean_up_logs(BOUND).unwrap();
@@ -714,7 +724,7 @@ fn only_the_last_lines_are_kept_also_of_the_current_file() {
     for rotation in ROTATIONS {
         let dir = directory.path().join(format!("{rotation:?}"));
         let logs = dir.join("logs");
-        let mirror = Mirror::new().rotation(rotation).keep_last_lines(10);
+        let mirror = Mirror::new().rotation(rotation).retention(max_count(10));
         let journal = open(&dir, mirror.clone());
         log_numbers(&journal, 0..57);
         journal.event(Level::Info, "loop", "few of these");
@@ -729,7 +739,7 @@ fn only_the_last_lines_are_kept_also_of_the_current_file() {
         journal.close().unwrap();
         let found = numbers(&lines(&logs, LogKind::Inferences));
         assert!(found.ends_with(&[56, 57, 58, 59]), "{found:?}");
-        let journal = open(&dir, mirror.keep_last_lines(1));
+        let journal = open(&dir, mirror.retention(max_count(1)));
         log_numbers(&journal, 60..62);
         journal.clean_up_logs(BOUND).unwrap();
         log_numbers(&journal, 62..64);
@@ -744,18 +754,103 @@ fn only_the_last_lines_are_kept_also_of_the_current_file() {
 }
 
 #[test]
-fn a_current_file_may_be_cut_to_nothing() {
+fn a_current_file_is_cut_to_its_newest_line() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
-    let journal = open(dir, Mirror::new().keep_last_lines(0));
+    let journal = open(dir, Mirror::new().retention(max_count(1)));
     log_numbers(&journal, 0..5);
     journal.clean_up_logs(BOUND).unwrap();
-    assert_eq!(lines(&dir.join("logs"), LogKind::Inferences).len(), 0);
+    let found = numbers(&lines(&dir.join("logs"), LogKind::Inferences));
+    assert_eq!(found, [4]);
     log_numbers(&journal, 5..7);
     wait_for_lines(&journal, 7);
     let found = numbers(&lines(&dir.join("logs"), LogKind::Inferences));
-    assert_eq!(found, [5, 6]);
+    assert_eq!(found, [4, 5, 6]);
     journal.close().unwrap();
+}
+
+#[test]
+fn limits_that_make_no_sense_for_text_files_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for policy in [
+        RetentionPolicy::new(),
+        RetentionPolicy::new().keep_latest(5),
+        max_files(0),
+        max_count(0),
+        RetentionPolicy::new().max_age_days(0),
+        max_files(1).keep_tagged("release"),
+        max_files(1).keep_after_cursor("export"),
+    ] {
+        let options = Journal::options().mirror(Mirror::new().retention(policy.clone()));
+        let refused = options.open(directory.path());
+        assert!(
+            matches!(refused, Err(Error::InvalidOption { .. })),
+            "{policy}"
+        );
+    }
+}
+
+/// One line a day, so one line a file.
+#[test]
+fn the_newest_lines_stay_whatever_the_limits_of_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, policy) in [
+        ("by number", max_files(1)),
+        ("by age", RetentionPolicy::new().max_age(2 * DAY)),
+        ("by lines", max_count(1)),
+    ] {
+        let dir = directory.path().join(name);
+        let (logs, clock) = (dir.join("logs"), july());
+        let mirror = Mirror::new().retention(policy.keep_latest(3));
+        let journal = open_at(&dir, mirror, &clock);
+        log_days(&journal, &clock, 0..8);
+        wait_for_lines(&journal, 8);
+        let long_ago = SystemTime::now() - 3 * DAY;
+        for (name, _) in texts(&logs, LogKind::Inferences) {
+            let file = File::options().append(true).open(logs.join(name)).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        journal.clean_up_logs(BOUND).unwrap();
+        let left = numbers(&lines(&logs, LogKind::Inferences));
+        assert_eq!(left, [5, 6, 7], "{name}");
+        journal.close().unwrap();
+    }
+}
+
+#[test]
+fn only_so_many_bytes_of_files_are_kept() {
+    const MOST: u64 = 1 << 20;
+    const FILE: u64 = 128 << 10;
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = |logs: &Path| -> u64 {
+        let texts = texts(logs, LogKind::Inferences);
+        texts.iter().map(|(_, text)| text.len() as u64).sum()
+    };
+    for keep_all in [false, true] {
+        let dir = directory.path().join(format!("{keep_all}"));
+        let logs = dir.join("logs");
+        let mut policy = RetentionPolicy::new().max_bytes(MOST);
+        if keep_all {
+            policy = policy.keep_latest(1_000_000);
+        }
+        let mirror = Mirror::new()
+            .rotation(Rotation::Size(FILE))
+            .retention(policy);
+        let journal = open_at(&dir, mirror, &july());
+        log_numbers(&journal, 0..20_000);
+        flush(&journal);
+        wait_for_lines(&journal, 20_000);
+        // Checked before each new file already.
+        assert_eq!(bytes(&logs) > MOST + FILE, keep_all);
+        journal.clean_up_logs(BOUND).unwrap();
+        let left = numbers(&lines(&logs, LogKind::Inferences));
+        let first = if keep_all { 0 } else { left[0] };
+        assert_eq!(left, (first..20_000).collect::<Vec<_>>());
+        if !keep_all {
+            assert!((MOST - 2 * FILE..=MOST).contains(&bytes(&logs)));
+        }
+        journal.close().unwrap();
+    }
 }
 
 #[test]

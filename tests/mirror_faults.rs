@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use annals::entry::{CheckpointAction, SystemEvent};
 use annals::logs::{LogKind, Mirror, Rotation, recent_lines};
-use annals::{Content, Error, Journal, Level, Reader};
+use annals::{Content, Error, Journal, Level, Reader, RetentionPolicy};
 use logs::*;
 use tempfile::TempDir;
 use tiny::Tiny;
@@ -538,7 +538,8 @@ fn a_crash_after_a_compression_leaves_each_line_once() {
 #[test]
 fn a_crash_after_lines_were_cut_off_leaves_whole_lines() {
     // The lines that are cut off are of the file that the stored cursor is in.
-    let (place, mut crashed) = crashed_after_clean_up(Mirror::new().keep_last_lines(34));
+    let (place, mut crashed) =
+        crashed_after_clean_up(Mirror::new().retention(RetentionPolicy::new().max_count(34)));
     assert_eq!(place.numbers(), (6..40).collect::<Vec<_>>());
     // Nothing more is cut off: that could hide a line that is there twice.
     crashed.mirror = Mirror::new().rotation(Rotation::Size(500));

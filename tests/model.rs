@@ -23,11 +23,11 @@ mod sums;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::maintenance::RetirePlan;
-use annals::registry::{Plan, Policy};
+use annals::maintenance::RetentionPlan;
+use annals::registry::CheckpointRetentionPlan;
 use annals::{
-    Error, Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Reader, Registry,
-    Timestamp,
+    Error, Inference, Journal, Level, ManualClock, Mode, Options, Outcome, Reader, Registry,
+    RetentionPolicy, Timestamp,
 };
 use book::{Book, Call, Doomed};
 use proptest::prelude::*;
@@ -96,8 +96,8 @@ enum Step {
     /// Plans which checkpoints of a model go.
     Plan {
         model: usize,
-        latest: usize,
-        best: usize,
+        latest: u64,
+        best: u64,
     },
     /// Does what was planned last, whatever happened since.
     Apply,
@@ -165,7 +165,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..2_usize, 0..2_usize).prop_map(|(model, alias)| Step::Rollback { model, alias }),
         3 => (0..5_usize, prop::bool::weighted(0.8))
             .prop_map(|(which, on)| Step::Pin { which, on }),
-        3 => (0..2_usize, 0..3_usize, 0..3_usize)
+        3 => (0..2_usize, 1..3_u64, 1..3_u64)
             .prop_map(|(model, latest, best)| Step::Plan { model, latest, best }),
         3 => Just(Step::Apply),
         1 => Just(Step::Look),
@@ -197,8 +197,8 @@ struct World {
     book: Book,
     shelf: Shelf,
     /// A model's number, what is planned for it, and what has to be.
-    planned: Option<(usize, Plan, Vec<String>)>,
-    retirement: Option<(RetirePlan, Doomed)>,
+    planned: Option<(usize, CheckpointRetentionPlan, Vec<String>)>,
+    retirement: Option<(RetentionPlan, Doomed)>,
 }
 
 impl World {
@@ -234,7 +234,7 @@ impl World {
                     return;
                 };
                 let reward = f64::from(*reward) / 8.0;
-                let outcome = Outcome::reward(reward).and_correct(reward > 0.0);
+                let outcome = Outcome::new().reward(reward).correct(reward > 0.0);
                 assert!(self.handles[*handle].attach_outcome(id, outcome));
                 self.book.outcome(*handle, id, reward);
             }
@@ -301,7 +301,10 @@ impl World {
                 latest,
                 best,
             } => {
-                let policy = Policy::new().latest(*latest).best(*best, "loss", Mode::Min);
+                let policy =
+                    RetentionPolicy::new()
+                        .max_count(*latest)
+                        .keep_best(*best, "loss", Mode::Min);
                 let retention = self.registry.retention(policy).model(MODELS[*model]);
                 let plan = match retention.plan() {
                     // A metric that no checkpoint of the model has is refused, and deletes nothing.
@@ -314,7 +317,10 @@ impl World {
                 assert!(self.shelf.has_losses(*model) || self.shelf.is_empty(*model));
                 let mut planned: Vec<_> = plan.deletions().map(|c| c.id().to_owned()).collect();
                 planned.sort();
-                assert_eq!(planned, self.shelf.doomed(*model, *latest, *best));
+                assert_eq!(
+                    planned,
+                    self.shelf.doomed(*model, *latest as usize, *best as usize)
+                );
                 self.planned = Some((*model, plan, planned));
             }
             Step::Apply => {
@@ -340,11 +346,11 @@ impl World {
             } => {
                 let mut keep = keeping(*minutes);
                 if *only_exported {
-                    keep = keep.after_cursor("export");
+                    keep = keep.keep_after_cursor("export");
                 }
                 let doomed = self.book.doomed(self.minutes_ago(*minutes), *only_exported);
                 let maintenance = self.handles[*handle].maintenance().unwrap();
-                let plan = maintenance.retirement(keep).plan().unwrap();
+                let plan = maintenance.retention(keep).plan().unwrap();
                 assert_eq!(plan.segments().len(), doomed.segments, "{plan:?}");
                 assert_eq!(plan.entries(), doomed.entries, "{plan:?}");
                 self.retirement = Some((plan, doomed));
@@ -371,7 +377,7 @@ impl World {
                     return;
                 }
                 let doomed = self.book.doomed(self.minutes_ago(*minutes), false);
-                self.reopen(*handle, options(&self.clock).keep(keeping(*minutes)));
+                self.reopen(*handle, options(&self.clock).retention(keeping(*minutes)));
                 // Asked after its first round, in which it retires.
                 let sealed = self.handles[*handle].seal(BOUND).unwrap();
                 let known = self.handles[*handle].health().sealing.unwrap();
@@ -440,8 +446,8 @@ fn is_outdated<T>(applied: &annals::Result<T>) -> bool {
     matches!(applied, Err(Error::PlanOutdated { deleted: 0, .. }))
 }
 
-fn keeping(minutes: u32) -> Keep {
-    Keep::newer_than(Duration::from_secs(60) * minutes)
+fn keeping(minutes: u32) -> RetentionPolicy {
+    RetentionPolicy::new().max_age(Duration::from_secs(60) * minutes)
 }
 
 /// Nothing happens by itself.

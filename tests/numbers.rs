@@ -82,7 +82,7 @@ fn metrics_and_outcomes_take_any_number() {
     let metrics = ["acc", "epoch", "steps", "delta"].map(|name| saved.metric(name).unwrap());
     assert_eq!(metrics, [57.1, 7.0, 12.0, -3.0]);
     let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
-    let outcome = Outcome::reward(0.1_f32).and_value("tokens", 512_usize);
+    let outcome = Outcome::new().reward(0.1_f32).value("tokens", 512_usize);
     assert!(journal.attach_outcome(id, outcome));
     flush(&journal);
     let known = journal.reader().unwrap().outcome(id).unwrap().unwrap();

@@ -30,7 +30,7 @@ fn child() {
     while let Some(line) = command() {
         for pair in line.split_whitespace() {
             let (id, reward) = pair.split_once('=').unwrap();
-            let outcome = Outcome::reward(reward.parse::<f64>().unwrap());
+            let outcome = Outcome::new().reward(reward.parse::<f64>().unwrap());
             assert!(journal.attach_outcome(id.parse().unwrap(), outcome));
         }
         journal.flush().wait(BOUND).unwrap();

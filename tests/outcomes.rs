@@ -41,12 +41,13 @@ fn entries(reader: &Reader) -> Vec<OutcomeEntry> {
 fn every_value_is_read_back() {
     let journal = Journal::in_memory().unwrap();
     let id = log(&journal);
-    let given = Outcome::reward(1.5)
-        .and_correct(false)
-        .and_label("stopped out")
-        .and_value("pnl", -0.5)
-        .and_value("fee", 0.1)
-        .and_value("pnl", 0.5)
+    let given = Outcome::new()
+        .reward(1.5)
+        .correct(false)
+        .label("stopped out")
+        .value("pnl", -0.5)
+        .value("fee", 0.1)
+        .value("pnl", 0.5)
         .at(micros(-7));
     assert!(journal.attach_outcome(id, given));
     flush(&journal);
@@ -84,7 +85,7 @@ fn without_a_time_it_turned_out_when_it_was_recorded() {
     let clock = logs::july();
     let journal = Options::default().clock(clock).in_memory().unwrap();
     let id = log(&journal);
-    journal.attach_outcome(id, Outcome::label("x"));
+    journal.attach_outcome(id, Outcome::new().label("x"));
     flush(&journal);
     let found = outcome(&journal.reader().unwrap(), id);
     assert_eq!(found.label.unwrap().time, micros(logs::JULY));
@@ -95,13 +96,13 @@ fn each_name_keeps_its_own_last_value() {
     let journal = Journal::in_memory().unwrap();
     let (id, other) = (log(&journal), log(&journal));
     for (number, time) in [(1.0, 30), (2.0, 20), (3.0, 10)] {
-        let outcome = Outcome::reward(number).and_value("v", number);
+        let outcome = Outcome::new().reward(number).value("v", number);
         assert!(journal.attach_outcome(id, outcome.at(micros(time))));
         flush(&journal);
     }
-    journal.attach_outcome(id, Outcome::correct(true));
-    journal.attach_outcome(other, Outcome::reward(9.0));
-    journal.attach_outcome(id, Outcome::value("v", f64::NAN));
+    journal.attach_outcome(id, Outcome::new().correct(true));
+    journal.attach_outcome(other, Outcome::new().reward(9.0));
+    journal.attach_outcome(id, Outcome::new().value("v", f64::NAN));
     flush(&journal);
     let reader = journal.reader().unwrap();
     let found = outcome(&reader, id);
@@ -135,10 +136,10 @@ fn an_outcome_may_come_before_its_inference_and_without_one() {
     let journal = Journal::in_memory().unwrap();
     for id in [0, 7, u64::MAX] {
         let id = InferenceId::from_u64(id);
-        assert!(journal.attach_outcome(id, Outcome::reward(1.0)));
+        assert!(journal.attach_outcome(id, Outcome::new().reward(1.0)));
     }
     let next = InferenceId::from_u64(log(&journal).to_u64() + 2);
-    assert!(journal.attach_outcome(next, Outcome::reward(2.0)));
+    assert!(journal.attach_outcome(next, Outcome::new().reward(2.0)));
     assert_eq!(log(&journal), next);
     flush(&journal);
     let reader = journal.reader().unwrap();
@@ -153,7 +154,7 @@ fn one_for_a_repeat_is_the_repeats() {
     let same = || Inference::new("m", "s", "BUY").features(&[1.0]);
     let original = journal.log(same()).unwrap();
     let repeat = journal.log(same()).unwrap();
-    journal.attach_outcome(repeat, Outcome::reward(2.0));
+    journal.attach_outcome(repeat, Outcome::new().reward(2.0));
     flush(&journal);
     let reader = journal.reader().unwrap();
     assert_eq!(reader.outcome(original).unwrap(), None);
@@ -175,8 +176,8 @@ fn a_recorder_attaches_too_and_a_disabled_one_does_not() {
     let journal = Journal::in_memory().unwrap();
     let recorder = journal.recorder("m", "s").actions(["BUY"]).build().unwrap();
     let id = recorder.log(recorder.start(), 0, &[1.0], &[]).unwrap();
-    assert!(recorder.attach_outcome(id, Outcome::reward(1.0)));
-    assert!(!Recorder::disabled().attach_outcome(id, Outcome::reward(2.0)));
+    assert!(recorder.attach_outcome(id, Outcome::new().reward(1.0)));
+    assert!(!Recorder::disabled().attach_outcome(id, Outcome::new().reward(2.0)));
     flush(&journal);
     let reader = journal.reader().unwrap();
     assert_eq!(value(outcome(&reader, id).reward), Some(1.0));
@@ -186,20 +187,22 @@ fn a_recorder_attaches_too_and_a_disabled_one_does_not() {
 fn the_accounts_count_outcomes_like_events() {
     let journal = Journal::in_memory().unwrap();
     let id = log(&journal);
-    assert!(journal.attach_outcome(id, Outcome::correct(true)));
+    assert!(journal.attach_outcome(id, Outcome::new().correct(true)));
     let long = "x".repeat((1 << 20) + 1);
-    assert!(!journal.attach_outcome(id, Outcome::label(&long)));
+    assert!(!journal.attach_outcome(id, Outcome::new().label(&long)));
     let names: Vec<String> = (0..1_025).map(|number| number.to_string()).collect();
-    let many = names.iter().fold(Outcome::reward(1.0), |outcome, name| {
-        outcome.and_value(name, 0.0)
-    });
+    let many = names
+        .iter()
+        .fold(Outcome::new().reward(1.0), |outcome, name| {
+            outcome.value(name, 0.0)
+        });
     assert!(!journal.attach_outcome(id, many));
     flush(&journal);
     let health = journal.health();
     assert_eq!((health.offered, health.committed), (4, 2));
     assert_eq!(health.dropped.refused, 2);
     journal.close().unwrap();
-    assert!(!journal.attach_outcome(id, Outcome::correct(false)));
+    assert!(!journal.attach_outcome(id, Outcome::new().correct(false)));
     assert_eq!(journal.health().dropped.closed, 1);
 }
 
@@ -210,7 +213,7 @@ fn names_beyond_the_table_are_the_same_names() {
     // One more finds room, the others are written out.
     for round in 0..3 {
         for name in ["a", "b", "c"] {
-            journal.attach_outcome(id, Outcome::value(name, f64::from(round)));
+            journal.attach_outcome(id, Outcome::new().value(name, f64::from(round)));
         }
     }
     flush(&journal);
@@ -269,7 +272,7 @@ fn the_last_one_holds_across_runs_and_segments() {
                 .wrapping_add(1);
             let index = usize::try_from(random >> 33).unwrap() % ids.len();
             let reward = f64::from(u32::try_from(random >> 40).unwrap());
-            journal.attach_outcome(ids[index], Outcome::reward(reward));
+            journal.attach_outcome(ids[index], Outcome::new().reward(reward));
             oracle.0.insert(ids[index], reward);
             if step % 700 == 0 {
                 flush(&journal);
@@ -297,7 +300,7 @@ fn many_for_one_inference_are_one_answer() {
         .unwrap();
     let id = log(&journal);
     for number in 0..100_000 {
-        assert!(journal.attach_outcome(id, Outcome::reward(f64::from(number))));
+        assert!(journal.attach_outcome(id, Outcome::new().reward(f64::from(number))));
     }
     flush(&journal);
     let reader = journal.reader().unwrap();
@@ -311,12 +314,9 @@ fn each_outcome_has_a_line() {
     let options = Journal::options().mirror(Mirror::new()).clock(logs::july());
     let journal = options.open(&data).unwrap();
     let id = log(&journal);
-    journal.attach_outcome(
-        id,
-        Outcome::reward(1.5).and_correct(true).and_label("a|b\nc"),
-    );
+    journal.attach_outcome(id, Outcome::new().reward(1.5).correct(true).label("a|b\nc"));
     let late = Timestamp::from_micros(logs::JULY + 60_000_000);
-    let odd = Outcome::value("a b|", f64::NAN).and_value("big", 1e300);
+    let odd = Outcome::new().value("a b|", f64::NAN).value("big", 1e300);
     journal.attach_outcome(id, odd.at(late));
     flush(&journal);
     logs::wait_for_lines(&journal, 3);

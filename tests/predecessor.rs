@@ -7,16 +7,14 @@ use std::time::Duration;
 use annals::logs::Mirror;
 use annals::registry::Watched;
 use annals::stats::{Calendar, Periods};
-use annals::{Inference, Journal, Mode, Reader, Repeats, Timestamp};
+use annals::{Inference, Journal, Mode, Reader, Repeats, RetentionPolicy, Timestamp};
 use chrono::{Local, Offset, TimeZone};
 
 #[test]
 fn each_call_of_the_predecessor_has_its_counterpart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let mirror = Mirror::new()
-        .keep_age(Duration::from_secs(30 * 86_400))
-        .keep_last_lines(10_000);
+    let mirror = Mirror::new().retention(RetentionPolicy::new().max_age_days(30).max_count(10_000));
     let journal = Journal::options().mirror(mirror).open(&data).unwrap();
     // The second is a repeat.
     for _ in 0..2 {

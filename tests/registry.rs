@@ -490,5 +490,5 @@ fn a_registry_can_be_shared() {
     shared::<Registry>();
     shared::<Checkpoint>();
     shared::<annals::registry::Watch>();
-    shared::<annals::registry::Plan>();
+    shared::<annals::registry::CheckpointRetentionPlan>();
 }

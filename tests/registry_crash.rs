@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use annals::registry::{Condition, Policy, Watched};
-use annals::{Checkpoint, Error, Journal, Mode, Registry};
+use annals::registry::{Condition, Watched};
+use annals::{Checkpoint, Error, Journal, Mode, Registry, RetentionPolicy};
 use common::{BOUND, Child, Random, command, role, say};
 use tempfile::TempDir;
 
@@ -36,7 +36,10 @@ fn child() {
             registry.delete(oldest.id(), "test").unwrap();
         }),
         "dies retaining" => die_at_step(&dir, |registry| {
-            let plan = registry.retention(Policy::new().latest(1)).plan().unwrap();
+            let plan = registry
+                .retention(RetentionPolicy::new().max_count(1))
+                .plan()
+                .unwrap();
             plan.apply().unwrap();
         }),
         "saves for ever" => save_for_ever(&dir),
@@ -277,7 +280,10 @@ fn retain(dir: &Path) {
     say("ready");
     let mut deleted = 0;
     while command().unwrap() != "stop" {
-        let plan = registry.retention(Policy::new().latest(3)).plan().unwrap();
+        let plan = registry
+            .retention(RetentionPolicy::new().max_count(3))
+            .plan()
+            .unwrap();
         match plan.apply() {
             Ok(applied) => deleted += applied.deleted.len(),
             Err(Error::PlanOutdated { .. }) => {}

@@ -7,12 +7,20 @@ mod registries;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annals::registry::{Decision, Plan, Policy};
-use annals::{Checkpoint, Error, Mode, Timestamp};
+use annals::registry::{CheckpointRetentionPlan, Fate};
+use annals::{Checkpoint, Error, Mode, RetentionPolicy, Timestamp};
 use proptest::prelude::*;
 use registries::{Place, place};
 
 const MODEL: &str = "dqn_agent";
+
+fn max_count(count: u64) -> RetentionPolicy {
+    RetentionPolicy::new().max_count(count)
+}
+
+fn max_age(age: Duration) -> RetentionPolicy {
+    RetentionPolicy::new().max_age(age)
+}
 
 impl Place {
     fn save(&self, step: u64, loss: f64) -> Checkpoint {
@@ -25,7 +33,7 @@ impl Place {
         new.save(b"weights").unwrap()
     }
 
-    fn plan(&self, policy: Policy) -> Plan {
+    fn plan(&self, policy: RetentionPolicy) -> CheckpointRetentionPlan {
         self.registry.retention(policy).plan().unwrap()
     }
 
@@ -35,7 +43,7 @@ impl Place {
     }
 }
 
-fn doomed(plan: &Plan) -> Vec<u64> {
+fn doomed(plan: &CheckpointRetentionPlan) -> Vec<u64> {
     plan.deletions()
         .map(|found| found.step().unwrap())
         .collect()
@@ -54,43 +62,47 @@ fn each_rule_keeps_what_it_says() {
     ] {
         place.save(step, loss);
     }
-    let policy = Policy::new;
-    let min = || policy().best(2, "loss", Mode::Min);
-    assert_eq!(doomed(&place.plan(policy().latest(2))), [14, 11, 5, 1]);
-    assert_eq!(doomed(&place.plan(policy().latest(0))), [23, 14, 11, 5, 1]);
+    let policy = || max_count(1);
+    let min = || policy().keep_best(2, "loss", Mode::Min);
+    assert_eq!(doomed(&place.plan(max_count(2))), [14, 11, 5, 1]);
+    assert_eq!(doomed(&place.plan(policy().keep_latest(2))), [14, 11, 5, 1]);
+    assert_eq!(doomed(&place.plan(policy())), [23, 14, 11, 5, 1]);
     assert_eq!(doomed(&place.plan(min())), [14, 11, 1]);
-    assert_eq!(doomed(&place.plan(min().latest(2))), [14, 11, 1]);
-    let misspelt = place.registry.retention(min().best(1, "los", Mode::Max));
+    assert_eq!(doomed(&place.plan(min().max_count(2))), [14, 11, 1]);
+    assert_eq!(doomed(&place.plan(min().keep_latest(2))), [14, 11, 1]);
+    let misspelt = place
+        .registry
+        .retention(min().keep_best(1, "los", Mode::Max));
     let error = misspelt.plan().err().unwrap();
     assert!(matches!(&error, Error::UnknownMetric { metric, .. } if metric == "los"));
     assert!(error.to_string().contains("known are loss"), "{error}");
-    assert_eq!(doomed(&place.plan(policy().every_steps(10))), [14, 5]);
+    assert_eq!(doomed(&place.plan(policy().keep_every_steps(10))), [14, 5]);
     assert_eq!(
-        doomed(&place.plan(policy().newer_than(Duration::from_secs(120)).trust_clock())),
+        doomed(&place.plan(max_age(Duration::from_secs(120)).trust_clock())),
         [11, 5, 1]
     );
     let tagged = place.registry.list(MODEL).steps(14..15).get().unwrap();
     place.registry.tag(tagged[0].id(), "release").unwrap();
     assert_eq!(
-        doomed(&place.plan(policy().tagged("release"))),
+        doomed(&place.plan(policy().keep_tagged("release"))),
         [23, 11, 5, 1]
     );
 
-    let plan = place.plan(min().every_steps(10));
+    let plan = place.plan(min().keep_every_steps(10));
     let rules: Vec<_> = plan
         .lines()
         .iter()
-        .map(|line| (line.decision, line.rule.as_str()))
+        .map(|line| (line.fate, line.reason.as_str()))
         .collect();
     assert_eq!(
         rules,
         [
-            (Decision::Keep, "the newest of its model"),
-            (Decision::Keep, "best 2 by loss (min)"),
-            (Decision::Delete, "no rule keeps it"),
-            (Decision::Keep, "every 10 steps"),
-            (Decision::Keep, "best 2 by loss (min)"),
-            (Decision::Keep, "every 10 steps"),
+            (Fate::Keep, "the newest of its model"),
+            (Fate::Keep, "best 2 by loss (min)"),
+            (Fate::Delete, "beyond the newest 1 (max_count)"),
+            (Fate::Keep, "every 10 steps"),
+            (Fate::Keep, "best 2 by loss (min)"),
+            (Fate::Keep, "every 10 steps"),
         ]
     );
     let applied = plan.apply().unwrap();
@@ -111,7 +123,7 @@ fn what_matters_is_never_deleted() {
     place.registry.pin(saved[1].id()).unwrap();
     place.registry.activate(saved[2].id()).unwrap();
     place.registry.set_alias("champion", saved[3].id()).unwrap();
-    let plan = place.plan(Policy::new().latest(0));
+    let plan = place.plan(max_count(1));
     assert_eq!(doomed(&plan), [5]);
     plan.apply().unwrap();
     assert_eq!(place.kept(), [6, 4, 3, 2, 1]);
@@ -130,7 +142,7 @@ fn what_matters_is_never_deleted() {
         .unwrap();
     let only = place
         .registry
-        .retention(Policy::new().latest(0))
+        .retention(max_count(1))
         .model("other")
         .plan()
         .unwrap();
@@ -166,7 +178,7 @@ fn a_plan_that_is_out_of_date_deletes_nothing() {
         let saved: Vec<_> = (0..4_u32)
             .map(|step| place.save(step.into(), -f64::from(step)))
             .collect();
-        let plan = place.plan(Policy::new().latest(1));
+        let plan = place.plan(max_count(1));
         assert_eq!(doomed(&plan), [2, 1, 0]);
         meddle(&place, &saved);
         let before = place.kept();
@@ -188,17 +200,25 @@ fn a_plan_that_is_out_of_date_deletes_nothing() {
     // Later saves do not count and are left alone; nor does a digest that was computed.
     let place = place();
     (0..3).for_each(|step| drop(place.save(step, 0.0)));
-    let plan = place.plan(Policy::new().latest(1));
+    let plan = place.plan(max_count(1));
     place.save(7, 0.0);
     assert_eq!(plan.apply().unwrap().deleted.len(), 2);
     assert_eq!(place.kept(), [7, 2]);
 }
 
 #[test]
-fn a_policy_that_would_keep_nothing_is_refused() {
+fn a_policy_that_makes_no_sense_is_refused() {
     let place = place();
     place.save(1, 0.1);
-    for policy in [Policy::new(), Policy::new().every_steps(0)] {
+    for policy in [
+        RetentionPolicy::new(),
+        RetentionPolicy::new().keep_latest(1),
+        max_count(0),
+        max_count(1).keep_every_steps(0),
+        max_count(1).keep_best(0, "loss", Mode::Min),
+        max_count(1).max_files(1),
+        max_count(1).keep_after_cursor("export"),
+    ] {
         let error = place.registry.retention(policy).plan().err();
         assert!(
             matches!(error, Some(Error::InvalidOption { .. })),
@@ -223,7 +243,7 @@ fn a_plan_is_applied_in_slices() {
     };
     let entries: Vec<_> = (0..1_203).map(entry).collect();
     assert_eq!(place.registry.import(entries).unwrap(), 1_203);
-    let plan = place.plan(Policy::new().latest(3));
+    let plan = place.plan(max_count(3));
     assert_eq!(plan.apply().unwrap().deleted.len(), 1_200);
     assert_eq!(place.registry.count(MODEL).unwrap(), 3);
     assert!(file.exists());
@@ -238,8 +258,8 @@ proptest! {
     #[test]
     fn a_plan_is_what_happens(
         losses in prop::collection::vec(-2_i32..3, 1..12),
-        latest in 0_usize..4,
-        best in 0_usize..4,
+        latest in 1_u64..4,
+        best in 1_u64..4,
         pinned in 0_usize..12,
     ) {
         let place = place();
@@ -251,7 +271,7 @@ proptest! {
         if let Some(pinned) = saved.get(pinned) {
             place.registry.pin(pinned.id()).unwrap();
         }
-        let policy = Policy::new().latest(latest).best(best, "loss", Mode::Max);
+        let policy = max_count(latest).keep_best(best, "loss", Mode::Max);
         let plan = place.plan(policy);
         prop_assert_eq!(plan.lines().len(), saved.len());
         let planned: BTreeSet<_> = plan.deletions().map(|found| found.id().to_owned()).collect();
@@ -289,7 +309,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn one_jump_of_the_clock_deletes_nothing_and_age_still_counts_afterwards() {
-    let policy = || Policy::new().newer_than(10 * DAY);
+    let policy = || max_age(10 * DAY);
     let year = 365 * DAY;
     type Jump = fn(Timestamp, Duration) -> Timestamp;
     let jumps: [(&str, Jump); 4] = [
@@ -337,28 +357,147 @@ fn a_rule_that_can_keep_nothing_of_a_model_leaves_it_alone() {
         let other = place.registry.checkpoint("other").metric("accuracy", 0.5);
         other.save(b"w").unwrap();
     }
+    place
+        .registry
+        .tag(&newest(&place, MODEL), "release")
+        .unwrap();
     // `other` has neither the metric, nor steps, nor the tag.
     let left_alone = [
-        Policy::new().best(1, "loss", Mode::Min),
-        Policy::new().every_steps(2),
-        Policy::new().tagged("relaese"),
+        max_count(1).keep_best(1, "loss", Mode::Min),
+        max_count(1).keep_every_steps(2),
+        max_count(1).keep_tagged("release"),
     ];
     for policy in left_alone {
         let plan = place.plan(policy.clone());
         let other = plan.deletions().filter(|found| found.model() == "other");
-        assert_eq!(other.count(), 0, "{policy:?}");
+        assert_eq!(other.count(), 0, "{policy}");
+        assert!(doomed_of(&plan, MODEL) > 0, "{policy}");
+        let [why] = plan.held_back() else {
+            panic!("{policy}: {:?}", plan.held_back());
+        };
+        assert!(why.contains("other") && why.contains("keep_"), "{why}");
     }
-    // Where another rule applies, it decides.
-    let plan = place.plan(Policy::new().best(1, "loss", Mode::Min).latest(1));
-    let other = plan.deletions().filter(|found| found.model() == "other");
-    assert_eq!(other.count(), 2);
-    // Asked about one model alone, its metrics count.
-    let only = place
-        .registry
-        .retention(Policy::new().best(1, "loss", Mode::Min));
+    // Where each rule has something to go by, the limit decides.
+    assert_eq!(doomed_of(&place.plan(max_count(1)), "other"), 2);
+    // Asked about one model alone, its metrics and its tags count.
+    let only = |policy| place.registry.retention(policy).model("other").plan();
     assert!(matches!(
-        only.model("other").plan(),
+        only(max_count(1).keep_best(1, "loss", Mode::Min)),
         Err(Error::UnknownMetric { .. })
     ));
+    assert!(matches!(
+        only(max_count(1).keep_tagged("release")),
+        Err(Error::UnknownTag { .. })
+    ));
     assert_eq!(place.kept().len(), 4);
+}
+
+fn newest(place: &Place, model: &str) -> String {
+    let newest = place.registry.latest(model).unwrap().unwrap();
+    newest.id().to_owned()
+}
+
+fn doomed_of(plan: &CheckpointRetentionPlan, model: &str) -> usize {
+    let doomed = plan.deletions();
+    doomed.filter(|found| found.model() == model).count()
+}
+
+#[test]
+fn a_tag_or_a_metric_that_no_checkpoint_has_deletes_nothing() {
+    let place = place();
+    (0..4).for_each(|step| drop(place.save(step, f64::NAN)));
+    place
+        .registry
+        .tag(&newest(&place, MODEL), "release")
+        .unwrap();
+    let misspelt = max_count(1).keep_tagged("release").keep_tagged("relaese");
+    let error = place.registry.retention(misspelt).plan().err().unwrap();
+    assert!(matches!(&error, Error::UnknownTag { tag, .. } if tag == "relaese"));
+    assert!(error.to_string().contains("known are release"), "{error}");
+    assert_eq!(error.kind(), annals::ErrorKind::NotFound);
+    // NaN ranks nothing.
+    let plan = place.plan(max_count(1).keep_best(2, "loss", Mode::Min));
+    assert!(doomed(&plan).is_empty());
+    assert!(plan.held_back()[0].contains("loss"));
+    // Without checkpoints there is nothing to delete, and no name is wrong.
+    let none = max_count(1).keep_tagged("x").keep_best(1, "y", Mode::Min);
+    let none = place.registry.retention(none).model("nobody").plan();
+    assert!(none.unwrap().lines().is_empty());
+}
+
+#[test]
+fn weights_are_limited_by_their_bytes() {
+    let place = place();
+    let weights = vec![7; 1 << 20];
+    for step in 0..5 {
+        let new = place.registry.checkpoint(MODEL).step(step);
+        new.save(&weights).unwrap();
+    }
+    // Weights that lie elsewhere would not be freed, and do not count.
+    let file = place.path("weights.pt");
+    std::fs::write(&file, &weights).unwrap();
+    let elsewhere = place.registry.checkpoint(MODEL).step(5);
+    elsewhere.register(&file).unwrap();
+    let policy = || RetentionPolicy::new().max_bytes(2 << 20);
+    let plan = place.plan(policy());
+    assert_eq!((doomed(&plan), plan.bytes()), (vec![2, 1, 0], 3 << 20));
+    let lines = plan.lines();
+    assert_eq!(lines[1].reason, "within the limits");
+    assert_eq!(lines[3].reason, "beyond the newest 2MiB (max_bytes)");
+    // What a rule keeps counts, and comes on top of it.
+    assert_eq!(doomed(&place.plan(policy().keep_every_steps(2))), [1]);
+    let applied = plan.apply().unwrap();
+    assert_eq!((applied.deleted.len(), applied.bytes), (3, 3 << 20));
+    let gone = place.registry.load(&applied.deleted[0]).err().unwrap();
+    assert!(gone.to_string().contains("max_bytes"), "{gone}");
+}
+
+/// The part of a policy that a number chooses.
+fn with_rule(policy: RetentionPolicy, rule: u8) -> RetentionPolicy {
+    match rule {
+        0 => policy.max_count(3),
+        1 => policy.max_age(Duration::from_secs(240)).trust_clock(),
+        2 => policy.max_bytes(1 << 20),
+        3 => policy.keep_latest(4),
+        4 => policy.keep_best(2, "loss", Mode::Min),
+        5 => policy.keep_best(1, "loss", Mode::Max),
+        6 => policy.keep_every_steps(3),
+        _ => policy.keep_tagged("release"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The meaning of every policy: the order of rules does not matter, a further limit deletes at
+    /// least as much, and a further keep rule at most as much.
+    #[test]
+    fn limits_only_delete_more_and_keep_rules_only_less(
+        losses in prop::collection::vec(-2_i32..3, 4..9),
+        rules in prop::sample::subsequence((0..8_u8).collect::<Vec<_>>(), 0..6),
+        more in 0..8_u8,
+    ) {
+        let place = place();
+        for (step, loss) in losses.iter().enumerate() {
+            let saved = place.save(step as u64, f64::from(*loss));
+            if step % 3 == 1 {
+                place.registry.tag(saved.id(), "release").unwrap();
+            }
+        }
+        let whole = rules.iter().fold(max_count(6), |policy, rule| with_rule(policy, *rule));
+        let reversed = rules.iter().rev();
+        let reversed = reversed.fold(RetentionPolicy::new(), |policy, rule| {
+            with_rule(policy, *rule)
+        });
+        let reversed = match rules.contains(&0) {
+            true => reversed,
+            false => reversed.max_count(6),
+        };
+        let deleted = |policy| BTreeSet::from_iter(doomed(&place.plan(policy)));
+        let before = deleted(whole.clone());
+        prop_assert_eq!(&before, &deleted(reversed));
+        let after = deleted(with_rule(whole, more));
+        let (least, most) = if more < 3 { (&before, &after) } else { (&after, &before) };
+        prop_assert!(least.is_subset(most), "{:?} {:?}", before, after);
+    }
 }

@@ -38,7 +38,7 @@ fn log(journal: &Journal, from: u32, count: u32) {
             .features(&features);
         let id = journal.log(inference).unwrap();
         if number % 50 == 0 {
-            journal.attach_outcome(id, Outcome::reward(f64::from(number)));
+            journal.attach_outcome(id, Outcome::new().reward(f64::from(number)));
             journal.event(Level::Info, "repair", format!("event {number}"));
         }
         // Blocks of the hot file are small, so that there are several.

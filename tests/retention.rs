@@ -9,11 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annals::maintenance::RetirePlan;
+use annals::maintenance::RetentionPlan;
 use annals::{Content, Level};
 use annals::{
-    Cursor, Error, Inference, InferenceId, Journal, Keep, Maintenance, ManualClock, Options,
-    Outcome, Reader,
+    Cursor, Error, Inference, InferenceId, Journal, Maintenance, ManualClock, Options, Outcome,
+    Reader, RetentionPolicy,
 };
 use support::{BOUND, NEVER, flush, micros, wait_until};
 
@@ -50,11 +50,19 @@ fn segment_files(dir: &Path) -> Vec<String> {
     names
 }
 
+fn max_age_days(days: u32) -> RetentionPolicy {
+    RetentionPolicy::new().max_age_days(days)
+}
+
+fn max_bytes(bytes: u64) -> RetentionPolicy {
+    RetentionPolicy::new().max_bytes(bytes)
+}
+
 /// Waits for the folder: unfolded entries are not planned.
-fn plan(maintenance: &Maintenance, keep: Keep) -> RetirePlan {
+fn plan(maintenance: &Maintenance, policy: RetentionPolicy) -> RetentionPlan {
     let began = Instant::now();
     loop {
-        let planned = maintenance.retirement(keep.clone()).plan().unwrap();
+        let planned = maintenance.retention(policy.clone()).plan().unwrap();
         let mut held_back = planned.held_back().iter();
         if !held_back.any(|why| why.contains("statistics")) {
             return planned;
@@ -78,7 +86,7 @@ fn a_plan_says_what_goes_and_applying_it_does_exactly_that() {
     let mut query = reader.inferences().model("model of day 4").iter();
 
     // It is day 5, and what is from before day 3 goes.
-    let planned = plan(&maintenance, Keep::days(2));
+    let planned = plan(&maintenance, max_age_days(2));
     let listed: Vec<_> = planned
         .segments()
         .iter()
@@ -90,7 +98,7 @@ fn a_plan_says_what_goes_and_applying_it_does_exactly_that() {
     assert_eq!(first.recorded, (micros(NOW), micros(NOW)));
     assert_eq!(first.event_times, Some((micros(NOW), micros(NOW))));
     assert_eq!(first.bytes, fs::metadata(&first.file).unwrap().len());
-    assert!(first.rule.contains("2 days"), "{}", first.rule);
+    assert!(first.reason.contains("2 days"), "{}", first.reason);
     assert_eq!((planned.entries(), planned.kept_entries()), (300, 200));
     assert_eq!(planned.held_back(), [""; 0]);
     // Nothing has happened yet.
@@ -163,16 +171,54 @@ fn the_oldest_go_until_the_rest_fits() {
         sizes.sum::<u64>()
     };
     // The first plan folds what goes into the statistics; from then on nothing else changes.
-    let _ = plan(&maintenance, Keep::bytes(1 << 20));
+    let _ = plan(&maintenance, max_bytes(1 << 20));
     let before = bytes(dir);
     let most = before * 2 / 3;
-    let planned = plan(&maintenance, Keep::bytes(most).and_days(10_000));
-    assert!(planned.segments().iter().all(|s| s.rule.contains("bytes")));
+    let planned = plan(&maintenance, max_bytes(most).max_age_days(10_000));
+    assert!(
+        planned
+            .segments()
+            .iter()
+            .all(|s| s.reason.contains("bytes"))
+    );
     let last = planned.segments().last().unwrap().bytes;
     assert!(before - planned.bytes() <= most, "more has to go");
     assert!(before - planned.bytes() + last > most, "less has to go");
     planned.apply().unwrap();
-    assert_eq!(plan(&maintenance, Keep::bytes(most * 2)).segments(), []);
+    assert_eq!(plan(&maintenance, max_bytes(most * 2)).segments(), []);
+}
+
+/// A limit counts from the newest entry, unsealed ones too; what a rule keeps, it keeps from every
+/// limit.
+#[test]
+fn only_so_many_entries_are_kept_and_the_newest_always() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(micros(NOW));
+    let journal = options(&clock).open(directory.path()).unwrap();
+    days(&journal, &clock, 5, 100);
+    for _ in 0..7 {
+        journal.log(Inference::new("hot", "s", "BUY")).unwrap();
+    }
+    flush(&journal);
+    let maintenance = journal.maintenance().unwrap();
+    let max_count = |count| RetentionPolicy::new().max_count(count);
+    let goes = |policy: RetentionPolicy| plan(&maintenance, policy).entries();
+    assert_eq!(goes(max_count(507)), 0);
+    assert_eq!(goes(max_count(506)), 100);
+    assert_eq!(goes(max_count(207)), 300);
+    assert_eq!(goes(max_count(1)), 500);
+    // One limit that is exceeded is enough.
+    assert_eq!(goes(max_count(400).max_age_days(1)), 400);
+    // A segment with some of the newest entries stays whole.
+    let planned = plan(&maintenance, max_count(1).keep_latest(208));
+    assert_eq!((planned.entries(), planned.kept_entries()), (200, 307));
+    assert!(planned.segments()[0].reason.contains("max_count"));
+    let held_back = planned.held_back();
+    assert!(held_back[0].contains("newest 208"), "{held_back:?}");
+    assert_eq!(goes(max_age_days(1).keep_latest(207)), 300);
+    assert_eq!(goes(max_age_days(1).keep_latest(1_000)), 0);
+    planned.apply().unwrap();
+    assert_eq!(journal.reader().unwrap().inferences().iter().count(), 307);
 }
 
 #[test]
@@ -187,7 +233,7 @@ fn what_is_not_sealed_stays_and_the_plan_says_so() {
     flush(&journal);
     clock.advance(DAY * 365);
     let maintenance = journal.maintenance().unwrap();
-    let planned = plan(&maintenance, Keep::days(1));
+    let planned = plan(&maintenance, max_age_days(1));
     assert_eq!((planned.entries(), planned.kept_entries()), (20, 7));
     assert!(
         planned.held_back()[0].starts_with("7 entries"),
@@ -199,18 +245,24 @@ fn what_is_not_sealed_stays_and_the_plan_says_so() {
     assert_eq!(reader.inferences().iter().map(Result::unwrap).count(), 7);
     // Nothing is left to retire, and saying so changes nothing.
     assert_eq!(
-        plan(&maintenance, Keep::days(1)).apply().unwrap().segments,
+        plan(&maintenance, max_age_days(1))
+            .apply()
+            .unwrap()
+            .segments,
         0
     );
-    for keep in [
-        Keep::days(0),
-        Keep::bytes(0),
-        Keep::newer_than(Duration::from_secs(1)),
+    for policy in [
+        max_age_days(0),
+        max_bytes(0),
+        RetentionPolicy::new().max_age(Duration::from_secs(1)),
+        RetentionPolicy::new(),
+        RetentionPolicy::new().keep_latest(1),
+        max_age_days(1).keep_tagged("release"),
     ] {
-        let refused = maintenance.retirement(keep.clone()).plan();
+        let refused = maintenance.retention(policy.clone()).plan();
         assert!(matches!(refused, Err(Error::InvalidOption { .. })));
         let refused = Journal::options()
-            .keep(keep)
+            .retention(policy)
             .open(directory.path().join("b"));
         assert!(matches!(refused, Err(Error::InvalidOption { .. })));
     }
@@ -224,7 +276,11 @@ fn nothing_goes_before_it_was_exported() {
     days(&journal, &clock, 4, 10);
     clock.advance(DAY * 100);
     let maintenance = journal.maintenance().unwrap();
-    let keep = || Keep::days(1).after_cursor("export").after_cursor("archive");
+    let keep = || {
+        max_age_days(1)
+            .keep_after_cursor("export")
+            .keep_after_cursor("archive")
+    };
     let planned = plan(&maintenance, keep());
     assert_eq!(planned.segments(), []);
     assert_eq!(planned.held_back().len(), 2);
@@ -258,7 +314,7 @@ fn a_plan_that_does_not_hold_any_more_changes_nothing() {
     maintenance
         .set_cursor("export", reader.end().unwrap())
         .unwrap();
-    let keep = Keep::days(1).after_cursor("export");
+    let keep = max_age_days(1).keep_after_cursor("export");
     let planned = plan(&maintenance, keep.clone());
     let other = plan(&maintenance, keep.clone());
     // The export is to be made again.
@@ -279,7 +335,7 @@ fn a_plan_that_does_not_hold_any_more_changes_nothing() {
         .unwrap();
     // Later sealing does not matter.
     days(&journal, &clock, 1, 10);
-    plan(&maintenance, Keep::days(3)).apply().unwrap();
+    plan(&maintenance, max_age_days(3)).apply().unwrap();
     let refused = other.apply();
     assert!(
         matches!(refused, Err(Error::PlanOutdated { .. })),
@@ -320,7 +376,7 @@ fn names_and_runs_of_what_is_retired_do_not_pile_up() {
         clock.advance(DAY);
     }
     let maintenance = long.maintenance().unwrap();
-    let retired = plan(&maintenance, Keep::days(2)).apply().unwrap();
+    let retired = plan(&maintenance, max_age_days(2)).apply().unwrap();
     assert_eq!(
         (retired.segments, retired.names, retired.runs),
         (18, 18 * 50, 18)
@@ -344,10 +400,10 @@ fn names_and_runs_of_what_is_retired_do_not_pile_up() {
     let journal = options(&clock).open(dir).unwrap();
     // Nothing but the clock says that so much time has passed.
     let maintenance = journal.maintenance().unwrap();
-    let planned = plan(&maintenance, Keep::days(2));
+    let planned = plan(&maintenance, max_age_days(2));
     assert_eq!(planned.segments(), []);
     assert!(planned.held_back()[0].contains("clock"));
-    let retired = plan(&maintenance, Keep::days(2).trust_clock());
+    let retired = plan(&maintenance, max_age_days(2).trust_clock());
     let retired = retired.apply().unwrap();
     assert_eq!((retired.segments, retired.names), (3, 2 * 50 + 2));
     assert!(journal.health().run > last);
@@ -368,7 +424,10 @@ fn a_journal_retires_by_itself_if_it_is_told_to() {
 
     // A clock that is years ahead does not empty the journal.
     let ahead = ManualClock::at(micros(NOW + 10 * 365 * 24 * HOUR));
-    let journal = options(&ahead).keep(Keep::days(30)).open(dir).unwrap();
+    let journal = options(&ahead)
+        .retention(max_age_days(30))
+        .open(dir)
+        .unwrap();
     wait_until("it says why", || {
         let sealing = journal.health().sealing.unwrap();
         sealing
@@ -378,7 +437,10 @@ fn a_journal_retires_by_itself_if_it_is_told_to() {
     assert_eq!(segment_files(dir).len(), files);
     journal.close().unwrap();
 
-    let journal = options(&clock).keep(Keep::days(3)).open(dir).unwrap();
+    let journal = options(&clock)
+        .retention(max_age_days(3))
+        .open(dir)
+        .unwrap();
     wait_until("three are retired", || {
         journal.health().sealing.unwrap().retired == 3
     });
@@ -395,7 +457,7 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     let journal = options(&clock).open(dir).unwrap();
     let firsts = days(&journal, &clock, 5, 100);
     // Entries that were not folded before the damage would have to be read.
-    drop(plan(&journal.maintenance().unwrap(), Keep::days(1)));
+    drop(plan(&journal.maintenance().unwrap(), max_age_days(1)));
     journal.close().unwrap();
     let files = segment_files(dir);
     let file = |index: usize| dir.join("segments").join(&files[index]);
@@ -407,7 +469,7 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
 
     let journal = options(&clock).open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
-    let planned = plan(&maintenance, Keep::days(2));
+    let planned = plan(&maintenance, max_age_days(2));
     assert_eq!((planned.segments().len(), planned.entries()), (3, 300));
     let retired = planned.apply().unwrap();
     assert_eq!((retired.segments, retired.entries), (3, 300));
@@ -423,7 +485,10 @@ fn segments_that_cannot_be_read_any_more_are_retired_like_others() {
     // In time it goes too, and then all is whole again.
     clock.advance(DAY * 2);
     assert_eq!(
-        plan(&maintenance, Keep::days(3)).apply().unwrap().segments,
+        plan(&maintenance, max_age_days(3))
+            .apply()
+            .unwrap()
+            .segments,
         1
     );
     journal.close().unwrap();
@@ -452,7 +517,7 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
 
     let journal = unfolded().open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
-    let plan = || maintenance.retirement(Keep::days(2)).plan().unwrap();
+    let plan = || maintenance.retention(max_age_days(2)).plan().unwrap();
     let planned = plan();
     assert_eq!((planned.segments().len(), planned.entries()), (2, 200));
     let [why] = planned.held_back() else {
@@ -470,7 +535,7 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     journal.close().unwrap();
 
     // Retention by itself says the same.
-    let journal = unfolded().keep(Keep::days(2)).open(dir).unwrap();
+    let journal = unfolded().retention(max_age_days(2)).open(dir).unwrap();
     wait_until("it says why", || {
         let sealing = journal.health().sealing.unwrap();
         let fault = sealing.retention_fault;
@@ -482,7 +547,7 @@ fn what_cannot_be_read_holds_back_what_comes_after_it_until_it_is_repaired() {
     annals::maintenance::repair(dir).unwrap();
     let journal = unfolded().open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
-    let planned = maintenance.retirement(Keep::days(2)).plan().unwrap();
+    let planned = maintenance.retention(max_age_days(2)).plan().unwrap();
     assert_eq!(planned.apply().unwrap().entries, 100);
     assert_eq!(journal.stats("model of day 1").get().unwrap().count, 100);
 }
@@ -498,7 +563,7 @@ fn an_outcome_that_came_before_the_retirement_outlives_it() {
     journal.fold(BOUND).unwrap();
     let maintenance = journal.maintenance().unwrap();
     let attach = |day: usize| {
-        journal.attach_outcome(ids[day], Outcome::reward(1.0));
+        journal.attach_outcome(ids[day], Outcome::new().reward(1.0));
         flush(&journal);
     };
     let rewarded = |day| {
@@ -507,12 +572,12 @@ fn an_outcome_that_came_before_the_retirement_outlives_it() {
     };
 
     attach(0);
-    let planned = plan(&maintenance, Keep::days(2));
+    let planned = plan(&maintenance, max_age_days(2));
     planned.apply().unwrap();
     assert_eq!(rewarded(0), (1, 1));
 
     clock.advance(DAY);
-    let planned = plan(&maintenance, Keep::days(2));
+    let planned = plan(&maintenance, max_age_days(2));
     attach(1);
     assert_eq!(planned.apply().unwrap().entries, 1);
     assert_eq!(rewarded(1), (1, 1));
@@ -534,7 +599,7 @@ fn by_hand(clock: &ManualClock) -> Options {
 /// Retires the one segment that there is, two days after it was recorded. Unsealed entries stay.
 fn retire_the_only_segment(journal: &Journal, clock: &ManualClock) {
     clock.advance(DAY * 2);
-    let planned = plan(&journal.maintenance().unwrap(), Keep::days(1));
+    let planned = plan(&journal.maintenance().unwrap(), max_age_days(1));
     assert_eq!(planned.apply().unwrap().segments, 1);
 }
 
@@ -548,8 +613,8 @@ fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
     let buy = Inference::new("agent", "ETH/USDT", "BUY");
     let id = journal.log(buy).unwrap();
     let other = by_hand(&clock).open(dir).unwrap();
-    other.attach_outcome(id, Outcome::reward(0.5).and_value("bp", 3.0));
-    other.attach_outcome(id, Outcome::reward(1.0));
+    other.attach_outcome(id, Outcome::new().reward(0.5).value("bp", 3.0));
+    other.attach_outcome(id, Outcome::new().reward(1.0));
     flush(&other);
     other.fold(BOUND).unwrap();
     assert_eq!(other.seal(BOUND).unwrap(), 2);
@@ -573,7 +638,11 @@ fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
         journal.fold(BOUND).unwrap();
         assert_eq!(said(journal), expected, "folded");
     };
-    attach(&journal, Outcome::reward(4.0), (1, 4.0, 3.0, [4.0, 3.0]));
+    attach(
+        &journal,
+        Outcome::new().reward(4.0),
+        (1, 4.0, 3.0, [4.0, 3.0]),
+    );
 
     // So it is in a copy.
     let copies = tempfile::tempdir().unwrap();
@@ -584,7 +653,7 @@ fn an_outcome_that_is_older_than_its_decision_stays_as_long_as_that() {
     let copied = by_hand(&clock).open(&copy).unwrap();
     attach(
         &copied,
-        Outcome::value("bp", 5.0),
+        Outcome::new().value("bp", 5.0),
         (1, 4.0, 5.0, [4.0, 5.0]),
     );
     copied.close().unwrap();
@@ -618,7 +687,7 @@ fn a_repeat_outlives_its_original() {
     journal.seal(BOUND).unwrap();
     let repeat = log();
     let turned_out = |correct| {
-        journal.attach_outcome(repeat, Outcome::correct(correct));
+        journal.attach_outcome(repeat, Outcome::new().correct(correct));
         flush(&journal);
         journal.fold(BOUND).unwrap();
         let stats = journal.stats("agent").get().unwrap();
@@ -640,7 +709,7 @@ fn values_keep_their_names_when_all_that_used_them_is_retired() {
     let clock = ManualClock::at(micros(NOW));
     let journal = options(&clock).open(directory.path()).unwrap();
     let id = journal.log(Inference::new("agent", "ETH/USDT", "BUY"));
-    journal.attach_outcome(id.unwrap(), Outcome::value("bp", 3.0));
+    journal.attach_outcome(id.unwrap(), Outcome::new().value("bp", 3.0));
     flush(&journal);
     journal.seal(BOUND).unwrap();
     journal.close().unwrap();
@@ -665,17 +734,17 @@ fn a_clock_that_jumps_while_a_run_is_open_retires_nothing() {
         days(&journal, &clock, 3, 10);
         clock.set(micros(jumped));
         days(&journal, &clock, 3, 10);
-        let planned = plan(&maintenance, Keep::days(30));
+        let planned = plan(&maintenance, max_age_days(30));
         assert_eq!(planned.segments(), [], "{jumped}");
         clock.set(micros(NOW).saturating_add(DAY * 6));
         assert_eq!(
-            plan(&maintenance, Keep::days(30)).segments(),
+            plan(&maintenance, max_age_days(30)).segments(),
             [],
             "{jumped}"
         );
         // An entry that is older by elapsed time goes, whatever the clock showed when it was
         // recorded.
-        let planned = plan(&maintenance, Keep::days(2));
+        let planned = plan(&maintenance, max_age_days(2));
         assert_eq!(planned.segments().len(), 4, "{jumped}");
         drop(planned);
         journal.close().unwrap();
@@ -692,7 +761,7 @@ fn a_clock_that_stands_still_does_not_keep_old_entries() {
         days(&journal, &clock, 1, 10);
         clock.set(micros(NOW));
     }
-    assert_eq!(plan(&maintenance, Keep::days(2)).segments().len(), 3);
+    assert_eq!(plan(&maintenance, max_age_days(2)).segments().len(), 3);
 }
 
 /// A jump between two runs counts as a pause of 7 days at most, and the longest pause is left out.
@@ -707,11 +776,11 @@ fn a_clock_that_jumps_between_two_runs_retires_nothing() {
     let ahead = ManualClock::at(micros(NOW + 60 * 24 * HOUR));
     let journal = options(&ahead).open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
-    let planned = plan(&maintenance, Keep::days(3));
+    let planned = plan(&maintenance, max_age_days(3));
     assert_eq!(planned.segments(), []);
     assert!(planned.held_back()[0].contains("by the clock"));
     drop(planned);
-    let planned = plan(&maintenance, Keep::days(3).trust_clock());
+    let planned = plan(&maintenance, max_age_days(3).trust_clock());
     assert_eq!(planned.segments().len(), 1);
     drop(planned);
     journal.close().unwrap();
@@ -719,9 +788,9 @@ fn a_clock_that_jumps_between_two_runs_retires_nothing() {
     let right = ManualClock::at(micros(NOW).saturating_add(DAY * 2));
     let journal = options(&right).open(dir).unwrap();
     let maintenance = journal.maintenance().unwrap();
-    assert_eq!(plan(&maintenance, Keep::days(3)).segments(), []);
+    assert_eq!(plan(&maintenance, max_age_days(3)).segments(), []);
     right.advance(DAY * 3);
-    assert_eq!(plan(&maintenance, Keep::days(3)).segments().len(), 1);
+    assert_eq!(plan(&maintenance, max_age_days(3)).segments().len(), 1);
 }
 
 #[test]
@@ -738,7 +807,7 @@ fn a_job_of_five_minutes_a_day_keeps_about_what_it_asked_for() {
         journal.seal(BOUND).unwrap();
         clock.advance(Duration::from_secs(300));
         if day == 44 {
-            let planned = plan(&journal.maintenance().unwrap(), Keep::days(30));
+            let planned = plan(&journal.maintenance().unwrap(), max_age_days(30));
             assert_eq!(planned.segments().len(), 14);
         }
         journal.close().unwrap();

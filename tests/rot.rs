@@ -80,7 +80,7 @@ impl Small {
                 .event_time(event);
             let id = journal.log(inference).unwrap();
             if number % 10 == 9 {
-                journal.attach_outcome(id, Outcome::reward(f64::from(number)));
+                journal.attach_outcome(id, Outcome::new().reward(f64::from(number)));
                 journal.event(Level::Info, "rot", format!("event {number}"));
                 // One without an action cannot be recorded, and leaves a gap.
                 assert_eq!(bare.inference(1).log(), None);

@@ -46,7 +46,7 @@ fn log(journal: &Journal, first: u32, count: u32) {
         if let Some(id) = last.filter(|_| number % 3 == 0) {
             // Some for inferences of long ago, so that segments hold outcomes of each other's.
             let of = id.to_u64() - u64::from(number % 5 * (number / 5));
-            let outcome = Outcome::reward(number);
+            let outcome = Outcome::new().reward(number);
             assert!(journal.attach_outcome(InferenceId::from_u64(of), outcome));
         }
         last = journal.log(inference);

@@ -23,10 +23,9 @@ use std::time::{Duration, Instant};
 
 use annals::entry::{GapReason, RunState};
 use annals::logs::{Mirror, Rotation};
-use annals::registry::Policy;
 use annals::{
-    Content, Entry, Error, Follow, Inference, Journal, Keep, Maintenance, Mode, Options, Outcome,
-    Reader, Registry,
+    Content, Entry, Error, Follow, Inference, Journal, Maintenance, Mode, Options, Outcome, Reader,
+    Registry, RetentionPolicy,
 };
 use common::{BOUND, Child, Random, cases, command, role, say};
 use rustix::process::{Resource, Rlimit, prlimit};
@@ -56,13 +55,17 @@ const WARM_UP: u32 = 4;
 fn options() -> Options {
     let mirror = Mirror::new()
         .rotation(Rotation::Size(4 << 20))
-        .keep_files(3);
+        .retention(RetentionPolicy::new().max_files(3));
     Journal::options()
         .mirror(mirror)
         .queue_capacity(1_024)
         .commit_interval(Duration::from_millis(50))
         .seal_bytes(1 << 19)
-        .keep(Keep::bytes(KEPT_BYTES).after_cursor(COUNTED))
+        .retention(
+            RetentionPolicy::new()
+                .max_bytes(KEPT_BYTES)
+                .keep_after_cursor(COUNTED),
+        )
         .dedup_capacity(4_096)
         .close_timeout(BOUND)
 }
@@ -136,7 +139,7 @@ fn decide(journal: &Journal, number: usize, done: &AtomicBool, accepted: &Atomic
         let id = recorder.log(timer, usize::from(step % 3), &[0.5, 0.25, 0.25], &features);
         accepted.fetch_add(u64::from(id.is_some()), Ordering::Relaxed);
         if let Some(before) = before.filter(|_| step.is_multiple_of(8)) {
-            let attached = journal.attach_outcome(before, Outcome::reward(f64::from(step)));
+            let attached = journal.attach_outcome(before, Outcome::new().reward(f64::from(step)));
             accepted.fetch_add(u64::from(attached), Ordering::Relaxed);
         }
         before = id;
@@ -176,7 +179,9 @@ fn save_and_clean_up(registry: &Registry) -> annals::Result<()> {
     let saving = registry.checkpoint("model_0").metric("loss", 0.5);
     let saved = saving.save([7; 4_096])?;
     registry.load(saved.id())?.into_bytes()?;
-    let policy = Policy::new().latest(5).best(2, "loss", Mode::Min);
+    let policy = RetentionPolicy::new()
+        .max_count(5)
+        .keep_best(2, "loss", Mode::Min);
     registry
         .retention(policy)
         .model("model_0")

@@ -427,9 +427,9 @@ fn as_of_knows_what_had_turned_out_by_then() {
         journal.log(inference).unwrap()
     };
     let (first, second) = (decide(0), decide(10));
-    journal.attach_outcome(first, Outcome::reward(1.0).at(at(5)));
-    journal.attach_outcome(first, Outcome::reward(3.0).at(at(15)));
-    journal.attach_outcome(second, Outcome::reward(-1.0).at(at(20)));
+    journal.attach_outcome(first, Outcome::new().reward(1.0).at(at(5)));
+    journal.attach_outcome(first, Outcome::new().reward(3.0).at(at(15)));
+    journal.attach_outcome(second, Outcome::new().reward(-1.0).at(at(20)));
     journal.flush().wait(MINUTE).unwrap();
     for fold in [false, true] {
         if fold {
@@ -466,7 +466,7 @@ fn a_million_outcomes_for_one_inference_are_one() {
         30_000
     };
     for number in 0..many {
-        assert!(journal.attach_outcome(id, Outcome::reward(f64::from(number))));
+        assert!(journal.attach_outcome(id, Outcome::new().reward(f64::from(number))));
     }
     journal.flush().wait(MINUTE).unwrap();
     for fold in [false, true] {
@@ -547,7 +547,7 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
     }
     let maintenance = journal.maintenance().unwrap();
     let plan = maintenance
-        .retirement(annals::Keep::days(1))
+        .retention(annals::RetentionPolicy::new().max_age_days(1))
         .plan()
         .unwrap();
     assert!(plan.apply().unwrap().segments > 0);
@@ -612,7 +612,7 @@ fn log_many(journal: &Journal, count: u64) {
             recorder.inference(0).confidence(0.5).log()
         });
         if number % 10 == 0 {
-            journal.attach_outcome(id.unwrap(), Outcome::reward(1.0));
+            journal.attach_outcome(id.unwrap(), Outcome::new().reward(1.0));
         }
         if number % 10_000 == 9_999 {
             journal.flush().wait(MINUTE).unwrap();

@@ -24,7 +24,7 @@ mod oracle;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{InferenceId, Journal, Keep, ManualClock, Options, Reader, Timestamp};
+use annals::{InferenceId, Journal, ManualClock, Options, Reader, RetentionPolicy, Timestamp};
 use common::{BOUND, Child, Random, cases, command, role, say};
 use history::{NOON, attach, compare, log, random_batch, random_outcome};
 use oracle::Logged;
@@ -65,7 +65,10 @@ fn judge(journal: &Journal, seed: u64, ids: impl IntoIterator<Item = InferenceId
 
 fn retire(journal: &Journal) -> u64 {
     let maintenance = journal.maintenance().unwrap();
-    let plan = maintenance.retirement(Keep::days(1)).plan().unwrap();
+    let plan = maintenance
+        .retention(RetentionPolicy::new().max_age_days(1))
+        .plan()
+        .unwrap();
     plan.apply().unwrap().segments as u64
 }
 

@@ -250,6 +250,16 @@ pub enum Error {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// No checkpoint of this model has this tag.
+    #[non_exhaustive]
+    UnknownTag {
+        /// The model.
+        model: String,
+        /// The tag that was asked for.
+        tag: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// No monitor is set, so no metric ranks this model's checkpoints.
     #[non_exhaustive]
     NoMonitor {
@@ -426,6 +436,7 @@ impl Error {
             | Error::UnknownAlias { .. }
             | Error::UnknownCheckpoint { .. }
             | Error::UnknownMetric { .. }
+            | Error::UnknownTag { .. }
             | Error::WeightsMissing { .. } => ErrorKind::NotFound,
             Error::ForeignCursor { .. }
             | Error::InvalidName { .. }
@@ -584,6 +595,11 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "no checkpoint of {model} has the metric {metric:?}: known are {}",
+                listed(known),
+            ),
+            Error::UnknownTag { model, tag, known } => write!(
+                f,
+                "no checkpoint of {model} has the tag {tag:?}: known are {}",
                 listed(known),
             ),
             Error::NoMonitor { model, known } => write!(

@@ -18,10 +18,11 @@ use super::value::Number;
 /// use annals::{Outcome, Timestamp};
 ///
 /// let closed_at = Timestamp::from_micros(1_753_454_079_000_000);
-/// let outcome = Outcome::reward(1.5)
-///     .and_correct(true)
-///     .and_label("take profit")
-///     .and_value("slippage_bp", 0.3)
+/// let outcome = Outcome::new()
+///     .reward(1.5)
+///     .correct(true)
+///     .label("take profit")
+///     .value("slippage_bp", 0.3)
 ///     .at(closed_at);
 /// # drop(outcome);
 /// ```
@@ -37,6 +38,11 @@ pub struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
+    /// Without values: add those that are known.
+    pub fn new() -> Self {
+        Outcome::default()
+    }
+
     /// Worth of the decision: a return, a score. NaN and infinite values are stored as given, left
     /// out of statistics and counted there as invalid.
     ///
@@ -45,21 +51,24 @@ impl<'a> Outcome<'a> {
     /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
     /// # let id = journal.log(decision).unwrap();
     /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
-    /// assert!(journal.attach_outcome(id, annals::Outcome::reward(1.5).and_correct(true)));
+    /// assert!(journal.attach_outcome(id, annals::Outcome::new().reward(1.5).correct(true)));
     /// # Ok::<(), annals::Error>(())
     /// ```
-    pub fn reward(reward: impl Into<Number>) -> Self {
-        Outcome::default().and_reward(reward)
+    pub fn reward(mut self, reward: impl Into<Number>) -> Self {
+        self.reward = Some(reward.into().get());
+        self
     }
 
     /// Whether the decision was right.
-    pub fn correct(correct: bool) -> Self {
-        Outcome::default().and_correct(correct)
+    pub fn correct(mut self, correct: bool) -> Self {
+        self.correct = Some(correct);
+        self
     }
 
     /// The answer that would have been right, or any other word for the result.
-    pub fn label(label: &'a str) -> Self {
-        Outcome::default().and_label(label)
+    pub fn label(mut self, label: &'a str) -> Self {
+        self.label = Some(label);
+        self
     }
 
     /// A number with a name of its own. Names are kept for ever: use few.
@@ -69,34 +78,11 @@ impl<'a> Outcome<'a> {
     /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
     /// # let id = journal.log(decision).unwrap();
     /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
-    /// let outcome = annals::Outcome::value("slippage_bp", 0.3).and_label("filled");
+    /// let outcome = annals::Outcome::new().value("slippage_bp", 0.3).label("filled");
     /// assert!(journal.attach_outcome(id, outcome));
     /// # Ok::<(), annals::Error>(())
     /// ```
-    pub fn value(name: &'a str, value: impl Into<Number>) -> Self {
-        Outcome::default().and_value(name, value)
-    }
-
-    /// With this [`reward`](Self::reward) too.
-    pub fn and_reward(mut self, reward: impl Into<Number>) -> Self {
-        self.reward = Some(reward.into().get());
-        self
-    }
-
-    /// With this verdict too; see [`correct`](Self::correct).
-    pub fn and_correct(mut self, correct: bool) -> Self {
-        self.correct = Some(correct);
-        self
-    }
-
-    /// With this [`label`](Self::label) too.
-    pub fn and_label(mut self, label: &'a str) -> Self {
-        self.label = Some(label);
-        self
-    }
-
-    /// With this named [`value`](Self::value) too.
-    pub fn and_value(mut self, name: &'a str, value: impl Into<Number>) -> Self {
+    pub fn value(mut self, name: &'a str, value: impl Into<Number>) -> Self {
         let value = value.into().get();
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
@@ -112,7 +98,7 @@ impl<'a> Outcome<'a> {
     /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
     /// # let id = journal.log(decision).unwrap();
     /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
-    /// let outcome = annals::Outcome::reward(1.5).at(annals::Timestamp::now());
+    /// let outcome = annals::Outcome::new().reward(1.5).at(annals::Timestamp::now());
     /// assert!(journal.attach_outcome(id, outcome));
     /// # Ok::<(), annals::Error>(())
     /// ```

@@ -100,7 +100,7 @@ from_large!(u64, usize, isize);
 /// use annals::{Number, Outcome};
 ///
 /// assert_eq!(Number::from(57.1_f32).get(), 57.1);
-/// let outcome = Outcome::reward(3).and_value("tokens", 512_usize);
+/// let outcome = Outcome::new().reward(3).value("tokens", 512_usize);
 /// # drop(outcome);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]

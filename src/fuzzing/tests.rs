@@ -202,8 +202,8 @@ fn log_notes(journal: &Journal) {
     journal.event_with(Level::Warn, "exchange", "late", fields);
     journal.checkpoint_event(CheckpointAction::Saved, "dqn", "c", "loss=1");
     let id = journal.log(Inference::new("dqn", "ETH", "BUY")).unwrap();
-    let outcome = Outcome::reward(1.5).and_correct(true).and_label("up");
-    journal.attach_outcome(id, outcome.and_value("pnl", 2.0));
+    let outcome = Outcome::new().reward(1.5).correct(true).label("up");
+    journal.attach_outcome(id, outcome.value("pnl", 2.0));
 }
 
 fn log_many(journal: &Journal) {

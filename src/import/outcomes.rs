@@ -80,7 +80,7 @@ impl Importer {
     /// # let run = importer.source("old.db")?;
     /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
     /// importer.add(run.inference(1)?, &decision, annals::import::Answer::Full)?;
-    /// assert!(importer.add_outcome(run.inference(1)?, &annals::Outcome::reward(1.5))?);
+    /// assert!(importer.add_outcome(run.inference(1)?, &annals::Outcome::new().reward(1.5))?);
     /// # importer.close()?;
     /// # Ok::<(), annals::Error>(())
     /// ```
@@ -119,7 +119,7 @@ impl Importer {
     ///     let id = run.inference(1)?;
     ///     importer.add(id, &Inference::new("m", "s", "BUY"), Answer::Full)?;
     ///     let history = [1.0, 2.0, 1.0].map(|reward| PastOutcome {
-    ///         outcome: Outcome::reward(reward).at(at),
+    ///         outcome: Outcome::new().reward(reward).at(at),
     ///         recorded_time: Some(at),
     ///         recorded_by: run,
     ///     });

@@ -217,8 +217,8 @@ impl Journal {
         if let Some(maintenance) = maintenance {
             let sealer = Sealer::new(maintenance.clone(), journal.id.0);
             let maintenance = Maintenance::new(maintenance, options.clock.clone())?;
-            let retention = options.keep.map(|keep| -> Retire {
-                let mut automatic = Automatic::new(maintenance, keep);
+            let retention = options.retention.map(|policy| -> Retire {
+                let mut automatic = Automatic::new(maintenance, policy);
                 Box::new(move |sealed, go_on| automatic.round(sealed, go_on))
             });
             let limits = Limits {

@@ -86,7 +86,7 @@ impl Journal {
     /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
     /// # let id = id.unwrap();
     /// // a bar later
-    /// assert!(journal.attach_outcome(id, Outcome::reward(1.5).and_correct(true)));
+    /// assert!(journal.attach_outcome(id, Outcome::new().reward(1.5).correct(true)));
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let known = journal.reader()?.outcome(id)?;
     /// assert_eq!(known.and_then(|known| known.reward).map(|reward| reward.value), Some(1.5));

@@ -18,6 +18,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::NewFile;
 use crate::options::logs::{LogKind, Mirror};
+use crate::options::retention::RetentionPolicy;
 
 /// Bytes of a line that is shown from a compressed file; longer ones are left out.
 const LONGEST_LINE: usize = 1 << 20;
@@ -52,35 +53,25 @@ pub(super) fn clean(
         let Some(current) = files.current(kind) else {
             continue;
         };
-        let old = |file: &FoundFile| file.name != current;
-        if let Some(most) = settings.keep_files {
+        if let Some(policy) = &settings.retention {
             let found = place::files(directory, kind)?;
-            let surplus = found.len().saturating_sub(most.max(1));
-            for file in found.iter().take(surplus).filter(|file| old(file)) {
-                disk::remove(&directory.join(&file.name))?;
-                cleaned.deleted += 1;
-            }
-        }
-        if let Some(age) = settings.keep_age {
-            for file in place::files(directory, kind)?
-                .iter()
-                .filter(|file| old(file))
-            {
-                let path = directory.join(&file.name);
-                if is_older(&path, age, elapsed)? {
-                    disk::remove(&path)?;
-                    cleaned.deleted += 1;
+            let mut over = surplus(directory, &found, &current, policy)?;
+            if let Some(age) = policy.max_age {
+                for file in others(&found, &current) {
+                    if is_older(&directory.join(&file.name), age, elapsed)? {
+                        over.insert(&file.name);
+                    }
                 }
             }
-        }
-        if let Some(lines) = settings.keep_lines {
-            keep_lines(directory, kind, lines, files, &mut cleaned)?;
+            cleaned.deleted += delete(directory, &found, &over, policy)?;
+            if let Some(lines) = policy.max_count {
+                // The lines that a rule keeps are the newest as well.
+                let lines = lines.max(policy.keep_latest.unwrap_or(0));
+                keep_lines(directory, kind, lines, files, &mut cleaned)?;
+            }
         }
         if settings.compress {
-            for file in place::files(directory, kind)?
-                .iter()
-                .filter(|file| old(file))
-            {
+            for file in others(&place::files(directory, kind)?, &current) {
                 if !file.compressed && compress(directory, &file.name)? {
                     cleaned.compressed += 1;
                 }
@@ -93,7 +84,11 @@ pub(super) fn clean(
 /// Makes room for the next file of each kind, which does not exist yet. The state that names it is
 /// stored: a crash does not go back to files that are removed here.
 pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> io::Result<()> {
-    let Some(most) = settings.keep_files else {
+    let Some(policy) = settings
+        .retention
+        .as_ref()
+        .filter(|policy| policy.limits_files())
+    else {
         return Ok(());
     };
     for kind in LogKind::ALL {
@@ -101,13 +96,87 @@ pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> i
             continue;
         };
         let found = place::files(directory, kind)?;
-        let others = found.iter().filter(|file| file.name != current);
-        let surplus = others.clone().count().saturating_sub(most.max(1) - 1);
-        for file in others.take(surplus) {
-            disk::remove(&directory.join(&file.name))?;
-        }
+        let over = surplus(directory, &found, &current, policy)?;
+        delete(directory, &found, &over, policy)?;
     }
     Ok(())
+}
+
+/// Files that are no longer written, oldest first.
+fn others<'f>(found: &'f [FoundFile], current: &str) -> impl Iterator<Item = &'f FoundFile> {
+    found.iter().filter(move |file| file.name != current)
+}
+
+/// The files of one kind that exceed a limit of files or bytes. The current file counts first, also
+/// one that is about to be begun; then the others from the newest.
+fn surplus<'f>(
+    directory: &Path,
+    found: &'f [FoundFile],
+    current: &str,
+    policy: &RetentionPolicy,
+) -> io::Result<BTreeSet<&'f str>> {
+    let length = |file: &FoundFile| {
+        let path = directory.join(&file.name);
+        fs::symlink_metadata(path).map(|known| known.len())
+    };
+    let mut bytes = match found.iter().find(|file| file.name == current) {
+        Some(file) if policy.max_bytes.is_some() => length(file)?,
+        _ => 0,
+    };
+    let mut surplus = BTreeSet::new();
+    let others = found.iter().rev().filter(|file| file.name != current);
+    for (count, file) in (2_u64..).zip(others) {
+        if policy.max_bytes.is_some() {
+            bytes = bytes.saturating_add(length(file)?);
+        }
+        let is_over = policy.max_files.is_some_and(|most| count > most)
+            || policy.max_bytes.is_some_and(|most| bytes > most);
+        if is_over {
+            surplus.insert(&*file.name);
+        }
+    }
+    Ok(surplus)
+}
+
+/// Deletes `surplus` files, oldest first, but those with some of the newest lines that a rule
+/// keeps. Returns how many.
+fn delete(
+    directory: &Path,
+    found: &[FoundFile],
+    surplus: &BTreeSet<&str>,
+    policy: &RetentionPolicy,
+) -> io::Result<u64> {
+    let kept = match policy.keep_latest {
+        Some(lines) if !surplus.is_empty() => with_newest(directory, found, lines)?,
+        _ => BTreeSet::new(),
+    };
+    let mut deleted = 0;
+    for file in found {
+        if surplus.contains(&*file.name) && !kept.contains(&*file.name) {
+            disk::remove(&directory.join(&file.name))?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+/// The newest files that together have so many lines. Decodes them as far as that.
+fn with_newest<'f>(
+    directory: &Path,
+    found: &'f [FoundFile],
+    lines: u64,
+) -> io::Result<BTreeSet<&'f str>> {
+    let mut kept = BTreeSet::new();
+    let mut left = lines;
+    for file in found.iter().rev() {
+        if left == 0 {
+            break;
+        }
+        let has = count_lines(&directory.join(&file.name), file.compressed)?;
+        left = left.saturating_sub(has);
+        kept.insert(&*file.name);
+    }
+    Ok(kept)
 }
 
 fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<bool> {

@@ -19,6 +19,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
 use crate::fs::disk;
 use crate::options::logs::{LogKind, Mirror};
+use crate::options::retention::RetentionPolicy;
 use crate::record::queue::Queue;
 
 /// Bytes of lines that are held before they go to their file.
@@ -123,8 +124,8 @@ impl Files {
         std::mem::take(&mut self.turned)
     }
 
-    /// Writes the lines of `blocks` or, after an error, none. Returns the number. If the number of
-    /// files is limited, it stops before each new file; [`next`](Self::next) is its position.
+    /// Writes the lines of `blocks` or, after an error, none. Returns the number. If files are
+    /// limited, it stops before each new file; [`next`](Self::next) is its position.
     pub(super) fn write(&mut self, source: &Source, blocks: &[DecodedBlock]) -> Result<u64> {
         let written = self.write_round(source, blocks);
         match written {
@@ -181,7 +182,8 @@ impl Files {
         let turned = self
             .turn_page(kind, entry.head.recorded, before, line)
             .map_err(|error| self.fault(error))?;
-        if turned && self.settings.keep_files.is_some() {
+        let policy = self.settings.retention.as_ref();
+        if turned && policy.is_some_and(RetentionPolicy::limits_files) {
             // Earlier lines have been flushed: the next round renders it again.
             self.buffers[index].clear();
             return Ok(true);

@@ -24,7 +24,9 @@ pub use cursors::NamedCursor;
 pub use fold::{FoldProgress, Folded};
 pub(crate) use handle::Maintenance;
 pub use repair::report::{Repaired, repair};
-pub use retention::plan::{PlannedSegment, RetirePlan, Retired, RetiredSoFar, Retirement};
+pub use retention::plan::{
+    PlannedSegment, Retention, RetentionPlan, RetentionReport, RetentionTotals,
+};
 pub use usage::{ModelUsage, Usage};
 pub use verify::defect::{Defect, DefectKind};
 pub use verify::report::Verified;

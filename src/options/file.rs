@@ -1,132 +1,15 @@
 //! Options from a configuration file: the same names as those of the methods, with durations and
 //! sizes in words.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 
-use super::keep::Keep;
 use super::logs::{LogKind, Mirror, Rotation};
+use super::retention::{Kept, RetentionPolicy};
+use super::words::{Size, Span};
 use super::{Options, Overflow, Sharing};
-
-/// Units of time in nanoseconds, as they are written.
-const TIMES: [(&str, u64); 8] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-];
-/// Units of size in bytes.
-const SIZES: [(&str, u64); 9] = [
-    ("B", 1),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-];
-
-/// The sum of numbers with units, such as `1h 30m`.
-fn sum(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let mut rest = text.trim();
-    let mut sum = 0_u64;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, behind) = rest.split_at(digits);
-        let behind = behind.trim_start();
-        let end = behind.find(|c: char| !c.is_alphabetic());
-        let (unit, behind) = behind.split_at(end.unwrap_or(behind.len()));
-        let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-        let value = number.parse::<u64>().ok()?.checked_mul(*factor)?;
-        sum = sum.checked_add(value)?;
-        rest = behind.trim_start();
-    }
-    Some(sum)
-}
-
-trait Words: Sized {
-    const EXPECTED: &'static str;
-    fn read(text: &str) -> Option<Self>;
-    /// What a bare number means, if it means anything.
-    fn bare(number: u64) -> Option<Self>;
-}
-
-struct Span(Duration);
-
-impl Words for Span {
-    const EXPECTED: &'static str = "a duration such as \"30d\", \"1h 30m\" or \"200ms\"";
-
-    fn read(text: &str) -> Option<Self> {
-        sum(text, &TIMES).map(|nanos| Span(Duration::from_nanos(nanos)))
-    }
-
-    /// Seconds or milliseconds? It is not guessed.
-    fn bare(number: u64) -> Option<Self> {
-        (number == 0).then_some(Span(Duration::ZERO))
-    }
-}
-
-struct Size(u64);
-
-impl Words for Size {
-    const EXPECTED: &'static str = "a size such as \"64MiB\", \"50GB\" or a number of bytes";
-
-    fn read(text: &str) -> Option<Self> {
-        sum(text, &SIZES).map(Size)
-    }
-
-    fn bare(number: u64) -> Option<Self> {
-        Some(Size(number))
-    }
-}
-
-struct InWords<T>(PhantomData<T>);
-
-impl<T: Words> Visitor<'_> for InWords<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        T::read(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        T::bare(number).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        let bare = u64::try_from(number).ok().and_then(T::bare);
-        bare.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
-    }
-}
-
-macro_rules! in_words {
-    ($($type:ty),*) => { $(
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(InWords(PhantomData))
-            }
-        }
-    )* };
-}
-
-in_words!(Span, Size);
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,24 +45,13 @@ enum Kind {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct KeepFile {
-    newer_than: Option<Span>,
-    bytes: Option<Size>,
-    after_cursors: Vec<String>,
-    trust_clock: bool,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct MirrorFile {
     directory: Option<PathBuf>,
     local_time: bool,
     short_times_in_micros: bool,
     rotation: Option<Cut>,
     without: Vec<Kind>,
-    keep_files: Option<usize>,
-    keep_age: Option<Span>,
-    keep_last_lines: Option<u64>,
+    retention: Option<RetentionPolicy>,
     compress_old: bool,
 }
 
@@ -205,36 +77,12 @@ struct OptionsFile {
     seal_age: Option<Span>,
     fold_interval: Option<Span>,
     without_folding: bool,
-    keep: Option<Keep>,
-}
-
-/// A table with any of `newer_than`, `bytes`, `after_cursors` and `trust_clock`.
-///
-/// ```
-/// use annals::Keep;
-///
-/// let keep: Keep = serde_json::from_str(r#"{"newer_than": "30d", "bytes": "50GB"}"#)?;
-/// assert_eq!(keep, Keep::days(30).and_bytes(50_000_000_000));
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-impl<'de> Deserialize<'de> for Keep {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let file = KeepFile::deserialize(deserializer)?;
-        let keep = Keep {
-            age: file.newer_than.map(|age| age.0),
-            bytes: file.bytes.map(|bytes| bytes.0),
-            cursors: file.after_cursors,
-            trust_clock: file.trust_clock,
-        };
-        keep.check().map_err(de::Error::custom)?;
-        Ok(keep)
-    }
+    retention: Option<RetentionPolicy>,
 }
 
 /// A table whose names are those of the methods: `directory`, `local_time`,
-/// `short_times_in_micros`, `rotation`, `without`, `keep_files`, `keep_age`, `keep_last_lines`,
-/// `compress_old`. A rotation is `"daily"`, `"never"`, `{"size": "64MiB"}` or
-/// `{"daily_or_size": "64MiB"}`.
+/// `short_times_in_micros`, `rotation`, `without`, `retention`, `compress_old`. A rotation is
+/// `"daily"`, `"never"`, `{"size": "64MiB"}` or `{"daily_or_size": "64MiB"}`.
 impl<'de> Deserialize<'de> for Mirror {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let file = MirrorFile::deserialize(deserializer)?;
@@ -257,9 +105,10 @@ impl<'de> Deserialize<'de> for Mirror {
             Kind::Outcomes => LogKind::Outcomes,
         });
         mirror.off = off.collect();
-        mirror.keep_files = file.keep_files;
-        mirror.keep_age = file.keep_age.map(|age| age.0);
-        mirror.keep_lines = file.keep_last_lines;
+        if let Some(policy) = &file.retention {
+            policy.check(Kept::Lines).map_err(de::Error::custom)?;
+        }
+        mirror.retention = file.retention;
         mirror.compress = file.compress_old;
         Ok(mirror)
     }
@@ -273,18 +122,18 @@ impl<'de> Deserialize<'de> for Mirror {
 /// ```toml
 /// commit_interval = "50ms"
 /// overflow = { block = "2ms" }
-/// keep = { newer_than = "30d", bytes = "50GB" }
+/// retention = { max_age = "30d", max_bytes = "50GB" }
 ///
 /// [mirror]
 /// rotation = { daily_or_size = "64MiB" }
-/// keep_files = 30
+/// retention = { max_files = 30 }
 /// ```
 ///
 /// ```
 /// use annals::Options;
 ///
 /// let options: Options = serde_json::from_str(
-///     r#"{"commit_interval": "50ms", "label": "trainer-7", "mirror": {"keep_age": "7d"}}"#,
+///     r#"{"commit_interval": "50ms", "retention": {"max_age": "30d"}}"#,
 /// )?;
 /// let misspelt = serde_json::from_str::<Options>(r#"{"commit_intervall": "50ms"}"#);
 /// assert!(misspelt.unwrap_err().to_string().contains("commit_intervall"));
@@ -338,7 +187,7 @@ impl<'de> Deserialize<'de> for Options {
                 .map(|given| given.0)
                 .or(options.fold_interval),
         };
-        options.keep = file.keep;
+        options.retention = file.retention;
         options.check().map_err(de::Error::custom)?;
         Ok(options)
     }
@@ -355,39 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn words_are_summed() {
-        for (text, seconds) in [
-            ("30d", 2_592_000),
-            ("1h 30m", 5_400),
-            ("1h30m", 5_400),
-            ("2 s", 2),
-        ] {
-            let span = Span::read(text).map(|span| span.0);
-            assert_eq!(span, Some(Duration::from_secs(seconds)), "{text}");
-        }
-        for (text, bytes) in [
-            ("64MiB", 64 << 20),
-            ("50GB", 50_000_000_000),
-            ("512 B", 512),
-        ] {
-            assert_eq!(Size::read(text).map(|size| size.0), Some(bytes), "{text}");
-        }
-        for text in [
-            "",
-            "30",
-            "d",
-            "-1s",
-            "1.5s",
-            "1 fortnight",
-            "99999999999999999999d",
-            "1s x",
-        ] {
-            assert!(Span::read(text).is_none(), "{text}");
-        }
-        assert!(Span::read("300000000d").is_none(), "longer than 584 years");
-    }
-
-    #[test]
     fn every_option_can_be_read() {
         let options = read(
             r#"{"commit_interval": "50ms", "commit_bytes": "1MiB", "queue_capacity": 256,
@@ -395,10 +211,12 @@ mod tests {
             "max_names": 10, "cache_bytes": 1048576, "memory_interval": "5s",
             "close_timeout": "1m", "sharing": "exclusive", "flush_on_panic": "3s",
             "label": "trainer-7", "seal_bytes": "8MiB", "seal_age": "12h",
-            "fold_interval": "1s", "keep": {"newer_than": "30d", "after_cursors": ["export"]},
+            "fold_interval": "1s",
+            "retention": {"max_age": "30d", "keep_after_cursor": ["export"]},
             "mirror": {"directory": "logs", "local_time": true, "short_times_in_micros": true,
             "rotation": {"daily_or_size": "64MiB"}, "without": ["checkpoints"],
-            "keep_files": 30, "keep_age": "7d", "keep_last_lines": 1000, "compress_old": true}}"#,
+            "retention": {"max_files": 30, "max_age": "7d", "max_count": 1000},
+            "compress_old": true}}"#,
         )
         .unwrap();
         assert_eq!(options.commit_interval, Duration::from_millis(50));
@@ -407,11 +225,18 @@ mod tests {
         assert_eq!(options.dedup_window, Duration::ZERO);
         assert_eq!(options.sharing, Sharing::Exclusive);
         assert_eq!(options.seal_bytes, 8 << 20);
-        assert_eq!(options.keep, Some(Keep::days(30).after_cursor("export")));
+        let days = |days| RetentionPolicy::new().max_age_days(days);
+        assert_eq!(
+            options.retention,
+            Some(days(30).keep_after_cursor("export"))
+        );
         let mirror = options.mirror.unwrap();
         assert_eq!(mirror.rotation, Rotation::DailyOrSize(64 << 20));
         assert_eq!(mirror.off, [LogKind::Checkpoints]);
-        assert_eq!(mirror.keep_age, Some(Duration::from_secs(7 * 86_400)));
+        assert_eq!(
+            mirror.retention,
+            Some(days(7).max_files(30).max_count(1_000))
+        );
         let bare = read(r#"{"without_mirror": true, "without_folding": true}"#).unwrap();
         assert!(bare.mirror.is_none() && bare.fold_interval.is_none());
     }
@@ -421,11 +246,17 @@ mod tests {
         for (json, named) in [
             (r#"{"comit_bytes": 1}"#, "comit_bytes"),
             (r#"{"mirror": {"keepfiles": 1}}"#, "keepfiles"),
-            (r#"{"keep": {"days": 1}}"#, "days"),
+            (r#"{"retention": {"days": 1}}"#, "days"),
+            (r#"{"retention": {}}"#, "max_age"),
+            (r#"{"retention": {"max_files": 1}}"#, "text files"),
+            (
+                r#"{"mirror": {"retention": {"max_files": 0}}}"#,
+                "max_files",
+            ),
             (r#"{"commit_interval": "soon"}"#, "soon"),
             (r#"{"commit_interval": 200}"#, "200ms"),
             (r#"{"commit_interval": "2h"}"#, "commit_interval"),
-            (r#"{"keep": {"newer_than": "1s"}}"#, "keep"),
+            (r#"{"retention": {"max_age": "1s"}}"#, "max_age"),
             (r#"{"queue_capacity": 1}"#, "queue_capacity"),
         ] {
             let error = read(json).unwrap_err();

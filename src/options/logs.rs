@@ -1,7 +1,8 @@
 //! Place, cuts and retention of the human-readable files.
 
 use std::path::PathBuf;
-use std::time::Duration;
+
+use super::retention::RetentionPolicy;
 
 /// The zone of a stamp's time of day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,15 +77,15 @@ impl Rotation {
 /// Settings of the human-readable files, for [`Options::mirror`](crate::Options::mirror).
 ///
 /// ```
-/// use annals::Journal;
 /// use annals::logs::{LogKind, Mirror, Rotation};
+/// use annals::{Journal, RetentionPolicy};
 ///
 /// # let dir = tempfile::tempdir().unwrap();
 /// let journal = Journal::options()
 ///     .mirror(
 ///         Mirror::new()
 ///             .rotation(Rotation::DailyOrSize(64 << 20))
-///             .keep_files(30)
+///             .retention(RetentionPolicy::new().max_files(30))
 ///             .compress_old()
 ///             .without(LogKind::Checkpoints),
 ///     )
@@ -100,9 +101,7 @@ pub struct Mirror {
     pub(crate) micros: bool,
     pub(crate) rotation: Rotation,
     pub(crate) off: Vec<LogKind>,
-    pub(crate) keep_files: Option<usize>,
-    pub(crate) keep_age: Option<Duration>,
-    pub(crate) keep_lines: Option<u64>,
+    pub(crate) retention: Option<RetentionPolicy>,
     pub(crate) compress: bool,
 }
 
@@ -114,9 +113,7 @@ impl Default for Mirror {
             micros: false,
             rotation: Rotation::Daily,
             off: Vec::new(),
-            keep_files: None,
-            keep_age: None,
-            keep_lines: None,
+            retention: None,
             compress: false,
         }
     }
@@ -160,23 +157,25 @@ impl Mirror {
         self
     }
 
-    /// Keeps at most `files` files of each kind, the current one among them. Checked before each
-    /// new file and once a minute. Where files are small, each new one costs two fsyncs.
-    pub fn keep_files(mut self, files: usize) -> Self {
-        self.keep_files = Some(files);
-        self
-    }
-
-    /// Deletes files that were last written longer ago than `age`; never the current one.
-    pub fn keep_age(mut self, age: Duration) -> Self {
-        self.keep_age = Some(age);
-        self
-    }
-
-    /// Keeps the last `lines` lines of each kind, across its files; older ones are cut off at the
-    /// next clean-up. Compressed files older than the lines to be kept are deleted whole.
-    pub fn keep_last_lines(mut self, lines: u64) -> Self {
-        self.keep_lines = Some(lines);
+    /// Deletes old files and lines of each kind by this policy. Checked once a minute, and a limit
+    /// of files or bytes before each new file, too. Where files are small, each new one then costs
+    /// two fsyncs.
+    ///
+    /// The current file is never deleted. A limit of lines cuts it off, and other files too;
+    /// compressed files are deleted whole or not at all. Deleted lines can be written anew from the
+    /// journal, so there is no plan:
+    /// [`Journal::clean_up_logs`](crate::Journal::clean_up_logs) applies the policy at once.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    /// use annals::logs::Mirror;
+    ///
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let mirror = Mirror::new().retention(month.max_count(10_000));
+    /// # let _ = mirror;
+    /// ```
+    pub fn retention(mut self, policy: RetentionPolicy) -> Self {
+        self.retention = Some(policy);
         self
     }
 

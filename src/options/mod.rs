@@ -1,15 +1,16 @@
 //! Everything about a journal that has a number.
 
 pub(crate) mod file;
-pub(crate) mod keep;
 pub(crate) mod logs;
+pub(crate) mod retention;
+mod words;
 
 use std::time::Duration;
 
 use crate::entry::clock::{Clock, ManualClock};
 use crate::entry::error::{Error, Result};
-use keep::Keep;
 use logs::Mirror;
+use retention::{Kept, RetentionPolicy};
 
 /// Behaviour when inferences come faster than they can be committed and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct Options {
     pub(crate) seal_bytes: u64,
     pub(crate) seal_age: Duration,
     pub(crate) fold_interval: Option<Duration>,
-    pub(crate) keep: Option<Keep>,
+    pub(crate) retention: Option<RetentionPolicy>,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -110,7 +111,7 @@ impl Default for Options {
             seal_bytes: 128 << 20,
             seal_age: Duration::from_secs(86_400),
             fold_interval: Some(Duration::from_secs(2)),
-            keep: None,
+            retention: None,
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -265,13 +266,12 @@ impl Options {
         self
     }
 
-    /// Retires automatically all that this does not keep; checked once a minute in the background.
-    /// By default everything is kept; see
-    /// [`Maintenance::retirement`](crate::Maintenance::retirement) for retention by plan. Nothing
-    /// is retired by age while the newest entry of all is too old: then it is more likely that the
-    /// clock is wrong.
-    pub fn keep(mut self, keep: Keep) -> Self {
-        self.keep = Some(keep);
+    /// Retires entries by this policy, once a minute in the background. By default everything is
+    /// kept; see [`Maintenance::retention`](crate::Maintenance::retention) for retention by plan.
+    /// With [`trust_clock`](RetentionPolicy::trust_clock), nothing is retired while the newest
+    /// entry of all is too old: then it is more likely that the clock is wrong.
+    pub fn retention(mut self, policy: RetentionPolicy) -> Self {
+        self.retention = Some(policy);
         self
     }
 
@@ -329,8 +329,15 @@ impl Options {
             let value = self.seal_bytes.to_string();
             return bad("seal_bytes", value, "give 64 KiB to 1 TiB");
         }
-        if let Some(keep) = &self.keep {
-            keep.check()?;
+        if let Some(policy) = &self.retention {
+            policy.check(Kept::Entries)?;
+        }
+        if let Some(policy) = self
+            .mirror
+            .as_ref()
+            .and_then(|mirror| mirror.retention.as_ref())
+        {
+            policy.check(Kept::Lines)?;
         }
         if self.dedup_capacity > 1 << 24 {
             let value = self.dedup_capacity.to_string();

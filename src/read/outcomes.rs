@@ -29,8 +29,8 @@ impl Reader {
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(-0.5).and_value("slippage_bp", 0.3));
-    /// journal.attach_outcome(id, Outcome::reward(1.5)); // corrected
+    /// journal.attach_outcome(id, Outcome::new().reward(-0.5).value("slippage_bp", 0.3));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.5)); // corrected
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let known = journal.reader()?.outcome(id)?.unwrap();
     /// assert_eq!(known.reward.map(|reward| reward.value), Some(1.5));
@@ -53,7 +53,7 @@ impl Reader {
     /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
     /// # let id = journal.log(decision).unwrap();
     /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
-    /// journal.attach_outcome(id, annals::Outcome::reward(1.5));
+    /// journal.attach_outcome(id, annals::Outcome::new().reward(1.5));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let outcomes = journal.reader()?.outcomes_of_each(&[id])?;
     /// assert!(outcomes[0].is_some());
@@ -77,8 +77,8 @@ impl Reader {
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(-0.5));
-    /// journal.attach_outcome(id, Outcome::reward(1.5)); // corrected
+    /// journal.attach_outcome(id, Outcome::new().reward(-0.5));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.5)); // corrected
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let reader = journal.reader()?;
     /// let history = reader.outcome_history(&[id], reader.end()?)?.remove(0);
@@ -196,7 +196,7 @@ impl Query {
     /// # use std::time::Duration;
     /// # let journal = Journal::in_memory()?;
     /// # let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// # journal.attach_outcome(id, Outcome::correct(true));
+    /// # journal.attach_outcome(id, Outcome::new().correct(true));
     /// # journal.flush().wait(Duration::from_secs(5))?;
     /// for judged in journal.reader()?.inferences().model("dqn_agent").with_outcomes() {
     ///     let (inference, outcomes) = judged?;

@@ -323,7 +323,7 @@ impl Recorder {
     /// # let builder = journal.recorder("dqn_agent", "ETH/USDT");
     /// let recorder = builder.actions(["BUY", "SELL"]).build()?;
     /// if let Some(id) = recorder.log(recorder.start(), 0, &[0.85, 0.15], &[0.1]) {
-    ///     assert!(recorder.attach_outcome(id, annals::Outcome::correct(true)));
+    ///     assert!(recorder.attach_outcome(id, annals::Outcome::new().correct(true)));
     /// }
     /// # Ok::<(), annals::Error>(())
     /// ```

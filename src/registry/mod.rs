@@ -53,7 +53,10 @@ pub use metadata::Metadata;
 pub use problem::Problem;
 pub use reconcile::Report;
 pub use relocate::Relocated;
-pub use retention::{Applied, Decision, Plan, Planned, Policy, Retention};
+pub use retention::{
+    CheckpointRetention, CheckpointRetentionPlan, CheckpointRetentionReport, Fate,
+    PlannedCheckpoint,
+};
 #[cfg(all(feature = "safetensors", any(test, feature = "fuzzing")))]
 pub(crate) use safetensors::parse as parse_safetensors;
 #[cfg(feature = "safetensors")]

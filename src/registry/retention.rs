@@ -9,147 +9,58 @@ use super::tables::ChangeFailure;
 use super::tables::ages::Ages;
 use super::tables::keys;
 use super::tables::look::{RegistryChange, RegistryView};
-use super::tables::rows::DeletedRow;
+use super::tables::rows::{CheckpointRow, DeletedRow, Origin};
 use super::{Core, Registry};
+use crate::engine::kv::tables::Table;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
-use crate::entry::mode::Mode;
 use crate::entry::timestamp::Timestamp;
+use crate::options::retention::{Best, Kept, RetentionPolicy, in_days, too_old};
 
 /// Deletions in one transaction: it has to stay short.
 const SLICE: usize = 250;
 
-/// Rules for keeping checkpoints. Rules add up: a checkpoint is kept if any rule keeps it. A
-/// checkpoint that no rule keeps is deleted, unless it is protected. A pin, an alias, being the
-/// newest, and being the best by the model's monitor protect it.
-///
-/// ```
-/// use std::time::Duration;
-/// use annals::Mode;
-/// use annals::registry::Policy;
-///
-/// let policy = Policy::new()
-///     .latest(5)
-///     .best(3, "val_loss", Mode::Min)
-///     .every_steps(10_000)
-///     .newer_than(Duration::from_secs(24 * 3_600))
-///     .tagged("release");
-/// ```
-#[derive(Clone, Debug, Default)]
-#[must_use = "a policy does nothing until retention plans with it"]
-pub struct Policy {
-    rules: Vec<Rule>,
-    trust_clock: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Rule {
-    Latest(usize),
-    Best(usize, String, Mode),
-    EverySteps(u64),
-    NewerThan(Duration),
-    Tagged(String),
-}
-
-impl Policy {
-    /// A policy without rules, which cannot be planned with: it would keep next to nothing.
-    pub fn new() -> Self {
-        Policy::default()
-    }
-
-    /// Keeps each model's `n` newest.
-    pub fn latest(self, n: usize) -> Self {
-        self.with(Rule::Latest(n))
-    }
-
-    /// Keeps each model's `n` best by a metric. Planning fails if no checkpoint that is planned for
-    /// has it: a misspelt name must not delete anything.
-    pub fn best(self, n: usize, metric: impl Into<String>, mode: Mode) -> Self {
-        self.with(Rule::Best(n, metric.into(), mode))
-    }
-
-    /// Keeps the first checkpoint at or after each multiple of so many steps.
-    pub fn every_steps(self, steps: u64) -> Self {
-        self.with(Rule::EverySteps(steps))
-    }
-
-    /// Keeps checkpoints younger than this when the plan is made. Ages go by elapsed time since the
-    /// registry took a checkpoint in, as [`Keep::newer_than`](crate::Keep::newer_than) goes by it
-    /// for entries: one jump of the clock deletes nothing. A checkpoint that is older by the clock
-    /// alone stays, and [`Plan::held_back`] lists it.
-    pub fn newer_than(self, age: Duration) -> Self {
-        self.with(Rule::NewerThan(age))
-    }
-
-    /// Lets [`newer_than`](Self::newer_than) go by [`Checkpoint::created`] and the wall clock. A
-    /// clock that is ahead then deletes young checkpoints: use it where the clock is known to be
-    /// right.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use annals::registry::Policy;
-    ///
-    /// let policy = Policy::new().newer_than(Duration::from_secs(86_400)).trust_clock();
-    /// ```
-    pub fn trust_clock(self) -> Self {
-        Policy {
-            trust_clock: true,
-            ..self
-        }
-    }
-
-    /// Keeps checkpoints with this tag.
-    pub fn tagged(self, tag: impl Into<String>) -> Self {
-        self.with(Rule::Tagged(tag.into()))
-    }
-
-    fn with(mut self, rule: Rule) -> Self {
-        self.rules.push(rule);
-        self
-    }
-}
-
-/// The fate of a checkpoint.
+/// The fate of a checkpoint in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Fate {
     /// It stays.
     Keep,
     /// It goes.
     Delete,
 }
 
-/// One line of a [`Plan`].
+/// One line of a [`CheckpointRetentionPlan`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Planned {
+pub struct PlannedCheckpoint {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
     /// Its fate.
-    pub decision: Decision,
-    /// The rule that decided, or what protects it.
-    pub rule: String,
+    pub fate: Fate,
+    /// The limit that it exceeds, or what keeps it.
+    pub reason: String,
 }
 
-/// A policy that is about to be planned; from [`Registry::retention`].
+/// A policy for checkpoints that is about to be planned; from [`Registry::retention`].
 #[must_use = "nothing is planned until plan is called"]
-pub struct Retention<'r> {
+pub struct CheckpointRetention<'r> {
     registry: &'r Registry,
-    policy: Policy,
+    policy: RetentionPolicy,
     model: Option<String>,
 }
 
 /// Effects of a policy, checkpoint by checkpoint. Nothing happens until it is applied.
 #[must_use = "nothing is deleted until apply is called"]
-pub struct Plan {
+pub struct CheckpointRetentionPlan {
     registry: Registry,
-    lines: Vec<Planned>,
+    lines: Vec<PlannedCheckpoint>,
     held_back: Vec<String>,
 }
 
-/// Result of applying a [`Plan`].
+/// Result of applying a [`CheckpointRetentionPlan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Applied {
+pub struct CheckpointRetentionReport {
     /// The ids that were deleted.
     pub deleted: Vec<String>,
     /// Bytes of their weights that the registry wrote and removed.
@@ -157,26 +68,26 @@ pub struct Applied {
 }
 
 impl Registry {
-    /// Begins to apply a policy to all models.
+    /// Begins to apply a policy to the checkpoints of each model.
     ///
     /// ```
-    /// # use annals::{Journal, Mode};
-    /// # use annals::registry::{Decision, Policy};
+    /// # use annals::{Journal, Mode, RetentionPolicy};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = Journal::open(dir.path().join("data"))?;
     /// # let registry = journal.registry()?;
     /// for loss in [0.3, 0.1, 0.2, 0.4] {
     ///     registry.checkpoint("dqn_agent").metric("loss", loss).save(b"weights")?;
     /// }
-    /// let plan = registry.retention(Policy::new().best(2, "loss", Mode::Min)).plan()?;
+    /// let policy = RetentionPolicy::new().max_count(1).keep_best(2, "loss", Mode::Min);
+    /// let plan = registry.retention(policy).plan()?;
     /// for line in plan.lines() {
-    ///     println!("{:?} {}: {}", line.decision, line.checkpoint.id(), line.rule);
+    ///     println!("{:?} {}: {}", line.fate, line.checkpoint.id(), line.reason);
     /// }
-    /// assert_eq!(plan.apply()?.deleted.len(), 1); // two best, and the newest
+    /// assert_eq!(plan.apply()?.deleted.len(), 1); // the newest stays, and the two best
     /// # Ok::<(), annals::Error>(())
     /// ```
-    pub fn retention(&self, policy: Policy) -> Retention<'_> {
-        Retention {
+    pub fn retention(&self, policy: RetentionPolicy) -> CheckpointRetention<'_> {
+        CheckpointRetention {
             registry: self,
             policy,
             model: None,
@@ -184,7 +95,7 @@ impl Registry {
     }
 }
 
-impl Retention<'_> {
+impl CheckpointRetention<'_> {
     /// Only this model.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
@@ -195,47 +106,29 @@ impl Retention<'_> {
     /// snapshot; changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for a policy without rules, [`Error::UnknownMetric`] for a rule by
-    /// a metric that no checkpoint has, and [errors of reading](crate::Error#errors-of-reading).
-    pub fn plan(self) -> Result<Plan> {
-        let invalid = |name, value: String, advice| Error::InvalidOption {
-            name,
-            value,
-            advice,
-        };
-        if self.policy.rules.is_empty() {
-            let value = "without rules".to_owned();
-            return Err(invalid("policy", value, "add a rule that keeps something"));
-        }
-        for rule in &self.policy.rules {
-            if let Rule::EverySteps(0) = rule {
-                return Err(invalid(
-                    "every_steps",
-                    "0".to_owned(),
-                    "give 1 or more steps",
-                ));
-            }
-        }
+    /// [`Error::InvalidOption`] for a policy that [`RetentionPolicy`] calls refused,
+    /// [`Error::UnknownMetric`] and [`Error::UnknownTag`] for a rule that names what no checkpoint
+    /// has, and [errors of reading](crate::Error#errors-of-reading).
+    pub fn plan(self) -> Result<CheckpointRetentionPlan> {
+        self.policy.check(Kept::Checkpoints)?;
         let core = self.registry.core();
         let models = match &self.model {
             Some(model) => vec![model.clone()],
             None => self.registry.models()?,
         };
-        self.refuse_unknown_metrics(&models)?;
         let ages = core.store.ages(core.now())?;
         let mut lines = Vec::new();
+        let mut held_back = Vec::new();
         let mut unproven = 0;
         for model in models {
-            lines.extend(
-                core.store
-                    .read(|view| {
-                        let decided = decide(core, view, &model, &self.policy, &ages);
-                        decided.inspect(|decided| unproven += decided.1)
-                    })?
-                    .0,
-            );
+            let decided = core
+                .store
+                .read(|view| decide(core, view, &model, &self.policy, &ages))?;
+            lines.extend(decided.lines);
+            held_back.extend(decided.left_alone);
+            unproven += decided.unproven;
         }
-        let mut held_back = Vec::new();
+        self.refuse_unknown(&lines)?;
         if unproven > 0 {
             let (them, are) = match unproven {
                 1 => ("1 checkpoint is".to_owned(), "stays"),
@@ -245,74 +138,132 @@ impl Retention<'_> {
                 "{them} old enough by the wall clock alone and {are}: trust_clock goes by it"
             ));
         }
-        Ok(Plan {
+        Ok(CheckpointRetentionPlan {
             registry: self.registry.clone(),
             lines,
             held_back,
         })
     }
-}
 
-impl Retention<'_> {
-    /// A misspelt metric would keep nothing.
-    fn refuse_unknown_metrics(&self, models: &[String]) -> Result<()> {
-        let best = self.policy.rules.iter().filter_map(|rule| match rule {
-            Rule::Best(_, metric, _) => Some(metric),
-            _ => None,
-        });
-        let mut best = best.peekable();
-        if best.peek().is_none() {
+    /// A misspelt metric or tag would keep nothing.
+    fn refuse_unknown(&self, lines: &[PlannedCheckpoint]) -> Result<()> {
+        // Without checkpoints there is nothing to delete.
+        if lines.is_empty() {
             return Ok(());
         }
-        let known = self.registry.core().store.read(|view| {
-            let mut known = BTreeSet::new();
-            let mut checkpoints = 0;
-            for model in models {
-                if let Some(row) = view.model(model)? {
-                    checkpoints += row.checkpoints;
-                    known.extend(row.metrics.into_iter().map(|(name, _)| name));
-                }
-            }
-            Ok((checkpoints > 0).then_some(known))
-        })?;
-        // Without checkpoints there is nothing to delete.
-        let Some(known) = known else { return Ok(()) };
-        match best.find(|metric| !known.contains(*metric)) {
-            None => Ok(()),
-            Some(metric) => Err(Error::UnknownMetric {
-                model: self.model.clone().unwrap_or_else(|| "any model".to_owned()),
+        let model = || self.model.clone().unwrap_or_else(|| "any model".to_owned());
+        let all = || lines.iter().map(|line| &line.checkpoint);
+        let metrics = all().flat_map(|found| found.metrics().iter().map(|(name, _)| name));
+        let metrics: BTreeSet<&String> = metrics.collect();
+        let mut best = self.policy.keep_best.iter().map(|best| &best.metric);
+        if let Some(metric) = best.find(|metric| !metrics.contains(metric)) {
+            return Err(Error::UnknownMetric {
+                model: model(),
                 metric: metric.clone(),
-                known: known.into_iter().collect(),
+                known: metrics.into_iter().cloned().collect(),
+            });
+        }
+        let tags: BTreeSet<&String> = all().flat_map(Checkpoint::tags).collect();
+        let mut named = self.policy.keep_tagged.iter();
+        match named.find(|tag| !tags.contains(tag)) {
+            None => Ok(()),
+            Some(tag) => Err(Error::UnknownTag {
+                model: model(),
+                tag: tag.clone(),
+                known: tags.into_iter().cloned().collect(),
             }),
         }
     }
 }
 
-/// Decides about one model's checkpoints. Also returns the number of checkpoints that stay because
-/// only the wall clock calls them old.
+/// The fates of one model's checkpoints.
+struct Decided {
+    lines: Vec<PlannedCheckpoint>,
+    /// Why all of them stay, if a keep rule has nothing to go by.
+    left_alone: Option<String>,
+    /// How many stay because only the wall clock calls them old.
+    unproven: u64,
+}
+
+/// Decides about one model's checkpoints.
 fn decide(
     core: &Core,
     view: &mut impl RegistryView,
     model: &str,
-    policy: &Policy,
+    policy: &RetentionPolicy,
     ages: &Ages,
-) -> Result<(Vec<Planned>, u64)> {
+) -> Result<Decided> {
     let prefix = keys::prefix(&[model]);
     let mut found = Vec::new();
-    for (_, id) in view.ids(
-        crate::engine::kv::tables::Table::Newest,
-        &prefix,
-        None,
-        usize::MAX,
-    )? {
+    for (_, id) in view.ids(Table::Newest, &prefix, None, usize::MAX)? {
         if let Some(row) = view.checkpoint(&id)? {
             found.push(Checkpoint::new(&*id, row, &core.root));
         }
     }
+    let left_alone = nothing_to_go_by(policy, &found);
+    let mut kept = match &left_alone {
+        Some(why) => found
+            .iter()
+            .map(|found| (found.id().to_owned(), why.clone()))
+            .collect(),
+        None => keep(view, model, policy, &found)?,
+    };
+    let rows: Vec<_> = found.iter().map(Checkpoint::row).collect();
+    let ages = ages.of(&rows);
+    let now = Timestamp::from_micros(core.now());
+    let mut decided = Decided {
+        lines: Vec::with_capacity(found.len()),
+        left_alone: left_alone
+            .filter(|_| !found.is_empty())
+            .map(|why| format!("all checkpoints of {model} stay: {why}")),
+        unproven: 0,
+    };
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    for (checkpoint, elapsed) in found.into_iter().zip(ages) {
+        count += 1;
+        // Deleting an entry frees only weights that the registry wrote.
+        let own = match checkpoint.origin() {
+            Origin::Saved => checkpoint.bytes(),
+            _ => 0,
+        };
+        bytes = bytes.saturating_add(own);
+        let age = age_of(policy, &checkpoint, elapsed, now);
+        let exceeded = match age {
+            Age::Exceeded(age) => Some(too_old(age)),
+            _ => policy.exceeded(count, if own > 0 { bytes } else { 0 }),
+        };
+        let (fate, reason) = match (kept.remove(checkpoint.id()), exceeded, age) {
+            (Some(why), ..) => (Fate::Keep, why),
+            (None, Some(limit), _) => (Fate::Delete, limit),
+            (None, None, Age::Unproven(age)) => {
+                decided.unproven += 1;
+                let age = in_days(age);
+                (
+                    Fate::Keep,
+                    format!("older than {age} by the wall clock alone"),
+                )
+            }
+            (None, None, _) => (Fate::Keep, "within the limits".to_owned()),
+        };
+        decided.lines.push(PlannedCheckpoint {
+            checkpoint,
+            fate,
+            reason,
+        });
+    }
+    Ok(decided)
+}
+
+/// What keeps checkpoints of a model, by their id: what protects them always, or a keep rule.
+fn keep(
+    view: &mut impl RegistryView,
+    model: &str,
+    policy: &RetentionPolicy,
+    found: &[Checkpoint],
+) -> Result<HashMap<String, String>> {
     let mut kept: HashMap<String, String> = HashMap::new();
-    let mut unproven: Vec<(&str, &Duration)> = Vec::new();
-    let mut keep = |id: &str, rule: String| {
-        kept.entry(id.to_owned()).or_insert(rule);
+    let mut keep = |id: &str, reason: String| {
+        kept.entry(id.to_owned()).or_insert(reason);
     };
     for alias in view.aliases(model)? {
         keep(&alias.1.target, format!("alias {:?}", alias.0));
@@ -328,105 +279,99 @@ fn decide(
             keep(&id, format!("the best of its model by {metric} ({mode})"));
         }
     }
-    for rule in &policy.rules {
-        match rule {
-            Rule::Latest(n) => {
-                for found in found.iter().take(*n) {
-                    keep(found.id(), format!("latest {n}"));
-                }
-            }
-            Rule::Best(n, metric, mode) => {
-                for (id, _) in view.ranked(model, metric, *mode, *n)? {
-                    keep(&id, format!("best {n} by {metric} ({mode})"));
-                }
-            }
-            Rule::EverySteps(every) => {
-                let mut first: HashMap<u64, (u64, &str)> = HashMap::new();
-                for found in &found {
-                    let Some(step) = found.step() else { continue };
-                    let known = first.entry(step / every).or_insert((step, found.id()));
-                    if step < known.0 {
-                        *known = (step, found.id());
-                    }
-                }
-                for (_, id) in first.into_values() {
-                    keep(id, format!("every {every} steps"));
-                }
-            }
-            Rule::NewerThan(age) => {
-                let from = Timestamp::from_micros(core.now()).saturating_sub(*age);
-                let rows: Vec<_> = found.iter().map(Checkpoint::row).collect();
-                for (found, elapsed) in found.iter().zip(ages.of(&rows)) {
-                    let by_clock = found.created() < from;
-                    match (by_clock, elapsed > *age) {
-                        (true, _) if policy.trust_clock => {}
-                        // A clock that is behind calls everything young for ever.
-                        (_, true) if !policy.trust_clock => {}
-                        (true, _) => unproven.push((found.id(), age)),
-                        (false, _) => keep(found.id(), format!("newer than {age:?}")),
-                    }
-                }
-            }
-            Rule::Tagged(tag) => {
-                for found in found.iter().filter(|found| found.tags().contains(tag)) {
-                    keep(found.id(), format!("tagged {tag:?}"));
-                }
-            }
+    if let Some(n) = policy.keep_latest {
+        for found in found.iter().take(whole(n)) {
+            keep(found.id(), format!("latest {n}"));
         }
     }
-    // A model to which no rule applies is left alone: without the metric, the tag or steps it would
-    // lose all checkpoints but the newest.
-    if !policy.rules.iter().any(|rule| applies(rule, &found)) {
-        for found in &found {
-            keep(found.id(), "no rule applies to its model".to_owned());
+    for Best { n, metric, mode } in &policy.keep_best {
+        for (id, _) in view.ranked(model, metric, *mode, whole(*n))? {
+            keep(&id, format!("best {n} by {metric} ({mode})"));
         }
     }
-    let mut held_back = 0;
-    for (id, age) in unproven {
-        if !kept.contains_key(id) {
-            kept.insert(
-                id.to_owned(),
-                format!("older than {age:?} by the wall clock alone"),
-            );
-            held_back += 1;
+    if let Some(every) = policy.keep_every_steps {
+        let mut first: HashMap<u64, (u64, &str)> = HashMap::new();
+        for found in found {
+            let Some(step) = found.step() else { continue };
+            let Some(multiple) = step.checked_div(every) else {
+                continue;
+            };
+            let known = first.entry(multiple).or_insert((step, found.id()));
+            if step < known.0 {
+                *known = (step, found.id());
+            }
+        }
+        for (_, id) in first.into_values() {
+            keep(id, format!("every {every} steps"));
         }
     }
-    let lines = found.into_iter().map(|checkpoint| {
-        let rule = kept.remove(checkpoint.id());
-        let decision = if rule.is_some() {
-            Decision::Keep
-        } else {
-            Decision::Delete
-        };
-        Planned {
-            checkpoint,
-            decision,
-            rule: rule.unwrap_or_else(|| "no rule keeps it".to_owned()),
+    for tag in &policy.keep_tagged {
+        for found in found.iter().filter(|found| found.tags().contains(tag)) {
+            keep(found.id(), format!("tagged {tag:?}"));
         }
-    });
-    let lines = lines.collect();
-    Ok((lines, held_back))
+    }
+    Ok(kept)
 }
 
-/// Whether a rule can keep any of these.
-fn applies(rule: &Rule, found: &[Checkpoint]) -> bool {
-    match rule {
-        Rule::Latest(_) | Rule::NewerThan(_) => true,
-        Rule::Best(_, metric, _) => found.iter().any(|found| found.metric(metric).is_some()),
-        Rule::EverySteps(_) => found.iter().any(|found| found.step().is_some()),
-        Rule::Tagged(tag) => found.iter().any(|found| found.tags().contains(tag)),
+/// A number as one in memory: there are never more checkpoints than that.
+fn whole(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The keep rule that cannot keep any of a model's checkpoints, because none has what it names. The
+/// limits alone would delete what the rule is to keep.
+fn nothing_to_go_by(policy: &RetentionPolicy, found: &[Checkpoint]) -> Option<String> {
+    let is_ranked = |metric: &str| {
+        let mut values = found.iter().filter_map(|found| found.metric(metric));
+        values.any(|value| !value.is_nan())
+    };
+    let mut best = policy.keep_best.iter().map(|best| &best.metric);
+    if let Some(metric) = best.find(|metric| !is_ranked(metric)) {
+        return Some(format!("none has the metric {metric:?} (keep_best)"));
+    }
+    let steps = found.iter().any(|found| found.step().is_some());
+    if policy.keep_every_steps.is_some() && !steps {
+        return Some("none has a step (keep_every_steps)".to_owned());
+    }
+    let is_there = |tag: &String| found.iter().any(|found| found.tags().contains(tag));
+    let tag = policy.keep_tagged.iter().find(|tag| !is_there(tag))?;
+    Some(format!("none has the tag {tag:?} (keep_tagged)"))
+}
+
+/// A checkpoint's age against the limit.
+#[derive(Clone, Copy)]
+enum Age {
+    /// Below it, or there is no limit.
+    Within,
+    /// Certainly older.
+    Exceeded(Duration),
+    /// Older by the wall clock alone.
+    Unproven(Duration),
+}
+
+fn age_of(policy: &RetentionPolicy, found: &Checkpoint, elapsed: Duration, now: Timestamp) -> Age {
+    let Some(age) = policy.max_age else {
+        return Age::Within;
+    };
+    let by_clock = found.created() < now.saturating_sub(age);
+    match (by_clock, elapsed > age) {
+        (true, _) if policy.trust_clock => Age::Exceeded(age),
+        // A clock that is behind calls everything young for ever.
+        (_, true) if !policy.trust_clock => Age::Exceeded(age),
+        (true, _) => Age::Unproven(age),
+        (false, _) => Age::Within,
     }
 }
 
-impl Plan {
+impl CheckpointRetentionPlan {
     /// Every examined checkpoint, with its fate and the reason.
     #[must_use]
-    pub fn lines(&self) -> &[Planned] {
+    pub fn lines(&self) -> &[PlannedCheckpoint] {
         &self.lines
     }
 
-    /// Why checkpoints stay that the policy's ages would delete by the wall clock, one line for
-    /// each reason. Empty if nothing does.
+    /// Why checkpoints stay that the limits would delete: a keep rule has nothing to go by, or only
+    /// the wall clock calls them old. One line for each reason. Empty if there is none.
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
@@ -435,8 +380,17 @@ impl Plan {
     /// The checkpoints that would be deleted.
     pub fn deletions(&self) -> impl Iterator<Item = &Checkpoint> {
         let lines = self.lines.iter();
-        let deleted = lines.filter(|line| line.decision == Decision::Delete);
+        let deleted = lines.filter(|line| line.fate == Fate::Delete);
         deleted.map(|line| &line.checkpoint)
+    }
+
+    /// How many bytes of weights would be freed: those that the registry wrote.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let own = self
+            .deletions()
+            .filter(|gone| gone.origin() == Origin::Saved);
+        own.map(Checkpoint::bytes).fold(0, u64::saturating_add)
     }
 
     /// Deletes exactly the checkpoints of the plan. If a checkpoint of the plan is gone, has
@@ -449,9 +403,10 @@ impl Plan {
     /// # Errors
     /// [`Error::PlanOutdated`], [errors of a commit](crate::Error#errors-of-a-commit), and
     /// [`Error::Io`] if a folder cannot be synced.
-    pub fn apply(self) -> Result<Applied> {
+    pub fn apply(self) -> Result<CheckpointRetentionReport> {
         let core = self.registry.core();
-        let doomed: Vec<&Checkpoint> = self.deletions().collect();
+        let lines = self.lines.iter();
+        let doomed: Vec<_> = lines.filter(|line| line.fate == Fate::Delete).collect();
         let changes = core.store.read(|view| changes(view, &doomed))?;
         if !changes.is_empty() {
             return Err(Error::PlanOutdated {
@@ -460,7 +415,7 @@ impl Plan {
             });
         }
         let now = core.now();
-        let mut applied = Applied {
+        let mut applied = CheckpointRetentionReport {
             deleted: Vec::new(),
             bytes: 0,
         };
@@ -478,10 +433,12 @@ impl Plan {
                 }
                 Err(failure) => return Err(failure.into_error()),
             };
-            for gone in slice {
-                core.say(CheckpointAction::Deleted, gone.model(), gone.id(), WHY);
+            for line in slice {
+                let gone = &line.checkpoint;
+                let why = reason_of(line);
+                core.say(CheckpointAction::Deleted, gone.model(), gone.id(), &why);
                 applied.deleted.push(gone.id().to_owned());
-                if gone.origin() == crate::registry::Origin::Saved {
+                if gone.origin() == Origin::Saved {
                     applied.bytes = applied.bytes.saturating_add(gone.bytes());
                 }
             }
@@ -491,11 +448,14 @@ impl Plan {
     }
 }
 
-const WHY: &str = "retention: no rule kept it";
+/// The reason that is stored with a deletion.
+fn reason_of(line: &PlannedCheckpoint) -> String {
+    format!("retention: {}", line.reason)
+}
 
 fn delete_all(
     change: &mut RegistryChange<'_, '_>,
-    slice: &[&Checkpoint],
+    slice: &[&PlannedCheckpoint],
     now: i64,
 ) -> Result<Vec<(String, Vec<String>)>> {
     let changes = changes(change, slice)?;
@@ -506,11 +466,12 @@ fn delete_all(
         });
     }
     let mut leaving = Vec::with_capacity(slice.len());
-    for gone in slice {
+    for line in slice {
+        let gone = &line.checkpoint;
         let note = DeletedRow {
             model: gone.row().model.clone(),
             at: now,
-            why: WHY.to_owned(),
+            why: reason_of(line),
         };
         let files = files_of(gone.id(), gone.row());
         change.delete(gone.id(), &note, &files)?;
@@ -521,9 +482,10 @@ fn delete_all(
 
 /// Differences from the state that the plan was made from, as far as they concern these
 /// checkpoints.
-fn changes(view: &mut impl RegistryView, doomed: &[&Checkpoint]) -> Result<Vec<String>> {
+fn changes(view: &mut impl RegistryView, doomed: &[&PlannedCheckpoint]) -> Result<Vec<String>> {
     let mut changes = Vec::new();
-    for planned in doomed {
+    for line in doomed {
+        let planned = &line.checkpoint;
         let id = planned.id();
         match view.checkpoint(id)? {
             None => changes.push(format!("{id} is gone")),
@@ -539,11 +501,8 @@ fn changes(view: &mut impl RegistryView, doomed: &[&Checkpoint]) -> Result<Vec<S
     Ok(changes)
 }
 
-fn same(
-    now: &super::tables::rows::CheckpointRow,
-    then: &super::tables::rows::CheckpointRow,
-) -> bool {
-    let bits = |row: &super::tables::rows::CheckpointRow| -> Vec<(String, u64)> {
+fn same(now: &CheckpointRow, then: &CheckpointRow) -> bool {
+    let bits = |row: &CheckpointRow| -> Vec<(String, u64)> {
         let metrics = row.metrics.iter();
         metrics
             .map(|(name, value)| (name.clone(), value.to_bits()))

@@ -402,7 +402,7 @@ mod tests {
                     .checkpoint(checkpoint)
                     .event_time(time);
                 let id = journal.log(inference).unwrap();
-                journal.attach_outcome(id, crate::Outcome::reward(reward));
+                journal.attach_outcome(id, crate::Outcome::new().reward(reward));
             }
             let minute = std::time::Duration::from_secs(60);
             journal.flush().wait(minute).unwrap();

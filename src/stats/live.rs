@@ -110,7 +110,7 @@ impl StatsQuery {
     ///     let inference = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint(checkpoint);
     ///     let id = journal.log(inference).unwrap();
     ///     let reward = if checkpoint == "epoch_1" { 1.0 } else { -0.5 };
-    ///     journal.attach_outcome(id, Outcome::reward(reward));
+    ///     journal.attach_outcome(id, Outcome::new().reward(reward));
     /// }
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let day = journal.stats("dqn_agent").last(Duration::from_secs(86_400));

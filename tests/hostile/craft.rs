@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use annals::registry::Metadata;
 use annals::{
-    Inference, Journal, Keep, Level, ManualClock, Mode, Options, Outcome, Timestamp, Value,
+    Inference, Journal, Level, ManualClock, Mode, Options, Outcome, RetentionPolicy, Timestamp,
+    Value,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use xxhash_rust::xxh3::xxh3_64;
@@ -128,9 +129,7 @@ pub fn base(dir: &Path) {
                 .checkpoint(saved[1].id())
                 .attributes(&attributes);
             let id = journal.log(inference).unwrap();
-            let outcome = Outcome::reward(1.5)
-                .and_correct(true)
-                .and_value("slip", 0.1);
+            let outcome = Outcome::new().reward(1.5).correct(true).value("slip", 0.1);
             journal.attach_outcome(id, outcome);
         }
         journal.event(Level::Warn, "exchange", "feed is late");
@@ -146,13 +145,8 @@ pub fn base(dir: &Path) {
     maintenance.remove_cursor("export").unwrap();
     let end = journal.reader().unwrap().end().unwrap();
     maintenance.set_cursor("export", end).unwrap();
-    let keep = Keep::newer_than(Duration::from_secs(50 * 60 * 2));
-    maintenance
-        .retirement(keep)
-        .plan()
-        .unwrap()
-        .apply()
-        .unwrap();
+    let keep = RetentionPolicy::new().max_age(Duration::from_secs(50 * 60 * 2));
+    maintenance.retention(keep).plan().unwrap().apply().unwrap();
     journal.clean_up_logs(WAIT).unwrap();
     journal.close().unwrap();
 }

@@ -7,9 +7,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use annals::logs::{LogKind, Mirror, recent_lines};
-use annals::registry::Policy;
 use annals::stats::{Drift, LiveValue};
-use annals::{Group, Inference, Journal, Keep, Maintenance, Outcome, Reader, Registry};
+use annals::{Group, Inference, Journal, Maintenance, Outcome, Reader, Registry, RetentionPolicy};
 
 use super::craft::{MODEL, copy, options};
 
@@ -81,7 +80,9 @@ fn look(dir: &Path, steps: &mut Steps) {
         let _ = maintenance.retired();
         let _ = maintenance.cursors();
         let _ = maintenance.usage();
-        let plan = maintenance.retirement(Keep::bytes(1 << 20)).plan();
+        let plan = maintenance
+            .retention(RetentionPolicy::new().max_bytes(1 << 20))
+            .plan();
         let _ = plan.map(|plan| (plan.entries(), plan.bytes(), plan.kept_entries()));
     });
     if let Ok(reader) = Reader::open(dir) {
@@ -160,11 +161,15 @@ fn read(reader: &Reader, dir: &Path, steps: &mut Steps) {
 fn own(dir: &Path, steps: &mut Steps) {
     let mut opened = None;
     steps.run("open", || {
-        let settings = options().mirror(Mirror::new().compress_old().keep_last_lines(1_000));
+        let settings = options().mirror(
+            Mirror::new()
+                .compress_old()
+                .retention(RetentionPolicy::new().max_count(1_000)),
+        );
         let settings = settings
             .fold_interval(Duration::from_millis(20))
             .seal_bytes(64 << 10)
-            .keep(Keep::bytes(1 << 20));
+            .retention(RetentionPolicy::new().max_bytes(1 << 20));
         opened = settings.open(dir).ok();
     });
     let Some(journal) = opened else { return };
@@ -172,7 +177,7 @@ fn own(dir: &Path, steps: &mut Steps) {
         for _ in 0..20 {
             let id = journal.log(Inference::new(MODEL, "ETH/USDT", "BUY"));
             if let Some(id) = id {
-                journal.attach_outcome(id, Outcome::reward(1.0));
+                journal.attach_outcome(id, Outcome::new().reward(1.0));
             }
         }
         let _ = journal.flush().wait(WAIT);
@@ -207,7 +212,9 @@ fn change(registry: &Registry, steps: &mut Steps) {
             for found in registry.list(&*model).get().unwrap_or_default() {
                 let _ = registry.delete(found.id(), "not wanted");
             }
-            let plan = registry.retention(Policy::new().latest(1)).plan();
+            let plan = registry
+                .retention(RetentionPolicy::new().max_count(1))
+                .plan();
             let _ = plan.and_then(|plan| plan.apply());
         }
     });
@@ -215,8 +222,8 @@ fn change(registry: &Registry, steps: &mut Steps) {
 
 fn retire(journal: &Journal) {
     if let Ok(maintenance) = journal.maintenance() {
-        let keep = Keep::newer_than(Duration::from_secs(3_600));
-        let plan = maintenance.retirement(keep).plan();
+        let keep = RetentionPolicy::new().max_age(Duration::from_secs(3_600));
+        let plan = maintenance.retention(keep).plan();
         let _ = plan.and_then(|plan| plan.apply());
         let _ = maintenance.compact();
     }

@@ -116,13 +116,13 @@ pub fn random_outcome(random: &mut Random) -> Held {
 
 pub fn attach(journal: &Journal, id: InferenceId, held: Held) {
     let mut outcome = match (held.reward, held.correct) {
-        (Some(reward), None) => Outcome::reward(reward),
-        (Some(reward), Some(correct)) => Outcome::reward(reward).and_correct(correct),
-        (None, Some(correct)) => Outcome::correct(correct),
-        (None, None) => Outcome::value("slippage", held.slippage.unwrap()),
+        (Some(reward), None) => Outcome::new().reward(reward),
+        (Some(reward), Some(correct)) => Outcome::new().reward(reward).correct(correct),
+        (None, Some(correct)) => Outcome::new().correct(correct),
+        (None, None) => Outcome::new().value("slippage", held.slippage.unwrap()),
     };
     if let Some(slippage) = held.slippage {
-        outcome = outcome.and_value("slippage", slippage);
+        outcome = outcome.value("slippage", slippage);
     }
     assert!(journal.attach_outcome(id, outcome));
 }

@@ -140,11 +140,15 @@ fn in_shell(error: &Error) -> String {
             value,
             advice,
             ..
-        } => match *name {
-            // The age or the size of a retention rule.
-            "keep" => format!("--newer-than or --bytes cannot be {value}: {advice}"),
-            name => format!("{name} cannot be {value}: {advice}"),
-        },
+        } => {
+            // Rules of retention have the names of options.
+            let is_rule = name.starts_with("max_") || name.starts_with("keep_");
+            let name = match is_rule {
+                true => format!("--{}", name.replace('_', "-")),
+                false => (*name).to_owned(),
+            };
+            format!("{name} cannot be {value}: {advice}")
+        }
         Error::ForeignCursor { cursor, reason, .. } => format!(
             "the cursor {cursor} does not fit this journal: {reason}; `annals cursors` lists \
              those that are stored, `annals cursors --remove NAME` forgets one"
@@ -294,6 +298,7 @@ fn code_of(error: &Error) -> u8 {
         Error::UnknownCheckpoint { .. }
         | Error::Deleted { .. }
         | Error::UnknownMetric { .. }
+        | Error::UnknownTag { .. }
         | Error::UnknownAlias { .. }
         | Error::NoMonitor { .. }
         | Error::NothingBefore { .. }
@@ -328,8 +333,7 @@ impl From<io::Error> for Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use annals::registry::Policy;
-    use annals::{Journal, Keep, Options, Reader, Sharing};
+    use annals::{Journal, Options, Reader, RetentionPolicy, Sharing};
 
     use super::*;
 
@@ -368,8 +372,9 @@ mod tests {
         let dir = dir.path().join("data");
         assert_told(Journal::open("/dev/null").unwrap_err(), 3, "-d DIR");
         assert_told(Reader::open(&dir).unwrap_err(), 3, "ANNALS_DIR");
-        let short = Options::default().keep(Keep::newer_than(Duration::from_secs(1)));
-        assert_told(short.in_memory().unwrap_err(), 2, "--newer-than");
+        let short =
+            Options::default().retention(RetentionPolicy::new().max_age(Duration::from_secs(1)));
+        assert_told(short.in_memory().unwrap_err(), 2, "--max-age");
         let memory = Journal::in_memory().unwrap();
         assert_told(memory.seal(Duration::ZERO).unwrap_err(), 4, "-d DIR");
 
@@ -403,7 +408,10 @@ mod tests {
         assert_told(error, 4, "pin --remove");
         let old = registry.checkpoint("bare").save(b"newer").unwrap();
         registry.checkpoint("bare").save(b"newest").unwrap();
-        let plan = registry.retention(Policy::new().latest(1)).plan().unwrap();
+        let plan = registry
+            .retention(RetentionPolicy::new().max_count(1))
+            .plan()
+            .unwrap();
         registry.pin(old.id()).unwrap();
         assert_told(plan.apply().unwrap_err(), 4, "run the command again");
         let weights = saved.path();

@@ -15,6 +15,7 @@ mod line;
 mod missing;
 mod near;
 mod output;
+mod policy;
 mod progress;
 mod statistics;
 mod table;

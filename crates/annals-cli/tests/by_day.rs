@@ -122,7 +122,7 @@ fn twice_is_once_and_newer() {
     assert_eq!(rows_of(&lake), before);
 
     let journal = Journal::open(&place.data).unwrap();
-    journal.attach_outcome(ids[1], Outcome::reward(1.5));
+    journal.attach_outcome(ids[1], Outcome::new().reward(1.5));
     journal.close().unwrap();
     decide(&place, [4, 1].into_iter());
     place.export("lake", &BY_DAY);
@@ -228,7 +228,7 @@ fn later_outcomes_come_once() {
     let journal = Journal::open(&place.data).unwrap();
     for id in &ids {
         let at = Timestamp::from_micros(20 * DAY);
-        journal.attach_outcome(*id, Outcome::reward(1.0).at(at));
+        journal.attach_outcome(*id, Outcome::new().reward(1.0).at(at));
     }
     journal.close().unwrap();
     for _twice in 0..2 {
@@ -262,7 +262,7 @@ fn what_is_retired_stays_in_the_folder() {
     let lake = place.export("lake", &BY_DAY);
     let before: BTreeSet<_> = rows_of(&lake).0.into_keys().collect();
     decide(&place, 1..4);
-    place.run(&["retain", "--newer-than", "30d", "--trust-clock", "--yes"]);
+    place.run(&["retain", "--max-age", "30d", "--trust-clock", "--yes"]);
     let left = place.run(&["export", "-", "--format", "jsonl"]);
     assert!(left.lines().count() < 10, "{left}");
     place.export("lake", &BY_DAY);

@@ -200,25 +200,27 @@ fn a_misspelt_metric_deletes_nothing() {
         &["import", "--model", "dqn", folder.to_str().unwrap()],
         0,
     );
-    for command in ["plan", "apply"] {
-        let args = ["checkpoints", command, "--best", "1:vall_loss:min", "--yes"];
-        let output = common::annals(&data, &args).output().unwrap();
-        assert!(!output.status.success());
-        let said = String::from_utf8(output.stderr).unwrap();
+    let retain = ["checkpoints", "retain", "--max-count", "1"];
+    let retain = |more: &[&'static str]| [&retain[..], more].concat();
+    for yes in [&[][..], &["--yes"]] {
+        let args = [retain(&["--keep-best", "1:vall_loss:min"]), yes.to_vec()].concat();
+        let said = complaint(&data, &args, 2);
         assert!(
             said.contains("vall_loss") && said.contains("val_loss"),
             "{said}"
         );
+        let args = [retain(&["--keep-tagged", "relaese"]), yes.to_vec()].concat();
+        assert!(complaint(&data, &args, 2).contains("relaese"));
     }
     assert_eq!(json(&data, &["checkpoints", "list", "dqn"]).len(), 1);
-    let plan = json(&data, &["checkpoints", "plan", "--best", "1:val_loss:min"]).remove(0);
+    let plan = json(&data, &retain(&["--keep-best", "1:val_loss:min"])).remove(0);
     assert!(plan["delete"].as_u64() <= Some(2), "{plan}");
     // Young ones stay, however old the clock of their files calls them.
-    let plan = json(&data, &["checkpoints", "plan", "--newer-than", "7d"]).remove(0);
+    let plan = json(&data, &["checkpoints", "retain", "--max-age", "7d"]).remove(0);
     assert_eq!(plan["delete"], 0, "{plan}");
     complaint(
         &data,
-        &["checkpoints", "plan", "--latest", "1", "--trust-clock"],
+        &["checkpoints", "retain", "--max-count", "1", "--trust-clock"],
         2,
     );
 }
@@ -341,11 +343,18 @@ fn a_misspelt_name_makes_nothing_and_is_told_what_is_near() {
         ),
         (vec!["verify", "DQN_AGENT"], "\"dqn_agent\""),
         (
-            vec!["plan", "--latest", "1", "--model", "dqn_agnet"],
+            vec!["retain", "--max-count", "1", "--model", "dqn_agnet"],
             "\"dqn_agent\"",
         ),
         (
-            vec!["apply", "--latest", "1", "--model", "dqn_agnet", "--yes"],
+            vec![
+                "retain",
+                "--max-count",
+                "1",
+                "--model",
+                "dqn_agnet",
+                "--yes",
+            ],
             "\"dqn_agent\"",
         ),
         (vec!["tag", &id, "relaese", "--remove"], "\"release\""),

@@ -206,9 +206,9 @@ fn all_kinds(dir: &Path) {
     let attributes = [("note", "=1".into())];
     let id = open.log(asked().attributes(&attributes)).unwrap();
     let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
-    let first = Outcome::reward(f64::NEG_INFINITY).and_correct(true);
-    open.attach_outcome(id, first.and_value("pnl", f64::NAN).at(at(1)));
-    open.attach_outcome(id, Outcome::default().and_label("").at(at(2)));
+    let first = Outcome::new().reward(f64::NEG_INFINITY).correct(true);
+    open.attach_outcome(id, first.value("pnl", f64::NAN).at(at(1)));
+    open.attach_outcome(id, Outcome::new().label("").at(at(2)));
     for _twice in 0..2 {
         let asked = Inference::new("odd", "BTC/USDT", "HOLD").confidence(0.5);
         open.log(asked.features_hashed(8).checkpoint("cp_2").deterministic())
@@ -216,7 +216,7 @@ fn all_kinds(dir: &Path) {
     }
     open.log(Inference::new("plain", "s", "SELL")).unwrap();
     let of = open.health().run.inference(1 << 30).unwrap();
-    open.attach_outcome(of, Outcome::reward(-1.5).at(at(3)));
+    open.attach_outcome(of, Outcome::new().reward(-1.5).at(at(3)));
     open.close().unwrap();
 }
 
@@ -412,10 +412,10 @@ fn what_was_replaced_has_a_way_out() {
     let asked = || Inference::new("m", "s", "BUY");
     let ids = [open.log(asked()).unwrap(), open.log(asked()).unwrap()];
     for reward in [1.0, 2.0, 1.0] {
-        open.attach_outcome(ids[0], Outcome::reward(reward).and_value("pnl", reward));
+        open.attach_outcome(ids[0], Outcome::new().reward(reward).value("pnl", reward));
     }
-    open.attach_outcome(ids[1], Outcome::correct(true));
-    open.attach_outcome(ids[1], Outcome::reward(0.5));
+    open.attach_outcome(ids[1], Outcome::new().correct(true));
+    open.attach_outcome(ids[1], Outcome::new().reward(0.5));
     open.event(annals::Level::Warn, "exchange", "feed is late");
     open.close().unwrap();
     for name in ["all.csv", "all.parquet"] {
@@ -477,7 +477,7 @@ fn a_changed_outcome_is_taken_in_beside_its_history() {
     let place = Place::new();
     let open = Journal::open(&place.data).unwrap();
     let id = open.log(Inference::new("m", "s", "BUY")).unwrap();
-    open.attach_outcome(id, Outcome::reward(1.0));
+    open.attach_outcome(id, Outcome::new().reward(1.0));
     open.close().unwrap();
     let text = place.run(&["export", "-", "--format", "jsonl"]);
     let mut line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();

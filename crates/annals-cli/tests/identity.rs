@@ -115,15 +115,15 @@ impl Random {
 }
 
 fn outcome(random: &mut Random, names: &[String]) -> Outcome<'static> {
-    let mut outcome = Outcome::reward(random.real());
+    let mut outcome = Outcome::new().reward(random.real());
     if random.is(2) {
-        outcome = Outcome::correct(random.is(2));
+        outcome = Outcome::new().correct(random.is(2));
     }
     if random.is(2) {
-        outcome = outcome.and_label(names[0].clone().leak());
+        outcome = outcome.label(names[0].clone().leak());
     }
     if random.is(2) {
-        outcome = outcome.and_value(names[1].clone().leak(), random.real());
+        outcome = outcome.value(names[1].clone().leak(), random.real());
     }
     outcome
 }
@@ -194,7 +194,9 @@ fn history(dir: &Path, random: &mut Random) {
     let (time, still) = (random.time(), random.time());
     let past: Vec<PastOutcome<'_>> = (0..random.below(6))
         .map(|_| PastOutcome {
-            outcome: Outcome::reward([1.0, f64::NAN][random.below(2) as usize]).at(time),
+            outcome: Outcome::new()
+                .reward([1.0, f64::NAN][random.below(2) as usize])
+                .at(time),
             recorded_time: Some(still),
             recorded_by: run,
         })

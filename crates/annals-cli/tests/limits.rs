@@ -227,12 +227,12 @@ impl Decision {
         let Some((label, values)) = &self.outcome else {
             return Some(self.clone());
         };
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome::new();
         if let Some(label) = label {
-            outcome = outcome.and_label(label);
+            outcome = outcome.label(label);
         }
         for (name, value) in values {
-            outcome = outcome.and_value(name, *value);
+            outcome = outcome.value(name, *value);
         }
         match journal.attach_outcome(id, outcome) {
             true => Some(self.clone()),

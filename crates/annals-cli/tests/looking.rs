@@ -274,10 +274,10 @@ fn checkpoints_are_looked_at_and_never_deleted_by_the_way() {
         "{text}"
     );
 
-    let plan = ["checkpoints", "plan", "--latest", "1"];
-    assert!(run(dir.path(), &plan, 0).contains("1 of 3 would be deleted"));
-    let apply = ["checkpoints", "apply", "--latest", "1"];
-    assert!(complaint(dir.path(), &apply, 2).contains("--yes"));
+    let plan = ["checkpoints", "retain", "--max-count", "1"];
+    let said = run(dir.path(), &plan, 0);
+    assert!(said.contains("1 of 3 would be deleted"), "{said}");
+    assert!(said.contains("say --yes"), "{said}");
     assert_eq!(
         json(dir.path(), &["checkpoints", "list", "dqn_agent"])[0]
             .as_array()
@@ -288,13 +288,24 @@ fn checkpoints_are_looked_at_and_never_deleted_by_the_way() {
     assert!(
         run(
             dir.path(),
-            &["checkpoints", "apply", "--latest", "1", "--yes"],
+            &["checkpoints", "retain", "--max-count", "1", "--yes"],
             0
         )
         .contains("1 deleted")
     );
-    complaint(dir.path(), &["checkpoints", "plan"], 2);
-    complaint(dir.path(), &["checkpoints", "plan", "--best", "x"], 2);
+    complaint(dir.path(), &["checkpoints", "retain"], 2);
+    let none = ["checkpoints", "retain", "--keep-latest", "1"];
+    assert!(complaint(dir.path(), &none, 2).contains("--max-count"));
+    let by = ["checkpoints", "retain", "--max-count", "1", "--keep-best"];
+    for wrong in ["x", "1:val_loss:least", "-1:val_loss:min"] {
+        let args = [&by[..], &[wrong]].concat();
+        complaint(dir.path(), &args, 2);
+    }
+    for rule in ["--max-count", "--max-age", "--max-bytes"] {
+        let said = complaint(dir.path(), &["checkpoints", "retain", rule, "0"], 2);
+        assert!(said.contains(rule), "{said}");
+        assert!(complaint(dir.path(), &["retain", rule, "0"], 2).contains(rule));
+    }
     assert!(
         complaint(dir.path(), &["checkpoints", "show", "nothing"], 2).contains("no checkpoint")
     );
@@ -317,8 +328,8 @@ fn checkpoints_are_ranked_by_what_turned_out() {
         };
         let inference = Inference::new("m", "s", "BUY").checkpoint(checkpoint);
         let id = journal.log(inference).unwrap();
-        let outcome = annals::Outcome::reward(reward).and_correct(reward < 0.0);
-        journal.attach_outcome(id, outcome.and_value("cost", reward));
+        let outcome = annals::Outcome::new().reward(reward).correct(reward < 0.0);
+        journal.attach_outcome(id, outcome.value("cost", reward));
     }
     journal.log(Inference::new("m", "s", "BUY").checkpoint("new"));
     journal.close().unwrap();
@@ -499,8 +510,7 @@ fn every_command_has_help_with_an_example() {
         "tag",
         "monitor",
         "reconcile",
-        "plan",
-        "apply",
+        "retain",
     ] {
         let text = run(dir.path(), &["checkpoints", command, "--help"], 0);
         assert!(
@@ -559,7 +569,7 @@ fn a_journal_is_verified_backed_up_and_restored() {
     run(&data, &restore, 0);
     assert_eq!(json(&back, &["tail", "-n", "100"]).len(), 30);
     assert_eq!(
-        run(&data, &["retain", "--newer-than", "1d"], 0),
+        run(&data, &["retain", "--max-age", "1d"], 0),
         "nothing to retire\n"
     );
     complaint(&data, &["retain"], 2);

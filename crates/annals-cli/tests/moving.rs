@@ -352,7 +352,9 @@ fn an_export_goes_on_where_the_last_one_ended_late_outcomes_included() {
         .id;
     again.attach_outcome(
         first,
-        annals::Outcome::reward(77.0).at(annals::Timestamp::from_micros(BEGIN)),
+        annals::Outcome::new()
+            .reward(77.0)
+            .at(annals::Timestamp::from_micros(BEGIN)),
     );
     again.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY"));
     again.close().unwrap();

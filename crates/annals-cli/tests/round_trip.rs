@@ -67,14 +67,17 @@ fn oddities(dir: &Path) {
     let first = log(asked("HOLD"));
     let repeat = log(asked("HOLD").processing_time(Duration::from_millis(3)));
     let divergent = log(asked("SELL"));
-    journal.attach_outcome(first, Outcome::reward(1.0).at(at(60)));
-    journal.attach_outcome(first, Outcome::reward(-2.5).and_correct(false).at(at(61)));
-    journal.attach_outcome(first, Outcome::default().and_label("closed").at(at(62)));
+    journal.attach_outcome(first, Outcome::new().reward(1.0).at(at(60)));
+    journal.attach_outcome(first, Outcome::new().reward(-2.5).correct(false).at(at(61)));
+    journal.attach_outcome(first, Outcome::new().label("closed").at(at(62)));
     journal.attach_outcome(
         repeat,
-        Outcome::correct(true).and_value("pnl", 1e300).at(at(63)),
+        Outcome::new().correct(true).value("pnl", 1e300).at(at(63)),
     );
-    journal.attach_outcome(divergent, Outcome::reward(f64::NAN).and_value("pnl", -0.0));
+    journal.attach_outcome(
+        divergent,
+        Outcome::new().reward(f64::NAN).value("pnl", -0.0),
+    );
     journal.close().unwrap();
 
     let mut importer = Importer::open(dir).unwrap();

@@ -200,8 +200,8 @@ fn options_that_are_wrong_are_said_in_words() {
     let cases: [(&[&str], &str); 5] = [
         (&["tail", "-n", "many"], "not a whole number"),
         (&["events", "--levl", "warn"], "; tip:"),
-        (&["retain"], "--bytes"),
-        (&["retain", "--bytes", "1XB"], "1.5GB"),
+        (&["retain"], "--max-bytes"),
+        (&["retain", "--max-bytes", "1XB"], "1.5GB"),
         (
             &["status", "--watch", "99999999999999999999999"],
             "too large",
@@ -213,12 +213,12 @@ fn options_that_are_wrong_are_said_in_words() {
         assert!(!said.contains("found in string"), "{said}");
     }
     assert_eq!(
-        run(dir.path(), &["retain", "--bytes", "1GB"], 0),
+        run(dir.path(), &["retain", "--max-bytes", "1GB"], 0),
         "nothing to retire\n"
     );
     run(
         dir.path(),
-        &["retain", "--bytes", "1GB", "--newer-than", "30d"],
+        &["retain", "--max-bytes", "1GB", "--max-age", "30d"],
         0,
     );
 }

@@ -48,7 +48,7 @@ fn journal(dir: &Path) -> Vec<i64> {
         let time = Timestamp::from_micros(*time);
         let id = journal.log(inference.event_time(time)).unwrap();
         let reward = f64::from(u32::try_from(number).unwrap());
-        journal.attach_outcome(id, Outcome::reward(reward).at(time));
+        journal.attach_outcome(id, Outcome::new().reward(reward).at(time));
     }
     journal.event(Level::Info, "exchange", "connected");
     journal.flush().wait(Duration::from_secs(60)).unwrap();
@@ -393,7 +393,7 @@ fn what_is_retired_and_cut_by_a_day_is_counted() {
     journal.close().unwrap();
     run(
         &data,
-        &["retain", "--newer-than", "30d", "--trust-clock", "--yes"],
+        &["retain", "--max-age", "30d", "--trust-clock", "--yes"],
         0,
     );
     let of = |zone: &str| {

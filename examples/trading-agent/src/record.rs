@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use annals::entry::RunState;
 use annals::logs::LogKind;
-use annals::registry::Policy;
+use annals::registry::CheckpointRetentionPlan;
 use annals::stats::{LiveValue, StatsRow};
 use annals::{
     Checkpoint, Group, InferenceId, InferenceRecord, Journal, Level, Mode, Outcome, Outcomes,
-    Recorder, Registry, Repeats,
+    Recorder, Registry, Repeats, RetentionPolicy,
 };
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -205,9 +205,11 @@ impl Book {
 
     /// Deletes old checkpoints, but the best and the newest ones. Returns the number.
     pub fn tidy(&self) -> Result<usize> {
-        let policy = Policy::new().latest(5).best(5, MONITOR, Mode::Min);
+        let policy = RetentionPolicy::new()
+            .max_count(5)
+            .keep_best(5, MONITOR, Mode::Min);
         let plan = self.registry.retention(policy).model(&*self.model).plan();
-        let applied = plan.and_then(annals::registry::Plan::apply);
+        let applied = plan.and_then(CheckpointRetentionPlan::apply);
         Ok(applied
             .context("old checkpoints cannot be deleted")?
             .deleted
@@ -254,8 +256,9 @@ impl Book {
     /// Writes down what came of a decision: what it earned, and whether it was right.
     pub fn settle(&self, decision: &Decision, outcome: &features::Outcome) {
         let position = POSITIONS.get(decision.action).copied().unwrap_or_default();
-        let came = Outcome::reward(position * outcome.gain)
-            .and_correct(decision.action == outcome.action)
+        let came = Outcome::new()
+            .reward(position * outcome.gain)
+            .correct(decision.action == outcome.action)
             .at(outcome.time);
         if let Some(id) = decision.id {
             self.journal.attach_outcome(id, came);

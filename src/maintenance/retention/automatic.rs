@@ -2,30 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::{Doubt, RetirePlan};
+use super::plan::{Doubt, RetentionPlan};
 use crate::engine::elapsed::LONGEST_PAUSE;
 use crate::entry::error::{Error, Result};
 use crate::maintenance::Maintenance;
-use crate::options::keep::Keep;
+use crate::options::retention::RetentionPolicy;
 
 /// Interval of looks at the rules, besides after each sealing.
 const LOOK: Duration = Duration::from_secs(60);
 /// Interval of looking for unused names and runs, which decodes unsealed blocks.
 const FORGET: Duration = Duration::from_secs(3_600);
 
-/// Applies a [`Keep`] now and then.
+/// Applies a [`RetentionPolicy`] now and then.
 pub(crate) struct Automatic {
     maintenance: Maintenance,
-    keep: Keep,
+    policy: RetentionPolicy,
     looked: Option<Instant>,
     forgot: Option<Instant>,
 }
 
 impl Automatic {
-    pub(crate) fn new(maintenance: Maintenance, keep: Keep) -> Self {
+    pub(crate) fn new(maintenance: Maintenance, policy: RetentionPolicy) -> Self {
         Automatic {
             maintenance,
-            keep,
+            policy,
             looked: None,
             forgot: None,
         }
@@ -45,9 +45,9 @@ impl Automatic {
 
     fn retire(&mut self, go_on: &dyn Fn() -> bool) -> Result<u64, String> {
         let said = |error: Error| error.to_string();
-        let plan = self.maintenance.retirement(self.keep.clone()).plan();
+        let plan = self.maintenance.retention(self.policy.clone()).plan();
         let plan = plan.map_err(said)?;
-        let held_back = if plan.unreadable().is_some() || is_suspicious(&plan, &self.keep) {
+        let held_back = if plan.unreadable().is_some() || is_suspicious(&plan, &self.policy) {
             Err(plan.held_back().join("; "))
         } else {
             Ok(())
@@ -57,7 +57,7 @@ impl Automatic {
         }
         let now = self.maintenance.clock.now();
         if let (true, Some(age), Some(newest)) =
-            (self.keep.trust_clock, self.keep.age, plan.newest())
+            (self.policy.trust_clock, self.policy.max_age, plan.newest())
             && newest < now.saturating_sub(age)
         {
             return Err(format!(
@@ -84,10 +84,10 @@ impl Automatic {
 
 /// Whether the clock and elapsed time disagree by more than the pauses of a daily or weekly job
 /// explain. Less than that is not worth a warning at each look.
-fn is_suspicious(plan: &RetirePlan, keep: &Keep) -> bool {
+fn is_suspicious(plan: &RetentionPlan, policy: &RetentionPolicy) -> bool {
     let usual = Duration::from_micros(LONGEST_PAUSE) + Duration::from_secs(86_400);
     let late = |doubt: &Doubt| {
-        let age = keep.age.unwrap_or_default();
+        let age = policy.max_age.unwrap_or_default();
         doubt.by_clock > age.saturating_add(usual)
     };
     plan.doubt().is_some_and(late)

@@ -9,19 +9,19 @@ use crate::engine::segments::Registered;
 use crate::entry::error::{Error, Result};
 use crate::entry::timestamp::Timestamp;
 use crate::maintenance::Maintenance;
-use crate::options::keep::Keep;
+use crate::options::retention::{Kept, RetentionPolicy, in_days, too_old};
 
-/// A retirement that is about to be planned; from [`Maintenance::retirement`].
+/// A policy for entries that is about to be planned; from [`Maintenance::retention`].
 #[must_use = "nothing is planned until plan is called"]
-pub struct Retirement<'m> {
+pub struct Retention<'m> {
     maintenance: &'m Maintenance,
-    keep: Keep,
+    policy: RetentionPolicy,
 }
 
 /// Which segments are to be retired. Nothing happens until it is applied.
 #[must_use = "nothing is retired until apply is called"]
 #[derive(Debug)]
-pub struct RetirePlan {
+pub struct RetentionPlan {
     maintenance: Maintenance,
     cursors: Vec<String>,
     doomed: Vec<Registered>,
@@ -33,7 +33,7 @@ pub struct RetirePlan {
     unreadable: Option<Error>,
 }
 
-/// One line of a [`RetirePlan`].
+/// One line of a [`RetentionPlan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlannedSegment {
@@ -51,14 +51,14 @@ pub struct PlannedSegment {
     pub event_times: Option<(Timestamp, Timestamp)>,
     /// Size of its file.
     pub bytes: u64,
-    /// The rule that it breaks.
-    pub rule: String,
+    /// The limit that it exceeds.
+    pub reason: String,
 }
 
-/// Result of applying a [`RetirePlan`].
+/// Result of applying a [`RetentionPlan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Retired {
+pub struct RetentionReport {
     /// How many segments are retired.
     pub segments: usize,
     /// How many entries they held.
@@ -74,7 +74,7 @@ pub struct Retired {
 /// All that has been retired so far; from [`Maintenance::retired`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RetiredSoFar {
+pub struct RetentionTotals {
     /// How many segments.
     pub segments: u64,
     /// How many entries they held.
@@ -91,28 +91,29 @@ pub struct RetiredSoFar {
 }
 
 impl Maintenance {
-    /// Begins a retirement. Whole segments go, oldest first, by their entries' recorded time;
-    /// unsealed entries stay.
+    /// Begins to apply a policy to the entries. Whole segments go, oldest first; unsealed entries
+    /// stay. [`RetentionPolicy`] lists the rules.
     ///
     /// ```
-    /// # use annals::{Inference, Journal, Keep};
+    /// # use annals::{Inference, Journal, RetentionPolicy};
     /// # use std::time::Duration;
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let journal = Journal::open(dir.path().join("data"))?;
     /// # journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
     /// # journal.flush().wait(Duration::from_secs(60))?;
     /// # journal.seal(Duration::from_secs(60))?;
-    /// let plan = journal.maintenance()?.retirement(Keep::days(30)).plan()?;
+    /// let policy = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(policy).plan()?;
     /// for segment in plan.segments() {
-    ///     println!("{:?} goes: {}", segment.sequences, segment.rule);
+    ///     println!("{:?} goes: {}", segment.sequences, segment.reason);
     /// }
     /// assert_eq!(plan.apply()?.segments, 0); // it was recorded just now
     /// # Ok::<(), annals::Error>(())
     /// ```
-    pub fn retirement(&self, keep: Keep) -> Retirement<'_> {
-        Retirement {
+    pub fn retention(&self, policy: RetentionPolicy) -> Retention<'_> {
+        Retention {
             maintenance: self,
-            keep,
+            policy,
         }
     }
 
@@ -120,12 +121,12 @@ impl Maintenance {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
-    pub fn retired(&self) -> Result<RetiredSoFar> {
+    pub fn retired(&self) -> Result<RetentionTotals> {
         let row = self.maintenance.retired()?;
         let time = Timestamp::from_micros;
         let start = |hour: i64| hour.saturating_mul(3_600_000_000);
         let ranges = row.hours.iter();
-        Ok(RetiredSoFar {
+        Ok(RetentionTotals {
             segments: row.segments,
             entries: row.entries,
             inferences: row.events,
@@ -141,54 +142,56 @@ impl Maintenance {
     }
 }
 
-impl Retirement<'_> {
+impl Retention<'_> {
     /// Lists the segments that would go, from one look at the journal. It changes nothing, but
     /// folds their entries into the rollups first: statistics outlive their entries. A segment that
     /// could not be read before it was folded stays, with all later ones, until it is repaired. The
     /// plan reports it.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for rules that would always retire everything (less than a minute
-    /// or 1 MiB), [`Error::InvalidName`] for a cursor, and [errors of
+    /// [`Error::InvalidOption`] for a policy that [`RetentionPolicy`] calls refused,
+    /// [`Error::InvalidName`] for a cursor, and [errors of
     /// reading](crate::Error#errors-of-reading).
-    pub fn plan(self) -> Result<RetirePlan> {
-        self.keep.check()?;
-        for name in &self.keep.cursors {
+    pub fn plan(self) -> Result<RetentionPlan> {
+        self.policy.check(Kept::Entries)?;
+        let cursors = &self.policy.keep_after_cursor;
+        for name in cursors {
             self.maintenance.cursor(name)?;
         }
         let maintenance = &self.maintenance.maintenance;
         let now = self.maintenance.clock.now();
-        let mut standing = maintenance.standing(&self.keep.cursors, now.as_micros())?;
-        let mut broken = broken_rules(&self.keep, &standing, now);
+        let mut standing = maintenance.standing(cursors, now.as_micros())?;
+        let mut exceeded = exceeding(&self.policy, &standing, now);
         let mut unreadable = None;
-        if standing.retirable < wanted(&standing, broken.len()) {
+        if standing.retirable < wanted(&standing, exceeded.len()) {
             match maintenance.fold(now.as_micros()) {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
-            standing = maintenance.standing(&self.keep.cursors, now.as_micros())?;
-            broken = broken_rules(&self.keep, &standing, now);
+            standing = maintenance.standing(cursors, now.as_micros())?;
+            exceeded = exceeding(&self.policy, &standing, now);
         }
-        let (until, mut held_back) = bounds(&standing, broken.len(), unreadable.as_ref());
+        let (until, mut held_back) =
+            bounds(&self.policy, &standing, exceeded.len(), unreadable.as_ref());
         let doomed: Vec<Registered> = standing
             .segments
             .iter()
-            .zip(&broken)
+            .zip(&exceeded)
             .map(|(segment, _)| segment.clone())
             .take_while(|segment| segment.row.next <= until)
             .collect();
         let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
         let hot = standing.extent.next.saturating_sub(standing.extent.hot);
-        if broken.len() == standing.segments.len() && !broken.is_empty() && hot > 0 {
+        if exceeded.len() == standing.segments.len() && !exceeded.is_empty() && hot > 0 {
             held_back.push(format!("{hot} entries are not sealed yet and stay"));
         }
-        let doubt = doubted(&self.keep, &standing, broken.len(), now);
+        let doubt = doubted(&self.policy, &standing, exceeded.len(), now);
         held_back.extend(doubt.as_ref().map(Doubt::to_string));
-        let lines = doomed.iter().zip(broken);
-        let lines = lines.map(|(segment, rule)| line(self.maintenance, segment, rule));
-        Ok(RetirePlan {
+        let lines = doomed.iter().zip(exceeded);
+        let lines = lines.map(|(segment, reason)| line(self.maintenance, segment, reason));
+        Ok(RetentionPlan {
             maintenance: self.maintenance.clone(),
-            cursors: self.keep.cursors.clone(),
+            cursors: cursors.clone(),
             lines: lines.collect(),
             held_back,
             kept_entries: standing.extent.next.saturating_sub(first_kept),
@@ -200,37 +203,35 @@ impl Retirement<'_> {
     }
 }
 
-/// The rule that each of the oldest segments breaks, as far as one after the other breaks one.
-fn broken_rules(keep: &Keep, standing: &Standing, now: Timestamp) -> Vec<String> {
+/// The limit that each of the oldest segments exceeds, as far as one after the other exceeds one.
+fn exceeding(policy: &RetentionPolicy, standing: &Standing, now: Timestamp) -> Vec<String> {
     let sizes = standing.segments.iter().map(|segment| segment.row.bytes);
-    // Free room in the hot file does not count: no retirement gives it back.
-    let mut total = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
-    let mut broken = Vec::new();
+    // Free room in the hot file does not count: deleting entries does not give it back.
+    let mut bytes = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
+    let mut exceeded = Vec::new();
     for segment in &standing.segments {
-        let rule = match (keep.age, keep.bytes) {
-            (Some(age), _) if is_older(keep, standing, segment, age, now) => {
-                format!("recorded more than {} ago", in_days(age))
-            }
-            (_, Some(bytes)) if total > bytes => {
-                format!("the journal takes {total} bytes, kept are {bytes}")
-            }
-            _ => break,
+        let entries = standing.extent.next.saturating_sub(segment.first);
+        let old = policy
+            .max_age
+            .filter(|age| is_older(policy, standing, segment, *age, now));
+        let Some(reason) = old.map(too_old).or_else(|| policy.exceeded(entries, bytes)) else {
+            break;
         };
-        total = total.saturating_sub(segment.row.bytes);
-        broken.push(rule);
+        bytes = bytes.saturating_sub(segment.row.bytes);
+        exceeded.push(reason);
     }
-    broken
+    exceeded
 }
 
 /// Whether every entry of a segment is older than `age`.
 fn is_older(
-    keep: &Keep,
+    policy: &RetentionPolicy,
     standing: &Standing,
     segment: &Registered,
     age: Duration,
     now: Timestamp,
 ) -> bool {
-    if keep.trust_clock {
+    if policy.trust_clock {
         return Timestamp::from_micros(segment.row.recorded.1) < now.saturating_sub(age);
     }
     standing
@@ -260,7 +261,7 @@ impl std::fmt::Display for Doubt {
             f,
             "{segments} recorded more than {} ago by the clock, but only {} are certain (time with \
              an open run, and at most 7 days between two runs, the longest pause left out): \
-             they stay, unless you trust the clock",
+             they stay, unless trust_clock goes by it",
             in_days(self.age),
             in_days(whole_seconds(self.certain)),
         )
@@ -271,15 +272,20 @@ fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
 
-/// Whether the clock alone would retire more than the `broken` oldest segments.
-fn doubted(keep: &Keep, standing: &Standing, broken: usize, now: Timestamp) -> Option<Doubt> {
-    let age = keep.age.filter(|_| !keep.trust_clock)?;
+/// Whether the clock alone would retire more than the `exceeded` oldest segments.
+fn doubted(
+    policy: &RetentionPolicy,
+    standing: &Standing,
+    exceeded: usize,
+    now: Timestamp,
+) -> Option<Doubt> {
+    let age = policy.max_age.filter(|_| !policy.trust_clock)?;
     let by_clock = |segment: &Registered| {
         let last = segment.row.recorded.1;
         let passed = now.as_micros().saturating_sub(last);
         Duration::from_micros(u64::try_from(passed).unwrap_or(0))
     };
-    let rest = standing.segments.get(broken..).unwrap_or_default();
+    let rest = standing.segments.get(exceeded..).unwrap_or_default();
     let segments = rest.iter().filter(|segment| by_clock(segment) > age);
     let first = segments.clone().next()?;
     let last = first.row.next.saturating_sub(1);
@@ -291,25 +297,22 @@ fn doubted(keep: &Keep, standing: &Standing, broken: usize, now: Timestamp) -> O
     })
 }
 
-fn in_days(age: Duration) -> String {
-    let seconds = age.as_secs();
-    if seconds.is_multiple_of(86_400) {
-        format!("{} days", seconds / 86_400)
-    } else {
-        format!("{age:?}")
-    }
-}
-
-/// The sequence after the `broken` oldest segments.
-fn wanted(standing: &Standing, broken: usize) -> u64 {
-    let last = standing.segments.iter().take(broken).next_back();
+/// The sequence after the `exceeded` oldest segments.
+fn wanted(standing: &Standing, exceeded: usize) -> u64 {
+    let last = standing.segments.iter().take(exceeded).next_back();
     last.map_or(0, |segment| segment.row.next)
 }
 
-/// How many of the `broken` oldest segments the cursors and the journal's own needs let go, and the
-/// reason that holds the others back. `unreadable` could not be brought into the statistics.
-fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u64, Vec<String>) {
-    let wanted = wanted(standing, broken);
+/// How many of the `exceeded` oldest segments the keep rules and the journal's own needs let go,
+/// and the reason that holds the others back. `unreadable` could not be brought into the
+/// statistics.
+fn bounds(
+    policy: &RetentionPolicy,
+    standing: &Standing,
+    exceeded: usize,
+    unreadable: Option<&Error>,
+) -> (u64, Vec<String>) {
+    let wanted = wanted(standing, exceeded);
     let mut until = standing.retirable;
     let mut held_back = Vec::new();
     if until < wanted {
@@ -330,6 +333,13 @@ fn bounds(standing: &Standing, broken: usize, unreadable: Option<&Error>) -> (u6
         }
         until = until.min(*next);
     }
+    if let Some(n) = policy.keep_latest {
+        let latest = standing.extent.next.saturating_sub(n);
+        if latest < wanted {
+            held_back.push(format!("the newest {n} entries stay (keep_latest)"));
+        }
+        until = until.min(latest);
+    }
     (until, held_back)
 }
 
@@ -341,7 +351,7 @@ fn newest(maintenance: &Maintenance, standing: &Standing) -> Result<Option<Times
     Ok(entry.map(|entry| Timestamp::from_micros(entry.head.recorded)))
 }
 
-fn line(maintenance: &Maintenance, segment: &Registered, rule: String) -> PlannedSegment {
+fn line(maintenance: &Maintenance, segment: &Registered, reason: String) -> PlannedSegment {
     let time = Timestamp::from_micros;
     let row = &segment.row;
     PlannedSegment {
@@ -354,11 +364,11 @@ fn line(maintenance: &Maintenance, segment: &Registered, rule: String) -> Planne
             .event_times
             .map(|(first, last)| (time(first), time(last))),
         bytes: row.bytes,
-        rule,
+        reason,
     }
 }
 
-impl RetirePlan {
+impl RetentionPlan {
     /// The segments that would be retired, oldest first.
     #[must_use]
     pub fn segments(&self) -> &[PlannedSegment] {
@@ -385,7 +395,7 @@ impl RetirePlan {
         self.kept_entries
     }
 
-    /// The reason why further entries are kept although they break a rule.
+    /// The reason why further entries are kept although they exceed a limit.
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
@@ -420,13 +430,13 @@ impl RetirePlan {
     /// [`Error::PlanOutdated`] with the changes, [errors of a
     /// commit](crate::Error#errors-of-a-commit), and [`Error::Io`] if a file cannot be removed: it
     /// is retired all the same, and the next sealer removes it.
-    pub fn apply(self) -> Result<Retired> {
+    pub fn apply(self) -> Result<RetentionReport> {
         let retired = self.retire()?;
         if retired.segments == 0 {
             return Ok(retired);
         }
         let forgotten = self.maintenance.maintenance.forget_unused(&|| true)?;
-        Ok(Retired {
+        Ok(RetentionReport {
             names: forgotten.names,
             runs: forgotten.runs,
             ..retired
@@ -434,7 +444,7 @@ impl RetirePlan {
     }
 
     /// Retires the segments; names and runs are left alone.
-    pub(crate) fn retire(&self) -> Result<Retired> {
+    pub(crate) fn retire(&self) -> Result<RetentionReport> {
         let Maintenance {
             maintenance, clock, ..
         } = &self.maintenance;
@@ -446,7 +456,7 @@ impl RetirePlan {
                 deleted: done.segments,
             });
         }
-        Ok(Retired {
+        Ok(RetentionReport {
             segments: self.lines.len(),
             entries: self.entries(),
             bytes: self.bytes(),

@@ -87,7 +87,7 @@ pub fn journal(dir: &Path, events: u64) -> Result<(), Failure> {
             && let Some(earlier) = earlier.replace(id)
         {
             let reward = f64::from(buy) - 0.33;
-            let outcome = Outcome::reward(reward).and_correct(reward > 0.0);
+            let outcome = Outcome::new().reward(reward).correct(reward > 0.0);
             journal.attach_outcome(earlier, outcome.at(time));
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::maintenance::{Defect, RetirePlan};
-use annals::{Keep, Maintenance};
+use annals::Maintenance;
+use annals::maintenance::{Defect, RetentionPlan};
 use serde_json::json;
 
 use crate::escape::sentence;
@@ -11,9 +11,9 @@ use crate::failure::{Done, Failure, Result};
 use crate::folding;
 use crate::missing;
 use crate::output::{Out, style};
+use crate::policy::{LIMITS, MEANING, Rules};
 use crate::table::{Rows, escaped};
 use crate::units;
-use crate::when;
 
 /// Options of `verify`.
 #[derive(clap::Args, Debug)]
@@ -121,34 +121,22 @@ fn by_place(defects: &[Defect]) -> Vec<(&Path, String)> {
 
 /// Options of `retain`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
-  annals retain --newer-than 30d
-  annals retain --bytes 10GB --after-cursor lake
-  annals retain --newer-than 30d --yes
-  annals retain --newer-than 30d --trust-clock
+  annals retain --max-age 30d
+  annals retain --max-bytes 10GB --keep-after-cursor lake
+  annals retain --max-age 30d --keep-latest 100000 --yes
+  annals retain --max-age 30d --trust-clock
 
-Shows which segments would go, by recorded time; with --yes they go. Statistics of what is gone \
-stay.")]
-#[command(group = clap::ArgGroup::new("what")
-    .required(true)
-    .multiple(true)
-    .args(["newer_than", "bytes"]))]
+{MEANING} Whole segments of entries go, by recorded time. Shows them; with --yes they go. \
+Statistics of what is gone stay."))]
+#[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(LIMITS))]
 pub struct Retain {
-    /// Keeps what was recorded since (30d, 12h).
-    #[arg(long, value_name = "AGE", value_parser = when::length)]
-    newer_than: Option<std::time::Duration>,
-    /// Keeps the newest entries up to this size (500MB, 10GB): segments, and the entries in
-    /// journal.redb.
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    bytes: Option<u64>,
+    #[command(flatten)]
+    rules: Rules,
     /// Keeps what the export with this name has not had yet.
     #[arg(long, value_name = "NAME")]
-    after_cursor: Vec<String>,
-    /// Takes the wall clock's word for the age of entries. Without it, time counts while a run is
-    /// open, and at most 7 days between two runs.
-    #[arg(long, requires = "newer_than")]
-    trust_clock: bool,
+    keep_after_cursor: Vec<String>,
     /// Goes ahead: retires what is shown.
     #[arg(long)]
     yes: bool,
@@ -157,20 +145,11 @@ pub struct Retain {
 /// Shows what a policy would retire and, if that was said, retires it.
 pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
-    let keep = match (args.newer_than, args.bytes) {
-        (Some(age), Some(bytes)) => Keep::newer_than(age).and_bytes(bytes),
-        (Some(age), None) => Keep::newer_than(age),
-        (None, Some(bytes)) => Keep::bytes(bytes),
-        (None, None) => return Err(Failure::Usage("give --newer-than or --bytes".into())),
-    };
-    let keep = if args.trust_clock {
-        keep.trust_clock()
-    } else {
-        keep
-    };
-    let cursors = args.after_cursor.into_iter();
-    let keep = cursors.fold(keep, |keep, name| keep.after_cursor(name));
-    let plan = maintenance.retirement(keep).plan()?;
+    let cursors = args.keep_after_cursor.into_iter();
+    let policy = cursors.fold(args.rules.policy(), |policy, name| {
+        policy.keep_after_cursor(name)
+    });
+    let plan = maintenance.retention(policy).plan()?;
     print_plan(&plan, args.yes, out)?;
     if !args.yes {
         if !out.json && !plan.segments().is_empty() {
@@ -188,7 +167,7 @@ pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
     Ok(Done::Well)
 }
 
-fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
+fn print_plan(plan: &RetentionPlan, applied: bool, out: &mut Out) -> Result<()> {
     if out.json {
         let segments = plan.segments().iter().map(|segment| {
             json!({
@@ -197,7 +176,7 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
                 "last": segment.sequences.end(),
                 "entries": segment.entries,
                 "bytes": segment.bytes,
-                "rule": segment.rule,
+                "reason": segment.reason,
             })
         });
         return out.json(&json!({
@@ -210,7 +189,8 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
         }));
     }
     for why in plan.held_back() {
-        out.line(out.paint(style::WARN, sentence(why)))?;
+        let why = why.replace("trust_clock", "--trust-clock");
+        out.line(out.paint(style::WARN, sentence(&why)))?;
     }
     if plan.segments().is_empty() {
         return out.line("nothing to retire");
@@ -222,7 +202,7 @@ fn print_plan(plan: &RetirePlan, applied: bool, out: &mut Out) -> Result<()> {
             out.second(segment.recorded.1),
             units::count(segment.entries),
             units::bytes(segment.bytes),
-            segment.rule.clone(),
+            segment.reason.clone(),
         ]);
     }
     rows.print(out)?;

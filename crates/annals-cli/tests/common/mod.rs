@@ -98,8 +98,10 @@ pub fn journal(dir: &Path, count: u32) {
             )
             .unwrap();
         if number % 3 == 0 {
-            let outcome = Outcome::reward(f64::from(number) - 10.0).and_correct(number % 2 == 0);
-            let outcome = outcome.and_label("closed").and_value("pnl", 0.5);
+            let outcome = Outcome::new()
+                .reward(f64::from(number) - 10.0)
+                .correct(number % 2 == 0);
+            let outcome = outcome.label("closed").value("pnl", 0.5);
             journal.attach_outcome(id, outcome.at(Timestamp::from_micros(time + 5_000_000)));
         }
         if number % 1_000 == 999 {

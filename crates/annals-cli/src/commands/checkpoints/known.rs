@@ -58,25 +58,6 @@ pub fn alias(registry: &Registry, of: &str, name: &str) -> Result<()> {
     Err(unknown(&format!("alias of {of:?}"), name, &known, &shows))
 }
 
-/// Tags that no checkpoint of these models has.
-pub fn unknown_tags(registry: &Registry, of: Option<&str>, tags: &[String]) -> Result<Vec<String>> {
-    let models = match of {
-        Some(model) => vec![model.to_owned()],
-        None => registry.models()?,
-    };
-    let mut unknown = Vec::new();
-    for tag in tags {
-        let mut is_known = false;
-        for model in &models {
-            is_known |= !registry.list(model).tag(tag).limit(1).get()?.is_empty();
-        }
-        if !is_known {
-            unknown.push(tag.clone());
-        }
-    }
-    Ok(unknown)
-}
-
 /// The next step for a name that is meant to be new.
 pub fn or_new(error: Failure) -> Failure {
     match error {

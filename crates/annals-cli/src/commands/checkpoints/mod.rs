@@ -21,7 +21,7 @@ use crate::output::Out;
 Examples:
   annals checkpoints list dqn_agent --tag nightly
   annals checkpoints best dqn_agent
-  annals checkpoints plan --latest 5 --best 3:val_loss:min")]
+  annals checkpoints retain --max-count 5 --keep-best 3:val_loss:min")]
 pub enum Command {
     /// Lists a model's checkpoints, newest first; without a model, the models.
     List(look::List),
@@ -47,10 +47,8 @@ pub enum Command {
     Reconcile(change::Reconcile),
     /// Points registered checkpoints to files that were moved.
     Relocate(change::Relocate),
-    /// Shows what a policy would delete. Changes nothing.
-    Plan(retention::Args),
-    /// Shows what a policy would delete and, with --yes, deletes it.
-    Apply(retention::Args),
+    /// Shows what a retention policy would delete and, with --yes, deletes it.
+    Retain(retention::Retain),
 }
 
 /// Runs the command.
@@ -72,8 +70,7 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
         Command::Monitor(args) => change::monitor(&registry, args, out),
         Command::Reconcile(args) => change::reconcile(&registry, args, out),
         Command::Relocate(args) => change::relocate(&registry, args, out),
-        Command::Plan(args) => retention::run(&registry, args, false, out),
-        Command::Apply(args) => retention::run(&registry, args, true, out),
+        Command::Retain(args) => retention::retain(&registry, args, out),
     }
 }
 

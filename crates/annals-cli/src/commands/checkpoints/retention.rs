@@ -1,56 +1,48 @@
 //! Which checkpoints are kept: shown first, and applied only when that was said.
 
 use annals::Registry;
-use annals::registry::{Decision, Policy};
+use annals::registry::{CheckpointRetentionPlan, Fate};
 use serde_json::json;
 
 use super::{Rank, known};
-use crate::escape::sentence;
-use crate::failure::{Done, Failure, Result};
+use crate::failure::{Done, Result};
 use crate::output::{Out, style};
+use crate::policy::{LIMITS, MEANING, Rules};
 use crate::table::{Rows, escaped};
 use crate::units;
-use crate::when;
 
-/// Options of `checkpoints plan` and `checkpoints apply`.
+/// Options of `checkpoints retain`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
-  annals checkpoints plan --latest 5 --best 3:val_loss:min
-  annals checkpoints plan --model dqn_agent --newer-than 30d --tagged release
-  annals checkpoints apply --latest 5 --best 3:val_loss:min --yes
+  annals checkpoints retain --max-count 5 --keep-best 3:val_loss:min
+  annals checkpoints retain --model dqn_agent --max-age 30d --keep-tagged release
+  annals checkpoints retain --max-count 5 --keep-best 3:val_loss:min --yes
 
-A checkpoint stays if any rule keeps it. Whatever has an alias or a pin, is a model's newest or \
-its best, is never deleted.")]
-pub struct Args {
+{MEANING} Limits count within each model. Whatever has an alias or a pin, is a model's newest or \
+its best, is never deleted. Shows the plan; with --yes it is applied."))]
+#[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(LIMITS))]
+pub struct Retain {
     /// Only this model's.
     #[arg(long, short)]
     model: Option<String>,
-    /// Keeps the newest so many of each model.
-    #[arg(long, value_name = "N")]
-    latest: Option<usize>,
+    #[command(flatten)]
+    rules: Rules,
     /// Keeps the best so many of each model by a metric: N:METRIC:min or N:METRIC:max.
     #[arg(long, value_name = "N:METRIC:MODE", value_parser = best)]
-    best: Vec<(usize, String, Rank)>,
+    keep_best: Vec<(u64, String, Rank)>,
     /// Keeps those at every so many steps.
     #[arg(long, value_name = "STEPS")]
-    every_steps: Option<u64>,
-    /// Keeps those that are newer (7d, 12h).
-    #[arg(long, value_name = "AGE", value_parser = when::length)]
-    newer_than: Option<std::time::Duration>,
-    /// Goes by the wall clock, also where elapsed time does not bear it out. A clock that is ahead
-    /// then deletes what is young.
-    #[arg(long, requires = "newer_than")]
-    trust_clock: bool,
+    keep_every_steps: Option<u64>,
     /// Keeps those with this tag.
     #[arg(long, value_name = "TAG")]
-    tagged: Vec<String>,
-    /// Goes ahead: with apply, deletes what is shown.
+    keep_tagged: Vec<String>,
+    /// Goes ahead: deletes what is shown.
     #[arg(long)]
     yes: bool,
 }
 
-fn best(text: &str) -> Result<(usize, String, Rank), String> {
+fn best(text: &str) -> Result<(u64, String, Rank), String> {
     let form = || format!("{text:?} is no N:METRIC:MODE, such as 3:val_loss:min");
     let (n, rest) = text.split_once(':').ok_or_else(form)?;
     let (metric, mode) = rest.rsplit_once(':').ok_or_else(form)?;
@@ -62,106 +54,32 @@ fn best(text: &str) -> Result<(usize, String, Rank), String> {
     Ok((n.parse().map_err(|_| form())?, metric.to_owned(), mode))
 }
 
-/// Shows the plan, and applies it if that was asked for and said again.
-pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Result<Done> {
-    let says_nothing = args.latest.is_none()
-        && args.best.is_empty()
-        && args.every_steps.is_none()
-        && args.newer_than.is_none()
-        && args.tagged.is_empty();
-    if says_nothing {
-        return Err(Failure::Usage(
-            "a policy has to keep something: give --latest, --best, --every-steps, --newer-than or \
-             --tagged"
-                .into(),
-        ));
-    }
+/// Shows what a policy would delete and, if that was said, deletes it.
+pub fn retain(registry: &Registry, args: Retain, out: &mut Out) -> Result<Done> {
     if let Some(model) = &args.model {
         known::model(registry, model)?;
     }
-    for tag in known::unknown_tags(registry, args.model.as_deref(), &args.tagged)? {
-        let tag = sentence(&tag);
-        crate::progress::say(&format!(
-            "annals: no checkpoint has the tag {tag}: it keeps none"
-        ));
+    let mut policy = args.rules.policy();
+    for (n, metric, mode) in args.keep_best {
+        policy = policy.keep_best(n, metric, mode.into());
     }
-    let mut policy = Policy::new();
-    if let Some(n) = args.latest {
-        policy = policy.latest(n);
+    if let Some(steps) = args.keep_every_steps {
+        policy = policy.keep_every_steps(steps);
     }
-    for (n, metric, mode) in args.best {
-        policy = policy.best(n, metric, mode.into());
-    }
-    if let Some(steps) = args.every_steps {
-        policy = policy.every_steps(steps);
-    }
-    if let Some(age) = args.newer_than {
-        policy = policy.newer_than(age);
-    }
-    if args.trust_clock {
-        policy = policy.trust_clock();
-    }
-    for tag in args.tagged {
-        policy = policy.tagged(tag);
+    for tag in args.keep_tagged {
+        policy = policy.keep_tagged(tag);
     }
     let mut retention = registry.retention(policy);
     if let Some(model) = args.model {
         retention = retention.model(model);
     }
     let plan = retention.plan()?;
-    let lines = plan.lines().iter();
-    let bytes = plan.deletions().map(|checkpoint| checkpoint.bytes());
-    let bytes = bytes.fold(0, u64::saturating_add);
-    let doomed = plan.deletions().count();
-    if out.json {
-        let lines = lines.map(|line| {
-            json!({
-                "id": line.checkpoint.id(),
-                "delete": line.decision == Decision::Delete,
-                "rule": line.rule,
-                "bytes": line.checkpoint.bytes(),
-            })
-        });
-        out.json(&json!({
-            "plan": lines.collect::<Vec<_>>(),
-            "delete": doomed,
-            "held_back": plan.held_back(),
-            "bytes": bytes,
-            "applied": apply && args.yes,
-        }))?;
-    } else {
-        let mut rows = Rows::new(["", "id", ">size", "because"]);
-        for line in lines {
-            let word = match line.decision {
-                Decision::Keep => "keep",
-                Decision::Delete => "DELETE",
-            };
-            rows.push([
-                word.to_owned(),
-                line.checkpoint.id().to_owned(),
-                units::bytes(line.checkpoint.bytes()),
-                line.rule.clone(),
-            ]);
-        }
-        rows.print(out)?;
-        let all = units::count(plan.lines().len() as u64);
-        let sum = format!(
-            "{doomed} of {all} would be deleted, {}",
-            units::bytes(bytes)
-        );
-        out.line(out.paint(style::HEAD, sum))?;
-        for why in plan.held_back() {
-            let why = why.replace("trust_clock", "--trust-clock");
-            out.line(out.paint(style::WARN, escaped(&why)))?;
-        }
-    }
-    if !apply {
-        return Ok(Done::Well);
-    }
+    print_plan(&plan, args.yes, out)?;
     if !args.yes {
-        return Err(Failure::Usage(
-            "nothing was deleted: say --yes to delete what the plan shows".into(),
-        ));
+        if !out.json && plan.deletions().next().is_some() {
+            out.line("nothing was deleted: say --yes to do it")?;
+        }
+        return Ok(Done::Well);
     }
     let applied = plan.apply()?;
     if !out.json {
@@ -169,4 +87,49 @@ pub fn run(registry: &Registry, args: Args, apply: bool, out: &mut Out) -> Resul
         out.line(format!("{} deleted, {freed} freed", applied.deleted.len()))?;
     }
     Ok(Done::Well)
+}
+
+fn print_plan(plan: &CheckpointRetentionPlan, applied: bool, out: &mut Out) -> Result<()> {
+    let lines = plan.lines().iter();
+    let doomed = plan.deletions().count();
+    if out.json {
+        let lines = lines.map(|line| {
+            json!({
+                "id": line.checkpoint.id(),
+                "delete": line.fate == Fate::Delete,
+                "reason": line.reason,
+                "bytes": line.checkpoint.bytes(),
+            })
+        });
+        return out.json(&json!({
+            "checkpoints": lines.collect::<Vec<_>>(),
+            "delete": doomed,
+            "bytes": plan.bytes(),
+            "held_back": plan.held_back(),
+            "applied": applied,
+        }));
+    }
+    let mut rows = Rows::new(["", "id", ">size", "because"]);
+    for line in lines {
+        let word = match line.fate {
+            Fate::Keep => "keep",
+            Fate::Delete => "DELETE",
+        };
+        rows.push([
+            word.to_owned(),
+            line.checkpoint.id().to_owned(),
+            units::bytes(line.checkpoint.bytes()),
+            line.reason.clone(),
+        ]);
+    }
+    rows.print(out)?;
+    let all = units::count(plan.lines().len() as u64);
+    let bytes = units::bytes(plan.bytes());
+    let sum = format!("{doomed} of {all} would be deleted, {bytes}");
+    out.line(out.paint(style::HEAD, sum))?;
+    for why in plan.held_back() {
+        let why = why.replace("trust_clock", "--trust-clock");
+        out.line(out.paint(style::WARN, escaped(&why)))?;
+    }
+    Ok(())
 }

@@ -26,19 +26,19 @@ pub struct Past {
 
 impl Past {
     fn outcome(&self) -> Result<Outcome<'_>, String> {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome::new();
         if let Some(reward) = &self.reward {
-            outcome = outcome.and_reward(reward.value()?);
+            outcome = outcome.reward(reward.value()?);
         }
         if let Some(correct) = self.correct {
-            outcome = outcome.and_correct(correct);
+            outcome = outcome.correct(correct);
         }
         if let Some(label) = &self.label {
-            outcome = outcome.and_label(label);
+            outcome = outcome.label(label);
         }
         for (name, value) in &self.values {
             if let Some(value) = value {
-                outcome = outcome.and_value(name, value.value()?);
+                outcome = outcome.value(name, value.value()?);
             }
         }
         Ok(outcome)

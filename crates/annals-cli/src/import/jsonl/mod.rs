@@ -744,7 +744,7 @@ impl<'a> Step<'a> {
         let whole = match known {
             Some((_, outcome)) => outcome,
             None => {
-                judged.push((time, Outcome::default()));
+                judged.push((time, Outcome::new()));
                 let Some((_, outcome)) = judged.last_mut() else {
                     return;
                 };
@@ -753,10 +753,10 @@ impl<'a> Step<'a> {
         };
         let before = std::mem::take(whole);
         *whole = match self {
-            Step::Reward(reward) => before.and_reward(reward),
-            Step::Correct(correct) => before.and_correct(correct),
-            Step::Label(label) => before.and_label(label),
-            Step::Value(name, value) => before.and_value(name, value),
+            Step::Reward(reward) => before.reward(reward),
+            Step::Correct(correct) => before.correct(correct),
+            Step::Label(label) => before.label(label),
+            Step::Value(name, value) => before.value(name, value),
         };
     }
 }
