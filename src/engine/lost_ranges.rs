@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::block::{BlockEncoder, RowHead, StoredEntry};
@@ -32,6 +33,8 @@ pub(crate) struct LostRanges {
     known: Mutex<BTreeMap<u64, u64>>,
     /// The indexes that were made anew last, because they cannot be read.
     rebuilt: Mutex<Option<Arc<RebuiltIndex>>>,
+    /// How often statistics went round rows of their tables that cannot be read.
+    rollups: AtomicU64,
 }
 
 impl LostRanges {
@@ -55,6 +58,16 @@ impl LostRanges {
             (start, end) = (start.min(first), end.max(next));
         }
         known.insert(start, end);
+    }
+
+    /// Remembers that rows of the statistics' tables cannot be read.
+    pub(crate) fn note_rollups(&self) {
+        self.rollups.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was met.
+    pub(crate) fn rollups(&self) -> u64 {
+        self.rollups.load(Ordering::Relaxed)
     }
 
     pub(crate) fn rebuilt(&self) -> MutexGuard<'_, Option<Arc<RebuiltIndex>>> {

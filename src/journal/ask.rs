@@ -186,6 +186,7 @@ impl Journal {
             last_commit_took: known.last_commit_took,
             last_error: known.failure.map(|error| error.to_string()),
             damaged: (self.kept_source()).map_or(0, |source| source.losses().entries()),
+            damaged_rollups: (self.kept_source()).map_or(0, |source| source.losses().rollups()),
             thread_panics: self.queue.panics(),
             run: known.run,
             names: self.queue.names.len(),

@@ -59,6 +59,10 @@ pub struct Health {
     /// be read; [`Reader::missing`](crate::Reader::missing) lists them.
     /// [`repair`](crate::maintenance::repair) puts gaps in their place. 0 until a read meets one.
     pub damaged: u64,
+    /// How often statistics of this journal's readers met rollups that cannot be read, and read
+    /// entries in their place. [`repair`](crate::maintenance::repair) makes them anew. 0 until a
+    /// statistic meets one.
+    pub damaged_rollups: u64,
     /// Background threads that panicked, with their messages. Their work stops until the journal is
     /// opened again. [`close`](crate::Journal::close) returns the first.
     pub thread_panics: Vec<String>,

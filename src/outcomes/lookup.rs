@@ -47,7 +47,7 @@ impl Source {
         // Last, in a later snapshot: outcomes that were retired since, and so not seen above, have
         // a copy in it.
         if sealed && more {
-            let copies = self.view(|view| out_of_order::of(view, ids))?;
+            let copies = self.view(|view| out_of_order::of(view, ids, unopened))?;
             let mut copies = copies.into_iter().filter(|known| known.sequence < before);
             let _ = copies.try_for_each(see);
         }

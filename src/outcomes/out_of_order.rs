@@ -17,8 +17,8 @@ use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
-use crate::engine::source::JournalSnapshot;
-use crate::entry::error::Result;
+use crate::engine::source::{JournalSnapshot, Unopened};
+use crate::entry::error::{Error, Result};
 
 /// Rows that one transaction writes or removes: others wait for it.
 pub(crate) const SLICE: usize = 2_000;
@@ -103,8 +103,54 @@ pub(crate) fn each(
     })
 }
 
-/// Shows every note of the inferences `ids` (ascending).
+/// Shows every note of the inferences `ids` (ascending). Where segments that cannot be opened are
+/// passed over, so are notes that cannot be read.
 fn each_of(
+    view: &JournalSnapshot<'_, '_>,
+    ids: &[u64],
+    unopened: Unopened,
+    mut see: impl FnMut(OutOfOrder),
+) -> Result<()> {
+    let mut found = Vec::new();
+    let read = jump_to_each(view, ids, |row| found.push(row));
+    match (read, unopened) {
+        (Err(Error::Corrupt { .. }), Unopened::PassedOver) => {
+            view.losses.note_rollups();
+            readable(view, ids, see)
+        }
+        (read, _) => {
+            read?;
+            found.into_iter().for_each(&mut see);
+            Ok(())
+        }
+    }
+}
+
+/// Shows every note of the inferences `ids` (ascending) that can be read.
+fn readable(
+    view: &JournalSnapshot<'_, '_>,
+    ids: &[u64],
+    mut see: impl FnMut(OutOfOrder),
+) -> Result<()> {
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+        return Ok(());
+    };
+    let (first, last) = (keys::pair(*first, 0), keys::pair(*last, u64::MAX));
+    let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+    let (table, ascending) = (Table::OutOfOrderOutcomes, Direction::Ascending);
+    view.snapshot.reach(table, range, ascending, |key, value| {
+        let row = value.and_then(|value| decode(view.path, key, value));
+        if let Ok(row) = row
+            && ids.binary_search(&row.outcome.row.of).is_ok()
+        {
+            see(row);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}
+
+fn jump_to_each(
     view: &JournalSnapshot<'_, '_>,
     ids: &[u64],
     mut see: impl FnMut(OutOfOrder),
@@ -129,10 +175,14 @@ fn each_of(
 
 /// Out-of-order outcomes of the inferences `ids` (ascending) where the outcome is retired and the
 /// inference is not. Newest first.
-pub(crate) fn of(view: &JournalSnapshot<'_, '_>, ids: &[u64]) -> Result<Vec<StoredOutcome>> {
+pub(crate) fn of(
+    view: &JournalSnapshot<'_, '_>,
+    ids: &[u64],
+    unopened: Unopened,
+) -> Result<Vec<StoredOutcome>> {
     let kept = view.extent.kept;
     let mut found = Vec::new();
-    each_of(view, ids, |row| {
+    each_of(view, ids, unopened, |row| {
         if row.outcome.sequence < kept && row.inference >= kept {
             found.push(row.outcome);
         }
@@ -142,9 +192,13 @@ pub(crate) fn of(view: &JournalSnapshot<'_, '_>, ids: &[u64]) -> Result<Vec<Stor
 }
 
 /// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
-pub(crate) fn noted(view: &JournalSnapshot<'_, '_>, ids: &[u64]) -> Result<BTreeSet<u64>> {
+pub(crate) fn noted(
+    view: &JournalSnapshot<'_, '_>,
+    ids: &[u64],
+    unopened: Unopened,
+) -> Result<BTreeSet<u64>> {
     let mut sequences = BTreeSet::new();
-    each_of(view, ids, |row| {
+    each_of(view, ids, unopened, |row| {
         sequences.insert(row.outcome.sequence);
     })?;
     Ok(sequences)
@@ -252,7 +306,7 @@ mod tests {
                 .map(|row| row.outcome.clone())
                 .collect();
             expected.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
-            let mut found = view(&kv, kept, |view| of(view, &ids));
+            let mut found = view(&kv, kept, |view| of(view, &ids, Unopened::Refused));
             prop_assert!(found.is_sorted_by(|one, next| one.sequence >= next.sequence));
             found.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
             prop_assert_eq!(&found, &expected);
@@ -263,7 +317,7 @@ mod tests {
             prop_assert!(doomed.iter().eq(retired));
             write(&kv, &doomed, forget);
             prop_assert_eq!(view(&kv, kept, stale), vec![]);
-            prop_assert_eq!(view(&kv, kept, |view| of(view, &ids)).len(), expected.len());
+            prop_assert_eq!(view(&kv, kept, |view| of(view, &ids, Unopened::Refused)).len(), expected.len());
         }
     }
 }

@@ -398,6 +398,20 @@ impl Reader {
         self.source.losses().list()
     }
 
+    /// How often statistics through this reader and its clones met rollups that cannot be read, and
+    /// read entries in their place; see
+    /// [`Coverage::damaged_rollups`](crate::stats::Coverage::damaged_rollups). Costs nothing.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.damaged_rollups(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn damaged_rollups(&self) -> u64 {
+        self.source.losses().rollups()
+    }
+
     /// Number of entries that are known to be unreadable and not repaired: those in
     /// [`missing`](Self::missing), and those that the folding thread has passed over. Reads the
     /// rows of gaps. It also reads unfolded entries if they are at most some 260,000, which takes
@@ -412,7 +426,7 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn known_damaged(&self) -> Result<u64> {
-        let (border, folded) = self.source.survey(|survey| {
+        let (border, folded) = self.source.survey_around(|survey| {
             let border = survey.folded().all_before();
             if survey.next_sequence().saturating_sub(border) <= LOOKED_AT {
                 survey.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;

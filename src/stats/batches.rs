@@ -134,7 +134,7 @@ impl StatsQuery {
 
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
-        let (mut ids, folded, end) = source.survey(|survey| {
+        let (mut ids, folded, end) = source.survey_around(|survey| {
             let whose = words::wanted(survey, &self.subject)?;
             let mut cover = Cover::new(survey, whose);
             let mut totals = Totals::new(Grouping::default());

@@ -179,12 +179,43 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             return Ok(());
         }
         let whose = self.whose;
+        let holes = self.holes(level, low..=high)?;
+        let is_lost = |bucket| {
+            let next = holes.partition_point(|hole| *hole.end() < bucket);
+            holes.get(next).is_some_and(|hole| hole.contains(&bucket))
+        };
         let see = |bucket, combination, rollup: &Rollup| {
-            if whose.holds(combination) {
+            if whose.holds(combination) && (holes.is_empty() || !is_lost(bucket)) {
                 totals.add_rollup(level.start(bucket).max(from), combination, rollup);
             }
         };
-        self.survey.rollups(level, low..=high, whose.model, see)
+        self.survey.rollups(level, low..=high, whose.model, see)?;
+        for hole in &holes {
+            let first = level.start(*hole.start()).max(from);
+            let last = level.last(*hole.end()).min(until);
+            match level {
+                Resolution::Day => self.level(Resolution::Hour, first, last, totals)?,
+                // Many hours may lie in it, of which few have minutes.
+                Resolution::Hour | Resolution::Minute => {
+                    let edge = self.edges.entry((first, last)).or_default();
+                    edge.times.push(first..=last);
+                    edge.has_outcomes = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The stretches of buckets that lack rollups because these cannot be read.
+    fn holes(
+        &self,
+        level: Resolution,
+        buckets: RangeInclusive<i64>,
+    ) -> Result<Vec<RangeInclusive<i64>>> {
+        if !self.survey.may_have_holes() {
+            return Ok(Vec::new());
+        }
+        self.survey.holes(level, buckets)
     }
 
     /// Adds a bucket's share of `from..=until`. If every row lies in that part or beside it, as
@@ -218,7 +249,11 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         };
         self.survey
             .rollups(level, bucket..=bucket, whose.model, see)?;
-        if cut.is_empty() {
+        let is_whole = self.holes(level, bucket..=bucket)?.is_empty();
+        if !is_whole {
+            // The rows that can be read are not all, so the entries are read instead.
+            (decisions, has_outcomes) = (0, true);
+        } else if cut.is_empty() {
             for (combination, rollup) in &within {
                 totals.add_rollup(level.start(bucket).max(from), *combination, rollup);
             }
@@ -334,13 +369,17 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds the entries that no rollup holds yet.
     fn rest(&mut self, from: i64, until: i64, scan: &mut Scan, totals: &mut Totals) -> Result<()> {
         let folded = self.survey.folded();
-        let unmatched = self.survey.unmatched()?;
+        let unmatched = self.survey.known_unmatched()?;
+        let is_unmatched = |id: u64| match &unmatched {
+            Some(known) => !known.is_empty() && known.binary_search(&id).is_ok(),
+            None => true,
+        };
         let mut beside = std::mem::take(&mut self.beside);
         self.survey.blocks_from(folded.all_before(), scan, |scan| {
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && !folded.holds(event) {
                     totals.add(event);
-                    if !unmatched.is_empty() && unmatched.binary_search(&event.id).is_ok() {
+                    if is_unmatched(event.id) {
                         beside.touched.insert(event.id);
                     }
                 }

@@ -21,6 +21,7 @@ use crate::entry::timestamp::Timestamp;
 /// Facts about the journal beside the decisions.
 pub(super) struct JournalFacts {
     sequence: u64,
+    has_retired: bool,
     folded: u64,
     orphans: u64,
     retired: BTreeMap<i64, u64>,
@@ -86,6 +87,7 @@ impl JournalFacts {
         }
         Ok(JournalFacts {
             sequence: survey.next_sequence(),
+            has_retired: survey.has_retired(),
             orphans: survey.folded().unmatched(),
             retired: std::mem::take(&mut beside.retired),
             damaged,
@@ -107,7 +109,13 @@ impl JournalFacts {
     }
 
     /// Coverage of the statistic of a group, which is about `range`.
-    pub(super) fn coverage(&self, range: &RangeInclusive<i64>, bucket: i64) -> Coverage {
+    /// Of the statistics' tables, `damaged_rollups` stretches cannot be read.
+    pub(super) fn coverage(
+        &self,
+        range: &RangeInclusive<i64>,
+        bucket: i64,
+        damaged_rollups: u64,
+    ) -> Coverage {
         let damaged = self.damaged.get(&bucket).copied().unwrap_or(0);
         let retired = self.retired.get(&bucket).copied().unwrap_or(0);
         let bucket = self.buckets.get(&bucket).copied().unwrap_or_default();
@@ -120,7 +128,9 @@ impl JournalFacts {
             .for_each(|gap| sums.merge(gap.1));
         sums.dropped = sums.dropped.saturating_add(damaged);
         sums.damaged = sums.damaged.saturating_add(damaged);
-        let completeness = if sums.uncounted > 0 {
+        // Only rollups know of decisions that are retired.
+        let is_unknown = damaged_rollups > 0 && self.has_retired;
+        let completeness = if sums.uncounted > 0 || is_unknown {
             None
         } else if sums.dropped == 0 {
             Some(1.0)
@@ -135,6 +145,7 @@ impl JournalFacts {
             damaged: sums.damaged,
             uncounted: sums.uncounted,
             completeness,
+            damaged_rollups,
             retired,
             orphans: self.orphans,
             sequence: self.sequence,

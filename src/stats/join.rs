@@ -62,7 +62,7 @@ impl Source {
             }
             ControlFlow::Continue(())
         })?;
-        let counted = self.counted_early(&rows, &changes, between.folded)?;
+        let counted = self.counted_early(&rows, &changes, between)?;
         let mut out_of_order = Vec::new();
         for outcome in rows {
             let StoredOutcome { sequence, row, .. } = &outcome;
@@ -96,12 +96,12 @@ impl Source {
         &self,
         rows: &[StoredOutcome],
         changes: &AHashMap<u64, OutcomeChange>,
-        folded: &FoldedReach,
+        between: JoinRange<'_>,
     ) -> Result<BTreeSet<u64>> {
         let is_early = |outcome: &&StoredOutcome| {
             let change = changes.get(&outcome.row.of);
             change.is_some_and(|OutcomeChange { event, .. }| {
-                outcome.sequence < event.sequence && folded.holds(event)
+                outcome.sequence < event.sequence && between.folded.holds(event)
             })
         };
         let ids = rows.iter().filter(is_early).map(|outcome| outcome.row.of);
@@ -110,7 +110,7 @@ impl Source {
             return Ok(BTreeSet::new());
         }
         let ids: Vec<u64> = ids.into_iter().collect();
-        self.view(|view| out_of_order::noted(view, &ids))
+        self.view(|view| out_of_order::noted(view, &ids, between.unopened))
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every

@@ -307,13 +307,15 @@ impl StatsQuery {
         most_read: u64,
     ) -> Result<Option<Vec<StatsRow>>> {
         let source = &reader.source;
-        let answer = source.survey(|survey| self.sum_up(survey, grouping, most_read))?;
+        let known = source.losses().rollups();
+        let answer = source.survey_around(|survey| self.sum_up(survey, grouping, most_read))?;
         let Some(mut answer) = answer else {
             return Ok(None);
         };
         answer.join(source, &self.times, self.known_until)?;
         answer.totals.check()?;
         answer.seen.place_gaps(source)?;
+        let damaged = source.losses().rollups().saturating_sub(known);
         let AnsweredSnapshot {
             totals,
             seen,
@@ -324,7 +326,7 @@ impl StatsQuery {
         let mut rows = Vec::new();
         for (key, rollup) in totals.into_groups() {
             let range = grouping.range_of(key.bucket, &self.times);
-            let coverage = seen.coverage(&range, key.bucket);
+            let coverage = seen.coverage(&range, key.bucket, damaged);
             let mut stats = Stats::new(&rollup, coverage, &mut name)?;
             stats.known = known;
             rows.push(key.row(grouping, stats, &mut name)?);

@@ -33,10 +33,16 @@ pub struct Coverage {
     /// are damaged, and those that a [`repair`](crate::maintenance::repair) lost. They count in the
     /// hours that the index of event times has for their decisions.
     pub damaged: u64,
-    /// Gaps in the range without a count, because a run died.
+    /// Gaps in the range without a count, because a run died, or because the row that counts them
+    /// cannot be read.
     pub uncounted: u64,
+    /// Stretches of the rollups' tables that cannot be read. The entries were read instead, which
+    /// takes longer and misses no decision that is there. Of decisions that are retired an unknown
+    /// number may be missing. [`repair`](crate::maintenance::repair) makes the rollups anew.
+    pub damaged_rollups: u64,
     /// Of all models' decisions in the range, the share that was recorded: `seen / (seen +
-    /// dropped)`. `None` is unknown: a run died in the range.
+    /// dropped)`. `None` is unknown: a run died in the range, or rollups of retired decisions
+    /// cannot be read.
     pub completeness: Option<f64>,
     /// Decisions of hours that the range cuts and whose entries are retired. Their rollups do not
     /// show on which side of the cut they lie, so none of them is counted. Of all groups with the

@@ -2,7 +2,7 @@
 //! blocks that are read beside them.
 
 use std::collections::BTreeSet;
-use std::ops::{ControlFlow, Range, RangeInclusive};
+use std::ops::{Bound, ControlFlow, Range, RangeInclusive};
 
 use super::folding::folded;
 use super::folding::folded::FoldedReach;
@@ -18,22 +18,34 @@ use crate::engine::format::name::NameKind;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
-use crate::engine::kv::Direction;
+use crate::engine::kv::{Direction, Table};
 use crate::engine::meta;
 use crate::engine::meta::{FIRST_SEQUENCE, damaged};
 use crate::engine::source::{JournalSnapshot, Source, Unopened};
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 use crate::outcomes::out_of_order;
 use crate::outcomes::unmatched;
 
 /// Places of the index of event times that are read at once.
 const PLACES: usize = 1 << 16;
 
+/// What to do about rows of the statistics' tables that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// They are an error.
+    Whole,
+    /// They are gone round: finer rows and entries are read in their place.
+    Readable,
+    /// It is not known how far the rollups reach, so that none of them can be used.
+    Nothing,
+}
+
 /// One snapshot, for as long as one statistic takes.
 pub(crate) struct Survey<'s, 'k> {
     source: &'s Source,
     view: &'s JournalSnapshot<'s, 'k>,
     folded: FoldedReach,
+    trust: Trust,
 }
 
 impl Source {
@@ -44,13 +56,42 @@ impl Source {
                 source: self,
                 view,
                 folded: folded::read(view.snapshot, view.path)?,
+                trust: Trust::Whole,
+            })
+        })
+    }
+
+    /// The same. If rows of the statistics' tables cannot be read, `body` runs again and goes round
+    /// them.
+    pub(crate) fn survey_around<T>(
+        &self,
+        mut body: impl FnMut(&Survey<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.survey(&mut body) {
+            Err(Error::Corrupt { .. }) => {}
+            answer => return answer,
+        }
+        self.view(|view| {
+            let folded = folded::readable(view.snapshot, view.path)?;
+            let trust = match &folded {
+                Some(_) => Trust::Readable,
+                None => Trust::Nothing,
+            };
+            if trust == Trust::Nothing {
+                view.losses.note_rollups();
+            }
+            body(&Survey {
+                source: self,
+                view,
+                folded: folded.unwrap_or_else(|| FoldedReach::beginning_at(FIRST_SEQUENCE)),
+                trust,
             })
         })
     }
 
     /// Entries that are committed and in no rollup.
     pub(crate) fn unfolded(&self) -> Result<u64> {
-        self.survey(|survey| {
+        self.survey_around(|survey| {
             let folded = survey.folded().all_before();
             Ok(survey.next_sequence().saturating_sub(folded))
         })
@@ -86,6 +127,15 @@ impl Survey<'_, '_> {
         mut see: impl FnMut(i64, Combination, &Rollup),
     ) -> Result<()> {
         let (snapshot, path) = (self.view.snapshot, self.view.path);
+        if self.trust != Trust::Whole {
+            return self.readable(level, buckets, |row| {
+                if let Some((bucket, whose, rollup)) = row
+                    && model.is_none_or(|model| whose.model == model)
+                {
+                    see(bucket, whose, rollup);
+                }
+            });
+        }
         let mut rollup = Rollup::default();
         table::scan(
             snapshot,
@@ -103,6 +153,76 @@ impl Survey<'_, '_> {
                 Ok(())
             },
         )
+    }
+
+    /// Whether rows may be missing among the [`rollups`](Self::rollups): then the
+    /// [`holes`](Self::holes) say where.
+    pub(crate) fn may_have_holes(&self) -> bool {
+        self.trust == Trust::Readable
+    }
+
+    /// Shows the rollups of `buckets` that can be read, and `None` for others between them.
+    fn readable(
+        &self,
+        level: Resolution,
+        buckets: RangeInclusive<i64>,
+        mut see: impl FnMut(Option<(i64, Combination, &Rollup)>),
+    ) -> Result<()> {
+        if self.trust == Trust::Nothing || buckets.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = table::ends(level, &buckets);
+        let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let mut rollup = Rollup::default();
+        let ascending = Direction::Ascending;
+        snapshot.reach_or_hole(Table::Rollups, range, ascending, |row| {
+            let read = row.and_then(|(key, value)| {
+                let (bucket, whose) = table::parse(path, key).ok()?;
+                rollup.decode(level.start(bucket), value.ok()?).ok()?;
+                Some((bucket, whose))
+            });
+            see(read.map(|(bucket, whose)| (bucket, whose, &rollup)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    /// The buckets that lack any of their rollups, because these cannot be read: stretches,
+    /// ascending and apart.
+    pub(crate) fn holes(
+        &self,
+        level: Resolution,
+        buckets: RangeInclusive<i64>,
+    ) -> Result<Vec<RangeInclusive<i64>>> {
+        let mut holes: Vec<RangeInclusive<i64>> = Vec::new();
+        let mut last = *buckets.start();
+        let mut is_open = false;
+        let mut close = |from: i64, until: i64| {
+            match holes.last_mut() {
+                Some(before) if before.end().saturating_add(1) >= from => {
+                    *before = *before.start()..=until;
+                }
+                _ => holes.push(from..=until),
+            }
+            self.view.losses.note_rollups();
+        };
+        self.readable(level, buckets.clone(), |row| {
+            // A row that is gone may be of the same bucket as its neighbours.
+            match row {
+                Some((bucket, ..)) => {
+                    if std::mem::take(&mut is_open) {
+                        close(last, bucket);
+                    }
+                    last = bucket;
+                }
+                None => is_open = true,
+            }
+        })?;
+        if is_open {
+            close(last, *buckets.end());
+        }
+        Ok(holes)
     }
 
     /// Shows every name that the rollups and out-of-order outcomes need. Decodes the rollups of the
@@ -126,7 +246,19 @@ impl Survey<'_, '_> {
 
     /// Whether there are rows for the minutes of this hour.
     pub(crate) fn has_minutes(&self, hour: i64) -> Result<bool> {
-        table::has_detail(self.view.snapshot, hour)
+        let has = table::has_detail(self.view.snapshot, hour);
+        self.or_around(has, || false)
+    }
+
+    /// The value that was read, or where that may be gone round, another one.
+    fn or_around<T>(&self, read: Result<T>, other: impl FnOnce() -> T) -> Result<T> {
+        match read {
+            Err(Error::Corrupt { .. }) if self.trust != Trust::Whole => {
+                self.view.losses.note_rollups();
+                Ok(other())
+            }
+            read => read,
+        }
     }
 
     /// Whether there are rows for minutes of hours before `oldest`, or of hours without a note that
@@ -170,6 +302,14 @@ impl Survey<'_, '_> {
         unmatched::list(self.view.snapshot, self.view.path)
     }
 
+    /// The same; `None` if that cannot be read, so that any inference may be one of them.
+    pub(crate) fn known_unmatched(&self) -> Result<Option<Vec<u64>>> {
+        if self.trust == Trust::Nothing {
+            return Ok(Some(Vec::new()));
+        }
+        self.or_around(self.unmatched().map(Some), || None)
+    }
+
     /// Some of the unmatched outcomes that have not shown up for too long.
     pub(crate) fn expired_unmatched(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
         unmatched::expired(self.view.snapshot, self.view.path, elapsed)
@@ -178,7 +318,19 @@ impl Survey<'_, '_> {
     /// Sum of the folded gaps that touch the minutes of `from..=until`.
     pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
         let longest = self.folded.longest_gap;
-        gaps::between(self.view.snapshot, self.view.path, (from, until), longest)
+        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        match self.trust {
+            Trust::Whole => gaps::between(snapshot, path, (from, until), longest),
+            Trust::Readable => {
+                let (sums, is_whole) = gaps::readable(snapshot, path, (from, until), longest)?;
+                if !is_whole {
+                    self.view.losses.note_rollups();
+                }
+                Ok(sums)
+            }
+            // All gaps that are there still count as not folded.
+            Trust::Nothing => Ok(GapSums::default()),
+        }
     }
 
     /// Shows every block that holds `from` or later entries.

@@ -10,10 +10,20 @@ use crate::units;
 /// Stretches that are named; the others are counted.
 const MOST_NAMED: usize = 3;
 
+/// The message about rollups that cannot be read.
+const ROLLUPS: &str = "the sums that make statistics quick cannot all be read, so entries were \
+                           read in their place: `annals verify` names them, `annals repair` makes \
+                           them anew, and decisions that are retired may be missing until then";
+
 /// How a command ended that read through `reader`. Says which entries were passed over, if any
 /// were: what it printed lacks them, so it ends with 1.
 pub fn done(reader: &Reader) -> Done {
-    say(&reader.missing())
+    let done = say(&reader.missing());
+    if reader.damaged_rollups() == 0 {
+        return done;
+    }
+    anstream::eprintln!("annals: {ROLLUPS}");
+    Done::WithProblems
 }
 
 /// The same for stretches of sequences.

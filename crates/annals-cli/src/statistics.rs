@@ -25,6 +25,10 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
                 ),
             )
         }
+        None if coverage.uncounted == 0 => out.paint(
+            style::WARN,
+            "of retired decisions an unknown number is missing",
+        ),
         None => out.paint(
             style::WARN,
             "a run died in this time: what it logged last is unknown",
@@ -40,7 +44,15 @@ pub fn footnote(stats: &Stats, out: &Out) -> String {
         }
         _ => "no times".to_owned(),
     };
-    format!("{range}; {complete}")
+    let mut text = format!("{range}; {complete}");
+    if coverage.damaged_rollups > 0 {
+        text.push_str("; ");
+        text.push_str(&out.paint(
+            style::WARN,
+            "rollups are damaged, entries were read instead",
+        ));
+    }
+    text
 }
 
 /// A statistic as JSON, as the library writes it. Facts about the journal itself (how far it is

@@ -228,10 +228,28 @@ impl<'a> Snapshot<'a> {
         direction: Direction,
         mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
     ) -> Result<bool> {
+        self.reach_or_hole(table, range, direction, |row| match row {
+            Some((key, value)) => see(key, value),
+            None => ControlFlow::Continue(()),
+        })
+    }
+
+    /// The same; `see` gets `None` between two rows, and at the ends, where there are rows that
+    /// cannot be reached.
+    pub(crate) fn reach_or_hole(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        direction: Direction,
+        mut see: impl FnMut(Option<(&[u8], Result<&[u8]>)>) -> ControlFlow<()>,
+    ) -> Result<bool> {
         let rows = match guard(self.path, || self.table(table)) {
             Ok(Some(rows)) => rows,
             Ok(None) => return Ok(true),
-            Err(Error::Corrupt { .. }) => return Ok(false),
+            Err(Error::Corrupt { .. }) => {
+                let _ = see(None);
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         };
         let mut way = Way::new(range, direction);
@@ -247,7 +265,7 @@ impl<'a> Snapshot<'a> {
                         return Err(out_of_order(self.path, table));
                     }
                     is_seeing.set(true);
-                    let flow = see(key, unseal(self.path, table, key, value));
+                    let flow = see(Some((key, unseal(self.path, table, key, value))));
                     is_seeing.set(false);
                     let last = last.get_or_insert_default();
                     last.clear();
@@ -265,7 +283,7 @@ impl<'a> Snapshot<'a> {
             if let Some(last) = last {
                 way.leave(last);
             }
-            if !way.find_on(rows, self.path) {
+            if see(None).is_break() || !way.find_on(rows, self.path) {
                 return Ok(false);
             }
         }

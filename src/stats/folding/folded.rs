@@ -12,7 +12,7 @@ use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::scan::ScannedDecision;
 use crate::engine::kv::{Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{FIRST_SEQUENCE, damaged, sealed};
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 use crate::stats::rollup::{Combination, PARTITIONS};
 
 const KEY: &[u8] = b"folded";
@@ -183,6 +183,14 @@ pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
 /// Their reach, as `snapshot` shows it.
 pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<FoldedReach> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
+}
+
+/// The same where they can be read; `None` otherwise.
+pub(crate) fn readable(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<FoldedReach>> {
+    match read(snapshot, path) {
+        Err(Error::Corrupt { .. }) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 pub(crate) fn to_write(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<FoldedReach> {

@@ -101,6 +101,20 @@ pub(crate) fn between(
     longest: u64,
 ) -> Result<GapSums> {
     let mut sums = GapSums::default();
+    let (start, end) = ends((from, until), longest);
+    let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+    snapshot.scan(Table::GapSums, range, Direction::Ascending, |key, value| {
+        let (times, known) = decode(path, key, value)?;
+        if times.touches(from, until) {
+            sums.merge(known);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(sums)
+}
+
+/// The keys of all gaps that may touch `from..=until`.
+fn ends((from, until): (i64, i64), longest: u64) -> ([u8; 16], [u8; 16]) {
     let earliest = Resolution::Minute
         .bucket(from)
         .saturating_sub_unsigned(longest);
@@ -112,16 +126,39 @@ pub(crate) fn between(
         first: Resolution::Minute.bucket(until),
         last: i64::MAX,
     };
-    let (start, end) = (start.key(), end.key());
+    (start.key(), end.key())
+}
+
+/// The same, of the rows that can be read, and whether those are all. Others count as gaps without
+/// a count.
+pub(crate) fn readable(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    (from, until): (i64, i64),
+    longest: u64,
+) -> Result<(GapSums, bool)> {
+    let mut sums = GapSums::default();
+    let mut is_whole = true;
+    let (start, end) = ends((from, until), longest);
     let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
-    snapshot.scan(Table::GapSums, range, Direction::Ascending, |key, value| {
-        let (times, known) = decode(path, key, value)?;
-        if times.touches(from, until) {
-            sums.merge(known);
+    let ascending = Direction::Ascending;
+    snapshot.reach_or_hole(Table::GapSums, range, ascending, |row| {
+        let read = row.and_then(|(key, value)| decode(path, key, value.ok()?).ok());
+        match read {
+            Some((times, known)) if times.touches(from, until) => sums.merge(known),
+            Some(_) => {}
+            None => {
+                is_whole = false;
+                sums.merge(GapSums {
+                    gaps: 1,
+                    uncounted: 1,
+                    ..GapSums::default()
+                });
+            }
         }
-        Ok(ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     })?;
-    Ok(sums)
+    Ok((sums, is_whole))
 }
 
 fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(GapTimes, GapSums)> {

@@ -81,6 +81,20 @@ fn decode_detail(path: &Path, key: &[u8], value: &[u8]) -> Result<(i64, Detail)>
     Ok((keys::unordered(hour), detail))
 }
 
+/// The least and the greatest key of `buckets`.
+pub(crate) fn ends(
+    level: Resolution,
+    buckets: &RangeInclusive<i64>,
+) -> ([u8; KEY_BYTES], [u8; KEY_BYTES]) {
+    let of = |name| Combination {
+        model: name,
+        symbol: name,
+        checkpoint: name,
+    };
+    let first = key(level, *buckets.start(), of(0));
+    (first, key(level, *buckets.end(), of(u32::MAX)))
+}
+
 /// Shows the rollups of `buckets`, of one model or of all, in the order of their keys.
 pub(crate) fn scan(
     snapshot: &Snapshot<'_>,
