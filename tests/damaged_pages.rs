@@ -517,3 +517,48 @@ fn rollups_that_cannot_be_read_cost_time() {
 fn rollups_of_retired_decisions_that_cannot_be_read_are_said() {
     damage_rollups(&Folded::new(true), 3);
 }
+
+/// Everything that is read is in the copy of a journal with a damaged page, or the copy is refused.
+#[test]
+fn a_backup_carries_what_can_be_read() {
+    let whole = Whole::new(100);
+    let file = whole.hot();
+    let good = fs::read(&file).unwrap();
+    let (mut carried, mut refused, mut incomplete) = (0, 0, 0);
+    for (number, page) in (1..good.len() / PAGE).step_by(9).enumerate() {
+        let (name, damage) = DAMAGES[number % DAMAGES.len()];
+        let mut bad = good.clone();
+        damage(&mut bad, page * PAGE);
+        fs::write(&file, bad).unwrap();
+        let what = format!("page {page}, {name}");
+        let Ok(maintenance) = Maintenance::open(&whole.dir) else {
+            continue;
+        };
+        let target = whole.dir.with_file_name(format!("backup {page}"));
+        let copied = match maintenance.backup(&target).run() {
+            Ok(copied) => copied,
+            Err(error) => {
+                assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error:?}");
+                assert!(!target.join("journal.redb").exists(), "{what}");
+                println!("{what}: {error}");
+                refused += 1;
+                continue;
+            }
+        };
+        carried += 1;
+        incomplete += u32::from(!copied.incomplete.is_empty());
+        let lost = whole.check(&target, &what).unwrap();
+        let original = Reader::open(&whole.dir).unwrap();
+        original.inferences().iter().for_each(drop);
+        let missing: u64 = original
+            .missing()
+            .iter()
+            .map(|lost| lost.end - lost.start)
+            .sum();
+        assert!(lost <= missing, "{what}: {lost} and {missing}");
+        assert!(lost == 0 || copied.damaged > 0, "{what}: {copied:?}");
+        fs::remove_dir_all(&target).unwrap();
+    }
+    println!("{carried} carried, {incomplete} of them made anew, {refused} refused");
+    assert!(carried > 20 && incomplete > 2 && refused * 4 < carried);
+}

@@ -331,9 +331,17 @@ impl<'a> Snapshot<'a> {
         let Some(rows) = self.table(table)? else {
             return Ok(None);
         };
-        let found = rows.get(key);
-        let found = found.map_err(|error| storage_error(self.path, error))?;
-        Ok(found.map(|value| value.value().to_vec()))
+        guard(self.path, || {
+            let found = rows.get(key);
+            let found = found.map_err(|error| storage_error(self.path, error))?;
+            Ok(found.map(|value| value.value().to_vec()))
+        })
+    }
+
+    /// Runs `body`. A panic of the engine in it is an error, after which this snapshot can still be
+    /// read.
+    pub(crate) fn guarded<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        guard(self.path, body)
     }
 
     /// Whether a table is there and can be opened.

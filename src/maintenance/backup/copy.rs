@@ -10,6 +10,7 @@ use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
+use super::around;
 use crate::engine::blocks::go_on;
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::index;
@@ -37,7 +38,7 @@ const SLICE_BYTES: usize = 4 << 20;
 const ATTEMPTS: u32 = 10;
 
 /// Parts of a copy.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CopiedParts {
     /// Segments that were copied or linked now.
     pub(crate) new: usize,
@@ -49,6 +50,8 @@ pub(crate) struct CopiedParts {
     pub(crate) entries: u64,
     /// Entries that cannot be read in it, because they cannot be in the original.
     pub(crate) damaged: u64,
+    /// Tables of the original's hot file that cannot be read to the end.
+    pub(crate) incomplete: Vec<String>,
 }
 
 /// Whether files that never change may be shared with the original.
@@ -92,10 +95,12 @@ impl MaintenanceHandle {
             // Not its final name: until all is verified, the earlier copy stays the valid one.
             let unfinished = to.unfinished_hot_file(std::process::id().into());
             let _ = disk::remove(&unfinished);
-            let listed = self.source().read(|snapshot| {
-                let identity = meta::identity(snapshot, self.source().path())?;
-                write_hot(snapshot, self.source().path(), &unfinished, &identity)?;
-                segments::list(snapshot, self.source().path())
+            let path = self.source().path();
+            let listed;
+            (listed, copied.incomplete) = self.source().read(|snapshot| {
+                let identity = meta::identity(snapshot, path)?;
+                let incomplete = write_hot(snapshot, path, &unfinished, &identity)?;
+                Ok((segments::list(snapshot, path)?, incomplete))
             })?;
             let mut whole = true;
             for segment in &listed {
@@ -223,13 +228,43 @@ fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     disk::copy(&from, to)
 }
 
-/// Writes a hot file of what `snapshot` shows, as `identity`'s.
-fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Identity) -> Result<()> {
+/// Writes a hot file of what `snapshot` shows, as `identity`'s; returns the names of tables that
+/// cannot be read to the end.
+fn write_hot(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    file: &Path,
+    identity: &Identity,
+) -> Result<Vec<String>> {
+    match snapshot.guarded(|| write_rows(snapshot, path, file, identity, &[])) {
+        Err(Error::Corrupt { .. }) => {}
+        written => return written.map(|()| Vec::new()),
+    }
+    let damaged = around::damaged(snapshot, path)?;
+    disk::remove(file).map_err(|error| Error::io("remove", file, error))?;
+    write_rows(snapshot, path, file, identity, &damaged)?;
+    Ok(damaged
+        .iter()
+        .map(|table| table.name().to_owned())
+        .collect())
+}
+
+/// The same; the `damaged` tables are made anew from what can be read.
+fn write_rows(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    file: &Path,
+    identity: &Identity,
+    damaged: &[Table],
+) -> Result<()> {
     let hot = meta::extent(snapshot, path)?.hot;
     let kv = Kv::create(file, CACHE_BYTES)?;
     kv.write(|transaction| transaction.create_tables())
         .map_err(WriteFailure::into_error)?;
     for table in Table::ALL {
+        if damaged.contains(&table) && table != Table::Blocks {
+            continue;
+        }
         let mut slice: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut bytes = 0;
         let everything = (Bound::Unbounded, Bound::Unbounded);
@@ -254,7 +289,8 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
             }
             Ok(())
         };
-        snapshot.sweep(table, everything, Direction::Ascending, |key, value| {
+        let ascending = Direction::Ascending;
+        let see = |key: &[u8], value: Result<&[u8]>| {
             outcome = match value {
                 Ok(payload) => take(key, payload),
                 // Copied as they are.
@@ -262,10 +298,16 @@ fn write_hot(snapshot: &Snapshot<'_>, path: &Path, file: &Path, identity: &Ident
                 Err(error) => Err(error),
             };
             go_on(outcome.is_ok())
-        })?;
+        };
+        if damaged.contains(&table) {
+            snapshot.reach(table, everything, ascending, see)?;
+        } else {
+            snapshot.sweep(table, everything, ascending, see)?;
+        }
         outcome?;
         put_rows(&kv, table, &mut slice)?;
     }
+    around::make_anew(snapshot, path, &kv, damaged)?;
     kv.write(|transaction| meta::set_identity(transaction, identity))
         .map_err(WriteFailure::into_error)?;
     drop(kv);
@@ -279,7 +321,7 @@ fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: u64) -> Result<()> {
     let mut unreadable = Vec::new();
     let start = keys::number(hot);
     let range = (Bound::Included(&start[..]), Bound::Unbounded);
-    snapshot.sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+    snapshot.reach(Table::Blocks, range, Direction::Ascending, |key, value| {
         if value.is_err() {
             unreadable.push(key.to_vec());
         }
@@ -323,15 +365,15 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
     let maintenance = MaintenanceHandle::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
     let unfinished = to.unfinished_hot_file(now.cast_unsigned());
     let path = maintenance.source().path();
-    let listed = maintenance.source().read(|snapshot| {
+    let (listed, incomplete) = maintenance.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;
         let mut identity = Identity::draw(old.label.clone(), now)?;
         identity.ancestors = old.ancestors;
         identity
             .ancestors
             .push((old.id, meta::extent(snapshot, path)?.next));
-        write_hot(snapshot, path, &unfinished, &identity)?;
-        segments::list(snapshot, path)
+        let incomplete = write_hot(snapshot, path, &unfinished, &identity)?;
+        Ok((segments::list(snapshot, path)?, incomplete))
     })?;
     let folder = to.create_segments()?;
     let Some(lock) = seal::hold(&folder)? else {
@@ -341,7 +383,10 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         });
     };
     seal::remove_strays(&[], &folder)?;
-    let mut copied = CopiedParts::default();
+    let mut copied = CopiedParts {
+        incomplete,
+        ..CopiedParts::default()
+    };
     for segment in &listed {
         if !maintenance.copy_segment(segment, &folder, Segments::Copied, &mut copied)? {
             let file = segment.file(from);

@@ -1,5 +1,6 @@
 //! Backups of a journal that is in use, and journals made of them.
 
+mod around;
 pub(crate) mod copy;
 
 use std::fs;
@@ -44,6 +45,10 @@ pub struct BackedUp {
     /// blocks are copied as they are; [`repair`](crate::maintenance::repair) puts gaps in their
     /// place.
     pub damaged: u64,
+    /// The tables of `journal.redb` (see `FORMAT.md`) that cannot be read to the end in the
+    /// original. The copy has indexes that were made anew. Its rollups are empty then, and are
+    /// folded anew from the kept entries: statistics of retired decisions are not in it.
+    pub incomplete: Vec<String>,
 }
 
 impl Maintenance {
@@ -104,9 +109,10 @@ impl Backup<'_> {
     ///
     /// # Errors
     /// [`Error::Foreign`] if the directory holds another journal or a copy that was written to,
-    /// [`Error::InUse`] if another backup is made there. [`Error::Corrupt`] if more than single
-    /// blocks of the copied data is damaged, and [`Error::Io`]. The earlier content is still there
-    /// then. A segment that is damaged in the backup alone is copied again when it was removed
+    /// [`Error::InUse`] if another backup is made there. [`Error::Corrupt`] if more is damaged than
+    /// blocks, indexes, rollups and names that are there twice: only
+    /// [`repair`](crate::maintenance::repair) makes other tables anew. And [`Error::Io`]. The
+    /// earlier content is still there then. A segment that is damaged in the backup alone is copied again when it was removed
     /// there.
     ///
     /// ```
@@ -138,6 +144,7 @@ impl Backup<'_> {
             checkpoint_files,
             lacking,
             damaged: copied.damaged,
+            incomplete: copied.incomplete,
         })
     }
 }
@@ -193,6 +200,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
         checkpoint_files: files,
         lacking: restored.lacking,
         damaged: copied.damaged,
+        incomplete: copied.incomplete,
     })
 }
 

@@ -130,15 +130,6 @@ pub(super) fn write_anew(
     Ok(())
 }
 
-/// The tables that folding writes. They change together, and with `folded` in `meta`.
-const FOLDED: [Table; 5] = [
-    Table::Rollups,
-    Table::HourDetails,
-    Table::GapSums,
-    Table::UnmatchedOutcomes,
-    Table::OutOfOrderOutcomes,
-];
-
 /// A hot file that is being written.
 struct Anew<'r> {
     remains: &'r Remains,
@@ -273,7 +264,7 @@ impl Anew<'_> {
     fn rollups(&self, extent: &Extent, all_names: bool) -> Result<()> {
         let folded = self.remains.known("meta folded", folded::read);
         let (mut whole, mut in_range) = (true, true);
-        for table in FOLDED {
+        for table in folded::TABLES {
             whole &= self.remains.each(table, &mut |key, payload| {
                 in_range &= table != Table::OutOfOrderOutcomes
                     || out_of_order::is_before(&self.remains.path, key, payload, extent.next);
@@ -288,7 +279,7 @@ impl Anew<'_> {
                 return self.write(|transaction| folded::put(transaction, &nothing));
             }
         };
-        for table in FOLDED {
+        for table in folded::TABLES {
             let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
             self.remains.each(table, &mut |key, payload| {
                 bytes += key.len() + payload.len();

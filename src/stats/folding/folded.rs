@@ -17,6 +17,15 @@ use crate::stats::rollup::{Combination, PARTITIONS};
 
 const KEY: &[u8] = b"folded";
 
+/// The tables that folding writes. They change together, and with this row of `meta`.
+pub(crate) const TABLES: [Table; 5] = [
+    Table::Rollups,
+    Table::HourDetails,
+    Table::GapSums,
+    Table::UnmatchedOutcomes,
+    Table::OutOfOrderOutcomes,
+];
+
 /// Reach of the rollups, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 struct Reach {

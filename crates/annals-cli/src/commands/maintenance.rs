@@ -454,6 +454,7 @@ fn print_copy(copy: &annals::maintenance::BackedUp, to: &Path, out: &mut Out) ->
             "lacking": copy.lacking.iter()
                 .map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
             "damaged": copy.damaged,
+            "incomplete": copy.incomplete,
         }))?;
     } else {
         out.line(format!(
@@ -472,6 +473,15 @@ fn print_copy(copy: &annals::maintenance::BackedUp, to: &Path, out: &mut Out) ->
     if copy.damaged > 0 {
         let damaged = missing::damaged(copy.damaged, " of the copy, as of the original,");
         anstream::eprintln!("annals: {damaged}");
+    }
+    if !copy.incomplete.is_empty() {
+        let tables = copy.incomplete.join(", ");
+        anstream::eprintln!(
+            "annals: the original's tables {tables} cannot be read to the end, and were made anew \
+             in the copy from what can be: `annals repair` does that in the original"
+        );
+    }
+    if copy.damaged > 0 || !copy.incomplete.is_empty() {
         return Ok(Done::WithProblems);
     }
     Ok(match copy.lacking.is_empty() {

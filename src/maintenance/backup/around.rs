@@ -1,0 +1,161 @@
+//! Copying a hot file of which pages cannot be read: what the blocks and other tables know is made
+//! anew, so that the copy has no hole that nobody sees.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use crate::engine::format::codec;
+use crate::engine::format::reader::BlockReader;
+use crate::engine::format::summary::Summary;
+use crate::engine::index;
+use crate::engine::keys;
+use crate::engine::kv::{Direction, EVERYTHING, Kv, Snapshot, Table, WriteFailure};
+use crate::engine::meta;
+use crate::engine::meta::sealed;
+use crate::engine::name_table;
+use crate::engine::name_table::{FOR_EVER, NameRow};
+use crate::entry::error::Result;
+use crate::maintenance::verify::check_value;
+use crate::stats::folding::folded;
+use crate::stats::folding::folded::FoldedReach;
+
+/// Blocks whose index is stored in one transaction.
+const SLICE: usize = 256;
+
+/// The tables that cannot be read to the end, and those that are made anew with them. Others that
+/// are damaged are an error: they cannot be made of anything else.
+pub(super) fn damaged(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Table>> {
+    let mut found = Vec::new();
+    let is_whole = |table| -> Result<bool> {
+        let mut is_right = true;
+        let reached = snapshot.reach(table, EVERYTHING, Direction::Ascending, |key, value| {
+            is_right &= match value {
+                Ok(value) => table == Table::Blocks || check_value(table, path, key, value).is_ok(),
+                // A block with a wrong checksum is copied as it is.
+                Err(_) => table == Table::Blocks,
+            };
+            ControlFlow::Continue(())
+        })?;
+        Ok(reached && is_right)
+    };
+    let mut together = |tables: &[Table]| -> Result<()> {
+        for table in tables {
+            if !is_whole(*table)? {
+                found.extend_from_slice(tables);
+                break;
+            }
+        }
+        Ok(())
+    };
+    let [hours, ids, outcomes, marks] = index::TABLES;
+    together(&[Table::Blocks, hours, ids, outcomes, marks])?;
+    together(&folded::TABLES)?;
+    together(&[Table::Names, Table::NameIds])?;
+    for table in Table::ALL {
+        if !found.contains(&table) && !is_whole(table)? {
+            let why = "pages of it cannot be read, and nothing else knows its rows";
+            return Err(meta::damaged(path, table.name(), why));
+        }
+    }
+    Ok(found)
+}
+
+/// Writes the `damaged` tables anew into `kv`, which has the blocks.
+pub(super) fn make_anew(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    kv: &Kv,
+    damaged: &[Table],
+) -> Result<()> {
+    if damaged.contains(&Table::Blocks) {
+        write_indexes(kv)?;
+    }
+    if damaged.contains(&Table::Rollups) {
+        let nothing = FoldedReach::beginning_at(meta::extent(snapshot, path)?.kept);
+        kv.write(|transaction| folded::put(transaction, &nothing))
+            .map_err(WriteFailure::into_error)?;
+    }
+    if damaged.contains(&Table::Names) {
+        write_names(snapshot, kv)?;
+    }
+    Ok(())
+}
+
+/// Writes the indexes that the blocks of `kv` make.
+fn write_indexes(kv: &Kv) -> Result<()> {
+    let mut next = 0;
+    loop {
+        let start = keys::number(next);
+        let range = (Bound::Included(&start[..]), Bound::Unbounded);
+        let mut summaries = Vec::new();
+        let mut last = None;
+        kv.read(|snapshot| {
+            snapshot.sweep(Table::Blocks, range, Direction::Ascending, |key, value| {
+                let first = keys::first_number(key);
+                last = first.or(last);
+                let read = first.zip(value.ok()).and_then(|(first, payload)| {
+                    let block = BlockReader::new(first, payload).ok()?;
+                    Some((first, Summary::of(&block, |_| ()).ok()?))
+                });
+                // One that does not decode is lost like one with a wrong checksum.
+                summaries.extend(read);
+                match summaries.len() < SLICE {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })
+        })?;
+        let is_last = summaries.len() < SLICE;
+        kv.write(|transaction| {
+            for (first, summary) in &summaries {
+                index::each_row(*first, *first, &summary.index, |table, key, span| {
+                    let mut value = match span {
+                        Some(span) => sealed(&span),
+                        None => sealed(&()),
+                    };
+                    transaction.put(table, &key, &mut value)
+                })?;
+            }
+            Ok(())
+        })
+        .map_err(WriteFailure::into_error)?;
+        match last.and_then(|last| last.checked_add(1)) {
+            Some(after) if !is_last => next = after,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Writes the names that either of their two tables has.
+fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    let mut asked = std::collections::BTreeMap::new();
+    let ascending = Direction::Ascending;
+    snapshot.reach(Table::Names, EVERYTHING, ascending, |key, value| {
+        let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+        let name = value.ok().and_then(|value| codec::decode(value).ok());
+        names.extend(id.zip(name));
+        ControlFlow::Continue(())
+    })?;
+    snapshot.reach(Table::NameIds, EVERYTHING, ascending, |key, value| {
+        let row = value
+            .ok()
+            .and_then(|value| codec::decode::<NameRow>(value).ok());
+        if let Some(row) = row {
+            asked.insert(row.id, row.asked);
+            if let Some(name) = name_table::name_in(key) {
+                names.entry(row.id).or_insert(name);
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    kv.write(|transaction| {
+        for (id, name) in &names {
+            let (kind, text): &(u8, String) = name;
+            let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
+            name_table::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
+        }
+        Ok(())
+    })
+    .map_err(WriteFailure::into_error)
+}
