@@ -4,6 +4,8 @@
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
+use crate::engine::dictionary;
+use crate::engine::dictionary::{FOR_EVER, NameRow};
 use crate::engine::format::codec;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::summary::Summary;
@@ -12,8 +14,6 @@ use crate::engine::keys;
 use crate::engine::kv::{Direction, EVERYTHING, Kv, Snapshot, Table, WriteFailure};
 use crate::engine::meta;
 use crate::engine::meta::sealed;
-use crate::engine::name_table;
-use crate::engine::name_table::{FOR_EVER, NameRow};
 use crate::entry::error::Result;
 use crate::maintenance::verify::check_value;
 use crate::stats::folding::folded;
@@ -143,7 +143,7 @@ fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
             .and_then(|value| codec::decode::<NameRow>(value).ok());
         if let Some(row) = row {
             asked.insert(row.id, row.asked);
-            if let Some(name) = name_table::name_in(key) {
+            if let Some(name) = dictionary::name_in(key) {
                 names.entry(row.id).or_insert(name);
             }
         }
@@ -153,7 +153,7 @@ fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
         for (id, name) in &names {
             let (kind, text): &(u8, String) = name;
             let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
-            name_table::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
+            dictionary::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
         }
         Ok(())
     })

@@ -112,8 +112,8 @@ impl Backup<'_> {
     /// [`Error::InUse`] if another backup is made there. [`Error::Corrupt`] if more is damaged than
     /// blocks, indexes, rollups and names that are there twice: only
     /// [`repair`](crate::maintenance::repair) makes other tables anew. And [`Error::Io`]. The
-    /// earlier content is still there then. A segment that is damaged in the backup alone is copied again when it was removed
-    /// there.
+    /// earlier content is still there then. A segment that is damaged in the backup alone is copied
+    /// again when it was removed there.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
