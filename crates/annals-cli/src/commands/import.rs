@@ -21,6 +21,7 @@ Examples:
   annals import export.jsonl
   annals --dir old export - --format jsonl | annals --dir new import --format jsonl -
   annals import --format checkpoints --model dqn_agent models/dqn
+  annals import old.db --outcome reward=pnl --outcome correct=was_right
 
 Twice is the same as once: a source is recognised by its rows, also under another name, with old \
 rows deleted, or with the right --zone after a wrong one. Rows that look like earlier ones are \
@@ -50,6 +51,11 @@ pub struct Args {
     /// Keeps columns of a SQLite file that are not known as attributes.
     #[arg(long)]
     keep_columns: bool,
+    /// The column of a SQLite file that holds what turned out for a row's decision, as reward,
+    /// correct, label or a value of any other name. May be repeated. Counts as known from the
+    /// import on.
+    #[arg(long, value_name = "NAME=COLUMN")]
+    outcome: Vec<sqlite::OutcomeColumn>,
     /// Takes out again what an import took in under this run, which its report names. No process
     /// may have the journal open. Checkpoints stay registered.
     #[arg(long, value_name = "RUN")]
@@ -90,7 +96,15 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         Identity::Recognised
     };
     let source = args.source.as_deref();
-    match form(args.format, from)? {
+    let form = form(args.format, from)?;
+    if form != Form::Sqlite && !args.outcome.is_empty() {
+        return Err(Failure::Usage(
+            "--outcome names columns of a SQLite file; a JSON line has what turned out in its \
+             field outcome"
+                .into(),
+        ));
+    }
+    match form {
         Form::Sqlite => {
             let settings = sqlite::Settings {
                 source,
@@ -101,6 +115,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
                 } else {
                     Columns::Known
                 },
+                outcomes: &args.outcome,
             };
             sqlite::import(dir, from, &settings, &mut report)?;
         }

@@ -56,10 +56,26 @@ pub struct Row {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     New,
-    /// It was taken in before, in this run.
-    Known(u32, How),
+    /// It was taken in before, as this entry.
+    Known(EntryId, How),
     /// Another source has one like it.
     Alike(u32),
+}
+
+/// The id of an entry of an earlier import.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryId(u64);
+
+impl EntryId {
+    /// The run that it was taken in under.
+    pub fn run(self) -> u32 {
+        u32::try_from(self.0 >> 40).unwrap_or(u32::MAX)
+    }
+
+    /// Its number in that.
+    pub fn counter(self) -> u64 {
+        self.0 & ((1 << 40) - 1)
+    }
 }
 
 /// How the entry of a known row stands to it.
@@ -401,10 +417,10 @@ impl Known {
             return Verdict::New;
         };
         stored.used = true;
-        Verdict::Known(run_of(stored), how)
+        Verdict::Known(EntryId(stored.id), how)
     }
 }
 
 fn run_of(stored: &Stored) -> u32 {
-    u32::try_from(stored.id >> 40).unwrap_or(u32::MAX)
+    EntryId(stored.id).run()
 }

@@ -1,5 +1,6 @@
 //! One row of `inference_records`, read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::super::content::Parts;
 use super::super::known::Row;
 use super::super::times::{self, FORMS};
 use super::super::{json, python};
+use super::outcome::{OutcomeColumn, Turned};
 use super::values::{self, Kept};
 use super::words::Words;
 use super::{Trouble, probabilities};
@@ -58,13 +60,24 @@ pub struct Decision {
     processing_time: Option<Duration>,
     memory: Option<u64>,
     attributes: Vec<(Arc<str>, Value)>,
+    /// What turned out for it.
+    pub turned: Turned,
     /// The fields that could not be taken over as they are.
     pub losses: Vec<Loss>,
 }
 
+/// The columns that are read besides those that every table has.
+#[derive(Clone, Copy, Default)]
+pub struct MoreColumns<'c> {
+    /// Those that hold what turned out.
+    pub outcomes: &'c [OutcomeColumn],
+    /// Those that are kept as attributes.
+    pub others: &'c [Arc<str>],
+}
+
 /// A field that was not taken over as it is.
 pub struct Loss {
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// The kind of reason, which losses are counted by.
     pub reason: &'static str,
     /// The reason in full.
@@ -74,6 +87,7 @@ pub struct Loss {
 impl Decision {
     fn lose(&mut self, field: &'static str, reason: &'static str, why: impl std::fmt::Display) {
         let why = format!("{field}: {why}");
+        let field = field.into();
         self.losses.push(Loss { field, reason, why });
     }
 
@@ -136,11 +150,12 @@ impl Decision {
     }
 }
 
-/// Reads a row; the columns that stand behind the known ones become attributes called `others`.
+/// Reads a row. Behind the known columns stand those of outcomes, then those that become
+/// attributes.
 pub fn read(
     row: &rusqlite::Row<'_>,
     zone: &TimeZone,
-    others: &[Arc<str>],
+    more: MoreColumns<'_>,
     words: &mut Words,
 ) -> Result<Decision, Trouble> {
     let mut name = |index| -> Result<Option<Arc<str>>, Trouble> {
@@ -167,6 +182,7 @@ pub fn read(
         processing_time: None,
         memory: None,
         attributes: Vec::new(),
+        turned: Turned::default(),
         losses: Vec::new(),
     };
     for (index, field) in COLUMNS.into_iter().enumerate() {
@@ -179,8 +195,13 @@ pub fn read(
     decision.read_metadata(row.get_ref(11)?, words);
     decision.read_hash(row.get_ref(7)?, words);
     decision.read_numbers(row)?;
-    for (index, name) in others.iter().enumerate() {
-        let value = row.get_ref(COLUMNS.len() + 1 + index)?;
+    let mut at = COLUMNS.len() + 1;
+    for column in more.outcomes {
+        decision.turned.read(column, row.get_ref(at)?);
+        at += 1;
+    }
+    for (index, name) in more.others.iter().enumerate() {
+        let value = row.get_ref(at + index)?;
         decision.keep(name, value, words);
     }
     Ok(decision)

@@ -1,7 +1,6 @@
 //! Rows of `inference_records`: read in this thread, taken in by another, in pieces of bounded
 //! size.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use annals::import::Importer;
@@ -13,7 +12,7 @@ use super::super::content::{Content, hash};
 use super::super::known::{BY_CONTENT, How, Known, Row, Verdict};
 use super::super::times::Doubts;
 use super::Trouble;
-use super::decision::{self, Decision};
+use super::decision::{self, Decision, MoreColumns};
 use super::rest::{self, Scanned};
 use super::table::Table;
 use super::words::Words;
@@ -33,7 +32,7 @@ type Read = (Option<i64>, Result<Decision, Trouble>);
 /// Takes in all rows that can be read, in the order of their numbers.
 pub fn inferences(
     table: &Table<'_>,
-    others: &[Arc<str>],
+    more: MoreColumns<'_>,
     taking: Taking<'_>,
     zone: &TimeZone,
     failed: &impl Fn(rusqlite::Error) -> Failure,
@@ -43,7 +42,7 @@ pub fn inferences(
         let (sender, receiver) = sync_channel::<Vec<Read>>(AHEAD);
         let bar = &bar;
         let taker = scope.spawn(move || taking.all(&receiver, |rows| bar.inc(rows)));
-        let read = read_all(table, others, zone, sender, failed);
+        let read = read_all(table, more, zone, sender, failed);
         match taker.join() {
             Ok(taken) => taken.and_then(|report| read.map(|unread| (report, unread))),
             Err(panic) => std::panic::resume_unwind(panic),
@@ -58,15 +57,15 @@ pub fn inferences(
 /// Reads the rows, beyond those that cannot be read too; says which these are.
 fn read_all(
     table: &Table<'_>,
-    others: &[Arc<str>],
+    more: MoreColumns<'_>,
     zone: &TimeZone,
     sender: SyncSender<Vec<Read>>,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<Vec<String>> {
     let mut words = Words::default();
     let mut batch = Vec::with_capacity(BATCH);
-    let unread = rest::scan(table, !others.is_empty(), failed, |number, row| {
-        batch.push((number, decision::read(row, zone, others, &mut words)));
+    let unread = rest::scan(table, !more.others.is_empty(), failed, |number, row| {
+        batch.push((number, decision::read(row, zone, more, &mut words)));
         if batch.len() < BATCH {
             return Scanned::Further;
         }
@@ -117,13 +116,27 @@ impl<'t> Taking<'t> {
         {
             // There is nothing that it could be known by.
             let is_new = decision.add(id, self.importer)?;
-            return self.count(number, is_new, &decision);
+            self.count(number, is_new, &decision)?;
+            // Where another row has the number, nothing tells whose outcome that is.
+            return match is_new {
+                true => self.turned(id, number, &decision),
+                false => Ok(()),
+            };
         }
         let row = decision.row(number);
         let verdict = self.known.judge(self.run.get(), &row);
         match verdict {
-            Verdict::Known(run, how) => {
+            Verdict::Known(stored, how) => {
+                let run = stored.run();
                 self.known(number, run, how, &row.content);
+                if decision.turned.outcome().is_none() && decision.turned.losses.is_empty() {
+                    return Ok(());
+                }
+                let source = self.known.source(run).to_owned();
+                let id = self.importer.source(&source)?.inference(stored.counter())?;
+                let before = self.report.outcomes;
+                self.turned(id, number, &decision)?;
+                self.report.completed += u64::from(self.report.outcomes > before);
                 return Ok(());
             }
             Verdict::Alike(run) => {
@@ -132,8 +145,41 @@ impl<'t> Taking<'t> {
             }
             Verdict::New => {}
         }
-        let is_new = self.add(&row, &decision)?;
-        self.count(number, is_new, &decision)
+        let id = self.add(&row, &decision)?;
+        self.count(number, id.is_some(), &decision)?;
+        id.map_or(Ok(()), |id| self.turned(id, number, &decision))
+    }
+
+    /// Adds what turned out for the decision with this id.
+    fn turned(
+        &mut self,
+        id: InferenceId,
+        number: Option<i64>,
+        decision: &Decision,
+    ) -> Result<(), Trouble> {
+        let place = place(self.table, number);
+        for (index, loss) in decision.turned.losses.iter().enumerate() {
+            self.report.not_taken(loss.field.clone(), loss.reason);
+            if index == 0 {
+                self.report.damaged(&place, &loss.why);
+            }
+        }
+        let Some(outcome) = decision.turned.outcome() else {
+            return Ok(());
+        };
+        match self
+            .importer
+            .add_outcome(id, &outcome)
+            .map_err(Trouble::from)
+        {
+            Ok(is_new) => self.report.outcomes += u64::from(is_new),
+            Err(Trouble::Row(why)) => {
+                self.report.not_taken("outcome", "more than an entry holds");
+                self.report.damaged(&place, &why);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(())
     }
 
     /// The id that a row's own number gives it.
@@ -159,7 +205,7 @@ impl<'t> Taking<'t> {
         doubts.note(&decision.stamp());
         doubts.count(self.report);
         for (index, loss) in decision.losses.iter().enumerate() {
-            self.report.not_taken(loss.field, loss.reason);
+            self.report.not_taken(loss.field.clone(), loss.reason);
             if index == 0 {
                 self.report.damaged(&place(self.table, number), &loss.why);
             }
@@ -182,14 +228,15 @@ impl<'t> Taking<'t> {
         }
     }
 
-    /// Adds a row under its own number, or one that its content gives it.
-    fn add(&mut self, row: &Row, decision: &Decision) -> Result<bool, Trouble> {
+    /// Adds a row under its own number, or one that its content gives it; its id, if it is new.
+    fn add(&mut self, row: &Row, decision: &Decision) -> Result<Option<InferenceId>, Trouble> {
         if let Some(number) = row.number {
             let id = self.run.inference(number)?;
             if !self.known.has_id(id) {
                 // A row that exists all the same came in from another import of this source at the
                 // same time.
-                return Ok(decision.add(id, self.importer)?);
+                let is_new = decision.add(id, self.importer)?;
+                return Ok(is_new.then_some(id));
             }
         }
         let start = hash(&(row.content.core, row.content.time, row.content.fields));
@@ -197,7 +244,7 @@ impl<'t> Taking<'t> {
             let number = BY_CONTENT | (start.wrapping_add(further) & (BY_CONTENT - 1));
             let id: InferenceId = self.run.inference(number)?;
             if !self.known.has_id(id) && decision.add(id, self.importer)? {
-                return Ok(true);
+                return Ok(Some(id));
             }
         }
         Err(Trouble::row("there are too many rows with this content"))

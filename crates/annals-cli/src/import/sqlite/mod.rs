@@ -4,6 +4,7 @@ mod checkpoints;
 mod decision;
 mod inferences;
 mod open;
+mod outcome;
 mod probabilities;
 mod recognise;
 mod registered;
@@ -21,7 +22,9 @@ use super::known::Known;
 use super::{Columns, Identity, Report};
 use crate::failure::{Failure, Result};
 use crate::units::counted;
+use decision::MoreColumns;
 use inferences::Taking;
+pub use outcome::OutcomeColumn;
 use table::{Named, Table, count, find};
 
 const INFERENCES: &str = "inference_records";
@@ -37,6 +40,8 @@ pub struct Settings<'s> {
     pub zone: &'s TimeZone,
     pub identity: Identity,
     pub columns: Columns,
+    /// The columns that hold what turned out for the decisions.
+    pub outcomes: &'s [OutcomeColumn],
 }
 
 /// Takes in the tables that are there.
@@ -83,10 +88,21 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
              decisions"
         ));
     }
-    let mut importer = report.doing.importer(dir)?;
+    if records.is_none() && !settings.outcomes.is_empty() {
+        let text = format!(
+            "--outcome is about {INFERENCES}, which {} lacks",
+            from.display()
+        );
+        return Err(Failure::Usage(text));
+    }
     if let Some(found) = records {
         let columns = &decision::COLUMNS;
-        let table = Table::open(file, INFERENCES, found, columns, report).map_err(failed)?;
+        let mut table = Table::open(file, INFERENCES, found, columns, report).map_err(failed)?;
+        let outcomes = outcome::matched(settings.outcomes, &table.all)?;
+        // After the options were judged: a mistake in them makes no journal.
+        let mut importer = report.doing.importer(dir)?;
+        let names = outcomes.iter().map(|column| column.column().to_owned());
+        table.more = names.collect();
         let others = others(&table, settings.columns, report);
         let (name, known) = identify(dir, from, &table, settings)?;
         report.source.clone_from(&name);
@@ -99,9 +115,15 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
             table: table.name,
             known,
         };
-        inferences::inferences(&table, &others, taking, settings.zone, &failed)?;
+        let more = MoreColumns {
+            outcomes: &outcomes,
+            others: &others,
+        };
+        inferences::inferences(&table, more, taking, settings.zone, &failed)?;
+        importer.close()?;
+    } else {
+        report.doing.importer(dir)?.close()?;
     }
-    importer.close()?;
     let Some(found) = checkpoints else {
         return Ok(());
     };
@@ -149,6 +171,9 @@ fn others(table: &Table<'_>, columns: Columns, report: &mut Report) -> Vec<Arc<s
     let name = table.name;
     let values = table.values_of_others().unwrap_or_default();
     for (index, other) in table.others.iter().enumerate() {
+        if table.more.contains(other) {
+            continue;
+        }
         let note = format!("{name}: the column {other} is left aside");
         report.notes.push(note);
         if let Some(values) = values.get(index).filter(|values| **values > 0) {

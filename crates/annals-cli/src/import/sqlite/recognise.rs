@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::super::known::{Known, Row};
 use super::decision;
+use super::decision::MoreColumns;
 use super::table::Table;
 use super::words::Words;
 
@@ -80,7 +81,7 @@ fn read(table: &Table<'_>, select: &str, zone: &TimeZone, found: &mut Vec<Row>) 
     // An unreadable table is skipped here; it is reported when it is taken in.
     while let Ok(Some(row)) = rows.next() {
         let number = row.get::<_, Option<i64>>(0).ok().flatten();
-        if let Ok(decision) = decision::read(row, zone, &[], &mut words) {
+        if let Ok(decision) = decision::read(row, zone, MoreColumns::default(), &mut words) {
             found.push(decision.row(number));
         }
     }

@@ -62,6 +62,10 @@ pub struct Table<'f> {
     /// Whether its rows lie in the order of their numbers.
     pub is_ordered: bool,
     columns: String,
+    /// Names of all columns.
+    pub all: Vec<String>,
+    /// Columns that are asked for behind those that are wanted.
+    pub more: Vec<String>,
     /// Columns that are not known; their values stand behind those that are wanted.
     pub others: Vec<String>,
     pub rows: Option<u64>,
@@ -125,17 +129,20 @@ impl<'f> Table<'f> {
             number,
             is_ordered,
             columns,
+            all: there.iter().map(|column| column.name.clone()).collect(),
+            more: Vec::new(),
             others: others.map(|other| other.name.clone()).collect(),
             rows,
             from,
         })
     }
 
-    /// Asks for the rows' numbers, the columns that are wanted, and the others if `others`; from
-    /// the number `?1` on, if it is to be `bounded`.
+    /// Asks for the rows' numbers, the columns that are wanted, `more` of them, and the others if
+    /// `others`; from the number `?1` on, if it is to be `bounded`.
     pub fn select(&self, others: bool, bounded: bool) -> String {
         let mut columns = self.columns.clone();
-        for other in self.others.iter().filter(|_| others) {
+        let others = self.others.iter().filter(|_| others);
+        for other in self.more.iter().chain(others) {
             columns.push_str(", ");
             columns.push_str(&quoted(other));
         }
