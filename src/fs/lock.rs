@@ -40,6 +40,10 @@ impl FileLock {
         const ROUNDS: u32 = 8;
         for _ in 0..ROUNDS {
             let held = FileLock(disk::open_or_begin(path)?.0);
+            // Invariant L1: a file that names a dead holder is owned, or loses its name, only under
+            // the lock of its directory. Otherwise one process could remove the file that another
+            // has just made in its place.
+            let names = held.names_a_dead_holder().then(|| names_in(path));
             if held.try_own()? {
                 // A lock of a file that has lost its name excludes nobody.
                 if held.has_name(path).unwrap_or(true) {
@@ -47,9 +51,9 @@ impl FileLock {
                 }
                 continue;
             }
-            if !held.is_orphaned() {
+            let (Some(Some(_names)), true) = (names, held.is_orphaned()) else {
                 return Ok(None);
-            }
+            };
             match held.has_name(path) {
                 Some(true) => disk::remove(path)?,
                 // Another process has replaced the file already.
@@ -153,6 +157,22 @@ pub(crate) fn is_held(path: &Path) -> bool {
     }
 }
 
+/// Locks the directory of `path`, where names of orphaned files change hands. `None` if that is not
+/// possible or takes too long: then no name is taken away.
+fn names_in(path: &Path) -> Option<FileLock> {
+    const LONGEST: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(1);
+    let directory = File::open(path.parent()?).ok()?;
+    let began = Instant::now();
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return Some(FileLock(directory)),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST => std::thread::sleep(PAUSE),
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Tries once. Where the system has no locks, one process at a time has the journal, and every lock
 /// is free.
 fn try_lock(file: &File, mode: LockMode) -> io::Result<bool> {
@@ -220,14 +240,47 @@ mod tests {
         if FileId::of(inherited.file()).is_none() {
             return;
         }
-        let mut words: Vec<String> = this.print().split(' ').map(str::to_owned).collect();
-        // The same process number, started at another time.
-        let started = words.iter_mut().rev().nth(1).unwrap();
-        *started = "1".to_owned();
-        std::fs::write(&path, words.join(" ")).unwrap();
+        name_a_dead_holder(&path, &this);
         assert!(!is_held(&path));
         let taken = FileLock::hold(&path).unwrap().unwrap();
         assert!(is_held(&path));
         assert_ne!(FileId::of(inherited.file()), FileId::of(taken.file()));
+    }
+    fn name_a_dead_holder(path: &Path, this: &ProcessId) {
+        let mut words: Vec<String> = this.print().split(' ').map(str::to_owned).collect();
+        // The same process number, started at another time.
+        let started = words.iter_mut().rev().nth(1).unwrap();
+        *started = "1".to_owned();
+        std::fs::write(path, words.join(" ")).unwrap();
+    }
+
+    /// Each opening of a file locks for itself, so threads stand for processes here.
+    #[test]
+    fn of_several_that_take_a_lock_over_one_has_it() {
+        const TAKERS: usize = 4;
+        let Some(this) = ProcessId::this() else {
+            return;
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = scratch.path().join(round.to_string());
+            let inherited = FileLock::hold(&path).unwrap().unwrap();
+            if FileId::of(inherited.file()).is_none() {
+                return;
+            }
+            name_a_dead_holder(&path, &this);
+            let start = std::sync::Barrier::new(TAKERS);
+            let take = || {
+                start.wait();
+                FileLock::hold(&path).unwrap()
+            };
+            let taken: Vec<FileLock> = std::thread::scope(|scope| {
+                let takers: Vec<_> = (0..TAKERS).map(|_| scope.spawn(take)).collect();
+                let taken = takers.into_iter().map(|taker| taker.join().unwrap());
+                taken.flatten().collect()
+            });
+            assert_eq!(taken.len(), 1, "round {round}");
+            assert_eq!(taken[0].has_name(&path), Some(true), "round {round}");
+        }
     }
 }
