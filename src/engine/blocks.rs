@@ -98,6 +98,14 @@ pub(crate) struct HourKey {
     pub(crate) first: u64,
 }
 
+/// A page of the index of event times.
+#[derive(Default)]
+pub(crate) struct HourPlaces {
+    pub(crate) found: Vec<HourKey>,
+    /// Where stretches begin that cannot be read and may be of any hour.
+    pub(crate) untimed: Vec<u64>,
+}
+
 /// Least weight of an entry where reads are bounded by bytes: entries whose columns are equal take
 /// none in their block, and some two hundred in memory.
 const LEAST_OF_ENTRY: usize = 32;
@@ -542,7 +550,9 @@ impl Blocks<'_, '_> {
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
+    /// (microseconds), in `direction`: ascending from `start` on, descending from before it. Beside
+    /// them, if rows of the index turn out to be damaged, all blocks that may be of any hour: each
+    /// question must meet them, whichever of its pages finds the damage.
     pub(crate) fn hours(
         &self,
         from: i64,
@@ -550,13 +560,15 @@ impl Blocks<'_, '_> {
         start: Option<HourKey>,
         direction: Direction,
         most: usize,
-    ) -> Result<Vec<HourKey>> {
+    ) -> Result<HourPlaces> {
         let mut found = Vec::new();
         if let Some(row) = self.stand_in {
             found.extend(self.key_of_lost(row, (from, until), start, direction));
-            return Ok(found);
+            return Ok(HourPlaces {
+                found,
+                ..HourPlaces::default()
+            });
         }
-        let is_first = start.is_none();
         let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
         let low = keys::pair(hour(from), 0);
         let high = keys::pair(hour(until), u64::MAX);
@@ -578,24 +590,12 @@ impl Blocks<'_, '_> {
             }
             Ok(go_on(found.len() < most))
         })?;
-        if let Some(rebuilt) = rebuilt.filter(|_| is_first) {
-            // They may be of any hour: every question must meet them.
-            let hour = match direction {
-                Direction::Ascending => from.div_euclid(HOUR_MICROS),
-                Direction::Descending => until.div_euclid(HOUR_MICROS),
-            };
-            let lost = rebuilt.untimed.iter();
-            let lost = lost.filter(|first| self.range.contains(first));
-            found.extend(lost.map(|first| HourKey {
-                hour,
-                first: *first,
-            }));
-            found.sort_unstable();
-            if direction == Direction::Descending {
-                found.reverse();
-            }
-        }
-        Ok(found)
+        let untimed = rebuilt.iter().flat_map(|rebuilt| &rebuilt.untimed);
+        let untimed = untimed.filter(|first| self.range.contains(first)).copied();
+        Ok(HourPlaces {
+            untimed: untimed.collect(),
+            found,
+        })
     }
 
     /// Where a segment that cannot be opened belongs in the order of event times.

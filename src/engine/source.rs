@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::blocks::{Blocks, DecodedBlock, HourKey, Projection, go_on};
+use super::blocks::{Blocks, DecodedBlock, HourKey, HourPlaces, Projection, go_on};
 use super::dictionary;
 use super::directory::Directory;
 use super::elapsed::{Elapsed, Meter};
@@ -116,6 +116,12 @@ impl Source {
                 Ok(Source::new(hot.handle(), directory, path, sharing, meter))
             }
         }
+    }
+
+    /// A source that borrows the only handle that may be open on the journal in `directory`.
+    pub(crate) fn of_only(only: FileHandle, directory: Directory) -> Self {
+        let path = directory.hot_file();
+        Source::new(only, Some(directory), path, Sharing::Exclusive, None)
     }
 
     /// Opens the journal in `directory` for reading and, where only one handle may be open, for
@@ -322,6 +328,7 @@ impl Source {
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
     /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
+    /// See [`Blocks::hours`] for what is beside them.
     pub(crate) fn hours(
         &self,
         from: i64,
@@ -329,26 +336,28 @@ impl Source {
         start: Option<HourKey>,
         direction: Direction,
         most: usize,
-    ) -> Result<Vec<HourKey>> {
+    ) -> Result<HourPlaces> {
         if from > until {
-            return Ok(Vec::new());
+            return Ok(HourPlaces::default());
         }
         let touches = |segment: &Registered| {
             let times = segment.row.event_times;
             times.is_some_and(|(first, last)| first <= until && last >= from)
         };
-        let mut found = Vec::new();
+        let mut all = HourPlaces::default();
         self.in_parts(touches, Unopened::PassedOver, |blocks| {
-            found.extend(blocks.hours(from, until, start, direction, most)?);
+            let places = blocks.hours(from, until, start, direction, most)?;
+            all.found.extend(places.found);
+            all.untimed.extend(places.untimed);
             Ok(true)
         })?;
         // Each part gave its first ones; the first of all are among them.
-        found.sort_unstable();
+        all.found.sort_unstable();
         if direction == Direction::Descending {
-            found.reverse();
+            all.found.reverse();
         }
-        found.truncate(most);
-        Ok(found)
+        all.found.truncate(most);
+        Ok(all)
     }
 
     /// The inference or repeat with this id, if the block that holds it can be read.

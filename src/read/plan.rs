@@ -1,7 +1,7 @@
 //! In which order a query reads: by sequence, or by hour of event time. Sealing may merge blocks
 //! while a query runs, so a plan remembers sequences and never blocks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
@@ -135,6 +135,8 @@ pub(super) struct ByTime {
     ended: bool,
     /// Most recently used last.
     blocks: Vec<Arc<DecodedBlock>>,
+    /// Beginnings of the stretches of unknown time that have been looked into.
+    met: BTreeSet<u64>,
 }
 
 /// A part of the answer: the rows of a block in one hour.
@@ -154,6 +156,7 @@ impl ByTime {
             reached: None,
             ended: false,
             blocks: Vec::new(),
+            met: BTreeSet::new(),
         }
     }
 
@@ -221,11 +224,23 @@ impl ByTime {
             // Sealing may have merged blocks between the two snapshots. The one that holds the
             // border then begins before `start`, and was not listed.
             if self.start(source, selection)? == start {
-                self.ended = places.len() < PLACES;
-                self.places = places.into();
-                return Ok(());
+                self.ended = places.found.len() < PLACES;
+                self.places = places.found.into();
+                return self.meet(source, selection, &places.untimed);
             }
         }
+    }
+
+    /// Looks once into each of the stretches that may be of any hour: they have nothing to give, and
+    /// are counted as lost.
+    fn meet(&mut self, source: &Source, selection: &Selection, untimed: &[u64]) -> Result<()> {
+        for first in untimed {
+            if self.met.insert(*first) {
+                let none = Projection::Selected(selection, Limit::First(0));
+                source.block_with(*first, none)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the places begin that may have something left: going up, with the block that holds the
@@ -269,8 +284,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::HOUR_MICROS;
+    use super::{HOUR_MICROS, Source};
+    use crate::engine::directory::Directory;
     use crate::engine::format::reader::looked_at;
+    use crate::engine::keys;
+    use crate::engine::kv::{Direction, Kv, Table, WriteFailure};
+    use crate::engine::meta::sealed;
+    use crate::options::Sharing;
     use crate::{Inference, InferenceRecord, Journal, Reader, Timestamp};
 
     const BLOCKS: u64 = 80;
@@ -317,6 +337,50 @@ mod tests {
 
     fn given(records: impl Iterator<Item = crate::Result<InferenceRecord>>) -> Vec<u64> {
         records.map(|record| record.unwrap().sequence).collect()
+    }
+
+    /// A damaged row of the index is met on the last page: a block that may be of any hour is told
+    /// of then.
+    #[test]
+    fn damage_that_a_later_page_meets_is_not_passed_over() {
+        for (bad, direction) in [(5, Direction::Ascending), (0, Direction::Descending)] {
+            let directory = tempfile::tempdir().unwrap();
+            let dir = directory.path().join("data");
+            let options = Journal::options().without_mirror().without_folding();
+            let journal = options.commit_interval(BOUND).open(&dir).unwrap();
+            for hour in 0..6 {
+                let time = Timestamp::from_micros(hour * HOUR_MICROS);
+                let inference = Inference::new("m", "s", "BUY").event_time(time);
+                journal.log(inference).unwrap();
+                journal.flush().wait(BOUND).unwrap();
+            }
+            journal.close().unwrap();
+            drop(journal);
+            let directory = Directory::existing(&dir).unwrap();
+            let kv = Kv::open(&directory.hot_file(), Sharing::Shared, 1 << 20).unwrap();
+            let no_row = "nothing that a row can be".to_owned();
+            let written = kv.write(|transaction| {
+                let key = keys::pair(keys::ordered(bad), 1 + bad.unsigned_abs());
+                transaction.put(Table::Hours, &key, &mut sealed(&no_row))?;
+                transaction.put(Table::Blocks, &keys::number(3), &mut sealed(&no_row))
+            });
+            written.map_err(WriteFailure::into_error).unwrap();
+            drop(kv);
+            let source = Source::open(directory, Sharing::Shared, 1 << 20).unwrap();
+            let page = |start| source.hours(0, 6 * HOUR_MICROS, start, direction, 2);
+            let first = page(None).unwrap();
+            assert_eq!((first.found.len(), first.untimed), (2, vec![]));
+            let (mut start, mut untimed) = (first.found.last().copied(), BTreeSet::new());
+            for _ in 0..6 {
+                if let (Some(start), Direction::Ascending) = (&mut start, direction) {
+                    start.first += 1;
+                }
+                let places = page(start).unwrap();
+                start = places.found.last().copied().or(start);
+                untimed.extend(places.untimed);
+            }
+            assert_eq!(untimed, BTreeSet::from([3]), "{direction:?}");
+        }
     }
 
     /// Blocks are merged while a query by time has some of them in memory and others not.

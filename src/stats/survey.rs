@@ -418,9 +418,10 @@ fn show_between(
     let mut start = None;
     loop {
         let places = blocks.hours(from, until, start, Direction::Ascending, PLACES)?;
-        touched.extend(places.iter().map(|place| place.first));
-        match places.last() {
-            Some(last) if places.len() >= PLACES => {
+        touched.extend(places.found.iter().map(|place| place.first));
+        touched.extend(places.untimed);
+        match places.found.last() {
+            Some(last) if places.found.len() >= PLACES => {
                 let mut after = *last;
                 after.first = after.first.saturating_add(1);
                 start = Some(after);
