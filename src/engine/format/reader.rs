@@ -123,13 +123,13 @@ impl<'a> BlockReader<'a> {
 
     /// All entries.
     pub(crate) fn rows(&self) -> Result<Vec<StoredEntry>> {
-        let (notes, attributes) = (self.notes(|_| true)?, self.attributes()?);
+        let (notes, mut attributes) = (self.notes(|_| true)?, self.attributes()?);
         let mut notes = notes.into_iter().peekable();
         if self.header.is_hole() {
             return Ok(notes.map(|stored| self.entry(stored)).collect());
         }
         let mut rows = Vec::with_capacity(self.header.count as usize);
-        let mut walk = Walk::new(self, &attributes);
+        let mut walk = Walk::new(self, &mut attributes);
         for position in 0..self.header.count {
             let entry = match notes.next_if(|stored| stored.position == position) {
                 Some(stored) => self.entry(stored),
@@ -140,14 +140,14 @@ impl<'a> BlockReader<'a> {
         Ok(rows)
     }
 
-    /// The decisions at `indexes`, which ascend and are each before [`decisions`](Self::decisions);
-    /// each with its sequence.
+    /// The decisions at `indexes`, which ascend without repeats and are each before
+    /// [`decisions`](Self::decisions); each with its sequence.
     pub(super) fn rows_at(&self, indexes: &[(usize, u64)]) -> Result<Vec<StoredEntry>> {
         if indexes.is_empty() {
             return Ok(Vec::new());
         }
-        let attributes = self.attributes()?;
-        let mut walk = Walk::new(self, &attributes);
+        let mut attributes = self.attributes()?;
+        let mut walk = Walk::new(self, &mut attributes);
         let rows = indexes.iter();
         Ok(rows
             .map(|(index, sequence)| walk.row(*index, *sequence))
@@ -349,7 +349,8 @@ fn with_flag(flags: &Numbers<'_>, range: Range<usize>, bit: u8, is_set: bool) ->
 /// so is what varies in length.
 struct Walk<'w, 'a> {
     block: &'w BlockReader<'a>,
-    attributes: &'w [StoredAttributes],
+    /// Of the decisions that are not gone past; of others they have been given away.
+    attributes: &'w mut [StoredAttributes],
     /// Decisions gone past; the current one is the last of them.
     passed: usize,
     id: u64,
@@ -361,7 +362,7 @@ struct Walk<'w, 'a> {
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    fn new(block: &'w BlockReader<'a>, attributes: &'w [StoredAttributes]) -> Self {
+    fn new(block: &'w BlockReader<'a>, attributes: &'w mut [StoredAttributes]) -> Self {
         Walk {
             block,
             attributes,
@@ -372,10 +373,6 @@ impl<'w, 'a> Walk<'w, 'a> {
             features: 0,
             probabilities: 0,
         }
-    }
-
-    fn column(&self, part: BlockColumn) -> &'w Numbers<'a> {
-        self.block.column(part)
     }
 
     /// Goes on to the decision at `index`, which is not before the current one.
@@ -397,7 +394,8 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// The decision at `index`, which is not before the current one.
     fn row(&mut self, index: usize, sequence: u64) -> StoredEntry {
         self.go_to(index);
-        let number = |part: BlockColumn| self.column(part).get(index);
+        let block = self.block;
+        let number = |part: BlockColumn| block.column(part).get(index);
         let name = |part: BlockColumn| name(number(part));
         let names = NameIds {
             model: name(BlockColumn::Model),
@@ -437,7 +435,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
                 features: features.map(|bytes| u64::from_le_bytes(*bytes)),
                 processing,
-                attributes: self.attributes_of(index),
+                attributes: self.take_attributes(index),
             })
         };
         StoredEntry {
@@ -452,12 +450,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn attributes_of(&self, index: usize) -> Vec<(String, Value)> {
+    /// Takes the attributes of a decision, which is visited once.
+    fn take_attributes(&mut self, index: usize) -> Vec<(String, Value)> {
         let known = self
             .attributes
             .binary_search_by_key(&index, |of| of.0 as usize);
-        let known = known.ok().and_then(|head| self.attributes.get(head));
-        known.map_or_else(Vec::new, |(_, attributes)| attributes.clone())
+        let known = known.ok().and_then(|head| self.attributes.get_mut(head));
+        known.map_or_else(Vec::new, |(_, attributes)| std::mem::take(attributes))
     }
 }
 
