@@ -233,6 +233,37 @@ fn a_panic_of_the_owner_is_recorded_and_ends_the_run() {
     );
 }
 
+/// A hook that is set later hides panics from ours: the last one that it met is from before.
+#[test]
+fn a_panic_from_before_the_journal_was_opened_is_not_its_end() {
+    let _turn = turn();
+    let dir = tempfile::tempdir().unwrap();
+    // Puts our hook before the one that is set.
+    Journal::in_memory().unwrap().close().unwrap();
+    let path = dir.path().to_owned();
+    let owner = thread::spawn(move || {
+        let earlier = std::panic::catch_unwind(|| panic!("long ago"));
+        assert!(earlier.is_err());
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| ()));
+        let unwound = std::panic::catch_unwind(|| {
+            let _journal = Journal::open(&path).unwrap();
+            panic!("unheard");
+        });
+        std::panic::set_hook(before);
+        assert!(unwound.is_err());
+    });
+    owner.join().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let said: Vec<String> = panics(&reader)
+        .into_iter()
+        .map(|event| event.message)
+        .collect();
+    let unknown = "a panic unwinds the thread that closes the journal";
+    assert_eq!(said, [unknown]);
+    assert!(matches!(states(&reader)[..], [RunState::Panicked(Some(_))]));
+}
+
 #[test]
 fn a_panic_of_another_thread_is_recorded_on_request_and_the_run_goes_on() {
     let _turn = turn();

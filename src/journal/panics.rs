@@ -63,7 +63,8 @@ pub(super) fn note_unwinding(queue: &Queue) {
     if !thread::panicking() || queue.is_closed() {
         return;
     }
-    let last = panics::last()
+    // A panic from before this journal was opened is not what unwinds now.
+    let last = panics::last(queue.first_panic)
         .unwrap_or_else(|| Panic::with("a panic unwinds the thread that closes the journal"));
     record(&last, queue);
     queue.unwound.store(true, Ordering::Release);

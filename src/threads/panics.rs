@@ -159,10 +159,16 @@ pub(crate) fn watch(witness: &Arc<dyn Witness>) {
     witnesses.push(Arc::downgrade(witness));
 }
 
-/// The last panic of this thread that our hook met; an earlier one if a later hook has replaced it.
-pub(crate) fn last() -> Option<Panic> {
+/// The number that the next panic of the process gets.
+pub(crate) fn next_number() -> u64 {
+    NUMBER.load(Ordering::Relaxed)
+}
+
+/// The last panic of this thread that our hook met, if its number is `from` or higher. A hook that
+/// was set later may hide newer ones from ours.
+pub(crate) fn last(from: u64) -> Option<Panic> {
     let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.clone()));
-    last.ok().flatten()
+    last.ok().flatten().filter(|last| last.number >= from)
 }
 
 fn tell_all(panic: &Panic) {

@@ -23,6 +23,7 @@ mod ring_tests;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use crate::entry::clock::Clock;
 use crate::entry::error::Error;
@@ -30,6 +31,7 @@ use crate::entry::event::Level;
 use crate::entry::ids::RunId;
 use crate::entry::value::Value;
 use crate::options::Overflow;
+use crate::threads::panics;
 use channel::Channel;
 use local_names::LocalNames;
 use message::Message;
@@ -42,6 +44,8 @@ pub(crate) struct Queue {
     pub(crate) names: LocalNames,
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
+    /// The number of the first panic that may end this journal.
+    pub(crate) first_panic: u64,
     /// The number of the panic that was recorded last.
     pub(crate) last_panic: AtomicU64,
     /// A panic was recorded that the run's row does not have yet.
@@ -72,6 +76,11 @@ impl Queue {
             names: LocalNames::new(max_names),
             panics: Mutex::default(),
             refusals: Refusals::default(),
+            // Opened while its thread unwinds, it may be closed by the same panic.
+            first_panic: match thread::panicking() {
+                true => 0,
+                false => panics::next_number(),
+            },
             last_panic: AtomicU64::new(0),
             panicked: AtomicBool::new(false),
             unwound: AtomicBool::new(false),
