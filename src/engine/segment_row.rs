@@ -81,9 +81,7 @@ impl SegmentRow {
         widen_to(&mut self.ids, summary.ids);
         widen_to(&mut self.outcomes, summary.outcomes);
     }
-}
 
-impl SegmentRow {
     /// Of a segment whose registration cannot be read: it may hold anything.
     pub(crate) fn unknown(next: u64) -> Self {
         SegmentRow {

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use super::files;
 use super::files::Hashing;
-use super::tables::keys;
 use super::tables::look::RegistryView;
 use super::tables::rows::{CheckpointRow, Condition, Origin, WeightsPart};
 use super::tables::{ChangeFailure, Checkpoints, names};
 use super::{checkpoint, load};
-use crate::engine::kv::tables::Table;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::disk::Below;
@@ -35,10 +33,7 @@ fn rows(store: &Checkpoints) -> Result<Vec<(String, CheckpointRow)>> {
     store.read(|view| {
         let mut found = Vec::new();
         for (model, _) in view.models()? {
-            let prefix = keys::prefix(&[&model]);
-            for (_, id) in view.ids(Table::Newest, &prefix, None, usize::MAX)? {
-                found.extend(view.checkpoint(&id)?.map(|row| (id, row)));
-            }
+            found.extend(view.of_model(&model)?);
         }
         Ok(found)
     })

@@ -12,7 +12,6 @@ use super::import::Import;
 use super::load::{difference, is_unseen, other_size, part_fault};
 use super::problem::Problem;
 use super::sidecar::Unreadable;
-use super::tables::keys;
 use super::tables::look::RegistryView;
 use super::tables::names;
 use super::tables::rows::Condition;
@@ -303,17 +302,9 @@ fn known_files(core: &Core, folder: &Path) -> Result<HashSet<String>> {
             if names::spelling(&model) != here && model != here {
                 continue;
             }
-            let prefix = keys::prefix(&[&model]);
-            for (_, id) in view.ids(
-                crate::engine::kv::tables::Table::Newest,
-                &prefix,
-                None,
-                usize::MAX,
-            )? {
-                if let Some(row) = view.checkpoint(&id)? {
-                    let name = row.file.rsplit('/').next().unwrap_or(&row.file);
-                    known.insert(name.to_owned());
-                }
+            for (_, row) in view.of_model(&model)? {
+                let name = row.file.rsplit('/').next().unwrap_or(&row.file);
+                known.insert(name.to_owned());
             }
         }
         Ok(())

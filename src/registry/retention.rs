@@ -7,7 +7,6 @@ use super::checkpoint::Checkpoint;
 use super::delete::{files_of, kept_by, remove_files};
 use super::tables::ChangeFailure;
 use super::tables::ages::Ages;
-use super::tables::keys;
 use super::tables::look::{RegistryChange, RegistryView};
 use super::tables::rows::{CheckpointRow, DeletedRow, Origin};
 use super::{Core, Registry};
@@ -193,13 +192,10 @@ fn decide(
     policy: &RetentionPolicy,
     ages: &Ages,
 ) -> Result<Decided> {
-    let prefix = keys::prefix(&[model]);
-    let mut found = Vec::new();
-    for (_, id) in view.ids(Table::Newest, &prefix, None, usize::MAX)? {
-        if let Some(row) = view.checkpoint(&id)? {
-            found.push(Checkpoint::new(&*id, row, &core.root));
-        }
-    }
+    let found = view.of_model(model)?.into_iter();
+    let found: Vec<Checkpoint> = found
+        .map(|(id, row)| Checkpoint::new(&*id, row, &core.root))
+        .collect();
     let left_alone = nothing_to_go_by(policy, &found);
     let mut kept = match &left_alone {
         Some(why) => found

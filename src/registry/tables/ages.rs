@@ -24,10 +24,10 @@ pub(crate) struct Ages {
 impl Checkpoints {
     /// Reads the evidence for the age of checkpoints; `wall` is the wall clock now.
     pub(crate) fn ages(&self, wall: i64) -> Result<Ages> {
-        self.read_raw(|snapshot| {
+        self.source.read(|snapshot| {
             Ok(Ages {
-                elapsed: Elapsed::read(snapshot, &self.path, None, wall)?,
-                next: meta::extent(snapshot, &self.path)?.next,
+                elapsed: Elapsed::read(snapshot, self.source.path(), None, wall)?,
+                next: meta::extent(snapshot, self.source.path())?.next,
                 wall,
             })
         })

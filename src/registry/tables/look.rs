@@ -188,6 +188,18 @@ pub(crate) trait RegistryView {
         Ok(found)
     }
 
+    /// A model's checkpoints, newest first, with their ids.
+    fn of_model(&mut self, model: &str) -> Result<Vec<(String, CheckpointRow)>> {
+        let ids = self.ids(Table::Newest, &keys::prefix(&[model]), None, usize::MAX)?;
+        let mut found = Vec::with_capacity(ids.len());
+        for (_, id) in ids {
+            if let Some(row) = self.checkpoint(&id)? {
+                found.push((id, row));
+            }
+        }
+        Ok(found)
+    }
+
     /// The id of a model's newest checkpoint.
     fn newest(&mut self, model: &str) -> Result<Option<String>> {
         let found = self.ids(Table::Newest, &keys::prefix(&[model]), None, 1)?;

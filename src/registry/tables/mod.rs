@@ -13,13 +13,13 @@ pub(crate) mod rows;
 pub(crate) use rows::CheckpointRow;
 
 use std::ops::{Bound, ControlFlow};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::engine::directory::Directory;
 use crate::engine::format::codec;
 use crate::engine::handle::{FileHandle, WeakHandle, WriteHandle};
 use crate::engine::hot::Hot;
-use crate::engine::kv::{Direction, Kv, Table, WriteFailure, WriteTransaction};
+use crate::engine::kv::{Direction, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
@@ -31,8 +31,7 @@ pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, s
 /// The registry's side of the hot file.
 pub(crate) struct Checkpoints {
     directory: Directory,
-    path: PathBuf,
-    reader: FileHandle,
+    source: Source,
     /// Opened by the first change, so that reading needs no right to write.
     writer: WriteHandle,
     kept: Kept,
@@ -84,36 +83,29 @@ impl Source {
 impl Checkpoints {
     /// Opens the registry of the journal in `directory` beside its other users.
     pub(crate) fn open(directory: Directory, sharing: Sharing, cache_bytes: usize) -> Result<Self> {
-        let path = directory.hot_file();
-        let kv = match sharing {
-            Sharing::Shared => Kv::open_read_only(&path, sharing, cache_bytes)?,
-            Sharing::Exclusive => Kv::open(&path, sharing, cache_bytes)?,
-        };
-        let reader = FileHandle::new(kv);
-        let opened = Checkpoints {
-            writer: WriteHandle::new(Some(&directory), sharing, &reader, cache_bytes),
-            directory,
-            path,
-            reader,
-            kept: Kept::OnDisk,
-        };
-        opened.read_raw(|snapshot| {
-            meta::identity(snapshot, &opened.path)?;
+        let source = Source::open_for_maintenance(directory.clone(), sharing, cache_bytes)?;
+        let opened = Checkpoints::of(directory, source, cache_bytes);
+        opened.source.read(|snapshot| {
+            meta::identity(snapshot, opened.source.path())?;
             snapshot.check_tables()
         })?;
         Ok(opened)
     }
 
+    fn of(directory: Directory, source: Source, cache_bytes: usize) -> Self {
+        Checkpoints {
+            writer: source.writer(cache_bytes),
+            directory,
+            source,
+            kept: Kept::OnDisk,
+        }
+    }
+
     /// The registry of a journal that is open in exclusive mode in this process: its handle is the
     /// only one there may be.
     pub(crate) fn within(directory: Directory, only: FileHandle) -> Self {
-        Checkpoints {
-            path: directory.hot_file(),
-            writer: WriteHandle::new(Some(&directory), Sharing::Exclusive, &only, 0),
-            directory,
-            reader: only,
-            kept: Kept::OnDisk,
-        }
+        let source = Source::of_only(only, directory.clone());
+        Checkpoints::of(directory, source, 0)
     }
 
     /// A copy in memory of the registry of the journal in `root`, empty where there is none. The
@@ -134,7 +126,7 @@ impl Checkpoints {
             return Ok(rehearsed);
         }
         let there = Checkpoints::open(directory, Sharing::Shared, options.cache_bytes)?;
-        there.read_raw(|snapshot| {
+        there.source.read(|snapshot| {
             let copy = |transaction: &mut WriteTransaction<'_>| {
                 let everything = (Bound::Unbounded, Bound::Unbounded);
                 for table in TABLES {
@@ -163,16 +155,10 @@ impl Checkpoints {
         self.directory.path()
     }
 
-    fn read_raw<T>(
-        &self,
-        body: impl FnOnce(&crate::engine::kv::Snapshot<'_>) -> Result<T>,
-    ) -> Result<T> {
-        self.reader.read(body)
-    }
-
     /// Runs `body` on one consistent snapshot.
     pub(crate) fn read<T>(&self, body: impl FnOnce(&mut Look<'_, '_>) -> Result<T>) -> Result<T> {
-        self.read_raw(|snapshot| body(&mut Look(snapshot, &self.path)))
+        self.source
+            .read(|snapshot| body(&mut Look(snapshot, self.source.path())))
     }
 
     /// Runs `body` in one durable transaction with the next change number. An error from `body`
@@ -185,11 +171,11 @@ impl Checkpoints {
         let mut finished = false;
         let change = |transaction: &mut WriteTransaction<'_>| {
             let known = transaction.get(Table::Meta, look::CHANGE_KEY, codec::decode::<u64>)?;
-            let known = rebuild::known_change(&self.path, known)?;
+            let known = rebuild::known_change(self.source.path(), known)?;
             let number = known.unwrap_or(0).saturating_add(1);
             let mut change = RegistryChange {
                 transaction,
-                path: &self.path,
+                path: self.source.path(),
                 number,
                 inserted: 0,
             };
@@ -223,7 +209,7 @@ impl Checkpoints {
         body: impl FnOnce(&mut Look<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         self.writer
-            .with(|kv| kv.read(|snapshot| body(&mut Look(snapshot, &self.path))))
+            .with(|kv| kv.read(|snapshot| body(&mut Look(snapshot, self.source.path()))))
     }
 }
 
