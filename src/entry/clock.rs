@@ -36,6 +36,15 @@ struct Hands {
 
 impl ManualClock {
     /// A clock that shows `time`.
+    ///
+    /// ```
+    /// use annals::{Journal, ManualClock, Timestamp};
+    ///
+    /// let clock = ManualClock::at(Timestamp::from_micros(1_753_454_079_000_000));
+    /// let journal = Journal::options().clock(clock.clone()).in_memory()?;
+    /// assert_eq!(clock.now().as_micros(), 1_753_454_079_000_000);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn at(time: Timestamp) -> Self {
         ManualClock(Arc::new(Hands {
@@ -45,17 +54,40 @@ impl ManualClock {
     }
 
     /// Lets `by` pass: wall clock and monotonic clock both move on.
+    ///
+    /// ```
+    /// use annals::{ManualClock, Timestamp};
+    ///
+    /// let clock = ManualClock::at(Timestamp::from_micros(1_000_000));
+    /// clock.advance(std::time::Duration::from_secs(2));
+    /// assert_eq!(clock.now(), Timestamp::from_micros(3_000_000));
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.0.ticks_nanos.fetch_add(nanos(by), Ordering::SeqCst);
         self.set(self.now().saturating_add(by));
     }
 
     /// Sets the wall clock, forward or back; the monotonic clock does not notice.
+    ///
+    /// ```
+    /// use annals::{ManualClock, Timestamp};
+    ///
+    /// let clock = ManualClock::at(Timestamp::from_micros(1_000_000));
+    /// clock.set(Timestamp::from_micros(500_000)); // somebody puts the wall clock back
+    /// assert_eq!(clock.now(), Timestamp::from_micros(500_000));
+    /// ```
     pub fn set(&self, time: Timestamp) {
         self.0.wall_micros.store(time.as_micros(), Ordering::SeqCst);
     }
 
     /// Time of the wall clock.
+    ///
+    /// ```
+    /// use annals::{ManualClock, Timestamp};
+    ///
+    /// let clock = ManualClock::at(Timestamp::from_micros(1_000_000));
+    /// assert_eq!(clock.now(), clock.now()); // it stands still until it is moved
+    /// ```
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.wall_micros.load(Ordering::SeqCst))

@@ -22,6 +22,14 @@ pub enum Level {
 
 impl Level {
     /// The level in capitals, as it stands in the text files.
+    ///
+    /// ```
+    /// use annals::Level;
+    ///
+    /// assert_eq!(Level::Warn.as_str(), "WARN");
+    /// assert_eq!("WARN".parse::<Level>()?, Level::Warn);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +87,14 @@ pub enum CheckpointAction {
 
 impl CheckpointAction {
     /// The action in lower case, as it stands in the text files.
+    ///
+    /// ```
+    /// use annals::entry::CheckpointAction;
+    ///
+    /// assert_eq!(CheckpointAction::Activated.as_str(), "activated");
+    /// assert_eq!("activated".parse::<CheckpointAction>()?, CheckpointAction::Activated);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -19,6 +19,12 @@ pub struct RunId(pub(crate) u32);
 
 impl RunId {
     /// The plain number.
+    ///
+    /// ```
+    /// let run: annals::RunId = "3".parse()?;
+    /// assert_eq!(run.get(), 3);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -91,24 +97,50 @@ pub struct InferenceId(pub(crate) u64);
 
 impl InferenceId {
     /// The run in which the inference was logged.
+    ///
+    /// ```
+    /// let id: annals::InferenceId = "3-4711".parse()?;
+    /// assert_eq!(id.run(), "3".parse()?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn run(self) -> RunId {
         RunId((self.0 >> COUNTER_BITS) as u32)
     }
 
     /// The inference's number within its run.
+    ///
+    /// ```
+    /// let id: annals::InferenceId = "3-4711".parse()?;
+    /// assert_eq!(id.counter(), 4_711);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn counter(self) -> u64 {
         self.0 & ((1 << COUNTER_BITS) - 1)
     }
 
     /// The id as one number, for storage elsewhere.
+    ///
+    /// ```
+    /// let id: annals::InferenceId = "3-4711".parse()?;
+    /// assert_eq!(id.to_u64(), (3 << 40) + 4_711); // a column of 64-bit integers holds it
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn to_u64(self) -> u64 {
         self.0
     }
 
     /// The id that [`to_u64`](Self::to_u64) gave.
+    ///
+    /// ```
+    /// use annals::InferenceId;
+    ///
+    /// let id: InferenceId = "3-4711".parse()?;
+    /// assert_eq!(InferenceId::from_u64(id.to_u64()), id);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn from_u64(id: u64) -> Self {
         InferenceId(id)
@@ -153,6 +185,12 @@ pub struct JournalId(pub(crate) u128);
 
 impl JournalId {
     /// The identity as one number.
+    ///
+    /// ```
+    /// let id = annals::Journal::in_memory()?.id();
+    /// assert_eq!(format!("{:032x}", id.to_u128()), id.to_string());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn to_u128(self) -> u128 {
         self.0

@@ -136,6 +136,15 @@ impl Attributes for OwnedAttributes<'_> {
 
 impl<'a> Inference<'a> {
     /// A decision `action` of `model` about `symbol`. Any text is accepted, the empty one too.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// assert!(id.is_some()); // queued
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn new(model: &'a str, symbol: &'a str, action: &'a str) -> Self {
         Inference {
@@ -158,6 +167,16 @@ impl<'a> Inference<'a> {
     /// kept as numbers, keys, values and 64 bytes for each attribute have at most 1 MiB together.
     /// An inference with more is refused and counted, and
     /// [`Health::refusals`](crate::health::Health::refusals) names the largest.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Value};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let more = [("spread", Value::from(0.25)), ("session", "night".into())];
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").attributes(&more);
+    /// assert!(journal.log(decision).is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
         self.attributes = attributes;
@@ -166,6 +185,16 @@ impl<'a> Inference<'a> {
 
     /// With one more attribute, which the inference owns; see [`attributes`](Self::attributes).
     /// Allocates.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let id = journal.log(decision.attribute("spread", 0.25).attribute("session", "night"));
+    /// assert!(id.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn attribute(
         self,
         key: impl Into<Cow<'a, str>>,
@@ -208,6 +237,18 @@ impl<'a, A> Inference<'a, A> {
     ///
     /// NaN, infinite and out-of-range values are stored as given, left out of averages and
     /// counted as invalid. An `f64` is rounded to the nearest `f32`.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.85);
+    /// let id = journal.log(decision).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.confidence, Some(0.85));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn confidence(mut self, confidence: impl Float) -> Self {
         self.confidence = Some(confidence.to_f32());
@@ -245,6 +286,16 @@ impl<'a, A> Inference<'a, A> {
     }
 
     /// The hash of the model's input, where the input is no `[f32]`.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, feature_hash};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let hash = feature_hash(&[0.1, 0.2]); // or any other hash of a prompt or an image
+    /// let decision = Inference::new("chat", "user_7", "refuse").features_hashed(hash);
+    /// assert!(journal.log(decision).is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn features_hashed(mut self, hash: u64) -> Self {
         self.features = Some(hash);
@@ -276,6 +327,19 @@ impl<'a, A> Inference<'a, A> {
     }
 
     /// Time that the model took. Kept in nanoseconds, up to 584 years.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// journal.log(decision.processing_time(Duration::from_micros(80)));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let stats = journal.stats("dqn_agent").get()?;
+    /// assert_eq!(stats.processing_time.max, Some(Duration::from_micros(80)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn processing_time(mut self, time: Duration) -> Self {
         self.processing = Processing::Known(time);
@@ -328,6 +392,17 @@ impl<'a, A> Inference<'a, A> {
 
     /// Bytes of memory that the process uses. Left out, the writer's latest sample is stored;
     /// given, the call takes the slower way through an allocation.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").memory(48 << 20);
+    /// journal.log(decision);
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats("dqn_agent").get()?.memory.max, Some(48 << 20));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);

@@ -144,6 +144,23 @@ pub struct RecordedOutcome {
 
 impl RecordedOutcome {
     /// Whether another one has taken the place of any of its values; `now` is what holds.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(1.0));
+    /// journal.attach_outcome(id, Outcome::reward(2.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    ///
+    /// let reader = journal.reader()?;
+    /// let now = reader.outcome(id)?.expect("two were attached");
+    /// let history = &reader.outcome_history(&[id], reader.end()?)?[0];
+    /// let replaced: Vec<bool> = history.iter().map(|past| past.is_replaced(&now)).collect();
+    /// assert_eq!(replaced, [true, false]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_replaced(&self, now: &Outcomes) -> bool {
         fn gone<V, T>(value: Option<V>, latest: Option<&Latest<T>>, sequence: u64) -> bool {
@@ -191,6 +208,18 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// The value with this name.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.attach_outcome(id, Outcome::value("slippage", 0.02));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let outcomes = journal.reader()?.outcome(id)?.expect("one was attached");
+    /// assert_eq!(outcomes.get("slippage").map(|latest| latest.value), Some(0.02));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Latest<f64>> {
         let found = self
@@ -201,6 +230,19 @@ impl Outcomes {
 
     /// The current values after all outcomes of one inference, oldest first; `None` if there are
     /// none.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome, Outcomes};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(1.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let history = &reader.outcome_history(&[id], reader.end()?)?[0];
+    /// assert_eq!(Outcomes::of_history(history), reader.outcome(id)?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn of_history(history: &[RecordedOutcome]) -> Option<Outcomes> {
         let of = history.first()?.outcome.of;

@@ -87,6 +87,17 @@ pub struct InferenceRecord {
 
 impl InferenceRecord {
     /// Whether the confidence is a number from 0 to 1. Others stay out of averages.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("m", "s", "BUY").confidence(f32::NAN)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert!(!record.has_valid_confidence());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn has_valid_confidence(&self) -> bool {
         self.confidence
@@ -110,12 +121,37 @@ impl Probabilities {
     }
 
     /// The values, in the order in which they were given.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let id = journal.log(decision.probabilities(&[("BUY", 0.75), ("SELL", 0.25)])).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.probabilities.values(), [0.75, 0.25]);
+    /// assert_eq!(&*record.probabilities.labels()[1], "SELL");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn values(&self) -> &[f32] {
         self.values.as_slice()
     }
 
     /// The labels, in the same order; shorter than the values if fewer were bound.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let id = journal.log(decision.probabilities(&[("BUY", 0.75), ("SELL", 0.25)])).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(&*record.probabilities.labels()[0], "BUY");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn labels(&self) -> &[Arc<str>] {
         &self.labels
@@ -140,6 +176,19 @@ impl Probabilities {
     }
 
     /// Labels and values; a value without a label has an empty one.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let id = journal.log(decision.probabilities(&[("BUY", 0.75), ("SELL", 0.25)])).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// let likeliest = record.probabilities.iter().max_by(|one, other| one.1.total_cmp(&other.1));
+    /// assert_eq!(likeliest, Some(("BUY", 0.75)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
         let labels = self.labels.iter().map(|label| &**label);
         let labels = labels.chain(std::iter::repeat(""));
@@ -147,12 +196,35 @@ impl Probabilities {
     }
 
     /// How many values there are.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let id = journal.log(decision.probabilities(&[("BUY", 0.75), ("SELL", 0.25)])).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.probabilities.len(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.values().len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert!(record.probabilities.is_empty()); // none were given
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values().is_empty()

@@ -108,6 +108,12 @@ pub struct Number(f64);
 
 impl Number {
     /// The number.
+    ///
+    /// ```
+    /// use annals::Number;
+    ///
+    /// assert_eq!(Number::from(0.5_f32).get(), 0.5);
+    /// ```
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
@@ -165,6 +171,13 @@ impl Value {
     }
 
     /// The whole number; `None` for all else.
+    ///
+    /// ```
+    /// use annals::Value;
+    ///
+    /// assert_eq!(Value::from(7).as_i64(), Some(7));
+    /// assert_eq!(Value::from("7").as_i64(), None);
+    /// ```
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
@@ -174,6 +187,13 @@ impl Value {
     }
 
     /// The text; `None` for all else.
+    ///
+    /// ```
+    /// use annals::Value;
+    ///
+    /// assert_eq!(Value::from("night").as_str(), Some("night"));
+    /// assert_eq!(Value::from(7).as_str(), None);
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -183,6 +203,13 @@ impl Value {
     }
 
     /// Yes or no; `None` for all else.
+    ///
+    /// ```
+    /// use annals::Value;
+    ///
+    /// assert_eq!(Value::from(true).as_bool(), Some(true));
+    /// assert_eq!(Value::from("true").as_bool(), None);
+    /// ```
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         match self {

@@ -56,6 +56,20 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// use annals::entry::CheckpointAction;
+    /// use annals::import::Importer;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::open(&dir)?;
+    /// let run = importer.source("old.log")?;
+    /// let (model, id) = ("dqn_agent", "epoch_7");
+    /// assert!(importer.add_checkpoint_event(run, CheckpointAction::Saved, model, id, "by hand")?);
+    /// importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_checkpoint_event(
         &mut self,
         run: RunId,

@@ -16,6 +16,28 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add); [`Error::InvalidOption`] for entries that were damaged and are none.
+    ///
+    /// ```
+    /// use annals::entry::GapReason;
+    /// use annals::import::{Importer, Loss};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::open(&dir)?;
+    /// let run = importer.source("old.db")?;
+    /// importer.add_gap(&Loss {
+    ///     run,
+    ///     reason: GapReason::QueueFull,
+    ///     count: Some(12),
+    ///     after: None,
+    ///     recorded_range: None,
+    ///     event_range: None,
+    ///     refusal: None,
+    /// })?;
+    /// importer.close()?;
+    /// assert_eq!(annals::Reader::open(&dir)?.gaps().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_gap(&mut self, gap: &Loss) -> Result<bool> {
         self.taking(gap.run)?;
         // Such a gap stands in the place of its entries: it has to have a place.

@@ -213,6 +213,23 @@ impl Importer {
     }
 
     /// Number of values of outcomes that were left out because a later value is there.
+    ///
+    /// ```
+    /// use annals::{Inference, Outcome, Timestamp};
+    /// use annals::import::{Answer, Importer};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let at = Timestamp::from_micros;
+    /// let mut importer = Importer::open(&dir)?;
+    /// let id = importer.source("old.db")?.inference(1)?;
+    /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
+    /// importer.add_outcome(id, &Outcome::reward(2.0).at(at(20)))?;
+    /// assert!(!importer.add_outcome(id, &Outcome::reward(1.0).at(at(10)))?); // it is older
+    /// assert_eq!(importer.superseded(), 1);
+    /// importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn superseded(&self) -> u64 {
         self.superseded
@@ -350,6 +367,20 @@ impl Importer {
     ///
     /// # Errors
     /// [Errors of a commit](crate::Error#errors-of-a-commit).
+    ///
+    /// ```
+    /// use annals::{Inference, Reader};
+    /// use annals::import::{Answer, Importer};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::open(&dir)?;
+    /// let id = importer.source("old.db")?.inference(1)?;
+    /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
+    /// importer.close()?;
+    /// assert_eq!(Reader::open(&dir)?.stats("dqn_agent").get()?.count, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn close(mut self) -> Result<()> {
         self.commit()?;
         if self.doing == Doing::Rehearsal {

@@ -93,6 +93,24 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// use annals::{Inference, Outcome, Timestamp};
+    /// use annals::import::{Answer, Importer};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let at = Timestamp::from_micros;
+    /// let mut importer = Importer::open(&dir)?;
+    /// let id = importer.source("old.db")?.inference(1)?;
+    /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
+    /// importer.add_later_outcome(id, &Outcome::reward(1.0).at(at(20)))?;
+    /// importer.add_later_outcome(id, &Outcome::reward(2.0).at(at(10)))?; // it holds
+    /// importer.close()?;
+    /// let now = annals::Reader::open(&dir)?.outcome(id)?.expect("two were added");
+    /// assert_eq!(now.reward.map(|latest| latest.value), Some(2.0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_later_outcome(&mut self, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
         self.add_in(Order::OfArrival, of, outcome)
     }
@@ -157,6 +175,27 @@ impl Importer {
     ///
     /// # Errors
     /// As [`add`](Self::add).
+    ///
+    /// ```
+    /// use annals::{Inference, Outcome, Timestamp};
+    /// use annals::import::{Answer, Importer, PastOutcome};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let at = Timestamp::from_micros(1_753_454_079_000_000);
+    /// let mut importer = Importer::open(&dir)?;
+    /// let run = importer.source("old.db")?;
+    /// let id = run.inference(1)?;
+    /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
+    /// let past = PastOutcome {
+    ///     outcome: Outcome::reward(1.5).at(at),
+    ///     recorded_time: Some(at),
+    ///     recorded_by: run,
+    /// };
+    /// assert!(importer.add_past_outcome(id, &past)?);
+    /// importer.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn add_past_outcome(&mut self, of: InferenceId, past: &PastOutcome<'_>) -> Result<bool> {
         let key = notes::key(past.recorded_by, past.recorded_time, &(of, &past.outcome));
         let past = self.past(past)?;

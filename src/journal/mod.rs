@@ -296,6 +296,17 @@ impl Options {
     /// # Errors
     /// See [`Journal::open`]; a setting that cannot work is
     /// [`Error::InvalidOption`](crate::Error::InvalidOption).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Journal;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::options().commit_interval(Duration::from_millis(50)).open(&dir)?;
+    /// journal.close()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Journal> {
         self.check()?;
         Journal::open_with(dir.as_ref(), self)

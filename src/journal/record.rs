@@ -155,6 +155,17 @@ impl Journal {
 
     /// A layer that records `tracing` events of `least` and above as system events. Needs the
     /// feature `tracing`.
+    ///
+    /// ```
+    /// use annals::{Journal, Level};
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let subscriber = tracing_subscriber::registry().with(journal.layer(Level::Info));
+    /// tracing::subscriber::with_default(subscriber, || tracing::info!("feed connected"));
+    /// assert_eq!(journal.health().offered, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[cfg(feature = "tracing")]
     #[must_use]
     pub fn layer(&self, least: Level) -> crate::JournalLayer {

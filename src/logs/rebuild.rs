@@ -22,6 +22,19 @@ impl Reader {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the directory cannot be written or holds files of the
     /// mirror already, and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    /// use annals::logs::Mirror;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.rebuild_mirror(dir.join("again"), Mirror::new())?, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn rebuild_mirror(&self, directory: impl AsRef<Path>, settings: Mirror) -> Result<u64> {
         rebuild(&self.source, self.id(), directory.as_ref(), settings)
     }
@@ -32,6 +45,19 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Reader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::open(&dir)?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.close()?; // the text files end with the last committed entry
+    /// assert_eq!(Reader::open(&dir)?.mirror_lag(dir.join("logs"))?, Some(0));
+    /// assert_eq!(Reader::open(&dir)?.mirror_lag(dir.join("nowhere"))?, None);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
         let written = written_until(logs.as_ref(), self.id())?;
         let end = self.source.next_sequence()?;

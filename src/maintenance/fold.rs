@@ -83,6 +83,22 @@ impl Maintenance {
     ///
     /// # Errors
     /// Those of [`fold`](Self::fold).
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::options().without_folding().open(&dir)?;
+    /// journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let folded = journal.maintenance()?.fold_with(|progress| {
+    ///     println!("{} of {}", progress.done, progress.total);
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!((folded.entries, folded.left), (1, 0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn fold_with(&self, watch: impl FnMut(FoldProgress) -> ControlFlow<()>) -> Result<Folded> {
         let folded = self.watched(watch, |now, go_on| {
             self.maintenance.fold_while(now, go_on).map(Some)
@@ -102,6 +118,19 @@ impl Maintenance {
     ///
     /// # Errors
     /// Those of [`fold`](Self::fold).
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use annals::{Journal, Maintenance};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::open(&dir)?;
+    /// let maintenance = Maintenance::open(&dir)?;
+    /// let folded = maintenance.fold_if_idle(|_| ControlFlow::Continue(()))?;
+    /// assert!(folded.is_none()); // a run is open: its journal folds
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn fold_if_idle(
         &self,
         watch: impl FnMut(FoldProgress) -> ControlFlow<()>,

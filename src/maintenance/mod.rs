@@ -82,6 +82,14 @@ impl Maintenance {
     }
 
     /// The journal's identity.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// assert_eq!(journal.maintenance()?.id(), journal.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> JournalId {
         self.id

@@ -35,6 +35,13 @@ impl LogKind {
     ];
 
     /// Prefix of its file names.
+    ///
+    /// ```
+    /// use annals::logs::LogKind;
+    ///
+    /// let stems = [LogKind::Inferences, LogKind::System].map(LogKind::stem);
+    /// assert_eq!(stems, ["inference_records", "system_events"]);
+    /// ```
     #[must_use]
     pub const fn stem(self) -> &'static str {
         match self {
@@ -121,18 +128,44 @@ impl Default for Mirror {
 
 impl Mirror {
     /// All files, in `logs` below the journal's directory, cut daily, kept for ever.
+    ///
+    /// ```
+    /// let mirror = annals::logs::Mirror::new();
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::options().mirror(mirror).open(&dir)?;
+    /// assert_eq!(journal.log_directory(), Some(dir.join("logs")));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn new() -> Self {
         Mirror::default()
     }
 
     /// Puts the files elsewhere. Two journals must not share a directory: the second waits for
     /// the first.
+    ///
+    /// ```
+    /// use annals::logs::Mirror;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let elsewhere = dir.join("elsewhere");
+    /// let mirror = Mirror::new().directory(&elsewhere);
+    /// let journal = annals::Journal::options().mirror(mirror).in_memory()?;
+    /// assert_eq!(journal.log_directory(), Some(elsewhere));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
     /// Writes times, and cuts days, in the machine's local time instead of UTC.
+    ///
+    /// ```
+    /// let mirror = annals::logs::Mirror::new().local_time();
+    /// let options = annals::Options::default().mirror(mirror);
+    /// ```
     pub fn local_time(mut self) -> Self {
         self.zone = Zone::Local;
         self
@@ -140,18 +173,43 @@ impl Mirror {
 
     /// Writes processing times of less than 0.1 ms in microseconds: `time= 12.35µs` instead of
     /// `time=   0.0ms`. Off by default: scripts for a Python logger's files expect ms.
+    ///
+    /// ```
+    /// let mirror = annals::logs::Mirror::new().short_times_in_micros();
+    /// let options = annals::Options::default().mirror(mirror);
+    /// ```
     pub fn short_times_in_micros(mut self) -> Self {
         self.micros = true;
         self
     }
 
     /// When a new file is begun.
+    ///
+    /// ```
+    /// use annals::logs::{Mirror, Rotation};
+    ///
+    /// let mirror = Mirror::new().rotation(Rotation::DailyOrSize(100 << 20));
+    /// let options = annals::Options::default().mirror(mirror);
+    /// ```
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.rotation = rotation;
         self
     }
 
     /// Leaves out one kind of file.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    /// use annals::logs::{LogKind, Mirror};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().without(LogKind::Inferences);
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.close()?; // no file of inferences
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn without(mut self, kind: LogKind) -> Self {
         self.off.push(kind);
         self

@@ -121,6 +121,16 @@ impl Default for Options {
 impl Options {
     /// Longest time that an event waits in the queue before its commit begins. Default 200 ms. A
     /// crash loses the calls after the last commit; an idle journal wakes up once per interval.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Journal;
+    ///
+    /// // A crash may lose 20 ms of decisions instead of 200.
+    /// let journal = Journal::options().commit_interval(Duration::from_millis(20)).in_memory()?;
+    /// assert!(Journal::options().commit_interval(Duration::ZERO).in_memory().is_err());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
         self
@@ -128,18 +138,37 @@ impl Options {
 
     /// Encoded bytes after which a commit does not wait for the interval. Default 4 MiB. Up to
     /// four times this is held in memory while the device is full.
+    ///
+    /// ```
+    /// let journal = annals::Journal::options().commit_bytes(1 << 20).in_memory()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn commit_bytes(mut self, bytes: usize) -> Self {
         self.commit_bytes = bytes;
         self
     }
 
     /// Events that may be queued; 120 bytes each, allocated at once. Default 65,536.
+    ///
+    /// ```
+    /// // 120 MB, for bursts of a million decisions.
+    /// let options = annals::Journal::options().queue_capacity(1_000_000);
+    /// ```
     pub fn queue_capacity(mut self, events: usize) -> Self {
         self.queue_capacity = events;
         self
     }
 
     /// Behaviour when the queue is full. Default [`Overflow::DropNewest`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Journal, Overflow};
+    ///
+    /// let wait = Overflow::Block { timeout: Duration::from_millis(2) };
+    /// let journal = Journal::options().overflow(wait).in_memory()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn overflow(mut self, policy: Overflow) -> Self {
         self.overflow = policy;
         self
@@ -147,6 +176,19 @@ impl Options {
 
     /// Time that an answer is remembered to recognise its repeats. Default 1 s; zero turns
     /// deduplication off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::options().dedup_window(Duration::ZERO).in_memory()?;
+    /// for _ in 0..2 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").features(&[0.1, 0.2]));
+    /// }
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// assert_eq!(journal.health().repeats, 0); // both are stored in full
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn dedup_window(mut self, window: Duration) -> Self {
         self.dedup_window = window;
         self
@@ -154,6 +196,11 @@ impl Options {
 
     /// How many answers are remembered. Default 65,536 (4 MB when full); under a higher rate the
     /// window is, in effect, shorter.
+    ///
+    /// ```
+    /// // A loop over 500,000 symbols that asks again within a second.
+    /// let options = annals::Journal::options().dedup_capacity(500_000);
+    /// ```
     pub fn dedup_capacity(mut self, answers: usize) -> Self {
         self.dedup_capacity = answers;
         self
@@ -163,6 +210,11 @@ impl Options {
     /// numbers. Default 65,536. Further ones, and names over 255 bytes, go through the queue as
     /// text: such a call allocates, and the writer looks for the name. They are stored like all
     /// others.
+    ///
+    /// ```
+    /// // One symbol for each user.
+    /// let options = annals::Journal::options().max_names(1 << 20);
+    /// ```
     pub fn max_names(mut self, names: usize) -> Self {
         self.max_names = names;
         self
@@ -170,12 +222,23 @@ impl Options {
 
     /// Memory for cached pages of the file, for the writer and again for each reader.
     /// Default 16 MiB.
+    ///
+    /// ```
+    /// let journal = annals::Journal::options().cache_bytes(4 << 20).in_memory()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
     /// Interval of sampling the process's memory, for inferences that state none. Default 1 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let options = annals::Journal::options().memory_interval(Duration::from_secs(10));
+    /// ```
     pub fn memory_interval(mut self, interval: Duration) -> Self {
         self.memory_interval = interval;
         self
@@ -183,12 +246,31 @@ impl Options {
 
     /// Longest time that [`close`](crate::Journal::close) and dropping the journal wait for the
     /// last commit. Default 5 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let half_a_minute = Duration::from_secs(30);
+    /// let journal = annals::Journal::options().close_timeout(half_a_minute).in_memory()?;
+    /// journal.close()?; // waits for 30 s at most
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
     }
 
     /// Whether other processes may use the directory too.
+    ///
+    /// ```
+    /// use annals::{Error, Journal, Sharing};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::options().sharing(Sharing::Exclusive).open(&dir)?;
+    /// assert!(matches!(Journal::open(&dir), Err(Error::InUse { .. })));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.sharing = sharing;
         self
@@ -219,6 +301,14 @@ impl Options {
     }
 
     /// A name for people, stored when the journal is created; tells machines apart.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::options().label("trainer-7").open(&dir)?;
+    /// assert_eq!(journal.reader()?.label(), Some("trainer-7"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
@@ -227,12 +317,31 @@ impl Options {
     /// Place and retention of the human-readable files. Default: in `logs` below the journal's
     /// directory, for ever. A journal in memory writes them only into a directory that is given
     /// here.
+    ///
+    /// ```
+    /// use annals::logs::Mirror;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().compress_old();
+    /// let journal = annals::Journal::options().mirror(mirror).open(&dir)?;
+    /// assert!(journal.log_directory().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn mirror(mut self, mirror: Mirror) -> Self {
         self.mirror = Some(mirror);
         self
     }
 
     /// Writes no human-readable files.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::options().without_mirror().open(&dir)?;
+    /// assert_eq!(journal.log_directory(), None);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn without_mirror(mut self) -> Self {
         self.mirror = None;
         self
@@ -240,6 +349,11 @@ impl Options {
 
     /// Bytes of blocks in `journal.redb` after which the oldest are sealed: moved into a segment, a
     /// file that is never written again. Keeps commits small. Default 128 MiB.
+    ///
+    /// ```
+    /// // Small segments, so that retention can remove small parts of the journal.
+    /// let options = annals::Journal::options().seal_bytes(16 << 20);
+    /// ```
     pub fn seal_bytes(mut self, bytes: u64) -> Self {
         self.seal_bytes = bytes;
         self
@@ -247,6 +361,13 @@ impl Options {
 
     /// How old the oldest entry in `journal.redb` may be, by recorded time, before it is sealed.
     /// Checked once a minute. Default one day.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// // Whatever is older than an hour is in a segment, which a backup links instead of copying.
+    /// let options = annals::Journal::options().seal_age(Duration::from_secs(3_600));
+    /// ```
     pub fn seal_age(mut self, age: Duration) -> Self {
         self.seal_age = age;
         self
@@ -255,12 +376,28 @@ impl Options {
     /// Longest time that an entry waits before it is folded into rollups, which statistics are made
     /// of. Many entries wait for less. Default 2 s. Statistics are the same at every moment: they
     /// read unfolded entries themselves. One more fsynced commit each time, by a thread of its own.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let options = annals::Journal::options().fold_interval(Duration::from_secs(30));
+    /// ```
     pub fn fold_interval(mut self, interval: Duration) -> Self {
         self.fold_interval = Some(interval);
         self
     }
 
     /// Folds nothing: statistics read the entries that no other process folds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Error, Journal};
+    ///
+    /// let journal = Journal::options().without_folding().in_memory()?;
+    /// let refused = journal.fold(Duration::from_secs(5));
+    /// assert!(matches!(refused, Err(Error::SwitchedOff { .. })));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn without_folding(mut self) -> Self {
         self.fold_interval = None;
         self
@@ -276,6 +413,17 @@ impl Options {
     }
 
     /// Takes all times from `clock`, for tests.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, ManualClock, Timestamp};
+    ///
+    /// let noon: Timestamp = "2025-07-25T12:00:00Z".parse()?;
+    /// let journal = Journal::options().clock(ManualClock::at(noon)).in_memory()?;
+    /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").event_time, noon);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = Clock::Manual(clock);
         self

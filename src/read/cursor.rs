@@ -35,12 +35,24 @@ impl Cursor {
     }
 
     /// The journal that the cursor belongs to.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.start().journal(), journal.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn journal(&self) -> JournalId {
         self.journal
     }
 
     /// The sequence of the entry that comes next.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// assert_eq!(journal.reader()?.start().next_sequence(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.next

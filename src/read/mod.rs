@@ -340,6 +340,18 @@ impl Reader {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// journal.fold(Duration::from_secs(60))?;
+    /// assert_eq!(journal.reader()?.unfolded()?, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn unfolded(&self) -> Result<u64> {
         self.source.unfolded()
     }
@@ -462,6 +474,17 @@ impl Reader {
 
 impl Entry {
     /// The id of an inference or a repeat.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let logged = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let entry = journal.reader()?.entry(1)?.expect("it is the first");
+    /// assert_eq!(entry.id(), logged);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> Option<InferenceId> {
         match &self.content {

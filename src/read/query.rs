@@ -53,24 +53,71 @@ impl Query {
     }
 
     /// Only about this symbol.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences().symbol("ETH/USDT");
+    /// assert_eq!(query.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn symbol(mut self, name: impl Into<String>) -> Self {
         self.criteria.symbol = Some(name.into());
         self
     }
 
     /// Only with this action.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences().action("SELL");
+    /// assert_eq!(query.iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn action(mut self, name: impl Into<String>) -> Self {
         self.criteria.action = Some(name.into());
         self
     }
 
     /// Only decided by this checkpoint.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_7"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences().checkpoint("epoch_7");
+    /// assert_eq!(query.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.criteria.checkpoint = Some(id.into());
         self
     }
 
     /// Whether repeats are given too, which they are by default.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Repeats};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for _ in 0..2 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").features(&[0.1, 0.2]));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences();
+    /// assert_eq!(query.iter().count(), 2);
+    /// assert_eq!(query.repeats(Repeats::Exclude).iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn repeats(mut self, repeats: Repeats) -> Self {
         self.criteria.repeats = repeats;
         self
@@ -97,6 +144,19 @@ impl Query {
     }
 
     /// Only event times before `time`.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Timestamp};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let nine: Timestamp = "2025-07-25T09:00:00Z".parse()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").event_time(nine));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences().since(nine);
+    /// assert_eq!(query.iter().count(), 1);
+    /// assert_eq!(query.until(nine).iter().count(), 0); // before, not at
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
         let start = self.criteria.times.map_or(i64::MIN, |times| *times.start());
         self.criteria.times = Some(match time.into().as_micros().checked_sub(1) {

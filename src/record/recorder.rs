@@ -59,6 +59,19 @@ impl RecorderBuilder {
     }
 
     /// Labels of the probabilities, where they are not the actions.
+    ///
+    /// ```
+    /// use annals::Journal;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let builder = journal.recorder("classifier", "camera_2").actions(["accept", "ask a human"]);
+    /// let recorder = builder.labels(["cat", "dog", "bird"]).build()?;
+    /// let id = recorder.log(recorder.start(), 0, &[0.8, 0.1, 0.1], &[0.1]).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.probabilities.get("cat"), Some(0.8));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn labels<A: AsRef<str>>(mut self, labels: impl IntoIterator<Item = A>) -> Self {
         let labels = labels.into_iter();
         self.labels = Some(labels.map(|label| label.as_ref().to_owned()).collect());
@@ -81,6 +94,20 @@ impl RecorderBuilder {
 
     /// States that the model has one answer to the same features with the same checkpoint; see
     /// [`Inference::deterministic`](crate::Inference::deterministic). Not for policies that sample.
+    ///
+    /// ```
+    /// use annals::Journal;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let recorder = builder.deterministic().build()?;
+    /// for action in [0, 1] {
+    ///     recorder.inference(action).features(&[0.1, 0.2]).log(); // the same question twice
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.health().divergences, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn deterministic(mut self) -> Self {
         self.deterministic = true;
         self
@@ -531,6 +558,14 @@ pub struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// The model's outputs, in the order of the bound labels; up to 8 without an allocation, up
     /// to 1,024 in all, more is refused and counted.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let id = recorder.inference(0).probabilities(&[0.85, 0.15]).log();
+    /// assert!(id.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn probabilities(mut self, probabilities: &'a [f32]) -> Self {
         self.probabilities = probabilities;
@@ -538,6 +573,15 @@ impl<'a> Prepared<'a> {
     }
 
     /// How sure the model is; left out, it is the probability of the action.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// recorder.inference(0).confidence(0.75).log();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats("dqn_agent").get()?.confidence.mean, Some(0.75));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn confidence(mut self, confidence: impl Float) -> Self {
         self.facts.confidence = Some(confidence.to_f32());
@@ -545,12 +589,30 @@ impl<'a> Prepared<'a> {
     }
 
     /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let id = recorder.inference(0).features(&[0.1, 0.2]).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.feature_hash, Some(annals::feature_hash(&[0.1, 0.2])));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
     }
 
     /// The hash of the model's input, where the input is no `[f32]`.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("chat", "user_7").actions(["answer", "refuse"]).build()?;
+    /// let hash_of_prompt = 0x5eed;
+    /// assert!(recorder.inference(1).features_hashed(hash_of_prompt).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn features_hashed(mut self, hash: u64) -> Self {
         self.facts.features = Some(hash);
@@ -558,6 +620,15 @@ impl<'a> Prepared<'a> {
     }
 
     /// Takes the time from `timer`'s start to the call of [`log`](Self::log).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let timer = recorder.start();
+    /// let action = 1; // the forward pass
+    /// assert!(recorder.inference(action).timer(timer).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn timer(mut self, timer: Timer) -> Self {
         self.facts.processing = Processing::Since(timer);
@@ -565,6 +636,18 @@ impl<'a> Prepared<'a> {
     }
 
     /// Time that the model took, measured elsewhere.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// recorder.inference(0).processing_time(Duration::from_micros(80)).log();
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let stats = journal.stats("dqn_agent").get()?;
+    /// assert_eq!(stats.processing_time.min, Some(Duration::from_micros(80)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn processing_time(mut self, time: std::time::Duration) -> Self {
         self.facts.processing = Processing::Known(time);
@@ -572,6 +655,18 @@ impl<'a> Prepared<'a> {
     }
 
     /// When the decision was made, if not now.
+    ///
+    /// ```
+    /// use annals::{Journal, Timestamp};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let bar: Timestamp = "2025-07-25T12:00:00Z".parse()?; // of a back-test
+    /// let id = recorder.inference(0).event_time(bar).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").event_time, bar);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
         self.facts.event_time = Some(time.into());
@@ -595,6 +690,15 @@ impl<'a> Prepared<'a> {
     }
 
     /// Queues the decision. An action index beyond the bound actions is refused and counted.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// assert!(recorder.inference(1).log().is_some());
+    /// assert!(recorder.inference(2).log().is_none()); // there are two actions
+    /// assert_eq!(journal.health().dropped.refused, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[inline]
     pub fn log(self) -> Option<InferenceId> {
         self.recorder.log_prepared(&self)

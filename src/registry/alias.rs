@@ -174,6 +174,20 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// let id = registry.alias_at("dqn_agent", "champion", Timestamp::now())?;
+    /// assert_eq!(id.as_deref(), Some(saved.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn alias_at(
         &self,
         model: &str,
@@ -276,6 +290,18 @@ impl Registry {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// registry.pin(saved.id())?;
+    /// registry.unpin(saved.id())?;
+    /// assert!(!registry.find(saved.id())?.is_pinned());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn unpin(&self, id: &str) -> Result<()> {
         self.core()
             .change(|change| change.edit(id, |row| row.pinned = false).map(drop))
@@ -314,6 +340,17 @@ impl Registry {
     ///
     /// # Errors
     /// Those of [`pin`](Self::pin).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").tag("nightly").save(b"weights")?;
+    /// registry.untag(saved.id(), "nightly")?;
+    /// assert!(registry.find(saved.id())?.tags().is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn untag(&self, id: &str, tag: &str) -> Result<()> {
         let edit =
             |row: &mut super::tables::rows::CheckpointRow| row.tags.retain(|known| known != tag);

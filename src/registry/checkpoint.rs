@@ -15,6 +15,24 @@ use crate::fs::disk::Below;
 
 /// One checkpoint as the registry knew it when it was asked. Cheap to clone; its weights are not
 /// in it: see [`Registry::load`](crate::Registry::load).
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("data");
+/// let journal = annals::Journal::open(&dir)?;
+/// let registry = journal.registry()?;
+/// let new = registry.checkpoint("dqn_agent").model_type("DQN").step(40_000).epoch(4);
+/// let saved = new.metric("val_loss", 0.1).metadata("seed", 7).tag("nightly").save(b"weights")?;
+///
+/// assert_eq!((saved.model(), saved.model_type()), ("dqn_agent", "DQN"));
+/// assert_eq!((saved.step(), saved.epoch()), (Some(40_000), Some(4)));
+/// assert_eq!(saved.metrics(), [("val_loss".to_owned(), 0.1)]);
+/// assert_eq!(saved.all_metadata()[0].0, "seed");
+/// assert_eq!(saved.tags(), ["nightly"]);
+/// assert!(!saved.is_pinned());
+/// assert!(saved.created() <= annals::Timestamp::now());
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Checkpoint(Arc<KnownCheckpoint>);
 
@@ -99,6 +117,19 @@ impl Checkpoint {
     }
 
     /// The value of its training metadata with this name.
+    ///
+    /// ```
+    /// use annals::registry::Metadata;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let new = registry.checkpoint("dqn_agent").metadata("optimiser", "adam");
+    /// let saved = new.save(b"weights")?;
+    /// assert_eq!(saved.metadata("optimiser"), Some(&Metadata::from("adam")));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn metadata(&self, name: &str) -> Option<&Metadata> {
         let metadata = self.0.row.metadata.entries();
@@ -127,6 +158,17 @@ impl Checkpoint {
     }
 
     /// The id of the checkpoint that its training started from.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let first = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// let tuned = registry.checkpoint("dqn_agent").parent(first.id()).save(b"tuned")?;
+    /// assert_eq!(tuned.parent(), Some(first.id()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn parent(&self) -> Option<&str> {
         self.0.row.parent.as_deref()
@@ -146,6 +188,16 @@ impl Checkpoint {
 
     /// Further files of its weights, where they consist of several: shards, or the files of a
     /// folder. [`path`](Self::path) is the first, such as the index of the shards.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert!(saved.parts().is_empty()); // one file has all of it
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn parts(&self) -> Vec<PathBuf> {
         let first = self.path();
@@ -170,18 +222,54 @@ impl Checkpoint {
     }
 
     /// blake3 digest of its weights; `None` for a file that was never read since it was found.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// let same = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert!(saved.digest().is_some());
+    /// assert_eq!(saved.digest(), same.digest());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.0.row.digest
     }
 
     /// Its origin, which decides what may be removed with it.
+    ///
+    /// ```
+    /// use annals::registry::Origin;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert_eq!(saved.origin(), Origin::Saved); // deleting it removes its file, too
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.0.row.origin
     }
 
     /// Known state of its weights. Only checkpoints whose weights are present are ranked.
+    ///
+    /// ```
+    /// use annals::registry::Condition;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert_eq!(*saved.condition(), Condition::Present);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.0.row.condition
@@ -196,6 +284,17 @@ impl Checkpoint {
     }
 
     /// The file of its weights, unverified; [`Registry::load`](crate::Registry::load) verifies.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert!(saved.path().starts_with(&dir));
+    /// assert!(saved.path().is_file());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> PathBuf {
         path(&self.0.root, &self.0.row)

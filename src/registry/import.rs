@@ -76,6 +76,19 @@ impl NewCheckpoint<'_> {
     /// # Errors
     /// [`Error::InvalidName`], also for an id that is empty, longer than 255 bytes or contains
     /// control characters; [`Error::Io`] if `path` is no file or cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let old = dir.join("old.pt");
+    /// std::fs::write(&old, b"weights").unwrap();
+    /// let entry = registry.checkpoint("dqn_agent").step(40_000).import_as("old", &old)?;
+    /// registry.import([entry])?;
+    /// assert_eq!(registry.find("old")?.step(), Some(40_000));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn import_as(self, id: impl Into<String>, path: impl Into<PathBuf>) -> Result<Import> {
         let (id, path) = (id.into(), path.into());
         name::check_word("checkpoint id", &id)?;
@@ -173,6 +186,20 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of a commit](crate::Error#errors-of-a-commit); earlier commits stay.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let old = dir.join("old.pt");
+    /// std::fs::write(&old, b"weights").unwrap();
+    /// let entry = |loss| registry.checkpoint("dqn").metric("loss", loss).import_as("old", &old);
+    /// let imported = registry.import_each([entry(0.1)?, entry(0.2)?])?;
+    /// assert!(imported[0].is_new && !imported[1].is_new);
+    /// assert_eq!(imported[1].differs.len(), 1); // the first value stays
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn import_each(&self, entries: impl IntoIterator<Item = Import>) -> Result<Vec<Imported>> {
         let with_ids = entries
             .into_iter()

@@ -73,23 +73,73 @@ impl List {
     }
 
     /// Only the active one.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// registry.checkpoint("dqn_agent").save(b"one")?;
+    /// let used = registry.checkpoint("dqn_agent").save(b"another")?;
+    /// registry.activate(used.id())?;
+    /// assert_eq!(registry.list("dqn_agent").active().get()?, [registry.find(used.id())?]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn active(self) -> Self {
         self.alias(super::alias::ACTIVE)
     }
 
     /// Only the one that this alias points at.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// registry.set_alias("champion", saved.id())?;
+    /// assert_eq!(registry.list("dqn_agent").alias("champion").get()?.len(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn alias(mut self, alias: impl Into<String>) -> Self {
         self.alias = Some(alias.into());
         self
     }
 
     /// Only those created at `time` or later.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let nine: Timestamp = "2025-07-25T09:00:00Z".parse()?;
+    /// registry.checkpoint("dqn_agent").created(nine).save(b"weights")?;
+    /// assert_eq!(registry.list("dqn_agent").since(nine).get()?.len(), 1);
+    /// assert_eq!(registry.list("dqn_agent").since(Timestamp::now()).get()?.len(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
         self.since = time.into();
         self
     }
 
     /// Only those created before `time`.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let nine: Timestamp = "2025-07-25T09:00:00Z".parse()?;
+    /// registry.checkpoint("dqn_agent").created(nine).save(b"weights")?;
+    /// assert_eq!(registry.list("dqn_agent").until(nine).get()?.len(), 0); // before, not at
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
         self.until = time.into();
         self
@@ -145,6 +195,17 @@ impl List {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let first = registry.checkpoint("dqn_agent").save(b"first")?;
+    /// let second = registry.checkpoint("dqn_agent").save(b"second")?;
+    /// assert_eq!(registry.list("dqn_agent").get()?, [second, first]); // newest first
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn get(self) -> Result<Vec<Checkpoint>> {
         let core = self.registry.core();
         if let Some(alias) = &self.alias {

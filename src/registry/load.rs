@@ -26,6 +26,17 @@ pub struct Loaded {
 
 impl Loaded {
     /// The registry's entry.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").step(40_000).save(b"weights")?;
+    /// let loaded = registry.load(saved.id())?;
+    /// assert_eq!(loaded.checkpoint().step(), Some(40_000));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
@@ -48,6 +59,20 @@ impl Loaded {
     }
 
     /// The open file, at its beginning.
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// let mut text = String::new();
+    /// registry.load(saved.id())?.into_file().read_to_string(&mut text).unwrap();
+    /// assert_eq!(text, "weights");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn into_file(self) -> File {
         self.file
@@ -98,6 +123,17 @@ pub struct WeightsReader {
 
 impl WeightsReader {
     /// The registry's entry.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").step(40_000).save(b"weights")?;
+    /// let reader = registry.reader(saved.id())?;
+    /// assert_eq!(reader.checkpoint().step(), Some(40_000));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint

@@ -114,11 +114,27 @@ where
 
 impl Metadata {
     /// A map of these names and values.
+    ///
+    /// ```
+    /// use annals::registry::Metadata;
+    ///
+    /// let layers = Metadata::from(vec![64_i64, 64]);
+    /// let config = Metadata::map([("layers", layers), ("activation", "relu".into())]);
+    /// assert_eq!(config.get("activation"), Some(&Metadata::from("relu")));
+    /// ```
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Metadata)>) -> Self {
         Metadata::Map(entries.into_iter().map(|(k, v)| (k.into(), v)).collect())
     }
 
     /// The value with this name, if this is a map that has it.
+    ///
+    /// ```
+    /// use annals::registry::Metadata;
+    ///
+    /// let config = Metadata::map([("learning_rate", Metadata::from(0.001))]);
+    /// assert_eq!(config.get("learning_rate").and_then(Metadata::as_f64), Some(0.001));
+    /// assert_eq!(config.get("momentum"), None);
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Metadata> {
         match self {
@@ -128,6 +144,13 @@ impl Metadata {
     }
 
     /// The number, whole or real.
+    ///
+    /// ```
+    /// use annals::registry::Metadata;
+    ///
+    /// assert_eq!(Metadata::from(7_i64).as_f64(), Some(7.0));
+    /// assert_eq!(Metadata::from("7").as_f64(), None);
+    /// ```
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "what f64 means to its callers")]
     pub fn as_f64(&self) -> Option<f64> {
@@ -139,6 +162,12 @@ impl Metadata {
     }
 
     /// The text.
+    ///
+    /// ```
+    /// use annals::registry::Metadata;
+    ///
+    /// assert_eq!(Metadata::from("adam").as_str(), Some("adam"));
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {

@@ -207,6 +207,15 @@ impl Registry {
     }
 
     /// The journal's directory.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// assert_eq!(registry.path(), dir);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.core().root
@@ -214,6 +223,15 @@ impl Registry {
 
     /// Why files of unknown models could not be taken in when the registry was opened, if that
     /// failed; [`reconcile`](Self::reconcile) tries again.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// assert!(registry.rebuild_failure().is_none());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn rebuild_failure(&self) -> Option<Error> {
         let failure = self.core().rebuild_failure.lock();

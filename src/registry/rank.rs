@@ -60,6 +60,19 @@ impl Registry {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use annals::Mode;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// assert_eq!(registry.monitor("dqn_agent")?, None);
+    /// registry.set_monitor("dqn_agent", "val_loss", Mode::Min)?;
+    /// assert_eq!(registry.monitor("dqn_agent")?, Some(("val_loss".to_owned(), Mode::Min)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn monitor(&self, model: &str) -> Result<Option<(String, Mode)>> {
         let row = self.core().store.read(|view| view.model(model))?;
         Ok(row.and_then(|row| row.monitor))

@@ -57,7 +57,7 @@ impl Registry {
     /// nothing.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`relocate`](Self::relocate).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

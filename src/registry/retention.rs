@@ -10,7 +10,6 @@ use super::tables::ages::Ages;
 use super::tables::look::{RegistryChange, RegistryView};
 use super::tables::rows::{CheckpointRow, DeletedRow, Origin};
 use super::{Core, Registry};
-use crate::engine::kv::tables::Table;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
 use crate::entry::timestamp::Timestamp;

@@ -68,6 +68,18 @@ impl SafetensorsHeader {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, and with
     /// [`InvalidData`](io::ErrorKind::InvalidData) if it is no safetensors file.
+    ///
+    /// ```
+    /// use annals::registry::SafetensorsHeader;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// std::fs::create_dir_all(&dir).unwrap();
+    /// let path = dir.join("model.safetensors");
+    /// std::fs::write(&path, b"no weights").unwrap();
+    /// assert!(SafetensorsHeader::read(&path).is_err());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn read(path: impl AsRef<Path>) -> error::Result<Self> {
         let path = path.as_ref();
         header(disk::open_regular_anywhere(path), path)
@@ -89,6 +101,21 @@ impl Registry {
     ///
     /// # Errors
     /// Those of [`find`](Registry::find) and of [`SafetensorsHeader::read`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let header = br#"{"bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    /// let mut weights = (header.len() as u64).to_le_bytes().to_vec();
+    /// weights.extend_from_slice(header);
+    /// weights.extend_from_slice(&[0; 4]);
+    /// let saved = registry.checkpoint("dqn_agent").extension("safetensors").save(&weights)?;
+    /// let header = registry.safetensors(saved.id())?;
+    /// assert_eq!((&*header.tensors[0].name, &*header.tensors[0].shape), ("bias", &[1][..]));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn safetensors(&self, id: &str) -> error::Result<SafetensorsHeader> {
         let found = self.find(id)?;
         header(found.open(), &found.path())

@@ -84,6 +84,16 @@ impl Registry {
 
 impl NewCheckpoint<'_> {
     /// The kind of model, for people.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").model_type("DQN").save(b"weights")?;
+    /// assert_eq!(saved.model_type(), "DQN");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn model_type(mut self, model_type: impl Into<String>) -> Self {
         self.model_type = model_type.into();
         self
@@ -91,6 +101,16 @@ impl NewCheckpoint<'_> {
 
     /// Extension of the file's name: 1 to 16 small letters and digits. Default `bin`. Weights saved
     /// as `safetensors` are refused unless their header keeps the rules of that format.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").extension("pt").save(b"weights")?;
+    /// assert!(saved.path().extension().is_some_and(|extension| extension == "pt"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn extension(mut self, extension: impl Into<String>) -> Self {
         self.extension = extension.into();
         self
@@ -98,6 +118,19 @@ impl NewCheckpoint<'_> {
 
     /// When the model was in this state, for imports and tests; by default, now. The id is made
     /// from it.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let nine: Timestamp = "2025-07-25T09:00:00Z".parse()?;
+    /// let saved = registry.checkpoint("dqn_agent").created(nine).save(b"weights")?;
+    /// assert_eq!(saved.id(), "dqn_agent_20250725_090000");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn created(mut self, time: Timestamp) -> Self {
         self.created = Some(time);
         self
@@ -138,12 +171,32 @@ impl NewCheckpoint<'_> {
     }
 
     /// The training step.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").step(40_000).save(b"weights")?;
+    /// assert_eq!(saved.step(), Some(40_000));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn step(mut self, step: u64) -> Self {
         self.step = Some(step);
         self
     }
 
     /// The training epoch.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").epoch(4).save(b"weights")?;
+    /// assert_eq!(saved.epoch(), Some(4));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn epoch(mut self, epoch: u64) -> Self {
         self.epoch = Some(epoch);
         self
@@ -166,6 +219,17 @@ impl NewCheckpoint<'_> {
     }
 
     /// Adds a tag.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let new = registry.checkpoint("dqn_agent").tag("nightly").tag("release");
+    /// let saved = new.save(b"weights")?;
+    /// assert_eq!(saved.tags(), ["nightly", "release"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         let tag = tag.into();
         if !self.tags.contains(&tag) {

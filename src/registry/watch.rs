@@ -36,6 +36,18 @@ pub enum Watched {
 
 impl Watched {
     /// The active checkpoint: the alias `active`.
+    ///
+    /// ```
+    /// use annals::registry::Watched;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// let mut watch = registry.watch("dqn_agent", Watched::active())?;
+    /// assert!(watch.current().is_none()); // nothing is active
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn active() -> Self {
         Watched::Alias(super::alias::ACTIVE.to_owned())

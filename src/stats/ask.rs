@@ -60,6 +60,22 @@ impl Reader {
     ///
     /// # Errors
     /// Those of [`StatsQuery::get`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal, Outcome};
+    /// use annals::stats::LiveValue;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_1");
+    /// let id = journal.log(decision).unwrap();
+    /// journal.attach_outcome(id, Outcome::correct(true));
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let (reader, day) = (journal.reader()?, Duration::from_secs(86_400));
+    /// let ranking = reader.best_live("dqn_agent", &LiveValue::Correct, day, 30)?;
+    /// assert_eq!((ranking.ranked.len(), ranking.too_few.len()), (0, 1)); // one outcome is not 30
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn best_live(
         &self,
         model: impl AsRef<str>,

@@ -44,6 +44,13 @@ pub enum Shift {
 
 impl Shift {
     /// The shift in lower case.
+    ///
+    /// ```
+    /// use annals::stats::Shift;
+    ///
+    /// assert_eq!(Shift::Large.as_str(), "large");
+    /// assert!(Shift::Small < Shift::Large); // an alarm compares
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -151,6 +158,10 @@ const FEWEST_TIMES: u64 = 30;
 impl Drift {
     /// The difference between `before` and `after`. Two windows of one model, or two models,
     /// symbols or checkpoints in one window. Nothing is read; a microsecond or so.
+    ///
+    /// # Source
+    /// The fields of [`ActionDrift`] and [`ConfidenceDrift`] name theirs. The limits of
+    /// [`LatencyDrift::shift`] are our own.
     ///
     /// ```
     /// # use annals::{Inference, Journal};

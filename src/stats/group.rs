@@ -48,6 +48,14 @@ impl Group {
     ];
 
     /// Its name in lower case.
+    ///
+    /// ```
+    /// use annals::Group;
+    ///
+    /// assert_eq!(Group::Checkpoint.as_str(), "checkpoint");
+    /// assert_eq!("checkpoint".parse::<Group>()?, Group::Checkpoint);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

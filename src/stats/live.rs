@@ -65,6 +65,21 @@ pub struct LiveCandidate {
 
 impl LiveRanking {
     /// The first of the ranked.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    /// use annals::stats::LiveValue;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_1");
+    /// let id = journal.log(decision).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(1.5));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let ranking = journal.stats("dqn_agent").best_live(&LiveValue::Reward, 1)?;
+    /// let best = ranking.best().expect("one has an outcome");
+    /// assert_eq!(best.checkpoint.as_deref(), Some("epoch_1"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn best(&self) -> Option<&LiveCandidate> {
         self.ranked.first()
@@ -72,6 +87,15 @@ impl LiveRanking {
 
     /// Whether the first is better than every other beyond what chance explains easily: their
     /// intervals do not touch. Intervals that do leave it open.
+    ///
+    /// ```
+    /// use annals::{Journal, stats::LiveValue};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let ranking = journal.stats("dqn_agent").best_live(&LiveValue::Reward, 30)?;
+    /// assert!(!ranking.is_clear()); // nothing is known: do not activate anything
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_clear(&self) -> bool {
         let Some((best, others)) = self.ranked.split_first() else {
@@ -83,6 +107,25 @@ impl LiveRanking {
     }
 
     /// Whether the first is the one that the registry ranks first; `None` if either is missing.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Mode, Outcome};
+    /// use annals::stats::LiveValue;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::open(&dir)?;
+    /// let registry = journal.registry()?;
+    /// registry.set_monitor("dqn_agent", "loss", Mode::Min)?;
+    /// let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint(saved.id());
+    /// let id = journal.log(decision).unwrap();
+    /// journal.attach_outcome(id, Outcome::reward(1.5));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let ranking = journal.stats("dqn_agent").best_live(&LiveValue::Reward, 1)?;
+    /// assert_eq!(ranking.agrees_with_registry(), Some(true));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn agrees_with_registry(&self) -> Option<bool> {
         let best = self.best()?.checkpoint.as_ref()?;
@@ -99,6 +142,10 @@ impl StatsQuery {
     ///
     /// # Errors
     /// Those of [`get`](Self::get).
+    ///
+    /// # Source
+    /// Batch means: Schmeiser, *Batch size effects in the analysis of simulation output*, 1982. The
+    /// intervals: [`LiveCandidate::low`].
     ///
     /// ```
     /// # use annals::{Inference, Journal, Outcome};

@@ -20,6 +20,13 @@ pub enum LiveValue {
 
 impl LiveValue {
     /// The named value `name`, of which more is better.
+    ///
+    /// ```
+    /// use annals::Mode;
+    /// use annals::stats::LiveValue;
+    ///
+    /// assert_eq!(LiveValue::named("profit"), LiveValue::Named("profit".to_owned(), Mode::Max));
+    /// ```
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         LiveValue::Named(name.into(), Mode::Max)

@@ -129,6 +129,18 @@ impl StatsQuery {
     }
 
     /// Only event times before `time`.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Timestamp};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let nine: Timestamp = "2025-07-25T09:00:00Z".parse()?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY").event_time(nine));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.stats("dqn_agent").since(nine).get()?.count, 1);
+    /// assert_eq!(journal.stats("dqn_agent").until(nine).get()?.count, 0); // before, not at
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
         self.times = match time.into().as_micros().checked_sub(1) {
             Some(last) => *self.times.start()..=last,

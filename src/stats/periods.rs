@@ -256,18 +256,46 @@ impl Periods {
     }
 
     /// How many there are.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    /// use annals::stats::Periods;
+    ///
+    /// let hour = |number: i64| Timestamp::from_micros(number * 3_600_000_000);
+    /// assert_eq!(Periods::between((0..=24).map(hour))?.len(), 24);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.periods.len()
     }
 
     /// Whether there is none.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    /// use annals::stats::Periods;
+    ///
+    /// let hour = |number: i64| Timestamp::from_micros(number * 3_600_000_000);
+    /// assert!(!Periods::between((0..=24).map(hour))?.is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.periods.is_empty()
     }
 
     /// The name of each, if it has one, and from when until when it lasts.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    /// use annals::stats::Periods;
+    ///
+    /// let hour = |number: i64| Timestamp::from_micros(number * 3_600_000_000);
+    /// let hours = Periods::between((0..=24).map(hour))?;
+    /// assert_eq!(hours.iter().next(), Some((None, hour(0)..hour(1))));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, Range<Timestamp>)> {
         self.0.periods.iter().map(|period| {
             let end = period.last.saturating_add(1);

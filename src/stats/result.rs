@@ -219,6 +219,14 @@ impl Stats {
     }
 
     /// Whether nothing was decided.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let stats = journal.stats("dqn_agnet").get()?;
+    /// assert!(stats.is_empty());
+    /// assert!(!stats.known); // the name is misspelt
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -253,6 +261,19 @@ impl Confidence {
     }
 
     /// The sample standard deviation; `None` for fewer than two.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for (action, confidence) in [("BUY", 0.5), ("SELL", 1.0)] {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", action).confidence(confidence));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let deviation = journal.stats("dqn_agent").get()?.confidence.deviation();
+    /// assert!((deviation.expect("there are two") - 0.3536).abs() < 1e-4);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn deviation(&self) -> Option<f64> {
         self.variance.map(f64::sqrt)
@@ -287,7 +308,25 @@ impl ProcessingTime {
     /// [`Coverage::quantile_error`] of it. `None` if no time is known, in a row of
     /// [`Group::Action`](super::Group::Action), and if `q` is not from 0 to 1.
     ///
-    /// From a DDSketch (Masson, Rim, Lee, VLDB 2019).
+    /// # Source
+    /// Masson, Rim, Lee, *DDSketch: a fast and fully-mergeable quantile sketch with relative-error
+    /// guarantees*, VLDB 2019.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for micros in 1..=100 {
+    ///     let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    ///     journal.log(decision.processing_time(Duration::from_micros(micros)));
+    /// }
+    /// journal.flush().wait(Duration::from_secs(5))?;
+    /// let times = journal.stats("dqn_agent").get()?.processing_time;
+    /// let p95 = times.quantile(0.95).expect("times are known").as_micros();
+    /// assert!((94..=96).contains(&p95), "{p95}");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let nanos = self.sketch.quantile(q)?;

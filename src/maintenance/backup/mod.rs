@@ -77,6 +77,16 @@ impl Maintenance {
 impl Backup<'_> {
     /// Copies segments always, also where a hard link would do. A link costs no room and no time,
     /// and segments are never written again, but damage to the disk damages both.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let to = dir.join("backup"); // better: on another disk
+    /// journal.maintenance()?.backup(&to).without_links().run()?;
+    /// assert_eq!(annals::Reader::open(&to)?.id(), journal.id());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn without_links(mut self) -> Self {
         self.segments = Segments::Copied;
         self

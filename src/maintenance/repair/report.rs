@@ -34,6 +34,14 @@ pub struct Repaired {
 
 impl Repaired {
     /// Whether there was nothing to repair: no file was changed.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// annals::Journal::open(&dir)?.close()?;
+    /// assert!(annals::maintenance::repair(&dir)?.is_untouched());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.changed.is_empty() && self.set_aside.is_empty()

@@ -121,6 +121,14 @@ impl Maintenance {
     ///
     /// # Errors
     /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// assert_eq!(journal.maintenance()?.retired()?.entries, 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn retired(&self) -> Result<RetentionTotals> {
         let row = self.maintenance.retired()?;
         let time = Timestamp::from_micros;

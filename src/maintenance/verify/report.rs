@@ -23,6 +23,15 @@ pub struct Verified {
 
 impl Verified {
     /// Whether nothing was found.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = annals::Journal::open(&dir)?;
+    /// let verified = journal.maintenance()?.verify();
+    /// assert!(verified.is_whole(), "{verified:?}");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.defects.is_empty()

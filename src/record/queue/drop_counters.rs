@@ -19,6 +19,15 @@ pub struct Dropped {
 
 impl Dropped {
     /// The sum over all reasons.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// journal.close()?;
+    /// journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY")); // too late
+    /// let dropped = journal.health().dropped;
+    /// assert_eq!((dropped.total(), dropped.closed), (1, 1));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
         self.queue_full + self.refused + self.closed + self.failed
