@@ -214,7 +214,8 @@ impl Blocks<'_, '_> {
         if !self.range.contains(&from) {
             return Ok(());
         }
-        // Keys are first sequences, so the block that holds `from` usually begins before it.
+        // Keys are first sequences, so the block that holds `from` usually begins before it; redb
+        // has no "last key at or before", which costs a seek more.
         let begin = self.key_until(from)?.unwrap_or(from);
         let (start, end) = (keys::number(begin), keys::number(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
@@ -250,16 +251,20 @@ impl Blocks<'_, '_> {
         let (Some(first), Ok(payload)) = (keys::first_number(key), value) else {
             return Ok(ControlFlow::Continue(()));
         };
-        // A block that ends or begins within the shown part has a false length.
+        // A block that ends or begins within the shown part has a false length. Behind the range
+        // are leftovers of a sealer that died between its commit and its cleaning.
         let fits = |next: u64| next > *expected && next <= self.range.end;
         let Ok(block) = BlockReader::new(first, payload) else {
             return Ok(ControlFlow::Continue(()));
         };
+        // Only the first block may begin before `expected`: it holds `from` somewhere in the
+        // middle. Any other would show entries twice.
         if !fits(block.sequences().end) || (first < *expected && !was_first) {
             return Ok(ControlFlow::Continue(()));
         }
         if first > *expected {
-            // Only a readable block ends a hole.
+            // Only a readable block ends a hole: the header alone could lie. A repair uses the same
+            // rule, so both find holes of the same length.
             if block.rows().is_err() {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -277,6 +282,7 @@ impl Blocks<'_, '_> {
                 *expected = next;
                 Ok(flow)
             }
+            // `expected` stays: the next readable block, or the end, shows the hole.
             VisitResult::Undecodable => Ok(ControlFlow::Continue(())),
         }
     }
@@ -387,6 +393,7 @@ impl Blocks<'_, '_> {
         });
         match seen {
             Ok(Some(Some(seen))) => Ok(Some(seen)),
+            // Noted as lost before it is passed over: health and statistics count it.
             Ok(_) | Err(Error::Corrupt { .. }) => {
                 self.hole_around(first)?;
                 Ok(None)
@@ -584,6 +591,7 @@ impl Blocks<'_, '_> {
         };
         let rebuilt = self.index(Table::Hours, range, direction, |key, span| {
             let (key, touched) = self.hour_key(key, span)?;
+            // Rows of blocks behind the border stay in the index until the sealer removes them.
             let meant = self.range.contains(&key.first);
             if meant && touched.0 <= until && touched.1 >= from {
                 found.push(key);
@@ -675,6 +683,8 @@ impl Blocks<'_, '_> {
             let broken = |why: &str| damaged(self.path, "ids", why);
             let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
             let first = keys::second_number(key).ok_or_else(|| broken("a short key"))?;
+            // The span of ids keeps most blocks of a bucket from being read: loops of several
+            // processes spread one bucket over many.
             if !(low..=high).contains(&within) || !self.range.contains(&first) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -770,7 +780,7 @@ impl Blocks<'_, '_> {
             let first =
                 keys::second_number(key).ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
             if self.range.contains(&first) {
-                // Nothing of an unreadable block is left.
+                // Nothing of an unreadable block is left. A block touches several buckets.
                 let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
                 self.look_into(first, |block| {
                     found.extend(block.each_id().filter(is_meant));

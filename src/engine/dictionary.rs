@@ -111,6 +111,8 @@ pub(crate) fn intern<T: AsRef<str>>(
     run: u32,
     names: &[(u8, T)],
 ) -> Result<Vec<NameId>> {
+    // Two processes may ask for the same new name at once. The transactions follow each other, and
+    // the second finds it.
     let begin = next(transaction, path)?;
     let mut next = begin;
     let mut ids = Vec::with_capacity(names.len());
@@ -128,7 +130,9 @@ pub(crate) fn intern<T: AsRef<str>>(
             transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
         }
         let before = known.map_or((run, run), |row| row.asked);
+        // Retention must not forget a name that a living run has in its cache and has not used yet.
         let asked = (before.0.min(run), before.1.max(run));
+        // The usual case, a known name of a known run, writes nothing.
         if known.is_none() || asked != before {
             transaction.put(Table::NameIds, &key, &mut sealed(&NameRow { id, asked }))?;
         }
@@ -175,5 +179,7 @@ fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<NameId> {
         Ok(ControlFlow::Break(()))
     })?;
     let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;
+    // Both are looked at: the counter outlives names that were forgotten, and the table outlives a
+    // counter that a repair could not read.
     Ok(stored.unwrap_or_default().max(highest.saturating_next()))
 }

@@ -228,6 +228,8 @@ impl RunLock {
         if let Some(runs) = self.path.parent() {
             disk::create_directory(runs).map_err(|error| Error::io("create", runs, error))?;
         }
+        // The old file's lock is released by this assignment, after the new one is held: there is
+        // no moment in which the run counts as dead.
         self.file = lock_run(&self.path)?;
         Ok(())
     }

@@ -136,6 +136,7 @@ impl WriteHandle {
         }
         let kv = &self.handle.kv;
         let mut kv = kv.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have opened it between the look and the lock.
         if kv.is_none() {
             *kv = Some(Kv::open(&self.handle.path, Sharing::Shared, cache_bytes)?);
         }
@@ -167,6 +168,7 @@ impl WriteHandle {
     pub(crate) fn let_go(&self) {
         if self.own.is_some() {
             let kv = &self.handle.kv;
+            // Waits for the handle's readers, whose snapshots are short.
             *kv.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }

@@ -48,6 +48,7 @@ impl Hot {
     pub(crate) fn open(directory: Directory, options: &Options) -> Result<Self> {
         let path = directory.hot_file();
         let creation = directory.hold_creation()?;
+        // Under the lock of creation: another process's unfinished file is being written right now.
         directory.remove_unfinished();
         if !path.exists() {
             create(&directory, options)?;
@@ -76,6 +77,7 @@ impl Hot {
 
     fn start(kv: Kv, directory: Option<Directory>, options: &Options) -> Result<Self> {
         let path = kv.path().to_owned();
+        // Drawn even if the journal has an identity: only the transaction tells whether it has.
         let identity = new_identity(options)?;
         kv.write(|transaction| meta::ensure(transaction, &path, &identity))
             .map_err(WriteFailure::into_error)?;
@@ -132,6 +134,8 @@ impl Hot {
         now: i64,
         before: Option<(RunId, &RunRow)>,
     ) -> Result<(RunId, RunRow), WriteFailure> {
+        // Nothing is visible before the commit. A crash until then leaves a lock file without a
+        // run, and the next opener takes the same number.
         let row = RunRow::begin(now);
         let path = self.path.clone();
         let directory = self.directory.clone();
@@ -192,6 +196,8 @@ impl Hot {
             };
             // Taken up again: the import is under way until its run is ended.
             row.end = None;
+            // Not what tells whether the run is alive, which its lock does: numbers of processes
+            // come again.
             row.process = std::process::id();
             let lock = match &directory {
                 Some(directory) => Some(directory.hold_run(run)?),
@@ -216,6 +222,8 @@ impl Hot {
             self.commits.meter.advance(transaction, &self.path)?;
             runs::put(transaction, run, row)
         })?;
+        // After the commit. A lock that was released before it would let another opener declare
+        // this run dead, and write a gap for events that are there.
         self.release(run);
         Ok(())
     }
@@ -234,6 +242,8 @@ impl Hot {
         names: &[(u8, Arc<str>)],
     ) -> Result<Vec<NameId>, WriteFailure> {
         let run = run.map_or(FOR_EVER, RunId::get);
+        // Before the entries that use them. A crash between the two leaves unused names, never an
+        // entry whose name is unknown.
         self.write(|transaction| dictionary::intern(transaction, &self.path, run, names))
     }
 
@@ -276,6 +286,8 @@ impl Hot {
     /// of `run`.
     pub(crate) fn reopen(&self, run: RunId) -> Result<u64> {
         self.commits.handle.reopen(|| {
+            // Opening recovers the file: the failed commit is then either whole or not there, and
+            // the number of the run's last batch tells which.
             let kv = Kv::open(&self.path, self.sharing, self.cache_bytes)?;
             kv.wait_endlessly();
             let key = keys::number(u64::from(run.get()));
@@ -307,6 +319,8 @@ impl Commits {
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
         let path = self.path.clone();
         self.write(|transaction| {
+            // Elapsed time is stored with the entries that it passed beside, so that their age
+            // never depends on a wall clock.
             self.meter.advance(transaction, &path)?;
             append(transaction, &path, commit.blocks)?;
             for (run, row) in commit.rows {
@@ -343,14 +357,18 @@ fn create(directory: &Directory, options: &Options) -> Result<()> {
         reason = "any 64 of the bits are random"
     )]
     let unfinished = directory.unfinished_hot_file(identity.id as u64);
+    // The name holds random bits: two processes that create at once do not write one file.
     let kv = Kv::create(&unfinished, options.cache_bytes)?;
     kv.write(|transaction| meta::ensure(transaction, &unfinished, &identity))
         .map_err(WriteFailure::into_error)?;
+    // Closed first: redb marks the file as cleanly closed, and only such a file may get the name.
     drop(kv);
     directory.publish_hot_file(&unfinished)
 }
 
 fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId> {
+    // Read in the transaction that stores the run, so no two processes get one number. Retention
+    // never forgets the newest run: ids must not come again.
     let number = runs::highest(transaction, path)?.saturating_add(1);
     if number > MAX_RUN {
         return Err(Error::RunsExhausted {
@@ -374,7 +392,8 @@ fn close_dead_runs(
     let mut dead = Vec::new();
     let mut encoder = BlockEncoder::default();
     for (run, mut row) in open {
-        // Alive, or in a process of which nothing is known: its gap is left to a later opener.
+        // Alive, or in a process of which nothing is known: its gap is left to a later opener. Two
+        // openers cannot both write it: the later transaction sees the end of the run.
         if !directory.is_run_dead(run) {
             continue;
         }
@@ -397,6 +416,8 @@ fn close_dead_runs(
         runs::put(transaction, run, &row)?;
         dead.push(run);
     }
+    // In the same transaction as the runs' ends: a crash leaves both or neither, so each death has
+    // one gap.
     append(transaction, path, &mut encoder.take())?;
     Ok(dead)
 }
@@ -408,6 +429,8 @@ fn append(transaction: &mut WriteTransaction<'_>, path: &Path, blocks: &mut [Blo
     }
     let mut extent = meta::extent_to_write(transaction, path)?;
     for block in blocks.iter_mut() {
+        // Sequences are given here, within redb's lock, and nowhere else. So they are dense over
+        // all processes, and their order is that of the commits.
         index::put(transaction, extent.next, block)?;
         // Far from an overflow: stored numbers have bounds, and so has a block.
         extent.next = extent.next.saturating_add(block.count.into());

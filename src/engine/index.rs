@@ -55,6 +55,8 @@ pub(crate) fn put(
     first: u64,
     block: &mut Block,
 ) -> Result<()> {
+    // One transaction holds the block and all that finds it: an index row without its block would
+    // be reported as damage.
     transaction.put(Table::Blocks, &keys::number(first), &mut block.value)?;
     each_row(first, first, &block.index, |table, key, span| {
         let mut value = match span {

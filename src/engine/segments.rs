@@ -51,6 +51,7 @@ impl Registered {
 pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
     let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
     let number = |text: &str| {
+        // `parse` alone would take `+1`, and a shorter number would sort wrongly.
         let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().ok()).flatten()
     };
@@ -88,6 +89,8 @@ pub(crate) fn decode(first: u64, value: &[u8]) -> Result<SegmentRow, String> {
     let row: SegmentRow = codec::decode(value)?;
     let entries = row.next.checked_sub(first).filter(|entries| *entries > 0);
     match entries {
+        // The checksum proves that we wrote these bytes, not that they are sensible: an extent that
+        // ends before it begins would make every later subtraction wrong.
         Some(entries) if row.events <= entries && first >= FIRST_SEQUENCE => Ok(row),
         _ => Err(format!("it cannot begin at {first} and be {row:?}")),
     }
@@ -106,6 +109,7 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registere
                 .ok_or_else(|| damaged(path, "segments", "a key is too short"))?;
             let row = decode(first, value)
                 .map_err(|why| damaged(path, &format!("segment {first}"), &why))?;
+            // Segments adjoin. Where a row is missing, its entries are lost, and not retired.
             if let Some(before) = found.last()
                 && before.row.next != first
             {
@@ -128,6 +132,8 @@ pub(crate) fn files(directory: &Directory) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = entries
         .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
         .filter(|(first, last)| {
+            // A file's name is not trusted either: what it claims is shown as holes if it cannot be
+            // opened.
             let is_long = last.saturating_sub(*first) > MOST_LOST;
             first <= last && *first >= FIRST_SEQUENCE && *last < codec::MOST && !is_long
         })
@@ -147,7 +153,8 @@ pub(crate) fn by_files(directory: &Directory, range: Range<u64>) -> Vec<Register
         found.push(Registered { first, row });
     };
     for (first, end) in files(directory) {
-        // Of two that overlap, as a crash may leave them, the first one.
+        // Of two that overlap, as a crash may leave them, the first one. Behind the border are
+        // files of a sealer that died before it registered them: their entries are in the hot file.
         if first < next || end > range.end {
             continue;
         }
@@ -230,6 +237,8 @@ impl Segment {
     ) -> Result<Self> {
         let missing = || damaged(path, "segment", "the file is missing");
         let opened = Kv::try_open_read_only(path, Sharing::Exclusive, CACHE_BYTES);
+        // Complete before it had its name, and never written again: one that needs a recovery was
+        // never finished.
         let kv = match opened {
             Err(Error::Missing { .. }) => return Err(missing()),
             opened => opened?.ok_or_else(|| damaged(path, "segment", "it was not finished"))?,
@@ -239,6 +248,8 @@ impl Segment {
         let owned = |head: &Head| identity.owns(head.journal, head.next);
         let expected = Head {
             format: super::meta::FORMAT,
+            // A restored journal has a new identity and still owns the segments of its ancestors,
+            // up to where it was copied.
             journal: match &head {
                 Some(Ok(head)) if owned(head) => head.journal,
                 _ => identity.id,
@@ -270,6 +281,8 @@ impl Segment {
         registered: Registered,
         losses: Arc<LostRanges>,
     ) -> Result<Self> {
+        // An empty file instead of an `Option`: every reader of blocks handles holes already, and
+        // none needs a second path for a missing file.
         let kv = Kv::in_memory(CACHE_BYTES)?;
         kv.write(|transaction| transaction.create_tables_of_segment())
             .map_err(WriteFailure::into_error)?;
@@ -336,6 +349,8 @@ impl SegmentCache {
     ) -> Result<Arc<[Registered]>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         match &*listed {
+            // The generation counts changes of the table, so an unchanged one needs no scan. It is
+            // from the same snapshot as the table.
             Some((known, segments)) if *known == generation => Ok(segments.clone()),
             _ => {
                 let segments: Arc<[Registered]> = list(snapshot, path)?.into();
@@ -354,6 +369,8 @@ impl SegmentCache {
     ) -> Result<Arc<Segment>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |(first, segment): &(u64, Arc<Segment>)| {
+            // A repair may have written the segment anew under the same first sequence: the old
+            // file is still open here, and must not answer for the new one.
             *first == registered.first && segment.registered.row == registered.row
         };
         let segment = match open.iter().position(same) {
@@ -363,6 +380,7 @@ impl SegmentCache {
                 ..Segment::open(directory, identity, registered.clone())?
             }),
         };
+        // The oldest use goes. Readers that still hold it keep the file open through their `Arc`.
         if open.len() == MOST_OPEN {
             open.remove(0);
         }
@@ -379,6 +397,8 @@ impl SegmentCache {
         registered: &Registered,
     ) -> Result<Arc<Segment>> {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without this memory a scan would try to open a missing file once for each block that it
+        // asks for.
         lost.retain(|(tried, _)| tried.elapsed() < TAKEN_FOR_LOST);
         let known = lost.iter().map(|(_, segment)| segment);
         let mut known = known.filter(|segment| segment.registered.first == registered.first);
@@ -404,6 +424,8 @@ impl SegmentCache {
 fn is_loss(error: &Error) -> bool {
     match error {
         Error::Corrupt { .. } | Error::Foreign { .. } => true,
+        // Too many open files, or a network that is down, will pass. Showing holes then would tell
+        // a follower that entries are gone for ever.
         Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     }

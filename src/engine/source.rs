@@ -223,6 +223,7 @@ impl Source {
             });
             let name = match name.and_then(Option::transpose) {
                 Ok(Some(name)) => Some(name),
+                // The two tables of names hold the same pairs, and damage rarely meets both.
                 Ok(None) => dictionary::text_beside(snapshot, id)?,
                 Err(error @ Error::Corrupt { .. }) => {
                     let beside = dictionary::text_beside(snapshot, id)?;
@@ -299,6 +300,8 @@ impl Source {
         if until <= extent.kept {
             return Ok(Vec::new());
         }
+        // The part is chosen by the last wanted entry; `until` may be the first sequence of the
+        // next one.
         let last = until.saturating_sub(1);
         self.in_part_of(last, Unopened::PassedOver, |blocks| {
             blocks.before(until, budget, projection)
@@ -387,6 +390,7 @@ impl Source {
             let ids = segment.row.ids;
             ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
         };
+        // Newest part first, and the first hit ends it: an id is in one place only.
         let mut found = None;
         self.in_parts(holds, Unopened::PassedOver, |blocks| {
             found = blocks.find(id, unread)?;
@@ -496,9 +500,12 @@ impl Source {
                 return Ok(Where::Answered(None));
             }
             if sequence >= view.extent.hot {
+                // Within the same snapshot as the border. Between two snapshots a sealer could move
+                // the entry into a segment and remove it here.
                 return Ok(Where::Answered(Some(body(&view.hot())?)));
             }
             let segments = self.list_with(view, unopened)?;
+            // They adjoin and are in order, so this is the only one that can hold it.
             let index = segments.partition_point(|segment| segment.row.next <= sequence);
             match segments.get(index) {
                 Some(segment) if segment.first <= sequence => Ok(Where::In(segment.clone())),
@@ -512,6 +519,9 @@ impl Source {
         })?;
         match found {
             Where::Answered(answer) => Ok(answer),
+            // Opened when the snapshot is closed: opening a file may be slow, and an old snapshot
+            // keeps redb from reusing pages. A segment that is retired meanwhile is told apart
+            // below.
             Where::In(segment) => {
                 let open = self.segment_with(&segment, unopened);
                 let answer = open.and_then(|open| open.read(&body));
@@ -529,6 +539,8 @@ impl Source {
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,
     ) -> Result<()> {
         let segments = self.view(|view| {
+            // The list is from the same snapshot as the hot part, so no entry is in both and none
+            // in neither.
             let more = body(&view.hot())?;
             more.then(|| self.list_with(view, unopened)).transpose()
         })?;
@@ -587,6 +599,8 @@ impl Source {
         let listed = self.list(view);
         let Extent { kept, hot, .. } = view.extent;
         match (listed, &self.directory) {
+            // Names of files hold the sequences for this case. The extent, in another table, says
+            // what has to be covered.
             (Err(Error::Corrupt { .. }), Some(directory)) if unopened == Unopened::PassedOver => {
                 Ok(segments::by_files(directory, kept..hot).into())
             }
@@ -598,6 +612,8 @@ impl Source {
     pub(crate) fn unless_retired<T>(&self, segment: &Registered, answer: Result<T>) -> Result<T> {
         let Err(error) = answer else { return answer };
         let kept = self.extent()?.kept;
+        // Asked after the failure: the file vanishes after the commit that retires it, so whatever
+        // is missing because of it is below the border by now.
         if segment.first < kept {
             Err(self.retired(segment.first, kept))
         } else {

@@ -38,6 +38,8 @@ pub(crate) fn open_regular_with(path: &Path, options: &mut OpenOptions) -> io::R
         Ok(found) if !found.is_file() => return Err(no_regular_file(path)),
         _ => {}
     }
+    // `O_NOFOLLOW` holds for the last name only. Folders above it are the journal's own, or were
+    // checked by `inside`.
     let file = without_waiting(options, true).open(path)?;
     is_regular(file, path)
 }
@@ -56,6 +58,7 @@ pub(crate) fn open_regular_anywhere(path: &Path) -> io::Result<File> {
 pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     // Not by its length, which may grow during the read.
+    // One byte more than allowed tells "too long" from "just right".
     let mut file = open_regular(path)?.take(most.saturating_add(1));
     file.read_to_end(&mut bytes)?;
     let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= most);
@@ -66,6 +69,7 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>
 /// Fails if the name is taken, also by a link to nowhere.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = open_regular(from)?;
+    // `create_new`: a link that somebody put there would lead the copy out of the folder.
     let mut target = create(to)?;
     io::copy(&mut source, &mut target)?;
     sync(&target, to)
@@ -138,10 +142,13 @@ impl<'a> Below<'a> {
         let is_plain = |name: &str| {
             let mut parts = Path::new(name).components();
             let one = matches!(parts.next(), Some(Component::Normal(part)) if part == name);
+            // `components` drops `.` and doubled slashes, so the one part has to be equal to the
+            // name.
             one && parts.next().is_none()
                 && name.len() <= LONGEST_NAME
                 && !name.chars().any(char::is_control)
         };
+        // A hostile text of a million slashes costs four steps.
         let names = text.split('/').take(MOST_NAMES + 1);
         if names.clone().count() <= MOST_NAMES && names.clone().all(is_plain) {
             return Ok(Below(text));
@@ -160,6 +167,7 @@ impl<'a> Below<'a> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(leads_elsewhere(&path));
         };
+        // The folder is resolved, the last name is not: removing a link must not remove its target.
         let above = inside(folder, above)?;
         Ok(above.join(name))
     }
@@ -232,6 +240,8 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
         .take_while(|above| !above.as_os_str().is_empty() && !above.is_dir())
         .collect();
     let mut builder = DirBuilder::new();
+    // Not to make several at once, but because "exists already" is then no error: another process
+    // may create the same directory.
     builder.recursive(true);
     #[cfg(all(unix, not(annals_portable)))]
     {
@@ -247,6 +257,8 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
             Some(above) if !above.as_os_str().is_empty() => above,
             _ => Path::new("."),
         };
+        // The new name is an entry of the directory above: without this a power cut could take the
+        // journal away with its folder.
         match sync_directory(above) {
             // The right to make names in a directory does not include the right to open it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
@@ -309,6 +321,7 @@ impl NewFile {
     /// Begins with an empty file of this name. A file of that name was left by a crash or put there
     /// by another program. It is removed, and a link is not followed.
     pub(crate) fn begin(path: &Path) -> io::Result<NewFile> {
+        // Removed and created, never truncated: the file may have a second name elsewhere.
         remove(path)?;
         Ok(NewFile {
             file: create(path)?,
@@ -320,6 +333,8 @@ impl NewFile {
     /// Makes it durable and gives it its name, replacing an existing file; then the name is
     /// durable.
     pub(crate) fn finish(self, name: &Path) -> io::Result<()> {
+        // The order is the whole point: contents, name, directory. A crash leaves the old file or
+        // the new one, never a half of either.
         sync(&self.file, &self.path)?;
         rename(&self.path, name)?;
         sync_directory(name.parent().unwrap_or(Path::new(".")))
@@ -401,6 +416,7 @@ impl FileId {
     pub(crate) fn lost_name(self, path: &Path) -> Option<&'static str> {
         match fs::metadata(path) {
             Ok(found) if FileId::in_metadata(&found) == Some(self) => None,
+            // Our rows go on into the old file, which nobody finds any more.
             Ok(_) => Some("replaced by another file"),
             Err(error)
                 if matches!(

@@ -39,6 +39,7 @@ impl FileLock {
         // A round is lost only if another process replaces the file at the same moment.
         const ROUNDS: u32 = 8;
         for _ in 0..ROUNDS {
+            // A new handle in each round: the name may lead to another file by now.
             let held = FileLock(disk::open_or_begin(path)?.0);
             // Invariant L1: a file that names a dead holder is owned, or loses its name, only under
             // the lock of its directory. Otherwise one process could remove the file that another
@@ -55,6 +56,9 @@ impl FileLock {
                 return Ok(None);
             };
             match held.has_name(path) {
+                // The orphan keeps its lock on a file without a name. Whoever looks at the same
+                // moment may remove the file that a third one has just created: that one finds it
+                // out by `has_name` above.
                 Some(true) => disk::remove(path)?,
                 // Another process has replaced the file already.
                 Some(false) => {}
@@ -103,11 +107,14 @@ impl FileLock {
         let held = try_lock(file, LockMode::Exclusive)?;
         // The name is an aid: without it only the lock counts. A file with a second name belongs to
         // another program and is not written to.
+        // Written only by the holder, so that a reader never sees the words of two.
         if held && disk::has_one_name(file) {
             let owner = ProcessId::this()
                 .map(|owner| owner.print())
                 .unwrap_or_default();
             let _ = file
+                // A crash between the two leaves an empty file, which names nobody: the lock alone
+                // counts.
                 .set_len(0)
                 .and_then(|()| file.rewind())
                 .and_then(|()| file.write_all(owner.as_bytes()));

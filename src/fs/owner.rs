@@ -54,6 +54,8 @@ impl ProcessId {
             return false;
         }
         match look(self.pid) {
+            // Numbers of processes come again; with the time of the start they do not. A zombie
+            // runs no code any more.
             Some((started, state)) => started != self.started || matches!(state, 'Z' | 'X'),
             // Where this process is unknown too, nothing is known.
             None => look(std::process::id()).is_some(),

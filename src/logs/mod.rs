@@ -158,6 +158,8 @@ impl Follower {
     fn run(&mut self, orders: &Orders<CleanUp>) {
         loop {
             round(&self.directory);
+            // Read before the round, so that the last round begins after the stop and takes in all
+            // that was committed before it.
             let is_last = orders.is_stopped();
             let outcome = self.round_or_let_go();
             let retry = lock_timeout(&self.directory, RETRY);
@@ -185,6 +187,8 @@ impl Follower {
     fn round_or_let_go(&mut self) -> Result<()> {
         let outcome = self.round();
         if outcome.is_err() {
+            // Buffers may hold lines that were not written. The state on disk is the last whole
+            // one: the next round cuts the files to it.
             self.held = None;
             lock(&self.health).writing = false;
         }
@@ -201,6 +205,7 @@ impl Follower {
             // The directory or the lock was removed: another process may hold a new one.
             self.held = None;
         }
+        // Tried at each round: the process that writes the files may have died.
         if self.held.is_none() {
             self.held = self.try_hold()?;
             lock(&self.health).writing = self.held.is_some();
@@ -208,6 +213,8 @@ impl Follower {
         let caught_up = self.catch_up();
         self.report_moved();
         caught_up?;
+        // A place that is stored late costs nothing but lines that are rendered once more after a
+        // crash.
         let due = self.until.get().is_some() || self.saved.elapsed() >= SAVE;
         if due && let Some(held) = &mut self.held {
             held.files.save()?;
@@ -261,8 +268,12 @@ impl Follower {
                 // The next round begins anew.
                 return Ok(());
             }
+            // Bounded, so that a mirror far behind does not fill memory, and can stop between two
+            // pieces.
             let blocks = match self.source.after(held.files.next(), BUDGET_BYTES) {
                 Err(Error::Retired { sequence, kept, .. }) => {
+                    // Retention does not wait for text files. The files say that lines are missing,
+                    // by this event.
                     held.files.skip_to(kept);
                     self.conditions
                         .say(Level::Warn, COMPONENT, SKIPPED, skipped(sequence, kept));
@@ -270,6 +281,7 @@ impl Follower {
                 }
                 blocks => blocks?,
             };
+            // Read after the blocks, so the lag is never less than nothing.
             let end = self.source.next_sequence()?;
             let mut known = lock(&self.health);
             known.lag = end.saturating_sub(held.files.next());

@@ -103,12 +103,15 @@ impl BySequence {
                 Projection::Selected(selection, Limit::Last(most)),
             )?,
         };
+        // The first read was one block: a question for the newest few is answered by it.
         self.budget = BUDGET_BYTES;
         let Some(last) = located.last() else {
             return Ok(false);
         };
         self.next = match self.direction {
             Direction::Ascending => last.next,
+            // Continues before the block's first entry. If sealing has merged it since, the
+            // selection leaves out what was given.
             Direction::Descending => last.first,
         };
         for block in located {
@@ -172,6 +175,8 @@ impl ByTime {
         };
         let rows = piece.block.rows.iter().filter(|entry| {
             let hour = entry.head.event.div_euclid(HOUR_MICROS);
+            // A block that touches several hours is met once for each, and gives those of one hour
+            // each time.
             hour == piece.hour && piece.fresh.contains(&entry.sequence)
         });
         match self.direction {
@@ -224,6 +229,7 @@ impl ByTime {
             // Sealing may have merged blocks between the two snapshots. The one that holds the
             // border then begins before `start`, and was not listed.
             if self.start(source, selection)? == start {
+                // Fewer than asked for are all there are.
                 self.ended = places.found.len() < PLACES;
                 self.places = places.found.into();
                 return self.meet(source, selection, &places.untimed);
@@ -264,6 +270,7 @@ impl ByTime {
     ) -> Result<Option<Arc<DecodedBlock>>> {
         let all = Projection::Selected(selection, Limit::First(usize::MAX));
         let holds = |block: &Arc<DecodedBlock>| (block.first..block.next).contains(&sequence);
+        // Neighbouring hours share blocks: a few that were decoded last are kept.
         let block = match self.blocks.iter().position(holds) {
             Some(index) => self.blocks.remove(index),
             None => match source.block_with(sequence, all)? {

@@ -69,6 +69,8 @@ pub(crate) fn request(requests: &Sender<FlushReply>, wake: impl FnOnce()) -> Flu
     let (flush, answer) = ticket();
     // If the receiver is gone, the answer comes back with the error and reports "closed" as it
     // drops.
+    // The request is in the channel before the writer is woken. The other order could let it nap
+    // through the whole interval.
     let _ = requests.send(answer);
     wake();
     flush
@@ -85,6 +87,7 @@ impl FlushReply {
             waiting.result = Some(result);
             self.state.answered.notify_all();
             if let Some(waker) = waiting.waker.take() {
+                // A waker may run the future at once, on this thread: it takes this lock.
                 drop(waiting);
                 waker.wake();
             }
@@ -123,6 +126,7 @@ impl Flush {
             }
             let left = match deadline {
                 Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                // A deadline beyond the clock's range: waited for in hours, for ever.
                 None => Duration::from_secs(3_600),
             };
             if left.is_zero() {
@@ -145,6 +149,7 @@ impl Future for Flush {
         match &waiting.result {
             Some(result) => Poll::Ready(result.clone()),
             None => {
+                // Replaced at each poll: a future may move between tasks, and the last one waits.
                 waiting.waker = Some(context.waker().clone());
                 Poll::Pending
             }

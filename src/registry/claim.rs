@@ -46,12 +46,16 @@ impl<'c> Claim<'c> {
     ) -> Result<Self> {
         let folder = names::folder(&core.root, &row.model);
         let not_saved = |path: &Path, cause| not_saved(&row.model, path, cause);
+        // Its name is durable before a file in it is: otherwise a power cut could take the folder
+        // with finished weights.
         files::create_folder(&folder)?;
         // A model's folder that is a link would have weights written, and swept, anywhere.
         let inside = disk::inside(&core.root.join(names::FOLDER), &folder);
         inside.map_err(|error| not_saved(&folder, error))?;
         sweep::once(core, &row.model, &folder)?;
         core.step("claim");
+        // Shared by savers. Whoever clears up leftovers takes it alone, so that no claim appears
+        // while he decides which files are dead.
         let claims = core.hold_claims(LockMode::Shared)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
         let first = {
@@ -69,6 +73,8 @@ impl<'c> Claim<'c> {
             };
             let stem = names::stem(&row.model, &id);
             let path = folder.join(format!("{stem}{}", names::SIDECAR));
+            // Creating the file is the claim: of two processes that want one id, one finds the name
+            // taken.
             let file = match files::create(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -84,10 +90,14 @@ impl<'c> Claim<'c> {
                 leftovers: vec![path.clone()],
             };
             let lock = FileLock::of(file, LockMode::Exclusive);
+            // Somebody has opened it within this moment and examines whether it is dead. The next
+            // id costs less than to wait.
             let Some(lock) = lock.map_err(|e| not_saved(&path, e))? else {
                 continue;
             };
             let weights = extension.map(|extension| format!("{}.{extension}", claim.stem));
+            // The claim names the weights that will come: after a crash a later saver knows what to
+            // remove.
             let text = sidecar::claim(weights.as_deref());
             let written = lock.file().write_all(text.as_bytes());
             written.map_err(|e| not_saved(&path, e))?;
@@ -128,9 +138,11 @@ impl<'c> Claim<'c> {
         let name = self.folder.join(format!("{}.{extension}", self.stem));
         let partial = with_suffix(&name, names::PARTIAL);
         let mut file = files::create(&partial).map_err(|e| self.not_saved(&partial, e))?;
+        // Noted before the first byte is written, so that a failed write leaves nothing.
         self.leftovers.push(partial.clone());
         let found = write(&mut file, &partial).map_err(|e| self.not_saved(&partial, e))?;
         self.core.step("sync weights");
+        // Contents before the name: a file under its final name is always whole.
         disk::sync(&file, &partial).map_err(|e| self.not_saved(&partial, e))?;
         self.core.step("name weights");
         files::publish(&partial, &name).map_err(|e| self.not_saved(&name, e))?;
@@ -160,12 +172,18 @@ impl<'c> Claim<'c> {
         core.step("name sidecar");
         // The claim becomes the sidecar in one step, so the id is never free in between.
         disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
+        // The lock of the claim is kept too, until the end: its file has lost its name to the
+        // sidecar, and a sweep that opened it earlier still finds it held.
         self.held.push(lock);
         core.step("sync folder");
+        // One sync makes both names durable, of the weights and of the sidecar. The registry must
+        // not name a file that a power cut could take away.
         files::sync_folder(&self.folder)?;
         core.step("register");
         // As late as possible: ages count from the moment of the entry.
         row.saved = core.now();
+        // Last: before this commit a crash leaves files that a sweep removes, after it a whole
+        // checkpoint.
         let written = core
             .store
             .write(|change| change.insert(&self.id, &mut row, true));
@@ -175,6 +193,7 @@ impl<'c> Claim<'c> {
             Err(ChangeFailure::Unknown(error)) => self.settle(&row, error)?,
         }
         core.step("say");
+        // From here on the files belong to the checkpoint.
         self.leftovers.clear();
         let saved = Checkpoint::new(&*self.id, row, &core.root);
         core.say(
@@ -192,6 +211,8 @@ impl<'c> Claim<'c> {
     /// happen.
     fn settle(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
         let core = self.core;
+        // Of a full device the engine can be asked afterwards. After any other failure only the
+        // next opening shows what holds.
         if matches!(error, Error::NoRoom { .. }) {
             let known = core.store.read_settled(|view| view.checkpoint(&self.id));
             match known {
@@ -204,6 +225,8 @@ impl<'c> Claim<'c> {
                 Err(_) => {}
             }
         }
+        // The entry may be there, and must find its files. If it is not, a reconciliation takes the
+        // sidecar up again.
         self.leftovers.clear();
         Err(Error::Unconfirmed {
             id: self.id.clone(),
@@ -218,6 +241,7 @@ impl Drop for Claim<'_> {
         // The claim goes last: while it is there, no other process uses the rest. Files that cannot
         // be removed are swept up later.
         for path in self.leftovers.iter().rev() {
+            // In reverse: the weights go before the claim that protects them.
             let _ = files::remove(path);
         }
     }

@@ -30,6 +30,8 @@ pub(super) fn held_by(
     if let Some((name, _)) = alias {
         return Ok(Some(format!("alias {name:?}")));
     }
+    // A model without checkpoints has nothing to fall back to. Deleting the last one is most often
+    // a mistake.
     let count = view.model(&row.model)?.map_or(0, |model| model.checkpoints);
     Ok((count <= 1).then(|| "the last checkpoint of its model".to_owned()))
 }
@@ -96,6 +98,7 @@ pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Re
             let path = above.join(name);
             // A path that leads elsewhere must not be removed, and leaves the list.
             let gone = match Below::new(name).map(|below| below.remove(&above)) {
+                // The list is read from a file: it may name anything.
                 Err(_) => Ok(false),
                 Ok(Err(error)) if disk::is_no_regular_file(&error) => Ok(false),
                 Ok(gone) => gone,
@@ -111,6 +114,8 @@ pub(super) fn remove_files(core: &Core, leaving: &[(String, Vec<String>)]) -> Re
         }
     }
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        // Before the list is cleared: names that come back after a power cut have to be on it
+        // still.
         files::sync_folder(folder)?;
     }
     core.step("forget files");
@@ -157,6 +162,8 @@ impl Registry {
         }
         let now = core.now();
         core.step("delete");
+        // The registry first: a crash behind this leaves files that are listed as leaving, and the
+        // next look removes them. The other order would leave an entry without weights.
         let deleted = core.store.write(|change| {
             let Some(row) = change.checkpoint(id)? else {
                 return Err(change.why_unknown(id)?);
@@ -173,11 +180,13 @@ impl Registry {
                 why: why.to_owned(),
             };
             let files = files_of(id, &row);
+            // It lists the files in the same transaction, so none is forgotten.
             change.delete(id, &note, &files)?;
             Ok((row, files))
         });
         let (row, files) = deleted.map_err(ChangeFailure::into_error)?;
         core.say(CheckpointAction::Deleted, &row.model, id, why);
+        // Watches of this process see it at once, others within their interval.
         core.watches.nudge();
         remove_files(core, &[(id.to_owned(), files)])?;
         Ok(())

@@ -126,6 +126,8 @@ impl Sealer {
         }
         let unfinished = folder.join(format!("{:020}{UNFINISHED}{:016x}", extent.hot, now));
         // One that a crash left was removed above, so this name is free.
+        // Hot blocks below `extent.next` do not change any more, so no snapshot is held while they
+        // are copied: others may commit meanwhile.
         let written = self.merge(kv, &unfinished, extent, bytes, go_on);
         let registered = match written {
             Ok(Some(mut written)) => {
@@ -156,12 +158,15 @@ impl Sealer {
         let mut segment = SegmentWriter::create(unfinished, extent.hot)?;
         let (mut next, mut taken) = (extent.hot, 0);
         let mut is_blocked = false;
+        // A snapshot for each quarter of a megabyte: an old one keeps redb from reusing pages, and
+        // the file would grow.
         while next < extent.next && segment.bytes() < bytes && !is_blocked {
             if !may_go_on() {
                 return Ok(None);
             }
             kv.read(|snapshot| {
                 let range = extent.hot..extent.next;
+                // Its own, and thrown away: what cannot be sealed is not lost to readers.
                 let losses = LostRanges::default();
                 let blocks = Blocks::new(snapshot, kv.path(), range, &losses);
                 let mut read = 0;
@@ -212,6 +217,8 @@ impl Sealer {
         let FinishedSegment { registered, taken } = written;
         let file = folder.join(file_name(registered.first, registered.row.next));
         // No registered segment has this name, so an existing file was left by a crash.
+        // Named before it is registered. The other order could register a file that a power cut
+        // takes away.
         disk::rename(unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
         sync_directory(folder)?;
         // The last write, at its close, could not report its failure.
@@ -229,6 +236,8 @@ impl Sealer {
             if extent.hot != registered.first {
                 return Ok(false);
             }
+            // One transaction for the row and the border: readers find each entry in exactly one
+            // place.
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
@@ -311,6 +320,8 @@ fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
         kv.write(|transaction| {
             found
                 .iter()
+                // Behind the border already, so readers do not care how far this gets before a
+                // crash.
                 .try_for_each(|(first, index)| index::remove(transaction, *first, index))
         })
         .map_err(WriteFailure::into_error)?;
@@ -381,6 +392,7 @@ impl SegmentWriter {
     /// the next sequence.
     fn take_over(&mut self, block: &BlockReader<'_>, payload: &[u8]) -> Result<u64, String> {
         let sequences = block.sequences();
+        // A full block is copied as bytes: encoded anew it would be no smaller.
         if block.is_full() {
             let uses = &mut self.uses;
             let summary = Summary::of(block, |name| uses.see_name(name))?;
@@ -434,6 +446,7 @@ impl SegmentWriter {
             put(transaction, self.next, &mut blocks)
         });
         self.wrote(&blocks, next)?;
+        // A segment is never written again: the free pages of its making would stay in it.
         self.kv.compact()?;
         let path = self.kv.path().to_owned();
         // Closing writes to the file once more.

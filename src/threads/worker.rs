@@ -93,6 +93,8 @@ impl<C: Send + 'static> Worker<C> {
     ) -> Result<T> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         // If the thread is gone, so is the other end of the answer, which is an answer too.
+        // Sent before it is woken: a thread that naps looks for commands when it wakes, not before
+        // it naps.
         let _ = self.commands.send(command(reply));
         self.wake();
         match answer.recv_timeout(timeout) {
@@ -118,10 +120,13 @@ impl<C: Send + 'static> Worker<C> {
     /// Stops the thread and waits for its end, for at most `timeout`; returns whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
         self.stop();
+        // Taken out for the wait, so that `wake` of another thread does not wait for the lock as
+        // long.
         let Some(thread) = lock(&self.thread).take() else {
             return true;
         };
         let left = join_in_time(thread, timeout).err();
+        // Put back if it has not ended: nothing is detached, and a second `finish` waits again.
         let has_ended = left.is_none();
         *lock(&self.thread) = left;
         has_ended
@@ -189,6 +194,7 @@ pub(crate) fn join_in_time(
     timeout: Duration,
 ) -> Result<(), JoinHandle<()>> {
     let began = Instant::now();
+    // `JoinHandle` has no wait with a bound.
     while !thread.is_finished() {
         if began.elapsed() >= timeout {
             return Err(thread);

@@ -175,6 +175,7 @@ impl BlockEncoder {
 
     /// Appends a block as it was read; earlier entries end in a block of their own.
     pub(crate) fn block_again(&mut self, payload: &[u8], count: u32, index: BlockIndex) {
+        // A block that is copied as it is keeps its own differences: it cannot be continued.
         self.finish();
         let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
         value.resize(CHECKSUM_BYTES, 0);
@@ -218,6 +219,8 @@ impl BlockEncoder {
     pub(crate) fn repeat(&mut self, head: RowHead, row: &RepeatRow) -> Result<(), String> {
         self.append(&StoredDecision {
             head,
+            // A repeat has neither. The value of the row before costs nothing, because the column
+            // does not widen.
             memory: self.previous.memory,
             names: row.names,
             labels: self.previous.labels,
@@ -225,6 +228,8 @@ impl BlockEncoder {
                 Some(_) => flag::REPEAT,
                 None => flag::REPEAT | flag::NO_CONFIDENCE,
             },
+            // As a distance: repeats follow their original closely, so the column is narrow. Any
+            // two ids have one.
             original: head.id.wrapping_sub(row.original).cast_signed(),
             confidence: row.confidence.unwrap_or(f32::NAN),
             features: 0,
@@ -264,6 +269,8 @@ impl BlockEncoder {
         }
         let mut bytes = Vec::new();
         codec::encode_readable(note, &mut bytes)?;
+        // A hole stands alone in its block: `count` is the number of lost entries, and no column
+        // could hold as many.
         self.finish();
         self.notes.push(0, recorded, note, &bytes);
         self.index.note(0, note);
@@ -279,6 +286,8 @@ impl BlockEncoder {
             let many = stored.probabilities.len();
             return Err(format!("{many} probabilities are more than {MOST}"));
         }
+        // Attributes are encoded first, because only then is their length known; a full block gives
+        // them back below.
         let before = self.attributes.len();
         let mut values = self.values(stored);
         let mut event_bytes = self.event_bytes_with(&values);
@@ -373,6 +382,8 @@ impl BlockEncoder {
     /// `event_bytes` for each event in the columns. An entry too large for any block has one of
     /// its own.
     fn is_full(&self, event_bytes: usize, more: usize) -> bool {
+        // Rows are bounded too: those whose columns are equal take no bytes, and no block may
+        // decode to more memory than a reader expects.
         let bytes = self.events as usize * event_bytes + self.flat_bytes() + more;
         self.count > 0 && (bytes > PARTS_BYTES || self.count == MOST_ROWS)
     }
@@ -384,6 +395,7 @@ impl BlockEncoder {
     }
 
     fn finish(&mut self) {
+        // An empty block would have no sequence of its own.
         if self.count == 0 {
             return;
         }
@@ -455,6 +467,7 @@ fn extend<const WIDTH: usize>(
 
 fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
     let encoded = codec::encode_into(value, out);
+    // Writing into a `Vec` cannot fail, and every sequence in these types knows its length.
     debug_assert!(encoded.is_ok(), "stored types have known lengths");
 }
 

@@ -52,6 +52,7 @@ impl Column {
     /// The width with `value` in it.
     pub(super) fn width_with(&self, value: i64) -> usize {
         if self.least > self.most {
+            // An empty column has no least number yet.
             0
         } else {
             bytes_of(self.most.max(value), self.least.min(value))
@@ -61,6 +62,7 @@ impl Column {
     /// Adds `value` to the `before` numbers that are there.
     #[inline]
     pub(super) fn push(&mut self, value: i64, before: usize) {
+        // C1: while all numbers are equal none is stored, which is the usual case for most columns.
         if self.values.is_empty() && (value == self.least || before == 0) {
             (self.least, self.most) = (value, value);
             return;
@@ -77,6 +79,8 @@ impl Column {
             // C1 ends here: the equal numbers so far are written out after all.
             self.values.resize(before, self.least);
         }
+        // The width is found anew only when the range grows: most values are covered, and cost a
+        // comparison.
         self.least = self.least.min(value);
         self.most = self.most.max(value);
         self.width = bytes_of(self.most, self.least);
@@ -116,6 +120,8 @@ fn pack_as<const WIDTH: usize>(values: &[i64], least: i64, out: &mut Vec<u8>) {
     out.resize(start + values.len() * WIDTH, 0);
     let (places, _) = out[start..].as_chunks_mut::<WIDTH>();
     for (place, value) in places.iter_mut().zip(values) {
+        // `least` is the least of all, so the distance is at most `u64::MAX`, and its upper bytes
+        // are zero.
         let distance = value.wrapping_sub(least).to_le_bytes();
         place.copy_from_slice(&distance[..WIDTH]);
     }
@@ -149,10 +155,12 @@ impl<'a> Numbers<'a> {
         rest: &mut &'a [u8],
     ) -> Result<Self, String> {
         let width = head.width();
+        // A stored number. A greater one would shift by more than 64 bits below.
         if width > 8 {
             return Err(format!("is {width} bytes wide"));
         }
         let bytes = *rest;
+        // At most 8 times 16,384: `count` was checked against its own bound.
         let wanted = width * count;
         *rest = rest
             .get(wanted..)
@@ -174,6 +182,9 @@ impl<'a> Numbers<'a> {
         debug_assert!(index < self.count);
         let at = index * self.width;
         let distance = match self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            // Eight bytes are read and masked, whatever the width: one load instead of a loop. The
+            // bytes behind the column are of the next one, and there are some except at the very
+            // end.
             Some(eight) => u64::from_le_bytes(*eight),
             None => self.near_the_end(at),
         };
@@ -200,6 +211,7 @@ impl<'a> Numbers<'a> {
     /// Their sum, modulo 2^64.
     pub(super) fn sum(&self, range: Range<usize>) -> i64 {
         let count = u64::try_from(range.len()).unwrap_or(u64::MAX).cast_signed();
+        // Wraps: the sum is exact modulo 2^64, whatever the numbers are.
         let base = self.least.wrapping_mul(count);
         match self.width {
             0 => base,
@@ -232,6 +244,8 @@ impl<'a> Numbers<'a> {
         let most = i64::try_from(self.mask)
             .ok()
             .and_then(|mask| self.least.checked_add(mask));
+        // The head alone proves it in the usual case, without a look at the numbers. A head's bound
+        // may be wider than its numbers, so a "no" must look.
         let surely = most.is_some_and(|most| within.contains(&most));
         (surely && within.contains(&self.least))
             || (0..self.count).all(|index| within.contains(&self.get(index)))
@@ -240,6 +254,7 @@ impl<'a> Numbers<'a> {
     /// The indexes at which `number` stands.
     pub(super) fn indexes_of(&self, number: i64) -> Vec<usize> {
         let distance = number.wrapping_sub(self.least).cast_unsigned();
+        // Not representable at this width: the number is not there.
         if distance > self.mask {
             return Vec::new();
         }

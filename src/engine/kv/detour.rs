@@ -75,6 +75,8 @@ impl Way {
 
     /// The next row that `try_at` gives.
     fn next(&self, try_at: &dyn Fn(u128) -> Tried) -> Option<Vec<u8>> {
+        // Keys are treated as numbers along the way, descending ones inverted: one search serves
+        // both directions.
         let (start, limit) = self.places().into_inner();
         let mut unreadable = start;
         let mut step = self.unit();
@@ -86,14 +88,20 @@ impl Way {
                 Tried::Unreadable if place == limit => return None,
                 Tried::Unreadable => unreadable = place,
             }
+            // Doubled: a damaged page hides some thousand keys, a damaged branch millions. The cost
+            // is the logarithm of what is lost.
             step = step.saturating_mul(2);
         };
+        // The step may have jumped over readable rows: without this a detour would lose up to half
+        // of what it found.
         self.halve(try_at, unreadable, &mut border, &mut found);
         // Pages between damaged ones.
         let wide = border
             .saturating_sub(start)
             .checked_div(BETWEEN)
             .unwrap_or(0);
+        // Halving assumes one damaged stretch. Where there are two, it may settle behind the
+        // second.
         if wide >= self.unit() {
             for part in 1..BETWEEN {
                 let place = start.saturating_add(wide.saturating_mul(part));
@@ -170,6 +178,7 @@ impl Way {
     }
 
     fn try_at(&self, rows: &ReadOnlyTable<Bytes, Bytes>, path: &Path, place: u128) -> Tried {
+        // Each try has a guard of its own: the engine may panic over one page and read the next.
         let read: Result<Option<Vec<u8>>> = guard(path, || {
             let bytes = match self.direction {
                 Direction::Ascending => place.to_be_bytes(),

@@ -212,6 +212,7 @@ impl Locks {
     /// Bound of the wait; `None` is for ever.
     fn bound(&self, lock: Lock, hold: Hold) -> Option<Duration> {
         let bound = match hold {
+            // A read that waits for a minute would look like a hang, and no reader holds up others.
             Hold::Shared if lock == Lock::Header => READ,
             Hold::Alone if self.is_endless.load(Ordering::Acquire) => return None,
             _ => CHANGE,
@@ -236,6 +237,8 @@ impl Locks {
     ) -> io::Result<()> {
         let bound = self.bound(lock, hold);
         let began = Instant::now();
+        // A stopped writer would cost each of a thousand queued reads ten seconds. Those that
+        // follow a vain wait share its bound and fail at once, until one has had the lock.
         let since = match self.in_vain().as_ref() {
             Some(since) if lock == Lock::Header => *since,
             _ => began,
@@ -276,7 +279,12 @@ impl Locks {
         engines: &dyn Fn() -> io::Result<bool>,
     ) -> io::Result<Taken> {
         let held = self.held(lock);
+        // The order is the same in every process: first its own lock, then redb's. Two locks in one
+        // order cannot deadlock.
         let process = held.and_then(|held| held.process.as_deref());
+        // A living writer of this version never holds redb's lock without that of its process. So
+        // whoever keeps redb's lock from here on is an orphan or another program, or a reader, for
+        // microseconds.
         if let Some(process) = process
             && !process.take(hold, until)?
         {
@@ -314,11 +322,14 @@ impl Locks {
             {
                 let holders = process::holders(self.file, lock.range());
                 let is_orphans = suspects.look(now, holders.unwrap_or_default());
+                // An orphan keeps its lock until it ends, which may be for days: once found, it is
+                // not looked for eight times at each transaction.
                 if is_orphans || (process.has_orphan() && suspects.may_be()) {
                     process.note_orphan();
                     return Ok(Taken::WithoutOrphan);
                 }
             }
+            // Examined after the try, so that a bound of zero still tries once.
             if until.is_some_and(|until| now >= until) {
                 return Ok(Taken::No);
             }
@@ -338,6 +349,8 @@ impl Locks {
         let was = held.set(None);
         // redb's own first: the holder of the process's lock finds it free.
         let given = match was {
+            // It was never had. Unlocking it would do nothing here; the orphan's lock is on its own
+            // handle.
             Some((_, Taken::WithoutOrphan)) => Ok(()),
             _ => engines(),
         };
@@ -408,8 +421,11 @@ impl Suspects {
         self.run = holders.iter().all(process::Holder::runs);
         let pids: Vec<u32> = holders.into_iter().map(|holder| holder.pid).collect();
         let before = self.always.get_or_insert_with(|| pids.clone());
+        // Whoever was absent at one look has given the lock back and is alive.
         before.retain(|pid| pids.contains(pid));
         let are_all = !pids.is_empty() && pids.iter().all(|pid| before.contains(pid));
+        // A newcomer at the last look could be a reader that holds the header for a moment: then
+        // not all holders were there always, and the wait goes on.
         are_all && self.may_be() && self.looks >= LOOKS && now.duration_since(began) >= ORPHANED
     }
 
@@ -417,6 +433,8 @@ impl Suspects {
     fn may_be(&self) -> bool {
         let me = std::process::id();
         let always = self.always.as_deref().unwrap_or_default();
+        // An empty list means that the system shows no holders to this user: nothing is concluded
+        // from it. This process itself can hold redb's lock through another handle.
         self.run && !always.is_empty() && !always.contains(&me)
     }
 }

@@ -83,6 +83,8 @@ impl Kv {
     /// Opens an existing file for writing. A foreign or damaged one is refused, untouched. Waits
     /// for locks of other processes, here and later, for a minute.
     pub(crate) fn open(path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
+        // Opened and examined here, and handed to redb as a backend: redb's own opening would
+        // follow any link, wait for a pipe, and write its header into an empty file.
         let file = open_file(path, OpenOptions::new().read(true).write(true))
             .map_err(|error| unless_foreign("open for writing", path, error))?;
         refuse_foreign(&file, path)?;
@@ -98,6 +100,7 @@ impl Kv {
 
     fn start(file: File, path: &Path, sharing: Sharing, cache_bytes: usize) -> Result<Kv> {
         let faults = FaultLog::default();
+        // The backend asks these for every lock that redb takes, from its first access on.
         let locks = locks_of(&file, path, sharing, Purpose::Write)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let opened_file = FileId::of(&file).map(|id| (id, absolute));
@@ -183,12 +186,16 @@ impl Kv {
                 faults.clone(),
                 locks.clone(),
             ));
+            // A reader never repairs: redb says `RepairAborted`, and the caller decides who
+            // recovers the file.
             let opened = builder(sharing, cache_bytes).open_read_only_with_backend(backend);
             locks.opened();
             match opened {
                 Ok(database) => Ok(Some(Kv {
                     handle: Some(Handle::Reader(database)),
                     path: path.to_owned(),
+                    // Readers are not asked whether their file has lost its name: only committed
+                    // rows can be misplaced.
                     file: None,
                     locks: None,
                     faults: faults.clone(),
@@ -209,6 +216,8 @@ impl Kv {
         let opened = guard(path, || {
             let overlay = Overlay::new(file).map_err(|error| Error::io("read", path, error))?;
             builder(Sharing::Exclusive, cache_bytes)
+                // "Create" recovers and repairs what it is given; all that it writes stays in the
+                // overlay.
                 .create_with_backend(overlay)
                 .map_err(|error| database_error(path, error))
         })?;
@@ -236,9 +245,12 @@ impl Kv {
         {
             return as_it_is.and_then(|kv| kv.ok_or_else(|| foreign(path, "it cannot be opened")));
         }
+        // Neither is damage: a repair of a file that is in use would read a moving target.
         if let Err(error @ (Error::InUse { .. } | Error::Missing { .. })) = as_it_is {
             return Err(error);
         }
+        // The engine gives some files up that can still be read in part, so its repair is the
+        // second attempt and not the last.
         let repaired = Kv::over(path, cache_bytes);
         if repaired.as_ref().is_ok_and(is_open) {
             return repaired;
@@ -359,6 +371,8 @@ impl Kv {
         durability: Durability,
         body: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T>,
     ) -> Result<T, WriteFailure> {
+        // Taken before redb's lock and kept until the fault log is read: two threads that write
+        // through one handle must not find each other's fault.
         let mut longest = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
@@ -368,6 +382,8 @@ impl Kv {
                 .begin_write()
                 .map_err(|error| transaction_error(&self.path, error))?;
             if matches!(durability, Durability::None) {
+                // Only for a segment under construction: a crash leaves a file that is not
+                // registered.
                 let set = transaction.set_durability(durability);
                 set.map_err(|error| corrupt(&self.path, error.to_string()))?;
             }
@@ -376,6 +392,8 @@ impl Kv {
             // Reads of the same handle may have failed before; they do not belong to this
             // transaction.
             self.faults.clear();
+            // The braces close the tables that `body` has opened: redb refuses to commit while one
+            // is open. An error drops the transaction, which aborts it.
             let value = { body(&mut WriteTransaction::new(&transaction, &self.path))? };
             transaction
                 .commit()
@@ -384,6 +402,9 @@ impl Kv {
             Ok(value)
         });
         outcome.map_err(|error| match self.faults.take() {
+            // redb's own error does not say which operation failed first. The backend noted it.
+            // Only a full device may be tried again: there no page was thrown away after it had
+            // been reported written.
             Some(fault) if fault.is_out_of_room() => WriteFailure::NoRoom(Error::NoRoom {
                 path: self.path.clone(),
                 reason: fault.reason,

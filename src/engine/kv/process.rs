@@ -91,6 +91,8 @@ pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used
         return Ok(None);
     }
     let owner = std::process::id();
+    // Held until the lock is listed. Otherwise two threads would open the file twice, and the one
+    // that closes its handle first would release the lock of both.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     // Looked up by name first: to open the file and to close it again would give the lock up.
     if let Some(id) = FileId::at(path)
@@ -106,9 +108,13 @@ pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used
             disk::open_or_create(path)?
         }
         Purpose::Read => {
+            // A shared lock needs a file that is open for reading, an exclusive one writing. A
+            // reader on a read-only medium has no writers to wait for.
             let both = disk::open_regular_with(path, File::options().read(true).write(true));
             match both.or_else(|_| disk::open_regular(path)) {
                 Ok(opened) => opened,
+                // Another user's directory or a medium that cannot be written: redb's own lock has
+                // to do.
                 Err(_) => return Ok(None),
             }
         }
@@ -168,6 +174,8 @@ impl ProcessLock {
 
     /// Takes it, if that can be done before `until`.
     pub(super) fn take(&self, hold: Hold, until: Option<Instant>) -> io::Result<bool> {
+        // A forked child. It has none of the locks, and must not wait for a state that no thread of
+        // its own will ever change.
         if self.owner != std::process::id() {
             return Ok(true);
         }
@@ -183,12 +191,16 @@ impl ProcessLock {
                 if is_late() {
                     return Ok(false);
                 }
+                // Counted only while it waits, so that a thread which has given up does not slow
+                // down readers.
                 state.eager += usize::from(is_shared);
+                // With a bound: the deadline and the courtesy are both looked at again.
                 let woken = self.changed.wait_timeout(state, COURTESY);
                 state = woken.unwrap_or_else(PoisonError::into_inner).0;
                 state.eager = state.eager.saturating_sub(usize::from(is_shared));
                 continue;
             }
+            // A further sharer needs no system call: the process has the lock already (P1).
             if state.shared > 0
                 || self
                     .file
@@ -213,6 +225,8 @@ impl ProcessLock {
 
     pub(super) fn give_back(&self, hold: Hold) {
         if self.owner != std::process::id() {
+            // The copy of the child. Releasing would take the lock of nobody and touch a mutex that
+            // another thread may have held at the fork.
             return;
         }
         let mut state = self.lock();
@@ -256,6 +270,7 @@ fn ask(file: &File, hold: Hold) -> io::Result<bool> {
     loop {
         match fcntl_lock(file, operation) {
             Ok(()) => return Ok(true),
+            // POSIX allows both for a lock that another process holds.
             Err(Errno::AGAIN | Errno::ACCESS) => return Ok(false),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -328,10 +343,13 @@ fn is_lock_on(line: &str, number: u64, range: (u64, u64)) -> bool {
     let [_, kind, _, _, _, file, start, end] = words[..] else {
         return false;
     };
+    // Only the number of the inode is compared: on btrfs, for one, `stat` names another device than
+    // this list. A false match costs one more suspect, whom a look has to clear.
     let is_it = file.rsplit(':').next() == Some(number.to_string().as_str());
     let Ok(start) = start.parse::<u64>() else {
         return false;
     };
+    // `EOF` stands for a range without an end.
     let end = end.parse::<u64>().unwrap_or(u64::MAX);
     is_it && kind != "FLOCK" && start <= range.1 && end >= range.0
 }

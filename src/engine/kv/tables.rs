@@ -173,10 +173,13 @@ impl<'a> Snapshot<'a> {
         key: &[u8],
         see: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
+        // Tables are opened on first use and kept: opening one costs a look-up in redb's tree of
+        // tables.
         let Some(rows) = guard(self.path, || self.table(table))? else {
             return Ok(None);
         };
         // The engine panics over some damaged pages; that must not end what is read beside them.
+        // The guards are around the engine only: a panic of `see` must not be reported as damage.
         let found = guard(self.path, || {
             rows.get(key)
                 .map_err(|error| storage_error(self.path, error))
@@ -246,6 +249,7 @@ impl<'a> Snapshot<'a> {
         let rows = match guard(self.path, || self.table(table)) {
             Ok(Some(rows)) => rows,
             Ok(None) => return Ok(true),
+            // The tree of tables itself is damaged: there is no way round it.
             Err(Error::Corrupt { .. }) => {
                 let _ = see(None);
                 return Ok(false);
@@ -254,6 +258,8 @@ impl<'a> Snapshot<'a> {
         };
         let mut way = Way::new(range, direction);
         for detours in 0..=MOST_DETOURS {
+            // The last key that was shown. The next detour begins behind it, so that no row is
+            // shown twice.
             let mut last: Option<Vec<u8>> = None;
             let is_seeing = Cell::new(false);
             let shown = guard(self.path, || {
@@ -274,6 +280,8 @@ impl<'a> Snapshot<'a> {
                 })
             });
             match shown {
+                // Also when `see` broke: the caller has what it wanted, and nothing was passed over
+                // on the way.
                 Ok(()) => return Ok(detours == 0),
                 // A panic of our own is no damage.
                 Err(error) if is_seeing.get() => return Err(error),
@@ -365,6 +373,7 @@ impl<'a> Snapshot<'a> {
         }
         let opened = match self.transaction.open_table(table.definition()) {
             Ok(rows) => Some(rows),
+            // A redb file of another program. The caller says so, instead of calling it damaged.
             Err(TableError::TableDoesNotExist(_)) if table == Table::Meta => None,
             Err(TableError::TableDoesNotExist(name)) => {
                 return Err(Error::Corrupt {
@@ -452,6 +461,8 @@ impl<'t> WriteTransaction<'t> {
 
     /// Stores a payload as it was read from the same table of another file.
     pub(crate) fn put_payload(&mut self, table: Table, key: &[u8], payload: &[u8]) -> Result<()> {
+        // The checksum covers the table's name and the key. The payload may move between files, but
+        // not between tables or keys.
         let mut value = vec![0; CHECKSUM_BYTES];
         value.extend_from_slice(payload);
         self.put(table, key, &mut value)
@@ -577,6 +588,7 @@ fn checksum(table: Table, key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     }
     let mut hash = Xxh3::new();
     hash.update(table.name().as_bytes());
+    // The length keeps key and payload apart: "ab" before "c" is not "a" before "bc".
     hash.update(&key.len().to_le_bytes());
     hash.update(key);
     hash.update(payload);
@@ -601,6 +613,7 @@ fn seal(table: Table, key: &[u8], value: &mut [u8]) {
 
 fn unseal<'v>(path: &Path, table: Table, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
     match value.split_at_checked(CHECKSUM_BYTES) {
+        // A value that is too short for a checksum is as damaged as one with a wrong checksum.
         Some((sum, payload)) if sum == checksum(table, key, payload) => Ok(payload),
         _ => Err(Error::Corrupt {
             path: path.to_owned(),

@@ -103,10 +103,13 @@ impl Batch {
     fn count(&mut self, run: RunId, id: u64) {
         self.counts.events += 1;
         // The run of the last event is almost always that of the next one.
+        // Calls that began before a change of runs still bring ids of the run before: up to two
+        // runs in one batch.
         let known = self.deltas.iter_mut().rev().find(|delta| delta.run == run);
         match known {
             Some(delta) => {
                 delta.events += 1;
+                // Ids are taken before their message is queued, so they come out of order.
                 delta.last_id = delta.last_id.max(id);
             }
             None => self.deltas.push(RunDelta {
@@ -134,6 +137,7 @@ impl Batch {
             count: Some(lost.count),
             after: None,
             recorded_range: Some(recorded),
+            // Calls without an event time have that of their recording, lost or not.
             event_range: lost.events.or(Some(recorded)),
             refusal,
         };

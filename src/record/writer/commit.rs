@@ -25,6 +25,7 @@ impl Writer {
     /// device; a failure is in `self.failed`.
     pub(super) fn commit_batch(&mut self) -> Result<()> {
         self.last_commit = Instant::now();
+        // Its result decides first: after a failure nothing newer may be committed (W1).
         self.poll_commit_thread(Wait::UntilDone)?;
         if let Some(error) = self.recent_no_room() {
             return Err(error);
@@ -39,6 +40,7 @@ impl Writer {
     /// Submits encoded blocks to the commit thread and continues to encode. While that still has
     /// the batch before, nothing happens, unless a second full batch waits already.
     pub(super) fn submit_batch(&mut self) -> Result<()> {
+        // One batch at the disk and two in memory bound what a slow disk makes the writer hold.
         let is_ahead = self.batch.pending_bytes() >= 2 * self.settings.commit_bytes;
         let wait = if is_ahead { Wait::UntilDone } else { Wait::No };
         self.poll_commit_thread(wait)?;
@@ -52,6 +54,8 @@ impl Writer {
         self.try_in_flight()?;
         self.begin_commit();
         if let Some(in_flight) = self.in_flight.take() {
+            // If no thread can be started, the commit comes back and is made here: slower, and
+            // never lost.
             self.in_flight = self.commit_thread.submit(in_flight, &self.queue);
         }
         self.try_in_flight()
@@ -94,6 +98,8 @@ impl Writer {
             self.finish_commit(took);
             return Ok(());
         };
+        // Read before the recovery, which reopens the file and compares this number with the stored
+        // one.
         let batch = self.in_flight.as_ref().and_then(InFlight::batch);
         match self.recover(failure, batch) {
             Progress::Done => self.finish_commit(took),
@@ -106,6 +112,7 @@ impl Writer {
         if self.failed.is_some() {
             return;
         }
+        // One reading for all gaps of the commit, so that their times can be compared.
         let anchor = self.queue.clock.anchor();
         let queue = self.queue.clone();
         for (reason, counter) in queue.drop_counters() {
@@ -117,6 +124,7 @@ impl Writer {
                 for (refusal, count) in queue.refusals.take(lost.count) {
                     let part = Drops { count, ..lost };
                     self.batch.push_gap(reason, part, Some(refusal), anchor);
+                    // The rest are losses whose reason was not kept: they get a gap too.
                     lost.count -= count;
                 }
             }
@@ -151,9 +159,13 @@ impl Writer {
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };
+        // Only now: the batch number of a commit that failed is used again by the next try, and
+        // recovery compares it with the stored one.
         self.runs.confirm(in_flight.rows);
         self.no_room = None;
         self.last_commit = Instant::now();
+        // Asked before the lock is taken: health is read by loops, which must not wait for a file
+        // system.
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
         known.state = match self.misplaced {
@@ -190,6 +202,8 @@ impl Writer {
                 full
             }
             // An obstacle to opening the file may pass, and waiting loses nothing.
+            // `unknown` is not decided yet: the handle stays closed, and the next try opens it and
+            // looks again.
             Err(error @ (Error::Io { .. } | Error::NoRoom { .. })) => error,
             Err(worse) => {
                 self.fail(worse);
@@ -213,6 +227,8 @@ impl Writer {
 
     /// Gives up for good: nothing more is written, everything more is counted.
     pub(super) fn fail(&mut self, error: Error) {
+        // Encoded and never handed to redb: certainly not on disk, so they count as failed and not
+        // as unknown.
         let (_, never_tried, _) = self.batch.take();
         self.queue
             .count_failed(never_tried.events + self.incoming.len() as u64);
@@ -223,6 +239,8 @@ impl Writer {
         self.queue.count_failed(absent);
         let in_flight = self.events_in_flight() - absent;
         self.in_flight = None;
+        // Its commit may still end well. The count says unknown, and the next opening finds what
+        // holds.
         self.commit_thread.abandon();
         let mut known = self.status.lock();
         known.state = State::Failed;

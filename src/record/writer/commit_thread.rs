@@ -74,6 +74,8 @@ impl CommitThread {
     /// Gives the commit to the thread, which wakes the writer when it is done. Returns it if no
     /// thread can be started.
     pub(super) fn submit(&mut self, in_flight: InFlight, queue: &Arc<Queue>) -> Option<InFlight> {
+        // Were there two, the second could be durable although the first failed: a gap in the
+        // sequence of batches that recovery cannot name.
         debug_assert!(self.submitted.is_none(), "W1");
         if self.thread.is_none() {
             self.thread = start(self.commits.clone(), queue.clone()).ok();
@@ -82,6 +84,7 @@ impl CommitThread {
             return Some(in_flight);
         };
         let events = in_flight.counts.events;
+        // Fails only if the thread is gone. The commit comes back whole.
         match running.commits.send(in_flight) {
             Ok(()) => {
                 self.submitted = Some(events);
@@ -121,6 +124,7 @@ impl Drop for CommitThread {
             commits, thread, ..
         }) = self.thread.take()
         {
+            // The thread's loop ends with its sender. Without this the join would wait for ever.
             drop(commits);
             // A panic was reported when it was noticed.
             let _ = thread.join();

@@ -85,6 +85,8 @@ impl Dedup {
     pub(crate) fn fingerprint(&self, question: Question) -> Fingerprint {
         // Ids have 32 bits, so they lie side by side.
         let names = question.model ^ question.symbol.rotate_left(32);
+        // Hashed with the secret as seed, and not looked up as they are: a sender who chooses his
+        // features must not choose the slot.
         let whole = [names, question.features];
         let seed = self.seed ^ question.checkpoint.rotate_left(32);
         Fingerprint(xxh3_64_with_seed(bytemuck::bytes_of(&whole), seed).max(1))
@@ -105,6 +107,7 @@ impl Dedup {
             return Verdict::New;
         }
         // Each generation lasts a whole window, so an answer is still found at the window's end.
+        // Saturating: ticks of two threads may be out of order by some nanoseconds.
         if self.newer.held >= self.capacity || nanos.saturating_sub(self.turned) > self.window_nanos
         {
             std::mem::swap(&mut self.newer, &mut self.older);
@@ -118,6 +121,7 @@ impl Dedup {
             Some(seen) if seen.question != 0 => Some(seen),
             _ => self.older.find(question.0),
         };
+        // The older generation may hold answers of up to two windows ago.
         let fresh = seen.filter(|seen| nanos.saturating_sub(seen.nanos) <= self.window_nanos);
         let verdict = match fresh {
             Some(seen) if seen.answer == answer => return Verdict::Repeat { original: seen.id },
@@ -125,6 +129,8 @@ impl Dedup {
             None => Verdict::New,
         };
         let question = question.0;
+        // Also over an answer that is too old, or another one: the place was found for this
+        // question.
         self.newer.put(
             place,
             SeenQuestion {
@@ -141,6 +147,7 @@ impl Dedup {
     fn answer(&self, answer: AnswerBits<'_>) -> u64 {
         let confidence = u64::from(answer.confidence.to_bits());
         let whole = [answer.action, answer.labels.rotate_left(32) ^ confidence];
+        // Two steps instead of one buffer: the probabilities are hashed where they lie.
         let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
         xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed)
     }
@@ -198,6 +205,7 @@ impl Generation {
             match self.slots.get(place)?.question {
                 0 => return Some(place),
                 found if found == question => return Some(place),
+                // Ends, because at most half of the slots are taken (D1).
                 _ => place = (place + 1) & mask,
             }
         }

@@ -132,6 +132,8 @@ impl Writer {
     pub(crate) fn run(mut self, done: &Sender<Result<()>>) {
         // The writer has nothing else to do; flush, close and the queue have bounds of their own.
         self.hot.wait_endlessly();
+        // A panic must not leave callers of `flush` and `close` waiting: it becomes the journal's
+        // failure.
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let result = ended.unwrap_or_else(|panic| {
             let panic = worker::panicked("annals-writer", &*panic);
@@ -143,10 +145,14 @@ impl Writer {
             self.failure()
         });
         // The receiver is gone: senders must not wait for room.
+        // Before sealing: senders that see it closed count their own loss, and the rest are
+        // stranded below.
         self.queue.close();
         self.queue.seal();
         let status = self.status.clone();
         // Closing the file may wait for the disk or for another process, and belongs to the wait.
+        // It also answers the flushes that are left: a dropped request reports that the journal is
+        // closed.
         drop(self);
         status.lock().gone = true;
         // The caller may be gone, if the journal was dropped past its bound.
@@ -165,6 +171,8 @@ impl Writer {
             return Ok(());
         }
         let readings = self.readings();
+        // Compared before each slice and not after it, so that a full batch is on its way while the
+        // next slice is encoded.
         let room = self.settings.commit_bytes;
         // Read once: a loop that followed a fast producer would never end, and no flush be
         // answered.
@@ -218,6 +226,7 @@ impl Writer {
             return Ok(());
         }
         self.batch.push(&mut self.incoming, &self.names, readings);
+        // Events of the journal itself take ids like all others, so that each id ends in one count.
         for _event in 0..self.batch.take_own() {
             self.queue.take_id();
         }
@@ -234,6 +243,7 @@ impl Writer {
         if unknown.is_empty() {
             return Ok(());
         }
+        // W2: storing names is a transaction of its own.
         self.poll_commit_thread(Wait::UntilDone)?;
         if self.failed.is_some() {
             return Ok(());
@@ -278,6 +288,7 @@ impl Writer {
             return;
         }
         let now = self.queue.clock.now().as_micros();
+        // A copy: if the transaction fails, the run has not ended.
         let mut ended = self.runs.row().clone();
         ended.end = Some(RunEnd::Continued(now));
         let old = self.runs.current();
@@ -289,6 +300,8 @@ impl Writer {
                 return;
             }
         };
+        // The queue moves last of what matters to ids: until then senders still take ids of the old
+        // run, which stay valid, because the old run's row is kept and written with their commit.
         self.runs.move_to(run, row, ended);
         self.queue.move_to_run(run);
         self.batch.move_to_run(run);
@@ -320,6 +333,7 @@ impl Writer {
         if self.failed.is_some() {
             return;
         }
+        // A commit into a file that was moved succeeds: only the directory tells.
         let found = self.hot.check_name().err();
         if found.is_none() {
             // An obstacle to making it anew is met again by the next look.
@@ -420,6 +434,7 @@ impl Work for Writer {
             let ended = self.hot.end_run(run, self.runs.row(), end);
             ended.map_err(WriteFailure::into_error)
         };
+        // After the last commit and before the lock is taken.
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
         known.state = State::Closed;

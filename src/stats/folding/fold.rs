@@ -76,6 +76,8 @@ impl Folder {
     /// Folds everything that is committed when it begins; returns the number of entries, `None` if
     /// another process is folding. Asks `go_on` between two transactions and while it reads.
     pub(crate) fn fold(&mut self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+        // The lock saves two processes from adding up the same entries. It does not keep the sums
+        // right: each transaction does that, by comparing where the rollups reach.
         let lock = match &self.directory {
             Some(directory) => match take_lock(directory)? {
                 Some(lock) => Some(lock),
@@ -83,6 +85,7 @@ impl Folder {
             },
             None => None,
         };
+        // Before anything is read: an obstacle to writing would make the work in vain.
         self.writer.open()?;
         let outcome = self.fold_under_lock(now, go_on);
         if outcome.is_err() {
@@ -95,6 +98,7 @@ impl Folder {
 
     fn fold_under_lock(&mut self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
         self.elapsed = self.source.elapsed(now)?;
+        // The end is fixed here, so that a fold ends however fast others commit.
         let (mut folded, end) = self
             .source
             .survey(|survey| Ok((survey.folded().clone(), survey.next_sequence())))?;
@@ -103,6 +107,7 @@ impl Folder {
             let Some(slice) = self.read(&folded, end, go_on)? else {
                 break;
             };
+            // An unreadable block comes next, and a repair has to decide what it was.
             if slice.next == folded.all_before() {
                 break;
             }
@@ -114,6 +119,7 @@ impl Folder {
             };
         }
         let reached = folded.all_before();
+        // Last, and only with what is left of the time: statistics are right without it.
         self.prune(now, &|| go_on(reached))?;
         self.expire_unmatched(&|| go_on(reached))?;
         Ok(folded.all_before().saturating_sub(begin))
@@ -127,6 +133,8 @@ impl Folder {
             next: begin,
             ..Slice::default()
         };
+        // Read once for each slice: it is short, and each of its ids must be found while the
+        // entries are in memory.
         let waiting = self.source.survey(|survey| survey.unmatched())?;
         let mut scan = std::mem::take(&mut self.scan);
         // Names that were never folded before begin rows of their own, and larger sums save
@@ -168,6 +176,8 @@ impl Folder {
                     if cut.is_some_and(|cut| event.sequence >= cut) {
                         return;
                     }
+                    // Partitions are merged in several transactions. After a crash some of them
+                    // already hold this entry.
                     if event.sequence >= fresh && !folded.holds(event) {
                         slice.rows.add(event);
                         let name = event.model.max(event.symbol).max(event.checkpoint);
@@ -207,6 +217,7 @@ impl Folder {
             }
         }
         self.scan = scan;
+        // When the slice's end is known: an outcome behind it belongs to the next slice.
         self.join(&mut slice, folded)?;
         Ok(Some(slice))
     }
@@ -287,6 +298,7 @@ impl Folder {
             let merged = self.write(|transaction, path| {
                 // Another process may have folded since the snapshot: its sums must not be added
                 // again.
+                // The lock is a file, which can be removed or lie on a file system without locks.
                 if folded::to_write(transaction, path)? != folded {
                     return Ok(None);
                 }
@@ -302,6 +314,7 @@ impl Folder {
                         unmatched::note(transaction, &slice.unmatched, self.elapsed.hours())?;
                     after = after.with_unmatched(more, fewer);
                 }
+                // With the sums, in one transaction: a crash leaves both or neither.
                 folded::put(transaction, &after)?;
                 Ok(Some(after))
             })?;
