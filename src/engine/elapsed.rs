@@ -154,6 +154,7 @@ impl Meter {
         }
         let marks = marks_to_write(transaction, path)?;
         let last = marks.last().map_or(0, |(_, mark)| mark.elapsed);
+        // Never more than has certainly passed: ages are lower bounds.
         let elapsed = committed.max(stamp.last()).min(mine);
         if mine >= last.saturating_add(MARK_AFTER) && elapsed >= last {
             let mark = ElapsedMark {
@@ -248,9 +249,12 @@ fn add_mark(
     let mut removed = Vec::new();
     let mut index = 0;
     while index + 1 < marks.len() {
+        // All entries before it are retired.
         let useless = marks[index].0 <= extent.kept;
         let crowded = index > 0 && {
             let (_, next) = marks[index + 1];
+            // Distances grow with age: each age stays right to a 64th, and the number of marks
+            // grows with its logarithm.
             let room = (now.saturating_sub(next.elapsed) / PRECISION).max(MARK_AFTER);
             next.elapsed.saturating_sub(marks[index - 1].1.elapsed) <= room
         };
@@ -261,6 +265,8 @@ fn add_mark(
         let (sequence, gone) = marks.remove(index);
         removed.push(sequence);
         let next = &mut marks[index].1;
+        // The pauses of a mark that goes are kept with the next: they may have to be withdrawn
+        // later.
         next.pauses = next.pauses.saturating_add(gone.pauses);
         next.wall = next.wall.max(gone.wall);
         let (sequence, next) = marks[index];
@@ -371,6 +377,8 @@ impl Marks {
     /// Takes up one row, and returns whether to continue.
     fn see(&mut self, path: &Path, key: &[u8], value: &[u8]) -> Result<ControlFlow<()>> {
         self.0.push(decode_mark(path, key, value)?);
+        // Newest first: what a hostile file has beyond the bound makes entries younger, never
+        // older.
         Ok(if self.0.len() < MOST_MARKS {
             ControlFlow::Continue(())
         } else {
@@ -502,6 +510,8 @@ impl Elapsed {
         let believed = later
             .iter()
             .filter(|(_, mark)| mark.elapsed <= self.measured_from);
+        // One pause may have been a jump of the clock. Which one is not known, so the longest does
+        // not count.
         let longest = believed.map(|(_, mark)| mark.pauses).max();
         let longest = longest.unwrap_or(0).max(self.pending);
         let total = self.now.saturating_sub(elapsed);

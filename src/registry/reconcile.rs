@@ -89,14 +89,18 @@ impl Registry {
     fn compare(&self, with_contents: bool) -> Result<Report> {
         let core = self.core();
         let mut report = Report {
+            // First what was decided earlier: files of deleted checkpoints must not be taken for
+            // new ones.
             removed: sweep::finish_deletions(core)?,
             ..Report::default()
         };
         for folder in folders(&core.root)? {
+            // Leftovers next: a partial file is nobody's weights.
             report.removed.extend(sweep::folder(core, &folder)?);
         }
         self.take_in_unknown_models();
         report.adopted = self.taken_in();
+        // Comparing further would call the weights of unknown models foreign.
         if let Some(failure) = self.rebuild_failure() {
             return Err(failure);
         }
@@ -124,6 +128,8 @@ impl Registry {
         } = adopt::look(&core.root, folder)?;
         core.store.read(|view| {
             for Import { id, row } in &described {
+                // A sidecar that came back, from a backup for instance, does not revive a deleted
+                // checkpoint.
                 if view.deleted(id)?.is_some() {
                     let stem = names::stem(&row.model, id);
                     report
@@ -173,6 +179,7 @@ impl Registry {
         let now = state(&core.root, checkpoint, with_contents)?;
         // Only reading can prove that contents which were found damaged are whole again.
         let before = checkpoint.condition();
+        // The look so far was at name and size only.
         let unread = !with_contents && now == Condition::Present;
         if unread && matches!(before, Condition::Corrupt(why) if why.contains("digest")) {
             if let Condition::Corrupt(why) = before {
@@ -193,6 +200,8 @@ impl Registry {
             };
             let edited = core.change(|change| {
                 let edited = change.edit(id, |row| {
+                    // Noted under the id alone: the row may have changed since, and only its
+                    // condition is replaced.
                     row.condition = noted;
                     if let Some(seen) = seen {
                         row.see(seen.bytes, seen.digest);
@@ -238,6 +247,7 @@ fn state(root: &Path, checkpoint: &Checkpoint, with_contents: bool) -> Result<Co
             return Ok(Condition::Corrupt(error.to_string()));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Missing),
+        // No right to look is no proof that the file is gone: the entry stays as it is.
         Err(error) => return Err(Error::io("look at", path, error)),
     };
     let was = checkpoint.row().first_bytes();

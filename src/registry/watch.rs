@@ -161,6 +161,8 @@ impl Shared {
         let is_same = |one: &Option<Checkpoint>, other: &Option<Checkpoint>| {
             one.as_ref().map(Checkpoint::id) == other.as_ref().map(Checkpoint::id)
         };
+        // With the number of the snapshot that it is from. Two threads may refresh at once: the
+        // older answer does not replace the newer one.
         self.latest.publish(change, found, is_same);
         Ok(())
     }
@@ -188,6 +190,7 @@ impl Watches {
     /// The watches that still have a handle.
     fn living(&self) -> Vec<Arc<Shared>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Watches are dropped by loops, which must not take this lock: the list is cleaned up here.
         shared.retain(|watch| watch.strong_count() > 0);
         shared.iter().filter_map(Weak::upgrade).collect()
     }
@@ -209,11 +212,15 @@ impl Watcher {
 
     fn start(&self) -> Result<()> {
         let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The thread is started by the first watch and lives as long as a handle of the registry
+        // does.
         if handle.is_some() {
             return Ok(());
         }
         let core = self.core.clone();
         // A round that panics is caught there; nothing else in the thread can.
+        // The thread holds the core and not the owner: otherwise the owner would never be dropped,
+        // and nobody would stop the thread.
         let started = spawn(NAME, drop, move || watch(&core))?;
         let mut thread = self
             .core
@@ -246,6 +253,7 @@ impl Drop for Watcher {
 const NAME: &str = "annals-watch";
 
 fn watch(core: &Core) {
+    // The first round refreshes all, because nothing is known of what happened before it.
     let mut seen = None;
     while !core.watches.stop.load(Ordering::Acquire) {
         let round = catch_unwind(AssertUnwindSafe(|| {
@@ -263,12 +271,14 @@ fn watch(core: &Core) {
             Err(panic)
         });
         *lock(&core.watches.fault) = fault.err();
+        // A nudge that came during the round has left a token: this returns at once.
         thread::park_timeout(rest);
     }
 }
 
 /// Looks once. A watch that cannot be read now is tried again, and keeps its value.
 fn refresh_all(core: &Core, seen: &mut Option<u64>) -> Result<()> {
+    // One number, read every 100 ms. Only a new one costs a look-up for each watch.
     let change = core.store.read(|view| view.change())?;
     if *seen != Some(change) {
         // Forgotten first: after an error all are refreshed again.
@@ -312,6 +322,7 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner);
         list.push(Arc::downgrade(&shared));
         drop(list);
+        // Before the first look, so that every change is seen either by it or by the thread.
         self.owner().watcher.start()?;
         shared.refresh(core)?;
         Ok(Watch {

@@ -81,15 +81,18 @@ impl<'a> BlockReader<'a> {
         if !lengths.are_within(0..=i64::try_from(MOST).unwrap_or(0)) {
             return Err(format!("more than {MOST} probabilities"));
         }
+        // After the bound of each: 16,384 lengths of at most 1,024 cannot overflow.
         let lengths = usize::try_from(lengths.sum(0..events)).unwrap_or(usize::MAX);
         let given = with_flag(flags, 0..events, flag::NO_CONFIDENCE, false);
         let hashed = with_flag(flags, 0..events, flag::FEATURES, true);
         let confidences = split(&mut rest, 4 * given, || "confidences".to_owned())?;
         let features = split(&mut rest, 8 * hashed, || "features".to_owned())?;
+        // A length that no payload has is refused by `split`.
         let bytes = lengths.saturating_mul(4);
         let probabilities = split(&mut rest, bytes, || "probabilities".to_owned())?;
         let notes =
             NotesReader::split_off(&header.notes, header.note_count(), header.count, &mut rest)?;
+        // With attributes, the decoder of these finds what is too much.
         if header.attributed == 0 && !rest.is_empty() {
             return Err(behind(rest));
         }
@@ -128,6 +131,7 @@ impl<'a> BlockReader<'a> {
         if self.header.is_hole() {
             return Ok(notes.map(|stored| self.entry(stored)).collect());
         }
+        // At most 16,384, which the header was checked for; a hole was answered above.
         let mut rows = Vec::with_capacity(self.header.count as usize);
         let mut walk = Walk::new(self, &mut attributes);
         for position in 0..self.header.count {
@@ -167,6 +171,8 @@ impl<'a> BlockReader<'a> {
     pub(crate) fn each_id(&self) -> impl Iterator<Item = u64> + use<'_, 'a> {
         let (column, mut id) = (self.column(BlockColumn::Id), self.header.base_id);
         (0..self.header.events as usize).map(move |index| {
+            // Wraps on hostile bytes: a wrong id is found by nobody, and a panic would end the
+            // reader.
             id = id.wrapping_add_signed(column.get(index));
             id
         })
@@ -181,6 +187,7 @@ impl<'a> BlockReader<'a> {
             return Ok(self.rows()?.pop());
         }
         let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        // Decisions are counted without the notes between them.
         let before = self.notes.positions().take_while(|note| *note < position);
         let before = before.count();
         if let Some(stored) = self.notes.read(|note, _| note == position)?.pop() {
@@ -377,6 +384,8 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Goes on to the decision at `index`, which is not before the current one.
     fn go_to(&mut self, index: usize) {
+        // Sums of ranges and no steps: a query that selects one row of a thousand does not build
+        // the others.
         let fresh = self.passed..index + 1;
         let before = self.passed.saturating_sub(1)..index;
         let block = self.block;

@@ -73,6 +73,7 @@ impl MaintenanceHandle {
                 reason: "another process seals it or writes a backup there".to_owned(),
             });
         };
+        // Under the lock, so that the copy cannot become another one's in between.
         self.refuse_other(to)?;
         // Leftovers of a backup that died or found no room: with the lock held no other backup
         // writes.
@@ -89,6 +90,8 @@ impl MaintenanceHandle {
         let mut copied = CopiedParts::default();
         for _ in 0..ATTEMPTS {
             // Most of the work, before the snapshot: its entries are still there afterwards.
+            // Copied before the snapshot is taken: a snapshot that is held for minutes would make
+            // the hot file grow.
             for segment in &*self.source().segments()? {
                 self.copy_segment(segment, folder, how, &mut copied)?;
             }
@@ -99,11 +102,15 @@ impl MaintenanceHandle {
             let listed;
             (listed, copied.incomplete) = self.source().read(|snapshot| {
                 let identity = meta::identity(snapshot, path)?;
+                // The only part for which the snapshot is held. Its list of segments says what
+                // belongs to it.
                 let incomplete = write_hot(snapshot, path, &unfinished, &identity)?;
                 Ok((segments::list(snapshot, path)?, incomplete))
             })?;
             let mut whole = true;
             for segment in &listed {
+                // Those that were sealed since the first round; of the others this finds that they
+                // are there.
                 whole &= self.copy_segment(segment, folder, how, &mut copied)?;
             }
             // Segments first: a hot file must never name one that a power cut can take away.
@@ -139,6 +146,8 @@ impl MaintenanceHandle {
         let name = folder.join(file_name(segment.first, segment.row.next));
         let known = fs::symlink_metadata(&name);
         if known.is_ok_and(|found| found.is_file() && found.len() == segment.row.bytes) {
+            // A segment's name says its entries, and it is never written again: equal length is
+            // enough here. All contents are verified below.
             return Ok(true);
         }
         let unfinished = folder.join(format!("{:020}.new-copy", segment.first));
@@ -221,7 +230,9 @@ fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
     // Within the folder of segments, and no pipe: the target of a link is taken, and not the link.
     let from = disk::inside(from.parent().unwrap_or(from), from)?;
     // A hard link would share a pipe or a device without looking at it.
+    // Opened and closed again, for the look alone.
     drop(disk::open_regular(&from)?);
+    // Fails on another disk: then it is copied.
     if how == Segments::Linked && fs::hard_link(&from, to).is_ok() {
         return Ok(());
     }
@@ -269,6 +280,8 @@ fn write_rows(
         let mut bytes = 0;
         let everything = (Bound::Unbounded, Bound::Unbounded);
         if table == Table::Blocks {
+            // A backup of a damaged journal keeps the damage as it is: a later repair may know more
+            // about it than this version.
             copy_unreadable(snapshot, &kv, hot)?;
         }
         let mut outcome = Ok(());
@@ -279,6 +292,7 @@ fn write_rows(
                 _ if index::TABLES.contains(&table) => keys::second_number(key),
                 _ => None,
             };
+            // Also leaves out leftovers behind the border.
             if place.is_none_or(|place| place >= hot) {
                 bytes += key.len() + payload.len();
                 slice.push((key.to_vec(), payload.to_vec()));
@@ -368,6 +382,8 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
     let (listed, incomplete) = maintenance.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;
         let mut identity = Identity::draw(old.label.clone(), now)?;
+        // Its segments say that they belong to them. A new identity keeps cursors of the old
+        // journal from being used on this one, whose sequences will mean other entries.
         identity.ancestors = old.ancestors;
         identity
             .ancestors

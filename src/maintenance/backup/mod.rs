@@ -80,9 +80,8 @@ impl Backup<'_> {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// # let dir = dir.path().join("data");
-    /// let journal = annals::Journal::open(&dir)?;
-    /// let to = dir.join("backup"); // better: on another disk
+    /// let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// let to = dir.path().join("backup"); // better: on another disk
     /// journal.maintenance()?.backup(&to).without_links().run()?;
     /// assert_eq!(annals::Reader::open(&to)?.id(), journal.id());
     /// # Ok::<(), annals::Error>(())

@@ -87,6 +87,7 @@ impl MaintenanceHandle {
         if doomed.is_empty() {
             return Ok(done);
         }
+        // Before anything goes: statistics outlive their entries only if these were added up.
         let known = match self.fold(now) {
             // An unreadable outcome counts for no decision.
             Err(Error::Corrupt { .. }) => 0,
@@ -98,6 +99,8 @@ impl MaintenanceHandle {
                 break;
             }
             done.segments += slice.len();
+            // After the commit: a crash leaves a file without a registration. The other order would
+            // leave a registration without its file, which is damage.
             self.unlink(slice)?;
         }
         self.forget_early()?;
@@ -124,11 +127,13 @@ impl MaintenanceHandle {
         now: i64,
     ) -> Result<Vec<String>> {
         let path = self.source().path();
+        // Read before the transaction, which others wait for.
         let hours: Vec<_> = slice.iter().map(|segment| self.hours_of(segment)).collect();
         self.write(|transaction| {
             let mut extent = meta::extent_to_write(transaction, path)?;
             let mut changes = Vec::new();
             let first = slice.first().map_or(extent.kept, |segment| segment.first);
+            // Retention goes from the oldest on: the kept entries stay dense.
             if first != extent.kept {
                 changes.push(format!("the first entry kept is {} now", extent.kept));
             }
@@ -142,6 +147,7 @@ impl MaintenanceHandle {
             for name in names {
                 let row = cursors::to_write(transaction, path, name)?;
                 let next = row.map_or(0, |row| row.next);
+                // Read in this transaction: a reader that was put back since has not seen them yet.
                 if next < until {
                     changes.push(format!("the cursor {name:?} is at {next} now"));
                 }
@@ -153,6 +159,7 @@ impl MaintenanceHandle {
                 {
                     changes.push(format!("the segment from {} has changed", segment.first));
                 }
+                // Also where a change was found: the error below aborts it all.
                 transaction.remove(Table::Segments, &keys::number(segment.first))?;
                 total.add(segment, now);
                 for (first, last) in hours {

@@ -44,6 +44,7 @@ impl ExactSum {
         let fraction = bits & ((1 << 52) - 1);
         // Where its lowest bit stands, in units.
         let (mantissa, place) = match exponent {
+            // Subnormal numbers have no leading one, and the scale of the least normal ones.
             0 => (fraction, 0),
             _ => (fraction | 1 << 52, exponent - 1),
         };
@@ -76,6 +77,7 @@ impl ExactSum {
 
     pub(crate) fn merge(&mut self, other: &ExactSum) {
         let mut other = other.clone();
+        // Carried digits have 32 bits, so that two of them count as two additions.
         other.carry();
         self.carry();
         for (place, value) in other.digits {
