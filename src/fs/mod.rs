@@ -1,4 +1,5 @@
-//! Files, directories, shared memory, the owners of locks, and the place where tests make a call to the disk fail.
+//! Files, directories, shared memory, the owners of locks, and the place where tests make a call
+//! to the disk fail.
 
 pub(crate) mod disk;
 pub(crate) mod failpoint;

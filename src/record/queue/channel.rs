@@ -232,10 +232,10 @@ impl<M: Numbered> Channel<M> {
     /// Queues `message`, whose id is `id`, or counts it as dropped.
     ///
     /// Invariant Q2: an id that is returned was queued before the channel was sealed. The writer
-    /// looks at the queue once more after it has sealed it, so it takes the event up. A message that
-    /// gets through later, from a call that had begun before the closing, is stranded: no id is
-    /// returned for it, and it is counted as closed. A thread that is held up after its send, and finds the
-    /// channel sealed, looks whether its message is among the stranded.
+    /// looks at the queue once more after it has sealed it, so it takes the event up. A message
+    /// that gets through later, from a call that had begun before the closing, is stranded: no id
+    /// is returned for it, and it is counted as closed. A thread that is held up after its send,
+    /// and finds the channel sealed, looks whether its message is among the stranded.
     #[inline]
     pub(crate) fn send(
         &self,
