@@ -4,6 +4,12 @@
 pub(crate) mod channel;
 pub(crate) mod drop_counters;
 pub(crate) mod enqueue;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the black box is not connected yet")
+)]
+pub(crate) mod lane;
 pub(crate) mod local_names;
 pub(crate) mod message;
 #[cfg_attr(
