@@ -263,7 +263,8 @@ mod tests {
             Ok(Some((f64::NEG_INFINITY, false)))
         );
         assert!(read(ValueRef::Text(b"NaN")).unwrap().unwrap().0.is_nan());
-        for far in ["1e400", "-1e400", &"9".repeat(400)] {
+        let long = "9".repeat(400);
+        for far in ["1e400", "-1e400", &long] {
             assert!(read(ValueRef::Text(far.as_bytes())).is_err(), "{far}");
         }
         let odd = (1_i64 << 53) + 1;
