@@ -38,7 +38,7 @@ use crate::sealing::seal::Sealer;
 use crate::sealing::{Limits, Retire, SealThread};
 use crate::stats::folding::FoldThread;
 use crate::stats::folding::fold::Folder;
-use crate::threads::panics::Witness;
+use crate::threads::panics::PanicObserver;
 use crate::threads::worker;
 
 /// An open journal: the flight recorder of this process in one directory.
@@ -79,7 +79,7 @@ pub struct Journal {
     dir: Option<PathBuf>,
     close_timeout: Duration,
     /// Told of the application's panics as long as the journal is there.
-    _on_panic: Option<Arc<dyn Witness>>,
+    _on_panic: Option<Arc<dyn PanicObserver>>,
 }
 
 impl Journal {

@@ -11,7 +11,7 @@ use crate::entry::event::Level;
 use crate::entry::value::Value;
 use crate::record::flush::{self, FlushReply};
 use crate::record::queue::Queue;
-use crate::threads::panics::{self, Panic, Witness};
+use crate::threads::panics::{self, Panic, PanicObserver};
 
 /// Records every panic in a journal and flushes it.
 struct Recording {
@@ -20,7 +20,7 @@ struct Recording {
     timeout: Duration,
 }
 
-impl Witness for Recording {
+impl PanicObserver for Recording {
     fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>> {
         let queue = self.queue.upgrade()?;
         // The writer cannot wait for itself.
@@ -47,8 +47,8 @@ pub(super) fn watch(
     queue: &Arc<Queue>,
     requests: &Sender<FlushReply>,
     timeout: Duration,
-) -> Arc<dyn Witness> {
-    let recording: Arc<dyn Witness> = Arc::new(Recording {
+) -> Arc<dyn PanicObserver> {
+    let recording: Arc<dyn PanicObserver> = Arc::new(Recording {
         queue: Arc::downgrade(queue),
         requests: requests.clone(),
         timeout,

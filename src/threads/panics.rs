@@ -21,12 +21,12 @@ thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-static WITNESSES: RwLock<Vec<Weak<dyn Witness>>> = RwLock::new(Vec::new());
+static WITNESSES: RwLock<Vec<Weak<dyn PanicObserver>>> = RwLock::new(Vec::new());
 static HOOK: Once = Once::new();
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Told of every panic of the process that is not caught here.
-pub(crate) trait Witness: Send + Sync {
+pub(crate) trait PanicObserver: Send + Sync {
     /// Notes `panic`. The returned closure runs when all witnesses have noted it: it may wait.
     fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>>;
 }
@@ -153,7 +153,7 @@ impl Drop for CaughtScope {
 }
 
 /// Tells `witness` of every panic from now on, until it is dropped.
-pub(crate) fn watch(witness: &Arc<dyn Witness>) {
+pub(crate) fn watch(witness: &Arc<dyn PanicObserver>) {
     let mut witnesses = WITNESSES.write().unwrap_or_else(PoisonError::into_inner);
     witnesses.retain(|witness| witness.strong_count() > 0);
     witnesses.push(Arc::downgrade(witness));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::sweep::sweep;
+use super::salvage_scan::salvage_scan;
 use crate::engine::directory::HOT_FILE;
 use crate::engine::format::block::StoredEntry;
 use crate::engine::format::reader::BlockReader;
@@ -63,7 +63,7 @@ pub(super) fn fill(
 /// lost.
 fn times(kv: &Kv) -> BlockTimes {
     let mut times = BlockTimes::new();
-    sweep(kv, Table::Hours, u64::MAX, &mut |key, value| {
+    salvage_scan(kv, Table::Hours, u64::MAX, &mut |key, value| {
         if let Ok(value) = value {
             see_times(&mut times, key, value);
         }
@@ -74,7 +74,7 @@ fn times(kv: &Kv) -> BlockTimes {
 /// First sequences of the blocks of `range` whose checksums are right.
 pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
     let mut found = Vec::new();
-    sweep(kv, Table::Blocks, range.end, &mut |key, value| {
+    salvage_scan(kv, Table::Blocks, range.end, &mut |key, value| {
         if let (Some(first), Ok(_)) = (keys::first_number(key), value)
             && range.contains(&first)
         {

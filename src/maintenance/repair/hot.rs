@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use super::aside::set_aside;
+use super::evidence::Evidence;
 use super::fill::fill;
-use super::remains::{Raw, Remains, is_among};
+use super::quarantine::quarantine;
+use super::salvage::{Raw, Salvage, is_among};
 use super::withdrawal::Withdrawal;
-use super::witness::Evidence;
 use super::{CACHE_BYTES, Mended, SequenceLayout, set_stray_aside, verified};
 use crate::engine::cursors::CursorRow;
 use crate::engine::dictionary;
@@ -43,7 +43,7 @@ const SLICE_BYTES: usize = 4 << 20;
 /// Writes the hot file anew, without the withdrawn entries, and replaces the one before.
 #[expect(clippy::too_many_arguments, reason = "all that a hot file consists of")]
 pub(super) fn write_anew(
-    remains: &Remains,
+    salvage: &Salvage,
     directory: &Directory,
     layout: &SequenceLayout,
     registered: &[Registered],
@@ -56,17 +56,17 @@ pub(super) fn write_anew(
     let unfinished = directory.unfinished_hot_file(now.cast_unsigned());
     let kv = Kv::create(&unfinished, CACHE_BYTES)?;
     let mut anew = Anew {
-        remains,
+        salvage,
         kv: &kv,
         withdrawal,
-        witness: Evidence::default(),
+        evidence: Evidence::default(),
     };
     anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
     for segment in registered {
         let file = Kv::salvage(&segment.file(directory), CACHE_BYTES)?;
         let range = segment.first..segment.row.next;
         fill(Some(&file), &range, now, |rows| {
-            rows.iter().for_each(|entry| anew.witness.see(entry));
+            rows.iter().for_each(|entry| anew.evidence.see(entry));
             Ok(())
         })?;
     }
@@ -76,25 +76,25 @@ pub(super) fn write_anew(
         for segment in registered {
             segments::put(transaction, segment.first, &segment.row)?;
         }
-        if let Some(retired) = remains.known("meta retired", retired::read) {
+        if let Some(retired) = salvage.known("meta retired", retired::read) {
             retired::put(transaction, &retired)?;
         }
-        let before = remains.known("meta lost", meta::lost).unwrap_or(0);
+        let before = salvage.known("meta lost", meta::lost).unwrap_or(0);
         let lost = mended.lost_entries();
         if before > 0 || lost > 0 {
             meta::set_lost(transaction, before.saturating_add(lost))?;
         }
         meta::set_extent(transaction, extent)
     })?;
-    let mut cursors = remains.rows(Table::Cursors);
+    let mut cursors = salvage.rows(Table::Cursors);
     // No cursor can have reached a sequence that never existed.
     cursors.retain(|(_, row)| {
         let row = codec::decode::<CursorRow>(row);
         row.is_ok_and(|row| row.next <= extent.next)
     });
     anew.copy(Table::Cursors, cursors)?;
-    let stamp = remains.known("meta elapsed", elapsed::stamp).flatten();
-    let mut marks = remains.rows(Table::Meta);
+    let stamp = salvage.known("meta elapsed", elapsed::stamp).flatten();
+    let mut marks = salvage.rows(Table::Meta);
     anew.write(|transaction| elapsed::put_again(transaction, stamp, &mut marks))?;
     let all_names = anew.names(mended)?;
     anew.runs(now, mended)?;
@@ -108,11 +108,11 @@ pub(super) fn write_anew(
     let is_less = !mended.lost.is_empty()
         || !mended.names.is_empty()
         || !mended.runs.is_empty()
-        || !remains.incomplete().is_empty();
+        || !salvage.incomplete().is_empty();
     if withdrawal.is_some() && is_less {
         // A repair keeps as much as it can; an undo must lose nothing but the import.
         let why = "it cannot be read to its end and was left as it is: repair it first";
-        return Err(damaged(&remains.path, "undo", why));
+        return Err(damaged(&salvage.path, "undo", why));
     }
     for (first, next) in files(directory) {
         if !is_among(&layout.slots, &(first..next)) {
@@ -121,21 +121,21 @@ pub(super) fn write_anew(
     }
     let name = directory.hot_file();
     if name.exists() {
-        mended.set_aside.push(set_aside(directory, &name)?);
+        mended.set_aside.push(quarantine(directory, &name)?);
     }
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
     sync_directory(directory.path())?;
     mended.changed.push(name);
-    mended.incomplete = remains.incomplete();
+    mended.incomplete = salvage.incomplete();
     Ok(())
 }
 
 /// A hot file that is being written.
 struct Anew<'r> {
-    remains: &'r Remains,
+    salvage: &'r Salvage,
     kv: &'r Kv,
     withdrawal: Option<&'r Withdrawal>,
-    witness: Evidence,
+    evidence: Evidence,
 }
 
 impl Anew<'_> {
@@ -145,14 +145,14 @@ impl Anew<'_> {
 
     /// Writes the blocks behind the segments, with their indexes; returns their bytes.
     fn blocks(&mut self, layout: &SequenceLayout, now: i64, mended: &mut Mended) -> Result<u64> {
-        let (kv, withdrawal, witness) = (self.kv, self.withdrawal, &mut self.witness);
+        let (kv, withdrawal, evidence) = (self.kv, self.withdrawal, &mut self.evidence);
         let mut pending: Vec<(u64, Block)> = Vec::new();
         let (mut bytes, mut pending_bytes) = (0, 0);
         let range = layout.extent.hot..layout.extent.next;
-        let lost = fill(self.remains.kv.as_ref(), &range, now, |rows| {
+        let lost = fill(self.salvage.kv.as_ref(), &range, now, |rows| {
             let kept = withdrawal.map(|withdrawal| withdrawal.without(rows));
             let rows = kept.as_deref().unwrap_or(rows);
-            rows.iter().for_each(|entry| witness.see(entry));
+            rows.iter().for_each(|entry| evidence.see(entry));
             for (first, block) in encoded(rows)? {
                 pending_bytes += block.value.len();
                 bytes += block.value.len() as u64;
@@ -178,13 +178,13 @@ impl Anew<'_> {
     fn names(&self, mended: &mut Mended) -> Result<bool> {
         let mut asked: BTreeMap<NameId, (u32, u32)> = BTreeMap::new();
         let mut names: BTreeMap<NameId, (u8, String)> = BTreeMap::new();
-        let whole = self.remains.each(Table::Names, &mut |key, payload| {
+        let whole = self.salvage.each(Table::Names, &mut |key, payload| {
             let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
             if let (Some(id), Ok(name)) = (id, codec::decode(payload)) {
                 names.insert(id, name);
             }
         });
-        self.remains.each(Table::NameIds, &mut |key, payload| {
+        self.salvage.each(Table::NameIds, &mut |key, payload| {
             let Ok(row) = codec::decode::<NameRow>(payload) else {
                 return;
             };
@@ -194,7 +194,7 @@ impl Anew<'_> {
                 names.entry(row.id).or_insert(name);
             }
         });
-        for (id, seen) in &self.witness.names {
+        for (id, seen) in &self.evidence.names {
             if !names.contains_key(id) {
                 let name = seen.placeholder(*id);
                 mended.names.push(name.1.clone());
@@ -202,7 +202,7 @@ impl Anew<'_> {
             }
         }
         let stored = self
-            .remains
+            .salvage
             .known("meta next_name", dictionary::stored_next)
             .flatten();
         let highest = names.last_key_value().map_or(NameId::NONE, |(id, _)| *id);
@@ -220,11 +220,11 @@ impl Anew<'_> {
     /// Writes the rows of runs that can be read, and others for those that entries are of.
     fn runs(&self, now: i64, mended: &mut Mended) -> Result<()> {
         let mut rows: BTreeMap<u32, RunRow> = BTreeMap::new();
-        for (key, payload) in self.remains.rows(Table::Runs) {
-            if let Ok((run, mut row)) = runs::decode(&self.remains.path, &key, &payload) {
+        for (key, payload) in self.salvage.rows(Table::Runs) {
+            if let Ok((run, mut row)) = runs::decode(&self.salvage.path, &key, &payload) {
                 if InferenceId::from_u64(row.last_id).run() != run {
                     // Another run's: the facts in entries hold.
-                    let seen = self.witness.runs.get(&run.get());
+                    let seen = self.evidence.runs.get(&run.get());
                     row.last_id = seen.map_or(0, |seen| seen.last_id);
                 }
                 if self
@@ -238,7 +238,7 @@ impl Anew<'_> {
                 rows.insert(run.get(), row);
             }
         }
-        for (run, seen) in &self.witness.runs {
+        for (run, seen) in &self.evidence.runs {
             // No run is 0: it stands for what belongs to none.
             if *run == 0 || rows.contains_key(run) {
                 continue;
@@ -262,12 +262,12 @@ impl Anew<'_> {
     /// Copies what was folded if all of it can be read, with the names that it needs. Otherwise
     /// everything is folded anew, from the first entry that is kept.
     fn rollups(&self, extent: &Extent, all_names: bool) -> Result<()> {
-        let folded = self.remains.known("meta folded", folded::read);
+        let folded = self.salvage.known("meta folded", folded::read);
         let (mut whole, mut in_range) = (true, true);
         for table in folded::TABLES {
-            whole &= self.remains.each(table, &mut |key, payload| {
+            whole &= self.salvage.each(table, &mut |key, payload| {
                 in_range &= table != Table::OutOfOrderOutcomes
-                    || out_of_order::is_before(&self.remains.path, key, payload, extent.next);
+                    || out_of_order::is_before(&self.salvage.path, key, payload, extent.next);
             });
         }
         // Unfolded entries cannot be in there.
@@ -281,7 +281,7 @@ impl Anew<'_> {
         };
         for table in folded::TABLES {
             let (mut slice, mut bytes, mut written) = (Vec::new(), 0, Ok(()));
-            self.remains.each(table, &mut |key, payload| {
+            self.salvage.each(table, &mut |key, payload| {
                 bytes += key.len() + payload.len();
                 slice.push((key.to_vec(), payload.to_vec()));
                 if bytes >= SLICE_BYTES && written.is_ok() {
@@ -297,22 +297,22 @@ impl Anew<'_> {
 
     /// Copies the registry's tables, or makes its indexes anew if a row of any cannot be read.
     fn registry(&self) -> Result<()> {
-        let change = self.remains.known("meta registry", |snapshot, path| {
+        let change = self.salvage.known("meta registry", |snapshot, path| {
             tables::stored_change(snapshot, path)
         });
         let mut whole = change.is_some();
         for table in tables::TABLES {
-            whole &= self.remains.each(table, &mut |_, _| ());
+            whole &= self.salvage.each(table, &mut |_, _| ());
         }
         if !whole {
             let path = self.kv.path();
             return self.write(|transaction| {
-                let rows = |table| self.remains.rows(table);
+                let rows = |table| self.salvage.rows(table);
                 tables::rebuild(transaction, path, change.flatten(), rows)
             });
         }
         for table in tables::TABLES {
-            self.copy(table, self.remains.rows(table))?;
+            self.copy(table, self.salvage.rows(table))?;
         }
         match change.flatten() {
             Some(number) => self.write(|transaction| tables::set_change(transaction, number)),

@@ -5,16 +5,16 @@
 //! the place of the damaged one; the hot file likewise, last. At every moment each name has the
 //! damaged file or the repaired one, so a repair that dies is done again.
 
-pub(crate) mod aside;
+pub(crate) mod evidence;
 pub(crate) mod fill;
 pub(crate) mod hot;
-pub(crate) mod remains;
+pub(crate) mod quarantine;
 pub(crate) mod report;
+pub(crate) mod salvage;
+pub(crate) mod salvage_scan;
 pub(crate) mod segment;
-pub(crate) mod sweep;
 pub(crate) mod withdraw;
 pub(crate) mod withdrawal;
-pub(crate) mod witness;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::options::Sharing;
-use remains::Remains;
+use salvage::Salvage;
 use segment::SegmentSlot;
 
 /// Memory for cached pages of a file that is read or written.
@@ -66,19 +66,19 @@ struct SequenceLayout {
 /// Repairs the journal in `directory`, which must not be open in any process.
 pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     // Held to the end: an opening in the middle would see half of the files replaced.
-    let _locks = aside::hold(directory)?;
-    let remains = Remains::open(directory)?;
+    let _locks = quarantine::hold(directory)?;
+    let salvage = Salvage::open(directory)?;
     let mut mended = Mended::default();
     let mut uses = Uses::default();
     let mut hot = Findings::default();
-    let (extent, registered) = remains.check(&mut uses, &mut hot);
+    let (extent, registered) = salvage.check(&mut uses, &mut hot);
     let longest = registered
         .iter()
         .map(|segment| segment.row.next.saturating_sub(segment.first));
     // A registration that was made up would be filled with holes until the disk is full.
     if longest.max().is_some_and(|longest| longest > MOST_LOST) {
         let why = "no segment holds so many entries";
-        hot.say(DefectKind::Registration, &remains.path, None, why);
+        hot.say(DefectKind::Registration, &salvage.path, None, why);
     }
     let layout = if hot.defects.is_empty() {
         let slots = registered.iter().map(|segment| SegmentSlot {
@@ -90,19 +90,19 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
             extent,
         }
     } else {
-        remains.layout()
+        salvage.layout()
     };
-    let identity = remains.identity(now)?;
+    let identity = salvage.identity(now)?;
     let mut segments = Vec::new();
     for slot in &layout.slots {
         segments.push(slot.mend(directory, &identity, now, &mut uses, &mut mended)?);
     }
     // Only now is it known which names and runs the entries of all files need.
-    remains.check_uses(&uses, &mut hot);
+    salvage.check_uses(&uses, &mut hot);
     if !hot.defects.is_empty() {
         // Damage that was found only now is in the tables beside the blocks: the layout holds.
         hot::write_anew(
-            &remains,
+            &salvage,
             directory,
             &layout,
             &segments,
@@ -113,7 +113,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
         )?;
     }
     // It has the hot file open, which is registered in below.
-    drop(remains);
+    drop(salvage);
     let is_same = |(old, new): (&Registered, &Registered)| old.row == new.row;
     if hot.defects.is_empty() && !registered.iter().zip(&segments).all(is_same) {
         register(directory, &segments, mended.lost_entries())?;
@@ -175,7 +175,9 @@ fn set_stray_aside(
     mended: &mut Mended,
 ) -> Result<()> {
     let file = directory.segments().join(file_name(first, next));
-    mended.set_aside.push(aside::set_aside(directory, &file)?);
+    mended
+        .set_aside
+        .push(quarantine::quarantine(directory, &file)?);
     remove(&file)
 }
 

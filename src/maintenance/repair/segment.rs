@@ -4,8 +4,8 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use super::aside::set_aside;
 use super::fill::fill;
+use super::quarantine::quarantine;
 use super::{CACHE_BYTES, Mended};
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::kv::Kv;
@@ -84,7 +84,7 @@ impl SegmentSlot {
         // The last write, at its close, could not report its failure.
         Segment::open_file(&unfinished, identity, registered.clone())?;
         if file.exists() {
-            mended.set_aside.push(set_aside(directory, &file)?);
+            mended.set_aside.push(quarantine(directory, &file)?);
         }
         disk::rename(&unfinished, &file).map_err(|error| Error::io("name", &file, error))?;
         sync_directory(&folder)?;

@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use super::fill::fill;
-use super::remains::Remains;
+use super::salvage::Salvage;
 use super::segment::SegmentSlot;
 use super::withdrawal::Withdrawal;
-use super::{CACHE_BYTES, Mended, SequenceLayout, aside, hot, remove};
+use super::{CACHE_BYTES, Mended, SequenceLayout, hot, quarantine, remove};
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::kv::Kv;
 use crate::engine::meta::{FIRST_SEQUENCE, Identity, damaged};
@@ -87,13 +87,13 @@ impl Withdrawal {
     /// Takes the import's entries out of the journal in `directory`, which must not be open in any
     /// process.
     pub(crate) fn apply(&mut self, directory: &Directory, now: i64) -> Result<()> {
-        let _locks = aside::hold(directory)?;
-        let remains = Remains::open(directory)?;
+        let _locks = quarantine::hold(directory)?;
+        let salvage = Salvage::open(directory)?;
         let mut findings = Findings::default();
-        let (mut extent, registered) = remains.check(&mut Uses::default(), &mut findings);
+        let (mut extent, registered) = salvage.check(&mut Uses::default(), &mut findings);
         if let Some(defect) = findings.defects.first() {
             let why = format!("{defect}; repair it first");
-            return Err(damaged(&remains.path, "undo", &why));
+            return Err(damaged(&salvage.path, "undo", &why));
         }
         if extent.kept > FIRST_SEQUENCE {
             return Err(Error::InvalidOption {
@@ -103,13 +103,13 @@ impl Withdrawal {
                          lost with the rollups: make a new journal of an export without the run",
             });
         }
-        let identity = remains.identity(now)?;
+        let identity = salvage.identity(now)?;
         let mut segments = Vec::new();
         for segment in &registered {
             segments.push(self.segment(directory, &identity, segment)?);
         }
         let hot_range = extent.hot..extent.next;
-        self.count_in(remains.kv.as_ref(), &remains.path, &hot_range)?;
+        self.count_in(salvage.kv.as_ref(), &salvage.path, &hot_range)?;
         extent.generation = extent.generation.saturating_add(1);
         let slots = segments.iter().map(|segment| SegmentSlot {
             range: segment.first..segment.row.next,
@@ -121,7 +121,7 @@ impl Withdrawal {
         };
         let mut mended = Mended::default();
         hot::write_anew(
-            &remains,
+            &salvage,
             directory,
             &layout,
             &segments,
@@ -130,7 +130,7 @@ impl Withdrawal {
             Some(&*self),
             &mut mended,
         )?;
-        drop(remains);
+        drop(salvage);
         // It was whole and is not needed any more.
         mended.set_aside.iter().try_for_each(|file| remove(file))?;
         let _ = std::fs::remove_dir(directory.set_aside());

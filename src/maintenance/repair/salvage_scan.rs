@@ -16,7 +16,7 @@ type VisitDamaged<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
 
 /// Shows every row that can be reached to `see`, in no certain order; returns whether that was all.
 /// No key that begins with a number begins with one of `end` or above.
-pub(super) fn sweep(kv: &Kv, table: Table, end: u64, see: &mut VisitDamaged<'_>) -> bool {
+pub(super) fn salvage_scan(kv: &Kv, table: Table, end: u64, see: &mut VisitDamaged<'_>) -> bool {
     let mut parts: VecDeque<(SweepKey, SweepKey)> =
         VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);
     let (mut whole, mut tried) = (true, 0);

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Gives a damaged file a second name in the folder of such files. Its first file is replaced by a
 /// rename, so that one of both is there at every moment.
-pub(super) fn set_aside(directory: &Directory, file: &Path) -> Result<PathBuf> {
+pub(super) fn quarantine(directory: &Directory, file: &Path) -> Result<PathBuf> {
     let folder = directory.set_aside();
     disk::create_directory(&folder).map_err(|error| Error::io("create", &folder, error))?;
     disk::inside(directory.path(), &folder).map_err(|error| Error::io("use", &folder, error))?;

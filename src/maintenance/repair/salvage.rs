@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::fill::{fill, firsts, rows};
+use super::salvage_scan::salvage_scan;
 use super::segment::SegmentSlot;
-use super::sweep::sweep;
 use super::{CACHE_BYTES, SequenceLayout};
 use crate::engine::directory::Directory;
 use crate::engine::format::block::StoredEntry;
@@ -35,7 +35,7 @@ pub(super) type Raw = (Vec<u8>, Vec<u8>);
 const FAR: u64 = 1 << 32;
 
 /// The hot file as far as it can be read.
-pub(super) struct Remains {
+pub(super) struct Salvage {
     pub(super) kv: Option<Kv>,
     pub(super) path: PathBuf,
     directory: Directory,
@@ -45,7 +45,7 @@ pub(super) struct Remains {
     incomplete: RefCell<BTreeSet<String>>,
 }
 
-impl Remains {
+impl Salvage {
     /// Opens the existing files. A journal in another format is refused.
     pub(super) fn open(directory: &Directory) -> Result<Self> {
         let path = directory.hot_file();
@@ -53,7 +53,7 @@ impl Remains {
             Err(error @ Error::InUse { .. }) => return Err(error),
             opened => opened,
         };
-        let mut remains = Remains {
+        let mut salvage = Salvage {
             path,
             end: FAR,
             directory: directory.clone(),
@@ -64,17 +64,17 @@ impl Remains {
                 Err(_) => None,
             },
         };
-        if let Some(Err(error @ Error::UnknownFormat { .. })) = remains.read(meta::identity) {
+        if let Some(Err(error @ Error::UnknownFormat { .. })) = salvage.read(meta::identity) {
             return Err(error);
         }
-        if let Some(Ok(extent)) = remains.read(meta::extent) {
-            remains.end = extent.next.saturating_add(1 << 16);
+        if let Some(Ok(extent)) = salvage.read(meta::extent) {
+            salvage.end = extent.next.saturating_add(1 << 16);
         }
-        if remains.kv.is_some() && files(directory).is_empty() && remains.is_nothing() {
+        if salvage.kv.is_some() && files(directory).is_empty() && salvage.is_nothing() {
             let why = "nothing of it can be read";
-            return Err(meta::damaged(&remains.path, "journal", why));
+            return Err(meta::damaged(&salvage.path, "journal", why));
         }
-        Ok(remains)
+        Ok(salvage)
     }
 
     fn is_nothing(&self) -> bool {
@@ -128,7 +128,7 @@ impl Remains {
     pub(super) fn each(&self, table: Table, see: &mut dyn FnMut(&[u8], &[u8])) -> bool {
         let mut whole = self.kv.is_some();
         if let Some(kv) = &self.kv {
-            let reached = sweep(kv, table, self.end, &mut |key, value| match value {
+            let reached = salvage_scan(kv, table, self.end, &mut |key, value| match value {
                 // A value that was made up is as good as one that is damaged.
                 Ok(payload) if check_value(table, &self.path, key, payload).is_ok() => {
                     see(key, payload);
