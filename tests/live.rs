@@ -73,8 +73,9 @@ fn checkpoints_are_ranked_by_what_turned_out() {
         );
         let mean = candidate.mean.unwrap();
         assert!((mean - sum / f64::from(count)).abs() < 1e-12);
-        assert!(candidate.low < mean && mean < candidate.high);
-        assert!(candidate.high - candidate.low < 2.0);
+        let (low, high) = (candidate.low.unwrap(), candidate.high.unwrap());
+        assert!(low < mean && mean < high);
+        assert!(high - low < 2.0);
     }
     // The intervals are some 1.3 wide, the means 1 apart.
     assert!(!ranking.is_clear());
@@ -130,7 +131,7 @@ fn the_steps_of_an_episode_do_not_count_as_independent() {
         let [one, other] = &folded.ranked[..] else {
             panic!("{:?}", folded.ranked);
         };
-        let width = |of: &LiveCandidate| of.high - of.low;
+        let width = |of: &LiveCandidate| of.high.unwrap() - of.low.unwrap();
         let (wide, narrow) = (width(one).max(width(other)), width(one).min(width(other)));
         assert!(wide > 3.0 * narrow, "{wide} {narrow}");
     }

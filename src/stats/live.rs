@@ -47,10 +47,11 @@ pub struct LiveCandidate {
     /// Decisions may be dependent, like the steps of one episode. So the error is that of batch
     /// means (Schmeiser, *Batch size effects in the analysis of simulation output*, 1982), of
     /// [`batches`](Self::batches) in the order of event time. It is right if an episode is much
-    /// shorter than a batch.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
+    /// shorter than a batch. `None` while nothing bounds the mean: with a single value, or if the
+    /// variance is not finite.
+    pub low: Option<f64>,
+    /// The upper end; `None` where the lower one is.
+    pub high: Option<f64>,
     /// Batches that the interval was made of, up to 30. With more than a million decisions they are
     /// parts of the time in which the checkpoint decided. 0 if there are fewer than ten values, or
     /// fewer than five different times or (with over eight million decisions that have no rollups
@@ -101,9 +102,13 @@ impl LiveRanking {
         let Some((best, others)) = self.ranked.split_first() else {
             return false;
         };
+        // An end that is not known is beyond every other.
+        let is_above = |one: Option<f64>, other: Option<f64>| {
+            one.zip(other).is_some_and(|(one, other)| one > other)
+        };
         others
             .iter()
-            .all(|other| best.low > other.high || best.high < other.low)
+            .all(|other| is_above(best.low, other.high) || is_above(other.low, best.high))
     }
 
     /// Whether the first is the one that the registry ranks first; `None` if either is missing.
@@ -189,11 +194,11 @@ impl StatsQuery {
         ranked.sort_by(|one: &LiveCandidate, other| match mode {
             Mode::Max => {
                 let mean = other.middle().total_cmp(&one.middle());
-                mean.then(other.low.total_cmp(&one.low))
+                mean.then(other.least().total_cmp(&one.least()))
             }
             Mode::Min => {
                 let mean = one.middle().total_cmp(&other.middle());
-                mean.then(one.high.total_cmp(&other.high))
+                mean.then(one.most().total_cmp(&other.most()))
             }
         });
         too_few.sort_by_key(|candidate| std::cmp::Reverse(candidate.count));
@@ -216,6 +221,16 @@ impl LiveCandidate {
         self.mean.unwrap_or(f64::NAN)
     }
 
+    /// The lower end, to sort by.
+    fn least(&self) -> f64 {
+        self.low.unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// The upper end, to sort by.
+    fn most(&self) -> f64 {
+        self.high.unwrap_or(f64::INFINITY)
+    }
+
     fn new(row: StatsRow, value: &LiveValue, spread: Spread) -> Self {
         let outcomes = &row.stats.outcomes;
         let (count, mean, variance) = value.of(outcomes);
@@ -223,13 +238,14 @@ impl LiveCandidate {
             LiveValue::Correct => wilson(outcomes.correct, count, spread),
             _ => student(mean, variance, count, spread),
         };
+        let is_bounded = low.is_finite() && high.is_finite();
         LiveCandidate {
             checkpoint: row.checkpoint,
             decisions: row.stats.count,
             count,
             mean: known(mean),
-            low,
-            high,
+            low: is_bounded.then_some(low),
+            high: is_bounded.then_some(high),
             batches: spread.batches,
             design_effect: spread.effect,
         }

@@ -396,7 +396,10 @@ impl Book {
         let live = ranking.best().map(|best| Live {
             checkpoint: best.checkpoint.as_deref().unwrap_or("none").to_owned(),
             reward: best.mean.unwrap_or(f64::NAN),
-            reach: (best.high - best.low) / 2.0,
+            reach: best
+                .low
+                .zip(best.high)
+                .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0),
             is_clear: ranking.is_clear(),
             validated: ranking.registry_best.as_deref().map(str::to_owned),
         });

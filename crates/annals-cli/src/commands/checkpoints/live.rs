@@ -63,10 +63,10 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
         "",
     ];
     let mut rows = Rows::new(headings);
-    let number = |value: f64| match what {
-        _ if !value.is_finite() => "-".to_owned(),
-        "correct" => format!("{:.1} %", 100.0 * value),
-        _ => units::real(value),
+    let number = |value: Option<f64>| match (what, value) {
+        ("correct", Some(value)) => format!("{:.1} %", 100.0 * value),
+        (_, Some(value)) => units::real(value),
+        (_, None) => "-".to_owned(),
     };
     let mut push = |candidate: &LiveCandidate, remark: &str| {
         let id = candidate.checkpoint.as_deref();
@@ -77,7 +77,7 @@ fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
             id.unwrap_or("none").to_owned(),
             units::count(candidate.decisions),
             units::count(candidate.count),
-            number(candidate.mean.unwrap_or(f64::NAN)),
+            number(candidate.mean),
             number(candidate.low),
             number(candidate.high),
             marks.join(", "),
