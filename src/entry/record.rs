@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use super::event::{CheckpointAction, Level};
 use super::ids::{InferenceId, RunId};
@@ -15,7 +14,11 @@ use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 
 /// Anything in the journal, with the sequence number that its commit gave it.
-#[derive(Clone, Debug)]
+///
+/// It is written as JSON and read again, as are all its parts: ids and times as text, numbers that
+/// are not finite as `"NaN"`, `"inf"` and `"-inf"`. `==` compares numbers, so an entry with NaN
+/// does not equal itself.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
     /// Dense, from 1, in the order of commit across all processes.
@@ -27,7 +30,7 @@ pub struct Entry {
 }
 
 /// The kinds of [`Entry`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Content {
     /// A decision in full.
@@ -45,7 +48,7 @@ pub enum Content {
 }
 
 /// One recorded model decision.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct InferenceRecord {
     /// Its id, as `log` returned it.
@@ -231,20 +234,16 @@ impl Probabilities {
     }
 }
 
-/// Serialised as a map from label to value.
-impl Serialize for Probabilities {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (label, value) in self.iter() {
-            map.serialize_entry(label, &value)?;
-        }
-        map.end()
+/// Equal if they have the same labels and values in the same order.
+impl PartialEq for Probabilities {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
 /// An inference whose question had just been answered the same way; see
 /// [`Options::dedup_window`](crate::Options::dedup_window).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Repeat {
     /// Its own id, as `log` returned it.
@@ -268,7 +267,7 @@ pub struct Repeat {
 }
 
 /// A hole in the journal: how many events are missing, when, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Gap {
     /// Its place in the journal.
@@ -291,7 +290,7 @@ pub struct Gap {
 }
 
 /// Something that happened around the models; see [`Journal::event`](crate::Journal::event).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SystemEvent {
     /// The run that recorded it.
@@ -307,7 +306,7 @@ pub struct SystemEvent {
 }
 
 /// Something that happened to a checkpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CheckpointEvent {
     /// The run that recorded it.
@@ -323,7 +322,7 @@ pub struct CheckpointEvent {
 }
 
 /// One opening of the journal by one process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Run {
     /// Its number, which its inferences' ids begin with.

@@ -8,6 +8,8 @@
 //! Types that are stored too use this form in formats that people read, and their stored form in
 //! others: the bytes of the journal come from the same implementations of serde.
 
+mod fields;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -19,10 +21,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId};
-use crate::entry::outcome::{OutcomeEntry, Outcomes, RecordedOutcome};
-use crate::entry::record::{
-    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Repeat, Run, RunState, SystemEvent,
-};
+use crate::entry::outcome::Outcomes;
 use crate::entry::timestamp::{Timestamp, nanos};
 use crate::entry::value::Value;
 use crate::read::Cursor;
@@ -264,163 +263,6 @@ fn time(time: Timestamp) -> Json {
     Json::from(time.to_string())
 }
 
-fn values(entries: &[(String, Value)]) -> Json {
-    let entries = entries.iter();
-    let entries = entries.map(|(k, v)| (k.clone(), serde_json::to_value(v).unwrap_or(Json::Null)));
-    Json::Object(entries.collect())
-}
-
-/// An object without the fields that are null.
-fn object(json: Json) -> Map<String, Json> {
-    match json {
-        Json::Object(mut fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields
-        }
-        _ => Map::new(),
-    }
-}
-
-fn inference(record: &InferenceRecord) -> Map<String, Json> {
-    let probabilities = &record.probabilities;
-    let has_some = !probabilities.is_empty();
-    let labels = probabilities.iter().map(|(label, _)| label);
-    let kind = if record.repeat_of.is_some() {
-        "repeat"
-    } else {
-        "inference"
-    };
-    object(json!({
-        "kind": kind,
-        "id": record.id.to_string(),
-        "sequence": record.sequence,
-        "event_time": time(record.event_time),
-        "recorded_time": time(record.recorded_time),
-        "model": &*record.model,
-        "symbol": &*record.symbol,
-        "action": &*record.action,
-        "confidence": record.confidence.map(real32),
-        "labels": has_some.then(|| labels.collect::<Vec<_>>()),
-        "probabilities": has_some
-            .then(|| probabilities.values().iter().map(|value| real32(*value)).collect::<Vec<_>>()),
-        "feature_hash": record.feature_hash.map(|hash| format!("{hash:016x}")),
-        "processing_ns": record.processing_time.map(nanos),
-        "memory_bytes": record.memory,
-        "checkpoint": record.checkpoint.as_deref(),
-        "divergent": record.divergent.then_some(true),
-        "repeat_of": record.repeat_of.map(|id| id.to_string()),
-        "attributes": (!record.attributes.is_empty()).then(|| values(&record.attributes)),
-    }))
-}
-
-fn repeat(repeat: &Repeat) -> Map<String, Json> {
-    object(json!({
-        "kind": "repeat",
-        "id": repeat.id.to_string(),
-        "repeat_of": repeat.original.to_string(),
-        "event_time": time(repeat.event_time),
-        "model": &*repeat.model,
-        "symbol": &*repeat.symbol,
-        "action": &*repeat.action,
-        "confidence": repeat.confidence.map(real32),
-        "processing_ns": repeat.processing_time.map(nanos),
-        "checkpoint": repeat.checkpoint.as_deref(),
-    }))
-}
-
-fn outcome_entry(outcome: &OutcomeEntry) -> Map<String, Json> {
-    object(json!({
-        "kind": "outcome",
-        "id": outcome.of.to_string(),
-        "recorded_by": outcome.run.get(),
-        "outcome": said(outcome),
-    }))
-}
-
-/// Content of an outcome.
-fn said(outcome: &OutcomeEntry) -> Map<String, Json> {
-    let named = outcome.values.iter();
-    let named: Map<String, Json> = named.map(|(k, v)| (k.to_string(), real(*v))).collect();
-    object(json!({
-        "time": time(outcome.time),
-        "reward": outcome.reward.map(real),
-        "correct": outcome.correct,
-        "label": outcome.label.as_deref(),
-        "values": (!named.is_empty()).then_some(named),
-    }))
-}
-
-/// One of the history of an inference, whose id is said with that.
-fn recorded_outcome(past: &RecordedOutcome) -> Map<String, Json> {
-    let mut fields = said(&past.outcome);
-    fields.insert("sequence".into(), past.sequence.into());
-    fields.insert("recorded_by".into(), past.outcome.run.get().into());
-    if let Some(recorded) = past.recorded_time {
-        fields.insert("recorded_time".into(), time(recorded));
-    }
-    fields
-}
-
-fn gap(gap: &Gap) -> Map<String, Json> {
-    let range = |range: Option<(Timestamp, Timestamp)>| {
-        range.map(|(first, last)| [time(first), time(last)])
-    };
-    object(json!({
-        "kind": "gap",
-        "run": gap.run.get(),
-        "sequence": gap.sequence,
-        "reason": gap.reason,
-        "count": gap.count,
-        "after": gap.after.map(|id| id.to_string()),
-        "recorded_range": range(gap.recorded_range),
-        "event_range": range(gap.event_range),
-        "refusal": gap.refusal,
-    }))
-}
-
-fn system_event(event: &SystemEvent) -> Map<String, Json> {
-    object(json!({
-        "kind": "event",
-        "run": event.run.get(),
-        "level": event.level,
-        "component": &*event.component,
-        "message": event.message,
-        "fields": values(&event.fields),
-    }))
-}
-
-fn checkpoint_event(event: &CheckpointEvent) -> Map<String, Json> {
-    object(json!({
-        "kind": "checkpoint_event",
-        "run": event.run.get(),
-        "action": event.action,
-        "model": &*event.model,
-        "checkpoint": &*event.checkpoint,
-        "detail": event.detail,
-    }))
-}
-
-fn entry(entry: &Entry) -> Map<String, Json> {
-    let mut fields = match &entry.content {
-        Content::Inference(record) => return inference(record),
-        content => content_fields(content),
-    };
-    fields.insert("sequence".into(), entry.sequence.into());
-    fields.insert("recorded_time".into(), time(entry.recorded_time));
-    fields
-}
-
-fn content_fields(content: &Content) -> Map<String, Json> {
-    match content {
-        Content::Inference(record) => inference(record),
-        Content::Repeat(same) => repeat(same),
-        Content::Gap(missing) => gap(missing),
-        Content::SystemEvent(event) => system_event(event),
-        Content::CheckpointEvent(event) => checkpoint_event(event),
-        Content::Outcome(outcome) => outcome_entry(outcome),
-    }
-}
-
 /// `time` is the latest one, and `times` holds those that differ from it.
 fn outcomes(outcomes: &Outcomes) -> Map<String, Json> {
     let mut fields = Map::new();
@@ -454,28 +296,6 @@ fn outcomes(outcomes: &Outcomes) -> Map<String, Json> {
         }
     }
     fields
-}
-
-fn run(run: &Run) -> Map<String, Json> {
-    let (state, ended) = match run.state {
-        RunState::Alive => ("alive", None),
-        RunState::Closed(at) => ("closed", Some(at)),
-        RunState::Died(at) => ("died", at),
-        RunState::Continued(at) => ("continued", Some(at)),
-        RunState::Panicked(at) => ("panicked", at),
-    };
-    object(json!({
-        "id": run.id.get(),
-        "alive": run.state == RunState::Alive,
-        "state": state,
-        "started": time(run.started),
-        "ended": ended.map(time),
-        "process": run.process,
-        "committed": run.committed,
-        "dropped": run.dropped,
-        "last_id": run.last_id.map(|id| id.to_string()),
-        "source": run.source,
-    }))
 }
 
 /// A figure that is not known is null.
@@ -584,17 +404,7 @@ macro_rules! as_object {
 }
 
 as_object! {
-    Entry = entry,
-    Content = content_fields,
-    InferenceRecord = inference,
-    Repeat = repeat,
-    Gap = gap,
-    SystemEvent = system_event,
-    CheckpointEvent = checkpoint_event,
-    OutcomeEntry = outcome_entry,
     Outcomes = outcomes,
-    RecordedOutcome = recorded_outcome,
-    Run = run,
     Stats = stats,
     Confidence = confidence,
     ProcessingTime = processing,
@@ -617,6 +427,9 @@ impl<'de> Deserialize<'de> for Cursor {
     }
 }
 
+// With the tests, because `tests/public_api.rs` reads a file up to them.
+#[cfg(test)]
+mod round_trips;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -289,7 +289,7 @@ impl Registry {
     /// Undoes [`pin`](Self::pin).
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`pin`](Self::pin).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

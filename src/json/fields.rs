@@ -1,0 +1,632 @@
+//! Entries as JSON objects, both ways. All kinds share one list of fields, because they share most
+//! of its names. Reading takes the fields of its kind and passes over the others.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use crate::entry::event::Level;
+use crate::entry::floats::Floats;
+use crate::entry::gap::{GapReason, Refusal};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::outcome::{OutcomeEntry, RecordedOutcome};
+use crate::entry::record::{
+    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
+    SystemEvent,
+};
+use crate::entry::timestamp::{Timestamp, nanos};
+use crate::entry::value::Value;
+
+const INFERENCE: &str = "inference";
+const REPEAT: &str = "repeat";
+const GAP: &str = "gap";
+const EVENT: &str = "event";
+const CHECKPOINT_EVENT: &str = "checkpoint_event";
+const OUTCOME: &str = "outcome";
+
+/// A number; one that is not finite is a text, because JSON has no number for it.
+#[derive(Clone, Copy)]
+pub(super) struct Real<T>(pub(super) T);
+
+impl Serialize for Real<f64> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f64(self.0)
+        } else {
+            serializer.collect_str(&self.0)
+        }
+    }
+}
+
+impl Serialize for Real<f32> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Through its own shortest text: 0.85, and not 0.8500000238418579.
+        let shortest: f64 = self.0.to_string().parse().unwrap_or(f64::NAN);
+        Real(shortest).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Real<f64> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrWord;
+        impl Visitor<'_> for NumberOrWord {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, \"NaN\", \"inf\" or \"-inf\"")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<f64, E> {
+                Ok(number)
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "a number of JSON is an f64")]
+            fn visit_i64<E>(self, number: i64) -> Result<f64, E> {
+                Ok(number as f64)
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "a number of JSON is an f64")]
+            fn visit_u64<E>(self, number: u64) -> Result<f64, E> {
+                Ok(number as f64)
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<f64, E> {
+                match word {
+                    "NaN" => Ok(f64::NAN),
+                    "inf" => Ok(f64::INFINITY),
+                    "-inf" => Ok(f64::NEG_INFINITY),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(NumberOrWord).map(Real)
+    }
+}
+
+impl<'de> Deserialize<'de> for Real<f32> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Real(number) = Real::<f64>::deserialize(deserializer)?;
+        // The shortest text of an f32 lies within its rounding: this gives the same one again.
+        #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest")]
+        Ok(Real(number as f32))
+    }
+}
+
+/// An object whose names keep their order; one may come twice.
+pub(super) struct InOrder<K, V>(pub(super) Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for InOrder<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for InOrder<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Pairs<K, V> {
+            type Value = Vec<(K, V)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<(K, V)>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer
+            .deserialize_map(Pairs(PhantomData))
+            .map(InOrder)
+    }
+}
+
+/// 64 bits as 16 hexadecimal digits.
+struct Hash(u64);
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        let hash = u64::from_str_radix(&text, 16).map_err(D::Error::custom)?;
+        Ok(Hash(hash))
+    }
+}
+
+/// An object of fields that are left out where they are absent.
+macro_rules! object {
+    ($(#[$about:meta])* $type:ident { $($field:ident: $of:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Default, serde::Serialize, serde::Deserialize)]
+        struct $type { $(
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            $field: Option<$of>,
+        )* }
+    };
+}
+
+object! {
+    /// The fields of all entries, in the order in which they are written.
+    Fields {
+        kind: Cow<'static, str>,
+        id: InferenceId,
+        repeat_of: InferenceId,
+        sequence: u64,
+        run: RunId,
+        recorded_by: RunId,
+        event_time: Timestamp,
+        recorded_time: Timestamp,
+        model: Arc<str>,
+        symbol: Arc<str>,
+        // Of a decision, or what happened to a checkpoint.
+        action: Arc<str>,
+        confidence: Real<f32>,
+        labels: Vec<Arc<str>>,
+        probabilities: Vec<Real<f32>>,
+        feature_hash: Hash,
+        processing_ns: u64,
+        memory_bytes: u64,
+        checkpoint: Arc<str>,
+        detail: String,
+        divergent: bool,
+        attributes: InOrder<String, Value>,
+        outcome: Said,
+        level: Level,
+        component: Arc<str>,
+        message: String,
+        fields: InOrder<String, Value>,
+        reason: GapReason,
+        count: u64,
+        after: InferenceId,
+        recorded_range: (Timestamp, Timestamp),
+        event_range: (Timestamp, Timestamp),
+        refusal: Refusal,
+    }
+}
+
+object! {
+    /// Content of an outcome.
+    Said {
+        time: Timestamp,
+        reward: Real<f64>,
+        correct: bool,
+        label: Arc<str>,
+        values: InOrder<Arc<str>, Real<f64>>,
+    }
+}
+
+object! {
+    /// One outcome of the history of a decision, which is named beside it: it is only written.
+    Past {
+        sequence: u64,
+        recorded_by: RunId,
+        recorded_time: Timestamp,
+        time: Timestamp,
+        reward: Real<f64>,
+        correct: bool,
+        label: Arc<str>,
+        values: InOrder<Arc<str>, Real<f64>>,
+    }
+}
+
+object! {
+    RunFields {
+        id: RunId,
+        alive: bool,
+        state: Cow<'static, str>,
+        started: Timestamp,
+        ended: Timestamp,
+        process: u32,
+        committed: u64,
+        dropped: u64,
+        last_id: InferenceId,
+        source: String,
+    }
+}
+
+fn kind(kind: &'static str) -> Fields {
+    Fields {
+        kind: Some(kind.into()),
+        ..Fields::default()
+    }
+}
+
+fn needed<T, E: Error>(field: Option<T>, name: &'static str) -> Result<T, E> {
+    field.ok_or_else(|| E::missing_field(name))
+}
+
+impl Fields {
+    /// Refuses an object of another kind.
+    fn expect<E: Error>(&self, expected: &str) -> Result<(), E> {
+        match self.kind.as_deref() {
+            Some(kind) if kind == expected => Ok(()),
+            Some(kind) => Err(E::custom(format_args!(
+                "this is of the kind {kind}, and not of the kind {expected}"
+            ))),
+            None => Err(E::missing_field("kind")),
+        }
+    }
+}
+
+fn write_inference(record: &InferenceRecord) -> Fields {
+    let probabilities = &record.probabilities;
+    let has_some = !probabilities.is_empty();
+    let labels = probabilities.iter().map(|(label, _)| Arc::from(label));
+    let values = probabilities.values().iter().copied().map(Real);
+    Fields {
+        id: Some(record.id),
+        repeat_of: record.repeat_of,
+        sequence: Some(record.sequence),
+        event_time: Some(record.event_time),
+        recorded_time: Some(record.recorded_time),
+        model: Some(record.model.clone()),
+        symbol: Some(record.symbol.clone()),
+        action: Some(record.action.clone()),
+        confidence: record.confidence.map(Real),
+        labels: has_some.then(|| labels.collect()),
+        probabilities: has_some.then(|| values.collect()),
+        feature_hash: record.feature_hash.map(Hash),
+        processing_ns: record.processing_time.map(nanos),
+        memory_bytes: record.memory,
+        checkpoint: record.checkpoint.clone(),
+        divergent: record.divergent.then_some(true),
+        attributes: (!record.attributes.is_empty()).then(|| InOrder(record.attributes.clone())),
+        ..kind(match record.repeat_of {
+            Some(_) => REPEAT,
+            None => INFERENCE,
+        })
+    }
+}
+
+fn read_inference<E: Error>(fields: Fields) -> Result<InferenceRecord, E> {
+    fields.expect(match fields.repeat_of {
+        Some(_) => REPEAT,
+        None => INFERENCE,
+    })?;
+    let labels = fields.labels.unwrap_or_default();
+    let values = fields.probabilities.unwrap_or_default();
+    if labels.len() > values.len() {
+        return Err(E::custom("there are more labels than probabilities"));
+    }
+    Ok(InferenceRecord {
+        id: needed(fields.id, "id")?,
+        sequence: needed(fields.sequence, "sequence")?,
+        event_time: needed(fields.event_time, "event_time")?,
+        recorded_time: needed(fields.recorded_time, "recorded_time")?,
+        model: needed(fields.model, "model")?,
+        symbol: needed(fields.symbol, "symbol")?,
+        action: needed(fields.action, "action")?,
+        confidence: fields.confidence.map(|Real(given)| given),
+        probabilities: Probabilities {
+            labels: labels.into(),
+            values: Floats::collect(values.len(), values.into_iter().map(|Real(value)| value)),
+        },
+        feature_hash: fields.feature_hash.map(|Hash(hash)| hash),
+        processing_time: fields.processing_ns.map(Duration::from_nanos),
+        memory: fields.memory_bytes,
+        checkpoint: fields.checkpoint,
+        attributes: fields
+            .attributes
+            .map_or_else(Vec::new, |InOrder(pairs)| pairs),
+        divergent: fields.divergent.unwrap_or(false),
+        repeat_of: fields.repeat_of,
+    })
+}
+
+fn write_repeat(repeat: &Repeat) -> Fields {
+    Fields {
+        id: Some(repeat.id),
+        repeat_of: Some(repeat.original),
+        event_time: Some(repeat.event_time),
+        model: Some(repeat.model.clone()),
+        symbol: Some(repeat.symbol.clone()),
+        action: Some(repeat.action.clone()),
+        confidence: repeat.confidence.map(Real),
+        processing_ns: repeat.processing_time.map(nanos),
+        checkpoint: repeat.checkpoint.clone(),
+        ..kind(REPEAT)
+    }
+}
+
+fn read_repeat<E: Error>(fields: Fields) -> Result<Repeat, E> {
+    fields.expect(REPEAT)?;
+    Ok(Repeat {
+        id: needed(fields.id, "id")?,
+        original: needed(fields.repeat_of, "repeat_of")?,
+        event_time: needed(fields.event_time, "event_time")?,
+        model: needed(fields.model, "model")?,
+        symbol: needed(fields.symbol, "symbol")?,
+        action: needed(fields.action, "action")?,
+        confidence: fields.confidence.map(|Real(given)| given),
+        processing_time: fields.processing_ns.map(Duration::from_nanos),
+        checkpoint: fields.checkpoint,
+    })
+}
+
+fn write_gap(gap: &Gap) -> Fields {
+    Fields {
+        run: Some(gap.run),
+        sequence: Some(gap.sequence),
+        reason: Some(gap.reason),
+        count: gap.count,
+        after: gap.after,
+        recorded_range: gap.recorded_range,
+        event_range: gap.event_range,
+        refusal: gap.refusal.clone(),
+        ..kind(GAP)
+    }
+}
+
+fn read_gap<E: Error>(fields: Fields) -> Result<Gap, E> {
+    fields.expect(GAP)?;
+    Ok(Gap {
+        sequence: needed(fields.sequence, "sequence")?,
+        run: needed(fields.run, "run")?,
+        reason: needed(fields.reason, "reason")?,
+        count: fields.count,
+        after: fields.after,
+        recorded_range: fields.recorded_range,
+        event_range: fields.event_range,
+        refusal: fields.refusal,
+    })
+}
+
+fn write_event(event: &SystemEvent) -> Fields {
+    Fields {
+        run: Some(event.run),
+        level: Some(event.level),
+        component: Some(event.component.clone()),
+        message: Some(event.message.clone()),
+        fields: Some(InOrder(event.fields.clone())),
+        ..kind(EVENT)
+    }
+}
+
+fn read_event<E: Error>(fields: Fields) -> Result<SystemEvent, E> {
+    fields.expect(EVENT)?;
+    Ok(SystemEvent {
+        run: needed(fields.run, "run")?,
+        level: needed(fields.level, "level")?,
+        component: needed(fields.component, "component")?,
+        message: needed(fields.message, "message")?,
+        fields: fields.fields.map_or_else(Vec::new, |InOrder(pairs)| pairs),
+    })
+}
+
+fn write_checkpoint_event(event: &CheckpointEvent) -> Fields {
+    Fields {
+        run: Some(event.run),
+        action: Some(event.action.as_str().into()),
+        model: Some(event.model.clone()),
+        checkpoint: Some(event.checkpoint.clone()),
+        detail: Some(event.detail.clone()),
+        ..kind(CHECKPOINT_EVENT)
+    }
+}
+
+fn read_checkpoint_event<E: Error>(fields: Fields) -> Result<CheckpointEvent, E> {
+    fields.expect(CHECKPOINT_EVENT)?;
+    let action = needed(fields.action, "action")?;
+    Ok(CheckpointEvent {
+        run: needed(fields.run, "run")?,
+        action: action.parse().map_err(E::custom)?,
+        model: needed(fields.model, "model")?,
+        checkpoint: needed(fields.checkpoint, "checkpoint")?,
+        detail: needed(fields.detail, "detail")?,
+    })
+}
+
+fn write_outcome(outcome: &OutcomeEntry) -> Fields {
+    Fields {
+        id: Some(outcome.of),
+        recorded_by: Some(outcome.run),
+        outcome: Some(Said {
+            time: Some(outcome.time),
+            reward: outcome.reward.map(Real),
+            correct: outcome.correct,
+            label: outcome.label.clone(),
+            values: write_values(&outcome.values),
+        }),
+        ..kind(OUTCOME)
+    }
+}
+
+fn read_outcome<E: Error>(fields: Fields) -> Result<OutcomeEntry, E> {
+    fields.expect(OUTCOME)?;
+    let said = needed(fields.outcome, "outcome")?;
+    Ok(OutcomeEntry {
+        run: needed(fields.recorded_by, "recorded_by")?,
+        of: needed(fields.id, "id")?,
+        time: needed(said.time, "time")?,
+        reward: said.reward.map(|Real(reward)| reward),
+        correct: said.correct,
+        label: said.label,
+        values: read_values(said.values),
+    })
+}
+
+type Numbers = InOrder<Arc<str>, Real<f64>>;
+
+fn write_values(values: &[(Arc<str>, f64)]) -> Option<Numbers> {
+    let named = values
+        .iter()
+        .map(|(name, value)| (name.clone(), Real(*value)));
+    (!values.is_empty()).then(|| InOrder(named.collect()))
+}
+
+fn read_values(values: Option<Numbers>) -> Vec<(Arc<str>, f64)> {
+    let values = values.into_iter().flat_map(|InOrder(named)| named);
+    values.map(|(name, Real(value))| (name, value)).collect()
+}
+
+fn write_past(past: &RecordedOutcome) -> Past {
+    let said = &past.outcome;
+    Past {
+        sequence: Some(past.sequence),
+        recorded_by: Some(said.run),
+        recorded_time: past.recorded_time,
+        time: Some(said.time),
+        reward: said.reward.map(Real),
+        correct: said.correct,
+        label: said.label.clone(),
+        values: write_values(&said.values),
+    }
+}
+
+fn write_content(content: &Content) -> Fields {
+    match content {
+        Content::Inference(record) => write_inference(record),
+        Content::Repeat(repeat) => write_repeat(repeat),
+        Content::Gap(gap) => write_gap(gap),
+        Content::SystemEvent(event) => write_event(event),
+        Content::CheckpointEvent(event) => write_checkpoint_event(event),
+        Content::Outcome(outcome) => write_outcome(outcome),
+    }
+}
+
+fn read_content<E: Error>(fields: Fields) -> Result<Content, E> {
+    match fields.kind.as_deref() {
+        Some(INFERENCE) => read_inference(fields).map(Content::Inference),
+        Some(REPEAT) => read_repeat(fields).map(Content::Repeat),
+        Some(GAP) => read_gap(fields).map(Content::Gap),
+        Some(EVENT) => read_event(fields).map(Content::SystemEvent),
+        Some(CHECKPOINT_EVENT) => read_checkpoint_event(fields).map(Content::CheckpointEvent),
+        Some(OUTCOME) => read_outcome(fields).map(Content::Outcome),
+        Some(other) => Err(E::unknown_variant(
+            other,
+            &[INFERENCE, REPEAT, GAP, EVENT, CHECKPOINT_EVENT, OUTCOME],
+        )),
+        None => Err(E::missing_field("kind")),
+    }
+}
+
+fn write_entry(entry: &Entry) -> Fields {
+    Fields {
+        sequence: Some(entry.sequence),
+        recorded_time: Some(entry.recorded_time),
+        ..write_content(&entry.content)
+    }
+}
+
+fn read_entry<E: Error>(fields: Fields) -> Result<Entry, E> {
+    Ok(Entry {
+        sequence: needed(fields.sequence, "sequence")?,
+        recorded_time: needed(fields.recorded_time, "recorded_time")?,
+        content: read_content(fields)?,
+    })
+}
+
+fn write_run(run: &Run) -> RunFields {
+    let (state, ended) = match run.state {
+        RunState::Alive => ("alive", None),
+        RunState::Closed(at) => ("closed", Some(at)),
+        RunState::Died(at) => ("died", at),
+        RunState::Continued(at) => ("continued", Some(at)),
+        RunState::Panicked(at) => ("panicked", at),
+    };
+    RunFields {
+        id: Some(run.id),
+        alive: Some(run.state == RunState::Alive),
+        state: Some(state.into()),
+        started: Some(run.started),
+        ended,
+        process: Some(run.process),
+        committed: Some(run.committed),
+        dropped: Some(run.dropped),
+        last_id: run.last_id,
+        source: run.source.clone(),
+    }
+}
+
+fn read_run<E: Error>(fields: RunFields) -> Result<Run, E> {
+    let state = needed(fields.state, "state")?;
+    let ended = fields.ended;
+    Ok(Run {
+        id: needed(fields.id, "id")?,
+        started: needed(fields.started, "started")?,
+        process: needed(fields.process, "process")?,
+        state: match &*state {
+            "alive" => RunState::Alive,
+            "closed" => RunState::Closed(needed(ended, "ended")?),
+            "died" => RunState::Died(ended),
+            "continued" => RunState::Continued(needed(ended, "ended")?),
+            "panicked" => RunState::Panicked(ended),
+            other => {
+                let known = &["alive", "closed", "died", "continued", "panicked"];
+                return Err(E::unknown_variant(other, known));
+            }
+        },
+        committed: needed(fields.committed, "committed")?,
+        dropped: needed(fields.dropped, "dropped")?,
+        last_id: fields.last_id,
+        source: fields.source,
+    })
+}
+
+/// As a map from label to value.
+impl Serialize for Probabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(label, value)| (label, Real(value))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Probabilities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let InOrder(pairs) = InOrder::<Arc<str>, Real<f32>>::deserialize(deserializer)?;
+        let values = pairs.iter().map(|(_, Real(value))| *value);
+        let values = Floats::collect(pairs.len(), values);
+        Ok(Probabilities {
+            values,
+            labels: pairs.into_iter().map(|(label, _)| label).collect(),
+        })
+    }
+}
+
+impl Serialize for RecordedOutcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write_past(self).serialize(serializer)
+    }
+}
+
+/// Types that are never stored are objects in every format.
+macro_rules! as_object {
+    ($($type:ty as $fields:ty: $write:ident, $read:ident;)*) => { $(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $write(self).serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $read(<$fields>::deserialize(deserializer)?)
+            }
+        }
+    )* };
+}
+
+as_object! {
+    Entry as Fields: write_entry, read_entry;
+    Content as Fields: write_content, read_content;
+    InferenceRecord as Fields: write_inference, read_inference;
+    Repeat as Fields: write_repeat, read_repeat;
+    Gap as Fields: write_gap, read_gap;
+    SystemEvent as Fields: write_event, read_event;
+    CheckpointEvent as Fields: write_checkpoint_event, read_checkpoint_event;
+    OutcomeEntry as Fields: write_outcome, read_outcome;
+    Run as RunFields: write_run, read_run;
+}

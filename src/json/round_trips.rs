@@ -1,0 +1,384 @@
+//! Every entry is read as it was written.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::floats::Floats;
+use crate::entry::gap::{GapReason, Refusal};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::outcome::OutcomeEntry;
+use crate::entry::record::{
+    CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
+    SystemEvent,
+};
+use crate::entry::timestamp::Timestamp;
+use crate::entry::value::Value;
+
+/// Makes all parts of an entry from one number.
+struct Dice(u64);
+
+impl Dice {
+    fn number(&mut self) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.number() % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    /// Numbers of all sizes.
+    fn spread(&mut self) -> u64 {
+        let shift = self.below(64);
+        self.number() >> shift
+    }
+
+    fn maybe<T>(&mut self, of: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| of(self))
+    }
+
+    fn some<T>(&mut self, mut of: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let many = self.below(12);
+        (0..many).map(|_| of(self)).collect()
+    }
+
+    fn real(&mut self) -> f64 {
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 2.0, 0.1];
+        match self.below(12) {
+            place if place < odd.len() => odd[place],
+            _ => f64::from_bits(self.number()),
+        }
+    }
+
+    fn real32(&mut self) -> f32 {
+        let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1.0, 0.85];
+        match self.below(12) {
+            place if place < odd.len() => odd[place],
+            _ => f32::from_bits(u32::try_from(self.number() >> 32).unwrap()),
+        }
+    }
+
+    fn string(&mut self) -> String {
+        let texts = [
+            "",
+            "NaN",
+            "BUY",
+            "a|b\nc\"d\\",
+            "Ω\u{202e}\u{0}",
+            "kind",
+            "{}",
+        ];
+        match self.below(10) {
+            place if place < texts.len() => texts[place].to_owned(),
+            _ => {
+                let code = u32::try_from(self.number() % 0x11_0000).unwrap();
+                char::from_u32(code).map_or_else(String::new, |c| c.to_string())
+            }
+        }
+    }
+
+    fn text(&mut self) -> Arc<str> {
+        self.string().into()
+    }
+
+    fn time(&mut self) -> Timestamp {
+        let ends = [Timestamp::MIN, Timestamp::MAX];
+        match self.below(8) {
+            place if place < 2 => ends[place],
+            _ => {
+                let micros = self.spread().cast_signed();
+                Timestamp::from_micros(if self.flag() {
+                    micros
+                } else {
+                    micros.wrapping_neg()
+                })
+            }
+        }
+    }
+
+    fn times(&mut self) -> (Timestamp, Timestamp) {
+        (self.time(), self.time())
+    }
+
+    fn id(&mut self) -> InferenceId {
+        InferenceId::from_u64(self.spread())
+    }
+
+    fn run(&mut self) -> RunId {
+        self.id().run()
+    }
+
+    fn value(&mut self) -> Value {
+        match self.below(4) {
+            0 => Value::Text(self.string()),
+            1 => Value::Real(self.real()),
+            2 => Value::Integer(self.spread().cast_signed()),
+            _ => Value::Flag(self.flag()),
+        }
+    }
+
+    /// A name may come twice, and the order is the caller's.
+    fn pairs(&mut self) -> Vec<(String, Value)> {
+        self.some(|dice| (dice.string(), dice.value()))
+    }
+
+    fn processing_time(&mut self) -> Duration {
+        Duration::from_nanos(self.spread())
+    }
+
+    fn inference(&mut self) -> InferenceRecord {
+        let probabilities = self.some(|dice| (dice.text(), dice.real32()));
+        let values: Vec<f32> = probabilities.iter().map(|(_, value)| *value).collect();
+        InferenceRecord {
+            id: self.id(),
+            sequence: self.spread(),
+            event_time: self.time(),
+            recorded_time: self.time(),
+            model: self.text(),
+            symbol: self.text(),
+            action: self.text(),
+            confidence: self.maybe(Dice::real32),
+            probabilities: Probabilities {
+                labels: probabilities.into_iter().map(|(label, _)| label).collect(),
+                values: Floats::new(&values),
+            },
+            feature_hash: self.maybe(Dice::spread),
+            processing_time: self.maybe(Dice::processing_time),
+            memory: self.maybe(Dice::spread),
+            checkpoint: self.maybe(Dice::text),
+            attributes: self.pairs(),
+            divergent: self.flag(),
+            repeat_of: self.maybe(Dice::id),
+        }
+    }
+
+    fn repeat(&mut self) -> Repeat {
+        Repeat {
+            id: self.id(),
+            original: self.id(),
+            event_time: self.time(),
+            model: self.text(),
+            symbol: self.text(),
+            action: self.text(),
+            confidence: self.maybe(Dice::real32),
+            processing_time: self.maybe(Dice::processing_time),
+            checkpoint: self.maybe(Dice::text),
+        }
+    }
+
+    fn gap(&mut self) -> Gap {
+        let reasons = [
+            GapReason::QueueFull,
+            GapReason::Refused,
+            GapReason::Died,
+            GapReason::Damaged,
+            GapReason::Withdrawn,
+        ];
+        Gap {
+            sequence: self.spread(),
+            run: self.run(),
+            reason: reasons[self.below(reasons.len())],
+            count: self.maybe(Dice::spread),
+            after: self.maybe(Dice::id),
+            recorded_range: self.maybe(Dice::times),
+            event_range: self.maybe(Dice::times),
+            refusal: self.maybe(|dice| Refusal {
+                model: dice.maybe(Dice::string),
+                field: dice.string(),
+                reason: dice.string(),
+            }),
+        }
+    }
+
+    fn event(&mut self) -> SystemEvent {
+        let levels = [
+            Level::Trace,
+            Level::Debug,
+            Level::Info,
+            Level::Warn,
+            Level::Error,
+        ];
+        SystemEvent {
+            run: self.run(),
+            level: levels[self.below(levels.len())],
+            component: self.text(),
+            message: self.string(),
+            fields: self.pairs(),
+        }
+    }
+
+    fn checkpoint_event(&mut self) -> CheckpointEvent {
+        let actions = [
+            CheckpointAction::Saved,
+            CheckpointAction::Loaded,
+            CheckpointAction::Activated,
+            CheckpointAction::Deleted,
+            CheckpointAction::Failed,
+        ];
+        CheckpointEvent {
+            run: self.run(),
+            action: actions[self.below(actions.len())],
+            model: self.text(),
+            checkpoint: self.text(),
+            detail: self.string(),
+        }
+    }
+
+    fn outcome(&mut self) -> OutcomeEntry {
+        OutcomeEntry {
+            run: self.run(),
+            of: self.id(),
+            time: self.time(),
+            reward: self.maybe(Dice::real),
+            correct: self.maybe(Dice::flag),
+            label: self.maybe(Dice::text),
+            values: self.some(|dice| (dice.text(), dice.real())),
+        }
+    }
+
+    fn run_row(&mut self) -> Run {
+        let state = match self.below(5) {
+            0 => RunState::Alive,
+            1 => RunState::Closed(self.time()),
+            2 => RunState::Died(self.maybe(Dice::time)),
+            3 => RunState::Continued(self.time()),
+            _ => RunState::Panicked(self.maybe(Dice::time)),
+        };
+        Run {
+            id: self.run(),
+            started: self.time(),
+            process: u32::try_from(self.number() >> 32).unwrap(),
+            state,
+            committed: self.spread(),
+            dropped: self.spread(),
+            last_id: self.maybe(Dice::id),
+            source: self.maybe(Dice::string),
+        }
+    }
+
+    fn content(&mut self) -> Content {
+        match self.below(6) {
+            0 => Content::Inference(InferenceRecord {
+                // A repeat among all entries is a `Content::Repeat`.
+                repeat_of: None,
+                ..self.inference()
+            }),
+            1 => Content::Repeat(self.repeat()),
+            2 => Content::Gap(self.gap()),
+            3 => Content::SystemEvent(self.event()),
+            4 => Content::CheckpointEvent(self.checkpoint_event()),
+            _ => Content::Outcome(self.outcome()),
+        }
+    }
+
+    fn entry(&mut self) -> Entry {
+        let content = self.content();
+        let (sequence, recorded_time) = match &content {
+            Content::Inference(record) => (record.sequence, record.recorded_time),
+            Content::Gap(gap) => (gap.sequence, self.time()),
+            _ => (self.spread(), self.time()),
+        };
+        Entry {
+            sequence,
+            recorded_time,
+            content,
+        }
+    }
+}
+
+/// NaN is no number that equals itself, but it prints like itself.
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+    value: &T,
+) -> Result<(), TestCaseError> {
+    let json = serde_json::to_string(value).unwrap();
+    let read = serde_json::from_str::<T>(&json);
+    let read = read.map_err(|error| TestCaseError::fail(format!("{error}: {json}")))?;
+    let shown = format!("{value:?}");
+    prop_assert_eq!(&format!("{read:?}"), &shown, "{}", json);
+    prop_assert!(&read == value || shown.contains("NaN"), "{}", json);
+    // Through a value in memory too: it has another order, and the last of each name.
+    let tree = serde_json::to_value(value).unwrap();
+    prop_assert!(serde_json::from_value::<T>(tree).is_ok(), "{}", json);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn entries_are_read_as_they_were_written(seed in any::<u64>()) {
+        let dice = &mut Dice(seed);
+        comes_back(&dice.entry())?;
+        comes_back(&dice.content())?;
+        comes_back(&dice.inference())?;
+        comes_back(&dice.inference().probabilities)?;
+        comes_back(&dice.repeat())?;
+        comes_back(&dice.gap())?;
+        comes_back(&dice.event())?;
+        comes_back(&dice.checkpoint_event())?;
+        comes_back(&dice.outcome())?;
+        comes_back(&dice.run_row())?;
+    }
+
+    /// Hostile text is an error, and never a panic.
+    #[test]
+    fn cut_text_is_an_error(seed in any::<u64>(), cut in 0.0..1.0_f64) {
+        let json = serde_json::to_string(&Dice(seed).entry()).unwrap();
+        let ends: Vec<usize> = json.char_indices().map(|(at, _)| at).collect();
+        let end = ends.get((ends.len() as f64 * cut) as usize).copied().unwrap_or(0);
+        prop_assert!(serde_json::from_str::<Entry>(&json[..end]).is_err());
+    }
+}
+
+#[test]
+fn what_is_missing_or_of_another_kind_is_named() {
+    fn said<T: DeserializeOwned + Debug>(json: &str) -> String {
+        serde_json::from_str::<T>(json).unwrap_err().to_string()
+    }
+    assert!(said::<Content>("{}").contains("missing field `kind`"));
+    assert!(said::<Content>(r#"{"kind":"x"}"#).contains("unknown variant `x`"));
+    let gap = said::<Gap>(r#"{"kind":"outcome","run":1}"#);
+    assert!(
+        gap.contains("the kind outcome, and not of the kind gap"),
+        "{gap}"
+    );
+    assert!(said::<SystemEvent>(r#"{"kind":"event","run":1}"#).contains("`level`"));
+    let labels = r#"{"kind":"inference","id":"1-1","sequence":1,
+        "event_time":"2025-07-25T14:34:39Z","recorded_time":"2025-07-25T14:34:39Z",
+        "model":"m","symbol":"s","action":"a","labels":["a"]}"#;
+    assert!(said::<InferenceRecord>(labels).contains("more labels"));
+    assert!(said::<Probabilities>(r#"{"a":"0.5"}"#).contains("\"NaN\""));
+}
+
+#[test]
+fn values_without_labels_have_empty_ones() {
+    let values = Floats::new(&[0.5, 0.25]);
+    let one = Probabilities {
+        labels: Arc::new(["a".into()]),
+        values: values.clone(),
+    };
+    let other = Probabilities {
+        labels: Arc::new(["a".into(), "".into()]),
+        values,
+    };
+    assert_eq!(one, other);
+    assert_ne!(one, Probabilities::none());
+}
