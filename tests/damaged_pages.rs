@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use annals::entry::GapReason;
 use annals::{
-    Content, Error, Group, Inference, InferenceRecord, Journal, Keep, Level, Maintenance, Options,
-    Outcome, Reader, Stats, Timestamp,
+    Content, Error, Group, Inference, InferenceRecord, Journal, Level, Maintenance, Options,
+    Outcome, Reader, RetentionPolicy, Stats, Timestamp,
 };
 use support::{BOUND, flush};
 use tempfile::TempDir;
@@ -395,7 +395,7 @@ impl Folded {
             }
             flush(&journal);
             for (number, id) in ids.into_iter().enumerate() {
-                journal.attach_outcome(id, Outcome::reward(number as f64));
+                journal.attach_outcome(id, Outcome::new().reward(number as f64));
             }
             flush(&journal);
             if hour == HOURS / 2 {
@@ -405,7 +405,8 @@ impl Folded {
         journal.close().unwrap();
         if is_retired {
             let maintenance = Maintenance::open(&dir).unwrap();
-            let plan = maintenance.retirement(Keep::bytes(1 << 20)).plan().unwrap();
+            let policy = RetentionPolicy::new().max_bytes(1 << 20);
+            let plan = maintenance.retention(policy).plan().unwrap();
             assert!(plan.entries() > 0);
             plan.apply().unwrap();
         }

@@ -1,6 +1,10 @@
 //! A follower as a stream: each entry once, no wake-up without an entry, nothing left after a drop.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -11,7 +15,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use annals::read::FollowStream;
-use annals::{Entry, Error, Inference, Journal, Keep, ManualClock, Reader, Result, Timestamp};
+use annals::{
+    Entry, Error, Inference, Journal, ManualClock, Reader, Result, RetentionPolicy, Timestamp,
+};
 use futures_core::Stream;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -218,7 +224,10 @@ fn an_error_keeps_the_place_and_does_not_spin() {
     assert_eq!(follow.next().unwrap().unwrap().sequence, 1);
     let cursor = follow.cursor();
     let maintenance = journal.maintenance().unwrap();
-    let plan = maintenance.retirement(Keep::days(2)).plan().unwrap();
+    let plan = maintenance
+        .retention(RetentionPolicy::new().max_age_days(2))
+        .plan()
+        .unwrap();
     assert!(plan.apply().unwrap().entries > 0);
 
     let mut stream = reader.follow(cursor).unwrap().into_stream().unwrap();

@@ -60,12 +60,30 @@ impl<'a> Outcome<'a> {
     }
 
     /// Whether the decision was right.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("classifier", "camera_2", "cat")).unwrap();
+    /// assert!(journal.attach_outcome(id, Outcome::new().correct(false)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn correct(mut self, correct: bool) -> Self {
         self.correct = Some(correct);
         self
     }
 
     /// The answer that would have been right, or any other word for the result.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let id = journal.log(Inference::new("classifier", "camera_2", "cat")).unwrap();
+    /// assert!(journal.attach_outcome(id, Outcome::new().label("dog")));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn label(mut self, label: &'a str) -> Self {
         self.label = Some(label);
         self
@@ -150,8 +168,8 @@ impl RecordedOutcome {
     ///
     /// let journal = Journal::in_memory()?;
     /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(1.0));
-    /// journal.attach_outcome(id, Outcome::reward(2.0));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.0));
+    /// journal.attach_outcome(id, Outcome::new().reward(2.0));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     ///
     /// let reader = journal.reader()?;
@@ -214,7 +232,7 @@ impl Outcomes {
     ///
     /// let journal = Journal::in_memory()?;
     /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// journal.attach_outcome(id, Outcome::value("slippage", 0.02));
+    /// journal.attach_outcome(id, Outcome::new().value("slippage", 0.02));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let outcomes = journal.reader()?.outcome(id)?.expect("one was attached");
     /// assert_eq!(outcomes.get("slippage").map(|latest| latest.value), Some(0.02));
@@ -236,7 +254,7 @@ impl Outcomes {
     ///
     /// let journal = Journal::in_memory()?;
     /// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(1.0));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.0));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let reader = journal.reader()?;
     /// let history = &reader.outcome_history(&[id], reader.end()?)?[0];

@@ -34,12 +34,27 @@ impl Timestamp {
     pub const MAX: Timestamp = Timestamp(i64::MAX);
 
     /// The time `micros` microseconds after (or, if negative, before) 1970-01-01 UTC.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_micros(1_000_000), "1970-01-01T00:00:01Z".parse()?);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Timestamp(micros)
     }
 
     /// Microseconds since 1970-01-01 UTC.
+    ///
+    /// ```
+    /// use annals::Timestamp;
+    ///
+    /// let second: Timestamp = "1970-01-01T00:00:01Z".parse()?;
+    /// assert_eq!(second.as_micros(), 1_000_000);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
@@ -60,12 +75,30 @@ impl Timestamp {
     }
 
     /// This time moved later by `by`; stops at [`Timestamp::MAX`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Timestamp;
+    ///
+    /// let start = Timestamp::from_micros(1_000_000);
+    /// assert_eq!(start.saturating_add(Duration::from_secs(2)).as_micros(), 3_000_000);
+    /// assert_eq!(Timestamp::MAX.saturating_add(Duration::from_secs(2)), Timestamp::MAX);
+    /// ```
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
         self.checked_add(by).unwrap_or(Timestamp::MAX)
     }
 
     /// This time moved earlier by `by`; stops at [`Timestamp::MIN`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::Timestamp;
+    ///
+    /// let start = Timestamp::from_micros(1_000_000);
+    /// assert_eq!(start.saturating_sub(Duration::from_secs(2)).as_micros(), -1_000_000);
+    /// assert_eq!(Timestamp::MIN.saturating_sub(Duration::from_secs(2)), Timestamp::MIN);
+    /// ```
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
         self.checked_sub(by).unwrap_or(Timestamp::MIN)

@@ -224,8 +224,8 @@ impl Importer {
     /// let mut importer = Importer::open(&dir)?;
     /// let id = importer.source("old.db")?.inference(1)?;
     /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
-    /// importer.add_outcome(id, &Outcome::reward(2.0).at(at(20)))?;
-    /// assert!(!importer.add_outcome(id, &Outcome::reward(1.0).at(at(10)))?); // it is older
+    /// importer.add_outcome(id, &Outcome::new().reward(2.0).at(at(20)))?;
+    /// assert!(!importer.add_outcome(id, &Outcome::new().reward(1.0).at(at(10)))?); // it is older
     /// assert_eq!(importer.superseded(), 1);
     /// importer.close()?;
     /// # Ok::<(), annals::Error>(())

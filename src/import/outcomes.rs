@@ -104,8 +104,8 @@ impl Importer {
     /// let mut importer = Importer::open(&dir)?;
     /// let id = importer.source("old.db")?.inference(1)?;
     /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
-    /// importer.add_later_outcome(id, &Outcome::reward(1.0).at(at(20)))?;
-    /// importer.add_later_outcome(id, &Outcome::reward(2.0).at(at(10)))?; // it holds
+    /// importer.add_later_outcome(id, &Outcome::new().reward(1.0).at(at(20)))?;
+    /// importer.add_later_outcome(id, &Outcome::new().reward(2.0).at(at(10)))?; // it holds
     /// importer.close()?;
     /// let now = annals::Reader::open(&dir)?.outcome(id)?.expect("two were added");
     /// assert_eq!(now.reward.map(|latest| latest.value), Some(2.0));
@@ -188,7 +188,7 @@ impl Importer {
     /// let id = run.inference(1)?;
     /// importer.add(id, &Inference::new("dqn_agent", "ETH/USDT", "BUY"), Answer::Full)?;
     /// let past = PastOutcome {
-    ///     outcome: Outcome::reward(1.5).at(at),
+    ///     outcome: Outcome::new().reward(1.5).at(at),
     ///     recorded_time: Some(at),
     ///     recorded_by: run,
     /// };

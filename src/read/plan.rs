@@ -237,8 +237,8 @@ impl ByTime {
         }
     }
 
-    /// Looks once into each of the stretches that may be of any hour: they have nothing to give, and
-    /// are counted as lost.
+    /// Looks once into each of the stretches that may be of any hour. They have nothing to give,
+    /// and are counted as lost.
     fn meet(&mut self, source: &Source, selection: &Selection, untimed: &[u64]) -> Result<()> {
         for first in untimed {
             if self.met.insert(*first) {

@@ -69,7 +69,7 @@ impl Reader {
     /// let journal = Journal::in_memory()?;
     /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_1");
     /// let id = journal.log(decision).unwrap();
-    /// journal.attach_outcome(id, Outcome::correct(true));
+    /// journal.attach_outcome(id, Outcome::new().correct(true));
     /// journal.flush().wait(Duration::from_secs(5))?;
     /// let (reader, day) = (journal.reader()?, Duration::from_secs(86_400));
     /// let ranking = reader.best_live("dqn_agent", &LiveValue::Correct, day, 30)?;

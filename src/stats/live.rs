@@ -74,7 +74,7 @@ impl LiveRanking {
     /// let journal = Journal::in_memory()?;
     /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint("epoch_1");
     /// let id = journal.log(decision).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(1.5));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.5));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let ranking = journal.stats("dqn_agent").best_live(&LiveValue::Reward, 1)?;
     /// let best = ranking.best().expect("one has an outcome");
@@ -125,7 +125,7 @@ impl LiveRanking {
     /// let saved = registry.checkpoint("dqn_agent").metric("loss", 0.1).save(b"weights")?;
     /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").checkpoint(saved.id());
     /// let id = journal.log(decision).unwrap();
-    /// journal.attach_outcome(id, Outcome::reward(1.5));
+    /// journal.attach_outcome(id, Outcome::new().reward(1.5));
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let ranking = journal.stats("dqn_agent").best_live(&LiveValue::Reward, 1)?;
     /// assert_eq!(ranking.agrees_with_registry(), Some(true));

@@ -8,6 +8,7 @@ use crate::engine::dictionary;
 use crate::engine::dictionary::{FOR_EVER, NameRow};
 use crate::engine::format::codec;
 use crate::engine::format::reader::BlockReader;
+use crate::engine::format::row::NameId;
 use crate::engine::format::summary::Summary;
 use crate::engine::index;
 use crate::engine::keys;
@@ -132,7 +133,7 @@ fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
     let mut asked = std::collections::BTreeMap::new();
     let ascending = Direction::Ascending;
     snapshot.reach(Table::Names, EVERYTHING, ascending, |key, value| {
-        let id = keys::first_number(key).and_then(|id| u32::try_from(id).ok());
+        let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
         let name = value.ok().and_then(|value| codec::decode(value).ok());
         names.extend(id.zip(name));
         ControlFlow::Continue(())

@@ -190,6 +190,7 @@ mod tests {
     use crate::entry::floats::INLINE;
     use crate::entry::ids::JournalId;
     use crate::fs::shared_memory::{BlackBoxes, BoxName, ROOT, boot_id};
+    use crate::record::queue::local_names::{LocalName, NO_NAME};
     use crate::record::queue::message::{NO_PROCESSING, Record};
     use crate::record::queue::packing::{PLAIN, pack};
     use crate::record::queue::ring::{Producer, Refused};
@@ -229,11 +230,11 @@ mod tests {
             } else {
                 id << 20
             },
-            model: short,
-            symbol: short + 1,
-            action: short + 2,
-            checkpoint: 0,
-            labels: short + 3,
+            model: LocalName::new(short),
+            symbol: LocalName::new(short + 1),
+            action: LocalName::new(short + 2),
+            checkpoint: NO_NAME,
+            labels: LocalName::new(short + 3),
             confidence: 0.5,
             probabilities,
             probability_count: u8::try_from(count).unwrap(),

@@ -91,8 +91,8 @@ pub(crate) fn ends(
         symbol: name,
         checkpoint: name,
     };
-    let first = key(level, *buckets.start(), of(0));
-    (first, key(level, *buckets.end(), of(u32::MAX)))
+    let first = key(level, *buckets.start(), of(NameId::NONE));
+    (first, key(level, *buckets.end(), of(NameId::MAX)))
 }
 
 /// Shows the rollups of `buckets`, of one model or of all, in the order of their keys.

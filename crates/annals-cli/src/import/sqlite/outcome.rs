@@ -146,29 +146,27 @@ impl Turned {
 
     /// The outcome; `None` if no column has a value.
     pub fn outcome(&self) -> Option<Outcome<'_>> {
-        let mut outcome: Option<Outcome<'_>> = None;
+        let is_none = self.reward.is_none()
+            && self.correct.is_none()
+            && self.label.is_none()
+            && self.values.is_empty();
+        if is_none {
+            return None;
+        }
+        let mut outcome = Outcome::new();
         if let Some(reward) = self.reward {
-            outcome = Some(Outcome::reward(reward));
+            outcome = outcome.reward(reward);
         }
         if let Some(correct) = self.correct {
-            outcome = Some(match outcome {
-                Some(outcome) => outcome.and_correct(correct),
-                None => Outcome::correct(correct),
-            });
+            outcome = outcome.correct(correct);
         }
         if let Some(label) = &self.label {
-            outcome = Some(match outcome {
-                Some(outcome) => outcome.and_label(label),
-                None => Outcome::label(label),
-            });
+            outcome = outcome.label(label);
         }
         for (name, value) in &self.values {
-            outcome = Some(match outcome {
-                Some(outcome) => outcome.and_value(name, *value),
-                None => Outcome::value(name, *value),
-            });
+            outcome = outcome.value(name, *value);
         }
-        outcome
+        Some(outcome)
     }
 }
 
@@ -220,7 +218,7 @@ fn yes_or_no(value: ValueRef<'_>) -> Result<Option<bool>, Unread> {
         // numpy's booleans arrive as their byte if they are not converted.
         ValueRef::Integer(0) | ValueRef::Blob([0]) => Ok(Some(false)),
         ValueRef::Integer(1) | ValueRef::Blob([1]) => Ok(Some(true)),
-        ValueRef::Real(number) if number == 0.0 => Ok(Some(false)),
+        ValueRef::Real(0.0) => Ok(Some(false)),
         ValueRef::Real(number) if number.to_bits() == 1.0_f64.to_bits() => Ok(Some(true)),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             let text = String::from_utf8_lossy(bytes).trim().to_lowercase();
