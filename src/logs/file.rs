@@ -1,9 +1,9 @@
 //! One current file, through tracing-appender; this is the only file that names it.
 //!
-//! tracing-appender opens and appends. This file decides when a log file ends, which link points to
-//! it and who may read it. The appender's own rotation goes by the clock, and its own link deletes
-//! any file of the link's name. Its non-blocking writer would put a lossy queue behind a journal
-//! that is exact.
+//! tracing-appender opens and appends. `files.rs` decides when a log file ends. This file decides
+//! which link points to it and who may read it. The appender's own rotation goes by the clock, and
+//! its own link deletes any file of the link's name. Its non-blocking writer would put a lossy
+//! queue behind a journal that is exact.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -248,7 +248,7 @@ impl StatsQuery {
     ///
     /// Exact, and as quick as [`by`](Self::by) where periods begin with an hour of UTC: of these,
     /// rollups are read. Elsewhere an hour is cut. Its minutes have rollups for 25 hours; later its
-    /// entries are read, 1 in 24 of a day's. Are these [retired](crate::maintenance::Retirement),
+    /// entries are read, 1 in 24 of a day's. Are these [retired](crate::Maintenance::retention),
     /// its decisions are in neither row, and [`Coverage::retired`] of both says how many.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Lives in memory; gone when dropped.
 pub struct Tiny(PathBuf);
@@ -36,7 +38,13 @@ impl Tiny {
         } else {
             "remount,rw"
         };
-        assert!(run("mount", &["-o", option], &self.0));
+        // A process that another test is starting holds this one's open files between its fork and
+        // its exec, and none may be open for writing.
+        let began = Instant::now();
+        while !run("mount", &["-o", option], &self.0) {
+            assert!(began.elapsed() < Duration::from_secs(60), "{option}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Writer {
         // Leftovers of an earlier commit, then new entries, once. While the queue overflows there
         // are new losses at every look, and the queue must be drained between two looks.
         self.try_in_flight()?;
-        self.begin_commit();
+        self.prepare_commit();
         self.try_in_flight()
     }
 
@@ -52,7 +52,7 @@ impl Writer {
             return Err(error);
         }
         self.try_in_flight()?;
-        self.begin_commit();
+        self.prepare_commit();
         if let Some(in_flight) = self.in_flight.take() {
             // If no thread can be started, the commit comes back and is made here: slower, and
             // never lost.
@@ -108,7 +108,7 @@ impl Writer {
         Ok(())
     }
 
-    fn begin_commit(&mut self) {
+    fn prepare_commit(&mut self) {
         if self.failed.is_some() {
             return;
         }
