@@ -182,7 +182,7 @@ pub use journal::global::{install, installed, log};
 pub use journal::layer::JournalLayer;
 pub use maintenance::handle::Maintenance;
 pub use options::retention::RetentionPolicy;
-pub use options::{Options, Overflow, Sharing};
+pub use options::{BlackBox, Options, Overflow, Sharing};
 pub use read::cursor::Cursor;
 pub use read::filter::Repeats;
 pub use read::follow::Follow;

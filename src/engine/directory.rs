@@ -185,9 +185,23 @@ impl Directory {
         !lock::is_held(&self.run_lock(run))
     }
 
-    /// Removes the lock file of a run that has ended.
+    /// Removes the lock file and the spool of a run that has ended.
     pub(crate) fn forget_run(&self, run: RunId) {
+        self.forget_spool(run);
         let _ = disk::remove(&self.run_lock(run));
+    }
+
+    /// One of the two files of a run's spool.
+    pub(crate) fn spool(&self, run: RunId, place: usize) -> PathBuf {
+        self.runs().join(format!("{run}.spool-{place}"))
+    }
+
+    /// Removes the spool of a run that needs it no more. What cannot be removed is never read: the
+    /// run's row says that it has ended.
+    pub(crate) fn forget_spool(&self, run: RunId) {
+        for place in 0..2 {
+            let _ = disk::remove(&self.spool(run, place));
+        }
     }
 }
 

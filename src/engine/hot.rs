@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::append::append;
 use super::dictionary::FOR_EVER;
 use super::directory::{Directory, RunLock};
 use super::elapsed::Meter;
@@ -11,8 +12,9 @@ use super::format::row::{GapRow, NameId, Note};
 use super::handle::{FileHandle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
+use super::replay::replay;
 use super::runs::{RunEnd, RunRow};
-use super::{dictionary, index, keys, meta, runs};
+use super::{dictionary, keys, meta, runs};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{MAX_RUN, RunId};
@@ -397,6 +399,10 @@ fn close_dead_runs(
         if !directory.is_run_dead(run) {
             continue;
         }
+        // Before the gap, which stands behind the last id.
+        if row.source.is_none() {
+            replay(transaction, path, directory, run, &mut row)?;
+        }
         let gap = GapRow {
             run: run.get(),
             reason: GapReason::Died,
@@ -420,21 +426,4 @@ fn close_dead_runs(
     // one gap.
     append(transaction, path, &mut encoder.take())?;
     Ok(dead)
-}
-
-/// Gives `blocks` their sequences and stores them with their indexes.
-fn append(transaction: &mut WriteTransaction<'_>, path: &Path, blocks: &mut [Block]) -> Result<()> {
-    if blocks.is_empty() {
-        return Ok(());
-    }
-    let mut extent = meta::extent_to_write(transaction, path)?;
-    for block in blocks.iter_mut() {
-        // Sequences are given here, within redb's lock, and nowhere else. So they are dense over
-        // all processes, and their order is that of the commits.
-        index::put(transaction, extent.next, block)?;
-        // Far from an overflow: stored numbers have bounds, and so has a block.
-        extent.next = extent.next.saturating_add(block.count.into());
-        extent.hot_bytes = extent.hot_bytes.saturating_add(block.value.len() as u64);
-    }
-    meta::set_extent(transaction, extent)
 }

@@ -139,6 +139,17 @@ pub(crate) fn known_identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Ide
     }
 }
 
+/// The identity, within a write transaction.
+pub(crate) fn identity_to_write(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+) -> Result<Identity> {
+    match transaction.get(Table::Meta, IDENTITY_KEY, codec::decode)? {
+        Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
+        None => Err(damaged(path, "meta identity", "it is missing")),
+    }
+}
+
 /// Which sequences there are, and where.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {

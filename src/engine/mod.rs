@@ -1,5 +1,6 @@
 //! The journal's directory and the redb file in it: rights, content, and indexes.
 
+mod append;
 pub(crate) mod blocks;
 pub(crate) mod cursors;
 pub(crate) mod dictionary;
@@ -17,9 +18,11 @@ pub(crate) mod maintenance_handle;
 pub(crate) mod meta;
 pub(crate) mod name_cache;
 pub(crate) mod rebuilt_index;
+mod replay;
 pub(crate) mod retired;
 pub(crate) mod runs;
 pub(crate) mod segment_row;
 pub(crate) mod segments;
 pub(crate) mod source;
+pub(crate) mod spool;
 pub(crate) mod uses;

@@ -184,6 +184,8 @@ impl Journal {
             commits: known.commits,
             last_commit: known.last_commit,
             last_commit_took: known.last_commit_took,
+            black_box: known.black_box,
+            black_box_error: known.black_box_error,
             last_error: known.failure.map(|error| error.to_string()),
             damaged: (self.kept_source()).map_or(0, |source| source.losses().entries()),
             damaged_rollups: (self.kept_source()).map_or(0, |source| source.losses().rollups()),

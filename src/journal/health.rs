@@ -8,6 +8,7 @@ use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::timestamp::as_nanos;
 use crate::logs::health::MirrorHealth;
+use crate::options::BlackBox;
 use crate::record::queue::drop_counters::Dropped;
 use crate::record::queue::refusals::RefusalCount;
 use crate::record::status::State;
@@ -24,6 +25,10 @@ use crate::stats::folding::FoldingHealth;
 pub struct Health {
     /// Whether commits go through.
     pub state: State,
+    /// What becomes of accepted entries that no commit has yet, when this process dies.
+    pub black_box: BlackBox,
+    /// Why the black box last failed, in words; kept after recovery.
+    pub black_box_error: Option<String>,
     /// Events that were to be recorded: the callers' and those of the journal itself.
     pub offered: u64,
     /// Events on disk: inferences, repeats, system events and checkpoint events.

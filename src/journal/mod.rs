@@ -21,12 +21,13 @@ use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
+use crate::engine::spool::{Spool, SpoolOwner};
 use crate::entry::error::Result;
 use crate::entry::ids::JournalId;
 use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
 use crate::maintenance::retention::automatic::Automatic;
-use crate::options::{Options, Sharing};
+use crate::options::{BlackBox, Options, Sharing};
 use crate::record::conditions::Conditions;
 use crate::record::flush::FlushReply;
 use crate::record::queue::Queue;
@@ -163,6 +164,16 @@ impl Journal {
         let maintenance = MaintenanceHandle::of(source.clone());
         let folder = Folder::of(source.clone());
         let checkpoints = Access::of(&hot, options.cache_bytes);
+        let directory = hot
+            .directory()
+            .filter(|_| options.black_box == BlackBox::Spool);
+        let spool = directory.map(|directory| {
+            let owner = SpoolOwner { journal: id.0, run };
+            Spool::new(directory.clone(), owner)
+        });
+        if spool.is_some() {
+            status.lock().black_box = BlackBox::Spool;
+        }
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
         let writer = Writer::new(
@@ -171,6 +182,7 @@ impl Journal {
             received,
             hot,
             (run, row),
+            spool,
             &options,
         );
         let thread = worker::spawn("annals-writer", queue.keep_panic(), move || {

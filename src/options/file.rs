@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use super::logs::{LogKind, Mirror, Rotation};
 use super::retention::{Kept, RetentionPolicy};
 use super::words::{Size, Span};
-use super::{Options, Overflow, Sharing};
+use super::{BlackBox, Options, Overflow, Sharing};
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +23,13 @@ enum FullQueue {
 enum Others {
     Shared,
     Exclusive,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Uncommitted {
+    Off,
+    Spool,
 }
 
 #[derive(serde::Deserialize)]
@@ -69,6 +76,7 @@ struct OptionsFile {
     memory_interval: Option<Span>,
     close_timeout: Option<Span>,
     sharing: Option<Others>,
+    black_box: Option<Uncommitted>,
     flush_on_panic: Option<Span>,
     label: Option<String>,
     mirror: Option<Mirror>,
@@ -174,6 +182,11 @@ impl<'de> Deserialize<'de> for Options {
             Some(Others::Shared) => Sharing::Shared,
             Some(Others::Exclusive) => Sharing::Exclusive,
         };
+        options.black_box = match file.black_box {
+            None => options.black_box,
+            Some(Uncommitted::Off) => BlackBox::Off,
+            Some(Uncommitted::Spool) => BlackBox::Spool,
+        };
         options.flush_on_panic = file.flush_on_panic.map(|timeout| timeout.0);
         options.label = file.label;
         options.mirror = match file.without_mirror {
@@ -210,6 +223,7 @@ mod tests {
             "overflow": {"block": "2ms"}, "dedup_window": 0, "dedup_capacity": 9,
             "max_names": 10, "cache_bytes": 1048576, "memory_interval": "5s",
             "close_timeout": "1m", "sharing": "exclusive", "flush_on_panic": "3s",
+            "black_box": "spool",
             "label": "trainer-7", "seal_bytes": "8MiB", "seal_age": "12h",
             "fold_interval": "1s",
             "retention": {"max_age": "30d", "keep_after_cursor": ["export"]},
@@ -224,6 +238,7 @@ mod tests {
         assert_eq!(options.overflow, Overflow::Block { timeout });
         assert_eq!(options.dedup_window, Duration::ZERO);
         assert_eq!(options.sharing, Sharing::Exclusive);
+        assert_eq!(options.black_box, BlackBox::Spool);
         assert_eq!(options.seal_bytes, 8 << 20);
         let days = |days| RetentionPolicy::new().max_age_days(days);
         assert_eq!(

@@ -36,6 +36,21 @@ pub enum Sharing {
     Exclusive,
 }
 
+/// What becomes of accepted entries that no commit has yet, when the process dies by a kill, an
+/// abort, or for want of memory. A loss of power costs the same with both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BlackBox {
+    /// The next opener takes them in from the spool, a file beside the journal. Lost are the calls
+    /// of the last 5 ms, and those that the writer has not taken from the queue: it is behind when
+    /// there is no processor for it, or while it stores new names.
+    Spool,
+    /// They are lost: up to one commit interval and one commit, or two commits where batches fill
+    /// faster than the disk takes them.
+    Off,
+}
+
 impl Sharing {
     pub(crate) const fn native() -> Self {
         if cfg!(all(
@@ -86,6 +101,7 @@ pub struct Options {
     pub(crate) seal_age: Duration,
     pub(crate) fold_interval: Option<Duration>,
     pub(crate) retention: Option<RetentionPolicy>,
+    pub(crate) black_box: BlackBox,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -112,6 +128,7 @@ impl Default for Options {
             seal_age: Duration::from_secs(86_400),
             fold_interval: Some(Duration::from_secs(2)),
             retention: None,
+            black_box: BlackBox::Off,
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -409,6 +426,29 @@ impl Options {
     /// entry of all is too old: then it is more likely that the clock is wrong.
     pub fn retention(mut self, policy: RetentionPolicy) -> Self {
         self.retention = Some(policy);
+        self
+    }
+
+    /// What survives the death of this process between two commits. Default [`BlackBox::Off`];
+    /// nothing of a journal in memory survives. With [`BlackBox::Spool`] the writer looks at the
+    /// queue every 4 ms, also when nothing is logged, and hands what it took to the system: one
+    /// plain write, no sync. Every entry is written twice, and a commit merges the short blocks
+    /// that this makes. A spool that cannot be written stops nothing: [`Health::black_box`] is
+    /// `Off` while so, and `black_box_error` has the reason.
+    ///
+    /// [`Health::black_box`]: crate::health::Health::black_box
+    ///
+    /// ```
+    /// use annals::{BlackBox, Journal};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::options().black_box(BlackBox::Spool).open(&dir)?;
+    /// assert_eq!(journal.health().black_box, BlackBox::Spool);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn black_box(mut self, black_box: BlackBox) -> Self {
+        self.black_box = black_box;
         self
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::entry::error::Error;
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
+use crate::options::BlackBox;
 
 /// Whether a journal can commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,6 +59,8 @@ pub(crate) struct KnownStatus {
     pub(crate) last_commit: Option<Timestamp>,
     pub(crate) last_commit_took: Duration,
     pub(crate) failure: Option<Error>,
+    pub(crate) black_box: BlackBox,
+    pub(crate) black_box_error: Option<String>,
     pub(crate) run: RunId,
     pub(crate) file_bytes: u64,
     pub(crate) process_memory: Option<u64>,
@@ -98,6 +101,8 @@ impl Status {
                 last_commit: None,
                 last_commit_took: Duration::ZERO,
                 failure: None,
+                black_box: BlackBox::Off,
+                black_box_error: None,
                 run,
                 file_bytes: 0,
                 process_memory: None,

@@ -16,7 +16,7 @@ use crate::entry::ids::InferenceId;
 use crate::entry::value::Value;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
-const VALUE_BYTES: usize = 65_520;
+pub(super) const VALUE_BYTES: usize = 65_520;
 /// The header's largest size: four counts, four 64-bit numbers and the columns' heads.
 const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
 const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
@@ -77,6 +77,20 @@ pub(crate) struct Block {
     pub(crate) value: Vec<u8>,
     pub(crate) count: u32,
     pub(crate) index: BlockIndex,
+}
+
+impl Block {
+    /// From a payload that was read and checked.
+    pub(crate) fn again(payload: &[u8], count: u32, index: BlockIndex) -> Block {
+        let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
+        value.resize(CHECKSUM_BYTES, 0);
+        value.extend_from_slice(payload);
+        Block {
+            value,
+            count,
+            index,
+        }
+    }
 }
 
 /// Where and when a row belongs, in absolute numbers.
@@ -175,17 +189,15 @@ impl BlockEncoder {
 
     /// Appends a block as it was read; earlier entries end in a block of their own.
     pub(crate) fn block_again(&mut self, payload: &[u8], count: u32, index: BlockIndex) {
+        self.push_block(Block::again(payload, count, index));
+    }
+
+    /// Appends a finished block; earlier entries end in a block of their own.
+    pub(super) fn push_block(&mut self, block: Block) {
         // A block that is copied as it is keeps its own differences: it cannot be continued.
         self.finish();
-        let mut value = Vec::with_capacity(CHECKSUM_BYTES + payload.len());
-        value.resize(CHECKSUM_BYTES, 0);
-        value.extend_from_slice(payload);
-        self.finished_bytes += value.len();
-        self.finished.push(Block {
-            value,
-            count,
-            index,
-        });
+        self.finished_bytes += block.value.len();
+        self.finished.push(block);
     }
 
     /// Appends an inference that was read. `memory` is KiB plus one.
@@ -437,6 +449,12 @@ impl BlockEncoder {
     /// Bytes encoded and not yet taken.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.finished_bytes + self.events as usize * self.event_bytes + self.flat_bytes()
+    }
+
+    /// All rows since the last taking, as blocks: the one that was begun ends here.
+    pub(crate) fn finished(&mut self) -> &[Block] {
+        self.finish();
+        &self.finished
     }
 
     /// The blocks that nothing more would fit into.

@@ -5,6 +5,7 @@ pub(crate) mod block_index;
 pub(crate) mod by_name_id;
 pub(crate) mod codec;
 pub(crate) mod column;
+pub(crate) mod merge;
 pub(crate) mod min_max;
 pub(crate) mod name;
 pub(crate) mod notes;
@@ -12,6 +13,7 @@ pub(crate) mod reader;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod select;
+pub(crate) mod spooled;
 pub(crate) mod summary;
 
 /// Length of the checksum in front of every stored value.

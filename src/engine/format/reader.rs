@@ -114,6 +114,11 @@ impl<'a> BlockReader<'a> {
         self.length >= FULL_BYTES || self.header.count == MOST_ROWS
     }
 
+    /// Whether the block is one gap in the place of all its entries.
+    pub(super) fn is_hole(&self) -> bool {
+        self.header.is_hole()
+    }
+
     /// The sequences of the block's entries.
     pub(crate) fn sequences(&self) -> Range<u64> {
         self.first..self.first.saturating_add(self.header.count.into())

@@ -100,6 +100,22 @@ impl DropCounter {
         self.all.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
     }
 
+    /// Losses since the last [`take`](Self::take), which stay in the counter.
+    pub(crate) fn peek(&self) -> Option<Drops> {
+        let count = self.all.load(Ordering::Acquire) - self.taken.load(Ordering::Relaxed);
+        let last_ticks = self.last_ticks.load(Ordering::Relaxed);
+        let last_ticks = last_ticks.max(self.until.load(Ordering::Relaxed));
+        let first_ticks = self.first_ticks.load(Ordering::Relaxed).min(last_ticks);
+        let first_event = self.first_event.load(Ordering::Relaxed);
+        let last_event = self.last_event.load(Ordering::Relaxed);
+        (count > 0).then_some(Drops {
+            count,
+            first_ticks,
+            last_ticks,
+            events: (first_event <= last_event).then_some((first_event, last_event)),
+        })
+    }
+
     /// Losses since the last call; only the writer calls this.
     pub(crate) fn take(&self) -> Option<Drops> {
         let all = self.all.load(Ordering::Acquire);

@@ -6,6 +6,7 @@ use super::dedup::{AnswerBits, Dedup, Fingerprint, Question, Verdict};
 use super::dictionary::WriterDictionary;
 use super::runs::RunDelta;
 use crate::engine::format::block::{Block, BlockEncoder, RowHead, StoredDecision};
+use crate::engine::format::merge::merged;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
     CheckpointEventRow, GapRow, NameId, NameIds, Note, OutcomeRow, OutcomeValue, RepeatRow,
@@ -42,6 +43,8 @@ pub(super) struct Batch {
     own: u64,
     /// Events that no reader could decode, and that a gap stands for.
     refused: u64,
+    /// How many of the encoder's blocks are in the spool.
+    spooled: usize,
 }
 
 /// Readings of the clocks and the process for one drain of the queue.
@@ -64,7 +67,24 @@ impl Batch {
             reported: AHashSet::new(),
             own: 0,
             refused: 0,
+            spooled: 0,
         }
+    }
+
+    /// Whether something is encoded that the spool does not have.
+    pub(super) fn has_unspooled(&mut self) -> bool {
+        self.encoder.finished().len() > self.spooled
+    }
+
+    /// The blocks that are not in the spool yet; the one that was begun ends here.
+    pub(super) fn unspooled(&mut self) -> &[Block] {
+        let spooled = self.spooled;
+        self.encoder.finished().get(spooled..).unwrap_or_default()
+    }
+
+    /// They are in the spool now.
+    pub(super) fn mark_spooled(&mut self) {
+        self.spooled = self.encoder.finished().len();
     }
 
     /// Later events belong to `run`.
@@ -94,7 +114,11 @@ impl Batch {
     /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
     /// shares of them.
     pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<RunDelta>) {
-        let blocks = self.encoder.take();
+        let mut blocks = self.encoder.take();
+        // The spool cuts blocks short; a commit has few long ones.
+        if std::mem::take(&mut self.spooled) > 0 {
+            blocks = merged(blocks);
+        }
         let counts = std::mem::take(&mut self.counts);
         (blocks, counts, std::mem::take(&mut self.deltas))
     }
@@ -127,21 +151,8 @@ impl Batch {
         refusal: Option<Refusal>,
         anchor: Anchor,
     ) {
-        let recorded = (
-            anchor.wall_of(lost.first_ticks).as_micros(),
-            anchor.wall_of(lost.last_ticks).as_micros(),
-        );
-        let row = GapRow {
-            run: self.run.get(),
-            reason,
-            count: Some(lost.count),
-            after: None,
-            recorded_range: Some(recorded),
-            // Calls without an event time have that of their recording, lost or not.
-            event_range: lost.events.or(Some(recorded)),
-            refusal,
-        };
-        let noted = self.encoder.note(recorded.1, &Note::Gap(row));
+        let (recorded, note) = gap(self.run, reason, lost, refusal, anchor);
+        let noted = self.encoder.note(recorded, &note);
         debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
         self.counts.gaps += lost.count;
     }
@@ -410,6 +421,46 @@ impl Batch {
         };
         self.dedup.judge(question, answer, stored.head.id, nanos)
     }
+}
+
+/// The gap for `lost`, and when it was recorded.
+fn gap(
+    run: RunId,
+    reason: GapReason,
+    lost: Drops,
+    refusal: Option<Refusal>,
+    anchor: Anchor,
+) -> (i64, Note) {
+    let recorded = (
+        anchor.wall_of(lost.first_ticks).as_micros(),
+        anchor.wall_of(lost.last_ticks).as_micros(),
+    );
+    let row = GapRow {
+        run: run.get(),
+        reason,
+        count: Some(lost.count),
+        after: None,
+        recorded_range: Some(recorded),
+        // Calls without an event time have that of their recording, lost or not.
+        event_range: lost.events.or(Some(recorded)),
+        refusal,
+    };
+    (recorded.1, Note::Gap(row))
+}
+
+/// Gaps for losses that no commit has taken yet, for the spool alone.
+pub(super) fn pending_gaps(
+    run: RunId,
+    losses: impl IntoIterator<Item = (GapReason, Drops)>,
+    anchor: Anchor,
+) -> Vec<Block> {
+    let mut encoder = BlockEncoder::default();
+    for (reason, lost) in losses {
+        let (recorded, note) = gap(run, reason, lost, None, anchor);
+        let noted = encoder.note(recorded, &note);
+        debug_assert!(noted.is_ok(), "a gap takes some fifty bytes");
+    }
+    encoder.take()
 }
 
 /// `record` in stored form, unless it is a repeat.

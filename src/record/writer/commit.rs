@@ -134,6 +134,8 @@ impl Writer {
                 self.batch.push_gap(reason, lost, None, anchor);
             }
         }
+        // With the gaps, so that no death can count these losses twice or never.
+        self.spool_encoded();
         let (blocks, counts, deltas) = self.batch.take();
         if blocks.is_empty() {
             return;
@@ -227,6 +229,8 @@ impl Writer {
 
     /// Gives up for good: nothing more is written, everything more is counted.
     pub(super) fn fail(&mut self, error: Error) {
+        // The entries are counted as lost below.
+        self.end_spool();
         // Encoded and never handed to redb: certainly not on disk, so they count as failed and not
         // as unknown.
         let (_, never_tried, _) = self.batch.take();

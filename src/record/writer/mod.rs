@@ -11,6 +11,7 @@ pub(crate) mod dictionary;
 pub(crate) mod in_flight;
 pub(crate) mod runs;
 pub(crate) mod serve;
+mod spooling;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,10 +26,11 @@ use super::queue::message::Message;
 use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
 use crate::engine::runs::{RunEnd, RunRow};
+use crate::engine::spool::Spool;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
 use crate::fs::failpoint;
-use crate::options::Options;
+use crate::options::{BlackBox, Options};
 use crate::record::status::{State, Status};
 use crate::threads::worker;
 use batch::{Batch, Readings};
@@ -39,6 +41,7 @@ use dictionary::{UnknownName, WriterDictionary};
 use in_flight::InFlight;
 use runs::WriterRuns;
 use serve::{Urgency, Work, serve};
+use spooling::{SPOOL_INTERVAL, Spooling};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
@@ -75,6 +78,8 @@ pub(crate) struct Writer {
     in_flight: Option<InFlight>,
     /// Invariant W2: while it has a commit, no other transaction of this writer begins.
     commit_thread: CommitThread,
+    /// `None` if no spool is wanted, or none is possible.
+    spooling: Option<Spooling>,
     failed: Option<Error>,
     /// When the device was last found full, and its error.
     no_room: Option<(Instant, Error)>,
@@ -95,6 +100,7 @@ impl Writer {
         requests: Receiver<FlushReply>,
         hot: Hot,
         run: (RunId, RunRow),
+        spool: Option<Spool>,
         options: &Options,
     ) -> Self {
         Writer {
@@ -109,6 +115,7 @@ impl Writer {
                 ids_per_run: options.ids_per_run,
             },
             commit_thread: CommitThread::new(hot.commits()),
+            spooling: spool.map(Spooling::new),
             queue,
             status,
             requests,
@@ -205,6 +212,9 @@ impl Writer {
                 let encoded = self.encode(readings);
                 self.publish_uncommitted();
                 encoded?;
+                if self.spooling.as_ref().is_some_and(Spooling::is_due) {
+                    self.spool_encoded();
+                }
             }
             if left == 0 || self.failed.is_some() {
                 return Ok(());
@@ -287,6 +297,12 @@ impl Writer {
         if self.failed.is_some() || self.in_flight.is_some() || self.recent_no_room().is_some() {
             return;
         }
+        if self.spooling.is_some()
+            && (self.commit_batch().is_err() || self.failed.is_some() || self.in_flight.is_some())
+        {
+            // The spool's frames count commits of the run that they began in.
+            return;
+        }
         let now = self.queue.clock.now().as_micros();
         // A copy: if the transaction fails, the run has not ended.
         let mut ended = self.runs.row().clone();
@@ -305,6 +321,9 @@ impl Writer {
         self.runs.move_to(run, row, ended);
         self.queue.move_to_run(run);
         self.batch.move_to_run(run);
+        if let Some(spooling) = &mut self.spooling {
+            spooling.spool.move_to_run(run);
+        }
         self.status.lock().run = run;
     }
 
@@ -332,6 +351,11 @@ impl Writer {
         self.names_checked = Some(Instant::now());
         if self.failed.is_some() {
             return;
+        }
+        if let Some(spooling) = &mut self.spooling
+            && !spooling.spool.check_names()
+        {
+            self.status.lock().black_box = BlackBox::Off;
         }
         // A commit into a file that was moved succeeds: only the directory tells.
         let found = self.hot.check_name().err();
@@ -365,7 +389,9 @@ impl Work for Writer {
         self.urgent = urgency == Urgency::Urgent;
         // So that the health shows it soon. An error is kept, and the next commit returns it.
         let _ = self.poll_commit_thread(Wait::No);
-        self.encode_queued()
+        let encoded = self.encode_queued();
+        self.spool_encoded();
+        encoded
     }
 
     fn is_due(&self) -> bool {
@@ -373,7 +399,12 @@ impl Work for Writer {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let committed = self.commit_batch();
+        // The queue is looked at while another thread commits: a death in this time costs no more.
+        let committed = if self.urgent || self.spooling.is_none() {
+            self.commit_batch()
+        } else {
+            self.submit_batch()
+        };
         if self.urgent
             || self
                 .names_checked
@@ -403,7 +434,11 @@ impl Work for Writer {
         let since = self.last_commit.elapsed();
         let left = self.settings.commit_interval.saturating_sub(since);
         // At the very least a moment, so that a full device is not asked in a tight loop.
-        left.max(Duration::from_millis(1))
+        let left = left.max(Duration::from_millis(1));
+        match &self.spooling {
+            Some(_) => left.min(SPOOL_INTERVAL),
+            None => left,
+        }
     }
 
     fn finish(&mut self, result: Result<()>) -> Result<()> {
@@ -434,7 +469,9 @@ impl Work for Writer {
             let ended = self.hot.end_run(run, self.runs.row(), end);
             ended.map_err(WriteFailure::into_error)
         };
-        // After the last commit and before the lock is taken.
+        // After the last commit and before the lock is taken. All is committed, or counted as lost:
+        // the next opener must take in none of it.
+        self.end_spool();
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
         known.state = State::Closed;
