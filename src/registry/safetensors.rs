@@ -68,8 +68,9 @@ impl SafetensorsHeader {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, and with
     /// [`InvalidData`](io::ErrorKind::InvalidData) if it is no safetensors file.
-    ///
-    /// ```
+    // Without the feature the type has no public name, and the example would not compile.
+    #[cfg_attr(feature = "safetensors", doc = "\n```")]
+    #[cfg_attr(not(feature = "safetensors"), doc = "\n```ignore")]
     /// use annals::registry::SafetensorsHeader;
     ///
     /// # let dir = tempfile::tempdir().unwrap();
