@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::format::CHECKSUM_BYTES;
 use super::format::block::StoredEntry;
-use super::format::block_index::{EntryKind, HOUR_MICROS};
+use super::format::block_index::EntryKind;
 use super::format::min_max::id_bucket;
 use super::format::reader::BlockReader;
 use super::format::select::{Limit, Selection};
@@ -19,17 +19,20 @@ use super::meta::damaged;
 use super::{index, keys, lost_ranges};
 use crate::engine::segment_row::SegmentRow;
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Recorded time and run of an entry beside a hole, if there is one.
-type Neighbour = Option<(i64, u32)>;
+type Neighbour = Option<(Timestamp, u32)>;
 
 /// The requested part of a block.
 #[derive(Debug)]
 pub(crate) struct DecodedBlock {
     /// The sequence of the block's first entry.
-    pub(crate) first: u64,
+    pub(crate) first: Sequence,
     /// The sequence after its last entry.
-    pub(crate) next: u64,
+    pub(crate) next: Sequence,
     /// In order.
     pub(crate) rows: Vec<StoredEntry>,
     /// Its size in the file.
@@ -56,7 +59,7 @@ impl DecodedBlock {
         block: &BlockReader<'_>,
         payload: &[u8],
         projection: Projection<'_>,
-        within: Range<u64>,
+        within: Range<Sequence>,
     ) -> Result<Self, String> {
         let sequences = block.sequences();
         Ok(DecodedBlock {
@@ -95,7 +98,7 @@ pub(crate) enum Projection<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HourKey {
     pub(crate) hour: i64,
-    pub(crate) first: u64,
+    pub(crate) first: Sequence,
 }
 
 /// A page of the index of event times.
@@ -103,7 +106,7 @@ pub(crate) struct HourKey {
 pub(crate) struct HourPlaces {
     pub(crate) found: Vec<HourKey>,
     /// Where stretches begin that cannot be read and may be of any hour.
-    pub(crate) untimed: Vec<u64>,
+    pub(crate) untimed: Vec<Sequence>,
 }
 
 /// Least weight of an entry where reads are bounded by bytes: entries whose columns are equal take
@@ -115,7 +118,7 @@ pub(crate) struct Blocks<'s, 'k> {
     pub(crate) snapshot: &'s Snapshot<'k>,
     pub(crate) path: &'s Path,
     /// The sequences that are meant. Others in the file are leftovers.
-    pub(crate) range: Range<u64>,
+    pub(crate) range: Range<Sequence>,
     /// Where unreadable stretches are remembered.
     pub(crate) losses: &'s LostRanges,
     /// The registration of a segment that cannot be opened, whose blocks these would be.
@@ -136,7 +139,10 @@ pub(crate) struct BlockVisit<'p> {
 /// Result of showing a block.
 pub(crate) enum VisitResult {
     /// It was read; it ends before `next`.
-    Read { next: u64, flow: ControlFlow<()> },
+    Read {
+        next: Sequence,
+        flow: ControlFlow<()>,
+    },
     /// It does not decode.
     Undecodable,
 }
@@ -145,7 +151,7 @@ impl<'s, 'k> Blocks<'s, 'k> {
     pub(crate) fn new(
         snapshot: &'s Snapshot<'k>,
         path: &'s Path,
-        range: Range<u64>,
+        range: Range<Sequence>,
         losses: &'s LostRanges,
     ) -> Self {
         Blocks {
@@ -171,7 +177,7 @@ impl Blocks<'_, '_> {
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read.
     pub(crate) fn after(
         &self,
-        from: u64,
+        from: Sequence,
         budget: usize,
         projection: Projection<'_>,
     ) -> Result<Vec<DecodedBlock>> {
@@ -179,7 +185,8 @@ impl Blocks<'_, '_> {
         let mut bytes = 0_usize;
         self.ascend(from, &mut |visit| {
             let BlockVisit { block, payload, .. } = visit;
-            let Ok(decoded) = DecodedBlock::read(block, payload, projection, from..u64::MAX) else {
+            let Ok(decoded) = DecodedBlock::read(block, payload, projection, from..Sequence::MAX)
+            else {
                 return Ok(VisitResult::Undecodable);
             };
             bytes = bytes.saturating_add(decoded.cost(block, projection));
@@ -193,7 +200,7 @@ impl Blocks<'_, '_> {
     /// The blocks that hold `from` and what follows, oldest first, until `see` breaks.
     pub(crate) fn payloads(
         &self,
-        from: u64,
+        from: Sequence,
         mut see: impl FnMut(BlockVisit<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         self.ascend(from, &mut |visit| {
@@ -208,7 +215,7 @@ impl Blocks<'_, '_> {
     /// hole ends where the next readable block begins. An error is the engine's, or of `see`.
     pub(crate) fn ascend(
         &self,
-        from: u64,
+        from: Sequence,
         see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<()> {
         if !self.range.contains(&from) {
@@ -243,7 +250,7 @@ impl Blocks<'_, '_> {
         &self,
         key: &[u8],
         value: Result<&[u8]>,
-        expected: &mut u64,
+        expected: &mut Sequence,
         is_first: &mut bool,
         see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<ControlFlow<()>> {
@@ -253,7 +260,7 @@ impl Blocks<'_, '_> {
         };
         // A block that ends or begins within the shown part has a false length. Behind the range
         // are leftovers of a sealer that died between its commit and its cleaning.
-        let fits = |next: u64| next > *expected && next <= self.range.end;
+        let fits = |next: Sequence| next > *expected && next <= self.range.end;
         let Ok(block) = BlockReader::new(first, payload) else {
             return Ok(ControlFlow::Continue(()));
         };
@@ -290,8 +297,8 @@ impl Blocks<'_, '_> {
     /// Shows holes for all of `range`, and moves `expected` behind them.
     fn show_holes(
         &self,
-        range: Range<u64>,
-        expected: &mut u64,
+        range: Range<Sequence>,
+        expected: &mut Sequence,
         see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<ControlFlow<()>> {
         for hole in self.holes(range)? {
@@ -317,9 +324,9 @@ impl Blocks<'_, '_> {
     }
 
     /// Holes in the place of `range`, which is remembered as lost.
-    fn holes(&self, range: Range<u64>) -> Result<impl Iterator<Item = StoredEntry>> {
+    fn holes(&self, range: Range<Sequence>) -> Result<impl Iterator<Item = StoredEntry>> {
         // A damaged extent may claim anything: its holes must not fill memory.
-        let missing = range.end.saturating_sub(range.start);
+        let missing = range.end.since(range.start);
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
         }
@@ -335,18 +342,18 @@ impl Blocks<'_, '_> {
     }
 
     /// Facts about the entries in `range`, from its neighbours and from the index of event times.
-    fn known_beside(&self, range: &Range<u64>) -> LostFacts {
+    fn known_beside(&self, range: &Range<Sequence>) -> LostFacts {
         let times = self
             .times
             .get_or_init(|| lost_ranges::times_of(self.snapshot));
         let event_range = lost_ranges::spanned(times, range);
         let (before, behind) = self.beside(range);
-        let run = |(_, run): &(i64, u32)| *run;
+        let run = |(_, run): &(Timestamp, u32)| *run;
         LostFacts {
             run: run_between(before.as_ref().map(run), behind.as_ref().map(run)),
             // If nothing beside it can be read, the index has to do.
             recorded: before.or(behind).map_or_else(
-                || event_range.map_or(0, |(_, last)| last),
+                || event_range.map_or(Timestamp::default(), |(_, last)| last),
                 |(recorded, _)| recorded,
             ),
             event_range,
@@ -354,8 +361,8 @@ impl Blocks<'_, '_> {
     }
 
     /// The recorded times and runs of the entries before and behind `range`.
-    fn beside(&self, range: &Range<u64>) -> (Neighbour, Neighbour) {
-        let beside = |low: u64, high: u64, direction| {
+    fn beside(&self, range: &Range<Sequence>) -> (Neighbour, Neighbour) {
+        let beside = |low: Sequence, high: Sequence, direction| {
             let (low, high) = (keys::number(low), keys::number(high));
             let between = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
             let mut found = None;
@@ -384,7 +391,7 @@ impl Blocks<'_, '_> {
     /// Shows the block that begins at `first` to `see`; `None` if it cannot be read.
     pub(crate) fn look_into<T>(
         &self,
-        first: u64,
+        first: Sequence,
         see: impl FnOnce(BlockReader<'_>) -> Result<T, String>,
     ) -> Result<Option<T>> {
         let key = keys::number(first);
@@ -403,7 +410,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The bytes of the hole that begins at `from`, whose block does not decode.
-    pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+    pub(crate) fn hole_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
         let end = self.hole_around(from)?.next();
         let hole = self.holes(from..end)?.next();
         let payload = hole.map(|hole| payload_of(&hole).map(|payload| (hole.sequence, payload)));
@@ -414,11 +421,11 @@ impl Blocks<'_, '_> {
     /// [`ascend`](Self::ascend) shows them.
     pub(crate) fn before(
         &self,
-        until: u64,
+        until: Sequence,
         budget: usize,
         projection: Projection<'_>,
     ) -> Result<Vec<DecodedBlock>> {
-        let within = 0..until;
+        let within = Sequence::ZERO..until;
         let until = until.min(self.range.end);
         let mut found: Vec<DecodedBlock> = Vec::new();
         let mut bytes = 0_usize;
@@ -468,7 +475,7 @@ impl Blocks<'_, '_> {
     /// Appends holes for all of `range`, newest first.
     fn push_holes(
         &self,
-        range: Range<u64>,
+        range: Range<Sequence>,
         projection: Projection<'_>,
         found: &mut Vec<DecodedBlock>,
     ) -> Result<()> {
@@ -481,11 +488,11 @@ impl Blocks<'_, '_> {
     /// The block that holds `sequence`, or the hole in its place.
     pub(crate) fn block_with(
         &self,
-        sequence: u64,
+        sequence: Sequence,
         projection: Projection<'_>,
     ) -> Result<DecodedBlock> {
         let read = self.whole_block_with(sequence, |block, payload| {
-            DecodedBlock::read(&block, payload, projection, 0..u64::MAX)
+            DecodedBlock::read(&block, payload, projection, Sequence::ZERO..Sequence::MAX)
         })?;
         match read {
             Some(decoded) => Ok(decoded),
@@ -499,7 +506,7 @@ impl Blocks<'_, '_> {
     /// The result of `see` for the block that holds `sequence`; `None` if it cannot be read.
     fn whole_block_with<T>(
         &self,
-        sequence: u64,
+        sequence: Sequence,
         see: impl FnOnce(BlockReader<'_>, &[u8]) -> Result<T, String>,
     ) -> Result<Option<T>> {
         let Some(first) = self.key_until(sequence)? else {
@@ -522,7 +529,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The hole that holds `sequence`, whose block cannot be read.
-    fn hole_around(&self, sequence: u64) -> Result<StoredEntry> {
+    fn hole_around(&self, sequence: Sequence) -> Result<StoredEntry> {
         let mut start = self.range.start;
         let (low, high) = (keys::number(start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
@@ -557,13 +564,13 @@ impl Blocks<'_, '_> {
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// (microseconds), in `direction`: ascending from `start` on, descending from before it. Beside
+    /// in `direction`: ascending from `start` on, descending from before it. Beside
     /// them, if rows of the index turn out to be damaged, all blocks that may be of any hour: each
     /// question must meet them, whichever of its pages finds the damage.
     pub(crate) fn hours(
         &self,
-        from: i64,
-        until: i64,
+        from: Timestamp,
+        until: Timestamp,
         start: Option<HourKey>,
         direction: Direction,
         most: usize,
@@ -576,9 +583,9 @@ impl Blocks<'_, '_> {
                 ..HourPlaces::default()
             });
         }
-        let hour = |micros: i64| keys::ordered(micros.div_euclid(HOUR_MICROS));
-        let low = keys::pair(hour(from), 0);
-        let high = keys::pair(hour(until), u64::MAX);
+        let hour = |time: Timestamp| keys::ordered(time.hour());
+        let low = keys::pair(hour(from), Sequence::ZERO);
+        let high = keys::pair(hour(until), Sequence::MAX);
         let start = start.map(|key| keys::pair(keys::ordered(key.hour), key.first));
         let range = match (&start, direction) {
             (None, _) => (Bound::Included(&low[..]), Bound::Included(&high[..])),
@@ -610,7 +617,7 @@ impl Blocks<'_, '_> {
     fn key_of_lost(
         &self,
         row: &SegmentRow,
-        (from, until): (i64, i64),
+        (from, until): (Timestamp, Timestamp),
         start: Option<HourKey>,
         direction: Direction,
     ) -> Option<HourKey> {
@@ -623,7 +630,7 @@ impl Blocks<'_, '_> {
             Direction::Descending => last.min(until),
         };
         let key = HourKey {
-            hour: time.div_euclid(HOUR_MICROS),
+            hour: time.hour(),
             first: self.range.start,
         };
         let is_left = start.is_none_or(|start| match direction {
@@ -650,19 +657,19 @@ impl Blocks<'_, '_> {
     }
 
     /// A row of the index of event times, with the first and last microsecond that it covers.
-    fn hour_key(&self, key: &[u8], span: IndexMinMax) -> Result<(HourKey, (i64, i64))> {
+    fn hour_key(&self, key: &[u8], span: IndexMinMax) -> Result<(HourKey, (Timestamp, Timestamp))> {
         let broken = |why: &str| damaged(self.path, "hours", why);
         let (hour, first) = keys::first_number(key)
             .zip(keys::second_number(key))
             .ok_or_else(|| broken("a key is too short"))?;
         let (low, high) = span.ok_or_else(|| broken("a row says nothing"))?;
         let hour = keys::unordered(hour);
-        // The first hour that an i64 reaches begins before it does.
+        // The first hour that a time can be in begins before the first time.
         let at = |second: u16, more: i128| {
-            let micros =
-                i128::from(hour) * i128::from(HOUR_MICROS) + i128::from(second) * 1_000_000 + more;
+            let seconds = i128::from(hour) * 3_600 + i128::from(second);
+            let micros = seconds * 1_000_000 + more;
             let clamped = micros.clamp(i64::MIN.into(), i64::MAX.into());
-            i64::try_from(clamped).unwrap_or_default()
+            Timestamp::from_micros(i64::try_from(clamped).unwrap_or_default())
         };
         let touched = (at(low, 0), at(high, 999_999));
         Ok((HourKey { hour, first }, touched))
@@ -670,9 +677,16 @@ impl Blocks<'_, '_> {
 
     /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
     /// cannot be read.
-    pub(crate) fn find(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<StoredEntry>> {
+    pub(crate) fn find(
+        &self,
+        id: InferenceId,
+        unread: &mut Vec<Sequence>,
+    ) -> Result<Option<StoredEntry>> {
         let (bucket, within) = id_bucket(id);
-        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
+        let (start, end) = (
+            keys::pair(bucket, Sequence::ZERO),
+            keys::pair(bucket, Sequence::MAX),
+        );
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         if self.stand_in.is_some() {
             unread.push(self.range.start);
@@ -702,7 +716,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The entry with this sequence.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn at(&self, sequence: Sequence) -> Result<Option<StoredEntry>> {
         if !self.range.contains(&sequence) {
             return Ok(None);
         }
@@ -717,10 +731,10 @@ impl Blocks<'_, '_> {
     pub(crate) fn of_kind(
         &self,
         kind: EntryKind,
-        wanted: Range<u64>,
+        wanted: Range<Sequence>,
         direction: Direction,
         most: usize,
-    ) -> Result<Vec<u64>> {
+    ) -> Result<Vec<Sequence>> {
         let start = keys::pair(kind as u64, wanted.start.max(self.range.start));
         let end = keys::pair(kind as u64, wanted.end.min(self.range.end));
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
@@ -744,7 +758,12 @@ impl Blocks<'_, '_> {
     /// The first sequences of the blocks that begin before `before` and that an index by id finds
     /// for `ids` (ascending): [`Table::Ids`] for their decisions, [`Table::Outcomes`] for their
     /// outcomes.
-    pub(crate) fn of_ids(&self, table: Table, ids: &[u64], before: u64) -> Result<BTreeSet<u64>> {
+    pub(crate) fn of_ids(
+        &self,
+        table: Table,
+        ids: &[InferenceId],
+        before: Sequence,
+    ) -> Result<BTreeSet<Sequence>> {
         let broken = |why: &str| damaged(self.path, table.name(), why);
         let mut blocks = BTreeSet::new();
         for bucket in ids.chunk_by(|one, next| id_bucket(*one).0 == id_bucket(*next).0) {
@@ -772,8 +791,11 @@ impl Blocks<'_, '_> {
     }
 
     /// The ids of this bucket of [`ID_BUCKET_BITS`] that are here.
-    pub(crate) fn ids_of(&self, bucket: u64) -> Result<Vec<u64>> {
-        let (start, end) = (keys::pair(bucket, 0), keys::pair(bucket, u64::MAX));
+    pub(crate) fn ids_of(&self, bucket: u64) -> Result<Vec<InferenceId>> {
+        let (start, end) = (
+            keys::pair(bucket, Sequence::ZERO),
+            keys::pair(bucket, Sequence::MAX),
+        );
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut found = Vec::new();
         self.index(Table::Ids, range, Direction::Ascending, |key, _| {
@@ -781,7 +803,7 @@ impl Blocks<'_, '_> {
                 keys::second_number(key).ok_or_else(|| damaged(self.path, "ids", "a short key"))?;
             if self.range.contains(&first) {
                 // Nothing of an unreadable block is left. A block touches several buckets.
-                let is_meant = |id: &u64| id_bucket(*id).0 == bucket;
+                let is_meant = |id: &InferenceId| id_bucket(*id).0 == bucket;
                 self.look_into(first, |block| {
                     found.extend(block.each_id().filter(is_meant));
                     Ok(())
@@ -793,7 +815,7 @@ impl Blocks<'_, '_> {
     }
 
     /// The first sequence of the block that begins at `sequence` or is the next before it.
-    fn key_until(&self, sequence: u64) -> Result<Option<u64>> {
+    fn key_until(&self, sequence: Sequence) -> Result<Option<Sequence>> {
         let mut first = None;
         let (low, high) = (keys::number(self.range.start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
@@ -805,11 +827,11 @@ impl Blocks<'_, '_> {
         Ok(first)
     }
 
-    pub(crate) fn broken(&self, first: u64, why: &str) -> Error {
+    pub(crate) fn broken(&self, first: Sequence, why: &str) -> Error {
         damaged(self.path, &format!("block {first}"), why)
     }
 
-    fn missing(&self, from: u64, until: u64) -> Error {
+    fn missing(&self, from: Sequence, until: Sequence) -> Error {
         damaged(
             self.path,
             "blocks",
@@ -822,12 +844,12 @@ impl Blocks<'_, '_> {
 }
 
 /// The entries of the block that begins at `first`.
-fn rows(first: u64, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
+fn rows(first: Sequence, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
     BlockReader::new(first, payload)?.rows()
 }
 
 /// The sequence after the block that begins at `first`, if all of it can be read.
-fn end_of(first: u64, payload: &[u8]) -> Result<u64, String> {
+fn end_of(first: Sequence, payload: &[u8]) -> Result<Sequence, String> {
     let block = BlockReader::new(first, payload)?;
     block.rows()?;
     Ok(block.sequences().end)

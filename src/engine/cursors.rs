@@ -17,19 +17,21 @@ use super::meta;
 use super::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::name;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Stored form of a cursor, under its name.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CursorRow {
     /// The sequence of the entry that comes next.
-    pub(crate) next: u64,
-    /// When it was stored, microseconds since 1970.
-    pub(crate) stored: i64,
+    pub(crate) next: Sequence,
+    /// When it was stored.
+    pub(crate) stored: Timestamp,
 }
 
 impl Stored for CursorRow {
     fn check(&self) -> std::result::Result<(), String> {
-        bounded("a sequence", self.next)
+        bounded("a sequence", self.next.get())
     }
 }
 
@@ -53,7 +55,7 @@ impl MaintenanceHandle {
     }
 
     /// Stores the cursor `name`, unless it lies beyond the journal's end: then that is given back.
-    pub(crate) fn set_cursor(&self, name: &str, row: CursorRow) -> Result<Result<(), u64>> {
+    pub(crate) fn set_cursor(&self, name: &str, row: CursorRow) -> Result<Result<(), Sequence>> {
         name::check_word("cursor", name)?;
         let path = self.source().path();
         self.write(|transaction| {

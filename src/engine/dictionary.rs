@@ -78,7 +78,7 @@ pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result
     snapshot.reach(Table::Names, everything, direction, |key, value| {
         let name = value.ok().map(codec::decode::<(u8, String)>);
         if name.is_some_and(|name| name.is_ok_and(|(k, t)| k == kind && t == text)) {
-            found = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
+            found = keys::first_number(key);
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -126,7 +126,7 @@ pub(crate) fn intern<T: AsRef<str>>(
             next = next
                 .checked_next()
                 .ok_or_else(|| damaged(path, "names", "all numbers of names are used up"))?;
-            let number = keys::number(id.into());
+            let number = keys::number(id);
             transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
         }
         let before = known.map_or((run, run), |row| row.asked);
@@ -155,7 +155,7 @@ pub(crate) fn put(
     (kind, text): (u8, &str),
     row: NameRow,
 ) -> Result<()> {
-    let number = keys::number(row.id.into());
+    let number = keys::number(row.id);
     transaction.put(Table::Names, &number, &mut sealed(&(kind, text)))?;
     transaction.put(Table::NameIds, &keys::name(kind, text), &mut sealed(&row))
 }
@@ -175,7 +175,7 @@ fn next(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<NameId> {
     let mut highest = Some(NameId::NONE);
     let everything = (Bound::Unbounded, Bound::Unbounded);
     transaction.scan(Table::Names, everything, Direction::Descending, |key, _| {
-        highest = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
+        highest = keys::first_number(key);
         Ok(ControlFlow::Break(()))
     })?;
     let highest = highest.ok_or_else(|| damaged(path, "names", "a key is no name id"))?;

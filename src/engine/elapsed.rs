@@ -22,6 +22,8 @@ use super::meta;
 use super::meta::{damaged, sealed};
 use crate::entry::clock::Clock;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// The key in `meta` of the newest stamp.
 const KEY: &[u8] = b"elapsed";
@@ -48,8 +50,8 @@ const MOST_MARKS: usize = 4_096;
 pub(crate) struct Stamp {
     /// Microseconds that have elapsed.
     pub(crate) elapsed: u64,
-    /// The wall clock at that moment, microseconds since 1970.
-    pub(crate) wall: i64,
+    /// The wall clock at that moment.
+    pub(crate) wall: Timestamp,
 }
 
 /// How much time had elapsed when the entry before a sequence was committed.
@@ -62,7 +64,7 @@ pub(crate) struct ElapsedMark {
     /// Pauses that are part of the progress since the mark before this one, together.
     pub(crate) pauses: u64,
     /// The highest reading of the wall clock that those pauses rest on.
-    pub(crate) wall: i64,
+    pub(crate) wall: Timestamp,
 }
 
 impl Stamp {
@@ -126,7 +128,7 @@ impl Meter {
 
     /// Counts the pause since the last stamp, and begins to count.
     pub(crate) fn begin(&self, transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<()> {
-        let elapsed = resume(transaction, path, self.clock.now().as_micros())?;
+        let elapsed = resume(transaction, path, self.clock.now())?;
         // Once for the handle: a later run of it continues the same count, without a pause.
         self.began.get_or_init(|| (elapsed, self.clock.ticks()));
         Ok(())
@@ -165,7 +167,7 @@ impl Meter {
             };
             add_mark(transaction, path, marks, mark)?;
         }
-        let wall = self.clock.now().as_micros();
+        let wall = self.clock.now();
         put_stamp(
             transaction,
             Stamp {
@@ -177,7 +179,7 @@ impl Meter {
 }
 
 /// Counts the pause since the last stamp. Returns the elapsed time.
-fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Result<u64> {
+fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: Timestamp) -> Result<u64> {
     let mut marks = marks_to_write(transaction, path)?;
     let withdrawn = withdraw(&mut marks, wall);
     if withdrawn > 0 {
@@ -202,18 +204,18 @@ fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: i64) -> Res
 }
 
 /// The time that a pause from one reading of the wall clock to another counts for.
-fn pause_until(from: i64, to: i64) -> u64 {
-    u64::try_from(to.saturating_sub(from)).map_or(0, |pause| pause.min(LONGEST_PAUSE))
+fn pause_until(from: Timestamp, to: Timestamp) -> u64 {
+    to.micros_since(from).min(LONGEST_PAUSE)
 }
 
 /// Takes back pauses as far as they end later than `wall`: the clock was ahead when they were
 /// counted. Returns how much was taken back.
-fn withdraw(marks: &mut [(u64, ElapsedMark)], wall: i64) -> u64 {
+fn withdraw(marks: &mut [(Sequence, ElapsedMark)], wall: Timestamp) -> u64 {
     let mut withdrawn = 0_u64;
     for (_, mark) in marks {
         mark.before = mark.before.saturating_sub(withdrawn);
         mark.elapsed = mark.elapsed.saturating_sub(withdrawn);
-        let ahead = u64::try_from(mark.wall.saturating_sub(wall)).unwrap_or(0);
+        let ahead = mark.wall.micros_since(wall);
         let cut = ahead.min(mark.pauses);
         if cut > 0 {
             mark.pauses -= cut;
@@ -231,7 +233,7 @@ fn withdraw(marks: &mut [(u64, ElapsedMark)], wall: i64) -> u64 {
 fn add_mark(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
-    mut marks: Vec<(u64, ElapsedMark)>,
+    mut marks: Vec<(Sequence, ElapsedMark)>,
     mut mark: ElapsedMark,
 ) -> Result<()> {
     let extent = meta::extent_to_write(transaction, path)?;
@@ -279,7 +281,7 @@ fn add_mark(
     put_mark(transaction, sequence, &mark)
 }
 
-fn mark_key(sequence: u64) -> [u8; 16] {
+fn mark_key(sequence: Sequence) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(MARK);
     key[8..].copy_from_slice(&keys::number(sequence));
@@ -287,7 +289,7 @@ fn mark_key(sequence: u64) -> [u8; 16] {
 }
 
 /// The sequence of a mark's key.
-fn sequence_of(key: &[u8]) -> Option<u64> {
+fn sequence_of(key: &[u8]) -> Option<Sequence> {
     let rest = key.strip_prefix(MARK)?;
     let sequence = keys::first_number(rest);
     sequence.filter(|_| rest.len() == 8)
@@ -300,7 +302,7 @@ pub(crate) fn is_mark(key: &[u8]) -> bool {
 
 fn put_mark(
     transaction: &mut WriteTransaction<'_>,
-    sequence: u64,
+    sequence: Sequence,
     mark: &ElapsedMark,
 ) -> Result<()> {
     transaction.put(Table::Meta, &mark_key(sequence), &mut sealed(mark))
@@ -347,7 +349,7 @@ pub(crate) fn stamp(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<Stamp
     decode_stamp(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 
-fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, ElapsedMark)> {
+fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(Sequence, ElapsedMark)> {
     let sequence =
         sequence_of(key).ok_or_else(|| damaged(path, "elapsed", "a key is no sequence"))?;
     let mark =
@@ -358,9 +360,9 @@ fn decode_mark(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, ElapsedMar
 fn marks_to_write(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
-) -> Result<Vec<(u64, ElapsedMark)>> {
+) -> Result<Vec<(Sequence, ElapsedMark)>> {
     let mut marks = Marks::default();
-    let (first, last) = (mark_key(0), mark_key(u64::MAX));
+    let (first, last) = (mark_key(Sequence::ZERO), mark_key(Sequence::MAX));
     let all = (Bound::Included(&first[..]), Bound::Included(&last[..]));
     let direction = Direction::Descending;
     transaction.scan(Table::Meta, all, direction, |key, value| {
@@ -371,7 +373,7 @@ fn marks_to_write(
 
 /// Marks that are being read, newest first.
 #[derive(Default)]
-struct Marks(Vec<(u64, ElapsedMark)>);
+struct Marks(Vec<(Sequence, ElapsedMark)>);
 
 impl Marks {
     /// Takes up one row, and returns whether to continue.
@@ -386,7 +388,7 @@ impl Marks {
         })
     }
 
-    fn ascending(mut self) -> Vec<(u64, ElapsedMark)> {
+    fn ascending(mut self) -> Vec<(Sequence, ElapsedMark)> {
         self.0.reverse();
         self.0
     }
@@ -396,14 +398,14 @@ impl Marks {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elapsed {
     /// Ascending by sequence.
-    marks: Vec<(u64, ElapsedMark)>,
+    marks: Vec<(Sequence, ElapsedMark)>,
     /// Elapsed time now, the pause since the last stamp included.
     now: u64,
     /// The pause since the last stamp; 0 while a run of this process is open.
     pending: u64,
     /// Elapsed time by which every entry was committed, and the wall clock about then.
     last: u64,
-    wall: i64,
+    wall: Timestamp,
     /// Elapsed time when this process began to count it, or the highest number if it does not:
     /// later time is measured, and needs no pause to be believed.
     measured_from: u64,
@@ -416,10 +418,10 @@ impl Elapsed {
         snapshot: &Snapshot<'_>,
         path: &Path,
         meter: Option<&Meter>,
-        wall: i64,
+        wall: Timestamp,
     ) -> Result<Self> {
         let mut marks = Marks::default();
-        let (first, last) = (mark_key(0), mark_key(u64::MAX));
+        let (first, last) = (mark_key(Sequence::ZERO), mark_key(Sequence::MAX));
         let all = (Bound::Included(&first[..]), Bound::Included(&last[..]));
         let direction = Direction::Descending;
         snapshot.scan(Table::Meta, all, direction, |key, value| {
@@ -438,10 +440,10 @@ impl Elapsed {
     /// Elapsed time by marks, ascending, and a stamp. `running` is when a run of this process
     /// began to count, and how far it is.
     fn known(
-        mut marks: Vec<(u64, ElapsedMark)>,
+        mut marks: Vec<(Sequence, ElapsedMark)>,
         stamp: Option<Stamp>,
         running: Option<(u64, u64)>,
-        wall: i64,
+        wall: Timestamp,
     ) -> Self {
         let stamp = stamp.unwrap_or(Stamp { elapsed: 0, wall });
         if let Some((measured_from, now)) = running {
@@ -469,7 +471,7 @@ impl Elapsed {
 
     /// Time that has passed at least since the entry `sequence` was recorded. The longest pause
     /// since then is left out, so that one jump of the clock is never taken for time.
-    pub(crate) fn since_entry(&self, sequence: u64) -> Duration {
+    pub(crate) fn since_entry(&self, sequence: Sequence) -> Duration {
         let index = self.marks.partition_point(|(first, _)| *first <= sequence);
         let mark = self.marks.get(index);
         self.since(mark.map_or(self.last, |(_, mark)| mark.before), index)
@@ -477,7 +479,7 @@ impl Elapsed {
 
     /// Time that has passed at least since the wall clock last showed `wall` or earlier; `None` if
     /// it never did, as far as is known.
-    pub(crate) fn since_wall(&self, wall: i64) -> Option<Duration> {
+    pub(crate) fn since_wall(&self, wall: Timestamp) -> Option<Duration> {
         let earlier = self.marks.iter().rposition(|(_, mark)| mark.wall <= wall)?;
         let index = earlier + 1;
         // The mark that follows is the first at which the clock certainly showed more.
@@ -521,7 +523,7 @@ impl Elapsed {
     /// Entries that were committed in the last `span` of elapsed time before `next`, and the time
     /// that these took. Marks are 5 s apart at least, so that time may be longer than `span`; it is
     /// shorter if the journal is younger.
-    pub(crate) fn recent(&self, span: Duration, next: u64) -> (u64, Duration) {
+    pub(crate) fn recent(&self, span: Duration, next: Sequence) -> (u64, Duration) {
         let span = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let from = self.now.saturating_sub(span);
         let index = self.marks.partition_point(|(_, mark)| mark.elapsed <= from);
@@ -531,7 +533,7 @@ impl Elapsed {
             None => (next, self.now),
         };
         let took = self.now.saturating_sub(elapsed);
-        (next.saturating_sub(sequence), Duration::from_micros(took))
+        (next.since(sequence), Duration::from_micros(took))
     }
 }
 
@@ -541,7 +543,7 @@ mod tests {
 
     const DAY: u64 = 86_400_000_000;
 
-    fn mark(before: u64, elapsed: u64, wall: i64) -> ElapsedMark {
+    fn mark(before: u64, elapsed: u64, wall: Timestamp) -> ElapsedMark {
         ElapsedMark {
             before,
             elapsed,
@@ -556,14 +558,17 @@ mod tests {
 
     #[test]
     fn one_pause_is_never_taken_for_age() {
-        let marks = vec![(1, mark(0, 0, 0)), (100, mark(10, 10 + 7 * DAY, 0))];
+        let marks = vec![
+            (Sequence::FIRST, mark(0, 0, Timestamp(0))),
+            (Sequence::new(100), mark(10, 10 + 7 * DAY, Timestamp(0))),
+        ];
         let stamp = Stamp {
             elapsed: 10 + 7 * DAY,
-            wall: 0,
+            wall: Timestamp(0),
         };
-        let known = Elapsed::known(marks, Some(stamp), None, 0);
-        assert_eq!(known.since_entry(50), Duration::ZERO);
-        assert!(known.since_entry(100) < Duration::from_secs(2));
+        let known = Elapsed::known(marks, Some(stamp), None, Timestamp(0));
+        assert_eq!(known.since_entry(Sequence::new(50)), Duration::ZERO);
+        assert!(known.since_entry(Sequence::new(100)) < Duration::from_secs(2));
     }
 
     #[test]
@@ -571,36 +576,39 @@ mod tests {
         let day = i64::try_from(DAY).unwrap();
         let marks = (0..40_u64).map(|n| {
             let before = if n == 0 { 0 } else { (n - 1) * DAY + 300 };
-            let wall = i64::try_from(n).unwrap() * day;
-            (1 + n * 100, mark(before, n * DAY, wall))
+            let wall = Timestamp(i64::try_from(n).unwrap() * day);
+            (Sequence::new(1 + n * 100), mark(before, n * DAY, wall))
         });
         let stamp = Stamp {
             elapsed: 39 * DAY,
-            wall: 39 * day,
+            wall: Timestamp(39 * day),
         };
-        let known = Elapsed::known(marks.collect(), Some(stamp), None, 39 * day);
+        let known = Elapsed::known(marks.collect(), Some(stamp), None, Timestamp(39 * day));
         // Recorded on the first day; the longest pause of a day is left out.
         assert!(
-            known.since_entry(50) >= days(37),
+            known.since_entry(Sequence::new(50)) >= days(37),
             "{:?}",
-            known.since_entry(50)
+            known.since_entry(Sequence::new(50))
         );
-        assert!(known.since_entry(50) <= days(39));
-        assert!(known.since_wall(0) >= Some(days(36)));
-        assert_eq!(known.since_wall(39 * day), Some(Duration::ZERO));
-        assert_eq!(known.since_wall(i64::MAX), Some(Duration::ZERO));
-        assert_eq!(known.since_wall(-1), None);
+        assert!(known.since_entry(Sequence::new(50)) <= days(39));
+        assert!(known.since_wall(Timestamp(0)) >= Some(days(36)));
+        assert_eq!(known.since_wall(Timestamp(39 * day)), Some(Duration::ZERO));
+        assert_eq!(known.since_wall(Timestamp::MAX), Some(Duration::ZERO));
+        assert_eq!(known.since_wall(Timestamp(-1)), None);
     }
 
     #[test]
     fn a_clock_that_falls_back_takes_the_pause_back() {
         let day = i64::try_from(DAY).unwrap();
-        let mut marks = vec![(1, mark(0, 0, 0)), (2, mark(5, 5 + 3 * DAY, 3 * day))];
-        assert_eq!(withdraw(&mut marks, day), 2 * DAY);
+        let mut marks = vec![
+            (Sequence::FIRST, mark(0, 0, Timestamp(0))),
+            (Sequence::new(2), mark(5, 5 + 3 * DAY, Timestamp(3 * day))),
+        ];
+        assert_eq!(withdraw(&mut marks, Timestamp(day)), 2 * DAY);
         assert_eq!(marks[1].1.elapsed, 5 + DAY);
         // The same fall is not counted twice.
-        assert_eq!(withdraw(&mut marks, day), 0);
-        assert_eq!(withdraw(&mut marks, i64::MIN), DAY);
+        assert_eq!(withdraw(&mut marks, Timestamp(day)), 0);
+        assert_eq!(withdraw(&mut marks, Timestamp::MIN), DAY);
     }
 
     #[test]
@@ -609,21 +617,21 @@ mod tests {
             before: u64::MAX,
             elapsed: u64::MAX,
             pauses: u64::MAX,
-            wall: i64::MAX,
+            wall: Timestamp::MAX,
         };
         let stamp = Stamp {
             elapsed: u64::MAX,
-            wall: i64::MIN,
+            wall: Timestamp::MIN,
         };
-        for wall in [i64::MIN, 0, i64::MAX] {
-            let marks = vec![(0, worst), (u64::MAX, worst)];
+        for wall in [Timestamp::MIN, Timestamp(0), Timestamp::MAX] {
+            let marks = vec![(Sequence::ZERO, worst), (Sequence::MAX, worst)];
             let known = Elapsed::known(marks, Some(stamp), Some((0, 0)), wall);
-            known.since_entry(5);
+            known.since_entry(Sequence::new(5));
             known.since_wall(wall);
-            known.recent(Duration::MAX, 0);
-            let marks = vec![(0, worst), (u64::MAX, worst)];
+            known.recent(Duration::MAX, Sequence::ZERO);
+            let marks = vec![(Sequence::ZERO, worst), (Sequence::MAX, worst)];
             let known = Elapsed::known(marks, Some(stamp), None, wall);
-            known.since_entry(u64::MAX);
+            known.since_entry(Sequence::MAX);
             assert!(known.hours() >= 0);
         }
     }

@@ -17,7 +17,9 @@ use super::runs::{RunEnd, RunRow};
 use super::{dictionary, keys, meta, runs};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
+use crate::entry::ids::InferenceId;
 use crate::entry::ids::{MAX_RUN, RunId};
+use crate::entry::timestamp::Timestamp;
 use crate::options::{Options, Sharing};
 
 /// The hot file of a journal, open for writing.
@@ -133,7 +135,7 @@ impl Hot {
     /// same transaction `before`, this handle's last run, gets the row with its end.
     pub(crate) fn begin_run(
         &mut self,
-        now: i64,
+        now: Timestamp,
         before: Option<(RunId, &RunRow)>,
     ) -> Result<(RunId, RunRow), WriteFailure> {
         // Nothing is visible before the commit. A crash until then leaves a lock file without a
@@ -176,7 +178,7 @@ impl Hot {
     /// Continues the run under which `source` is taken in, or begins it.
     pub(crate) fn take_in(
         &mut self,
-        now: i64,
+        now: Timestamp,
         source: &str,
     ) -> Result<(RunId, RunRow), WriteFailure> {
         let path = self.path.clone();
@@ -348,7 +350,7 @@ impl Commits {
 }
 
 fn new_identity(options: &Options) -> Result<Identity> {
-    Identity::draw(options.label.clone(), options.clock.now().as_micros())
+    Identity::draw(options.label.clone(), options.clock.now())
 }
 
 /// Creates the hot file under another name, so that a crash leaves no half of one behind.
@@ -385,7 +387,7 @@ fn close_dead_runs(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
     directory: Option<&Directory>,
-    now: i64,
+    now: Timestamp,
 ) -> Result<Vec<RunId>> {
     let Some(directory) = directory else {
         return Ok(Vec::new());
@@ -408,7 +410,7 @@ fn close_dead_runs(
             reason: GapReason::Died,
             count: None,
             // The last id known to be committed; the process may have given out more.
-            after: (row.last_id > 0).then_some(row.last_id),
+            after: (row.last_id > InferenceId::NONE).then_some(row.last_id),
             recorded_range: None,
             event_range: None,
             refusal: None,

@@ -8,6 +8,7 @@ use super::keys;
 use super::kv::{Table, WriteTransaction};
 use super::meta::sealed;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 
 /// A row that finds a block: its facts about the block, if any.
 pub(crate) type IndexMinMax = Option<(u16, u16)>;
@@ -26,8 +27,8 @@ pub(crate) fn min_max_of(table: Table, value: &[u8]) -> Option<IndexMinMax> {
 /// Shows every row that finds a block of this `index`, whose entries begin at `start`, in the block
 /// that begins at `first`.
 pub(crate) fn each_row(
-    first: u64,
-    start: u64,
+    first: Sequence,
+    start: Sequence,
     index: &BlockIndex,
     mut see: impl FnMut(Table, [u8; 16], IndexMinMax) -> Result<()>,
 ) -> Result<()> {
@@ -52,7 +53,7 @@ pub(crate) fn each_row(
 /// Stores `block` as the one that begins at `first`.
 pub(crate) fn put(
     transaction: &mut WriteTransaction<'_>,
-    first: u64,
+    first: Sequence,
     block: &mut Block,
 ) -> Result<()> {
     // One transaction holds the block and all that finds it: an index row without its block would
@@ -70,7 +71,7 @@ pub(crate) fn put(
 /// Removes the block of this `index` that begins at `first`.
 pub(crate) fn remove(
     transaction: &mut WriteTransaction<'_>,
-    first: u64,
+    first: Sequence,
     index: &BlockIndex,
 ) -> Result<()> {
     transaction.remove(Table::Blocks, &keys::number(first))?;

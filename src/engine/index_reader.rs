@@ -10,6 +10,7 @@ use super::index::IndexMinMax;
 use super::kv::{Direction, KeyRange, Table};
 use super::rebuilt_index::RebuiltIndex;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 
 impl Blocks<'_, '_> {
     /// Shows the rows of an index of this file's blocks in `range` to `see`, until it breaks. Rows
@@ -79,7 +80,7 @@ impl Blocks<'_, '_> {
         Ok(rebuilt)
     }
 
-    fn extended(&self, mut rebuilt: RebuiltIndex, from: u64) -> Result<Arc<RebuiltIndex>> {
+    fn extended(&self, mut rebuilt: RebuiltIndex, from: Sequence) -> Result<Arc<RebuiltIndex>> {
         self.ascend(from, &mut |visit| {
             let sequences = visit.block.sequences();
             let Ok(summary) = Summary::of(visit.block, |_| ()) else {

@@ -1,35 +1,73 @@
 //! Keys as bytes, in the order of their meaning.
 
 use super::format::name::LONGEST_NAME;
+use super::format::row::NameId;
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
-/// A sequence, run number or bucket: big-endian.
-pub(crate) fn number(value: u64) -> [u8; 8] {
-    value.to_be_bytes()
+/// A number that keys are made of, in the order of the numbers.
+pub(crate) trait KeyNumber: Sized {
+    /// `None` if it cannot be one.
+    fn of(number: u64) -> Option<Self>;
+
+    fn number(self) -> u64;
 }
 
-/// A number that a key of this table begins with, or `None` if the key is too short.
-pub(crate) fn first_number(key: &[u8]) -> Option<u64> {
-    key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+macro_rules! key_number {
+    ($($type:ty: $of:expr, $number:expr;)*) => {
+        $(impl KeyNumber for $type {
+            fn of(number: u64) -> Option<Self> {
+                ($of)(number)
+            }
+
+            fn number(self) -> u64 {
+                ($number)(self)
+            }
+        })*
+    };
+}
+
+key_number! {
+    u64: Some, |number| number;
+    Sequence: |number| Some(Sequence::new(number)), Sequence::get;
+    InferenceId: |id| Some(InferenceId::from_u64(id)), InferenceId::to_u64;
+    NameId: |id| NameId::try_from(id).ok(), u64::from;
+    RunId: RunId::from_number, |run: RunId| run.get().into();
+    Timestamp: |time| Some(Timestamp::from_micros(unordered(time))),
+        |time: Timestamp| ordered(time.as_micros());
+}
+
+/// A sequence, run number or bucket: big-endian.
+pub(crate) fn number(value: impl KeyNumber) -> [u8; 8] {
+    value.number().to_be_bytes()
+}
+
+/// A number that a key of this table begins with; `None` if the key is too short, or the number
+/// cannot be one.
+pub(crate) fn first_number<N: KeyNumber>(key: &[u8]) -> Option<N> {
+    let bytes = key.first_chunk()?;
+    N::of(u64::from_be_bytes(*bytes))
 }
 
 /// The number that a key consists of.
-pub(crate) fn one_number(key: &[u8]) -> Option<u64> {
+pub(crate) fn one_number<N: KeyNumber>(key: &[u8]) -> Option<N> {
     first_number(key).filter(|_| key.len() == 8)
 }
 
 /// The two numbers that a key consists of.
-pub(crate) fn two_numbers(key: &[u8]) -> Option<(u64, u64)> {
+pub(crate) fn two_numbers<A: KeyNumber, B: KeyNumber>(key: &[u8]) -> Option<(A, B)> {
     let numbers = first_number(key).zip(second_number(key));
     numbers.filter(|_| key.len() == 16)
 }
 
 /// The number that follows the first one.
-pub(crate) fn second_number(key: &[u8]) -> Option<u64> {
+pub(crate) fn second_number<N: KeyNumber>(key: &[u8]) -> Option<N> {
     key.get(8..).and_then(first_number)
 }
 
 /// Two numbers, ordered by the first.
-pub(crate) fn pair(first: u64, second: u64) -> [u8; 16] {
+pub(crate) fn pair(first: impl KeyNumber, second: impl KeyNumber) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&number(first));
     key[8..].copy_from_slice(&number(second));
@@ -79,8 +117,9 @@ mod tests {
             (first_number(&key), second_number(&key)),
             (Some(7), Some(9))
         );
-        assert_eq!(second_number(&key[..15]), None);
+        assert_eq!(second_number::<u64>(&key[..15]), None);
         assert_eq!(two_numbers(&key), Some((7, 9)));
-        assert_eq!((one_number(&key), one_number(&key[8..])), (None, Some(9)));
+        assert_eq!(one_number::<u64>(&key), None);
+        assert_eq!(one_number(&key[8..]), Some(9_u64));
     }
 }

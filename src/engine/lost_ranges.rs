@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::block::{BlockEncoder, RowHead, StoredEntry};
-use super::format::block_index::HOUR_MICROS;
 use super::format::row::{GapRow, Note, Row};
 use super::format::{CHECKSUM_BYTES, codec};
 use super::keys;
 use super::kv::{Direction, Snapshot, Table};
 use super::rebuilt_index::RebuiltIndex;
 use crate::entry::gap::GapReason;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Entries that one hole can stand for.
 const MOST_OF_HOLE: u64 = u32::MAX as u64;
@@ -30,7 +31,7 @@ pub(crate) const MOST_LOST: u64 = 1 << 42;
 /// The stretches that have been passed over, by their first sequence.
 #[derive(Default)]
 pub(crate) struct LostRanges {
-    known: Mutex<BTreeMap<u64, u64>>,
+    known: Mutex<BTreeMap<Sequence, Sequence>>,
     /// The indexes that were made anew last, because they cannot be read.
     rebuilt: Mutex<Option<Arc<RebuiltIndex>>>,
     /// How often statistics went round rows of their tables that cannot be read.
@@ -38,16 +39,16 @@ pub(crate) struct LostRanges {
 }
 
 impl LostRanges {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Sequence, Sequence>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers that `range` cannot be read.
-    pub(crate) fn note(&self, range: Range<u64>) {
+    pub(crate) fn note(&self, range: Range<Sequence>) {
         let mut known = self.lock();
         let (mut start, mut end) = (range.start, range.end);
         // A touching stretch is merged with it: stretches stay apart and few.
-        let touched: Vec<(u64, u64)> = known
+        let touched: Vec<(Sequence, Sequence)> = known
             .range(..=end)
             .rev()
             .map(|(first, next)| (*first, *next))
@@ -75,7 +76,7 @@ impl LostRanges {
     }
 
     /// All of them, in order.
-    pub(crate) fn list(&self) -> Vec<Range<u64>> {
+    pub(crate) fn list(&self) -> Vec<Range<Sequence>> {
         let known = self.lock();
         known.iter().map(|(first, next)| *first..*next).collect()
     }
@@ -83,25 +84,22 @@ impl LostRanges {
     /// How many entries they are.
     pub(crate) fn entries(&self) -> u64 {
         let known = self.lock();
-        let lengths = known
-            .iter()
-            .map(|(first, next)| next.saturating_sub(*first));
+        let lengths = known.iter().map(|(first, next)| next.since(*first));
         lengths.fold(0, u64::saturating_add)
     }
 }
 
 /// The event times of blocks, by their first sequence, as the index knows them.
-pub(crate) type BlockTimes = BTreeMap<u64, (i64, i64)>;
+pub(crate) type BlockTimes = BTreeMap<Sequence, (Timestamp, Timestamp)>;
 
 /// Takes in a row of the index of event times.
 pub(crate) fn see_times(times: &mut BlockTimes, key: &[u8], value: &[u8]) {
     let place = keys::first_number(key).zip(keys::second_number(key));
     let seconds: Option<(u16, u16)> = codec::decode(value).ok();
     if let (Some((hour, first)), Some((low, high))) = (place, seconds) {
-        let start = keys::unordered(hour).saturating_mul(HOUR_MICROS);
-        let second =
-            |number: u16| start.saturating_add(i64::from(number).saturating_mul(1_000_000));
-        let (low, high) = (second(low), second(high).saturating_add(999_999));
+        let start = Timestamp::of_hour(keys::unordered(hour));
+        let second = |number: u16| start.moved_by(i64::from(number).saturating_mul(1_000_000));
+        let (low, high) = (second(low), second(high).moved_by(999_999));
         let known = times.entry(first).or_insert((low, high));
         *known = (known.0.min(low), known.1.max(high));
     }
@@ -127,7 +125,10 @@ pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> BlockTimes {
 }
 
 /// The first and last event time of the blocks in `range`; `None` if none of them has decisions.
-pub(crate) fn spanned(times: &BlockTimes, range: &Range<u64>) -> Option<(i64, i64)> {
+pub(crate) fn spanned(
+    times: &BlockTimes,
+    range: &Range<Sequence>,
+) -> Option<(Timestamp, Timestamp)> {
     if range.is_empty() {
         return None;
     }
@@ -141,9 +142,9 @@ pub(crate) struct LostFacts {
     /// The run that all of them are of; 0 if that is not known.
     pub(crate) run: u32,
     /// When the entry beside them was recorded.
-    pub(crate) recorded: i64,
+    pub(crate) recorded: Timestamp,
     /// The first and last event time.
-    pub(crate) event_range: Option<(i64, i64)>,
+    pub(crate) event_range: Option<(Timestamp, Timestamp)>,
 }
 
 /// The run of entries between one of `before` and one of `behind`: theirs, if that is the same one.
@@ -158,17 +159,17 @@ pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
 }
 
 /// Holes that stand for `range`, in order.
-pub(crate) fn holes(range: Range<u64>, known: LostFacts) -> impl Iterator<Item = StoredEntry> {
+pub(crate) fn holes(range: Range<Sequence>, known: LostFacts) -> impl Iterator<Item = StoredEntry> {
     let mut next = range.start;
     std::iter::from_fn(move || {
-        let count = range.end.saturating_sub(next).min(MOST_OF_HOLE);
+        let count = range.end.since(next).min(MOST_OF_HOLE);
         let sequence = next;
         next = next.saturating_add(count);
         (count > 0).then(|| hole(sequence, count, known))
     })
 }
 
-fn hole(sequence: u64, count: u64, known: LostFacts) -> StoredEntry {
+fn hole(sequence: Sequence, count: u64, known: LostFacts) -> StoredEntry {
     StoredEntry {
         sequence,
         head: RowHead {
@@ -203,15 +204,16 @@ mod tests {
 
     #[test]
     fn stretches_that_touch_become_one() {
+        let range = |start, end| Sequence::new(start)..Sequence::new(end);
         let losses = LostRanges::default();
-        for range in [10..20, 40..50, 20..30, 15..18, 5..10] {
-            losses.note(range);
+        for (start, end) in [(10, 20), (40, 50), (20, 30), (15, 18), (5, 10)] {
+            losses.note(range(start, end));
         }
-        assert_eq!(losses.list(), [5..30, 40..50]);
-        losses.note(29..41);
-        assert_eq!(losses.list(), std::slice::from_ref(&(5..50)));
-        losses.note(6..7);
-        assert_eq!(losses.list(), std::slice::from_ref(&(5..50)));
+        assert_eq!(losses.list(), [range(5, 30), range(40, 50)]);
+        losses.note(range(29, 41));
+        assert_eq!(losses.list(), [range(5, 50)]);
+        losses.note(range(6, 7));
+        assert_eq!(losses.list(), [range(5, 50)]);
         assert_eq!(losses.entries(), 45);
     }
 
@@ -232,10 +234,14 @@ mod tests {
     #[test]
     fn a_long_stretch_takes_several_holes() {
         let most = MOST_OF_HOLE;
-        let all: Vec<StoredEntry> = holes(7..most + 17, LostFacts::default()).collect();
+        let all: Vec<StoredEntry> = holes(
+            Sequence::new(7)..Sequence::new(most + 17),
+            LostFacts::default(),
+        )
+        .collect();
         let places: Vec<(u64, u64)> = all
             .iter()
-            .map(|hole| (hole.sequence, hole.next()))
+            .map(|hole| (hole.sequence.get(), hole.next().get()))
             .collect();
         assert_eq!(places, [(7, most + 7), (most + 7, most + 17)]);
     }

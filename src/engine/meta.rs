@@ -13,6 +13,8 @@ use super::kv;
 use super::kv::{Snapshot, Table, WriteTransaction};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use std::path::Path;
 
 /// The format that this version reads and writes.
@@ -23,26 +25,22 @@ const IDENTITY_KEY: &[u8] = b"identity";
 const EXTENT_KEY: &[u8] = b"extent";
 const LOST_KEY: &[u8] = b"lost";
 
-/// The first sequence of a journal; 0 stands for "before everything".
-pub(crate) const FIRST_SEQUENCE: u64 = 1;
-
 /// Written once, when the journal is created.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) id: u128,
     pub(crate) label: Option<String>,
-    /// Microseconds since 1970.
-    pub(crate) created: i64,
+    pub(crate) created: Timestamp,
     /// Of a restored journal: its ancestors, and the first sequence that is not theirs. Earlier
     /// segments have their names.
-    pub(crate) ancestors: Vec<(u128, u64)>,
+    pub(crate) ancestors: Vec<(u128, Sequence)>,
 }
 
 impl Stored for Identity {}
 
 impl Identity {
     /// A new one, drawn at random.
-    pub(crate) fn draw(label: Option<String>, created: i64) -> Result<Self> {
+    pub(crate) fn draw(label: Option<String>, created: Timestamp) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| {
             let source = std::io::Error::other(error.to_string());
@@ -57,8 +55,8 @@ impl Identity {
     }
 
     /// Whether a segment with the id `journal`, and the end `next`, is ours.
-    pub(crate) fn owns(&self, journal: u128, next: u64) -> bool {
-        let ancestor = |(id, until): &(u128, u64)| *id == journal && next <= *until;
+    pub(crate) fn owns(&self, journal: u128, next: Sequence) -> bool {
+        let ancestor = |(id, until): &(u128, Sequence)| *id == journal && next <= *until;
         journal == self.id || self.ancestors.iter().any(ancestor)
     }
 
@@ -154,11 +152,11 @@ pub(crate) fn identity_to_write(
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// The sequence that the next entry will get.
-    pub(crate) next: u64,
+    pub(crate) next: Sequence,
     /// The first one whose block is in the hot file. Earlier ones are in segments.
-    pub(crate) hot: u64,
+    pub(crate) hot: Sequence,
     /// The first one that is kept. Earlier ones are retired.
-    pub(crate) kept: u64,
+    pub(crate) kept: Sequence,
     /// Bytes of the blocks from `hot` on.
     pub(crate) hot_bytes: u64,
     /// Counts the changes to the table of segments.
@@ -168,9 +166,9 @@ pub(crate) struct Extent {
 impl Extent {
     pub(crate) fn new() -> Self {
         Extent {
-            next: FIRST_SEQUENCE,
-            hot: FIRST_SEQUENCE,
-            kept: FIRST_SEQUENCE,
+            next: Sequence::FIRST,
+            hot: Sequence::FIRST,
+            kept: Sequence::FIRST,
             hot_bytes: 0,
             generation: 0,
         }
@@ -186,11 +184,11 @@ impl Stored for Extent {
             hot_bytes,
             generation,
         } = *self;
-        let in_order = FIRST_SEQUENCE <= kept && kept <= hot && hot <= next;
+        let in_order = Sequence::FIRST <= kept && kept <= hot && hot <= next;
         if !in_order {
             return Err(format!("it is out of order: {self:?}"));
         }
-        bounded("an end", next)?;
+        bounded("an end", next.get())?;
         bounded("a size in bytes", hot_bytes)?;
         bounded("a generation", generation)
     }

@@ -12,6 +12,7 @@ use super::index;
 use super::index::IndexMinMax;
 use super::kv::{Direction, KeyRange, Table};
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 
 /// Shown a key and its value, until it breaks.
 type SeeRow<'s> = &'s mut dyn FnMut(&[u8], IndexMinMax) -> Result<ControlFlow<()>>;
@@ -24,14 +25,14 @@ type Rows = BTreeMap<[u8; 16], IndexMinMax>;
 #[derive(Clone)]
 pub(crate) struct RebuiltIndex {
     pub(super) path: PathBuf,
-    pub(super) range: Range<u64>,
+    pub(super) range: Range<Sequence>,
     pub(super) rows: [Rows; index::TABLES.len()],
     /// Where stretches begin that cannot be read, and of whose event times nothing is known.
-    pub(crate) untimed: Vec<u64>,
+    pub(crate) untimed: Vec<Sequence>,
 }
 
 impl RebuiltIndex {
-    pub(super) fn new(path: &Path, range: Range<u64>) -> Self {
+    pub(super) fn new(path: &Path, range: Range<Sequence>) -> Self {
         RebuiltIndex {
             path: path.to_owned(),
             range,

@@ -11,6 +11,7 @@ use super::kv::{Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::segments::Registered;
 use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 
 const KEY: &[u8] = b"retired";
 
@@ -27,10 +28,10 @@ pub(crate) struct RetiredRow {
     pub(crate) events: u64,
     /// Of their segments' files.
     pub(crate) bytes: u64,
-    /// First and last recorded time, microseconds since 1970.
-    pub(crate) recorded: Option<(i64, i64)>,
+    /// First and last recorded time.
+    pub(crate) recorded: Option<(Timestamp, Timestamp)>,
     /// When something was retired last.
-    pub(crate) last: i64,
+    pub(crate) last: Timestamp,
     /// Hours of event time since 1970 that something was retired of.
     pub(crate) hours: HourRanges,
 }
@@ -51,9 +52,9 @@ impl Stored for RetiredRow {
 }
 
 impl RetiredRow {
-    pub(crate) fn add(&mut self, segment: &Registered, now: i64) {
+    pub(crate) fn add(&mut self, segment: &Registered, now: Timestamp) {
         let row = &segment.row;
-        let entries = row.next.saturating_sub(segment.first);
+        let entries = row.next.since(segment.first);
         self.segments = self.segments.saturating_add(1);
         self.entries = self.entries.saturating_add(entries);
         self.events = self.events.saturating_add(row.events);

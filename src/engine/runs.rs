@@ -11,13 +11,13 @@ use super::keys;
 use super::kv::{Direction, Snapshot, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::entry::error::Result;
-use crate::entry::ids::{MAX_RUN, RunId};
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::timestamp::Timestamp;
 
 /// Stored form of a run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunRow {
-    /// Microseconds since 1970.
-    pub(crate) started: i64,
+    pub(crate) started: Timestamp,
     pub(crate) process: u32,
     /// Counts the run's commits: after an ambiguous failure it shows whether the last one holds.
     pub(crate) batch: u64,
@@ -26,7 +26,7 @@ pub(crate) struct RunRow {
     /// Events given up and written down as gaps.
     pub(crate) dropped: u64,
     /// The highest id committed; 0 before the first.
-    pub(crate) last_id: u64,
+    pub(crate) last_id: InferenceId,
     pub(crate) end: Option<RunEnd>,
     /// The source that is taken in under this run; `None` for a run of a journal's own.
     pub(crate) source: Option<String>,
@@ -35,14 +35,14 @@ pub(crate) struct RunRow {
 }
 
 impl RunRow {
-    pub(crate) fn begin(started: i64) -> Self {
+    pub(crate) fn begin(started: Timestamp) -> Self {
         RunRow {
             started,
             process: std::process::id(),
             batch: 0,
             committed: 0,
             dropped: 0,
-            last_id: 0,
+            last_id: InferenceId::NONE,
             end: None,
             source: None,
             panicked: None,
@@ -67,21 +67,21 @@ impl Stored for RunRow {
     }
 }
 
-/// End of a run; the number is microseconds since 1970, as far as it is known.
+/// End of a run; when it came, as far as it is known.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunEnd {
     /// Its journal was closed.
-    Closed(i64),
+    Closed(Timestamp),
     /// A later opener found its lock free; the time is the opener's.
-    FoundDead(i64),
+    FoundDead(Timestamp),
     /// Its ids ran low and the same process continued under the next run.
-    Continued(i64),
+    Continued(Timestamp),
     /// Its journal was closed by a thread that was unwinding after a panic.
-    Panicked(i64),
+    Panicked(Timestamp),
 }
 
 pub(crate) fn put(transaction: &mut WriteTransaction<'_>, run: RunId, row: &RunRow) -> Result<()> {
-    let key = keys::number(u64::from(run.get()));
+    let key = keys::number(run);
     transaction.put(Table::Runs, &key, &mut sealed(row))
 }
 
@@ -146,9 +146,8 @@ pub(crate) fn page(
 }
 
 pub(crate) fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(RunId, RunRow)> {
-    let number = keys::first_number(key).and_then(|number| u32::try_from(number).ok());
-    let run = number.filter(|run| *run <= MAX_RUN);
-    let run = run.ok_or_else(|| damaged(path, "runs", "a key is no run number"))?;
+    let run: RunId =
+        keys::first_number(key).ok_or_else(|| damaged(path, "runs", "a key is no run number"))?;
     let row = codec::decode(value).map_err(|why| damaged(path, &format!("run {run}"), &why))?;
-    Ok((RunId(run), row))
+    Ok((run, row))
 }

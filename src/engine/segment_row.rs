@@ -8,31 +8,33 @@ use super::format::row::{Note, Row};
 use super::format::summary::{Summary, widen};
 use super::lost_ranges::{LostFacts, run_between};
 use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Stored form of a segment, under its first sequence.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentRow {
     /// The sequence after its last entry.
-    pub(crate) next: u64,
+    pub(crate) next: Sequence,
     /// Size of its file.
     pub(crate) bytes: u64,
     /// Inferences and repeats in it.
     pub(crate) events: u64,
-    /// First and last recorded time, microseconds since 1970.
-    pub(crate) recorded: (i64, i64),
+    /// First and last recorded time.
+    pub(crate) recorded: (Timestamp, Timestamp),
     /// First and last event time of its inferences and repeats.
-    pub(crate) event_times: Option<(i64, i64)>,
+    pub(crate) event_times: Option<(Timestamp, Timestamp)>,
     /// Their lowest and highest id.
-    pub(crate) ids: Option<(u64, u64)>,
+    pub(crate) ids: Option<(InferenceId, InferenceId)>,
     /// The lowest and highest id that it holds outcomes of.
-    pub(crate) outcomes: Option<(u64, u64)>,
+    pub(crate) outcomes: Option<(InferenceId, InferenceId)>,
     /// When it was sealed.
-    pub(crate) sealed: i64,
+    pub(crate) sealed: Timestamp,
 }
 
 impl Stored for SegmentRow {
     fn check(&self) -> std::result::Result<(), String> {
-        bounded("an end", self.next)?;
+        bounded("an end", self.next.get())?;
         bounded("a size in bytes", self.bytes)?;
         bounded("a number of decisions", self.events)
     }
@@ -40,16 +42,16 @@ impl Stored for SegmentRow {
 
 impl SegmentRow {
     /// Of a segment that holds nothing yet.
-    pub(crate) fn beginning_at(first: u64) -> Self {
+    pub(crate) fn beginning_at(first: Sequence) -> Self {
         SegmentRow {
             next: first,
             bytes: 0,
             events: 0,
-            recorded: (i64::MAX, i64::MIN),
+            recorded: (Timestamp::MAX, Timestamp::MIN),
             event_times: None,
             ids: None,
             outcomes: None,
-            sealed: 0,
+            sealed: Timestamp::default(),
         }
     }
 
@@ -71,7 +73,7 @@ impl SegmentRow {
     }
 
     /// Takes in the block that comes next and ends before `next`.
-    pub(crate) fn see_block(&mut self, summary: &Summary, next: u64) {
+    pub(crate) fn see_block(&mut self, summary: &Summary, next: Sequence) {
         self.next = next;
         self.events = self.events.saturating_add(summary.events.into());
         if let Some((first, last)) = summary.recorded {
@@ -83,11 +85,11 @@ impl SegmentRow {
     }
 
     /// Of a segment whose registration cannot be read: it may hold anything.
-    pub(crate) fn unknown(next: u64) -> Self {
+    pub(crate) fn unknown(next: Sequence) -> Self {
         SegmentRow {
-            event_times: Some((i64::MIN, i64::MAX)),
-            ids: Some((0, u64::MAX)),
-            outcomes: Some((0, u64::MAX)),
+            event_times: Some((Timestamp::MIN, Timestamp::MAX)),
+            ids: Some((InferenceId::NONE, InferenceId::MAX)),
+            outcomes: Some((InferenceId::NONE, InferenceId::MAX)),
             ..SegmentRow::beginning_at(next)
         }
     }
@@ -95,13 +97,17 @@ impl SegmentRow {
     /// Known facts about its entries where its file cannot be opened.
     pub(crate) fn known(&self) -> LostFacts {
         let is_known = self.recorded.0 <= self.recorded.1;
-        let run = |id: u64| InferenceId::from_u64(id).run().get();
+        let run = |id: InferenceId| id.run().get();
         let ids = self.ids.filter(|_| is_known);
         LostFacts {
             run: ids.map_or(0, |(low, high)| {
                 run_between(Some(run(low)), Some(run(high)))
             }),
-            recorded: if is_known { self.recorded.0 } else { 0 },
+            recorded: if is_known {
+                self.recorded.0
+            } else {
+                Timestamp::default()
+            },
             event_range: self.event_times.filter(|_| is_known),
         }
     }

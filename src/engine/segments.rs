@@ -19,10 +19,11 @@ use super::format::codec::Stored;
 use super::keys;
 use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
 use super::lost_ranges::{LostRanges, MOST_LOST};
-use super::meta::{FIRST_SEQUENCE, Identity, damaged, sealed};
+use super::meta::{Identity, damaged, sealed};
 use super::segment_row::SegmentRow;
 use super::uses::{Uses, UsesRow};
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
 use crate::options::Sharing;
 
 /// Memory for cached pages of each open segment.
@@ -35,7 +36,7 @@ const MOST_OPEN: usize = 8;
 /// A registered segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
-    pub(crate) first: u64,
+    pub(crate) first: Sequence,
     pub(crate) row: SegmentRow,
 }
 
@@ -48,24 +49,27 @@ impl Registered {
 }
 
 /// The first and last sequence in a segment's name.
-pub(crate) fn sequences_of(name: &str) -> Option<(u64, u64)> {
+pub(crate) fn sequences_of(name: &str) -> Option<(Sequence, Sequence)> {
     let (first, last) = name.strip_suffix(".redb")?.split_once('-')?;
     let number = |text: &str| {
         // `parse` alone would take `+1`, and a shorter number would sort wrongly.
         let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse().ok()).flatten()
+        digits
+            .then(|| text.parse().ok().map(Sequence::new))
+            .flatten()
     };
     Some((number(first)?, number(last)?))
 }
 
 /// `<first>-<last>.redb`, so that names sort like sequences.
-pub(crate) fn file_name(first: u64, next: u64) -> String {
-    format!("{first:020}-{:020}.redb", next.saturating_sub(1))
+pub(crate) fn file_name(first: Sequence, next: Sequence) -> String {
+    let last = next.saturating_sub(1);
+    format!("{:020}-{:020}.redb", first.get(), last.get())
 }
 
 pub(crate) fn put(
     transaction: &mut WriteTransaction<'_>,
-    first: u64,
+    first: Sequence,
     row: &SegmentRow,
 ) -> Result<()> {
     transaction.put(Table::Segments, &keys::number(first), &mut sealed(row))
@@ -75,7 +79,7 @@ pub(crate) fn put(
 pub(crate) fn to_write(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
-    first: u64,
+    first: Sequence,
 ) -> Result<Option<SegmentRow>> {
     let stored = transaction.get(Table::Segments, &keys::number(first), |value| {
         decode(first, value)
@@ -85,13 +89,13 @@ pub(crate) fn to_write(
 }
 
 /// The row of the segment that begins at `first`, if it can be its.
-pub(crate) fn decode(first: u64, value: &[u8]) -> Result<SegmentRow, String> {
+pub(crate) fn decode(first: Sequence, value: &[u8]) -> Result<SegmentRow, String> {
     let row: SegmentRow = codec::decode(value)?;
-    let entries = row.next.checked_sub(first).filter(|entries| *entries > 0);
+    let entries = row.next.since(first);
     match entries {
         // The checksum proves that we wrote these bytes, not that they are sensible: an extent that
         // ends before it begins would make every later subtraction wrong.
-        Some(entries) if row.events <= entries && first >= FIRST_SEQUENCE => Ok(row),
+        1.. if row.events <= entries && first >= Sequence::FIRST => Ok(row),
         _ => Err(format!("it cannot begin at {first} and be {row:?}")),
     }
 }
@@ -124,18 +128,18 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registere
 }
 
 /// The sequences of all files that have a segment's name, in order.
-pub(crate) fn files(directory: &Directory) -> Vec<(u64, u64)> {
+pub(crate) fn files(directory: &Directory) -> Vec<(Sequence, Sequence)> {
     let entries = fs::read_dir(directory.segments())
         .into_iter()
         .flatten()
         .flatten();
-    let mut found: Vec<(u64, u64)> = entries
+    let mut found: Vec<(Sequence, Sequence)> = entries
         .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
         .filter(|(first, last)| {
             // A file's name is not trusted either: what it claims is shown as holes if it cannot be
             // opened.
-            let is_long = last.saturating_sub(*first) > MOST_LOST;
-            first <= last && *first >= FIRST_SEQUENCE && *last < codec::MOST && !is_long
+            let is_long = last.since(*first) > MOST_LOST;
+            first <= last && *first >= Sequence::FIRST && last.get() < codec::MOST && !is_long
         })
         .map(|(first, last)| (first, last.saturating_add(1)))
         .collect();
@@ -145,10 +149,10 @@ pub(crate) fn files(directory: &Directory) -> Vec<(u64, u64)> {
 
 /// The segments of `range` as the names of their files tell, with one more in each place where
 /// there is none.
-pub(crate) fn by_files(directory: &Directory, range: Range<u64>) -> Vec<Registered> {
+pub(crate) fn by_files(directory: &Directory, range: Range<Sequence>) -> Vec<Registered> {
     let mut found = Vec::new();
     let mut next = range.start;
-    let push = |found: &mut Vec<Registered>, first: u64, next: u64| {
+    let push = |found: &mut Vec<Registered>, first: Sequence, next: Sequence| {
         let row = SegmentRow::unknown(next);
         found.push(Registered { first, row });
     };
@@ -175,8 +179,8 @@ pub(crate) fn by_files(directory: &Directory, range: Range<u64>) -> Vec<Register
 struct Head {
     format: u32,
     journal: u128,
-    first: u64,
-    next: u64,
+    first: Sequence,
+    next: Sequence,
 }
 
 impl Stored for Head {}
@@ -188,8 +192,8 @@ const USES_KEY: &[u8] = b"uses";
 pub(crate) fn put_head(
     transaction: &mut WriteTransaction<'_>,
     journal: u128,
-    first: u64,
-    next: u64,
+    first: Sequence,
+    next: Sequence,
     uses: &Uses,
 ) -> Result<()> {
     let head = Head {
@@ -322,7 +326,7 @@ impl Segment {
 pub(crate) struct SegmentCache {
     listed: Mutex<Option<Listed>>,
     /// Most recently used last.
-    open: Mutex<Vec<(u64, Arc<Segment>)>>,
+    open: Mutex<Vec<(Sequence, Arc<Segment>)>>,
     /// Those that cannot be opened, and when they were tried.
     lost: Mutex<Vec<(Instant, Arc<Segment>)>>,
     losses: Arc<LostRanges>,
@@ -368,7 +372,7 @@ impl SegmentCache {
         registered: &Registered,
     ) -> Result<Arc<Segment>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |(first, segment): &(u64, Arc<Segment>)| {
+        let same = |(first, segment): &(Sequence, Arc<Segment>)| {
             // A repair may have written the segment anew under the same first sequence: the old
             // file is still open here, and must not answer for the new one.
             *first == registered.first && segment.registered.row == registered.row

@@ -14,7 +14,7 @@ use super::elapsed::{Elapsed, Meter};
 use super::format::block::StoredEntry;
 use super::format::block_index::EntryKind;
 use super::format::codec;
-use super::format::min_max::ID_BUCKET_BITS;
+use super::format::min_max::{ID_BUCKET_BITS, id_bucket};
 use super::format::row::NameId;
 use super::handle::{FileHandle, WriteHandle};
 use super::hot::Hot;
@@ -28,7 +28,8 @@ use super::runs::RunRow;
 use super::segments;
 use super::segments::{Registered, Segment, SegmentCache};
 use crate::entry::error::{Error, Result};
-use crate::entry::ids::RunId;
+use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::options::Sharing;
 
@@ -177,8 +178,8 @@ impl Source {
         })
     }
 
-    /// Known elapsed time; `wall` is the wall clock now, microseconds since 1970.
-    pub(crate) fn elapsed(&self, wall: i64) -> Result<Elapsed> {
+    /// Known elapsed time; `wall` is the wall clock now.
+    pub(crate) fn elapsed(&self, wall: Timestamp) -> Result<Elapsed> {
         self.read(|snapshot| Elapsed::read(snapshot, &self.path, self.meter.as_ref(), wall))
     }
 
@@ -192,7 +193,7 @@ impl Source {
         {
             return Ok(None);
         }
-        self.elapsed(Timestamp::now().as_micros()).map(Some)
+        self.elapsed(Timestamp::now()).map(Some)
     }
 
     pub(crate) fn identity(&self) -> Result<Identity> {
@@ -209,13 +210,13 @@ impl Source {
     }
 
     /// The sequence after the last committed entry.
-    pub(crate) fn next_sequence(&self) -> Result<u64> {
+    pub(crate) fn next_sequence(&self) -> Result<Sequence> {
         Ok(self.extent()?.next)
     }
 
     /// The name with this id. Where its row cannot be read, the table of ids is asked.
     pub(crate) fn name(&self, id: NameId) -> Result<Option<StoredName>> {
-        let key = keys::number(id.into());
+        let key = keys::number(id);
         self.read(|snapshot| {
             let name = snapshot.get(Table::Names, &key, |value| {
                 codec::decode::<(u8, String)>(value)
@@ -241,14 +242,14 @@ impl Source {
 
     /// Blocks that hold `from` and later entries, oldest first, until `budget` bytes are read or
     /// their file ends. Empty at the journal's end.
-    pub(crate) fn after(&self, from: u64, budget: usize) -> Result<Vec<DecodedBlock>> {
+    pub(crate) fn after(&self, from: Sequence, budget: usize) -> Result<Vec<DecodedBlock>> {
         self.projected_after(from, budget, Projection::All)
     }
 
     /// The same of what is asked for. A block that has nothing of it is there, without rows.
     pub(crate) fn projected_after(
         &self,
-        from: u64,
+        from: Sequence,
         budget: usize,
         projection: Projection<'_>,
     ) -> Result<Vec<DecodedBlock>> {
@@ -261,7 +262,11 @@ impl Source {
     /// The bytes of blocks that hold `from` and later entries, oldest first, until `budget` bytes
     /// are read or their file ends. Empty at the journal's end. A segment that cannot be opened is
     /// an error: what is folded stays as it is, and the file may come back.
-    pub(crate) fn payloads(&self, from: u64, budget: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+    pub(crate) fn payloads(
+        &self,
+        from: Sequence,
+        budget: usize,
+    ) -> Result<Vec<(Sequence, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
             blocks.payloads(from, |visit| {
@@ -276,7 +281,7 @@ impl Source {
     }
 
     /// The bytes of the hole that begins at `from`, whose block does not decode.
-    pub(crate) fn hole_at(&self, from: u64) -> Result<Option<(u64, Vec<u8>)>> {
+    pub(crate) fn hole_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
         let read = |blocks: &Blocks<'_, '_>| blocks.hole_at(from);
         self.in_part_of(from, Unopened::PassedOver, read)
             .map(Option::flatten)
@@ -291,7 +296,7 @@ impl Source {
     /// begins that they are in. Empty at the journal's beginning.
     pub(crate) fn before(
         &self,
-        until: u64,
+        until: Sequence,
         budget: usize,
         projection: Projection<'_>,
     ) -> Result<Vec<DecodedBlock>> {
@@ -312,7 +317,7 @@ impl Source {
     /// The block that holds `sequence`; `None` beyond the journal's end.
     pub(crate) fn block_with(
         &self,
-        sequence: u64,
+        sequence: Sequence,
         projection: Projection<'_>,
     ) -> Result<Option<DecodedBlock>> {
         self.in_part_of(sequence, Unopened::PassedOver, |blocks| {
@@ -321,7 +326,7 @@ impl Source {
     }
 
     /// The entry with this sequence.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn at(&self, sequence: Sequence) -> Result<Option<StoredEntry>> {
         let found = self.in_part_of(sequence, Unopened::PassedOver, |blocks| blocks.at(sequence));
         match found {
             Err(Error::Retired { .. }) => Ok(None),
@@ -330,12 +335,12 @@ impl Source {
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// (microseconds), in `direction`: ascending from `start` on, descending from before it.
+    /// in `direction`: ascending from `start` on, descending from before it.
     /// See [`Blocks::hours`] for what is beside them.
     pub(crate) fn hours(
         &self,
-        from: i64,
-        until: i64,
+        from: Timestamp,
+        until: Timestamp,
         start: Option<HourKey>,
         direction: Direction,
         most: usize,
@@ -364,13 +369,13 @@ impl Source {
     }
 
     /// The inference or repeat with this id, if the block that holds it can be read.
-    pub(crate) fn find_readable(&self, id: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn find_readable(&self, id: InferenceId) -> Result<Option<StoredEntry>> {
         self.find_beside(id, &mut Vec::new())
     }
 
     /// The inference or repeat with this id. An error if it is nowhere, and may be in a block that
     /// cannot be read.
-    pub(crate) fn find(&self, id: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn find(&self, id: InferenceId) -> Result<Option<StoredEntry>> {
         let mut unread = Vec::new();
         let found = self.find_beside(id, &mut unread)?;
         match unread.first() {
@@ -385,7 +390,11 @@ impl Source {
 
     /// The inference or repeat with this id. Adds to `unread` the blocks that may hold it and
     /// cannot be read; what finds them has to be readable.
-    fn find_beside(&self, id: u64, unread: &mut Vec<u64>) -> Result<Option<StoredEntry>> {
+    fn find_beside(
+        &self,
+        id: InferenceId,
+        unread: &mut Vec<Sequence>,
+    ) -> Result<Option<StoredEntry>> {
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;
             ids.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&id))
@@ -400,13 +409,23 @@ impl Source {
     }
 
     /// Up to `most` sequences of entries of one kind, from `from` on.
-    pub(crate) fn of_kind(&self, kind: EntryKind, from: u64, most: usize) -> Result<Vec<u64>> {
+    pub(crate) fn of_kind(
+        &self,
+        kind: EntryKind,
+        from: Sequence,
+        most: usize,
+    ) -> Result<Vec<Sequence>> {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.row.next > from,
             Unopened::PassedOver,
             |blocks| {
-                found.extend(blocks.of_kind(kind, from..u64::MAX, Direction::Ascending, most)?);
+                found.extend(blocks.of_kind(
+                    kind,
+                    from..Sequence::MAX,
+                    Direction::Ascending,
+                    most,
+                )?);
                 Ok(true)
             },
         )?;
@@ -419,9 +438,9 @@ impl Source {
     pub(crate) fn of_kind_before(
         &self,
         kind: EntryKind,
-        until: u64,
+        until: Sequence,
         most: usize,
-    ) -> Result<Vec<u64>> {
+    ) -> Result<Vec<Sequence>> {
         let mut found = Vec::new();
         self.in_parts(
             |segment| segment.first < until,
@@ -429,7 +448,12 @@ impl Source {
             |blocks| {
                 // Newest part first: the results are in order already.
                 let left = most.saturating_sub(found.len());
-                found.extend(blocks.of_kind(kind, 0..until, Direction::Descending, left)?);
+                found.extend(blocks.of_kind(
+                    kind,
+                    Sequence::ZERO..until,
+                    Direction::Descending,
+                    left,
+                )?);
                 Ok(found.len() < most)
             },
         )?;
@@ -438,11 +462,11 @@ impl Source {
 
     /// The ids of inferences and repeats among the [`ID_BUCKET_BITS`](super::format::min_max) bits'
     /// worth that `id` lies in.
-    pub(crate) fn ids_near(&self, id: u64) -> Result<Vec<u64>> {
-        let bucket = id >> ID_BUCKET_BITS;
+    pub(crate) fn ids_near(&self, id: InferenceId) -> Result<Vec<InferenceId>> {
+        let (bucket, _) = id_bucket(id);
         let (low, high) = (
-            bucket << ID_BUCKET_BITS,
-            (bucket << ID_BUCKET_BITS) | ((1 << ID_BUCKET_BITS) - 1),
+            InferenceId::from_u64(bucket << ID_BUCKET_BITS),
+            InferenceId::from_u64((bucket << ID_BUCKET_BITS) | ((1 << ID_BUCKET_BITS) - 1)),
         );
         let holds = |segment: &Registered| {
             let ids = segment.row.ids;
@@ -487,7 +511,7 @@ impl Source {
     /// Runs `body` on the file that holds `sequence`; `None` beyond the journal's end.
     fn in_part_of<T>(
         &self,
-        sequence: u64,
+        sequence: Sequence,
         unopened: Unopened,
         body: impl Fn(&Blocks<'_, '_>) -> Result<T>,
     ) -> Result<Option<T>> {
@@ -621,11 +645,11 @@ impl Source {
         }
     }
 
-    fn retired(&self, sequence: u64, kept: u64) -> Error {
+    fn retired(&self, sequence: Sequence, kept: Sequence) -> Error {
         Error::Retired {
             path: self.path.clone(),
-            sequence,
-            kept,
+            sequence: sequence.get(),
+            kept: kept.get(),
         }
     }
 }

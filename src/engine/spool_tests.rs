@@ -24,7 +24,9 @@ fn blocks(count: u64) -> Vec<Block> {
         event_range: None,
         refusal: None,
     };
-    encoder.note(5, &Note::Gap(gap)).unwrap();
+    encoder
+        .note(crate::Timestamp::from_micros(5), &Note::Gap(gap))
+        .unwrap();
     encoder.take()
 }
 

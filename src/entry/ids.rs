@@ -53,6 +53,12 @@ impl RunId {
         Ok(InferenceId(self.first_id() | number))
     }
 
+    /// The run with this number; `None` beyond the highest.
+    pub(crate) fn from_number(number: u64) -> Option<RunId> {
+        let number = u32::try_from(number).ok();
+        number.filter(|run| *run <= MAX_RUN).map(RunId)
+    }
+
     /// The id that an inference of this run with this counter has.
     pub(crate) const fn first_id(self) -> u64 {
         (self.0 as u64) << COUNTER_BITS
@@ -96,6 +102,28 @@ impl fmt::Display for RunId {
 pub struct InferenceId(pub(crate) u64);
 
 impl InferenceId {
+    /// Stands for no decision: runs are numbered from 1.
+    pub(crate) const NONE: InferenceId = InferenceId(0);
+    pub(crate) const MAX: InferenceId = InferenceId(u64::MAX);
+
+    /// The stored default of a field whose value is elsewhere.
+    pub(crate) const fn none() -> InferenceId {
+        InferenceId::NONE
+    }
+
+    /// How far this id is from `other`, as blocks store it: any two ids have a distance.
+    #[inline]
+    pub(crate) const fn distance_from(self, other: InferenceId) -> i64 {
+        self.0.wrapping_sub(other.0).cast_signed()
+    }
+
+    /// The id at this [`distance`](Self::distance_from). Wraps on hostile bytes: a wrong id is
+    /// found by nobody, and a panic would end the reader.
+    #[inline]
+    pub(crate) const fn at_distance(self, distance: i64) -> InferenceId {
+        InferenceId(self.0.wrapping_add_signed(distance))
+    }
+
     /// The run in which the inference was logged.
     ///
     /// ```

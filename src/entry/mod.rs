@@ -13,6 +13,7 @@ pub(crate) mod name;
 pub(crate) mod outcome;
 mod parse;
 pub(crate) mod record;
+pub(crate) mod sequence;
 pub(crate) mod timestamp;
 pub(crate) mod value;
 

@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
 
+/// Microseconds of an hour.
+pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
+
 /// A point in time: microseconds since 1970-01-01 00:00:00 UTC, negative before it.
 ///
 /// An `i64` of microseconds reaches 292,000 years in both directions, so back-tests over old or
@@ -184,6 +187,52 @@ impl Timestamp {
     #[must_use]
     pub fn checked_since(self, earlier: Timestamp) -> Option<Duration> {
         (self >= earlier).then(|| self.saturating_since(earlier))
+    }
+
+    /// The hour that it lies in, counted from 1970.
+    #[inline]
+    pub(crate) const fn hour(self) -> i64 {
+        self.0.div_euclid(HOUR_MICROS)
+    }
+
+    /// Where an [`hour`](Self::hour) begins; the first one that a time can lie in begins earlier.
+    #[inline]
+    pub(crate) const fn of_hour(hour: i64) -> Timestamp {
+        Timestamp(hour.saturating_mul(HOUR_MICROS))
+    }
+
+    /// Microseconds since `earlier`; 0 if `earlier` is later.
+    #[inline]
+    pub(crate) const fn micros_since(self, earlier: Timestamp) -> u64 {
+        if self.0 <= earlier.0 {
+            return 0;
+        }
+        self.0.abs_diff(earlier.0)
+    }
+
+    /// How far this time is from `other`, as blocks store it: any two times have a distance.
+    #[inline]
+    pub(crate) const fn distance_from(self, other: Timestamp) -> i64 {
+        self.0.wrapping_sub(other.0)
+    }
+
+    /// The time at this [`distance`](Self::distance_from). Wraps on hostile bytes, where a time
+    /// means nothing.
+    #[inline]
+    pub(crate) const fn at_distance(self, distance: i64) -> Timestamp {
+        Timestamp(self.0.wrapping_add(distance))
+    }
+
+    /// The last time before this one; `None` if there is none.
+    #[inline]
+    pub(crate) fn before(self) -> Option<Timestamp> {
+        self.0.checked_sub(1).map(Timestamp)
+    }
+
+    /// This time moved by so many microseconds; stops at the ends.
+    #[inline]
+    pub(crate) const fn moved_by(self, micros: i64) -> Timestamp {
+        Timestamp(self.0.saturating_add(micros))
     }
 
     /// `None` beyond the years that chrono covers.

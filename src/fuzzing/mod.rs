@@ -10,6 +10,8 @@ use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{NameId, Row};
 use crate::engine::format::scan::Scan;
 use crate::engine::format::select::{Limit, Selection};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::logs::line::escape::escape_into;
 use crate::registry::tables::names;
 use crate::registry::{parse_sidecar, write_sidecar};
@@ -33,7 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// # Panics
 /// If two ways of reading it disagree.
 pub fn block(bytes: &[u8]) {
-    const FIRST: u64 = 1_000;
+    const FIRST: Sequence = Sequence::new(1_000);
     let Ok(view) = BlockReader::new(FIRST, bytes) else {
         return;
     };
@@ -60,7 +62,7 @@ pub fn block(bytes: &[u8]) {
     for block in encoder.take() {
         let payload = block.value.get(crate::engine::format::CHECKSUM_BYTES..);
         let again = BlockReader::new(first, payload.unwrap_or_default());
-        first += u64::from(block.count);
+        first = first.saturating_add(block.count.into());
         let last = again.and_then(|block| block.rows());
         let last = last.map(|rows| rows.last().map(|entry| entry.next()));
         assert_eq!(last, Ok(Some(first)));
@@ -79,7 +81,7 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
         Row::Note(_) => None,
     };
     let model = names(middle).map_or(NameId::NONE, |(names, _)| names.model);
-    let times = middle.head.event..=i64::MAX;
+    let times = middle.head.event..=Timestamp::MAX;
     let sequences = middle.sequence.saturating_sub(5)..middle.sequence.saturating_add(5);
     for number in 0..16 {
         let is = |bit: u8| number & bit != 0;
@@ -87,7 +89,7 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
             sequences: if is(1) {
                 sequences.clone()
             } else {
-                0..u64::MAX
+                Sequence::ZERO..Sequence::MAX
             },
             times: is(2).then(|| times.clone()),
             repeats: is(4),
@@ -108,13 +110,17 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
             })
         };
         let expected: Vec<&StoredEntry> = rows.iter().filter(meant).collect();
-        let all = block.select(&selection, 0..u64::MAX, Limit::First(usize::MAX));
+        let all = block.select(
+            &selection,
+            Sequence::ZERO..Sequence::MAX,
+            Limit::First(usize::MAX),
+        );
         assert_eq!(
             format!("{all:?}"),
             format!("{:?}", Ok::<_, String>(expected.clone()))
         );
         let last = expected.len().saturating_sub(2);
-        let newest = block.select(&selection, 0..u64::MAX, Limit::Last(2));
+        let newest = block.select(&selection, Sequence::ZERO..Sequence::MAX, Limit::Last(2));
         let expected = expected.get(last..);
         assert_eq!(
             format!("{newest:?}"),

@@ -10,6 +10,7 @@ use super::TARGETS;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::BlockEncoder;
 use crate::entry::CheckpointAction;
+use crate::entry::sequence::Sequence;
 use crate::{Inference, Journal, Level, Options, Outcome, Timestamp, Value};
 
 /// For each target.
@@ -147,14 +148,14 @@ fn written() -> Vec<(&'static str, Vec<u8>)> {
     let options: Options = Journal::options().without_mirror();
     let journal = options.open(&dir).unwrap();
     let mut written = Vec::new();
-    let mut from = 1;
+    let mut from = Sequence::FIRST;
     for log in [log_plain, log_texts, log_notes, log_many] {
         log(&journal);
         journal.flush().wait(Duration::from_secs(10)).unwrap();
         let mut encoder = BlockEncoder::default();
         let reader = journal.reader().unwrap();
         for located in reader.source.after(from, 1 << 20).unwrap() {
-            from = located.first + located.rows.len() as u64;
+            from = located.first.saturating_add(located.rows.len() as u64);
             located
                 .rows
                 .iter()

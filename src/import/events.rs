@@ -36,7 +36,7 @@ impl Importer {
         limits::check_event(component, message, fields)?;
         self.taking(run)?;
         let says = (level, component, message, fields);
-        let recorded = Timestamp::from_micros(self.recorded_micros());
+        let recorded = self.recorded_or_now();
         if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
             return Ok(false);
         }
@@ -81,7 +81,7 @@ impl Importer {
         limits::check_checkpoint_event(model, checkpoint, detail)?;
         self.taking(run)?;
         let says = (action, model, checkpoint, detail);
-        let recorded = Timestamp::from_micros(self.recorded_micros());
+        let recorded = self.recorded_or_now();
         if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
             return Ok(false);
         }
@@ -96,7 +96,7 @@ impl Importer {
     }
 
     fn push_event(&mut self, run: RunId, recorded: Timestamp, note: &Note) -> Result<bool> {
-        let encoded = self.encoder.note(recorded.as_micros(), note);
+        let encoded = self.encoder.note(recorded, note);
         encoded.map_err(|why| limits::too_large("event", why))?;
         self.taking(run)?.row.committed += 1;
         self.commit_if_due()?;

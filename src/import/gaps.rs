@@ -5,8 +5,6 @@ use super::{Importer, limits, notes};
 use crate::engine::format::row::{GapRow, Note};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
-use crate::entry::ids::InferenceId;
-use crate::entry::timestamp::Timestamp;
 
 impl Importer {
     /// Adds a gap of a source; `false` if the same one is there already. Its run and the id in it
@@ -52,21 +50,18 @@ impl Importer {
         if !self.is_new_note(gap.run, key)? {
             return Ok(false);
         }
-        let times = |range: Option<(Timestamp, Timestamp)>| {
-            range.map(|(first, last)| (first.as_micros(), last.as_micros()))
-        };
         let row = GapRow {
             run: gap.run.get(),
             reason: gap.reason,
             count: gap.count,
-            after: gap.after.map(InferenceId::to_u64),
-            recorded_range: times(gap.recorded_range),
-            event_range: times(gap.event_range),
+            after: gap.after,
+            recorded_range: gap.recorded_range,
+            event_range: gap.event_range,
             refusal: gap.refusal.clone(),
         };
         let dropped = &mut self.taking(gap.run)?.row.dropped;
         *dropped = dropped.saturating_add(gap.count.unwrap_or(0));
-        let encoded = self.encoder.note(self.recorded_micros(), &Note::Gap(row));
+        let encoded = self.encoder.note(self.recorded_or_now(), &Note::Gap(row));
         encoded.map_err(|why| limits::too_large("gap", why))?;
         self.commit_if_due()?;
         Ok(true)

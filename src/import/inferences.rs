@@ -8,7 +8,6 @@ use crate::entry::error::Result;
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Inference, Processing};
-use crate::entry::timestamp::Timestamp;
 
 /// An imported inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,33 +54,29 @@ impl Importer {
         if self.has(id)? {
             return Ok(false);
         }
-        let recorded = self.recorded_micros();
+        let recorded = self.recorded_or_now();
         let head = RowHead {
-            id: id.to_u64(),
+            id,
             recorded,
-            event: inference.event_time.map_or(recorded, Timestamp::as_micros),
+            event: inference.event_time.unwrap_or(recorded),
         };
         self.encode(head, inference, answer)?;
         if let Some(taking) = self.runs.get_mut(&id.run()) {
-            taking.highest = taking.highest.max(id.to_u64());
+            taking.highest = taking.highest.max(id);
             taking.row.committed += 1;
         }
-        self.pending.insert(id.to_u64());
-        self.fresh = Some(id.to_u64());
+        self.pending.insert(id);
+        self.fresh = Some(id);
         self.commit_if_due()?;
         Ok(true)
     }
 
     /// Whether the inference with this id has been taken in.
     fn has(&mut self, id: InferenceId) -> Result<bool> {
-        let id = {
-            let highest = self.taking(id.run())?.highest;
-            // No look-up: this is why a first import, in the order of its numbers, is fast.
-            if id.to_u64() > highest {
-                return Ok(false);
-            }
-            id.to_u64()
-        };
+        // No look-up: this is why a first import, in the order of its numbers, is fast.
+        if id > self.taking(id.run())?.highest {
+            return Ok(false);
+        }
         if self.pending.contains(&id) {
             return Ok(true);
         }
@@ -113,7 +108,7 @@ impl Importer {
         if let Answer::RepeatOf(original) = answer {
             let row = RepeatRow {
                 names,
-                original: original.to_u64(),
+                original,
                 confidence,
                 processing,
             };

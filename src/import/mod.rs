@@ -23,6 +23,7 @@ use crate::engine::name_cache::NameCache;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
 use crate::entry::ids::{MAX_RUN, RunId};
 use crate::entry::timestamp::Timestamp;
 use crate::options::Options;
@@ -73,13 +74,13 @@ pub struct Importer {
     names: NameCache,
     encoder: BlockEncoder,
     /// Ids in `encoder`.
-    pending: AHashSet<u64>,
+    pending: AHashSet<InferenceId>,
     /// The id that was added last, while nothing has turned out for it.
-    fresh: Option<u64>,
+    fresh: Option<InferenceId>,
     /// Ids that `encoder` has outcomes of.
-    judged: AHashSet<u64>,
+    judged: AHashSet<InferenceId>,
     /// Invariant I1: the committed ids of the bucket with this number, or of none.
-    near: Option<(u64, Vec<u64>)>,
+    near: Option<(u64, Vec<InferenceId>)>,
     /// When the source recorded the next entries; `None` is now.
     recorded: Option<Timestamp>,
     notes: KnownNotes,
@@ -100,7 +101,7 @@ struct Taking {
     row: RunRow,
     source: String,
     /// The highest id that is committed or in the encoder: a higher one is new.
-    highest: u64,
+    highest: InferenceId,
     /// Whether it was there before: its events and gaps may be there too.
     is_continued: bool,
     /// Whether outcomes may be there before their inference.
@@ -254,7 +255,7 @@ impl Importer {
             return Ok(*run);
         }
         limits::check_source(name)?;
-        let now = Timestamp::now().as_micros();
+        let now = Timestamp::now();
         let (run, row) = match self.doing {
             Doing::Real => {
                 let begun = self.hot.take_in(now, name);
@@ -289,12 +290,12 @@ impl Importer {
         self.recorded = time;
     }
 
-    fn recorded_micros(&self) -> i64 {
-        self.recorded.unwrap_or_else(Timestamp::now).as_micros()
+    fn recorded_or_now(&self) -> Timestamp {
+        self.recorded.unwrap_or_else(Timestamp::now)
     }
 
     /// The run of the source with this name, or one that no other has.
-    fn rehearsed(&self, now: i64, name: &str) -> Result<(RunId, RunRow)> {
+    fn rehearsed(&self, now: Timestamp, name: &str) -> Result<(RunId, RunRow)> {
         let all = self.source.runs(0, usize::MAX)?;
         let mut highest = self.runs.keys().map(|run| run.get()).max().unwrap_or(0);
         for (run, row) in all {
@@ -356,7 +357,7 @@ impl Importer {
     fn seal(&self) -> Result<()> {
         let due = self.source.extent()?.hot_bytes >= SEAL_BYTES;
         if let Some(sealer) = self.sealer.as_ref().filter(|_| due) {
-            sealer.seal(SEAL_BYTES, Timestamp::now().as_micros(), &|| true)?;
+            sealer.seal(SEAL_BYTES, Timestamp::now(), &|| true)?;
         }
         Ok(())
     }
@@ -386,7 +387,7 @@ impl Importer {
         if self.doing == Doing::Rehearsal {
             return Ok(());
         }
-        let now = Timestamp::now().as_micros();
+        let now = Timestamp::now();
         for (run, mut taking) in std::mem::take(&mut self.runs) {
             let ended = self.hot.end_run(run, &mut taking.row, RunEnd::Closed(now));
             ended.map_err(WriteFailure::into_error)?;

@@ -9,6 +9,7 @@ use crate::engine::source::Unopened;
 use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::outcome::Outcome;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// An outcome as its source recorded it, to be handed to [`Importer::add_outcome_history`].
@@ -25,10 +26,10 @@ pub struct PastOutcome<'a> {
 /// An outcome that is to be added, with names as they are stored.
 struct Past {
     run: u32,
-    recorded: i64,
+    recorded: Timestamp,
     /// Whether the source says when it recorded it.
     is_recorded: bool,
-    time: i64,
+    time: Timestamp,
     values: Vec<OutcomeValue>,
 }
 
@@ -156,7 +157,7 @@ impl Importer {
             all.push(self.past(past)?);
         }
         let may_be_early = self.taking(of.run())?.has_outcomes;
-        if self.fresh.take() != Some(of.to_u64()) || may_be_early {
+        if self.fresh.take() != Some(of) || may_be_early {
             self.taking(of.run())?.has_outcomes = true;
             let stored = self.committed_outcomes(of)?;
             all = self.without_known(all, &stored);
@@ -218,26 +219,26 @@ impl Importer {
     fn past(&mut self, past: &PastOutcome<'_>) -> Result<Past> {
         limits::check_outcome(&past.outcome)?;
         self.taking(past.recorded_by)?;
-        let recorded = past.recorded_time.map(Timestamp::as_micros);
-        let now = recorded.unwrap_or_else(|| self.recorded_micros());
+        let recorded = past.recorded_time;
+        let now = recorded.unwrap_or_else(|| self.recorded_or_now());
         Ok(Past {
             run: past.recorded_by.get(),
             recorded: now,
             is_recorded: recorded.is_some(),
-            time: past.outcome.time.map_or(now, Timestamp::as_micros),
+            time: past.outcome.time.unwrap_or(now),
             values: self.stored_values(&past.outcome)?,
         })
     }
 
     /// The outcomes of `of` that are there, oldest first.
     fn committed_outcomes(&mut self, of: InferenceId) -> Result<Vec<StoredOutcome>> {
-        if self.judged.contains(&of.to_u64()) {
+        if self.judged.contains(&of) {
             self.commit()?;
         }
         let mut stored = Vec::new();
         let unopened = Unopened::Refused;
         self.source
-            .outcomes(&[of.to_u64()], u64::MAX, unopened, |outcome| {
+            .outcomes(&[of], Sequence::MAX, unopened, |outcome| {
                 stored.push(outcome);
                 ControlFlow::Continue(())
             })?;
@@ -298,13 +299,13 @@ impl Importer {
     fn encode_outcome(&mut self, of: InferenceId, past: Past) -> Result<()> {
         let row = OutcomeRow {
             run: past.run,
-            of: of.to_u64(),
+            of,
             time: past.time,
             values: past.values,
         };
         let encoded = self.encoder.note(past.recorded, &Note::Outcome(row));
         encoded.map_err(|why| limits::too_large("outcome", why))?;
-        self.judged.insert(of.to_u64());
+        self.judged.insert(of);
         if let Some(taking) = self.runs.get_mut(&RunId(past.run)) {
             taking.row.committed += 1;
         }
@@ -314,13 +315,13 @@ impl Importer {
     fn add_in(&mut self, order: Order, of: InferenceId, outcome: &Outcome<'_>) -> Result<bool> {
         limits::check_outcome(outcome)?;
         let may_be_early = self.taking(of.run())?.has_outcomes;
-        let now = self.recorded_micros();
+        let now = self.recorded_or_now();
         let mut values = self.stored_values(outcome)?;
-        if self.fresh.take() != Some(of.to_u64()) || may_be_early {
-            if self.judged.contains(&of.to_u64()) {
+        if self.fresh.take() != Some(of) || may_be_early {
+            if self.judged.contains(&of) {
                 self.commit()?;
             }
-            let time = outcome.time.map(Timestamp::as_micros);
+            let time = outcome.time;
             let superseded = self.leave_out_known(order, of, time, &mut values)?;
             self.superseded = self.superseded.saturating_add(superseded);
             self.taking(of.run())?.has_outcomes = true;
@@ -332,7 +333,7 @@ impl Importer {
             run: of.run().get(),
             recorded: now,
             is_recorded: true,
-            time: outcome.time.map_or(now, Timestamp::as_micros),
+            time: outcome.time.unwrap_or(now),
             values,
         };
         self.encode_outcome(of, past)?;
@@ -345,15 +346,15 @@ impl Importer {
         &self,
         order: Order,
         of: InferenceId,
-        time: Option<i64>,
+        time: Option<Timestamp>,
         values: &mut Vec<OutcomeValue>,
     ) -> Result<u64> {
         // Of each value: the time of the one that holds, and whether it is the same.
-        let mut holding: Vec<Option<(i64, bool)>> = vec![None; values.len()];
+        let mut holding: Vec<Option<(Timestamp, bool)>> = vec![None; values.len()];
         let mut recorded = vec![false; values.len()];
         let unopened = Unopened::Refused;
         self.source
-            .outcomes(&[of.to_u64()], u64::MAX, unopened, |known| {
+            .outcomes(&[of], Sequence::MAX, unopened, |known| {
                 let known = known.row;
                 for (index, value) in values.iter().enumerate() {
                     let Some(found) = known.values.iter().find(|found| found.is_rival(value))

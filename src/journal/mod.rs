@@ -150,7 +150,7 @@ impl Journal {
         crate::threads::panics::install();
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
-        let now = options.clock.now().as_micros();
+        let now = options.clock.now();
         let (run, row) = hot.begin_run(now, None).map_err(WriteFailure::into_error)?;
         let queue = Arc::new(Queue::new(
             run,

@@ -1,7 +1,8 @@
 //! Which day a time belongs to, in the zone of the files.
 
-use chrono::{DateTime, Datelike, Local, NaiveDate, TimeZone};
+use chrono::{Datelike, Local, NaiveDate, TimeZone};
 
+use crate::entry::timestamp::Timestamp;
 use crate::options::logs::Zone;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -9,8 +10,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Days as numbers (since 1970-01-01 in the zone), with the last one remembered.
 pub(super) struct Days {
     zone: Zone,
-    /// First microsecond and first one after the remembered day.
-    span: (i64, i64),
+    /// When the remembered day begins, and the next one.
+    span: (Timestamp, Timestamp),
     day: i64,
 }
 
@@ -18,48 +19,48 @@ impl Days {
     pub(super) fn new(zone: Zone) -> Self {
         Days {
             zone,
-            span: (0, 0),
+            span: (Timestamp::MIN, Timestamp::MIN),
             day: 0,
         }
     }
 
-    pub(super) fn of(&mut self, micros: i64) -> i64 {
-        if !(self.span.0..self.span.1).contains(&micros) {
-            (self.span, self.day) = self.look_up(micros);
+    pub(super) fn of(&mut self, time: Timestamp) -> i64 {
+        if !(self.span.0..self.span.1).contains(&time) {
+            (self.span, self.day) = self.look_up(time);
         }
         self.day
     }
 
-    fn look_up(&self, micros: i64) -> ((i64, i64), i64) {
+    fn look_up(&self, time: Timestamp) -> ((Timestamp, Timestamp), i64) {
         let local = match self.zone {
-            Zone::Local => local_day(micros),
+            Zone::Local => local_day(time),
             Zone::Utc => None,
         };
         local.unwrap_or_else(|| {
-            let day = micros.div_euclid(DAY_MICROS);
-            let start = day.saturating_mul(DAY_MICROS);
-            ((start, start.saturating_add(DAY_MICROS)), day)
+            let day = time.as_micros().div_euclid(DAY_MICROS);
+            let start = Timestamp::from_micros(day.saturating_mul(DAY_MICROS));
+            ((start, start.moved_by(DAY_MICROS)), day)
         })
     }
 }
 
-/// The local day of `micros` and, to be safe around changes of the clock, the one hour of it that
-/// holds `micros`. `None` beyond chrono's years.
-fn local_day(micros: i64) -> Option<((i64, i64), i64)> {
-    const HOUR_MICROS: i64 = 3_600_000_000;
+/// The local day of `time` and, to be safe around changes of the clock, the quarter of an hour of
+/// it that holds `time`. `None` beyond chrono's years.
+fn local_day(time: Timestamp) -> Option<((Timestamp, Timestamp), i64)> {
     // Zones change by quarters of an hour, so a quarter belongs to one day.
-    const QUARTER_MICROS: i64 = HOUR_MICROS / 4;
+    const QUARTER_MICROS: i64 = 900_000_000;
     // The last years that chrono knows have no local time everywhere.
     const MOST_MICROS: u64 = 8_000_000_000_000_000_000;
+    let micros = time.as_micros();
     if micros.unsigned_abs() > MOST_MICROS {
         return None;
     }
-    let time = DateTime::from_timestamp_micros(micros)?;
-    let date = Local.from_utc_datetime(&time.naive_utc()).date_naive();
+    let date = Local.from_utc_datetime(&time.datetime()?.naive_utc());
+    let date = date.date_naive();
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
-    let start = micros.saturating_sub(micros.rem_euclid(QUARTER_MICROS));
+    let start = time.moved_by(-micros.rem_euclid(QUARTER_MICROS));
     let day = date.signed_duration_since(epoch).num_days();
-    Some(((start, start.saturating_add(QUARTER_MICROS)), day))
+    Some(((start, start.moved_by(QUARTER_MICROS)), day))
 }
 
 /// A day as it stands in file names: `2026-11-23`.
@@ -94,10 +95,10 @@ mod tests {
     #[test]
     fn days_change_at_midnight_and_print() {
         let mut days = Days::new(Zone::Utc);
-        assert_eq!(days.of(0), 0);
-        assert_eq!(days.of(DAY_MICROS - 1), 0);
-        assert_eq!(days.of(DAY_MICROS), 1);
-        assert_eq!(days.of(-1), -1);
+        assert_eq!(days.of(Timestamp(0)), 0);
+        assert_eq!(days.of(Timestamp(DAY_MICROS - 1)), 0);
+        assert_eq!(days.of(Timestamp(DAY_MICROS)), 1);
+        assert_eq!(days.of(Timestamp(-1)), -1);
         for day in [-1, 0, 20_780, -800_000, i64::MAX / DAY_MICROS] {
             assert_eq!(parse(&name(day)), Some(day), "{}", name(day));
         }

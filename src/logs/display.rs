@@ -61,7 +61,7 @@ impl fmt::Display for Repeat {
 /// The line of the text files.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let recorded = self.recorded_time.as_micros();
+        let recorded = self.recorded_time;
         match &self.content {
             Content::Inference(record) => record.fmt(f),
             Content::Repeat(repeat) => repeat.fmt(f),
@@ -79,7 +79,7 @@ impl fmt::Display for Entry {
                 let named = outcome.values.iter();
                 let named = named.map(|(name, value)| LineValue::Named(name, *value));
                 let values = values.into_iter().flatten().chain(named);
-                push_outcome(out, stamps, outcome.time.as_micros(), outcome.of, values);
+                push_outcome(out, stamps, outcome.time, outcome.of, values);
             }),
             Content::CheckpointEvent(event) => printed(f, |out, stamps| {
                 let subject = (&*event.model, &*event.checkpoint);
@@ -100,7 +100,7 @@ fn decision(
 ) -> fmt::Result {
     let checkpoint = checkpoint.map(|id| NameColumn::Checkpoint.render(id));
     let line = DecisionLine {
-        time: time.as_micros(),
+        time,
         model: &NameColumn::Model.render(model),
         symbol: &NameColumn::Symbol.render(symbol),
         action: &NameColumn::Action.render(action),

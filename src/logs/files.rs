@@ -17,6 +17,8 @@ use crate::engine::format::block::StoredEntry;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::options::logs::{LogKind, Mirror};
 use crate::options::retention::RetentionPolicy;
@@ -55,7 +57,7 @@ impl Files {
     pub(super) fn resume(
         directory: &Path,
         journal: JournalId,
-        end: u64,
+        end: Sequence,
         settings: Mirror,
     ) -> io::Result<Files> {
         let state = match MirrorState::load(directory, journal)? {
@@ -98,12 +100,12 @@ impl Files {
     }
 
     /// The sequence of the first entry whose line is not written.
-    pub(super) fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> Sequence {
         self.state.next
     }
 
     /// Continues from `next`, if that is further: earlier entries have been retired.
-    pub(super) fn skip_to(&mut self, next: u64) {
+    pub(super) fn skip_to(&mut self, next: Sequence) {
         self.state.next = self.state.next.max(next);
     }
 
@@ -146,7 +148,7 @@ impl Files {
         }
     }
 
-    fn write_round(&mut self, source: &Source, blocks: &[DecodedBlock]) -> Result<(u64, u64)> {
+    fn write_round(&mut self, source: &Source, blocks: &[DecodedBlock]) -> Result<(u64, Sequence)> {
         let mut lines = 0;
         let mut next = self.state.next;
         for entry in blocks.iter().flat_map(|block| &block.rows) {
@@ -200,7 +202,7 @@ impl Files {
     fn turn_page(
         &mut self,
         kind: LogKind,
-        recorded: i64,
+        recorded: Timestamp,
         before: usize,
         line: usize,
     ) -> io::Result<bool> {

@@ -28,6 +28,7 @@ use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::Level;
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
 use crate::entry::value::Value;
 use crate::fs::disk;
 use crate::fs::failpoint::{lock_timeout, round};
@@ -274,6 +275,7 @@ impl Follower {
                 Err(Error::Retired { sequence, kept, .. }) => {
                     // Retention does not wait for text files. The files say that lines are missing,
                     // by this event.
+                    let (sequence, kept) = (Sequence::new(sequence), Sequence::new(kept));
                     held.files.skip_to(kept);
                     self.conditions
                         .say(Level::Warn, COMPONENT, SKIPPED, skipped(sequence, kept));
@@ -284,13 +286,13 @@ impl Follower {
             // Read after the blocks, so the lag is never less than nothing.
             let end = self.source.next_sequence()?;
             let mut known = lock(&self.health);
-            known.lag = end.saturating_sub(held.files.next());
+            known.lag = end.since(held.files.next());
             drop(known);
             if blocks.is_empty() {
                 return Ok(());
             }
             let last = blocks.iter().flat_map(|block| block.rows.last()).last();
-            let behind = last.map_or(0, StoredEntry::next);
+            let behind = last.map_or(Sequence::ZERO, StoredEntry::next);
             let mut lines = 0;
             loop {
                 lines += held.files.write(&self.source, &blocks)?;
@@ -315,7 +317,7 @@ impl Follower {
             }
             let mut known = lock(&self.health);
             known.lines += lines;
-            known.lag = end.saturating_sub(held.files.next());
+            known.lag = end.since(held.files.next());
             drop(known);
             if self.saved.elapsed() >= SAVE {
                 held.files.save()?;
@@ -368,8 +370,8 @@ impl Follower {
     }
 }
 
-fn skipped(from: u64, until: u64) -> Vec<(String, Value)> {
-    let entries = i64::try_from(until.saturating_sub(from)).unwrap_or(i64::MAX);
+fn skipped(from: Sequence, until: Sequence) -> Vec<(String, Value)> {
+    let entries = i64::try_from(until.since(from)).unwrap_or(i64::MAX);
     vec![("entries".to_owned(), Value::Integer(entries))]
 }
 

@@ -10,6 +10,7 @@ use super::state::MirrorState;
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
 use crate::fs::disk;
 use crate::options::logs::{LogKind, Mirror};
 use crate::read::Reader;
@@ -61,7 +62,7 @@ impl Reader {
     pub fn mirror_lag(&self, logs: impl AsRef<Path>) -> Result<Option<u64>> {
         let written = written_until(logs.as_ref(), self.id())?;
         let end = self.source.next_sequence()?;
-        Ok(written.map(|next| end.saturating_sub(next)))
+        Ok(written.map(|next| end.since(next)))
     }
 }
 
@@ -93,7 +94,7 @@ fn rebuild(source: &Source, journal: JournalId, directory: &Path, settings: Mirr
 }
 
 /// The sequence of the first entry that is not in the files of `directory`, as stored last.
-fn written_until(directory: &Path, journal: JournalId) -> Result<Option<u64>> {
+fn written_until(directory: &Path, journal: JournalId) -> Result<Option<Sequence>> {
     let state = MirrorState::load(directory, journal);
     let state = state.map_err(|cause| Error::io("read the place of", directory, cause))?;
     Ok(state.map(|state| state.next))

@@ -11,8 +11,8 @@ use crate::engine::format::row::{
 };
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
-use crate::entry::ids::InferenceId;
 use crate::entry::record::Gap;
+use crate::entry::timestamp::Timestamp;
 use crate::options::logs::{LogKind, Zone};
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
@@ -126,7 +126,7 @@ impl Renderer {
                 self.decision(out, source, entry, row.names, row.processing, answer)
             }
             Row::Repeat(row) => {
-                let original = InferenceId::from_u64(row.original);
+                let original = row.original;
                 let answer = AnswerColumn::RepeatOf(original.run().get(), original.counter());
                 self.decision(out, source, entry, row.names, row.processing, answer)
             }
@@ -190,7 +190,7 @@ impl Renderer {
             OutcomeValue::Label(label) => LineValue::Label(label),
             OutcomeValue::Named(id, value) => LineValue::Rendered(names.get(*id), *value),
         });
-        let of = InferenceId::from_u64(row.of);
+        let of = row.of;
         push_outcome(out, &mut self.stamps, row.time, of, values);
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Renderer {
         &mut self,
         out: &mut Vec<u8>,
         source: &Source,
-        recorded: i64,
+        recorded: Timestamp,
         row: &SystemEventRow,
     ) -> Result<()> {
         let component = name(source, row.component)?;

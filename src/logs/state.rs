@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::place::{FilePart, Position};
 use crate::engine::format::codec;
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
 use crate::fs::disk;
 use crate::fs::disk::NewFile;
 use crate::options::logs::LogKind;
@@ -26,14 +27,14 @@ const HEADER: &str = "annals mirror 1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MirrorState {
     /// The sequence of the first entry whose line is not written.
-    pub(super) next: u64,
+    pub(super) next: Sequence,
     pub(super) positions: [Option<Position>; LogKind::COUNT],
 }
 
 impl MirrorState {
     pub(super) fn start() -> Self {
         MirrorState {
-            next: 1,
+            next: Sequence::FIRST,
             positions: [None; LogKind::COUNT],
         }
     }
@@ -90,7 +91,7 @@ impl MirrorState {
         let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
         codec::bounded("a sequence", next).ok()?;
         let mut state = MirrorState {
-            next,
+            next: Sequence::new(next),
             positions: [None; LogKind::COUNT],
         };
         for line in lines {
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn a_state_is_read_back_and_a_damaged_or_foreign_one_is_not() {
         let state = MirrorState {
-            next: 77,
+            next: Sequence::new(77),
             positions: [
                 Some(Position {
                     part: FilePart {

@@ -69,8 +69,8 @@ impl Maintenance {
             return Err(foreign(format!("this is journal {}", self.id)));
         }
         let row = CursorRow {
-            next: cursor.next_sequence(),
-            stored: self.clock.now().as_micros(),
+            next: cursor.next(),
+            stored: self.clock.now(),
         };
         let stored = self.maintenance.set_cursor(name, row)?;
         stored.map_err(|end| foreign(format!("this journal ends before {end}")))
@@ -94,7 +94,7 @@ impl Maintenance {
         let named = rows.map(|(name, row)| NamedCursor {
             name,
             cursor: Cursor::new(self.id, row.next),
-            stored: Timestamp::from_micros(row.stored),
+            stored: row.stored,
         });
         Ok(named.collect())
     }

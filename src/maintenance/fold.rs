@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Maintenance;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Progress of a fold; given to the function of [`Maintenance::fold_with`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,20 +145,20 @@ impl Maintenance {
     fn watched(
         &self,
         watch: impl FnMut(FoldProgress) -> ControlFlow<()>,
-        fold: impl FnOnce(i64, &dyn Fn(u64) -> bool) -> Result<Option<u64>>,
+        fold: impl FnOnce(Timestamp, &dyn Fn(Sequence) -> bool) -> Result<Option<u64>>,
     ) -> Result<Option<Folded>> {
         let began = Instant::now();
         let source = self.maintenance.source();
         let total = source.unfolded()?;
         let start = source.next_sequence()?.saturating_sub(total);
         let (watch, stopped) = (RefCell::new(watch), Cell::new(false));
-        let go_on = |reached: u64| {
-            let done = reached.saturating_sub(start).min(total);
+        let go_on = |reached: Sequence| {
+            let done = reached.since(start).min(total);
             let broke = watch.borrow_mut()(FoldProgress { done, total }).is_break();
             stopped.set(stopped.get() || broke);
             !stopped.get()
         };
-        let Some(entries) = fold(self.clock.now().as_micros(), &go_on)? else {
+        let Some(entries) = fold(self.clock.now(), &go_on)? else {
             return Ok(None);
         };
         Ok(Some(Folded {

@@ -77,7 +77,7 @@ impl Maintenance {
             log_bytes: bytes_below(&root.join("logs")),
             checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
             other_bytes: 0,
-            entries: extent.next.saturating_sub(extent.kept),
+            entries: extent.next.since(extent.kept),
         };
         let known = [usage.segment_bytes, usage.log_bytes, usage.checkpoint_bytes]
             .into_iter()

@@ -74,7 +74,7 @@ pub fn undo_import(dir: impl AsRef<Path>, run: RunId) -> Result<UndoneImport> {
         advice: "give a run that an import made: what a program recorded itself stays",
     })?;
     let mut withdrawal = Withdrawal::of(run);
-    withdrawal.apply(&directory, Timestamp::now().as_micros())?;
+    withdrawal.apply(&directory, Timestamp::now())?;
     Ok(UndoneImport {
         source,
         inferences: withdrawal.inferences,

@@ -6,10 +6,11 @@ use super::out_of_order;
 use crate::engine::blocks::Blocks;
 use crate::engine::format::row::StoredOutcome;
 use crate::engine::kv::Table;
-use crate::engine::meta::FIRST_SEQUENCE;
 use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
 
 impl Source {
     /// Shows the outcomes of the inferences `ids` (ascending) whose sequence is less than `before`
@@ -23,8 +24,8 @@ impl Source {
     /// names breaks when it has them.
     pub(crate) fn outcomes(
         &self,
-        ids: &[u64],
-        before: u64,
+        ids: &[InferenceId],
+        before: Sequence,
         unopened: Unopened,
         mut see: impl FnMut(StoredOutcome) -> ControlFlow<()>,
     ) -> Result<()> {
@@ -40,7 +41,7 @@ impl Source {
         };
         let (mut sealed, mut more) = (false, true);
         self.in_parts(touches, unopened, |blocks| {
-            sealed |= blocks.range.start > FIRST_SEQUENCE;
+            sealed |= blocks.range.start > Sequence::FIRST;
             more = blocks.outcomes(ids, before, &mut see)?.is_continue();
             Ok(more)
         })?;
@@ -58,11 +59,11 @@ impl Source {
 impl Blocks<'_, '_> {
     fn outcomes(
         &self,
-        ids: &[u64],
-        before: u64,
+        ids: &[InferenceId],
+        before: Sequence,
         see: &mut impl FnMut(StoredOutcome) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let wanted = |id: u64| ids.binary_search(&id).is_ok();
+        let wanted = |id: InferenceId| ids.binary_search(&id).is_ok();
         for first in self.of_ids(Table::Outcomes, ids, before)?.into_iter().rev() {
             let found = self.look_into(first, |block| block.outcomes(wanted))?;
             let found = found.unwrap_or_default();

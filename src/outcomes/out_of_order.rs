@@ -19,6 +19,9 @@ use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::engine::source::{JournalSnapshot, Unopened};
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Rows that one transaction writes or removes: others wait for it.
 pub(crate) const SLICE: usize = 2_000;
@@ -28,15 +31,15 @@ pub(crate) const SLICE: usize = 2_000;
 pub(crate) struct OutOfOrder {
     pub(crate) outcome: StoredOutcome,
     /// The sequence of the inference or repeat.
-    pub(crate) inference: u64,
+    pub(crate) inference: Sequence,
 }
 
 /// Stored fields besides the id of the inference and the outcome's sequence.
 #[derive(Serialize, Deserialize)]
 struct OutOfOrderRow {
-    inference: u64,
+    inference: Sequence,
     run: u32,
-    time: i64,
+    time: Timestamp,
     values: Vec<OutcomeValue>,
 }
 
@@ -68,7 +71,7 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
 }
 
 /// Whether a row is of an outcome and an inference in this order, both before `end`.
-pub(crate) fn is_before(path: &Path, key: &[u8], value: &[u8], end: u64) -> bool {
+pub(crate) fn is_before(path: &Path, key: &[u8], value: &[u8], end: Sequence) -> bool {
     decode(path, key, value)
         .is_ok_and(|row| row.outcome.sequence < row.inference && row.inference < end)
 }
@@ -92,10 +95,10 @@ pub(crate) fn note(transaction: &mut WriteTransaction<'_>, row: &[OutOfOrder]) -
 pub(crate) fn each(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    from: u64,
+    from: InferenceId,
     mut see: impl FnMut(OutOfOrder) -> ControlFlow<()>,
 ) -> Result<()> {
-    let first = keys::pair(from, 0);
+    let first = keys::pair(from, Sequence::ZERO);
     let range = (Bound::Included(&first[..]), Bound::Unbounded);
     let ascending = Direction::Ascending;
     snapshot.scan(Table::OutOfOrderOutcomes, range, ascending, |key, value| {
@@ -107,7 +110,7 @@ pub(crate) fn each(
 /// passed over, so are notes that cannot be read.
 fn each_of(
     view: &JournalSnapshot<'_, '_>,
-    ids: &[u64],
+    ids: &[InferenceId],
     unopened: Unopened,
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
@@ -129,13 +132,16 @@ fn each_of(
 /// Shows every note of the inferences `ids` (ascending) that can be read.
 fn readable(
     view: &JournalSnapshot<'_, '_>,
-    ids: &[u64],
+    ids: &[InferenceId],
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
         return Ok(());
     };
-    let (first, last) = (keys::pair(*first, 0), keys::pair(*last, u64::MAX));
+    let (first, last) = (
+        keys::pair(*first, Sequence::ZERO),
+        keys::pair(*last, Sequence::MAX),
+    );
     let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
     let (table, ascending) = (Table::OutOfOrderOutcomes, Direction::Ascending);
     view.snapshot.reach(table, range, ascending, |key, value| {
@@ -152,13 +158,13 @@ fn readable(
 
 fn jump_to_each(
     view: &JournalSnapshot<'_, '_>,
-    ids: &[u64],
+    ids: &[InferenceId],
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
     let mut wanted = ids;
     // Others' notes are jumped over: either of the two may be many.
     while let Some(next) = wanted.first() {
-        let mut reached = u64::MAX;
+        let mut reached = InferenceId::MAX;
         each(view.snapshot, view.path, *next, |row| {
             reached = row.outcome.row.of;
             let is_wanted = wanted.binary_search(&reached).is_ok();
@@ -177,7 +183,7 @@ fn jump_to_each(
 /// inference is not. Newest first.
 pub(crate) fn of(
     view: &JournalSnapshot<'_, '_>,
-    ids: &[u64],
+    ids: &[InferenceId],
     unopened: Unopened,
 ) -> Result<Vec<StoredOutcome>> {
     let kept = view.extent.kept;
@@ -194,9 +200,9 @@ pub(crate) fn of(
 /// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
 pub(crate) fn noted(
     view: &JournalSnapshot<'_, '_>,
-    ids: &[u64],
+    ids: &[InferenceId],
     unopened: Unopened,
-) -> Result<BTreeSet<u64>> {
+) -> Result<BTreeSet<Sequence>> {
     let mut sequences = BTreeSet::new();
     each_of(view, ids, unopened, |row| {
         sequences.insert(row.outcome.sequence);
@@ -207,7 +213,7 @@ pub(crate) fn noted(
 /// Up to a slice of the notes of inferences that are retired.
 pub(crate) fn stale(view: &JournalSnapshot<'_, '_>) -> Result<Vec<OutOfOrder>> {
     let mut found = Vec::new();
-    each(view.snapshot, view.path, 0, |row| {
+    each(view.snapshot, view.path, InferenceId::NONE, |row| {
         if row.inference < view.extent.kept {
             found.push(row);
         }
@@ -238,16 +244,19 @@ mod tests {
         let values = vec![OutcomeValue::Named(NameId::new(7), sequence as f64)];
         let row = OutcomeRow {
             run: 3,
-            of,
-            time: -5,
+            of: InferenceId::from_u64(of),
+            time: Timestamp(-5),
             values,
         };
         let outcome = StoredOutcome {
-            sequence,
+            sequence: Sequence::new(sequence),
             recorded: None,
             row,
         };
-        OutOfOrder { outcome, inference }
+        OutOfOrder {
+            outcome,
+            inference: Sequence::new(inference),
+        }
     }
 
     fn write(
@@ -262,7 +271,11 @@ mod tests {
         written.map_err(WriteFailure::into_error).unwrap();
     }
 
-    fn view<T>(kv: &Kv, kept: u64, body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>) -> T {
+    fn view<T>(
+        kv: &Kv,
+        kept: Sequence,
+        body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>,
+    ) -> T {
         let extent = Extent {
             kept,
             ..Extent::new()
@@ -288,6 +301,7 @@ mod tests {
             ids in prop::collection::btree_set(0_u64..14, 0..8),
             kept in 1_u64..60,
         ) {
+            let kept = Sequence::new(kept);
             let noted = noted.into_iter();
             let noted: Vec<OutOfOrder> = noted
                 .map(|((of, sequence), later)| row(of, sequence, sequence + later))
@@ -295,7 +309,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let kv = Kv::create(&dir.path().join("hot"), 1 << 20).unwrap();
             write(&kv, &noted, note);
-            let ids: Vec<u64> = ids.into_iter().collect();
+            let ids: Vec<InferenceId> = ids.into_iter().map(InferenceId::from_u64).collect();
             let holds = |row: &&OutOfOrder| {
                 let is_asked_for = ids.contains(&row.outcome.row.of);
                 is_asked_for && row.outcome.sequence < kept && kept <= row.inference

@@ -12,13 +12,14 @@ use crate::engine::keys;
 use crate::engine::kv::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
 
 /// Time that an inference may take to appear, in hours of elapsed time.
 const EXPIRE_HOURS: i64 = 30 * 24;
 /// Rows that one transaction removes: others wait for it.
 const SLICE: usize = 5_000;
 
-fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(u64, i64)> {
+fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<(InferenceId, i64)> {
     let broken = |why: &str| damaged(path, "unmatched_outcomes", why);
     let id = keys::one_number(key).ok_or_else(|| broken("a key has the wrong length"))?;
     let noted = codec::decode(value).map_err(|why| broken(&why))?;
@@ -31,7 +32,7 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
 }
 
 /// Their ids, ascending.
-pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
+pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<InferenceId>> {
     let mut found = Vec::new();
     let ascending = Direction::Ascending;
     snapshot.scan(
@@ -50,7 +51,7 @@ pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u64>> {
 /// of new ones among the first, and of those that appeared.
 pub(crate) fn note(
     transaction: &mut WriteTransaction<'_>,
-    orphans: &BTreeMap<u64, bool>,
+    orphans: &BTreeMap<InferenceId, bool>,
     hours: i64,
 ) -> Result<(u64, u64)> {
     let (mut more, mut fewer) = (0, 0);
@@ -71,7 +72,11 @@ pub(crate) fn note(
 }
 
 /// Up to a slice of those that were noted too long ago.
-pub(crate) fn expired(snapshot: &Snapshot<'_>, path: &Path, elapsed: &Elapsed) -> Result<Vec<u64>> {
+pub(crate) fn expired(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    elapsed: &Elapsed,
+) -> Result<Vec<InferenceId>> {
     let mut found = Vec::new();
     let ascending = Direction::Ascending;
     snapshot.scan(

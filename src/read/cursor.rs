@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::entry::error::Error;
 use crate::entry::ids::JournalId;
+use crate::entry::sequence::Sequence;
 
 /// A place between two entries of one journal. Print it, store it, parse it, and continue from it
 /// with [`Reader::follow`](crate::Reader::follow): every entry comes exactly once.
@@ -20,18 +21,21 @@ use crate::entry::ids::JournalId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     journal: JournalId,
-    next: u64,
+    next: Sequence,
 }
 
 const PREFIX: &str = "annals:";
 
 impl Cursor {
-    pub(crate) fn new(journal: JournalId, next: u64) -> Self {
+    pub(crate) fn new(journal: JournalId, next: Sequence) -> Self {
         Cursor { journal, next }
     }
 
     pub(super) fn at_start(journal: JournalId) -> Self {
-        Cursor { journal, next: 1 }
+        Cursor {
+            journal,
+            next: Sequence::FIRST,
+        }
     }
 
     /// The journal that the cursor belongs to.
@@ -55,6 +59,10 @@ impl Cursor {
     /// ```
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
+        self.next.get()
+    }
+
+    pub(crate) fn next(&self) -> Sequence {
         self.next
     }
 }
@@ -73,7 +81,7 @@ impl FromStr for Cursor {
             let (journal, next) = rest.split_once(':')?;
             let journal = u128::from_str_radix(journal, 16).ok()?;
             let next = next.parse().ok().filter(|next| *next > 0)?;
-            Some(Cursor::new(JournalId(journal), next))
+            Some(Cursor::new(JournalId(journal), Sequence::new(next)))
         });
         parsed.ok_or_else(|| Error::Parse {
             what: "cursor",

@@ -6,6 +6,7 @@ use super::Reader;
 use crate::engine::format::block_index::EntryKind;
 use crate::entry::error::Result;
 use crate::entry::record::Entry;
+use crate::entry::sequence::Sequence;
 
 const KINDS: [EntryKind; 3] = [
     EntryKind::Gap,
@@ -17,9 +18,9 @@ const PAGE: usize = 64;
 /// System events, checkpoint events and gaps, newest first; from [`Reader::events`].
 pub struct Events {
     reader: Reader,
-    page: VecDeque<u64>,
+    page: VecDeque<Sequence>,
     /// The sequence that the next page lies before; `None` at the end.
-    before: Option<u64>,
+    before: Option<Sequence>,
 }
 
 impl Events {
@@ -27,7 +28,7 @@ impl Events {
         Events {
             reader,
             page: VecDeque::new(),
-            before: Some(u64::MAX),
+            before: Some(Sequence::MAX),
         }
     }
 
@@ -42,10 +43,10 @@ impl Events {
                 return Ok(None);
             };
             // Entries that were retired since are gone, and so are all before them.
-            if let Some(entry) = self.reader.entry(sequence)? {
-                if entry.sequence < sequence {
+            if let Some(entry) = self.reader.entry_at(sequence)? {
+                let first = Sequence::new(entry.sequence);
+                if first < sequence {
                     // It lies in a hole, which stands for all that was there.
-                    let first = entry.sequence;
                     while self.page.front().is_some_and(|earlier| *earlier >= first) {
                         self.page.pop_front();
                     }
@@ -56,7 +57,7 @@ impl Events {
         }
     }
 
-    fn turn(&mut self, before: u64) -> Result<()> {
+    fn turn(&mut self, before: Sequence) -> Result<()> {
         let mut found = Vec::new();
         for kind in KINDS {
             found.extend(self.reader.source.of_kind_before(kind, before, PAGE)?);

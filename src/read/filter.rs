@@ -6,6 +6,8 @@ use crate::engine::format::name::NameKind;
 use crate::engine::format::select::Selection;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Whether a query gives repeats too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,12 +29,12 @@ pub(super) struct Criteria {
     pub(super) checkpoint: Option<String>,
     pub(super) repeats: Repeats,
     /// Event times; `None` means all.
-    pub(super) times: Option<RangeInclusive<i64>>,
+    pub(super) times: Option<RangeInclusive<Timestamp>>,
 }
 
 impl Criteria {
     /// The same in stored numbers, of entries before the sequence `end`.
-    pub(super) fn selection(&self, source: &Source, end: u64) -> Result<Selection> {
+    pub(super) fn selection(&self, source: &Source, end: Sequence) -> Result<Selection> {
         let mut is_unknown = false;
         let mut wanted = |kind: NameKind, text: &Option<String>| {
             let Some(text) = text else { return Ok(None) };
@@ -50,7 +52,7 @@ impl Criteria {
         );
         Ok(Selection {
             // No entry has a name that the table does not know.
-            sequences: if is_unknown { 0..0 } else { 0..end },
+            sequences: Sequence::ZERO..if is_unknown { Sequence::ZERO } else { end },
             times: self.times.clone(),
             repeats: self.repeats == Repeats::Include,
             model,

@@ -7,6 +7,7 @@ use super::{Cursor, Reader};
 use crate::engine::format::block::StoredEntry;
 use crate::entry::error::{Error, Result};
 use crate::entry::record::Entry;
+use crate::entry::sequence::Sequence;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 256 << 10;
@@ -38,7 +39,7 @@ pub(super) const POLL: Duration = Duration::from_millis(20);
 pub struct Follow {
     reader: Reader,
     /// Invariant F1: the sequence of the first buffered row, or of the first one not yet read.
-    next: u64,
+    next: Sequence,
     buffered: VecDeque<StoredEntry>,
 }
 
@@ -52,7 +53,7 @@ impl Follow {
             return Err(foreign(format!("this is journal {}", reader.id())));
         }
         let extent = reader.source.extent()?;
-        let mut next = cursor.next_sequence();
+        let mut next = cursor.next();
         if next > extent.next {
             let end = extent.next;
             return Err(foreign(format!("this journal ends before {end}")));

@@ -28,6 +28,7 @@ use crate::entry::clock::Clock;
 use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, JournalId};
 use crate::entry::record::{Content, Entry, InferenceRecord};
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::options::Options;
 pub(crate) use cursor::Cursor;
@@ -135,7 +136,7 @@ impl Reader {
     /// ```
     pub fn rate(&self, span: Duration) -> Result<f64> {
         let next = self.source.next_sequence()?;
-        let elapsed = self.source.elapsed(self.now().as_micros())?;
+        let elapsed = self.source.elapsed(self.now())?;
         let (entries, took) = elapsed.recent(span, next);
         // A shorter span shows the moment rather than the rate.
         let seconds = took.as_secs_f64().max(1.0);
@@ -220,7 +221,7 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
-        let found = self.source.find(id.to_u64())?;
+        let found = self.source.find(id)?;
         found.map_or(Ok(None), |entry| self.names.record(&self.source, entry))
     }
 
@@ -243,7 +244,7 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn get_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<InferenceRecord>>> {
-        let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
+        let mut sorted = ids.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
         let mut found = AHashMap::with_capacity(sorted.len());
@@ -270,6 +271,10 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn entry(&self, sequence: u64) -> Result<Option<Entry>> {
+        self.entry_at(Sequence::new(sequence))
+    }
+
+    fn entry_at(&self, sequence: Sequence) -> Result<Option<Entry>> {
         let found = self.source.at(sequence)?;
         found
             .map(|entry| self.names.entry(&self.source, entry))
@@ -407,7 +412,8 @@ impl Reader {
     /// ```
     #[must_use]
     pub fn missing(&self) -> Vec<Range<u64>> {
-        self.source.losses().list()
+        let lost = self.source.losses().list().into_iter();
+        lost.map(|lost| lost.start.get()..lost.end.get()).collect()
     }
 
     /// How often statistics through this reader and its clones met rollups that cannot be read, and
@@ -440,17 +446,17 @@ impl Reader {
     pub fn known_damaged(&self) -> Result<u64> {
         let (border, folded) = self.source.survey_around(|survey| {
             let border = survey.folded().all_before();
-            if survey.next_sequence().saturating_sub(border) <= LOOKED_AT {
+            if survey.next_sequence().since(border) <= LOOKED_AT {
                 survey.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
             }
-            let gaps = survey.gaps(i64::MIN, i64::MAX)?;
+            let gaps = survey.gaps(Timestamp::MIN, Timestamp::MAX)?;
             Ok((border, gaps.damaged.saturating_sub(survey.repaired()?)))
         })?;
         let known = self.source.losses().list().into_iter();
         let (before, behind): (Vec<_>, Vec<_>) = known.partition(|lost| lost.start < border);
-        let sum = |stretches: &[Range<u64>]| {
+        let sum = |stretches: &[Range<Sequence>]| {
             let lengths = stretches.iter();
-            let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+            let lengths = lengths.map(|lost| lost.end.since(lost.start));
             lengths.fold(0, u64::saturating_add)
         };
         Ok(folded.max(sum(&before)).saturating_add(sum(&behind)))

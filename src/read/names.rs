@@ -12,10 +12,11 @@ use crate::engine::format::row::{
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::floats;
-use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::ids::RunId;
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, SystemEvent,
 };
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 type Labels = Arc<[Arc<str>]>;
@@ -72,7 +73,7 @@ impl NameBook {
     /// The entry that `entry` is.
     pub(super) fn entry(&self, source: &Source, entry: StoredEntry) -> Result<Entry> {
         let sequence = entry.sequence;
-        let recorded_time = Timestamp::from_micros(entry.head.recorded);
+        let recorded_time = entry.head.recorded;
         let content = match &entry.row {
             Row::Inference(row) => Content::Inference(self.inference(source, &entry, row)?),
             Row::Repeat(row) => Content::Repeat(self.repeat(source, &entry, row)?),
@@ -94,7 +95,7 @@ impl NameBook {
             Row::Note(Note::Outcome(row)) => Content::Outcome(self.outcome(source, row)?),
         };
         Ok(Entry {
-            sequence,
+            sequence: sequence.get(),
             recorded_time,
             content,
         })
@@ -110,14 +111,14 @@ impl NameBook {
             Row::Inference(row) => self.inference(source, &entry, row).map(Some),
             Row::Repeat(row) => {
                 let repeat = self.repeat(source, &entry, row)?;
-                let original = match source.find_readable(repeat.original.to_u64())? {
+                let original = match source.find_readable(repeat.original)? {
                     Some(original) => match &original.row {
                         Row::Inference(row) => Some(self.inference(source, &original, row)?),
                         _ => None,
                     },
                     None => None,
                 };
-                let recorded = Timestamp::from_micros(entry.head.recorded);
+                let recorded = entry.head.recorded;
                 let sequence = entry.sequence;
                 Ok(Some(as_record(
                     repeat,
@@ -138,10 +139,10 @@ impl NameBook {
     ) -> Result<InferenceRecord> {
         let names = self.named(source, row.names)?;
         Ok(InferenceRecord {
-            id: InferenceId::from_u64(entry.head.id),
-            sequence: entry.sequence,
-            event_time: Timestamp::from_micros(entry.head.event),
-            recorded_time: Timestamp::from_micros(entry.head.recorded),
+            id: entry.head.id,
+            sequence: entry.sequence.get(),
+            event_time: entry.head.event,
+            recorded_time: entry.head.recorded,
             model: names.model,
             symbol: names.symbol,
             action: names.action,
@@ -166,9 +167,9 @@ impl NameBook {
     fn repeat(&self, source: &Source, entry: &StoredEntry, row: &RepeatRow) -> Result<Repeat> {
         let names = self.named(source, row.names)?;
         Ok(Repeat {
-            id: InferenceId::from_u64(entry.head.id),
-            original: InferenceId::from_u64(row.original),
-            event_time: Timestamp::from_micros(entry.head.event),
+            id: entry.head.id,
+            original: row.original,
+            event_time: entry.head.event,
             model: names.model,
             symbol: names.symbol,
             action: names.action,
@@ -203,12 +204,12 @@ struct Named {
 fn as_record(
     repeat: Repeat,
     original: Option<&InferenceRecord>,
-    sequence: u64,
+    sequence: Sequence,
     recorded_time: Timestamp,
 ) -> InferenceRecord {
     InferenceRecord {
         id: repeat.id,
-        sequence,
+        sequence: sequence.get(),
         event_time: repeat.event_time,
         recorded_time,
         model: repeat.model,
@@ -242,18 +243,15 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 impl Gap {
     /// The gap that is stored as `row`.
-    pub(crate) fn new(sequence: u64, row: &GapRow) -> Self {
-        let times = |range: Option<(i64, i64)>| {
-            range.map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last)))
-        };
+    pub(crate) fn new(sequence: Sequence, row: &GapRow) -> Self {
         Gap {
-            sequence,
+            sequence: sequence.get(),
             run: RunId(row.run),
             reason: row.reason,
             count: row.count,
-            after: row.after.map(InferenceId::from_u64),
-            recorded_range: times(row.recorded_range),
-            event_range: times(row.event_range),
+            after: row.after,
+            recorded_range: row.recorded_range,
+            event_range: row.event_range,
             refusal: row.refusal.clone(),
         }
     }

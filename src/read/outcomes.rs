@@ -14,7 +14,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::InferenceRecord;
-use crate::entry::timestamp::Timestamp;
+use crate::entry::sequence::Sequence;
 
 impl Reader {
     /// All outcomes of the inference or repeat with this id: under each name the value that was
@@ -98,15 +98,15 @@ impl Reader {
                 reason: format!("this is journal {}", self.id),
             });
         }
-        let mut rows = self.stored_outcomes(ids, until.next_sequence())?;
+        let mut rows = self.stored_outcomes(ids, until.next())?;
         // Of those that are retired while this looks, some may have come twice, and all come last.
         rows.sort_by_key(|stored| (stored.sequence, stored.recorded.is_none()));
         rows.dedup_by_key(|stored| stored.sequence);
         let mut found: AHashMap<InferenceId, Vec<RecordedOutcome>> = AHashMap::new();
         for stored in rows {
             let past = RecordedOutcome {
-                sequence: stored.sequence,
-                recorded_time: stored.recorded.map(Timestamp::from_micros),
+                sequence: stored.sequence.get(),
+                recorded_time: stored.recorded,
                 outcome: self.names.outcome(&self.source, &stored.row)?,
             };
             found.entry(past.outcome.of).or_default().push(past);
@@ -116,8 +116,8 @@ impl Reader {
     }
 
     /// The outcomes of `ids` whose sequence is less than `before`, newest first.
-    fn stored_outcomes(&self, ids: &[InferenceId], before: u64) -> Result<Vec<StoredOutcome>> {
-        let mut sorted: Vec<u64> = ids.iter().map(|id| id.to_u64()).collect();
+    fn stored_outcomes(&self, ids: &[InferenceId], before: Sequence) -> Result<Vec<StoredOutcome>> {
+        let mut sorted = ids.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
         let mut rows = Vec::new();
@@ -131,12 +131,12 @@ impl Reader {
 
     /// The outcomes of each of `ids`; ids without outcomes are left out.
     fn outcomes_of(&self, ids: &[InferenceId]) -> Result<AHashMap<InferenceId, Outcomes>> {
-        let rows = self.stored_outcomes(ids, u64::MAX)?;
+        let rows = self.stored_outcomes(ids, Sequence::MAX)?;
         let mut found: AHashMap<InferenceId, CurrentForReaders> = AHashMap::new();
         // They come newest first.
         for StoredOutcome { sequence, row, .. } in rows {
-            let current = found.entry(InferenceId::from_u64(row.of)).or_default();
-            let entry = (Timestamp::from_micros(row.time), sequence);
+            let current = found.entry(row.of).or_default();
+            let entry = (row.time, sequence.get());
             for value in &row.values {
                 let value = self.names.value(&self.source, value)?;
                 current.offer(value, entry);
@@ -154,8 +154,8 @@ impl NameBook {
     pub(super) fn outcome(&self, source: &Source, row: &OutcomeRow) -> Result<OutcomeEntry> {
         let mut entry = OutcomeEntry {
             run: RunId(row.run),
-            of: InferenceId::from_u64(row.of),
-            time: Timestamp::from_micros(row.time),
+            of: row.of,
+            time: row.time,
             reward: None,
             correct: None,
             label: None,

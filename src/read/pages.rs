@@ -14,7 +14,7 @@ use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::record::{Gap, Run, RunState};
-use crate::entry::timestamp::Timestamp;
+use crate::entry::sequence::Sequence;
 
 const PAGE: usize = 64;
 /// Entries of an index that are counted in one snapshot.
@@ -62,26 +62,25 @@ impl Runs {
                 row = current;
             }
         }
-        let time = Timestamp::from_micros;
         Ok(Run {
             id: run,
-            started: time(row.started),
+            started: row.started,
             process: row.process,
             state: match row.end {
-                Some(RunEnd::Closed(at)) => RunState::Closed(time(at)),
-                Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(time(at))),
+                Some(RunEnd::Closed(at)) => RunState::Closed(at),
+                Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(at)),
                 Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => {
-                    RunState::Panicked(Some(time(at)))
+                    RunState::Panicked(Some(at))
                 }
                 None if dead && row.ends_with_panic() => RunState::Panicked(None),
-                Some(RunEnd::FoundDead(at)) => RunState::Died(Some(time(at))),
-                Some(RunEnd::Continued(at)) => RunState::Continued(time(at)),
+                Some(RunEnd::FoundDead(at)) => RunState::Died(Some(at)),
+                Some(RunEnd::Continued(at)) => RunState::Continued(at),
                 None if dead => RunState::Died(None),
                 None => RunState::Alive,
             },
             committed: row.committed,
             dropped: row.dropped,
-            last_id: (row.last_id > 0).then_some(InferenceId::from_u64(row.last_id)),
+            last_id: (row.last_id > InferenceId::NONE).then_some(row.last_id),
             source: row.source,
         })
     }
@@ -103,9 +102,9 @@ impl Iterator for Runs {
 /// The gaps of a journal; from [`Reader::gaps`].
 pub struct Gaps {
     reader: Reader,
-    page: VecDeque<u64>,
+    page: VecDeque<Sequence>,
     /// The sequence to continue from; `None` at the end.
-    next: Option<u64>,
+    next: Option<Sequence>,
 }
 
 impl Gaps {
@@ -113,7 +112,7 @@ impl Gaps {
         Gaps {
             reader,
             page: VecDeque::new(),
-            next: Some(0),
+            next: Some(Sequence::ZERO),
         }
     }
 
@@ -164,7 +163,7 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn gap_count(&self) -> Result<u64> {
-        let (mut count, mut from) = (0, 0);
+        let (mut count, mut from) = (0, Sequence::ZERO);
         loop {
             let page = self.source.of_kind(EntryKind::Gap, from, COUNTED)?;
             count = page.len().saturating_add(count);

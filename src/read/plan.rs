@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use crate::engine::blocks::{DecodedBlock, HourKey, Projection};
 use crate::engine::format::block::StoredEntry;
-use crate::engine::format::block_index::HOUR_MICROS;
 use crate::engine::format::select::{Limit, Selection};
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 256 << 10;
@@ -30,7 +31,7 @@ pub(super) enum ReadPlan {
 impl ReadPlan {
     /// Over all of `extent`, or by event time over `times`.
     pub(super) fn new(
-        times: Option<&RangeInclusive<i64>>,
+        times: Option<&RangeInclusive<Timestamp>>,
         extent: Extent,
         direction: Direction,
     ) -> Self {
@@ -63,7 +64,7 @@ impl ReadPlan {
 pub(super) struct BySequence {
     direction: Direction,
     /// Going up, the first sequence that has not been read; going down, the last one that has.
-    next: u64,
+    next: Sequence,
     budget: usize,
 }
 
@@ -130,7 +131,7 @@ impl BySequence {
 /// Hour after hour of event time, and within an hour in the order of commit or against it.
 pub(super) struct ByTime {
     direction: Direction,
-    times: RangeInclusive<i64>,
+    times: RangeInclusive<Timestamp>,
     places: VecDeque<HourKey>,
     /// Progress of the answer: an hour, and the border between its given part and the rest. Blocks
     /// may be merged while the query runs, sequences stay.
@@ -139,7 +140,7 @@ pub(super) struct ByTime {
     /// Most recently used last.
     blocks: Vec<Arc<DecodedBlock>>,
     /// Beginnings of the stretches of unknown time that have been looked into.
-    met: BTreeSet<u64>,
+    met: BTreeSet<Sequence>,
 }
 
 /// A part of the answer: the rows of a block in one hour.
@@ -147,11 +148,11 @@ struct PlanPiece {
     hour: i64,
     block: Arc<DecodedBlock>,
     /// The sequences that have not been given.
-    fresh: Range<u64>,
+    fresh: Range<Sequence>,
 }
 
 impl ByTime {
-    fn new(times: RangeInclusive<i64>, direction: Direction) -> Self {
+    fn new(times: RangeInclusive<Timestamp>, direction: Direction) -> Self {
         ByTime {
             direction,
             times,
@@ -174,7 +175,7 @@ impl ByTime {
             return Ok(false);
         };
         let rows = piece.block.rows.iter().filter(|entry| {
-            let hour = entry.head.event.div_euclid(HOUR_MICROS);
+            let hour = entry.head.event.hour();
             // A block that touches several hours is met once for each, and gives those of one hour
             // each time.
             hour == piece.hour && piece.fresh.contains(&entry.sequence)
@@ -202,12 +203,12 @@ impl ByTime {
         // The border never moves back: a block kept from before a merge ends inside the merged one.
         let (fresh, border) = match (self.direction, reached.map(|reached| reached.first)) {
             (Direction::Ascending, before) => {
-                let before = before.unwrap_or(0);
-                (before..u64::MAX, before.max(end))
+                let before = before.unwrap_or(Sequence::ZERO);
+                (before..Sequence::MAX, before.max(end))
             }
             (Direction::Descending, before) => {
-                let before = before.unwrap_or(u64::MAX);
-                (0..before, before.min(block.first))
+                let before = before.unwrap_or(Sequence::MAX);
+                (Sequence::ZERO..before, before.min(block.first))
             }
         };
         self.reached = Some(HourKey {
@@ -239,7 +240,7 @@ impl ByTime {
 
     /// Looks once into each of the stretches that may be of any hour. They have nothing to give,
     /// and are counted as lost.
-    fn meet(&mut self, source: &Source, selection: &Selection, untimed: &[u64]) -> Result<()> {
+    fn meet(&mut self, source: &Source, selection: &Selection, untimed: &[Sequence]) -> Result<()> {
         for first in untimed {
             if self.met.insert(*first) {
                 let none = Projection::Selected(selection, Limit::First(0));
@@ -266,7 +267,7 @@ impl ByTime {
         &mut self,
         source: &Source,
         selection: &Selection,
-        sequence: u64,
+        sequence: Sequence,
     ) -> Result<Option<Arc<DecodedBlock>>> {
         let all = Projection::Selected(selection, Limit::First(usize::MAX));
         let holds = |block: &Arc<DecodedBlock>| (block.first..block.next).contains(&sequence);
@@ -291,12 +292,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::{HOUR_MICROS, Source};
+    use super::{Sequence, Source};
     use crate::engine::directory::Directory;
     use crate::engine::format::reader::looked_at;
     use crate::engine::keys;
     use crate::engine::kv::{Direction, Kv, Table, WriteFailure};
     use crate::engine::meta::sealed;
+    use crate::entry::timestamp::HOUR_MICROS;
     use crate::options::Sharing;
     use crate::{Inference, InferenceRecord, Journal, Reader, Timestamp};
 
@@ -367,26 +369,31 @@ mod tests {
             let kv = Kv::open(&directory.hot_file(), Sharing::Shared, 1 << 20).unwrap();
             let no_row = "nothing that a row can be".to_owned();
             let written = kv.write(|transaction| {
-                let key = keys::pair(keys::ordered(bad), 1 + bad.unsigned_abs());
+                let key = keys::pair(keys::ordered(bad), Sequence::new(1 + bad.unsigned_abs()));
                 transaction.put(Table::Hours, &key, &mut sealed(&no_row))?;
-                transaction.put(Table::Blocks, &keys::number(3), &mut sealed(&no_row))
+                transaction.put(
+                    Table::Blocks,
+                    &keys::number(Sequence::new(3)),
+                    &mut sealed(&no_row),
+                )
             });
             written.map_err(WriteFailure::into_error).unwrap();
             drop(kv);
             let source = Source::open(directory, Sharing::Shared, 1 << 20).unwrap();
-            let page = |start| source.hours(0, 6 * HOUR_MICROS, start, direction, 2);
+            let page =
+                |start| source.hours(Timestamp(0), Timestamp::of_hour(6), start, direction, 2);
             let first = page(None).unwrap();
             assert_eq!((first.found.len(), first.untimed), (2, vec![]));
             let (mut start, mut untimed) = (first.found.last().copied(), BTreeSet::new());
             for _ in 0..6 {
                 if let (Some(start), Direction::Ascending) = (&mut start, direction) {
-                    start.first += 1;
+                    start.first = start.first.saturating_add(1);
                 }
                 let places = page(start).unwrap();
                 start = places.found.last().copied().or(start);
                 untimed.extend(places.untimed);
             }
-            assert_eq!(untimed, BTreeSet::from([3]), "{direction:?}");
+            assert_eq!(untimed, BTreeSet::from([Sequence::new(3)]), "{direction:?}");
         }
     }
 

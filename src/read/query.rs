@@ -138,8 +138,11 @@ impl Query {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
-        let end = self.criteria.times.map_or(i64::MAX, |times| *times.end());
-        self.criteria.times = Some(time.into().as_micros()..=end);
+        let end = self
+            .criteria
+            .times
+            .map_or(Timestamp::MAX, |times| *times.end());
+        self.criteria.times = Some(time.into()..=end);
         self
     }
 
@@ -158,11 +161,14 @@ impl Query {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
-        let start = self.criteria.times.map_or(i64::MIN, |times| *times.start());
-        self.criteria.times = Some(match time.into().as_micros().checked_sub(1) {
+        let start = self
+            .criteria
+            .times
+            .map_or(Timestamp::MIN, |times| *times.start());
+        self.criteria.times = Some(match time.into().before() {
             Some(last) => start..=last,
             // Nothing is before the beginning of time.
-            None => RangeInclusive::new(i64::MAX, i64::MIN),
+            None => RangeInclusive::new(Timestamp::MAX, Timestamp::MIN),
         });
         self
     }

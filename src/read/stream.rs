@@ -18,6 +18,7 @@ use super::follow::{Follow, POLL};
 use crate::engine::source::Source;
 use crate::entry::error::Result;
 use crate::entry::record::Entry;
+use crate::entry::sequence::Sequence;
 use crate::threads::worker::{Worker, lock};
 
 /// Longest wait of the last stream for the thread. It ends after one look.
@@ -126,7 +127,7 @@ impl Stream for FollowStream {
         // compares places instead of waiting for an event.
         this.seat.take(Waiting {
             source: this.follow.source().clone(),
-            next: this.follow.cursor().next_sequence(),
+            next: this.follow.cursor().next(),
             not_before: this.not_before,
             waker: task.waker().clone(),
         });
@@ -146,7 +147,7 @@ impl fmt::Debug for FollowStream {
 struct Waiting {
     source: Arc<Source>,
     /// The sequence that it waits for.
-    next: u64,
+    next: Sequence,
     /// After an error: when to try again, without a look.
     not_before: Option<Instant>,
     waker: Waker,
@@ -258,7 +259,7 @@ impl WaitingRoom {
             let end = ends.entry(Arc::as_ptr(source)).or_insert_with(|| {
                 let end = catch_unwind(AssertUnwindSafe(|| source.next_sequence()));
                 // The stream meets the same obstacle, and gives it as an error.
-                end.ok().and_then(Result::ok).unwrap_or(u64::MAX)
+                end.ok().and_then(Result::ok).unwrap_or(Sequence::MAX)
             });
             *end > *next
         });

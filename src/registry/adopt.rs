@@ -18,6 +18,7 @@ use super::{Registry, checkpoint};
 use crate::engine::format::codec::Stored;
 use crate::entry::error::{Error, Result};
 use crate::entry::name;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::Below;
@@ -295,8 +296,8 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
         row: CheckpointRow {
             model: model.into(),
             model_type: String::new(),
-            created: created.as_micros(),
-            order: 0,
+            created,
+            order: Timestamp::default(),
             number: 0,
             origin: Origin::Found,
             condition: Condition::Present,
@@ -310,8 +311,8 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
             tags: Vec::new(),
             pinned: false,
             metadata: Details::new(safetensors::metadata(path)),
-            saved: 0,
-            sequence: 0,
+            saved: Timestamp::default(),
+            sequence: Sequence::ZERO,
             parts: Vec::new(),
         },
     })

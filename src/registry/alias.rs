@@ -194,7 +194,7 @@ impl Registry {
         alias: &str,
         time: impl Into<Timestamp>,
     ) -> Result<Option<String>> {
-        let time = time.into().as_micros();
+        let time = time.into();
         let step = self
             .core()
             .store
@@ -224,7 +224,7 @@ impl Registry {
         let steps = steps.into_iter();
         Ok(steps
             .map(|(since, step)| AliasChange {
-                since: Timestamp::from_micros(since),
+                since,
                 target: step.target,
             })
             .collect())
@@ -362,7 +362,7 @@ fn roll_back(
     change: &mut RegistryChange<'_, '_>,
     model: &str,
     alias: &str,
-    last: i64,
+    last: Timestamp,
     core: &Core,
 ) -> Result<Checkpoint> {
     let now = change.alias(model, alias)?.map(|now| now.target);

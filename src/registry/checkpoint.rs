@@ -87,7 +87,7 @@ impl Checkpoint {
     /// When saving it began, or its file's time where it was found.
     #[must_use]
     pub fn created(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.row.created)
+        self.0.row.created
     }
 
     /// The metric with this name.

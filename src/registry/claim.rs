@@ -262,9 +262,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// `YYYYMMDD_HHMMSS`, in UTC.
-fn stamp(micros: i64) -> String {
+fn stamp(time: Timestamp) -> String {
     use chrono::Datelike;
-    let time = Timestamp::from_micros(micros).datetime();
+    let time = time.datetime();
     match time.filter(|time| (0..=9_999).contains(&time.year())) {
         Some(time) => time.format("%Y%m%d_%H%M%S").to_string(),
         // No calendar that fits; still unique with its number.

@@ -323,7 +323,7 @@ impl Registry {
         let beside = found.file.parent().filter(|_| found.missing);
         let known = fs::metadata(beside.unwrap_or(&found.file));
         let written = known.and_then(|known| known.modified());
-        let written = written.map(|time| Timestamp::from(time).as_micros());
+        let written = written.map(Timestamp::from);
         row.created = found.created.or(written.ok()).unwrap_or(row.created);
         if found.missing {
             row.condition = Condition::Missing;

@@ -37,6 +37,7 @@ use crate::entry::clock::Clock;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::name;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::lock::{FileLock, LockMode};
 use crate::options::Options;
 use crate::record::conditions::Conditions;
@@ -254,8 +255,8 @@ impl Core {
         }
     }
 
-    fn now(&self) -> i64 {
-        self.clock.now().as_micros()
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Records what happened to a checkpoint, where there is a journal.

@@ -205,7 +205,7 @@ fn decide(
     };
     let rows: Vec<_> = found.iter().map(Checkpoint::row).collect();
     let ages = ages.of(&rows);
-    let now = Timestamp::from_micros(core.now());
+    let now = core.now();
     let mut decided = Decided {
         lines: Vec::with_capacity(found.len()),
         left_alone: left_alone
@@ -451,7 +451,7 @@ fn reason_of(line: &PlannedCheckpoint) -> String {
 fn delete_all(
     change: &mut RegistryChange<'_, '_>,
     slice: &[&PlannedCheckpoint],
-    now: i64,
+    now: Timestamp,
 ) -> Result<Vec<(String, Vec<String>)>> {
     let changes = changes(change, slice)?;
     if !changes.is_empty() {

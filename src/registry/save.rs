@@ -18,6 +18,7 @@ use super::tables::rows::{CheckpointRow, Condition, Origin};
 use super::{Core, Registry, safetensors, sidecar};
 use crate::entry::error::{Error, Result};
 use crate::entry::name;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Number;
 use crate::fs::disk;
@@ -426,12 +427,11 @@ impl<'r> NewCheckpoint<'r> {
         if depths.max().unwrap_or(0) > DEEPEST {
             return refused("too deep".to_owned(), "nest at most 32 lists and maps");
         }
-        let created = self.created.map(Timestamp::as_micros);
         let row = CheckpointRow {
             model: self.model.into(),
             model_type: self.model_type,
-            created: created.unwrap_or_else(|| self.registry.core().now()),
-            order: 0,
+            created: self.created.unwrap_or_else(|| self.registry.core().now()),
+            order: Timestamp::default(),
             number: 0,
             origin,
             condition: Condition::Present,
@@ -445,8 +445,8 @@ impl<'r> NewCheckpoint<'r> {
             tags: self.tags,
             pinned: false,
             metadata: Details::new(self.metadata),
-            saved: 0,
-            sequence: 0,
+            saved: Timestamp::default(),
+            sequence: Sequence::ZERO,
             parts: Vec::new(),
         };
         check_size(&row)?;

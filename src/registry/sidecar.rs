@@ -10,6 +10,8 @@ use super::files::hex;
 use super::metadata::{Metadata, real_from_json, real_to_json};
 use super::tables::details::Details;
 use super::tables::rows::{CheckpointRow, Condition, Origin};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 
 /// The version that this library writes and reads.
@@ -71,7 +73,7 @@ pub(crate) fn write(id: &str, row: &CheckpointRow) -> String {
         "id": id,
         "model": &*row.model,
         "model_type": row.model_type,
-        "created_us": row.created,
+        "created_us": row.created.as_micros(),
         "origin": match row.origin {
             Origin::Saved => "saved",
             Origin::Registered => "registered",
@@ -176,8 +178,8 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
     let row = CheckpointRow {
         model: text("model")?.into(),
         model_type: text("model_type")?,
-        created: body.get("created_us")?.as_i64()?,
-        order: 0,
+        created: Timestamp::from_micros(body.get("created_us")?.as_i64()?),
+        order: Timestamp::default(),
         number: 0,
         origin: match body.get("origin")?.as_str()? {
             "saved" => Origin::Saved,
@@ -205,8 +207,8 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
                 .map(|(k, v)| (k.clone(), Metadata::from_json(v)))
                 .collect(),
         ),
-        saved: 0,
-        sequence: 0,
+        saved: Timestamp::default(),
+        sequence: Sequence::ZERO,
         parts: Vec::new(),
     };
     Some((text("id")?, row))
@@ -232,8 +234,8 @@ mod tests {
         CheckpointRow {
             model: "dqn".into(),
             model_type: "rl".to_owned(),
-            created: -5,
-            order: 0,
+            created: Timestamp::from_micros(-5),
+            order: Timestamp::default(),
             number: 0,
             origin: Origin::Saved,
             condition: Condition::Present,
@@ -250,8 +252,8 @@ mod tests {
             tags: vec!["nightly".to_owned()],
             pinned: false,
             metadata: Details::new(vec![("lr".to_owned(), Metadata::from(0.001))]),
-            saved: 0,
-            sequence: 0,
+            saved: Timestamp::default(),
+            sequence: Sequence::ZERO,
             parts: Vec::new(),
         }
     }

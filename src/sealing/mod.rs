@@ -178,24 +178,20 @@ impl Sealing {
         self.aged = Some(Instant::now());
         let oldest = self.source.after(extent.hot, 1)?;
         let recorded = oldest.first().and_then(|block| block.rows.first());
-        let since = recorded.map_or(0, |entry| {
-            self.clock
-                .now()
-                .as_micros()
-                .saturating_sub(entry.head.recorded)
+        let age = recorded.map_or(Duration::ZERO, |entry| {
+            self.clock.now().saturating_since(entry.head.recorded)
         });
-        let age = u64::try_from(since).unwrap_or(0);
-        Ok(Duration::from_micros(age) >= self.limits.age)
+        Ok(age >= self.limits.age)
     }
 
     /// Seals one segment; `None` if there was nothing to do or another process is sealing.
     fn seal(&self) -> Result<Option<u64>> {
         let go_on = || !self.orders.is_stopped();
-        let now = self.clock.now().as_micros();
+        let now = self.clock.now();
         let sealed = self.sealer.seal(self.limits.bytes, now, &go_on);
         lock(&self.health).longest_transaction = self.sealer.longest_transaction();
         let sealed = sealed?;
-        Ok(sealed.map(|segment| segment.row.next - segment.first))
+        Ok(sealed.map(|segment| segment.row.next.since(segment.first)))
     }
 
     /// Seals the entries committed so far. The end is read once: others commit at the same time, as

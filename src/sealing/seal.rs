@@ -30,6 +30,8 @@ use crate::engine::segments::{Registered, Segment, file_name, put_head};
 use crate::engine::uses::Uses;
 use crate::engine::{index, keys, meta, segments};
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
 
@@ -74,7 +76,7 @@ impl Sealer {
     pub(crate) fn seal(
         &self,
         bytes: u64,
-        now: i64,
+        now: Timestamp,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
         let folder = self.maintenance.directory().create_segments()?;
@@ -114,7 +116,7 @@ impl Sealer {
         kv: &Kv,
         folder: &Path,
         bytes: u64,
-        now: i64,
+        now: Timestamp,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Registered>> {
         let known = kv.read(|snapshot| segments::list(snapshot, kv.path()))?;
@@ -124,7 +126,11 @@ impl Sealer {
         if extent.hot == extent.next {
             return Ok(None);
         }
-        let unfinished = folder.join(format!("{:020}{UNFINISHED}{:016x}", extent.hot, now));
+        let unfinished = folder.join(format!(
+            "{:020}{UNFINISHED}{:016x}",
+            extent.hot.get(),
+            now.as_micros()
+        ));
         // One that a crash left was removed above, so this name is free.
         // Hot blocks below `extent.next` do not change any more, so no snapshot is held while they
         // are copied: others may commit meanwhile.
@@ -334,14 +340,14 @@ fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
 }
 
 /// Some of the hot blocks that are in segments.
-fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(u64, BlockIndex)>> {
+fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(Sequence, BlockIndex)>> {
     let border = meta::extent(snapshot, path)?.hot;
     let end = keys::number(border);
     let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
     let mut found = Vec::new();
     let direction = Direction::Ascending;
     snapshot.scan(Table::Blocks, range, direction, |key, payload| {
-        let first = keys::first_number(key).unwrap_or(0);
+        let first = keys::first_number(key).unwrap_or(Sequence::ZERO);
         let block = BlockReader::new(first, payload);
         let summary = block.and_then(|block| Summary::of(&block, |_| ()));
         let summary =
@@ -356,16 +362,16 @@ fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(u64, Block
 pub(crate) struct SegmentWriter {
     kv: Kv,
     encoder: BlockEncoder,
-    first: u64,
+    first: Sequence,
     /// The sequence that the next block gets.
-    next: u64,
+    next: Sequence,
     bytes: u64,
     row: SegmentRow,
     uses: Uses,
 }
 
 impl SegmentWriter {
-    pub(crate) fn create(path: &Path, first: u64) -> Result<Self> {
+    pub(crate) fn create(path: &Path, first: Sequence) -> Result<Self> {
         let kv = Kv::create(path, CACHE_BYTES)?;
         kv.write(|transaction| transaction.create_tables_of_segment())
             .map_err(WriteFailure::into_error)?;
@@ -390,7 +396,7 @@ impl SegmentWriter {
 
     /// Takes a block over: as it is if it is full, otherwise merged with its neighbours. Returns
     /// the next sequence.
-    fn take_over(&mut self, block: &BlockReader<'_>, payload: &[u8]) -> Result<u64, String> {
+    fn take_over(&mut self, block: &BlockReader<'_>, payload: &[u8]) -> Result<Sequence, String> {
         let sequences = block.sequences();
         // A full block is copied as bytes: encoded anew it would be no smaller.
         if block.is_full() {
@@ -398,9 +404,8 @@ impl SegmentWriter {
             let summary = Summary::of(block, |name| uses.see_name(name))?;
             summary.runs.iter().for_each(|run| uses.see_run(*run));
             self.row.see_block(&summary, sequences.end);
-            let count =
-                u32::try_from(sequences.end.saturating_sub(sequences.start)).unwrap_or(u32::MAX);
-            self.encoder.block_again(payload, count, summary.index);
+            self.encoder
+                .block_again(payload, block.entries(), summary.index);
         } else {
             block
                 .rows()?
@@ -431,7 +436,7 @@ impl SegmentWriter {
         self.wrote(&blocks, next)
     }
 
-    fn wrote(&mut self, blocks: &[Block], next: Result<u64, WriteFailure>) -> Result<()> {
+    fn wrote(&mut self, blocks: &[Block], next: Result<Sequence, WriteFailure>) -> Result<()> {
         self.next = next.map_err(WriteFailure::into_error)?;
         let bytes = blocks.iter().map(|block| block.value.len() as u64);
         self.bytes = bytes.fold(self.bytes, u64::saturating_add);
@@ -462,7 +467,11 @@ impl SegmentWriter {
 }
 
 /// Stores `blocks` from the sequence `next` on; returns the next one after them.
-fn put(transaction: &mut WriteTransaction<'_>, mut next: u64, blocks: &mut [Block]) -> Result<u64> {
+fn put(
+    transaction: &mut WriteTransaction<'_>,
+    mut next: Sequence,
+    blocks: &mut [Block],
+) -> Result<Sequence> {
     for block in blocks {
         index::put(transaction, next, block)?;
         next = next.saturating_add(block.count.into());
@@ -511,7 +520,7 @@ mod tests {
             let written = late.merge(kv, &unfinished, extent, 1, &|| true)?;
             // The other one takes the unfinished file for a stray.
             fs::rename(&unfinished, &kept).unwrap();
-            assert!(other.seal(u64::MAX, 0, &|| true)?.is_some());
+            assert!(other.seal(u64::MAX, Timestamp(0), &|| true)?.is_some());
             fs::rename(&kept, &unfinished).unwrap();
             late.publish(kv, &folder, &unfinished, written.unwrap())
         });

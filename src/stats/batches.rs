@@ -21,6 +21,7 @@ use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
 use crate::engine::source::Unopened;
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
@@ -147,7 +148,7 @@ impl StatsQuery {
         let between = JoinRange {
             folded: &folded,
             end,
-            until: self.known_until.unwrap_or(i64::MAX),
+            until: self.known_until.unwrap_or(Timestamp::MAX),
             unopened: Unopened::PassedOver,
         };
         let named = match value {
@@ -157,7 +158,7 @@ impl StatsQuery {
             }
             _ => None,
         };
-        let mut values: Vec<(NameId, i64, u64, f64)> = Vec::new();
+        let mut values: Vec<(NameId, Timestamp, InferenceId, f64)> = Vec::new();
         ids.sort_unstable();
         for ids in ids.chunks(JOINED) {
             for change in source.changes(ids, between)?.changes {
@@ -215,7 +216,7 @@ fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
         // Whole hours and minutes have rollups.
         for level in [Resolution::Hour, Resolution::Minute] {
             if width >= level.micros() {
-                width = level.start(level.bucket(width));
+                width -= width % level.micros();
                 break;
             }
         }

@@ -13,6 +13,9 @@ use crate::engine::format::row::{GapRow, Note};
 use crate::engine::format::scan::{Scan, ScannedDecision};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// How one range is covered in one snapshot.
 pub(super) struct Cover<'c, 's, 'k> {
@@ -20,7 +23,7 @@ pub(super) struct Cover<'c, 's, 'k> {
     whose: Scope,
     /// Buckets whose entries have to be read, by their first and last microsecond: a bucket that
     /// two ranges cut is read once.
-    edges: BTreeMap<(i64, i64), Edge>,
+    edges: BTreeMap<(Timestamp, Timestamp), Edge>,
     /// Decisions that are read one by one, at most; with more, nothing is read.
     most_read: u64,
     beside: ResidualWork,
@@ -30,7 +33,7 @@ pub(super) struct Cover<'c, 's, 'k> {
 #[derive(Default)]
 struct Edge {
     /// The parts of it that lie in the ranges, ascending.
-    times: Vec<RangeInclusive<i64>>,
+    times: Vec<RangeInclusive<Timestamp>>,
     /// The combinations whose rollups are cut.
     whose: BTreeSet<Combination>,
     /// Decisions in the whole bucket, by its rollups.
@@ -43,11 +46,11 @@ struct Edge {
 #[derive(Default)]
 pub(super) struct ResidualWork {
     /// Gaps that are not folded, with their recorded times.
-    pub(super) gaps: Vec<(GapRow, i64)>,
+    pub(super) gaps: Vec<(GapRow, Timestamp)>,
     /// Decisions that were read in place of rollups, which would have had their outcomes.
-    pub(super) read: Vec<u64>,
+    pub(super) read: Vec<InferenceId>,
     /// Decisions with outcomes that no rollup holds yet.
-    pub(super) touched: BTreeSet<u64>,
+    pub(super) touched: BTreeSet<InferenceId>,
     /// Decisions of buckets at the ranges' edges whose entries are retired, by what their time
     /// belongs to.
     pub(super) retired: BTreeMap<i64, u64>,
@@ -57,7 +60,7 @@ pub(super) struct ResidualWork {
     pub(super) is_too_much: bool,
     /// The first sequences of the holes among `gaps` that stand for entries which rollups were not
     /// asked for.
-    holes: BTreeSet<u64>,
+    holes: BTreeSet<Sequence>,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
@@ -85,7 +88,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds everything in `times` to `totals`, without rollups.
     pub(super) fn entries(
         &mut self,
-        times: &RangeInclusive<i64>,
+        times: &RangeInclusive<Timestamp>,
         totals: &mut Totals,
     ) -> Result<()> {
         let (from, until) = (*times.start(), *times.end());
@@ -124,7 +127,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds everything in `ranges`, which ascend and do not overlap, to `totals`.
     pub(super) fn ranges(
         &mut self,
-        ranges: &[RangeInclusive<i64>],
+        ranges: &[RangeInclusive<Timestamp>],
         totals: &mut Totals,
     ) -> Result<()> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
@@ -136,7 +139,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         }
         let folded = self.survey.folded().all_before();
         // An upper bound: unfolded entries of any name.
-        let mut to_read = self.survey.next_sequence().saturating_sub(folded);
+        let mut to_read = self.survey.next_sequence().since(folded);
         for edge in self.edges.values() {
             to_read = to_read.saturating_add(edge.decisions);
         }
@@ -155,8 +158,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     fn level(
         &mut self,
         level: Resolution,
-        from: i64,
-        until: i64,
+        from: Timestamp,
+        until: Timestamp,
         totals: &mut Totals,
     ) -> Result<()> {
         let (first, last) = (level.bucket(from), level.bucket(until));
@@ -224,7 +227,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         &mut self,
         level: Resolution,
         bucket: i64,
-        (from, until): (i64, i64),
+        (from, until): (Timestamp, Timestamp),
         totals: &mut Totals,
     ) -> Result<()> {
         let whose = self.whose;
@@ -280,7 +283,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     /// Adds the entries of an edge that the rollups hold.
     fn edge(
         &mut self,
-        bucket: (i64, i64),
+        bucket: (Timestamp, Timestamp),
         edge: &Edge,
         scan: &mut Scan,
         totals: &mut Totals,
@@ -353,7 +356,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// How many of the folded decisions in `times` can be read.
-    fn folded_in(&self, times: &RangeInclusive<i64>, scan: &mut Scan) -> Result<u64> {
+    fn folded_in(&self, times: &RangeInclusive<Timestamp>, scan: &mut Scan) -> Result<u64> {
         let folded = self.survey.folded();
         let (from, until) = (*times.start(), *times.end());
         let mut seen = 0;
@@ -367,10 +370,16 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// Adds the entries that no rollup holds yet.
-    fn rest(&mut self, from: i64, until: i64, scan: &mut Scan, totals: &mut Totals) -> Result<()> {
+    fn rest(
+        &mut self,
+        from: Timestamp,
+        until: Timestamp,
+        scan: &mut Scan,
+        totals: &mut Totals,
+    ) -> Result<()> {
         let folded = self.survey.folded();
         let unmatched = self.survey.known_unmatched()?;
-        let is_unmatched = |id: u64| match &unmatched {
+        let is_unmatched = |id: InferenceId| match &unmatched {
             Some(known) => !known.is_empty() && known.binary_search(&id).is_ok(),
             None => true,
         };
@@ -402,7 +411,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     #[inline]
-    fn is_meant(&self, event: &ScannedDecision, from: i64, until: i64) -> bool {
+    fn is_meant(&self, event: &ScannedDecision, from: Timestamp, until: Timestamp) -> bool {
         (from..=until).contains(&event.event) && self.whose.holds(Combination::of(event))
     }
 }

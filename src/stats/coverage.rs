@@ -16,20 +16,21 @@ use super::totals::Totals;
 use crate::engine::format::row::GapRow;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// Facts about the journal beside the decisions.
 pub(super) struct JournalFacts {
-    sequence: u64,
+    sequence: Sequence,
     has_retired: bool,
-    folded: u64,
+    folded: Sequence,
     orphans: u64,
     retired: BTreeMap<i64, u64>,
     damaged: BTreeMap<i64, u64>,
     /// By bucket of time; all in one if the statistic is not divided by time.
     buckets: AHashMap<i64, Bucket>,
     /// Gaps that are not folded, with their recorded time.
-    gaps: Vec<(GapRow, i64)>,
+    gaps: Vec<(GapRow, Timestamp)>,
     /// The same, when it is known when they were.
     placed: Vec<(GapTimes, GapSums)>,
 }
@@ -47,7 +48,7 @@ impl JournalFacts {
     pub(super) fn look(
         survey: &Survey<'_, '_>,
         beside: &mut ResidualWork,
-        times: &RangeInclusive<i64>,
+        times: &RangeInclusive<Timestamp>,
         grouping: &Grouping,
         totals: &Totals,
         most_read: u64,
@@ -112,7 +113,7 @@ impl JournalFacts {
     /// Of the statistics' tables, `damaged_rollups` stretches cannot be read.
     pub(super) fn coverage(
         &self,
-        range: &RangeInclusive<i64>,
+        range: &RangeInclusive<Timestamp>,
         bucket: i64,
         damaged_rollups: u64,
     ) -> Coverage {
@@ -139,8 +140,8 @@ impl JournalFacts {
             Some(entries / (entries + sums.dropped as f64))
         };
         Coverage {
-            first: Timestamp::from_micros(first),
-            last: Timestamp::from_micros(last),
+            first,
+            last,
             dropped: sums.dropped,
             damaged: sums.damaged,
             uncounted: sums.uncounted,
@@ -148,8 +149,8 @@ impl JournalFacts {
             damaged_rollups,
             retired,
             orphans: self.orphans,
-            sequence: self.sequence,
-            folded: self.folded,
+            sequence: self.sequence.get(),
+            folded: self.folded.get(),
             quantile_error: sketch::ERROR,
         }
     }

@@ -149,7 +149,11 @@ pub(super) struct Grouping {
 
 impl Grouping {
     /// The part of `times` that a group is about.
-    pub(super) fn range_of(&self, bucket: i64, times: &RangeInclusive<i64>) -> RangeInclusive<i64> {
+    pub(super) fn range_of(
+        &self,
+        bucket: i64,
+        times: &RangeInclusive<Timestamp>,
+    ) -> RangeInclusive<Timestamp> {
         match self.time.range(bucket) {
             Some(range) => {
                 let start = *range.start().max(times.start());
@@ -206,10 +210,8 @@ impl GroupKey {
             _ => None,
         };
         Ok(StatsRow {
-            time: range
-                .as_ref()
-                .map(|range| Timestamp::from_micros(*range.start())),
-            end: range.map(|range| Timestamp::from_micros(range.end().saturating_add(1))),
+            time: range.as_ref().map(|range| *range.start()),
+            end: range.map(|range| range.end().moved_by(1)),
             period,
             model: name(self.model)?,
             symbol: name(self.symbol)?,

@@ -16,7 +16,10 @@ use crate::engine::kv::Table;
 use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
 use crate::entry::outcome::NewValue;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::outcomes::out_of_order;
 use crate::outcomes::out_of_order::OutOfOrder;
 
@@ -26,9 +29,9 @@ pub(crate) struct JoinRange<'f> {
     /// The earlier value of a folded inference is the folded one; others have none.
     pub(crate) folded: &'f FoldedReach,
     /// Before this sequence everything counts.
-    pub(crate) end: u64,
+    pub(crate) end: Sequence,
     /// Outcomes that turned out later are left out.
-    pub(crate) until: i64,
+    pub(crate) until: Timestamp,
     pub(crate) unopened: Unopened,
 }
 
@@ -42,9 +45,10 @@ pub(crate) struct Joined {
 
 impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
-    pub(crate) fn changes(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Joined> {
+    pub(crate) fn changes(&self, ids: &[InferenceId], between: JoinRange<'_>) -> Result<Joined> {
         let found = self.events_of(ids, between)?;
-        let mut changes: AHashMap<u64, OutcomeChange> = AHashMap::with_capacity(found.len());
+        let mut changes: AHashMap<InferenceId, OutcomeChange> =
+            AHashMap::with_capacity(found.len());
         for event in found {
             let change = OutcomeChange {
                 event,
@@ -53,7 +57,7 @@ impl Source {
             };
             changes.insert(event.id, change);
         }
-        let mut known: Vec<u64> = changes.keys().copied().collect();
+        let mut known: Vec<InferenceId> = changes.keys().copied().collect();
         known.sort_unstable();
         let mut rows = Vec::new();
         self.outcomes(&known, between.end, between.unopened, |outcome| {
@@ -95,9 +99,9 @@ impl Source {
     fn counted_early(
         &self,
         rows: &[StoredOutcome],
-        changes: &AHashMap<u64, OutcomeChange>,
+        changes: &AHashMap<InferenceId, OutcomeChange>,
         between: JoinRange<'_>,
-    ) -> Result<BTreeSet<u64>> {
+    ) -> Result<BTreeSet<Sequence>> {
         let is_early = |outcome: &&StoredOutcome| {
             let change = changes.get(&outcome.row.of);
             change.is_some_and(|OutcomeChange { event, .. }| {
@@ -105,24 +109,24 @@ impl Source {
             })
         };
         let ids = rows.iter().filter(is_early).map(|outcome| outcome.row.of);
-        let ids: BTreeSet<u64> = ids.collect();
+        let ids: BTreeSet<InferenceId> = ids.collect();
         if ids.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let ids: Vec<u64> = ids.into_iter().collect();
+        let ids: Vec<InferenceId> = ids.into_iter().collect();
         self.view(|view| out_of_order::noted(view, &ids, between.unopened))
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every
     /// block that has any of them, once.
-    pub(crate) fn find_each(&self, ids: &[u64]) -> Result<Vec<StoredEntry>> {
+    pub(crate) fn find_each(&self, ids: &[InferenceId]) -> Result<Vec<StoredEntry>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::with_capacity(ids.len());
         if ids.is_empty() {
             return Ok(found);
         }
         self.in_parts(holds_any(ids), Unopened::PassedOver, |blocks| {
-            for first in blocks.of_ids(Table::Ids, ids, u64::MAX)? {
+            for first in blocks.of_ids(Table::Ids, ids, Sequence::MAX)? {
                 let rows = blocks.block_with(first, Projection::All)?.rows.into_iter();
                 found.extend(rows.filter(|entry| {
                     !matches!(entry.row, Row::Note(_)) && ids.binary_search(&entry.head.id).is_ok()
@@ -135,7 +139,11 @@ impl Source {
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[u64], between: JoinRange<'_>) -> Result<Vec<ScannedDecision>> {
+    fn events_of(
+        &self,
+        ids: &[InferenceId],
+        between: JoinRange<'_>,
+    ) -> Result<Vec<ScannedDecision>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {
@@ -143,7 +151,7 @@ impl Source {
         }
         let mut scan = Scan::default();
         self.in_parts(holds_any(ids), between.unopened, |blocks| {
-            for first in blocks.of_ids(Table::Ids, ids, u64::MAX)? {
+            for first in blocks.of_ids(Table::Ids, ids, Sequence::MAX)? {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
@@ -162,7 +170,7 @@ impl Source {
 }
 
 /// Whether a segment may hold any inference of `ids` (ascending).
-fn holds_any(ids: &[u64]) -> impl Fn(&Registered) -> bool {
+fn holds_any(ids: &[InferenceId]) -> impl Fn(&Registered) -> bool {
     |segment| {
         segment.row.ids.is_some_and(|(lowest, highest)| {
             let next = ids.get(ids.partition_point(|id| *id < lowest));

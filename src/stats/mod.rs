@@ -28,6 +28,8 @@ use std::time::Duration;
 
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 use cover::{Cover, ResidualWork};
@@ -73,7 +75,7 @@ impl StatsQuery {
                 model: model.map(Into::into),
                 ..Subject::default()
             },
-            times: i64::MIN..=i64::MAX,
+            times: Timestamp::MIN..=Timestamp::MAX,
             known_until: None,
         }
     }
@@ -124,7 +126,7 @@ impl StatsQuery {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
-        self.times = time.into().as_micros()..=*self.times.end();
+        self.times = time.into()..=*self.times.end();
         self
     }
 
@@ -142,10 +144,10 @@ impl StatsQuery {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
-        self.times = match time.into().as_micros().checked_sub(1) {
+        self.times = match time.into().before() {
             Some(last) => *self.times.start()..=last,
             // Nothing is before the beginning of time.
-            None => RangeInclusive::new(i64::MAX, i64::MIN),
+            None => RangeInclusive::new(Timestamp::MAX, Timestamp::MIN),
         };
         self
     }
@@ -167,7 +169,7 @@ impl StatsQuery {
     /// ```
     pub fn as_of(mut self, time: impl Into<Timestamp>) -> Self {
         let time = time.into();
-        self.known_until = Some(time.as_micros().saturating_sub(1));
+        self.known_until = Some(time.moved_by(-1));
         self.until(time)
     }
 
@@ -188,7 +190,7 @@ impl StatsQuery {
     pub fn last(mut self, duration: Duration) -> Self {
         if let Ok(reader) = &self.reader {
             let now = reader.now();
-            self.times = now.saturating_sub(duration).as_micros()..=now.as_micros();
+            self.times = now.saturating_sub(duration)..=now;
         }
         self
     }
@@ -399,7 +401,7 @@ struct AnsweredSnapshot {
     whose: Scope,
     beside: ResidualWork,
     folded: FoldedReach,
-    end: u64,
+    end: Sequence,
 }
 
 impl AnsweredSnapshot {
@@ -407,13 +409,13 @@ impl AnsweredSnapshot {
     fn join(
         &mut self,
         source: &Source,
-        times: &RangeInclusive<i64>,
-        known_until: Option<i64>,
+        times: &RangeInclusive<Timestamp>,
+        known_until: Option<Timestamp>,
     ) -> Result<()> {
         let between = JoinRange {
             folded: &self.folded,
             end: self.end,
-            until: known_until.unwrap_or(i64::MAX),
+            until: known_until.unwrap_or(Timestamp::MAX),
             unopened: Unopened::PassedOver,
         };
         let mut read = std::mem::take(&mut self.beside.read);
@@ -427,7 +429,7 @@ impl AnsweredSnapshot {
                 self.totals.change(&change);
             }
         }
-        let touched: Vec<u64> = std::mem::take(&mut self.beside.touched)
+        let touched: Vec<InferenceId> = std::mem::take(&mut self.beside.touched)
             .into_iter()
             .collect();
         for ids in touched.chunks(JOINED) {

@@ -86,9 +86,9 @@ struct PeriodList {
 /// An unbroken part of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PeriodPart {
-    first: i64,
+    first: Timestamp,
     /// Its last microsecond.
-    last: i64,
+    last: Timestamp,
     period: usize,
 }
 
@@ -96,8 +96,8 @@ struct PeriodPart {
 #[derive(Debug, PartialEq, Eq)]
 struct Period {
     name: Option<Arc<str>>,
-    first: i64,
-    last: i64,
+    first: Timestamp,
+    last: Timestamp,
 }
 
 impl Periods {
@@ -203,6 +203,7 @@ impl Periods {
         let Some((from, until)) = inclusive(&times) else {
             return Ok(Periods(Arc::new(PeriodList::default())));
         };
+        let (from, until) = (from.as_micros(), until.as_micros());
         let unit = calendar.unit();
         let most = i64::try_from(Self::MOST).unwrap_or(i64::MAX);
         if until.saturating_sub(from) / unit >= most {
@@ -251,7 +252,7 @@ impl Periods {
             }
         }
         let mut inner = found.inner;
-        inner.keep_touching(from, until);
+        inner.keep_touching(Timestamp::from_micros(from), Timestamp::from_micros(until));
         Ok(Periods(Arc::new(inner)))
     }
 
@@ -298,9 +299,10 @@ impl Periods {
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, Range<Timestamp>)> {
         self.0.periods.iter().map(|period| {
-            let end = period.last.saturating_add(1);
-            let times = Timestamp::from_micros(period.first)..Timestamp::from_micros(end);
-            (period.name.as_deref(), times)
+            (
+                period.name.as_deref(),
+                period.first..period.last.moved_by(1),
+            )
         })
     }
 
@@ -309,10 +311,10 @@ impl Periods {
     }
 
     /// From the first microsecond of a period to its last.
-    pub(super) fn range(&self, period: i64) -> RangeInclusive<i64> {
+    pub(super) fn range(&self, period: i64) -> RangeInclusive<Timestamp> {
         match self.period(period) {
             Some(period) => period.first..=period.last,
-            None => RangeInclusive::new(i64::MAX, i64::MIN),
+            None => RangeInclusive::new(Timestamp::MAX, Timestamp::MIN),
         }
     }
 
@@ -323,7 +325,7 @@ impl Periods {
 
     /// The period that a time lies in. `near` is where the last one was found.
     #[inline]
-    pub(super) fn of(&self, time: i64, near: &mut usize) -> Option<i64> {
+    pub(super) fn of(&self, time: Timestamp, near: &mut usize) -> Option<i64> {
         let stretches = &self.0.stretches;
         let holds = |stretch: &PeriodPart| stretch.first <= time && time <= stretch.last;
         if !stretches.get(*near).is_some_and(holds) {
@@ -337,8 +339,8 @@ impl Periods {
     /// The parts of all periods that lie within `times`, ascending, with the period of each.
     pub(super) fn stretches(
         &self,
-        times: &RangeInclusive<i64>,
-    ) -> impl Iterator<Item = (i64, RangeInclusive<i64>)> {
+        times: &RangeInclusive<Timestamp>,
+    ) -> impl Iterator<Item = (i64, RangeInclusive<Timestamp>)> {
         let (from, until) = (*times.start(), *times.end());
         self.0.stretches.iter().filter_map(move |stretch| {
             let range = stretch.first.max(from)..=stretch.last.min(until);
@@ -391,13 +393,14 @@ impl PeriodList {
         }
         match self.stretches.last_mut() {
             Some(before) if stretch.first <= before.last => {
-                let begins = Timestamp::from_micros(stretch.first);
-                let ends = Timestamp::from_micros(before.last);
+                let (begins, ends) = (stretch.first, before.last);
                 Err(invalid(format!(
                     "a period from {begins} on, after one until {ends}"
                 )))
             }
-            Some(before) if before.period == stretch.period && before.last + 1 == stretch.first => {
+            Some(before)
+                if before.period == stretch.period && before.last.moved_by(1) == stretch.first =>
+            {
                 before.last = stretch.last;
                 Ok(())
             }
@@ -409,7 +412,7 @@ impl PeriodList {
     }
 
     /// Leaves out the periods that have no part in `from..=until`.
-    fn keep_touching(&mut self, from: i64, until: i64) {
+    fn keep_touching(&mut self, from: Timestamp, until: Timestamp) {
         let mut touches = vec![false; self.periods.len()];
         for stretch in &self.stretches {
             touches[stretch.period] |= stretch.first <= until && stretch.last >= from;
@@ -460,6 +463,7 @@ impl PeriodSearch {
     }
 
     fn part(&mut self, number: i64, offset: i64, first: i64, last: i64) -> Result<()> {
+        let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
         let key = match self.calendar {
             Calendar::Hour => (number, offset),
             Calendar::Day => (number, 0),
@@ -532,12 +536,12 @@ fn date(day: i64) -> Option<NaiveDate> {
 }
 
 /// The first and last microsecond; `None` if there is none.
-fn inclusive(times: &Range<Timestamp>) -> Option<(i64, i64)> {
-    let (first, end) = (times.start.as_micros(), times.end.as_micros());
-    let last = if end == i64::MAX {
+fn inclusive(times: &Range<Timestamp>) -> Option<(Timestamp, Timestamp)> {
+    let (first, end) = (times.start, times.end);
+    let last = if end == Timestamp::MAX {
         end
     } else {
-        end.checked_sub(1)?
+        end.before()?
     };
     (first <= last).then_some((first, last))
 }
@@ -572,7 +576,7 @@ pub(super) enum Division {
 impl Division {
     /// The period of a time; `None` if it lies between periods.
     #[inline]
-    pub(super) fn bucket(&self, time: i64, near: &mut usize) -> Option<i64> {
+    pub(super) fn bucket(&self, time: Timestamp, near: &mut usize) -> Option<i64> {
         match self {
             Division::None => Some(0),
             Division::Level(level) => Some(level.bucket(time)),
@@ -581,7 +585,7 @@ impl Division {
     }
 
     /// From the first microsecond of a bucket to its last, if it is not all of time.
-    pub(super) fn range(&self, bucket: i64) -> Option<RangeInclusive<i64>> {
+    pub(super) fn range(&self, bucket: i64) -> Option<RangeInclusive<Timestamp>> {
         match self {
             Division::None => None,
             Division::Level(level) => Some(level.start(bucket)..=level.last(bucket)),
@@ -590,7 +594,10 @@ impl Division {
     }
 
     /// The unbroken parts of `times` that are asked for, ascending.
-    pub(super) fn parts(&self, times: &RangeInclusive<i64>) -> Vec<RangeInclusive<i64>> {
+    pub(super) fn parts(
+        &self,
+        times: &RangeInclusive<Timestamp>,
+    ) -> Vec<RangeInclusive<Timestamp>> {
         match self {
             _ if times.is_empty() => Vec::new(),
             Division::None | Division::Level(_) => vec![times.clone()],
@@ -604,9 +611,9 @@ impl Division {
     /// The parts of `times` that belong to `buckets`, ascending.
     pub(super) fn parts_of(
         &self,
-        times: &RangeInclusive<i64>,
+        times: &RangeInclusive<Timestamp>,
         mut buckets: Vec<i64>,
-    ) -> Vec<RangeInclusive<i64>> {
+    ) -> Vec<RangeInclusive<Timestamp>> {
         buckets.sort_unstable();
         match self {
             Division::None => vec![times.clone()],
@@ -629,14 +636,14 @@ impl Division {
     }
 
     /// The coarsest rollups that do not mix buckets, for a part of the time that is asked for.
-    pub(super) fn coarsest(&self, part: &RangeInclusive<i64>) -> Resolution {
+    pub(super) fn coarsest(&self, part: &RangeInclusive<Timestamp>) -> Resolution {
         match self {
             Division::None => Resolution::Day,
             Division::Level(level) => *level,
             Division::Periods(_) => {
                 // Days that do not lie within are not worth a look: their hours are read anyway.
                 let first = Resolution::Day
-                    .bucket(part.start().saturating_sub(1))
+                    .bucket(part.start().moved_by(-1))
                     .saturating_add(1);
                 match Resolution::Day.last(first) <= *part.end() {
                     true => Resolution::Day,
@@ -801,13 +808,10 @@ mod tests {
             ("2006-10-29T03:30:00Z", "2006-10-29"),
             ("2006-10-30T03:29:59Z", "2006-10-29"),
         ] {
-            let period = days.of(at(time).as_micros(), &mut near).unwrap();
+            let period = days.of(at(time), &mut near).unwrap();
             assert_eq!(days.name(period).as_deref(), Some(day), "{time}");
         }
-        assert_eq!(
-            days.of(at("2006-10-30T03:30:00Z").as_micros(), &mut near),
-            None
-        );
+        assert_eq!(days.of(at("2006-10-30T03:30:00Z"), &mut near), None);
         assert_eq!(days.len(), 2);
     }
 
@@ -857,15 +861,12 @@ mod tests {
                 assert!((1..=length + 1).contains(&days.len()), "{offset}: {days:?}");
                 let mut near = 0;
                 for time in [times.start, times.end] {
-                    assert!(
-                        days.of(time.as_micros(), &mut near).is_some(),
-                        "{time} {offset}"
-                    );
+                    assert!(days.of(time, &mut near).is_some(), "{time} {offset}");
                 }
             }
         }
         let until_the_end = Periods::between([Timestamp::MIN, Timestamp::MAX]).unwrap();
-        assert_eq!(until_the_end.of(i64::MAX, &mut 0), Some(0));
+        assert_eq!(until_the_end.of(Timestamp::MAX, &mut 0), Some(0));
     }
 
     use std::time::Duration;

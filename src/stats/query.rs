@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::Subject;
 use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
 /// A question about what models did; from [`Reader::stats`](crate::Reader::stats) and
@@ -37,7 +38,7 @@ use crate::read::Reader;
 pub struct StatsQuery {
     pub(super) reader: Result<Reader>,
     pub(super) subject: Subject,
-    pub(super) times: RangeInclusive<i64>,
+    pub(super) times: RangeInclusive<Timestamp>,
     /// Outcomes that turned out later are left out.
-    pub(super) known_until: Option<i64>,
+    pub(super) known_until: Option<Timestamp>,
 }

@@ -20,9 +20,12 @@ use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::meta;
-use crate::engine::meta::{FIRST_SEQUENCE, damaged};
+use crate::engine::meta::damaged;
 use crate::engine::source::{JournalSnapshot, Source, Unopened};
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::outcomes::out_of_order;
 use crate::outcomes::unmatched;
 
@@ -83,7 +86,7 @@ impl Source {
             body(&Survey {
                 source: self,
                 view,
-                folded: folded.unwrap_or_else(|| FoldedReach::beginning_at(FIRST_SEQUENCE)),
+                folded: folded.unwrap_or_else(|| FoldedReach::beginning_at(Sequence::FIRST)),
                 trust,
             })
         })
@@ -93,7 +96,7 @@ impl Source {
     pub(crate) fn unfolded(&self) -> Result<u64> {
         self.survey_around(|survey| {
             let folded = survey.folded().all_before();
-            Ok(survey.next_sequence().saturating_sub(folded))
+            Ok(survey.next_sequence().since(folded))
         })
     }
 }
@@ -105,13 +108,13 @@ impl Survey<'_, '_> {
     }
 
     /// The sequence after the last committed entry.
-    pub(crate) fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> Sequence {
         self.view.extent.next
     }
 
     /// Whether any entry has been retired.
     pub(crate) fn has_retired(&self) -> bool {
-        self.view.extent.kept > FIRST_SEQUENCE
+        self.view.extent.kept > Sequence::FIRST
     }
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
@@ -238,10 +241,15 @@ impl Survey<'_, '_> {
                 rollup.names().for_each(&mut see);
             },
         )?;
-        out_of_order::each(self.view.snapshot, self.view.path, 0, |known| {
-            known.outcome.row.each_name(&mut see);
-            ControlFlow::Continue(())
-        })
+        out_of_order::each(
+            self.view.snapshot,
+            self.view.path,
+            InferenceId::NONE,
+            |known| {
+                known.outcome.row.each_name(&mut see);
+                ControlFlow::Continue(())
+            },
+        )
     }
 
     /// Whether there are rows for the minutes of this hour.
@@ -298,12 +306,12 @@ impl Survey<'_, '_> {
 
     /// The inferences that have folded outcomes and were not there when these were folded,
     /// ascending.
-    pub(crate) fn unmatched(&self) -> Result<Vec<u64>> {
+    pub(crate) fn unmatched(&self) -> Result<Vec<InferenceId>> {
         unmatched::list(self.view.snapshot, self.view.path)
     }
 
     /// The same; `None` if that cannot be read, so that any inference may be one of them.
-    pub(crate) fn known_unmatched(&self) -> Result<Option<Vec<u64>>> {
+    pub(crate) fn known_unmatched(&self) -> Result<Option<Vec<InferenceId>>> {
         if self.trust == Trust::Nothing {
             return Ok(Some(Vec::new()));
         }
@@ -311,12 +319,12 @@ impl Survey<'_, '_> {
     }
 
     /// Some of the unmatched outcomes that have not shown up for too long.
-    pub(crate) fn expired_unmatched(&self, elapsed: &Elapsed) -> Result<Vec<u64>> {
+    pub(crate) fn expired_unmatched(&self, elapsed: &Elapsed) -> Result<Vec<InferenceId>> {
         unmatched::expired(self.view.snapshot, self.view.path, elapsed)
     }
 
     /// Sum of the folded gaps that touch the minutes of `from..=until`.
-    pub(crate) fn gaps(&self, from: i64, until: i64) -> Result<GapSums> {
+    pub(crate) fn gaps(&self, from: Timestamp, until: Timestamp) -> Result<GapSums> {
         let longest = self.folded.longest_gap;
         let (snapshot, path) = (self.view.snapshot, self.view.path);
         match self.trust {
@@ -336,7 +344,7 @@ impl Survey<'_, '_> {
     /// Shows every block that holds `from` or later entries.
     pub(crate) fn blocks_from(
         &self,
-        from: u64,
+        from: Sequence,
         scan: &mut Scan,
         mut see: impl FnMut(&mut Scan) -> Result<()>,
     ) -> Result<()> {
@@ -359,8 +367,8 @@ impl Survey<'_, '_> {
     /// once.
     pub(crate) fn blocks_between(
         &self,
-        from: i64,
-        until: i64,
+        from: Timestamp,
+        until: Timestamp,
         scan: &mut Scan,
         mut see: impl FnMut(&mut Scan) -> Result<()>,
     ) -> Result<()> {
@@ -374,7 +382,7 @@ impl Survey<'_, '_> {
     /// Runs `body` on the segments that `wanted` likes by their sequences and event times.
     fn in_segments(
         &self,
-        wanted: impl Fn(Range<u64>, Option<(i64, i64)>) -> bool,
+        wanted: impl Fn(Range<Sequence>, Option<(Timestamp, Timestamp)>) -> bool,
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         let unopened = Unopened::PassedOver;
@@ -392,7 +400,7 @@ impl Survey<'_, '_> {
 
 fn show(
     blocks: &Blocks<'_, '_>,
-    from: u64,
+    from: Sequence,
     scan: &mut Scan,
     see: &mut impl FnMut(&mut Scan) -> Result<()>,
 ) -> Result<()> {
@@ -410,7 +418,7 @@ fn show(
 
 fn show_between(
     blocks: &Blocks<'_, '_>,
-    (from, until): (i64, i64),
+    (from, until): (Timestamp, Timestamp),
     scan: &mut Scan,
     see: &mut impl FnMut(&mut Scan) -> Result<()>,
 ) -> Result<()> {
@@ -430,7 +438,7 @@ fn show_between(
         }
     }
     // A hole reaches to the next block that can be read, over others that cannot.
-    let mut shown = 0;
+    let mut shown = Sequence::ZERO;
     for first in touched {
         if first < shown {
             continue;

@@ -8,6 +8,7 @@ use super::rollup::row::{OutcomeChange, Rollup};
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::ScannedDecision;
 use crate::entry::error::{Error, Result};
+use crate::entry::timestamp::Timestamp;
 
 /// Sums of the decisions of each group.
 pub(super) struct Totals {
@@ -55,7 +56,7 @@ impl Totals {
 
     /// `None` if the time lies between periods.
     #[inline]
-    fn key(&mut self, time: i64, whose: Combination) -> Option<GroupKey> {
+    fn key(&mut self, time: Timestamp, whose: Combination) -> Option<GroupKey> {
         let grouping = &self.grouping;
         let if_divided = |divided: bool, name| if divided { name } else { NameId::NONE };
         Some(GroupKey {
@@ -89,7 +90,7 @@ impl Totals {
     }
 
     /// Adds a rollup of decisions that lie, all of them, in the group of `time`.
-    pub(super) fn add_rollup(&mut self, time: i64, whose: Combination, rollup: &Rollup) {
+    pub(super) fn add_rollup(&mut self, time: Timestamp, whose: Combination, rollup: &Rollup) {
         let Some(mut key) = self.key(time, whose) else {
             return;
         };
@@ -137,14 +138,14 @@ impl Totals {
 
     /// Makes sure that there is a group that can say what is missing of a combination at a time.
     /// There is none by action: the action is unknown.
-    pub(super) fn ensure_of(&mut self, time: i64, whose: Combination) {
+    pub(super) fn ensure_of(&mut self, time: Timestamp, whose: Combination) {
         if let Some(key) = self.key(time, whose).filter(|_| !self.grouping.action) {
             self.group(key);
         }
     }
 
     /// The period of a time.
-    pub(super) fn bucket(&mut self, time: i64) -> Option<i64> {
+    pub(super) fn bucket(&mut self, time: Timestamp) -> Option<i64> {
         self.grouping.time.bucket(time, &mut self.near)
     }
 

@@ -13,6 +13,8 @@ use super::row::{InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttr
 use super::{CHECKSUM_BYTES, codec};
 use crate::entry::floats::MOST;
 use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
@@ -26,7 +28,7 @@ pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
 pub(super) const MOST_ROWS: u32 = 16_384;
 
 /// Id of the base in a hole's header: the block is one gap, in the place of `count` entries.
-pub(super) const HOLE: u64 = 1;
+pub(super) const HOLE: InferenceId = InferenceId::from_u64(1);
 
 /// The stored numbers of every inference and repeat, in this order.
 #[derive(Clone, Copy)]
@@ -64,8 +66,8 @@ pub(super) struct BlockHeader {
     /// Events with attributes.
     pub(super) attributed: u32,
     /// Of the first event. Without events it is 0, or [`HOLE`].
-    pub(super) base_id: u64,
-    pub(super) base_recorded: i64,
+    pub(super) base_id: InferenceId,
+    pub(super) base_recorded: Timestamp,
     pub(super) columns: [ColumnHead; COLUMNS],
     pub(super) notes: NotesHead,
 }
@@ -94,18 +96,27 @@ impl Block {
 }
 
 /// Where and when a row belongs, in absolute numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowHead {
-    pub(crate) id: u64,
-    pub(crate) recorded: i64,
-    pub(crate) event: i64,
+    pub(crate) id: InferenceId,
+    pub(crate) recorded: Timestamp,
+    pub(crate) event: Timestamp,
+}
+
+impl Default for RowHead {
+    fn default() -> Self {
+        RowHead {
+            id: InferenceId::NONE,
+            recorded: Timestamp::default(),
+            event: Timestamp::default(),
+        }
+    }
 }
 
 /// The values that the next row is stored as a difference to.
 #[derive(Clone, Copy, Default)]
 struct Previous {
-    id: u64,
-    recorded: i64,
+    head: RowHead,
     /// A repeat stores the values of the event before where it has none: a column of equals is
     /// free.
     labels: NameId,
@@ -240,9 +251,8 @@ impl BlockEncoder {
                 Some(_) => flag::REPEAT,
                 None => flag::REPEAT | flag::NO_CONFIDENCE,
             },
-            // As a distance: repeats follow their original closely, so the column is narrow. Any
-            // two ids have one.
-            original: head.id.wrapping_sub(row.original).cast_signed(),
+            // As a distance: repeats follow their original closely, so the column is narrow.
+            original: head.id.distance_from(row.original),
             confidence: row.confidence.unwrap_or(f32::NAN),
             features: 0,
             probabilities: &[],
@@ -253,7 +263,7 @@ impl BlockEncoder {
 
     /// Appends an entry without an id. It has no row in the index of event times, but one of its
     /// kind or, if it is an outcome, one beside its inference.
-    pub(crate) fn note(&mut self, recorded: i64, note: &Note) -> Result<(), String> {
+    pub(crate) fn note(&mut self, recorded: Timestamp, note: &Note) -> Result<(), String> {
         if let Some(entries) = note.hole() {
             return self.hole(recorded, note, entries);
         }
@@ -275,7 +285,7 @@ impl BlockEncoder {
     }
 
     /// Appends a hole, which has a block of its own.
-    fn hole(&mut self, recorded: i64, note: &Note, entries: u32) -> Result<(), String> {
+    fn hole(&mut self, recorded: Timestamp, note: &Note, entries: u32) -> Result<(), String> {
         if entries == 0 {
             return Err("a hole in the place of no entry".to_owned());
         }
@@ -331,8 +341,7 @@ impl BlockEncoder {
         self.probabilities.extend_from_slice(stored.probabilities);
         self.attributed += u32::from(!stored.attributes.is_empty());
         self.previous = Previous {
-            id: stored.head.id,
-            recorded: stored.head.recorded,
+            head: stored.head,
             labels: stored.labels,
             memory: stored.memory,
         };
@@ -351,13 +360,13 @@ impl BlockEncoder {
         let previous = match self.events {
             // The first event of a block is the base itself, so its differences are 0.
             0 => (id, recorded),
-            _ => (self.previous.id, self.previous.recorded),
+            _ => (self.previous.head.id, self.previous.head.recorded),
         };
         let names = stored.names;
         [
-            id.wrapping_sub(previous.0).cast_signed(),
-            recorded.wrapping_sub(previous.1),
-            event.wrapping_sub(recorded),
+            id.distance_from(previous.0),
+            recorded.distance_from(previous.1),
+            event.distance_from(recorded),
             stored.original,
             names.model.into(),
             names.symbol.into(),
@@ -492,7 +501,7 @@ fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
 /// One row with its place in the journal.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredEntry {
-    pub(crate) sequence: u64,
+    pub(crate) sequence: Sequence,
     /// Of a note, only the times are meant.
     pub(crate) head: RowHead,
     /// KiB plus one; 0 is unknown.
@@ -502,7 +511,7 @@ pub(crate) struct StoredEntry {
 
 impl StoredEntry {
     /// The sequence that comes next: a hole stands for many.
-    pub(crate) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> Sequence {
         let hole = match &self.row {
             Row::Note(note) => note.hole(),
             Row::Inference(_) | Row::Repeat(_) => None,
@@ -514,7 +523,7 @@ impl StoredEntry {
     pub(crate) fn run(&self) -> u32 {
         match &self.row {
             Row::Note(note) => note.run(),
-            Row::Inference(_) | Row::Repeat(_) => InferenceId::from_u64(self.head.id).run().get(),
+            Row::Inference(_) | Row::Repeat(_) => self.head.id.run().get(),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use super::min_max::MinMaxByKey;
 use super::row::{Note, OutcomeRow};
+use crate::entry::ids::InferenceId;
+use crate::entry::timestamp::Timestamp;
 
-pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
+const SECONDS_OF_HOUR: i64 = 3_600;
 
 /// Kinds of entry that are rare enough to be indexed one by one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,25 +31,23 @@ pub(crate) struct BlockIndex {
     pub(crate) kinds: Vec<(EntryKind, u32)>,
     /// The second of event time, in microseconds, that was covered last: most events share it with
     /// the one before.
-    second: Range<i64>,
+    second: Range<Timestamp>,
 }
 
 impl BlockIndex {
     /// Takes in an inference or a repeat.
     #[inline]
-    pub(super) fn event(&mut self, id: u64, event: i64) {
+    pub(super) fn event(&mut self, id: InferenceId, event: Timestamp) {
         self.ids.cover_id(id);
         if self.second.contains(&event) {
             return;
         }
-        let past = event.rem_euclid(SECOND_MICROS);
-        let end = event.saturating_add(SECOND_MICROS - past);
-        self.second = event.saturating_sub(past)..end;
-        let second = event.rem_euclid(HOUR_MICROS) / SECOND_MICROS;
-        self.hours.cover(
-            event.div_euclid(HOUR_MICROS),
-            u16::try_from(second).unwrap_or(u16::MAX),
-        );
+        let micros = event.as_micros();
+        let past = micros.rem_euclid(SECOND_MICROS);
+        self.second = event.moved_by(-past)..event.moved_by(SECOND_MICROS - past);
+        let second = micros.div_euclid(SECOND_MICROS).rem_euclid(SECONDS_OF_HOUR);
+        self.hours
+            .cover(event.hour(), u16::try_from(second).unwrap_or(u16::MAX));
     }
 
     /// Takes in the entry without an id that stands at `position`.

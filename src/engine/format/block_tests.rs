@@ -6,6 +6,9 @@ use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, NameId, OutcomeRow, OutcomeValue, SystemEventRow};
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow {
@@ -29,7 +32,7 @@ fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow 
 fn repeat(original: u64) -> RepeatRow {
     RepeatRow {
         names: inference(0.0, Vec::new()).names,
-        original,
+        original: InferenceId(original),
         confidence: Some(0.85),
         processing: 0,
     }
@@ -41,7 +44,7 @@ fn gap(count: u64) -> Note {
         reason: GapReason::QueueFull,
         count: Some(count),
         after: None,
-        recorded_range: Some((1, 2)),
+        recorded_range: Some((Timestamp(1), Timestamp(2))),
         event_range: None,
         refusal: None,
     })
@@ -51,8 +54,8 @@ fn gap(count: u64) -> Note {
 fn outcome(of: u64) -> Note {
     Note::Outcome(OutcomeRow {
         run: 1,
-        of,
-        time: -2,
+        of: InferenceId(of),
+        time: Timestamp(-2),
         values: vec![
             OutcomeValue::Reward(1.5),
             OutcomeValue::Correct(true),
@@ -64,9 +67,9 @@ fn outcome(of: u64) -> Note {
 
 fn head(id: u64, recorded: i64) -> RowHead {
     RowHead {
-        id,
-        recorded,
-        event: recorded,
+        id: InferenceId(id),
+        recorded: Timestamp(recorded),
+        event: Timestamp(recorded),
     }
 }
 
@@ -75,7 +78,7 @@ fn payload(block: &Block) -> &[u8] {
 }
 
 fn rows(first: u64, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
-    BlockReader::new(first, payload)?.rows()
+    BlockReader::new(Sequence::new(first), payload)?.rows()
 }
 
 /// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
@@ -88,19 +91,21 @@ fn small() -> Block {
     encoder
         .repeat(head(id + 2, 1_000_250), &repeat(id))
         .unwrap();
-    encoder.note(1_000_300, &gap(5)).unwrap();
+    encoder.note(Timestamp(1_000_300), &gap(5)).unwrap();
     let attributes = vec![("k".to_owned(), Value::Integer(-1))];
     let mut odd = inference(f32::NAN, attributes);
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
     odd.probabilities = Floats::new(&[]);
     let early = RowHead {
-        id: id + 1,
-        recorded: 1_000_200,
-        event: -3_600_000_000,
+        id: InferenceId(id + 1),
+        recorded: Timestamp(1_000_200),
+        event: Timestamp(-3_600_000_000),
     };
     encoder.inference(early, 0, &odd).unwrap();
-    encoder.note(1_000_400, &outcome(id + 2)).unwrap();
+    encoder
+        .note(Timestamp(1_000_400), &outcome(id + 2))
+        .unwrap();
     encoder.take().swap_remove(0)
 }
 
@@ -118,12 +123,13 @@ fn what_was_appended_is_read_back() {
     let block = small();
     let rows = rows(100, payload(&block)).unwrap();
     assert_eq!(block.count, 5);
-    let places: Vec<_> = rows.iter().map(|row| (row.sequence, row.head)).collect();
+    let places = rows.iter().map(|row| (row.sequence.get(), row.head));
+    let places: Vec<_> = places.collect();
     let id = (1 << 40) | 7;
     let back_dated = RowHead {
-        id: id + 1,
-        recorded: 1_000_200,
-        event: -3_600_000_000,
+        id: InferenceId(id + 1),
+        recorded: Timestamp(1_000_200),
+        event: Timestamp(-3_600_000_000),
     };
     let expected = [
         (100, head(id, 1_000_000)),
@@ -144,7 +150,10 @@ fn what_was_appended_is_read_back() {
         (first.labels, first.processing),
         (NameId::new(4), 12_500_001)
     );
-    assert_eq!((second.original, second.names), (id, first.names));
+    assert_eq!(
+        (second.original, second.names),
+        (InferenceId(id), first.names)
+    );
     assert_eq!(second.confidence, Some(0.85));
     let (Row::Note(Note::Gap(gap)), Row::Inference(last)) = (&rows[2].row, &rows[3].row) else {
         panic!("{rows:?}");
@@ -173,18 +182,21 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
     let mut encoder = BlockEncoder::default();
     for number in 0_u32..10 {
         encoder
-            .note(i64::from(number), &outcome(u64::from(number % 3)))
+            .note(
+                Timestamp(i64::from(number)),
+                &outcome(u64::from(number % 3)),
+            )
             .unwrap();
         encoder
             .inference(head(number.into(), 0), 0, &inference(0.5, Vec::new()))
             .unwrap();
     }
     let block = encoder.take().swap_remove(0);
-    let view = BlockReader::new(100, payload(&block)).unwrap();
-    let found = view.outcomes(|id| id == 2).unwrap();
+    let view = BlockReader::new(Sequence::new(100), payload(&block)).unwrap();
+    let found = view.outcomes(|id| id == InferenceId(2)).unwrap();
     let found: Vec<_> = found
         .into_iter()
-        .map(|found| (found.sequence, found.row.of))
+        .map(|found| (found.sequence.get(), found.row.of.to_u64()))
         .collect();
     assert_eq!(found, [(104, 2), (110, 2), (116, 2)]);
     assert_eq!(view.outcomes(|_| false).unwrap(), []);
@@ -194,8 +206,8 @@ fn outcomes_are_found_by_the_inference_that_they_belong_to() {
 #[test]
 fn single_entries_are_found() {
     let block = small();
-    let view = BlockReader::new(100, payload(&block)).unwrap();
-    assert_eq!(view.sequences(), 100..105);
+    let view = BlockReader::new(Sequence::new(100), payload(&block)).unwrap();
+    assert_eq!(view.sequences(), Sequence::new(100)..Sequence::new(105));
     for entry in view.rows().unwrap() {
         let at = view.at(entry.sequence).unwrap().unwrap();
         assert_eq!(format!("{at:?}"), format!("{entry:?}"));
@@ -205,9 +217,9 @@ fn single_entries_are_found() {
         }
     }
     for sequence in [0, 99, 105, u64::MAX] {
-        assert!(view.at(sequence).unwrap().is_none());
+        assert!(view.at(Sequence::new(sequence)).unwrap().is_none());
     }
-    assert!(view.find(0).unwrap().is_none());
+    assert!(view.find(InferenceId::NONE).unwrap().is_none());
 }
 
 #[test]
@@ -219,7 +231,9 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
             .inference(head, 1, &inference(0.5, Vec::new()))
             .unwrap();
         if event % 100 == 0 {
-            encoder.note(i64::from(event) * 1_000, &gap(1)).unwrap();
+            encoder
+                .note(Timestamp(i64::from(event) * 1_000), &gap(1))
+                .unwrap();
         }
     }
     assert!(encoder.pending_bytes() > 100_000);
@@ -230,11 +244,11 @@ fn blocks_stay_within_their_size_and_lose_nothing() {
     for block in &blocks {
         assert!(block.value.len() <= VALUE_BYTES, "{}", block.value.len());
         for entry in rows(next, payload(block)).unwrap() {
-            assert_eq!(entry.sequence, next);
+            assert_eq!(entry.sequence.get(), next);
             next += 1;
             match entry.row {
                 Row::Note(_) => {}
-                _ => ids.push(entry.head.id),
+                _ => ids.push(entry.head.id.to_u64()),
             }
         }
     }
@@ -268,12 +282,15 @@ fn an_entry_larger_than_a_block_has_one_of_its_own() {
     encoder
         .inference(head(2, 2), 0, &inference(0.5, large))
         .unwrap();
-    encoder.note(3, &gap(1)).unwrap();
+    encoder.note(Timestamp(3), &gap(1)).unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1, 1]);
     assert!(blocks[1].value.len() > VALUE_BYTES);
-    assert_eq!(rows(2, payload(&blocks[1])).unwrap()[0].head.id, 2);
+    assert_eq!(
+        rows(2, payload(&blocks[1])).unwrap()[0].head.id,
+        InferenceId(2)
+    );
 }
 
 #[test]
@@ -281,9 +298,9 @@ fn spans_cover_what_the_block_touches() {
     let mut encoder = BlockEncoder::default();
     for (id, event) in [(255, 3_599_999_999), (256, 3_600_000_000), (254, -1)] {
         let head = RowHead {
-            id,
-            recorded: 0,
-            event,
+            id: InferenceId(id),
+            recorded: Timestamp(0),
+            event: Timestamp(event),
         };
         encoder
             .inference(head, 0, &inference(0.5, Vec::new()))
@@ -309,30 +326,33 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
     });
     let mut encoder = BlockEncoder::default();
     let head = |id| RowHead {
-        id,
-        recorded: 5,
-        event: 5,
+        id: InferenceId(id),
+        recorded: Timestamp(5),
+        event: Timestamp(5),
     };
     encoder
         .inference(head(7), 0, &inference(0.5, Vec::new()))
         .unwrap();
-    encoder.note(9, &hole).unwrap();
+    encoder.note(Timestamp(9), &hole).unwrap();
     encoder
         .inference(head(8), 0, &inference(0.5, Vec::new()))
         .unwrap();
     let blocks = encoder.take();
     let counts: Vec<_> = blocks.iter().map(|block| block.count).collect();
     assert_eq!(counts, [1, 1_000_000, 1]);
-    let view = BlockReader::new(2, payload(&blocks[1])).unwrap();
-    assert_eq!(view.sequences(), 2..1_000_002);
+    let view = BlockReader::new(Sequence::new(2), payload(&blocks[1])).unwrap();
+    assert_eq!(view.sequences(), Sequence::new(2)..Sequence::new(1_000_002));
     let rows = view.rows().unwrap();
     assert_eq!(
-        (rows.len(), rows[0].sequence, rows[0].next()),
+        (rows.len(), rows[0].sequence.get(), rows[0].next().get()),
         (1, 2, 1_000_002)
     );
-    let within = view.at(500_000).unwrap().unwrap();
-    assert_eq!((within.sequence, within.head.recorded), (2, 9));
-    assert!(view.at(1_000_002).unwrap().is_none());
+    let within = view.at(Sequence::new(500_000)).unwrap().unwrap();
+    assert_eq!(
+        (within.sequence.get(), within.head.recorded.as_micros()),
+        (2, 9)
+    );
+    assert!(view.at(Sequence::new(1_000_002)).unwrap().is_none());
     // Merged again, it is the same.
     let mut again = BlockEncoder::default();
     again.again(&rows[0]).unwrap();
@@ -361,8 +381,9 @@ proptest! {
     fn hostile_bytes_are_an_error_never_a_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
     ) {
-        if let Ok(view) = BlockReader::new(1, &bytes) {
-            let _ = (view.rows(), view.find(7), view.at(1), view.outcomes(|_| true));
+        if let Ok(view) = BlockReader::new(Sequence::FIRST, &bytes) {
+            let _ = (view.rows(), view.find(InferenceId(7)));
+            let _ = (view.at(Sequence::FIRST), view.outcomes(|_| true));
         }
     }
 
@@ -375,8 +396,9 @@ proptest! {
             let index = index.index(bytes.len());
             bytes[index] = byte;
         }
-        if let Ok(view) = BlockReader::new(u64::MAX - 1, &bytes) {
-            let _ = (view.rows(), view.find(7), view.at(u64::MAX), view.outcomes(|_| true));
+        if let Ok(view) = BlockReader::new(Sequence::MAX.saturating_sub(1), &bytes) {
+            let _ = (view.rows(), view.find(InferenceId(7)));
+            let _ = (view.at(Sequence::MAX), view.outcomes(|_| true));
         }
     }
 
@@ -389,7 +411,7 @@ proptest! {
     ) {
         let mut encoder = BlockEncoder::default();
         for (id, recorded, event, other) in &events {
-            let head = RowHead { id: *id, recorded: *recorded, event: *event };
+            let head = RowHead { event: Timestamp(*event), ..head(*id, *recorded) };
             let mut row = inference(0.5, Vec::new());
             row.processing = *other;
             row.names.checkpoint = NameId::try_from(other >> 32).unwrap();
@@ -399,7 +421,7 @@ proptest! {
         let rows = rows(1, payload(&block)).unwrap();
         prop_assert_eq!(rows.len(), events.len());
         for (entry, (id, recorded, event, other)) in rows.iter().zip(&events) {
-            let expected = RowHead { id: *id, recorded: *recorded, event: *event };
+            let expected = RowHead { event: Timestamp(*event), ..head(*id, *recorded) };
             prop_assert_eq!(entry.head, expected);
             prop_assert_eq!(entry.memory, !other);
             let Row::Inference(row) = &entry.row else { panic!("{entry:?}") };
@@ -429,8 +451,8 @@ fn sized(field: usize, size: usize) -> Row {
     let outcome = |values: Vec<OutcomeValue>| {
         Row::Note(Note::Outcome(OutcomeRow {
             run: 1,
-            of: 7,
-            time: 7,
+            of: InferenceId(7),
+            time: Timestamp(7),
             values,
         }))
     };
@@ -449,12 +471,12 @@ fn sized(field: usize, size: usize) -> Row {
 fn is_taken(row: Row) -> bool {
     let mut encoder = BlockEncoder::default();
     let entry = StoredEntry {
-        sequence: 2,
+        sequence: Sequence::new(2),
         head: head(9, 9),
         memory: 0,
         row,
     };
-    encoder.note(1, &gap(1)).unwrap();
+    encoder.note(Timestamp(1), &gap(1)).unwrap();
     let taken = encoder.again(&entry).is_ok();
     let last = inference(0.5, Vec::new());
     encoder.inference(head(10, 10), 0, &last).unwrap();

@@ -3,6 +3,7 @@
 use super::CHECKSUM_BYTES;
 use super::block::{Block, BlockEncoder, VALUE_BYTES};
 use super::reader::BlockReader;
+use crate::entry::sequence::Sequence;
 
 /// Smaller blocks are merged.
 const SMALL_BYTES: usize = VALUE_BYTES / 4;
@@ -11,7 +12,7 @@ const SMALL_BYTES: usize = VALUE_BYTES / 4;
 pub(crate) fn merge(encoder: &mut BlockEncoder, block: Block) {
     if block.value.len() < SMALL_BYTES {
         let payload = block.value.get(CHECKSUM_BYTES..).unwrap_or_default();
-        let rows = BlockReader::new(1, payload).and_then(|reader| reader.rows());
+        let rows = BlockReader::new(Sequence::FIRST, payload).and_then(|reader| reader.rows());
         if let Ok(rows) = rows {
             // Nothing is refused that was in a block before.
             let again = rows.iter().try_for_each(|entry| encoder.again(entry));

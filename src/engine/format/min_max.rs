@@ -2,6 +2,8 @@
 
 use ahash::AHashMap;
 
+use crate::entry::ids::InferenceId;
+
 /// Ids are indexed in buckets of this many bits.
 pub(crate) const ID_BUCKET_BITS: u32 = 8;
 
@@ -46,7 +48,7 @@ impl<K: Copy + Eq + std::hash::Hash> MinMaxByKey<K> {
 
 impl MinMaxByKey<u64> {
     #[inline]
-    pub(super) fn cover_id(&mut self, id: u64) {
+    pub(super) fn cover_id(&mut self, id: InferenceId) {
         let (bucket, within) = id_bucket(id);
         self.cover(bucket, within);
     }
@@ -54,7 +56,8 @@ impl MinMaxByKey<u64> {
 
 /// The bucket of an id, and its number within it.
 #[inline]
-pub(crate) fn id_bucket(id: u64) -> (u64, u16) {
+pub(crate) fn id_bucket(id: InferenceId) -> (u64, u16) {
+    let id = id.to_u64();
     let within = id & ((1 << ID_BUCKET_BITS) - 1);
     (
         id >> ID_BUCKET_BITS,

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use super::column::{Column, ColumnHead, Numbers};
 use super::row::Note;
+use crate::entry::ids::InferenceId;
+use crate::entry::timestamp::Timestamp;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -18,17 +20,17 @@ type Result<T> = std::result::Result<T, String>;
 /// * how many bytes the rest of it takes.
 pub(super) const NOTE_COLUMNS: usize = 5;
 
-#[derive(Serialize, Deserialize, Debug, Default)]
+#[derive(Serialize, Deserialize, Debug)]
 pub(super) struct NotesHead {
-    base_recorded: i64,
-    base_of: u64,
+    base_recorded: Timestamp,
+    base_of: InferenceId,
     pub(super) columns: [ColumnHead; NOTE_COLUMNS],
 }
 
 /// A note with its position in the block.
 pub(super) struct StoredNote {
     pub(super) position: u32,
-    pub(super) recorded: i64,
+    pub(super) recorded: Timestamp,
     pub(super) note: Note,
 }
 
@@ -41,20 +43,26 @@ pub(super) struct Notes {
     rest: Vec<u8>,
     count: usize,
     /// Recorded time of the first and last note, id of the first and last outcome's inference.
-    recorded: Option<(i64, i64)>,
-    of: Option<(u64, u64)>,
+    recorded: Option<(Timestamp, Timestamp)>,
+    of: Option<(InferenceId, InferenceId)>,
     next_position: u32,
 }
 
 impl Notes {
     /// How many bytes longer a note of which `length` bytes are not in columns makes the block.
-    pub(super) fn growth(&self, position: u32, recorded: i64, note: &Note, length: usize) -> usize {
+    pub(super) fn growth(
+        &self,
+        position: u32,
+        recorded: Timestamp,
+        note: &Note,
+        length: usize,
+    ) -> usize {
         let values = self.values(position, recorded, note, length);
         (self.count + 1) * self.column_bytes_with(&values) + self.rest.len() + length - self.bytes()
     }
 
     /// Appends a note; `rest` is its part outside the columns.
-    pub(super) fn push(&mut self, position: u32, recorded: i64, note: &Note, rest: &[u8]) {
+    pub(super) fn push(&mut self, position: u32, recorded: Timestamp, note: &Note, rest: &[u8]) {
         let values = self.values(position, recorded, note, rest.len());
         self.column_bytes = self.column_bytes_with(&values);
         for (column, value) in self.columns.iter_mut().zip(values) {
@@ -72,7 +80,7 @@ impl Notes {
     fn values(
         &self,
         position: u32,
-        recorded: i64,
+        recorded: Timestamp,
         note: &Note,
         length: usize,
     ) -> [i64; NOTE_COLUMNS] {
@@ -80,14 +88,16 @@ impl Notes {
         let (of, time) = match note {
             Note::Outcome(row) => {
                 let before = self.of.map_or(row.of, |(_, last)| last);
-                let of = row.of.wrapping_sub(before).cast_signed();
-                (of, row.time.wrapping_sub(recorded))
+                (
+                    row.of.distance_from(before),
+                    row.time.distance_from(recorded),
+                )
             }
             _ => (0, 0),
         };
         [
             i64::from(position) - i64::from(self.next_position),
-            recorded.wrapping_sub(before),
+            recorded.distance_from(before),
             of,
             time,
             i64::try_from(length).unwrap_or(i64::MAX),
@@ -108,8 +118,10 @@ impl Notes {
 
     pub(super) fn head(&self) -> NotesHead {
         NotesHead {
-            base_recorded: self.recorded.map_or(0, |(first, _)| first),
-            base_of: self.of.map_or(0, |(first, _)| first),
+            base_recorded: self
+                .recorded
+                .map_or(Timestamp::default(), |(first, _)| first),
+            base_of: self.of.map_or(InferenceId::NONE, |(first, _)| first),
             columns: std::array::from_fn(|column| self.columns[column].head()),
         }
     }
@@ -130,8 +142,8 @@ impl Notes {
 
 /// The notes of a block that is read: found and measured, and decoded if they are asked for.
 pub(super) struct NotesReader<'a> {
-    base_recorded: i64,
-    base_of: u64,
+    base_recorded: Timestamp,
+    base_of: InferenceId,
     // Invariant N1: positions ascend and lie within the block; lengths add up to those of `bytes`.
     positions: Numbers<'a>,
     recorded: Numbers<'a>,
@@ -195,12 +207,15 @@ impl<'a> NotesReader<'a> {
 
     /// Those that are wanted by their position and by the inference that they are an outcome of, in
     /// order.
-    pub(super) fn read(&self, wanted: impl Fn(u32, u64) -> bool) -> Result<Vec<StoredNote>> {
+    pub(super) fn read(
+        &self,
+        wanted: impl Fn(u32, InferenceId) -> bool,
+    ) -> Result<Vec<StoredNote>> {
         let mut found = Vec::new();
         let (mut recorded, mut of, mut rest) = (self.base_recorded, self.base_of, self.bytes);
         for (note, position) in self.positions().enumerate() {
-            recorded = recorded.wrapping_add(self.recorded.get(note));
-            of = of.wrapping_add_signed(self.of.get(note));
+            recorded = recorded.at_distance(self.recorded.get(note));
+            of = of.at_distance(self.of.get(note));
             let length = usize::try_from(self.lengths.get(note)).unwrap_or(usize::MAX);
             let bytes = split(&mut rest, length, || format!("note {note}"))?;
             if !wanted(position, of) {
@@ -213,7 +228,7 @@ impl<'a> NotesReader<'a> {
                 note: decoded,
             };
             if let Note::Outcome(row) = &mut stored.note {
-                (row.of, row.time) = (of, recorded.wrapping_add(self.times.get(note)));
+                (row.of, row.time) = (of, recorded.at_distance(self.times.get(note)));
             }
             found.push(stored);
         }

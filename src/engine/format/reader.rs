@@ -13,6 +13,9 @@ use super::row::{
     InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredOutcome, flag,
 };
 use crate::entry::floats::{Floats, MOST};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 type Result<T> = std::result::Result<T, String>;
@@ -29,7 +32,7 @@ pub(super) const NAMES: [BlockColumn; 5] = [
 /// A block whose parts have been found, and whose columns hold what a block can hold. Of notes and
 /// attributes only the lengths have been looked at.
 pub(crate) struct BlockReader<'a> {
-    first: u64,
+    first: Sequence,
     /// Bytes of the whole block.
     length: usize,
     header: BlockHeader,
@@ -44,7 +47,7 @@ pub(crate) struct BlockReader<'a> {
 
 impl<'a> BlockReader<'a> {
     /// `first` is the sequence of the block's first entry. Allocates nothing.
-    pub(crate) fn new(first: u64, payload: &'a [u8]) -> Result<Self> {
+    pub(crate) fn new(first: Sequence, payload: &'a [u8]) -> Result<Self> {
         #[cfg(test)]
         looked_at::count();
         let (header, taken): (BlockHeader, usize) =
@@ -120,8 +123,13 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The sequences of the block's entries.
-    pub(crate) fn sequences(&self) -> Range<u64> {
+    pub(crate) fn sequences(&self) -> Range<Sequence> {
         self.first..self.first.saturating_add(self.header.count.into())
+    }
+
+    /// All entries; of a hole, those that it stands for.
+    pub(crate) fn entries(&self) -> u32 {
+        self.header.count
     }
 
     /// Inferences and repeats.
@@ -151,7 +159,7 @@ impl<'a> BlockReader<'a> {
 
     /// The decisions at `indexes`, which ascend without repeats and are each before
     /// [`decisions`](Self::decisions); each with its sequence.
-    pub(super) fn rows_at(&self, indexes: &[(usize, u64)]) -> Result<Vec<StoredEntry>> {
+    pub(super) fn rows_at(&self, indexes: &[(usize, Sequence)]) -> Result<Vec<StoredEntry>> {
         if indexes.is_empty() {
             return Ok(Vec::new());
         }
@@ -164,7 +172,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The inference or repeat with this id.
-    pub(crate) fn find(&self, id: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn find(&self, id: InferenceId) -> Result<Option<StoredEntry>> {
         let Some(index) = self.each_id().position(|known| known == id) else {
             return Ok(None);
         };
@@ -173,25 +181,23 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The ids of all inferences and repeats.
-    pub(crate) fn each_id(&self) -> impl Iterator<Item = u64> + use<'_, 'a> {
+    pub(crate) fn each_id(&self) -> impl Iterator<Item = InferenceId> + use<'_, 'a> {
         let (column, mut id) = (self.column(BlockColumn::Id), self.header.base_id);
         (0..self.header.events as usize).map(move |index| {
-            // Wraps on hostile bytes: a wrong id is found by nobody, and a panic would end the
-            // reader.
-            id = id.wrapping_add_signed(column.get(index));
+            id = id.at_distance(column.get(index));
             id
         })
     }
 
     /// The entry with this sequence, if the block has it.
-    pub(crate) fn at(&self, sequence: u64) -> Result<Option<StoredEntry>> {
+    pub(crate) fn at(&self, sequence: Sequence) -> Result<Option<StoredEntry>> {
         if !self.sequences().contains(&sequence) {
             return Ok(None);
         }
         if self.header.is_hole() {
             return Ok(self.rows()?.pop());
         }
-        let position = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        let position = u32::try_from(sequence.since(self.first)).unwrap_or(u32::MAX);
         // Decisions are counted without the notes between them.
         let before = self.notes.positions().take_while(|note| *note < position);
         let before = before.count();
@@ -203,7 +209,10 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The outcomes of the inferences that are `wanted`, in order.
-    pub(crate) fn outcomes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<StoredOutcome>> {
+    pub(crate) fn outcomes(
+        &self,
+        wanted: impl Fn(InferenceId) -> bool,
+    ) -> Result<Vec<StoredOutcome>> {
         let outcome = |stored: StoredNote| match stored.note {
             Note::Outcome(row) => Some(StoredOutcome {
                 sequence: self.sequence(stored.position),
@@ -217,7 +226,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The notes, without the outcomes of inferences that are not `wanted`.
-    pub(super) fn notes(&self, wanted: impl Fn(u64) -> bool) -> Result<Vec<StoredNote>> {
+    pub(super) fn notes(&self, wanted: impl Fn(InferenceId) -> bool) -> Result<Vec<StoredNote>> {
         self.notes.read(|_, of| wanted(of))
     }
 
@@ -250,19 +259,19 @@ impl<'a> BlockReader<'a> {
         self.column(part).unpack(out, name);
     }
 
-    pub(super) fn ids(&self, out: &mut Vec<u64>) {
+    pub(super) fn ids(&self, out: &mut Vec<InferenceId>) {
         let mut id = self.header.base_id;
         self.column(BlockColumn::Id).unpack(out, |more| {
-            id = id.wrapping_add_signed(more);
+            id = id.at_distance(more);
             id
         });
     }
 
     /// When decisions were recorded.
-    pub(super) fn recorded(&self, out: &mut Vec<i64>) {
+    pub(super) fn recorded(&self, out: &mut Vec<Timestamp>) {
         let mut recorded = self.header.base_recorded;
         self.column(BlockColumn::Recorded).unpack(out, |more| {
-            recorded = recorded.wrapping_add(more);
+            recorded = recorded.at_distance(more);
             recorded
         });
     }
@@ -271,16 +280,16 @@ impl<'a> BlockReader<'a> {
     pub(super) fn event_times(
         &self,
         indexes: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = i64> {
+    ) -> impl Iterator<Item = Timestamp> {
         let (column, event) = (
             self.column(BlockColumn::Recorded),
             self.column(BlockColumn::Event),
         );
         let (mut recorded, mut passed) = (self.header.base_recorded, 0);
         indexes.map(move |index| {
-            recorded = recorded.wrapping_add(column.sum(passed..index + 1));
+            recorded = recorded.at_distance(column.sum(passed..index + 1));
             passed = index + 1;
-            recorded.wrapping_add(event.get(index))
+            recorded.at_distance(event.get(index))
         })
     }
 
@@ -305,7 +314,7 @@ impl<'a> BlockReader<'a> {
     pub(super) fn sequences_of(
         &self,
         indexes: impl IntoIterator<Item = usize>,
-    ) -> Vec<(usize, u64)> {
+    ) -> Vec<(usize, Sequence)> {
         let mut notes = self.notes.positions().peekable();
         let mut before = 0;
         let sequences = indexes.into_iter().map(|index| {
@@ -322,10 +331,10 @@ impl<'a> BlockReader<'a> {
         sequences.collect()
     }
 
-    pub(super) fn sequence(&self, position: u32) -> u64 {
+    pub(super) fn sequence(&self, position: u32) -> Sequence {
         match self.header.is_hole() {
             true => self.first,
-            false => self.first.wrapping_add(position.into()),
+            false => self.first.saturating_add(position.into()),
         }
     }
 
@@ -333,7 +342,7 @@ impl<'a> BlockReader<'a> {
         StoredEntry {
             sequence: self.sequence(stored.position),
             head: RowHead {
-                id: 0,
+                id: InferenceId::NONE,
                 recorded: stored.recorded,
                 event: stored.recorded,
             },
@@ -365,8 +374,8 @@ struct Walk<'w, 'a> {
     attributes: &'w mut [StoredAttributes],
     /// Decisions gone past; the current one is the last of them.
     passed: usize,
-    id: u64,
-    recorded: i64,
+    id: InferenceId,
+    recorded: Timestamp,
     /// Where the current one's parts of the lists begin.
     confidence: usize,
     features: usize,
@@ -395,8 +404,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let before = self.passed.saturating_sub(1)..index;
         let block = self.block;
         let sum = |part: BlockColumn| block.column(part).sum(fresh.clone());
-        self.id = self.id.wrapping_add_signed(sum(BlockColumn::Id));
-        self.recorded = self.recorded.wrapping_add(sum(BlockColumn::Recorded));
+        self.id = self.id.at_distance(sum(BlockColumn::Id));
+        self.recorded = self.recorded.at_distance(sum(BlockColumn::Recorded));
         let flags = block.column(BlockColumn::Flags);
         self.confidence += with_flag(flags, before.clone(), flag::NO_CONFIDENCE, false);
         self.features += with_flag(flags, before.clone(), flag::FEATURES, true);
@@ -406,7 +415,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The decision at `index`, which is not before the current one.
-    fn row(&mut self, index: usize, sequence: u64) -> StoredEntry {
+    fn row(&mut self, index: usize, sequence: Sequence) -> StoredEntry {
         self.go_to(index);
         let block = self.block;
         let number = |part: BlockColumn| block.column(part).get(index);
@@ -425,10 +434,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         let confidence = confidence.map(|bytes| f32::from_le_bytes(*bytes));
         let row = if flags & flag::REPEAT != 0 {
-            let original = number(BlockColumn::Original).cast_unsigned();
             Row::Repeat(RepeatRow {
                 names,
-                original: self.id.wrapping_sub(original),
+                original: self
+                    .id
+                    .at_distance(number(BlockColumn::Original).wrapping_neg()),
                 confidence,
                 processing,
             })
@@ -457,7 +467,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             head: RowHead {
                 id: self.id,
                 recorded: self.recorded,
-                event: self.recorded.wrapping_add(number(BlockColumn::Event)),
+                event: self.recorded.at_distance(number(BlockColumn::Event)),
             },
             memory: number(BlockColumn::Memory).cast_unsigned(),
             row,

@@ -9,6 +9,9 @@ use super::codec::Stored;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 /// The stored id of a name: 32 bits, so that a column holds any.
@@ -184,7 +187,7 @@ pub(crate) struct InferenceRow {
 pub(crate) struct RepeatRow {
     pub(crate) names: NameIds,
     /// The id of the inference that it repeats.
-    pub(crate) original: u64,
+    pub(crate) original: InferenceId,
     /// The same as its original's, which may be retired earlier.
     pub(crate) confidence: Option<f32>,
     pub(crate) processing: u64,
@@ -197,11 +200,11 @@ pub(crate) struct GapRow {
     /// How many; `None` is unknown.
     pub(crate) count: Option<u64>,
     /// The last id known to have been committed before the gap.
-    pub(crate) after: Option<u64>,
-    /// Recorded times of the first and last, microseconds since 1970.
-    pub(crate) recorded_range: Option<(i64, i64)>,
-    /// Event times of the first and last, microseconds since 1970.
-    pub(crate) event_range: Option<(i64, i64)>,
+    pub(crate) after: Option<InferenceId>,
+    /// Recorded times of the first and last.
+    pub(crate) recorded_range: Option<(Timestamp, Timestamp)>,
+    /// Event times of the first and last.
+    pub(crate) event_range: Option<(Timestamp, Timestamp)>,
     /// The reason of refused calls.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -230,11 +233,11 @@ pub(crate) struct OutcomeRow {
     pub(crate) run: u32,
     /// The id of the inference, which may be of any run, and may not be there yet. Stored in a
     /// column.
+    #[serde(skip, default = "InferenceId::none")]
+    pub(crate) of: InferenceId,
+    /// When it turned out. Stored in a column.
     #[serde(skip)]
-    pub(crate) of: u64,
-    /// When it turned out, microseconds since 1970. Stored in a column.
-    #[serde(skip)]
-    pub(crate) time: i64,
+    pub(crate) time: Timestamp,
     /// Each replaces the value of earlier entries under the same name. At least one, and no name
     /// twice.
     pub(crate) values: Vec<OutcomeValue>,
@@ -243,9 +246,9 @@ pub(crate) struct OutcomeRow {
 /// An outcome with the sequence of its entry.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredOutcome {
-    pub(crate) sequence: u64,
+    pub(crate) sequence: Sequence,
     /// When it was recorded; unknown where only a note is left of it.
-    pub(crate) recorded: Option<i64>,
+    pub(crate) recorded: Option<Timestamp>,
     pub(crate) row: OutcomeRow,
 }
 

@@ -7,14 +7,16 @@ use super::block::BlockColumn;
 use super::notes::StoredNote;
 use super::reader::BlockReader;
 use super::row::{NameId, Note, flag};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Values read from an inference or a repeat.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ScannedDecision {
-    pub(crate) sequence: u64,
-    pub(crate) id: u64,
-    /// Microseconds since 1970.
-    pub(crate) event: i64,
+    pub(crate) sequence: Sequence,
+    pub(crate) id: InferenceId,
+    pub(crate) event: Timestamp,
     pub(crate) model: NameId,
     pub(crate) symbol: NameId,
     pub(crate) action: NameId,
@@ -39,19 +41,19 @@ impl ScannedDecision {
 
 /// An entry without an id: sequence, recorded time, and content.
 pub(crate) struct ScannedNote {
-    pub(crate) sequence: u64,
-    pub(crate) recorded: i64,
+    pub(crate) sequence: Sequence,
+    pub(crate) recorded: Timestamp,
     pub(crate) note: Note,
 }
 
 /// The columns of one block; kept from block to block, so that reading allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scan {
-    first: u64,
-    end: u64,
+    first: Sequence,
+    end: Sequence,
     // Invariant N1: each column has one number for each event.
-    ids: Vec<u64>,
-    times: Vec<i64>,
+    ids: Vec<InferenceId>,
+    times: Vec<Timestamp>,
     models: Vec<NameId>,
     symbols: Vec<NameId>,
     actions: Vec<NameId>,
@@ -75,7 +77,7 @@ impl Scan {
         if later.only() != Some(0) {
             later.unpack(&mut self.numbers, |more| more);
             for (time, more) in self.times.iter_mut().zip(&self.numbers) {
-                *time = time.wrapping_add(*more);
+                *time = time.at_distance(*more);
             }
         }
         block.names(BlockColumn::Model, &mut self.models);
@@ -100,7 +102,7 @@ impl Scan {
     }
 
     /// The sequences of the block's entries.
-    pub(crate) fn sequences(&self) -> Range<u64> {
+    pub(crate) fn sequences(&self) -> Range<Sequence> {
         self.first..self.end
     }
 
@@ -111,11 +113,11 @@ impl Scan {
         let mut notes = self
             .notes
             .iter()
-            .map(|stored| self.first.wrapping_add(stored.position.into()));
+            .map(|stored| self.first.saturating_add(stored.position.into()));
         let mut next_note = notes.next();
         for index in 0..self.flags.len() {
             while next_note == Some(sequence) {
-                sequence = sequence.wrapping_add(1);
+                sequence = sequence.saturating_add(1);
                 next_note = notes.next();
             }
             // By N1 every column has this index.
@@ -132,14 +134,14 @@ impl Scan {
                 processing: self.processing[index],
                 memory: self.memory[index],
             });
-            sequence = sequence.wrapping_add(1);
+            sequence = sequence.saturating_add(1);
         }
     }
 
     /// The block's other entries, in order.
     pub(crate) fn notes(&self) -> impl Iterator<Item = ScannedNote> + '_ {
         self.notes.iter().map(|stored| ScannedNote {
-            sequence: self.first.wrapping_add(stored.position.into()),
+            sequence: self.first.saturating_add(stored.position.into()),
             recorded: stored.recorded,
             note: stored.note.clone(),
         })

@@ -6,13 +6,15 @@ use std::ops::{Range, RangeInclusive};
 use super::block::{BlockColumn, StoredEntry};
 use super::reader::BlockReader;
 use super::row::{NameId, flag};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Conditions on a decision, in the numbers of columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    pub(crate) sequences: Range<u64>,
-    /// Event times, microseconds since 1970; `None` means all.
-    pub(crate) times: Option<RangeInclusive<i64>>,
+    pub(crate) sequences: Range<Sequence>,
+    /// Event times; `None` means all.
+    pub(crate) times: Option<RangeInclusive<Timestamp>>,
     /// Whether repeats are meant too.
     pub(crate) repeats: bool,
     pub(crate) model: Option<NameId>,
@@ -47,7 +49,7 @@ impl BlockReader<'_> {
     pub(crate) fn select(
         &self,
         wanted: &Selection,
-        within: Range<u64>,
+        within: Range<Sequence>,
         most: Limit,
     ) -> Result<Vec<StoredEntry>, String> {
         let mut indexes = self.with_names(wanted);

@@ -7,6 +7,7 @@ use super::reader::BlockReader;
 use super::row::{NameId, Note};
 use super::summary::Summary;
 use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
 
 /// What taking in a spooled block takes.
 pub(crate) struct SpooledBlock {
@@ -19,7 +20,7 @@ pub(crate) struct SpooledBlock {
 }
 
 /// Part of one run in a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunShare {
     pub(crate) run: u32,
     /// Entries that are no gaps.
@@ -27,7 +28,7 @@ pub(crate) struct RunShare {
     /// Events that its gaps stand for.
     pub(crate) lost: u64,
     /// The highest id; 0 without one.
-    pub(crate) last_id: u64,
+    pub(crate) last_id: InferenceId,
 }
 
 impl SpooledBlock {
@@ -37,9 +38,7 @@ impl SpooledBlock {
     /// The reason why no writer can have made it.
     pub(crate) fn check(payload: &[u8]) -> Result<SpooledBlock, String> {
         // Sequences are given later; nothing that is checked depends on them.
-        let block = BlockReader::new(1, payload)?;
-        let count = block.sequences().count();
-        let count = u32::try_from(count).map_err(|error| error.to_string())?;
+        let block = BlockReader::new(Sequence::FIRST, payload)?;
         if block.is_hole() {
             return Err("a hole".to_owned());
         }
@@ -52,7 +51,7 @@ impl SpooledBlock {
         })?;
         let mut shares = Shares::default();
         for id in block.each_id() {
-            let share = shares.of(InferenceId::from_u64(id).run().get());
+            let share = shares.of(id.run().get());
             share.events = share.events.saturating_add(1);
             share.last_id = share.last_id.max(id);
         }
@@ -68,7 +67,7 @@ impl SpooledBlock {
             }
         }
         Ok(SpooledBlock {
-            count,
+            count: block.entries(),
             index: summary.index,
             names,
             shares: shares.0,
@@ -87,7 +86,9 @@ impl Shares {
         let place = known.unwrap_or_else(|| {
             self.0.push(RunShare {
                 run,
-                ..RunShare::default()
+                events: 0,
+                lost: 0,
+                last_id: InferenceId::NONE,
             });
             self.0.len() - 1
         });

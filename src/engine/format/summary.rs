@@ -6,6 +6,7 @@ use super::block_index::BlockIndex;
 use super::reader::{BlockReader, NAMES};
 use super::row::{NameId, Note, OutcomeRow};
 use crate::entry::ids::InferenceId;
+use crate::entry::timestamp::Timestamp;
 
 /// The least and the greatest of something.
 type MinMax<T> = Option<(T, T)>;
@@ -16,14 +17,14 @@ pub(crate) struct Summary {
     pub(crate) index: BlockIndex,
     /// Inferences and repeats.
     pub(crate) events: u32,
-    /// Recorded times, microseconds since 1970.
-    pub(crate) recorded: MinMax<i64>,
+    /// Recorded times.
+    pub(crate) recorded: MinMax<Timestamp>,
     /// Event times of the inferences and repeats.
-    pub(crate) event_times: MinMax<i64>,
+    pub(crate) event_times: MinMax<Timestamp>,
     /// Ids of the inferences and repeats.
-    pub(crate) ids: MinMax<u64>,
+    pub(crate) ids: MinMax<InferenceId>,
     /// Ids of the inferences that its outcomes belong to.
-    pub(crate) outcomes: MinMax<u64>,
+    pub(crate) outcomes: MinMax<InferenceId>,
     /// The runs that recorded it; one may stand here more than once.
     pub(crate) runs: Vec<u32>,
 }
@@ -55,12 +56,12 @@ impl Summary {
         block.recorded(&mut recorded);
         let later = block.column(BlockColumn::Event);
         for (index, (id, recorded)) in ids.into_iter().zip(recorded).enumerate() {
-            let event = recorded.wrapping_add(later.get(index));
+            let event = recorded.at_distance(later.get(index));
             summary.index.event(id, event);
             widen(&mut summary.ids, id);
             widen(&mut summary.recorded, recorded);
             widen(&mut summary.event_times, event);
-            summary.see_run(InferenceId::from_u64(id).run().get());
+            summary.see_run(id.run().get());
         }
         for stored in block.notes(|_| true)? {
             let note = &stored.note;

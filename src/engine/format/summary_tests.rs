@@ -10,6 +10,9 @@ use crate::engine::format::row::{
 use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 fn names(id: u64) -> NameIds {
     let number = u32::try_from(id % 3).unwrap();
@@ -34,13 +37,13 @@ fn row(kind: u8, id: u64) -> Row {
         })),
         1 => Row::Note(Note::Outcome(OutcomeRow {
             run: 3,
-            of: id,
-            time: 5,
+            of: InferenceId(id),
+            time: Timestamp(5),
             values: vec![OutcomeValue::Named(NameId::new(20), 0.5)],
         })),
         2 => Row::Repeat(RepeatRow {
             names: names(id),
-            original: id / 2,
+            original: InferenceId(id / 2),
             confidence: id.is_multiple_of(2).then_some(0.5),
             processing: 0,
         }),
@@ -63,22 +66,22 @@ fn entries() -> impl Strategy<Value = Vec<StoredEntry>> {
         (0..)
             .zip(entries)
             .map(|(sequence, ((kind, id, event), later))| {
-                let recorded = 1_000 + i64::from(later);
+                let (recorded, event) = (Timestamp(1_000 + i64::from(later)), Timestamp(event));
                 let row = row(kind, id);
                 let head = match row {
                     Row::Note(_) => RowHead {
-                        id: 0,
+                        id: InferenceId::NONE,
                         recorded,
                         event: recorded,
                     },
                     _ => RowHead {
-                        id,
+                        id: InferenceId(id),
                         recorded,
                         event,
                     },
                 };
                 StoredEntry {
-                    sequence,
+                    sequence: Sequence::new(sequence),
                     head,
                     memory: 0,
                     row,
@@ -101,7 +104,7 @@ proptest! {
         let block = encoder.take().swap_remove(0);
         // Single entries, selections and blocks written anew are those of the rows, too.
         crate::fuzzing::block(&block.value[CHECKSUM_BYTES..]);
-        let view = BlockReader::new(0, &block.value[CHECKSUM_BYTES..]).unwrap();
+        let view = BlockReader::new(Sequence::ZERO, &block.value[CHECKSUM_BYTES..]).unwrap();
         let mut used = BTreeSet::new();
         let summary = Summary::of(&view, |name| {
             used.insert(name);

@@ -9,6 +9,7 @@ use super::stamp::Stamps;
 use crate::entry::gap::GapReason;
 use crate::entry::ids::InferenceId;
 use crate::entry::record::Gap;
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 
 /// Bytes of an inference's or repeat's line besides its names and ids, rounded up.
@@ -47,8 +48,7 @@ impl NameColumn {
 /// [`NameColumn::render`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DecisionLine<'a> {
-    /// Microseconds since 1970-01-01 UTC.
-    pub(crate) time: i64,
+    pub(crate) time: Timestamp,
     pub(crate) model: &'a [u8],
     pub(crate) symbol: &'a [u8],
     pub(crate) action: &'a [u8],
@@ -100,7 +100,7 @@ pub(crate) fn push_decision(out: &mut Vec<u8>, stamps: &mut Stamps, line: &Decis
 pub(crate) fn push_system_event(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
-    time: i64,
+    time: Timestamp,
     (level, component): (&str, &str),
     message: &str,
     fields: &[(String, Value)],
@@ -122,7 +122,7 @@ pub(crate) fn push_system_event(
 }
 
 /// Appends the line of a gap, which is that of a system event.
-pub(crate) fn push_gap(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, gap: &Gap) {
+pub(crate) fn push_gap(out: &mut Vec<u8>, stamps: &mut Stamps, time: Timestamp, gap: &Gap) {
     push_system_event(
         out,
         stamps,
@@ -138,7 +138,7 @@ pub(crate) fn push_gap(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, gap: &
 pub(crate) fn push_checkpoint_event(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
-    time: i64,
+    time: Timestamp,
     action: &str,
     (model, checkpoint): (&str, &str),
     detail: &str,
@@ -173,7 +173,7 @@ pub(crate) enum LineValue<'a> {
 pub(crate) fn push_outcome<'v>(
     out: &mut Vec<u8>,
     stamps: &mut Stamps,
-    time: i64,
+    time: Timestamp,
     of: InferenceId,
     values: impl IntoIterator<Item = LineValue<'v>>,
 ) {
@@ -205,7 +205,7 @@ pub(crate) fn push_outcome<'v>(
     out.push(b'\n');
 }
 
-fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: i64, names: [&[u8]; 3]) {
+fn push_names(out: &mut Vec<u8>, stamps: &mut Stamps, time: Timestamp, names: [&[u8]; 3]) {
     out.reserve(FIXED_BYTES + names.iter().map(|name| name.len()).sum::<usize>());
     stamps.push(out, time);
     for name in names {
@@ -390,7 +390,7 @@ mod tests {
     use crate::options::logs::Zone;
 
     /// 2025-07-25 14:34:39.5 UTC.
-    const TIME: i64 = 1_753_454_079_500_000;
+    const TIME: Timestamp = Timestamp::from_micros(1_753_454_079_500_000);
 
     fn written(push: impl FnOnce(&mut Vec<u8>, &mut Stamps)) -> String {
         let mut out = Vec::new();
@@ -641,12 +641,13 @@ mod tests {
 
         #[test]
         fn anything_is_one_line_of_the_right_columns(
-            time: i64,
+            micros: i64,
             texts in prop::array::uniform4(any::<String>()),
             bits: u32,
             nanos: Option<u64>,
             id in any::<(u32, u64)>(),
         ) {
+            let time = Timestamp::from_micros(micros);
             let [a, b, c, d] = &texts;
             let columns = [column(a, 15), column(b, 10), column(c, 4)];
             let checkpoint = bracketed(d);

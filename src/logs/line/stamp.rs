@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike, Local, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
 
 use super::push_u64;
+use crate::entry::timestamp::Timestamp;
 use crate::options::logs::Zone;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -42,12 +43,13 @@ impl Stamps {
         self
     }
 
-    /// Appends the second that `time`, in microseconds since 1970-01-01 UTC, lies in.
+    /// Appends the second that `time` lies in.
     ///
     /// Years outside 0000–9999 have a sign and at least four digits; times beyond the years that
     /// chrono covers are written as `<time>us`.
     #[inline]
-    pub(crate) fn push(&mut self, out: &mut Vec<u8>, time: i64) {
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+        let time = time.as_micros();
         if (time < self.first || time > self.last) && !self.render(time) {
             if time < 0 {
                 out.push(b'-');
@@ -132,7 +134,7 @@ mod tests {
 
     fn stamp(stamps: &mut Stamps, time: i64) -> String {
         let mut out = Vec::new();
-        stamps.push(&mut out, time);
+        stamps.push(&mut out, Timestamp::from_micros(time));
         String::from_utf8(out).unwrap()
     }
 

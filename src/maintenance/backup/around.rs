@@ -16,6 +16,7 @@ use crate::engine::kv::{Direction, EVERYTHING, Kv, Snapshot, Table, WriteFailure
 use crate::engine::meta;
 use crate::engine::meta::sealed;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 use crate::maintenance::verify::check_value;
 use crate::stats::folding::folded;
 use crate::stats::folding::folded::FoldedReach;
@@ -84,7 +85,7 @@ pub(super) fn make_anew(
 
 /// Writes the indexes that the blocks of `kv` make.
 fn write_indexes(kv: &Kv) -> Result<()> {
-    let mut next = 0;
+    let mut next = Sequence::ZERO;
     loop {
         let start = keys::number(next);
         let range = (Bound::Included(&start[..]), Bound::Unbounded);
@@ -120,8 +121,8 @@ fn write_indexes(kv: &Kv) -> Result<()> {
             Ok(())
         })
         .map_err(WriteFailure::into_error)?;
-        match last.and_then(|last| last.checked_add(1)) {
-            Some(after) if !is_last => next = after,
+        match last {
+            Some(last) if !is_last && last < Sequence::MAX => next = last.saturating_add(1),
             _ => return Ok(()),
         }
     }
@@ -133,7 +134,7 @@ fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
     let mut asked = std::collections::BTreeMap::new();
     let ascending = Direction::Ascending;
     snapshot.reach(Table::Names, EVERYTHING, ascending, |key, value| {
-        let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
+        let id = keys::first_number::<NameId>(key);
         let name = value.ok().and_then(|value| codec::decode(value).ok());
         names.extend(id.zip(name));
         ControlFlow::Continue(())

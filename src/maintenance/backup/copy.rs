@@ -23,6 +23,8 @@ use crate::engine::runs;
 use crate::engine::segments;
 use crate::engine::segments::{Registered, file_name};
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
 use crate::maintenance::verify::BLOCK;
@@ -150,7 +152,7 @@ impl MaintenanceHandle {
             // enough here. All contents are verified below.
             return Ok(true);
         }
-        let unfinished = folder.join(format!("{:020}.new-copy", segment.first));
+        let unfinished = folder.join(format!("{:020}.new-copy", segment.first.get()));
         match put_file(&from, &unfinished, how) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -287,7 +289,7 @@ fn write_rows(
         let mut outcome = Ok(());
         let mut take = |key: &[u8], payload: &[u8]| -> Result<()> {
             // Entries in segments are not needed twice.
-            let place = match table {
+            let place: Option<Sequence> = match table {
                 Table::Blocks => keys::first_number(key),
                 _ if index::TABLES.contains(&table) => keys::second_number(key),
                 _ => None,
@@ -331,7 +333,7 @@ fn write_rows(
 
 /// Copies the damaged blocks from `hot` on: a copy holds everything that the journal holds, so that
 /// later attempts to read it stay possible.
-fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: u64) -> Result<()> {
+fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: Sequence) -> Result<()> {
     let mut unreadable = Vec::new();
     let start = keys::number(hot);
     let range = (Bound::Included(&start[..]), Bound::Unbounded);
@@ -365,7 +367,7 @@ pub(crate) fn put_rows(kv: &Kv, table: Table, rows: &mut Vec<(Vec<u8>, Vec<u8>)>
 
 /// Makes the journal in `to`, which must not hold one, of the backup in `from`, under an identity
 /// of its own. Its segments keep the id of their old journal.
-pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<CopiedParts> {
+pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Result<CopiedParts> {
     let name = to.hot_file();
     // Segments without a hot file are a damaged journal, unless a restoring died among them: it
     // begins with a hot file under another name.
@@ -377,7 +379,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: i64) -> Result<Copi
         });
     }
     let maintenance = MaintenanceHandle::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
-    let unfinished = to.unfinished_hot_file(now.cast_unsigned());
+    let unfinished = to.unfinished_hot_file(now.as_micros().cast_unsigned());
     let path = maintenance.source().path();
     let (listed, incomplete) = maintenance.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;

@@ -195,8 +195,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
     let from = Directory::existing(from.as_ref())?;
     let to = Directory::bare(to.as_ref())?;
     refuse_same(from.path(), to.path())?;
-    let copied =
-        crate::maintenance::backup::copy::restore(&from, &to, Timestamp::now().as_micros())?;
+    let copied = crate::maintenance::backup::copy::restore(&from, &to, Timestamp::now())?;
     let files = copy_tree(
         &from.path().join(names::FOLDER),
         &to.path().join(names::FOLDER),

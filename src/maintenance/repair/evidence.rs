@@ -6,6 +6,8 @@ use crate::engine::format::block::StoredEntry;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind};
 use crate::engine::format::row::{NameId, NameIds, Note, OutcomeValue, Row};
 use crate::engine::uses::Uses;
+use crate::entry::ids::InferenceId;
+use crate::entry::timestamp::Timestamp;
 
 /// Names and runs seen in entries.
 #[derive(Default)]
@@ -27,10 +29,10 @@ pub(super) struct SeenName {
 #[derive(Clone, Copy)]
 pub(super) struct SeenRun {
     /// The first recorded time.
-    pub(super) first: i64,
+    pub(super) first: Timestamp,
     pub(super) entries: u64,
     /// The highest id; 0 if there is none.
-    pub(super) last_id: u64,
+    pub(super) last_id: InferenceId,
 }
 
 impl Evidence {
@@ -52,14 +54,14 @@ impl Evidence {
             }
             Row::Note(note) => {
                 self.see_note(note);
-                0
+                InferenceId::NONE
             }
         };
         let recorded = entry.head.recorded;
         let run = self.runs.entry(entry.run()).or_insert(SeenRun {
             first: recorded,
             entries: 0,
-            last_id: 0,
+            last_id: InferenceId::NONE,
         });
         run.first = run.first.min(recorded);
         run.entries += 1;

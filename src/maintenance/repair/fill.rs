@@ -14,15 +14,17 @@ use crate::engine::lost_ranges::{
 };
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 
 /// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
 /// holes for all others. Returns them. `recorded` is the time of a hole at the beginning.
 pub(super) fn fill(
     kv: Option<&Kv>,
-    range: &Range<u64>,
-    mut recorded: i64,
+    range: &Range<Sequence>,
+    mut recorded: Timestamp,
     mut push: impl FnMut(&[StoredEntry]) -> Result<()>,
-) -> Result<Vec<Range<u64>>> {
+) -> Result<Vec<Range<Sequence>>> {
     let mut lost = Vec::new();
     let mut next = range.start;
     let mut run = None;
@@ -63,7 +65,7 @@ pub(super) fn fill(
 /// lost.
 fn times(kv: &Kv) -> BlockTimes {
     let mut times = BlockTimes::new();
-    salvage_scan(kv, Table::Hours, u64::MAX, &mut |key, value| {
+    salvage_scan(kv, Table::Hours, Sequence::MAX, &mut |key, value| {
         if let Ok(value) = value {
             see_times(&mut times, key, value);
         }
@@ -72,7 +74,7 @@ fn times(kv: &Kv) -> BlockTimes {
 }
 
 /// First sequences of the blocks of `range` whose checksums are right.
-pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
+pub(super) fn firsts(kv: &Kv, range: &Range<Sequence>) -> Vec<Sequence> {
     let mut found = Vec::new();
     salvage_scan(kv, Table::Blocks, range.end, &mut |key, value| {
         if let (Some(first), Ok(_)) = (keys::first_number(key), value)
@@ -86,7 +88,7 @@ pub(super) fn firsts(kv: &Kv, range: &Range<u64>) -> Vec<u64> {
 }
 
 /// The entries of the block that begins at `first`, if it can be read.
-pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<StoredEntry>> {
+pub(super) fn rows(kv: &Kv, first: Sequence) -> Option<Vec<StoredEntry>> {
     let read = kv.read(|snapshot| {
         snapshot.get(Table::Blocks, &keys::number(first), |payload| {
             BlockReader::new(first, payload).and_then(|block| block.rows())
@@ -96,12 +98,12 @@ pub(super) fn rows(kv: &Kv, first: u64) -> Option<Vec<StoredEntry>> {
 }
 
 fn leave_out(
-    range: Range<u64>,
+    range: Range<Sequence>,
     known: LostFacts,
-    lost: &mut Vec<Range<u64>>,
+    lost: &mut Vec<Range<Sequence>>,
     push: &mut impl FnMut(&[StoredEntry]) -> Result<()>,
 ) -> Result<()> {
-    let missing = range.end.saturating_sub(range.start);
+    let missing = range.end.since(range.start);
     if missing > MOST_LOST {
         let (start, end) = (range.start, range.end);
         let why = format!(

@@ -30,6 +30,8 @@ use crate::engine::segments;
 use crate::engine::segments::{Registered, files};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::maintenance::backup::copy::put_rows;
 use crate::outcomes::out_of_order;
@@ -48,12 +50,12 @@ pub(super) fn write_anew(
     layout: &SequenceLayout,
     registered: &[Registered],
     identity: &Identity,
-    now: i64,
+    now: Timestamp,
     withdrawal: Option<&Withdrawal>,
     mended: &mut Mended,
 ) -> Result<()> {
     directory.remove_unfinished();
-    let unfinished = directory.unfinished_hot_file(now.cast_unsigned());
+    let unfinished = directory.unfinished_hot_file(now.as_micros().cast_unsigned());
     let kv = Kv::create(&unfinished, CACHE_BYTES)?;
     let mut anew = Anew {
         salvage,
@@ -144,9 +146,14 @@ impl Anew<'_> {
     }
 
     /// Writes the blocks behind the segments, with their indexes; returns their bytes.
-    fn blocks(&mut self, layout: &SequenceLayout, now: i64, mended: &mut Mended) -> Result<u64> {
+    fn blocks(
+        &mut self,
+        layout: &SequenceLayout,
+        now: Timestamp,
+        mended: &mut Mended,
+    ) -> Result<u64> {
         let (kv, withdrawal, evidence) = (self.kv, self.withdrawal, &mut self.evidence);
-        let mut pending: Vec<(u64, Block)> = Vec::new();
+        let mut pending: Vec<(Sequence, Block)> = Vec::new();
         let (mut bytes, mut pending_bytes) = (0, 0);
         let range = layout.extent.hot..layout.extent.next;
         let lost = fill(self.salvage.kv.as_ref(), &range, now, |rows| {
@@ -179,7 +186,7 @@ impl Anew<'_> {
         let mut asked: BTreeMap<NameId, (u32, u32)> = BTreeMap::new();
         let mut names: BTreeMap<NameId, (u8, String)> = BTreeMap::new();
         let whole = self.salvage.each(Table::Names, &mut |key, payload| {
-            let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
+            let id = keys::first_number::<NameId>(key);
             if let (Some(id), Ok(name)) = (id, codec::decode(payload)) {
                 names.insert(id, name);
             }
@@ -218,14 +225,14 @@ impl Anew<'_> {
     }
 
     /// Writes the rows of runs that can be read, and others for those that entries are of.
-    fn runs(&self, now: i64, mended: &mut Mended) -> Result<()> {
+    fn runs(&self, now: Timestamp, mended: &mut Mended) -> Result<()> {
         let mut rows: BTreeMap<u32, RunRow> = BTreeMap::new();
         for (key, payload) in self.salvage.rows(Table::Runs) {
             if let Ok((run, mut row)) = runs::decode(&self.salvage.path, &key, &payload) {
-                if InferenceId::from_u64(row.last_id).run() != run {
+                if row.last_id.run() != run {
                     // Another run's: the facts in entries hold.
                     let seen = self.evidence.runs.get(&run.get());
-                    row.last_id = seen.map_or(0, |seen| seen.last_id);
+                    row.last_id = seen.map_or(InferenceId::NONE, |seen| seen.last_id);
                 }
                 if self
                     .withdrawal
@@ -322,14 +329,14 @@ impl Anew<'_> {
 }
 
 /// The entries of one block as blocks, each with the sequence that it begins at.
-fn encoded(rows: &[StoredEntry]) -> Result<Vec<(u64, Block)>> {
+fn encoded(rows: &[StoredEntry]) -> Result<Vec<(Sequence, Block)>> {
     let mut encoder = BlockEncoder::default();
     for entry in rows {
         let pushed = encoder.again(entry);
         let what = format!("entry {}", entry.sequence);
         pushed.map_err(|why| damaged(Path::new(HOT_FILE), &what, &why))?;
     }
-    let mut next = rows.first().map_or(0, |entry| entry.sequence);
+    let mut next = rows.first().map_or(Sequence::ZERO, |entry| entry.sequence);
     let mut blocks = Vec::new();
     for block in encoder.take() {
         let first = next;
@@ -339,7 +346,7 @@ fn encoded(rows: &[StoredEntry]) -> Result<Vec<(u64, Block)>> {
     Ok(blocks)
 }
 
-fn put_blocks(kv: &Kv, pending: &mut Vec<(u64, Block)>) -> Result<()> {
+fn put_blocks(kv: &Kv, pending: &mut Vec<(Sequence, Block)>) -> Result<()> {
     kv.write(|transaction| {
         for (first, block) in pending.iter_mut() {
             index::put(transaction, *first, block)?;

@@ -30,6 +30,8 @@ use crate::engine::meta::Extent;
 use crate::engine::segments::{Registered, file_name, put};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::options::Sharing;
 use salvage::Salvage;
@@ -42,7 +44,7 @@ const CACHE_BYTES: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Mended {
     /// Sequences that were lost, in order.
-    pub(crate) lost: Vec<Range<u64>>,
+    pub(crate) lost: Vec<Range<Sequence>>,
     /// Where the damaged files are now.
     pub(crate) set_aside: Vec<PathBuf>,
     /// Files that were written anew or changed.
@@ -64,7 +66,7 @@ struct SequenceLayout {
 }
 
 /// Repairs the journal in `directory`, which must not be open in any process.
-pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
+pub(crate) fn repair(directory: &Directory, now: Timestamp) -> Result<Mended> {
     // Held to the end: an opening in the middle would see half of the files replaced.
     let _locks = quarantine::hold(directory)?;
     let salvage = Salvage::open(directory)?;
@@ -74,7 +76,7 @@ pub(crate) fn repair(directory: &Directory, now: i64) -> Result<Mended> {
     let (extent, registered) = salvage.check(&mut uses, &mut hot);
     let longest = registered
         .iter()
-        .map(|segment| segment.row.next.saturating_sub(segment.first));
+        .map(|segment| segment.row.next.since(segment.first));
     // A registration that was made up would be filled with holes until the disk is full.
     if longest.max().is_some_and(|longest| longest > MOST_LOST) {
         let why = "no segment holds so many entries";
@@ -128,7 +130,7 @@ impl Mended {
     /// How many entries holes stand for now that were there before.
     fn lost_entries(&self) -> u64 {
         let lengths = self.lost.iter();
-        let lengths = lengths.map(|lost| lost.end.saturating_sub(lost.start));
+        let lengths = lengths.map(|lost| lost.end.since(lost.start));
         lengths.fold(0, u64::saturating_add)
     }
 }
@@ -170,8 +172,8 @@ fn verified(directory: &Directory) -> Result<u64> {
 /// Sets a file aside that is not registered and may hold what nothing else does.
 fn set_stray_aside(
     directory: &Directory,
-    first: u64,
-    next: u64,
+    first: Sequence,
+    next: Sequence,
     mended: &mut Mended,
 ) -> Result<()> {
     let file = directory.segments().join(file_name(first, next));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::directory::Directory;
 use crate::entry::error::Result;
 use crate::entry::ids::RunId;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// Result of [`repair`].
@@ -82,7 +83,7 @@ impl Repaired {
 /// ```
 pub fn repair(dir: impl AsRef<Path>) -> Result<Repaired> {
     let directory = Directory::existing(dir.as_ref())?;
-    let mended = crate::maintenance::repair::repair(&directory, Timestamp::now().as_micros())?;
+    let mended = crate::maintenance::repair::repair(&directory, Timestamp::now())?;
     Ok(Repaired {
         lost: joined(mended.lost),
         set_aside: mended.set_aside,
@@ -95,9 +96,10 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Repaired> {
 }
 
 /// Ranges in order, those that touch as one.
-fn joined(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+fn joined(ranges: Vec<Range<Sequence>>) -> Vec<Range<u64>> {
     let mut joined: Vec<Range<u64>> = Vec::new();
     for range in ranges {
+        let range = range.start.get()..range.end.get();
         match joined.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => joined.push(range),

@@ -16,12 +16,14 @@ use crate::engine::keys;
 use crate::engine::kv::{Kv, Snapshot, Table};
 use crate::engine::lost_ranges::MOST_LOST;
 use crate::engine::meta;
-use crate::engine::meta::{Extent, FIRST_SEQUENCE, Identity};
+use crate::engine::meta::{Extent, Identity};
 use crate::engine::retired;
 use crate::engine::segments;
 use crate::engine::segments::{Registered, file_name, files, stated_journal};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::maintenance::verify::defect::DefectKind;
 use crate::maintenance::verify::{
     Findings, check_cursors, check_engine, check_hot, check_names, check_runs, check_value,
@@ -32,7 +34,7 @@ use crate::stats::folding::folded;
 pub(super) type Raw = (Vec<u8>, Vec<u8>);
 
 /// Numbers in keys are looked for below it where the journal's end is not known.
-const FAR: u64 = 1 << 32;
+const FAR: Sequence = Sequence::new(1 << 32);
 
 /// The hot file as far as it can be read.
 pub(super) struct Salvage {
@@ -40,7 +42,7 @@ pub(super) struct Salvage {
     pub(super) path: PathBuf,
     directory: Directory,
     /// No number in a key is as high, as far as is known.
-    end: u64,
+    end: Sequence,
     /// Tables that could not be read to the end.
     incomplete: RefCell<BTreeSet<String>>,
 }
@@ -81,7 +83,10 @@ impl Salvage {
         let known = self
             .read(meta::known_identity)
             .is_some_and(|read| read.is_ok());
-        let blocks = self.kv.as_ref().map(|kv| firsts(kv, &(0..self.end)));
+        let blocks = self
+            .kv
+            .as_ref()
+            .map(|kv| firsts(kv, &(Sequence::ZERO..self.end)));
         !known && blocks.is_none_or(|blocks| blocks.is_empty())
     }
 
@@ -188,7 +193,7 @@ impl Salvage {
     }
 
     /// Identity of the journal: its own, or that in its segments, or a new one.
-    pub(super) fn identity(&self, now: i64) -> Result<Identity> {
+    pub(super) fn identity(&self, now: Timestamp) -> Result<Identity> {
         if let Some(identity) = self.known("meta identity", meta::known_identity) {
             return Ok(identity);
         }
@@ -214,7 +219,7 @@ impl Salvage {
         let hot = self
             .kv
             .as_ref()
-            .map(|kv| firsts(kv, &(0..self.end)))
+            .map(|kv| firsts(kv, &(Sequence::ZERO..self.end)))
             .unwrap_or_default();
         let last = hot.last().and_then(|first| rows(self.kv.as_ref()?, *first));
         let last = last.and_then(|rows| rows.last().map(StoredEntry::next));
@@ -224,15 +229,15 @@ impl Salvage {
             files(&self.directory).last().map(|file| file.1),
             last,
         ];
-        let seen = seen.into_iter().flatten().max().unwrap_or(FIRST_SEQUENCE);
-        let can_be = |end: &u64| *end <= seen.saturating_add(MOST_LOST);
+        let seen = seen.into_iter().flatten().max().unwrap_or(Sequence::FIRST);
+        let can_be = |end: &Sequence| *end <= seen.saturating_add(MOST_LOST);
         let extent = extent.filter(|extent| can_be(&extent.next));
-        let retired = retired.filter(|row| can_be(&row.entries));
+        let retired = retired.filter(|row| can_be(&Sequence::new(row.entries)));
         if extent.is_none() {
             self.lacks("meta extent");
         }
         let mut kept = extent.map(|extent| extent.kept);
-        kept = kept.or(retired.map(|row| FIRST_SEQUENCE.saturating_add(row.entries)));
+        kept = kept.or(retired.map(|row| Sequence::FIRST.saturating_add(row.entries)));
         let border = extent.map(|extent| extent.hot);
         let mut slots = self.registered();
         for (first, next) in files(&self.directory) {
@@ -256,13 +261,13 @@ impl Salvage {
         let kept = kept
             .or(lowest)
             .or(hot.first().copied())
-            .unwrap_or(FIRST_SEQUENCE);
+            .unwrap_or(Sequence::FIRST);
         let after = slots.last().map_or(kept, |slot| slot.range.end);
         let border = border.unwrap_or(after).max(after);
         let mut all = Vec::new();
         let mut next = kept;
         for slot in slots {
-            if slot.range.start.saturating_sub(next) > MOST_LOST {
+            if slot.range.start.since(next) > MOST_LOST {
                 // A file or a row with a false number.
                 continue;
             }
@@ -319,9 +324,8 @@ impl Salvage {
                 continue;
             };
             if let Ok(row) = segments::decode(first, &payload) {
-                let after = slots.last().map_or(0, |slot| slot.range.end);
-                let can_be = row.next.saturating_sub(first) <= MOST_LOST
-                    && first.saturating_sub(after) <= MOST_LOST;
+                let after = slots.last().map_or(Sequence::ZERO, |slot| slot.range.end);
+                let can_be = row.next.since(first) <= MOST_LOST && first.since(after) <= MOST_LOST;
                 if after <= first && can_be {
                     let range = first..row.next;
                     slots.push(SegmentSlot {
@@ -334,14 +338,20 @@ impl Salvage {
         slots
     }
 
-    fn is_whole(&self, first: u64, next: u64) -> bool {
+    fn is_whole(&self, first: Sequence, next: Sequence) -> bool {
         let file = self.directory.segments().join(file_name(first, next));
         let kv = Kv::salvage(&file, CACHE_BYTES).ok();
-        fill(kv.as_ref(), &(first..next), 0, |_| Ok(())).is_ok_and(|lost| lost.is_empty())
+        fill(
+            kv.as_ref(),
+            &(first..next),
+            Timestamp::default(),
+            |_| Ok(()),
+        )
+        .is_ok_and(|lost| lost.is_empty())
     }
 }
 
 /// Whether a stretch of sequences is one of these.
-pub(super) fn is_among(slots: &[SegmentSlot], range: &Range<u64>) -> bool {
+pub(super) fn is_among(slots: &[SegmentSlot], range: &Range<Sequence>) -> bool {
     slots.iter().any(|slot| slot.range == *range)
 }

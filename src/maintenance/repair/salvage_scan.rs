@@ -7,6 +7,7 @@ use std::ops::{Bound, ControlFlow};
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, Table};
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 
 /// Number of parts that are tried of a stretch that can be read from neither end.
 const MOST_PARTS: u32 = 4_096;
@@ -16,7 +17,12 @@ type VisitDamaged<'v> = dyn FnMut(&[u8], Result<&[u8]>) + 'v;
 
 /// Shows every row that can be reached to `see`, in no certain order; returns whether that was all.
 /// No key that begins with a number begins with one of `end` or above.
-pub(super) fn salvage_scan(kv: &Kv, table: Table, end: u64, see: &mut VisitDamaged<'_>) -> bool {
+pub(super) fn salvage_scan(
+    kv: &Kv,
+    table: Table,
+    end: Sequence,
+    see: &mut VisitDamaged<'_>,
+) -> bool {
     let mut parts: VecDeque<(SweepKey, SweepKey)> =
         VecDeque::from([(Bound::Unbounded, Bound::Unbounded)]);
     let (mut whole, mut tried) = (true, 0);
@@ -45,7 +51,10 @@ pub(super) fn salvage_scan(kv: &Kv, table: Table, end: u64, see: &mut VisitDamag
             continue;
         }
         high = last.map_or(high, Bound::Excluded);
-        let (from, to) = (number(&low).unwrap_or(0), number(&high).unwrap_or(end));
+        let (from, to) = (
+            number(&low).unwrap_or(0),
+            number(&high).unwrap_or(end.get()),
+        );
         if to.saturating_sub(from) < 2 || tried == MOST_PARTS {
             continue;
         }

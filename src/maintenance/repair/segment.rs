@@ -14,6 +14,8 @@ use crate::engine::segment_row::SegmentRow;
 use crate::engine::segments::{Registered, Segment, file_name};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::maintenance::verify::{Findings, check_segment};
 use crate::sealing::seal::SegmentWriter;
@@ -21,7 +23,7 @@ use crate::sealing::seal::SegmentWriter;
 /// Sequences that a segment should hold, and its registration, if that can be read.
 #[derive(Clone, Debug)]
 pub(super) struct SegmentSlot {
-    pub(super) range: Range<u64>,
+    pub(super) range: Range<Sequence>,
     pub(super) row: Option<SegmentRow>,
 }
 
@@ -31,7 +33,7 @@ impl SegmentSlot {
         &self,
         directory: &Directory,
         identity: &Identity,
-        now: i64,
+        now: Timestamp,
         uses: &mut Uses,
         mended: &mut Mended,
     ) -> Result<Registered> {
@@ -57,7 +59,7 @@ impl SegmentSlot {
         {
             return Ok(registered);
         }
-        let unfinished = folder.join(format!("{:020}.new-repair", self.range.start));
+        let unfinished = folder.join(format!("{:020}.new-repair", self.range.start.get()));
         disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
         let mut writer = SegmentWriter::create(&unfinished, self.range.start)?;
         let lost = fill(kv.as_ref(), &self.range, recorded, |rows| {
@@ -117,6 +119,6 @@ impl SegmentSlot {
     }
 }
 
-fn unwritable(file: &Path, sequence: u64, why: &str) -> Error {
+fn unwritable(file: &Path, sequence: Sequence, why: &str) -> Error {
     damaged(file, &format!("entry {sequence}"), why)
 }

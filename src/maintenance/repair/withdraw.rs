@@ -13,10 +13,12 @@ use super::withdrawal::Withdrawal;
 use super::{CACHE_BYTES, Mended, SequenceLayout, hot, quarantine, remove};
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::kv::Kv;
-use crate::engine::meta::{FIRST_SEQUENCE, Identity, damaged};
+use crate::engine::meta::{Identity, damaged};
 use crate::engine::segments::{Registered, Segment};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::maintenance::verify::Findings;
 use crate::sealing::seal::SegmentWriter;
@@ -27,10 +29,10 @@ impl Withdrawal {
         &mut self,
         kv: Option<&Kv>,
         file: &Path,
-        range: &std::ops::Range<u64>,
+        range: &std::ops::Range<Sequence>,
     ) -> Result<u64> {
         let before = self.inferences.saturating_add(self.others);
-        let lost = fill(kv, range, 0, |rows| {
+        let lost = fill(kv, range, Timestamp::default(), |rows| {
             self.count(rows);
             Ok(())
         })?;
@@ -55,7 +57,7 @@ impl Withdrawal {
             return Ok(old.clone());
         }
         let folder = directory.segments();
-        let unfinished = folder.join(format!("{:020}.new-repair", old.first));
+        let unfinished = folder.join(format!("{:020}.new-repair", old.first.get()));
         disk::remove(&unfinished).map_err(|error| Error::io("remove", &unfinished, error))?;
         let mut writer = SegmentWriter::create(&unfinished, old.first)?;
         let lost = fill(Some(&kv), &range, old.row.recorded.0, |rows| {
@@ -86,7 +88,7 @@ impl Withdrawal {
 
     /// Takes the import's entries out of the journal in `directory`, which must not be open in any
     /// process.
-    pub(crate) fn apply(&mut self, directory: &Directory, now: i64) -> Result<()> {
+    pub(crate) fn apply(&mut self, directory: &Directory, now: Timestamp) -> Result<()> {
         let _locks = quarantine::hold(directory)?;
         let salvage = Salvage::open(directory)?;
         let mut findings = Findings::default();
@@ -95,7 +97,7 @@ impl Withdrawal {
             let why = format!("{defect}; repair it first");
             return Err(damaged(&salvage.path, "undo", &why));
         }
-        if extent.kept > FIRST_SEQUENCE {
+        if extent.kept > Sequence::FIRST {
             return Err(Error::InvalidOption {
                 name: "run",
                 value: self.run.to_string(),

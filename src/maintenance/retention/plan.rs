@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::segments::Standing;
 use crate::engine::segments::Registered;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::maintenance::Maintenance;
 use crate::options::retention::{Kept, RetentionPolicy, in_days, too_old};
@@ -131,19 +132,17 @@ impl Maintenance {
     /// ```
     pub fn retired(&self) -> Result<RetentionTotals> {
         let row = self.maintenance.retired()?;
-        let time = Timestamp::from_micros;
-        let start = |hour: i64| hour.saturating_mul(3_600_000_000);
         let ranges = row.hours.iter();
         Ok(RetentionTotals {
             segments: row.segments,
             entries: row.entries,
             inferences: row.events,
-            recorded: row.recorded.map(|(first, last)| (time(first), time(last))),
-            last: (row.segments > 0).then_some(time(row.last)),
+            recorded: row.recorded,
+            last: (row.segments > 0).then_some(row.last),
             event_times: ranges
                 .map(|(first, last)| {
-                    let end = start(last.saturating_add(1)).saturating_sub(1);
-                    (time(start(first)), time(end))
+                    let end = Timestamp::of_hour(last.saturating_add(1)).moved_by(-1);
+                    (Timestamp::of_hour(first), end)
                 })
                 .collect(),
         })
@@ -168,15 +167,15 @@ impl Retention<'_> {
         }
         let maintenance = &self.maintenance.maintenance;
         let now = self.maintenance.clock.now();
-        let mut standing = maintenance.standing(cursors, now.as_micros())?;
+        let mut standing = maintenance.standing(cursors, now)?;
         let mut exceeded = exceeding(&self.policy, &standing, now);
         let mut unreadable = None;
         if standing.retirable < wanted(&standing, exceeded.len()) {
-            match maintenance.fold(now.as_micros()) {
+            match maintenance.fold(now) {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
-            standing = maintenance.standing(cursors, now.as_micros())?;
+            standing = maintenance.standing(cursors, now)?;
             exceeded = exceeding(&self.policy, &standing, now);
         }
         let (until, mut held_back) =
@@ -189,7 +188,7 @@ impl Retention<'_> {
             .take_while(|segment| segment.row.next <= until)
             .collect();
         let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
-        let hot = standing.extent.next.saturating_sub(standing.extent.hot);
+        let hot = standing.extent.next.since(standing.extent.hot);
         if exceeded.len() == standing.segments.len() && !exceeded.is_empty() && hot > 0 {
             held_back.push(format!("{hot} entries are not sealed yet and stay"));
         }
@@ -202,7 +201,7 @@ impl Retention<'_> {
             cursors: cursors.clone(),
             lines: lines.collect(),
             held_back,
-            kept_entries: standing.extent.next.saturating_sub(first_kept),
+            kept_entries: standing.extent.next.since(first_kept),
             newest: newest(self.maintenance, &standing)?,
             doubt,
             unreadable,
@@ -218,7 +217,7 @@ fn exceeding(policy: &RetentionPolicy, standing: &Standing, now: Timestamp) -> V
     let mut bytes = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
     let mut exceeded = Vec::new();
     for segment in &standing.segments {
-        let entries = standing.extent.next.saturating_sub(segment.first);
+        let entries = standing.extent.next.since(segment.first);
         let old = policy
             .max_age
             .filter(|age| is_older(policy, standing, segment, *age, now));
@@ -240,7 +239,7 @@ fn is_older(
     now: Timestamp,
 ) -> bool {
     if policy.trust_clock {
-        return Timestamp::from_micros(segment.row.recorded.1) < now.saturating_sub(age);
+        return segment.row.recorded.1 < now.saturating_sub(age);
     }
     standing
         .elapsed
@@ -288,11 +287,7 @@ fn doubted(
     now: Timestamp,
 ) -> Option<Doubt> {
     let age = policy.max_age.filter(|_| !policy.trust_clock)?;
-    let by_clock = |segment: &Registered| {
-        let last = segment.row.recorded.1;
-        let passed = now.as_micros().saturating_sub(last);
-        Duration::from_micros(u64::try_from(passed).unwrap_or(0))
-    };
+    let by_clock = |segment: &Registered| now.saturating_since(segment.row.recorded.1);
     let rest = standing.segments.get(exceeded..).unwrap_or_default();
     let segments = rest.iter().filter(|segment| by_clock(segment) > age);
     let first = segments.clone().next()?;
@@ -306,9 +301,9 @@ fn doubted(
 }
 
 /// The sequence after the `exceeded` oldest segments.
-fn wanted(standing: &Standing, exceeded: usize) -> u64 {
+fn wanted(standing: &Standing, exceeded: usize) -> Sequence {
     let last = standing.segments.iter().take(exceeded).next_back();
-    last.map_or(0, |segment| segment.row.next)
+    last.map_or(Sequence::ZERO, |segment| segment.row.next)
 }
 
 /// How many of the `exceeded` oldest segments the keep rules and the journal's own needs let go,
@@ -319,7 +314,7 @@ fn bounds(
     standing: &Standing,
     exceeded: usize,
     unreadable: Option<&Error>,
-) -> (u64, Vec<String>) {
+) -> (Sequence, Vec<String>) {
     let wanted = wanted(standing, exceeded);
     let mut until = standing.retirable;
     let mut held_back = Vec::new();
@@ -334,8 +329,8 @@ fn bounds(
     }
     for (name, next) in &standing.cursors {
         if *next < wanted {
-            held_back.push(match next {
-                0 => format!("no cursor {name:?} is stored"),
+            held_back.push(match *next {
+                Sequence::ZERO => format!("no cursor {name:?} is stored"),
                 _ => format!("the cursor {name:?} has come to {next}"),
             });
         }
@@ -356,21 +351,18 @@ fn newest(maintenance: &Maintenance, standing: &Standing) -> Result<Option<Times
     let source = maintenance.maintenance.source();
     let last = standing.extent.next.saturating_sub(1);
     let entry = source.at(last)?;
-    Ok(entry.map(|entry| Timestamp::from_micros(entry.head.recorded)))
+    Ok(entry.map(|entry| entry.head.recorded))
 }
 
 fn line(maintenance: &Maintenance, segment: &Registered, reason: String) -> PlannedSegment {
-    let time = Timestamp::from_micros;
     let row = &segment.row;
     PlannedSegment {
         file: maintenance.maintenance.file_of(segment),
-        sequences: segment.first..=row.next.saturating_sub(1),
-        entries: row.next.saturating_sub(segment.first),
+        sequences: segment.first.get()..=row.next.saturating_sub(1).get(),
+        entries: row.next.since(segment.first),
         inferences: row.events,
-        recorded: (time(row.recorded.0), time(row.recorded.1)),
-        event_times: row
-            .event_times
-            .map(|(first, last)| (time(first), time(last))),
+        recorded: row.recorded,
+        event_times: row.event_times,
         bytes: row.bytes,
         reason,
     }
@@ -456,7 +448,7 @@ impl RetentionPlan {
         let Maintenance {
             maintenance, clock, ..
         } = &self.maintenance;
-        let now = clock.now().as_micros();
+        let now = clock.now();
         let done = maintenance.retire(&self.doomed, &self.cursors, now)?;
         if !done.changes.is_empty() {
             return Err(Error::PlanOutdated {

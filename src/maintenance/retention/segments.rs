@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use crate::engine::cursors;
 use crate::engine::directory::sync_directory;
 use crate::engine::elapsed::Elapsed;
-use crate::engine::format::block_index::HOUR_MICROS;
 use crate::engine::keys;
 use crate::engine::kv::Table;
 use crate::engine::maintenance_handle::MaintenanceHandle;
@@ -19,6 +18,8 @@ use crate::engine::retired::RetiredRow;
 use crate::engine::segments;
 use crate::engine::segments::Registered;
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::outcomes::out_of_order;
 use crate::stats::folding::folded;
@@ -33,9 +34,9 @@ pub(crate) struct Standing {
     /// Oldest first.
     pub(crate) segments: Vec<Registered>,
     /// Position of each requested cursor; 0 if it is not stored.
-    pub(crate) cursors: Vec<(String, u64)>,
+    pub(crate) cursors: Vec<(String, Sequence)>,
     /// Entries before this sequence are not needed by the journal itself.
-    pub(crate) retirable: u64,
+    pub(crate) retirable: Sequence,
     /// How old entries are at least.
     pub(crate) elapsed: Elapsed,
 }
@@ -50,13 +51,16 @@ pub(crate) struct Done {
 }
 
 impl MaintenanceHandle {
-    /// The base of a decision about retirement at `now`, microseconds since 1970.
-    pub(crate) fn standing(&self, names: &[String], now: i64) -> Result<Standing> {
+    /// The base of a decision about retirement at `now`.
+    pub(crate) fn standing(&self, names: &[String], now: Timestamp) -> Result<Standing> {
         let source = self.source();
         let stored = self.cursors()?;
         let come = |name: &String| {
             let row = stored.iter().find(|(known, _)| known == name);
-            (name.clone(), row.map_or(0, |(_, row)| row.next))
+            (
+                name.clone(),
+                row.map_or(Sequence::ZERO, |(_, row)| row.next),
+            )
         };
         let (extent, segments) = source.extent_and_segments()?;
         let folded = source.survey(|survey| Ok(survey.folded().clone()))?;
@@ -79,7 +83,12 @@ impl MaintenanceHandle {
     /// checks the plan again: the first one that would differ from it is not begun. Every one of
     /// `cursors` has to be past the retired entries. Committed entries are folded first: outcomes
     /// find their decisions only as long as these are there.
-    pub(crate) fn retire(&self, doomed: &[Registered], names: &[String], now: i64) -> Result<Done> {
+    pub(crate) fn retire(
+        &self,
+        doomed: &[Registered],
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<Done> {
         let mut done = Done {
             segments: 0,
             changes: Vec::new(),
@@ -90,7 +99,7 @@ impl MaintenanceHandle {
         // Before anything goes: statistics outlive their entries only if these were added up.
         let known = match self.fold(now) {
             // An unreadable outcome counts for no decision.
-            Err(Error::Corrupt { .. }) => 0,
+            Err(Error::Corrupt { .. }) => Sequence::ZERO,
             folded => folded?,
         };
         for slice in doomed.chunks(SLICE) {
@@ -122,9 +131,9 @@ impl MaintenanceHandle {
     fn retire_slice(
         &self,
         slice: &[Registered],
-        known: u64,
+        known: Sequence,
         names: &[String],
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<String>> {
         let path = self.source().path();
         // Read before the transaction, which others wait for.
@@ -146,7 +155,7 @@ impl MaintenanceHandle {
             }
             for name in names {
                 let row = cursors::to_write(transaction, path, name)?;
-                let next = row.map_or(0, |row| row.next);
+                let next = row.map_or(Sequence::ZERO, |row| row.next);
                 // Read in this transaction: a reader that was put back since has not seen them yet.
                 if next < until {
                     changes.push(format!("the cursor {name:?} is at {next} now"));
@@ -192,10 +201,9 @@ impl MaintenanceHandle {
         {
             return hours.into_iter().map(|hour| (hour, hour)).collect();
         }
-        let hour = |micros: i64| micros.div_euclid(HOUR_MICROS);
         let times = segment.row.event_times.iter();
         times
-            .map(|(first, last)| (hour(*first), hour(*last)))
+            .map(|(first, last)| (first.hour(), last.hour()))
             .collect()
     }
 

@@ -16,6 +16,7 @@ use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
+use crate::entry::sequence::Sequence;
 
 /// Rows that one transaction removes: others wait for it.
 const SLICE: usize = 500;
@@ -74,7 +75,7 @@ impl MaintenanceHandle {
         for slice in unused.chunks(SLICE) {
             self.write(|transaction| {
                 for run in slice {
-                    transaction.remove(Table::Runs, &keys::number(u64::from(run.get())))?;
+                    transaction.remove(Table::Runs, &keys::number(*run))?;
                 }
                 Ok(())
             })?;
@@ -130,7 +131,7 @@ impl MaintenanceHandle {
             }
             let blocks = match source.after(next, BUDGET_BYTES) {
                 Err(Error::Retired { kept, .. }) => {
-                    next = kept;
+                    next = Sequence::new(kept);
                     continue;
                 }
                 blocks => blocks?,
@@ -180,7 +181,7 @@ impl MaintenanceHandle {
                     && alive.none_within(row.asked)
                 {
                     transaction.remove(Table::NameIds, key)?;
-                    transaction.remove(Table::Names, &keys::number(row.id.into()))?;
+                    transaction.remove(Table::Names, &keys::number(row.id))?;
                     forgotten += 1;
                 }
             }

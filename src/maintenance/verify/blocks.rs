@@ -15,6 +15,7 @@ use crate::engine::kv::{Direction, Table};
 use crate::engine::segment_row::SegmentRow;
 use crate::engine::uses::Uses;
 use crate::engine::{index, keys};
+use crate::entry::sequence::Sequence;
 
 /// Sums of the blocks of a file.
 pub(super) struct BlockSums {
@@ -51,7 +52,7 @@ pub(super) fn check_blocks(
     let (start, end) = (keys::number(range.start), keys::number(range.end));
     let keys = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
     let swept = snapshot.sweep(Table::Blocks, keys, Direction::Ascending, |key, value| {
-        let first = keys::first_number(key).unwrap_or(0);
+        let first = keys::first_number(key).unwrap_or(Sequence::ZERO);
         let read = value.map_err(|error| (DefectKind::Checksum, error.to_string()));
         let read = read.and_then(|payload| {
             let rows = BlockReader::new(first, payload).and_then(|block| block.rows());
@@ -98,7 +99,7 @@ pub(super) fn check_blocks(
 }
 
 /// The rows that should find the block of these entries.
-fn expect(rows: &[StoredEntry], first: u64, expected: &mut Expected) {
+fn expect(rows: &[StoredEntry], first: Sequence, expected: &mut Expected) {
     let mut encoder = BlockEncoder::default();
     let again = rows.iter().try_for_each(|entry| encoder.again(entry));
     debug_assert!(again.is_ok(), "what was read can be read again");
@@ -130,7 +131,7 @@ fn check_index(
         let swept = blocks
             .snapshot
             .sweep(table, everything, direction, |key, value| {
-                let place = keys::second_number(key).unwrap_or(0);
+                let place = keys::second_number(key).unwrap_or(Sequence::ZERO);
                 // Before the range lie leftovers of a sealing, without a meaning.
                 if place < blocks.range.start {
                     return ControlFlow::Continue(());
@@ -159,7 +160,7 @@ fn check_index(
         }
     }
     for (table, key) in expected.into_keys() {
-        let place = keys::second_number(&key).unwrap_or(0);
+        let place = keys::second_number(&key).unwrap_or(Sequence::ZERO);
         findings.say(
             DefectKind::Index,
             path,

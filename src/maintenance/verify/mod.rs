@@ -21,6 +21,7 @@ use crate::engine::segments::{Registered, Segment, file_name};
 use crate::engine::uses::Uses;
 use crate::engine::{index, meta, segments};
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
 use crate::sealing::seal;
 use crate::stats::folding::folded;
 pub(crate) use blocks::BLOCK;
@@ -51,7 +52,7 @@ impl Findings {
         &mut self,
         kind: DefectKind,
         file: &Path,
-        sequences: Option<Range<u64>>,
+        sequences: Option<Range<Sequence>>,
         detail: impl Into<String>,
     ) {
         if self.defects.len() == MOST_DEFECTS {
@@ -61,7 +62,7 @@ impl Findings {
         self.defects.push(Defect {
             file: file.to_owned(),
             kind,
-            sequences,
+            sequences: sequences.map(|lost| lost.start.get()..lost.end.get()),
             detail: detail.into(),
         });
     }
@@ -100,8 +101,11 @@ impl MaintenanceHandle {
             }
         }
         // A segment may have been retired while it was checked.
-        let kept = self.source().extent().map_or(0, |extent| extent.kept);
-        let retired = |lost: &Range<u64>| lost.end <= kept && lost.start >= extent.kept;
+        let kept = self
+            .source()
+            .extent()
+            .map_or(Sequence::ZERO, |extent| extent.kept);
+        let retired = |lost: &Range<u64>| lost.end <= kept.get() && lost.start >= extent.kept.get();
         findings
             .defects
             .retain(|defect| !defect.sequences.as_ref().is_some_and(retired));

@@ -20,6 +20,7 @@ use crate::engine::segments;
 use crate::engine::uses::Uses;
 use crate::entry::ids::InferenceId;
 use crate::entry::name;
+use crate::entry::sequence::Sequence;
 use crate::outcomes::{out_of_order, unmatched};
 use crate::registry::tables;
 use crate::stats::folding::folded;
@@ -37,8 +38,7 @@ pub(crate) fn check_value(
     match table {
         Table::Meta => check_meta(key, value),
         Table::Names => {
-            let id = keys::first_number(key).filter(|_| key.len() == 8);
-            let id = id.and_then(|id| NameId::try_from(id).ok());
+            let id = keys::one_number::<NameId>(key);
             id.filter(|id| *id != NameId::NONE)
                 .ok_or("a key is no name id")?;
             codec::decode::<(u8, String)>(value).map(drop)
@@ -46,7 +46,7 @@ pub(crate) fn check_value(
         Table::NameIds => dictionary::decode_row(path, value).map(drop).map_err(said),
         Table::Runs => runs::decode(path, key, value).map(drop).map_err(said),
         Table::Segments => {
-            let first = keys::first_number(key).ok_or("a key is too short")?;
+            let first: Sequence = keys::first_number(key).ok_or("a key is too short")?;
             segments::decode(first, value).map(drop)
         }
         Table::Rollups => table::check(path, key, value).map_err(said),
@@ -133,7 +133,7 @@ pub(crate) fn check_names(
         everything(),
         Direction::Ascending,
         |key, value| {
-            let id = keys::first_number(key).and_then(|id| NameId::try_from(id).ok());
+            let id = keys::first_number::<NameId>(key);
             let name = value.ok().map(codec::decode::<(u8, String)>);
             if let (Some(id), Some(Ok((kind, text)))) = (id, name) {
                 ids.insert(id);
@@ -208,8 +208,8 @@ pub(crate) fn check_runs(
         );
     }
     for (run, row) in rows {
-        if row.last_id != 0 && InferenceId::from_u64(row.last_id).run() != run {
-            let last = InferenceId::from_u64(row.last_id);
+        if row.last_id != InferenceId::NONE && row.last_id.run() != run {
+            let last = row.last_id;
             findings.say(
                 DefectKind::Run,
                 path,
@@ -224,11 +224,11 @@ pub(crate) fn check_runs(
 pub(super) fn check_out_of_order(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    end: u64,
+    end: Sequence,
     uses: &mut Uses,
     findings: &mut Findings,
 ) {
-    let read = out_of_order::each(snapshot, path, 0, |known| {
+    let read = out_of_order::each(snapshot, path, InferenceId::NONE, |known| {
         known.outcome.row.each_name(|name| uses.see_name(name));
         let places = known.outcome.sequence..known.inference;
         if places.is_empty() || places.end >= end {
@@ -243,7 +243,7 @@ pub(super) fn check_out_of_order(
 }
 
 pub(crate) fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut Findings) {
-    let end = meta::extent(snapshot, path).map_or(u64::MAX, |extent| extent.next);
+    let end = meta::extent(snapshot, path).map_or(Sequence::MAX, |extent| extent.next);
     for (name, row) in crate::engine::cursors::list(snapshot, path).unwrap_or_default() {
         if row.next > end {
             let detail = format!("the cursor {name:?} is at {}, the end is {end}", row.next);

@@ -16,6 +16,7 @@ use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 use crate::record::queue::drop_counters::Drops;
 use crate::record::queue::local_names::NO_NAME;
@@ -123,8 +124,8 @@ impl Batch {
         (blocks, counts, std::mem::take(&mut self.deltas))
     }
 
-    /// Counts one event for `run`; `id` is 0 if it has none.
-    fn count(&mut self, run: RunId, id: u64) {
+    /// Counts one event for `run`; `id` is none if it has none.
+    fn count(&mut self, run: RunId, id: InferenceId) {
         self.counts.events += 1;
         // The run of the last event is almost always that of the next one.
         // Calls that began before a change of runs still bring ids of the run before: up to two
@@ -159,7 +160,7 @@ impl Batch {
 
     /// Leaves a gap for an event of `run` that was counted, and that the encoder refused.
     #[cold]
-    fn refuse(&mut self, run: RunId, recorded: i64, event: i64) {
+    fn refuse(&mut self, run: RunId, recorded: Timestamp, event: Timestamp) {
         self.counts.events -= 1;
         if let Some(delta) = self.deltas.iter_mut().rev().find(|delta| delta.run == run) {
             delta.events -= 1;
@@ -180,7 +181,7 @@ impl Batch {
     }
 
     /// Encodes an entry without an id that was counted, or leaves a gap for it.
-    fn push_note(&mut self, recorded: i64, note: &Note) {
+    fn push_note(&mut self, recorded: Timestamp, note: &Note) {
         if self.encoder.note(recorded, note).is_err() {
             self.refuse(self.run, recorded, recorded);
         }
@@ -254,7 +255,7 @@ impl Batch {
     }
 
     fn push_event(&mut self, event: OtherEntry, names: &WriterDictionary, anchor: Anchor) {
-        self.count(self.run, 0);
+        self.count(self.run, InferenceId::NONE);
         match event {
             OtherEntry::System {
                 ticks,
@@ -272,7 +273,7 @@ impl Batch {
                     message,
                     fields,
                 };
-                let recorded = anchor.wall_of(ticks).as_micros();
+                let recorded = anchor.wall_of(ticks);
                 self.push_note(recorded, &Note::SystemEvent(row));
             }
             OtherEntry::Checkpoint {
@@ -291,7 +292,7 @@ impl Batch {
                     checkpoint: names.of(NameKind::Checkpoint, checkpoint, of_checkpoint),
                     detail,
                 };
-                let recorded = anchor.wall_of(ticks).as_micros();
+                let recorded = anchor.wall_of(ticks);
                 self.push_note(recorded, &Note::CheckpointEvent(row));
             }
             OtherEntry::Outcome {
@@ -312,11 +313,11 @@ impl Batch {
                         OutcomeValue::Named(names.of(kind, NO_NAME, Some(&text)), value)
                     }
                 });
-                let recorded = anchor.wall_of(ticks).as_micros();
+                let recorded = anchor.wall_of(ticks);
                 let row = OutcomeRow {
                     run: self.run.get(),
-                    of,
-                    time: time.unwrap_or(recorded),
+                    of: InferenceId::from_u64(of),
+                    time: time.map_or(recorded, Timestamp),
                     values: values.collect(),
                 };
                 self.push_note(recorded, &Note::Outcome(row));
@@ -332,7 +333,8 @@ impl Batch {
         names: &WriterDictionary,
         readings: Readings,
     ) {
-        self.count(InferenceId::from_u64(record.id).run(), record.id);
+        let id = stored.head.id;
+        self.count(id.run(), id);
         if record.has_confidence && !(0.0..=1.0).contains(&record.confidence) {
             self.counts.invalid += 1;
         }
@@ -351,8 +353,7 @@ impl Batch {
             }
         };
         if encoded.is_err() {
-            let run = InferenceId::from_u64(record.id).run();
-            self.refuse(run, stored.head.recorded, stored.head.event);
+            self.refuse(id.run(), stored.head.recorded, stored.head.event);
         }
     }
 
@@ -364,8 +365,8 @@ impl Batch {
         }
         let head = stored.head;
         self.own += 1;
-        self.count(self.run, 0);
-        let inference = Value::Text(InferenceId::from_u64(head.id).to_string());
+        self.count(self.run, InferenceId::NONE);
+        let inference = Value::Text(head.id.to_string());
         let row = SystemEventRow {
             run: self.run.get(),
             level: Level::Warn,
@@ -377,7 +378,11 @@ impl Batch {
         self.push_note(head.recorded, &Note::SystemEvent(row));
     }
 
-    fn push_repeat(&mut self, stored: &StoredDecision<'_>, original: u64) -> Result<(), String> {
+    fn push_repeat(
+        &mut self,
+        stored: &StoredDecision<'_>,
+        original: InferenceId,
+    ) -> Result<(), String> {
         self.counts.repeats += 1;
         let repeat = RepeatRow {
             names: stored.names,
@@ -430,10 +435,10 @@ fn gap(
     lost: Drops,
     refusal: Option<Refusal>,
     anchor: Anchor,
-) -> (i64, Note) {
+) -> (Timestamp, Note) {
     let recorded = (
-        anchor.wall_of(lost.first_ticks).as_micros(),
-        anchor.wall_of(lost.last_ticks).as_micros(),
+        anchor.wall_of(lost.first_ticks),
+        anchor.wall_of(lost.last_ticks),
     );
     let row = GapRow {
         run: run.get(),
@@ -442,7 +447,10 @@ fn gap(
         after: None,
         recorded_range: Some(recorded),
         // Calls without an event time have that of their recording, lost or not.
-        event_range: lost.events.or(Some(recorded)),
+        event_range: lost
+            .events
+            .map(|(first, last)| (Timestamp(first), Timestamp(last)))
+            .or(Some(recorded)),
         refusal,
     };
     (recorded.1, Note::Gap(row))
@@ -473,17 +481,17 @@ fn stored<'a>(
     names: &WriterDictionary,
     readings: Readings,
 ) -> StoredDecision<'a> {
-    let recorded = readings.anchor.wall_of(record.ticks).as_micros();
+    let recorded = readings.anchor.wall_of(record.ticks);
     let name = |kind, local, text: fn(&Texts) -> &Option<String>| {
         names.of(kind, local, texts.and_then(|texts| text(texts).as_deref()))
     };
     let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
     StoredDecision {
         head: RowHead {
-            id: record.id,
+            id: InferenceId::from_u64(record.id),
             recorded,
             event: if record.has_event {
-                record.event
+                Timestamp(record.event)
             } else {
                 recorded
             },

@@ -6,6 +6,8 @@
 use ahash::RandomState;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::entry::ids::InferenceId;
+
 /// The question: the same numbers mean the same question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Question {
@@ -35,7 +37,7 @@ pub(crate) enum Verdict {
     New,
     /// The same question got the same answer, recorded as this id.
     Repeat {
-        original: u64,
+        original: InferenceId,
     },
     /// The same question got another answer.
     Divergent,
@@ -100,7 +102,7 @@ impl Dedup {
         &mut self,
         question: Fingerprint,
         answer: AnswerBits<'_>,
-        id: u64,
+        id: InferenceId,
         nanos: u64,
     ) -> Verdict {
         if self.is_off() {
@@ -154,13 +156,22 @@ impl Dedup {
 }
 
 /// Fingerprints of a question and its answer. A false repeat takes a collision of both, 128 bits.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct SeenQuestion {
     /// 0 where there is nothing.
     question: u64,
     answer: u64,
-    id: u64,
+    id: InferenceId,
     nanos: u64,
+}
+
+impl SeenQuestion {
+    const NOTHING: SeenQuestion = SeenQuestion {
+        question: 0,
+        answer: 0,
+        id: InferenceId::NONE,
+        nanos: 0,
+    };
 }
 
 #[inline]
@@ -237,7 +248,7 @@ impl Generation {
     fn grow(&mut self) {
         // Growth is amortised, and a loop with few questions never pays for the whole capacity.
         let slots = (self.slots.len() * 2).max(FEWEST_SLOTS);
-        let smaller = std::mem::replace(&mut self.slots, vec![SeenQuestion::default(); slots]);
+        let smaller = std::mem::replace(&mut self.slots, vec![SeenQuestion::NOTHING; slots]);
         self.held = 0;
         for seen in smaller.into_iter().filter(|seen| seen.question != 0) {
             let place = self.place_for(seen.question);
@@ -246,7 +257,7 @@ impl Generation {
     }
 
     fn clear(&mut self) {
-        self.slots.fill(SeenQuestion::default());
+        self.slots.fill(SeenQuestion::NOTHING);
         self.held = 0;
     }
 }
@@ -260,7 +271,17 @@ mod tests {
 
     fn judge(dedup: &mut Dedup, features: u64, confidence: f32, id: u64, nanos: u64) -> Verdict {
         let question = dedup.fingerprint(question(features));
-        dedup.judge(question, answer(confidence), id, nanos)
+        dedup.judge(
+            question,
+            answer(confidence),
+            InferenceId::from_u64(id),
+            nanos,
+        )
+    }
+
+    fn repeat_of(original: u64) -> Verdict {
+        let original = InferenceId::from_u64(original);
+        Verdict::Repeat { original }
     }
 
     fn question(features: u64) -> Question {
@@ -285,7 +306,7 @@ mod tests {
     fn repeats_within_the_window_and_not_beyond_it() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
         assert_eq!(judge(&mut dedup, 7, 0.5, 1, 0), Verdict::New);
-        let repeat = Verdict::Repeat { original: 1 };
+        let repeat = repeat_of(1);
         assert_eq!(judge(&mut dedup, 7, 0.5, 2, SECOND / 2), repeat);
         assert_eq!(judge(&mut dedup, 7, 0.5, 3, SECOND), repeat);
         assert_eq!(judge(&mut dedup, 7, 0.5, 4, SECOND + 1), Verdict::New);
@@ -296,10 +317,7 @@ mod tests {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
         judge(&mut dedup, 7, 0.5, 1, 0);
         assert_eq!(judge(&mut dedup, 7, 0.6, 2, 1), Verdict::Divergent);
-        assert_eq!(
-            judge(&mut dedup, 7, 0.6, 3, 2),
-            Verdict::Repeat { original: 2 }
-        );
+        assert_eq!(judge(&mut dedup, 7, 0.6, 3, 2), repeat_of(2));
         assert_eq!(judge(&mut dedup, 8, 0.6, 4, 3), Verdict::New);
     }
 
@@ -307,10 +325,7 @@ mod tests {
     fn nan_answers_are_compared_by_bits() {
         let mut dedup = Dedup::new(Duration::from_secs(1), 100);
         judge(&mut dedup, 7, f32::NAN, 1, 0);
-        assert_eq!(
-            judge(&mut dedup, 7, f32::NAN, 2, 1),
-            Verdict::Repeat { original: 1 }
-        );
+        assert_eq!(judge(&mut dedup, 7, f32::NAN, 2, 1), repeat_of(1));
     }
 
     #[test]

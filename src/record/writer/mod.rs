@@ -303,7 +303,7 @@ impl Writer {
             // The spool's frames count commits of the run that they began in.
             return;
         }
-        let now = self.queue.clock.now().as_micros();
+        let now = self.queue.clock.now();
         // A copy: if the transaction fails, the run has not ended.
         let mut ended = self.runs.row().clone();
         ended.end = Some(RunEnd::Continued(now));
@@ -459,7 +459,7 @@ impl Work for Writer {
         let result = if held + absent + unknown > 0 || lost_gaps || result.is_err() {
             result
         } else {
-            let now = self.queue.clock.now().as_micros();
+            let now = self.queue.clock.now();
             let end = if self.queue.unwound.load(Ordering::Acquire) {
                 RunEnd::Panicked(now)
             } else {

@@ -1,6 +1,7 @@
 //! The runs of one handle, and which events count for which.
 
 use crate::engine::runs::RunRow;
+use crate::entry::ids::InferenceId;
 use crate::entry::ids::RunId;
 
 /// Additions of one batch to one run.
@@ -9,7 +10,7 @@ pub(super) struct RunDelta {
     pub(super) run: RunId,
     pub(super) events: u64,
     /// The highest id; 0 if no event has one.
-    pub(super) last_id: u64,
+    pub(super) last_id: InferenceId,
 }
 
 /// The current run, and earlier ones whose events may still be under way: a thread may have taken

@@ -19,6 +19,7 @@ use std::{fs, io};
 use super::metadata::Metadata;
 use super::problem::Problem;
 use crate::engine::directory::HOT_FILE;
+use crate::entry::timestamp::Timestamp;
 
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 16;
@@ -38,7 +39,7 @@ pub(super) struct FoundCheckpoint {
     pub(super) fault: Option<String>,
     /// The weights are gone, and only the files beside them are left.
     pub(super) missing: bool,
-    pub(super) created: Option<i64>,
+    pub(super) created: Option<Timestamp>,
     pub(super) metrics: Vec<(String, f64)>,
     pub(super) metadata: Vec<(String, Metadata)>,
     pub(super) step: Option<u64>,

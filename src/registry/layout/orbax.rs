@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::words::{numbers, read_json};
 use super::{FoundCheckpoint, Listing, trailing_number};
+use crate::entry::timestamp::Timestamp;
 
 /// Files that lead a checkpoint, the best first.
 pub(super) const LEADS: [&str; 3] = ["_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt"];
@@ -40,7 +41,9 @@ pub(super) fn describe(folder: &Path, found: &mut FoundCheckpoint) {
             found.fault = Some("its saver did not finish it".to_owned());
         }
         let micros = committed.and_then(Value::as_i64).map(|nanos| nanos / 1_000);
-        found.created = micros.filter(|micros| *micros > 0);
+        found.created = micros
+            .filter(|micros| *micros > 0)
+            .map(Timestamp::from_micros);
         if let Some(metrics) = said.get("metrics") {
             numbers(metrics, &mut found.metrics);
         }

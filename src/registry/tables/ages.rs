@@ -10,20 +10,22 @@ use super::{CheckpointRow, Checkpoints};
 use crate::engine::elapsed::{Elapsed, LONGEST_PAUSE};
 use crate::engine::meta;
 use crate::entry::error::Result;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use std::time::Duration;
 
 /// Known elapsed time when a plan is made.
 pub(crate) struct Ages {
     elapsed: Elapsed,
     /// The sequence of the journal's next entry.
-    next: u64,
-    /// The wall clock, microseconds since 1970.
-    wall: i64,
+    next: Sequence,
+    /// The wall clock.
+    wall: Timestamp,
 }
 
 impl Checkpoints {
     /// Reads the evidence for the age of checkpoints; `wall` is the wall clock now.
-    pub(crate) fn ages(&self, wall: i64) -> Result<Ages> {
+    pub(crate) fn ages(&self, wall: Timestamp) -> Result<Ages> {
         self.source.read(|snapshot| {
             Ok(Ages {
                 elapsed: Elapsed::read(snapshot, self.source.path(), None, wall)?,
@@ -40,7 +42,7 @@ impl Ages {
     pub(crate) fn of(&self, rows: &[&CheckpointRow]) -> Vec<Duration> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|index| rows.get(*index).map(|row| row.number));
-        let walls: Vec<i64> = order
+        let walls: Vec<Timestamp> = order
             .iter()
             .filter_map(|index| rows.get(*index).map(|row| row.saved))
             .collect();
@@ -64,13 +66,13 @@ impl Ages {
 }
 
 /// Time since each of these readings of the wall clock, oldest first, that later readings confirm.
-fn between_moments(walls: &[i64], now: i64) -> Vec<Duration> {
+fn between_moments(walls: &[Timestamp], now: Timestamp) -> Vec<Duration> {
     let mut found = vec![Duration::ZERO; walls.len()];
     // A reading that later ones fall behind was ahead: it is taken for as early as they are.
     let (mut later, mut total, mut longest) = (now, 0_u64, 0_u64);
     for (wall, age) in walls.iter().zip(&mut found).rev() {
         let wall = (*wall).min(later);
-        let gap = u64::try_from(later.saturating_sub(wall)).unwrap_or(0);
+        let gap = later.micros_since(wall);
         let gap = gap.min(LONGEST_PAUSE);
         total = total.saturating_add(gap);
         longest = longest.max(gap);
@@ -88,7 +90,8 @@ mod tests {
     const YEAR: i64 = 365 * DAY;
 
     fn days(walls: &[i64], now: i64) -> Vec<u64> {
-        let ages = between_moments(walls, now);
+        let walls: Vec<Timestamp> = walls.iter().copied().map(Timestamp).collect();
+        let ages = between_moments(&walls, Timestamp(now));
         ages.iter().map(|age| age.as_secs() / 86_400).collect()
     }
 

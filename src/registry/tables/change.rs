@@ -23,6 +23,7 @@ use crate::engine::kv::Table;
 use crate::engine::meta::{damaged, extent_to_write};
 use crate::entry::error::{Error, Result};
 use crate::entry::mode::Mode;
+use crate::entry::timestamp::Timestamp;
 
 impl RegistryChange<'_, '_> {
     /// Stores a row. One that no reader could decode is refused, and with it the whole change.
@@ -86,7 +87,7 @@ impl RegistryChange<'_, '_> {
         row.number = (self.number << WITHIN_BITS) | u64::from(self.inserted);
         self.inserted = self.inserted.saturating_add(1);
         row.order = match highest {
-            Some(highest) if now => row.created.max(highest.saturating_add(1)),
+            Some(highest) if now => row.created.max(highest.moved_by(1)),
             _ => row.created,
         };
         self.put(id, row)?;
@@ -232,12 +233,12 @@ impl RegistryChange<'_, '_> {
         model: &str,
         alias: &str,
         target: Option<&str>,
-        now: i64,
-        back: Option<i64>,
-    ) -> Result<i64> {
+        now: Timestamp,
+        back: Option<Timestamp>,
+    ) -> Result<Timestamp> {
         // A history that ran backwards could not tell the alias at a time.
         let last = self.last_step(model, alias)?;
-        let time = last.map_or(now, |last| now.max(last.saturating_add(1)));
+        let time = last.map_or(now, |last| now.max(last.moved_by(1)));
         let step = AliasStep {
             target: target.map(str::to_owned),
             back,
@@ -260,7 +261,7 @@ impl RegistryChange<'_, '_> {
     }
 
     /// The time of the last entry of an alias's history.
-    pub(crate) fn last_step(&mut self, model: &str, alias: &str) -> Result<Option<i64>> {
+    pub(crate) fn last_step(&mut self, model: &str, alias: &str) -> Result<Option<Timestamp>> {
         let start = keys::prefix(&[model, alias]);
         let path = self.path.to_owned();
         let mut last = None;
@@ -273,7 +274,7 @@ impl RegistryChange<'_, '_> {
                     .get(start.len()..)
                     .and_then(crate::engine::keys::first_number);
                 let time = time.ok_or_else(|| damaged(&path, "alias_history", "a short key"))?;
-                last = Some(crate::engine::keys::unordered(time));
+                last = Some(time);
                 Ok(std::ops::ControlFlow::Break(()))
             },
         )?;
@@ -286,7 +287,7 @@ pub(crate) fn unknown(id: &str, deleted: Option<DeletedRow>) -> Error {
     match deleted {
         Some(note) => Error::Deleted {
             id: id.to_owned(),
-            at: crate::Timestamp::from_micros(note.at),
+            at: note.at,
             why: note.why,
         },
         None => Error::UnknownCheckpoint {

@@ -2,7 +2,8 @@
 //! sort by their parts.
 
 use super::rows::CheckpointRow;
-use crate::engine::keys::{number, ordered};
+use crate::engine::keys::{KeyNumber, number};
+use crate::entry::timestamp::Timestamp;
 
 const END: u8 = 0;
 
@@ -26,9 +27,9 @@ pub(super) fn after(prefix: &[u8]) -> Vec<u8> {
 }
 
 /// Newest first.
-pub(super) fn newness(order: i64, change: u64) -> [u8; 16] {
+pub(super) fn newness(order: Timestamp, change: u64) -> [u8; 16] {
     let mut key = [0; 16];
-    key[..8].copy_from_slice(&number(!ordered(order)));
+    key[..8].copy_from_slice(&number(!order.number()));
     key[8..].copy_from_slice(&number(!change));
     key
 }
@@ -83,9 +84,9 @@ pub(super) fn score_in(key: &[u8], texts: usize) -> Option<[u8; 8]> {
 }
 
 /// An entry of an alias's history.
-pub(super) fn step(model: &str, alias: &str, time: i64) -> Vec<u8> {
+pub(super) fn step(model: &str, alias: &str, time: Timestamp) -> Vec<u8> {
     let mut key = prefix(&[model, alias]);
-    key.extend_from_slice(&number(ordered(time)));
+    key.extend_from_slice(&number(time));
     key
 }
 
@@ -121,9 +122,9 @@ mod tests {
 
     #[test]
     fn newer_sorts_first_and_prefixes_bound() {
-        assert!(newness(2, 1) < newness(1, 9));
-        assert!(newness(1, 9) < newness(1, 8));
-        assert!(newness(-1, 9) > newness(1, 8));
+        assert!(newness(Timestamp(2), 1) < newness(Timestamp(1), 9));
+        assert!(newness(Timestamp(1), 9) < newness(Timestamp(1), 8));
+        assert!(newness(Timestamp(-1), 9) > newness(Timestamp(1), 8));
         let inside = prefix(&["a", "b"]);
         assert!(after(&prefix(&["a"])) > inside && inside > prefix(&["a"]));
         assert!(after(&prefix(&["a"])) <= prefix(&["a\u{1}"]));

@@ -7,11 +7,12 @@ use super::keys;
 use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
-use crate::engine::keys::{first_number, unordered};
+use crate::engine::keys::first_number;
 use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 use crate::entry::mode::Mode;
+use crate::entry::timestamp::Timestamp;
 
 /// The key in `meta` of the number of the registry's last change.
 pub(super) const CHANGE_KEY: &[u8] = b"registry";
@@ -63,12 +64,17 @@ pub(crate) trait RegistryView {
         self.fetch(Table::Aliases, &key)
     }
 
-    fn alias_step(&mut self, model: &str, alias: &str, time: i64) -> Result<Option<AliasStep>> {
+    fn alias_step(
+        &mut self,
+        model: &str,
+        alias: &str,
+        time: Timestamp,
+    ) -> Result<Option<AliasStep>> {
         self.fetch(Table::AliasHistory, &keys::step(model, alias, time))
     }
 
     /// The entry of an alias's history that held at `time`, if there was one.
-    fn alias_at(&mut self, model: &str, alias: &str, time: i64) -> Result<Option<AliasStep>> {
+    fn alias_at(&mut self, model: &str, alias: &str, time: Timestamp) -> Result<Option<AliasStep>> {
         let first = keys::prefix(&[model, alias]);
         let last = keys::step(model, alias, time);
         let path = self.path().to_owned();
@@ -86,7 +92,7 @@ pub(crate) trait RegistryView {
     }
 
     /// An alias's history, oldest first, with the times of its entries.
-    fn alias_steps(&mut self, model: &str, alias: &str) -> Result<Vec<(i64, AliasStep)>> {
+    fn alias_steps(&mut self, model: &str, alias: &str) -> Result<Vec<(Timestamp, AliasStep)>> {
         let path = self.path().to_owned();
         let start = keys::prefix(&[model, alias]);
         let mut found = Vec::new();
@@ -97,7 +103,7 @@ pub(crate) trait RegistryView {
             &mut |key, value| {
                 let time = key.get(start.len()..).and_then(first_number);
                 let time = time.ok_or_else(|| damaged(&path, "alias_history", "a short key"))?;
-                found.push((unordered(time), decode(&path, "alias_history", value)?));
+                found.push((time, decode(&path, "alias_history", value)?));
                 Ok(ControlFlow::Continue(()))
             },
         )?;

@@ -7,7 +7,7 @@ use super::look::{CHANGE_KEY, RegistryChange};
 use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, ModelRow};
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
-use crate::engine::keys::unordered;
+use crate::engine::keys::first_number;
 use crate::engine::kv::{Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
@@ -154,8 +154,8 @@ pub(crate) fn check_row(
         Table::Aliases => codec::decode::<AliasRow>(payload).map(drop),
         Table::AliasHistory => {
             let step: AliasStep = codec::decode(payload)?;
-            let time = key.last_chunk().map(|time| u64::from_be_bytes(*time));
-            match (time.map(unordered), step.back) {
+            let time = key.last_chunk::<8>().and_then(|time| first_number(time));
+            match (time, step.back) {
                 (None, _) => Err("a key is too short".to_owned()),
                 (Some(time), Some(back)) if back >= time => {
                     Err(format!("it goes back from {time} to {back}"))

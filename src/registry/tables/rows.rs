@@ -6,6 +6,8 @@ use super::details::Details;
 use super::names;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::entry::mode::Mode;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk::Below;
 
 /// A change brings fewer checkpoints than two to the power of this.
@@ -40,11 +42,10 @@ pub enum Condition {
 pub(crate) struct CheckpointRow {
     pub(crate) model: Box<str>,
     pub(crate) model_type: String,
-    /// Microseconds since 1970.
-    pub(crate) created: i64,
+    pub(crate) created: Timestamp,
     /// Order of "newest": `created`, or a little more where the clock went back between two saves,
     /// so that the last save is the newest.
-    pub(crate) order: i64,
+    pub(crate) order: Timestamp,
     /// The change that brought it and its place in that change; decides between equal `order`s.
     pub(crate) number: u64,
     pub(crate) origin: Origin,
@@ -63,11 +64,11 @@ pub(crate) struct CheckpointRow {
     pub(crate) tags: Vec<String>,
     pub(crate) pinned: bool,
     pub(crate) metadata: Details,
-    /// The wall clock when the registry took it in, microseconds since 1970. Unlike `created`, no
+    /// The wall clock when the registry took it in. Unlike `created`, no
     /// caller chooses it.
-    pub(crate) saved: i64,
+    pub(crate) saved: Timestamp,
     /// The sequence that the journal's next entry had then: later entries are younger.
-    pub(crate) sequence: u64,
+    pub(crate) sequence: Sequence,
     /// Further files of its weights, as paths below the folder of `file`, by name.
     pub(crate) parts: Vec<WeightsPart>,
 }
@@ -154,7 +155,7 @@ pub(crate) struct ModelRow {
     pub(crate) checkpoints: u64,
     pub(crate) bytes: u64,
     /// The highest `order` given out so far.
-    pub(crate) highest: Option<i64>,
+    pub(crate) highest: Option<Timestamp>,
     /// The names of its checkpoints' metrics, and how many have each.
     pub(crate) metrics: Vec<(String, u64)>,
     /// The number of the last change to any of its checkpoints, aliases or the monitor.
@@ -172,8 +173,8 @@ impl Stored for ModelRow {
 /// Where an alias points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AliasRow {
-    /// The time of the entry in the history, microseconds since 1970.
-    pub(crate) since: i64,
+    /// The time of the entry in the history.
+    pub(crate) since: Timestamp,
     pub(crate) target: String,
 }
 
@@ -185,7 +186,7 @@ pub(crate) struct AliasStep {
     /// `None`: from then on it pointed nowhere.
     pub(crate) target: Option<String>,
     /// The time of the entry that a rollback goes to.
-    pub(crate) back: Option<i64>,
+    pub(crate) back: Option<Timestamp>,
 }
 
 impl Stored for AliasStep {}
@@ -194,8 +195,7 @@ impl Stored for AliasStep {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeletedRow {
     pub(crate) model: Box<str>,
-    /// Microseconds since 1970.
-    pub(crate) at: i64,
+    pub(crate) at: Timestamp,
     pub(crate) why: String,
 }
 

@@ -24,6 +24,9 @@ use crate::engine::kv::{WriteFailure, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::lock::FileLock;
 use crate::outcomes::out_of_order::OutOfOrder;
@@ -45,7 +48,7 @@ const JOINED: usize = 1 << 16;
 const LOCK: &str = "fold.lock";
 
 /// Asked between two steps of a fold whether to continue, with its sequence so far.
-pub(crate) type GoOn<'g> = &'g dyn Fn(u64) -> bool;
+pub(crate) type GoOn<'g> = &'g dyn Fn(Sequence) -> bool;
 
 /// Folds the entries of one journal.
 pub(crate) struct Folder {
@@ -75,7 +78,7 @@ impl Folder {
 
     /// Folds everything that is committed when it begins; returns the number of entries, `None` if
     /// another process is folding. Asks `go_on` between two transactions and while it reads.
-    pub(crate) fn fold(&mut self, now: i64, go_on: GoOn<'_>) -> Result<Option<u64>> {
+    pub(crate) fn fold(&mut self, now: Timestamp, go_on: GoOn<'_>) -> Result<Option<u64>> {
         // The lock saves two processes from adding up the same entries. It does not keep the sums
         // right: each transaction does that, by comparing where the rollups reach.
         let lock = match &self.directory {
@@ -96,7 +99,7 @@ impl Folder {
         outcome.map(Some)
     }
 
-    fn fold_under_lock(&mut self, now: i64, go_on: GoOn<'_>) -> Result<u64> {
+    fn fold_under_lock(&mut self, now: Timestamp, go_on: GoOn<'_>) -> Result<u64> {
         self.elapsed = self.source.elapsed(now)?;
         // The end is fixed here, so that a fold ends however fast others commit.
         let (mut folded, end) = self
@@ -122,12 +125,17 @@ impl Folder {
         // Last, and only with what is left of the time: statistics are right without it.
         self.prune(now, &|| go_on(reached))?;
         self.expire_unmatched(&|| go_on(reached))?;
-        Ok(folded.all_before().saturating_sub(begin))
+        Ok(folded.all_before().since(begin))
     }
 
     /// Adds up the entries after `folded`, or a part of them, in memory; `None` if `go_on` returned
     /// false.
-    fn read(&mut self, folded: &FoldedReach, end: u64, go_on: GoOn<'_>) -> Result<Option<Slice>> {
+    fn read(
+        &mut self,
+        folded: &FoldedReach,
+        end: Sequence,
+        go_on: GoOn<'_>,
+    ) -> Result<Option<Slice>> {
         let begin = folded.all_before();
         let mut slice = Slice {
             next: begin,
@@ -142,7 +150,7 @@ impl Folder {
         // slice is one transaction.
         let (known, mut highest, mut new_names) = (self.highest, self.highest, 0_usize);
         'reading: while slice.next < end
-            && slice.next.saturating_sub(begin) < SLICE_ENTRIES
+            && slice.next.since(begin) < SLICE_ENTRIES
             && slice.rows.len() < SLICE_ROWS
         {
             if !go_on(slice.next) {
@@ -185,7 +193,7 @@ impl Folder {
                         highest = highest.max(name);
                         let rows = slice.rows.len();
                         if rows >= TRANSACTION_ROWS / 3 && new_names * 2 >= rows {
-                            cut = event.sequence.checked_add(1);
+                            cut = Some(event.sequence.saturating_add(1));
                         }
                     }
                     if !waiting.is_empty() && waiting.binary_search(&event.id).is_ok() {
@@ -227,12 +235,12 @@ impl Folder {
         let between = JoinRange {
             folded,
             end: slice.next,
-            until: i64::MAX,
+            until: Timestamp::MAX,
             unopened: Unopened::Refused,
         };
-        let ids: Vec<u64> = std::mem::take(&mut slice.outcomes_of).into_iter().collect();
+        let ids: Vec<InferenceId> = std::mem::take(&mut slice.outcomes_of).into_iter().collect();
         for ids in ids.chunks(JOINED) {
-            let mut missing: BTreeSet<u64> = ids.iter().copied().collect();
+            let mut missing: BTreeSet<InferenceId> = ids.iter().copied().collect();
             let source = self.source.clone();
             let joined = source.changes(ids, between)?;
             // All that is older than an inference is known when that is folded, and noted once.
@@ -267,7 +275,7 @@ impl Folder {
         &self,
         slice: Slice,
         mut folded: FoldedReach,
-        now: i64,
+        now: Timestamp,
         go_on: GoOn<'_>,
     ) -> Result<Option<FoldedReach>> {
         let mut gaps: Vec<_> = slice.gaps.into_iter().collect();
@@ -346,7 +354,7 @@ impl Folder {
     }
 
     /// Gives up the minutes of hours that lie too far back, and unneeded ones.
-    fn prune(&self, now: i64, go_on: &dyn Fn() -> bool) -> Result<()> {
+    fn prune(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> Result<()> {
         let oldest = oldest_detailed(now);
         let stale = self
             .source
@@ -369,7 +377,7 @@ impl Folder {
         })
     }
 
-    fn broken(&self, first: u64, why: &str) -> Error {
+    fn broken(&self, first: Sequence, why: &str) -> Error {
         damaged(self.source.path(), &format!("block {first}"), why)
     }
 }
@@ -389,19 +397,19 @@ struct Slice {
     rows: Aggregate,
     gaps: AHashMap<GapTimes, GapSums>,
     /// Inferences that have outcomes in it.
-    outcomes_of: BTreeSet<u64>,
+    outcomes_of: BTreeSet<InferenceId>,
     /// Inferences that had outcomes before they were there, and whether they are there now.
-    unmatched: BTreeMap<u64, bool>,
+    unmatched: BTreeMap<InferenceId, bool>,
     /// Outcomes that are older than their inference, which is in it.
     out_of_order: Vec<OutOfOrder>,
     /// The sequence after its last entry.
-    next: u64,
+    next: Sequence,
 }
 
 impl Source {
     /// When the events of a gap happened. Of a run that died it is known only that it lived when
     /// its last entry was made, and was found dead at `recorded`.
-    pub(crate) fn gap_times(&self, gap: &GapRow, recorded: i64) -> Result<GapTimes> {
+    pub(crate) fn gap_times(&self, gap: &GapRow, recorded: Timestamp) -> Result<GapTimes> {
         if let Some(times) = gap.event_range {
             return Ok(GapTimes::new(times));
         }

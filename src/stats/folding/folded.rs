@@ -11,8 +11,9 @@ use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::scan::ScannedDecision;
 use crate::engine::kv::{Snapshot, Table, WriteTransaction};
-use crate::engine::meta::{FIRST_SEQUENCE, damaged, sealed};
+use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::{Error, Result};
+use crate::entry::sequence::Sequence;
 use crate::stats::rollup::{Combination, PARTITIONS};
 
 const KEY: &[u8] = b"folded";
@@ -29,8 +30,8 @@ pub(crate) const TABLES: [Table; 5] = [
 /// Reach of the rollups, as it is stored.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 struct Reach {
-    partitions: Vec<u64>,
-    gaps: u64,
+    partitions: Vec<Sequence>,
+    gaps: Sequence,
     longest_gap: u64,
     unmatched: u64,
 }
@@ -38,7 +39,10 @@ struct Reach {
 impl Stored for Reach {
     fn check(&self) -> std::result::Result<(), String> {
         let ends = self.partitions.iter().copied();
-        let mut numbers = ends.chain([self.gaps, self.unmatched]);
+        let mut numbers = ends
+            .chain([self.gaps])
+            .map(Sequence::get)
+            .chain([self.unmatched]);
         numbers.try_for_each(|number| bounded("a number", number))
     }
 }
@@ -47,16 +51,16 @@ impl Stored for Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoldedReach {
     /// For each partition of combinations, the first sequence that is not in their rollups.
-    partitions: Vec<u64>,
+    partitions: Vec<Sequence>,
     /// The first sequence whose gaps are not in the rows of gaps.
-    gaps: u64,
+    gaps: Sequence,
     /// The most minutes that a gap's first and last are apart.
     pub(crate) longest_gap: u64,
     /// Inferences that have folded outcomes and are not there.
     unmatched: u64,
     /// Invariant F1: the least and the greatest of `partitions`.
-    least: u64,
-    most: u64,
+    least: Sequence,
+    most: Sequence,
 }
 
 impl FoldedReach {
@@ -64,8 +68,8 @@ impl FoldedReach {
         let least = reach.partitions.iter().copied().min();
         let most = reach.partitions.iter().copied().max();
         FoldedReach {
-            least: least.unwrap_or(FIRST_SEQUENCE),
-            most: most.unwrap_or(FIRST_SEQUENCE),
+            least: least.unwrap_or(Sequence::FIRST),
+            most: most.unwrap_or(Sequence::FIRST),
             partitions: reach.partitions,
             gaps: reach.gaps,
             longest_gap: reach.longest_gap,
@@ -74,7 +78,7 @@ impl FoldedReach {
     }
 
     /// Of empty rollups of a journal whose first entry is `first`.
-    pub(crate) fn beginning_at(first: u64) -> Self {
+    pub(crate) fn beginning_at(first: Sequence) -> Self {
         FoldedReach::new(Reach {
             partitions: vec![first; PARTITIONS],
             gaps: first,
@@ -84,12 +88,12 @@ impl FoldedReach {
     }
 
     /// Nothing from it on is in the rollups.
-    pub(crate) fn farthest(&self) -> u64 {
+    pub(crate) fn farthest(&self) -> Sequence {
         self.most.max(self.gaps)
     }
 
     /// Everything before it is in the rollups.
-    pub(crate) fn all_before(&self) -> u64 {
+    pub(crate) fn all_before(&self) -> Sequence {
         self.least.min(self.gaps)
     }
 
@@ -110,12 +114,12 @@ impl FoldedReach {
 
     /// Whether the rollups hold the values of the outcome with this sequence of `event`, which they
     /// hold themselves.
-    pub(crate) fn holds_outcome(&self, event: &ScannedDecision, sequence: u64) -> bool {
+    pub(crate) fn holds_outcome(&self, event: &ScannedDecision, sequence: Sequence) -> bool {
         self.holds(&ScannedDecision { sequence, ..*event })
     }
 
     /// Whether the rows of gaps hold the gap with this sequence.
-    pub(crate) fn holds_gap(&self, sequence: u64) -> bool {
+    pub(crate) fn holds_gap(&self, sequence: Sequence) -> bool {
         sequence < self.gaps
     }
 
@@ -123,7 +127,7 @@ impl FoldedReach {
     pub(crate) fn with_partitions(
         &self,
         partitions: impl Iterator<Item = usize>,
-        sequence: u64,
+        sequence: Sequence,
     ) -> Self {
         let mut reach = self.reach();
         for partition in partitions {
@@ -135,7 +139,7 @@ impl FoldedReach {
     }
 
     /// The same, with the gaps folded up to `sequence`, of which one takes up to `minutes`.
-    pub(crate) fn with_gaps(&self, sequence: u64, minutes: u64) -> Self {
+    pub(crate) fn with_gaps(&self, sequence: Sequence, minutes: u64) -> Self {
         let mut reach = self.reach();
         reach.gaps = sequence;
         reach.longest_gap = reach.longest_gap.max(minutes);
@@ -172,8 +176,8 @@ fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<FoldedRea
         }
         Some(Err(why)) => Err(damaged(path, "meta folded", &why)),
         None => Ok(FoldedReach::new(Reach {
-            partitions: vec![FIRST_SEQUENCE; PARTITIONS],
-            gaps: FIRST_SEQUENCE,
+            partitions: vec![Sequence::FIRST; PARTITIONS],
+            gaps: Sequence::FIRST,
             longest_gap: 0,
             unmatched: 0,
         })),

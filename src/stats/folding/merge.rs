@@ -11,6 +11,7 @@ use crate::engine::format::row::NameId;
 use crate::engine::kv::{Direction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
+use crate::entry::timestamp::Timestamp;
 use crate::stats::rollup::aggregate::{BucketKey, coarser};
 use crate::stats::rollup::row::Rollup;
 use crate::stats::rollup::table;
@@ -29,7 +30,7 @@ const FREE_ROWS: u64 = 4_096;
 const LEAST_EVENTS_OF_ROW: u64 = 16;
 
 /// The first hour that has rows for its minutes, at this time.
-pub(crate) fn oldest_detailed(now: i64) -> i64 {
+pub(crate) fn oldest_detailed(now: Timestamp) -> i64 {
     Resolution::Hour
         .bucket(now)
         .saturating_sub(DETAIL_BACK_HOURS)
@@ -53,7 +54,7 @@ impl<'m, 't> Merge<'m, 't> {
     pub(crate) fn new(
         transaction: &'m mut WriteTransaction<'t>,
         path: &'m Path,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Self> {
         let hour = Resolution::Hour.bucket(now);
         let detailed = table::details(transaction, path)?;

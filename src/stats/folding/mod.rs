@@ -185,7 +185,7 @@ impl Folding {
             let may = |until: &Instant| Instant::now() < *until;
             !orders.is_stopped() || until.get().is_some_and(may)
         };
-        let now = self.clock.now().as_micros();
+        let now = self.clock.now();
         let folded = self.folder.fold(now, &go_on)?;
         self.last = Instant::now();
         self.pending()?;

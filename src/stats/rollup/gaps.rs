@@ -17,6 +17,7 @@ use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
+use crate::entry::timestamp::Timestamp;
 
 /// When a gap's events happened, in minutes since 1970: the first and the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ impl Stored for GapSums {}
 
 impl GapTimes {
     /// The minutes of a gap whose events happened `between` these two times.
-    pub(crate) fn new(between: (i64, i64)) -> Self {
+    pub(crate) fn new(between: (Timestamp, Timestamp)) -> Self {
         let (first, last) = (
             Resolution::Minute.bucket(between.0),
             Resolution::Minute.bucket(between.1),
@@ -53,7 +54,7 @@ impl GapTimes {
     }
 
     /// Whether it touches the minutes of `from..=until`.
-    pub(crate) fn touches(self, from: i64, until: i64) -> bool {
+    pub(crate) fn touches(self, from: Timestamp, until: Timestamp) -> bool {
         self.first <= Resolution::Minute.bucket(until)
             && self.last >= Resolution::Minute.bucket(from)
     }
@@ -97,7 +98,7 @@ impl GapSums {
 pub(crate) fn between(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    (from, until): (i64, i64),
+    (from, until): (Timestamp, Timestamp),
     longest: u64,
 ) -> Result<GapSums> {
     let mut sums = GapSums::default();
@@ -114,7 +115,7 @@ pub(crate) fn between(
 }
 
 /// The keys of all gaps that may touch `from..=until`.
-fn ends((from, until): (i64, i64), longest: u64) -> ([u8; 16], [u8; 16]) {
+fn ends((from, until): (Timestamp, Timestamp), longest: u64) -> ([u8; 16], [u8; 16]) {
     let earliest = Resolution::Minute
         .bucket(from)
         .saturating_sub_unsigned(longest);
@@ -134,7 +135,7 @@ fn ends((from, until): (i64, i64), longest: u64) -> ([u8; 16], [u8; 16]) {
 pub(crate) fn readable(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    (from, until): (i64, i64),
+    (from, until): (Timestamp, Timestamp),
     longest: u64,
 ) -> Result<(GapSums, bool)> {
     let mut sums = GapSums::default();
@@ -202,12 +203,16 @@ mod tests {
 
     #[test]
     fn a_gap_touches_whole_minutes() {
+        let at = Timestamp::from_micros;
         let minute = 60_000_000;
-        let times = GapTimes::new((minute + 5, 2 * minute + 5));
-        assert!(times.touches(minute, minute));
-        assert!(times.touches(3 * minute - 1, i64::MAX));
-        assert!(!times.touches(i64::MIN, minute - 1));
-        assert!(!times.touches(3 * minute, i64::MAX));
-        assert_eq!(GapTimes::new((9, -9)), GapTimes { first: -1, last: 0 });
+        let times = GapTimes::new((at(minute + 5), at(2 * minute + 5)));
+        assert!(times.touches(at(minute), at(minute)));
+        assert!(times.touches(at(3 * minute - 1), Timestamp::MAX));
+        assert!(!times.touches(Timestamp::MIN, at(minute - 1)));
+        assert!(!times.touches(at(3 * minute), Timestamp::MAX));
+        assert_eq!(
+            GapTimes::new((at(9), at(-9))),
+            GapTimes { first: -1, last: 0 }
+        );
     }
 }

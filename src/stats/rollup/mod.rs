@@ -13,6 +13,7 @@ pub(crate) mod table;
 
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::ScannedDecision;
+use crate::entry::timestamp::Timestamp;
 
 /// The names that a row sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,26 +80,26 @@ impl Resolution {
 
     /// The bucket that a time lies in, counted from 1970.
     #[inline]
-    pub(crate) const fn bucket(self, micros: i64) -> i64 {
-        micros.div_euclid(self.micros())
+    pub(crate) const fn bucket(self, time: Timestamp) -> i64 {
+        time.as_micros().div_euclid(self.micros())
     }
 
     /// The first and the last bucket that a time lies in.
     pub(crate) const fn ends(self) -> (i64, i64) {
-        (self.bucket(i64::MIN), self.bucket(i64::MAX))
+        (self.bucket(Timestamp::MIN), self.bucket(Timestamp::MAX))
     }
 
-    /// The first microsecond of a bucket; the first bucket of all begins where an `i64` does.
-    pub(crate) const fn start(self, bucket: i64) -> i64 {
-        bucket.saturating_mul(self.micros())
+    /// The first microsecond of a bucket; the first bucket of all begins where time does.
+    pub(crate) const fn start(self, bucket: i64) -> Timestamp {
+        Timestamp::from_micros(bucket.saturating_mul(self.micros()))
     }
 
     /// The last microsecond of a bucket.
-    pub(crate) const fn last(self, bucket: i64) -> i64 {
+    pub(crate) const fn last(self, bucket: i64) -> Timestamp {
         match bucket.saturating_add(1).checked_mul(self.micros()) {
-            Some(next) => next - 1,
-            // Only the last bucket of all ends beyond the greatest `i64`.
-            None => i64::MAX,
+            Some(next) => Timestamp::from_micros(next - 1),
+            // Only the last bucket of all ends beyond the end of time.
+            None => Timestamp::MAX,
         }
     }
 }
@@ -111,11 +112,12 @@ mod tests {
     fn every_time_lies_in_its_bucket() {
         for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
             for time in [i64::MIN, -1, 0, 1, 59_999_999, 60_000_000, i64::MAX] {
+                let time = Timestamp::from_micros(time);
                 let bucket = level.bucket(time);
                 assert!(level.start(bucket) <= time, "{level:?} {time}");
                 assert!(level.last(bucket) >= time, "{level:?} {time}");
             }
-            assert_eq!(level.last(-1), -1);
+            assert_eq!(level.last(-1), Timestamp::from_micros(-1));
         }
     }
 

@@ -6,6 +6,7 @@ use super::outcomes::{Current, OutcomeSums, Sign};
 use super::sketch::Sketch;
 use crate::engine::format::row::{NameId, flag};
 use crate::engine::format::scan::ScannedDecision;
+use crate::entry::timestamp::Timestamp;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -13,8 +14,8 @@ type Result<T> = std::result::Result<T, String>;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rollup {
     /// First and last event time, repeats included. Invariant R1: reversed while there are none.
-    pub(crate) first: i64,
-    pub(crate) last: i64,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
     /// By action. Invariant R2: sorted by action, none of them empty.
     pub(crate) cells: Vec<(NameId, Cell)>,
     /// Processing times in nanoseconds, without those of repeats.
@@ -157,8 +158,8 @@ impl Cell {
 impl Default for Rollup {
     fn default() -> Self {
         Rollup {
-            first: i64::MAX,
-            last: i64::MIN,
+            first: Timestamp::MAX,
+            last: Timestamp::MIN,
             cells: Vec::new(),
             processing: Sketch::default(),
             memory: MemorySums::default(),
@@ -244,12 +245,12 @@ impl Rollup {
     }
 
     /// Whether all of its decisions lie in `from..=until`.
-    pub(crate) fn is_within(&self, from: i64, until: i64) -> bool {
+    pub(crate) fn is_within(&self, from: Timestamp, until: Timestamp) -> bool {
         self.first >= from && self.last <= until
     }
 
     /// Whether none of them does.
-    pub(crate) fn is_beside(&self, from: i64, until: i64) -> bool {
+    pub(crate) fn is_beside(&self, from: Timestamp, until: Timestamp) -> bool {
         self.last < from || self.first > until
     }
 }
@@ -286,9 +287,9 @@ mod section {
 
 impl Rollup {
     /// Appends the bytes of a rollup whose stretch of time begins at `start`.
-    pub(crate) fn encode(&self, start: i64, out: &mut Vec<u8>) {
-        put(self.first.wrapping_sub(start).cast_unsigned(), out);
-        put(self.last.wrapping_sub(self.first).cast_unsigned(), out);
+    pub(crate) fn encode(&self, start: Timestamp, out: &mut Vec<u8>) {
+        put(self.first.distance_from(start).cast_unsigned(), out);
+        put(self.last.distance_from(self.first).cast_unsigned(), out);
         let mut sections = 0;
         sections |= if self.processing.is_empty() {
             0
@@ -324,10 +325,10 @@ impl Rollup {
     }
 
     /// Reads what [`encode`](Self::encode) wrote, in place of what this rollup was.
-    pub(crate) fn decode(&mut self, start: i64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn decode(&mut self, start: Timestamp, bytes: &[u8]) -> Result<()> {
         let mut bytes = ByteReader::new(bytes);
-        self.first = start.wrapping_add(bytes.number()?.cast_signed());
-        self.last = self.first.wrapping_add(bytes.number()?.cast_signed());
+        self.first = start.at_distance(bytes.number()?.cast_signed());
+        self.last = self.first.at_distance(bytes.number()?.cast_signed());
         let sections = bytes.byte()?;
         if sections & !section::ALL != 0 {
             return Err(format!("sections {sections}"));

@@ -1,5 +1,24 @@
+use crate::entry::ids::InferenceId;
+use crate::entry::sequence::Sequence;
+use crate::entry::timestamp::Timestamp;
 use crate::stats::rollup::row::*;
 use proptest::prelude::*;
+
+fn decision() -> ScannedDecision {
+    ScannedDecision {
+        sequence: Sequence::ZERO,
+        id: InferenceId::NONE,
+        event: Timestamp::default(),
+        model: NameId::NONE,
+        symbol: NameId::NONE,
+        action: NameId::NONE,
+        checkpoint: NameId::NONE,
+        flags: 0,
+        confidence: 0.0,
+        processing: 0,
+        memory: 0,
+    }
+}
 
 fn event() -> impl Strategy<Value = ScannedDecision> {
     let confidence = prop_oneof![0.0..=1.0_f32, Just(-0.0), Just(f32::NAN), Just(1.5_f32)];
@@ -13,13 +32,13 @@ fn event() -> impl Strategy<Value = ScannedDecision> {
     let times = (0_i64..3_600_000_000, 0_u64..40_000_000, 0_u64..4_096);
     (times, (1_u32..5).prop_map(NameId::new), flags, confidence).prop_map(
         |((event, processing, memory), action, flags, confidence)| ScannedDecision {
-            event,
+            event: Timestamp::from_micros(event),
             action,
             flags,
             confidence,
             processing,
             memory,
-            ..ScannedDecision::default()
+            ..decision()
         },
     )
 }
@@ -44,10 +63,13 @@ proptest! {
 
     #[test]
     fn bytes_come_back(events in prop::collection::vec(event(), 1..60), base: i64) {
-        let start = base.saturating_sub(4_000_000_000);
+        let start = Timestamp::from_micros(base).moved_by(-4_000_000_000);
         let moved: Vec<ScannedDecision> = events
             .into_iter()
-            .map(|event| ScannedDecision { event: start + event.event, ..event })
+            .map(|event| ScannedDecision {
+                event: start.at_distance(event.event.as_micros()),
+                ..event
+            })
             .collect();
         let written = rollup(&moved);
         let mut out = Vec::new();
@@ -60,7 +82,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let mut read = Rollup::default();
-        if read.decode(0, &bytes).is_ok() {
+        if read.decode(Timestamp::default(), &bytes).is_ok() {
             read.merge(&Rollup::default());
         }
     }
@@ -68,9 +90,9 @@ proptest! {
     #[test]
     fn what_is_cut_short_is_refused(events in prop::collection::vec(event(), 1..10)) {
         let mut out = Vec::new();
-        rollup(&events).encode(0, &mut out);
+        rollup(&events).encode(Timestamp::default(), &mut out);
         for length in 0..out.len() {
-            prop_assert!(Rollup::default().decode(0, &out[..length]).is_err());
+            prop_assert!(Rollup::default().decode(Timestamp::default(), &out[..length]).is_err());
         }
     }
 }
@@ -78,14 +100,14 @@ proptest! {
 #[test]
 fn one_decision_takes_few_bytes() {
     let one = ScannedDecision {
-        event: 1_800_000_000,
+        event: Timestamp::from_micros(1_800_000_000),
         action: NameId::new(3),
         confidence: 0.85,
         processing: 12_500_001,
         memory: 65_536,
-        ..ScannedDecision::default()
+        ..decision()
     };
     let mut out = Vec::new();
-    rollup(&[one]).encode(0, &mut out);
+    rollup(&[one]).encode(Timestamp::default(), &mut out);
     assert!(out.len() <= 56, "{}", out.len());
 }
