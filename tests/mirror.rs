@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use annals::entry::{CheckpointAction, GapReason};
-use annals::logs::{Cleaned, LogKind, Mirror, Rotation, recent_lines};
+use annals::logs::{Cleaned, LogKind, LogRetentionPlan, Mirror, Rotation, recent_lines};
 use annals::{
-    Error, Inference, InferenceId, Journal, Level, ManualClock, Outcome, Overflow, Reader,
-    RetentionPolicy, Timestamp, Value,
+    Error, Inference, InferenceId, Journal, Level, Maintenance, ManualClock, Outcome, Overflow,
+    Reader, RetentionPolicy, Timestamp, Value,
 };
 use logs::*;
 use proptest::prelude::*;
@@ -45,7 +45,6 @@ fn contents(directory: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-/// One or more entries of every kind, with all that a line can hold.
 fn max_files(files: u64) -> RetentionPolicy {
     RetentionPolicy::new().max_files(files)
 }
@@ -54,6 +53,7 @@ fn max_count(lines: u64) -> RetentionPolicy {
     RetentionPolicy::new().max_count(lines)
 }
 
+/// One or more entries of every kind, with all that a line can hold.
 fn log_every_kind(journal: &Journal, clock: &ManualClock) {
     let features = [0.1, 0.2];
     let plain = Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.85);
@@ -815,6 +815,107 @@ fn the_newest_lines_stay_whatever_the_limits_of_files() {
         assert_eq!(left, [5, 6, 7], "{name}");
         journal.close().unwrap();
     }
+}
+
+/// A plan of text files by another handle than the one that writes them.
+fn planned(dir: &Path, policy: RetentionPolicy) -> LogRetentionPlan {
+    let maintenance = Maintenance::open(dir).unwrap();
+    maintenance.log_retention(policy).plan().unwrap()
+}
+
+/// One line a day, so one line a file.
+#[test]
+fn a_plan_deletes_exactly_what_it_lists() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let (logs, clock) = (dir.join("logs"), july());
+    let journal = open_at(dir, Mirror::new(), &clock);
+    log_days(&journal, &clock, 0..8);
+    wait_for_lines(&journal, 8);
+    // The plan goes by the stored state, which the clean-up stores.
+    journal.clean_up_logs(BOUND).unwrap();
+
+    let plan = planned(dir, max_files(3));
+    let names: Vec<String> = texts(&logs, LogKind::Inferences)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let listed = plan.files().iter().map(|file| file.file.clone());
+    let oldest: Vec<PathBuf> = names[..5].iter().map(|name| logs.join(name)).collect();
+    assert_eq!(listed.collect::<Vec<_>>(), oldest);
+    assert!(plan.files().iter().all(|file| file.lines == 1));
+    let reason = &plan.files()[0].reason;
+    assert_eq!(reason, "beyond the newest 3 files (max_files)");
+    assert_eq!(plan.lines(), 5);
+    assert!(plan.held_back().is_empty(), "{:?}", plan.held_back());
+    assert_eq!(numbers(&lines(&logs, LogKind::Inferences)).len(), 8);
+
+    // Of a plan that does not fit any more, nothing is done.
+    fs::remove_file(&oldest[0]).unwrap();
+    let refused = plan.apply();
+    assert!(
+        matches!(&refused, Err(Error::PlanOutdated { changes, .. }) if changes.len() == 1),
+        "{refused:?}"
+    );
+    assert_eq!(numbers(&lines(&logs, LogKind::Inferences)).len(), 7);
+
+    let plan = planned(dir, max_files(3));
+    let bytes = plan.bytes();
+    let applied = plan.apply().unwrap();
+    assert_eq!((applied.files, applied.lines, applied.bytes), (4, 4, bytes));
+    assert_eq!(numbers(&lines(&logs, LogKind::Inferences)), [5, 6, 7]);
+    // The one that writes goes on.
+    log_days(&journal, &clock, 8..9);
+    journal.close().unwrap();
+    assert_eq!(numbers(&lines(&logs, LogKind::Inferences)), [5, 6, 7, 8]);
+}
+
+#[test]
+fn a_plan_says_what_it_holds_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let (logs, clock) = (dir.join("logs"), july());
+    let journal = open_at(dir, Mirror::new(), &clock);
+    for day in 0..3 {
+        log_numbers(&journal, day * 10..day * 10 + 10);
+        flush(&journal);
+        clock.advance(DAY);
+    }
+    journal.close().unwrap();
+    let held = |policy| planned(dir, policy).held_back().join("; ");
+
+    let plan = planned(dir, max_count(15));
+    assert_eq!(plan.files().len(), 1);
+    assert_eq!(
+        plan.files()[0].reason,
+        "beyond the newest 15 lines (max_count)"
+    );
+    let why = plan.held_back().join("; ");
+    assert!(why.contains("its first 5 lines exceed max_count"), "{why}");
+    let why = held(max_files(1).keep_latest(25));
+    assert!(why.contains("the newest 25 lines stay"), "{why}");
+    // Old by the time of the files, while the journal is a moment old.
+    let long_ago = SystemTime::now() - 3 * DAY;
+    for (name, _) in texts(&logs, LogKind::Inferences) {
+        let file = File::options().append(true).open(logs.join(name)).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let plan = planned(dir, RetentionPolicy::new().max_age(2 * DAY));
+    assert!(plan.files().is_empty());
+    let why = plan.held_back().join("; ");
+    assert!(why.contains("by the wall clock alone"), "{why}");
+
+    let maintenance = Maintenance::open(dir).unwrap();
+    let elsewhere = maintenance
+        .log_retention(max_files(1))
+        .directory("/nowhere");
+    let why = elsewhere.plan().unwrap().held_back().join("; ");
+    assert!(why.contains("/nowhere"), "{why}");
+    let refused = maintenance.log_retention(max_files(1).trust_clock()).plan();
+    assert!(
+        matches!(refused, Err(Error::InvalidOption { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]

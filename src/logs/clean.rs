@@ -1,24 +1,22 @@
-//! Clean-up of old files: by age, by number, by lines; and their compression.
+//! Clean-up of old files: it removes what a policy gives up, and compresses the rest.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
-use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::files::Files;
 use super::place;
-use super::place::{FilePart, FoundFile};
+use super::place::FilePart;
+use super::surplus;
+use super::surplus::{SurplusLines, open, others};
 use crate::engine::elapsed::Elapsed;
-use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::NewFile;
 use crate::options::logs::{LogKind, Mirror};
-use crate::options::retention::RetentionPolicy;
 
 /// Bytes of a line that is shown from a compressed file; longer ones are left out.
 const LONGEST_LINE: usize = 1 << 20;
@@ -29,7 +27,7 @@ fn most_held(wanted: usize) -> usize {
 }
 
 /// Result of a clean-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Cleaned {
     /// Files deleted.
@@ -55,19 +53,19 @@ pub(super) fn clean(
         };
         if let Some(policy) = &settings.retention {
             let found = place::files(directory, kind)?;
-            let mut over = surplus(directory, &found, &current, policy)?;
-            if let Some(age) = policy.max_age {
-                for file in others(&found, &current) {
-                    if is_older(&directory.join(&file.name), age, elapsed)? {
-                        over.insert(&file.name);
-                    }
-                }
+            let surplus = surplus::of(directory, &found, &current, policy, elapsed)?;
+            for file in surplus.whole {
+                disk::remove(&directory.join(file.name))?;
+                cleaned.deleted += 1;
             }
-            cleaned.deleted += delete(directory, &found, &over, policy)?;
-            if let Some(lines) = policy.max_count {
-                // The lines that a rule keeps are the newest as well.
-                let lines = lines.max(policy.keep_latest.unwrap_or(0));
-                keep_lines(directory, kind, lines, files, &mut cleaned)?;
+            if let Some(SurplusLines { file, lines }) = surplus.first_lines {
+                if file.name == current {
+                    files.rewrite(kind, |path| cut(directory, path, lines))?;
+                    cleaned.cut += 1;
+                } else if !file.compressed {
+                    cut(directory, &directory.join(&file.name), lines)?;
+                    cleaned.cut += 1;
+                }
             }
         }
         if settings.compress {
@@ -96,156 +94,11 @@ pub(super) fn make_room(directory: &Path, settings: &Mirror, files: &Files) -> i
             continue;
         };
         let found = place::files(directory, kind)?;
-        let over = surplus(directory, &found, &current, policy)?;
-        delete(directory, &found, &over, policy)?;
-    }
-    Ok(())
-}
-
-/// Files that are no longer written, oldest first.
-fn others<'f>(found: &'f [FoundFile], current: &str) -> impl Iterator<Item = &'f FoundFile> {
-    found.iter().filter(move |file| file.name != current)
-}
-
-/// The files of one kind that exceed a limit of files or bytes. The current file counts first, also
-/// one that is about to be begun; then the others from the newest.
-fn surplus<'f>(
-    directory: &Path,
-    found: &'f [FoundFile],
-    current: &str,
-    policy: &RetentionPolicy,
-) -> io::Result<BTreeSet<&'f str>> {
-    let length = |file: &FoundFile| {
-        let path = directory.join(&file.name);
-        fs::symlink_metadata(path).map(|known| known.len())
-    };
-    let mut bytes = match found.iter().find(|file| file.name == current) {
-        Some(file) if policy.max_bytes.is_some() => length(file)?,
-        _ => 0,
-    };
-    let mut surplus = BTreeSet::new();
-    let others = found.iter().rev().filter(|file| file.name != current);
-    for (count, file) in (2_u64..).zip(others) {
-        if policy.max_bytes.is_some() {
-            bytes = bytes.saturating_add(length(file)?);
-        }
-        let is_over = policy.max_files.is_some_and(|most| count > most)
-            || policy.max_bytes.is_some_and(|most| bytes > most);
-        if is_over {
-            surplus.insert(&*file.name);
-        }
-    }
-    Ok(surplus)
-}
-
-/// Deletes `surplus` files, oldest first, but those with some of the newest lines that a rule
-/// keeps. Returns how many.
-fn delete(
-    directory: &Path,
-    found: &[FoundFile],
-    surplus: &BTreeSet<&str>,
-    policy: &RetentionPolicy,
-) -> io::Result<u64> {
-    let kept = match policy.keep_latest {
-        Some(lines) if !surplus.is_empty() => with_newest(directory, found, lines)?,
-        _ => BTreeSet::new(),
-    };
-    let mut deleted = 0;
-    for file in found {
-        if surplus.contains(&*file.name) && !kept.contains(&*file.name) {
+        for file in surplus::of_files(directory, &found, &current, policy)? {
             disk::remove(&directory.join(&file.name))?;
-            deleted += 1;
-        }
-    }
-    Ok(deleted)
-}
-
-/// The newest files that together have so many lines. Decodes them as far as that.
-fn with_newest<'f>(
-    directory: &Path,
-    found: &'f [FoundFile],
-    lines: u64,
-) -> io::Result<BTreeSet<&'f str>> {
-    let mut kept = BTreeSet::new();
-    let mut left = lines;
-    for file in found.iter().rev() {
-        if left == 0 {
-            break;
-        }
-        let has = count_lines(&directory.join(&file.name), file.compressed)?;
-        left = left.saturating_sub(has);
-        kept.insert(&*file.name);
-    }
-    Ok(kept)
-}
-
-fn is_older(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<bool> {
-    let written = fs::metadata(path)?.modified()?;
-    // A file from the future is not old.
-    let since = SystemTime::now().duration_since(written);
-    // The clock of that time may have jumped since.
-    let written = Timestamp::from(written);
-    let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
-    Ok(since.is_ok_and(|since| since > age) && certain.is_none_or(|certain| certain > age))
-}
-
-fn keep_lines(
-    directory: &Path,
-    kind: LogKind,
-    lines: u64,
-    files: &mut Files,
-    cleaned: &mut Cleaned,
-) -> io::Result<()> {
-    let mut left = lines;
-    for file in place::files(directory, kind)?.iter().rev() {
-        let path = directory.join(&file.name);
-        let is_current = files
-            .current(kind)
-            .is_some_and(|current| current == file.name);
-        if left == 0 && !is_current {
-            disk::remove(&path)?;
-            cleaned.deleted += 1;
-            continue;
-        }
-        let has = count_lines(&path, file.compressed)?;
-        if has <= left {
-            left -= has;
-            continue;
-        }
-        let surplus = has - left;
-        left = 0;
-        if is_current {
-            files.rewrite(kind, |path| cut(directory, path, surplus))?;
-            cleaned.cut += 1;
-        } else if !file.compressed {
-            cut(directory, &path, surplus)?;
-            cleaned.cut += 1;
         }
     }
     Ok(())
-}
-
-fn open(path: &Path, compressed: bool) -> io::Result<Box<dyn Read>> {
-    let file = disk::open_regular(path)?;
-    Ok(if compressed {
-        Box::new(GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    })
-}
-
-fn count_lines(path: &Path, compressed: bool) -> io::Result<u64> {
-    let mut reader = open(path, compressed)?;
-    let mut buffer = vec![0; 64 << 10];
-    let mut lines = 0;
-    loop {
-        let read = reader.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(lines);
-        }
-        let ends = buffer[..read].iter().filter(|byte| **byte == b'\n');
-        lines += ends.count() as u64;
-    }
 }
 
 /// Removes the first `surplus` lines of a file by writing the rest aside and renaming it. Returns
@@ -292,6 +145,11 @@ fn compress(directory: &Path, name: &str) -> io::Result<bool> {
         .map_err(io::IntoInnerError::into_error)?;
     // Its name is durable before the plain file goes.
     file.finish(&target)?;
+    if fs::symlink_metadata(&path).is_err() {
+        // Another process has applied a retention plan: the file must not come back packed.
+        disk::remove(&target)?;
+        return Ok(false);
+    }
     disk::remove(&path)?;
     Ok(true)
 }

@@ -14,9 +14,12 @@ pub(crate) mod line;
 pub(crate) mod place;
 mod rebuild;
 pub(crate) mod render;
+pub(crate) mod retention;
 pub(crate) mod state;
+mod surplus;
 pub(crate) mod write_back;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -39,6 +42,7 @@ use crate::threads::worker::{Orders, Worker, lock};
 pub use clean::Cleaned;
 use files::Files;
 use health::MirrorHealth;
+pub use retention::{LogRetention, LogRetentionPlan, LogRetentionReport, PlannedLogFile};
 
 /// Interval of looks at the journal: one read of some 10 µs.
 const POLL: Duration = Duration::from_millis(100);
@@ -340,7 +344,13 @@ impl Follower {
         self.saved = Instant::now();
         let elapsed = self.source.elapsed_by_system_clock()?;
         let elapsed = elapsed.as_ref();
-        let cleaned = clean::clean(&self.directory, &self.settings, &mut held.files, elapsed)
+        let mut clean = || clean::clean(&self.directory, &self.settings, &mut held.files, elapsed);
+        let cleaned = match clean() {
+            // Another process applies a retention plan: what it deleted is not there to be counted.
+            Err(error) if error.kind() == ErrorKind::NotFound => clean(),
+            cleaned => cleaned,
+        };
+        let cleaned = cleaned
             .map_err(|error| Error::io("clean up the text files in", &self.directory, error))?;
         self.cleaned = Some(Instant::now());
         Ok(cleaned)

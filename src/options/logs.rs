@@ -13,7 +13,8 @@ pub(crate) enum Zone {
 }
 
 /// The human-readable files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LogKind {
     /// `inference_records.txt`: inferences and repeats.
     Inferences,
@@ -220,9 +221,10 @@ impl Mirror {
     /// two fsyncs.
     ///
     /// The current file is never deleted. A limit of lines cuts it off, and other files too;
-    /// compressed files are deleted whole or not at all. Deleted lines can be written anew from the
-    /// journal, so there is no plan:
+    /// compressed files are deleted whole or not at all.
     /// [`Journal::clean_up_logs`](crate::Journal::clean_up_logs) applies the policy at once.
+    /// [`Maintenance::log_retention`](crate::Maintenance::log_retention) shows what a policy would
+    /// delete before it does.
     ///
     /// ```
     /// use annals::RetentionPolicy;

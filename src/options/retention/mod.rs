@@ -29,9 +29,11 @@ const MEBIBYTE: u64 = 1 << 20;
 /// | [`keep_after_cursor`] | not exported yet | | |
 /// | [`keep_best`], [`keep_every_steps`], [`keep_tagged`] | | | checkpoints |
 /// | always kept | unsealed entries | the current file | pins, aliases, newest, best |
+/// | planned by | [`Maintenance::retention`] | [`log_retention`] | [`Registry::retention`] |
+/// | applied by itself | [`Options::retention`] | [`Mirror::retention`] | |
 ///
-/// [`Maintenance::retention`] and [`Options::retention`] delete entries, [`Mirror::retention`] text
-/// lines, [`Registry::retention`] checkpoints.
+/// A plan shows what would be deleted, and why, before it is applied. Of text lines it lists whole
+/// files.
 ///
 /// `max_bytes`, `max_count` and `max_files` count from the newest item. The first item with which
 /// the sum passes the limit exceeds it, and so does every older one, whether newer ones stay by a
@@ -86,6 +88,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// [`keep_every_steps`]: Self::keep_every_steps
 /// [`keep_tagged`]: Self::keep_tagged
 /// [`Maintenance::retention`]: crate::Maintenance::retention
+/// [`log_retention`]: crate::Maintenance::log_retention
 /// [`Options::retention`]: crate::Options::retention
 /// [`Mirror::retention`]: crate::logs::Mirror::retention
 /// [`Registry::retention`]: crate::Registry::retention
