@@ -196,7 +196,7 @@ impl RecordedOutcome {
 }
 
 /// A value that holds now, and where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Latest<T> {
     /// The value.

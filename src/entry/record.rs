@@ -345,7 +345,7 @@ pub struct Run {
 }
 
 /// State of a [`Run`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum RunState {
     /// Its process holds its lock.

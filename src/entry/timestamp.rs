@@ -5,7 +5,6 @@ use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serializer;
 
 /// Microseconds of an hour.
 pub(crate) const HOUR_MICROS: i64 = 3_600_000_000;
@@ -315,8 +314,23 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 }
 
 /// For a field whose name ends in `_ns`.
-pub(crate) fn as_nanos<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(nanos(*time))
+pub(crate) mod as_nanos {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(super::nanos(*time))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_nanos)
+    }
 }
 
 impl From<SystemTime> for Timestamp {

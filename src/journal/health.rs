@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
@@ -20,7 +20,7 @@ use crate::stats::folding::FoldingHealth;
 ///
 /// While nothing is in flight — after a flush, with no call running — the counts add up:
 /// `offered == committed + queued + unknown + dropped.total()`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether commits go through.
@@ -56,7 +56,7 @@ pub struct Health {
     /// When the last one did.
     pub last_commit: Option<Timestamp>,
     /// Duration of the last one.
-    #[serde(rename = "last_commit_took_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "last_commit_took_ns", with = "as_nanos")]
     pub last_commit_took: Duration,
     /// The last error, in words; kept after recovery.
     pub last_error: Option<String>,
@@ -85,6 +85,51 @@ pub struct Health {
     pub sealing: Option<SealingHealth>,
     /// The rollups that statistics are made of; `None` if this journal does not fold.
     pub folding: Option<FoldingHealth>,
+}
+
+/// One line: the state, the counts, and what is wrong.
+///
+/// ```
+/// let journal = annals::Journal::in_memory()?;
+/// journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+/// journal.flush().wait(std::time::Duration::from_secs(5))?;
+/// assert_eq!(journal.health().to_string(), "running: 1 committed, 0 queued, 0 dropped");
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dropped = self.dropped.total();
+        write!(
+            f,
+            "{}: {} committed, {} queued, {dropped} dropped",
+            self.state, self.committed, self.queued
+        )?;
+        if self.unknown > 0 {
+            write!(f, ", {} unknown", self.unknown)?;
+        }
+        if self.damaged > 0 {
+            write!(f, ", {} damaged", self.damaged)?;
+        }
+        let mirror = self.mirror.as_ref().and_then(|known| known.fault.as_ref());
+        let sealing = self.sealing.as_ref().and_then(|known| known.fault.as_ref());
+        let retention = self.sealing.as_ref();
+        let retention = retention.and_then(|known| known.retention_fault.as_ref());
+        let folding = self.folding.as_ref().and_then(|known| known.fault.as_ref());
+        let faults = [
+            ("last error", self.last_error.as_ref()),
+            ("text files", mirror),
+            ("sealing", sealing),
+            ("retention", retention),
+            ("folding", folding),
+            ("panic", self.thread_panics.first()),
+        ];
+        for (of, fault) in faults {
+            if let Some(fault) = fault {
+                write!(f, "; {of}: {fault}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Health {

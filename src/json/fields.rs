@@ -14,7 +14,7 @@ use crate::entry::event::Level;
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
-use crate::entry::outcome::{OutcomeEntry, RecordedOutcome};
+use crate::entry::outcome::{Latest, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
     SystemEvent,
@@ -210,8 +210,9 @@ object! {
 }
 
 object! {
-    /// One outcome of the history of a decision, which is named beside it: it is only written.
+    /// One outcome of the history of a decision.
     Past {
+        id: InferenceId,
         sequence: u64,
         recorded_by: RunId,
         recorded_time: Timestamp,
@@ -220,6 +221,22 @@ object! {
         correct: bool,
         label: Arc<str>,
         values: InOrder<Arc<str>, Real<f64>>,
+    }
+}
+
+object! {
+    /// The values that hold. `time` is the latest of their times and `sequence` the latest of their
+    /// sequences; `times` and `sequences` hold those that differ, by name.
+    Current {
+        id: InferenceId,
+        reward: Real<f64>,
+        correct: bool,
+        label: Arc<str>,
+        values: InOrder<Arc<str>, Real<f64>>,
+        time: Timestamp,
+        times: InOrder<Cow<'static, str>, Timestamp>,
+        sequence: u64,
+        sequences: InOrder<Cow<'static, str>, u64>,
     }
 }
 
@@ -476,6 +493,7 @@ fn read_values(values: Option<Numbers>) -> Vec<(Arc<str>, f64)> {
 fn write_past(past: &RecordedOutcome) -> Past {
     let said = &past.outcome;
     Past {
+        id: Some(said.of),
         sequence: Some(past.sequence),
         recorded_by: Some(said.run),
         recorded_time: past.recorded_time,
@@ -485,6 +503,121 @@ fn write_past(past: &RecordedOutcome) -> Past {
         label: said.label.clone(),
         values: write_values(&said.values),
     }
+}
+
+fn read_past<E: Error>(fields: Past) -> Result<RecordedOutcome, E> {
+    Ok(RecordedOutcome {
+        sequence: needed(fields.sequence, "sequence")?,
+        recorded_time: fields.recorded_time,
+        outcome: OutcomeEntry {
+            run: needed(fields.recorded_by, "recorded_by")?,
+            of: needed(fields.id, "id")?,
+            time: needed(fields.time, "time")?,
+            reward: fields.reward.map(|Real(reward)| reward),
+            correct: fields.correct,
+            label: fields.label,
+            values: read_values(fields.values),
+        },
+    })
+}
+
+/// The name of a value among the times and sequences of [`Current`].
+fn named(name: &str) -> Cow<'static, str> {
+    format!("values.{name}").into()
+}
+
+fn write_current(known: &Outcomes) -> Current {
+    let mut places: Vec<(Cow<'static, str>, Timestamp, u64)> = Vec::new();
+    let mut place = |name: Cow<'static, str>, time, sequence| places.push((name, time, sequence));
+    if let Some(reward) = &known.reward {
+        place("reward".into(), reward.time, reward.sequence);
+    }
+    if let Some(correct) = &known.correct {
+        place("correct".into(), correct.time, correct.sequence);
+    }
+    if let Some(label) = &known.label {
+        place("label".into(), label.time, label.sequence);
+    }
+    for (name, latest) in &known.values {
+        place(named(name), latest.time, latest.sequence);
+    }
+    let time = places.iter().map(|(_, time, _)| *time).max();
+    let sequence = places.iter().map(|(.., sequence)| *sequence).max();
+    let (mut times, mut sequences) = (Vec::new(), Vec::new());
+    for (name, at, place) in places {
+        if Some(place) != sequence {
+            sequences.push((name.clone(), place));
+        }
+        if Some(at) != time {
+            times.push((name, at));
+        }
+    }
+    let values = known.values.iter();
+    let values = values.map(|(name, latest)| (name.clone(), Real(latest.value)));
+    Current {
+        id: Some(known.of),
+        reward: known.reward.map(|latest| Real(latest.value)),
+        correct: known.correct.map(|latest| latest.value),
+        label: known.label.as_ref().map(|latest| latest.value.clone()),
+        values: (!known.values.is_empty()).then(|| InOrder(values.collect())),
+        time,
+        times: (!times.is_empty()).then_some(InOrder(times)),
+        sequence,
+        sequences: (!sequences.is_empty()).then_some(InOrder(sequences)),
+    }
+}
+
+fn read_current<E: Error>(fields: Current) -> Result<Outcomes, E> {
+    fn place<T: Copy>(
+        others: Option<&InOrder<Cow<'static, str>, T>>,
+        name: &str,
+        latest: Option<T>,
+    ) -> Option<T> {
+        let others = others.map_or(&[][..], |InOrder(others)| others);
+        let other = others.iter().find(|(known, _)| known == name);
+        other.map(|(_, place)| *place).or(latest)
+    }
+    let time = |name: &str| {
+        let time = place(fields.times.as_ref(), name, fields.time);
+        needed(time, "time")
+    };
+    let sequence = |name: &str| {
+        let sequence = place(fields.sequences.as_ref(), name, fields.sequence);
+        needed(sequence, "sequence")
+    };
+    fn latest<T, E>(
+        value: T,
+        time: Result<Timestamp, E>,
+        sequence: Result<u64, E>,
+    ) -> Result<Latest<T>, E> {
+        let (time, sequence) = (time?, sequence?);
+        Ok(Latest {
+            value,
+            time,
+            sequence,
+        })
+    }
+    let reward = fields.reward.map(|Real(value)| value);
+    let reward = reward.map(|value| latest(value, time("reward"), sequence("reward")));
+    let correct = fields.correct;
+    let correct = correct.map(|value| latest(value, time("correct"), sequence("correct")));
+    let label = fields.label.clone();
+    let label = label.map(|value| latest(value, time("label"), sequence("label")));
+    let mut values = Vec::new();
+    for (name, Real(value)) in fields.values.iter().flat_map(|InOrder(values)| values) {
+        let within = named(name);
+        let value = latest(*value, time(&within), sequence(&within))?;
+        values.push((name.clone(), value));
+    }
+    // `Outcomes::get` searches by halves.
+    values.sort_by(|(one, _), (other, _): &(Arc<str>, Latest<f64>)| one.cmp(other));
+    Ok(Outcomes {
+        of: needed(fields.id, "id")?,
+        reward: reward.transpose()?,
+        correct: correct.transpose()?,
+        label: label.transpose()?,
+        values,
+    })
 }
 
 fn write_content(content: &Content) -> Fields {
@@ -596,30 +729,7 @@ impl<'de> Deserialize<'de> for Probabilities {
     }
 }
 
-impl Serialize for RecordedOutcome {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        write_past(self).serialize(serializer)
-    }
-}
-
-/// Types that are never stored are objects in every format.
-macro_rules! as_object {
-    ($($type:ty as $fields:ty: $write:ident, $read:ident;)*) => { $(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                $write(self).serialize(serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $read(<$fields>::deserialize(deserializer)?)
-            }
-        }
-    )* };
-}
-
-as_object! {
+super::as_object! {
     Entry as Fields: write_entry, read_entry;
     Content as Fields: write_content, read_content;
     InferenceRecord as Fields: write_inference, read_inference;
@@ -629,4 +739,6 @@ as_object! {
     CheckpointEvent as Fields: write_checkpoint_event, read_checkpoint_event;
     OutcomeEntry as Fields: write_outcome, read_outcome;
     Run as RunFields: write_run, read_run;
+    RecordedOutcome as Past: write_past, read_past;
+    Outcomes as Current: write_current, read_current;
 }

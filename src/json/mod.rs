@@ -8,7 +8,9 @@
 //! Types that are stored too use this form in formats that people read, and their stored form in
 //! others: the bytes of the journal come from the same implementations of serde.
 
+mod checkpoint;
 mod fields;
+mod statistics;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,16 +18,31 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value as Json, json};
 
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId};
-use crate::entry::outcome::Outcomes;
-use crate::entry::timestamp::{Timestamp, nanos};
+use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 use crate::read::Cursor;
-use crate::stats::{Confidence, Memory, OutcomeStats, ProcessingTime, Stats, Values};
+
+/// Types that are never stored are objects in every format.
+macro_rules! as_object {
+    ($($type:ty as $fields:ty: $write:ident, $read:ident;)*) => { $(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $write(self).serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $read(<$fields>::deserialize(deserializer)?)
+            }
+        }
+    )* };
+}
+use as_object;
 
 /// Text for people, and `$inner` for the journal.
 macro_rules! as_text {
@@ -237,180 +254,6 @@ impl<'de> Visitor<'de> for Bare {
             )),
         }
     }
-}
-
-/// A number of an entry: those that are not finite are text.
-fn real(value: f64) -> Json {
-    if value.is_finite() {
-        Json::from(value)
-    } else {
-        Json::from(value.to_string())
-    }
-}
-
-/// An `f32` with as many digits as it has.
-fn real32(value: f32) -> Json {
-    if value.is_finite() {
-        // Through its own shortest text: 0.85, and not 0.8500000238418579.
-        let shortest = value.to_string().parse::<f64>();
-        shortest.map_or(Json::Null, Json::from)
-    } else {
-        Json::from(value.to_string())
-    }
-}
-
-fn time(time: Timestamp) -> Json {
-    Json::from(time.to_string())
-}
-
-/// `time` is the latest one, and `times` holds those that differ from it.
-fn outcomes(outcomes: &Outcomes) -> Map<String, Json> {
-    let mut fields = Map::new();
-    let mut times: Vec<(String, Timestamp)> = Vec::new();
-    if let Some(reward) = &outcomes.reward {
-        fields.insert("reward".into(), real(reward.value));
-        times.push(("reward".into(), reward.time));
-    }
-    if let Some(correct) = &outcomes.correct {
-        fields.insert("correct".into(), correct.value.into());
-        times.push(("correct".into(), correct.time));
-    }
-    if let Some(label) = &outcomes.label {
-        fields.insert("label".into(), (&*label.value).into());
-        times.push(("label".into(), label.time));
-    }
-    if !outcomes.values.is_empty() {
-        let mut named = Map::new();
-        for (name, latest) in &outcomes.values {
-            named.insert(name.to_string(), real(latest.value));
-            times.push((format!("values.{name}"), latest.time));
-        }
-        fields.insert("values".into(), Json::Object(named));
-    }
-    if let Some(latest) = times.iter().map(|(_, time)| *time).max() {
-        fields.insert("time".into(), time(latest));
-        let others = times.into_iter().filter(|(_, time)| *time != latest);
-        let others: Map<String, Json> = others.map(|(name, at)| (name, time(at))).collect();
-        if !others.is_empty() {
-            fields.insert("times".into(), Json::Object(others));
-        }
-    }
-    fields
-}
-
-/// A figure that is not known is null.
-fn confidence(known: &Confidence) -> Map<String, Json> {
-    fields(json!({
-        "count": known.count,
-        "mean": known.mean,
-        "min": known.min.map(real32),
-        "max": known.max.map(real32),
-        "deviation": known.deviation(),
-    }))
-}
-
-fn processing(known: &ProcessingTime) -> Map<String, Json> {
-    fields(json!({
-        "count": known.count,
-        "mean": known.mean.map(nanos),
-        "min": known.min.map(nanos),
-        "max": known.max.map(nanos),
-        "p50": known.p50.map(nanos),
-        "p90": known.p90.map(nanos),
-        "p99": known.p99.map(nanos),
-    }))
-}
-
-fn memory(known: &Memory) -> Map<String, Json> {
-    fields(json!({
-        "count": known.count,
-        "mean": known.mean,
-        "max": known.max,
-    }))
-}
-
-fn reals(known: &Values) -> Map<String, Json> {
-    fields(json!({
-        "count": known.count,
-        "sum": (known.count > 0 && known.sum.is_finite()).then_some(known.sum),
-        "mean": known.mean,
-        "variance": known.variance,
-    }))
-}
-
-fn outcome_stats(known: &OutcomeStats) -> Map<String, Json> {
-    let named = known.values.iter();
-    let named = named.map(|(name, values)| (name.to_string(), Json::Object(reals(values))));
-    fields(json!({
-        "attached": known.attached,
-        "correct": known.correct,
-        "wrong": known.wrong,
-        "accuracy": known.accuracy,
-        "reward": reals(&known.reward),
-        "wins": known.wins,
-        "win_rate": known.win_rate,
-        "values": named.collect::<Map<_, _>>(),
-        "invalid": known.invalid,
-    }))
-}
-
-fn stats(stats: &Stats) -> Map<String, Json> {
-    let actions = stats.actions.iter().map(|action| {
-        json!({
-            "action": &*action.action,
-            "recorded": action.recorded,
-            "repeats": action.repeats,
-        })
-    });
-    fields(json!({
-        "known": stats.known,
-        "count": stats.count,
-        "recorded": stats.recorded,
-        "repeats": stats.repeats,
-        "divergences": stats.divergences,
-        "invalid": stats.invalid,
-        "without_confidence": stats.without_confidence,
-        "first": stats.first.map(time),
-        "last": stats.last.map(time),
-        "confidence": confidence(&stats.confidence),
-        "actions": actions.collect::<Vec<_>>(),
-        "processing_ns": processing(&stats.processing_time),
-        "memory_bytes": memory(&stats.memory),
-        "outcomes": outcome_stats(&stats.outcomes),
-        "calibration": stats.calibration,
-        "coverage": stats.coverage,
-        "completeness": stats.coverage.completeness,
-        "dropped": stats.coverage.dropped,
-        "damaged": stats.coverage.damaged,
-    }))
-}
-
-fn fields(json: Json) -> Map<String, Json> {
-    match json {
-        Json::Object(fields) => fields,
-        _ => Map::new(),
-    }
-}
-
-/// Types that are never stored are objects in every format.
-macro_rules! as_object {
-    ($($type:ty = $fields:path),* $(,)?) => { $(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                $fields(self).serialize(serializer)
-            }
-        }
-    )* };
-}
-
-as_object! {
-    Outcomes = outcomes,
-    Stats = stats,
-    Confidence = confidence,
-    ProcessingTime = processing,
-    Memory = memory,
-    Values = reals,
-    OutcomeStats = outcome_stats,
 }
 
 /// As it prints.

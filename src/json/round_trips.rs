@@ -19,13 +19,17 @@ use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
-use crate::entry::outcome::OutcomeEntry;
+use crate::entry::outcome::{Latest, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
     SystemEvent,
 };
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
+use crate::stats::{
+    ActionCount, Calibration, Confidence, Coverage, Drift, LiveCandidate, LiveRanking, Memory,
+    OutcomeStats, ProcessingTime, Reliability, Stats, StatsRow, Values,
+};
 
 /// Makes all parts of an entry from one number.
 struct Dice(u64);
@@ -256,14 +260,18 @@ impl Dice {
         }
     }
 
-    fn run_row(&mut self) -> Run {
-        let state = match self.below(5) {
+    fn state(&mut self) -> RunState {
+        match self.below(5) {
             0 => RunState::Alive,
             1 => RunState::Closed(self.time()),
             2 => RunState::Died(self.maybe(Dice::time)),
             3 => RunState::Continued(self.time()),
             _ => RunState::Panicked(self.maybe(Dice::time)),
-        };
+        }
+    }
+
+    fn run_row(&mut self) -> Run {
+        let state = self.state();
         Run {
             id: self.run(),
             started: self.time(),
@@ -273,6 +281,204 @@ impl Dice {
             dropped: self.spread(),
             last_id: self.maybe(Dice::id),
             source: self.maybe(Dice::string),
+        }
+    }
+
+    fn latest<T>(&mut self, value: T) -> Latest<T> {
+        // Few of them, so that some are equal.
+        Latest {
+            value,
+            time: Timestamp::from_micros(i64::try_from(self.below(4)).unwrap()),
+            sequence: u64::try_from(self.below(4)).unwrap(),
+        }
+    }
+
+    fn outcomes(&mut self) -> Outcomes {
+        let reward = self.maybe(Dice::real);
+        let correct = self.maybe(Dice::flag);
+        let label = self.maybe(Dice::text);
+        let mut values: Vec<(Arc<str>, Latest<f64>)> = self.some(|dice| {
+            let (name, value) = (dice.text(), dice.real());
+            (name, dice.latest(value))
+        });
+        values.sort_by(|one, other| one.0.cmp(&other.0));
+        values.dedup_by(|one, other| one.0 == other.0);
+        Outcomes {
+            of: self.id(),
+            reward: reward.map(|value| self.latest(value)),
+            correct: correct.map(|value| self.latest(value)),
+            label: label.map(|value| self.latest(value)),
+            values,
+        }
+    }
+
+    fn past(&mut self) -> RecordedOutcome {
+        RecordedOutcome {
+            sequence: self.spread(),
+            recorded_time: self.maybe(Dice::time),
+            outcome: self.outcome(),
+        }
+    }
+
+    /// A figure of a statistic: an unknown one is absent, so all are finite.
+    fn figure(&mut self) -> f64 {
+        let figure = f64::from_bits(self.number());
+        if figure.is_finite() { figure } else { 0.1 }
+    }
+
+    fn figure32(&mut self) -> f32 {
+        let figure = self.real32();
+        if figure.is_finite() { figure } else { 0.1 }
+    }
+
+    fn whole(&mut self) -> u128 {
+        u128::from(self.spread()) << self.below(64)
+    }
+
+    fn values(&mut self) -> Values {
+        let count = self.spread();
+        Values {
+            count,
+            // Without values there is no sum.
+            sum: if count > 0 { self.figure() } else { 0.0 },
+            mean: self.maybe(Dice::figure),
+            variance: self.maybe(Dice::figure),
+        }
+    }
+
+    fn outcome_stats(&mut self) -> OutcomeStats {
+        OutcomeStats {
+            attached: self.spread(),
+            correct: self.spread(),
+            wrong: self.spread(),
+            accuracy: self.maybe(Dice::figure),
+            reward: self.values(),
+            wins: self.spread(),
+            win_rate: self.maybe(Dice::figure),
+            values: self.some(|dice| (dice.text(), dice.values())),
+            invalid: self.spread(),
+        }
+    }
+
+    fn confidence(&mut self) -> Confidence {
+        Confidence {
+            count: self.spread(),
+            mean: self.maybe(Dice::figure),
+            min: self.maybe(Dice::figure32),
+            max: self.maybe(Dice::figure32),
+            variance: self.maybe(Dice::figure),
+            sum_units: self.whole(),
+            squares_units: self.whole(),
+        }
+    }
+
+    fn times_of_decisions(&mut self) -> ProcessingTime {
+        let bins: Vec<(u16, u64)> = (0..u16::try_from(self.below(200)).unwrap())
+            .map(|bin| (bin * 3, self.spread().max(1)))
+            .collect();
+        let mut times = ProcessingTime::with_bins(&bins).unwrap();
+        times.count = self.spread();
+        times.sum_nanos = self.whole();
+        times.mean = self.maybe(Dice::processing_time);
+        times.min = self.maybe(Dice::processing_time);
+        times.max = self.maybe(Dice::processing_time);
+        times.p50 = self.maybe(Dice::processing_time);
+        times.p90 = self.maybe(Dice::processing_time);
+        times.p99 = self.maybe(Dice::processing_time);
+        times
+    }
+
+    fn calibration(&mut self) -> Calibration {
+        Calibration {
+            count: self.spread(),
+            brier: self.maybe(Dice::figure),
+            expected_error: self.maybe(Dice::figure),
+            bins: self.some(|dice| Reliability {
+                above: dice.figure(),
+                up_to: dice.figure(),
+                count: dice.spread(),
+                correct: dice.spread(),
+                confidence: dice.maybe(Dice::figure),
+                accuracy: dice.maybe(Dice::figure),
+            }),
+        }
+    }
+
+    fn coverage(&mut self) -> Coverage {
+        Coverage {
+            first: self.time(),
+            last: self.time(),
+            dropped: self.spread(),
+            damaged: self.spread(),
+            uncounted: self.spread(),
+            damaged_rollups: self.spread(),
+            completeness: self.maybe(Dice::figure),
+            retired: self.spread(),
+            orphans: self.spread(),
+            sequence: self.spread(),
+            folded: self.spread(),
+            quantile_error: self.figure(),
+        }
+    }
+
+    fn stats(&mut self) -> Stats {
+        Stats {
+            known: self.flag(),
+            count: self.spread(),
+            recorded: self.spread(),
+            repeats: self.spread(),
+            divergences: self.spread(),
+            invalid: self.spread(),
+            without_confidence: self.spread(),
+            first: self.maybe(Dice::time),
+            last: self.maybe(Dice::time),
+            confidence: self.confidence(),
+            actions: self.some(|dice| ActionCount {
+                action: dice.text(),
+                recorded: dice.spread(),
+                repeats: dice.spread(),
+            }),
+            processing_time: self.times_of_decisions(),
+            memory: Memory {
+                count: self.spread(),
+                mean: self.maybe(Dice::figure),
+                max: self.maybe(Dice::spread),
+            },
+            outcomes: self.outcome_stats(),
+            calibration: self.calibration(),
+            coverage: self.coverage(),
+        }
+    }
+
+    fn row(&mut self) -> StatsRow {
+        StatsRow {
+            time: self.maybe(Dice::time),
+            end: self.maybe(Dice::time),
+            period: self.maybe(Dice::text),
+            model: self.maybe(Dice::text),
+            symbol: self.maybe(Dice::text),
+            checkpoint: self.maybe(Dice::text),
+            action: self.maybe(Dice::text),
+            stats: self.stats(),
+        }
+    }
+
+    fn ranking(&mut self) -> LiveRanking {
+        let candidate = |dice: &mut Dice| LiveCandidate {
+            checkpoint: dice.maybe(Dice::text),
+            decisions: dice.spread(),
+            count: dice.spread(),
+            mean: dice.maybe(Dice::figure),
+            low: dice.maybe(Dice::figure),
+            high: dice.maybe(Dice::figure),
+            batches: dice.spread(),
+            design_effect: dice.figure(),
+        };
+        LiveRanking {
+            ranked: self.some(candidate),
+            too_few: self.some(candidate),
+            registry_best: self.maybe(Dice::text),
+            coverage: self.coverage(),
         }
     }
 
@@ -338,6 +544,19 @@ proptest! {
         comes_back(&dice.run_row())?;
     }
 
+    #[test]
+    fn outcomes_and_statistics_are_read_as_they_were_written(seed in any::<u64>()) {
+        let dice = &mut Dice(seed);
+        comes_back(&dice.outcomes())?;
+        comes_back(&dice.past())?;
+        comes_back(&dice.state())?;
+        comes_back(&dice.stats())?;
+        comes_back(&dice.row())?;
+        comes_back(&dice.ranking())?;
+        let drift = Drift::between(&dice.stats(), &dice.stats());
+        comes_back(&drift.actions.shift)?;
+    }
+
     /// Hostile text is an error, and never a panic.
     #[test]
     fn cut_text_is_an_error(seed in any::<u64>(), cut in 0.0..1.0_f64) {
@@ -381,4 +600,43 @@ fn values_without_labels_have_empty_ones() {
     };
     assert_eq!(one, other);
     assert_ne!(one, Probabilities::none());
+}
+
+/// What a journal says of itself, of a real one.
+#[test]
+fn statistics_drift_and_health_of_a_journal_come_back() {
+    let journal = crate::Journal::in_memory().unwrap();
+    for number in 0..500_u16 {
+        let action = ["BUY", "SELL", "HOLD"][usize::from(number % 3)];
+        let inference = crate::Inference::new("m", "s", action)
+            .confidence(f32::from(number) / 500.0)
+            .processing_time(Duration::from_nanos(40 + u64::from(number) * 977))
+            .memory(u64::from(number) << 20);
+        let id = journal.log(inference).unwrap();
+        let outcome = crate::Outcome::new().reward(f64::from(number) / 7.0);
+        journal.attach_outcome(id, outcome.correct(number % 2 == 0).value("bp", 0.1));
+    }
+    journal.flush().wait(Duration::from_secs(60)).unwrap();
+    let stats = journal.stats("m").get().unwrap();
+    comes_back(&stats).unwrap();
+    let read: Stats = serde_json::from_str(&serde_json::to_string(&stats).unwrap()).unwrap();
+    assert_eq!(
+        read.processing_time.quantile(0.37),
+        stats.processing_time.quantile(0.37)
+    );
+    let drift = Drift::between(&read, &stats);
+    comes_back(&drift).unwrap();
+    assert_eq!(drift.actions.stability_index, Some(0.0));
+    comes_back(&journal.health()).unwrap();
+}
+
+/// Only sorted bins that a sketch has are read.
+#[test]
+fn hostile_bins_are_refused() {
+    let json = serde_json::to_value(Stats::default()).unwrap();
+    for bins in ["[[4000,1]]", "[[7,0]]", "[[7,1],[7,1]]", "[[9,1],[7,1]]"] {
+        let mut hostile = json.clone();
+        hostile["processing_ns"]["bins"] = serde_json::from_str(bins).unwrap();
+        assert!(serde_json::from_value::<Stats>(hostile).is_err(), "{bins}");
+    }
 }

@@ -9,6 +9,7 @@ use super::line::{
     push_decision, push_gap, push_outcome, push_system_event,
 };
 use crate::entry::ids::InferenceId;
+use crate::entry::outcome::Outcomes;
 use crate::entry::record::{Content, Entry, InferenceRecord, Repeat};
 use crate::entry::timestamp::Timestamp;
 use crate::options::logs::Zone;
@@ -87,6 +88,43 @@ impl fmt::Display for Entry {
                 push_checkpoint_event(out, stamps, recorded, action, subject, detail);
             }),
         }
+    }
+}
+
+/// The values that hold, as the line of one outcome has them, with the latest of their times.
+///
+/// ```
+/// use annals::{Inference, Journal, Outcome, Timestamp};
+///
+/// let journal = Journal::in_memory()?;
+/// let id = journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY")).unwrap();
+/// let closed = Timestamp::from_micros(1_753_454_079_000_000);
+/// journal.attach_outcome(id, Outcome::new().reward(1.5).correct(true).at(closed));
+/// journal.flush().wait(std::time::Duration::from_secs(5))?;
+/// let outcomes = journal.reader()?.outcome(id)?.expect("one was attached");
+/// let line = outcomes.to_string();
+/// assert!(line.starts_with("2025-07-25 14:34:39 | "));
+/// assert!(line.ends_with(" | reward=1.5 correct=true"));
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = self.label.as_ref();
+        let built_in = [
+            self.reward
+                .map(|latest| (latest.time, LineValue::Reward(latest.value))),
+            self.correct
+                .map(|latest| (latest.time, LineValue::Correct(latest.value))),
+            label.map(|latest| (latest.time, LineValue::Label(&latest.value))),
+        ];
+        let named = self.values.iter();
+        let named = named.map(|(name, latest)| (latest.time, LineValue::Named(name, latest.value)));
+        let all: Vec<_> = built_in.into_iter().flatten().chain(named).collect();
+        let time = all.iter().map(|(time, _)| time.as_micros()).max();
+        let values = all.into_iter().map(|(_, value)| value);
+        printed(f, |out, stamps| {
+            push_outcome(out, stamps, time.unwrap_or_default(), self.of, values);
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! How the text mirror is doing.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the human-readable files are doing; part of [`Health`](crate::health::Health).
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MirrorHealth {
     /// Whether this process writes the files; otherwise another one does, or none yet.

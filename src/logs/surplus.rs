@@ -217,7 +217,7 @@ fn age_of(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<A
     // A file from the future is not old.
     let since = SystemTime::now().duration_since(written);
     // The clock of that time may have jumped since.
-    let written = Timestamp::from(written).as_micros();
+    let written = Timestamp::from(written);
     let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
     Ok(match since.is_ok_and(|since| since > age) {
         false => Age::Within,

@@ -7,7 +7,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::read::Cursor;
 
 /// A [`Cursor`] that is stored in the journal; from [`Maintenance::cursors`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct NamedCursor {
     /// Its name.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::Maintenance;
 use crate::entry::error::Result;
 use crate::entry::sequence::Sequence;
-use crate::entry::timestamp::Timestamp;
+use crate::entry::timestamp::{Timestamp, as_nanos};
 
 /// Progress of a fold; given to the function of [`Maintenance::fold_with`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct FoldProgress {
     /// Entries that are read. It may fall back, if another process folds at the same time.
@@ -20,7 +20,7 @@ pub struct FoldProgress {
 }
 
 /// Result of [`Maintenance::fold`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Folded {
     /// Entries that this call folded.
@@ -29,6 +29,7 @@ pub struct Folded {
     /// folding; the rest, if the fold was stopped.
     pub left: u64,
     /// Duration.
+    #[serde(rename = "took_ns", with = "as_nanos")]
     pub took: Duration,
 }
 

@@ -16,7 +16,7 @@ const BUDGET_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Size of a journal, by kind; from [`Maintenance::usage`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Usage {
     /// Bytes of `journal.redb`.
@@ -36,7 +36,7 @@ pub struct Usage {
 }
 
 /// Size of one model; from [`Maintenance::usage_by_model`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ModelUsage {
     /// The model.

@@ -10,7 +10,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
 
 /// Result of [`undo_import`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct UndoneImport {
     /// The source that the run was of.

@@ -27,13 +27,6 @@ enum Others {
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Uncommitted {
-    Off,
-    Spool,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Cut {
     Daily,
     Size(Size),
@@ -76,7 +69,7 @@ struct OptionsFile {
     memory_interval: Option<Span>,
     close_timeout: Option<Span>,
     sharing: Option<Others>,
-    black_box: Option<Uncommitted>,
+    black_box: Option<BlackBox>,
     flush_on_panic: Option<Span>,
     label: Option<String>,
     mirror: Option<Mirror>,
@@ -182,11 +175,7 @@ impl<'de> Deserialize<'de> for Options {
             Some(Others::Shared) => Sharing::Shared,
             Some(Others::Exclusive) => Sharing::Exclusive,
         };
-        options.black_box = match file.black_box {
-            None => options.black_box,
-            Some(Uncommitted::Off) => BlackBox::Off,
-            Some(Uncommitted::Spool) => BlackBox::Spool,
-        };
+        options.black_box = file.black_box.unwrap_or(options.black_box);
         options.flush_on_panic = file.flush_on_panic.map(|timeout| timeout.0);
         options.label = file.label;
         options.mirror = match file.without_mirror {

@@ -38,7 +38,7 @@ pub enum Sharing {
 
 /// What becomes of accepted entries that no commit has yet, when the process dies by a kill, an
 /// abort, or for want of memory. A loss of power costs the same with both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BlackBox {

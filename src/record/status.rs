@@ -11,7 +11,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::options::BlackBox;
 
 /// Whether a journal can commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {

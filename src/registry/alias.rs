@@ -14,7 +14,7 @@ use crate::entry::timestamp::Timestamp;
 pub(super) const ACTIVE: &str = "active";
 
 /// Where an alias pointed from a time on; see [`Registry::alias_history`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct AliasChange {
     /// From when on.

@@ -341,6 +341,42 @@ pub(super) fn path(root: &Path, row: &CheckpointRow) -> PathBuf {
     }
 }
 
+/// One line: the id, step and epoch, metrics, tags, and the state of its weights if they are not
+/// there.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let journal = annals::Journal::open(dir.path().join("data"))?;
+/// # let registry = journal.registry()?;
+/// let new = registry.checkpoint("dqn_agent").step(40_000).metric("val_loss", 0.25);
+/// let saved = new.tag("nightly").save(b"weights")?;
+/// let line = saved.to_string();
+/// assert_eq!(line, format!("{} | step=40000 val_loss=0.25 | nightly", saved.id()));
+/// # Ok::<(), annals::Error>(())
+/// ```
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [("step", self.step()), ("epoch", self.epoch())];
+        let counts = counts.into_iter();
+        let counts = counts.filter_map(|(name, count)| Some(format!("{name}={}", count?)));
+        let metrics = self.metrics().iter();
+        let metrics = metrics.map(|(name, value)| format!("{}={value}", name.escape_debug()));
+        let figures: Vec<String> = counts.chain(metrics).collect();
+        f.write_str(self.id())?;
+        if !figures.is_empty() {
+            write!(f, " | {}", figures.join(" "))?;
+        }
+        if !self.tags().is_empty() {
+            write!(f, " | {}", self.tags().join(" ").escape_debug())?;
+        }
+        match self.condition() {
+            Condition::Present => Ok(()),
+            Condition::Missing => f.write_str(" | weights missing"),
+            Condition::Corrupt(why) => write!(f, " | weights corrupt: {}", why.escape_debug()),
+        }
+    }
+}
+
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = &self.0.row;

@@ -34,7 +34,7 @@ pub struct Import {
 }
 
 /// Result of one [`Import`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Imported {
     /// The id under which the registry has it: the one that was asked for, unless another model's
@@ -51,7 +51,7 @@ pub struct Imported {
 }
 
 /// Result of [`Registry::import_folder`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct FolderImport {
     /// Ids that are new.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Something on disk that does not fit the registry, and was left as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Problem {
     /// The file.

@@ -21,7 +21,7 @@ use crate::entry::event::CheckpointAction;
 use crate::fs::disk;
 
 /// Result of [`Registry::reconcile`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Checkpoints that were examined.

@@ -13,7 +13,7 @@ use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 
 /// Result of [`Registry::relocate`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Relocated {
     /// Ids of checkpoints that point to their new place now.

@@ -19,7 +19,8 @@ use crate::options::retention::{Best, Kept, RetentionPolicy, in_days, too_old};
 const SLICE: usize = 250;
 
 /// The fate of a checkpoint in a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It stays.
     Keep,
@@ -56,7 +57,7 @@ pub struct CheckpointRetentionPlan {
 }
 
 /// Result of applying a [`CheckpointRetentionPlan`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct CheckpointRetentionReport {
     /// The ids that were deleted.

@@ -23,7 +23,7 @@ use crate::fs::disk;
 const LONGEST: u64 = 16 << 20;
 
 /// Content of a safetensors file's header. Needs the feature `safetensors`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct SafetensorsHeader {
     /// Its tensors, by name.
@@ -33,7 +33,7 @@ pub struct SafetensorsHeader {
 }
 
 /// One tensor of a safetensors file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct TensorInfo {
     /// Its name.

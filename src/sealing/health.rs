@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::entry::timestamp::as_nanos;
 
 /// How sealing is doing; part of [`Health`](crate::health::Health).
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SealingHealth {
     /// Segments at the last look.
@@ -17,7 +17,7 @@ pub struct SealingHealth {
     /// The obstacle to sealing now, in words.
     pub fault: Option<String>,
     /// The longest time that one transaction of sealing has held up other writers.
-    #[serde(rename = "longest_transaction_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "longest_transaction_ns", with = "as_nanos")]
     pub longest_transaction: Duration,
     /// Segments that automatic retention of this process has retired.
     pub retired: u64,

@@ -14,7 +14,7 @@ use super::result::{ActionCount, Confidence, ProcessingTime, Stats};
 /// Effect sizes show how much changed, not whether that could be chance: where it easily could, the
 /// verdict is [`Shift::TooFew`]. Decisions of one loop are seldom independent of each other, so
 /// chance does more than the numbers here assume.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Drift {
     /// Decisions before and after, repeats included.
@@ -28,7 +28,9 @@ pub struct Drift {
 }
 
 /// How much something changed, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
+)]
 pub enum Shift {
     /// There are too few decisions for a verdict.
     TooFew,
@@ -82,7 +84,7 @@ impl fmt::Display for Shift {
 }
 
 /// How the mix of actions changed, repeats included; part of [`Drift`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ActionDrift {
     /// The population stability index. Shares are estimated with half a decision added to each
@@ -104,7 +106,7 @@ pub struct ActionDrift {
 }
 
 /// An action's share of the decisions; part of [`ActionDrift`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ActionShift {
     /// The action.
@@ -116,7 +118,7 @@ pub struct ActionShift {
 }
 
 /// How confidences changed; part of [`Drift`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ConfidenceDrift {
     /// The means before and after.
@@ -133,7 +135,7 @@ pub struct ConfidenceDrift {
 }
 
 /// How processing times changed; part of [`Drift`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct LatencyDrift {
     /// The median after, divided by the one before; `None` if a time is not known.

@@ -175,7 +175,7 @@ pub(super) struct GroupKey {
 }
 
 /// The statistics of one group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct StatsRow {
     /// The beginning of its hour, day or period, if divided by one.

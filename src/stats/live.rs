@@ -14,7 +14,7 @@ use crate::entry::error::Result;
 use crate::entry::mode::Mode;
 
 /// A model's checkpoints by what their decisions led to; from [`StatsQuery::best_live`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct LiveRanking {
     /// Checkpoints with enough outcomes, best first: by the mean, equals by the certain end of
@@ -29,7 +29,7 @@ pub struct LiveRanking {
 }
 
 /// One checkpoint in a [`LiveRanking`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct LiveCandidate {
     /// Its id.

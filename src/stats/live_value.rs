@@ -7,7 +7,7 @@ use crate::entry::mode::Mode;
 
 /// The outcome that ranks checkpoints; see
 /// [`StatsQuery::best_live`](super::StatsQuery::best_live).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum LiveValue {
     /// The share of decisions that were correct.

@@ -6,6 +6,7 @@ pub(crate) mod batches;
 pub(crate) mod bounds;
 pub(crate) mod cover;
 pub(crate) mod coverage;
+mod display;
 pub(crate) mod drift;
 pub(crate) mod folding;
 pub(crate) mod group;

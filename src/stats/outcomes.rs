@@ -53,7 +53,7 @@ pub struct Values {
 
 /// Agreement of confidence and outcome: of decisions with a valid confidence that turned out right
 /// or wrong. Part of [`Stats`](super::Stats).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Calibration {
     /// Such decisions.
@@ -71,7 +71,7 @@ pub struct Calibration {
 }
 
 /// Decisions of about the same confidence; part of [`Calibration`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Reliability {
     /// Confidences in it are greater than this (or 0)…

@@ -20,7 +20,7 @@ use crate::entry::timestamp::Timestamp;
 /// Events that were [dropped](crate::entry::Gap) were never recorded, so their model is unknown:
 /// they count here for every model. A gap counts whole if the minutes of its first and last event
 /// touch the range.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Coverage {
     /// The first microsecond that was asked for.
@@ -124,7 +124,7 @@ pub struct Confidence {
 }
 
 /// Number of decisions for an action; part of [`Stats`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ActionCount {
     /// The action.
@@ -159,7 +159,7 @@ pub struct ProcessingTime {
 }
 
 /// Memory of the process that decided; part of [`Stats`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Memory {
     /// Decisions for which it is known.
@@ -284,6 +284,20 @@ impl Confidence {
 }
 
 impl ProcessingTime {
+    /// The bins that quantiles are read from, with their counts.
+    pub(crate) fn bins(&self) -> &[(u16, u64)] {
+        self.sketch.bins()
+    }
+
+    /// Unknown times with these bins, which are refused if no sketch has them.
+    pub(crate) fn with_bins(bins: &[(u16, u64)]) -> std::result::Result<Self, String> {
+        let mut read = ProcessingTime::default();
+        for (bin, count) in bins {
+            read.sketch.push(*bin, *count)?;
+        }
+        Ok(read)
+    }
+
     fn new(times: &ProcessingSums, sketch: &Sketch) -> Self {
         let known = |nanos: u64| (times.count > 0).then_some(Duration::from_nanos(nanos));
         let mean = times.sum.checked_div(times.count.into());

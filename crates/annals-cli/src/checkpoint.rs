@@ -4,7 +4,6 @@ use annals::Checkpoint;
 use annals::registry::Condition;
 use serde_json::{Value as Json, json};
 
-use crate::entries;
 use crate::failure::Result;
 use crate::output::{Out, style};
 use crate::table::escaped;
@@ -21,41 +20,13 @@ pub fn names<'a>(checkpoint: &Checkpoint, aliases: &'a Aliases) -> Vec<&'a str> 
     mine.map(|(alias, _)| alias.as_str()).collect()
 }
 
-/// A checkpoint as JSON.
+/// A checkpoint as JSON: as the library writes it, with its aliases.
 pub fn as_json(checkpoint: &Checkpoint, aliases: &Aliases) -> Json {
-    let metrics = checkpoint.metrics().iter();
-    let metadata = checkpoint.all_metadata().iter();
-    json!({
-        "id": checkpoint.id(),
-        "model": checkpoint.model(),
-        "model_type": checkpoint.model_type(),
-        "created": checkpoint.created().to_string(),
-        "metrics": metrics.map(|(name, value)| (name.clone(), entries::real(*value)))
-            .collect::<serde_json::Map<_, _>>(),
-        "step": checkpoint.step(),
-        "epoch": checkpoint.epoch(),
-        "parent": checkpoint.parent(),
-        "tags": checkpoint.tags(),
-        "aliases": names(checkpoint, aliases),
-        "pinned": checkpoint.is_pinned(),
-        "bytes": checkpoint.bytes(),
-        "digest": checkpoint.digest().map(hex),
-        "origin": format!("{:?}", checkpoint.origin()).to_lowercase(),
-        "condition": condition(checkpoint),
-        "path": checkpoint.path(),
-        "metadata": metadata
-            .map(|(name, value)| (name.clone(), read_back(&value.to_string())))
-            .collect::<serde_json::Map<_, _>>(),
-    })
-}
-
-/// Metadata prints itself as JSON.
-fn read_back(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|_| Json::from(text))
-}
-
-fn hex(bytes: [u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut json = json!(checkpoint);
+    if let Some(fields) = json.as_object_mut() {
+        fields.insert("aliases".to_owned(), json!(names(checkpoint, aliases)));
+    }
+    json
 }
 
 /// Whether its weights are there, in words.

@@ -192,14 +192,23 @@ pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
     json
 }
 
-/// The outcomes; `time` is the latest one, and `times` holds those that differ from it.
+/// The outcomes; `time` is the latest one, and `times` holds those that differ from it. The id
+/// stands beside them, and their sequences are this journal's own.
 pub fn outcome(outcomes: &Outcomes) -> Json {
-    said(outcomes)
+    without(said(outcomes), &["id", "sequence", "sequences"])
 }
 
-/// Every outcome of one inference, oldest first.
+/// Every outcome of one inference, oldest first, whose id stands beside them.
 pub fn history(history: &[RecordedOutcome]) -> Json {
-    said(&history)
+    let outcomes = history.iter().map(|past| without(said(past), &["id"]));
+    outcomes.collect()
+}
+
+fn without(mut json: Json, names: &[&str]) -> Json {
+    if let Some(fields) = json.as_object_mut() {
+        fields.retain(|name, _| !names.contains(&&**name));
+    }
+    json
 }
 
 /// A repeat, without the answer that it repeats.

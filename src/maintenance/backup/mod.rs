@@ -27,7 +27,7 @@ pub struct Backup<'m> {
 }
 
 /// Result of [`Backup::run`] or [`restore`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct BackedUp {
     /// Entries that the copy holds.

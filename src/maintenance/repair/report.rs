@@ -10,7 +10,7 @@ use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// Result of [`repair`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Repaired {
     /// The sequences whose entries were lost, in order. In their place stand gaps now, of the

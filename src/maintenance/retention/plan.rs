@@ -35,7 +35,7 @@ pub struct RetentionPlan {
 }
 
 /// One line of a [`RetentionPlan`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct PlannedSegment {
     /// Its file.
@@ -57,7 +57,7 @@ pub struct PlannedSegment {
 }
 
 /// Result of applying a [`RetentionPlan`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct RetentionReport {
     /// How many segments are retired.
@@ -73,7 +73,7 @@ pub struct RetentionReport {
 }
 
 /// All that has been retired so far; from [`Maintenance::retired`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct RetentionTotals {
     /// How many segments.

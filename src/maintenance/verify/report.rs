@@ -4,7 +4,7 @@ use super::defect::Defect;
 use crate::maintenance::Maintenance;
 
 /// Result of [`Maintenance::verify`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Verified {
     /// The defects; at most 10,000 are listed.

@@ -3,7 +3,7 @@
 use crate::threads::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How many offered events were not recorded, by reason. Part of [`Health`](crate::health::Health).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Dropped {
     /// The queue was full (or, with a bounded wait, stayed full).

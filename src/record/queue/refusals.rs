@@ -11,7 +11,7 @@ use crate::entry::gap::{Refusal, shortened};
 const SLOTS: usize = 64;
 
 /// Number of calls that were refused for one reason; part of [`Health`](crate::health::Health).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct RefusalCount {
     /// The reason, with model and field.

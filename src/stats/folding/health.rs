@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::entry::timestamp::as_nanos;
 
 /// How folding is doing; part of [`Health`](crate::health::Health).
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FoldingHealth {
     /// Entries that the rollups do not hold yet, at the last look. Statistics read them.
@@ -15,7 +15,7 @@ pub struct FoldingHealth {
     /// Entries folded by this process.
     pub folded: u64,
     /// Duration of the last fold of this process.
-    #[serde(rename = "last_took_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "last_took_ns", with = "as_nanos")]
     pub last_took: Duration,
     /// The obstacle to folding now, in words.
     pub fault: Option<String>,

@@ -113,12 +113,12 @@ impl Sketch {
     }
 
     /// The bins in order, with their counts.
-    pub(super) fn bins(&self) -> &[(u16, u64)] {
+    pub(in crate::stats) fn bins(&self) -> &[(u16, u64)] {
         &self.bins
     }
 
     /// Adds a bin that comes after those that are there.
-    pub(super) fn push(&mut self, bin: u16, count: u64) -> Result<(), String> {
+    pub(in crate::stats) fn push(&mut self, bin: u16, count: u64) -> Result<(), String> {
         let after = self.bins.last().is_none_or(|last| last.0 < bin);
         if bin >= BINS || count == 0 || !after {
             return Err(format!("{count} values in bin {bin}"));

@@ -153,7 +153,17 @@ const FIELDS: [&str; 36] = [
     "sequence",
     "symbol",
 ];
-const TURNED: [&str; 6] = ["correct", "label", "reward", "time", "times", "values"];
+const TURNED: [&str; 9] = [
+    "correct",
+    "id",
+    "label",
+    "reward",
+    "sequence",
+    "sequences",
+    "time",
+    "times",
+    "values",
+];
 
 /// The names of a line's fields that nothing here knows.
 pub fn unknown(text: &str) -> Vec<String> {
