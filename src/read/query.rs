@@ -228,6 +228,32 @@ impl Query {
             state: QueryState::New(Box::new((self.clone(), self.reader.source.extent()))),
         }
     }
+
+    /// The number of decisions that [`iter`](Self::iter) gives. Reads them all: a
+    /// [statistic](crate::StatsQuery) counts a model's decisions faster.
+    ///
+    /// # Errors
+    /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for action in ["BUY", "SELL", "BUY"] {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", action));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.inferences().action("BUY").count()?, 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        for record in self.iter() {
+            record?;
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 impl IntoIterator for Query {

@@ -154,6 +154,25 @@ impl NewCheckpoint<'_> {
         self
     }
 
+    /// Several [metrics](Self::metric).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let figures = [("val_loss", 0.25), ("accuracy", 0.875)];
+    /// let saved = registry.checkpoint("dqn_agent").metrics(figures).save(b"weights")?;
+    /// assert_eq!(saved.metric("accuracy"), Some(0.875));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn metrics<K: Into<String>, V: Into<Number>>(
+        self,
+        metrics: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let add = |new: Self, (name, value)| new.metric(name, value);
+        metrics.into_iter().fold(self, add)
+    }
+
     /// Something else about the training. Given twice, the last value holds.
     ///
     /// ```
