@@ -14,6 +14,7 @@ mod import;
 mod line;
 mod missing;
 mod near;
+mod options;
 mod output;
 mod policy;
 mod progress;

@@ -1,4 +1,4 @@
-//! The rules of retention that entries and checkpoints have in common.
+//! The rules of retention that entries, text lines and checkpoints have in common.
 
 use std::time::Duration;
 
@@ -21,24 +21,35 @@ pub struct Rules {
     /// Keeps the newest so many, whatever the limits say.
     #[arg(long, value_name = "N")]
     keep_latest: Option<u64>,
+}
+
+/// Rules of items whose age can go by the wall clock.
+#[derive(clap::Args, Debug)]
+pub struct ClockRules {
+    #[command(flatten)]
+    rules: Rules,
     /// Goes by the wall clock for ages. Without it, time counts while a run is open, and at most 7
     /// days between two runs. A clock that is ahead then deletes what is young.
     #[arg(long, requires = "max_age")]
     trust_clock: bool,
 }
 
-/// The names of the limits: each command needs one of them.
+/// The names of these limits: each command needs a limit.
 pub const LIMITS: [&str; 3] = ["max_age", "max_bytes", "max_count"];
 
-/// The rule of both commands, for their help.
+/// The rule of all these commands, for their help.
 pub const MEANING: &str = "\
 An item is deleted if it exceeds one of the limits (--max-…) and no keep rule (--keep-…) holds \
 it.";
 
 impl Rules {
-    /// The policy with these rules.
-    pub fn policy(&self) -> RetentionPolicy {
-        let mut policy = RetentionPolicy::new();
+    /// Whether one of the limits is given.
+    pub fn has_limit(&self) -> bool {
+        self.max_age.is_some() || self.max_bytes.is_some() || self.max_count.is_some()
+    }
+
+    /// The policy with these rules in place of its own.
+    pub fn policy(&self, mut policy: RetentionPolicy) -> RetentionPolicy {
         if let Some(age) = self.max_age {
             policy = policy.max_age(age);
         }
@@ -51,6 +62,19 @@ impl Rules {
         if let Some(n) = self.keep_latest {
             policy = policy.keep_latest(n);
         }
+        policy
+    }
+}
+
+impl ClockRules {
+    /// Whether one of the limits is given.
+    pub fn has_limit(&self) -> bool {
+        self.rules.has_limit()
+    }
+
+    /// The policy with these rules in place of its own.
+    pub fn policy(&self, policy: RetentionPolicy) -> RetentionPolicy {
+        let policy = self.rules.policy(policy);
         match self.trust_clock {
             true => policy.trust_clock(),
             false => policy,

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use annals::logs::{Mirror, Rotation};
 use annals::{Inference, Journal, Maintenance};
 use common::{annals, complaint, journal, json, run};
 
@@ -521,8 +522,10 @@ fn every_command_has_help_with_an_example() {
     assert!(run(dir.path(), &["--help"], 0).contains("Exit codes"));
     assert!(run(dir.path(), &["completions", "bash"], 0).contains("checkpoints"));
     complaint(dir.path(), &["completions", "cmd.exe"], 2);
-    let rebuild = run(dir.path(), &["mirror", "rebuild", "--help"], 0);
-    assert!(rebuild.contains("Examples:\n  annals mirror "));
+    for command in ["rebuild", "retain"] {
+        let text = run(dir.path(), &["mirror", command, "--help"], 0);
+        assert!(text.contains("Examples:\n  annals mirror "), "{command}");
+    }
     for misunderstood in [
         &["dance"][..],
         &["stats", "--by", "weather"],
@@ -550,6 +553,102 @@ fn the_text_files_are_rebuilt() {
     let to = to.to_str().unwrap();
     assert!(run(&data, &["mirror", "rebuild", to], 0).starts_with("16 lines"));
     complaint(&data, &["mirror", "rebuild", to], 4);
+}
+
+/// The agent's file of options, with a misspelt name if so wanted.
+fn options_file(dir: &Path, retention: &str) -> String {
+    let file = dir.join("agent.json");
+    let text = format!(
+        r#"{{"commit_interval": "50ms", {retention}: {{"max_age": "30d"}},
+        "mirror": {{"rotation": {{"size": "2KiB"}}, "retention": {{"max_files": 2}}}}}}"#
+    );
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn old_text_files_are_planned_and_then_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mirror = Mirror::new().rotation(Rotation::Size(2_048));
+    let journal = Journal::options().mirror(mirror).open(&data).unwrap();
+    for _ in 0..200 {
+        journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    }
+    journal.close().unwrap();
+    let files = || std::fs::read_dir(data.join("logs")).unwrap().count();
+    let all = files();
+    assert!(all > 5, "{all}");
+
+    let plan = ["mirror", "retain", "--max-files", "3"];
+    let shown = run(&data, &plan, 0);
+    assert!(
+        shown.contains("beyond the newest 3 files (max_files)"),
+        "{shown}"
+    );
+    assert!(
+        shown.ends_with("nothing was deleted: say --yes to do it\n"),
+        "{shown}"
+    );
+    assert_eq!(files(), all);
+    let file = options_file(dir.path(), r#""retention""#);
+    let by_file = ["mirror", "retain", "--options", &file];
+    let told = &json(&data, &by_file)[0];
+    assert_eq!(told["applied"], false);
+    let planned = told["files"].as_array().unwrap().len();
+    // A rule that is given takes the place of the file's.
+    let both = [&by_file[..], &["--max-files", "3"]].concat();
+    let fewer = json(&data, &both)[0]["files"].as_array().unwrap().len();
+    assert_eq!(fewer + 1, planned);
+
+    let said = run(&data, &[&by_file[..], &["--yes"]].concat(), 0);
+    assert!(
+        said.contains(&format!("{planned} files deleted: ")),
+        "{said}"
+    );
+    assert_eq!(files(), all - planned);
+    assert_eq!(run(&data, &by_file, 0), "nothing to delete\n");
+    let count = ["mirror", "retain", "--max-count", "5"];
+    assert!(run(&data, &count, 0).contains("max_count"));
+    complaint(&data, &["mirror", "retain"], 2);
+    complaint(&data, &["mirror", "retain", "--keep-latest", "5"], 2);
+}
+
+#[test]
+fn rules_come_from_the_agents_file_of_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    journal(&data, 9);
+    let file = options_file(dir.path(), r#""retention""#);
+    let plan = ["retain", "--options", &file];
+    assert_eq!(run(&data, &plan, 0), "nothing to retire\n");
+    let to = dir.path().join("again");
+    let rebuild = [
+        "mirror",
+        "rebuild",
+        "--options",
+        &file,
+        to.to_str().unwrap(),
+    ];
+    assert!(run(&data, &rebuild, 0).starts_with("16 lines"));
+    let part = to.join("inference_records.part-0.txt");
+    assert!(
+        part.is_file(),
+        "the files are cut by size, as the options say"
+    );
+
+    let misspelt = options_file(dir.path(), r#""retentoin""#);
+    let said = complaint(&data, &["retain", "--options", &misspelt], 2);
+    assert!(
+        said.contains("retentoin") && said.contains("agent.json"),
+        "{said}"
+    );
+    std::fs::write(&file, "{}").unwrap();
+    let said = complaint(&data, &["retain", "--options", &file], 2);
+    assert!(said.contains("no retention of entries"), "{said}");
+    let said = complaint(&data, &["mirror", "retain", "--options", &file], 2);
+    assert!(said.contains("no retention of text files"), "{said}");
+    complaint(&data, &["retain", "--options", "/nowhere.json"], 4);
 }
 
 #[test]

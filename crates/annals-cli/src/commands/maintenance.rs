@@ -10,8 +10,10 @@ use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::folding;
 use crate::missing;
+use crate::options;
+use crate::options::Configured;
 use crate::output::{Out, style};
-use crate::policy::{LIMITS, MEANING, Rules};
+use crate::policy::{ClockRules, LIMITS, MEANING};
 use crate::table::{Rows, escaped};
 use crate::units;
 
@@ -127,16 +129,22 @@ Examples:
   annals retain --max-bytes 10GB --keep-after-cursor lake
   annals retain --max-age 30d --keep-latest 100000 --yes
   annals retain --max-age 30d --trust-clock
+  annals retain --options agent.json
 
 {MEANING} Whole segments of entries go, by recorded time. Shows them; with --yes they go. \
-Statistics of what is gone stay."))]
-#[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(LIMITS))]
+Statistics of what is gone stay. With --options, the file's retention holds, and rules given here \
+replace its own."))]
+#[command(group = clap::ArgGroup::new("limit").required(true).multiple(true)
+    .args(LIMITS.into_iter().chain(["options"])))]
 pub struct Retain {
     #[command(flatten)]
-    rules: Rules,
+    rules: ClockRules,
     /// Keeps what the export with this name has not had yet.
     #[arg(long, value_name = "NAME")]
     keep_after_cursor: Vec<String>,
+    /// The agent's file of options, in JSON.
+    #[arg(long, value_name = "FILE")]
+    options: Option<PathBuf>,
     /// Goes ahead: retires what is shown.
     #[arg(long)]
     yes: bool,
@@ -145,8 +153,11 @@ pub struct Retain {
 /// Shows what a policy would retire and, if that was said, retires it.
 pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
+    let file = args.options.as_deref();
+    let configured = Configured::read_some(file)?.retention;
+    let base = options::base(configured, file, args.rules.has_limit(), "entries")?;
     let cursors = args.keep_after_cursor.into_iter();
-    let policy = cursors.fold(args.rules.policy(), |policy, name| {
+    let policy = cursors.fold(args.rules.policy(base), |policy, name| {
         policy.keep_after_cursor(name)
     });
     let plan = maintenance.retention(policy).plan()?;

@@ -51,7 +51,7 @@ pub enum Command {
     Import(import::Args),
     /// Shows and removes cursors that were stored by name.
     Cursors(cursors::Args),
-    /// Rebuilds the human-readable text files.
+    /// Rebuilds the text files, or deletes old ones.
     #[command(subcommand)]
     Mirror(mirror::Command),
     /// Reads the whole journal and lists damage.

@@ -1,13 +1,13 @@
 //! Which checkpoints are kept: shown first, and applied only when that was said.
 
-use annals::Registry;
 use annals::registry::{CheckpointRetentionPlan, Fate};
+use annals::{Registry, RetentionPolicy};
 use serde_json::json;
 
 use super::{Rank, known};
 use crate::failure::{Done, Result};
 use crate::output::{Out, style};
-use crate::policy::{LIMITS, MEANING, Rules};
+use crate::policy::{ClockRules, LIMITS, MEANING};
 use crate::table::{Rows, escaped};
 use crate::units;
 
@@ -27,7 +27,7 @@ pub struct Retain {
     #[arg(long, short)]
     model: Option<String>,
     #[command(flatten)]
-    rules: Rules,
+    rules: ClockRules,
     /// Keeps the best so many of each model by a metric: N:METRIC:min or N:METRIC:max.
     #[arg(long, value_name = "N:METRIC:MODE", value_parser = best)]
     keep_best: Vec<(u64, String, Rank)>,
@@ -59,7 +59,7 @@ pub fn retain(registry: &Registry, args: Retain, out: &mut Out) -> Result<Done> 
     if let Some(model) = &args.model {
         known::model(registry, model)?;
     }
-    let mut policy = args.rules.policy();
+    let mut policy = args.rules.policy(RetentionPolicy::new());
     for (n, metric, mode) in args.keep_best {
         policy = policy.keep_best(n, metric, mode.into());
     }
