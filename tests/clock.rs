@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use annals::entry::RunState;
 use annals::{Inference, InferenceId, InferenceRecord, Journal, ManualClock, Options, Timestamp};
+use support::look::end_look;
 use support::{BOUND, NEVER, entries, flush, gaps, micros, records};
 
 const HOUR: Duration = NEVER;
@@ -29,6 +30,8 @@ fn journal() -> (Journal, ManualClock) {
 
 /// Logs an inference and has it committed: what is swept later is put down to a later clock.
 fn log_now(journal: &Journal) -> InferenceId {
+    // The test may just have set its clock.
+    end_look(journal);
     let id = journal.log(Inference::new("m", "s", "BUY")).unwrap();
     flush(journal);
     id
@@ -239,6 +242,7 @@ fn runs_and_commits_are_dated_by_the_wall_clock_however_it_goes() {
     let journal = options(&clock).open(dir.path()).unwrap();
     assert_eq!(journal.health().last_commit, None);
     clock.set(clock.now().saturating_sub(HOUR));
+    end_look(&journal);
     let bare = journal.recorder("m", "s").actions(["A"]).build().unwrap();
     assert_eq!(bare.inference(1).log(), None);
     log_now(&journal);

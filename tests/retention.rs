@@ -15,6 +15,7 @@ use annals::{
     Cursor, Error, Inference, InferenceId, Journal, Maintenance, ManualClock, Options, Outcome,
     Reader, RetentionPolicy,
 };
+use support::look::end_look;
 use support::{BOUND, NEVER, flush, micros, wait_until};
 
 const HOUR: i64 = 3_600_000_000;
@@ -32,6 +33,8 @@ fn days(journal: &Journal, clock: &ManualClock, days: u32, per_day: u32) -> Vec<
     let mut firsts = Vec::new();
     for day in 0..days {
         let model = format!("model of day {day}");
+        // The clock has just been set, here or by the test.
+        end_look(journal);
         let log = |_| journal.log(Inference::new(&model, "ETH/USDT", "BUY"));
         firsts.push((0..per_day).filter_map(log).next().unwrap());
         (1..per_day).filter_map(log).for_each(drop);

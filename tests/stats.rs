@@ -24,6 +24,7 @@ use annals::{
     Timestamp,
 };
 use common::Random;
+use common::look::end_look;
 use history::{HOUR_MICROS, NOON, attach, compare, log, random_decision, random_outcome};
 use oracle::{Held, Logged, check};
 
@@ -332,6 +333,7 @@ fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
     journal.flush().wait(MINUTE).unwrap();
     for (days, orphans) in [(0, 1), (29, 1), (2, 0)] {
         clock.advance(Duration::from_secs(days * 86_400));
+        end_look(&journal);
         log(
             &journal,
             &random_decision(&mut Random::from_seed(5), NOON),
@@ -529,6 +531,7 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
     for day in 0..4 {
         if day > 0 {
             clock.advance(Duration::from_secs(24 * 3_600));
+            end_look(&journal);
         }
         for second in 0..500 {
             let event = NOON + day * DAY_MICROS + second * 1_000_000;
@@ -553,6 +556,7 @@ fn statistics_outlive_their_entries_and_say_what_they_cannot_place() {
     assert!(plan.apply().unwrap().segments > 0);
     // The rest of the first day's minutes goes too.
     clock.advance(Duration::from_secs(3_600));
+    end_look(&journal);
     log(&journal, &random_decision(&mut random, 0), None);
     journal.flush().wait(MINUTE).unwrap();
     journal.fold(MINUTE).unwrap();

@@ -10,6 +10,12 @@
     reason = "each test file uses its own part, and prints"
 )]
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "some tests share more than one of these modules"
+)]
+pub mod look;
+
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -3,6 +3,13 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../common/look.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "some tests share more than one of these modules"
+)]
+pub mod look;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -57,9 +64,8 @@ pub fn log_number(journal: &Journal, number: u64) {
 
 /// Logs inferences with these numbers and commits them.
 pub fn log_numbers(journal: &Journal, numbers: impl IntoIterator<Item = u64>) {
-    // A look of the writer that began before the test set its clock has the earlier time. It is
-    // over when this is answered.
-    flush(journal);
+    // The test may just have set its clock.
+    look::end_look(journal);
     numbers
         .into_iter()
         .for_each(|number| log_number(journal, number));

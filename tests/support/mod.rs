@@ -2,6 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../common/look.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "some tests share more than one of these modules"
+)]
+pub mod look;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
