@@ -209,6 +209,18 @@ impl<'a> Inference<'a> {
 
 impl<'a> Inference<'a, OwnedAttributes<'a>> {
     /// With one more attribute.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let call = Inference::new("llm", "prompt-7", "answer").attribute("tokens", 512);
+    /// journal.log(call.attribute("model_version", "2025-07"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.newest(1).next().transpose()?.expect("was logged");
+    /// assert_eq!(record.attributes.len(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn attribute(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value>) -> Self {
         self.attributes.push((key.into(), value.into()));
         self

@@ -39,6 +39,14 @@ pub struct Outcome<'a> {
 
 impl<'a> Outcome<'a> {
     /// Without values: add those that are known.
+    ///
+    /// ```
+    /// use annals::Outcome;
+    ///
+    /// assert_eq!(Outcome::new(), Outcome::default());
+    /// let won = Outcome::new().reward(1.5);
+    /// assert_ne!(won, Outcome::new());
+    /// ```
     pub fn new() -> Self {
         Outcome::default()
     }

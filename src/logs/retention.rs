@@ -110,6 +110,24 @@ impl LogRetention {
     /// # Errors
     /// [`Error::InvalidOption`] for a policy that [`RetentionPolicy`] calls refused, [`Error::Io`]
     /// if a file cannot be read, and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest).plan()?;
+    /// assert!(plan.files().iter().all(|file| file.file.starts_with(dir.join("logs"))));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn plan(self) -> Result<LogRetentionPlan> {
         self.policy.check(Kept::Lines)?;
         let elapsed = self.source.elapsed_by_system_clock()?;
@@ -171,12 +189,48 @@ impl LogRetention {
 
 impl LogRetentionPlan {
     /// The files that would be deleted: by kind, each kind oldest first.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest).plan()?;
+    /// assert_eq!(plan.files()[0].reason, "beyond the newest 1 files (max_files)");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn files(&self) -> &[PlannedLogFile] {
         &self.files
     }
 
     /// How many lines would be deleted.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest).plan()?;
+    /// assert!((1..100).contains(&plan.lines()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn lines(&self) -> u64 {
         let lines = self.files.iter().map(|file| file.lines);
@@ -184,6 +238,24 @@ impl LogRetentionPlan {
     }
 
     /// How many bytes would be freed.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest).plan()?;
+    /// assert!(plan.bytes() > 1_024);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let bytes = self.files.iter().map(|file| file.bytes);
@@ -191,6 +263,24 @@ impl LogRetentionPlan {
     }
 
     /// The reasons why further files stay although they exceed a limit. Empty if there are none.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest.keep_latest(50)).plan()?;
+    /// assert!(plan.held_back()[0].contains("the newest 50 lines stay"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
@@ -202,6 +292,25 @@ impl LogRetentionPlan {
     ///
     /// # Errors
     /// [`Error::PlanOutdated`], and [`Error::Io`] if a file cannot be deleted.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, RetentionPolicy};
+    /// # use annals::logs::{Mirror, Rotation};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mirror = Mirror::new().rotation(Rotation::Size(1_024));
+    /// let journal = Journal::options().mirror(mirror).open(&dir)?;
+    /// for _ in 0..100 {
+    ///     journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// }
+    /// journal.close()?;
+    /// let maintenance = annals::Maintenance::open(&dir)?;
+    /// let newest = RetentionPolicy::new().max_files(1);
+    /// let plan = maintenance.log_retention(newest).plan()?;
+    /// let files = plan.files().len() as u64;
+    /// assert_eq!(plan.apply()?.files, files);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn apply(self) -> Result<LogRetentionReport> {
         let changes: Vec<String> = self.files.iter().filter_map(changed).collect();
         if !changes.is_empty() {

@@ -240,6 +240,11 @@ impl Mirror {
     }
 
     /// Compresses files that are no longer written (gzip).
+    ///
+    /// ```
+    /// let mirror = annals::logs::Mirror::new().compress_old(); // yesterday's file becomes .txt.gz
+    /// let options = annals::Options::default().mirror(mirror);
+    /// ```
     pub fn compress_old(mut self) -> Self {
         self.compress = true;
         self

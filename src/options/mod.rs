@@ -424,6 +424,17 @@ impl Options {
     /// kept; see [`Maintenance::retention`](crate::Maintenance::retention) for retention by plan.
     /// With [`trust_clock`](RetentionPolicy::trust_clock), nothing is retired while the newest
     /// entry of all is too old: then it is more likely that the clock is wrong.
+    ///
+    /// ```
+    /// use annals::{Journal, RetentionPolicy};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let month = RetentionPolicy::new().max_age_days(30).max_bytes(50_000_000_000);
+    /// let journal = Journal::options().retention(month).open(&dir)?;
+    /// # drop(journal);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn retention(mut self, policy: RetentionPolicy) -> Self {
         self.retention = Some(policy);
         self

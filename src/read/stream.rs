@@ -88,6 +88,16 @@ impl Follow {
 
 impl FollowStream {
     /// The place after the entry that was given last.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let entries = reader.follow(reader.start())?.into_stream()?;
+    /// assert_eq!(entries.cursor().next_sequence(), 1); // nothing was given yet
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.follow.cursor()

@@ -73,18 +73,45 @@ impl Checkpoint {
     }
 
     /// The model whose state it is.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert_eq!(saved.model(), "dqn_agent");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn model(&self) -> &str {
         &self.0.row.model
     }
 
     /// The kind of model, as given; may be empty.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").model_type("DQN").save(b"weights")?;
+    /// assert_eq!(saved.model_type(), "DQN");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn model_type(&self) -> &str {
         &self.0.row.model_type
     }
 
     /// When saving it began, or its file's time where it was found.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// assert!(saved.created() <= annals::Timestamp::now());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn created(&self) -> Timestamp {
         self.0.row.created
@@ -111,6 +138,15 @@ impl Checkpoint {
     }
 
     /// Names and values of its metrics, as they were given.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").metric("val_loss", 0.25).save(b"weights")?;
+    /// assert_eq!(saved.metrics(), [("val_loss".to_owned(), 0.25)]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> &[(String, f64)] {
         &self.0.row.metrics
@@ -140,18 +176,45 @@ impl Checkpoint {
     }
 
     /// Names and values of its training metadata.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").metadata("seed", 7).save(b"weights")?;
+    /// assert_eq!(saved.all_metadata(), [("seed".to_owned(), 7.into())]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn all_metadata(&self) -> &[(String, Metadata)] {
         self.0.row.metadata.entries()
     }
 
     /// The training step, if one was given.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").step(40_000).save(b"weights")?;
+    /// assert_eq!(saved.step(), Some(40_000));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn step(&self) -> Option<u64> {
         self.0.row.step
     }
 
     /// The training epoch, if one was given.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").epoch(4).save(b"weights")?;
+    /// assert_eq!(saved.epoch(), Some(4));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
         self.0.row.epoch
@@ -175,12 +238,31 @@ impl Checkpoint {
     }
 
     /// Its tags, in the order in which they were given.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").tag("nightly").save(b"weights")?;
+    /// assert_eq!(saved.tags(), ["nightly"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn tags(&self) -> &[String] {
         &self.0.row.tags
     }
 
     /// Whether it is pinned, which protects it from deletion.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = annals::Journal::open(dir.path().join("data"))?;
+    /// # let registry = journal.registry()?;
+    /// let saved = registry.checkpoint("dqn_agent").save(b"weights")?;
+    /// registry.pin(saved.id())?;
+    /// assert!(registry.find(saved.id())?.is_pinned());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn is_pinned(&self) -> bool {
         self.0.row.pinned

@@ -96,6 +96,20 @@ impl Registry {
 
 impl CheckpointRetention<'_> {
     /// Only this model.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let plan = registry.retention(newest).model("another").plan()?;
+    /// assert!(plan.lines().is_empty());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
         self
@@ -108,6 +122,20 @@ impl CheckpointRetention<'_> {
     /// [`Error::InvalidOption`] for a policy that [`RetentionPolicy`] calls refused,
     /// [`Error::UnknownMetric`] and [`Error::UnknownTag`] for a rule that names what no checkpoint
     /// has, and [errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let plan = registry.retention(newest).plan()?;
+    /// assert_eq!(plan.deletions().count(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn plan(self) -> Result<CheckpointRetentionPlan> {
         self.policy.check(Kept::Checkpoints)?;
         let core = self.registry.core();
@@ -361,6 +389,20 @@ fn age_of(policy: &RetentionPolicy, found: &Checkpoint, elapsed: Duration, now: 
 
 impl CheckpointRetentionPlan {
     /// Every examined checkpoint, with its fate and the reason.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let plan = registry.retention(newest).plan()?;
+    /// assert_eq!(plan.lines()[0].reason, "the newest of its model");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn lines(&self) -> &[PlannedCheckpoint] {
         &self.lines
@@ -368,12 +410,42 @@ impl CheckpointRetentionPlan {
 
     /// Why checkpoints stay that the limits would delete: a keep rule has nothing to go by, or only
     /// the wall clock calls them old. One line for each reason. Empty if there is none.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// registry.checkpoint("another").save(b"weights")?;
+    /// let best = newest.keep_best(1, "val_loss", annals::Mode::Min);
+    /// let plan = registry.retention(best).plan()?;
+    /// assert!(plan.held_back()[0].starts_with("all checkpoints of another stay"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
     }
 
     /// The checkpoints that would be deleted.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let plan = registry.retention(newest).plan()?;
+    /// assert!(plan.deletions().all(|checkpoint| checkpoint.model() == "dqn_agent"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn deletions(&self) -> impl Iterator<Item = &Checkpoint> {
         let lines = self.lines.iter();
         let deleted = lines.filter(|line| line.fate == Fate::Delete);
@@ -381,6 +453,20 @@ impl CheckpointRetentionPlan {
     }
 
     /// How many bytes of weights would be freed: those that the registry wrote.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let plan = registry.retention(newest).plan()?;
+    /// assert_eq!(plan.bytes(), 2 * 7); // of two files
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let own = self
@@ -399,6 +485,21 @@ impl CheckpointRetentionPlan {
     /// # Errors
     /// [`Error::PlanOutdated`], [errors of a commit](crate::Error#errors-of-a-commit), and
     /// [`Error::Io`] if a folder cannot be synced.
+    ///
+    /// ```
+    /// # use annals::{Journal, RetentionPolicy};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let journal = Journal::open(dir.path().join("data"))?;
+    /// let registry = journal.registry()?;
+    /// for loss in [0.3, 0.2, 0.1] {
+    ///     registry.checkpoint("dqn_agent").metric("val_loss", loss).save(b"weights")?;
+    /// }
+    /// let newest = RetentionPolicy::new().max_count(1);
+    /// let applied = registry.retention(newest).plan()?.apply()?;
+    /// assert_eq!(applied.deleted.len(), 2);
+    /// assert_eq!(registry.count("dqn_agent")?, 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn apply(self) -> Result<CheckpointRetentionReport> {
         let core = self.registry.core();
         let lines = self.lines.iter();

@@ -159,6 +159,24 @@ impl Retention<'_> {
     /// [`Error::InvalidOption`] for a policy that [`RetentionPolicy`] calls refused,
     /// [`Error::InvalidName`] for a cursor, and [errors of
     /// reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert_eq!(plan.entries(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn plan(self) -> Result<RetentionPlan> {
         self.policy.check(Kept::Entries)?;
         let cursors = &self.policy.keep_after_cursor;
@@ -370,12 +388,48 @@ fn line(maintenance: &Maintenance, segment: &Registered, reason: String) -> Plan
 
 impl RetentionPlan {
     /// The segments that would be retired, oldest first.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert_eq!(plan.segments()[0].reason, "older than 30 days (max_age)");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn segments(&self) -> &[PlannedSegment] {
         &self.lines
     }
 
     /// How many entries would be retired.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert_eq!(plan.entries(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn entries(&self) -> u64 {
         let entries = self.lines.iter().map(|line| line.entries);
@@ -383,6 +437,24 @@ impl RetentionPlan {
     }
 
     /// How many bytes would be freed.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert!(plan.bytes() > 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let bytes = self.lines.iter().map(|line| line.bytes);
@@ -390,12 +462,49 @@ impl RetentionPlan {
     }
 
     /// How many entries would stay.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert_eq!(plan.kept_entries(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn kept_entries(&self) -> u64 {
         self.kept_entries
     }
 
     /// The reason why further entries are kept although they exceed a limit.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let exported = month.keep_after_cursor("export");
+    /// let plan = journal.maintenance()?.retention(exported).plan()?;
+    /// assert_eq!(plan.held_back(), ["no cursor \"export\" is stored"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn held_back(&self) -> &[String] {
         &self.held_back
@@ -430,6 +539,25 @@ impl RetentionPlan {
     /// [`Error::PlanOutdated`] with the changes, [errors of a
     /// commit](crate::Error#errors-of-a-commit), and [`Error::Io`] if a file cannot be removed: it
     /// is retired all the same, and the next sealer removes it.
+    ///
+    /// ```
+    /// # use annals::{Inference, Journal, ManualClock, RetentionPolicy, Timestamp};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(Timestamp::now());
+    /// # let options = Journal::options().without_mirror().clock(clock.clone());
+    /// # let journal = options.open(dir.path().join("data"))?;
+    /// # let minute = Duration::from_secs(60);
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.flush().wait(minute)?;
+    /// journal.seal(minute)?;
+    /// clock.advance(Duration::from_secs(31 * 86_400));
+    /// let month = RetentionPolicy::new().max_age_days(30);
+    /// let plan = journal.maintenance()?.retention(month).plan()?;
+    /// assert_eq!(plan.apply()?.entries, 1);
+    /// assert_eq!(journal.stats("dqn_agent").get()?.count, 1); // statistics outlive entries
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     pub fn apply(self) -> Result<RetentionReport> {
         let retired = self.retire()?;
         if retired.segments == 0 {

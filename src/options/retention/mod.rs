@@ -125,6 +125,13 @@ pub(crate) enum Kept {
 
 impl RetentionPolicy {
     /// Without rules: add at least one limit.
+    ///
+    /// ```
+    /// use annals::{Options, RetentionPolicy};
+    ///
+    /// let refused = Options::default().retention(RetentionPolicy::new()).in_memory();
+    /// assert!(refused.is_err()); // without a limit nothing would ever be deleted
+    /// ```
     pub fn new() -> Self {
         RetentionPolicy::default()
     }
@@ -139,12 +146,26 @@ impl RetentionPolicy {
     /// never deletes anything, and a daily job of five minutes keeps about a day more than it
     /// asked for. A plan lists what is older by the wall clock alone.
     /// [`trust_clock`](Self::trust_clock) goes by the wall clock instead.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_age(std::time::Duration::from_secs(12 * 3_600));
+    /// assert_eq!(policy.to_string(), "max_age=12h");
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
     /// [`max_age`](Self::max_age) of so many times 24 hours.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_age_days(30);
+    /// assert_eq!(policy.to_string(), "max_age=30d");
+    /// ```
     pub fn max_age_days(self, days: u32) -> Self {
         self.max_age(Duration::from_secs(u64::from(days) * 86_400))
     }
@@ -153,30 +174,65 @@ impl RetentionPolicy {
     /// `journal.redb` count, which are up to about two
     /// [`Options::seal_bytes`](crate::Options::seal_bytes); free room in it does not. Of
     /// checkpoints, weights count that the registry wrote.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_bytes(50_000_000_000);
+    /// assert_eq!(policy.to_string(), "max_bytes=50GB");
+    /// ```
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
     /// Limits the number of items: entries, text lines of each kind, checkpoints of each model.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_count(1_000);
+    /// assert_eq!(policy.to_string(), "max_count=1000");
+    /// ```
     pub fn max_count(mut self, count: u64) -> Self {
         self.max_count = Some(count);
         self
     }
 
     /// Limits the number of text files of each kind, the current one among them.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_files(30);
+    /// assert_eq!(policy.to_string(), "max_files=30");
+    /// ```
     pub fn max_files(mut self, files: u64) -> Self {
         self.max_files = Some(files);
         self
     }
 
     /// Keeps the newest `n` items: entries, text lines of each kind, checkpoints of each model.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_age_days(30).keep_latest(1_000);
+    /// assert_eq!(policy.to_string(), "max_age=30d, keep_latest=1000");
+    /// ```
     pub fn keep_latest(mut self, n: u64) -> Self {
         self.keep_latest = Some(n);
         self
     }
 
     /// Keeps each model's `n` best checkpoints by a metric.
+    ///
+    /// ```
+    /// use annals::{Mode, RetentionPolicy};
+    ///
+    /// let policy = RetentionPolicy::new().max_count(5).keep_best(3, "val_loss", Mode::Min);
+    /// assert_eq!(policy.to_string(), "max_count=5, keep_best=3:val_loss:min");
+    /// ```
     pub fn keep_best(mut self, n: u64, metric: impl Into<String>, mode: Mode) -> Self {
         self.keep_best.push(Best {
             n,
@@ -187,12 +243,26 @@ impl RetentionPolicy {
     }
 
     /// Keeps the first checkpoint at or after each multiple of so many steps.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_count(5).keep_every_steps(10_000);
+    /// assert_eq!(policy.to_string(), "max_count=5, keep_every_steps=10000");
+    /// ```
     pub fn keep_every_steps(mut self, steps: u64) -> Self {
         self.keep_every_steps = Some(steps);
         self
     }
 
     /// Keeps checkpoints with this tag.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_count(5).keep_tagged("release");
+    /// assert_eq!(policy.to_string(), "max_count=5, keep_tagged=release");
+    /// ```
     pub fn keep_tagged(mut self, tag: impl Into<String>) -> Self {
         self.keep_tagged.push(tag.into());
         self
@@ -200,6 +270,13 @@ impl RetentionPolicy {
 
     /// Keeps the entries that the cursor of this name has not passed: archive, then delete. While
     /// no such cursor is stored, all entries stay.
+    ///
+    /// ```
+    /// use annals::RetentionPolicy;
+    ///
+    /// let policy = RetentionPolicy::new().max_age_days(30).keep_after_cursor("export");
+    /// assert_eq!(policy.to_string(), "max_age=30d, keep_after_cursor=export");
+    /// ```
     pub fn keep_after_cursor(mut self, name: impl Into<String>) -> Self {
         self.keep_after_cursor.push(name.into());
         self
