@@ -120,10 +120,11 @@ impl fmt::Display for Outcomes {
         let named = self.values.iter();
         let named = named.map(|(name, latest)| (latest.time, LineValue::Named(name, latest.value)));
         let all: Vec<_> = built_in.into_iter().flatten().chain(named).collect();
-        let time = all.iter().map(|(time, _)| time.as_micros()).max();
+        let time = all.iter().map(|(time, _)| *time).max();
         let values = all.into_iter().map(|(_, value)| value);
         printed(f, |out, stamps| {
-            push_outcome(out, stamps, time.unwrap_or_default(), self.of, values);
+            let time = time.unwrap_or(Timestamp::from_micros(0));
+            push_outcome(out, stamps, time, self.of, values);
         })
     }
 }
