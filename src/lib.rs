@@ -34,7 +34,8 @@
 //! | open a journal, change its settings | [`Journal::open`], [`Options`] |
 //! | record decisions with prepared names | [`Recorder`] |
 //! | record decisions with names as strings | [`Journal::log`], [`Inference`] |
-//! | wait until entries are on disk | [`Journal::flush`] |
+//! | wait until entries are on disk, and visible to readers | [`Journal::flush`] |
+//! | the same without a commit, for single decisions | [`Journal::sync`] |
 //! | attach what became known later | [`Journal::attach_outcome`], [`Outcome`] |
 //! | record events and states of the environment | [`Journal::event`], [`Journal::raise`] |
 //! | query, follow, go on from a stored place | [`Reader`] |

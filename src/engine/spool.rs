@@ -5,6 +5,10 @@
 //! off. Frames behind the newest are of an earlier batch, and their number shows that.
 //!
 //! A commit stores its number in the row of its run, so that row says what the spool is covered to.
+//!
+//! Frames survive the process without a sync. [`Spool::sync`] makes them survive the machine: zeros
+//! are written and synced ahead of the frames, so that a sync writes these and nothing about the
+//! file.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -36,6 +40,8 @@ const MOST_BLOCKS: u32 = 1 << 17;
 const INCOMPLETE: u32 = u32::MAX;
 /// Zeros that a new file begins with, so that later writes do not change its length.
 const RESERVED: usize = 64 << 10;
+/// A file that is synced grows by as many zeros as it has bytes, and by no more than this.
+const MOST_RESERVED: u64 = 4 << 20;
 /// Bit of a frame's flags: a panic of the process was recorded that no commit has yet.
 const PANICKED: u32 = 1;
 
@@ -61,6 +67,8 @@ pub(crate) struct Spool {
     offset: u64,
     /// A write of this batch failed: it gets no more frames.
     is_broken: bool,
+    /// Syncs are asked for, so files grow ahead of the frames.
+    is_synced: bool,
     /// Kept, so that this allocates once.
     buffer: Vec<u8>,
 }
@@ -69,6 +77,12 @@ struct SpoolFile {
     file: File,
     path: PathBuf,
     id: Option<FileId>,
+    /// Bytes that were written once, if only with zeros.
+    reserved: u64,
+    /// Something was written since the last sync.
+    is_dirty: bool,
+    /// The directory was synced since the file has its name.
+    has_durable_name: bool,
 }
 
 /// What goes into the spool at once.
@@ -93,6 +107,7 @@ impl Spool {
             before: INCOMPLETE,
             offset: 0,
             is_broken: false,
+            is_synced: false,
             buffer: Vec::new(),
         }
     }
@@ -183,18 +198,79 @@ impl Spool {
             Some(file) => file,
             None => slot.insert(SpoolFile::create(path)?),
         };
-        write_at(&file.file, &file.path, offset, bytes)
+        if self.is_synced {
+            file.reserve(offset.saturating_add(bytes.len() as u64))?;
+        }
+        file.write(offset, bytes)
+    }
+
+    /// Makes all frames that `batch` needs durable: its own, and those of the batch before if that
+    /// one's commit is `under_way`. Returns whether they are there to be found after a loss of
+    /// power. If not, only a commit helps. One sync, or two with a commit under way; the first call
+    /// also reserves room and syncs the directory.
+    ///
+    /// # Errors
+    /// After an error the batch takes no more, as after a failed write.
+    pub(crate) fn sync(&mut self, batch: u64, under_way: bool) -> io::Result<bool> {
+        self.is_synced = true;
+        let has_frames = self.batch == batch;
+        let (current, before) = (parity(batch), parity(batch.wrapping_sub(1)));
+        if has_frames && self.is_broken {
+            return Ok(false);
+        }
+        if under_way {
+            let is_whole = if has_frames {
+                self.before != INCOMPLETE
+            } else {
+                self.batch.checked_add(1) == Some(batch) && !self.is_broken
+            };
+            if !is_whole {
+                return Ok(false);
+            }
+            self.sync_file(before)?;
+        } else if has_frames && let Some(slot @ None) = self.files.get_mut(before) {
+            // For the batch after this one. Its file has nothing now: all before is committed.
+            let path = self.directory.spool(self.owner.run, before);
+            *slot = SpoolFile::create(path).ok();
+            self.sync_file(before)?;
+        }
+        if has_frames {
+            self.sync_file(current)?;
+        }
+        Ok(true)
+    }
+
+    fn sync_file(&mut self, place: usize) -> io::Result<()> {
+        let Some(Some(file)) = self.files.get_mut(place) else {
+            return Ok(());
+        };
+        let synced = file.sync();
+        if synced.is_err() {
+            // The system may report success for pages that it has lost: not asked again.
+            self.lose(place);
+        }
+        synced
+    }
+
+    /// Frames of this file cannot be relied on.
+    fn lose(&mut self, place: usize) {
+        if let Some(slot) = self.files.get_mut(place) {
+            *slot = None;
+        }
+        if place == parity(self.batch) {
+            self.is_broken = true;
+        } else {
+            self.before = INCOMPLETE;
+        }
     }
 
     /// Finds out whether the files still have their names; one that has lost it is made anew by the
     /// next batch that comes to it. Returns whether frames of this batch can still be found.
     pub(crate) fn check_names(&mut self) -> bool {
-        let current = parity(self.batch);
-        for (place, slot) in self.files.iter_mut().enumerate() {
-            let lost = slot.as_ref().is_some_and(SpoolFile::has_lost_name);
-            if lost {
-                *slot = None;
-                self.is_broken |= place == current;
+        for place in 0..self.files.len() {
+            let file = self.files.get(place).and_then(Option::as_ref);
+            if file.is_some_and(SpoolFile::has_lost_name) {
+                self.lose(place);
             }
         }
         !self.is_broken
@@ -218,12 +294,52 @@ impl SpoolFile {
         // Left by a batch whose write failed, or put there by another program.
         disk::remove(&path)?;
         let file = disk::create(&path)?;
-        write_at(&file, &path, 0, &[0; RESERVED])?;
-        Ok(SpoolFile {
+        let mut file = SpoolFile {
             id: FileId::of(&file),
             file,
             path,
-        })
+            reserved: 0,
+            is_dirty: true,
+            has_durable_name: false,
+        };
+        file.write(0, &[0; RESERVED])?;
+        Ok(file)
+    }
+
+    /// Writes zeros behind the end if the file has less than `length` bytes.
+    fn reserve(&mut self, length: u64) -> io::Result<()> {
+        if length <= self.reserved {
+            return Ok(());
+        }
+        let more = self.reserved.min(MOST_RESERVED);
+        let end = length.max(self.reserved.saturating_add(more));
+        while self.reserved < end {
+            let some = end.saturating_sub(self.reserved).min(RESERVED as u64);
+            let some = usize::try_from(some).unwrap_or(RESERVED);
+            self.write(self.reserved, [0; RESERVED].get(..some).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.is_dirty = true;
+        write_at(&self.file, &self.path, offset, bytes)?;
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.reserved = self.reserved.max(end);
+        Ok(())
+    }
+
+    /// Makes contents and name durable.
+    fn sync(&mut self) -> io::Result<()> {
+        if self.is_dirty {
+            disk::sync_data(&self.file, &self.path)?;
+            self.is_dirty = false;
+        }
+        if !self.has_durable_name {
+            disk::sync_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.has_durable_name = true;
+        }
+        Ok(())
     }
 
     fn has_lost_name(&self) -> bool {

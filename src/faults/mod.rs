@@ -24,6 +24,7 @@ mod repairing;
 #[cfg(all(target_os = "linux", not(annals_portable)))]
 mod stopped;
 mod story;
+mod syncing;
 mod withdrawing;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::disk::{Honesty, Image, Log, Recorder};
 use super::ledger::{Ledger, Rigour};
-use super::story::{Story, Teller};
+use super::story::{Story, Teller, Waits};
 use super::{Random, in_time, patience, scale, scratch, stride};
 use crate::Error;
 use crate::fs::failpoint::install;
@@ -23,13 +23,14 @@ struct Recorded {
     told: Arc<Ledger>,
 }
 
-fn record() -> Recorded {
+fn record(waits: Waits) -> Recorded {
     let story = Story {
         commits: 60,
         save_every: 9,
         seal_every: 11,
         reopen_every: 16,
         burst_every: 30,
+        waits,
     };
     let directory = scratch();
     let root = directory.path();
@@ -108,9 +109,9 @@ impl Recorded {
     }
 }
 
-fn cut(images: Range<usize>, honesty: Honesty) {
+fn cut(images: Range<usize>, honesty: Honesty, waits: Waits) {
     let mut random = Random::new();
-    let recorded = record();
+    let recorded = record(waits);
     let steps = recorded.log.steps();
     println!(
         "{} deeds, {} promises, {} steps",
@@ -190,12 +191,17 @@ fn what_the_other_process_cuts() {
     let Ok(images) = env::var(IMAGES) else { return };
     let (start, end) = images.split_once(' ').unwrap();
     let images = start.parse().unwrap()..end.parse().unwrap();
-    cut(images, Honesty::Liar);
+    cut(images, Honesty::Liar, Waits::Flush);
 }
 
 #[test]
 fn a_power_cut_at_any_moment_costs_nothing_that_was_promised() {
-    cut(0..scale(150, 1_000, 50_000), Honesty::Honest);
+    cut(0..scale(150, 1_000, 50_000), Honesty::Honest, Waits::Flush);
+}
+
+#[test]
+fn a_power_cut_at_any_moment_costs_nothing_that_was_synced() {
+    cut(0..scale(100, 300, 50_000), Honesty::Honest, Waits::Sync);
 }
 
 #[test]

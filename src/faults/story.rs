@@ -8,7 +8,7 @@ use super::ledger::{
     Account, Ledger, Promise, assert_balanced, options, settled, weights_of, with_inference,
 };
 use crate::health::State;
-use crate::{Error, Journal, Level};
+use crate::{BlackBox, Error, Journal, Level};
 
 /// Intervals of events, in commits.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,16 @@ pub(super) struct Story {
     /// A commit of so much that it takes several batches, of which the writer encodes one while
     /// another is on its way to the disk.
     pub(super) burst_every: usize,
+    pub(super) waits: Waits,
+}
+
+/// What is waited for after each lot of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// A flush.
+    Flush,
+    /// A sync of a spool, and a flush every fifth time.
+    Sync,
 }
 
 /// Events of a burst: more than are encoded between two checks for a full batch.
@@ -47,11 +57,16 @@ impl<'a> Teller<'a> {
     /// Tells the story to its end, whatever fails, opening a journal that has failed again. Gives
     /// up when it cannot be opened twice in a row.
     pub(super) fn tell(&mut self, story: Story) {
+        self.ledger.has_spool = story.waits == Waits::Sync;
+        let black_box = match story.waits {
+            Waits::Flush => BlackBox::Off,
+            Waits::Sync => BlackBox::Spool,
+        };
         let mut open: Option<Journal> = None;
         let mut refusals = 0;
         for commit in 1..=story.commits {
             if open.is_none() {
-                match options().open(self.dir) {
+                match options().black_box(black_box).open(self.dir) {
                     Ok(journal) => {
                         refusals = 0;
                         self.ledger.runs.insert(journal.health().run.get());
@@ -69,7 +84,7 @@ impl<'a> Teller<'a> {
                 }
             }
             let Some(journal) = &open else { continue };
-            self.log_some(journal, commit, commit.is_multiple_of(story.burst_every));
+            self.log_some(journal, commit, story);
             if commit.is_multiple_of(story.seal_every) {
                 let sealed = journal.seal(HANG);
                 self.note(sealed.map(|_| ()));
@@ -85,7 +100,8 @@ impl<'a> Teller<'a> {
         self.end(open);
     }
 
-    fn log_some(&mut self, journal: &Journal, commit: usize, is_burst: bool) {
+    fn log_some(&mut self, journal: &Journal, commit: usize, story: Story) {
+        let is_burst = commit.is_multiple_of(story.burst_every);
         for _ in 0..1 + commit % 7 {
             let id = with_inference(self.next, |inference| journal.log(inference));
             if let Some(id) = id {
@@ -100,7 +116,13 @@ impl<'a> Teller<'a> {
         for number in (0..BURST).filter(|_| is_burst) {
             self.say(journal, format!("event {commit}/{number:1000}"));
         }
-        match journal.flush().wait(HANG) {
+        // A burst is synced while the batch before is on its way.
+        let ticket = if story.waits == Waits::Flush || commit % 5 == 1 {
+            journal.flush()
+        } else {
+            journal.sync()
+        };
+        match ticket.wait(HANG) {
             Ok(()) => {
                 self.ledger.flushed(journal.health().run);
                 (self.promised)(&self.ledger);

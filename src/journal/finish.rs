@@ -11,7 +11,7 @@ use super::panics;
 use crate::entry::error::{Error, Result};
 use crate::logs::Cleaned;
 use crate::record::flush;
-use crate::record::flush::Flush;
+use crate::record::flush::{Demand, Flush};
 
 impl Journal {
     /// Asks for everything logged so far to be committed now, regardless of the interval.
@@ -30,7 +30,32 @@ impl Journal {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn flush(&self) -> Flush {
-        flush::request(&self.requests, || self.queue.wake_writer())
+        flush::request(&self.requests, Demand::Commit, || self.queue.wake_writer())
+    }
+
+    /// Asks for everything logged so far to be durable now, without a commit: it survives a loss of
+    /// power. Covers the same calls as [`flush`](Self::flush). Readers see the entries after the
+    /// next commit, one interval later at most; after a crash the next opener takes them in, once
+    /// and in order.
+    ///
+    /// With [`BlackBox::Spool`](crate::BlackBox::Spool) this costs one write and one sync of the
+    /// spool, for all threads that ask at the same time. Without a spool it is a commit, as
+    /// `flush` is: switched off, in memory, or where the spool cannot be written. Does not block:
+    /// wait on the ticket or await it. Its errors are those of `flush`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annals::{BlackBox, Inference, Journal};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let journal = Journal::options().black_box(BlackBox::Spool).open(&dir)?;
+    /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
+    /// journal.sync().wait(Duration::from_secs(5))?; // durable; async: journal.sync().await?
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn sync(&self) -> Flush {
+        flush::request(&self.requests, Demand::Sync, || self.queue.wake_writer())
     }
 
     /// Seals everything that is committed now, instead of when there is enough of it: moves it from

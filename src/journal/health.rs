@@ -35,7 +35,8 @@ pub struct Health {
     pub committed: u64,
     /// Events accepted and not yet on disk.
     pub queued: u64,
-    /// Events of a batch whose commit failed and may or may not hold.
+    /// Events that may be on disk or not: of a batch whose commit failed, or in the spool of a
+    /// journal that can commit no more. The next opening finds those that hold.
     pub unknown: u64,
     /// Events not recorded, by reason.
     pub dropped: Dropped,

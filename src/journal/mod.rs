@@ -49,7 +49,8 @@ use crate::threads::worker;
 /// [`health`](Self::health). The calls promise:
 ///
 /// * [`log`](Self::log) returning an id means *queued*;
-/// * [`flush`](Self::flush) being `Ok` means *on disk*, for everything logged before it;
+/// * [`flush`](Self::flush) being `Ok` means *on disk and visible to readers*, for everything
+///   logged before it; [`sync`](Self::sync) being `Ok` means *on disk*;
 /// * a crash loses at most the calls after the last commit: one commit interval and one commit, or
 ///   two where batches fill faster than the disk takes them.
 ///

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use crate::entry::event::Level;
 use crate::entry::value::Value;
-use crate::record::flush::{self, FlushReply};
+use crate::record::flush::{self, Demand, FlushReply};
 use crate::record::queue::Queue;
 use crate::threads::panics::{self, Panic, PanicObserver};
 
@@ -32,7 +32,7 @@ impl PanicObserver for Recording {
             queue.panicked.store(true, Ordering::Release);
             record(panic, &queue);
         }
-        let ticket = flush::request(&self.requests, || queue.wake_writer());
+        let ticket = flush::request(&self.requests, Demand::Commit, || queue.wake_writer());
         let timeout = self.timeout;
         Some(Box::new(move || {
             // There is nothing more to be done about a flush that fails during a panic.

@@ -37,7 +37,8 @@ pub enum Sharing {
 }
 
 /// What becomes of accepted entries that no commit has yet, when the process dies by a kill, an
-/// abort, or for want of memory. A loss of power costs the same with both.
+/// abort, or for want of memory. A loss of power costs the same with both, but for what a
+/// [`sync`](crate::Journal::sync) has made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -443,9 +444,10 @@ impl Options {
     /// What survives the death of this process between two commits. Default [`BlackBox::Off`];
     /// nothing of a journal in memory survives. With [`BlackBox::Spool`] the writer looks at the
     /// queue every 4 ms, also when nothing is logged, and hands what it took to the system: one
-    /// plain write, no sync. Every entry is written twice, and a commit merges the short blocks
-    /// that this makes. A spool that cannot be written stops nothing: [`Health::black_box`] is
-    /// `Off` while so, and `black_box_error` has the reason.
+    /// plain write, and no sync unless [`Journal::sync`](crate::Journal::sync) asks for one. Every
+    /// entry is written twice, and a commit merges the short blocks that this makes. A spool that
+    /// cannot be written stops nothing: [`Health::black_box`] is `Off` while so, and
+    /// `black_box_error` has the reason.
     ///
     /// [`Health::black_box`]: crate::health::Health::black_box
     ///

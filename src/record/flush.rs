@@ -1,4 +1,4 @@
-//! Waiting for a commit: a ticket that a thread can wait on and any async runtime can await.
+//! Waiting for the disk: a ticket that a thread can wait on and any async runtime can await.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use crate::threads::sync::channel::Sender;
 use crate::threads::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The promise that everything logged before it was asked for is on disk; from
-/// [`Journal::flush`](crate::Journal::flush).
+/// [`Journal::flush`](crate::Journal::flush) and [`Journal::sync`](crate::Journal::sync).
 ///
-/// Wait with a bound, or `.await` it in any runtime: it needs none. Dropping it does not undo the
-/// flush.
+/// Wait with a bound, or `.await` it in any runtime: it needs none. Dropping it does not undo what
+/// was asked for.
 ///
 /// ```
 /// # use annals::{Inference, Journal};
@@ -29,6 +29,16 @@ use crate::threads::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[must_use = "a flush promises nothing unless it is waited for"]
 pub struct Flush {
     state: Arc<TicketState>,
+    demand: Demand,
+}
+
+/// What a ticket was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Durable and visible to every new reader: a commit.
+    Commit,
+    /// Durable: in the spool, if there is one.
+    Sync,
 }
 
 #[derive(Debug, Default)]
@@ -53,20 +63,22 @@ impl TicketState {
 #[derive(Debug)]
 pub(crate) struct FlushReply {
     state: Arc<TicketState>,
+    demand: Demand,
 }
 
 /// A ticket and the end that answers it.
-fn ticket() -> (Flush, FlushReply) {
+fn ticket(demand: Demand) -> (Flush, FlushReply) {
     let state = Arc::new(TicketState::default());
     let flush = Flush {
         state: state.clone(),
+        demand,
     };
-    (flush, FlushReply { state })
+    (flush, FlushReply { state, demand })
 }
 
-/// Asks the receiver of `requests` for a flush, and wakes it.
-pub(crate) fn request(requests: &Sender<FlushReply>, wake: impl FnOnce()) -> Flush {
-    let (flush, answer) = ticket();
+/// Asks the receiver of `requests` for what `demand` says, and wakes it.
+pub(crate) fn request(requests: &Sender<FlushReply>, demand: Demand, wake: impl FnOnce()) -> Flush {
+    let (flush, answer) = ticket(demand);
     // If the receiver is gone, the answer comes back with the error and reports "closed" as it
     // drops.
     // The request is in the channel before the writer is woken. The other order could let it nap
@@ -77,6 +89,10 @@ pub(crate) fn request(requests: &Sender<FlushReply>, wake: impl FnOnce()) -> Flu
 }
 
 impl FlushReply {
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand
+    }
+
     pub(crate) fn send(self, result: Result<()>) {
         self.answer(result);
     }
@@ -102,12 +118,12 @@ impl Drop for FlushReply {
 }
 
 impl Flush {
-    /// Blocks until the commit is on disk, for at most `timeout`.
+    /// Blocks until the entries are on disk, for at most `timeout`.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] if the commit was not done in time (it may still come),
-    /// [`Error::NoRoom`] if the device is full (the events are kept), [`Error::Failed`] if the
-    /// commit failed. [`Error::Closed`] if the journal was closed before the flush was asked for.
+    /// [`Error::TimedOut`] if that was not done in time (it may still come), [`Error::NoRoom`] if
+    /// the device is full (the events are kept), [`Error::Failed`] if the commit failed.
+    /// [`Error::Closed`] if the journal was closed before the ticket was asked for.
     ///
     /// ```
     /// use std::time::Duration;
@@ -131,7 +147,10 @@ impl Flush {
             };
             if left.is_zero() {
                 return Err(Error::TimedOut {
-                    operation: "flush",
+                    operation: match self.demand {
+                        Demand::Commit => "flush",
+                        Demand::Sync => "sync",
+                    },
                     waited: timeout,
                 });
             }
@@ -163,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_answer_reaches_the_waiting_thread() {
-        let (flush, answer) = ticket();
+        let (flush, answer) = ticket(Demand::Commit);
         let waiting = std::thread::spawn(move || flush.wait(Duration::from_secs(60)));
         answer.send(Ok(()));
         assert!(matches!(waiting.join(), Ok(Ok(()))));
@@ -171,11 +190,11 @@ mod tests {
 
     #[test]
     fn no_answer_is_a_timeout_and_a_lost_one_is_closed() {
-        let (flush, answer) = ticket();
+        let (flush, answer) = ticket(Demand::Commit);
         let error = flush.wait(Duration::from_millis(1));
         assert!(matches!(error, Err(Error::TimedOut { .. })));
         drop(answer);
-        let (flush, answer) = ticket();
+        let (flush, answer) = ticket(Demand::Commit);
         drop(answer);
         assert!(matches!(flush.wait(Duration::ZERO), Err(Error::Closed)));
     }

@@ -9,7 +9,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::RunId;
 use crate::options::Overflow;
 use crate::parking::Thread;
-use crate::record::flush::{self, FlushReply};
+use crate::record::flush::{self, Demand, FlushReply};
 use crate::record::queue::channel::Channel;
 use crate::record::serve::serve;
 use crate::writer::{Disk, Writer};
@@ -21,6 +21,8 @@ pub enum Script {
     Log(usize),
     /// Logs so many, flushes and waits, and logs as many again.
     LogFlushLog(usize),
+    /// Logs so many, syncs and waits, and logs as many again.
+    LogSyncLog(usize),
     /// Logs so many, asks for a flush and drops the ticket.
     LogAndForget(usize),
     /// Logs so many and panics.
@@ -77,14 +79,22 @@ impl Journal {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn flush(&self) -> flush::Flush {
-        flush::request(&self.requests, || self.channel.wake_writer())
+    fn ask(&self, demand: Demand) -> flush::Flush {
+        flush::request(&self.requests, demand, || self.channel.wake_writer())
     }
 
-    /// A flush that is answered "Ok" has on disk what was queued before it was asked for.
+    fn flush(&self) -> flush::Flush {
+        self.ask(Demand::Commit)
+    }
+
     fn flush_and_check(&self) -> Result<()> {
+        self.ask_and_check(Demand::Commit)
+    }
+
+    /// What is answered "Ok" has on disk what was queued before it was asked for.
+    fn ask_and_check(&self, demand: Demand) -> Result<()> {
         let before = self.queued().clone();
-        let outcome = self.flush().wait(Duration::from_secs(3_600));
+        let outcome = self.ask(demand).wait(Duration::from_secs(3_600));
         if outcome.is_ok() {
             assert!(self.disk.holds(&before), "a flush lied: {before:?}");
         }
@@ -95,9 +105,12 @@ impl Journal {
         let log = |messages| (0..messages).for_each(|_| self.log());
         match script {
             Script::Log(messages) => log(messages),
-            Script::LogFlushLog(messages) => {
+            Script::LogFlushLog(messages) | Script::LogSyncLog(messages) => {
                 log(messages);
-                let outcome = self.flush_and_check();
+                let outcome = match script {
+                    Script::LogSyncLog(_) => self.ask_and_check(Demand::Sync),
+                    _ => self.flush_and_check(),
+                };
                 let known = matches!(outcome, Ok(()) | Err(Error::Closed | Error::Failed));
                 assert!(known, "{outcome:?}");
                 log(messages);

@@ -55,6 +55,11 @@ impl Work for Writer {
         Ok(())
     }
 
+    /// As without a spool.
+    fn sync(&mut self) -> Result<()> {
+        self.commit()
+    }
+
     /// The interval never ends: what is not asked for is not committed.
     fn is_due(&self) -> bool {
         false

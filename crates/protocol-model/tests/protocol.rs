@@ -58,6 +58,17 @@ fn a_flush_that_meets_a_close() {
 }
 
 #[test]
+fn syncs_that_meet_a_flush_and_a_close() {
+    let scenario = Scenario {
+        capacity: 8,
+        producers: vec![Script::LogSyncLog(1), Script::LogSyncLog(1)],
+        flushes: 1,
+        good_commits: ALL,
+    };
+    check("syncs, a flush and a close", &scenario, 1);
+}
+
+#[test]
 fn a_user_thread_that_panics() {
     let scenario = Scenario {
         capacity: 8,

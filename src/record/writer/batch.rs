@@ -46,6 +46,8 @@ pub(super) struct Batch {
     refused: u64,
     /// How many of the encoder's blocks are in the spool.
     spooled: usize,
+    /// How many of the counted events the spool may have.
+    spooled_events: u64,
 }
 
 /// Readings of the clocks and the process for one drain of the queue.
@@ -69,6 +71,7 @@ impl Batch {
             own: 0,
             refused: 0,
             spooled: 0,
+            spooled_events: 0,
         }
     }
 
@@ -86,6 +89,12 @@ impl Batch {
     /// They are in the spool now.
     pub(super) fn mark_spooled(&mut self) {
         self.spooled = self.encoder.finished().len();
+        self.spooled_events = self.counts.events;
+    }
+
+    /// Events that the spool has, or would have if it could be written.
+    pub(super) fn spooled_events(&self) -> u64 {
+        self.spooled_events.min(self.counts.events)
     }
 
     /// Later events belong to `run`.
@@ -120,6 +129,7 @@ impl Batch {
         if std::mem::take(&mut self.spooled) > 0 {
             blocks = merged(blocks);
         }
+        self.spooled_events = 0;
         let counts = std::mem::take(&mut self.counts);
         (blocks, counts, std::mem::take(&mut self.deltas))
     }

@@ -229,18 +229,20 @@ impl Writer {
 
     /// Gives up for good: nothing more is written, everything more is counted.
     pub(super) fn fail(&mut self, error: Error) {
-        // The entries are counted as lost below.
-        self.end_spool();
-        // Encoded and never handed to redb: certainly not on disk, so they count as failed and not
-        // as unknown.
+        // The next opener takes in what the spool has, if it can read it: unknown, like a commit.
+        let spooled = self.events_in_spool();
+        // Encoded and never handed to redb or to the spool: certainly not on disk, so they count
+        // as failed and not as unknown.
         let (_, never_tried, _) = self.batch.take();
         self.queue
-            .count_failed(never_tried.events + self.incoming.len() as u64);
+            .count_failed(never_tried.events - spooled + self.incoming.len() as u64);
         self.incoming.clear();
-        // An absent commit is certainly not on disk.
+        // An absent commit is certainly not on disk, unless the spool has it.
         let absent = self.in_flight.as_ref().filter(|commit| commit.is_absent);
+        let absent = absent.filter(|_| self.spooling.is_none());
         let absent = absent.map_or(0, |commit| commit.counts.events);
         self.queue.count_failed(absent);
+        self.leave_spool();
         let in_flight = self.events_in_flight() - absent;
         self.in_flight = None;
         // Its commit may still end well. The count says unknown, and the next opening finds what
@@ -249,7 +251,7 @@ impl Writer {
         let mut known = self.status.lock();
         known.state = State::Failed;
         // Dropped or committed cannot be told before the journal is opened anew.
-        known.unknown += in_flight;
+        known.unknown += in_flight + spooled;
         known.uncommitted = 0;
         known.failure = Some(error.clone());
         drop(known);

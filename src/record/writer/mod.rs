@@ -394,6 +394,19 @@ impl Work for Writer {
         encoded
     }
 
+    fn sync(&mut self) -> Result<()> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        // A file without a name is found by no opener.
+        self.check_names();
+        if self.sync_spool() {
+            return Ok(());
+        }
+        self.urgent = true;
+        self.commit_batch()
+    }
+
     fn is_due(&self) -> bool {
         self.last_commit.elapsed() >= self.settings.commit_interval
     }
@@ -446,17 +459,23 @@ impl Work for Writer {
             return result;
         }
         // Entries that are still held for want of room are lost with the journal, and counted. The
-        // run stays open, so that the next opener writes the gap, which has no room now.
-        let held = self.batch.events() + self.incoming.len() as u64;
+        // run stays open, so that the next opener writes the gap, which has no room now. It also
+        // takes in what the spool has.
+        let spooled = self.events_in_spool();
+        let held = self.batch.events() - spooled + self.incoming.len() as u64;
         let in_flight = self.in_flight.as_ref();
         let lost_gaps = in_flight.is_some_and(|commit| commit.counts.gaps > 0);
         let (absent, unknown) = match in_flight {
             None => (0, 0),
-            Some(commit) if commit.is_absent => (commit.counts.events, 0),
+            Some(commit) if commit.is_absent && self.spooling.is_none() => {
+                (commit.counts.events, 0)
+            }
             Some(commit) => (0, commit.counts.events),
         };
+        let unknown = unknown + spooled;
         self.queue.count_failed(held + absent);
         let result = if held + absent + unknown > 0 || lost_gaps || result.is_err() {
+            self.leave_spool();
             result
         } else {
             let now = self.queue.clock.now();
@@ -467,11 +486,12 @@ impl Work for Writer {
             };
             let run = self.runs.current();
             let ended = self.hot.end_run(run, self.runs.row(), end);
+            match &ended {
+                Ok(()) => self.end_spool(),
+                Err(_) => self.leave_spool(),
+            }
             ended.map_err(WriteFailure::into_error)
         };
-        // After the last commit and before the lock is taken. All is committed, or counted as lost:
-        // the next opener must take in none of it.
-        self.end_spool();
         let file_bytes = self.hot.file_bytes();
         let mut known = self.status.lock();
         known.state = State::Closed;

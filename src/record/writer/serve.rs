@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::entry::error::Result;
-use crate::record::flush::FlushReply;
+use crate::record::flush::{Demand, FlushReply};
 use crate::record::queue::channel::Channel;
 use crate::threads::sync::channel::Receiver;
 use crate::threads::sync::thread;
@@ -12,8 +12,10 @@ use crate::threads::sync::thread;
 /// Whether a caller waits for the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// A flush or a close waits.
+    /// A flush or a close waits for a commit.
     Urgent,
+    /// A sync waits for the spool.
+    Sync,
     /// No caller does.
     Routine,
 }
@@ -23,6 +25,9 @@ pub(crate) trait Work {
     /// Takes up at least the messages in the queue at the time of the call. An error reports a full
     /// device.
     fn drain(&mut self, urgency: Urgency) -> Result<()>;
+
+    /// Makes all that was taken up durable, in the spool or by a commit.
+    fn sync(&mut self) -> Result<()>;
 
     /// Whether the interval since the last commit is over.
     fn is_due(&self) -> bool;
@@ -53,13 +58,24 @@ pub(crate) fn serve<M>(
         // Read before the requests, which are read before the queue is drained. So a flush
         // before a close is answered, and calls before a flush are drained with it.
         let closing = channel.is_closed();
-        let asked: Vec<FlushReply> = requests.try_iter().collect();
-        let urgency = if closing || !asked.is_empty() {
+        let mut asked: Vec<FlushReply> = requests.try_iter().collect();
+        let urgency = if closing || asked.iter().any(|asked| asked.demand() == Demand::Commit) {
             Urgency::Urgent
+        } else if !asked.is_empty() {
+            Urgency::Sync
         } else {
             Urgency::Routine
         };
         let swept = work.drain(urgency);
+        if urgency == Urgency::Sync {
+            // One sync answers all that were asked for by now. A commit that is due comes behind
+            // it: it takes longer.
+            let result = swept.clone().and_then(|()| work.sync());
+            let result = result.and_then(|()| work.failure());
+            for answer in asked.drain(..) {
+                answer.send(result.clone());
+            }
+        }
         if urgency == Urgency::Urgent || work.is_due() {
             // A flush is answered after the commit that holds its entries, never before.
             let result = swept.and_then(|()| work.commit());

@@ -34,14 +34,20 @@ impl Spooling {
 }
 
 impl Writer {
+    /// The number of the batch that is encoded now, and whether the one before is under way.
+    fn encoded_batch(&mut self) -> (u64, bool) {
+        let under_way = self.in_flight.is_some() || self.commit_thread.is_busy();
+        let confirmed = self.runs.row().batch;
+        (confirmed + 1 + u64::from(under_way), under_way)
+    }
+
     /// Hands all that is encoded to the spool, if there is one. A failure ends the promise until
     /// the next batch, and no commit.
     pub(super) fn spool_encoded(&mut self) {
+        let (batch, _) = self.encoded_batch();
         let Some(spooling) = &mut self.spooling else {
             return;
         };
-        let under_way = u64::from(self.in_flight.is_some() || self.commit_thread.is_busy());
-        let batch = self.runs.row().batch + 1 + under_way;
         if self.failed.is_some() {
             return;
         }
@@ -77,11 +83,44 @@ impl Writer {
         }
     }
 
-    /// Ends the promise for good: the entries are committed, or counted as lost.
-    pub(super) fn end_spool(&mut self) {
-        if let Some(mut spooling) = self.spooling.take() {
-            spooling.spool.remove();
+    /// Makes all that is encoded durable by a sync of the spool. Returns false if only a commit
+    /// can: without a spool, and where a part of what the next opener would need is missing.
+    pub(super) fn sync_spool(&mut self) -> bool {
+        let (batch, under_way) = self.encoded_batch();
+        let Some(spooling) = &mut self.spooling else {
+            return false;
+        };
+        match spooling.spool.sync(batch, under_way) {
+            Ok(is_durable) => is_durable && !self.batch.has_unspooled(),
+            Err(error) => {
+                let mut known = self.status.lock();
+                known.black_box = BlackBox::Off;
+                known.black_box_error = Some(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Events without a commit that the spool may have.
+    pub(super) fn events_in_spool(&self) -> u64 {
+        match &self.spooling {
+            Some(_) => self.batch.spooled_events(),
+            None => 0,
+        }
+    }
+
+    /// Leaves what no commit has to the next opener, which takes it in from the spool.
+    pub(super) fn leave_spool(&mut self) {
+        if self.spooling.take().is_some() {
             self.status.lock().black_box = BlackBox::Off;
         }
+    }
+
+    /// Removes the spool of a run that has ended: everything is committed.
+    pub(super) fn end_spool(&mut self) {
+        if let Some(spooling) = &mut self.spooling {
+            spooling.spool.remove();
+        }
+        self.leave_spool();
     }
 }
