@@ -45,7 +45,7 @@ fn filters_and_columns_choose() {
     assert_eq!(count(&["tail", "--until", "2025-07-25T14:34:49Z"]), 10);
     assert_eq!(count(&["tail", "--model", "nobody"]), 0);
     let nobody = run(dir.path(), &["tail", "--model", "nobody"], 0);
-    assert_eq!(nobody, "no inferences that fit\n");
+    assert_eq!(nobody, "no decisions that fit\n");
     let columns = [
         "tail",
         "-n",

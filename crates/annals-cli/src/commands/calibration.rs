@@ -21,8 +21,8 @@ Examples:
   annals calibration --model dqn_agent
   annals calibration --checkpoint dqn_agent_20250725_143500 --since 30d --json
 
-Only decisions count that turned out correct or wrong. A model is calibrated if, of what it was \
-70 % sure of, 70 % was correct.")]
+Only decisions with an outcome of correct or wrong count. A model is calibrated if 70 % of the \
+decisions that it was 70 % sure of are correct.")]
 pub struct Args {
     #[command(flatten)]
     which: Which,
@@ -59,7 +59,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         return Ok(missing::done(&reader));
     }
     let (Some(brier), Some(expected_error)) = (known.brier, known.expected_error) else {
-        out.line("nothing has turned out correct or wrong in this range")?;
+        out.line("no decision in this range has an outcome of correct or wrong")?;
         return Ok(missing::done(&reader));
     };
     let mut rows = Rows::new([

@@ -25,7 +25,7 @@ Examples:
   annals compare 2025-07-24..2025-07-25 2025-07-25..now
   annals compare --checkpoints dqn_agent_20250725_143500 dqn_agent_20250726_080000 --since 7d
 
-How much behaviour changed is said in words: by the population stability index of the actions \
+Words say how much behaviour changed, by the population stability index of the actions \
 (0.1, 0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies \
 (1.1, 1.25, 2). Where chance could easily have done it, there are too few decisions to tell.")]
 pub struct Args {

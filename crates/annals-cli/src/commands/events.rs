@@ -16,9 +16,9 @@ use crate::when::{self, When};
 pub enum Kind {
     /// A message about the environment.
     System,
-    /// Changes of checkpoints.
+    /// Checkpoint events: saved, activated, deleted and so on.
     Checkpoint,
-    /// Inferences that are missing.
+    /// What was lost, when and why.
     Gap,
 }
 

@@ -19,7 +19,7 @@ Examples:
   annals explain 3-17
   annals explain 3-17 --neighbours 10 --json")]
 pub struct Args {
-    /// The inference's id, as `log` returned it and `tail --columns id` shows it.
+    /// The decision's id, as `log` returned it and `tail --columns id` shows it.
     #[arg(value_parser = id)]
     id: InferenceId,
     /// How many decisions of the same model about the same symbol to show, before and after.
@@ -205,7 +205,7 @@ fn print(known: &Known, out: &mut Out) -> Result<()> {
 
 fn print_outcome(outcomes: Option<&Outcomes>, out: &mut Out) -> Result<()> {
     let Some(outcomes) = outcomes else {
-        return out.line("nothing has turned out yet");
+        return out.line("no outcome yet");
     };
     out.line(out.paint(style::HEAD, "outcome"))?;
     let zone = out.zone.clone();

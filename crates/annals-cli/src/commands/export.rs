@@ -30,16 +30,16 @@ Examples:
   annals export sheet.csv --safe-cells -n 10000   # for a spreadsheet
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
-Inferences come with what has turned out for them so far. JSON lines have every outcome that was \
-recorded, oldest first, in outcomes; CSV and Parquet have those that hold, and with --history a \
+Decisions come with their outcomes so far. JSON lines have every outcome that was recorded, \
+oldest first, in outcomes; CSV and Parquet have those that hold, and with --history a \
 row of kind outcome for each. JSON lines have gaps and events too, of \
 the times asked for and whatever else is filtered, because they belong to no model; CSV and \
 Parquet have none. The columns of all formats are the same; JSON lines have those of outcomes \
 within outcome. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
 and a number in Parquet. In CSV a missing text is nothing between the commas, and an empty one is \
 \"\". \
-With --cursor, what turned out later for inferences of an earlier export comes as rows of kind \
-outcome, with the inference's id. The cursor is stored when the file is on disk: a crash before \
+With --cursor, later outcomes of decisions of an earlier export come as rows of kind outcome, with \
+the decision's id. The cursor is stored when the file is on disk: a crash before \
 that repeats an export and loses nothing.
 
 With --by-day a day gets its files when all days are written, and an export replaces the file that \

@@ -22,10 +22,10 @@ Examples:
   annals follow --cursor alerts --json | ./notify     # goes on where it was left
   annals follow --from-start --events --exit-at-end
 
-With --cursor the place is stored in the journal about once a second: after a kill, what was \
-printed in the last second may come again, and nothing is left out.")]
+With --cursor the cursor is stored in the journal about once a second: after a kill, entries of the \
+last second may be printed again, and none is left out.")]
 pub struct Args {
-    /// Stores the place under this name, and goes on from it next time.
+    /// Stores a cursor of this name, and continues from it next time.
     #[arg(long, value_name = "NAME")]
     cursor: Option<String>,
     /// Begins at the journal's first entry instead of its end.

@@ -51,9 +51,8 @@ pub struct Args {
     /// Keeps columns of a SQLite file that are not known as attributes.
     #[arg(long)]
     keep_columns: bool,
-    /// The column of a SQLite file that holds what turned out for a row's decision, as reward,
-    /// correct, label or a value of any other name. May be repeated. Counts as known from the
-    /// import on.
+    /// The column of a SQLite file with the outcome of a row's decision: reward, correct, label or
+    /// a value of any other name. May be repeated. Counts as known from the import on.
     #[arg(long, value_name = "NAME=COLUMN")]
     outcome: Vec<sqlite::OutcomeColumn>,
     /// Takes out again what an import took in under this run, which its report names. No process
@@ -99,7 +98,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let form = form(args.format, from)?;
     if form != Form::Sqlite && !args.outcome.is_empty() {
         return Err(Failure::Usage(
-            "--outcome names columns of a SQLite file; a JSON line has what turned out in its \
+            "--outcome names columns of a SQLite file; a JSON line has the outcome in its \
              field outcome"
                 .into(),
         ));
@@ -193,7 +192,7 @@ fn undo(dir: &Path, number: u32, is_rehearsal: bool, out: &mut Out) -> Result<Do
         });
         return out.json(&json).map(|()| Done::Well);
     }
-    let inferences = units::counted(undone.inferences, "inference");
+    let inferences = units::counted(undone.inferences, "decision");
     let others = units::counted(undone.others, "other entry");
     let source = sentence(&source);
     out.line(format!(

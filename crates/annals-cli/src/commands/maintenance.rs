@@ -139,7 +139,7 @@ replace its own."))]
 pub struct Retain {
     #[command(flatten)]
     rules: ClockRules,
-    /// Keeps what the export with this name has not had yet.
+    /// Keeps the entries that the cursor of this name, such as an export's, has not passed.
     #[arg(long, value_name = "NAME")]
     keep_after_cursor: Vec<String>,
     /// The agent's file of options, in JSON.
@@ -237,9 +237,9 @@ const SHOWN: usize = 20;
 Examples:
   annals repair --yes
 
-For a journal that nobody has open. Keeps every entry that can be read, puts gaps in the place of \
-the others, and sets damaged files aside, in the folder damaged. A backup that is whole is better \
-than any repair. Ends with 1 if entries were lost.")]
+No process may have the journal open. Keeps every entry that can be read, puts gaps in the place of \
+the others, and moves damaged files into the folder damaged. A whole backup is better than any \
+repair. Ends with 1 if entries were lost.")]
 pub struct Repair {
     /// Goes ahead.
     #[arg(long)]
@@ -316,9 +316,10 @@ fn some<T>(out: &mut Out, all: &[T], what: &str, line: impl Fn(&T, &Out) -> Stri
 Examples:
   annals fold
 
-Statistics are sums by minute, hour and day, and the entries that are not in them yet. An agent \
-folds these while it runs and when it closes. One that was killed leaves them unfolded, and every \
-statistic reads them again. No number is different afterwards. The agent may run meanwhile.")]
+Statistics are made of rollups, which are sums by minute, hour and day, and of the entries that are \
+not folded into them yet. An agent folds while it runs and when it closes. One that was killed \
+leaves entries unfolded, and every statistic reads them again. Folding changes no number. The agent \
+may run meanwhile.")]
 pub struct Fold {}
 
 /// Folds, and says how far statistics are folded then.
@@ -365,8 +366,8 @@ pub fn fold(dir: &Path, _args: Fold, out: &mut Out) -> Result<Done> {
 Examples:
   annals compact --yes
 
-Gives the free room within journal.redb back. Holds up every commit while it moves what is stored \
-together, and needs a moment in which nobody reads.")]
+Gives the free room within journal.redb back. Every commit waits while it runs, and it needs a \
+moment without readers.")]
 pub struct Compact {
     /// Goes ahead.
     #[arg(long)]
@@ -378,7 +379,7 @@ pub fn compact(dir: &Path, args: Compact, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
     if !args.yes {
         return Err(Failure::Usage(
-            "compacting holds up every commit while it runs: say --yes".into(),
+            "every commit waits while compacting runs: say --yes".into(),
         ));
     }
     let bytes = maintenance.compact()?;
@@ -428,8 +429,7 @@ pub fn backup(dir: &Path, args: Backup, out: &mut Out) -> Result<Done> {
 Examples:
   annals restore /mnt/backup/agent --to data-restored
 
-The restored journal is another one, with an identity of its own: cursors of the first are not \
-its.")]
+The restored journal has an identity of its own: cursors of the first journal do not fit it.")]
 pub struct Restore {
     /// The backup.
     from: PathBuf,

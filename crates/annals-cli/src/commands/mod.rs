@@ -60,7 +60,7 @@ pub enum Command {
     Repair(maintenance::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
     Retain(maintenance::Retain),
-    /// Makes statistics fast again after an agent was killed.
+    /// Folds entries into rollups: statistics are fast again after a kill.
     Fold(maintenance::Fold),
     /// Gives free room within journal.redb back.
     Compact(maintenance::Compact),

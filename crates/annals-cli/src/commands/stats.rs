@@ -80,7 +80,7 @@ a line below the table counts them.
 Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by \
 action has none, and its JSON has null in their place.")]
 pub struct Args {
-    /// Divides by these, one row each; by model if there is nothing else to say.
+    /// Divides into a row for each of these.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model")]
     by: Vec<By>,
     #[command(flatten)]

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
     watch: Option<u64>,
-    /// Where the text files are, if not in the directory's logs.
+    /// The directory of the text files, if it is not logs in the journal's.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
 }

@@ -21,7 +21,7 @@ Examples:
   annals tail --columns time,action,confidence,reward --outcome any
   annals tail -n 1000 --since yesterday --json | jq .confidence")]
 pub struct Args {
-    /// How many.
+    /// How many decisions.
     #[arg(short = 'n', long, default_value_t = 20)]
     lines: usize,
     /// Which columns, in which order, instead of the line of the text files.
@@ -48,7 +48,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
             out.json(&entries::record(record, outcomes.as_ref()))?;
         }
     } else if found.is_empty() {
-        out.line("no inferences that fit")?;
+        out.line("no decisions that fit")?;
     } else if args.columns.is_empty() {
         for (record, outcomes) in &found {
             out.line(line(out, record, outcomes.as_ref()))?;

@@ -30,7 +30,7 @@ pub struct Best {
     /// Whether the smallest or the largest is best.
     #[arg(long, value_enum)]
     pub mode: Option<Rank>,
-    /// By what turned out: reward, correct, or the name of a value.
+    /// By outcome: reward, correct, or the name of a value.
     #[arg(long, value_name = "VALUE")]
     live: Option<String>,
     /// With --live, ranks checkpoints with so many outcomes.

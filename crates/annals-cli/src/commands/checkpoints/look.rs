@@ -34,7 +34,7 @@ pub struct List {
     /// Only those created before this.
     #[arg(long, value_parser = when::read, value_name = "TIME")]
     until: Option<When>,
-    /// How many.
+    /// How many decisions.
     #[arg(short = 'n', long, default_value_t = 20)]
     lines: usize,
 }
