@@ -429,14 +429,17 @@ impl Recorder {
             return NO_NAME;
         };
         let id = queue.names.id(kind, text);
+        // The table of names is bounded. A name that it cannot take goes as text with each call.
         let written = id.is_none().then(|| text.to_owned());
         self.set_written(|texts| *slot(texts) = written);
         id.unwrap_or(NO_NAME)
     }
 
     fn set_written(&mut self, change: impl FnOnce(&mut Texts)) {
+        // Copied: a clone of this recorder may share the texts, and keeps its own names.
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
         change(&mut texts);
+        // Without texts a call allocates nothing.
         self.written = (texts != Texts::default()).then(|| Arc::new(texts));
     }
 
@@ -449,6 +452,8 @@ impl Recorder {
             let parts = labels.iter().map(String::as_str);
             queue.names.labels_id(parts).unwrap_or(NO_NAME)
         };
+        // All labels together are one name: they change seldom, and a record has one number for
+        // them.
         let written = self.names.labels == NO_NAME && !labels.is_empty();
         let bound = actions
             .into_iter()
@@ -484,8 +489,10 @@ impl Recorder {
         let mut names = self.names;
         names.action = action.name;
         if values.is_empty() {
+            // Labels say nothing without values, and would be looked up for nothing.
             names.labels = NO_NAME;
         }
+        // Only this takes a slot of the queue alone. All else allocates.
         let plain = values.len() <= INLINE
             && self.written.is_none()
             && action.written.is_none()

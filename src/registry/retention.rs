@@ -286,6 +286,7 @@ fn keep(
     found: &[Checkpoint],
 ) -> Result<HashMap<String, String>> {
     let mut kept: HashMap<String, String> = HashMap::new();
+    // The first reason stays, so those that hold always come before the policy's rules.
     let mut keep = |id: &str, reason: String| {
         kept.entry(id.to_owned()).or_insert(reason);
     };
@@ -555,6 +556,7 @@ fn delete_all(
     slice: &[&PlannedCheckpoint],
     now: Timestamp,
 ) -> Result<Vec<(String, Vec<String>)>> {
+    // Again, in the transaction that deletes: others may have changed it since the first check.
     let changes = changes(change, slice)?;
     if !changes.is_empty() {
         return Err(Error::PlanOutdated {

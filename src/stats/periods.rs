@@ -206,6 +206,7 @@ impl Periods {
         let (from, until) = (from.as_micros(), until.as_micros());
         let unit = calendar.unit();
         let most = i64::try_from(Self::MOST).unwrap_or(i64::MAX);
+        // Refused before the search, which would call the offset for each of them.
         if until.saturating_sub(from) / unit >= most {
             return Err(too_many());
         }
@@ -230,11 +231,13 @@ impl Periods {
                     break;
                 }
                 let next = last.saturating_add(STEP).min(end);
+                // Two changes within a step are missed only if they undo each other.
                 if offset(next) == current {
                     last = next;
                     continue;
                 }
                 let mut beyond = next;
+                // Halved until the change lies between two neighbouring microseconds.
                 while beyond - last > 1 {
                     let middle = last + (beyond - last) / 2;
                     if offset(middle) == current {
@@ -314,6 +317,7 @@ impl Periods {
     pub(super) fn range(&self, period: i64) -> RangeInclusive<Timestamp> {
         match self.period(period) {
             Some(period) => period.first..=period.last,
+            // Reversed, which holds no time.
             None => RangeInclusive::new(Timestamp::MAX, Timestamp::MIN),
         }
     }
@@ -329,6 +333,7 @@ impl Periods {
         let stretches = &self.0.stretches;
         let holds = |stretch: &PeriodPart| stretch.first <= time && time <= stretch.last;
         if !stretches.get(*near).is_some_and(holds) {
+            // The last that begins at or before `time`, by P1.
             let after = stretches.partition_point(|stretch| stretch.first <= time);
             *near = after.checked_sub(1)?;
         }

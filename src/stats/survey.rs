@@ -71,6 +71,7 @@ impl Source {
         mut body: impl FnMut(&Survey<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         match self.survey(&mut body) {
+            // Damaged rollups must not end a statistic: it reads entries in their place.
             Err(Error::Corrupt { .. }) => {}
             answer => return answer,
         }
@@ -86,6 +87,7 @@ impl Source {
             body(&Survey {
                 source: self,
                 view,
+                // Nothing counts as folded then, so every entry is read.
                 folded: folded.unwrap_or_else(|| FoldedReach::beginning_at(Sequence::FIRST)),
                 trust,
             })
@@ -139,6 +141,7 @@ impl Survey<'_, '_> {
                 }
             });
         }
+        // One for all rows: decoding into it allocates seldom.
         let mut rollup = Rollup::default();
         table::scan(
             snapshot,
@@ -203,6 +206,7 @@ impl Survey<'_, '_> {
         let mut is_open = false;
         let mut close = |from: i64, until: i64| {
             match holes.last_mut() {
+                // Holes that touch are one, so that no bucket is read twice.
                 Some(before) if before.end().saturating_add(1) >= from => {
                     *before = *before.start()..=until;
                 }
@@ -219,6 +223,7 @@ impl Survey<'_, '_> {
                     }
                     last = bucket;
                 }
+                // Where it ends is known from the next row that can be read.
                 None => is_open = true,
             }
         })?;
@@ -279,10 +284,12 @@ impl Survey<'_, '_> {
             if hour < oldest || !self.has_minutes(hour)? {
                 return Ok(true);
             }
+            // A hostile key may stand for the last hour that there is.
             let Some(after) = hour.checked_add(1) else {
                 break;
             };
             let after = Resolution::Minute.bucket(Resolution::Hour.start(after));
+            // The bounds saturate at the ends of time: without progress the loop would not end.
             if after <= next {
                 break;
             }
@@ -431,6 +438,7 @@ fn show_between(
         match places.found.last() {
             Some(last) if places.found.len() >= PLACES => {
                 let mut after = *last;
+                // Go on behind the last place: a page may end within an hour.
                 after.first = after.first.saturating_add(1);
                 start = Some(after);
             }

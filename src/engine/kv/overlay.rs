@@ -44,6 +44,7 @@ impl OverlayPages {
         let there = self.file_bytes.min(self.bytes).saturating_sub(offset);
         let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         let (from_file, beyond) = out.split_at_mut(there);
+        // What a file is lengthened by reads as zeros, as the system would have it.
         beyond.fill(0);
         if from_file.is_empty() {
             return Ok(());
@@ -91,7 +92,9 @@ impl StorageBackend for Overlay {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.lock();
+        // Cut off and lengthened again, a file has zeros there, and not its old pages.
         inner.changed.retain(|page, _| page * PAGE_BYTES < len);
+        // For the same reason: bytes of the file beyond the cut do not come back.
         inner.file_bytes = inner.file_bytes.min(len);
         inner.bytes = len;
         Ok(())
@@ -107,6 +110,7 @@ impl StorageBackend for Overlay {
         for (page, within, at, length) in OverlayPages::parts(offset, data.len()) {
             if !inner.changed.contains_key(&page) {
                 let mut bytes = vec![0; usize::try_from(PAGE_BYTES).unwrap_or(0)];
+                // A write may change a part of a page: the rest stays the file's.
                 inner.read_file(page * PAGE_BYTES, &mut bytes)?;
                 inner.changed.insert(page, bytes);
             }

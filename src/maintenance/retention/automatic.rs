@@ -56,6 +56,7 @@ impl Automatic {
             return held_back.map(|()| 0);
         }
         let now = self.maintenance.clock.now();
+        // A clock that runs far ahead makes everything old at once.
         if let (true, Some(age), Some(newest)) =
             (self.policy.trust_clock, self.policy.max_age, plan.newest())
             && newest < now.saturating_sub(age)
@@ -72,6 +73,7 @@ impl Automatic {
             Err(error) => return Err(said(error)),
         };
         if self.forgot.is_none_or(|at| at.elapsed() >= FORGET) {
+            // Also if it fails below: it looks at all names, which is not for every round.
             self.forgot = Some(Instant::now());
             self.maintenance
                 .maintenance

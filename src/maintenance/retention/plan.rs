@@ -181,6 +181,8 @@ impl Retention<'_> {
         self.policy.check(Kept::Entries)?;
         let cursors = &self.policy.keep_after_cursor;
         for name in cursors {
+            // Refuses a name that no cursor can have. One that is not stored holds all entries
+            // back.
             self.maintenance.cursor(name)?;
         }
         let maintenance = &self.maintenance.maintenance;
@@ -188,11 +190,13 @@ impl Retention<'_> {
         let mut standing = maintenance.standing(cursors, now)?;
         let mut exceeded = exceeding(&self.policy, &standing, now);
         let mut unreadable = None;
+        // Folding costs writes: only where the plan would be held back without it.
         if standing.retirable < wanted(&standing, exceeded.len()) {
             match maintenance.fold(now) {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
+            // All anew: another process may have sealed or retired meanwhile.
             standing = maintenance.standing(cursors, now)?;
             exceeded = exceeding(&self.policy, &standing, now);
         }
@@ -203,6 +207,7 @@ impl Retention<'_> {
             .iter()
             .zip(&exceeded)
             .map(|(segment, _)| segment.clone())
+            // From the oldest on: the entries that stay are dense.
             .take_while(|segment| segment.row.next <= until)
             .collect();
         let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
@@ -239,6 +244,7 @@ fn exceeding(policy: &RetentionPolicy, standing: &Standing, now: Timestamp) -> V
         let old = policy
             .max_age
             .filter(|age| is_older(policy, standing, segment, *age, now));
+        // A segment that stays keeps all later ones, whatever they exceed.
         let Some(reason) = old.map(too_old).or_else(|| policy.exceeded(entries, bytes)) else {
             break;
         };
@@ -261,6 +267,7 @@ fn is_older(
     }
     standing
         .elapsed
+        // Its last entry is its youngest.
         .since_entry(segment.row.next.saturating_sub(1))
         > age
 }

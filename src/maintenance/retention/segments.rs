@@ -54,6 +54,7 @@ impl MaintenanceHandle {
     /// The base of a decision about retirement at `now`.
     pub(crate) fn standing(&self, names: &[String], now: Timestamp) -> Result<Standing> {
         let source = self.source();
+        // Before the extent: a cursor that moves on between the two only holds back more.
         let stored = self.cursors()?;
         let come = |name: &String| {
             let row = stored.iter().find(|(known, _)| known == name);
@@ -67,6 +68,7 @@ impl MaintenanceHandle {
         Ok(Standing {
             extent,
             segments: segments.to_vec(),
+            // Whole segments go, and statistics outlive only entries that are folded.
             retirable: extent.hot.min(folded.all_before()),
             cursors: names.iter().map(come).collect(),
             elapsed: source.elapsed(now)?,
@@ -112,6 +114,7 @@ impl MaintenanceHandle {
             // leave a registration without its file, which is damage.
             self.unlink(slice)?;
         }
+        // Copies of outcomes whose decisions are retired now.
         self.forget_early()?;
         Ok(done)
     }

@@ -362,6 +362,7 @@ impl Batch {
                 encoded
             }
         };
+        // It is longer than a block. Its id was given out, so a gap has to account for it.
         if encoded.is_err() {
             self.refuse(id.run(), stored.head.recorded, stored.head.event);
         }
@@ -370,6 +371,7 @@ impl Batch {
     /// A model that answers the same question in two ways is reported once per checkpoint.
     fn report_divergence(&mut self, stored: &StoredDecision<'_>, component: NameId) {
         let subject = (stored.names.model, stored.names.checkpoint);
+        // Once for each pair of model and checkpoint: a model that diverges does so for ever.
         if self.reported.len() >= MOST_REPORTED || !self.reported.insert(subject) {
             return;
         }
@@ -524,6 +526,7 @@ fn stored<'a>(
         probabilities,
         processing: match record.processing {
             NO_PROCESSING => 0,
+            // Unknown is the greatest number, so this does not overflow.
             nanos => nanos + 1,
         },
         attributes: texts.map_or(&[], |texts| &texts.attributes),

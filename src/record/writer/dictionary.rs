@@ -69,6 +69,7 @@ impl WriterDictionary {
         all: usize,
     ) -> Vec<UnknownName> {
         let mut unknown = Vec::new();
+        // Usually every name of the process has its id, and no message is looked at.
         if self.known != all {
             let mut found = AHashSet::new();
             for message in messages {
@@ -84,6 +85,7 @@ impl WriterDictionary {
                 });
             }
         }
+        // Before the search: what is forgotten here is asked for again below.
         self.written.make_room();
         let mut found: AHashSet<(u8, Arc<str>)> = AHashSet::new();
         for message in messages {

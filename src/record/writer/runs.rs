@@ -46,6 +46,7 @@ impl WriterRuns {
     /// batch itself and its losses.
     pub(super) fn with(&self, deltas: &[RunDelta], losses: u64) -> Vec<(RunId, RunRow)> {
         let mut rows = vec![self.current.clone()];
+        // After a failed commit this number shows whether it holds all the same.
         rows[0].1.batch += 1;
         rows[0].1.dropped += losses;
         for delta in deltas {
@@ -58,6 +59,7 @@ impl WriterRuns {
             });
             let row = &mut rows[index].1;
             row.committed += delta.events;
+            // Ids come out of order. The gap of a run that dies begins behind the highest.
             row.last_id = row.last_id.max(delta.last_id);
         }
         rows

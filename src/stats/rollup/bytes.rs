@@ -14,6 +14,7 @@ pub(super) fn put(value: u64, out: &mut Vec<u8>) {
 )]
 pub(super) fn put_wide(mut value: u128, out: &mut Vec<u8>) {
     while value >= 0x80 {
+        // The highest bit says that more follows.
         out.push(0x80 | (value & 0x7F) as u8);
         value >>= 7;
     }
@@ -22,6 +23,7 @@ pub(super) fn put_wide(mut value: u128, out: &mut Vec<u8>) {
 
 /// Small numbers of either sign take few bytes.
 pub(super) fn put_signed(value: i64, out: &mut Vec<u8>) {
+    // The sign moves to the lowest bit: small negative numbers are short too.
     put(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
 }
 
@@ -64,6 +66,7 @@ impl<'a> ByteReader<'a> {
         loop {
             let byte = self.byte()?;
             let bits = u128::from(byte & 0x7F);
+            // 128 bits have room for two of the 19th byte.
             if shift > 126 || (shift == 126 && bits > 3) {
                 return Err("a number is too large".to_owned());
             }
@@ -94,6 +97,7 @@ impl<'a> ByteReader<'a> {
     /// How many things follow, each of which takes a byte at least.
     pub(super) fn count(&mut self) -> Result<usize> {
         let count = self.small()?;
+        // Each part takes a byte or more. Nothing is allocated for a false count.
         if count > self.0.len() {
             return Err(format!("{count} parts in {} bytes", self.0.len()));
         }

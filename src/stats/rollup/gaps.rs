@@ -151,6 +151,7 @@ pub(crate) fn readable(
             None => {
                 is_whole = false;
                 sums.merge(GapSums {
+                    // A row that cannot be read may count any number of events.
                     gaps: 1,
                     uncounted: 1,
                     ..GapSums::default()

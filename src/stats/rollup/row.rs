@@ -119,6 +119,7 @@ impl Cell {
     /// Adds a decision.
     #[inline]
     pub(crate) fn add(&mut self, event: &ScannedDecision) {
+        // Means and extremes are of answers, and a repeat gives none of its own.
         if event.flags & flag::REPEAT != 0 {
             self.repeats = self.repeats.saturating_add(1);
             return;
@@ -130,10 +131,12 @@ impl Cell {
         if event.flags & flag::NO_CONFIDENCE != 0 {
             self.without_confidence = self.without_confidence.saturating_add(1);
         } else if (0.0..=1.0).contains(&event.confidence) {
+            // NaN is in no range, so it counts as invalid below.
             self.confidences.add(event.confidence);
         } else {
             self.invalid = self.invalid.saturating_add(1);
         }
+        // 0 stands for an unknown time; a known one is stored as one more.
         if let Some(nanos) = event.processing.checked_sub(1) {
             self.processing.add(nanos);
         }
@@ -190,6 +193,7 @@ impl Rollup {
     pub(crate) fn cell(&mut self, action: NameId) -> &mut Cell {
         let place = self.cells.binary_search_by_key(&action, |cell| cell.0);
         let index = place.unwrap_or_else(|index| {
+            // In its place, for invariant R2: the next search goes by halves.
             self.cells.insert(index, (action, Cell::default()));
             index
         });
@@ -211,6 +215,7 @@ impl Rollup {
         let cell = self.cell(change.event.action);
         let outcomes = cell.outcomes.get_or_insert_default();
         let confidence = change.event.valid_confidence();
+        // A replaced outcome does not count at all. Sums are integers, so this leaves no rest.
         outcomes.change(&change.before, confidence, Sign::Minus);
         outcomes.change(&change.after, confidence, Sign::Plus);
     }
@@ -272,6 +277,7 @@ const MOST_UNITS: u64 = 1 << 40;
 
 /// Refuses a sum that so many numbers of at most `each` cannot have.
 fn at_most(sum: u128, count: u64, each: u64) -> Result<()> {
+    // A larger sum would give a mean that no number of them has.
     if sum > u128::from(count).saturating_mul(each.into()) {
         return Err(format!("{count} numbers have a sum of {sum}"));
     }
@@ -288,6 +294,7 @@ mod section {
 impl Rollup {
     /// Appends the bytes of a rollup whose stretch of time begins at `start`.
     pub(crate) fn encode(&self, start: Timestamp, out: &mut Vec<u8>) {
+        // Modulo 2^64, also for the reversed ends of R1: decoding adds the same numbers again.
         put(self.first.distance_from(start).cast_unsigned(), out);
         put(self.last.distance_from(self.first).cast_unsigned(), out);
         let mut sections = 0;
@@ -312,6 +319,7 @@ impl Rollup {
             put(bins.len() as u64, out);
             let mut before = 0;
             for (bin, count) in bins {
+                // Bins ascend by S1, so no distance is negative.
                 put(u64::from(bin - before), out);
                 put(*count, out);
                 before = *bin;
@@ -334,8 +342,10 @@ impl Rollup {
             return Err(format!("sections {sections}"));
         }
         self.cells.clear();
+        // No more parts than bytes are left: a false count makes no long loop.
         for _cell in 0..bytes.count()? {
             let action = bytes.small()?;
+            // `cell` searches by halves, and would find nothing in cells out of order.
             if self.cells.last().is_some_and(|last| last.0 >= action) {
                 return Err(format!("action {action} is out of order"));
             }
@@ -346,6 +356,7 @@ impl Rollup {
             let mut bin = 0_u16;
             for _bin in 0..bytes.count()? {
                 let more = bytes.small()?;
+                // Checked here: a sum that wrapped would pass for a lower bin.
                 bin = bin.checked_add(more).ok_or("a bin too many")?;
                 self.processing.push(bin, bytes.bounded()?)?;
             }
@@ -377,6 +388,7 @@ impl Cell {
         let outcomes = self
             .outcomes
             .as_deref()
+            // Outcomes that were all taken away again leave zeros.
             .filter(|outcomes| outcomes.attached != 0);
         let parts = outcomes.map_or(0, |_| part::OUTCOMES);
         out.push(present.clone().fold(parts, |parts, (part, _)| parts | part));
@@ -428,6 +440,7 @@ impl Cell {
             let processing = &mut cell.processing;
             processing.sum = bytes.wide()?;
             processing.min = bytes.number()?;
+            // Wraps as it was written. A hostile maximum is a wrong answer, and no panic.
             processing.max = processing.min.wrapping_add(bytes.number()?);
             at_most(processing.sum, processing.count, u64::MAX)?;
         }

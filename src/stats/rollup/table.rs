@@ -91,6 +91,7 @@ pub(crate) fn ends(
         symbol: name,
         checkpoint: name,
     };
+    // Every combination of names lies between that of the lowest ids and that of the highest.
     let first = key(level, *buckets.start(), of(NameId::NONE));
     (first, key(level, *buckets.end(), of(NameId::MAX)))
 }
@@ -125,7 +126,9 @@ pub(crate) fn scan(
         snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
             let (bucket, whose) = parse(path, key)?;
             match model {
+                // Lower models come first in a bucket: begin at this one.
                 Some(model) if whose.model < model => jump = Some(bucket),
+                // The bucket has no more rows of this model.
                 Some(model) if whose.model > model => jump = bucket.checked_add(1),
                 _ => {
                     see(bucket, whose, value)?;
@@ -178,6 +181,7 @@ pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> R
     let start = key(Resolution::Minute, from, lowest);
     let range = (
         Bound::Included(&start[..]),
+        // A key begins with its level, so minutes end where hours begin.
         Bound::Excluded(&[Resolution::Hour as u8][..]),
     );
     let mut first = None;
