@@ -118,12 +118,15 @@ impl Spool {
     /// After an error the batch takes no more: all calls fail until the next batch begins.
     pub(crate) fn append(&mut self, spooled: &Spooled<'_>) -> io::Result<()> {
         if spooled.batch != self.batch {
+            // Only the batch right before can be continued from, and only if all of it was written.
             let follows = self.batch.checked_add(1) == Some(spooled.batch);
             let complete = follows && !self.is_broken;
             self.before = if complete { self.index } else { INCOMPLETE };
             (self.batch, self.index, self.offset) = (spooled.batch, 0, 0);
+            // A new batch begins its own file anew, so an old failure does not concern it.
             self.is_broken = false;
         }
+        // A frame behind a missing one could never be read.
         if self.is_broken {
             return Err(io::Error::other("an earlier write to the spool failed"));
         }
@@ -142,6 +145,7 @@ impl Spool {
         let mut blocks = spooled.blocks;
         loop {
             let mut bytes = 0_usize;
+            // Asked before the block is added, so at least one goes into each frame.
             let fits = |block: &&Block| {
                 let fits = bytes < FULL_FRAME;
                 bytes = bytes.saturating_add(block.value.len());
@@ -178,6 +182,7 @@ impl Spool {
         };
         header.put(&mut buffer);
         let written = self.write(&buffer);
+        // Also after a failure: the file is not written again before the next batch.
         self.offset = self.offset.saturating_add(buffer.len() as u64);
         self.index = self.index.saturating_add(1);
         // A large one is not kept for ever.
@@ -450,6 +455,7 @@ impl Frame {
     /// blocks. `None` if lengths or numbers do not add up.
     pub(crate) fn payloads(&self) -> Option<(usize, Vec<&[u8]>)> {
         let all = self.blocks.checked_add(self.pending)?;
+        // The numbers are not trusted: nothing is allocated for them.
         if all > MOST_BLOCKS {
             return None;
         }
@@ -512,6 +518,7 @@ impl<R: Read> Frames<R> {
             return Ok(None);
         };
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        // Frames of an earlier batch may lie behind the last one of this: they do not follow it.
         let is_next = header.owner == self.owner
             && header.batch == self.batch
             && header.index == self.next
@@ -522,6 +529,7 @@ impl<R: Read> Frames<R> {
         let more = length.saturating_sub(HEADER_BYTES) as u64;
         (&mut self.from).take(more).read_to_end(&mut bytes)?;
         let checked = bytes.get(CHECKSUM_BYTES..).unwrap_or_default();
+        // The tail of a frame that a kill cut short: the frames before it stand.
         if bytes.len() != length || xxh3_64(checked) != checksum {
             return Ok(None);
         }

@@ -99,6 +99,7 @@ impl Importer {
         let processing = match inference.processing {
             Processing::Known(time) => {
                 let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                // One more, because 0 stands for unknown.
                 nanos.saturating_add(1)
             }
             // A measurement that is still running is of now, not of then.
@@ -137,6 +138,7 @@ impl Importer {
         };
         let memory = inference
             .memory
+            // In KiB, and one more, because 0 stands for unknown.
             .map_or(0, |bytes| (bytes / 1_024).saturating_add(1));
         let encoded = self.encoder.inference(head, memory, &row);
         encoded.map_err(|why| limits::too_large("inference", why))

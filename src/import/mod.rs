@@ -251,6 +251,7 @@ impl Importer {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn source(&mut self, name: &str) -> Result<RunId> {
+        // The same source twice in one import is one run.
         if let Some((run, _)) = self.runs.iter().find(|(_, taking)| taking.source == name) {
             return Ok(*run);
         }
@@ -330,6 +331,7 @@ impl Importer {
         }
         let mut rows = Vec::with_capacity(self.runs.len());
         for (run, taking) in &mut self.runs {
+            // With the entries, in one transaction: after a crash the import continues behind them.
             taking.row.last_id = taking.highest;
             taking.row.batch += 1;
             rows.push((*run, taking.row.clone()));
@@ -341,12 +343,14 @@ impl Importer {
         self.hot.commit(commit).map_err(WriteFailure::into_error)?;
         self.pending.clear();
         self.judged.clear();
+        // I1: the committed ids are others now.
         self.near = None;
         self.seal()
     }
 
     /// Commits the added entries if they fill a slice.
     fn commit_if_due(&mut self) -> Result<()> {
+        // Memory is bounded, and a transaction does not hold up a running agent for long.
         if self.encoder.pending_bytes() < SLICE_BYTES {
             return Ok(());
         }

@@ -43,11 +43,13 @@ impl Importer {
     /// Notes that the source has this, and returns whether it has to be added. The first time that
     /// it is asked about a source that was there before, it costs a look at all events and gaps.
     pub(super) fn is_new_note(&mut self, run: RunId, key: u128) -> Result<bool> {
+        // Read once, and only for a source that was taken in before: it reads all events.
         if self.taking(run)?.is_continued && self.notes.there.is_none() {
             self.notes.there = Some(self.notes_there()?);
         }
         let there = self.notes.there.as_ref().and_then(|all| all.get(&key));
         let there = there.copied().unwrap_or(0);
+        // Equal events may have happened more than once: they are counted, not compared.
         Ok(self.count_said(key) > there)
     }
 

@@ -205,6 +205,7 @@ impl Importer {
         let said = self.count_said(key);
         let stored = self.committed_outcomes(of)?;
         let count = |how| stored.iter().filter(|stored| past.is(stored, how)).count();
+        // The same words at another time are taken for the same outcome once only.
         let there = match count(Match::Recorded) {
             0 => count(Match::Said).min(1),
             there => there,
@@ -232,6 +233,7 @@ impl Importer {
 
     /// The outcomes of `of` that are there, oldest first.
     fn committed_outcomes(&mut self, of: InferenceId) -> Result<Vec<StoredOutcome>> {
+        // The look-up below sees committed outcomes only.
         if self.judged.contains(&of) {
             self.commit()?;
         }
@@ -243,6 +245,7 @@ impl Importer {
                 ControlFlow::Continue(())
             })?;
         stored.sort_by_key(|outcome| (outcome.sequence, outcome.recorded.is_none()));
+        // An out-of-order outcome is there as an entry and as its copy.
         stored.dedup_by_key(|outcome| outcome.sequence);
         Ok(stored)
     }
@@ -251,6 +254,7 @@ impl Importer {
     fn without_known(&mut self, history: Vec<Past>, stored: &[StoredOutcome]) -> Vec<Past> {
         let mut is_used = vec![false; stored.len()];
         let mut is_known = vec![false; history.len()];
+        // Exact matches first, so that a weaker one does not take their place.
         for how in [Match::Recorded, Match::Said] {
             for (past, is_known) in history.iter().zip(&mut is_known) {
                 if *is_known {

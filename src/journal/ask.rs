@@ -100,6 +100,7 @@ impl Journal {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn registry(&self) -> Result<Registry> {
+        // Held until the registry is there: two callers at once get the same one, with one thread.
         let mut held = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = held.upgrade() {
             return Ok(Registry::of(owner));

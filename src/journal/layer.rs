@@ -92,6 +92,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let level = level_of(*metadata.level());
+        // Events of the journal's own work would be recorded, and cause further ones.
         if level < self.least || is_own(metadata.target()) || on_own_thread() {
             return;
         }
@@ -106,6 +107,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
                 }
                 names.push(span.name());
             }
+            // The scope goes from the innermost span outwards; a path begins with the outermost.
             names.reverse();
             if !names.is_empty() {
                 fields.add_spans(&names.join(":"), kept);

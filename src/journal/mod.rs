@@ -148,7 +148,9 @@ impl Journal {
     }
 
     fn run(mut hot: Hot, dir: Option<PathBuf>, options: Options) -> Result<Journal> {
+        // Before the first thread of the journal can panic.
         crate::threads::panics::install();
+        // Before the run is begun: a journal that cannot be read leaves no run behind.
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
         let now = options.clock.now();
@@ -189,6 +191,7 @@ impl Journal {
         let thread = worker::spawn("annals-writer", queue.keep_panic(), move || {
             writer.run(&done_sender);
         })?;
+        // Senders wake it from here on. What came before is found by its first look.
         queue.set_writer(thread.thread().clone());
         let watch = |timeout| panics::watch(&queue, &requests, timeout);
         let on_panic = options.flush_on_panic.map(watch);
@@ -202,6 +205,7 @@ impl Journal {
             status,
             requests,
             done,
+            // From here on an error drops the journal, which ends the writer and the run.
             thread: Mutex::new(Some(thread)),
             mirror: None,
             sealing: None,

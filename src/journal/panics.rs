@@ -49,6 +49,7 @@ pub(super) fn watch(
     timeout: Duration,
 ) -> Arc<dyn PanicObserver> {
     let recording: Arc<dyn PanicObserver> = Arc::new(Recording {
+        // Weak: the hook of the process must not keep a closed journal.
         queue: Arc::downgrade(queue),
         requests: requests.clone(),
         timeout,
@@ -72,6 +73,7 @@ pub(super) fn note_unwinding(queue: &Queue) {
 
 /// Queues the panic as a system event, unless this journal has it already.
 fn record(panic: &Panic, queue: &Queue) {
+    // The hook and the closing of an unwinding thread may both see the same panic.
     if queue.last_panic.swap(panic.number, Ordering::Relaxed) == panic.number {
         return;
     }

@@ -34,6 +34,7 @@ impl NameBook {
         if let Some(name) = read(&self.names).get(id) {
             return Ok(name.clone());
         }
+        // Read without the lock: other threads find their names meanwhile.
         let (_, name) = source.name(id)?.ok_or_else(|| Error::Corrupt {
             path: source.path().to_owned(),
             detail: format!("names: {id} is used but not there"),
@@ -111,6 +112,8 @@ impl NameBook {
             Row::Inference(row) => self.inference(source, &entry, row).map(Some),
             Row::Repeat(row) => {
                 let repeat = self.repeat(source, &entry, row)?;
+                // The original may be retired or damaged: the repeat stands without what only it
+                // has.
                 let original = match source.find_readable(repeat.original)? {
                     Some(original) => match &original.row {
                         Row::Inference(row) => Some(self.inference(source, &original, row)?),

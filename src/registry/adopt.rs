@@ -85,6 +85,7 @@ impl Registry {
             .collect();
         for folder in folders {
             let name = folder.file_name().and_then(|name| name.to_str());
+            // A model that the registry knows is compared by `reconcile`, which a user asks for.
             if name.is_some_and(|name| !known.contains(name)) {
                 new.extend(self.adopt_folder(&folder, true)?);
             }
@@ -102,6 +103,7 @@ impl Registry {
             let plain = contents.plain.iter().filter(|path| may_be_weights(path));
             entries.extend(plain.filter_map(|path| describe(path, model.as_deref()?)));
         }
+        // In the order of their saves, so that the newest comes last and is the newest.
         entries.sort_by(|a, b| (a.row.created, &a.id).cmp(&(b.row.created, &b.id)));
         self.adopt(entries)
     }
@@ -183,10 +185,13 @@ pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
     let sidecars_seen: HashSet<PathBuf> = sidecars.iter().map(|(_, path)| path.clone()).collect();
     for (name, path) in sidecars {
         let stem = name.trim_end_matches(names::SIDECAR);
+        // Read before the lock is looked at: a saver that ends in between shows as a claim, and is
+        // left alone.
         let read = sidecar::read(&path).map_err(|e| Error::io("read", &path, e))?;
         if lock::is_held(&path) {
             found
                 .busy
+                // Its weights are being written, and are nobody's for now.
                 .extend(others.keys().filter(|other| is_of(other, stem)).cloned());
             found.busy.insert(name);
             continue;
@@ -253,6 +258,7 @@ fn judge(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
+    // A sidecar is a file that anybody may have written.
     row.check()?;
     name::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
     if names::spelling(&row.model) != here {
@@ -289,6 +295,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let stem = path.file_stem()?.to_str()?;
     name::check_word("checkpoint id", stem).ok()?;
     let file = format!("{folder}/{}", path.file_name()?.to_str()?);
+    // What the row could not be opened by later is not taken in.
     Below::new(&file).ok()?;
     let created = known.modified().map_or(Timestamp::now(), Timestamp::from);
     Some(Import {

@@ -133,6 +133,8 @@ impl NewCheckpoint<'_> {
 }
 
 fn whole_path(path: &Path) -> Result<String> {
+    // Not resolved through links: the place that the user named is kept, and what a link leads to
+    // may change.
     let whole = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
     whole.into_os_string().into_string().map_err(|_| {
         let cause = io::Error::other("its path is no UTF-8");
@@ -244,6 +246,7 @@ impl Registry {
             others: layout.others,
             ..FolderImport::default()
         };
+        // By their real paths: the same file may have been registered through a link.
         let known = self.registered_files(model)?;
         let mut rows = Vec::new();
         for mut found in layout.found {
@@ -267,6 +270,7 @@ impl Registry {
             }
         }
         let order = |row: &CheckpointRow| (row.created, row.file.clone());
+        // Ids and the order of "newest" do not depend on the order in which the folder is read.
         rows.sort_by_cached_key(|(_, row, _)| order(row));
         let conditions: Vec<Condition> = rows
             .iter()
@@ -375,6 +379,7 @@ impl Registry {
                 }
                 Ok(imported)
             });
+            // Before the error is returned: a commit that failed may hold all the same.
             core.watches.nudge();
             all.extend(written.map_err(ChangeFailure::into_error)?);
             if core.journal.is_some() {
@@ -462,6 +467,7 @@ fn take_in(
                 && known.digest == row.digest
                 && known.parts == row.parts
                 && checkpoint::metadata(root, &known).is_err();
+            // Another checkpoint has this id: try the next.
             if known.model != row.model || !(by_id || is_file || is_copy) {
                 continue;
             }
@@ -508,6 +514,7 @@ fn complete(
                 next.metrics.push((name.clone(), *value));
                 imported.completed.push(format!("metric {name}"));
             }
+            // By bits, so that a NaN equals itself.
             Some((_, known)) if known.to_bits() != value.to_bits() => {
                 let differs = format!("metric {name}: {known} is kept, {value} was found");
                 imported.differs.push(differs);
@@ -528,6 +535,7 @@ fn complete(
             Some(_) => {}
         }
     }
+    // Encoded anew only if something came: the same values could have other bytes.
     if metadata.len() > known.metadata.entries().len() {
         next.metadata = Details::new(metadata);
     }
@@ -558,6 +566,7 @@ fn complete(
             .differs
             .push("its weights are others than those that were taken in".to_owned());
     }
+    // What was known is kept whole rather than replaced by a row that no sidecar could hold.
     if let Err(error) = check_size(&next) {
         imported.completed.clear();
         imported.differs.push(format!("nothing is added: {error}"));

@@ -143,6 +143,7 @@ impl WeightsReader {
 impl Read for WeightsReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let taken = self.hashing.read(buffer)?;
+        // An empty buffer reads nothing too, and says nothing about the end.
         if taken == 0 && !buffer.is_empty() && !self.done {
             if let Some(difference) = difference(&self.checkpoint, self.hashing.fingerprint()) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, difference));
@@ -207,6 +208,7 @@ impl Registry {
         if bytes != was && !is_unseen(&checkpoint) {
             return Err(core.corrupt(&checkpoint, path, other_size(bytes, was)));
         }
+        // The open file is read, hashed and handed on: a replacement of its name changes nothing.
         let found = files::fingerprint(&mut file, bytes).map_err(reading)?;
         if let Some(difference) = difference(&checkpoint, found) {
             return Err(core.corrupt(&checkpoint, path, difference));
@@ -282,10 +284,12 @@ impl Registry {
         // A checkpoint that fails is passed over, also where its state cannot be stored.
         let mut skipped: Vec<Skipped> = Vec::new();
         loop {
+            // The usual case is one look-up. Only after a failure is the ranking read on.
             let best = match skipped.len() {
                 0 => self.best(model)?.into_iter().collect(),
                 passed => self.ranked_past(model, passed)?,
             };
+            // Where the state of a failed one could not be stored, it is still ranked.
             let is_new = |found: &&Checkpoint| skipped.iter().all(|known| known.id != found.id());
             let Some(next) = best.iter().find(is_new) else {
                 return Ok(None);
@@ -452,6 +456,7 @@ impl Core {
         if checkpoint.digest().is_none() || !is_well {
             let learnt = self.change(|change| {
                 let edit = |row: &mut super::tables::rows::CheckpointRow| {
+                    // Another process may have learnt it first: its digest stands.
                     if row.digest.is_none() {
                         row.see(found.bytes, found.digest);
                     }

@@ -149,6 +149,7 @@ impl NewCheckpoint<'_> {
     /// ```
     pub fn metric(mut self, name: impl Into<String>, value: impl Into<Number>) -> Self {
         let (name, value) = (name.into(), value.into().get());
+        // One value for each name: the index of ranks has one row for it.
         self.metrics.retain(|(known, _)| *known != name);
         self.metrics.push((name, value));
         self
@@ -356,6 +357,7 @@ impl NewCheckpoint<'_> {
             // Opened anew: it may have been replaced.
             let mut written = disk::open_regular(path)?;
             let found = files::fingerprint(&mut written, u64::MAX)?;
+            // The caller's own handle may be closed without a sync.
             written.sync_all()?;
             Ok(found)
         })
@@ -381,6 +383,7 @@ impl NewCheckpoint<'_> {
         let path = path.as_ref();
         let (path, found) = read_registered(path).map_err(|e| Error::io("read", path, e))?;
         let (core, mut row) = self.begin(Origin::Registered)?;
+        // After the file was read: a file that cannot be registered claims no id.
         let claim = Claim::take(core, &row, None)?;
         row.file = path;
         row.bytes = found.bytes;
@@ -399,6 +402,7 @@ impl NewCheckpoint<'_> {
             let found = write(file, path)?;
             if extension == "safetensors" {
                 let mut written = disk::open_regular(path)?;
+                // Before the name is given: a broken file must not become a checkpoint.
                 safetensors::parse(&mut written, found.bytes)?;
             }
             Ok(found)
@@ -418,6 +422,7 @@ impl<'r> NewCheckpoint<'r> {
         let row = self.into_row(origin)?;
         if let Some(parent) = &row.parent {
             core.store.read(|view| {
+                // A deleted parent is still part of the lineage.
                 if view.checkpoint(parent)?.is_none() && view.deleted(parent)?.is_none() {
                     return Err(super::tables::change::unknown(parent, None));
                 }
@@ -475,6 +480,7 @@ impl<'r> NewCheckpoint<'r> {
 
 /// Refuses a row that is larger than a sidecar may be: what is stored must be readable again.
 pub(super) fn check_size(row: &CheckpointRow) -> Result<()> {
+    // Measured as it will be written: a sidecar beyond the limits could not be read back.
     let text = sidecar::write("", row);
     let values = sidecar::count_values(text.as_bytes());
     if text.len() <= sidecar::MOST_TEXT && values <= sidecar::MOST_VALUES {
@@ -503,6 +509,7 @@ fn read_registered(path: &Path) -> io::Result<(String, FileDigest)> {
 /// A panic of the user's code as an error, so that a failed save does not take the host down. The
 /// user's panic hook is called: the panic is the user's.
 fn caught(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    // The claim and the half file are cleared away, as after an error.
     catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| {
         let said = panics::said(&*panic);
         Err(io::Error::other(format!(

@@ -165,6 +165,7 @@ impl Sealing {
 
     fn is_due(&mut self) -> Result<bool> {
         let extent = self.source.extent()?;
+        // The list is cached by its generation: this costs one look.
         let segments = self.source.segments()?.len() as u64;
         let mut known = lock(&self.health);
         (known.segments, known.hot_bytes) = (segments, extent.hot_bytes);
@@ -175,6 +176,7 @@ impl Sealing {
         if extent.hot == extent.next || self.aged.is_some_and(|at| at.elapsed() < LOOK_AT_AGE) {
             return Ok(false);
         }
+        // The oldest entry has to be read for its age, which is not for every look.
         self.aged = Some(Instant::now());
         let oldest = self.source.after(extent.hot, 1)?;
         let recorded = oldest.first().and_then(|block| block.rows.first());
@@ -197,6 +199,7 @@ impl Sealing {
     /// Seals the entries committed so far. The end is read once: others commit at the same time, as
     /// fast as this seals. Waits for another sealer until the caller stops waiting.
     fn seal_all(&self, until: Option<Instant>) -> Result<u64> {
+        // Of the moment of the call: later entries would keep it from ending.
         let end = self.source.next_sequence()?;
         let mut entries = 0;
         while self.source.extent()?.hot < end {

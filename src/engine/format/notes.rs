@@ -96,7 +96,9 @@ impl Notes {
             _ => (0, 0),
         };
         [
+            // Notes that follow each other have 0 here, which takes no room.
             i64::from(position) - i64::from(self.next_position),
+            // Modulo 2^64: times at both ends of the range come back as they were.
             recorded.distance_from(before),
             of,
             time,
@@ -199,6 +201,7 @@ impl<'a> NotesReader<'a> {
     pub(super) fn positions(&self) -> impl Iterator<Item = u32> + use<'_, 'a> {
         let mut next = 0_i64;
         (0..self.count).map(move |note| {
+            // Checked when the block was read: wrapping only spares the checks here.
             let position = next.wrapping_add(self.positions.get(note));
             next = position.wrapping_add(1);
             u32::try_from(position).unwrap_or(u32::MAX)
@@ -218,6 +221,7 @@ impl<'a> NotesReader<'a> {
             of = of.at_distance(self.of.get(note));
             let length = usize::try_from(self.lengths.get(note)).unwrap_or(usize::MAX);
             let bytes = split(&mut rest, length, || format!("note {note}"))?;
+            // Decoded only now: a note may be large, and most are not asked for.
             if !wanted(position, of) {
                 continue;
             }

@@ -256,6 +256,7 @@ impl<'a> Snapshot<'a> {
             }
             Err(error) => return Err(error),
         };
+        // Damage on one page hides the rows behind it: the search begins again beyond.
         let mut way = Way::new(range, direction);
         for detours in 0..=MOST_DETOURS {
             // The last key that was shown. The next detour begins behind it, so that no row is
@@ -270,6 +271,7 @@ impl<'a> Snapshot<'a> {
                     {
                         return Err(out_of_order(self.path, table));
                     }
+                    // Tells a panic of the caller's code from one of the engine.
                     is_seeing.set(true);
                     let flow = see(Some((key, unseal(self.path, table, key, value))));
                     is_seeing.set(false);
@@ -329,6 +331,7 @@ impl<'a> Snapshot<'a> {
         });
         match shown {
             Ok(()) => Ok(true),
+            // The caller's own errors and panics are handed on.
             Err(Error::Corrupt { .. }) if !is_seeing.get() => Ok(false),
             Err(error) => Err(error),
         }
@@ -371,6 +374,7 @@ impl<'a> Snapshot<'a> {
         if let Some(opened) = cell.get() {
             return Ok(opened.as_ref());
         }
+        // Of the same snapshot, whenever it is opened.
         let opened = match self.transaction.open_table(table.definition()) {
             Ok(rows) => Some(rows),
             // A redb file of another program. The caller says so, instead of calling it damaged.
@@ -607,6 +611,7 @@ fn joined<'b>(room: &'b mut [u8], parts: [&[u8]; 4]) -> Option<&'b [u8]> {
 }
 
 fn seal(table: Table, key: &[u8], value: &mut [u8]) {
+    // Callers leave room for the checksum, so that a value is not copied.
     let (sum, payload) = value.split_at_mut(CHECKSUM_BYTES);
     sum.copy_from_slice(&checksum(table, key, payload));
 }

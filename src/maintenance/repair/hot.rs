@@ -54,6 +54,7 @@ pub(super) fn write_anew(
     withdrawal: Option<&Withdrawal>,
     mended: &mut Mended,
 ) -> Result<()> {
+    // Left by a repair that was cut short; nothing reads it.
     directory.remove_unfinished();
     let unfinished = directory.unfinished_hot_file(now.as_micros().cast_unsigned());
     let kv = Kv::create(&unfinished, CACHE_BYTES)?;
@@ -66,6 +67,7 @@ pub(super) fn write_anew(
     anew.write(|transaction| meta::ensure(transaction, &unfinished, identity))?;
     for segment in registered {
         let file = Kv::salvage(&segment.file(directory), CACHE_BYTES)?;
+        // Entries name runs and names that the tables may have lost.
         let range = segment.first..segment.row.next;
         fill(Some(&file), &range, now, |rows| {
             rows.iter().for_each(|entry| anew.evidence.see(entry));
@@ -102,9 +104,11 @@ pub(super) fn write_anew(
     anew.runs(now, mended)?;
     anew.rollups(&extent, all_names)?;
     anew.registry()?;
+    // Closed before it is synced and checked, as its readers will find it.
     drop(kv);
     let written = File::open(&unfinished).and_then(|opened| disk::sync(&opened, &unfinished));
     written.map_err(|error| Error::io("sync", &unfinished, error))?;
+    // The old file is replaced only by one that is whole.
     verified(&directory.with_hot_file(&unfinished))?;
 
     let is_less = !mended.lost.is_empty()
@@ -123,6 +127,7 @@ pub(super) fn write_anew(
     }
     let name = directory.hot_file();
     if name.exists() {
+        // Before the new file takes the name: a crash in between leaves both.
         mended.set_aside.push(quarantine(directory, &name)?);
     }
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
@@ -213,9 +218,11 @@ impl Anew<'_> {
             .known("meta next_name", dictionary::stored_next)
             .flatten();
         let highest = names.last_key_value().map_or(NameId::NONE, |(id, _)| *id);
+        // No id is given twice, also if the names that had the highest are lost.
         let next = highest.saturating_next().max(stored.unwrap_or_default());
         self.write(|transaction| {
             for (id, (kind, text)) in &names {
+                // Without a record of who asked for it, no retention forgets it.
                 let asked = asked.get(id).copied().unwrap_or((FOR_EVER, FOR_EVER));
                 dictionary::put(transaction, (*kind, text), NameRow { id: *id, asked })?;
             }
@@ -254,6 +261,7 @@ impl Anew<'_> {
                 process: 0,
                 committed: seen.entries,
                 last_id: seen.last_id,
+                // How it ended is not known, and nobody writes it any more.
                 end: Some(RunEnd::FoundDead(now)),
                 ..RunRow::begin(seen.first)
             };
@@ -282,6 +290,7 @@ impl Anew<'_> {
         let folded = match folded {
             Some(folded) if whole && all_names && self.withdrawal.is_none() => folded,
             _ => {
+                // Sums that lack a part would be wrong for ever. Folding adds up what is there.
                 let nothing = FoldedReach::beginning_at(extent.kept);
                 return self.write(|transaction| folded::put(transaction, &nothing));
             }
@@ -307,6 +316,7 @@ impl Anew<'_> {
         let change = self.salvage.known("meta registry", |snapshot, path| {
             tables::stored_change(snapshot, path)
         });
+        // An index that lacks rows would hide checkpoints: then all are made anew from the rows.
         let mut whole = change.is_some();
         for table in tables::TABLES {
             whole &= self.salvage.each(table, &mut |_, _| ());

@@ -52,6 +52,7 @@ impl Salvage {
     pub(super) fn open(directory: &Directory) -> Result<Self> {
         let path = directory.hot_file();
         let kv = match Kv::salvage(&path, CACHE_BYTES) {
+            // A file that others have open is not damaged, and must not be written anew.
             Err(error @ Error::InUse { .. }) => return Err(error),
             opened => opened,
         };
@@ -62,14 +63,17 @@ impl Salvage {
             incomplete: RefCell::default(),
             kv: match kv {
                 Ok(kv) => Some(kv),
+                // Without segments there is nothing to repair from: this may be no journal at all.
                 Err(error) if files(directory).is_empty() => return Err(error),
                 Err(_) => None,
             },
         };
+        // A later format is whole to its own version. Repairing it would lose all of it.
         if let Some(Err(error @ Error::UnknownFormat { .. })) = salvage.read(meta::identity) {
             return Err(error);
         }
         if let Some(Ok(extent)) = salvage.read(meta::extent) {
+            // Some room beyond the stored end. Keys that are farther out are damage.
             salvage.end = extent.next.saturating_add(1 << 16);
         }
         if salvage.kv.is_some() && files(directory).is_empty() && salvage.is_nothing() {
@@ -125,6 +129,7 @@ impl Salvage {
         self.each(table, &mut |key, payload| {
             found.push((key.to_vec(), payload.to_vec()))
         });
+        // A scan around damage gives rows in the order in which it finds them.
         found.sort_unstable();
         found
     }
@@ -203,6 +208,7 @@ impl Salvage {
             let file = self.directory.segments().join(file_name(first, next));
             let stated = Kv::salvage(&file, CACHE_BYTES).and_then(|kv| stated_journal(&kv));
             if let Ok(Some(journal)) = stated {
+                // The last file holds: segments from before a restore state the older journal.
                 identity.id = journal;
                 ends.insert(journal, next);
             }
@@ -230,6 +236,7 @@ impl Salvage {
             last,
         ];
         let seen = seen.into_iter().flatten().max().unwrap_or(Sequence::FIRST);
+        // A false number must not become a hole of millions of entries.
         let can_be = |end: &Sequence| *end <= seen.saturating_add(MOST_LOST);
         let extent = extent.filter(|extent| can_be(&extent.next));
         let retired = retired.filter(|row| can_be(&Sequence::new(row.entries)));
@@ -263,6 +270,7 @@ impl Salvage {
             .or(hot.first().copied())
             .unwrap_or(Sequence::FIRST);
         let after = slots.last().map_or(kept, |slot| slot.range.end);
+        // What a segment holds is not in the hot file, whatever the extent says.
         let border = border.unwrap_or(after).max(after);
         let mut all = Vec::new();
         let mut next = kept;
@@ -311,6 +319,7 @@ impl Salvage {
                 hot: border,
                 kept,
                 hot_bytes: 0,
+                // A list of segments that was cached by the old number is not used again.
                 generation: extent.map_or(1, |extent| extent.generation.saturating_add(1)),
             },
         }
@@ -325,6 +334,7 @@ impl Salvage {
             };
             if let Ok(row) = segments::decode(first, &payload) {
                 let after = slots.last().map_or(Sequence::ZERO, |slot| slot.range.end);
+                // A row with false numbers would make a hole of its own.
                 let can_be = row.next.since(first) <= MOST_LOST && first.since(after) <= MOST_LOST;
                 if after <= first && can_be {
                     let range = first..row.next;

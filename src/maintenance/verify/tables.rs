@@ -65,6 +65,7 @@ pub(crate) fn check_value(
         | Table::AliasHistory
         | Table::Deleted
         | Table::Leaving => tables::check_row(table, key, value),
+        // Blocks and their indexes are compared with each other, entry by entry.
         Table::Blocks | Table::Hours | Table::Ids | Table::Outcomes | Table::Kinds => Ok(()),
     }
 }
@@ -97,6 +98,7 @@ pub(super) fn check_values(
 
 /// A key in words: texts as they are, everything else as bytes.
 fn shown(key: &[u8]) -> String {
+    // A hostile key may be of any length.
     let key = key.get(..64).unwrap_or(key);
     format!("key \"{}\"", key.escape_ascii())
 }

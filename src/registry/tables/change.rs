@@ -31,6 +31,7 @@ impl RegistryChange<'_, '_> {
         let mut sealed = vec![0; CHECKSUM_BYTES];
         let encoded = codec::encode_into(value, &mut sealed).map_err(|error| error.to_string());
         let payload = sealed.get(CHECKSUM_BYTES..).unwrap_or_default();
+        // A large row is read back before it is stored: one that readers refuse would be damage.
         let readable = encoded.and_then(|()| match payload.len() {
             0..=codec::SURELY_READABLE => Ok(()),
             _ => super::rebuild::check_row(table, key, payload),
@@ -53,11 +54,13 @@ impl RegistryChange<'_, '_> {
     ) -> Result<()> {
         let mut row = self.model(model)?.unwrap_or_default();
         edit(&mut row);
+        // Watches compare this number, so each change of the model sets it.
         row.changed = self.number;
         self.store(Table::Models, model.as_bytes(), &row)?;
         let Some((metric, mode)) = &row.monitor else {
             return Ok(());
         };
+        // The best row is kept beside the index: the question for it is one look-up.
         let best = self.ranked(model, metric, *mode, 1)?.into_iter().next();
         if let Some((id, _)) = best
             && let Some(best) = self.checkpoint(&id)?
@@ -84,9 +87,11 @@ impl RegistryChange<'_, '_> {
         self.transaction.remove(Table::Deleted, id.as_bytes())?;
         row.sequence = extent_to_write(self.transaction, self.path)?.next;
         let highest = self.model(&row.model)?.and_then(|model| model.highest);
+        // Unique over all changes: it decides between two of the same microsecond.
         row.number = (self.number << WITHIN_BITS) | u64::from(self.inserted);
         self.inserted = self.inserted.saturating_add(1);
         row.order = match highest {
+            // A clock that was set back must not make the last save older than the one before.
             Some(highest) if now => row.created.max(highest.moved_by(1)),
             _ => row.created,
         };
@@ -198,6 +203,7 @@ impl RegistryChange<'_, '_> {
         for tag in row.tags.iter().filter(|tag| !before.tags.contains(tag)) {
             self.store(Table::Tags, &keys::tag(&row, tag), &id)?;
         }
+        // By the values before the change, which the keys were made of.
         self.unrank(&before)?;
         self.rank(id, &row)?;
         self.store(Table::Checkpoints, id.as_bytes(), &row)?;

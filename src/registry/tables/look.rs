@@ -60,6 +60,7 @@ pub(crate) trait RegistryView {
 
     fn alias(&mut self, model: &str, alias: &str) -> Result<Option<AliasRow>> {
         let mut key = keys::prefix(&[model, alias]);
+        // Without the separator behind the last part: this is a whole key, and no prefix.
         key.pop();
         self.fetch(Table::Aliases, &key)
     }
@@ -171,6 +172,7 @@ pub(crate) trait RegistryView {
         most: usize,
     ) -> Result<Vec<(Vec<u8>, String)>> {
         let path = self.path().to_owned();
+        // The first key that does not begin with the prefix.
         let end = keys::after(prefix);
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let mut found = Vec::new();
@@ -223,8 +225,10 @@ pub(crate) trait RegistryView {
     ) -> Result<Vec<(String, f64)>> {
         let all = keys::prefix(&[model, metric]);
         if mode == Mode::Min {
+            // Scores ascend in the index, and equal ones are newest first.
             let found = self.ids(Table::Ranking, &all, None, most)?;
             let scored = found.into_iter().filter_map(|(key, id)| {
+                // A key that is too short for a score is passed over.
                 let score = keys::score_in(&key, all.len())?;
                 Some((id, keys::value(score)))
             });
