@@ -44,6 +44,7 @@ impl LogFile {
         let path = directory.join(&name);
         let (handle, is_new) = disk::open_or_begin(&path)?;
         let found = handle.metadata()?.len();
+        // M1: what lies behind was not stored as written, and is rendered again.
         if found > position.length {
             disk::resize(&handle, &path, position.length)?;
         }
@@ -54,7 +55,9 @@ impl LogFile {
             .filename_suffix("txt")
             .build(directory)
             .map_err(io::Error::other)?;
+        // The link has the one name that people and scripts know.
         let moved = point_link(directory, kind, &name)?;
+        // A file that another program shortened is continued where it ends.
         let length = found.min(position.length);
         let file = LogFile {
             path,
@@ -149,6 +152,7 @@ fn point_link(directory: &Path, kind: LogKind, target: &str) -> io::Result<Optio
     let aside = directory.join(format!(".{}.link", kind.stem()));
     disk::remove(&aside)?;
     disk::symlink(target, &aside)?;
+    // Made aside and renamed, so that the name leads to a file at every moment.
     disk::rename(&aside, &link)?;
     Ok(moved)
 }

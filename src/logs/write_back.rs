@@ -59,6 +59,7 @@ impl WriteBack {
 
     /// Ends when the other end is dropped.
     fn start(&self) -> Option<Sender<PathBuf>> {
+        // No room: a file is handed over only while the thread is idle, and the writer never waits.
         let (files, received) = bounded::<PathBuf>(0);
         let panics = self.panics.clone();
         let on_panic = move |panic: Error| {

@@ -112,6 +112,7 @@ impl StatsQuery {
             rows.iter().all(|row| {
                 let stretches = found.get(&row.checkpoint).into_iter().flatten();
                 let read: u64 = stretches.map(|stretch| stretch.0).sum();
+                // Fewer values than the statistic counts: entries are retired or cannot be read.
                 read == value.of(&row.stats.outcomes).0
             })
         };
@@ -170,6 +171,7 @@ impl StatsQuery {
                 }
             }
         }
+        // By id at the end, so that equal times give the same batches on each machine.
         values.sort_unstable_by_key(|value| (value.0, value.1, value.2));
         let mut found = AHashMap::new();
         for of_one in values.chunk_by(|one, other| one.0 == other.0) {
@@ -229,6 +231,7 @@ fn parts_of(rows: &[StatsRow]) -> Result<Option<Periods>> {
         while bound <= last {
             let next = bound.saturating_add(width);
             bounds.insert(next);
+            // At the end of time the sum saturates, and the loop would not end.
             if next == bound {
                 break;
             }

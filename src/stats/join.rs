@@ -75,10 +75,12 @@ impl Source {
             };
             let inference = change.event.sequence;
             let is_early = *sequence < inference;
+            // It was not noted when its decision was folded: no sum holds it, and none will.
             if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
                 continue;
             }
             offer(&mut change.after, row);
+            // Only what rollups hold already is taken out of them again.
             let is_folded = between.folded.holds(&change.event)
                 && between.folded.holds_outcome(&change.event, *sequence);
             if is_folded {
@@ -132,6 +134,7 @@ impl Source {
                     !matches!(entry.row, Row::Note(_)) && ids.binary_search(&entry.head.id).is_ok()
                 }));
             }
+            // An id is in one place only: older parts are not read when all are found.
             Ok(found.len() < ids.len())
         })?;
         Ok(found)
@@ -173,6 +176,8 @@ impl Source {
 fn holds_any(ids: &[InferenceId]) -> impl Fn(&Registered) -> bool {
     |segment| {
         segment.row.ids.is_some_and(|(lowest, highest)| {
+            // The first id that is not below the segment's: no other can be within it unless this
+            // one is.
             let next = ids.get(ids.partition_point(|id| *id < lowest));
             next.is_some_and(|id| *id <= highest)
         })

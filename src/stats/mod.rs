@@ -322,11 +322,14 @@ impl StatsQuery {
         most_read: u64,
     ) -> Result<Option<Vec<StatsRow>>> {
         let source = &reader.source;
+        // What other statistics meet meanwhile is counted here too: rather too much than too
+        // little.
         let known = source.losses().rollups();
         let answer = source.survey_around(|survey| self.sum_up(survey, grouping, most_read))?;
         let Some(mut answer) = answer else {
             return Ok(None);
         };
+        // The snapshot is closed: looking for outcomes may take long, and must not keep old pages.
         answer.join(source, &self.times, self.known_until)?;
         answer.totals.check()?;
         answer.seen.place_gaps(source)?;
@@ -360,12 +363,14 @@ impl StatsQuery {
         let whose = words::wanted(survey, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
+            // Without groups there is one row, also of nothing.
             totals.ensure(GroupKey::default());
         }
         let mut cover = Cover::new(survey, whose).at_most(most_read);
         let parts = grouping.time.parts(&self.times);
         match (self.known_until, parts.first(), parts.last()) {
             (Some(_), Some(first), Some(last)) => {
+                // Rollups do not know when an outcome was known, so entries are read.
                 let whole = *first.start()..=*last.end();
                 cover.entries(&whole, &mut totals)?;
             }
@@ -426,6 +431,7 @@ impl AnsweredSnapshot {
                 if known_until.is_none() {
                     change.after = change.before;
                 }
+                // Entries bring no outcomes with them, so there is nothing to take away.
                 change.before = Current::default();
                 self.totals.change(&change);
             }
@@ -436,6 +442,8 @@ impl AnsweredSnapshot {
         for ids in touched.chunks(JOINED) {
             for change in source.changes(ids, between)?.changes {
                 let whose = Combination::of(&change.event);
+                // Later outcomes of folded decisions: of any model and time, so they are sorted out
+                // here.
                 if times.contains(&change.event.event) && self.whose.holds(whose) {
                     self.totals.change(&change);
                 }

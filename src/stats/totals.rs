@@ -71,12 +71,14 @@ impl Totals {
     /// Sum of the decisions of a group so far.
     #[inline]
     fn group(&mut self, key: GroupKey) -> &mut Rollup {
+        // Decisions and rows that follow each other are often of one group.
         if self
             .groups
             .get(self.last)
             .is_none_or(|group| group.0 != key)
         {
             if self.groups.len() >= self.most && !self.places.contains_key(&key) {
+                // The sums go on into a spare row, so that callers need no error on each addition.
                 self.overflown = true;
                 self.spare = Rollup::default();
                 return &mut self.spare;

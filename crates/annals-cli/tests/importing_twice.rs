@@ -328,7 +328,7 @@ fn an_import_can_be_taken_out_and_done_again() {
     let said = common::complaint(&data, &["import", "--undo", "1"], 2);
     assert!(said.contains("2 (sqlite:old.db)"), "{said}");
     let said = run(&data, &["import", "--undo", &number], 0);
-    assert!(said.contains("9 inferences"), "{said}");
+    assert!(said.contains("9 decisions"), "{said}");
     assert_eq!(place.count(), 30);
     assert!(lines() == before);
     run(&data, &["verify"], 0);

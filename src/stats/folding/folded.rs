@@ -142,6 +142,7 @@ impl FoldedReach {
     pub(crate) fn with_gaps(&self, sequence: Sequence, minutes: u64) -> Self {
         let mut reach = self.reach();
         reach.gaps = sequence;
+        // Never shorter: a search for gaps that touch a range begins so much before it.
         reach.longest_gap = reach.longest_gap.max(minutes);
         FoldedReach::new(reach)
     }
@@ -169,6 +170,7 @@ impl FoldedReach {
 
 fn known(path: &Path, stored: Option<Result<Reach, String>>) -> Result<FoldedReach> {
     match stored {
+        // Another number of partitions would assign combinations to others than they were added to.
         Some(Ok(reach)) if reach.partitions.len() == PARTITIONS => Ok(FoldedReach::new(reach)),
         Some(Ok(reach)) => {
             let why = format!("{} partitions", reach.partitions.len());

@@ -75,6 +75,7 @@ impl<'m, 't> Merge<'m, 't> {
     /// Merges the rows of one partition: minutes, and the hours and days that they make.
     pub(crate) fn part(&mut self, minutes: &[(BucketKey, Rollup)]) -> Result<()> {
         let mut minutes: Vec<&(BucketKey, Rollup)> = minutes.iter().collect();
+        // In the order of the keys: neighbouring rows share pages of the tree.
         minutes.sort_unstable_by_key(|row| row.0);
         // Before the hours' rows are written: they show which hours are new.
         for ((minute, whose), rollup) in minutes.iter().copied() {
@@ -110,6 +111,8 @@ impl<'m, 't> Merge<'m, 't> {
             return Ok(false);
         }
         let (oldest, newest) = self.recent;
+        // An hour with sums and without minutes was given up: minutes that begin now would lack its
+        // first part.
         let detailed = (oldest..=newest).contains(&hour) && !self.has_rows(hour)?;
         if detailed {
             self.detailed.insert(hour, Detail::default());
@@ -126,6 +129,7 @@ impl<'m, 't> Merge<'m, 't> {
             checkpoint: NameId::NONE,
         };
         let start = table::key(Resolution::Hour, hour, lowest);
+        // The last hour that there is gets no minutes: a hostile time may stand for it.
         let Some(next) = hour.checked_add(1) else {
             return Ok(true);
         };
@@ -167,6 +171,7 @@ impl<'m, 't> Merge<'m, 't> {
             }
         };
         self.value.clear();
+        // Room for the checksum, which is put in place.
         self.value.resize(crate::engine::format::CHECKSUM_BYTES, 0);
         merged.encode(start, &mut self.value);
         self.transaction
@@ -182,6 +187,7 @@ impl<'m, 't> Merge<'m, 't> {
             let costly = detail.rows > FREE_ROWS
                 && detail.rows.saturating_mul(LEAST_EVENTS_OF_ROW) > detail.events;
             if costly {
+                // Its minutes are not read any more from here on, and `prune` removes them.
                 self.transaction.remove(Table::HourDetails, &key)?;
             } else {
                 self.transaction

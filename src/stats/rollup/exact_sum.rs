@@ -36,6 +36,7 @@ impl ExactSum {
     }
 
     fn add_signed(&mut self, value: f64, sign: i64) {
+        // Callers leave out what is not finite; zero has no digits.
         if !value.is_finite() || value == 0.0 {
             return;
         }
@@ -55,6 +56,7 @@ impl ExactSum {
         while wide != 0 {
             let low = i64::try_from(wide & u128::from(u32::MAX)).unwrap_or(0);
             self.add_digit(digit, sign * low);
+            // A mantissa of 53 bits reaches over at most three digits.
             wide >>= BITS;
             digit += 1;
         }
@@ -178,6 +180,7 @@ impl ExactSum {
         for _digit in 0..bytes.count()? {
             let (place, value) = (bytes.byte()?, bytes.signed()?);
             let after = sum.digits.last().is_none_or(|last| last.0 < place);
+            // Larger digits could overflow before they are carried.
             if place >= DIGITS || !after || value == 0 || value.unsigned_abs() > 1 << BITS {
                 return Err(format!("digit {value} at place {place} of a sum"));
             }
@@ -218,6 +221,7 @@ fn magnitude(digits: &[(u8, i64)]) -> f64 {
 /// does not.
 fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     while exponent > 0 && value.is_finite() {
+        // A power of two beyond the range of an f64 would be infinite by itself.
         let step = exponent.min(1_000);
         value *= 2_f64.powi(step);
         exponent -= step;

@@ -87,6 +87,7 @@ impl Confidences {
         let count = u128::from(self.count);
         let near = self.sum.checked_div(count)?;
         // Σ(c − near)² less what `near` is beside the mean; all terms stay below 2^128.
+        // Stored sums may be made up: an overflow means that there is no variance, and no panic.
         let squares = self.squares.checked_mul(1 << 40)?;
         let squares = squares.checked_add(count.checked_mul(near.checked_mul(near)?)?)?;
         let around = squares.saturating_sub(near.checked_mul(self.sum)?.checked_mul(2)?);

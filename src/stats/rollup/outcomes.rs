@@ -64,6 +64,8 @@ pub(crate) struct Bin {
 
 fn change(count: &mut u64, sign: Sign) {
     *count = match sign {
+        // The sums of a slice hold changes only: they may pass below zero until they are merged
+        // with the stored ones.
         Sign::Plus => count.wrapping_add(1),
         Sign::Minus => count.wrapping_sub(1),
     };
@@ -84,12 +86,14 @@ fn change_sum(sum: &mut u128, by: u64, sign: Sign) {
 )]
 pub(crate) fn bin_of(confidence: f32) -> usize {
     let above = (f64::from(confidence) * BINS as f64).ceil() as usize;
+    // A bin holds its upper end; 0 has none below it.
     above.saturating_sub(1).min(BINS - 1)
 }
 
 impl Reals {
     fn change(&mut self, value: f64, sign: Sign) {
         change(&mut self.count, sign);
+        // The square of a finite value may be infinite, and could not be subtracted again.
         let square = (value * value).min(f64::MAX);
         match sign {
             Sign::Plus => {
@@ -136,6 +140,7 @@ impl OutcomeSums {
         }
         change(&mut self.attached, sign);
         match current.reward {
+            // NaN and infinities would spoil the sum for ever.
             Some((reward, ())) if reward.is_finite() => {
                 self.rewards.change(reward, sign);
                 if reward > 0.0 {
@@ -230,6 +235,7 @@ impl OutcomeSums {
                 }
             }
         }
+        // Names whose values were all replaced leave nothing.
         let named = self.named.iter().filter(|(_, reals)| !reals.is_zero());
         put(named.clone().count() as u64, out);
         for (name, reals) in named {
@@ -260,6 +266,7 @@ impl OutcomeSums {
         }
         for _named in 0..bytes.count()? {
             let name: NameId = bytes.small()?;
+            // O1: `named` searches by halves.
             if outcomes.named.last().is_some_and(|last| last.0 >= name) {
                 return Err(format!("value {name} is out of order"));
             }
