@@ -22,8 +22,8 @@ Examples:
   annals follow --cursor alerts --json | ./notify     # goes on where it was left
   annals follow --from-start --events --exit-at-end
 
-With --cursor the cursor is stored in the journal about once a second: after a kill, entries of the \
-last second may be printed again, and none is left out.")]
+With --cursor the cursor is stored in the journal about once a second: after a kill, entries of \
+the last second may be printed again, and none is left out.")]
 pub struct Args {
     /// Stores a cursor of this name, and continues from it next time.
     #[arg(long, value_name = "NAME")]

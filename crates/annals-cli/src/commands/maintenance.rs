@@ -237,8 +237,8 @@ const SHOWN: usize = 20;
 Examples:
   annals repair --yes
 
-No process may have the journal open. Keeps every entry that can be read, puts gaps in the place of \
-the others, and moves damaged files into the folder damaged. A whole backup is better than any \
+No process may have the journal open. Keeps every entry that can be read, puts gaps in the place \
+of the others, and moves damaged files into the folder damaged. A whole backup is better than any \
 repair. Ends with 1 if entries were lost.")]
 pub struct Repair {
     /// Goes ahead.
@@ -316,10 +316,10 @@ fn some<T>(out: &mut Out, all: &[T], what: &str, line: impl Fn(&T, &Out) -> Stri
 Examples:
   annals fold
 
-Statistics are made of rollups, which are sums by minute, hour and day, and of the entries that are \
-not folded into them yet. An agent folds while it runs and when it closes. One that was killed \
-leaves entries unfolded, and every statistic reads them again. Folding changes no number. The agent \
-may run meanwhile.")]
+Statistics are made of rollups, which are sums by minute, hour and day, and of the entries that \
+are not folded into them yet. An agent folds while it runs and when it closes. One that was killed \
+leaves entries unfolded, and every statistic reads them again. Folding changes no number. The \
+agent may run meanwhile.")]
 pub struct Fold {}
 
 /// Folds, and says how far statistics are folded then.

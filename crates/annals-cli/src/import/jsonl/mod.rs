@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annals::entry::GapReason;
 use annals::import::{Answer, Importer, PastOutcome};
 use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
@@ -680,19 +681,16 @@ impl Taking {
     }
 
     fn gap(&mut self, line: &Line<'_>, journal: &str, report: &mut Report) -> Result<(), Trouble> {
-        if line.reason.as_deref() == Some("withdrawn") {
+        // The library's own words.
+        let reason = serde_json::from_value(line.reason.as_deref().into());
+        let reason: GapReason =
+            reason.map_err(|_| format!("the reason {:?} is not known", line.reason))?;
+        if reason == GapReason::Withdrawn {
             // It stands for what that journal took out again: nothing is missing.
             return Ok(());
         }
         let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
         let run = self.run(journal, run)?;
-        let reason = match line.reason.as_deref() {
-            Some("queue_full") => annals::entry::GapReason::QueueFull,
-            Some("refused") => annals::entry::GapReason::Refused,
-            Some("died") => annals::entry::GapReason::Died,
-            Some("damaged") => annals::entry::GapReason::Damaged,
-            other => return Err(format!("the reason {other:?} is not known").into()),
-        };
         let range = |field: &str, range: &Option<[Stamp; 2]>| -> Result<_, String> {
             let Some([first, last]) = range else {
                 return Ok(None);
