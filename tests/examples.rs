@@ -1,4 +1,5 @@
-//! Every public call that does something has an example in its documentation.
+//! Every public call that does something has an example in its documentation, and links to its
+//! errors.
 //!
 //! `docs/public-api.txt` says what is public, and the source has the documentation. Whether the
 //! examples run, the documentation tests show.
@@ -75,6 +76,16 @@ fn every_public_call_has_an_example() {
                 continue;
             }
             found += 1;
+            if let Some(above) = documentation
+                .iter()
+                .position(|line| *line == "/// # Errors")
+            {
+                // From the bottom up: the errors stand before their heading here.
+                let errors = documentation[..above].iter().rev();
+                let mut errors = errors.take_while(|line| **line != "///");
+                let is_linked = errors.any(|line| line.contains('['));
+                assert!(is_linked, "{}: link the errors of {call}", path.display());
+            }
             if !documentation.iter().any(|line| line.contains("```")) {
                 let name = call.rsplit(' ').next().unwrap();
                 let file = path.strip_prefix(root).unwrap().display();
