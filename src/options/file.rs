@@ -190,6 +190,8 @@ impl<'de> Deserialize<'de> for Options {
                 .or(options.fold_interval),
         };
         options.retention = file.retention;
+        // Here already, so that the error has its place in the file, and not only when the journal
+        // is opened.
         options.check().map_err(de::Error::custom)?;
         Ok(options)
     }

@@ -246,6 +246,7 @@ impl Reader {
     pub fn get_each(&self, ids: &[InferenceId]) -> Result<Vec<Option<InferenceRecord>>> {
         let mut sorted = ids.to_vec();
         sorted.sort_unstable();
+        // An id that was asked for twice is looked up once, and given twice.
         sorted.dedup();
         let mut found = AHashMap::with_capacity(sorted.len());
         for entry in self.source.find_each(&sorted)? {
@@ -453,6 +454,7 @@ impl Reader {
             Ok((border, gaps.damaged.saturating_sub(survey.repaired()?)))
         })?;
         let known = self.source.losses().list().into_iter();
+        // Folding counted losses before its border already: they must not count twice.
         let (before, behind): (Vec<_>, Vec<_>) = known.partition(|lost| lost.start < border);
         let sum = |stretches: &[Range<Sequence>]| {
             let lengths = stretches.iter();

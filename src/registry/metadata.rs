@@ -105,6 +105,7 @@ where
         }
     }
     DEPTH.set(DEPTH.get().saturating_add(1));
+    // Leaves the level on each way out, also by an error.
     let _level = NestedValue;
     if DEPTH.get() > DEEPEST_READ {
         return Err(D::Error::custom("lists and maps are nested too deep"));
@@ -179,6 +180,8 @@ impl Metadata {
     /// How many levels of lists and maps lie within each other; counts no further than `most`.
     pub(crate) fn depth(&self, most: usize) -> usize {
         let below = |values: &mut dyn Iterator<Item = &Metadata>| match most {
+            // No deeper than what is asked for: the depth of hostile values must not be that of the
+            // stack.
             0 => 0,
             _ => values.map(|value| value.depth(most - 1)).max().unwrap_or(0),
         };

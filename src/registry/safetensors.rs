@@ -138,16 +138,19 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
         .map_err(|_| bad("it is shorter than 8 bytes"))?;
     let length = u64::from_le_bytes(length);
     let rest = file_length.saturating_sub(8);
+    // Before anything is read: the length is the file's own claim.
     if length > LONGEST || length > rest {
         return Err(bad(format!(
             "a header of {length} bytes in a file of {file_length}"
         )));
     }
     let mut text = Vec::new();
+    // Grows with what is really there, whatever length was claimed.
     file.take(length).read_to_end(&mut text)?;
     if text.first() != Some(&b'{') {
         return Err(bad("the header does not begin with {"));
     }
+    // Each value takes many times its text in memory: counted before it is parsed.
     let values = sidecar::count_values(&text);
     if values > sidecar::MOST_VALUES {
         return Err(bad(format!("a header of {values} values")));
@@ -172,6 +175,7 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
             offsets: (begin, end),
         });
     }
+    // Sorted, so that a single pass finds holes and overlaps.
     tensors.sort_by_key(|tensor| tensor.offsets);
     let mut reached = 0;
     for tensor in &tensors {
@@ -184,6 +188,7 @@ pub(crate) fn parse(file: &mut impl Read, file_length: u64) -> io::Result<Safete
         reached = tensor.offsets.1;
     }
     let data = rest.saturating_sub(length);
+    // A file that was cut short, or has bytes behind its last tensor.
     if reached != data {
         return Err(bad(format!(
             "its tensors have {reached} bytes, and {data} are there"
@@ -207,11 +212,13 @@ pub(super) fn fault(path: &Path, file: &mut File) -> io::Result<Option<String>> 
         return Ok(None);
     }
     let length = file.metadata()?.len();
+    // The caller may have read of it, and reads it from the beginning afterwards.
     file.rewind()?;
     let read = parse(file, length);
     file.rewind()?;
     match read {
         Ok(_) => Ok(None),
+        // A disk that fails to read says nothing about the file.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
@@ -246,6 +253,7 @@ impl TensorEntry {
         };
         let mut bits = Some(bits);
         for extent in &self.shape {
+            // Extents are the file's own numbers, and may be of any size.
             bits = bits.and_then(|bits| bits.checked_mul(*extent));
         }
         match bits {
@@ -275,6 +283,7 @@ impl<'de> Deserialize<'de> for HeaderText {
                     metadata: Vec::new(),
                 };
                 while let Some(name) = map.next_key::<String>()? {
+                    // Readers differ in which of two they take, so neither can be told to be meant.
                     if !names.insert(name.clone()) {
                         return Err(A::Error::custom(format!("{name:?} is there twice")));
                     }

@@ -89,6 +89,7 @@ pub(crate) fn write(id: &str, row: &CheckpointRow) -> String {
         "tags": row.tags,
         "metadata": metadata,
     });
+    // Over the body without the seal: reading takes it out before it compares.
     let seal = seal(&body);
     if let Value::Object(fields) = &mut body {
         fields.insert(SEAL.to_owned(), Value::String(seal));
@@ -104,7 +105,9 @@ pub(super) fn claim(weights: Option<&str>) -> String {
 
 /// A digest of everything else in the sidecar, spelt in one way.
 fn seal(body: &Value) -> String {
+    // In the order of the names, which is the same after reading.
     let digest = blake3::hash(body.to_string().as_bytes());
+    // Against accidents and edits. Whoever forges a sidecar can compute it.
     hex(&digest.as_bytes()[..16])
 }
 
@@ -124,9 +127,11 @@ pub(super) fn read(path: &Path) -> io::Result<Result<(String, CheckpointRow), Un
 
 /// Reads a sidecar's text.
 pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> {
+    // Created, and cut short before its text was written.
     if text.is_empty() {
         return Err(Unreadable::Claim(None));
     }
+    // Each value takes many times its text in memory: counted before it is parsed.
     let values = count_values(text);
     if values > MOST_VALUES {
         return Err(Unreadable::Foreign(format!("{values} values are too many")));
@@ -151,6 +156,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> 
         Some(_) => return Err(Unreadable::Broken(format!("{MARK} is no version"))),
         None => return Err(Unreadable::Foreign(format!("it has no {MARK}"))),
     }
+    // Before any field is believed.
     let sealed = fields.remove(SEAL);
     if sealed != Some(Value::String(seal(&body))) {
         return Err(Unreadable::Broken("its seal does not fit".to_owned()));
@@ -160,6 +166,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<(String, CheckpointRow), Unreadable> 
 
 /// No text of JSON has more values than this.
 pub(super) fn count_values(text: &[u8]) -> usize {
+    // At least as many as there are values; some of these bytes are within texts.
     let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
     text.iter().filter(begins).count()
 }
@@ -216,6 +223,7 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
+    // ASCII, so that each pair of bytes is a pair of characters.
     if text.len() != 64 || !text.is_ascii() {
         return None;
     }

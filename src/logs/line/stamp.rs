@@ -69,6 +69,7 @@ impl Stamps {
         let Some(shown) = shown(second, self.zone) else {
             return false;
         };
+        // The calendar knows this second, and the last of its range in microseconds still fits.
         self.first = second * MICROS_PER_SECOND;
         self.last = self.first + (MICROS_PER_SECOND - 1);
         self.len = write_second(&mut self.text, shown);

@@ -65,10 +65,12 @@ pub(super) fn check_blocks(
                     findings.say(DefectKind::Missing, path, Some(next..first), "no block");
                     found.complete = false;
                 }
+                // By the rows, because the header of a block could lie.
                 next = rows.last().map_or(first, StoredEntry::next);
                 found.bytes += bytes as u64 + crate::engine::format::CHECKSUM_BYTES as u64;
                 findings.blocks += 1;
                 findings.entries += rows.len() as u64;
+                // What the indexes must hold, made from the rows a second time.
                 expect(&rows, first, &mut expected);
                 for entry in &rows {
                     uses.see(entry);
@@ -106,6 +108,7 @@ fn expect(rows: &[StoredEntry], first: Sequence, expected: &mut Expected) {
     let mut start = first;
     for block in encoder.take() {
         let seen = index::each_row(first, start, &block.index, |table, key, span| {
+            // A merged block is encoded as several here, whose parts share a row of the index.
             let known = expected.entry((table.name(), key)).or_insert(span);
             if let (Some(known), Some(more)) = (known, span) {
                 *known = (known.0.min(more.0), known.1.max(more.1));
@@ -146,6 +149,7 @@ fn check_index(
                 match (said, known) {
                     (Err(why), _) => findings.say(DefectKind::Checksum, path, None, why),
                     (Ok(said), Some(known)) if said == known => {}
+                    // It may be of the block that cannot be read.
                     (Ok(_), None) if !complete => {}
                     (Ok(said), known) => {
                         let detail = format!("{} {place}: {said:?}, not {known:?}", table.name());
@@ -159,6 +163,7 @@ fn check_index(
             findings.say(DefectKind::Unreadable, path, None, detail);
         }
     }
+    // Rows that the sweep above did not meet.
     for (table, key) in expected.into_keys() {
         let place = keys::second_number(&key).unwrap_or(Sequence::ZERO);
         findings.say(

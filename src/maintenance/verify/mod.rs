@@ -55,6 +55,7 @@ impl Findings {
         sequences: Option<Range<Sequence>>,
         detail: impl Into<String>,
     ) {
+        // A file full of damage must not fill memory with its list.
         if self.defects.len() == MOST_DEFECTS {
             self.more += 1;
             return;
@@ -134,6 +135,7 @@ impl MaintenanceHandle {
             return;
         };
         let lock = seal::hold_existing(&folder);
+        // While another process seals, a file without a registration is no stray.
         let Some(_lock) = lock else { return };
         // No sealing runs now; everything sealed until now is registered.
         let now = self.source().segments().map(|now| now.to_vec());
@@ -144,6 +146,7 @@ impl MaintenanceHandle {
             .collect();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
+            // Looked at again last: retention may have removed it since the listing.
             if seal::is_ours(&name) && !known.contains(&name) && entry.path().exists() {
                 let why = "no registration knows it";
                 findings.say(DefectKind::Stray, &entry.path(), None, why);
@@ -188,6 +191,7 @@ pub(crate) fn check_hot(
     let next = registered
         .last()
         .map_or(extent.kept, |segment| segment.row.next);
+    // Kept, sealed and hot entries adjoin: anything else is a hole or an overlap.
     if first != extent.kept || next != extent.hot {
         let lost = (next < extent.hot).then_some(next..extent.hot);
         let detail = format!("segments hold {first} to {next}, {extent:?}");
@@ -199,6 +203,7 @@ pub(crate) fn check_hot(
         let detail = format!("rollups reach to {}, {extent:?}", folded.farthest());
         findings.say(DefectKind::Extent, path, None, detail);
     }
+    // Where a block is missing, the sum differs for that reason.
     if found.complete && found.bytes != extent.hot_bytes {
         let detail = format!("{} bytes of hot blocks, {extent:?}", found.bytes);
         findings.say(DefectKind::Extent, path, None, detail);
@@ -229,6 +234,7 @@ pub(crate) fn check_segment(
                 sealed: segment.row.sealed,
                 ..found.row
             };
+            // Everything but the time of sealing follows from the blocks.
             if found.complete && row != segment.row {
                 let detail = format!("it holds {row:?}, registered is {:?}", segment.row);
                 findings.say(DefectKind::Registration, file, None, detail);
