@@ -603,13 +603,13 @@ fn a_block_that_is_lost_is_noticed_from_either_end() {
 #[test]
 fn a_table_that_is_lost_is_noticed() {
     let tables = "alias_historyaliasesbestsblockscheckpointscursorsdeletedgap_sumshour_details\
-                  hoursidsleavingmarksmetamodelsname_idsnamesnewestout_of_order_outcomesoutcomes\
+                  hoursidskindsleavingmetamodelsname_idsnamesnewestout_of_order_outcomesoutcomes\
                   rankingrollupsrunssegmentstagsunmatched_outcomes";
     let lost = [
         ("blocks", "blockt"),
         ("hours", "hourt"),
         ("ids", "idt"),
-        ("marks", "markt"),
+        ("kinds", "kindt"),
         ("name_ids", "name_idt"),
         ("runs", "runt"),
         ("segments", "segmentt"),

@@ -3,7 +3,7 @@
 //! reports as lost. Every 128th byte in the ordinary run, every 64th with `ANNALS_THOROUGH=1`, all
 //! with `ANNALS_LONG=1`.
 //!
-//! Plain reads miss one thing: a damaged key of an index (event times, ids, marks, outcomes, runs,
+//! Plain reads miss one thing: a damaged key of an index (event times, ids, kinds, outcomes, runs,
 //! names) is not found, so its entries are missing from that answer. Nothing is missing from what
 //! goes by sequence, but a repeat whose original is not found has only what it keeps itself.
 //! Nothing false is ever given. Where that happens `verify` has to report damage; so it has for the

@@ -748,7 +748,7 @@ impl Blocks<'_, '_> {
         }
         self.index(Table::Kinds, range, direction, |key, _| {
             let sequence = keys::second_number(key)
-                .ok_or_else(|| damaged(self.path, "marks", "a key is too short"))?;
+                .ok_or_else(|| damaged(self.path, Table::Kinds.name(), "a key is too short"))?;
             found.push(sequence);
             Ok(go_on(found.len() < most))
         })?;

@@ -35,9 +35,9 @@ impl Importer {
     ) -> Result<bool> {
         limits::check_event(component, message, fields)?;
         self.taking(run)?;
-        let says = (level, component, message, fields);
+        let content = (level, component, message, fields);
         let recorded = self.recorded_or_now();
-        if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
+        if !self.is_new_note(run, notes::event_key(run, recorded, &content))? {
             return Ok(false);
         }
         let component = self.stored_name(NameKind::Component, component)?;
@@ -80,9 +80,9 @@ impl Importer {
     ) -> Result<bool> {
         limits::check_checkpoint_event(model, checkpoint, detail)?;
         self.taking(run)?;
-        let says = (action, model, checkpoint, detail);
+        let content = (action, model, checkpoint, detail);
         let recorded = self.recorded_or_now();
-        if !self.is_new_note(run, notes::event_key(run, recorded, &says))? {
+        if !self.is_new_note(run, notes::event_key(run, recorded, &content))? {
             return Ok(false);
         }
         let row = CheckpointEventRow {

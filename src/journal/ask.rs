@@ -106,11 +106,11 @@ impl Journal {
             return Ok(Registry::of(owner));
         }
         let store = self.checkpoints.open()?;
-        let says = registry::Says {
+        let sink = registry::EventSink {
             queue: self.queue.clone(),
             conditions: self.conditions.clone(),
         };
-        let registry = Registry::start(store, self.queue.clock.clone(), Some(says));
+        let registry = Registry::start(store, self.queue.clock.clone(), Some(sink));
         *held = Arc::downgrade(registry.owner());
         Ok(registry)
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::days::Days;
+use super::entries::Renderer;
 use super::file::{LogFile, begin, make_way};
 use super::place;
 use super::place::{FilePart, Position};
-use super::render::Renderer;
 use super::state::MirrorState;
 use super::write_back::WriteBack;
 use crate::engine::blocks::DecodedBlock;

@@ -7,13 +7,13 @@
 pub(crate) mod clean;
 pub(crate) mod days;
 pub(crate) mod display;
+pub(crate) mod entries;
 pub(crate) mod file;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod line;
 pub(crate) mod place;
 mod rebuild;
-pub(crate) mod render;
 pub(crate) mod retention;
 pub(crate) mod state;
 mod surplus;
@@ -281,8 +281,12 @@ impl Follower {
                     // by this event.
                     let (sequence, kept) = (Sequence::new(sequence), Sequence::new(kept));
                     held.files.skip_to(kept);
-                    self.conditions
-                        .say(Level::Warn, COMPONENT, SKIPPED, skipped(sequence, kept));
+                    self.conditions.report(
+                        Level::Warn,
+                        COMPONENT,
+                        SKIPPED,
+                        skipped(sequence, kept),
+                    );
                     continue;
                 }
                 blocks => blocks?,
@@ -361,7 +365,7 @@ impl Follower {
         let moved = self.held.as_mut().map(|held| held.files.take_moved());
         for path in moved.into_iter().flatten() {
             let to = vec![("to".to_owned(), Value::Text(path.display().to_string()))];
-            self.conditions.say(
+            self.conditions.report(
                 Level::Warn,
                 COMPONENT,
                 "a file that bore the name of a text file of the journal was moved aside",

@@ -327,9 +327,9 @@ mod tests {
 
             // Forgotten rows can no longer be asked for.
             let retired = noted.iter().filter(|row| row.inference < kept);
-            let doomed = view(&kv, kept, stale);
-            prop_assert!(doomed.iter().eq(retired));
-            write(&kv, &doomed, forget);
+            let expired = view(&kv, kept, stale);
+            prop_assert!(expired.iter().eq(retired));
+            write(&kv, &expired, forget);
             prop_assert_eq!(view(&kv, kept, stale), vec![]);
             let left = view(&kv, kept, |view| of(view, &ids, Unopened::Refused));
             prop_assert_eq!(left.len(), expected.len());

@@ -12,9 +12,10 @@ use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::{InferenceId, RunId};
-use crate::entry::outcome::{CurrentForReaders, NewValue, OutcomeEntry, Outcomes, RecordedOutcome};
+use crate::entry::outcome::{OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::InferenceRecord;
 use crate::entry::sequence::Sequence;
+use crate::outcomes::current::{CurrentForReaders, NewValue};
 
 impl Reader {
     /// All outcomes of the inference or repeat with this id: under each name the value that was

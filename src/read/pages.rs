@@ -142,7 +142,7 @@ impl Gaps {
             Some((sequence, Row::Note(Note::Gap(row)))) => Ok(Some(Gap::new(sequence, &row))),
             _ => Err(Error::Corrupt {
                 path: source.path().to_owned(),
-                detail: format!("marks: entry {sequence} is no gap"),
+                detail: format!("kinds: entry {sequence} is no gap"),
             }),
         }
     }

@@ -34,7 +34,7 @@ impl Conditions {
     }
 
     /// Reports something that is no condition.
-    pub(crate) fn say(
+    pub(crate) fn report(
         &self,
         level: Level,
         component: &str,

@@ -32,7 +32,7 @@ pub(super) struct Contents {
     /// Unreadable sidecars, and the reasons. Claims are not among them.
     pub(super) unreadable: Vec<(PathBuf, Unreadable)>,
     /// Whole sidecars without their weights.
-    pub(super) bereft: Vec<(PathBuf, String)>,
+    pub(super) without_weights: Vec<(PathBuf, String)>,
     /// Files that no sidecar speaks of.
     pub(super) plain: Vec<PathBuf>,
     /// Names of files that belong to a save that is under way.
@@ -213,12 +213,12 @@ pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
                             }
                             found.described.push(Import { id, row });
                         }
-                        _ => found.bereft.push((path, id)),
+                        _ => found.without_weights.push((path, id)),
                     }
                 }
                 Err(why) => found.unreadable.push((path, Unreadable::Broken(why))),
             },
-            // The sweep knows what to do with it.
+            // The removal of leftovers knows what to do with it.
             Err(Unreadable::Claim(_)) => {
                 found
                     .busy

@@ -397,7 +397,7 @@ impl Core {
         body: impl FnOnce(&mut RegistryChange<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let changed = self.store.write(body).map_err(ChangeFailure::into_error);
-        self.watches.nudge();
+        self.watches.notify();
         changed
     }
 
@@ -416,6 +416,6 @@ impl Core {
 
     fn pointed(&self, model: &str, alias: &str, id: &str) {
         let detail = if alias == ACTIVE { "" } else { alias };
-        self.say(CheckpointAction::Activated, model, id, detail);
+        self.emit(CheckpointAction::Activated, model, id, detail);
     }
 }

@@ -13,7 +13,7 @@ use super::files::FileDigest;
 use super::tables::look::RegistryView;
 use super::tables::rows::CheckpointRow;
 use super::tables::{ChangeFailure, names};
-use super::{Core, sidecar, sweep};
+use super::{Core, leftovers, sidecar};
 use crate::engine::directory::HOT_FILE;
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
@@ -52,7 +52,7 @@ impl<'c> Claim<'c> {
         // A model's folder that is a link would have weights written, and swept, anywhere.
         let inside = disk::inside(&core.root.join(names::FOLDER), &folder);
         inside.map_err(|error| not_saved(&folder, error))?;
-        sweep::once(core, &row.model, &folder)?;
+        leftovers::once(core, &row.model, &folder)?;
         core.step("claim");
         // Shared by savers. Whoever clears up leftovers takes it alone, so that no claim appears
         // while he decides which files are dead.
@@ -173,7 +173,7 @@ impl<'c> Claim<'c> {
         // The claim becomes the sidecar in one step, so the id is never free in between.
         disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
         // The lock of the claim is kept too, until the end: its file has lost its name to the
-        // sidecar, and a sweep that opened it earlier still finds it held.
+        // sidecar, and a removal that opened it earlier still finds it held.
         self.held.push(lock);
         core.step("sync folder");
         // One sync makes both names durable, of the weights and of the sidecar. The registry must
@@ -182,8 +182,8 @@ impl<'c> Claim<'c> {
         core.step("register");
         // As late as possible: ages count from the moment of the entry.
         row.saved = core.now();
-        // Last: before this commit a crash leaves files that a sweep removes, after it a whole
-        // checkpoint.
+        // Last: before this commit a crash leaves files that the next save removes, after it a
+        // whole checkpoint.
         let written = core
             .store
             .write(|change| change.insert(&self.id, &mut row, true));
@@ -196,14 +196,14 @@ impl<'c> Claim<'c> {
         // From here on the files belong to the checkpoint.
         self.leftovers.clear();
         let saved = Checkpoint::new(&*self.id, row, &core.root);
-        core.say(
+        core.emit(
             CheckpointAction::Saved,
             saved.model(),
             saved.id(),
             &detail(&saved),
         );
-        core.say_some(saved.model());
-        core.watches.nudge();
+        core.clear_none(saved.model());
+        core.watches.notify();
         Ok(saved)
     }
 

@@ -185,9 +185,9 @@ impl Registry {
             Ok((row, files))
         });
         let (row, files) = deleted.map_err(ChangeFailure::into_error)?;
-        core.say(CheckpointAction::Deleted, &row.model, id, why);
+        core.emit(CheckpointAction::Deleted, &row.model, id, why);
         // Watches of this process see it at once, others within their interval.
-        core.watches.nudge();
+        core.watches.notify();
         remove_files(core, &[(id.to_owned(), files)])?;
         Ok(())
     }

@@ -380,12 +380,12 @@ impl Registry {
                 Ok(imported)
             });
             // Before the error is returned: a commit that failed may hold all the same.
-            core.watches.nudge();
+            core.watches.notify();
             all.extend(written.map_err(ChangeFailure::into_error)?);
             if core.journal.is_some() {
                 let models: std::collections::BTreeSet<&str> =
                     slice.iter().map(|(_, row, _)| &*row.model).collect();
-                models.into_iter().for_each(|model| core.say_some(model));
+                models.into_iter().for_each(|model| core.clear_none(model));
             }
         }
     }
@@ -404,12 +404,12 @@ impl Registry {
             }
             Ok(inserted)
         });
-        core.watches.nudge();
+        core.watches.notify();
         let inserted = inserted.map_err(ChangeFailure::into_error)?;
         if core.journal.is_some() {
             let models: std::collections::BTreeSet<&str> =
                 slice.iter().map(|entry| &*entry.row.model).collect();
-            models.into_iter().for_each(|model| core.say_some(model));
+            models.into_iter().for_each(|model| core.clear_none(model));
         }
         Ok(inserted)
     }

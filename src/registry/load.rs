@@ -221,7 +221,7 @@ impl Registry {
             return Err(core.corrupt(&checkpoint, path, why));
         }
         core.learn(&checkpoint, found);
-        core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
+        core.emit(CheckpointAction::Loaded, checkpoint.model(), id, "");
         Ok(Loaded {
             checkpoint,
             path,
@@ -251,7 +251,7 @@ impl Registry {
         let checkpoint = self.find(id)?;
         let file = core.open(&checkpoint, &checkpoint.path())?;
         core.check_parts(&checkpoint)?;
-        core.say(CheckpointAction::Loaded, checkpoint.model(), id, "");
+        core.emit(CheckpointAction::Loaded, checkpoint.model(), id, "");
         Ok(WeightsReader {
             checkpoint,
             hashing: Hashing::new(file),
@@ -405,7 +405,7 @@ impl Core {
                         }
                     })?;
                 self.mark(checkpoint, Condition::Missing);
-                self.say(
+                self.emit(
                     CheckpointAction::Failed,
                     checkpoint.model(),
                     checkpoint.id(),
@@ -422,7 +422,7 @@ impl Core {
 
     fn corrupt(&self, checkpoint: &Checkpoint, path: PathBuf, detail: String) -> Error {
         self.mark(checkpoint, Condition::Corrupt(detail.clone()));
-        self.say(
+        self.emit(
             CheckpointAction::Failed,
             checkpoint.model(),
             checkpoint.id(),

@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod handle;
 pub(crate) mod import;
 pub(crate) mod layout;
+pub(crate) mod leftovers;
 pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod look_up;
@@ -23,7 +24,6 @@ pub(crate) mod retention;
 pub(crate) mod safetensors;
 pub(crate) mod save;
 pub(crate) mod sidecar;
-pub(crate) mod sweep;
 pub(crate) mod tables;
 pub(crate) mod watch;
 
@@ -74,7 +74,7 @@ pub(crate) struct WatchOwner {
     watcher: watch::Watcher,
 }
 
-/// Longest wait of a claim for others, and for a sweep: both take milliseconds.
+/// Longest wait of a claim for others, and for removing leftovers: both take milliseconds.
 const CLAIMS: Duration = Duration::from_secs(60);
 
 /// State shared by the registry's calls and its watching thread.
@@ -82,7 +82,7 @@ struct Core {
     store: Checkpoints,
     root: Arc<Path>,
     clock: Clock,
-    journal: Option<Says>,
+    journal: Option<EventSink>,
     watches: watch::Watches,
     /// Models whose folder this process has cleared of leftovers.
     swept: Mutex<HashSet<String>>,
@@ -98,7 +98,7 @@ struct Core {
 }
 
 /// Where the registry reports its work.
-pub(crate) struct Says {
+pub(crate) struct EventSink {
     pub(crate) queue: Arc<Queue>,
     pub(crate) conditions: Arc<Conditions>,
 }
@@ -174,7 +174,7 @@ impl Registry {
         Ok(Registry::start(store, options.clock, None))
     }
 
-    pub(crate) fn start(store: Checkpoints, clock: Clock, journal: Option<Says>) -> Registry {
+    pub(crate) fn start(store: Checkpoints, clock: Clock, journal: Option<EventSink>) -> Registry {
         let core = Arc::new(Core {
             root: store.root().into(),
             store,
@@ -260,14 +260,14 @@ impl Core {
     }
 
     /// Records what happened to a checkpoint, where there is a journal.
-    fn say(&self, action: CheckpointAction, model: &str, id: &str, detail: &str) {
+    fn emit(&self, action: CheckpointAction, model: &str, id: &str, detail: &str) {
         if let Some(journal) = &self.journal {
             journal.queue.checkpoint_event(action, model, id, detail);
         }
     }
 
     /// Reports that a model has no checkpoints, once until it has some.
-    fn say_none(&self, model: &str) {
+    fn raise_none(&self, model: &str) {
         if let Some(journal) = &self.journal {
             let condition = none(model);
             let conditions = &journal.conditions;
@@ -275,7 +275,7 @@ impl Core {
         }
     }
 
-    fn say_some(&self, model: &str) {
+    fn clear_none(&self, model: &str) {
         if let Some(journal) = &self.journal {
             journal.conditions.clear("registry", &none(model));
         }

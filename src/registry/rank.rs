@@ -52,7 +52,7 @@ impl Registry {
             .store
             .write(|change| change.set_monitor(model, metric, mode));
         set.map_err(ChangeFailure::into_error)?;
-        core.watches.nudge();
+        core.watches.notify();
         Ok(())
     }
 
@@ -187,8 +187,8 @@ impl Core {
     ) -> Result<Option<Checkpoint>> {
         if self.journal.is_some() {
             match &found {
-                Some(_) => self.say_some(model),
-                None => self.say_none(model),
+                Some(_) => self.clear_none(model),
+                None => self.raise_none(model),
             }
         }
         Ok(found)

@@ -15,7 +15,7 @@ use super::sidecar::Unreadable;
 use super::tables::look::RegistryView;
 use super::tables::names;
 use super::tables::rows::Condition;
-use super::{Core, Registry, files, safetensors, sweep};
+use super::{Core, Registry, files, leftovers, safetensors};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
 use crate::fs::disk;
@@ -91,12 +91,12 @@ impl Registry {
         let mut report = Report {
             // First what was decided earlier: files of deleted checkpoints must not be taken for
             // new ones.
-            removed: sweep::finish_deletions(core)?,
+            removed: leftovers::finish_deletions(core)?,
             ..Report::default()
         };
         for folder in folders(&core.root)? {
             // Leftovers next: a partial file is nobody's weights.
-            report.removed.extend(sweep::folder(core, &folder)?);
+            report.removed.extend(leftovers::folder(core, &folder)?);
         }
         self.take_in_unknown_models();
         report.adopted = self.taken_in();
@@ -113,7 +113,7 @@ impl Registry {
                 self.compare_one(&checkpoint, with_contents, &mut report)?;
             }
         }
-        core.watches.nudge();
+        core.watches.notify();
         Ok(report)
     }
 
@@ -122,7 +122,7 @@ impl Registry {
         let Contents {
             described,
             unreadable,
-            bereft,
+            without_weights,
             plain,
             ..
         } = adopt::look(&core.root, folder)?;
@@ -147,7 +147,7 @@ impl Registry {
                 report.foreign.push(path);
             }
         }
-        for (path, id) in bereft {
+        for (path, id) in without_weights {
             let is_known = core
                 .store
                 .read(|view| Ok(view.checkpoint(&id)?.is_some()))?;
@@ -232,7 +232,7 @@ impl Registry {
             }
         };
         if now != *before {
-            core.say(CheckpointAction::Failed, checkpoint.model(), id, why);
+            core.emit(CheckpointAction::Failed, checkpoint.model(), id, why);
         }
         Ok(())
     }

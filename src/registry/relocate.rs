@@ -129,7 +129,7 @@ impl Registry {
                 report.moved.push(known.id().to_owned());
             }
         }
-        core.watches.nudge();
+        core.watches.notify();
         Ok(report)
     }
 

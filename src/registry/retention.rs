@@ -504,8 +504,8 @@ impl CheckpointRetentionPlan {
     pub fn apply(self) -> Result<CheckpointRetentionReport> {
         let core = self.registry.core();
         let lines = self.lines.iter();
-        let doomed: Vec<_> = lines.filter(|line| line.fate == Fate::Delete).collect();
-        let changes = core.store.read(|view| changes(view, &doomed))?;
+        let expired: Vec<_> = lines.filter(|line| line.fate == Fate::Delete).collect();
+        let changes = core.store.read(|view| changes(view, &expired))?;
         if !changes.is_empty() {
             return Err(Error::PlanOutdated {
                 changes,
@@ -517,10 +517,10 @@ impl CheckpointRetentionPlan {
             deleted: Vec::new(),
             bytes: 0,
         };
-        for slice in doomed.chunks(SLICE) {
+        for slice in expired.chunks(SLICE) {
             core.step("delete");
             let done = core.store.write(|change| delete_all(change, slice, now));
-            core.watches.nudge();
+            core.watches.notify();
             let leaving = match done {
                 Ok(leaving) => leaving,
                 Err(ChangeFailure::Nothing(Error::PlanOutdated { changes, .. })) => {
@@ -534,7 +534,7 @@ impl CheckpointRetentionPlan {
             for line in slice {
                 let gone = &line.checkpoint;
                 let why = reason_of(line);
-                core.say(CheckpointAction::Deleted, gone.model(), gone.id(), &why);
+                core.emit(CheckpointAction::Deleted, gone.model(), gone.id(), &why);
                 applied.deleted.push(gone.id().to_owned());
                 if gone.origin() == Origin::Saved {
                     applied.bytes = applied.bytes.saturating_add(gone.bytes());
@@ -581,9 +581,9 @@ fn delete_all(
 
 /// Differences from the state that the plan was made from, as far as they concern these
 /// checkpoints.
-fn changes(view: &mut impl RegistryView, doomed: &[&PlannedCheckpoint]) -> Result<Vec<String>> {
+fn changes(view: &mut impl RegistryView, expired: &[&PlannedCheckpoint]) -> Result<Vec<String>> {
     let mut changes = Vec::new();
-    for line in doomed {
+    for line in expired {
         let planned = &line.checkpoint;
         let id = planned.id();
         match view.checkpoint(id)? {

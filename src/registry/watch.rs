@@ -180,7 +180,7 @@ pub(super) struct Watches {
 
 impl Watches {
     /// Lets the thread look now: something has changed.
-    pub(super) fn nudge(&self) {
+    pub(super) fn notify(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = &*thread {
             thread.unpark();
@@ -265,13 +265,13 @@ fn watch(core: &Core) {
             rest = REST;
             seen = None;
             let panic = panicked(NAME, &*panic);
-            if let Some(says) = &core.journal {
-                says.queue.note_panic(panic.clone());
+            if let Some(sink) = &core.journal {
+                sink.queue.note_panic(panic.clone());
             }
             Err(panic)
         });
         *lock(&core.watches.fault) = fault.err();
-        // A nudge that came during the round has left a token: this returns at once.
+        // A notification that came during the round has left a token: this returns at once.
         thread::park_timeout(rest);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::rollup::row::Rollup;
+use super::rollup::sums::Rollup;
 use super::rollup::{Combination, Resolution};
 use super::scope::Scope;
 use super::survey::Survey;

@@ -7,7 +7,7 @@ use ahash::AHashMap;
 
 use super::folding::folded::FoldedReach;
 use super::rollup::outcomes::Current;
-use super::rollup::row::OutcomeChange;
+use super::rollup::sums::OutcomeChange;
 use crate::engine::blocks::Projection;
 use crate::engine::format::block::StoredEntry;
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
@@ -17,9 +17,9 @@ use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
-use crate::entry::outcome::NewValue;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::outcomes::current::NewValue;
 use crate::outcomes::out_of_order;
 use crate::outcomes::out_of_order::OutOfOrder;
 

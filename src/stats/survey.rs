@@ -8,7 +8,7 @@ use super::folding::folded;
 use super::folding::folded::FoldedReach;
 use super::rollup::gaps;
 use super::rollup::gaps::GapSums;
-use super::rollup::row::Rollup;
+use super::rollup::sums::Rollup;
 use super::rollup::table;
 use super::rollup::{Combination, Resolution};
 use crate::engine::blocks::{Blocks, VisitResult};

@@ -4,7 +4,7 @@ use ahash::AHashMap;
 
 use super::group::{GroupKey, Grouping};
 use super::rollup::Combination;
-use super::rollup::row::{OutcomeChange, Rollup};
+use super::rollup::sums::{OutcomeChange, Rollup};
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::ScannedDecision;
 use crate::entry::error::{Error, Result};

@@ -124,7 +124,7 @@ impl Table {
             Table::Hours => "hours",
             Table::Ids => "ids",
             Table::Outcomes => "outcomes",
-            Table::Kinds => "marks",
+            Table::Kinds => "kinds",
             Table::Segments => "segments",
             Table::Rollups => "rollups",
             Table::HourDetails => "hour_details",

@@ -49,8 +49,8 @@ pub(super) fn damaged(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Table>
         }
         Ok(())
     };
-    let [hours, ids, outcomes, marks] = index::TABLES;
-    together(&[Table::Blocks, hours, ids, outcomes, marks])?;
+    let [hours, ids, outcomes, kinds] = index::TABLES;
+    together(&[Table::Blocks, hours, ids, outcomes, kinds])?;
     together(&folded::TABLES)?;
     together(&[Table::Names, Table::NameIds])?;
     for table in Table::ALL {

@@ -80,7 +80,7 @@ pub(crate) fn repair(directory: &Directory, now: Timestamp) -> Result<Mended> {
     // A registration that was made up would be filled with holes until the disk is full.
     if longest.max().is_some_and(|longest| longest > MOST_LOST) {
         let why = "no segment holds so many entries";
-        hot.say(DefectKind::Registration, &salvage.path, None, why);
+        hot.report(DefectKind::Registration, &salvage.path, None, why);
     }
     let layout = if hot.defects.is_empty() {
         let slots = registered.iter().map(|segment| SegmentSlot {

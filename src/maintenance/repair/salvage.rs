@@ -163,12 +163,12 @@ impl Salvage {
         let tables = self.read(|snapshot, _| snapshot.check_tables());
         check_engine(&self.path, findings);
         if let Some(Err(error)) = tables {
-            findings.say(DefectKind::Unreadable, &self.path, None, error.to_string());
+            findings.report(DefectKind::Unreadable, &self.path, None, error.to_string());
         }
         match checked {
             Some(Ok(known)) => known,
             _ => {
-                findings.say(
+                findings.report(
                     DefectKind::Unreadable,
                     &self.path,
                     None,
@@ -188,7 +188,7 @@ impl Salvage {
             Ok(())
         });
         if !matches!(checked, Some(Ok(()))) {
-            findings.say(
+            findings.report(
                 DefectKind::Unreadable,
                 &self.path,
                 None,

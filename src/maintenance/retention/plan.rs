@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::segments::Standing;
+use super::segments::RetentionBase;
 use crate::engine::segments::Registered;
 use crate::entry::error::{Error, Result};
 use crate::entry::sequence::Sequence;
@@ -25,7 +25,7 @@ pub struct Retention<'m> {
 pub struct RetentionPlan {
     maintenance: Maintenance,
     cursors: Vec<String>,
-    doomed: Vec<Registered>,
+    expired: Vec<Registered>,
     lines: Vec<PlannedSegment>,
     held_back: Vec<String>,
     kept_entries: u64,
@@ -187,22 +187,22 @@ impl Retention<'_> {
         }
         let maintenance = &self.maintenance.maintenance;
         let now = self.maintenance.clock.now();
-        let mut standing = maintenance.standing(cursors, now)?;
-        let mut exceeded = exceeding(&self.policy, &standing, now);
+        let mut base = maintenance.retention_base(cursors, now)?;
+        let mut exceeded = exceeding(&self.policy, &base, now);
         let mut unreadable = None;
         // Folding costs writes: only where the plan would be held back without it.
-        if standing.retirable < wanted(&standing, exceeded.len()) {
+        if base.retirable < wanted(&base, exceeded.len()) {
             match maintenance.fold(now) {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
             // All anew: another process may have sealed or retired meanwhile.
-            standing = maintenance.standing(cursors, now)?;
-            exceeded = exceeding(&self.policy, &standing, now);
+            base = maintenance.retention_base(cursors, now)?;
+            exceeded = exceeding(&self.policy, &base, now);
         }
         let (until, mut held_back) =
-            bounds(&self.policy, &standing, exceeded.len(), unreadable.as_ref());
-        let doomed: Vec<Registered> = standing
+            bounds(&self.policy, &base, exceeded.len(), unreadable.as_ref());
+        let expired: Vec<Registered> = base
             .segments
             .iter()
             .zip(&exceeded)
@@ -210,40 +210,40 @@ impl Retention<'_> {
             // From the oldest on: the entries that stay are dense.
             .take_while(|segment| segment.row.next <= until)
             .collect();
-        let first_kept = doomed.last().map_or(standing.extent.kept, |s| s.row.next);
-        let hot = standing.extent.next.since(standing.extent.hot);
-        if exceeded.len() == standing.segments.len() && !exceeded.is_empty() && hot > 0 {
+        let first_kept = expired.last().map_or(base.extent.kept, |s| s.row.next);
+        let hot = base.extent.next.since(base.extent.hot);
+        if exceeded.len() == base.segments.len() && !exceeded.is_empty() && hot > 0 {
             held_back.push(format!("{hot} entries are not sealed yet and stay"));
         }
-        let doubt = doubted(&self.policy, &standing, exceeded.len(), now);
+        let doubt = doubted(&self.policy, &base, exceeded.len(), now);
         held_back.extend(doubt.as_ref().map(Doubt::to_string));
-        let lines = doomed.iter().zip(exceeded);
+        let lines = expired.iter().zip(exceeded);
         let lines = lines.map(|(segment, reason)| line(self.maintenance, segment, reason));
         Ok(RetentionPlan {
             maintenance: self.maintenance.clone(),
             cursors: cursors.clone(),
             lines: lines.collect(),
             held_back,
-            kept_entries: standing.extent.next.since(first_kept),
-            newest: newest(self.maintenance, &standing)?,
+            kept_entries: base.extent.next.since(first_kept),
+            newest: newest(self.maintenance, &base)?,
             doubt,
             unreadable,
-            doomed,
+            expired,
         })
     }
 }
 
 /// The limit that each of the oldest segments exceeds, as far as one after the other exceeds one.
-fn exceeding(policy: &RetentionPolicy, standing: &Standing, now: Timestamp) -> Vec<String> {
-    let sizes = standing.segments.iter().map(|segment| segment.row.bytes);
+fn exceeding(policy: &RetentionPolicy, base: &RetentionBase, now: Timestamp) -> Vec<String> {
+    let sizes = base.segments.iter().map(|segment| segment.row.bytes);
     // Free room in the hot file does not count: deleting entries does not give it back.
-    let mut bytes = sizes.fold(standing.extent.hot_bytes, u64::saturating_add);
+    let mut bytes = sizes.fold(base.extent.hot_bytes, u64::saturating_add);
     let mut exceeded = Vec::new();
-    for segment in &standing.segments {
-        let entries = standing.extent.next.since(segment.first);
+    for segment in &base.segments {
+        let entries = base.extent.next.since(segment.first);
         let old = policy
             .max_age
-            .filter(|age| is_older(policy, standing, segment, *age, now));
+            .filter(|age| is_older(policy, base, segment, *age, now));
         // A segment that stays keeps all later ones, whatever they exceed.
         let Some(reason) = old.map(too_old).or_else(|| policy.exceeded(entries, bytes)) else {
             break;
@@ -257,7 +257,7 @@ fn exceeding(policy: &RetentionPolicy, standing: &Standing, now: Timestamp) -> V
 /// Whether every entry of a segment is older than `age`.
 fn is_older(
     policy: &RetentionPolicy,
-    standing: &Standing,
+    base: &RetentionBase,
     segment: &Registered,
     age: Duration,
     now: Timestamp,
@@ -265,8 +265,7 @@ fn is_older(
     if policy.trust_clock {
         return segment.row.recorded.1 < now.saturating_sub(age);
     }
-    standing
-        .elapsed
+    base.elapsed
         // Its last entry is its youngest.
         .since_entry(segment.row.next.saturating_sub(1))
         > age
@@ -307,27 +306,27 @@ fn whole_seconds(duration: Duration) -> Duration {
 /// Whether the clock alone would retire more than the `exceeded` oldest segments.
 fn doubted(
     policy: &RetentionPolicy,
-    standing: &Standing,
+    base: &RetentionBase,
     exceeded: usize,
     now: Timestamp,
 ) -> Option<Doubt> {
     let age = policy.max_age.filter(|_| !policy.trust_clock)?;
     let by_clock = |segment: &Registered| now.saturating_since(segment.row.recorded.1);
-    let rest = standing.segments.get(exceeded..).unwrap_or_default();
+    let rest = base.segments.get(exceeded..).unwrap_or_default();
     let segments = rest.iter().filter(|segment| by_clock(segment) > age);
     let first = segments.clone().next()?;
     let last = first.row.next.saturating_sub(1);
     Some(Doubt {
         segments: segments.count(),
         age,
-        certain: standing.elapsed.since_entry(last),
+        certain: base.elapsed.since_entry(last),
         by_clock: by_clock(first),
     })
 }
 
 /// The sequence after the `exceeded` oldest segments.
-fn wanted(standing: &Standing, exceeded: usize) -> Sequence {
-    let last = standing.segments.iter().take(exceeded).next_back();
+fn wanted(base: &RetentionBase, exceeded: usize) -> Sequence {
+    let last = base.segments.iter().take(exceeded).next_back();
     last.map_or(Sequence::ZERO, |segment| segment.row.next)
 }
 
@@ -336,12 +335,12 @@ fn wanted(standing: &Standing, exceeded: usize) -> Sequence {
 /// statistics.
 fn bounds(
     policy: &RetentionPolicy,
-    standing: &Standing,
+    base: &RetentionBase,
     exceeded: usize,
     unreadable: Option<&Error>,
 ) -> (Sequence, Vec<String>) {
-    let wanted = wanted(standing, exceeded);
-    let mut until = standing.retirable;
+    let wanted = wanted(base, exceeded);
+    let mut until = base.retirable;
     let mut held_back = Vec::new();
     if until < wanted {
         held_back.push(match unreadable {
@@ -352,7 +351,7 @@ fn bounds(
             ),
         });
     }
-    for (name, next) in &standing.cursors {
+    for (name, next) in &base.cursors {
         if *next < wanted {
             held_back.push(match *next {
                 Sequence::ZERO => format!("no cursor {name:?} is stored"),
@@ -362,7 +361,7 @@ fn bounds(
         until = until.min(*next);
     }
     if let Some(n) = policy.keep_latest {
-        let latest = standing.extent.next.saturating_sub(n);
+        let latest = base.extent.next.saturating_sub(n);
         if latest < wanted {
             held_back.push(format!("the newest {n} entries stay (keep_latest)"));
         }
@@ -372,9 +371,9 @@ fn bounds(
 }
 
 /// When the journal's last entry was recorded.
-fn newest(maintenance: &Maintenance, standing: &Standing) -> Result<Option<Timestamp>> {
+fn newest(maintenance: &Maintenance, base: &RetentionBase) -> Result<Option<Timestamp>> {
     let source = maintenance.maintenance.source();
-    let last = standing.extent.next.saturating_sub(1);
+    let last = base.extent.next.saturating_sub(1);
     let entry = source.at(last)?;
     Ok(entry.map(|entry| entry.head.recorded))
 }
@@ -584,7 +583,7 @@ impl RetentionPlan {
             maintenance, clock, ..
         } = &self.maintenance;
         let now = clock.now();
-        let done = maintenance.retire(&self.doomed, &self.cursors, now)?;
+        let done = maintenance.retire(&self.expired, &self.cursors, now)?;
         if !done.changes.is_empty() {
             return Err(Error::PlanOutdated {
                 changes: done.changes,

@@ -29,7 +29,7 @@ const SLICE: usize = 100;
 
 /// The base of a decision about retirement; checked again when it happens.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct RetentionBase {
     pub(crate) extent: Extent,
     /// Oldest first.
     pub(crate) segments: Vec<Registered>,
@@ -52,7 +52,7 @@ pub(crate) struct Done {
 
 impl MaintenanceHandle {
     /// The base of a decision about retirement at `now`.
-    pub(crate) fn standing(&self, names: &[String], now: Timestamp) -> Result<Standing> {
+    pub(crate) fn retention_base(&self, names: &[String], now: Timestamp) -> Result<RetentionBase> {
         let source = self.source();
         // Before the extent: a cursor that moves on between the two only holds back more.
         let stored = self.cursors()?;
@@ -65,7 +65,7 @@ impl MaintenanceHandle {
         };
         let (extent, segments) = source.extent_and_segments()?;
         let folded = source.survey(|survey| Ok(survey.folded().clone()))?;
-        Ok(Standing {
+        Ok(RetentionBase {
             extent,
             segments: segments.to_vec(),
             // Whole segments go, and statistics outlive only entries that are folded.
@@ -81,13 +81,13 @@ impl MaintenanceHandle {
         source.read(|snapshot| retired::read(snapshot, source.path()))
     }
 
-    /// Retires `doomed`, which must be the oldest segments, in transactions of some of them. Each
+    /// Retires `expired`, which must be the oldest segments, in transactions of some of them. Each
     /// checks the plan again: the first one that would differ from it is not begun. Every one of
     /// `cursors` has to be past the retired entries. Committed entries are folded first: outcomes
     /// find their decisions only as long as these are there.
     pub(crate) fn retire(
         &self,
-        doomed: &[Registered],
+        expired: &[Registered],
         names: &[String],
         now: Timestamp,
     ) -> Result<Done> {
@@ -95,7 +95,7 @@ impl MaintenanceHandle {
             segments: 0,
             changes: Vec::new(),
         };
-        if doomed.is_empty() {
+        if expired.is_empty() {
             return Ok(done);
         }
         // Before anything goes: statistics outlive their entries only if these were added up.
@@ -104,7 +104,7 @@ impl MaintenanceHandle {
             Err(Error::Corrupt { .. }) => Sequence::ZERO,
             folded => folded?,
         };
-        for slice in doomed.chunks(SLICE) {
+        for slice in expired.chunks(SLICE) {
             done.changes = self.retire_slice(slice, known, names, now)?;
             if !done.changes.is_empty() {
                 break;

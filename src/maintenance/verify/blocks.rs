@@ -62,7 +62,7 @@ pub(super) fn check_blocks(
         match read {
             Ok((rows, bytes)) => {
                 if first != next {
-                    findings.say(DefectKind::Missing, path, Some(next..first), "no block");
+                    findings.report(DefectKind::Missing, path, Some(next..first), "no block");
                     found.complete = false;
                 }
                 // By the rows, because the header of a block could lie.
@@ -78,14 +78,14 @@ pub(super) fn check_blocks(
                 }
             }
             Err((kind, why)) => {
-                findings.say(kind, path, None, format!("{BLOCK}{first}: {why}"));
+                findings.report(kind, path, None, format!("{BLOCK}{first}: {why}"));
                 found.complete = false;
             }
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = swept {
-        findings.say(
+        findings.report(
             DefectKind::Unreadable,
             path,
             None,
@@ -93,7 +93,7 @@ pub(super) fn check_blocks(
         );
     }
     if next != range.end {
-        findings.say(DefectKind::Missing, path, Some(next..range.end), "no block");
+        findings.report(DefectKind::Missing, path, Some(next..range.end), "no block");
         found.complete = false;
     }
     check_index(blocks, expected, found.complete, findings);
@@ -147,26 +147,26 @@ fn check_index(
                     Err(error) => Err(error.to_string()),
                 };
                 match (said, known) {
-                    (Err(why), _) => findings.say(DefectKind::Checksum, path, None, why),
+                    (Err(why), _) => findings.report(DefectKind::Checksum, path, None, why),
                     (Ok(said), Some(known)) if said == known => {}
                     // It may be of the block that cannot be read.
                     (Ok(_), None) if !complete => {}
                     (Ok(said), known) => {
                         let detail = format!("{} {place}: {said:?}, not {known:?}", table.name());
-                        findings.say(DefectKind::Index, path, None, detail);
+                        findings.report(DefectKind::Index, path, None, detail);
                     }
                 }
                 ControlFlow::Continue(())
             });
         if let Err(error) = swept {
             let detail = format!("table {}: {error}", table.name());
-            findings.say(DefectKind::Unreadable, path, None, detail);
+            findings.report(DefectKind::Unreadable, path, None, detail);
         }
     }
     // Rows that the sweep above did not meet.
     for (table, key) in expected.into_keys() {
         let place = keys::second_number(&key).unwrap_or(Sequence::ZERO);
-        findings.say(
+        findings.report(
             DefectKind::Index,
             path,
             None,

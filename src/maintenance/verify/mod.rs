@@ -48,7 +48,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    pub(crate) fn say(
+    pub(crate) fn report(
         &mut self,
         kind: DefectKind,
         file: &Path,
@@ -85,7 +85,7 @@ impl MaintenanceHandle {
         let (extent, registered) = match hot {
             Ok(known) => known,
             Err(error) => {
-                findings.say(DefectKind::Unreadable, &path, None, error.to_string());
+                findings.report(DefectKind::Unreadable, &path, None, error.to_string());
                 return findings;
             }
         };
@@ -98,7 +98,9 @@ impl MaintenanceHandle {
                     let opened = Segment::open(self.directory(), identity, segment.clone());
                     check_segment(opened, segment, &file, &mut uses, &mut findings);
                 }
-                Err(error) => findings.say(DefectKind::Unreadable, &file, None, error.to_string()),
+                Err(error) => {
+                    findings.report(DefectKind::Unreadable, &file, None, error.to_string())
+                }
             }
         }
         // A segment may have been retired while it was checked.
@@ -124,7 +126,7 @@ impl MaintenanceHandle {
             Ok(())
         });
         if let Err(error) = checked {
-            findings.say(DefectKind::Unreadable, &path, None, error.to_string());
+            findings.report(DefectKind::Unreadable, &path, None, error.to_string());
         }
     }
 
@@ -149,7 +151,7 @@ impl MaintenanceHandle {
             // Looked at again last: retention may have removed it since the listing.
             if seal::is_ours(&name) && !known.contains(&name) && entry.path().exists() {
                 let why = "no registration knows it";
-                findings.say(DefectKind::Stray, &entry.path(), None, why);
+                findings.report(DefectKind::Stray, &entry.path(), None, why);
             }
         }
     }
@@ -166,7 +168,7 @@ pub(crate) fn check_hot(
     let extent = meta::extent(snapshot, path);
     for error in [identity.map(|_| ()), extent.clone().map(|_| ())] {
         if let Err(error) = error {
-            findings.say(DefectKind::Unreadable, path, None, error.to_string());
+            findings.report(DefectKind::Unreadable, path, None, error.to_string());
         }
     }
     for table in Table::ALL {
@@ -176,7 +178,7 @@ pub(crate) fn check_hot(
     }
     let registered = segments::list(snapshot, path);
     if let Err(error) = &registered {
-        findings.say(DefectKind::Registration, path, None, error.to_string());
+        findings.report(DefectKind::Registration, path, None, error.to_string());
     }
     let (Ok(extent), registered) = (extent, registered.unwrap_or_default()) else {
         return (Extent::new(), Vec::new());
@@ -195,18 +197,18 @@ pub(crate) fn check_hot(
     if first != extent.kept || next != extent.hot {
         let lost = (next < extent.hot).then_some(next..extent.hot);
         let detail = format!("segments hold {first} to {next}, {extent:?}");
-        findings.say(DefectKind::Extent, path, lost, detail);
+        findings.report(DefectKind::Extent, path, lost, detail);
     }
     if let Ok(folded) = folded::read(snapshot, path)
         && folded.farthest() > extent.next
     {
         let detail = format!("rollups reach to {}, {extent:?}", folded.farthest());
-        findings.say(DefectKind::Extent, path, None, detail);
+        findings.report(DefectKind::Extent, path, None, detail);
     }
     // Where a block is missing, the sum differs for that reason.
     if found.complete && found.bytes != extent.hot_bytes {
         let detail = format!("{} bytes of hot blocks, {extent:?}", found.bytes);
-        findings.say(DefectKind::Extent, path, None, detail);
+        findings.report(DefectKind::Extent, path, None, detail);
     }
     (extent, registered)
 }
@@ -237,25 +239,25 @@ pub(crate) fn check_segment(
             // Everything but the time of sealing follows from the blocks.
             if found.complete && row != segment.row {
                 let detail = format!("it holds {row:?}, registered is {:?}", segment.row);
-                findings.say(DefectKind::Registration, file, None, detail);
+                findings.report(DefectKind::Registration, file, None, detail);
             }
             if found.complete && stated.is_some_and(|stated| stated != own.row()) {
                 let why = "it does not need the names and runs that it lists";
-                findings.say(DefectKind::Registration, file, None, why);
+                findings.report(DefectKind::Registration, file, None, why);
             }
             Ok(())
         })
     });
     match read {
         Ok(()) => check_engine(file, findings),
-        Err(error) => findings.say(DefectKind::Unreadable, file, whole, error.to_string()),
+        Err(error) => findings.report(DefectKind::Unreadable, file, whole, error.to_string()),
     }
 }
 
 pub(crate) fn check_engine(file: &Path, findings: &mut Findings) {
     match Kv::over(file, CACHE_BYTES).and_then(|mut kv| kv.check_engine()) {
         Ok(true) => {}
-        Ok(false) => findings.say(DefectKind::Engine, file, None, "its pages are out of order"),
-        Err(error) => findings.say(DefectKind::Engine, file, None, error.to_string()),
+        Ok(false) => findings.report(DefectKind::Engine, file, None, "its pages are out of order"),
+        Err(error) => findings.report(DefectKind::Engine, file, None, error.to_string()),
     }
 }

@@ -83,16 +83,16 @@ pub(super) fn check_values(
             Ok(value) => {
                 if let Err(why) = check_value(table, path, key, value) {
                     let detail = format!("table {}, {}: {why}", table.name(), shown(key));
-                    findings.say(DefectKind::Undecodable, path, None, detail);
+                    findings.report(DefectKind::Undecodable, path, None, detail);
                 }
             }
-            Err(error) => findings.say(DefectKind::Checksum, path, None, error.to_string()),
+            Err(error) => findings.report(DefectKind::Checksum, path, None, error.to_string()),
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = swept {
         let detail = format!("table {}: {error}", table.name());
-        findings.say(DefectKind::Unreadable, path, None, detail);
+        findings.report(DefectKind::Unreadable, path, None, detail);
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn check_names(
         wrong.push(format!("{id} is used, and has no name"));
     }
     for detail in wrong {
-        findings.say(DefectKind::Name, path, None, detail);
+        findings.report(DefectKind::Name, path, None, detail);
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn check_runs(
     let rows = match runs::page(snapshot, path, 0, usize::MAX) {
         Ok(rows) => rows,
         Err(error) => {
-            findings.say(DefectKind::Run, path, None, error.to_string());
+            findings.report(DefectKind::Run, path, None, error.to_string());
             return;
         }
     };
@@ -202,7 +202,7 @@ pub(crate) fn check_runs(
         .iter()
         .filter(|run| **run != 0 && !known.contains(run))
     {
-        findings.say(
+        findings.report(
             DefectKind::Run,
             path,
             None,
@@ -212,7 +212,7 @@ pub(crate) fn check_runs(
     for (run, row) in rows {
         if row.last_id != InferenceId::NONE && row.last_id.run() != run {
             let last = row.last_id;
-            findings.say(
+            findings.report(
                 DefectKind::Run,
                 path,
                 None,
@@ -235,12 +235,12 @@ pub(super) fn check_out_of_order(
         let places = known.outcome.sequence..known.inference;
         if places.is_empty() || places.end >= end {
             let detail = format!("an out-of-order outcome at {places:?}, the end is {end}");
-            findings.say(DefectKind::Extent, path, None, detail);
+            findings.report(DefectKind::Extent, path, None, detail);
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        findings.say(DefectKind::Undecodable, path, None, error.to_string());
+        findings.report(DefectKind::Undecodable, path, None, error.to_string());
     }
 }
 
@@ -249,7 +249,7 @@ pub(crate) fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut
     for (name, row) in crate::engine::cursors::list(snapshot, path).unwrap_or_default() {
         if row.next > end {
             let detail = format!("the cursor {name:?} is at {}, the end is {end}", row.next);
-            findings.say(DefectKind::Extent, path, None, detail);
+            findings.report(DefectKind::Extent, path, None, detail);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::timestamp::Timestamp;
 use crate::stats::rollup::aggregate::{BucketKey, coarser};
-use crate::stats::rollup::row::Rollup;
+use crate::stats::rollup::sums::Rollup;
 use crate::stats::rollup::table;
 use crate::stats::rollup::table::Detail;
 use crate::stats::rollup::{Combination, Resolution};
@@ -229,7 +229,7 @@ fn remove_minutes(
         checkpoint: NameId::NONE,
     };
     let mut next = i64::MIN;
-    let mut doomed = Vec::new();
+    let mut expired = Vec::new();
     loop {
         let start = table::key(Resolution::Minute, next, lowest);
         let range = (
@@ -244,11 +244,11 @@ fn remove_minutes(
                 jump = hour.checked_add(1);
                 return Ok(ControlFlow::Break(()));
             }
-            doomed.push(key.to_vec());
-            Ok(go_on(doomed.len() < TRANSACTION_ROWS))
+            expired.push(key.to_vec());
+            Ok(go_on(expired.len() < TRANSACTION_ROWS))
         })?;
         match jump {
-            Some(hour) if doomed.len() < TRANSACTION_ROWS => {
+            Some(hour) if expired.len() < TRANSACTION_ROWS => {
                 let after = Resolution::Minute.bucket(Resolution::Hour.start(hour));
                 // The last hour of all has none behind it.
                 if after <= next {
@@ -259,8 +259,8 @@ fn remove_minutes(
             _ => break,
         }
     }
-    for key in &doomed {
+    for key in &expired {
         transaction.remove(Table::Rollups, key)?;
     }
-    Ok(doomed.len() >= TRANSACTION_ROWS)
+    Ok(expired.len() >= TRANSACTION_ROWS)
 }

@@ -2,7 +2,7 @@
 
 use ahash::AHashMap;
 
-use super::row::{OutcomeChange, Rollup};
+use super::sums::{OutcomeChange, Rollup};
 use super::{Combination, PARTITIONS, Resolution};
 use crate::engine::format::scan::ScannedDecision;
 

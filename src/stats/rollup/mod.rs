@@ -7,8 +7,8 @@ pub(crate) mod exact_sum;
 pub(crate) mod fixed;
 pub(crate) mod gaps;
 pub(crate) mod outcomes;
-pub(crate) mod row;
 pub(crate) mod sketch;
+pub(crate) mod sums;
 pub(crate) mod table;
 
 use crate::engine::format::row::NameId;

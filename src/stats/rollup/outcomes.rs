@@ -4,7 +4,7 @@ use super::bytes::{ByteReader, put, put_wide};
 use super::exact_sum::ExactSum;
 use super::fixed::units;
 use crate::engine::format::row::NameId;
-use crate::entry::outcome::CurrentValues;
+use crate::outcomes::current::CurrentValues;
 
 type Result<T> = std::result::Result<T, String>;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::row::Rollup;
+use super::sums::Rollup;
 use super::{Combination, Resolution};
 use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};

@@ -452,5 +452,5 @@ impl Cell {
 }
 
 #[cfg(test)]
-#[path = "row_tests.rs"]
+#[path = "sums_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use super::{Core, files, sidecar};
 use crate::entry::error::{Error, Result};
 use crate::fs::lock::{LockMode, is_held};
 
-/// Sweeps a model's folder, and the files of deleted checkpoints, when this process first saves
+/// Clears a model's folder, and the files of deleted checkpoints, when this process first saves
 /// into it: one look at each entry of the folder.
 pub(super) fn once(core: &Core, model: &str, folder: &Path) -> Result<()> {
     let mut swept = core.swept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +56,7 @@ pub(super) fn folder(core: &Core, folder: &Path) -> Result<Vec<PathBuf>> {
             alive.insert(stem.to_owned());
             continue;
         }
-        // The claim goes last, in case the sweep dies here.
+        // The claim goes last, in case the removal dies here.
         let weights = weights
             .filter(|name| belongs(name, stem))
             .map(|name| folder.join(name));

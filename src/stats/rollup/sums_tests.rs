@@ -1,7 +1,7 @@
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
-use crate::stats::rollup::row::*;
+use crate::stats::rollup::sums::*;
 use proptest::prelude::*;
 
 fn decision() -> ScannedDecision {
