@@ -13,7 +13,7 @@ use super::format::min_max::id_bucket;
 use super::format::reader::BlockReader;
 use super::format::select::{Limit, Selection};
 use super::index::IndexMinMax;
-use super::kv::{Direction, Snapshot, Table};
+use super::kv::{Direction, ReadTransaction, Table};
 use super::lost_ranges::{BlockTimes, LostFacts, LostRanges, MOST_LOST, payload_of, run_between};
 use super::meta::damaged;
 use super::{index, keys, lost_ranges};
@@ -115,7 +115,7 @@ const LEAST_OF_ENTRY: usize = 32;
 
 /// The blocks of one file.
 pub(crate) struct Blocks<'s, 'k> {
-    pub(crate) snapshot: &'s Snapshot<'k>,
+    pub(crate) snapshot: &'s ReadTransaction<'k>,
     pub(crate) path: &'s Path,
     /// The sequences that are meant. Others in the file are leftovers.
     pub(crate) range: Range<Sequence>,
@@ -149,7 +149,7 @@ pub(crate) enum VisitResult {
 
 impl<'s, 'k> Blocks<'s, 'k> {
     pub(crate) fn new(
-        snapshot: &'s Snapshot<'k>,
+        snapshot: &'s ReadTransaction<'k>,
         path: &'s Path,
         range: Range<Sequence>,
         losses: &'s LostRanges,

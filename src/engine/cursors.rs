@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
-use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use super::maintenance_handle::MaintenanceHandle;
 use super::meta;
 use super::meta::{damaged, sealed};
@@ -81,7 +81,10 @@ impl MaintenanceHandle {
 }
 
 /// All cursors with their names, in the order of the names.
-pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(String, CursorRow)>> {
+pub(crate) fn list(
+    snapshot: &ReadTransaction<'_>,
+    path: &Path,
+) -> Result<Vec<(String, CursorRow)>> {
     let mut found = Vec::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let direction = Direction::Ascending;

@@ -13,7 +13,7 @@ use super::format::codec;
 use super::format::codec::Stored;
 use super::format::row::NameId;
 use super::keys;
-use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::entry::error::{Error, Result};
 
@@ -46,7 +46,10 @@ pub(crate) fn decode_row(path: &Path, value: &[u8]) -> Result<NameRow> {
 
 /// The text of the name with this id, as the other table says it that has it. Reads all of that:
 /// for a row that cannot be read.
-pub(crate) fn text_beside(snapshot: &Snapshot<'_>, id: NameId) -> Result<Option<(u8, String)>> {
+pub(crate) fn text_beside(
+    snapshot: &ReadTransaction<'_>,
+    id: NameId,
+) -> Result<Option<(u8, String)>> {
     let mut found = None;
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let direction = Direction::Ascending;
@@ -71,7 +74,11 @@ pub(crate) fn name_in(key: &[u8]) -> Option<(u8, String)> {
 }
 
 /// The id of a name, as the other table says it that has it; see [`text_beside`].
-pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result<Option<NameId>> {
+pub(crate) fn id_beside(
+    snapshot: &ReadTransaction<'_>,
+    kind: u8,
+    text: &str,
+) -> Result<Option<NameId>> {
     let mut found = None;
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let direction = Direction::Ascending;
@@ -88,7 +95,7 @@ pub(crate) fn id_beside(snapshot: &Snapshot<'_>, kind: u8, text: &str) -> Result
 
 /// The id of a name, if it has one. Where its row cannot be read, the other table is asked.
 pub(crate) fn id_of(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     kind: u8,
     text: &str,
@@ -161,7 +168,7 @@ pub(crate) fn put(
 }
 
 /// The id of the next new name, in stored form.
-pub(crate) fn stored_next(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<NameId>> {
+pub(crate) fn stored_next(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Option<NameId>> {
     let stored = snapshot.get(Table::Meta, NEXT_KEY, codec::decode::<NameId>)?;
     let stored = stored.transpose();
     stored.map_err(|why| damaged(path, "meta next_name", &why))

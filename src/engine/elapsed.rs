@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::format::codec;
 use super::format::codec::Stored;
 use super::keys;
-use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use super::meta;
 use super::meta::{damaged, sealed};
 use crate::entry::clock::Clock;
@@ -345,7 +345,7 @@ pub(crate) fn put_again(
 }
 
 /// The newest stamp, if there is one.
-pub(crate) fn stamp(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<Stamp>> {
+pub(crate) fn stamp(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Option<Stamp>> {
     decode_stamp(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 
@@ -415,7 +415,7 @@ impl Elapsed {
     /// Reads stamp and marks. `wall` is the wall clock now; `meter` counts for a run of this
     /// process.
     pub(crate) fn read(
-        snapshot: &Snapshot<'_>,
+        snapshot: &ReadTransaction<'_>,
         path: &Path,
         meter: Option<&Meter>,
         wall: Timestamp,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use super::directory::Directory;
-use super::kv::{Kv, Snapshot};
+use super::kv::{Kv, ReadTransaction};
 use crate::entry::error::{Error, Result};
 use crate::options::Sharing;
 
@@ -45,7 +45,10 @@ impl FileHandle {
     }
 
     /// Runs `body` on one snapshot.
-    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&ReadTransaction<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.with(|kv| kv.read(body))
     }
 

@@ -16,7 +16,7 @@ use super::format::block::{BlockEncoder, RowHead, StoredEntry};
 use super::format::row::{GapRow, Note, Row};
 use super::format::{CHECKSUM_BYTES, codec};
 use super::keys;
-use super::kv::{Direction, Snapshot, Table};
+use super::kv::{Direction, ReadTransaction, Table};
 use super::rebuilt_index::RebuiltIndex;
 use crate::entry::gap::GapReason;
 use crate::entry::sequence::Sequence;
@@ -106,7 +106,7 @@ pub(crate) fn see_times(times: &mut BlockTimes, key: &[u8], value: &[u8]) {
 }
 
 /// The event times of all blocks of a file. Rows that cannot be read are left out.
-pub(crate) fn times_of(snapshot: &Snapshot<'_>) -> BlockTimes {
+pub(crate) fn times_of(snapshot: &ReadTransaction<'_>) -> BlockTimes {
     let mut times = BlockTimes::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     // Rows that the engine cannot reach are unknown; the others are read.

@@ -10,7 +10,7 @@ use super::format::CHECKSUM_BYTES;
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
 use super::kv;
-use super::kv::{Snapshot, Table, WriteTransaction};
+use super::kv::{ReadTransaction, Table, WriteTransaction};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
 use crate::entry::sequence::Sequence;
@@ -121,7 +121,7 @@ fn check_format(path: &Path, format: Option<Result<u32, String>>) -> Result<()> 
 }
 
 /// Checks the format and reads the identity.
-pub(crate) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity> {
+pub(crate) fn identity(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Identity> {
     check_format(
         path,
         snapshot.get(Table::Meta, FORMAT_KEY, codec::decode::<u32>)?,
@@ -130,7 +130,7 @@ pub(crate) fn identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity>
 }
 
 /// The identity, in any format.
-pub(crate) fn known_identity(snapshot: &Snapshot<'_>, path: &Path) -> Result<Identity> {
+pub(crate) fn known_identity(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Identity> {
     match snapshot.get(Table::Meta, IDENTITY_KEY, codec::decode)? {
         Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
         None => Err(damaged(path, "meta identity", "it is missing")),
@@ -194,7 +194,7 @@ impl Stored for Extent {
     }
 }
 
-pub(crate) fn extent(snapshot: &Snapshot<'_>, path: &Path) -> Result<Extent> {
+pub(crate) fn extent(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Extent> {
     known_extent(path, snapshot.get(Table::Meta, EXTENT_KEY, codec::decode)?)
 }
 
@@ -225,7 +225,7 @@ pub(crate) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent)
 }
 
 /// How many entries repairs have put holes in the place of.
-pub(crate) fn lost(snapshot: &Snapshot<'_>, path: &Path) -> Result<u64> {
+pub(crate) fn lost(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<u64> {
     match snapshot.get(Table::Meta, LOST_KEY, codec::decode)? {
         Some(lost) => lost.map_err(|why| damaged(path, "meta lost", &why)),
         None => Ok(0),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
-use super::kv::{Snapshot, Table, WriteTransaction};
+use super::kv::{ReadTransaction, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use super::segments::Registered;
 use crate::entry::error::Result;
@@ -108,7 +108,7 @@ impl HourRanges {
 }
 
 /// Retired entries as `snapshot` shows them.
-pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<RetiredRow> {
+pub(crate) fn read(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<RetiredRow> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
 use super::keys;
-use super::kv::{Direction, Snapshot, Table, WriteTransaction};
+use super::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use super::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, RunId};
@@ -126,7 +126,7 @@ pub(crate) fn highest(transaction: &mut WriteTransaction<'_>, path: &Path) -> Re
 
 /// Up to `most` runs from number `from`.
 pub(crate) fn page(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     from: u32,
     most: usize,

@@ -17,7 +17,7 @@ use super::directory::Directory;
 use super::format::codec;
 use super::format::codec::Stored;
 use super::keys;
-use super::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
+use super::kv::{Direction, Kv, ReadTransaction, Table, WriteFailure, WriteTransaction};
 use super::lost_ranges::{LostRanges, MOST_LOST};
 use super::meta::{Identity, damaged, sealed};
 use super::segment_row::SegmentRow;
@@ -101,7 +101,7 @@ pub(crate) fn decode(first: Sequence, value: &[u8]) -> Result<SegmentRow, String
 }
 
 /// All registered segments, in order.
-pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Registered>> {
+pub(crate) fn list(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec<Registered>> {
     let mut found: Vec<Registered> = Vec::new();
     let everything = (Bound::Unbounded, Bound::Unbounded);
     snapshot.scan(
@@ -347,7 +347,7 @@ impl SegmentCache {
     /// The segments of `generation`, which `snapshot` shows.
     pub(crate) fn list(
         &self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &ReadTransaction<'_>,
         path: &Path,
         generation: u64,
     ) -> Result<Arc<[Registered]>> {

@@ -4,6 +4,8 @@
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::cell::OnceCell;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +21,7 @@ use super::format::row::NameId;
 use super::handle::{FileHandle, WriteHandle};
 use super::hot::Hot;
 use super::keys;
-use super::kv::{Direction, Kv, Snapshot, Table};
+use super::kv::{Direction, Kv, ReadTransaction, Table};
 use super::lost_ranges::LostRanges;
 use super::meta;
 use super::meta::{Extent, Identity, damaged};
@@ -58,18 +60,60 @@ pub(crate) enum Unopened {
     Refused,
 }
 
-/// One snapshot of the hot file, and the places of everything in it.
-pub(crate) struct JournalSnapshot<'s, 'k> {
-    pub(crate) snapshot: &'s Snapshot<'k>,
-    pub(crate) extent: Extent,
-    pub(crate) path: &'s Path,
-    pub(crate) losses: &'s LostRanges,
+/// One snapshot of the journal: the tables of its hot file, and the places of all entries.
+pub(crate) struct Snapshot<'s, 'k> {
+    tables: &'s ReadTransaction<'k>,
+    path: &'s Path,
+    losses: &'s LostRanges,
+    /// Read when it is asked for: the registry needs none.
+    extent: OnceCell<Extent>,
 }
 
-impl<'s, 'k> JournalSnapshot<'s, 'k> {
-    pub(crate) fn hot(&self) -> Blocks<'s, 'k> {
-        let range = self.extent.hot..self.extent.next;
-        Blocks::new(self.snapshot, self.path, range, self.losses)
+impl<'s, 'k> Snapshot<'s, 'k> {
+    pub(crate) fn new(
+        tables: &'s ReadTransaction<'k>,
+        path: &'s Path,
+        losses: &'s LostRanges,
+    ) -> Self {
+        Snapshot {
+            tables,
+            path,
+            losses,
+            extent: OnceCell::new(),
+        }
+    }
+
+    /// The path of the hot file, for messages.
+    pub(crate) fn path(&self) -> &'s Path {
+        self.path
+    }
+
+    /// Where unreadable stretches are remembered.
+    pub(crate) fn losses(&self) -> &'s LostRanges {
+        self.losses
+    }
+
+    /// Which sequences there are.
+    pub(crate) fn extent(&self) -> Result<Extent> {
+        if let Some(extent) = self.extent.get() {
+            return Ok(*extent);
+        }
+        let extent = meta::extent(self.tables, self.path)?;
+        Ok(*self.extent.get_or_init(|| extent))
+    }
+
+    /// The blocks of the hot file.
+    pub(crate) fn hot(&self) -> Result<Blocks<'s, 'k>> {
+        let Extent { hot, next, .. } = self.extent()?;
+        Ok(Blocks::new(self.tables, self.path, hot..next, self.losses))
+    }
+}
+
+impl<'k> Deref for Snapshot<'_, 'k> {
+    type Target = ReadTransaction<'k>;
+
+    fn deref(&self) -> &ReadTransaction<'k> {
+        self.tables
     }
 }
 
@@ -159,23 +203,14 @@ impl Source {
         WriteHandle::new(directory, self.sharing, &self.handle, cache_bytes)
     }
 
-    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.handle.read(body)
+    /// Runs `body` on one snapshot.
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_, '_>) -> Result<T>) -> Result<T> {
+        self.handle.read(|tables| body(&self.snapshot(tables)))
     }
 
-    pub(crate) fn view<T>(
-        &self,
-        body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>,
-    ) -> Result<T> {
-        self.read(|snapshot| {
-            let extent = meta::extent(snapshot, &self.path)?;
-            body(&JournalSnapshot {
-                snapshot,
-                extent,
-                path: &self.path,
-                losses: &self.losses,
-            })
-        })
+    /// The snapshot that a transaction of the hot file shows.
+    pub(crate) fn snapshot<'s, 'k>(&'s self, tables: &'s ReadTransaction<'k>) -> Snapshot<'s, 'k> {
+        Snapshot::new(tables, &self.path, &self.losses)
     }
 
     /// Known elapsed time; `wall` is the wall clock now.
@@ -206,7 +241,7 @@ impl Source {
 
     /// Which sequences there are.
     pub(crate) fn extent(&self) -> Result<Extent> {
-        self.read(|snapshot| meta::extent(snapshot, &self.path))
+        self.read(|snapshot| snapshot.extent())
     }
 
     /// The sequence after the last committed entry.
@@ -495,17 +530,17 @@ impl Source {
 
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> Result<Arc<[Registered]>> {
-        self.view(|view| self.list(view))
+        self.read(|snapshot| self.list(snapshot))
     }
 
     /// Which sequences there are, and the segments, from one snapshot.
     pub(crate) fn extent_and_segments(&self) -> Result<(Extent, Arc<[Registered]>)> {
-        self.view(|view| Ok((view.extent, self.list(view)?)))
+        self.read(|snapshot| Ok((snapshot.extent()?, self.list(snapshot)?)))
     }
 
-    pub(crate) fn list(&self, view: &JournalSnapshot<'_, '_>) -> Result<Arc<[Registered]>> {
-        let generation = view.extent.generation;
-        self.segments.list(view.snapshot, &self.path, generation)
+    pub(crate) fn list(&self, snapshot: &Snapshot<'_, '_>) -> Result<Arc<[Registered]>> {
+        let generation = snapshot.extent()?.generation;
+        self.segments.list(snapshot, &self.path, generation)
     }
 
     /// Runs `body` on the file that holds `sequence`; `None` beyond the journal's end.
@@ -519,21 +554,24 @@ impl Source {
             Answered(Option<T>),
             In(Registered),
         }
-        let found = self.view(|view| {
-            if sequence >= view.extent.next {
+        let found = self.read(|snapshot| {
+            let Extent {
+                next, hot, kept, ..
+            } = snapshot.extent()?;
+            if sequence >= next {
                 return Ok(Where::Answered(None));
             }
-            if sequence >= view.extent.hot {
+            if sequence >= hot {
                 // Within the same snapshot as the border. Between two snapshots a sealer could move
                 // the entry into a segment and remove it here.
-                return Ok(Where::Answered(Some(body(&view.hot())?)));
+                return Ok(Where::Answered(Some(body(&snapshot.hot()?)?)));
             }
-            let segments = self.list_with(view, unopened)?;
+            let segments = self.list_with(snapshot, unopened)?;
             // They adjoin and are in order, so this is the only one that can hold it.
             let index = segments.partition_point(|segment| segment.row.next <= sequence);
             match segments.get(index) {
                 Some(segment) if segment.first <= sequence => Ok(Where::In(segment.clone())),
-                _ if sequence < view.extent.kept => Err(self.retired(sequence, view.extent.kept)),
+                _ if sequence < kept => Err(self.retired(sequence, kept)),
                 _ => Err(damaged(
                     &self.path,
                     "segments",
@@ -562,11 +600,11 @@ impl Source {
         unopened: Unopened,
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<bool>,
     ) -> Result<()> {
-        let segments = self.view(|view| {
+        let segments = self.read(|snapshot| {
             // The list is from the same snapshot as the hot part, so no entry is in both and none
             // in neither.
-            let more = body(&view.hot())?;
-            more.then(|| self.list_with(view, unopened)).transpose()
+            let more = body(&snapshot.hot()?)?;
+            more.then(|| self.list_with(snapshot, unopened)).transpose()
         })?;
         let wanted = segments
             .iter()
@@ -617,11 +655,11 @@ impl Source {
     /// those that the names of files tell, and others in the place of what is between them.
     pub(crate) fn list_with(
         &self,
-        view: &JournalSnapshot<'_, '_>,
+        snapshot: &Snapshot<'_, '_>,
         unopened: Unopened,
     ) -> Result<Arc<[Registered]>> {
-        let listed = self.list(view);
-        let Extent { kept, hot, .. } = view.extent;
+        let Extent { kept, hot, .. } = snapshot.extent()?;
+        let listed = self.list(snapshot);
         match (listed, &self.directory) {
             // Names of files hold the sequences for this case. The extent, in another table, says
             // what has to be covered.

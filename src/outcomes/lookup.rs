@@ -48,7 +48,7 @@ impl Source {
         // Last, in a later snapshot: outcomes that were retired since, and so not seen above, have
         // a copy in it.
         if sealed && more {
-            let copies = self.view(|view| out_of_order::of(view, ids, unopened))?;
+            let copies = self.read(|snapshot| out_of_order::of(snapshot, ids, unopened))?;
             let mut copies = copies.into_iter().filter(|known| known.sequence < before);
             let _ = copies.try_for_each(see);
         }

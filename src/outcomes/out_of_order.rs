@@ -15,9 +15,9 @@ use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
-use crate::engine::source::{JournalSnapshot, Unopened};
+use crate::engine::source::{Snapshot, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
@@ -93,7 +93,7 @@ pub(crate) fn note(transaction: &mut WriteTransaction<'_>, row: &[OutOfOrder]) -
 
 /// Shows every note from `from` on until `see` breaks.
 pub(crate) fn each(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     from: InferenceId,
     mut see: impl FnMut(OutOfOrder) -> ControlFlow<()>,
@@ -109,17 +109,17 @@ pub(crate) fn each(
 /// Shows every note of the inferences `ids` (ascending). Where segments that cannot be opened are
 /// passed over, so are notes that cannot be read.
 fn each_of(
-    view: &JournalSnapshot<'_, '_>,
+    snapshot: &Snapshot<'_, '_>,
     ids: &[InferenceId],
     unopened: Unopened,
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
     let mut found = Vec::new();
-    let read = jump_to_each(view, ids, |row| found.push(row));
+    let read = jump_to_each(snapshot, ids, |row| found.push(row));
     match (read, unopened) {
         (Err(Error::Corrupt { .. }), Unopened::PassedOver) => {
-            view.losses.note_rollups();
-            readable(view, ids, see)
+            snapshot.losses().note_rollups();
+            readable(snapshot, ids, see)
         }
         (read, _) => {
             read?;
@@ -131,7 +131,7 @@ fn each_of(
 
 /// Shows every note of the inferences `ids` (ascending) that can be read.
 fn readable(
-    view: &JournalSnapshot<'_, '_>,
+    snapshot: &Snapshot<'_, '_>,
     ids: &[InferenceId],
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
@@ -144,8 +144,8 @@ fn readable(
     );
     let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
     let (table, ascending) = (Table::OutOfOrderOutcomes, Direction::Ascending);
-    view.snapshot.reach(table, range, ascending, |key, value| {
-        let row = value.and_then(|value| decode(view.path, key, value));
+    snapshot.reach(table, range, ascending, |key, value| {
+        let row = value.and_then(|value| decode(snapshot.path(), key, value));
         if let Ok(row) = row
             && ids.binary_search(&row.outcome.row.of).is_ok()
         {
@@ -157,7 +157,7 @@ fn readable(
 }
 
 fn jump_to_each(
-    view: &JournalSnapshot<'_, '_>,
+    snapshot: &Snapshot<'_, '_>,
     ids: &[InferenceId],
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
@@ -165,7 +165,7 @@ fn jump_to_each(
     // Others' notes are jumped over: either of the two may be many.
     while let Some(next) = wanted.first() {
         let mut reached = InferenceId::MAX;
-        each(view.snapshot, view.path, *next, |row| {
+        each(snapshot, snapshot.path(), *next, |row| {
             reached = row.outcome.row.of;
             let is_wanted = wanted.binary_search(&reached).is_ok();
             if is_wanted {
@@ -182,13 +182,13 @@ fn jump_to_each(
 /// Out-of-order outcomes of the inferences `ids` (ascending) where the outcome is retired and the
 /// inference is not. Newest first.
 pub(crate) fn of(
-    view: &JournalSnapshot<'_, '_>,
+    snapshot: &Snapshot<'_, '_>,
     ids: &[InferenceId],
     unopened: Unopened,
 ) -> Result<Vec<StoredOutcome>> {
-    let kept = view.extent.kept;
+    let kept = snapshot.extent()?.kept;
     let mut found = Vec::new();
-    each_of(view, ids, unopened, |row| {
+    each_of(snapshot, ids, unopened, |row| {
         if row.outcome.sequence < kept && row.inference >= kept {
             found.push(row.outcome);
         }
@@ -199,22 +199,23 @@ pub(crate) fn of(
 
 /// The sequences of all outcomes of the inferences `ids` (ascending) that are noted.
 pub(crate) fn noted(
-    view: &JournalSnapshot<'_, '_>,
+    snapshot: &Snapshot<'_, '_>,
     ids: &[InferenceId],
     unopened: Unopened,
 ) -> Result<BTreeSet<Sequence>> {
     let mut sequences = BTreeSet::new();
-    each_of(view, ids, unopened, |row| {
+    each_of(snapshot, ids, unopened, |row| {
         sequences.insert(row.outcome.sequence);
     })?;
     Ok(sequences)
 }
 
 /// Up to a slice of the notes of inferences that are retired.
-pub(crate) fn stale(view: &JournalSnapshot<'_, '_>) -> Result<Vec<OutOfOrder>> {
+pub(crate) fn stale(snapshot: &Snapshot<'_, '_>) -> Result<Vec<OutOfOrder>> {
+    let kept = snapshot.extent()?.kept;
     let mut found = Vec::new();
-    each(view.snapshot, view.path, InferenceId::NONE, |row| {
-        if row.inference < view.extent.kept {
+    each(snapshot, snapshot.path(), InferenceId::NONE, |row| {
+        if row.inference < kept {
             found.push(row);
         }
         go_on(found.len() < SLICE)
@@ -238,6 +239,8 @@ mod tests {
     use super::*;
     use crate::engine::format::row::NameId;
     use crate::engine::kv::{Kv, WriteFailure};
+    use crate::engine::lost_ranges::LostRanges;
+    use crate::engine::meta;
     use crate::engine::meta::Extent;
 
     fn row(of: u64, sequence: u64, inference: u64) -> OutOfOrder {
@@ -271,24 +274,21 @@ mod tests {
         written.map_err(WriteFailure::into_error).unwrap();
     }
 
-    fn view<T>(
+    fn in_snapshot<T>(
         kv: &Kv,
         kept: Sequence,
-        body: impl FnOnce(&JournalSnapshot<'_, '_>) -> Result<T>,
+        body: impl FnOnce(&Snapshot<'_, '_>) -> Result<T>,
     ) -> T {
         let extent = Extent {
+            next: kept,
+            hot: kept,
             kept,
             ..Extent::new()
         };
-        let read = kv.read(|snapshot| {
-            let path = kv.path();
-            body(&JournalSnapshot {
-                snapshot,
-                extent,
-                path,
-                losses: &crate::engine::lost_ranges::LostRanges::default(),
-            })
-        });
+        let written = kv.write(|transaction| meta::set_extent(transaction, extent));
+        written.map_err(WriteFailure::into_error).unwrap();
+        let losses = LostRanges::default();
+        let read = kv.read(|tables| body(&Snapshot::new(tables, kv.path(), &losses)));
         read.unwrap()
     }
 
@@ -320,18 +320,18 @@ mod tests {
                 .map(|row| row.outcome.clone())
                 .collect();
             expected.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
-            let mut found = view(&kv, kept, |view| of(view, &ids, Unopened::Refused));
+            let mut found = in_snapshot(&kv, kept, |view| of(view, &ids, Unopened::Refused));
             prop_assert!(found.is_sorted_by(|one, next| one.sequence >= next.sequence));
             found.sort_by_key(|outcome| (std::cmp::Reverse(outcome.sequence), outcome.row.of));
             prop_assert_eq!(&found, &expected);
 
             // Forgotten rows can no longer be asked for.
             let retired = noted.iter().filter(|row| row.inference < kept);
-            let expired = view(&kv, kept, stale);
+            let expired = in_snapshot(&kv, kept, stale);
             prop_assert!(expired.iter().eq(retired));
             write(&kv, &expired, forget);
-            prop_assert_eq!(view(&kv, kept, stale), vec![]);
-            let left = view(&kv, kept, |view| of(view, &ids, Unopened::Refused));
+            prop_assert_eq!(in_snapshot(&kv, kept, stale), vec![]);
+            let left = in_snapshot(&kv, kept, |view| of(view, &ids, Unopened::Refused));
             prop_assert_eq!(left.len(), expected.len());
         }
     }

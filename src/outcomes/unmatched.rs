@@ -9,7 +9,7 @@ use crate::engine::blocks::go_on;
 use crate::engine::elapsed::Elapsed;
 use crate::engine::format::codec;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, EVERYTHING, ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
@@ -32,7 +32,7 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
 }
 
 /// Their ids, ascending.
-pub(crate) fn list(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<InferenceId>> {
+pub(crate) fn list(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec<InferenceId>> {
     let mut found = Vec::new();
     let ascending = Direction::Ascending;
     snapshot.scan(
@@ -73,7 +73,7 @@ pub(crate) fn note(
 
 /// Up to a slice of those that were noted too long ago.
 pub(crate) fn expired(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     elapsed: &Elapsed,
 ) -> Result<Vec<InferenceId>> {

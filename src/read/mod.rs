@@ -445,13 +445,13 @@ impl Reader {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn known_damaged(&self) -> Result<u64> {
-        let (border, folded) = self.source.survey_around(|survey| {
-            let border = survey.folded().all_before();
-            if survey.next_sequence().since(border) <= LOOKED_AT {
-                survey.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
+        let (border, folded) = self.source.with_readable_rollups(|snapshot| {
+            let border = snapshot.folded().all_before();
+            if snapshot.next_sequence().since(border) <= LOOKED_AT {
+                snapshot.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
             }
-            let gaps = survey.gaps(Timestamp::MIN, Timestamp::MAX)?;
-            Ok((border, gaps.damaged.saturating_sub(survey.repaired()?)))
+            let gaps = snapshot.gaps(Timestamp::MIN, Timestamp::MAX)?;
+            Ok((border, gaps.damaged.saturating_sub(snapshot.repaired()?)))
         })?;
         let known = self.source.losses().list().into_iter();
         // Folding counted losses before its border already: they must not count twice.

@@ -20,7 +20,7 @@ use crate::engine::format::block::{Block, BlockEncoder, StoredEntry};
 use crate::engine::format::block_index::BlockIndex;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::summary::Summary;
-use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure, WriteTransaction};
+use crate::engine::kv::{Direction, Kv, ReadTransaction, Table, WriteFailure, WriteTransaction};
 use crate::engine::lost_ranges::LostRanges;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta::Extent;
@@ -340,7 +340,10 @@ fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
 }
 
 /// Some of the hot blocks that are in segments.
-fn sealed_blocks(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<(Sequence, BlockIndex)>> {
+fn sealed_blocks(
+    snapshot: &ReadTransaction<'_>,
+    path: &Path,
+) -> Result<Vec<(Sequence, BlockIndex)>> {
     let border = meta::extent(snapshot, path)?.hot;
     let end = keys::number(border);
     let range = (Bound::Unbounded, Bound::Excluded(&end[..]));

@@ -136,15 +136,15 @@ impl StatsQuery {
 
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
-        let (mut ids, folded, end) = source.survey_around(|survey| {
-            let whose = words::wanted(survey, &self.subject)?;
-            let mut cover = Cover::new(survey, whose);
+        let (mut ids, folded, end) = source.with_readable_rollups(|snapshot| {
+            let whose = words::wanted(snapshot, &self.subject)?;
+            let mut cover = Cover::new(snapshot, whose);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
                 cover.entries(&self.times, &mut totals)?;
             }
             let ids = cover.into_beside().read;
-            Ok((ids, survey.folded().clone(), survey.next_sequence()))
+            Ok((ids, snapshot.folded().clone(), snapshot.next_sequence()))
         })?;
         let between = JoinRange {
             folded: &folded,

@@ -116,7 +116,7 @@ impl Source {
             return Ok(BTreeSet::new());
         }
         let ids: Vec<InferenceId> = ids.into_iter().collect();
-        self.view(|view| out_of_order::noted(view, &ids, between.unopened))
+        self.read(|snapshot| out_of_order::noted(snapshot, &ids, between.unopened))
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every

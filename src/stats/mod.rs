@@ -19,7 +19,7 @@ pub(crate) mod query;
 pub(crate) mod result;
 pub(crate) mod rollup;
 mod scope;
-pub(crate) mod survey;
+pub(crate) mod snapshot;
 pub(crate) mod totals;
 pub(crate) mod words;
 
@@ -52,7 +52,7 @@ pub use result::{ActionCount, Confidence, Coverage, Memory, ProcessingTime};
 use rollup::Combination;
 use rollup::outcomes::Current;
 use scope::Scope;
-use survey::Survey;
+use snapshot::StatsSnapshot;
 use totals::Totals;
 
 /// Number of new starts of a statistic because entries that it read were retired.
@@ -325,7 +325,8 @@ impl StatsQuery {
         // What other statistics meet meanwhile is counted here too: rather too much than too
         // little.
         let known = source.losses().rollups();
-        let answer = source.survey_around(|survey| self.sum_up(survey, grouping, most_read))?;
+        let answer =
+            source.with_readable_rollups(|snapshot| self.sum_up(snapshot, grouping, most_read))?;
         let Some(mut answer) = answer else {
             return Ok(None);
         };
@@ -356,17 +357,17 @@ impl StatsQuery {
     /// Answers the question in one snapshot.
     fn sum_up(
         &self,
-        survey: &Survey<'_, '_>,
+        snapshot: &StatsSnapshot<'_, '_>,
         grouping: &Grouping,
         most_read: u64,
     ) -> Result<Option<AnsweredSnapshot>> {
-        let whose = words::wanted(survey, &self.subject)?;
+        let whose = words::wanted(snapshot, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
             // Without groups there is one row, also of nothing.
             totals.ensure(GroupKey::default());
         }
-        let mut cover = Cover::new(survey, whose).at_most(most_read);
+        let mut cover = Cover::new(snapshot, whose).at_most(most_read);
         let parts = grouping.time.parts(&self.times);
         match (self.known_until, parts.first(), parts.last()) {
             (Some(_), Some(first), Some(last)) => {
@@ -382,7 +383,7 @@ impl StatsQuery {
         }
         totals.check()?;
         let times = &self.times;
-        let seen = JournalFacts::look(survey, &mut beside, times, grouping, &totals, most_read)?;
+        let seen = JournalFacts::look(snapshot, &mut beside, times, grouping, &totals, most_read)?;
         if beside.is_too_much {
             return Ok(None);
         }
@@ -393,8 +394,8 @@ impl StatsQuery {
             known,
             whose,
             beside,
-            folded: survey.folded().clone(),
-            end: survey.next_sequence(),
+            folded: snapshot.folded().clone(),
+            end: snapshot.next_sequence(),
         }))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::scope::Scope;
-use super::survey::Survey;
+use super::snapshot::StatsSnapshot;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
@@ -14,10 +14,10 @@ use crate::read::Reader;
 pub(super) const UNKNOWN: NameId = NameId::MAX;
 
 /// The numbers of the names that are asked for.
-pub(super) fn wanted(survey: &Survey<'_, '_>, subject: &Subject) -> Result<Scope> {
+pub(super) fn wanted(snapshot: &StatsSnapshot<'_, '_>, subject: &Subject) -> Result<Scope> {
     let number = |kind: NameKind, name: &Option<Arc<str>>| {
         let Some(text) = name else { return Ok(None) };
-        Ok(Some(survey.name_id(kind, text)?.unwrap_or(UNKNOWN)))
+        Ok(Some(snapshot.name_id(kind, text)?.unwrap_or(UNKNOWN)))
     };
     Ok(Scope {
         model: number(NameKind::Model, &subject.model)?,

@@ -35,7 +35,7 @@ use locks::Locks;
 use overlay::Overlay;
 use process::Purpose;
 pub(crate) use range::{Direction, EVERYTHING, KeyRange};
-pub(crate) use tables::{Snapshot, Table, WriteTransaction};
+pub(crate) use tables::{ReadTransaction, Table, WriteTransaction};
 
 /// A write transaction that did not commit, and what that means for its rows.
 #[derive(Debug)]
@@ -335,7 +335,10 @@ impl Kv {
 
     /// Runs `body` on one consistent snapshot. Costs about 5 µs plus the body. Does not block
     /// writers, and must not run code of the library's user, which might take for ever.
-    pub(crate) fn read<T>(&self, body: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&ReadTransaction<'_>) -> Result<T>,
+    ) -> Result<T> {
         guard(&self.path, || {
             let transaction = match &self.handle {
                 Some(Handle::Writer(database)) => database.begin_read(),
@@ -343,7 +346,7 @@ impl Kv {
                 None => return Err(self.no_handle()),
             };
             let transaction = transaction.map_err(|error| transaction_error(&self.path, error))?;
-            body(&Snapshot::new(transaction, &self.path))
+            body(&ReadTransaction::new(transaction, &self.path))
         })
     }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use redb::{ReadableTable, TableDefinition, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::detour::Way;
@@ -151,15 +151,15 @@ impl Table {
 }
 
 /// One consistent view of the file.
-pub(crate) struct Snapshot<'a> {
-    transaction: ReadTransaction,
+pub(crate) struct ReadTransaction<'a> {
+    transaction: redb::ReadTransaction,
     tables: [OnceCell<Option<redb::ReadOnlyTable<Bytes, Bytes>>>; Table::ALL.len()],
     path: &'a Path,
 }
 
-impl<'a> Snapshot<'a> {
-    pub(super) fn new(transaction: ReadTransaction, path: &'a Path) -> Self {
-        Snapshot {
+impl<'a> ReadTransaction<'a> {
+    pub(super) fn new(transaction: redb::ReadTransaction, path: &'a Path) -> Self {
+        ReadTransaction {
             transaction,
             tables: Default::default(),
             path,

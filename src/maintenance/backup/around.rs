@@ -12,7 +12,7 @@ use crate::engine::format::row::NameId;
 use crate::engine::format::summary::Summary;
 use crate::engine::index;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, EVERYTHING, Kv, Snapshot, Table, WriteFailure};
+use crate::engine::kv::{Direction, EVERYTHING, Kv, ReadTransaction, Table, WriteFailure};
 use crate::engine::meta;
 use crate::engine::meta::sealed;
 use crate::entry::error::Result;
@@ -26,7 +26,7 @@ const SLICE: usize = 256;
 
 /// The tables that cannot be read to the end, and those that are made anew with them. Others that
 /// are damaged are an error: they cannot be made of anything else.
-pub(super) fn damaged(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Table>> {
+pub(super) fn damaged(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec<Table>> {
     let mut found = Vec::new();
     let is_whole = |table| -> Result<bool> {
         let mut is_right = true;
@@ -64,7 +64,7 @@ pub(super) fn damaged(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<Table>
 
 /// Writes the `damaged` tables anew into `kv`, which has the blocks.
 pub(super) fn make_anew(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     kv: &Kv,
     damaged: &[Table],
@@ -129,7 +129,7 @@ fn write_indexes(kv: &Kv) -> Result<()> {
 }
 
 /// Writes the names that either of their two tables has.
-fn write_names(snapshot: &Snapshot<'_>, kv: &Kv) -> Result<()> {
+fn write_names(snapshot: &ReadTransaction<'_>, kv: &Kv) -> Result<()> {
     let mut names = std::collections::BTreeMap::new();
     let mut asked = std::collections::BTreeMap::new();
     let ascending = Direction::Ascending;

@@ -15,7 +15,7 @@ use crate::engine::blocks::go_on;
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::index;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Kv, Snapshot, Table, WriteFailure};
+use crate::engine::kv::{Direction, Kv, ReadTransaction, Table, WriteFailure};
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta;
 use crate::engine::meta::Identity;
@@ -244,7 +244,7 @@ fn put_file(from: &Path, to: &Path, how: Segments) -> io::Result<()> {
 /// Writes a hot file of what `snapshot` shows, as `identity`'s; returns the names of tables that
 /// cannot be read to the end.
 fn write_hot(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     file: &Path,
     identity: &Identity,
@@ -264,7 +264,7 @@ fn write_hot(
 
 /// The same; the `damaged` tables are made anew from what can be read.
 fn write_rows(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     file: &Path,
     identity: &Identity,
@@ -333,7 +333,7 @@ fn write_rows(
 
 /// Copies the damaged blocks from `hot` on: a copy holds everything that the journal holds, so that
 /// later attempts to read it stay possible.
-fn copy_unreadable(snapshot: &Snapshot<'_>, kv: &Kv, hot: Sequence) -> Result<()> {
+fn copy_unreadable(snapshot: &ReadTransaction<'_>, kv: &Kv, hot: Sequence) -> Result<()> {
     let mut unreadable = Vec::new();
     let start = keys::number(hot);
     let range = (Bound::Included(&start[..]), Bound::Unbounded);

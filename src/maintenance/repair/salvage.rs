@@ -13,7 +13,7 @@ use crate::engine::directory::Directory;
 use crate::engine::format::block::StoredEntry;
 use crate::engine::format::codec;
 use crate::engine::keys;
-use crate::engine::kv::{Kv, Snapshot, Table};
+use crate::engine::kv::{Kv, ReadTransaction, Table};
 use crate::engine::lost_ranges::MOST_LOST;
 use crate::engine::meta;
 use crate::engine::meta::{Extent, Identity};
@@ -96,7 +96,7 @@ impl Salvage {
 
     fn read<T>(
         &self,
-        body: impl FnOnce(&Snapshot<'_>, &std::path::Path) -> Result<T>,
+        body: impl FnOnce(&ReadTransaction<'_>, &std::path::Path) -> Result<T>,
     ) -> Option<Result<T>> {
         let kv = self.kv.as_ref()?;
         Some(kv.read(|snapshot| body(snapshot, &self.path)))
@@ -106,7 +106,7 @@ impl Salvage {
     pub(super) fn known<T>(
         &self,
         what: &str,
-        body: impl FnOnce(&Snapshot<'_>, &std::path::Path) -> Result<T>,
+        body: impl FnOnce(&ReadTransaction<'_>, &std::path::Path) -> Result<T>,
     ) -> Option<T> {
         let known = self.read(body).and_then(Result::ok);
         if known.is_none() {

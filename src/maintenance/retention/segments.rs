@@ -64,7 +64,7 @@ impl MaintenanceHandle {
             )
         };
         let (extent, segments) = source.extent_and_segments()?;
-        let folded = source.survey(|survey| Ok(survey.folded().clone()))?;
+        let folded = source.with_rollups(|snapshot| Ok(snapshot.folded().clone()))?;
         Ok(RetentionBase {
             extent,
             segments: segments.to_vec(),
@@ -123,7 +123,7 @@ impl MaintenanceHandle {
     fn forget_early(&self) -> Result<()> {
         loop {
             let source = self.source();
-            let stale = source.view(out_of_order::stale)?;
+            let stale = source.read(out_of_order::stale)?;
             if stale.is_empty() {
                 return Ok(());
             }

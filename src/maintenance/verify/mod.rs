@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::engine::blocks::Blocks;
-use crate::engine::kv::{Kv, Snapshot, Table};
+use crate::engine::kv::{Kv, ReadTransaction, Table};
 use crate::engine::lost_ranges::LostRanges;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::meta::Extent;
@@ -159,7 +159,7 @@ impl MaintenanceHandle {
 
 /// Checks everything in the hot file; returns the journal's extent and segments in it.
 pub(crate) fn check_hot(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     uses: &mut Uses,
     findings: &mut Findings,

@@ -12,7 +12,7 @@ use crate::engine::elapsed;
 use crate::engine::format::codec;
 use crate::engine::format::row::NameId;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Snapshot, Table};
+use crate::engine::kv::{Direction, ReadTransaction, Table};
 use crate::engine::meta;
 use crate::engine::retired::RetiredRow;
 use crate::engine::runs;
@@ -72,7 +72,7 @@ pub(crate) fn check_value(
 
 /// The checksum of every value of a table, and whether its content is possible.
 pub(super) fn check_values(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     table: Table,
     findings: &mut Findings,
@@ -122,7 +122,7 @@ fn check_meta(key: &[u8], value: &[u8]) -> Result<(), String> {
 
 /// Both tables of names against each other, and against their use.
 pub(crate) fn check_names(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     uses: &Uses,
     findings: &mut Findings,
@@ -183,7 +183,7 @@ pub(crate) fn check_names(
 
 /// Runs of entries, and the content of their rows.
 pub(crate) fn check_runs(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     uses: &Uses,
     findings: &mut Findings,
@@ -224,7 +224,7 @@ pub(crate) fn check_runs(
 
 /// The copies of out-of-order outcomes.
 pub(super) fn check_out_of_order(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     end: Sequence,
     uses: &mut Uses,
@@ -244,7 +244,7 @@ pub(super) fn check_out_of_order(
     }
 }
 
-pub(crate) fn check_cursors(snapshot: &Snapshot<'_>, path: &Path, findings: &mut Findings) {
+pub(crate) fn check_cursors(snapshot: &ReadTransaction<'_>, path: &Path, findings: &mut Findings) {
     let end = meta::extent(snapshot, path).map_or(Sequence::MAX, |extent| extent.next);
     for (name, row) in crate::engine::cursors::list(snapshot, path).unwrap_or_default() {
         if row.next > end {

@@ -8,8 +8,9 @@ use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, Mo
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::keys::first_number;
-use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, Table, WriteTransaction};
 use crate::engine::meta::damaged;
+use crate::engine::source::Snapshot;
 use crate::entry::error::Result;
 use crate::entry::mode::Mode;
 use crate::entry::timestamp::Timestamp;
@@ -285,19 +286,16 @@ pub(crate) trait RegistryView {
     }
 }
 
-/// A snapshot, to be looked into.
-pub(crate) struct Look<'s, 'a>(pub(crate) &'s Snapshot<'a>, pub(crate) &'s Path);
-
-impl RegistryView for Look<'_, '_> {
+impl RegistryView for &Snapshot<'_, '_> {
     fn path(&self) -> &Path {
-        self.1
+        Snapshot::path(self)
     }
 
     fn fetch<T: Stored>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>> {
-        let found = self.0.get(table, key, codec::decode::<T>)?;
+        let found = self.get(table, key, codec::decode::<T>)?;
         found
             .transpose()
-            .map_err(|why| undecodable(self.1, key, &why))
+            .map_err(|why| undecodable(RegistryView::path(self), key, &why))
     }
 
     fn walk(
@@ -307,7 +305,7 @@ impl RegistryView for Look<'_, '_> {
         direction: Direction,
         see: &mut VisitRow<'_>,
     ) -> Result<()> {
-        self.0.scan(table, range, direction, see)
+        self.scan(table, range, direction, see)
     }
 }
 

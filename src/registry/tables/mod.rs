@@ -21,10 +21,9 @@ use crate::engine::handle::{FileHandle, WeakHandle, WriteHandle};
 use crate::engine::hot::Hot;
 use crate::engine::kv::{Direction, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
-use crate::engine::source::Source;
+use crate::engine::source::{Snapshot, Source};
 use crate::entry::error::{Error, Result};
 use crate::options::{Options, Sharing};
-use look::Look;
 pub(crate) use look::{RegistryChange, RegistryView};
 pub(crate) use rebuild::{TABLES, check_change, check_row, rebuild, set_change, stored_change};
 
@@ -66,13 +65,13 @@ impl Source {
     /// The id of the checkpoint that is best by its model's monitor, as the journal's reader sees
     /// it.
     pub(crate) fn best_checkpoint(&self, model: &str) -> Result<Option<String>> {
-        let best = self.read(|snapshot| Look(snapshot, self.path()).best(model))?;
+        let best = self.read(|mut snapshot| snapshot.best(model))?;
         Ok(best.map(|(id, _)| id))
     }
 
     /// The models that have checkpoints, with how many and their bytes.
     pub(crate) fn models_of_checkpoints(&self) -> Result<Vec<(String, u64, u64)>> {
-        let models = self.read(|snapshot| Look(snapshot, self.path()).models())?;
+        let models = self.read(|mut snapshot| snapshot.models())?;
         let sums = models
             .into_iter()
             .map(|(model, row)| (model, row.checkpoints, row.bytes));
@@ -156,9 +155,11 @@ impl Checkpoints {
     }
 
     /// Runs `body` on one consistent snapshot.
-    pub(crate) fn read<T>(&self, body: impl FnOnce(&mut Look<'_, '_>) -> Result<T>) -> Result<T> {
-        self.source
-            .read(|snapshot| body(&mut Look(snapshot, self.source.path())))
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&mut &Snapshot<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        self.source.read(|mut snapshot| body(&mut snapshot))
     }
 
     /// Runs `body` in one durable transaction with the next change number. An error from `body`
@@ -206,10 +207,10 @@ impl Checkpoints {
     /// decided by then.
     pub(crate) fn read_settled<T>(
         &self,
-        body: impl FnOnce(&mut Look<'_, '_>) -> Result<T>,
+        body: impl FnOnce(&mut &Snapshot<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         self.writer
-            .with(|kv| kv.read(|snapshot| body(&mut Look(snapshot, self.source.path()))))
+            .with(|kv| kv.read(|tables| body(&mut &self.source.snapshot(tables))))
     }
 }
 

@@ -8,7 +8,7 @@ use super::rows::{AliasRow, AliasStep, CheckpointRow, DeletedRow, LeavingRow, Mo
 use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::keys::first_number;
-use crate::engine::kv::{Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::name;
@@ -29,7 +29,7 @@ pub(crate) const TABLES: [Table; 10] = [
 ];
 
 /// The number of the last change; `None` before the first.
-pub(crate) fn stored_change(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<u64>> {
+pub(crate) fn stored_change(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Option<u64>> {
     known_change(path, snapshot.get(Table::Meta, CHANGE_KEY, codec::decode)?)
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::scan::ScannedDecision;
-use crate::engine::kv::{Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::{Error, Result};
 use crate::entry::sequence::Sequence;
@@ -196,12 +196,12 @@ pub(crate) fn check(value: &[u8]) -> std::result::Result<(), String> {
 }
 
 /// Their reach, as `snapshot` shows it.
-pub(crate) fn read(snapshot: &Snapshot<'_>, path: &Path) -> Result<FoldedReach> {
+pub(crate) fn read(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<FoldedReach> {
     known(path, snapshot.get(Table::Meta, KEY, codec::decode)?)
 }
 
 /// The same where they can be read; `None` otherwise.
-pub(crate) fn readable(snapshot: &Snapshot<'_>, path: &Path) -> Result<Option<FoldedReach>> {
+pub(crate) fn readable(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Option<FoldedReach>> {
     match read(snapshot, path) {
         Err(Error::Corrupt { .. }) => Ok(None),
         read => read.map(Some),

@@ -13,7 +13,7 @@ use crate::engine::format::codec;
 use crate::engine::format::codec::Stored;
 use crate::engine::format::row::GapRow;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{damaged, sealed};
 use crate::entry::error::Result;
 use crate::entry::gap::GapReason;
@@ -96,7 +96,7 @@ impl GapSums {
 /// Sum of the gaps that touch the minutes of `from..=until`; none of them is longer than `longest`
 /// minutes.
 pub(crate) fn between(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     (from, until): (Timestamp, Timestamp),
     longest: u64,
@@ -133,7 +133,7 @@ fn ends((from, until): (Timestamp, Timestamp), longest: u64) -> ([u8; 16], [u8; 
 /// The same, of the rows that can be read, and whether those are all. Others count as gaps without
 /// a count.
 pub(crate) fn readable(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     (from, until): (Timestamp, Timestamp),
     longest: u64,

@@ -15,7 +15,7 @@ use crate::engine::format::codec;
 use crate::engine::format::codec::{Stored, bounded};
 use crate::engine::format::row::NameId;
 use crate::engine::keys;
-use crate::engine::kv::{Direction, EVERYTHING, Snapshot, Table, WriteTransaction};
+use crate::engine::kv::{Direction, EVERYTHING, ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
 
@@ -98,7 +98,7 @@ pub(crate) fn ends(
 
 /// Shows the rollups of `buckets`, of one model or of all, in the order of their keys.
 pub(crate) fn scan(
-    snapshot: &Snapshot<'_>,
+    snapshot: &ReadTransaction<'_>,
     path: &Path,
     level: Resolution,
     buckets: RangeInclusive<i64>,
@@ -166,13 +166,17 @@ pub(crate) fn detail_key(hour: i64) -> [u8; 8] {
 }
 
 /// Whether an hour has complete rows for its minutes.
-pub(crate) fn has_detail(snapshot: &Snapshot<'_>, hour: i64) -> Result<bool> {
+pub(crate) fn has_detail(snapshot: &ReadTransaction<'_>, hour: i64) -> Result<bool> {
     let found = snapshot.get(Table::HourDetails, &detail_key(hour), |_| ())?;
     Ok(found.is_some())
 }
 
 /// The first minute from `from` on that has a row.
-pub(crate) fn first_minute(snapshot: &Snapshot<'_>, path: &Path, from: i64) -> Result<Option<i64>> {
+pub(crate) fn first_minute(
+    snapshot: &ReadTransaction<'_>,
+    path: &Path,
+    from: i64,
+) -> Result<Option<i64>> {
     let lowest = Combination {
         model: NameId::NONE,
         symbol: NameId::NONE,

@@ -20,8 +20,9 @@ use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::meta;
+use crate::engine::meta::Extent;
 use crate::engine::meta::damaged;
-use crate::engine::source::{JournalSnapshot, Source, Unopened};
+use crate::engine::source::{Snapshot, Source, Unopened};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
@@ -44,21 +45,26 @@ enum Trust {
 }
 
 /// One snapshot, for as long as one statistic takes.
-pub(crate) struct Survey<'s, 'k> {
+pub(crate) struct StatsSnapshot<'s, 'k> {
     source: &'s Source,
-    view: &'s JournalSnapshot<'s, 'k>,
+    snapshot: &'s Snapshot<'s, 'k>,
+    extent: Extent,
     folded: FoldedReach,
     trust: Trust,
 }
 
 impl Source {
     /// Runs `body` on one snapshot of the journal.
-    pub(crate) fn survey<T>(&self, body: impl FnOnce(&Survey<'_, '_>) -> Result<T>) -> Result<T> {
-        self.view(|view| {
-            body(&Survey {
+    pub(crate) fn with_rollups<T>(
+        &self,
+        body: impl FnOnce(&StatsSnapshot<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        self.read(|snapshot| {
+            body(&StatsSnapshot {
                 source: self,
-                view,
-                folded: folded::read(view.snapshot, view.path)?,
+                snapshot,
+                extent: snapshot.extent()?,
+                folded: folded::read(snapshot, snapshot.path())?,
                 trust: Trust::Whole,
             })
         })
@@ -66,27 +72,29 @@ impl Source {
 
     /// The same. If rows of the statistics' tables cannot be read, `body` runs again and goes round
     /// them.
-    pub(crate) fn survey_around<T>(
+    pub(crate) fn with_readable_rollups<T>(
         &self,
-        mut body: impl FnMut(&Survey<'_, '_>) -> Result<T>,
+        mut body: impl FnMut(&StatsSnapshot<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        match self.survey(&mut body) {
+        match self.with_rollups(&mut body) {
             // Damaged rollups must not end a statistic: it reads entries in their place.
             Err(Error::Corrupt { .. }) => {}
             answer => return answer,
         }
-        self.view(|view| {
-            let folded = folded::readable(view.snapshot, view.path)?;
+        self.read(|snapshot| {
+            let extent = snapshot.extent()?;
+            let folded = folded::readable(snapshot, snapshot.path())?;
             let trust = match &folded {
                 Some(_) => Trust::Readable,
                 None => Trust::Nothing,
             };
             if trust == Trust::Nothing {
-                view.losses.note_rollups();
+                snapshot.losses().note_rollups();
             }
-            body(&Survey {
+            body(&StatsSnapshot {
                 source: self,
-                view,
+                snapshot,
+                extent,
                 // Nothing counts as folded then, so every entry is read.
                 folded: folded.unwrap_or_else(|| FoldedReach::beginning_at(Sequence::FIRST)),
                 trust,
@@ -96,14 +104,14 @@ impl Source {
 
     /// Entries that are committed and in no rollup.
     pub(crate) fn unfolded(&self) -> Result<u64> {
-        self.survey_around(|survey| {
-            let folded = survey.folded().all_before();
-            Ok(survey.next_sequence().since(folded))
+        self.with_readable_rollups(|snapshot| {
+            let folded = snapshot.folded().all_before();
+            Ok(snapshot.next_sequence().since(folded))
         })
     }
 }
 
-impl Survey<'_, '_> {
+impl StatsSnapshot<'_, '_> {
     /// Reach of the rollups.
     pub(crate) fn folded(&self) -> &FoldedReach {
         &self.folded
@@ -111,16 +119,16 @@ impl Survey<'_, '_> {
 
     /// The sequence after the last committed entry.
     pub(crate) fn next_sequence(&self) -> Sequence {
-        self.view.extent.next
+        self.extent.next
     }
 
     /// Whether any entry has been retired.
     pub(crate) fn has_retired(&self) -> bool {
-        self.view.extent.kept > Sequence::FIRST
+        self.extent.kept > Sequence::FIRST
     }
 
     pub(crate) fn name_id(&self, kind: NameKind, text: &str) -> Result<Option<NameId>> {
-        dictionary::id_of(self.view.snapshot, self.view.path, kind as u8, text)
+        dictionary::id_of(self.snapshot, self.snapshot.path(), kind as u8, text)
     }
 
     /// Shows the rollups of `buckets`, of one model or of all.
@@ -131,7 +139,7 @@ impl Survey<'_, '_> {
         model: Option<NameId>,
         mut see: impl FnMut(i64, Combination, &Rollup),
     ) -> Result<()> {
-        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let (snapshot, path) = (self.snapshot, self.snapshot.path());
         if self.trust != Trust::Whole {
             return self.readable(level, buckets, |row| {
                 if let Some((bucket, whose, rollup)) = row
@@ -179,7 +187,7 @@ impl Survey<'_, '_> {
         }
         let (first, last) = table::ends(level, &buckets);
         let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let (snapshot, path) = (self.snapshot, self.snapshot.path());
         let mut rollup = Rollup::default();
         let ascending = Direction::Ascending;
         snapshot.reach_or_hole(Table::Rollups, range, ascending, |row| {
@@ -212,7 +220,7 @@ impl Survey<'_, '_> {
                 }
                 _ => holes.push(from..=until),
             }
-            self.view.losses.note_rollups();
+            self.snapshot.losses().note_rollups();
         };
         self.readable(level, buckets.clone(), |row| {
             // A row that is gone may be of the same bucket as its neighbours.
@@ -247,8 +255,8 @@ impl Survey<'_, '_> {
             },
         )?;
         out_of_order::each(
-            self.view.snapshot,
-            self.view.path,
+            self.snapshot,
+            self.snapshot.path(),
             InferenceId::NONE,
             |known| {
                 known.outcome.row.each_name(&mut see);
@@ -259,7 +267,7 @@ impl Survey<'_, '_> {
 
     /// Whether there are rows for the minutes of this hour.
     pub(crate) fn has_minutes(&self, hour: i64) -> Result<bool> {
-        let has = table::has_detail(self.view.snapshot, hour);
+        let has = table::has_detail(self.snapshot, hour);
         self.or_around(has, || false)
     }
 
@@ -267,7 +275,7 @@ impl Survey<'_, '_> {
     fn or_around<T>(&self, read: Result<T>, other: impl FnOnce() -> T) -> Result<T> {
         match read {
             Err(Error::Corrupt { .. }) if self.trust != Trust::Whole => {
-                self.view.losses.note_rollups();
+                self.snapshot.losses().note_rollups();
                 Ok(other())
             }
             read => read,
@@ -277,7 +285,7 @@ impl Survey<'_, '_> {
     /// Whether there are rows for minutes of hours before `oldest`, or of hours without a note that
     /// they have such.
     pub(crate) fn has_stale_minutes(&self, oldest: i64) -> Result<bool> {
-        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let (snapshot, path) = (self.snapshot, self.snapshot.path());
         let mut next = i64::MIN;
         while let Some(minute) = table::first_minute(snapshot, path, next)? {
             let hour = Resolution::Hour.bucket(Resolution::Minute.start(minute));
@@ -300,7 +308,7 @@ impl Survey<'_, '_> {
 
     /// Whether any entry is known to be unreadable, or was when the journal was repaired.
     pub(crate) fn has_lost(&self) -> Result<bool> {
-        if self.view.losses.entries() > 0 {
+        if self.snapshot.losses().entries() > 0 {
             return Ok(true);
         }
         Ok(self.repaired()? > 0)
@@ -308,13 +316,13 @@ impl Survey<'_, '_> {
 
     /// How many entries repairs have put holes in the place of.
     pub(crate) fn repaired(&self) -> Result<u64> {
-        meta::lost(self.view.snapshot, self.view.path)
+        meta::lost(self.snapshot, self.snapshot.path())
     }
 
     /// The inferences that have folded outcomes and were not there when these were folded,
     /// ascending.
     pub(crate) fn unmatched(&self) -> Result<Vec<InferenceId>> {
-        unmatched::list(self.view.snapshot, self.view.path)
+        unmatched::list(self.snapshot, self.snapshot.path())
     }
 
     /// The same; `None` if that cannot be read, so that any inference may be one of them.
@@ -327,19 +335,19 @@ impl Survey<'_, '_> {
 
     /// Some of the unmatched outcomes that have not shown up for too long.
     pub(crate) fn expired_unmatched(&self, elapsed: &Elapsed) -> Result<Vec<InferenceId>> {
-        unmatched::expired(self.view.snapshot, self.view.path, elapsed)
+        unmatched::expired(self.snapshot, self.snapshot.path(), elapsed)
     }
 
     /// Sum of the folded gaps that touch the minutes of `from..=until`.
     pub(crate) fn gaps(&self, from: Timestamp, until: Timestamp) -> Result<GapSums> {
         let longest = self.folded.longest_gap;
-        let (snapshot, path) = (self.view.snapshot, self.view.path);
+        let (snapshot, path) = (self.snapshot, self.snapshot.path());
         match self.trust {
             Trust::Whole => gaps::between(snapshot, path, (from, until), longest),
             Trust::Readable => {
                 let (sums, is_whole) = gaps::readable(snapshot, path, (from, until), longest)?;
                 if !is_whole {
-                    self.view.losses.note_rollups();
+                    self.snapshot.losses().note_rollups();
                 }
                 Ok(sums)
             }
@@ -355,7 +363,7 @@ impl Survey<'_, '_> {
         scan: &mut Scan,
         mut see: impl FnMut(&mut Scan) -> Result<()>,
     ) -> Result<()> {
-        let extent = self.view.extent;
+        let extent = self.extent;
         let mut next = from.max(extent.kept);
         self.in_segments(
             |range, _| range.end > from,
@@ -365,7 +373,7 @@ impl Survey<'_, '_> {
             },
         )?;
         if next < extent.next {
-            show(&self.view.hot(), next.max(extent.hot), scan, &mut see)?;
+            show(&self.snapshot.hot()?, next.max(extent.hot), scan, &mut see)?;
         }
         Ok(())
     }
@@ -383,7 +391,7 @@ impl Survey<'_, '_> {
             |_, times| times.is_some_and(|(first, last)| first <= until && last >= from),
             |blocks| show_between(blocks, (from, until), scan, &mut see),
         )?;
-        show_between(&self.view.hot(), (from, until), scan, &mut see)
+        show_between(&self.snapshot.hot()?, (from, until), scan, &mut see)
     }
 
     /// Runs `body` on the segments that `wanted` likes by their sequences and event times.
@@ -393,7 +401,7 @@ impl Survey<'_, '_> {
         mut body: impl FnMut(&Blocks<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         let unopened = Unopened::PassedOver;
-        for segment in self.source.list_with(self.view, unopened)?.iter() {
+        for segment in self.source.list_with(self.snapshot, unopened)?.iter() {
             let row = &segment.row;
             if wanted(segment.first..row.next, row.event_times) {
                 let open = self.source.segment_with(segment, unopened);
