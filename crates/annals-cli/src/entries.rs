@@ -1,5 +1,7 @@
 //! Entries as JSON and as chosen columns: the same names everywhere.
 
+use std::path::{Path, PathBuf};
+
 use annals::entry::{Gap, Latest, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Content, Entry, InferenceRecord, Outcomes, Timestamp, Value};
 use clap::ValueEnum;
@@ -154,6 +156,16 @@ pub fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<
         .map(|(name, value)| (name.to_owned(), real(value)))
         .collect();
     (!object.is_empty()).then(|| Json::Object(object).to_string())
+}
+
+/// A path as JSON, which is text. A path need not be: what is no UTF-8 is shown as `\u{fffd}`.
+pub fn path(path: &Path) -> Json {
+    Json::from(path.to_string_lossy())
+}
+
+/// Paths as JSON.
+pub fn paths(paths: &[PathBuf]) -> Json {
+    paths.iter().map(|one| path(one)).collect()
 }
 
 /// The library's JSON: the one dialect.

@@ -651,6 +651,44 @@ fn rules_come_from_the_agents_file_of_options() {
     complaint(&data, &["retain", "--options", "/nowhere.json"], 4);
 }
 
+/// A name of a directory need not be text, and JSON is.
+#[cfg(unix)]
+#[test]
+fn paths_that_are_no_text_are_shown_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join(OsStr::from_bytes(b"data\xff"));
+    journal(&data, 9);
+    let to = dir.path().join(OsStr::from_bytes(b"logs\xfe"));
+    let mut rebuild = annals(&data, &["mirror", "rebuild", "--json"]);
+    let output = rebuild.arg(&to).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains('\u{fffd}')
+    );
+
+    std::fs::write(data.join("checkpoints/dqn_agent/stray.bin"), b"weights").unwrap();
+    let report = json(&data, &["checkpoints", "reconcile"]);
+    assert!(
+        report[0]["foreign"].to_string().contains("stray.bin"),
+        "{report:?}"
+    );
+    let hot = data.join("journal.redb");
+    let mut bytes = std::fs::read(&hot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0x5a);
+    std::fs::write(&hot, bytes).unwrap();
+    for args in [&["verify", "--json"][..], &["repair", "--yes", "--json"]] {
+        let output = annals(&data, args).output().unwrap();
+        let code = output.status.code();
+        assert!(code.is_some_and(|code| code < 5), "{args:?}: {output:?}");
+    }
+}
+
 #[test]
 fn a_journal_is_verified_backed_up_and_restored() {
     let dir = tempfile::tempdir().unwrap();

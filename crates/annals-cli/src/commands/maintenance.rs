@@ -6,6 +6,7 @@ use annals::Maintenance;
 use annals::maintenance::{Defect, RetentionPlan};
 use serde_json::json;
 
+use crate::entries;
 use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
 use crate::folding;
@@ -33,7 +34,7 @@ pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
     if out.json {
         let defects = verified.defects.iter().map(|defect| {
             json!({
-                "file": defect.file,
+                "file": entries::path(&defect.file),
                 "kind": format!("{:?}", defect.kind),
                 "sequences": defect.sequences.as_ref().map(|lost| [lost.start, lost.end]),
                 "detail": defect.detail,
@@ -182,7 +183,7 @@ fn print_plan(plan: &RetentionPlan, applied: bool, out: &mut Out) -> Result<()> 
     if out.json {
         let segments = plan.segments().iter().map(|segment| {
             json!({
-                "file": segment.file,
+                "file": entries::path(&segment.file),
                 "first": segment.sequences.start(),
                 "last": segment.sequences.end(),
                 "entries": segment.entries,
@@ -260,8 +261,8 @@ pub fn repair(dir: &Path, args: Repair, out: &mut Out) -> Result<Done> {
         out.json(&json!({
             "untouched": repaired.is_untouched(),
             "lost": repaired.lost.iter().map(|lost| [lost.start, lost.end]).collect::<Vec<_>>(),
-            "set_aside": repaired.set_aside,
-            "changed": repaired.changed,
+            "set_aside": entries::paths(&repaired.set_aside),
+            "changed": entries::paths(&repaired.changed),
             "names": repaired.names,
             "runs": repaired.runs.iter().map(|run| run.get()).collect::<Vec<_>>(),
             "incomplete": repaired.incomplete,

@@ -6,6 +6,7 @@ use annals::logs::{LogRetentionPlan, Mirror};
 use annals::{Maintenance, Reader};
 use serde_json::json;
 
+use crate::entries;
 use crate::escape::sentence;
 use crate::failure::{Done, Result};
 use crate::missing;
@@ -127,7 +128,7 @@ fn print_plan(plan: &LogRetentionPlan, applied: bool, out: &mut Out) -> Result<(
     if out.json {
         let files = plan.files().iter().map(|planned| {
             json!({
-                "file": planned.file,
+                "file": entries::path(&planned.file),
                 "kind": planned.kind.stem(),
                 "lines": planned.lines,
                 "bytes": planned.bytes,
@@ -169,7 +170,7 @@ fn rebuild(dir: &Path, to: &Path, settings: Mirror, out: &mut Out) -> Result<Don
     let reader = Reader::open(dir)?;
     let lines = reader.rebuild_mirror(to, settings)?;
     if out.json {
-        out.json(&json!({"lines": lines, "directory": to}))?;
+        out.json(&json!({"lines": lines, "directory": entries::path(to)}))?;
     } else {
         out.line(format!(
             "{} in {}",

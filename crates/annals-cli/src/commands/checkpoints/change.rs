@@ -4,6 +4,7 @@ use annals::Registry;
 use serde_json::json;
 
 use super::{Rank, known};
+use crate::entries;
 use crate::failure::{Done, Failure, Result};
 use crate::near::unknown;
 use crate::output::{Out, style};
@@ -205,11 +206,11 @@ pub fn reconcile(registry: &Registry, args: Reconcile, out: &mut Out) -> Result<
             "missing": report.missing,
             "corrupt": report.corrupt.iter()
                 .map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
-            "orphaned": report.orphaned,
-            "foreign": report.foreign,
+            "orphaned": entries::paths(&report.orphaned),
+            "foreign": entries::paths(&report.foreign),
             "sidecars": report.sidecars.iter()
-                .map(|p| json!({"path": p.path, "why": p.why})).collect::<Vec<_>>(),
-            "removed": report.removed,
+                .map(|p| json!({"path": entries::path(&p.path), "why": p.why})).collect::<Vec<_>>(),
+            "removed": entries::paths(&report.removed),
         }))?;
     } else {
         out.line(format!(
