@@ -64,8 +64,10 @@ impl Blocks<'_, '_> {
         see: &mut impl FnMut(StoredOutcome) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let wanted = |id: InferenceId| ids.binary_search(&id).is_ok();
+        // Newest first: the caller often needs no older ones.
         for first in self.of_ids(Table::Outcomes, ids, before)?.into_iter().rev() {
             let found = self.look_into(first, |block| block.outcomes(wanted))?;
+            // A block that cannot be read has been noted as lost.
             let found = found.unwrap_or_default();
             for outcome in found.into_iter().rev() {
                 if outcome.sequence < before && see(outcome).is_break() {

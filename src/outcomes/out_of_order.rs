@@ -115,6 +115,7 @@ fn each_of(
     mut see: impl FnMut(OutOfOrder),
 ) -> Result<()> {
     let mut found = Vec::new();
+    // Held back until all are read: after damage they are read again by another way.
     let read = jump_to_each(snapshot, ids, |row| found.push(row));
     match (read, unopened) {
         (Err(Error::Corrupt { .. }), Unopened::PassedOver) => {
@@ -173,6 +174,7 @@ fn jump_to_each(
             }
             go_on(is_wanted)
         })?;
+        // Each look-up ends at the first note that is not wanted: the next begins at the next id.
         let behind = wanted.partition_point(|id| *id <= reached);
         wanted = wanted.get(behind..).unwrap_or_default();
     }
@@ -189,6 +191,8 @@ pub(crate) fn of(
     let kept = snapshot.extent()?.kept;
     let mut found = Vec::new();
     each_of(snapshot, ids, unopened, |row| {
+        // Where the outcome's own entry is still there, it is found as such. Where the decision is
+        // gone, no one asks.
         if row.outcome.sequence < kept && row.inference >= kept {
             found.push(row.outcome);
         }
@@ -218,6 +222,7 @@ pub(crate) fn stale(snapshot: &Snapshot<'_, '_>) -> Result<Vec<OutOfOrder>> {
         if row.inference < kept {
             found.push(row);
         }
+        // In slices, each with a transaction of its own: other writers come in between.
         go_on(found.len() < SLICE)
     })?;
     Ok(found)

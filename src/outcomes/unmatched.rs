@@ -60,6 +60,7 @@ pub(crate) fn note(
         let is_known = transaction
             .get(Table::UnmatchedOutcomes, &key, |_| ())?
             .is_some();
+        // Counted by what really changes: a slice that is merged twice after a crash counts once.
         if *is_there && is_known {
             transaction.remove(Table::UnmatchedOutcomes, &key)?;
             fewer += 1;
@@ -85,6 +86,7 @@ pub(crate) fn expired(
         ascending,
         |key, value| {
             let (id, noted) = decode(path, key, value)?;
+            // Elapsed time: a clock that jumps gives nothing up.
             if elapsed.hours_since(noted) > EXPIRE_HOURS {
                 found.push(id);
             }

@@ -54,6 +54,8 @@ impl Follow {
         }
         let extent = reader.source.extent()?;
         let mut next = cursor.next();
+        // A cursor of an older state: the journal was put back, and other entries will get these
+        // numbers.
         if next > extent.next {
             let end = extent.next;
             return Err(foreign(format!("this journal ends before {end}")));
@@ -118,6 +120,7 @@ impl Follow {
             if left.is_zero() {
                 return Ok(false);
             }
+            // Commits of other processes give no signal that could be waited for.
             std::thread::sleep(left.min(POLL));
         }
     }
@@ -147,6 +150,7 @@ impl Follow {
             .reader
             .names
             .entry(&self.reader.source, stored.clone())?;
+        // Only when the entry is made: an error leaves the place, and the next call tries again.
         self.next = stored.next();
         self.buffered.pop_front();
         Ok(Some(entry))

@@ -242,6 +242,7 @@ impl ByTime {
     /// and are counted as lost.
     fn meet(&mut self, source: &Source, selection: &Selection, untimed: &[Sequence]) -> Result<()> {
         for first in untimed {
+            // Each once: reading it notes a loss, which the health counts.
             if self.met.insert(*first) {
                 let none = Projection::Selected(selection, Limit::First(0));
                 source.block_with(*first, none)?;
@@ -253,6 +254,7 @@ impl ByTime {
     /// Where the places begin that may have something left: going up, with the block that holds the
     /// border.
     fn start(&self, source: &Source, selection: &Selection) -> Result<Option<HourKey>> {
+        // Only the block's ends are wanted, so no row is built.
         let none = Projection::Selected(selection, Limit::First(0));
         let mut start = self.reached;
         if let (Direction::Ascending, Some(reached)) = (self.direction, &mut start)

@@ -91,6 +91,8 @@ impl Registry {
                 return Err(change.why_unknown(id)?);
             };
             let now = change.alias(&row.model, alias)?;
+            // Pointing where it points already adds no step: a rollback would go back to the same
+            // place.
             if now.as_ref().is_none_or(|now| now.target != id) {
                 let back = now.map(|now| now.since);
                 change.point(&row.model, alias, Some(id), core.now(), back)?;

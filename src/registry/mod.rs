@@ -296,6 +296,7 @@ impl Core {
     /// Holds the folder of all checkpoints: shared to claim an id, exclusive to remove what dead
     /// savers left, so that a claim is never seen before it is locked.
     fn hold_claims(&self, mode: LockMode) -> Result<FileLock> {
+        // A rehearsal must not even make the folder.
         self.check_may_write()?;
         let folder = self.root.join(names::FOLDER);
         files::create_folder(&folder)?;

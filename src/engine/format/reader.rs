@@ -52,6 +52,7 @@ impl<'a> BlockReader<'a> {
         looked_at::count();
         let (header, taken): (BlockHeader, usize) =
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
+        // Before any room is asked for by these numbers.
         let plausible = header.events <= header.count && header.attributed <= header.events;
         let many = header.count > MOST_ROWS && !header.is_hole();
         if !plausible || many || header.count == 0 {
@@ -86,6 +87,7 @@ impl<'a> BlockReader<'a> {
         }
         // After the bound of each: 16,384 lengths of at most 1,024 cannot overflow.
         let lengths = usize::try_from(lengths.sum(0..events)).unwrap_or(usize::MAX);
+        // L1: the flags say how long the lists are that follow the columns.
         let given = with_flag(flags, 0..events, flag::NO_CONFIDENCE, false);
         let hashed = with_flag(flags, 0..events, flag::FEATURES, true);
         let confidences = split(&mut rest, 4 * given, || "confidences".to_owned())?;
@@ -197,6 +199,7 @@ impl<'a> BlockReader<'a> {
         if self.header.is_hole() {
             return Ok(self.rows()?.pop());
         }
+        // Within the block, which was asked above, so it fits.
         let position = u32::try_from(sequence.since(self.first)).unwrap_or(u32::MAX);
         // Decisions are counted without the notes between them.
         let before = self.notes.positions().take_while(|note| *note < position);
@@ -297,6 +300,7 @@ impl<'a> BlockReader<'a> {
     pub(super) fn confidences(&self, out: &mut Vec<f32>) {
         let mut given = self.confidences.iter().copied().map(f32::from_le_bytes);
         out.clear();
+        // The usual block, in which each decision has one: no flag is looked at.
         if self.confidences.len() == self.header.events as usize {
             out.extend(given);
             return;
@@ -401,6 +405,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         // Sums of ranges and no steps: a query that selects one row of a thousand does not build
         // the others.
         let fresh = self.passed..index + 1;
+        // From the row that was read last on: its own values have not been passed yet.
         let before = self.passed.saturating_sub(1)..index;
         let block = self.block;
         let sum = |part: BlockColumn| block.column(part).sum(fresh.clone());
@@ -438,6 +443,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 names,
                 original: self
                     .id
+                    // Stored as the distance back to the original, which is seldom far.
                     .at_distance(number(BlockColumn::Original).wrapping_neg()),
                 confidence,
                 processing,
@@ -454,6 +460,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             Row::Inference(InferenceRow {
                 names,
                 labels: name(BlockColumn::Labels),
+                // That there are features shows in the row itself.
                 flags: flags & !flag::FEATURES,
                 confidence: confidence.unwrap_or(f32::NAN),
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
@@ -476,6 +483,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Takes the attributes of a decision, which is visited once.
     fn take_attributes(&mut self, index: usize) -> Vec<(String, Value)> {
+        // Stored in the order of their rows, with the number of the row.
         let known = self
             .attributes
             .binary_search_by_key(&index, |of| of.0 as usize);

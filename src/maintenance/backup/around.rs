@@ -50,8 +50,11 @@ pub(super) fn damaged(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec
         Ok(())
     };
     let [hours, ids, outcomes, kinds] = index::TABLES;
+    // An index that lacks rows hides entries, so all of them are made from the blocks again.
     together(&[Table::Blocks, hours, ids, outcomes, kinds])?;
+    // Sums that lack a part are wrong: all are folded anew in the copy.
     together(&folded::TABLES)?;
+    // Either of the two has what the other lacks.
     together(&[Table::Names, Table::NameIds])?;
     for table in Table::ALL {
         if !found.contains(&table) && !is_whole(table)? {

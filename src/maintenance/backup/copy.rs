@@ -166,6 +166,7 @@ impl MaintenanceHandle {
             }
             Err(error) => return Err(Error::io("copy", from, error)),
         }
+        // A name in the folder of segments always stands for a whole file.
         disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
         copied.new += 1;
         copied.bytes = copied.bytes.saturating_add(segment.row.bytes);
@@ -414,6 +415,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
     sync_directory(&folder)?;
     (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
+    // What an earlier restoring left is not needed any more.
     to.remove_unfinished();
     sync_directory(to.path())?;
     drop::<FileLock>(lock);

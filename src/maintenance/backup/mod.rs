@@ -134,6 +134,7 @@ impl Backup<'_> {
     pub fn run(self) -> Result<BackedUp> {
         let maintenance = &self.maintenance.maintenance;
         let to = Directory::bare(&self.to)?;
+        // Within the journal's own directory a backup would copy itself.
         refuse_same(maintenance.root(), to.path())?;
         let copied = maintenance.copy_to(&to, self.segments)?;
         let mut checkpoint_files = 0;
@@ -200,6 +201,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
         &from.path().join(names::FOLDER),
         &to.path().join(names::FOLDER),
     )?;
+    // Registered weights that the backup holds belong to the restored journal now.
     let restored = registry::after_restore(&checkpoints(to)?)?;
     Ok(BackedUp {
         entries: copied.entries,
@@ -213,6 +215,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackedUp>
 }
 
 fn refuse_same(from: &Path, to: &Path) -> Result<()> {
+    // A directory that is not there yet has no real path.
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if real(to).starts_with(real(from)) {
         return Err(Error::InvalidOption {
@@ -263,6 +266,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
         }
         copied += 1;
     }
+    // The names of all copies with one sync, after their contents.
     disk::sync_directory(to).map_err(|error| fault(to, error))?;
     Ok(copied)
 }

@@ -86,6 +86,7 @@ impl Checkpoints {
         let opened = Checkpoints::of(directory, source, cache_bytes);
         opened.source.read(|snapshot| {
             meta::identity(snapshot, opened.source.path())?;
+            // Here, and not at the first question: a foreign file is told apart when it is opened.
             snapshot.check_tables()
         })?;
         Ok(opened)
@@ -168,11 +169,13 @@ impl Checkpoints {
         &self,
         body: impl FnOnce(&mut RegistryChange<'_, '_>) -> Result<T>,
     ) -> Result<T, ChangeFailure> {
+        // A failure here is certain to have changed nothing, and the caller may say so.
         self.writer.open().map_err(ChangeFailure::Nothing)?;
         let mut finished = false;
         let change = |transaction: &mut WriteTransaction<'_>| {
             let known = transaction.get(Table::Meta, look::CHANGE_KEY, codec::decode::<u64>)?;
             let known = rebuild::known_change(self.source.path(), known)?;
+            // Raised within the transaction: two processes never give the same number.
             let number = known.unwrap_or(0).saturating_add(1);
             let mut change = RegistryChange {
                 transaction,
@@ -190,7 +193,10 @@ impl Checkpoints {
         let written = written.ok_or_else(|| ChangeFailure::Nothing(self.writer.failed()))?;
         match written {
             Ok(value) => Ok(value),
+            // The body itself failed, so the transaction was given up before its commit.
             Err(WriteFailure::Fatal(error)) if !finished => {
+                // Only these say something about the file: a refused request does not cost the
+                // handle.
                 if matches!(error, Error::Io { .. } | Error::Corrupt { .. }) {
                     self.writer.let_go();
                 }
@@ -239,6 +245,7 @@ impl Access {
             },
             (Some(directory), Sharing::Exclusive) => Access::Within {
                 directory: directory.clone(),
+                // Weak: a closed journal must give its file up, also while a registry lives.
                 only: hot.handle().downgrade(),
                 cache_bytes,
             },

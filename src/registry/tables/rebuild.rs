@@ -72,8 +72,10 @@ pub(crate) fn rebuild(
     mut rows: impl FnMut(Table) -> Vec<RawRow>,
 ) -> Result<()> {
     let checkpoints: Vec<(String, CheckpointRow)> = decoded(rows(Table::Checkpoints));
+    // The next change must be above all that rows were made by, also if the stored number is lost.
     let numbers = checkpoints.iter().map(|(_, row)| row.number >> WITHIN_BITS);
     let highest = numbers.max().unwrap_or(0).max(change.unwrap_or(0));
+    // Nothing else knows these rows: what can be read is kept as it is.
     for table in [Table::AliasHistory, Table::Deleted, Table::Leaving] {
         for (key, payload) in rows(table) {
             if check_row(table, &key, &payload).is_err() {
@@ -94,6 +96,7 @@ pub(crate) fn rebuild(
     for (model, row) in decoded::<ModelRow>(rows(Table::Models)) {
         change.with_model(&model, |known| {
             known.monitor = row.monitor;
+            // Also if the checkpoint that had it is lost: the next save has to be newer.
             known.highest = known.highest.max(row.highest);
         })?;
     }
@@ -109,12 +112,14 @@ pub(crate) fn rebuild(
         };
         let is_its =
             |(id, known): &(String, CheckpointRow)| *id == row.target && *known.model == *model;
+        // An alias of a checkpoint that is lost would name nothing.
         if !checkpoints.iter().any(is_its) {
             continue;
         }
         change.store(Table::Aliases, &key, &row)?;
         let step = keys::step(model, alias, row.since);
         let known = change.transaction.get(Table::AliasHistory, &step, |_| ())?;
+        // The history has to end where the alias points, or `alias_at` would contradict it.
         if known.is_none() {
             let target = Some(row.target);
             change.store(
