@@ -1,0 +1,190 @@
+//! One life of a child: it is started, records, dies, and what it left is opened and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::child::{Death, OUTCOME};
+use crate::shape::Shape;
+use crate::subjects::{Found, Kind, Promise};
+
+/// A child that says nothing for so long hangs.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// How a round ends.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// `kill -9`, so long after the first answer.
+    Killed(Duration),
+    /// The process itself, after so many calls.
+    Itself(Death, u64),
+}
+
+/// What one death cost.
+#[derive(Clone, Debug, Default)]
+pub struct Cost {
+    /// Decisions whose call was answered with success.
+    pub acknowledged: u64,
+    /// Of these, not there afterwards.
+    pub lost: u64,
+    pub outcomes_acknowledged: u64,
+    pub outcomes_lost: u64,
+    /// Why it could not be read, if it could not.
+    pub unreadable: Option<String>,
+    pub torn: u64,
+    pub says_loss: bool,
+}
+
+impl Cost {
+    /// Something is missing, and the subject does not say so.
+    pub fn is_silent(&self) -> bool {
+        let is_missing = self.lost > 0 || self.outcomes_lost > 0;
+        is_missing && !self.says_loss && self.unreadable.is_none()
+    }
+}
+
+/// Lets a child of `kind` record in `dir`, which is empty, until its end.
+pub fn round(program: &Path, kind: &Kind, shape: Shape, dir: &Path, end: End) -> Result<Cost> {
+    let mut command = Command::new(program);
+    command.args(["--child", kind.name, shape.name()]).arg(dir);
+    if let End::Itself(death, after) = end {
+        command.args([death.name(), &after.to_string()]);
+    }
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let said = listen(child, end)?;
+    let (decisions, outcomes): (Vec<u64>, Vec<u64>) =
+        said.into_iter().partition(|number| number & OUTCOME == 0);
+    let outcomes: Vec<u64> = outcomes
+        .into_iter()
+        .map(|number| number & !OUTCOME)
+        .collect();
+    let mut cost = Cost {
+        acknowledged: decisions.len() as u64,
+        outcomes_acknowledged: outcomes.len() as u64,
+        ..Cost::default()
+    };
+    let found = match kind.read(dir) {
+        Ok(found) => found,
+        Err(error) => {
+            cost.lost = cost.acknowledged;
+            cost.outcomes_lost = cost.outcomes_acknowledged;
+            cost.unreadable = Some(format!("{error:#}"));
+            check_unreadable(kind, &cost)?;
+            return Ok(cost);
+        }
+    };
+    let lost = missing(&decisions, &found.decisions);
+    cost.lost = lost.len() as u64;
+    cost.outcomes_lost = missing(&outcomes, &found.outcomes).len() as u64;
+    cost.torn = found.torn;
+    cost.says_loss = found.says_loss;
+    check(kind, &found, &lost, &cost).with_context(|| format!("{}, {end:?}", kind.name))?;
+    Ok(cost)
+}
+
+/// Waits for the end; returns all that was said.
+fn listen(mut child: Child, end: End) -> Result<Vec<u64>> {
+    let output = child.stdout.take().context("a child has a pipe")?;
+    let (begun, first) = mpsc::channel();
+    let listener = thread::spawn(move || hear(output, &begun));
+    if let Err(error) = first.recv_timeout(BOUND) {
+        child.kill()?;
+        let ended = child.wait_with_output()?;
+        let why = String::from_utf8_lossy(&ended.stderr);
+        bail!("a child said nothing: {error}: {why}");
+    }
+    if let End::Killed(after) = end {
+        thread::sleep(after);
+        ensure!(child.try_wait()?.is_none(), "a child ended by itself");
+        child.kill()?;
+    }
+    let ended = child.wait_with_output()?;
+    let said = listener
+        .join()
+        .map_err(|_| anyhow!("a listener panicked"))?;
+    let why = String::from_utf8_lossy(&ended.stderr);
+    // A child that reports an error has an exit code; one that dies has none.
+    ensure!(ended.status.code().is_none(), "a child failed: {why}");
+    Ok(said)
+}
+
+/// All numbers that come through the pipe, which ends with the process.
+fn hear(mut output: ChildStdout, begun: &Sender<()>) -> Vec<u64> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 1 << 16];
+    while let Ok(length @ 1..) = output.read(&mut buffer) {
+        if bytes.is_empty() {
+            // Nobody listens any more if the child was too slow.
+            let _ = begun.send(());
+        }
+        bytes.extend_from_slice(buffer.get(..length).unwrap_or_default());
+    }
+    let (numbers, _) = bytes.as_chunks::<8>();
+    numbers
+        .iter()
+        .map(|bytes| u64::from_le_bytes(*bytes))
+        .collect()
+}
+
+fn missing(said: &[u64], found: &[u64]) -> Vec<u64> {
+    let found: BTreeSet<u64> = found.iter().copied().collect();
+    let lost = said.iter().filter(|number| !found.contains(number));
+    lost.copied().collect()
+}
+
+/// Fails where annals breaks what it promises: no returned id missing, none twice, in order.
+fn check(kind: &Kind, found: &Found, lost: &[u64], cost: &Cost) -> Result<()> {
+    let Some(promise) = kind.promise else {
+        return Ok(());
+    };
+    for numbers in [&found.decisions, &found.outcomes] {
+        let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+        for number in numbers {
+            let before = last.insert(number >> 32, *number);
+            let in_order = before.is_none_or(|before| before < *number);
+            ensure!(in_order, "{number} comes after {before:?}");
+        }
+    }
+    // Only the last moments may be missing: nothing before an entry that is there.
+    let newest = |thread| {
+        let of_thread = found
+            .decisions
+            .iter()
+            .filter(|number| *number >> 32 == thread);
+        of_thread.copied().max()
+    };
+    for number in lost {
+        let is_last = newest(number >> 32).is_none_or(|newest| *number > newest);
+        ensure!(is_last, "{number} is missing and a later one is there");
+    }
+    ensure!(found.says_loss, "no gap marks the death");
+    if promise == Promise::All {
+        ensure!(
+            cost.lost == 0,
+            "{} decisions are missing: {lost:?}",
+            cost.lost
+        );
+        ensure!(
+            cost.outcomes_lost == 0,
+            "{} outcomes are missing",
+            cost.outcomes_lost
+        );
+    }
+    Ok(())
+}
+
+fn check_unreadable(kind: &Kind, cost: &Cost) -> Result<()> {
+    match (&cost.unreadable, kind.promise) {
+        (Some(why), Some(_)) => bail!("{} cannot be read: {why}", kind.name),
+        _ => Ok(()),
+    }
+}

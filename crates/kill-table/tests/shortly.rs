@@ -1,0 +1,39 @@
+//! The program works, and annals keeps its promises in a few deaths of each kind.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+
+fn run(arguments: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_kill-table"));
+    let output = program.args(arguments).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn rows(page: &str) -> usize {
+    let lines = page.lines().filter(|line| line.starts_with("| "));
+    lines.filter(|line| !line.starts_with("| what ")).count()
+}
+
+#[test]
+fn every_subject_is_killed_and_counted() {
+    let page = run(&["--rounds", "1"]);
+    assert_eq!(rows(&page), 14, "{page}");
+}
+
+#[test]
+fn annals_keeps_its_promises_under_every_load() {
+    let shapes = "paced-20,paced-200,bursts,threads,outcomes";
+    let only = "annals-spool,annals-sync";
+    let page = run(&["--rounds", "1", "--only", only, "--shapes", shapes]);
+    assert_eq!(rows(&page), 10, "{page}");
+}
+
+#[test]
+#[cfg(unix)]
+fn annals_keeps_its_promises_in_every_death() {
+    let page = run(&["--deaths", "--rounds", "1"]);
+    assert_eq!(rows(&page), 8, "{page}");
+}
