@@ -204,9 +204,14 @@ fn a_journal_under_load_is_closed_with_every_call_explained() {
         (TINY, Overflow::Block { timeout: BOUND }),
     ];
     for (capacity, overflow) in policies {
-        for _ in 0..10 {
+        for round in 0..10 {
             let options = without_dedup().queue_capacity(capacity).overflow(overflow);
             let options = options.commit_interval(Duration::from_millis(1));
+            // With lanes, where there are some, and without.
+            if round < 3 {
+                let dir = tempfile::tempdir().unwrap();
+                close_under_load(&options.clone().open(dir.path()).unwrap());
+            }
             close_under_load(&options.in_memory().unwrap());
         }
     }

@@ -12,13 +12,12 @@ use super::format::row::{GapRow, NameId, Note};
 use super::handle::{FileHandle, REOPENED};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
-use super::replay::replay;
+use super::replay::{DeadLanes, DeadRun};
 use super::runs::{RunEnd, RunRow};
 use super::{dictionary, keys, meta, runs};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
-use crate::entry::ids::InferenceId;
-use crate::entry::ids::{MAX_RUN, RunId};
+use crate::entry::ids::{InferenceId, JournalId, MAX_RUN, RunId};
 use crate::entry::timestamp::Timestamp;
 use crate::options::{Options, Sharing};
 
@@ -131,12 +130,14 @@ impl Hot {
         std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
-    /// Takes the next run number, and writes a gap for every run that died without closing. In the
-    /// same transaction `before`, this handle's last run, gets the row with its end.
+    /// Takes the next run number, takes in what runs that died without closing have left in their
+    /// spools and `lanes`, and writes a gap for each of them. In the same transaction `before`,
+    /// this handle's last run, gets the row with its end.
     pub(crate) fn begin_run(
         &mut self,
         now: Timestamp,
         before: Option<(RunId, &RunRow)>,
+        lanes: &dyn DeadLanes,
     ) -> Result<(RunId, RunRow), WriteFailure> {
         // Nothing is visible before the commit. A crash until then leaves a lock file without a
         // run, and the next opener takes the same number.
@@ -151,7 +152,7 @@ impl Hot {
             }
             // Before the new run has a number, so that its own lock is never taken for a dead
             // one's.
-            let dead = close_dead_runs(transaction, &path, directory.as_ref(), now)?;
+            let dead = close_dead_runs(transaction, &path, directory.as_ref(), lanes, now)?;
             let run = next_run(transaction, &path)?;
             // The lock is held before the run becomes visible: an unlocked run counts as dead.
             let lock = match &directory {
@@ -169,8 +170,13 @@ impl Hot {
         }
         self.locks.extend(lock.map(|lock| (run, lock)));
         if let Some(directory) = &self.directory {
-            // Only now: a crash before the commit must still find the lock files.
-            dead.into_iter().for_each(|run| directory.forget_run(run));
+            // Only now: a crash before the commit must still find the files.
+            for run in dead.runs {
+                directory.forget_run(run);
+            }
+            for run in dead.lanes {
+                lanes.forget(dead.journal, run);
+            }
         }
         Ok((run, row))
     }
@@ -383,17 +389,38 @@ fn next_run(transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<RunId
     Ok(RunId(number))
 }
 
+/// Runs that were found dead, and runs whose lanes are not needed any more.
+struct DeadRuns {
+    journal: JournalId,
+    runs: Vec<RunId>,
+    lanes: Vec<RunId>,
+}
+
 fn close_dead_runs(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
     directory: Option<&Directory>,
+    lanes: &dyn DeadLanes,
     now: Timestamp,
-) -> Result<Vec<RunId>> {
-    let Some(directory) = directory else {
-        return Ok(Vec::new());
+) -> Result<DeadRuns> {
+    let mut dead = DeadRuns {
+        journal: meta::identity_to_write(transaction, path)?.journal(),
+        runs: Vec::new(),
+        lanes: Vec::new(),
     };
+    let Some(directory) = directory else {
+        return Ok(dead);
+    };
+    // Of runs that ended, or were found dead, and whose process, or opener, was killed before it
+    // could remove them. A run that went on as another one may not have given them on yet.
+    let left = lanes.runs(dead.journal);
+    if !left.is_empty() {
+        let is_over = |row: &RunRow| !matches!(row.end, None | Some(RunEnd::Continued(_)));
+        let over = runs::select(transaction, path, is_over)?;
+        let over = over.into_iter().map(|(run, _)| run);
+        dead.lanes.extend(over.filter(|run| left.contains(run)));
+    }
     let open = runs::select(transaction, path, |row| row.end.is_none())?;
-    let mut dead = Vec::new();
     let mut encoder = BlockEncoder::default();
     for (run, mut row) in open {
         // Alive, or in a process of which nothing is known: its gap is left to a later opener. Two
@@ -402,13 +429,16 @@ fn close_dead_runs(
             continue;
         }
         // Before the gap, which stands behind the last id.
+        let mut lost = None;
         if row.source.is_none() {
-            replay(transaction, path, directory, run, &mut row)?;
+            let mut run = DeadRun::take_in(transaction, path, directory, run, &mut row)?;
+            lost = lanes.take_in(&mut run)?;
         }
+        row.dropped = row.dropped.saturating_add(lost.unwrap_or(0));
         let gap = GapRow {
             run: run.get(),
             reason: GapReason::Died,
-            count: None,
+            count: lost,
             // The last id known to be committed; the process may have given out more.
             after: (row.last_id > InferenceId::NONE).then_some(row.last_id),
             recorded_range: None,
@@ -422,7 +452,8 @@ fn close_dead_runs(
         }
         row.end = Some(RunEnd::FoundDead(now));
         runs::put(transaction, run, &row)?;
-        dead.push(run);
+        dead.runs.push(run);
+        dead.lanes.push(run);
     }
     // In the same transaction as the runs' ends: a crash leaves both or neither, so each death has
     // one gap.

@@ -18,7 +18,7 @@ pub(crate) mod maintenance_handle;
 pub(crate) mod meta;
 pub(crate) mod name_cache;
 pub(crate) mod rebuilt_index;
-mod replay;
+pub(crate) mod replay;
 pub(crate) mod retired;
 pub(crate) mod runs;
 pub(crate) mod segment_row;

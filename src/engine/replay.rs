@@ -1,4 +1,5 @@
-//! Taking in what a dead run left in its spool, in the transaction that marks it dead.
+//! Taking in what a dead run left in its spool, and then in its lanes, in the transaction that
+//! marks it dead.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -9,6 +10,7 @@ use ahash::AHashSet;
 
 use super::append::append;
 use super::directory::Directory;
+use super::format::CHECKSUM_BYTES;
 use super::format::block::{Block, BlockEncoder};
 use super::format::codec::MOST;
 use super::format::merge::merge;
@@ -16,13 +18,115 @@ use super::format::row::NameId;
 use super::format::spooled::{RunShare, SpooledBlock};
 use super::kv::{Table, WriteTransaction};
 use super::runs::{self, RunEnd, RunRow};
-use super::spool::{Frame, Frames, SpoolOwner, parity};
-use super::{keys, meta};
+use super::spool::{Covered, Frame, Frames, SpoolOwner, parity};
+use super::{dictionary, keys, meta};
 use crate::entry::error::Result;
-use crate::entry::ids::RunId;
+use crate::entry::ids::{JournalId, RunId};
 
 /// Blocks are stored when they have so many bytes, so that memory stays flat.
 const STORED_AT_ONCE: usize = 4 << 20;
+
+/// The lanes that dead runs leave; a room above knows how to read them.
+pub(crate) trait DeadLanes {
+    /// Stores what the spool does not have, and counts it in the run's row. Returns how many calls
+    /// were lost, if that is known. Lanes that cannot be read are no error.
+    fn take_in(&self, dead: &mut DeadRun<'_, '_>) -> Result<Option<u64>>;
+
+    /// The runs of a journal whose lanes are still there.
+    fn runs(&self, journal: JournalId) -> Vec<RunId>;
+
+    /// Removes the lanes of a run whose end is stored.
+    fn forget(&self, journal: JournalId, run: RunId);
+}
+
+/// A dead run in the transaction that marks it dead.
+pub(crate) struct DeadRun<'a, 'b> {
+    transaction: &'a mut WriteTransaction<'b>,
+    path: &'a Path,
+    pub(crate) journal: JournalId,
+    pub(crate) run: RunId,
+    pub(crate) row: &'a mut RunRow,
+    /// The newest commit or frame that is stored.
+    pub(crate) covered: Covered,
+}
+
+impl<'a, 'b> DeadRun<'a, 'b> {
+    /// Takes in the spool of `run`.
+    ///
+    /// # Errors
+    /// The transaction failed.
+    pub(super) fn take_in(
+        transaction: &'a mut WriteTransaction<'b>,
+        path: &'a Path,
+        directory: &Directory,
+        run: RunId,
+        row: &'a mut RunRow,
+    ) -> Result<Self> {
+        let journal = meta::identity_to_write(transaction, path)?.journal();
+        let covered = replay(transaction, path, directory, (journal, run), row)?;
+        Ok(DeadRun {
+            transaction,
+            path,
+            journal,
+            run,
+            row,
+            covered,
+        })
+    }
+
+    /// The stored ids of `names`, given now to those that have none.
+    pub(crate) fn intern<T: AsRef<str>>(&mut self, names: &[(u8, T)]) -> Result<Vec<NameId>> {
+        dictionary::intern(self.transaction, self.path, self.run.get(), names)
+    }
+
+    /// Stores blocks behind all others and counts their entries. Returns how many entries are in
+    /// blocks that no writer can have made: these are left out.
+    pub(crate) fn append(&mut self, blocks: Vec<Block>) -> Result<u64> {
+        let mut refused = 0_u64;
+        let mut kept = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let payload = block.value.get(CHECKSUM_BYTES..).unwrap_or_default();
+            let Ok(checked) = SpooledBlock::check(payload) else {
+                refused = refused.saturating_add(block.count.into());
+                continue;
+            };
+            for share in &checked.shares {
+                self.count(share)?;
+            }
+            kept.push(block);
+        }
+        append(self.transaction, self.path, &mut kept)?;
+        Ok(refused)
+    }
+
+    /// Whether `earlier` went on as this run, or as one between them, in the same process.
+    pub(crate) fn continues(&mut self, earlier: RunId) -> Result<bool> {
+        Ok(self.row_of_earlier(earlier)?.is_some())
+    }
+
+    fn row_of_earlier(&mut self, earlier: RunId) -> Result<Option<RunRow>> {
+        let key = keys::number(u64::from(earlier.get()));
+        let path = self.path;
+        let row = self.transaction.get(Table::Runs, &key, |value| {
+            runs::decode(path, &key, value).map(|(_, row)| row)
+        })?;
+        let row = row.transpose()?.filter(|_| earlier < self.run);
+        Ok(row.filter(|row| {
+            row.process == self.row.process && matches!(row.end, Some(RunEnd::Continued(_)))
+        }))
+    }
+
+    fn count(&mut self, share: &RunShare) -> Result<()> {
+        let run = RunId(share.run);
+        if run == self.run {
+            count(self.row, share);
+        } else if let Some(mut earlier) = self.row_of_earlier(run)? {
+            count(&mut earlier, share);
+            runs::put(self.transaction, run, &earlier)?;
+        }
+        Ok(())
+    }
+}
 
 /// Stores what the last commit of `run` does not cover, and counts it in `row`. A spool that was
 /// torn, or made by another program, gives what can be checked of it, and no error; so does one
@@ -30,15 +134,16 @@ const STORED_AT_ONCE: usize = 4 << 20;
 ///
 /// # Errors
 /// The transaction failed.
-pub(super) fn replay(
+fn replay(
     transaction: &mut WriteTransaction<'_>,
     path: &Path,
     directory: &Directory,
-    run: RunId,
+    (journal, run): (JournalId, RunId),
     row: &mut RunRow,
-) -> Result<()> {
-    let journal = meta::identity_to_write(transaction, path)?.id;
-    let covered = row.batch;
+) -> Result<Covered> {
+    let journal = journal.0;
+    let committed = row.batch;
+    let mut covered = Covered::Commit { batch: committed };
     let mut replay = Replay {
         transaction,
         path,
@@ -49,7 +154,7 @@ pub(super) fn replay(
     };
     let mut before = None;
     for more in 1..=2 {
-        let batch = covered.saturating_add(more);
+        let batch = committed.saturating_add(more);
         let owner = SpoolOwner { journal, run };
         let file = directory.spool(run, parity(batch));
         let Ok(Some(mut frames)) = Frames::open(&file, owner, batch) else {
@@ -78,6 +183,8 @@ pub(super) fn replay(
                 break;
             }
             row.batch = batch;
+            let index = frame.index;
+            covered = Covered::Frame { batch, index };
             if frame.panicked {
                 row.panicked = Some(batch);
             }
@@ -87,7 +194,8 @@ pub(super) fn replay(
         }
         before = Some(frames.count());
     }
-    replay.finish(row)
+    replay.finish(row)?;
+    Ok(covered)
 }
 
 struct Replay<'a, 'b> {

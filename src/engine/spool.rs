@@ -52,6 +52,13 @@ pub(crate) struct SpoolOwner {
     pub(crate) run: RunId,
 }
 
+/// Up to which of its commits, or to which frame behind them, a run's entries are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Covered {
+    Commit { batch: u64 },
+    Frame { batch: u64, index: u32 },
+}
+
 /// The writing side.
 pub(crate) struct Spool {
     directory: Directory,
@@ -93,6 +100,8 @@ pub(crate) struct Spooled<'a> {
     /// Gaps for losses that are not in `blocks` yet. They hold until the next frame.
     pub(crate) pending: &'a [Block],
     pub(crate) panicked: bool,
+    /// All of it belongs into one frame, or none of it is there.
+    pub(crate) is_one_frame: bool,
 }
 
 impl Spool {
@@ -112,11 +121,16 @@ impl Spool {
         }
     }
 
-    /// Hands the blocks to the system, which keeps them when this process dies. No sync.
+    /// Hands the blocks to the system, which keeps them when this process dies. No sync. `before`
+    /// is told which frame has the last of them, before that is written.
     ///
     /// # Errors
     /// After an error the batch takes no more: all calls fail until the next batch begins.
-    pub(crate) fn append(&mut self, spooled: &Spooled<'_>) -> io::Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        spooled: &Spooled<'_>,
+        before: impl FnOnce(Covered),
+    ) -> io::Result<()> {
         if spooled.batch != self.batch {
             // Only the batch right before can be continued from, and only if all of it was written.
             let follows = self.batch.checked_add(1) == Some(spooled.batch);
@@ -130,7 +144,7 @@ impl Spool {
         if self.is_broken {
             return Err(io::Error::other("an earlier write to the spool failed"));
         }
-        let written = self.append_frames(spooled);
+        let written = self.append_frames(spooled, before);
         if written.is_err() {
             self.is_broken = true;
             // Anew with the batch that comes to this file next.
@@ -141,19 +155,28 @@ impl Spool {
         written
     }
 
-    fn append_frames(&mut self, spooled: &Spooled<'_>) -> io::Result<()> {
+    fn append_frames(
+        &mut self,
+        spooled: &Spooled<'_>,
+        before: impl FnOnce(Covered),
+    ) -> io::Result<()> {
         let mut blocks = spooled.blocks;
+        let mut before = Some(before);
         loop {
             let mut bytes = 0_usize;
             // Asked before the block is added, so at least one goes into each frame.
             let fits = |block: &&Block| {
-                let fits = bytes < FULL_FRAME;
+                let fits = spooled.is_one_frame || bytes < FULL_FRAME;
                 bytes = bytes.saturating_add(block.value.len());
                 fits
             };
             let some = blocks.iter().take_while(fits).count();
             let (now, later) = blocks.split_at(some);
             blocks = later;
+            if let Some(before) = before.take_if(|_| blocks.is_empty()) {
+                let (batch, index) = (self.batch, self.index);
+                before(Covered::Frame { batch, index });
+            }
             self.append_frame(spooled, now)?;
             if blocks.is_empty() {
                 return Ok(());
@@ -169,6 +192,9 @@ impl Spool {
             let payload = block.value.get(CHECKSUM_BYTES..).unwrap_or_default();
             buffer.extend_from_slice(&length(payload.len()).to_le_bytes());
             buffer.extend_from_slice(payload);
+        }
+        if buffer.len() > MOST_FRAME {
+            return Err(io::Error::other("a frame would be too long"));
         }
         let header = FrameHeader {
             length: length(buffer.len()),
@@ -267,6 +293,11 @@ impl Spool {
         } else {
             self.before = INCOMPLETE;
         }
+    }
+
+    /// Whether the frames of the batch before are all in the spool.
+    pub(crate) fn follows_whole_batch(&self) -> bool {
+        self.before != INCOMPLETE
     }
 
     /// Finds out whether the files still have their names; one that has lost it is made anew by the
@@ -444,6 +475,8 @@ fn take<const BYTES: usize>(bytes: &mut &[u8]) -> Option<[u8; BYTES]> {
 pub(crate) struct Frame {
     /// Frames of the batch before, if all are in the spool.
     pub(crate) before: Option<u32>,
+    /// Its number among the frames of its batch.
+    pub(crate) index: u32,
     pub(crate) panicked: bool,
     blocks: u32,
     pending: u32,
@@ -536,6 +569,7 @@ impl<R: Read> Frames<R> {
         self.next = self.next.saturating_add(1);
         Ok(Some(Frame {
             before: (header.before != INCOMPLETE).then_some(header.before),
+            index: header.index,
             panicked: header.flags & PANICKED != 0,
             blocks: header.blocks,
             pending: header.pending,

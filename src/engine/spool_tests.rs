@@ -36,6 +36,7 @@ fn spooled(batch: u64, blocks: &[Block]) -> Spooled<'_> {
         blocks,
         pending: &[],
         panicked: false,
+        is_one_frame: false,
     }
 }
 
@@ -66,7 +67,9 @@ fn frames_come_back_and_those_of_earlier_batches_do_not() {
     for batch in 1..=4 {
         // Fewer with each batch, so that older frames lie behind the newest.
         for count in batch..=6 {
-            spool.append(&spooled(batch, &blocks(count))).unwrap();
+            spool
+                .append(&spooled(batch, &blocks(count)), |_| ())
+                .unwrap();
         }
     }
     assert_eq!(read(&directory, OWNER, 1), Vec::<Vec<Vec<u8>>>::new());
@@ -98,7 +101,7 @@ fn a_frame_says_how_many_came_in_the_batch_before() {
     let (_scratch, directory) = scratch();
     let mut spool = Spool::new(directory.clone(), OWNER);
     for batch in [1, 1, 2, 4] {
-        spool.append(&spooled(batch, &blocks(1))).unwrap();
+        spool.append(&spooled(batch, &blocks(1)), |_| ()).unwrap();
     }
     let before = |batch| {
         let path = directory.spool(OWNER.run, parity(batch));
@@ -111,7 +114,7 @@ fn a_frame_says_how_many_came_in_the_batch_before() {
     assert_eq!(before(4), None);
     let mut spool = Spool::new(directory.clone(), OWNER);
     for batch in [1, 1, 2] {
-        spool.append(&spooled(batch, &blocks(1))).unwrap();
+        spool.append(&spooled(batch, &blocks(1)), |_| ()).unwrap();
     }
     assert_eq!(before(2), Some(2));
 }
@@ -121,7 +124,7 @@ fn every_cut_and_every_changed_byte_ends_the_frames() {
     let (_scratch, directory) = scratch();
     let mut spool = Spool::new(directory.clone(), OWNER);
     for count in 1..=3 {
-        spool.append(&spooled(1, &blocks(count))).unwrap();
+        spool.append(&spooled(1, &blocks(count)), |_| ()).unwrap();
     }
     let path = directory.spool(OWNER.run, parity(1));
     let length = usize::try_from(spool.offset).unwrap();
@@ -151,6 +154,6 @@ fn links_are_not_followed() {
     std::os::unix::fs::symlink(&victim, directory.spool(OWNER.run, 1)).unwrap();
     assert!(read(&directory, OWNER, 1).is_empty());
     let mut spool = Spool::new(directory, OWNER);
-    spool.append(&spooled(1, &blocks(1))).unwrap();
+    spool.append(&spooled(1, &blocks(1)), |_| ()).unwrap();
     assert_eq!(fs::read(&victim).unwrap(), b"v");
 }

@@ -185,6 +185,24 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
+    /// The reading as words, for another process of the same start of the machine.
+    pub(crate) fn to_words(self) -> [u64; 3] {
+        [
+            self.ticks,
+            self.wall.as_micros().cast_unsigned(),
+            self.rate.0,
+        ]
+    }
+
+    /// A reading of another process; any words are one.
+    pub(crate) fn from_words([ticks, wall, rate]: [u64; 3]) -> Anchor {
+        Anchor {
+            ticks,
+            wall: Timestamp::from_micros(wall.cast_signed()),
+            rate: Rate(rate),
+        }
+    }
+
     #[inline]
     pub(crate) fn wall_of(&self, ticks: u64) -> Timestamp {
         let micros = |ticks| i64::try_from(self.rate.nanos(ticks) / 1_000).unwrap_or(i64::MAX);

@@ -11,7 +11,7 @@ use crate::engine::directory::HOT_FILE;
 use crate::entry::GapReason;
 use crate::fs::failpoint::{Failpoint, IoCall, install};
 use crate::health::State;
-use crate::{Error, Inference, Journal, Reader, Registry};
+use crate::{BlackBox, Error, Inference, Journal, Reader, Registry};
 
 /// Refuses to sync the hot file while it is broken.
 #[derive(Default)]
@@ -50,7 +50,8 @@ fn a_failed_journal_says_so_and_the_next_one_goes_on_in_the_same_process() {
     let dir = directory.path().join("data");
     let disk = Arc::new(Disk::default());
     let installed = install(directory.path(), disk.clone());
-    let failed = options().open(&dir).unwrap();
+    // Without a spool, which would leave what is unknown to the next opener.
+    let failed = options().black_box(BlackBox::Off).open(&dir).unwrap();
     let run = failed.health().run;
     log(&failed, 10);
     flush(&failed).unwrap();

@@ -60,7 +60,7 @@ impl<'a> Teller<'a> {
         self.ledger.has_spool = story.waits == Waits::Sync;
         let black_box = match story.waits {
             Waits::Flush => BlackBox::Off,
-            Waits::Sync => BlackBox::Spool,
+            Waits::Sync => BlackBox::Lanes,
         };
         let mut open: Option<Journal> = None;
         let mut refusals = 0;

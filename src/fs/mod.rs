@@ -6,8 +6,4 @@ pub(crate) mod failpoint;
 pub(crate) mod lock;
 pub(crate) mod owner;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the black box is not connected yet")
-)]
 pub(crate) mod shared_memory;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use annals_mapping::SharedWords;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use rustix::fs::{fstat, fstatfs, fstatvfs, mkdirat, openat, unlinkat};
+use rustix::fs::{fstat, fstatfs, fstatvfs, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -208,8 +208,7 @@ impl BlackBoxes {
         if !is_memory(&self.0.directory).map_err(|error| system(path, error))? {
             return Err(NoBlackBox::OnDisk(path.clone()));
         }
-        let room = fstatvfs(&self.0.directory).map_err(|error| system(path, error))?;
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        let free = self.free_bytes()?;
         if free < wanted {
             return Err(NoBlackBox::TooSmall {
                 path: path.clone(),
@@ -221,6 +220,12 @@ impl BlackBoxes {
         // New: a run's number is given once.
         mkdirat(&self.0.directory, &text, Mode::RWXU).map_err(|error| system(&path, error))?;
         Private::open(&self.0.directory, &text, path).map(BlackBox)
+    }
+
+    /// Bytes of the file system that nobody has.
+    pub(crate) fn free_bytes(&self) -> Result<u64, NoBlackBox> {
+        let room = fstatvfs(&self.0.directory).map_err(|error| system(&self.0.path, error))?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
     /// Opens the black box of a run.
@@ -239,6 +244,13 @@ impl BlackBoxes {
             .collect();
         boxes.sort();
         Ok(boxes)
+    }
+
+    /// Gives a black box the name of another run, which has none.
+    pub(crate) fn rename(&self, from: &BoxName, to: &BoxName) -> Result<(), NoBlackBox> {
+        let (from, to) = (from.to_string(), to.to_string());
+        renameat(&self.0.directory, &from, &self.0.directory, &to)
+            .map_err(|error| system(&self.0.path.join(&from), error))
     }
 
     /// Removes a black box with its files. Whoever asks knows that its run is dead.

@@ -173,7 +173,7 @@ impl Journal {
             queued: if known.gone {
                 0
             } else {
-                known.uncommitted + self.queue.len() as u64
+                known.uncommitted + self.queue.waiting()
             },
             unknown: known.unknown,
             dropped: self.queue.dropped(known.gone),

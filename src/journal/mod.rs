@@ -23,7 +23,7 @@ use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
 use crate::engine::spool::{Spool, SpoolOwner};
 use crate::entry::error::Result;
-use crate::entry::ids::JournalId;
+use crate::entry::ids::{JournalId, RunId};
 use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
 use crate::maintenance::retention::automatic::Automatic;
@@ -31,6 +31,9 @@ use crate::options::{BlackBox, Options, Sharing};
 use crate::record::conditions::Conditions;
 use crate::record::flush::FlushReply;
 use crate::record::queue::Queue;
+use crate::record::queue::lanes::{Lanes, Reading};
+use crate::record::queue::local_names::NamesLog;
+use crate::record::recovery::Recovery;
 use crate::record::status::Status;
 use crate::record::writer::Writer;
 use crate::registry;
@@ -51,14 +54,18 @@ use crate::threads::worker;
 /// * [`log`](Self::log) returning an id means *queued*;
 /// * [`flush`](Self::flush) being `Ok` means *on disk and visible to readers*, for everything
 ///   logged before it; [`sync`](Self::sync) being `Ok` means *on disk*;
-/// * a crash loses at most the calls after the last commit: one commit interval and one commit, or
-///   two where batches fill faster than the disk takes them.
+/// * the death of the process loses no call that returned an id, if [`Health::black_box`] is
+///   [`BlackBox::Lanes`], as it is on Linux by default;
+/// * the death of the machine loses at most the calls after the last commit: one commit interval
+///   and one commit, or two where batches fill faster than the disk takes them.
 ///
 /// A journal is `Send + Sync`; share it by reference or in an `Arc`. Dropping it closes it, waits
 /// for at most [`Options::close_timeout`], and has to swallow errors: call [`close`](Self::close)
 /// to see them. A process that forks without exec must not use the journal in the child. The child
-/// has no writer thread, so its calls fill a queue that is never emptied and are counted as
-/// dropped.
+/// has no writer thread: its calls return `None` and are counted as dropped. Without lanes they
+/// fill a queue first, which is never emptied.
+///
+/// [`Health::black_box`]: crate::health::Health::black_box
 pub struct Journal {
     queue: Arc<Queue>,
     status: Arc<Status>,
@@ -154,29 +161,38 @@ impl Journal {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let id = source.identity()?.journal();
         let now = options.clock.now();
-        let (run, row) = hot.begin_run(now, None).map_err(WriteFailure::into_error)?;
+        let begun = hot.begin_run(now, None, &Recovery);
+        let (run, row) = begun.map_err(WriteFailure::into_error)?;
+        let spool_owner = SpoolOwner { journal: id.0, run };
+        let directory = hot
+            .directory()
+            .filter(|_| options.black_box != BlackBox::Off);
+        let spool = directory.map(|directory| Spool::new(directory.clone(), spool_owner));
+        let (lanes, no_lanes) = match (&spool, options.black_box) {
+            (Some(_), BlackBox::Lanes) => lanes_of(id, run, &options),
+            _ => (None, None),
+        };
         let queue = Arc::new(Queue::new(
             run,
             options.queue_capacity,
             options.overflow,
             options.max_names,
             options.clock.clone(),
+            lanes,
         ));
         let status = Arc::new(Status::new(run));
-        status.lock().file_bytes = hot.file_bytes();
+        let mut known = status.lock();
+        known.file_bytes = hot.file_bytes();
+        known.black_box = match (&spool, queue.lanes()) {
+            (None, _) => BlackBox::Off,
+            (Some(_), None) => BlackBox::Spool,
+            (Some(_), Some(_)) => BlackBox::Lanes,
+        };
+        known.black_box_error = no_lanes;
+        drop(known);
         let maintenance = MaintenanceHandle::of(source.clone());
         let folder = Folder::of(source.clone());
         let checkpoints = Access::of(&hot, options.cache_bytes);
-        let directory = hot
-            .directory()
-            .filter(|_| options.black_box == BlackBox::Spool);
-        let spool = directory.map(|directory| {
-            let owner = SpoolOwner { journal: id.0, run };
-            Spool::new(directory.clone(), owner)
-        });
-        if spool.is_some() {
-            status.lock().black_box = BlackBox::Spool;
-        }
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
         let writer = Writer::new(
@@ -304,6 +320,22 @@ impl Journal {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.dir.as_deref()
+    }
+}
+
+/// The lanes of a new run, or why it has none.
+fn lanes_of(
+    id: JournalId,
+    run: RunId,
+    options: &Options,
+) -> (Option<(Lanes, NamesLog)>, Option<String>) {
+    let reading = Reading {
+        anchor: options.clock.anchor(),
+        memory: 0,
+    };
+    match Lanes::create(id, run, options.queue_capacity, reading) {
+        Ok(lanes) => (Some(lanes), None),
+        Err(why) => (None, Some(why)),
     }
 }
 

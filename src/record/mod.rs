@@ -4,6 +4,7 @@ pub(crate) mod conditions;
 pub(crate) mod flush;
 pub(crate) mod queue;
 pub(crate) mod recorder;
+pub(crate) mod recovery;
 pub(crate) mod status;
 pub(crate) mod writer;
 

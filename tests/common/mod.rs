@@ -28,6 +28,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// More than anything here takes on a slow machine: a longer wait counts as a hang.
 pub const BOUND: Duration = Duration::from_secs(60);
 
+/// Whether journals have lanes here by default.
+pub const HAS_LANES: bool = cfg!(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(annals_portable)
+));
+
 const ROLE: &str = "ANNALS_TEST_ROLE";
 const DIRECTORY: &str = "ANNALS_TEST_DIRECTORY";
 const SEED: &str = "ANNALS_TEST_SEED";

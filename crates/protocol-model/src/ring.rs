@@ -164,7 +164,7 @@ fn run(script: RingScript) {
                 durable.records.extend(records);
                 durable.position = consumer.position();
                 drop(durable);
-                consumer.release();
+                consumer.release(consumer.position());
             }
         })
     };

@@ -43,6 +43,7 @@ pub(crate) mod entry {
 pub(crate) mod options {
     use std::time::Duration;
 
+    #[derive(Clone, Copy)]
     pub(crate) enum Overflow {
         DropNewest,
         #[allow(dead_code, reason = "time does not pass in the model")]

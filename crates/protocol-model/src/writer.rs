@@ -55,6 +55,11 @@ impl Work for Writer {
         Ok(())
     }
 
+    /// There are no lanes here.
+    fn is_drained(&mut self) -> bool {
+        true
+    }
+
     /// As without a spool.
     fn sync(&mut self) -> Result<()> {
         self.commit()

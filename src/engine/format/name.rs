@@ -16,6 +16,22 @@ pub(crate) enum NameKind {
     OutcomeName = 7,
 }
 
+impl NameKind {
+    /// The kind with this number.
+    pub(crate) fn of(number: u8) -> Option<NameKind> {
+        Some(match number {
+            1 => NameKind::Model,
+            2 => NameKind::Symbol,
+            3 => NameKind::Action,
+            4 => NameKind::Checkpoint,
+            5 => NameKind::Labels,
+            6 => NameKind::Component,
+            7 => NameKind::OutcomeName,
+            _ => return None,
+        })
+    }
+}
+
 /// How many kinds there are; their numbers begin with 1.
 pub(crate) const KINDS: usize = 7;
 

@@ -360,6 +360,14 @@ fn gap_message(gap: &Gap) -> String {
             return format!("{count} {entries} taken out again");
         }
         GapReason::Died => {
+            if let Some(lost) = gap.count {
+                let missing = match lost {
+                    0 => "nothing is missing".to_owned(),
+                    1 => "1 event is missing".to_owned(),
+                    _ => format!("{lost} events are missing"),
+                };
+                return format!("run {run} ended without closing: {missing}");
+            }
             return match gap.after {
                 Some(id) => {
                     format!("run {run} ended without closing: what came after {id} is unknown")

@@ -87,8 +87,15 @@ impl<M> Channel<M> {
     /// accounts would not add up.
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
-        // Only uniqueness counts here: the channel orders the message itself.
-        self.next_id.fetch_add(1, Ordering::Relaxed)
+        // Whoever sees the id taken sees what the thread stored into its lane before, and what it
+        // knew of others: see `next_id`.
+        self.next_id.fetch_add(1, Ordering::Release)
+    }
+
+    /// Events from here on have this id or a higher one. An event with a lower one, and all that
+    /// its call knew of, can be found in the lanes now, unless its call is still under way.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.load(Ordering::Acquire)
     }
 
     /// Counts an event that cannot be recorded as it was given.
@@ -123,8 +130,55 @@ impl<M> Channel<M> {
         self.wake_writer();
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Counts events of calls that came too late.
+    #[cold]
+    pub(crate) fn count_closed(&self, events: u64) {
+        self.after_close.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts an event for which there was no room.
+    #[cold]
+    pub(crate) fn lose(&self, ticks: u64, event: Option<i64>) {
+        if self.is_closed() {
+            // Whether the writer still writes a gap cannot be known.
+            self.count_closed(1);
+        } else {
+            self.full.add(ticks, event);
+        }
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Losses so far, of which some may be in gaps.
+    pub(crate) fn losses(&self) -> [u64; 2] {
+        [self.full.total(), self.refused.total()]
+    }
+
+    /// Whether the writer has looked for the last time, or tries that out now.
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
+    }
+
+    /// Beside the closing: whether the writer takes an event that is in a lane. `is_before` tells
+    /// it once the channel is sealed for good. Counts the event if not.
+    #[cold]
+    pub(crate) fn is_taken(&self, is_before: impl FnOnce() -> bool) -> bool {
+        let stranded = self.stranded();
+        // Not sealed any more: the writer continues, and takes up the rest.
+        let is_taken = !self.is_sealed() || is_before();
+        drop(stranded);
+        if !is_taken {
+            self.count_closed(1);
+        }
+        is_taken
     }
 
     fn stranded(&self) -> MutexGuard<'_, Vec<Option<u64>>> {
@@ -132,15 +186,16 @@ impl<M> Channel<M> {
     }
 
     /// For the writer, after the closing: whether nothing is left to be taken up or written down.
-    /// Then the channel is sealed: what gets through from here on stays in it.
-    pub(crate) fn seal_if_quiet(&self) -> bool {
-        if !self.is_quiet() {
+    /// Then the channel is sealed: what gets through from here on stays in it. `lanes_are_quiet`
+    /// tells the same of the lanes.
+    pub(crate) fn seal_if_quiet(&self, mut lanes_are_quiet: impl FnMut() -> bool) -> bool {
+        if !self.is_quiet() || !lanes_are_quiet() {
             return false;
         }
         let stranded = self.stranded();
         self.sealed.store(true, Ordering::SeqCst);
         // Checked again: a call whose send came before the sealing may return its id.
-        let is_quiet = self.is_quiet();
+        let is_quiet = self.is_quiet() && lanes_are_quiet();
         if !is_quiet {
             self.sealed.store(false, Ordering::SeqCst);
         }
@@ -277,12 +332,7 @@ impl<M: Numbered> Channel<M> {
         {
             return self.unless_sealed(id);
         }
-        if self.is_closed() {
-            // Whether the writer still writes a gap cannot be known.
-            self.after_close.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.full.add(ticks, event);
-        }
+        self.lose(ticks, event);
         None
     }
 

@@ -1,9 +1,16 @@
 //! From an inference as the caller describes it to the record that is queued.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::Queue;
+use super::channel::Numbered;
+use super::lanes::Sent;
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
+use super::packing::{PLAIN, pack, pack_any};
 use super::refusals::{RefusalKind, Why};
+use super::ring::Tag;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::{INLINE, MOST};
@@ -12,7 +19,12 @@ use crate::entry::inference::{Attributes, Inference, Processing};
 use crate::entry::outcome::Outcome;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
+use crate::options::Overflow;
 
+/// Time between two looks of a call whether its lane has room.
+const LEAST_NAP: Duration = Duration::from_micros(50);
+/// The same, after some looks.
+const MOST_NAP: Duration = Duration::from_millis(1);
 /// Text that one inference may carry, names and attributes together, in bytes.
 pub(crate) const MOST_TEXT: usize = 1 << 20;
 /// Weight of a probability's label besides its bytes.
@@ -79,12 +91,99 @@ impl Queue {
         count: usize,
     ) -> Option<InferenceId> {
         let record = self.record(names, facts, probabilities, count);
-        self.send(
-            record.id,
-            Message::Inference(record),
-            record.ticks,
-            facts.event(),
-        )
+        let Some(lanes) = self.lanes() else {
+            let message = Message::Inference(record);
+            return self.send(record.id, message, record.ticks, facts.event());
+        };
+        let mut words = [0; PLAIN];
+        let (tag, used) = pack(&record, &mut words);
+        match lanes.send(self, tag, words.get(..used).unwrap_or_default()) {
+            Sent::Queued => Some(InferenceId(record.id)),
+            other => {
+                let message = Message::Inference(record);
+                let payload = words.get(..used).unwrap_or_default();
+                self.not_queued(other, (tag, payload), message, record.ticks, facts.event())
+            }
+        }
+    }
+
+    /// Queues a message, in whichever way, or counts it as dropped.
+    #[cold]
+    fn put(
+        &self,
+        id: u64,
+        message: Message,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        let Some(lanes) = self.lanes() else {
+            return self.send(id, message, ticks, event);
+        };
+        let (tag, payload) = pack_any(&message);
+        match lanes.send(self, tag, &payload) {
+            Sent::Queued => Some(InferenceId(id)),
+            other => self.not_queued(other, (tag, &payload), message, ticks, event),
+        }
+    }
+
+    /// A record that its lane has not taken: waits for room, goes by the channel, or is counted as
+    /// dropped.
+    #[cold]
+    fn not_queued(
+        &self,
+        sent: Sent,
+        (tag, payload): (Tag, &[u64]),
+        message: Message,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        let (lanes, id) = (self.lanes()?, message.id()?);
+        let mut sent = sent;
+        if let (Sent::Full, Overflow::Block { timeout }) = (sent, self.overflow()) {
+            let began = Instant::now();
+            let mut nap = LEAST_NAP;
+            while sent == Sent::Full && began.elapsed() < timeout {
+                self.wake_writer();
+                // Nothing tells when there is room: a thread that could be told would cost every
+                // call of the others.
+                thread::sleep(nap.min(timeout.saturating_sub(began.elapsed())));
+                nap = (nap * 2).min(MOST_NAP);
+                sent = lanes.send(self, tag, payload);
+            }
+        }
+        let id = match sent {
+            Sent::Queued => return Some(InferenceId(id)),
+            Sent::Stranded => None,
+            Sent::Closed => {
+                self.count_closed(1);
+                None
+            }
+            Sent::Full => {
+                self.wake_writer();
+                self.lose(ticks, event);
+                None
+            }
+            Sent::NoLane => {
+                let sent = self.send(id, message, ticks, event);
+                // Only the spool outlives this process, so the writer puts it there soon.
+                if !lanes.is_watched() {
+                    self.wake_writer();
+                }
+                sent
+            }
+        };
+        if id.is_none() {
+            self.note_losses();
+        }
+        id
+    }
+
+    /// Notes all losses where they outlive this process.
+    #[cold]
+    pub(crate) fn note_losses(&self) {
+        if let Some(lanes) = self.lanes() {
+            lanes.note_losses(self.losses());
+        }
     }
 
     #[inline]
@@ -243,12 +342,8 @@ impl Queue {
             memory,
             texts: (texts != Texts::default()).then(|| Box::new(texts)),
         };
-        self.send(
-            record.id,
-            Message::Extended(Box::new(extended)),
-            record.ticks,
-            facts.event(),
-        )
+        let message = Message::Extended(Box::new(extended));
+        self.put(record.id, message, record.ticks, facts.event())
     }
 
     /// Queues a system event; returns whether it was queued.
@@ -279,8 +374,8 @@ impl Queue {
             message,
             fields,
         };
-        self.send(id, Message::Other(Box::new(event)), ticks, None)
-            .is_some()
+        let message = Message::Other(id, Box::new(event));
+        self.put(id, message, ticks, None).is_some()
     }
 
     /// Queues a checkpoint event; returns whether it was queued.
@@ -319,8 +414,8 @@ impl Queue {
             ),
             detail: detail.to_owned(),
         };
-        self.send(id, Message::Other(Box::new(event)), ticks, None)
-            .is_some()
+        let message = Message::Other(id, Box::new(event));
+        self.put(id, message, ticks, None).is_some()
     }
 
     /// Queues an outcome of the inference `of`; returns whether it was queued.
@@ -356,8 +451,8 @@ impl Queue {
             time: outcome.time.map(Timestamp::as_micros),
             values: built_in.into_iter().flatten().chain(named).collect(),
         };
-        self.send(id, Message::Other(Box::new(event)), ticks, None)
-            .is_some()
+        let message = Message::Other(id, Box::new(event));
+        self.put(id, message, ticks, None).is_some()
     }
 
     /// Counts a call that cannot be recorded as it was given.
@@ -375,6 +470,7 @@ impl Queue {
             self.refusals.add(why);
         }
         self.refuse(ticks, event);
+        self.note_losses();
     }
 }
 

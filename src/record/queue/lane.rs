@@ -10,9 +10,9 @@ use std::sync::Arc;
 use annals_mapping::{PAGE_BYTES, PAGE_WORDS, SharedWords};
 
 use super::message::Message;
-use super::packing::unpack_any;
-use super::ring::{Broken, Consumer, Words};
-use crate::entry::ids::RunId;
+use super::packing::{Assembled, Assembler};
+use super::ring::{Consumer, Words};
+use crate::engine::spool::Covered;
 use crate::fs::shared_memory::BlackBox;
 use crate::threads::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,21 +22,39 @@ pub(crate) const RING_WORDS: usize = 1 << 18;
 /// The format of a lane, in its first word.
 const MAGIC: u64 = u64::from_le_bytes(*b"annlane1");
 /// The words that tell whose lane it is.
-const IDENTITY: usize = 4;
+const IDENTITY: usize = 3;
 const FREED: usize = 8;
+/// Four marks of as many words, each in a line of its own: up to where a commit or a frame of the
+/// spool has what the lane holds.
+const MARKS: usize = 16;
+const MARK_WORDS: usize = 8;
+/// The first two are of frames, one after the other; the last two are of commits with an even
+/// number and with an odd one.
+const FRAME_MARKS: usize = 2;
+const ALL_MARKS: usize = 4;
 
-fn identity(run: RunId, number: u32, ring_words: usize) -> [u64; IDENTITY] {
-    [
-        MAGIC,
-        u64::from(run.get()),
-        u64::from(number),
-        ring_words as u64,
-    ]
+fn identity(number: u32, ring_words: usize) -> [u64; IDENTITY] {
+    [MAGIC, u64::from(number), ring_words as u64]
 }
 
 /// The name of a lane's file.
 pub(crate) fn file_name(number: u32) -> String {
     format!("lane-{number}")
+}
+
+/// The number of the lane whose file has this name.
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("lane-")?.parse().ok()?;
+    // Only one spelling is a name.
+    (file_name(number) == name).then_some(number)
+}
+
+/// The words of a mark, without the one that tells that they are whole.
+fn mark_words(covered: Covered, position: u64) -> [u64; 3] {
+    match covered {
+        Covered::Commit { batch } => [batch, u64::MAX, position],
+        Covered::Frame { batch, index } => [batch, u64::from(index), position],
+    }
 }
 
 /// The words of a lane of this process.
@@ -46,12 +64,7 @@ pub(crate) struct Lane(Arc<SharedWords>);
 impl Lane {
     /// Creates the file of a lane in a run's black box; `ring_words` is a power of two, and at
     /// least a page.
-    pub(crate) fn create(
-        black_box: &BlackBox,
-        run: RunId,
-        number: u32,
-        ring_words: usize,
-    ) -> io::Result<Lane> {
+    pub(crate) fn create(black_box: &BlackBox, number: u32, ring_words: usize) -> io::Result<Lane> {
         if !ring_words.is_power_of_two() || ring_words < PAGE_WORDS {
             let message = format!("{ring_words} words are no ring");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -59,14 +72,39 @@ impl Lane {
         let pages = 1 + ring_words / PAGE_WORDS;
         let mapping = black_box.create_words(&file_name(number), pages)?;
         // A lane whose process was killed here has no records either.
-        for (word, value) in mapping
-            .words()
-            .iter()
-            .zip(identity(run, number, ring_words))
-        {
+        let first = mapping.words().iter();
+        for (word, value) in first.zip(identity(number, ring_words)) {
             word.store(value, Ordering::Release);
         }
         Ok(Lane(Arc::new(mapping)))
+    }
+
+    /// Forgets all marks: the next run of the handle counts its commits from 0, and nothing before
+    /// `position` is missing in the journal then.
+    pub(crate) fn move_to_next_run(&self, position: u64) {
+        for mark in 0..ALL_MARKS {
+            self.0.words()[MARKS + mark * MARK_WORDS].store(0, Ordering::Release);
+        }
+        self.mark(Covered::Commit { batch: 0 }, false, position);
+    }
+
+    /// Notes up to where the lane is covered once a frame or commit that is not made yet is there.
+    /// `turn` tells a frame from the one before: both are needed until the later one is there.
+    pub(crate) fn mark(&self, covered: Covered, turn: bool, position: u64) {
+        let mark = match covered {
+            Covered::Frame { .. } => usize::from(turn),
+            Covered::Commit { batch } => FRAME_MARKS + usize::from(!batch.is_multiple_of(2)),
+        };
+        let first = MARKS + mark * MARK_WORDS;
+        let Some((whole, rest)) = self.0.words()[first..].split_first() else {
+            return;
+        };
+        // In this order also for whoever reads after a death between two of the stores.
+        whole.store(0, Ordering::Release);
+        for (word, value) in rest.iter().zip(mark_words(covered, position)) {
+            word.store(value, Ordering::Release);
+        }
+        whole.store(1, Ordering::Release);
     }
 }
 
@@ -84,13 +122,17 @@ impl Words for Lane {
     }
 }
 
-/// The copy of a dead run's lane.
-struct DeadLane {
+/// The most bytes that the file of a lane may have.
+pub(crate) const MOST_BYTES: u64 = ((1 + RING_WORDS / PAGE_WORDS) * PAGE_BYTES) as u64;
+
+/// The words of a dead run's lane.
+#[derive(Debug)]
+struct DeadWords {
     freed: AtomicU64,
     ring: Vec<AtomicU64>,
 }
 
-impl Words for &DeadLane {
+impl Words for DeadWords {
     type Word = AtomicU64;
 
     fn freed(&self) -> &AtomicU64 {
@@ -102,76 +144,105 @@ impl Words for &DeadLane {
     }
 }
 
-/// How the reading of a dead run's lane ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Recovered {
-    /// The position behind the last record that was read.
-    pub(crate) position: u64,
-    /// Records that are no messages: somebody else wrote there.
-    pub(crate) unreadable: u64,
-    /// A word that is no header. Nothing behind it can be found.
-    pub(crate) broken: Option<Broken>,
+/// The copy of a dead run's lane, of which no word is believed.
+#[derive(Debug)]
+pub(crate) struct DeadLane {
+    first: Vec<u64>,
+    words: DeadWords,
 }
 
-/// The most bytes that the file of a lane may have.
-pub(crate) const MOST_BYTES: u64 = ((1 + RING_WORDS / PAGE_WORDS) * PAGE_BYTES) as u64;
+impl DeadLane {
+    /// Takes the lane from the bytes of its file. An error says that they are not that lane;
+    /// `None`, that it was killed before its first record.
+    pub(crate) fn parse(bytes: &[u8], number: u32) -> Result<Option<DeadLane>, String> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut words = words.iter().map(|word| u64::from_ne_bytes(*word));
+        let ring_words = (bytes.len() / 8).saturating_sub(PAGE_WORDS);
+        let is_whole = rest.is_empty() && (PAGE_WORDS..=RING_WORDS).contains(&ring_words);
+        if !is_whole || !ring_words.is_power_of_two() {
+            return Err(format!("{} bytes are no lane", bytes.len()));
+        }
+        let first: Vec<u64> = words.by_ref().take(PAGE_WORDS).collect();
+        let found = first.get(..IDENTITY).unwrap_or_default();
+        if found.contains(&0) && found.last() == Some(&0) {
+            // The words are stored in order, and the lane is used after that.
+            return Ok(None);
+        }
+        if found != identity(number, ring_words) {
+            return Err(format!("the file is not lane {number}"));
+        }
+        let freed = AtomicU64::new(first.get(FREED).copied().unwrap_or(0));
+        let ring = words.map(AtomicU64::new).collect();
+        let words = DeadWords { freed, ring };
+        Ok(Some(DeadLane { first, words }))
+    }
 
-/// Reads the messages of a dead run's lane from `bytes`, in order, from the position `covered` on:
-/// what lies before it is in the journal or in the spool.
-///
-/// An error says that `bytes` are not that lane; a lane that was cut short while it was created is
-/// an empty one.
-pub(crate) fn recover(
-    bytes: &[u8],
-    run: RunId,
-    number: u32,
-    covered: u64,
-    mut each: impl FnMut(Message),
-) -> Result<Recovered, String> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut words = words.iter().map(|word| u64::from_ne_bytes(*word));
-    let ring_words = (bytes.len() / 8).saturating_sub(PAGE_WORDS);
-    let is_whole = rest.is_empty() && (PAGE_WORDS..=RING_WORDS).contains(&ring_words);
-    if !is_whole || !ring_words.is_power_of_two() {
-        return Err(format!("{} bytes are no lane", bytes.len()));
+    /// Up to where the journal and the spool have its records, if the lane says so.
+    pub(crate) fn covered(&self, covered: Covered) -> Option<u64> {
+        (0..ALL_MARKS).find_map(|mark| {
+            let first = MARKS + mark * MARK_WORDS;
+            let found = self.first.get(first..first + 4)?;
+            let position = *found.last()?;
+            let [batch, index, position] = mark_words(covered, position);
+            (found == [1, batch, index, position]).then_some(position)
+        })
     }
-    let first: Vec<u64> = words.by_ref().take(PAGE_WORDS).collect();
-    let found = first.get(..IDENTITY).unwrap_or_default();
-    let nothing = Recovered {
-        position: covered,
-        unreadable: 0,
-        broken: None,
-    };
-    if found.contains(&0) && found.last() == Some(&0) {
-        // Killed before the first record: the words are stored in order.
-        return Ok(nothing);
+
+    /// The position that was freed last. Nothing before it is there any more.
+    pub(crate) fn freed(&self) -> u64 {
+        self.words.freed.load(Ordering::Relaxed)
     }
-    if found != identity(run, number, ring_words) {
-        return Err(format!("the file is not lane {number} of run {run}"));
+
+    /// Reads its messages from `position` on.
+    pub(crate) fn read(self, position: u64) -> DeadMessages {
+        DeadMessages {
+            reader: Consumer::at(self.words, position),
+            payload: Vec::new(),
+            assembler: Assembler::default(),
+            unreadable: 0,
+            is_broken: false,
+        }
     }
-    let lane = DeadLane {
-        freed: AtomicU64::new(first.get(FREED).copied().unwrap_or(0)),
-        ring: words.map(AtomicU64::new).collect(),
-    };
-    // Room is freed after it is covered, so this is `covered`, unless a word lies.
-    let begin = covered.max(lane.freed.load(Ordering::Relaxed));
-    let mut reader = Consumer::at(&lane, begin);
-    let (mut recovered, mut payload) = (nothing, Vec::new());
-    loop {
-        match reader.next(&mut payload) {
-            Ok(Some(tag)) => match unpack_any(tag, &payload) {
-                Some(message) => each(message),
-                None => recovered.unreadable += 1,
-            },
-            Ok(None) => break,
-            Err(broken) => {
-                recovered.broken = Some(broken);
-                break;
+}
+
+/// The messages of a dead run's lane, in order.
+#[derive(Debug)]
+pub(crate) struct DeadMessages {
+    reader: Consumer<DeadWords>,
+    payload: Vec<u64>,
+    assembler: Assembler,
+    /// Records that are no messages: somebody else wrote there.
+    pub(crate) unreadable: u64,
+    /// A word was no header. Nothing behind it can be found.
+    pub(crate) is_broken: bool,
+}
+
+impl DeadMessages {
+    #[cfg(test)]
+    fn position(&self) -> u64 {
+        self.reader.position()
+    }
+}
+
+impl Iterator for DeadMessages {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        loop {
+            match self.reader.next(&mut self.payload) {
+                Ok(Some(tag)) => match self.assembler.add(tag, &self.payload) {
+                    Assembled::Whole(message) => return Some(message),
+                    Assembled::Piece => {}
+                    Assembled::Nothing => self.unreadable += 1,
+                },
+                Ok(None) => return None,
+                Err(_) => {
+                    self.is_broken = true;
+                    return None;
+                }
             }
         }
     }
-    recovered.position = reader.position();
-    Ok(recovered)
 }
 
 #[cfg(test)]
@@ -188,11 +259,11 @@ mod tests {
 
     use super::*;
     use crate::entry::floats::INLINE;
-    use crate::entry::ids::JournalId;
+    use crate::entry::ids::{JournalId, RunId};
     use crate::fs::shared_memory::{BlackBoxes, BoxName, ROOT, boot_id};
     use crate::record::queue::local_names::{LocalName, NO_NAME};
     use crate::record::queue::message::{NO_PROCESSING, Record};
-    use crate::record::queue::packing::{PLAIN, pack};
+    use crate::record::queue::packing::{PLAIN, pack, unpack_any};
     use crate::record::queue::ring::{Producer, Refused};
 
     const RUN: RunId = RunId(9);
@@ -293,7 +364,7 @@ mod tests {
         let boxes = BlackBoxes::open_or_create(&root).unwrap();
         let black_box = boxes.create(&name(), 1 << 20).unwrap();
         // Small, so that it goes around many times, and is often full.
-        let lane = Lane::create(&black_box, RUN, 3, 1 << 12).unwrap();
+        let lane = Lane::create(&black_box, 3, 1 << 12).unwrap();
         let sweeping = lane.clone();
         thread::spawn(move || {
             let mut consumer = Consumer::at(sweeping, 0);
@@ -307,7 +378,7 @@ mod tests {
                 let head = [consumer.position(), ids.len() as u64];
                 let frame = head.into_iter().chain(ids).flat_map(u64::to_ne_bytes);
                 spool.write_all(&frame.collect::<Vec<u8>>()).unwrap();
-                consumer.release();
+                consumer.release(consumer.position());
                 thread::sleep(Duration::from_micros(300));
             }
         });
@@ -353,11 +424,10 @@ mod tests {
             let black_box = BlackBoxes::open(root.path()).unwrap();
             let black_box = black_box.find(&name()).unwrap();
             let bytes = black_box.read(&file_name(3), MOST_BYTES).unwrap();
-            let recovered = recover(&bytes, RUN, 3, position, |message| {
-                ids.push(id_of(&message))
-            });
-            let recovered = recovered.unwrap();
-            assert_eq!((recovered.unreadable, recovered.broken), (0, None));
+            let lane = DeadLane::parse(&bytes, 3).unwrap().unwrap();
+            let mut messages = lane.read(position);
+            ids.extend(messages.by_ref().map(|message| id_of(&message)));
+            assert_eq!((messages.unreadable, messages.is_broken), (0, false));
             let found = ids.len() as u64;
             assert!(ids.iter().copied().eq(1..=found), "round {round}");
             // The last one may have been published, and its teller killed.
@@ -375,42 +445,76 @@ mod tests {
         let boxes = BlackBoxes::open_or_create(root.path()).unwrap();
         let black_box = boxes.create(&name(), 1 << 20).unwrap();
         for wrong in [0, 1, 511, 513, 768] {
-            assert!(Lane::create(&black_box, RUN, 0, wrong).is_err(), "{wrong}");
+            assert!(Lane::create(&black_box, 0, wrong).is_err(), "{wrong}");
         }
-        let lane = Lane::create(&black_box, RUN, 0, 1 << 10).unwrap();
+        let lane = Lane::create(&black_box, 0, 1 << 10).unwrap();
         let mut producer = Producer::new(lane);
         for id in 1..=3 {
             push(&mut producer, &record(id)).unwrap();
         }
         let bytes = black_box.read(&file_name(0), MOST_BYTES).unwrap();
-        let read = |bytes: &[u8], run, number, from| {
-            let mut ids = Vec::new();
-            let recovered = recover(bytes, run, number, from, |message| {
-                ids.push(id_of(&message));
-            });
-            recovered.map(|recovered| (ids, recovered))
+        let read = |bytes: &[u8], number| {
+            let Some(lane) = DeadLane::parse(bytes, number)? else {
+                return Ok((Vec::new(), 0, 0));
+            };
+            let freed = lane.freed();
+            let mut messages = lane.read(freed);
+            let ids: Vec<u64> = messages.by_ref().map(|message| id_of(&message)).collect();
+            Ok::<_, String>((ids, messages.unreadable, messages.position()))
         };
-        let (ids, recovered) = read(&bytes, RUN, 0, 0).unwrap();
+        let (ids, _, position) = read(&bytes, 0).unwrap();
         assert_eq!(ids, [1, 2, 3]);
-        assert_eq!(recovered.position, producer.head());
-        assert!(read(&bytes, RunId(8), 0, 0).is_err());
-        assert!(read(&bytes, RUN, 1, 0).is_err());
+        assert_eq!(position, producer.head());
+        assert!(read(&bytes, 1).is_err());
         for cut in [0, 7, 4_096, 8_191, bytes.len() - 8] {
-            assert!(read(&bytes[..cut], RUN, 0, 0).is_err(), "{cut}");
+            assert!(read(&bytes[..cut], 0).is_err(), "{cut}");
         }
         // Killed while it was created.
         let mut begun = bytes.clone();
-        begun[16..32].fill(0);
-        assert!(read(&begun, RUN, 0, 0).unwrap().0.is_empty());
+        begun[8..24].fill(0);
+        assert!(read(&begun, 0).unwrap().0.is_empty());
         // A record that is no message is counted, and the next one is read.
         let mut foreign = bytes.clone();
         foreign[PAGE_BYTES + 2] ^= 0xf0;
-        let (ids, recovered) = read(&foreign, RUN, 0, 0).unwrap();
-        assert_eq!((ids, recovered.unreadable), (vec![2, 3], 1));
+        let (ids, unreadable, _) = read(&foreign, 0).unwrap();
+        assert_eq!((ids, unreadable), (vec![2, 3], 1));
         // A freed position that is none.
-        let mut lying = bytes;
+        let mut lying = bytes.clone();
         lying[FREED * 8] = 5;
-        let (ids, recovered) = read(&lying, RUN, 0, 0).unwrap();
-        assert_eq!((ids, recovered.position), (vec![], 5));
+        let (ids, _, position) = read(&lying, 0).unwrap();
+        assert_eq!((ids, position), (vec![], 5));
+    }
+
+    #[test]
+    fn a_mark_says_what_the_last_two_frames_and_commits_cover() {
+        let Ok(root) = tempfile::tempdir_in(ROOT) else {
+            return;
+        };
+        let boxes = BlackBoxes::open_or_create(root.path()).unwrap();
+        let black_box = boxes.create(&name(), 1 << 20).unwrap();
+        let lane = Lane::create(&black_box, 0, 1 << 10).unwrap();
+        let frame = |batch, index| Covered::Frame { batch, index };
+        let commit = |batch| Covered::Commit { batch };
+        lane.mark(frame(7, 0), false, 10);
+        lane.mark(frame(7, 1), true, 20);
+        lane.mark(commit(7), false, 20);
+        lane.mark(frame(8, 0), false, 30);
+        lane.mark(commit(8), false, 40);
+        let covered = |covered| {
+            let bytes = black_box.read(&file_name(0), MOST_BYTES).unwrap();
+            let lane = DeadLane::parse(&bytes, 0).unwrap().unwrap();
+            lane.covered(covered)
+        };
+        assert_eq!(covered(frame(7, 0)), None);
+        assert_eq!(covered(frame(7, 1)), Some(20));
+        assert_eq!(covered(frame(8, 0)), Some(30));
+        assert_eq!(covered(commit(7)), Some(20));
+        assert_eq!(covered(commit(8)), Some(40));
+        assert_eq!(covered(commit(9)), None);
+        lane.mark(commit(9), false, 50);
+        assert_eq!((covered(commit(7)), covered(commit(9))), (None, Some(50)));
+        lane.move_to_next_run(60);
+        assert_eq!((covered(commit(8)), covered(frame(8, 0))), (None, None));
+        assert_eq!(covered(commit(0)), Some(60));
     }
 }

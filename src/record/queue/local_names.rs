@@ -39,11 +39,16 @@ pub(crate) struct LocalNames {
     names: RwLock<NamesOfProcess>,
 }
 
+/// Keeps a name beyond this process, before its number is used; returns whether it could. After a
+/// "no" it says no to all.
+pub(crate) type NamesLog = Box<dyn FnMut(u32, NameKind, &str) -> bool + Send + Sync>;
+
 #[derive(Default)]
 struct NamesOfProcess {
     ids: [AHashMap<Arc<str>, LocalName>; KINDS],
     /// Kind and text of id `index + 1`.
     texts: Vec<(NameKind, Arc<str>)>,
+    log: Option<NamesLog>,
 }
 
 impl LocalNames {
@@ -54,6 +59,12 @@ impl LocalNames {
             most,
             names: RwLock::default(),
         }
+    }
+
+    /// Keeps all names that come from here on in `log` too.
+    pub(crate) fn keep_in(&self, log: NamesLog) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.log = Some(log);
     }
 
     /// The id of `name`, or `None` if it is too long or the table is full.
@@ -91,7 +102,8 @@ impl LocalNames {
         found.ok().flatten()
     }
 
-    fn intern(&self, kind: NameKind, name: &str) -> Option<(LocalName, Arc<str>)> {
+    /// The same past the thread's cache.
+    pub(crate) fn intern(&self, kind: NameKind, name: &str) -> Option<(LocalName, Arc<str>)> {
         if name.len() > LONGEST_NAME {
             return None;
         }
@@ -109,10 +121,15 @@ impl LocalNames {
         if names.texts.len() >= self.most {
             return None;
         }
+        // Ids begin at 1: 0 is "none".
+        let id = LocalName(u32::try_from(names.texts.len() + 1).ok()?);
+        // A name that is not kept goes as text, as one that the table has no room for.
+        let kept = names.log.as_mut().is_none_or(|log| log(id.0, kind, name));
+        if !kept {
+            return None;
+        }
         let text: Arc<str> = name.into();
         names.texts.push((kind, text.clone()));
-        // After the push, so that ids begin at 1: 0 is "none".
-        let id = LocalName(u32::try_from(names.texts.len()).ok()?);
         names.ids[kind as usize - 1].insert(text.clone(), id);
         Some((id, text))
     }

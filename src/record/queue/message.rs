@@ -122,7 +122,8 @@ pub(crate) enum OtherEntry {
 pub(crate) enum Message {
     Inference(Record),
     Extended(Box<Extended>),
-    Other(Box<OtherEntry>),
+    /// With the id that its call took, which orders it among the others.
+    Other(u64, Box<OtherEntry>),
 }
 
 impl Numbered for Message {
@@ -130,7 +131,7 @@ impl Numbered for Message {
         match self {
             Message::Inference(record) => Some(record.id),
             Message::Extended(extended) => Some(extended.record.id),
-            Message::Other(_) => None,
+            Message::Other(id, _) => Some(*id),
         }
     }
 }
@@ -141,7 +142,7 @@ impl Message {
         let record = match self {
             Message::Inference(record) => record,
             Message::Extended(extended) => &extended.record,
-            Message::Other(event) => return event.each_name(see),
+            Message::Other(_, event) => return event.each_name(see),
         };
         [
             record.model,
@@ -163,7 +164,39 @@ impl Message {
         match self {
             Message::Inference(record) => record.is_deterministic,
             Message::Extended(extended) => extended.record.is_deterministic,
-            Message::Other(_) => false,
+            Message::Other(..) => false,
+        }
+    }
+
+    /// Bytes of its texts, roughly.
+    #[inline]
+    pub(crate) fn text_bytes(&self) -> usize {
+        let of_pairs = |pairs: &[(String, Value)]| -> usize {
+            let bytes = |(key, value): &(String, Value)| match value {
+                Value::Text(text) => key.len() + text.len(),
+                _ => key.len(),
+            };
+            pairs.iter().map(bytes).sum()
+        };
+        match self {
+            Message::Inference(_) => 0,
+            Message::Extended(extended) => {
+                let texts = extended.texts.as_ref();
+                texts.map_or(0, |texts| of_pairs(&texts.attributes))
+            }
+            Message::Other(_, entry) => match &**entry {
+                OtherEntry::System {
+                    message, fields, ..
+                } => message.len() + of_pairs(fields),
+                OtherEntry::Checkpoint { detail, .. } => detail.len(),
+                OtherEntry::Outcome { values, .. } => {
+                    let bytes = |value: &QueuedValue| match value {
+                        QueuedValue::Label(text) => text.len(),
+                        _ => 0,
+                    };
+                    values.iter().map(bytes).sum()
+                }
+            },
         }
     }
 
@@ -177,7 +210,7 @@ impl Message {
                     texts.each_name(see);
                 }
             }
-            Message::Other(event) => event.each_written(see),
+            Message::Other(_, event) => event.each_written(see),
         }
     }
 }

@@ -1,26 +1,29 @@
 //! From a call to the writer: names become numbers, a call becomes a small record, and the record
-//! goes through the channel.
+//! goes into the thread's lane, or through the channel.
 
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
+pub(crate) mod black_box;
 pub(crate) mod channel;
 pub(crate) mod drop_counters;
 pub(crate) mod enqueue;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the black box is not connected yet")
-)]
 pub(crate) mod lane;
+#[cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
+    path = "no_lanes.rs"
+)]
+pub(crate) mod lanes;
 pub(crate) mod local_names;
 pub(crate) mod message;
 #[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the black box is not connected yet")
+    not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
+    expect(dead_code, reason = "without shared memory there are no lanes")
 )]
 pub(crate) mod packing;
 pub(crate) mod refusals;
 #[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the black box is not connected yet")
+    not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
+    expect(dead_code, reason = "without shared memory there are no lanes")
 )]
 pub(crate) mod ring;
 #[cfg(test)]
@@ -39,13 +42,16 @@ use crate::entry::value::Value;
 use crate::options::Overflow;
 use crate::threads::panics;
 use channel::Channel;
-use local_names::LocalNames;
+use lanes::Lanes;
+use local_names::{LocalNames, NamesLog};
 use message::Message;
 use refusals::Refusals;
 
 /// The queue of one open journal: its channel, and the conversion of calls into messages.
 pub(crate) struct Queue {
     channel: Channel<Message>,
+    /// `None` where there is no shared memory, or it is not wanted.
+    lanes: Option<Lanes>,
     pub(crate) clock: Clock,
     pub(crate) names: LocalNames,
     panics: Mutex<Panics>,
@@ -75,11 +81,18 @@ impl Queue {
         overflow: Overflow,
         max_names: usize,
         clock: Clock,
+        lanes: Option<(Lanes, NamesLog)>,
     ) -> Self {
+        let names = LocalNames::new(max_names);
+        let lanes = lanes.map(|(lanes, log)| {
+            names.keep_in(log);
+            lanes
+        });
         Queue {
             channel: Channel::new(run, capacity, overflow),
+            lanes,
             clock,
-            names: LocalNames::new(max_names),
+            names,
             panics: Mutex::default(),
             refusals: Refusals::default(),
             // Opened while its thread unwinds, it may be closed by the same panic.
@@ -91,6 +104,17 @@ impl Queue {
             panicked: AtomicBool::new(false),
             unwound: AtomicBool::new(false),
         }
+    }
+
+    /// The lanes of this journal, if it has some.
+    pub(crate) fn lanes(&self) -> Option<&Lanes> {
+        self.lanes.as_ref()
+    }
+
+    /// Events that wait for the writer.
+    pub(crate) fn waiting(&self) -> u64 {
+        let in_lanes = self.lanes.as_ref().map_or(0, Lanes::len);
+        in_lanes.saturating_add(self.channel.len() as u64)
     }
 
     /// For a thread in the background that this journal starts: keeps its panic for the health and

@@ -6,7 +6,7 @@
 
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
-use super::ring::{LONGEST, Tag};
+use super::ring::Tag;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::value::Value;
@@ -21,6 +21,10 @@ const EXTENDED: Tag = 2;
 const SYSTEM: Tag = 3;
 const CHECKPOINT: Tag = 4;
 const OUTCOME: Tag = 5;
+/// A piece of a message that is too long for one record; the last piece has the message's tag.
+pub(crate) const PIECE: Tag = 6;
+/// A longer message is in no lane.
+const MOST_WORDS: usize = 1 << 18;
 const HAS_EVENT: Tag = 1 << 3;
 const HAS_FEATURES: Tag = 1 << 4;
 const HAS_CONFIDENCE: Tag = 1 << 5;
@@ -195,21 +199,73 @@ fn unpack(tag: Tag, words: &[u64]) -> Option<Record> {
     })
 }
 
-/// Any message as words: its tag, and its payload. `None` if it is too long for a lane; then it
-/// goes by the channel.
-pub(crate) fn pack_any(message: &Message) -> Option<(Tag, Vec<u64>)> {
+/// Any message as words: its tag, and its payload, whose first word is the id.
+pub(crate) fn pack_any(message: &Message) -> (Tag, Vec<u64>) {
     let mut bytes = Bytes::default();
-    let tag = match message {
+    let (tag, id) = match message {
         Message::Inference(record) => {
             let mut words = [0; PLAIN];
             let (tag, used) = pack(record, &mut words);
-            return Some((tag, words[..used].to_vec()));
+            return (tag, words[..used].to_vec());
         }
-        Message::Extended(extended) => bytes.extended(extended),
-        Message::Other(event) => bytes.other(event),
+        Message::Extended(extended) => (bytes.extended(extended), extended.record.id),
+        Message::Other(id, event) => (bytes.other(event), *id),
     };
-    let words = bytes.into_words();
-    (words.len() < LONGEST).then_some((tag, words))
+    (tag, bytes.into_words(id))
+}
+
+/// Puts messages of several records together again.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    words: Vec<u64>,
+}
+
+/// What a record of a lane is.
+#[derive(Debug)]
+pub(crate) enum Assembled {
+    /// A message that ends with it.
+    Whole(Message),
+    /// A piece of one.
+    Piece,
+    /// Nothing that a producer writes.
+    Nothing,
+}
+
+impl Assembler {
+    /// Takes the next record of a lane.
+    #[inline]
+    pub(crate) fn add(&mut self, tag: Tag, payload: &[u64]) -> Assembled {
+        if tag != PIECE && self.words.is_empty() {
+            return unpack_any(tag, payload).map_or(Assembled::Nothing, Assembled::Whole);
+        }
+        self.add_piece(tag, payload)
+    }
+
+    #[cold]
+    fn add_piece(&mut self, tag: Tag, payload: &[u64]) -> Assembled {
+        let Some((id, rest)) = payload.split_first() else {
+            return Assembled::Nothing;
+        };
+        if self.words.first().is_some_and(|begun| begun != id) {
+            // Its last piece never came.
+            self.words.clear();
+        }
+        if self.words.is_empty() {
+            self.words.push(*id);
+        }
+        if self.words.len().saturating_add(rest.len()) > MOST_WORDS {
+            self.words.clear();
+            return Assembled::Nothing;
+        }
+        self.words.extend_from_slice(rest);
+        if tag == PIECE {
+            return Assembled::Piece;
+        }
+        let message = unpack_any(tag, &self.words);
+        // A long one is not kept for ever.
+        self.words = Vec::new();
+        message.map_or(Assembled::Nothing, Assembled::Whole)
+    }
 }
 
 /// The message that a record is; `None` if it is none.
@@ -217,19 +273,27 @@ pub(crate) fn unpack_any(tag: Tag, words: &[u64]) -> Option<Message> {
     if tag & KIND == INFERENCE {
         return unpack(tag, words).map(Message::Inference);
     }
+    let (id, words) = words.split_first()?;
     let bytes = bytes_of(words)?;
     let mut from = Given(&bytes);
+    let other = |entry| Message::Other(*id, Box::new(entry));
     let message = match tag {
-        EXTENDED => Message::Extended(Box::new(from.extended()?)),
-        SYSTEM => Message::Other(Box::new(from.system()?)),
-        CHECKPOINT => Message::Other(Box::new(from.checkpoint()?)),
-        OUTCOME => Message::Other(Box::new(from.outcome()?)),
+        EXTENDED => {
+            let extended = from.extended()?;
+            if extended.record.id != *id {
+                return None;
+            }
+            Message::Extended(Box::new(extended))
+        }
+        SYSTEM => other(from.system()?),
+        CHECKPOINT => other(from.checkpoint()?),
+        OUTCOME => other(from.outcome()?),
         _ => return None,
     };
     from.0.is_empty().then_some(message)
 }
 
-/// The bytes that a payload of words holds: the first word is their number.
+/// The bytes that words hold: the first word is their number.
 fn bytes_of(words: &[u64]) -> Option<Vec<u8>> {
     let (length, words) = words.split_first()?;
     let length = usize::try_from(*length).ok()?;
@@ -246,13 +310,14 @@ fn bytes_of(words: &[u64]) -> Option<Vec<u8>> {
 struct Bytes(Vec<u8>);
 
 impl Bytes {
-    fn into_words(self) -> Vec<u64> {
+    fn into_words(self, id: u64) -> Vec<u64> {
         let chunks = self.0.chunks(8).map(|chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(word)
         });
-        [self.0.len() as u64].into_iter().chain(chunks).collect()
+        let head = [id, self.0.len() as u64];
+        head.into_iter().chain(chunks).collect()
     }
 
     fn word(&mut self, value: u64) {
@@ -753,17 +818,17 @@ mod tests {
         prop_oneof![
             records().prop_map(Message::Inference),
             extended,
-            event.prop_map(|event| Message::Other(Box::new(event))),
+            (any::<u64>(), event).prop_map(|(id, event)| Message::Other(id, Box::new(event))),
         ]
     }
 
     proptest! {
         #[test]
         fn a_message_comes_back_as_it_was(message in messages()) {
-            let (tag, words) = pack_any(&message).unwrap();
+            let (tag, words) = pack_any(&message);
             let back = unpack_any(tag, &words).unwrap();
             // Floats of any bits: a second packing compares them.
-            prop_assert_eq!(pack_any(&back), Some((tag, words)));
+            prop_assert_eq!(pack_any(&back), (tag, words));
             let shown = |message: &Message| format!("{message:?}");
             prop_assert_eq!(shown(&back), shown(&message));
         }
@@ -776,7 +841,7 @@ mod tests {
             value in any::<u64>(),
             cut in any::<prop::sample::Index>(),
         ) {
-            let (tag, words) = pack_any(&message).unwrap();
+            let (tag, words) = pack_any(&message);
             // None of these may panic, or take more memory than there are bytes for.
             let mut changed = words.clone();
             changed[place.index(words.len())] = value;
@@ -828,19 +893,53 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_is_refused() {
-        let long = |bytes: usize| {
-            let event = OtherEntry::System {
-                ticks: 0,
-                level: Level::Info,
-                component: LocalName::new(1),
-                written: None,
-                message: "x".repeat(bytes),
-                fields: Vec::new(),
-            };
-            pack_any(&Message::Other(Box::new(event))).map(|(_, words)| words.len())
+    fn a_long_message_comes_back_from_its_pieces() {
+        let event = OtherEntry::System {
+            ticks: 0,
+            level: Level::Info,
+            component: LocalName::new(1),
+            written: None,
+            message: "x".repeat(1 << 20),
+            fields: Vec::new(),
         };
-        assert_eq!(long((LONGEST - 1) * 8), None);
-        assert!(long((LONGEST - 6) * 8).is_some_and(|words| words < LONGEST));
+        let message = Message::Other(7, Box::new(event));
+        let (tag, words) = pack_any(&message);
+        let mut assembler = Assembler::default();
+        let pieces: Vec<Vec<u64>> = words[1..]
+            .chunks(1_000)
+            .map(|chunk| [&[7], chunk].concat())
+            .collect();
+        let (last, rest) = pieces.split_last().unwrap();
+        for round in 0..3 {
+            // The second time the last piece is missing.
+            for piece in rest {
+                assert!(matches!(assembler.add(PIECE, piece), Assembled::Piece));
+            }
+            if round == 1 {
+                let (tag, words) = pack_any(&plain_event(8));
+                let next = assembler.add(tag, &words);
+                assert!(matches!(next, Assembled::Whole(Message::Other(8, _))));
+                continue;
+            }
+            let Assembled::Whole(back) = assembler.add(tag, last) else {
+                panic!("round {round}");
+            };
+            assert_eq!(pack_any(&back), (tag, words.clone()));
+        }
+        // Pieces without an end take no memory without an end.
+        let piece = vec![9; 4_000];
+        let refused =
+            (0..1_000).filter(|_| matches!(assembler.add(PIECE, &piece), Assembled::Nothing));
+        assert!(refused.count() > 10);
+    }
+
+    fn plain_event(id: u64) -> Message {
+        let event = OtherEntry::Outcome {
+            ticks: 1,
+            of: 2,
+            time: None,
+            values: Vec::new(),
+        };
+        Message::Other(id, Box::new(event))
     }
 }

@@ -109,6 +109,23 @@ impl<W: Words> Producer<W> {
         self.head
     }
 
+    /// Whether records of `words` words together, their headers included, have room now.
+    pub(crate) fn has_room(&mut self, words: u64) -> Result<(), Refused> {
+        let ring = self.words.ring().len() as u64;
+        if words.saturating_add(1) > ring {
+            return Err(Refused::TooLong);
+        }
+        let end = self.head + words + 1;
+        if end - self.freed > ring {
+            // The same look as in `push`, of one word that has room if anything has.
+            self.freed = freed_for(&self.words, self.head, 1)?;
+        }
+        if end - self.freed > ring {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
     /// Publishes a record of `payload`. A thread that is stopped within leaves none.
     #[inline]
     pub(crate) fn push(&mut self, tag: Tag, payload: &[u64]) -> Result<(), Refused> {
@@ -193,13 +210,6 @@ impl<W: Words> Consumer<W> {
         self.position
     }
 
-    /// Whether nothing that is published is unread.
-    pub(crate) fn is_at_end(&self) -> bool {
-        let ring = self.words.ring();
-        let first = ring.get(place(self.position, ring.len()));
-        first.is_none_or(|word| word.load(Ordering::Acquire) == 0)
-    }
-
     /// Copies the payload of the next record over `payload`. `None` if none is published.
     ///
     /// Believes no word: whatever stands in the ring, the last record begins within one lap,
@@ -235,10 +245,10 @@ impl<W: Words> Consumer<W> {
         Ok(Some(tag))
     }
 
-    /// Gives the room of all records that were read back to the producer.
-    pub(crate) fn release(&self) {
+    /// Gives the room of the records before `position` back to the producer. The reader was there.
+    pub(crate) fn release(&self, position: u64) {
         // After the loads of the records: the producer acquires this before it stores over them.
-        self.words.freed().store(self.position, Ordering::Release);
+        self.words.freed().store(position, Ordering::Release);
     }
 }
 

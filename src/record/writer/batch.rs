@@ -29,7 +29,7 @@ use crate::record::status::Counts;
 const MOST_REPORTED: usize = 4_096;
 
 /// Rows encoded for the next commit, and their weight.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     encoder: BlockEncoder,
     dedup: Dedup,
     /// The question of each message of this slice; kept, so that this allocates once.
@@ -52,14 +52,14 @@ pub(super) struct Batch {
 
 /// Readings of the clocks and the process for one drain of the queue.
 #[derive(Clone, Copy)]
-pub(super) struct Readings {
-    pub(super) anchor: Anchor,
+pub(crate) struct Readings {
+    pub(crate) anchor: Anchor,
     /// KiB plus one; 0 is unknown.
-    pub(super) memory: u64,
+    pub(crate) memory: u64,
 }
 
 impl Batch {
-    pub(super) fn new(run: RunId, dedup: Dedup) -> Self {
+    pub(crate) fn new(run: RunId, dedup: Dedup) -> Self {
         Batch {
             encoder: BlockEncoder::default(),
             dedup,
@@ -76,18 +76,18 @@ impl Batch {
     }
 
     /// Whether something is encoded that the spool does not have.
-    pub(super) fn has_unspooled(&mut self) -> bool {
+    pub(crate) fn has_unspooled(&mut self) -> bool {
         self.encoder.finished().len() > self.spooled
     }
 
     /// The blocks that are not in the spool yet; the one that was begun ends here.
-    pub(super) fn unspooled(&mut self) -> &[Block] {
+    pub(crate) fn unspooled(&mut self) -> &[Block] {
         let spooled = self.spooled;
         self.encoder.finished().get(spooled..).unwrap_or_default()
     }
 
     /// They are in the spool now.
-    pub(super) fn mark_spooled(&mut self) {
+    pub(crate) fn mark_spooled(&mut self) {
         self.spooled = self.encoder.finished().len();
         self.spooled_events = self.counts.events;
     }
@@ -98,32 +98,32 @@ impl Batch {
     }
 
     /// Later events belong to `run`.
-    pub(super) fn move_to_run(&mut self, run: RunId) {
+    pub(crate) fn move_to_run(&mut self, run: RunId) {
         self.run = run;
     }
 
-    pub(super) fn pending_bytes(&self) -> usize {
+    pub(crate) fn pending_bytes(&self) -> usize {
         self.encoder.pending_bytes()
     }
 
     /// How many events of its own the batch has made since the last call. They are to be counted
     /// as offered, or the accounts would not close.
-    pub(super) fn take_own(&mut self) -> u64 {
+    pub(crate) fn take_own(&mut self) -> u64 {
         std::mem::take(&mut self.own)
     }
 
     /// How many events the encoder has refused since the last call.
-    pub(super) fn take_refused(&mut self) -> u64 {
+    pub(crate) fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)
     }
 
-    pub(super) fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.counts.events
     }
 
     /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
     /// shares of them.
-    pub(super) fn take(&mut self) -> (Vec<Block>, Counts, Vec<RunDelta>) {
+    pub(crate) fn take(&mut self) -> (Vec<Block>, Counts, Vec<RunDelta>) {
         let mut blocks = self.encoder.take();
         // The spool cuts blocks short; a commit has few long ones.
         if std::mem::take(&mut self.spooled) > 0 {
@@ -155,7 +155,7 @@ impl Batch {
         }
     }
 
-    pub(super) fn push_gap(
+    pub(crate) fn push_gap(
         &mut self,
         reason: GapReason,
         lost: Drops,
@@ -198,7 +198,7 @@ impl Batch {
     }
 
     /// Encodes all of `messages`, and leaves none.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         messages: &mut Vec<Message>,
         names: &WriterDictionary,
@@ -260,7 +260,7 @@ impl Batch {
                 let question = self.question(&stored);
                 self.push_inference(stored, question, record, names, readings);
             }
-            Message::Other(event) => self.push_event(*event, names, readings.anchor),
+            Message::Other(_, event) => self.push_event(*event, names, readings.anchor),
         }
     }
 
@@ -469,7 +469,7 @@ fn gap(
 }
 
 /// Gaps for losses that no commit has taken yet, for the spool alone.
-pub(super) fn pending_gaps(
+pub(crate) fn pending_gaps(
     run: RunId,
     losses: impl IntoIterator<Item = (GapReason, Drops)>,
     anchor: Anchor,

@@ -8,9 +8,11 @@ use super::Writer;
 use super::commit_thread::{Finished, Wait};
 use super::in_flight::InFlight;
 use crate::engine::kv::WriteFailure;
+use crate::engine::spool::Covered;
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::record::queue::drop_counters::Drops;
+use crate::record::queue::lanes::Intake;
 use crate::record::status::State;
 
 /// Result of one try at a transaction.
@@ -141,6 +143,10 @@ impl Writer {
             return;
         }
         let mut rows = self.runs.with(&deltas, counts.gaps);
+        if let (Some(intake), Some((_, row))) = (&mut self.intake, rows.first()) {
+            // All that is encoded goes into this commit.
+            intake.mark(Covered::Commit { batch: row.batch });
+        }
         if queue.panicked.swap(false, Ordering::AcqRel)
             && let Some((_, row)) = rows.first_mut()
         {
@@ -169,6 +175,7 @@ impl Writer {
         // Asked before the lock is taken: health is read by loops, which must not wait for a file
         // system.
         let file_bytes = self.hot.file_bytes();
+        let received = self.received();
         let mut known = self.status.lock();
         known.state = match self.misplaced {
             None => State::Running,
@@ -178,7 +185,7 @@ impl Writer {
         known.commits += 1;
         known.last_commit = Some(self.queue.clock.now());
         known.last_commit_took = took;
-        known.uncommitted = self.batch.events() + self.incoming.len() as u64;
+        known.uncommitted = self.batch.events() + received;
         known.file_bytes = file_bytes;
     }
 
@@ -256,6 +263,12 @@ impl Writer {
         known.failure = Some(error.clone());
         drop(known);
         self.failed = Some(error);
+    }
+
+    /// Events that were taken from the queue and are not encoded.
+    pub(super) fn received(&self) -> u64 {
+        let waiting = self.intake.as_ref().map_or(0, Intake::waiting);
+        waiting + self.incoming.len() as u64
     }
 
     /// Events of the in-flight commit, here or with the commit thread.

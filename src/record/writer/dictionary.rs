@@ -12,7 +12,7 @@ use crate::record::queue::message::Message;
 
 /// Names of this process → stored name ids; none where none is known yet.
 #[derive(Default)]
-pub(super) struct WriterDictionary {
+pub(crate) struct WriterDictionary {
     ids: Vec<NameId>,
     known: usize,
     /// Names that the process's table has no room for.
@@ -22,30 +22,30 @@ pub(super) struct WriterDictionary {
 }
 
 /// A name that has no stored id yet.
-pub(super) struct UnknownName {
+pub(crate) struct UnknownName {
     /// [`NO_NAME`] if the process's table has no room for it.
     local: LocalName,
-    pub(super) kind: NameKind,
-    pub(super) text: Arc<str>,
+    pub(crate) kind: NameKind,
+    pub(crate) text: Arc<str>,
 }
 
 impl WriterDictionary {
     #[inline]
-    pub(super) fn get(&self, name: LocalName) -> NameId {
+    pub(crate) fn get(&self, name: LocalName) -> NameId {
         let stored = self.ids.get(name.get() as usize);
         stored.copied().unwrap_or_default()
     }
 
     /// The stored id of a name, which the message has in words if `local` is none.
     #[inline]
-    pub(super) fn of(&self, kind: NameKind, local: LocalName, written: Option<&str>) -> NameId {
+    pub(crate) fn of(&self, kind: NameKind, local: LocalName, written: Option<&str>) -> NameId {
         match written {
             Some(text) => self.written.known(kind, text).unwrap_or_default(),
             None => self.get(local),
         }
     }
 
-    pub(super) fn set(&mut self, unknown: UnknownName, stored: NameId) {
+    pub(crate) fn set(&mut self, unknown: UnknownName, stored: NameId) {
         if unknown.kind == NameKind::Component && &*unknown.text == OWN {
             self.own = stored;
         }
@@ -62,7 +62,7 @@ impl WriterDictionary {
 
     /// The names in `messages` that have no stored id yet, each once; of `all` that `table` has.
     /// Those that have one, and those that are set next, are known until this is called again.
-    pub(super) fn unknown(
+    pub(crate) fn unknown(
         &mut self,
         messages: &[Message],
         table: &LocalNames,
@@ -114,7 +114,7 @@ impl WriterDictionary {
     }
 
     /// The component that the journal's own events name, once a deterministic decision was met.
-    pub(super) fn own(&self) -> NameId {
+    pub(crate) fn own(&self) -> NameId {
         self.own
     }
 }

@@ -22,7 +22,9 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::flush::FlushReply;
 use super::queue::Queue;
+use super::queue::lanes::{Intake, Lanes};
 use super::queue::message::Message;
+use super::recovery::Recovery;
 use crate::engine::hot::Hot;
 use crate::engine::kv::WriteFailure;
 use crate::engine::runs::{RunEnd, RunRow};
@@ -45,7 +47,9 @@ use spooling::{SPOOL_INTERVAL, Spooling};
 
 /// Events taken from the queue before they are encoded: few enough to stay in the nearest cache.
 const SLICE: usize = 128;
-/// The same where many of the names are new: each slice then takes a transaction.
+/// No further one is taken when their texts have so many bytes.
+const SLICE_BYTES: usize = 1 << 20;
+/// As [`SLICE`], where many of the names are new: each slice then takes a transaction.
 const SLICE_OF_NEW: usize = 4_096;
 /// Interval of checking that the files have their names, besides at every flush.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,6 +64,16 @@ struct Settings {
     ids_per_run: u64,
 }
 
+/// Messages that a round may still take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// So many of the channel.
+    Messages(usize),
+    /// Those with lower ids, of the lanes and of the channel.
+    Below(u64),
+    Nothing,
+}
+
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     status: Arc<Status>,
@@ -72,6 +86,8 @@ pub(crate) struct Writer {
     slice: usize,
     /// Taken from the queue, not yet encoded.
     incoming: Vec<Message>,
+    /// `None` if there are no lanes: all comes through the channel.
+    intake: Option<Intake>,
     batch: Batch,
     /// Invariant W1: while a commit is in flight, here or with the commit thread, nothing newer
     /// is committed.
@@ -103,6 +119,7 @@ impl Writer {
         spool: Option<Spool>,
         options: &Options,
     ) -> Self {
+        let intake = queue.lanes().map(Lanes::intake);
         Writer {
             batch: Batch::new(
                 run.0,
@@ -124,6 +141,7 @@ impl Writer {
             names: WriterDictionary::default(),
             slice: SLICE,
             incoming: Vec::with_capacity(SLICE),
+            intake,
             in_flight: None,
             failed: None,
             no_room: None,
@@ -156,6 +174,9 @@ impl Writer {
         // stranded below.
         self.queue.close();
         self.queue.seal();
+        if let Some(intake) = &mut self.intake {
+            self.queue.count_closed(intake.end());
+        }
         let status = self.status.clone();
         // Closing the file may wait for the disk or for another process, and belongs to the wait.
         // It also answers the flushes that are left: a dropped request reports that the journal is
@@ -183,7 +204,15 @@ impl Writer {
         let room = self.settings.commit_bytes;
         // Read once: a loop that followed a fast producer would never end, and no flush be
         // answered.
-        let mut left = self.queue.len();
+        let mut left = match &mut self.intake {
+            None => Left::Messages(self.queue.len()),
+            Some(intake) => {
+                intake.note(readings.into());
+                let left = Left::Below(intake.begin_round(&self.queue));
+                self.queue.count_failed(intake.take_unreadable());
+                left
+            }
+        };
         loop {
             if self.batch.pending_bytes() >= room {
                 let committed = self.submit_batch();
@@ -193,18 +222,14 @@ impl Writer {
                     return committed;
                 }
             }
-            let wanted = self.slice.min(left + self.incoming.len());
-            while self.incoming.len() < wanted {
-                match self.queue.receive() {
-                    Some(message) => {
-                        self.incoming.push(message);
-                        left -= 1;
-                    }
-                    None => {
-                        left = 0;
-                        break;
-                    }
-                }
+            // A slice of the longest messages stays below what a frame of the spool takes.
+            let mut bytes = 0;
+            while self.incoming.len() < self.slice
+                && bytes < SLICE_BYTES
+                && let Some(message) = self.receive(&mut left)
+            {
+                bytes += message.text_bytes();
+                self.incoming.push(message);
             }
             if !self.incoming.is_empty() {
                 // Before and after: new names need a transaction, which may be held up for long.
@@ -212,14 +237,34 @@ impl Writer {
                 let encoded = self.encode(readings);
                 self.publish_uncommitted();
                 encoded?;
-                if self.spooling.as_ref().is_some_and(Spooling::is_due) {
+                if self.is_frame_due() {
                     self.spool_encoded();
                 }
             }
-            if left == 0 || self.failed.is_some() {
+            if left == Left::Nothing || self.failed.is_some() {
                 return Ok(());
             }
         }
+    }
+
+    /// The next message, of those that are `left`.
+    #[inline]
+    fn receive(&mut self, left: &mut Left) -> Option<Message> {
+        let next = match (&mut self.intake, *left) {
+            (Some(intake), Left::Below(bound)) => intake.next(bound),
+            (_, Left::Messages(count)) => {
+                let count = count.checked_sub(1);
+                count.and_then(|count| {
+                    *left = Left::Messages(count);
+                    self.queue.receive()
+                })
+            }
+            _ => None,
+        };
+        if next.is_none() {
+            *left = Left::Nothing;
+        }
+        next
     }
 
     fn encode(&mut self, readings: Readings) -> Result<()> {
@@ -236,6 +281,9 @@ impl Writer {
             return Ok(());
         }
         self.batch.push(&mut self.incoming, &self.names, readings);
+        if let Some(intake) = &mut self.intake {
+            intake.mark_encoded();
+        }
         // Events of the journal itself take ids like all others, so that each id ends in one count.
         for _event in 0..self.batch.take_own() {
             self.queue.take_id();
@@ -243,6 +291,7 @@ impl Writer {
         let refused = self.batch.take_refused();
         if refused > 0 {
             self.queue.count_refused(refused);
+            self.queue.note_losses();
         }
         Ok(())
     }
@@ -280,7 +329,7 @@ impl Writer {
     }
 
     fn discard_queued(&mut self) {
-        let mut drained = 0;
+        let mut drained = self.intake.as_mut().map_or(0, Intake::discard);
         while self.queue.receive().is_some() {
             drained += 1;
         }
@@ -308,7 +357,8 @@ impl Writer {
         let mut ended = self.runs.row().clone();
         ended.end = Some(RunEnd::Continued(now));
         let old = self.runs.current();
-        let (run, row) = match self.hot.begin_run(now, Some((old, &ended))) {
+        let before = Some((old, &ended));
+        let (run, row) = match self.hot.begin_run(now, before, &Recovery) {
             Ok(begun) => begun,
             Err(failure) => {
                 // Half of the counter is left: time enough to try again.
@@ -323,6 +373,9 @@ impl Writer {
         self.batch.move_to_run(run);
         if let Some(spooling) = &mut self.spooling {
             spooling.spool.move_to_run(run);
+        }
+        if let Some(intake) = &mut self.intake {
+            intake.move_to_run(run);
         }
         self.status.lock().run = run;
     }
@@ -357,6 +410,9 @@ impl Writer {
         {
             self.status.lock().black_box = BlackBox::Off;
         }
+        if let Some(intake) = &mut self.intake {
+            intake.check_names();
+        }
         // A commit into a file that was moved succeeds: only the directory tells.
         let found = self.hot.check_name().err();
         if found.is_none() {
@@ -377,8 +433,7 @@ impl Writer {
     }
 
     fn publish_uncommitted(&self) {
-        let uncommitted =
-            self.batch.events() + self.incoming.len() as u64 + self.events_in_flight();
+        let uncommitted = self.batch.events() + self.received() + self.events_in_flight();
         self.status.lock().uncommitted = uncommitted;
     }
 }
@@ -390,8 +445,16 @@ impl Work for Writer {
         // So that the health shows it soon. An error is kept, and the next commit returns it.
         let _ = self.poll_commit_thread(Wait::No);
         let encoded = self.encode_queued();
-        self.spool_encoded();
+        // Lanes keep what they have until a commit takes it, unless they need their room.
+        let wants_frame = self.intake.as_ref().is_none_or(Intake::wants_frame);
+        if wants_frame || urgency == Urgency::Sync {
+            self.spool_encoded();
+        }
         encoded
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.intake.as_mut().is_none_or(Intake::is_drained)
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -448,9 +511,14 @@ impl Work for Writer {
         let left = self.settings.commit_interval.saturating_sub(since);
         // At the very least a moment, so that a full device is not asked in a tight loop.
         let left = left.max(Duration::from_millis(1));
-        match &self.spooling {
-            Some(_) => left.min(SPOOL_INTERVAL),
-            None => left,
+        let must_look = match &self.intake {
+            None => self.spooling.is_some(),
+            Some(intake) => intake.watch(),
+        };
+        if must_look {
+            left.min(SPOOL_INTERVAL)
+        } else {
+            left
         }
     }
 
@@ -462,7 +530,7 @@ impl Work for Writer {
         // run stays open, so that the next opener writes the gap, which has no room now. It also
         // takes in what the spool has.
         let spooled = self.events_in_spool();
-        let held = self.batch.events() - spooled + self.incoming.len() as u64;
+        let held = self.batch.events() - spooled + self.received();
         let in_flight = self.in_flight.as_ref();
         let lost_gaps = in_flight.is_some_and(|commit| commit.counts.gaps > 0);
         let (absent, unknown) = match in_flight {

@@ -6,45 +6,45 @@ use crate::entry::ids::RunId;
 
 /// Additions of one batch to one run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RunDelta {
-    pub(super) run: RunId,
-    pub(super) events: u64,
+pub(crate) struct RunDelta {
+    pub(crate) run: RunId,
+    pub(crate) events: u64,
     /// The highest id; 0 if no event has one.
-    pub(super) last_id: InferenceId,
+    pub(crate) last_id: InferenceId,
 }
 
 /// The current run, and earlier ones whose events may still be under way: a thread may have taken
 /// its id before the run ended and sent its event after that.
-pub(super) struct WriterRuns {
+pub(crate) struct WriterRuns {
     current: (RunId, RunRow),
     earlier: Vec<(RunId, RunRow)>,
 }
 
 impl WriterRuns {
-    pub(super) fn new(run: RunId, row: RunRow) -> Self {
+    pub(crate) fn new(run: RunId, row: RunRow) -> Self {
         WriterRuns {
             current: (run, row),
             earlier: Vec::new(),
         }
     }
 
-    pub(super) fn current(&self) -> RunId {
+    pub(crate) fn current(&self) -> RunId {
         self.current.0
     }
 
-    pub(super) fn row(&mut self) -> &mut RunRow {
+    pub(crate) fn row(&mut self) -> &mut RunRow {
         &mut self.current.1
     }
 
     /// Continues under `run`; the current one ended with `ended`.
-    pub(super) fn move_to(&mut self, run: RunId, row: RunRow, ended: RunRow) {
+    pub(crate) fn move_to(&mut self, run: RunId, row: RunRow, ended: RunRow) {
         let (old, _) = std::mem::replace(&mut self.current, (run, row));
         self.earlier.push((old, ended));
     }
 
     /// The rows as they are when a batch is committed, the current run's first: it counts the
     /// batch itself and its losses.
-    pub(super) fn with(&self, deltas: &[RunDelta], losses: u64) -> Vec<(RunId, RunRow)> {
+    pub(crate) fn with(&self, deltas: &[RunDelta], losses: u64) -> Vec<(RunId, RunRow)> {
         let mut rows = vec![self.current.clone()];
         // After a failed commit this number shows whether it holds all the same.
         rows[0].1.batch += 1;
@@ -66,7 +66,7 @@ impl WriterRuns {
     }
 
     /// Takes over the rows that have been committed.
-    pub(super) fn confirm(&mut self, rows: Vec<(RunId, RunRow)>) {
+    pub(crate) fn confirm(&mut self, rows: Vec<(RunId, RunRow)>) {
         for (run, row) in rows {
             if run == self.current.0 {
                 self.current.1 = row;

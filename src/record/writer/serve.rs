@@ -38,6 +38,9 @@ pub(crate) trait Work {
     /// The error that ended all commits, if there was one.
     fn failure(&self) -> Result<()>;
 
+    /// Whether nothing is left in the lanes; see [`Channel::seal_if_quiet`].
+    fn is_drained(&mut self) -> bool;
+
     /// Between two rounds, when no caller waits for an answer.
     fn between_rounds(&mut self);
 
@@ -85,7 +88,7 @@ pub(crate) fn serve<M>(
             }
             // A call that was under way when the journal closed may just have got through.
             // So may a loss, which gets its gap.
-            if closing && (result.is_err() || channel.seal_if_quiet()) {
+            if closing && (result.is_err() || channel.seal_if_quiet(|| work.is_drained())) {
                 return work.finish(result);
             }
         }

@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::Writer;
-use super::batch::pending_gaps;
+use super::batch::{Readings, pending_gaps};
 use crate::engine::spool::{Spool, Spooled};
 use crate::options::BlackBox;
+use crate::record::queue::lanes::{Intake, Reading};
 
-/// Time between two looks at the queue while a spool is kept. With the look itself it is less than
-/// the 5 ms that a death may cost.
+/// Time between two looks at the queue while a spool is kept and there are no lanes. With the look
+/// itself it is less than the 5 ms that a death may cost.
 pub(super) const SPOOL_INTERVAL: Duration = Duration::from_millis(4);
+/// So many encoded bytes do not wait for the interval: a frame takes a few times as much.
+const MOST_UNSPOOLED: usize = 4 << 20;
 
 /// The spool of the writer, and what it has.
 pub(super) struct Spooling {
@@ -17,6 +20,8 @@ pub(super) struct Spooling {
     last: Instant,
     /// Losses that the last frame has gaps for.
     told: u64,
+    /// Encoded bytes of the batch when the last frame was written.
+    bytes: usize,
 }
 
 impl Spooling {
@@ -25,15 +30,35 @@ impl Spooling {
             spool,
             last: Instant::now(),
             told: 0,
+            bytes: 0,
         }
     }
+}
 
-    pub(super) fn is_due(&self) -> bool {
-        self.last.elapsed() >= SPOOL_INTERVAL
+impl From<Readings> for Reading {
+    fn from(readings: Readings) -> Reading {
+        Reading {
+            anchor: readings.anchor,
+            memory: readings.memory,
+        }
     }
 }
 
 impl Writer {
+    /// Whether what is encoded goes to the spool before more is.
+    pub(super) fn is_frame_due(&self) -> bool {
+        let Some(spooling) = &self.spooling else {
+            return false;
+        };
+        let pending = self.batch.pending_bytes();
+        // A commit took what was pending before.
+        let unspooled = pending.checked_sub(spooling.bytes).unwrap_or(pending);
+        match &self.intake {
+            None => spooling.last.elapsed() >= SPOOL_INTERVAL,
+            Some(intake) => intake.wants_frame() || unspooled >= MOST_UNSPOOLED,
+        }
+    }
+
     /// The number of the batch that is encoded now, and whether the one before is under way.
     fn encoded_batch(&mut self) -> (u64, bool) {
         let under_way = self.in_flight.is_some() || self.commit_thread.is_busy();
@@ -44,7 +69,7 @@ impl Writer {
     /// Hands all that is encoded to the spool, if there is one. A failure ends the promise until
     /// the next batch, and no commit.
     pub(super) fn spool_encoded(&mut self) {
-        let (batch, _) = self.encoded_batch();
+        let (batch, under_way) = self.encoded_batch();
         let Some(spooling) = &mut self.spooling else {
             return;
         };
@@ -68,19 +93,37 @@ impl Writer {
                 .queue
                 .panicked
                 .load(std::sync::atomic::Ordering::Acquire),
+            is_one_frame: self.intake.is_some(),
         };
-        let kept = spooling.spool.append(&spooled);
+        let intake = &mut self.intake;
+        let kept = spooling.spool.append(&spooled, |covered| {
+            if let Some(intake) = intake {
+                intake.mark(covered);
+            }
+        });
         // Without room the batch keeps its entries for its commit alone.
         self.batch.mark_spooled();
         spooling.told = told;
-        let mut known = self.status.lock();
-        match &kept {
-            Ok(()) => known.black_box = BlackBox::Spool,
-            Err(error) => {
-                known.black_box = BlackBox::Off;
-                known.black_box_error = Some(error.to_string());
+        spooling.bytes = self.batch.pending_bytes();
+        // Also without a frame: lanes that stay full would lose calls, and the commit is near.
+        let shortcoming = match intake {
+            None => None,
+            Some(intake) => {
+                intake.release();
+                Some(intake.shortcoming())
             }
-        }
+        };
+        let mut known = self.status.lock();
+        (known.black_box, known.black_box_error) = match (kept, shortcoming) {
+            (Err(error), _) => (BlackBox::Off, Some(error.to_string())),
+            // These frames count only behind those of the commit that is under way.
+            (Ok(()), _) if under_way && !spooling.spool.follows_whole_batch() => {
+                (BlackBox::Off, known.black_box_error.take())
+            }
+            (Ok(()), None) => (BlackBox::Spool, known.black_box_error.take()),
+            (Ok(()), Some(None)) => (BlackBox::Lanes, None),
+            (Ok(()), Some(why)) => (BlackBox::Spool, why),
+        };
     }
 
     /// Makes all that is encoded durable by a sync of the spool. Returns false if only a commit
@@ -109,9 +152,11 @@ impl Writer {
         }
     }
 
-    /// Leaves what no commit has to the next opener, which takes it in from the spool.
+    /// Leaves what no commit has to the next opener, which takes it in from the spool. The lanes
+    /// go: what the spool does not have is counted as lost.
     pub(super) fn leave_spool(&mut self) {
         if self.spooling.take().is_some() {
+            self.intake.iter().for_each(Intake::remove);
             self.status.lock().black_box = BlackBox::Off;
         }
     }

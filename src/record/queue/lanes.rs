@@ -1,0 +1,729 @@
+//! The lanes of one open journal. Each thread that logs has one of its own, from its first call to
+//! its end; then another thread takes it over.
+//!
+//! A call stores its record into its lane, and the record outlives the process from there on. The
+//! writer takes records of all lanes in the order of their ids. A call takes its id before it
+//! stores, and an outcome's call begins after its decision's call ended. So a round that takes ids
+//! below a bound, which it reads at its beginning, finds each outcome behind its decision.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, compiler_fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use annals_mapping::{ForkWords, PAGE_BYTES, barrier, register_barrier};
+use crossbeam_utils::CachePadded;
+
+pub(crate) use super::black_box::Reading;
+use super::black_box::RunBox;
+use super::channel::{Channel, Numbered};
+use super::lane::{Lane, RING_WORDS};
+use super::local_names::NamesLog;
+use super::message::Message;
+use super::packing::{Assembled, Assembler, PIECE};
+use super::ring::{Consumer, LONGEST, Producer, Refused, Tag};
+use crate::engine::spool::Covered;
+use crate::entry::ids::{JournalId, RunId};
+use crate::threads::sync::atomic::{AtomicU64, Ordering};
+
+/// The most threads that have a lane at the same time. The others use the channel.
+pub(crate) const MOST_LANES: usize = 64;
+/// Pieces of a long message have so many words of it.
+const PIECE_WORDS: usize = 2_048;
+/// A thread without a lane asks for one again after so many calls.
+const ASK_AGAIN: u32 = 1_024;
+/// Words of a quarter of a ring.
+const QUARTER: u64 = RING_WORDS as u64 / 4;
+/// What a lane takes of the shared memory.
+const LANE_BYTES: u64 = (PAGE_BYTES + RING_WORDS * 8) as u64;
+/// Lanes never take the last of the shared memory: so many times their room stays.
+const LEFT_FREE: u64 = 4;
+
+/// The lanes of a journal.
+pub(crate) struct Lanes(Arc<Shared>);
+
+struct Shared {
+    /// Tells these lanes from all others of the process.
+    instance: u64,
+    black_box: RunBox,
+    /// The first word is 1 in the process that opened the journal, and 0 in every forked child.
+    fork: ForkWords,
+    /// Records that a lane holds at most.
+    capacity: u64,
+    /// All that were made, and those that no thread has.
+    made: Mutex<Made>,
+    /// How many were made.
+    count: AtomicUsize,
+    /// Some thread has none.
+    is_short: AtomicBool,
+    /// The writer has ended: threads let go of their lanes.
+    is_ended: AtomicBool,
+    /// The writer looks at the channel every few milliseconds.
+    is_watched: AtomicBool,
+}
+
+#[derive(Default)]
+struct Made {
+    all: Vec<(Lane, Arc<Counts>)>,
+    free: Vec<LaneEnd>,
+    /// Why there are no more.
+    short: Option<String>,
+}
+
+/// Counts of one lane, on a line that its thread stores to and one that the writer stores to.
+#[derive(Debug, Default)]
+struct Counts {
+    pushed: CachePadded<AtomicU64>,
+    taken: CachePadded<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    records: AtomicU64,
+    /// Once the channel is sealed: the position up to which the writer took records.
+    until: AtomicU64,
+}
+
+/// The end of a lane that a thread stores into.
+struct LaneEnd {
+    producer: Producer<Lane>,
+    counts: Arc<Counts>,
+    pushed: u64,
+    /// Records taken, when it was last looked.
+    taken: u64,
+    /// Words of a quarter of the ring, as a shift.
+    quarter: u32,
+    /// A quarter of the records.
+    wake_mask: u64,
+    capacity: u64,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Its record will be committed, whatever becomes of this process.
+    Queued,
+    /// It came too late.
+    Stranded,
+    /// The lane has no room.
+    Full,
+    /// The thread has no lane, or the lane can never take the record.
+    NoLane,
+    /// The journal is closed, or this is a forked child, which has no writer.
+    Closed,
+}
+
+impl Lanes {
+    /// Creates a black box for `run`, and the file where names go before their numbers are used.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn create(
+        journal: JournalId,
+        run: RunId,
+        capacity: usize,
+        reading: Reading,
+    ) -> Result<(Lanes, NamesLog), String> {
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        register_barrier().map_err(|error| format!("barriers between threads: {error}"))?;
+        let fork =
+            ForkWords::new().map_err(|error| format!("words that a fork clears: {error}"))?;
+        fork.words()[0].store(1, Ordering::Relaxed);
+        let wanted = (1 + LEFT_FREE) * LANE_BYTES;
+        let black_box = RunBox::create(journal, run, wanted, reading);
+        let black_box = black_box.map_err(|error| error.to_string())?;
+        let names = black_box.names_log().map_err(|error| {
+            black_box.remove();
+            format!("names in shared memory: {error}")
+        })?;
+        let lanes = Lanes(Arc::new(Shared {
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
+            black_box,
+            fork,
+            capacity: capacity as u64,
+            made: Mutex::default(),
+            count: AtomicUsize::new(0),
+            is_short: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
+            is_watched: AtomicBool::new(false),
+        }));
+        Ok((lanes, names))
+    }
+
+    /// For the writer: the other ends.
+    pub(crate) fn intake(&self) -> Intake {
+        Intake {
+            shared: self.0.clone(),
+            readers: Vec::new(),
+            heads: Vec::new(),
+            waiting: Vec::new(),
+            payload: Vec::new(),
+            turn: false,
+            readings: 0,
+            is_sealed: false,
+            has_channel: false,
+            is_kept: true,
+            unreadable: 0,
+        }
+    }
+
+    /// Records that no round of the writer has taken.
+    pub(crate) fn len(&self) -> u64 {
+        // Held for longer than a moment while a lane is made, and for ever in a child that was
+        // forked then.
+        let Ok(made) = self.0.made.try_lock() else {
+            return 0;
+        };
+        let waiting = made.all.iter().map(|(_, counts)| {
+            let taken = counts.taken.records.load(Ordering::Relaxed);
+            counts.pushed.load(Ordering::Relaxed).saturating_sub(taken)
+        });
+        waiting.sum()
+    }
+
+    /// Whether a message in the channel is taken soon without a wake-up.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.0.is_watched.load(Ordering::Relaxed)
+    }
+
+    /// Notes in the black box how many calls were lost.
+    pub(crate) fn note_losses(&self, losses: [u64; 2]) {
+        // A forked child's losses are its own.
+        if self.0.is_own_process() {
+            self.0.black_box.note_losses(losses);
+        }
+    }
+
+    /// Stores the record of a call with this id, and finds out whether the writer takes it.
+    #[inline]
+    pub(crate) fn send<M: Numbered>(
+        &self,
+        channel: &Channel<M>,
+        tag: Tag,
+        payload: &[u64],
+    ) -> Sent {
+        // Before anything is touched that a parent would see.
+        if !self.0.is_own_process() || channel.is_closed() {
+            return Sent::Closed;
+        }
+        let sent = THREAD.try_with(|thread| {
+            let mut thread = thread.try_borrow_mut().ok()?;
+            let end = thread.of(&self.0)?;
+            Some(end.send(channel, tag, payload))
+        });
+        // A thread that is being torn down has no lane any more.
+        sent.ok().flatten().unwrap_or(Sent::NoLane)
+    }
+}
+
+impl Shared {
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn is_own_process(&self) -> bool {
+        self.fork.words()[0].load(Ordering::Relaxed) == 1
+    }
+
+    /// A lane for this thread, if there is one.
+    #[cold]
+    fn take_lane(&self) -> Option<LaneEnd> {
+        let mut made = self.made();
+        if let Some(end) = made.free.pop() {
+            return Some(end);
+        }
+        match self.make_lane(made.all.len()) {
+            Ok((lane, end)) => {
+                made.all.push((lane, end.counts.clone()));
+                // Before the first record: the writer looks at this first.
+                self.count.store(made.all.len(), Ordering::SeqCst);
+                Some(end)
+            }
+            Err(why) => {
+                made.short = Some(why);
+                self.is_short.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    fn make_lane(&self, number: usize) -> Result<(Lane, LaneEnd), String> {
+        if number >= MOST_LANES {
+            return Err(format!(
+                "more than {MOST_LANES} threads log at the same time"
+            ));
+        }
+        let free = self.black_box.free_bytes();
+        if free < (1 + LEFT_FREE) * LANE_BYTES {
+            return Err(format!("shared memory has {free} bytes left"));
+        }
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let lane = self.black_box.create_lane(number);
+        let lane = lane.map_err(|error| format!("a lane in shared memory: {error}"))?;
+        let quarter = (self.capacity / 4).max(1);
+        let end = LaneEnd {
+            producer: Producer::new(lane.clone()),
+            counts: Arc::default(),
+            pushed: 0,
+            taken: 0,
+            quarter: QUARTER.ilog2(),
+            wake_mask: (1 << quarter.ilog2()) - 1,
+            capacity: self.capacity,
+        };
+        Ok((lane, end))
+    }
+}
+
+impl LaneEnd {
+    #[inline]
+    fn send<M: Numbered>(&mut self, channel: &Channel<M>, tag: Tag, payload: &[u64]) -> Sent {
+        if self.pushed - self.taken >= self.capacity {
+            self.taken = self.counts.taken.records.load(Ordering::Acquire);
+            if self.pushed - self.taken >= self.capacity {
+                return Sent::Full;
+            }
+        }
+        let begin = self.producer.head();
+        let pushed = if payload.len() < LONGEST {
+            self.producer.push(tag, payload)
+        } else {
+            self.push_pieces(tag, payload)
+        };
+        match pushed {
+            Ok(()) => {}
+            Err(Refused::Full) => return Sent::Full,
+            Err(Refused::TooLong) => return Sent::NoLane,
+        }
+        self.pushed += 1;
+        self.counts.pushed.store(self.pushed, Ordering::Relaxed);
+        let head = self.producer.head();
+        // A burst finds the writer awake before the lane is full.
+        if (begin ^ head) >> self.quarter != 0 || self.pushed & self.wake_mask == 0 {
+            channel.wake_writer();
+        }
+        // The writer passes a barrier through this thread between its sealing and its last look. So
+        // either the record is seen by that look, or the sealing is seen here.
+        compiler_fence(Ordering::SeqCst);
+        if channel.is_sealed() {
+            let until = &self.counts.taken.until;
+            if !channel.is_taken(|| until.load(Ordering::Acquire) >= head) {
+                // It is counted as lost.
+                self.pushed -= 1;
+                self.counts.pushed.store(self.pushed, Ordering::Relaxed);
+                return Sent::Stranded;
+            }
+        }
+        Sent::Queued
+    }
+
+    #[cold]
+    fn push_pieces(&mut self, tag: Tag, payload: &[u64]) -> Result<(), Refused> {
+        let Some((id, rest)) = payload.split_first() else {
+            return Err(Refused::TooLong);
+        };
+        let pieces = rest.len().div_ceil(PIECE_WORDS);
+        // Each has a header and the id. All of them or none: what has room now has it later.
+        self.producer.has_room((rest.len() + 2 * pieces) as u64)?;
+        for (number, piece) in (1..).zip(rest.chunks(PIECE_WORDS)) {
+            let mut words = Vec::with_capacity(1 + piece.len());
+            words.push(*id);
+            words.extend_from_slice(piece);
+            let tag = if number == pieces { tag } else { PIECE };
+            self.producer.push(tag, &words)?;
+        }
+        Ok(())
+    }
+}
+
+/// How many journals one thread has a lane of before it lets the one go that it used longest ago.
+const JOURNALS_PER_THREAD: usize = 4;
+
+#[derive(Default)]
+struct ThreadLanes {
+    /// Most recently used last.
+    journals: Vec<OfThread>,
+}
+
+/// What a thread has of one journal.
+struct OfThread {
+    instance: u64,
+    home: Weak<Shared>,
+    end: Option<LaneEnd>,
+    /// Calls since it last asked for one.
+    without: u32,
+}
+
+impl Drop for OfThread {
+    fn drop(&mut self) {
+        let Some((end, home)) = self.end.take().zip(self.home.upgrade()) else {
+            return;
+        };
+        // In a forked child nobody may hold the lock any more that was held then.
+        if home.is_own_process()
+            && let Ok(mut made) = home.made.lock()
+        {
+            made.free.push(end);
+        }
+    }
+}
+
+impl ThreadLanes {
+    #[inline]
+    fn of(&mut self, shared: &Arc<Shared>) -> Option<&mut LaneEnd> {
+        let newest = self.journals.len().wrapping_sub(1);
+        match self.journals.get(newest) {
+            Some(of) if of.instance == shared.instance && of.end.is_some() => {}
+            _ => self.bring_up(shared),
+        }
+        self.journals.last_mut()?.end.as_mut()
+    }
+
+    #[cold]
+    fn bring_up(&mut self, shared: &Arc<Shared>) {
+        let is_it = |of: &OfThread| of.instance == shared.instance;
+        let mut of = match self.journals.iter().position(is_it) {
+            Some(place) => self.journals.remove(place),
+            None => OfThread {
+                instance: shared.instance,
+                home: Arc::downgrade(shared),
+                end: None,
+                without: 0,
+            },
+        };
+        if of.end.is_none() {
+            if of.without.is_multiple_of(ASK_AGAIN) {
+                // Closed journals give their memory back.
+                let is_open = |home: Arc<Shared>| !home.is_ended.load(Ordering::Relaxed);
+                self.journals
+                    .retain(|of| of.home.upgrade().is_some_and(is_open));
+                of.end = shared.take_lane();
+            }
+            of.without = of.without.wrapping_add(1);
+        }
+        if self.journals.len() >= JOURNALS_PER_THREAD {
+            self.journals.remove(0);
+        }
+        self.journals.push(of);
+    }
+}
+
+thread_local! {
+    static THREAD: RefCell<ThreadLanes> = RefCell::default();
+}
+
+/// The ends of all lanes that the writer takes from, and the channel beside them.
+pub(crate) struct Intake {
+    shared: Arc<Shared>,
+    readers: Vec<LaneReader>,
+    /// The id of each reader's next message; the highest number for none.
+    heads: Vec<u64>,
+    /// Messages of the channel, the lowest id last.
+    waiting: Vec<Message>,
+    payload: Vec<u64>,
+    /// Which of its two marks of frames a lane gets next.
+    turn: bool,
+    readings: u64,
+    /// The channel was sealed when nothing was left.
+    is_sealed: bool,
+    /// The channel brought something since the last frame.
+    has_channel: bool,
+    is_kept: bool,
+    /// Records that are no messages, since it was last asked.
+    unreadable: u64,
+}
+
+struct LaneReader {
+    lane: Lane,
+    consumer: Consumer<Lane>,
+    counts: Arc<Counts>,
+    assembler: Assembler,
+    head: Option<Message>,
+    /// Records taken.
+    records: u64,
+    /// The position behind the last message that was handed out.
+    handed: u64,
+    /// The same of the last one that is encoded.
+    encoded: u64,
+    /// The position that was freed.
+    freed: u64,
+    /// A word was no header: somebody else stored into the lane.
+    is_broken: bool,
+    unreadable: u64,
+}
+
+impl Intake {
+    /// Begins a round: messages with ids below the result may be taken.
+    pub(crate) fn begin_round(&mut self, channel: &Channel<Message>) -> u64 {
+        self.is_sealed = false;
+        // First, so that all that was queued before it is found below.
+        let bound = channel.next_id();
+        self.refresh();
+        let mut left = channel.len();
+        if left > 0 {
+            while left > 0
+                && let Some(message) = channel.receive()
+            {
+                self.waiting.push(message);
+                left -= 1;
+            }
+            self.has_channel = true;
+            self.waiting
+                .sort_unstable_by_key(|message| std::cmp::Reverse(message.id()));
+        }
+        bound
+    }
+
+    /// Looks at all lanes.
+    fn refresh(&mut self) {
+        if self.shared.count.load(Ordering::SeqCst) != self.readers.len() {
+            let made = self.shared.made();
+            for (lane, counts) in made.all.iter().skip(self.readers.len()) {
+                self.readers.push(LaneReader {
+                    lane: lane.clone(),
+                    consumer: Consumer::at(lane.clone(), 0),
+                    counts: counts.clone(),
+                    assembler: Assembler::default(),
+                    head: None,
+                    records: 0,
+                    handed: 0,
+                    encoded: 0,
+                    freed: 0,
+                    is_broken: false,
+                    unreadable: 0,
+                });
+                self.heads.push(u64::MAX);
+            }
+        }
+        for (reader, head) in self.readers.iter_mut().zip(&mut self.heads) {
+            if reader.head.is_none() {
+                *head = reader.look(&mut self.payload);
+            }
+            if reader.is_broken {
+                // Nothing of it can be found any more.
+                let pushed = reader.counts.pushed.load(Ordering::Relaxed);
+                reader.unreadable += pushed.saturating_sub(reader.records);
+                reader.take(pushed);
+            }
+            self.unreadable += std::mem::take(&mut reader.unreadable);
+        }
+    }
+
+    /// How many records were no messages, since it was last asked: somebody else stored there.
+    pub(crate) fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+
+    /// The next message with an id below `bound`.
+    #[inline]
+    pub(crate) fn next(&mut self, bound: u64) -> Option<Message> {
+        let waiting = self
+            .waiting
+            .last()
+            .and_then(Numbered::id)
+            .unwrap_or(u64::MAX);
+        let (mut first, mut place) = (waiting, usize::MAX);
+        for (index, head) in self.heads.iter().enumerate() {
+            if *head < first {
+                (first, place) = (*head, index);
+            }
+        }
+        if first >= bound {
+            return None;
+        }
+        let Some(reader) = self.readers.get_mut(place) else {
+            return self.waiting.pop();
+        };
+        let message = reader.hand_out();
+        self.heads[place] = reader.look(&mut self.payload);
+        message
+    }
+
+    /// Messages of the channel that are not taken yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
+    /// All that was handed out is encoded.
+    pub(crate) fn mark_encoded(&mut self) {
+        for reader in &mut self.readers {
+            reader.encoded = reader.handed;
+        }
+    }
+
+    /// Whether a frame is wanted before the next commit: a lane is a quarter full, or only the
+    /// spool outlives the process.
+    pub(crate) fn wants_frame(&self) -> bool {
+        let is_filling = |reader: &LaneReader| reader.encoded - reader.freed >= QUARTER;
+        self.has_channel || !self.is_kept || self.readers.iter().any(is_filling)
+    }
+
+    /// Notes in all lanes what the frame or commit covers that is made next.
+    pub(crate) fn mark(&mut self, covered: Covered) {
+        if matches!(covered, Covered::Frame { .. }) {
+            self.turn = !self.turn;
+        }
+        for reader in &self.readers {
+            reader.lane.mark(covered, self.turn, reader.encoded);
+        }
+    }
+
+    /// Gives the room of all that is encoded back: the spool has it.
+    pub(crate) fn release(&mut self) {
+        self.has_channel = false;
+        for reader in &mut self.readers {
+            if reader.freed != reader.encoded {
+                reader.consumer.release(reader.encoded);
+                reader.freed = reader.encoded;
+            }
+        }
+    }
+
+    /// Notes a reading of the clocks for whoever finds the black box.
+    pub(crate) fn note(&mut self, reading: Reading) {
+        self.readings += 1;
+        self.shared.black_box.note(self.readings, reading);
+    }
+
+    /// Whether the writer has to look every few milliseconds, for what only the spool outlives.
+    pub(crate) fn watch(&self) -> bool {
+        let is_watched = self.has_channel || !self.is_kept || !self.waiting.is_empty();
+        self.shared.is_watched.store(is_watched, Ordering::Relaxed);
+        is_watched
+    }
+
+    /// Finds out whether the black box still has its names.
+    pub(crate) fn check_names(&mut self) {
+        self.is_kept = self.shared.black_box.is_kept(self.readers.len());
+    }
+
+    /// Why not every id that was returned outlives the process.
+    pub(crate) fn shortcoming(&self) -> Option<String> {
+        if !self.is_kept {
+            return Some("the black box has lost its name".to_owned());
+        }
+        if !self.shared.is_short.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.shared.made().short.clone()
+    }
+
+    /// For the writer, after the closing: whether nothing is left in the lanes. If that holds after
+    /// the channel is sealed, later records are stranded.
+    pub(crate) fn is_drained(&mut self) -> bool {
+        pass_barrier();
+        self.refresh();
+        let is_empty = |reader: &LaneReader| reader.head.is_none();
+        self.is_sealed = self.waiting.is_empty() && self.readers.iter().all(is_empty);
+        if self.is_sealed {
+            self.store_ends();
+        }
+        self.is_sealed
+    }
+
+    fn store_ends(&self) {
+        for reader in &self.readers {
+            let until = &reader.counts.taken.until;
+            until.store(reader.consumer.position(), Ordering::Release);
+        }
+    }
+
+    /// After the channel was sealed for good: how many records nobody took.
+    pub(crate) fn end(&mut self) -> u64 {
+        if self.is_sealed {
+            return 0;
+        }
+        pass_barrier();
+        self.refresh();
+        let left = self.discard();
+        self.store_ends();
+        left
+    }
+
+    /// Takes all messages and drops them; returns how many there were.
+    pub(crate) fn discard(&mut self) -> u64 {
+        self.refresh();
+        let mut count = 0;
+        while self.next(u64::MAX).is_some() {
+            count += 1;
+        }
+        self.mark_encoded();
+        self.release();
+        count
+    }
+
+    /// The lanes belong to `run` from here on.
+    pub(crate) fn move_to_run(&mut self, run: RunId) {
+        self.refresh();
+        // An opener that comes before this finds the box by the name of the run before.
+        if self.shared.black_box.move_to_run(run).is_err() {
+            self.is_kept = false;
+        }
+        for reader in &self.readers {
+            reader.lane.move_to_next_run(reader.encoded);
+        }
+    }
+
+    /// Removes the black box. The lanes stay as memory.
+    pub(crate) fn remove(&self) {
+        self.shared.black_box.remove();
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.shared.is_ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl LaneReader {
+    /// Reads the next message into `head`, and returns its id.
+    #[inline]
+    fn look(&mut self, payload: &mut Vec<u64>) -> u64 {
+        if self.is_broken {
+            return u64::MAX;
+        }
+        loop {
+            match self.consumer.next(payload) {
+                Ok(Some(tag)) => match self.assembler.add(tag, payload) {
+                    Assembled::Whole(message) => {
+                        let id = message.id().unwrap_or(0);
+                        self.head = Some(message);
+                        return id;
+                    }
+                    Assembled::Piece => {}
+                    // Somebody else stored there. The next record may be whole.
+                    Assembled::Nothing => {
+                        self.unreadable += 1;
+                        self.take(self.records + 1);
+                    }
+                },
+                Ok(None) => return u64::MAX,
+                Err(_) => {
+                    self.is_broken = true;
+                    return u64::MAX;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, records: u64) {
+        self.records = records;
+        self.counts.taken.records.store(records, Ordering::Release);
+    }
+
+    #[inline]
+    fn hand_out(&mut self) -> Option<Message> {
+        self.take(self.records + 1);
+        self.handed = self.consumer.position();
+        self.head.take()
+    }
+}
+
+/// All threads of the process pass a barrier.
+fn pass_barrier() {
+    if barrier().is_err() {
+        // Forbidden since it was registered. A store is seen by the others after far less.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
