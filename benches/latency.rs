@@ -127,7 +127,7 @@ fn main() -> Result<(), Failure> {
         "call", "pace", "p50", "p90", "p99", "p99.9", "max"
     );
     for (index, row) in rows.iter().enumerate() {
-        let mut options = Journal::options();
+        let mut options = journals::with_black_box(Journal::options());
         if let Some(capacity) = common::number("--queue")? {
             options = options.queue_capacity(usize::try_from(capacity)?);
         }

@@ -1,7 +1,7 @@
 //! Journals as the programs that measure open them: nothing is dropped, and a producer that is too
 //! fast waits for room.
 
-use annals::{Inference, InferenceId, Journal, Options, Overflow, Recorder};
+use annals::{BlackBox, Inference, InferenceId, Journal, Options, Overflow, Recorder};
 
 use super::events::Decision;
 use super::{BOUND, Failure};
@@ -11,9 +11,18 @@ pub const SYMBOL: &str = "ETH/USDT";
 pub const ACTIONS: [&str; 3] = ["BUY", "SELL", "HOLD"];
 pub const CHECKPOINT: &str = "dqn_agent_20250725_143500";
 
+/// The settings with the black box that the command line asks for: `--black-box off`.
+pub fn with_black_box(options: Options) -> Options {
+    match super::text("--black-box").as_deref() {
+        Some("off") => options.black_box(BlackBox::Off),
+        Some("spool") => options.black_box(BlackBox::Spool),
+        _ => options,
+    }
+}
+
 /// With the text files.
 pub fn options() -> Options {
-    Journal::options()
+    with_black_box(Journal::options())
         .overflow(Overflow::Block { timeout: BOUND })
         .close_timeout(BOUND)
 }
