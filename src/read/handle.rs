@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::names::NameBook;
+use super::names::ReaderDictionary;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::ids::JournalId;
@@ -16,7 +16,7 @@ use crate::entry::ids::JournalId;
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) source: Arc<Source>,
-    pub(super) names: Arc<NameBook>,
+    pub(super) names: Arc<ReaderDictionary>,
     pub(super) id: JournalId,
     pub(super) label: Option<Arc<str>>,
     pub(super) clock: Clock,

@@ -35,7 +35,7 @@ pub(crate) use cursor::Cursor;
 pub use events::Events;
 pub(crate) use follow::Follow;
 pub(crate) use handle::Reader;
-use names::NameBook;
+use names::ReaderDictionary;
 pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
 pub use query::Inferences;
@@ -96,7 +96,7 @@ impl Reader {
         let identity = source.identity()?;
         Ok(Reader {
             source,
-            names: Arc::new(NameBook::default()),
+            names: Arc::new(ReaderDictionary::default()),
             id: identity.journal(),
             label: identity.label.map(Into::into),
             clock: Clock::system(),

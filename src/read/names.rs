@@ -23,12 +23,12 @@ type Labels = Arc<[Arc<str>]>;
 
 /// The names read so far. Names are only ever added, so cached ones stay true.
 #[derive(Default)]
-pub(super) struct NameBook {
+pub(super) struct ReaderDictionary {
     names: RwLock<ByNameId<Arc<str>>>,
     labels: RwLock<ByNameId<Labels>>,
 }
 
-impl NameBook {
+impl ReaderDictionary {
     /// The name with this id.
     pub(super) fn name(&self, source: &Source, id: NameId) -> Result<Arc<str>> {
         if let Some(name) = read(&self.names).get(id) {

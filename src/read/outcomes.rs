@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
-use super::names::NameBook;
+use super::names::ReaderDictionary;
 use super::{Cursor, Inferences, Query, Reader};
 use crate::engine::format::row::{OutcomeRow, OutcomeValue, StoredOutcome};
 use crate::engine::source::{Source, Unopened};
@@ -150,7 +150,7 @@ impl Reader {
     }
 }
 
-impl NameBook {
+impl ReaderDictionary {
     /// The outcome that `row` is.
     pub(super) fn outcome(&self, source: &Source, row: &OutcomeRow) -> Result<OutcomeEntry> {
         let mut entry = OutcomeEntry {
