@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::entry::event::Level;
+use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
@@ -188,7 +188,7 @@ object! {
         level: Level,
         component: Arc<str>,
         message: String,
-        fields: InOrder<String, Value>,
+        fields: EvenEmpty,
         reason: GapReason,
         count: u64,
         after: InferenceId,
@@ -255,13 +255,6 @@ object! {
     }
 }
 
-fn kind(kind: &'static str) -> Fields {
-    Fields {
-        kind: Some(kind.into()),
-        ..Fields::default()
-    }
-}
-
 fn needed<T, E: Error>(field: Option<T>, name: &'static str) -> Result<T, E> {
     field.ok_or_else(|| E::missing_field(name))
 }
@@ -279,171 +272,206 @@ impl Fields {
     }
 }
 
-fn write_inference(record: &InferenceRecord) -> Fields {
-    let probabilities = &record.probabilities;
-    let has_some = !probabilities.is_empty();
-    let labels = probabilities.iter().map(|(label, _)| Arc::from(label));
-    let values = probabilities.values().iter().copied().map(Real);
-    Fields {
-        id: Some(record.id),
-        repeat_of: record.repeat_of,
-        sequence: Some(record.sequence),
-        event_time: Some(record.event_time),
-        recorded_time: Some(record.recorded_time),
-        model: Some(record.model.clone()),
-        symbol: Some(record.symbol.clone()),
-        action: Some(record.action.clone()),
-        confidence: record.confidence.map(Real),
-        labels: has_some.then(|| labels.collect()),
-        probabilities: has_some.then(|| values.collect()),
-        feature_hash: record.feature_hash.map(Hash),
-        processing_ns: record.processing_time.map(nanos),
-        memory_bytes: record.memory,
-        checkpoint: record.checkpoint.clone(),
-        divergent: record.divergent.then_some(true),
-        attributes: (!record.attributes.is_empty()).then(|| InOrder(record.attributes.clone())),
-        ..kind(match record.repeat_of {
-            Some(_) => REPEAT,
-            None => INFERENCE,
-        })
+/// Pairs that are written even if there are none.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct EvenEmpty(InOrder<String, Value>);
+
+/// A value that has a field of this type.
+trait InField<F>: Sized {
+    /// The field's content; `None` where the field is left out.
+    fn put(&self) -> Option<F>;
+
+    fn take<E: Error>(field: Option<F>, name: &'static str) -> Result<Self, E>;
+}
+
+macro_rules! needed {
+    ($($type:ty),*) => { $(
+        impl InField<$type> for $type {
+            fn put(&self) -> Option<$type> {
+                Some(self.clone())
+            }
+
+            fn take<E: Error>(field: Option<$type>, name: &'static str) -> Result<Self, E> {
+                needed(field, name)
+            }
+        }
+    )* };
+}
+
+needed!(
+    InferenceId,
+    RunId,
+    Timestamp,
+    u32,
+    u64,
+    Arc<str>,
+    String,
+    GapReason,
+    Level
+);
+
+impl<T: Clone> InField<T> for Option<T> {
+    fn put(&self) -> Option<T> {
+        self.clone()
+    }
+
+    fn take<E: Error>(field: Option<T>, _: &'static str) -> Result<Self, E> {
+        Ok(field)
     }
 }
 
-fn read_inference<E: Error>(fields: Fields) -> Result<InferenceRecord, E> {
-    fields.expect(match fields.repeat_of {
+/// Values in a form of their own; `$none` is read where the field is left out.
+macro_rules! in_form {
+    ($($type:ty as $form:ty: $put:expr, $take:expr, $none:expr;)*) => { $(
+        impl InField<$form> for $type {
+            fn put(&self) -> Option<$form> {
+                ($put)(self)
+            }
+
+            fn take<E: Error>(field: Option<$form>, _: &'static str) -> Result<Self, E> {
+                Ok(field.map_or($none, $take))
+            }
+        }
+    )* };
+}
+
+in_form! {
+    bool as bool: |yes: &bool| yes.then_some(true), |yes| yes, false;
+    Option<f32> as Real<f32>: |given: &Self| given.map(Real), |Real(given)| Some(given), None;
+    Option<u64> as Hash: |hash: &Self| hash.map(Hash), |Hash(hash)| Some(hash), None;
+    Option<Duration> as u64: |time: &Self| time.map(nanos),
+        |nanos| Some(Duration::from_nanos(nanos)), None;
+    Vec<(String, Value)> as InOrder<String, Value>:
+        |pairs: &Self| (!pairs.is_empty()).then(|| InOrder(pairs.clone())),
+        |InOrder(pairs)| pairs, Vec::new();
+    Vec<(String, Value)> as EvenEmpty: |pairs: &Self| Some(EvenEmpty(InOrder(pairs.clone()))),
+        |EvenEmpty(InOrder(pairs))| pairs, Vec::new();
+}
+
+/// One description of an object for both directions: the fields of a type by their names in JSON,
+/// its kind if it is an entry of one, and functions for what is not in one field of its own.
+macro_rules! both_ways {
+    ($write:ident, $read:ident: $type:ident in $fields:ident $(of $kind:ident)? {
+        $($own:ident as $field:ident),* $(,)?
+    } $(with { $($special:ident: $put:ident, $take:ident;)* })?) => {
+        #[allow(unused_mut, reason = "only where functions are called")]
+        fn $write(known: &$type) -> $fields {
+            let mut fields = $fields {
+                $(kind: Some($kind.into()),)?
+                $($field: InField::put(&known.$own),)*
+                ..$fields::default()
+            };
+            $($($put(known, &mut fields);)*)?
+            fields
+        }
+
+        #[allow(unused_mut, reason = "only where functions are called")]
+        fn $read<E: Error>(mut fields: $fields) -> Result<$type, E> {
+            $(fields.expect($kind)?;)?
+            Ok($type {
+                $($($special: $take(&mut fields)?,)*)?
+                $($own: InField::take(fields.$field, stringify!($field))?,)*
+            })
+        }
+    };
+}
+
+both_ways! {
+    write_inference, read_inference: InferenceRecord in Fields {
+        id as id, sequence as sequence, event_time as event_time, recorded_time as recorded_time,
+        model as model, symbol as symbol, action as action, confidence as confidence,
+        feature_hash as feature_hash, processing_time as processing_ns, memory as memory_bytes,
+        checkpoint as checkpoint, attributes as attributes, divergent as divergent,
+    } with {
+        repeat_of: put_original, take_original;
+        probabilities: put_probabilities, take_probabilities;
+    }
+}
+
+both_ways! {
+    write_repeat, read_repeat: Repeat in Fields of REPEAT {
+        id as id, original as repeat_of, event_time as event_time, model as model,
+        symbol as symbol, action as action, confidence as confidence,
+        processing_time as processing_ns, checkpoint as checkpoint,
+    }
+}
+
+both_ways! {
+    write_gap, read_gap: Gap in Fields of GAP {
+        sequence as sequence, run as run, reason as reason, count as count, after as after,
+        recorded_range as recorded_range, event_range as event_range, refusal as refusal,
+    }
+}
+
+both_ways! {
+    write_event, read_event: SystemEvent in Fields of EVENT {
+        run as run, level as level, component as component, message as message, fields as fields,
+    }
+}
+
+both_ways! {
+    write_checkpoint_event, read_checkpoint_event: CheckpointEvent in Fields of CHECKPOINT_EVENT {
+        run as run, model as model, checkpoint as checkpoint, detail as detail,
+    } with {
+        action: put_action, take_action;
+    }
+}
+
+both_ways! {
+    write_run, read_run: Run in RunFields {
+        id as id, started as started, process as process, committed as committed,
+        dropped as dropped, last_id as last_id, source as source,
+    } with {
+        state: put_state, take_state;
+    }
+}
+
+fn put_action(event: &CheckpointEvent, fields: &mut Fields) {
+    fields.action = Some(event.action.as_str().into());
+}
+
+fn take_action<E: Error>(fields: &mut Fields) -> Result<CheckpointAction, E> {
+    let action = needed(fields.action.take(), "action")?;
+    action.parse().map_err(E::custom)
+}
+
+fn kind_of(original: Option<InferenceId>) -> &'static str {
+    match original {
         Some(_) => REPEAT,
         None => INFERENCE,
-    })?;
-    let labels = fields.labels.unwrap_or_default();
-    let values = fields.probabilities.unwrap_or_default();
+    }
+}
+
+fn put_original(record: &InferenceRecord, fields: &mut Fields) {
+    fields.kind = Some(kind_of(record.repeat_of).into());
+    fields.repeat_of = record.repeat_of;
+}
+
+fn take_original<E: Error>(fields: &mut Fields) -> Result<Option<InferenceId>, E> {
+    fields.expect(kind_of(fields.repeat_of))?;
+    Ok(fields.repeat_of)
+}
+
+fn put_probabilities(record: &InferenceRecord, fields: &mut Fields) {
+    let probabilities = &record.probabilities;
+    if !probabilities.is_empty() {
+        let labels = probabilities.iter().map(|(label, _)| Arc::from(label));
+        let values = probabilities.values().iter().copied().map(Real);
+        fields.labels = Some(labels.collect());
+        fields.probabilities = Some(values.collect());
+    }
+}
+
+fn take_probabilities<E: Error>(fields: &mut Fields) -> Result<Probabilities, E> {
+    let labels = fields.labels.take().unwrap_or_default();
+    let values = fields.probabilities.take().unwrap_or_default();
     if labels.len() > values.len() {
         return Err(E::custom("there are more labels than probabilities"));
     }
-    Ok(InferenceRecord {
-        id: needed(fields.id, "id")?,
-        sequence: needed(fields.sequence, "sequence")?,
-        event_time: needed(fields.event_time, "event_time")?,
-        recorded_time: needed(fields.recorded_time, "recorded_time")?,
-        model: needed(fields.model, "model")?,
-        symbol: needed(fields.symbol, "symbol")?,
-        action: needed(fields.action, "action")?,
-        confidence: fields.confidence.map(|Real(given)| given),
-        probabilities: Probabilities {
-            labels: labels.into(),
-            values: Floats::collect(values.len(), values.into_iter().map(|Real(value)| value)),
-        },
-        feature_hash: fields.feature_hash.map(|Hash(hash)| hash),
-        processing_time: fields.processing_ns.map(Duration::from_nanos),
-        memory: fields.memory_bytes,
-        checkpoint: fields.checkpoint,
-        attributes: fields
-            .attributes
-            .map_or_else(Vec::new, |InOrder(pairs)| pairs),
-        divergent: fields.divergent.unwrap_or(false),
-        repeat_of: fields.repeat_of,
-    })
-}
-
-fn write_repeat(repeat: &Repeat) -> Fields {
-    Fields {
-        id: Some(repeat.id),
-        repeat_of: Some(repeat.original),
-        event_time: Some(repeat.event_time),
-        model: Some(repeat.model.clone()),
-        symbol: Some(repeat.symbol.clone()),
-        action: Some(repeat.action.clone()),
-        confidence: repeat.confidence.map(Real),
-        processing_ns: repeat.processing_time.map(nanos),
-        checkpoint: repeat.checkpoint.clone(),
-        ..kind(REPEAT)
-    }
-}
-
-fn read_repeat<E: Error>(fields: Fields) -> Result<Repeat, E> {
-    fields.expect(REPEAT)?;
-    Ok(Repeat {
-        id: needed(fields.id, "id")?,
-        original: needed(fields.repeat_of, "repeat_of")?,
-        event_time: needed(fields.event_time, "event_time")?,
-        model: needed(fields.model, "model")?,
-        symbol: needed(fields.symbol, "symbol")?,
-        action: needed(fields.action, "action")?,
-        confidence: fields.confidence.map(|Real(given)| given),
-        processing_time: fields.processing_ns.map(Duration::from_nanos),
-        checkpoint: fields.checkpoint,
-    })
-}
-
-fn write_gap(gap: &Gap) -> Fields {
-    Fields {
-        run: Some(gap.run),
-        sequence: Some(gap.sequence),
-        reason: Some(gap.reason),
-        count: gap.count,
-        after: gap.after,
-        recorded_range: gap.recorded_range,
-        event_range: gap.event_range,
-        refusal: gap.refusal.clone(),
-        ..kind(GAP)
-    }
-}
-
-fn read_gap<E: Error>(fields: Fields) -> Result<Gap, E> {
-    fields.expect(GAP)?;
-    Ok(Gap {
-        sequence: needed(fields.sequence, "sequence")?,
-        run: needed(fields.run, "run")?,
-        reason: needed(fields.reason, "reason")?,
-        count: fields.count,
-        after: fields.after,
-        recorded_range: fields.recorded_range,
-        event_range: fields.event_range,
-        refusal: fields.refusal,
-    })
-}
-
-fn write_event(event: &SystemEvent) -> Fields {
-    Fields {
-        run: Some(event.run),
-        level: Some(event.level),
-        component: Some(event.component.clone()),
-        message: Some(event.message.clone()),
-        fields: Some(InOrder(event.fields.clone())),
-        ..kind(EVENT)
-    }
-}
-
-fn read_event<E: Error>(fields: Fields) -> Result<SystemEvent, E> {
-    fields.expect(EVENT)?;
-    Ok(SystemEvent {
-        run: needed(fields.run, "run")?,
-        level: needed(fields.level, "level")?,
-        component: needed(fields.component, "component")?,
-        message: needed(fields.message, "message")?,
-        fields: fields.fields.map_or_else(Vec::new, |InOrder(pairs)| pairs),
-    })
-}
-
-fn write_checkpoint_event(event: &CheckpointEvent) -> Fields {
-    Fields {
-        run: Some(event.run),
-        action: Some(event.action.as_str().into()),
-        model: Some(event.model.clone()),
-        checkpoint: Some(event.checkpoint.clone()),
-        detail: Some(event.detail.clone()),
-        ..kind(CHECKPOINT_EVENT)
-    }
-}
-
-fn read_checkpoint_event<E: Error>(fields: Fields) -> Result<CheckpointEvent, E> {
-    fields.expect(CHECKPOINT_EVENT)?;
-    let action = needed(fields.action, "action")?;
-    Ok(CheckpointEvent {
-        run: needed(fields.run, "run")?,
-        action: action.parse().map_err(E::custom)?,
-        model: needed(fields.model, "model")?,
-        checkpoint: needed(fields.checkpoint, "checkpoint")?,
-        detail: needed(fields.detail, "detail")?,
+    Ok(Probabilities {
+        labels: labels.into(),
+        values: Floats::collect(values.len(), values.into_iter().map(|Real(value)| value)),
     })
 }
 
@@ -458,7 +486,8 @@ fn write_outcome(outcome: &OutcomeEntry) -> Fields {
             label: outcome.label.clone(),
             values: write_values(&outcome.values),
         }),
-        ..kind(OUTCOME)
+        kind: Some(OUTCOME.into()),
+        ..Fields::default()
     }
 }
 
@@ -663,7 +692,7 @@ fn read_entry<E: Error>(fields: Fields) -> Result<Entry, E> {
     })
 }
 
-fn write_run(run: &Run) -> RunFields {
+fn put_state(run: &Run, fields: &mut RunFields) {
     let (state, ended) = match run.state {
         RunState::Alive => ("alive", None),
         RunState::Closed(at) => ("closed", Some(at)),
@@ -671,42 +700,24 @@ fn write_run(run: &Run) -> RunFields {
         RunState::Continued(at) => ("continued", Some(at)),
         RunState::Panicked(at) => ("panicked", at),
     };
-    RunFields {
-        id: Some(run.id),
-        alive: Some(run.state == RunState::Alive),
-        state: Some(state.into()),
-        started: Some(run.started),
-        ended,
-        process: Some(run.process),
-        committed: Some(run.committed),
-        dropped: Some(run.dropped),
-        last_id: run.last_id,
-        source: run.source.clone(),
-    }
+    fields.alive = Some(run.state == RunState::Alive);
+    fields.state = Some(state.into());
+    fields.ended = ended;
 }
 
-fn read_run<E: Error>(fields: RunFields) -> Result<Run, E> {
-    let state = needed(fields.state, "state")?;
+fn take_state<E: Error>(fields: &mut RunFields) -> Result<RunState, E> {
+    let state = needed(fields.state.take(), "state")?;
     let ended = fields.ended;
-    Ok(Run {
-        id: needed(fields.id, "id")?,
-        started: needed(fields.started, "started")?,
-        process: needed(fields.process, "process")?,
-        state: match &*state {
-            "alive" => RunState::Alive,
-            "closed" => RunState::Closed(needed(ended, "ended")?),
-            "died" => RunState::Died(ended),
-            "continued" => RunState::Continued(needed(ended, "ended")?),
-            "panicked" => RunState::Panicked(ended),
-            other => {
-                let known = &["alive", "closed", "died", "continued", "panicked"];
-                return Err(E::unknown_variant(other, known));
-            }
-        },
-        committed: needed(fields.committed, "committed")?,
-        dropped: needed(fields.dropped, "dropped")?,
-        last_id: fields.last_id,
-        source: fields.source,
+    Ok(match &*state {
+        "alive" => RunState::Alive,
+        "closed" => RunState::Closed(needed(ended, "ended")?),
+        "died" => RunState::Died(ended),
+        "continued" => RunState::Continued(needed(ended, "ended")?),
+        "panicked" => RunState::Panicked(ended),
+        other => {
+            let known = &["alive", "closed", "died", "continued", "panicked"];
+            return Err(E::unknown_variant(other, known));
+        }
     })
 }
 
