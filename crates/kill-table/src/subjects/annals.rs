@@ -1,4 +1,5 @@
-//! annals: as it is opened without settings, with its spool, and with a sync of each decision.
+//! annals: as it is opened without settings, with its commits alone, with its spool, and with a
+//! sync of each decision.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,13 +13,23 @@ use anyhow::{Result, ensure};
 use super::{ACTION, CONFIDENCE, Found, Kind, MODEL, Promise, SYMBOL, Subject, signed, unsigned};
 
 const BOUND: Duration = Duration::from_secs(60);
+/// Without settings, lanes in shared memory keep all calls.
+const HAS_LANES: bool = cfg!(all(target_os = "linux", target_pointer_width = "64"));
 
 pub const DEFAULT: Kind = Kind {
     name: "annals",
     description: "annals, default settings",
-    promise: None,
+    promise: if HAS_LANES { Some(Promise::All) } else { None },
     open: |dir| open(Journal::options(), dir, After::Nothing),
     read: |dir| read(Journal::options(), dir),
+};
+
+pub const OFF: Kind = Kind {
+    name: "annals-off",
+    description: "annals, `BlackBox::Off`",
+    promise: None,
+    open: |dir| open(off(), dir, After::Nothing),
+    read: |dir| read(off(), dir),
 };
 
 pub const SPOOL: Kind = Kind {
@@ -36,6 +47,10 @@ pub const SYNC: Kind = Kind {
     open: |dir| open(spool(), dir, After::Sync),
     read: |dir| read(spool(), dir),
 };
+
+fn off() -> Options {
+    Journal::options().black_box(BlackBox::Off)
+}
 
 fn spool() -> Options {
     Journal::options().black_box(BlackBox::Spool)

@@ -77,6 +77,7 @@ impl Kind {
 /// All subjects, in the table's order. One more is one more item here.
 pub const ALL: &[Kind] = &[
     annals::DEFAULT,
+    annals::OFF,
     annals::SPOOL,
     annals::SYNC,
     text::DEFAULT,
