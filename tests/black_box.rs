@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -446,21 +446,17 @@ fn a_thousand_threads_share_lanes() {
     assert!(lanes() <= 4, "{}", lanes());
     assert_eq!(journal.health().black_box, BlackBox::Lanes);
     // Many at once: some go by the channel, and the health says so.
-    let go = AtomicBool::new(false);
+    let all_have_logged = Barrier::new(150);
     thread::scope(|scope| {
         let crowd: Vec<_> = (0..150)
             .map(|_| {
                 scope.spawn(|| {
                     let first = log("many");
-                    while !go.load(Ordering::Acquire) {
-                        thread::sleep(Duration::from_millis(1));
-                    }
+                    all_have_logged.wait();
                     [first, log("many")]
                 })
             })
             .collect();
-        thread::sleep(Duration::from_millis(300));
-        go.store(true, Ordering::Release);
         kept.extend(crowd.into_iter().flat_map(|thread| thread.join().unwrap()));
     });
     assert_eq!(lanes(), 64);
