@@ -8,6 +8,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -412,14 +413,29 @@ fn an_opener_that_is_killed_leaves_all_of_it_to_the_next_one() {
         opener.kill();
         open_and_close(&dir);
         let mut found = found(&dir);
-        // The opener's own run may have begun.
+        // The opener's own run may have begun, with its black box or just before.
         if let [_, own] = found.deaths[..] {
-            assert_eq!(own, Some(0), "round {round}");
+            assert!(own.is_none_or(|lost| lost == 0), "round {round}");
             found.deaths.pop();
         }
         assert_has_all(&found, &lines);
         assert_eq!(boxes(&dir), [] as [PathBuf; 0]);
     }
+}
+
+#[test]
+fn a_burst_as_long_as_the_queue_is_accepted() {
+    let (_scratch, dir) = scratch();
+    let journal = options().open(&dir).unwrap();
+    // One lane has room for a third of them. The writer may not have had a processor yet.
+    let log = |_: &u32| journal.log(Inference::new("m", "s", "BUY")).is_some();
+    assert_eq!((0..65_536).filter(log).count(), 65_536);
+    journal.close().unwrap();
+    let found = found(&dir);
+    let sequences: Vec<u64> = found.decisions.values().copied().collect();
+    // Ids rise with the sequences, whichever lane a decision came through.
+    assert!(sequences.is_sorted());
+    assert_eq!(sequences.len(), 65_536);
 }
 
 #[test]
@@ -557,7 +573,10 @@ fn no_black_box_keeps_a_journal_from_opening() {
                 // As many lanes as fit, all the same.
                 for number in 3..200 {
                     let lane = place.join(format!("lane-{number}"));
-                    fs::hard_link(place.join("lane-0"), lane).unwrap();
+                    match fs::hard_link(place.join("lane-0"), lane) {
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                        linked => linked.unwrap(),
+                    }
                 }
             }
             _ => {}

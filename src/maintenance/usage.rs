@@ -29,7 +29,10 @@ pub struct Usage {
     pub log_bytes: u64,
     /// Bytes of checkpoints: weights and sidecars.
     pub checkpoint_bytes: u64,
-    /// Bytes of everything else in the directory: locks, files that were set aside, foreign files.
+    /// Bytes of the spools of open runs, and of their locks.
+    pub spool_bytes: u64,
+    /// Bytes of everything else in the directory: other locks, files that were set aside, foreign
+    /// files.
     pub other_bytes: u64,
     /// Entries that are kept.
     pub entries: u64,
@@ -76,12 +79,17 @@ impl Maintenance {
             segments: segments.len() as u64,
             log_bytes: bytes_below(&root.join("logs")),
             checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
+            spool_bytes: bytes_below(&root.join("runs")),
             other_bytes: 0,
             entries: extent.next.since(extent.kept),
         };
-        let known = [usage.segment_bytes, usage.log_bytes, usage.checkpoint_bytes]
-            .into_iter()
-            .fold(usage.hot_bytes, u64::saturating_add);
+        let known = [
+            usage.segment_bytes,
+            usage.log_bytes,
+            usage.checkpoint_bytes,
+            usage.spool_bytes,
+        ];
+        let known = known.into_iter().fold(usage.hot_bytes, u64::saturating_add);
         // Others write at the same time.
         usage.other_bytes = bytes_below(root).saturating_sub(known);
         Ok(usage)

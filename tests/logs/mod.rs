@@ -331,7 +331,15 @@ fn gap_message(gap: &Gap) -> String {
             let (field, why) = (&refusal.field, &refusal.reason);
             &format!("they could not be recorded as given ({of}{field}: {why})")
         }
-        other => panic!("a death without a death: {other:?}"),
+        GapReason::Died => {
+            let missing = match count {
+                0 => "nothing is missing".to_owned(),
+                1 => "1 event is missing".to_owned(),
+                _ => format!("{count} events are missing"),
+            };
+            return format!("run {run} ended without closing: {missing}");
+        }
+        other => panic!("a gap that no journal here has: {other:?}"),
     };
     let (first, last) = gap.recorded_range.unwrap();
     let over = Duration::from_micros(last.as_micros().abs_diff(first.as_micros()));

@@ -20,7 +20,7 @@ use super::channel::{Channel, Numbered};
 use super::lane::{Lane, RING_WORDS};
 use super::local_names::NamesLog;
 use super::message::Message;
-use super::packing::{Assembled, Assembler, PIECE};
+use super::packing::{Assembled, Assembler, PIECE, PLAIN};
 use super::ring::{Consumer, LONGEST, Producer, Refused, Tag};
 use crate::engine::spool::Covered;
 use crate::entry::ids::{JournalId, RunId};
@@ -50,6 +50,8 @@ struct Shared {
     fork: ForkWords,
     /// Records that a lane holds at most.
     capacity: u64,
+    /// Lanes that are made at most because others are full.
+    extra: usize,
     /// All that were made, and those that no thread has.
     made: Mutex<Made>,
     /// How many were made.
@@ -66,6 +68,8 @@ struct Shared {
 struct Made {
     all: Vec<(Lane, Arc<Counts>)>,
     free: Vec<LaneEnd>,
+    /// Of them, how many were made because another one was full.
+    extra: usize,
     /// Why there are no more.
     short: Option<String>,
 }
@@ -141,6 +145,7 @@ impl Lanes {
             black_box,
             fork,
             capacity: capacity as u64,
+            extra: capacity.saturating_mul(PLAIN + 1) / RING_WORDS,
             made: Mutex::default(),
             count: AtomicUsize::new(0),
             is_short: AtomicBool::new(false),
@@ -209,7 +214,10 @@ impl Lanes {
         let sent = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
             let end = thread.of(&self.0)?;
-            Some(end.send(channel, tag, payload))
+            match end.send(channel, tag, payload) {
+                Sent::Full if self.0.widen(end, payload) => Some(end.send(channel, tag, payload)),
+                sent => Some(sent),
+            }
         });
         // A thread that is being torn down has no lane any more.
         sent.ok().flatten().unwrap_or(Sent::NoLane)
@@ -246,6 +254,42 @@ impl Shared {
                 None
             }
         }
+    }
+
+    /// Gives a thread whose lane is full another one that has room for `payload`. The full one goes
+    /// to a later thread. The writer merges all lanes by id, so the order stays. Returns whether
+    /// there was one: together, the lanes of a burst have room for as many plain records as the
+    /// queue.
+    #[cold]
+    fn widen(&self, end: &mut LaneEnd, payload: &[u64]) -> bool {
+        // Full of records, as the settings ask for.
+        if end.pushed - end.taken >= end.capacity {
+            return false;
+        }
+        // Held for longer than a moment while a lane is made. An overload must not become a wait.
+        let Ok(mut made) = self.made.try_lock() else {
+            return false;
+        };
+        let words = words_of(payload);
+        let place = made.free.iter_mut().rposition(|free| free.takes(words));
+        let other = match place {
+            Some(place) => made.free.remove(place),
+            None if made.extra < self.extra => {
+                // Without room for it the call is lost as before; no thread is without a lane.
+                let Ok((lane, other)) = self.make_lane(made.all.len()) else {
+                    return false;
+                };
+                made.extra += 1;
+                made.all.push((lane, other.counts.clone()));
+                // Before the first record: the writer looks at this first.
+                self.count.store(made.all.len(), Ordering::SeqCst);
+                other
+            }
+            None => return false,
+        };
+        // The last place is taken first.
+        made.free.insert(0, std::mem::replace(end, other));
+        true
     }
 
     fn make_lane(&self, number: usize) -> Result<(Lane, LaneEnd), String> {
@@ -317,6 +361,12 @@ impl LaneEnd {
         Sent::Queued
     }
 
+    /// Whether a record of so many words would be taken now.
+    fn takes(&mut self, words: u64) -> bool {
+        self.taken = self.counts.taken.records.load(Ordering::Acquire);
+        self.pushed - self.taken < self.capacity && self.producer.has_room(words).is_ok()
+    }
+
     #[cold]
     fn push_pieces(&mut self, tag: Tag, payload: &[u64]) -> Result<(), Refused> {
         let Some((id, rest)) = payload.split_first() else {
@@ -334,6 +384,18 @@ impl LaneEnd {
         }
         Ok(())
     }
+}
+
+/// Words that the record of a payload takes in a ring.
+fn words_of(payload: &[u64]) -> u64 {
+    let rest = payload.len().saturating_sub(1);
+    let words = if payload.len() < LONGEST {
+        payload.len() + 1
+    } else {
+        // Each piece has a header and the id.
+        rest + 2 * rest.div_ceil(PIECE_WORDS)
+    };
+    words as u64
 }
 
 /// How many journals one thread has a lane of before it lets the one go that it used longest ago.
