@@ -1,9 +1,9 @@
 //! Cost until events are on disk: logged, encoded, committed, fsynced, answered.
 //!
-//! Behind the benches of commits comes a table of one decision until it is durable: by `sync` and
-//! by `flush`, beside a bare write and `fdatasync` of 200 bytes to a file that was written once
-//! with zeros. The four take turns, so that the disk and the machine are the same for all. The
-//! table alone: `cargo bench --bench commit -- durable`, with `--rounds 3000`.
+//! A table behind the benches has the time until one decision is durable, by `sync` and by `flush`.
+//! Beside it stands a bare write and `fdatasync` of 200 bytes. The bare write goes to a file that
+//! was filled with zeros before. The ways take turns, so that the disk and the machine are the same
+//! for all. The table alone: `cargo bench --bench commit -- durable`, with `--rounds 3000`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 

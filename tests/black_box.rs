@@ -20,7 +20,7 @@ use annals::{
     BlackBox, Content, Entry, Inference, InferenceId, Journal, Level, Maintenance, Options,
     Outcome, Reader, Timestamp,
 };
-use common::{BOUND, Child, Random, cases, command, role, say};
+use common::{BOUND, Child, Random, cases, command, copied, role, say};
 use tempfile::TempDir;
 
 const THREADS: u64 = 3;
@@ -524,20 +524,6 @@ fn losses_before_a_death_are_counted() {
         let reader = Reader::open(&dir).unwrap();
         let run = reader.runs().next().unwrap().unwrap();
         assert_eq!((run.committed, run.dropped), (calls - lost, lost));
-    }
-}
-
-/// All files below `from`.
-fn copied(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        let place = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copied(&file.path(), &place);
-        } else {
-            fs::copy(file.path(), place).unwrap();
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use annals::{
     BlackBox, Content, Entry, Inference, InferenceId, Journal, Maintenance, Options, Outcome,
     Reader,
 };
-use common::{Child, Random, cases, command, role, say};
+use common::{Child, Random, cases, command, copied, role, say};
 use tempfile::TempDir;
 
 /// No commit comes in this time: all that is found afterwards was in the spool.
@@ -186,20 +186,6 @@ fn two_processes_that_open_at_once_take_it_in_once() {
         for mut opener in openers {
             opener.tell("close");
             opener.finish();
-        }
-    }
-}
-
-/// All files below `from`, without links.
-fn copied(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        let place = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copied(&file.path(), &place);
-        } else {
-            fs::copy(file.path(), place).unwrap();
         }
     }
 }

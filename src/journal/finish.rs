@@ -38,18 +38,19 @@ impl Journal {
     /// next commit, one interval later at most; after a crash the next opener takes them in, once
     /// and in order.
     ///
-    /// With [`BlackBox::Spool`](crate::BlackBox::Spool) this costs one write and one sync of the
-    /// spool, for all threads that ask at the same time. Without a spool it is a commit, as
-    /// `flush` is: switched off, in memory, or where the spool cannot be written. Does not block:
+    /// With [`BlackBox::Lanes`](crate::BlackBox::Lanes) and with
+    /// [`BlackBox::Spool`](crate::BlackBox::Spool) this costs one write and one sync of the spool,
+    /// for all threads that ask at the same time. Without a spool it is a commit, as `flush` is:
+    /// switched off, in memory, or where it cannot be written. Does not block:
     /// wait on the ticket or await it. Its errors are those of `flush`.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use annals::{BlackBox, Inference, Journal};
+    /// use annals::{Inference, Journal};
     ///
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path().join("data");
-    /// let journal = Journal::options().black_box(BlackBox::Spool).open(&dir)?;
+    /// let journal = Journal::open(&dir)?;
     /// journal.log(Inference::new("dqn_agent", "ETH/USDT", "BUY"));
     /// journal.sync().wait(Duration::from_secs(5))?; // durable; async: journal.sync().await?
     /// # Ok::<(), annals::Error>(())

@@ -470,14 +470,14 @@ impl Options {
     /// | `Off` | the calls since the last commit | the same |
     ///
     /// `Lanes` reserves 2 MB of `/dev/shm` for each thread that logs at the same time, up to 64.
-    /// Its first call takes some 100 µs. A later thread takes the lane over. A burst that fills its
-    /// lane goes on in others, so that it has room for as many plain decisions as the queue. The
-    /// writer empties a lane when a quarter of it is full, and before each commit. With `Spool` it
-    /// looks at the queue every 4 ms, also when nothing is logged. Both hand what was taken to the
-    /// system: one plain write, and no sync unless [`Journal::sync`](crate::Journal::sync) asks for
-    /// one. So entries are written twice, and a commit merges the short blocks that this makes.
-    /// What fails stops nothing: [`Health::black_box`] says which promise holds now, and
-    /// `black_box_error` has the reason.
+    /// Its first call makes the lane, by system calls. A later thread takes the lane over. A burst
+    /// that fills its lane goes on in others, so that it has room for as many plain decisions as
+    /// the queue. The writer empties a lane when a quarter of it is full, and before each commit.
+    /// With `Spool` it looks at the queue every 4 ms, also when nothing is logged. Both hand what
+    /// was taken to the system: one plain write, and no sync unless
+    /// [`Journal::sync`](crate::Journal::sync) asks for one. So entries are written twice, and a
+    /// commit merges the short blocks that this makes. What fails stops nothing:
+    /// [`Health::black_box`] says which promise holds now, and `black_box_error` has the reason.
     ///
     /// [`Health::black_box`]: crate::health::Health::black_box
     ///

@@ -223,20 +223,21 @@ impl Sealing {
         };
         let orders = &self.orders;
         let outcome = retention(sealed, &|| !orders.is_stopped());
+        let retired = outcome.as_ref().copied().unwrap_or(0);
+        let fault = outcome.err();
+        // Before the health knows: a flush after that covers the event.
+        self.conditions
+            .follow(COMPONENT, RETENTION_FAULT, fault.clone());
         let mut known = lock(&self.health);
-        known.retired += outcome.as_ref().copied().unwrap_or(0);
-        known.retention_fault = outcome.err();
-        let fault = known.retention_fault.clone();
-        drop(known);
-        self.conditions.follow(COMPONENT, RETENTION_FAULT, fault);
+        known.retired += retired;
+        known.retention_fault = fault;
     }
 
     /// Reports a fault when it begins and when it is over. The journal continues.
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
-        let mut known = lock(&self.health);
-        known.fault.clone_from(&fault);
-        drop(known);
-        self.conditions.follow(COMPONENT, FAULT, fault);
+        // Before the health knows: a flush after that covers the event.
+        self.conditions.follow(COMPONENT, FAULT, fault.clone());
+        lock(&self.health).fault = fault;
     }
 }

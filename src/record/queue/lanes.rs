@@ -174,11 +174,11 @@ impl Lanes {
 
     /// Records that no round of the writer has taken.
     pub(crate) fn len(&self) -> u64 {
-        // Held for longer than a moment while a lane is made, and for ever in a child that was
-        // forked then.
-        let Ok(made) = self.0.made.try_lock() else {
+        // In a child that was forked while a lane was made, the lock is held for ever.
+        if !self.0.is_own_process() {
             return 0;
-        };
+        }
+        let made = self.0.made();
         let waiting = made.all.iter().map(|(_, counts)| {
             let taken = counts.taken.records.load(Ordering::Relaxed);
             counts.pushed.load(Ordering::Relaxed).saturating_sub(taken)
@@ -241,13 +241,8 @@ impl Shared {
         if let Some(end) = made.free.pop() {
             return Some(end);
         }
-        match self.make_lane(made.all.len()) {
-            Ok((lane, end)) => {
-                made.all.push((lane, end.counts.clone()));
-                // Before the first record: the writer looks at this first.
-                self.count.store(made.all.len(), Ordering::SeqCst);
-                Some(end)
-            }
+        match self.make_lane(&mut made) {
+            Ok(end) => Some(end),
             Err(why) => {
                 made.short = Some(why);
                 self.is_short.store(true, Ordering::Relaxed);
@@ -276,13 +271,10 @@ impl Shared {
             Some(place) => made.free.remove(place),
             None if made.extra < self.extra => {
                 // Without room for it the call is lost as before; no thread is without a lane.
-                let Ok((lane, other)) = self.make_lane(made.all.len()) else {
+                let Ok(other) = self.make_lane(&mut made) else {
                     return false;
                 };
                 made.extra += 1;
-                made.all.push((lane, other.counts.clone()));
-                // Before the first record: the writer looks at this first.
-                self.count.store(made.all.len(), Ordering::SeqCst);
                 other
             }
             None => return false,
@@ -292,7 +284,8 @@ impl Shared {
         true
     }
 
-    fn make_lane(&self, number: usize) -> Result<(Lane, LaneEnd), String> {
+    fn make_lane(&self, made: &mut Made) -> Result<LaneEnd, String> {
+        let number = made.all.len();
         if number >= MOST_LANES {
             return Err(format!(
                 "more than {MOST_LANES} threads log at the same time"
@@ -315,7 +308,10 @@ impl Shared {
             wake_mask: (1 << quarter.ilog2()) - 1,
             capacity: self.capacity,
         };
-        Ok((lane, end))
+        made.all.push((lane, end.counts.clone()));
+        // Before the first record: the writer looks at this first.
+        self.count.store(made.all.len(), Ordering::SeqCst);
+        Ok(end)
     }
 }
 

@@ -202,9 +202,8 @@ impl Folding {
     /// Reports a fault when it begins and when it is over. Statistics are right all the same.
     fn report(&self, fault: Option<Error>) {
         let fault = fault.map(|error| error.to_string());
-        let mut known = lock(&self.health);
-        known.fault.clone_from(&fault);
-        drop(known);
-        self.conditions.follow(COMPONENT, FAULT, fault);
+        // Before the health knows: a flush after that covers the event.
+        self.conditions.follow(COMPONENT, FAULT, fault.clone());
+        lock(&self.health).fault = fault;
     }
 }
