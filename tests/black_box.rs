@@ -16,9 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use annals::entry::GapReason;
+use annals::maintenance::{LeftBlackBox, WhyLeft, left_black_boxes};
 use annals::{
-    BlackBox, Content, Entry, Inference, InferenceId, Journal, Level, Maintenance, Options,
-    Outcome, Reader, Timestamp,
+    BlackBox, Content, Entry, Inference, InferenceId, Journal, JournalId, Level, Maintenance,
+    Options, Outcome, Reader, Timestamp,
 };
 use common::{BOUND, Child, Random, cases, command, copied, role, say};
 use tempfile::TempDir;
@@ -638,4 +639,66 @@ fn a_closed_journal_leaves_no_black_box() {
     assert_eq!(boxes(&dir), [] as [PathBuf; 0]);
     let memory = options().in_memory().unwrap();
     assert_eq!(memory.health().black_box, BlackBox::Off);
+}
+
+/// The black boxes of a journal that no opening will take in.
+fn left_of(id: JournalId) -> Vec<LeftBlackBox> {
+    let mut left = left_black_boxes().unwrap();
+    left.retain(|left| left.journal == id);
+    left
+}
+
+/// Copied before it is looked at: the dead process's journal stays as it is.
+fn id_of_the_dead(dir: &Path) -> JournalId {
+    let copy = tempfile::tempdir().unwrap();
+    copied(dir, copy.path());
+    Reader::open(copy.path()).unwrap().id()
+}
+
+#[test]
+fn the_box_of_a_journal_that_moved_is_told_of_until_it_is_opened_there() {
+    let (scratch, dir) = scratch();
+    let lines = killed(&dir, "tell 3600000", &mut Random::printed());
+    let id = id_of_the_dead(&dir);
+    // Its next opening takes it in.
+    assert_eq!(left_of(id), []);
+    let moved = scratch.path().join("moved");
+    fs::rename(&dir, &moved).unwrap();
+    let [left] = <[LeftBlackBox; 1]>::try_from(left_of(id)).unwrap();
+    assert_eq!(left.why, WhyLeft::JournalGone);
+    assert_eq!(
+        left.journal_path,
+        Some(fs::canonicalize(scratch.path()).unwrap().join("data"))
+    );
+    assert_eq!([left.path.clone()], *boxes_of(&id.to_string()));
+    // A lane has 2 MB, and each thread had one.
+    assert!(left.bytes > 2 << 20, "{}", left.bytes);
+    open_and_close(&moved);
+    assert_eq!(left_of(id), []);
+    assert_has_all(&found(&moved), &lines);
+}
+
+#[test]
+fn the_box_of_a_deleted_journal_goes_on_request_and_a_living_one_never() {
+    let (_scratch, dir) = scratch();
+    killed(&dir, "tell 3600000", &mut Random::printed());
+    let id = id_of_the_dead(&dir);
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(left_of(id)[0].why, WhyLeft::JournalGone);
+    // Another journal in its place, with a process.
+    let child = Child::start("tell 3600000", &dir);
+    child.hear();
+    let other = Reader::open(&dir).unwrap().id();
+    let [left] = <[LeftBlackBox; 1]>::try_from(left_of(id)).unwrap();
+    assert_eq!(left.why, WhyLeft::OtherJournal(other));
+    left.remove().unwrap();
+    assert_eq!(boxes_of(&id.to_string()), [] as [PathBuf; 0]);
+    // Its directory is lost, and its process lives.
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(left_of(other), []);
+    assert_eq!(boxes_of(&other.to_string()).len(), 1);
+    child.kill();
+    let [left] = <[LeftBlackBox; 1]>::try_from(left_of(other)).unwrap();
+    left.remove().unwrap();
+    assert_eq!(boxes_of(&other.to_string()), [] as [PathBuf; 0]);
 }

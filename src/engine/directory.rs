@@ -107,6 +107,12 @@ impl Directory {
         names.any(|name| name.to_string_lossy().starts_with(UNFINISHED))
     }
 
+    /// The name of a part of a journal that is here without a hot file.
+    pub(crate) fn parts_without_hot_file(&self) -> Option<&'static str> {
+        let mut parts = ["segments", "runs", "damaged"].into_iter();
+        parts.find(|part| self.root.join(part).symlink_metadata().is_ok())
+    }
+
     /// Gives a finished hot file its name unless another process was faster.
     pub(crate) fn publish_hot_file(&self, finished: &Path) -> Result<()> {
         let name = self.hot_file();

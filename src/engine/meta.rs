@@ -5,16 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::HOT_FILE;
+use super::directory::{Directory, HOT_FILE};
 use super::format::CHECKSUM_BYTES;
 use super::format::codec;
 use super::format::codec::{Stored, bounded};
 use super::kv;
-use super::kv::{ReadTransaction, Table, WriteTransaction};
+use super::kv::{Kv, ReadTransaction, Table, WriteTransaction};
 use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::options::Sharing;
 use std::path::Path;
 
 /// The format that this version reads and writes.
@@ -135,6 +136,19 @@ pub(crate) fn known_identity(snapshot: &ReadTransaction<'_>, path: &Path) -> Res
         Some(identity) => identity.map_err(|why| damaged(path, "meta identity", &why)),
         None => Err(damaged(path, "meta identity", "it is missing")),
     }
+}
+
+/// The identity of the journal in `root`. Changes nothing there, also if its last writer died.
+pub(crate) fn identity_in(root: &Path) -> Result<JournalId> {
+    /// One page is read.
+    const CACHE_BYTES: usize = 1 << 20;
+    let path = Directory::existing(root)?.hot_file();
+    let kv = match Kv::try_open_read_only(&path, Sharing::native(), CACHE_BYTES)? {
+        Some(kv) => kv,
+        None => Kv::over(&path, CACHE_BYTES)?,
+    };
+    let identity = kv.read(|snapshot| known_identity(snapshot, &path))?;
+    Ok(identity.journal())
 }
 
 /// The identity, within a write transaction.

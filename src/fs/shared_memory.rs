@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use annals_mapping::SharedWords;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use rustix::fs::{fstat, fstatfs, fstatvfs, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{fstat, fstatfs, fstatvfs, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -19,6 +19,8 @@ use crate::entry::ids::{JournalId, RunId};
 
 /// Where Linux keeps shared memory.
 pub(crate) const ROOT: &str = "/dev/shm";
+/// The unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
 /// The type of a file system that lies in memory.
 const TMPFS: i64 = 0x0102_1994;
 
@@ -158,6 +160,13 @@ fn is_memory(directory: &File) -> Result<bool, Errno> {
     Ok(is_memory)
 }
 
+/// When a file was last written.
+fn micros(found: &Stat) -> i64 {
+    let seconds = i64::try_from(found.st_mtime).unwrap_or(i64::MAX);
+    let rest = i64::try_from(found.st_mtime_nsec / 1_000).unwrap_or(0);
+    seconds.saturating_mul(1_000_000).saturating_add(rest)
+}
+
 fn untrusted(path: &Path, why: impl fmt::Display) -> NoBlackBox {
     NoBlackBox::Untrusted {
         path: path.to_owned(),
@@ -228,6 +237,11 @@ impl BlackBoxes {
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
+    /// Where the black box of this name lies, if it is there.
+    pub(crate) fn path_of(&self, name: &BoxName) -> PathBuf {
+        self.0.path.join(name.to_string())
+    }
+
     /// Opens the black box of a run.
     pub(crate) fn find(&self, name: &BoxName) -> Result<BlackBox, NoBlackBox> {
         let text = name.to_string();
@@ -279,6 +293,22 @@ impl BlackBox {
     /// The names of its files, in order.
     pub(crate) fn files(&self) -> io::Result<Vec<String>> {
         self.0.names()
+    }
+
+    /// Bytes that its files take, and when the oldest of them was last written (µs since 1970).
+    pub(crate) fn usage(&self) -> io::Result<(u64, i64)> {
+        let of_directory = fstat(&self.0.directory)?;
+        let (mut bytes, mut oldest) = (0_u64, None::<i64>);
+        for name in self.files()? {
+            let found = statat(&self.0.directory, &name, AtFlags::SYMLINK_NOFOLLOW);
+            // Others may remove it at the same time.
+            let Ok(found) = found else { continue };
+            let taken = u64::try_from(found.st_blocks).unwrap_or(0);
+            bytes = bytes.saturating_add(taken.saturating_mul(BLOCK_BYTES));
+            let written = micros(&found);
+            oldest = Some(oldest.map_or(written, |oldest| oldest.min(written)));
+        }
+        Ok((bytes, oldest.unwrap_or_else(|| micros(&of_directory))))
     }
 
     /// Creates a file of `pages` pages that are reserved, and maps it.

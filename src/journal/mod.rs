@@ -169,7 +169,7 @@ impl Journal {
             .filter(|_| options.black_box != BlackBox::Off);
         let spool = directory.map(|directory| Spool::new(directory.clone(), spool_owner));
         let (lanes, no_lanes) = match (&spool, options.black_box) {
-            (Some(_), BlackBox::Lanes) => lanes_of(id, run, &options),
+            (Some(_), BlackBox::Lanes) => lanes_of(hot.name(), id, run, &options),
             _ => (None, None),
         };
         let queue = Arc::new(Queue::new(
@@ -325,6 +325,7 @@ impl Journal {
 
 /// The lanes of a new run, or why it has none.
 fn lanes_of(
+    place: &Path,
     id: JournalId,
     run: RunId,
     options: &Options,
@@ -333,7 +334,7 @@ fn lanes_of(
         anchor: options.clock.anchor(),
         memory: 0,
     };
-    match Lanes::create(id, run, options.queue_capacity, reading) {
+    match Lanes::create(place, id, run, options.queue_capacity, reading) {
         Ok(lanes) => (Some(lanes), None),
         Err(why) => (None, Some(why)),
     }

@@ -1,6 +1,7 @@
 //! Keeping a journal's directory in order, beside its users.
 
 pub(crate) mod backup;
+pub(crate) mod black_boxes;
 pub(crate) mod cursors;
 pub(crate) mod fold;
 pub(crate) mod handle;
@@ -20,6 +21,7 @@ use crate::entry::ids::JournalId;
 use crate::options::Options;
 
 pub use backup::{BackedUp, Backup, restore};
+pub use black_boxes::{LeftBlackBox, WhyLeft, left_black_boxes};
 pub use cursors::NamedCursor;
 pub use fold::{FoldProgress, Folded};
 pub(crate) use handle::Maintenance;

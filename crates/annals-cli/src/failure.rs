@@ -55,13 +55,23 @@ impl Failure {
 
     /// Says it in one line on stderr.
     pub fn report(&self) -> ExitCode {
-        let (text, code) = match self {
-            Failure::Usage(text) => (text.clone(), 2),
-            Failure::Journal(error) => (in_shell(error), code_of(error)),
-            Failure::Io(what, cause) => (format!("cannot {what}: {}", in_words(cause)), 4),
+        let code = match self {
+            Failure::Usage(_) => 2,
+            Failure::Journal(error) => code_of(error),
+            Failure::Io(..) => 4,
         };
-        anstream::eprintln!("annals: {}", sentence(&text.replace('\n', " ")));
+        anstream::eprintln!("annals: {}", sentence(&self.text()));
         ExitCode::from(code)
+    }
+
+    /// It in one line.
+    pub fn text(&self) -> String {
+        let text = match self {
+            Failure::Usage(text) => text.clone(),
+            Failure::Journal(error) => in_shell(error),
+            Failure::Io(what, cause) => format!("cannot {what}: {}", in_words(cause)),
+        };
+        text.replace('\n', " ")
     }
 }
 

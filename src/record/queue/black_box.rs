@@ -1,11 +1,14 @@
 //! The files of a run's black box besides its lanes: `head` says when ticks were which time, and
-//! what was lost; `names` has the text of each number that a record may name.
+//! what was lost; `names` has the text of each number that a record may name; `journal` says where
+//! the journal lies.
 //!
-//! Both are read after the death of their process as bytes of which none is believed.
+//! All are read after the death of their process as bytes of which none is believed.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +21,7 @@ use super::local_names::{LocalNames, NamesLog};
 use crate::engine::format::name::NameKind;
 use crate::entry::clock::Anchor;
 use crate::entry::ids::{JournalId, RunId};
+use crate::entry::timestamp::Timestamp;
 use crate::fs::lock::{self, FileLock};
 use crate::fs::shared_memory::{BlackBox, BlackBoxes, BoxName, NoBlackBox, ROOT, boot_id};
 use crate::threads::sync::atomic::Ordering;
@@ -25,6 +29,9 @@ use crate::threads::sync::atomic::Ordering;
 const LOCK: &str = "lock";
 const HEAD: &str = "head";
 const NAMES: &str = "names";
+const JOURNAL: &str = "journal";
+/// Files of a box besides its lanes.
+const FILES: usize = 4;
 /// The format of the head, in its first word.
 const MAGIC: u64 = u64::from_le_bytes(*b"annhead1");
 const RUN: usize = 1;
@@ -35,6 +42,8 @@ const READINGS: [usize; 2] = [8, 16];
 const LOSSES: [usize; 2] = [24, 25];
 /// The names take no more bytes.
 const MOST_NAMES: u64 = 64 << 20;
+/// The longest path that the system takes, behind its checksum.
+const MOST_PATH: u64 = 8 + 4_096;
 /// Bytes of a name before its text: a checksum of the rest, the number, the kind, the length.
 const NAME_HEAD: usize = 8 + 4 + 1 + 4;
 
@@ -60,8 +69,10 @@ pub(crate) struct Reading {
 }
 
 impl RunBox {
-    /// Creates the black box of `run`, with room for lanes of `wanted` bytes.
+    /// Creates the black box of `run` of the journal in `place`, with room for lanes of `wanted`
+    /// bytes.
     pub(crate) fn create(
+        place: &Path,
         journal: JournalId,
         run: RunId,
         wanted: u64,
@@ -75,7 +86,13 @@ impl RunBox {
         let name = BoxName { journal, run, boot };
         let directory = boxes.create(&name, wanted)?;
         let lock = FileLock::hold(&directory.path().join(LOCK));
-        let head = lock.and_then(|lock| Ok((lock, directory.create_words(HEAD, 1)?)));
+        let head = lock.and_then(|lock| {
+            // Behind the lock: a box that says where its journal lies was locked while its process
+            // lived.
+            let mut file = directory.create_log(JOURNAL)?;
+            file.write_all(&path_record(place))?;
+            Ok((lock, directory.create_words(HEAD, 1)?))
+        });
         let (lock, head) = match head {
             Ok((Some(lock), head)) => (lock, head),
             other => {
@@ -151,7 +168,7 @@ impl RunBox {
                 why: error.to_string(),
             })
         });
-        files.is_ok_and(|files| files.len() >= lanes + 3)
+        files.is_ok_and(|files| files.len() >= lanes + FILES)
     }
 
     /// The box is `run`'s from here on.
@@ -192,6 +209,94 @@ fn names_writer(mut file: File) -> impl FnMut(u32, NameKind, &str) -> bool + Sen
         is_whole = is_whole && bytes <= MOST_NAMES && file.write_all(&record).is_ok();
         is_whole
     }
+}
+
+/// Where the journal lies, behind a checksum.
+fn path_record(place: &Path) -> Vec<u8> {
+    // Links on the way may change, and so may the process's directory.
+    let path = fs::canonicalize(place).or_else(|_| std::path::absolute(place));
+    let path = path.unwrap_or_else(|_| place.to_owned());
+    let path = path.as_os_str().as_bytes();
+    let mut record = xxh3_64(path).to_le_bytes().to_vec();
+    record.extend(path);
+    record
+}
+
+fn parse_path(record: &[u8]) -> Option<PathBuf> {
+    let (checksum, path) = record.split_first_chunk()?;
+    let is_whole = xxh3_64(path) == u64::from_le_bytes(*checksum);
+    let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+    (is_whole && path.is_absolute()).then_some(path)
+}
+
+/// A black box that no process has.
+#[derive(Clone, Debug)]
+pub(crate) struct LeftBox {
+    pub(crate) name: BoxName,
+    pub(crate) path: PathBuf,
+    /// Where its journal lay, or why that is not known.
+    pub(crate) place: Result<PathBuf, String>,
+    pub(crate) created: Timestamp,
+    pub(crate) bytes: u64,
+}
+
+/// Removes a black box if `is_left` holds while its lock is held; returns whether it is gone.
+pub(crate) fn remove_left(
+    root: &Path,
+    name: &BoxName,
+    is_left: impl FnOnce() -> bool,
+) -> Result<bool, NoBlackBox> {
+    let boxes = BlackBoxes::open(root)?;
+    let found = match boxes.find(name) {
+        // Somebody else was faster.
+        Err(NoBlackBox::Missing(_)) => return Ok(true),
+        found => found?,
+    };
+    let path = found.path().join(LOCK);
+    // Held until the box is gone: an opener finds all of it or nothing.
+    let lock = FileLock::hold(&path).map_err(|error| NoBlackBox::System {
+        path,
+        why: error.to_string(),
+    })?;
+    if lock.is_none() || !is_left() {
+        return Ok(false);
+    }
+    boxes.remove(name)?;
+    Ok(true)
+}
+
+/// The black boxes of this user below `root` that no process has, of all journals.
+pub(crate) fn all_left(root: &Path) -> Result<Vec<LeftBox>, NoBlackBox> {
+    let boxes = match BlackBoxes::open(root) {
+        Err(NoBlackBox::Missing(_)) => return Ok(Vec::new()),
+        boxes => boxes?,
+    };
+    let names = boxes.list().map_err(|error| NoBlackBox::System {
+        path: root.to_owned(),
+        why: error.to_string(),
+    })?;
+    let left = names.into_iter().filter_map(|name| {
+        let path = boxes.path_of(&name);
+        let directory = match boxes.find(&name) {
+            Err(NoBlackBox::Missing(_)) => return None,
+            Ok(directory) if lock::is_held(&directory.path().join(LOCK)) => return None,
+            directory => directory,
+        };
+        let usage = directory.as_ref().ok().and_then(|found| found.usage().ok());
+        let (bytes, created) = usage.unwrap_or_default();
+        let place = directory.and_then(|found| found.read(JOURNAL, MOST_PATH));
+        let place = place.map_err(|error| error.to_string()).and_then(|record| {
+            parse_path(&record).ok_or_else(|| format!("{JOURNAL} in it has no path"))
+        });
+        Some(LeftBox {
+            name,
+            path,
+            place,
+            created: Timestamp::from_micros(created),
+            bytes,
+        })
+    });
+    Ok(left.collect())
 }
 
 /// What a black box has besides its lanes.

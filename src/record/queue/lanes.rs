@@ -7,6 +7,7 @@
 //! below a bound, which it reads at its beginning, finds each outcome behind its decision.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, compiler_fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -118,11 +119,13 @@ pub(crate) enum Sent {
 }
 
 impl Lanes {
-    /// Creates a black box for `run`, and the file where names go before their numbers are used.
+    /// Creates a black box for `run` of the journal in `place`, and the file where names go before
+    /// their numbers are used.
     ///
     /// # Errors
     /// Why there is none.
     pub(crate) fn create(
+        place: &Path,
         journal: JournalId,
         run: RunId,
         capacity: usize,
@@ -134,7 +137,7 @@ impl Lanes {
             ForkWords::new().map_err(|error| format!("words that a fork clears: {error}"))?;
         fork.words()[0].store(1, Ordering::Relaxed);
         let wanted = (1 + LEFT_FREE) * LANE_BYTES;
-        let black_box = RunBox::create(journal, run, wanted, reading);
+        let black_box = RunBox::create(place, journal, run, wanted, reading);
         let black_box = black_box.map_err(|error| error.to_string())?;
         let names = black_box.names_log().map_err(|error| {
             black_box.remove();

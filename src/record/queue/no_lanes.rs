@@ -1,5 +1,7 @@
 //! Lanes where there is no shared memory: none.
 
+use std::path::Path;
+
 use super::channel::{Channel, Numbered};
 use super::local_names::NamesLog;
 use super::message::Message;
@@ -33,6 +35,7 @@ pub(crate) enum Sent {
 
 impl Lanes {
     pub(crate) fn create(
+        _place: &Path,
         _journal: JournalId,
         _run: RunId,
         _capacity: usize,

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod black_boxes;
 pub mod calibration;
 pub mod checkpoints;
 pub mod compare;

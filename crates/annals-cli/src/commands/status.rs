@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals::entry::{Run, RunState};
+use annals::maintenance::LeftBlackBox;
 use annals::{Reader, Registry, Timestamp};
 use serde_json::json;
 
+use super::black_boxes;
 use crate::entries;
 use crate::failure::{Done, Result};
 use crate::folding::MANY;
@@ -22,7 +24,9 @@ Examples:
   annals status
   annals status --watch
   annals status --watch 5 --dir /srv/agent/data
-  annals status --json | jq .rates.last_minute")]
+  annals status --json | jq .rates.last_minute
+  annals status --black-boxes
+  annals status --remove-black-boxes all")]
 pub struct Args {
     /// Shows it again every so many seconds, until it is stopped.
     #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
@@ -31,6 +35,14 @@ pub struct Args {
     /// The directory of the text files, if it is not logs in the journal's.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
+    /// Lists only the black boxes in shared memory whose journal is gone; needs no journal.
+    #[arg(long, conflicts_with_all = ["watch", "logs"])]
+    black_boxes: bool,
+    /// Removes black boxes whose journal is gone, with the decisions that only they have: those of
+    /// one JOURNAL, by its id, or all.
+    #[arg(long, value_name = "JOURNAL|all", value_parser = black_boxes::whose,
+          conflicts_with_all = ["watch", "logs", "black_boxes"])]
+    remove_black_boxes: Option<black_boxes::Whose>,
 }
 
 /// The newest runs that are shown.
@@ -53,6 +65,8 @@ struct Seen {
     damaged: u64,
     /// Entries that are not in rollups yet.
     unfolded: u64,
+    /// Black boxes of other journals, which are gone; or why that is not known.
+    left: Result<Vec<LeftBlackBox>, String>,
 }
 
 /// Bytes of what lies in the directory.
@@ -67,6 +81,12 @@ struct Sizes {
 
 /// Prints the status, once or again and again.
 pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+    if let Some(whose) = args.remove_black_boxes {
+        return black_boxes::remove(dir, whose, out);
+    }
+    if args.black_boxes {
+        return black_boxes::list(dir, out);
+    }
     let reader = Reader::open(dir)?;
     let registry = Registry::open(dir)?;
     loop {
@@ -129,6 +149,7 @@ fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result
         gaps: reader.gap_count()?,
         damaged: reader.known_damaged()?,
         unfolded: reader.unfolded()?,
+        left: black_boxes::left(Some(reader.id())).map_err(|failure| failure.text()),
     })
 }
 
@@ -250,7 +271,17 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         }
         rows.print(out)?;
     }
-    Ok(())
+    match &seen.left {
+        Ok(left) if left.is_empty() => Ok(()),
+        Ok(left) => {
+            out.line("")?;
+            black_boxes::print(left, out)
+        }
+        Err(why) => {
+            out.line("")?;
+            out.line(out.paint(style::WARN, format!("black boxes: {}", escaped(why))))
+        }
+    }
 }
 
 fn print_runs(seen: &Seen, out: &mut Out) -> Result<()> {
@@ -344,6 +375,9 @@ fn as_json(seen: &Seen) -> serde_json::Value {
         "models": seen.checkpoints.iter().map(|(model, count, best)| json!({
             "model": model, "checkpoints": count, "best": best,
         })).collect::<Vec<_>>(),
+        "left_black_boxes": seen.left.as_ref().ok().map(|left| {
+            left.iter().map(black_boxes::as_json).collect::<Vec<_>>()
+        }),
     })
 }
 
