@@ -7,6 +7,8 @@ pub(crate) mod channel;
 pub(crate) mod drop_counters;
 pub(crate) mod enqueue;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
+pub(crate) mod intake;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
 pub(crate) mod lane;
 #[cfg_attr(
     not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
@@ -28,6 +30,9 @@ pub(crate) mod refusals;
 pub(crate) mod ring;
 #[cfg(test)]
 mod ring_tests;
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))))]
+pub(crate) use lanes as intake;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};

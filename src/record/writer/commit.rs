@@ -12,7 +12,7 @@ use crate::engine::spool::Covered;
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::record::queue::drop_counters::Drops;
-use crate::record::queue::lanes::Intake;
+use crate::record::queue::intake::Intake;
 use crate::record::status::State;
 
 /// Result of one try at a transaction.

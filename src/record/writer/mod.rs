@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::flush::FlushReply;
 use super::queue::Queue;
-use super::queue::lanes::{Intake, Lanes};
+use super::queue::intake::Intake;
 use super::queue::message::Message;
 use super::recovery::Recovery;
 use crate::engine::hot::Hot;
@@ -119,7 +119,7 @@ impl Writer {
         spool: Option<Spool>,
         options: &Options,
     ) -> Self {
-        let intake = queue.lanes().map(Lanes::intake);
+        let intake = queue.lanes().map(Intake::of);
         Writer {
             batch: Batch::new(
                 run.0,

@@ -6,7 +6,8 @@ use super::Writer;
 use super::batch::{Readings, pending_gaps};
 use crate::engine::spool::{Spool, Spooled};
 use crate::options::BlackBox;
-use crate::record::queue::lanes::{Intake, Reading};
+use crate::record::queue::intake::Intake;
+use crate::record::queue::lanes::Reading;
 
 /// Time between two looks at the queue while a spool is kept and there are no lanes. With the look
 /// itself it is less than the 5 ms that a death may cost.
