@@ -670,7 +670,7 @@ fn the_box_of_a_journal_that_moved_is_told_of_until_it_is_opened_there() {
         left.journal_path,
         Some(fs::canonicalize(scratch.path()).unwrap().join("data"))
     );
-    assert_eq!([left.path.clone()], *boxes_of(&id.to_string()));
+    assert_eq!(boxes_of(&id.to_string()), std::slice::from_ref(&left.path));
     // A lane has 2 MB, and each thread had one.
     assert!(left.bytes > 2 << 20, "{}", left.bytes);
     open_and_close(&moved);

@@ -20,7 +20,7 @@ use annals::{
     BlackBox, Content, Entry, Inference, InferenceId, Journal, Maintenance, Options, Outcome,
     Reader,
 };
-use common::{Child, Random, cases, command, copied, role, say};
+use common::{Child, Random, cases, command, copied, role, say, spool_files, spool_frames};
 use tempfile::TempDir;
 
 /// No commit comes in this time: all that is found afterwards was in the spool.
@@ -65,36 +65,14 @@ fn open_when_told(dir: &Path) {
     journal.close().unwrap();
 }
 
-fn spool_files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(files) = fs::read_dir(dir.join("runs")) else {
-        return Vec::new();
-    };
-    let paths = files.map(|file| file.unwrap().path());
-    let mut paths: Vec<_> = paths
-        .filter(|path| path.to_string_lossy().contains(".spool-"))
-        .collect();
-    paths.sort();
-    paths
-}
-
-/// Frames in the files.
-fn frames(dir: &Path) -> usize {
-    let contents = spool_files(dir)
-        .into_iter()
-        .map(|path| fs::read(path).unwrap());
-    contents
-        .map(|bytes| bytes.windows(4).filter(|word| word == b"ANS1").count())
-        .sum()
-}
-
 /// The ids that a child said; frames that were begun later had been written when it was killed.
 fn killed(dir: &Path, pace: u64) -> Vec<InferenceId> {
     let child = Child::start(&pace.to_string(), dir);
     let told: Vec<_> = (0..50).map(|_| child.hear().parse().unwrap()).collect();
     // The frame that is under way may have begun before.
-    let enough = frames(dir) + 5;
+    let enough = spool_frames(dir) + 5;
     let began = Instant::now();
-    while frames(dir) < enough {
+    while spool_frames(dir) < enough {
         assert!(began.elapsed() < BOUND, "nothing is spooled");
         thread::sleep(Duration::from_millis(1));
     }

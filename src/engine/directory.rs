@@ -108,6 +108,10 @@ impl Directory {
     }
 
     /// The name of a part of a journal that is here without a hot file.
+    #[cfg_attr(
+        not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
+        expect(dead_code, reason = "without shared memory nobody asks")
+    )]
     pub(crate) fn parts_without_hot_file(&self) -> Option<&'static str> {
         let mut parts = ["segments", "runs", "damaged"].into_iter();
         parts.find(|part| self.root.join(part).symlink_metadata().is_ok())

@@ -139,6 +139,10 @@ pub(crate) fn known_identity(snapshot: &ReadTransaction<'_>, path: &Path) -> Res
 }
 
 /// The identity of the journal in `root`. Changes nothing there, also if its last writer died.
+#[cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
+    expect(dead_code, reason = "without shared memory nobody asks")
+)]
 pub(crate) fn identity_in(root: &Path) -> Result<JournalId> {
     /// One page is read.
     const CACHE_BYTES: usize = 1 << 20;

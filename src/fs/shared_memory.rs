@@ -10,8 +10,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use annals_mapping::SharedWords;
+use rustix::fs::unlinkat;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use rustix::fs::{fstat, fstatfs, fstatvfs, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{fstat, fstatfs, fstatvfs, major, minor, mkdirat, openat, renameat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -41,6 +42,9 @@ pub(crate) enum NoBlackBox {
     /// Process 1 takes its container with it, and the shared memory with that.
     #[error("the shared memory of process 1 ends with it")]
     DiesWithProcess,
+    /// A mount of its own, which goes with the last process of its namespace.
+    #[error("{path} is mounted for this process alone, and ends with it", path = .0.display())]
+    OwnMount(PathBuf),
     /// Somebody else's, or of other rights.
     #[error("{path} cannot be trusted: {why}", path = .path.display())]
     Untrusted { path: PathBuf, why: String },
@@ -161,10 +165,36 @@ fn is_memory(directory: &File) -> Result<bool, Errno> {
 }
 
 /// When a file was last written.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the field's type differs by processor"
+)]
 fn micros(found: &Stat) -> i64 {
     let seconds = i64::try_from(found.st_mtime).unwrap_or(i64::MAX);
     let rest = i64::try_from(found.st_mtime_nsec / 1_000).unwrap_or(0);
     seconds.saturating_mul(1_000_000).saturating_add(rest)
+}
+
+/// Whether process 1 sees the file system of this directory. If it does not, a private namespace
+/// has mounted it, and the next opener may find nothing. `true` where the system does not tell.
+fn is_of_first_process(directory: &File) -> Result<bool, Errno> {
+    /// A longer list is no help.
+    const MOST: u64 = 4 << 20;
+    let device = fstat(directory)?.st_dev;
+    let mut mounts = String::new();
+    let read = File::open("/proc/1/mountinfo").and_then(|file| {
+        let mut file = file.take(MOST);
+        file.read_to_string(&mut mounts)
+    });
+    let is_told = read.is_ok_and(|bytes| bytes > 0 && (bytes as u64) < MOST);
+    Ok(!is_told || has_device(&mounts, major(device), minor(device)))
+}
+
+/// Whether a file system of this device is among the mounts of `mountinfo`.
+fn has_device(mounts: &str, major: u32, minor: u32) -> bool {
+    let device = format!("{major}:{minor}");
+    let mut devices = mounts.lines().filter_map(|line| line.split(' ').nth(2));
+    devices.any(|found| found == device)
 }
 
 fn untrusted(path: &Path, why: impl fmt::Display) -> NoBlackBox {
@@ -216,6 +246,9 @@ impl BlackBoxes {
         let path = &self.0.path;
         if !is_memory(&self.0.directory).map_err(|error| system(path, error))? {
             return Err(NoBlackBox::OnDisk(path.clone()));
+        }
+        if !is_of_first_process(&self.0.directory).map_err(|error| system(path, error))? {
+            return Err(NoBlackBox::OwnMount(path.clone()));
         }
         let free = self.free_bytes()?;
         if free < wanted {
@@ -502,6 +535,17 @@ mod tests {
             let refused = refused.create(&name(1), 1).unwrap_err();
             assert!(matches!(refused, NoBlackBox::OnDisk(_)), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_mount_that_process_1_does_not_see_is_found_by_its_device() {
+        let mounts = "25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw\n\
+                      30 25 0:270 / /data rw 0:24 - ext4 /dev/vda rw\n";
+        assert!(has_device(mounts, 0, 23) && has_device(mounts, 0, 270));
+        for (major, minor) in [(0, 24), (0, 2), (0, 27), (23, 0)] {
+            assert!(!has_device(mounts, major, minor), "{major}:{minor}");
+        }
+        assert!(!has_device("", 0, 0) && !has_device("1 2\n\n", 0, 2));
     }
 
     #[test]

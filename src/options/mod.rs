@@ -44,8 +44,8 @@ pub enum Sharing {
 #[non_exhaustive]
 pub enum BlackBox {
     /// The next opener takes them in from lanes in shared memory, and from the spool, a file beside
-    /// the journal: all calls that returned an id. Where there is no shared memory, or too little
-    /// of it, this is as `Spool`.
+    /// the journal: all calls that returned an id. Where there is no shared memory, too little of
+    /// it, or one that ends with this process, this is as `Spool`.
     Lanes,
     /// The next opener takes them in from the spool, a file beside the journal. Lost are the calls
     /// of the last 5 ms, and those that the writer has not taken from the queue: it is behind when

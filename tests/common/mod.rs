@@ -216,6 +216,29 @@ pub fn say(text: &str) {
     output.flush().unwrap();
 }
 
+/// The files of the spools in the journal in `dir`, in order.
+pub fn spool_files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(files) = fs::read_dir(dir.join("runs")) else {
+        return Vec::new();
+    };
+    let paths = files.map(|file| file.unwrap().path());
+    let mut paths: Vec<_> = paths
+        .filter(|path| path.to_string_lossy().contains(".spool-"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Frames in these files.
+pub fn spool_frames(dir: &Path) -> usize {
+    let contents = spool_files(dir)
+        .into_iter()
+        .map(|path| fs::read(path).unwrap());
+    contents
+        .map(|bytes| bytes.windows(4).filter(|word| word == b"ANS1").count())
+        .sum()
+}
+
 /// How many cases a test runs: the first number in an ordinary run, the second one where
 /// `ANNALS_LONG` asks for the long one.
 pub fn cases(ordinary: usize, long: usize) -> usize {
