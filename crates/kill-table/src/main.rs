@@ -10,8 +10,12 @@
 //! | `--rounds 200` | kills for each row |
 //! | `--only annals-sync,redb` | these subjects |
 //! | `--shapes paced-20,bursts` | these loads, for every subject |
-//! | `--deaths` | annals alone: abort, SIGSEGV, SIGKILL and stack overflow, 50 rounds each |
+//! | `--deaths` | annals alone: all deaths by itself, 50 rounds each |
+//! | `--processes 2` | two processes in one journal, of which one or both are killed |
 //! | `--dir DIR` | where the children record; the program's own folder without it |
+//!
+//! An out-of-memory kill is among the deaths where a memory cgroup can be made. Two processes are
+//! annals' alone, and run under every load, unless `--only` and `--shapes` say otherwise.
 //!
 //! It fails if annals breaks a promise: an id that was returned is missing, there twice, or out of
 //! order, where the settings promise that; a loss that no gap stands for.
@@ -27,21 +31,26 @@ mod child;
 #[allow(dead_code, reason = "only its random numbers are used")]
 #[path = "../../../benches/common/events.rs"]
 mod events;
+mod memory;
 mod page;
 mod round;
 mod shape;
 mod subjects;
+mod teller;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use child::Death;
+use child::{Death, Orders};
 use events::Random;
+use memory::Group;
 use page::Row;
 use round::{End, round};
 use shape::Shape;
 use subjects::Kind;
+use together::Course;
 
 /// A child lives between these times after its first answer.
 const LEAST: Duration = Duration::from_millis(20);
@@ -92,8 +101,7 @@ impl Run {
         let began = Instant::now();
         let mut costs = Vec::new();
         for _ in 0..rounds {
-            let more = self.random.below(SPREAD_MICROS);
-            let end = End::Killed(LEAST + Duration::from_micros(u64::try_from(more)?));
+            let end = End::Killed(LEAST + self.random_time()?);
             costs.push(self.round(kind, shape, end)?);
         }
         let name = format!("{}, {}", kind.name, shape.name());
@@ -107,10 +115,42 @@ impl Run {
             .with_context(|| format!("{}, {}", kind.name, shape.name()))
     }
 
+    fn row_of_two(&mut self, kind: &'static Kind, shape: Shape, rounds: usize) -> Result<Row> {
+        let began = Instant::now();
+        let mut costs = Vec::new();
+        for round in 0..rounds {
+            let first = LEAST + self.random_time()?;
+            let second = self.random_time()?;
+            let course = match round % 3 {
+                0 => Course::Both(first, second / 8),
+                1 => Course::One(first, second / 2),
+                _ => Course::Replaced(first, second / 2),
+            };
+            let folder = tempfile::tempdir_in(&self.dir)?;
+            let cost = together::round(&self.program, kind, shape, folder.path(), course);
+            costs.push(cost.with_context(|| format!("{}, {}", kind.name, shape.name()))?);
+        }
+        let name = format!("two of {}, {}", kind.name, shape.name());
+        eprintln!("{name}: {rounds} rounds in {:.0?}", began.elapsed());
+        Ok(Row { kind, shape, costs })
+    }
+
+    fn random_time(&mut self) -> Result<Duration> {
+        let micros = u64::try_from(self.random.below(SPREAD_MICROS))?;
+        Ok(Duration::from_micros(micros))
+    }
+
     /// All kinds of death of annals' subjects.
     fn deaths(&mut self, rounds: usize) -> Result<()> {
+        let no_group = Group::create().err();
+        if let Some(why) = &no_group {
+            println!("skipped: {}: {why:#}\n", Death::NoMemory.name());
+        }
         for kind in subjects::ALL.iter().filter(|kind| kind.promise.is_some()) {
             for death in Death::ALL {
+                if death == Death::NoMemory && no_group.is_some() {
+                    continue;
+                }
                 let mut costs = Vec::new();
                 for _ in 0..rounds {
                     let most = MOST_CALLS.min(rounds * 200);
@@ -152,15 +192,39 @@ fn be_a_child(arguments: &[String]) -> Result<()> {
         _ => bail!("a child needs a subject, a load and a folder"),
     };
     let shape = Shape::named(shape).context("no such load")?;
-    let death = match rest {
-        [death, after] => {
-            let mut deaths = Death::ALL.into_iter();
-            let death = deaths.find(|known| known.name() == death);
-            Some((death.context("no such death")?, after.parse()?))
+    let mut orders = Orders::default();
+    let mut rest = rest.iter();
+    while let Some(order) = rest.next() {
+        let mut next = || rest.next().context("an order that is cut off");
+        match order.as_str() {
+            "--death" => {
+                let (name, after) = (next()?, next()?.parse()?);
+                let death = Death::ALL.into_iter().find(|known| known.name() == name);
+                orders.death = Some((death.context("no such death")?, after));
+            }
+            "--group" => orders.group = Some(next()?.into()),
+            "--process" => orders.process = Some(next()?.parse()?),
+            other => bail!("no such order: {other}"),
         }
-        _ => None,
+    }
+    child::run(subject, shape, Path::new(dir), &orders)
+}
+
+/// Two processes, under every load.
+fn two(run: &mut Run, rounds: usize) -> Result<()> {
+    let kinds = match text("--only") {
+        Some(_) => chosen()?,
+        None => vec![subjects::named("annals")?],
     };
-    child::run(subject, shape, Path::new(dir), death)
+    let shapes = shapes()?.unwrap_or_else(|| Shape::ALL.to_vec());
+    for kind in kinds {
+        let rows = shapes
+            .iter()
+            .map(|shape| run.row_of_two(kind, *shape, rounds));
+        let rows: Vec<Row> = rows.collect::<Result<_>>()?;
+        println!("{}\n\n{}", kind.description, page::table(&rows, true));
+    }
+    Ok(())
 }
 
 fn main() -> Result<()> {
@@ -175,6 +239,11 @@ fn main() -> Result<()> {
         return run.deaths(number("--rounds", 50)?);
     }
     let rounds = number("--rounds", 200)?;
+    match number("--processes", 1)? {
+        1 => {}
+        2 => return two(&mut run, rounds),
+        other => bail!("--processes {other}: one or two record in one journal"),
+    }
     let kinds = chosen()?;
     match shapes()? {
         Some(shapes) => {

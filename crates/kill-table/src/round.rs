@@ -1,21 +1,17 @@
 //! One life of a child: it is started, records, dies, and what it left is opened and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::child::{Death, OUTCOME};
+use crate::memory::Group;
 use crate::shape::Shape;
 use crate::subjects::{Found, Kind, Promise};
-
-/// A child that says nothing for so long hangs.
-const BOUND: Duration = Duration::from_secs(60);
+use crate::teller::Teller;
 
 /// How a round ends.
 #[derive(Clone, Copy, Debug)]
@@ -51,18 +47,39 @@ impl Cost {
 
 /// Lets a child of `kind` record in `dir`, which is empty, until its end.
 pub fn round(program: &Path, kind: &Kind, shape: Shape, dir: &Path, end: End) -> Result<Cost> {
-    let mut command = Command::new(program);
-    command.args(["--child", kind.name, shape.name()]).arg(dir);
+    let mut orders = Vec::new();
+    let mut group = None;
     if let End::Itself(death, after) = end {
-        command.args([death.name(), &after.to_string()]);
+        orders.extend([
+            "--death".to_owned(),
+            death.name().to_owned(),
+            after.to_string(),
+        ]);
+        if death == Death::NoMemory {
+            let made = Group::create()?;
+            let path = made.path().to_str().context("a path that is text")?;
+            orders.extend(["--group".to_owned(), path.to_owned()]);
+            group = Some(made);
+        }
     }
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let said = listen(child, end)?;
+    let mut teller = Teller::start(program, kind, shape, dir, &orders)?;
+    teller.first()?;
+    if let End::Killed(after) = end {
+        thread::sleep(after);
+        teller.kill()?;
+    }
+    let said = teller.died()?;
+    if let Some(group) = group {
+        ensure!(group.kills()? > 0, "the kernel has killed nobody");
+    }
+    count(kind, dir, &said, 1).with_context(|| format!("{end:?}"))
+}
+
+/// Opens what is in `dir`, compares it with what was said, and checks what `kind` promises for so
+/// many deaths.
+pub fn count(kind: &Kind, dir: &Path, said: &[u64], deaths: usize) -> Result<Cost> {
     let (decisions, outcomes): (Vec<u64>, Vec<u64>) =
-        said.into_iter().partition(|number| number & OUTCOME == 0);
+        said.iter().partition(|number| *number & OUTCOME == 0);
     let outcomes: Vec<u64> = outcomes
         .into_iter()
         .map(|number| number & !OUTCOME)
@@ -87,52 +104,8 @@ pub fn round(program: &Path, kind: &Kind, shape: Shape, dir: &Path, end: End) ->
     cost.outcomes_lost = missing(&outcomes, &found.outcomes).len() as u64;
     cost.torn = found.torn;
     cost.says_loss = found.says_loss;
-    check(kind, &found, &lost, &cost).with_context(|| format!("{}, {end:?}", kind.name))?;
+    check(kind, &found, &lost, &cost, deaths).with_context(|| kind.name)?;
     Ok(cost)
-}
-
-/// Waits for the end; returns all that was said.
-fn listen(mut child: Child, end: End) -> Result<Vec<u64>> {
-    let output = child.stdout.take().context("a child has a pipe")?;
-    let (begun, first) = mpsc::channel();
-    let listener = thread::spawn(move || hear(output, &begun));
-    if let Err(error) = first.recv_timeout(BOUND) {
-        child.kill()?;
-        let ended = child.wait_with_output()?;
-        let why = String::from_utf8_lossy(&ended.stderr);
-        bail!("a child said nothing: {error}: {why}");
-    }
-    if let End::Killed(after) = end {
-        thread::sleep(after);
-        ensure!(child.try_wait()?.is_none(), "a child ended by itself");
-        child.kill()?;
-    }
-    let ended = child.wait_with_output()?;
-    let said = listener
-        .join()
-        .map_err(|_| anyhow!("a listener panicked"))?;
-    let why = String::from_utf8_lossy(&ended.stderr);
-    // A child that reports an error has an exit code; one that dies has none.
-    ensure!(ended.status.code().is_none(), "a child failed: {why}");
-    Ok(said)
-}
-
-/// All numbers that come through the pipe, which ends with the process.
-fn hear(mut output: ChildStdout, begun: &Sender<()>) -> Vec<u64> {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 1 << 16];
-    while let Ok(length @ 1..) = output.read(&mut buffer) {
-        if bytes.is_empty() {
-            // Nobody listens any more if the child was too slow.
-            let _ = begun.send(());
-        }
-        bytes.extend_from_slice(buffer.get(..length).unwrap_or_default());
-    }
-    let (numbers, _) = bytes.as_chunks::<8>();
-    numbers
-        .iter()
-        .map(|bytes| u64::from_le_bytes(*bytes))
-        .collect()
 }
 
 fn missing(said: &[u64], found: &[u64]) -> Vec<u64> {
@@ -142,7 +115,7 @@ fn missing(said: &[u64], found: &[u64]) -> Vec<u64> {
 }
 
 /// Fails where annals breaks what it promises: no returned id missing, none twice, in order.
-fn check(kind: &Kind, found: &Found, lost: &[u64], cost: &Cost) -> Result<()> {
+fn check(kind: &Kind, found: &Found, lost: &[u64], cost: &Cost, deaths: usize) -> Result<()> {
     let Some(promise) = kind.promise else {
         return Ok(());
     };
@@ -166,7 +139,11 @@ fn check(kind: &Kind, found: &Found, lost: &[u64], cost: &Cost) -> Result<()> {
         let is_last = newest(number >> 32).is_none_or(|newest| *number > newest);
         ensure!(is_last, "{number} is missing and a later one is there");
     }
-    ensure!(found.says_loss, "no gap marks the death");
+    ensure!(
+        found.deaths == deaths,
+        "{} gaps mark {deaths} deaths",
+        found.deaths
+    );
     if promise == Promise::All {
         ensure!(
             cost.lost == 0,

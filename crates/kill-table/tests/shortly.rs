@@ -1,6 +1,6 @@
 //! The program works, and annals keeps its promises in a few deaths of each kind.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::process::Command;
 
@@ -36,5 +36,16 @@ fn annals_keeps_its_promises_under_every_load() {
 fn annals_keeps_its_promises_in_every_death() {
     let page = run(&["--deaths", "--rounds", "1"]);
     let kinds = if cfg!(target_os = "linux") { 3 } else { 2 };
-    assert_eq!(rows(&page), 4 * kinds, "{page}");
+    // Where no group of processes with little memory can be made, that is said.
+    let skipped = page.lines().find(|line| line.starts_with("skipped: "));
+    println!("{}", skipped.unwrap_or_default());
+    let deaths = if skipped.is_some() { 4 } else { 5 };
+    assert_eq!(rows(&page), deaths * kinds, "{page}");
+}
+
+#[test]
+fn two_processes_in_one_journal_lose_nothing_when_one_or_both_die() {
+    // Each course of a round once.
+    let page = run(&["--rounds", "3", "--processes", "2"]);
+    assert_eq!(rows(&page), 5, "{page}");
 }

@@ -111,6 +111,10 @@ impl Subject for Annals {
         self.settle()?;
         Ok(accepted)
     }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(self.journal.close()?)
+    }
 }
 
 fn read(options: Options, dir: &Path) -> Result<Found> {
@@ -133,10 +137,11 @@ fn read(options: Options, dir: &Path) -> Result<Found> {
                 ensure!(number.is_some(), "an outcome before its decision");
                 found.outcomes.extend(number);
             }
-            Content::Gap(gap) => found.says_loss |= gap.reason == GapReason::Died,
+            Content::Gap(gap) => found.deaths += usize::from(gap.reason == GapReason::Died),
             _ => {}
         }
     }
+    found.says_loss = found.deaths > 0;
     drop(reader);
     journal.close()?;
     Ok(found)

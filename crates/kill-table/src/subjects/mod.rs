@@ -27,6 +27,11 @@ pub trait Subject: Sync {
 
     /// Records the outcome of a decision that was accepted before.
     fn attach_outcome(&self, number: u64) -> Result<bool>;
+
+    /// Ends in good order.
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What is there after the death.
@@ -37,6 +42,8 @@ pub struct Found {
     pub outcomes: Vec<u64>,
     /// The subject itself says that something may be missing.
     pub says_loss: bool,
+    /// Deaths that it says.
+    pub deaths: usize,
     /// Parts of a decision that no reader can use.
     pub torn: u64,
 }
