@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 
-use protocol_model::{RingScript, Scenario, Script};
-use protocol_model::{explore, explore_publishing, explore_ring};
+use protocol_model::{RingScript, Scenario, Script, SealingScript};
+use protocol_model::{explore, explore_publishing, explore_ring, explore_sealing};
 
 /// Commits never fail.
 const ALL: usize = usize::MAX;
@@ -135,4 +135,31 @@ fn a_ring_whose_threads_are_killed_at_any_access_keeps_what_was_published() {
     }
     println!("killed: {orders} orders in {:.1?}", began.elapsed());
     assert!(orders > 1_000, "hardly explored: {orders}");
+}
+
+#[test]
+fn a_record_that_is_stored_beside_the_sealing_is_returned_exactly_if_it_is_taken() {
+    let began = Instant::now();
+    let mut orders = 0;
+    for (threads, records, preemptions) in [(1, 2, 4), (2, 1, 3), (2, 2, 2)] {
+        let script = SealingScript {
+            threads,
+            records,
+            has_barrier: true,
+        };
+        orders += explore_sealing(script, preemptions);
+    }
+    println!("sealing: {orders} orders in {:.1?}", began.elapsed());
+    assert!(orders > 1_000, "hardly explored: {orders}");
+}
+
+#[test]
+#[should_panic(expected = "returned, and taken")]
+fn without_the_barrier_a_returned_record_can_be_lost() {
+    let script = SealingScript {
+        threads: 1,
+        records: 1,
+        has_barrier: false,
+    };
+    explore_sealing(script, 4);
 }
