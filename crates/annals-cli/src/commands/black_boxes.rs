@@ -111,8 +111,25 @@ pub fn remove(dir: &Path, whose: Whose, out: &mut Out) -> Result<Done> {
     })
 }
 
+/// One line for the status, which is one screen; nothing if none is left.
+pub fn print_summary(left: &[LeftBlackBox], out: &mut Out) -> Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let bytes = left
+        .iter()
+        .fold(0, |sum: u64, left| sum.saturating_add(left.bytes));
+    let summary = format!(
+        "black boxes  {} left of journals that are gone, {}; `annals status --black-boxes` lists \
+         them",
+        units::count(left.len() as u64),
+        units::bytes(bytes)
+    );
+    out.line(out.paint(style::WARN, summary))
+}
+
 /// The table.
-pub fn print(left: &[LeftBlackBox], out: &mut Out) -> Result<()> {
+fn print(left: &[LeftBlackBox], out: &mut Out) -> Result<()> {
     let boxes = units::counted(left.len() as u64, "black box");
     out.line(out.paint(
         style::WARN,

@@ -260,6 +260,13 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         format!("checkpoints {}", units::bytes(sizes.checkpoints)),
     ];
     out.field("size", 13, &sizes)?;
+    match &seen.left {
+        Ok(left) => black_boxes::print_summary(left, out)?,
+        Err(why) => out.line(out.paint(
+            style::WARN,
+            format!("black boxes  not known; {}", escaped(why)),
+        ))?,
+    }
     out.line("")?;
     print_runs(seen, out)?;
     if !seen.checkpoints.is_empty() {
@@ -271,17 +278,7 @@ fn print(dir: &Path, seen: &Seen, out: &mut Out) -> Result<()> {
         }
         rows.print(out)?;
     }
-    match &seen.left {
-        Ok(left) if left.is_empty() => Ok(()),
-        Ok(left) => {
-            out.line("")?;
-            black_boxes::print(left, out)
-        }
-        Err(why) => {
-            out.line("")?;
-            out.line(out.paint(style::WARN, format!("black boxes: {}", escaped(why))))
-        }
-    }
+    Ok(())
 }
 
 fn print_runs(seen: &Seen, out: &mut Out) -> Result<()> {
