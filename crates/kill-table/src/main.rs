@@ -11,6 +11,7 @@
 //! | `--only annals-sync,redb` | these subjects |
 //! | `--shapes paced-20,bursts` | these loads, for every subject |
 //! | `--deaths` | annals alone: all deaths by itself, 50 rounds each |
+//! | `--death abort` | of these, one |
 //! | `--processes 2` | two processes in one journal, of which one or both are killed |
 //! | `--dir DIR` | where the children record; the program's own folder without it |
 //!
@@ -140,14 +141,16 @@ impl Run {
         Ok(Duration::from_micros(micros))
     }
 
-    /// All kinds of death of annals' subjects.
-    fn deaths(&mut self, rounds: usize) -> Result<()> {
+    /// All kinds of death of those of `kinds` that promise something.
+    fn deaths(&mut self, kinds: &[&'static Kind], rounds: usize) -> Result<()> {
         let no_group = Group::create().err();
         if let Some(why) = &no_group {
             println!("skipped: {}: {why:#}\n", Death::NoMemory.name());
         }
-        for kind in subjects::ALL.iter().filter(|kind| kind.promise.is_some()) {
-            for death in Death::ALL {
+        let wanted = text("--death");
+        let is_wanted = |death: &Death| wanted.as_ref().is_none_or(|name| name == death.name());
+        for kind in kinds.iter().filter(|kind| kind.promise.is_some()) {
+            for death in Death::ALL.into_iter().filter(is_wanted) {
                 if death == Death::NoMemory && no_group.is_some() {
                     continue;
                 }
@@ -236,7 +239,7 @@ fn main() -> Result<()> {
     }
     let mut run = Run::new()?;
     if asked("--deaths") {
-        return run.deaths(number("--rounds", 50)?);
+        return run.deaths(&chosen()?, number("--rounds", 50)?);
     }
     let rounds = number("--rounds", 200)?;
     match number("--processes", 1)? {
