@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::threads::rounds::RoundsHealth;
+
 /// How the human-readable files are doing; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -14,4 +16,15 @@ pub struct MirrorHealth {
     pub lines: u64,
     /// The obstacle to writing the files now, in words.
     pub fault: Option<String>,
+}
+
+impl RoundsHealth for MirrorHealth {
+    fn fault(&mut self) -> &mut Option<String> {
+        &mut self.fault
+    }
+
+    fn set_panicked(&mut self, panic: String) {
+        self.fault = Some(panic);
+        self.writing = false;
+    }
 }

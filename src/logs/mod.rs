@@ -21,7 +21,7 @@ pub(crate) mod write_back;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -34,11 +34,11 @@ use crate::entry::ids::JournalId;
 use crate::entry::sequence::Sequence;
 use crate::entry::value::Value;
 use crate::fs::disk;
-use crate::fs::failpoint::{lock_timeout, round};
+use crate::fs::failpoint::{self, lock_timeout};
 use crate::fs::lock::FileLock;
 pub use crate::options::logs::{LogKind, Mirror, Rotation};
-use crate::record::conditions::Conditions;
-use crate::threads::worker::{Orders, Worker, lock};
+use crate::record::conditions::{COMPONENT, Conditions};
+use crate::threads::rounds::{Rounds, RoundsFrame, RoundsThread};
 pub use clean::Cleaned;
 use files::Files;
 use health::MirrorHealth;
@@ -55,12 +55,9 @@ const CLEAN: Duration = Duration::from_secs(60);
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
 
-/// The thread that writes the files, and its known state.
+/// The thread that writes the files.
 pub(crate) struct MirrorThread {
-    worker: Worker<CleanUp>,
-    /// When the thread has to be at its end; set before it is stopped.
-    until: Arc<OnceLock<Instant>>,
-    health: Arc<Mutex<MirrorHealth>>,
+    thread: RoundsThread<Follower>,
     directory: PathBuf,
 }
 
@@ -76,44 +73,30 @@ impl MirrorThread {
         settings: Mirror,
         conditions: Arc<Conditions>,
     ) -> Result<MirrorThread> {
-        let health = Arc::new(Mutex::new(MirrorHealth::default()));
-        let until = Arc::new(OnceLock::new());
         let mut follower = Follower {
             source,
             journal,
             directory: directory.clone(),
             settings,
-            conditions,
-            health: health.clone(),
+            conditions: conditions.clone(),
             held: None,
             saved: Instant::now(),
             cleaned: None,
-            until: until.clone(),
         };
         // Held before the first event is logged, so that a program which ends at once still reports
         // the obstacle. A fault is met again, and reported, by the thread.
         follower.held = follower.try_hold().unwrap_or(None);
-        lock(&health).writing = follower.held.is_some();
+        let health = MirrorHealth {
+            writing: follower.held.is_some(),
+            ..MirrorHealth::default()
+        };
         follower.report_moved();
-        let on_panic = follower.conditions.queue().keep_panic();
-        let worker = Worker::start("annals-mirror", on_panic, move |orders| {
-            follower.run(&orders)
-        })?;
-        Ok(MirrorThread {
-            worker,
-            until,
-            health,
-            directory,
-        })
+        let thread = RoundsThread::start(health, conditions, move || follower)?;
+        Ok(MirrorThread { thread, directory })
     }
 
     pub(crate) fn health(&self) -> MirrorHealth {
-        let mut known = lock(&self.health).clone();
-        if let Some(panic) = self.worker.panicked() {
-            known.fault = Some(panic.to_string());
-            known.writing = false;
-        }
-        known
+        self.thread.health()
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -122,30 +105,27 @@ impl MirrorThread {
 
     pub(crate) fn clean_up(&self, timeout: Duration) -> Result<Cleaned> {
         let operation = "clean-up of the text files";
-        self.worker.ask(operation, timeout, |reply| reply)
+        self.thread.worker().ask(operation, timeout, |reply| reply)
     }
 
     /// Lets the thread write committed entries and waits for it, for at most `timeout`; returns
     /// whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
-        self.until.get_or_init(|| Instant::now() + timeout);
-        self.worker.finish(timeout)
+        self.thread.worker().stop_by(Instant::now() + timeout);
+        self.thread.worker().finish(timeout)
     }
 }
 
-struct Follower {
+pub(crate) struct Follower {
     source: Arc<Source>,
     journal: JournalId,
     directory: PathBuf,
     settings: Mirror,
     conditions: Arc<Conditions>,
-    health: Arc<Mutex<MirrorHealth>>,
     /// Present while this process is the one that writes.
     held: Option<HeldFiles>,
     saved: Instant,
     cleaned: Option<Instant>,
-    /// Present when the thread is to end.
-    until: Arc<OnceLock<Instant>>,
 }
 
 struct HeldFiles {
@@ -154,53 +134,65 @@ struct HeldFiles {
 }
 
 const LOCK: &str = ".lock";
-const COMPONENT: &str = "annals";
 const UNCLEAN: &str = "the text files cannot be cleaned up";
-const FAULT: &str = "the text files cannot be written";
 const SKIPPED: &str = "entries were retired before their lines were written";
 
-impl Follower {
-    fn run(&mut self, orders: &Orders<CleanUp>) {
-        loop {
-            round(&self.directory);
-            // Read before the round, so that the last round begins after the stop and takes in all
-            // that was committed before it.
-            let is_last = orders.is_stopped();
-            let outcome = self.round_or_let_go();
-            let retry = lock_timeout(&self.directory, RETRY);
-            let pause = if outcome.is_err() { retry } else { POLL };
-            self.report(outcome.err());
-            if is_last {
-                return;
-            }
-            let pause = if self.held.is_some() { pause } else { retry };
-            if let Some(reply) = orders.next_before(Instant::now() + pause) {
-                let round = self.round_or_let_go();
-                let cleaned = match &round {
-                    Ok(()) => self.clean(),
-                    Err(error) => Err(error.clone()),
-                };
-                self.report(round.err());
-                // The caller may have stopped waiting.
-                let _ = reply.send(cleaned);
-            }
-        }
+impl Rounds for Follower {
+    const NAME: &'static str = "annals-mirror";
+    const FAULT: &'static str = "the text files cannot be written";
+    type Command = CleanUp;
+    type Health = MirrorHealth;
+
+    fn path(&self) -> &Path {
+        &self.directory
     }
 
-    /// One round. After an error nothing is held any more. The directory may be gone, and the lock
-    /// with it, and files that were closed would not be synced by the next save.
-    fn round_or_let_go(&mut self) -> Result<()> {
-        let outcome = self.round();
+    fn round(&mut self, frame: &RoundsFrame<Self>) -> Result<Duration> {
+        self.write_or_let_go(frame)?;
+        Ok(match self.held {
+            Some(_) => POLL,
+            None => self.rest(),
+        })
+    }
+
+    fn rest(&self) -> Duration {
+        lock_timeout(&self.directory, RETRY)
+    }
+
+    fn obey(&mut self, reply: CleanUp, frame: &RoundsFrame<Self>) {
+        let written = self.write_or_let_go(frame);
+        let cleaned = match &written {
+            Ok(()) => self.clean(),
+            Err(error) => Err(error.clone()),
+        };
+        frame.report(written.err());
+        // The caller may have stopped waiting.
+        let _ = reply.send(cleaned);
+    }
+
+    /// The last round. It begins after the stop, so it takes in all that was committed before.
+    fn wind_up(&mut self, frame: &RoundsFrame<Self>) {
+        failpoint::round(&self.directory);
+        let written = self.write_or_let_go(frame);
+        frame.report(written.err());
+    }
+}
+
+impl Follower {
+    /// Writes what is committed. After an error nothing is held any more. The directory may be
+    /// gone, and the lock with it, and files that were closed would not be synced by the next save.
+    fn write_or_let_go(&mut self, frame: &RoundsFrame<Self>) -> Result<()> {
+        let outcome = self.write(frame);
         if outcome.is_err() {
             // Buffers may hold lines that were not written. The state on disk is the last whole
             // one: the next round cuts the files to it.
             self.held = None;
-            lock(&self.health).writing = false;
+            frame.health().writing = false;
         }
         outcome
     }
 
-    fn round(&mut self) -> Result<()> {
+    fn write(&mut self, frame: &RoundsFrame<Self>) -> Result<()> {
         let path = self.directory.join(LOCK);
         if self
             .held
@@ -213,14 +205,14 @@ impl Follower {
         // Tried at each round: the process that writes the files may have died.
         if self.held.is_none() {
             self.held = self.try_hold()?;
-            lock(&self.health).writing = self.held.is_some();
+            frame.health().writing = self.held.is_some();
         }
-        let caught_up = self.catch_up();
+        let caught_up = self.catch_up(frame);
         self.report_moved();
         caught_up?;
         // A place that is stored late costs nothing but lines that are rendered once more after a
         // crash.
-        let due = self.until.get().is_some() || self.saved.elapsed() >= SAVE;
+        let due = frame.is_stopped() || self.saved.elapsed() >= SAVE;
         if due && let Some(held) = &mut self.held {
             held.files.save()?;
             self.saved = Instant::now();
@@ -264,7 +256,7 @@ impl Follower {
     }
 
     /// Writes everything that is committed, in pieces, as long as there is time.
-    fn catch_up(&mut self) -> Result<()> {
+    fn catch_up(&mut self, frame: &RoundsFrame<Self>) -> Result<()> {
         let Some(held) = &mut self.held else {
             return Ok(());
         };
@@ -281,19 +273,14 @@ impl Follower {
                     // by this event.
                     let (sequence, kept) = (Sequence::new(sequence), Sequence::new(kept));
                     held.files.skip_to(kept);
-                    self.conditions.report(
-                        Level::Warn,
-                        COMPONENT,
-                        SKIPPED,
-                        skipped(sequence, kept),
-                    );
+                    self.conditions.warn(SKIPPED, skipped(sequence, kept));
                     continue;
                 }
                 blocks => blocks?,
             };
             // Read after the blocks, so the lag is never less than nothing.
             let end = self.source.next_sequence()?;
-            let mut known = lock(&self.health);
+            let mut known = frame.health();
             known.lag = end.since(held.files.next());
             drop(known);
             if blocks.is_empty() {
@@ -317,13 +304,11 @@ impl Follower {
                     self.conditions
                         .raise(Level::Warn, COMPONENT, UNCLEAN, cause);
                 }
-                let until = self.until.get();
-                let is_late = until.is_some_and(|until| Instant::now() >= *until);
-                if is_late || held.files.next() >= behind {
+                if !frame.has_time() || held.files.next() >= behind {
                     break;
                 }
             }
-            let mut known = lock(&self.health);
+            let mut known = frame.health();
             known.lines += lines;
             known.lag = end.since(held.files.next());
             drop(known);
@@ -331,9 +316,7 @@ impl Follower {
                 held.files.save()?;
                 self.saved = Instant::now();
             }
-            let until = self.until.get();
-            let is_late = until.is_some_and(|until| Instant::now() >= *until);
-            if is_late {
+            if !frame.has_time() {
                 return Ok(());
             }
         }
@@ -365,21 +348,11 @@ impl Follower {
         let moved = self.held.as_mut().map(|held| held.files.take_moved());
         for path in moved.into_iter().flatten() {
             let to = vec![("to".to_owned(), Value::Text(path.display().to_string()))];
-            self.conditions.report(
-                Level::Warn,
-                COMPONENT,
+            self.conditions.warn(
                 "a file that bore the name of a text file of the journal was moved aside",
                 to,
             );
         }
-    }
-
-    /// Reports a fault when it begins and when it is over.
-    fn report(&self, fault: Option<Error>) {
-        let fault = fault.map(|error| error.to_string());
-        // Before the health knows: a flush after that covers the event.
-        self.conditions.follow(COMPONENT, FAULT, fault.clone());
-        lock(&self.health).fault = fault;
     }
 }
 

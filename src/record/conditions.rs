@@ -5,11 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ahash::AHashMap;
 
 use super::queue::Queue;
+use crate::entry::error::Error;
 use crate::entry::event::Level;
 use crate::entry::value::Value;
+use crate::threads::rounds::FaultSink;
 
 /// Number of conditions that are remembered; beyond it, new ones are reported every time.
 const MOST: usize = 4_096;
+
+/// The component of the journal's own events.
+pub(crate) const COMPONENT: &str = "annals";
 
 /// A condition: the component that met it, and its words.
 type ConditionKey = (Box<str>, Box<str>);
@@ -33,16 +38,11 @@ impl Conditions {
         &self.queue
     }
 
-    /// Reports something that is no condition.
-    pub(crate) fn report(
-        &self,
-        level: Level,
-        component: &str,
-        message: &str,
-        fields: Vec<(String, Value)>,
-    ) {
+    /// Warns of something that is no condition.
+    pub(crate) fn warn(&self, message: &str, fields: Vec<(String, Value)>) {
+        let message = message.to_owned();
         self.queue
-            .system_event(level, component, message.to_owned(), fields);
+            .system_event(Level::Warn, COMPONENT, message, fields);
     }
 
     /// Reports `condition` if it did not hold before, and counts it.
@@ -68,19 +68,6 @@ impl Conditions {
         true
     }
 
-    /// Reports a fault of one of our threads: when it begins, with its cause, and when it is over.
-    pub(crate) fn follow(&self, component: &str, condition: &str, fault: Option<String>) {
-        match fault {
-            Some(fault) => {
-                let cause = vec![("cause".to_owned(), Value::Text(fault))];
-                self.raise(Level::Warn, component, condition, cause);
-            }
-            None => {
-                self.clear(component, condition);
-            }
-        }
-    }
-
     /// Reports that `condition` is over, if it held, and how often it occurred.
     pub(crate) fn clear(&self, component: &str, condition: &str) -> bool {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,5 +83,23 @@ impl Conditions {
             vec![("times".to_owned(), Value::Integer(times))],
         );
         true
+    }
+}
+
+impl FaultSink for Conditions {
+    fn follow_fault(&self, condition: &str, fault: Option<String>) {
+        match fault {
+            Some(fault) => {
+                let cause = vec![("cause".to_owned(), Value::Text(fault))];
+                self.raise(Level::Warn, COMPONENT, condition, cause);
+            }
+            None => {
+                self.clear(COMPONENT, condition);
+            }
+        }
+    }
+
+    fn keep_panic(&self, panic: Error) {
+        self.queue.note_panic(panic);
     }
 }

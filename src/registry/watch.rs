@@ -1,9 +1,9 @@
 //! Watching: one thread per registry asks the file, and everybody else asks an atomic number.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle, Thread};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
@@ -12,7 +12,7 @@ use super::{Core, Registry, WatchOwner};
 use crate::entry::error::{Error, Result};
 use crate::fs::failpoint;
 use crate::threads::latest::Published;
-use crate::threads::worker::{join_in_time, lock, panicked, spawn};
+use crate::threads::worker::{Orders, Worker, lock, panicked};
 
 /// Longest time that a change by another process may go unseen. Two of these and a look-up stay
 /// well below the 250 ms that are promised.
@@ -168,12 +168,15 @@ impl Shared {
     }
 }
 
+/// Nothing is asked of the thread: it only is woken.
+type WatchThread = Worker<Infallible>;
+
 /// The value that the thread keeps up to date.
 #[derive(Default)]
 pub(super) struct Watches {
     shared: Mutex<Vec<Weak<Shared>>>,
-    thread: Mutex<Option<Thread>>,
-    stop: AtomicBool,
+    /// Started by the first watch.
+    thread: Mutex<Option<Arc<WatchThread>>>,
     /// The obstacle to refreshing the watches now.
     fault: Mutex<Option<Error>>,
 }
@@ -181,15 +184,14 @@ pub(super) struct Watches {
 impl Watches {
     /// Lets the thread look now: something has changed.
     pub(super) fn notify(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = &*thread {
-            thread.unpark();
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.wake();
         }
     }
 
     /// The watches that still have a handle.
     fn living(&self) -> Vec<Arc<Shared>> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = lock(&self.shared);
         // Watches are dropped by loops, which must not take this lock: the list is cleaned up here.
         shared.retain(|watch| watch.strong_count() > 0);
         shared.iter().filter_map(Weak::upgrade).collect()
@@ -199,63 +201,46 @@ impl Watches {
 /// The thread; started by the first watch, ended and joined with the registry's last handle.
 pub(super) struct Watcher {
     core: Arc<Core>,
-    handle: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watcher {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Watcher {
-            core,
-            handle: Mutex::default(),
-        }
+        Watcher { core }
     }
 
     fn start(&self) -> Result<()> {
-        let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The thread is started by the first watch and lives as long as a handle of the registry
-        // does.
-        if handle.is_some() {
+        let mut thread = lock(&self.core.watches.thread);
+        // The thread lives as long as a handle of the registry does.
+        if thread.is_some() {
             return Ok(());
         }
         let core = self.core.clone();
         // A round that panics is caught there; nothing else in the thread can.
         // The thread holds the core and not the owner: otherwise the owner would never be dropped,
         // and nobody would stop the thread.
-        let started = spawn(NAME, drop, move || watch(&core))?;
-        let mut thread = self
-            .core
-            .watches
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *thread = Some(started.thread().clone());
-        drop(thread);
-        *handle = Some(started);
+        let started = Worker::start(NAME, drop, move |orders| watch(&core, &orders))?;
+        *thread = Some(Arc::new(started));
         Ok(())
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let handle = self
-            .handle
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handle.take() {
-            self.core.watches.stop.store(true, Ordering::Release);
-            handle.thread().unpark();
+        // Waited for without the lock, so that a change does not wait for it to wake the thread.
+        let thread = lock(&self.core.watches.thread).take();
+        if let Some(thread) = thread {
             // It ends after one look at most; one that is held up is let go, and ends after that.
-            let _ = join_in_time(handle, LETTING_GO);
+            let _ = thread.finish(LETTING_GO);
         }
     }
 }
 
 const NAME: &str = "annals-watch";
 
-fn watch(core: &Core) {
+fn watch(core: &Core, orders: &Orders<Infallible>) {
     // The first round refreshes all, because nothing is known of what happened before it.
     let mut seen = None;
-    while !core.watches.stop.load(Ordering::Acquire) {
+    while !orders.is_stopped() {
         let round = catch_unwind(AssertUnwindSafe(|| {
             failpoint::round(&core.root);
             refresh_all(core, &mut seen)
@@ -315,13 +300,7 @@ impl Registry {
             latest: Published::new(None),
         });
         // On the list first: a change between this look and the thread's next one is not missed.
-        let mut list = core
-            .watches
-            .shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        list.push(Arc::downgrade(&shared));
-        drop(list);
+        lock(&core.watches.shared).push(Arc::downgrade(&shared));
         // Before the first look, so that every change is seen either by it or by the thread.
         self.owner().watcher.start()?;
         shared.refresh(core)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::timestamp::as_nanos;
+use crate::threads::rounds::RoundsHealth;
 
 /// How sealing is doing; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,4 +24,10 @@ pub struct SealingHealth {
     pub retired: u64,
     /// The obstacle to retiring segments now, in words.
     pub retention_fault: Option<String>,
+}
+
+impl RoundsHealth for SealingHealth {
+    fn fault(&mut self) -> &mut Option<String> {
+        &mut self.fault
+    }
 }

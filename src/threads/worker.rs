@@ -23,7 +23,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A thread that works until it is told to end, and takes commands in between.
 pub(crate) struct Worker<C> {
     commands: Sender<C>,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     /// Kept until it has ended, so that a second wait waits for it again.
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Its panic, if there was one.
@@ -33,7 +33,16 @@ pub(crate) struct Worker<C> {
 /// The thread's own end of it.
 pub(crate) struct Orders<C> {
     commands: Receiver<C>,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
+}
+
+/// The order to end.
+#[derive(Default)]
+struct Stop {
+    /// Set after `until`, so that a thread that sees it knows how long it may go on.
+    told: AtomicBool,
+    /// Until when the thread may do last work; absent if it is to do none.
+    until: OnceLock<Instant>,
 }
 
 impl<C: Send + 'static> Worker<C> {
@@ -44,7 +53,7 @@ impl<C: Send + 'static> Worker<C> {
         run: impl FnOnce(Orders<C>) + Send + 'static,
     ) -> Result<Worker<C>> {
         let (commands, received) = crossbeam_channel::unbounded();
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Stop::default());
         let orders = Orders {
             commands: received,
             stop: stop.clone(),
@@ -113,8 +122,15 @@ impl<C: Send + 'static> Worker<C> {
 
     /// Tells the thread to end at the next point where it can.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.stop.told.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// Tells the thread to end, and that it may do last work until `until`. A second call does not
+    /// change the time.
+    pub(crate) fn stop_by(&self, until: Instant) {
+        self.stop.until.get_or_init(|| until);
+        self.stop();
     }
 
     /// Stops the thread and waits for its end, for at most `timeout`; returns whether it has ended.
@@ -132,7 +148,8 @@ impl<C: Send + 'static> Worker<C> {
         has_ended
     }
 
-    fn wake(&self) {
+    /// Ends a nap of the thread.
+    pub(crate) fn wake(&self) {
         if let Some(thread) = &*lock(&self.thread) {
             thread.thread().unpark();
         }
@@ -141,7 +158,14 @@ impl<C: Send + 'static> Worker<C> {
 
 impl<C> Orders<C> {
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+        self.stop.told.load(Ordering::Acquire)
+    }
+
+    /// Whether there is time for another piece of work: the thread was not stopped, or it may still
+    /// do last work.
+    pub(crate) fn has_time(&self) -> bool {
+        let may = |until: &Instant| Instant::now() < *until;
+        !self.is_stopped() || self.stop.until.get().is_some_and(may)
     }
 
     /// The next command, if one is given before `until` and before the thread is stopped.

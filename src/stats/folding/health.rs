@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::timestamp::as_nanos;
+use crate::threads::rounds::RoundsHealth;
 
 /// How folding is doing; part of [`Health`](crate::health::Health).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,4 +20,10 @@ pub struct FoldingHealth {
     pub last_took: Duration,
     /// The obstacle to folding now, in words.
     pub fault: Option<String>,
+}
+
+impl RoundsHealth for FoldingHealth {
+    fn fault(&mut self) -> &mut Option<String> {
+        &mut self.fault
+    }
 }

@@ -6,17 +6,17 @@ mod health;
 pub(crate) mod merge;
 mod request;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
-use crate::entry::error::{Error, Result};
-use crate::fs::failpoint::round;
+use crate::entry::error::Result;
 use crate::record::conditions::Conditions;
-use crate::threads::worker::{Orders, Worker, lock};
+use crate::threads::rounds::{Rounds, RoundsFrame, RoundsThread};
 use fold::Folder;
 pub use health::FoldingHealth;
 
@@ -29,19 +29,11 @@ const PAUSE: u32 = 8;
 /// Rest after a fault before the next try.
 const REST: Duration = Duration::from_secs(10);
 
-const COMPONENT: &str = "annals";
-const FAULT: &str = "statistics cannot be folded";
-
 /// Fold all there is.
 type FoldCommand = Sender<Result<u64>>;
 
-/// The thread that folds, and its known state.
-pub(crate) struct FoldThread {
-    worker: Worker<FoldCommand>,
-    health: Arc<Mutex<FoldingHealth>>,
-    /// Time that it may continue after it was stopped.
-    last: Arc<OnceLock<Instant>>,
-}
+/// The thread that folds.
+pub(crate) struct FoldThread(RoundsThread<Folding>);
 
 impl FoldThread {
     pub(crate) fn start(
@@ -51,159 +43,121 @@ impl FoldThread {
         clock: Clock,
         conditions: Arc<Conditions>,
     ) -> Result<FoldThread> {
-        let health = Arc::new(Mutex::new(FoldingHealth::default()));
-        let known = health.clone();
-        let last = Arc::new(OnceLock::new());
-        let until = last.clone();
-        let on_panic = conditions.queue().keep_panic();
-        let worker = Worker::start("annals-folder", on_panic, move |orders| {
-            let mut folding = Folding {
-                folder,
-                source,
-                interval,
-                clock,
-                conditions,
-                orders,
-                health: known,
-                last: Instant::now(),
-                until,
-            };
-            folding.run();
+        let thread = RoundsThread::start(FoldingHealth::default(), conditions, move || Folding {
+            folder,
+            source,
+            interval,
+            clock,
+            last: Instant::now(),
         })?;
-        Ok(FoldThread {
-            worker,
-            health,
-            last,
-        })
+        Ok(FoldThread(thread))
     }
 
     pub(crate) fn health(&self) -> FoldingHealth {
-        let mut known = lock(&self.health).clone();
-        if let Some(panic) = self.worker.panicked() {
-            known.fault = Some(panic.to_string());
-        }
-        known
+        self.0.health()
     }
 
     /// Folds all committed entries; returns their number.
     pub(crate) fn fold(&self, timeout: Duration) -> Result<u64> {
-        self.worker.ask("folding", timeout, |reply| reply)
+        self.0.worker().ask("folding", timeout, |reply| reply)
     }
 
     /// Tells the thread to fold all entries committed so far, until `last` at most, and then to
     /// end. The next fold does the rest.
     pub(crate) fn wind_up(&self, last: Instant) {
-        // A second close changes nothing about the first one's bound.
-        let _ = self.last.set(last);
-        self.worker.stop();
+        self.0.worker().stop_by(last);
     }
 
     /// Waits for the thread's end, for at most `timeout`; returns whether it has ended.
     pub(crate) fn finish(&self, timeout: Duration) -> bool {
-        self.worker.finish(timeout)
+        self.0.worker().finish(timeout)
     }
 }
 
-struct Folding {
+pub(crate) struct Folding {
     folder: Folder,
     source: Arc<Source>,
     interval: Duration,
     clock: Clock,
-    conditions: Arc<Conditions>,
-    orders: Orders<FoldCommand>,
-    health: Arc<Mutex<FoldingHealth>>,
     /// When the last fold ended.
     last: Instant,
-    /// See [`FoldThread::wind_up`].
-    until: Arc<OnceLock<Instant>>,
 }
 
-impl Folding {
-    fn run(&mut self) {
+impl Rounds for Folding {
+    const NAME: &'static str = "annals-folder";
+    const FAULT: &'static str = "statistics cannot be folded";
+    type Command = FoldCommand;
+    type Health = FoldingHealth;
+
+    fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    fn round(&mut self, frame: &RoundsFrame<Self>) -> Result<Duration> {
+        let took = self.fold_if_due(frame)?;
         let look = LOOK.min(self.interval);
-        while !self.orders.is_stopped() {
-            round(self.source.path());
-            let outcome = self.round();
-            let rest = match outcome {
-                Ok(took) => look.max(took.saturating_mul(PAUSE)),
-                Err(_) => REST,
-            };
-            self.report(outcome.err());
-            let until = Instant::now() + rest;
-            while let Some(reply) = self.orders.next_before(until) {
-                // The caller may have stopped waiting.
-                let _ = reply.send(self.fold());
-            }
-        }
-        self.wind_up();
+        Ok(look.max(took.saturating_mul(PAUSE)))
+    }
+
+    fn rest(&self) -> Duration {
+        REST
+    }
+
+    fn obey(&mut self, reply: FoldCommand, frame: &RoundsFrame<Self>) {
+        // The caller may have stopped waiting.
+        let _ = reply.send(self.fold(frame));
     }
 
     /// The last fold: every statistic would read the entries that it leaves again.
-    fn wind_up(&mut self) {
-        while self.may_go_on() {
-            let folded = self.fold();
-            let pending = lock(&self.health).pending;
+    fn wind_up(&mut self, frame: &RoundsFrame<Self>) {
+        while frame.has_time() {
+            let folded = self.fold(frame);
+            let pending = frame.health().pending;
             match folded {
                 Ok(entries) if entries > 0 && pending > 0 => {}
                 Ok(_) => break,
                 // There is no journal any more that could record it.
                 Err(error) => {
-                    lock(&self.health).fault = Some(error.to_string());
+                    frame.health().fault = Some(error.to_string());
                     break;
                 }
             }
         }
     }
+}
 
-    fn may_go_on(&self) -> bool {
-        let may = |until: &Instant| Instant::now() < *until;
-        !self.orders.is_stopped() || self.until.get().is_some_and(may)
-    }
-
+impl Folding {
     /// Folds if that is due; returns its duration.
-    fn round(&mut self) -> Result<Duration> {
-        let pending = self.pending()?;
+    fn fold_if_due(&mut self, frame: &RoundsFrame<Self>) -> Result<Duration> {
+        let pending = self.pending(frame)?;
         let due = pending >= MANY || (pending > 0 && self.last.elapsed() >= self.interval);
         if !due {
             return Ok(Duration::ZERO);
         }
         let began = Instant::now();
-        self.fold()?;
+        self.fold(frame)?;
         Ok(began.elapsed())
     }
 
-    fn pending(&self) -> Result<u64> {
+    fn pending(&self, frame: &RoundsFrame<Self>) -> Result<u64> {
         let pending = self.source.unfolded()?;
-        lock(&self.health).pending = pending;
+        frame.health().pending = pending;
         Ok(pending)
     }
 
-    fn fold(&mut self) -> Result<u64> {
+    fn fold(&mut self, frame: &RoundsFrame<Self>) -> Result<u64> {
         let began = Instant::now();
-        let (orders, until) = (&self.orders, &self.until);
-        let go_on = |_| {
-            let may = |until: &Instant| Instant::now() < *until;
-            !orders.is_stopped() || until.get().is_some_and(may)
-        };
         let now = self.clock.now();
-        let folded = self.folder.fold(now, &go_on)?;
+        let folded = self.folder.fold(now, &|_| frame.has_time())?;
         self.last = Instant::now();
-        self.pending()?;
+        self.pending(frame)?;
         let Some(entries) = folded else {
             // Another process is folding.
             return Ok(0);
         };
-        let mut known = lock(&self.health);
+        let mut known = frame.health();
         known.folded += entries;
         known.last_took = began.elapsed();
         Ok(entries)
-    }
-
-    /// Reports a fault when it begins and when it is over. Statistics are right all the same.
-    fn report(&self, fault: Option<Error>) {
-        let fault = fault.map(|error| error.to_string());
-        // Before the health knows: a flush after that covers the event.
-        self.conditions.follow(COMPONENT, FAULT, fault.clone());
-        lock(&self.health).fault = fault;
     }
 }
