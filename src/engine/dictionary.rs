@@ -1,5 +1,15 @@
-//! The table of names: each text is stored once and gets a number that no other text ever gets;
-//! names that nothing needs are forgotten.
+//! The dictionary of a journal, on disk: each text is stored once and gets an id that no other text
+//! ever gets. Names that nothing needs are forgotten.
+//!
+//! Each other map of names keeps a part of this table in memory, for one kind of question:
+//!
+//! | type | from | to | its own reason |
+//! |---|---|---|---|
+//! | `LocalNames`, `CachedNames` | text | number in the process | callers do not read a journal |
+//! | `WriterDictionary` | number in the process | id | the writer alone knows both |
+//! | `NameCache` | text | id | names without such a number; bounded |
+//! | `ReaderDictionary` | id | text | shared by threads that read |
+//! | `RenderedNames` | id | column of a line | escaped and padded once |
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

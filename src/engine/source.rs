@@ -35,9 +35,6 @@ use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::options::Sharing;
 
-/// A name in stored form: its kind and its text.
-pub(crate) type StoredName = (u8, Arc<str>);
-
 /// A journal open for reading.
 pub(crate) struct Source {
     handle: FileHandle,
@@ -250,7 +247,7 @@ impl Source {
     }
 
     /// The name with this id. Where its row cannot be read, the table of ids is asked.
-    pub(crate) fn name(&self, id: NameId) -> Result<Option<StoredName>> {
+    pub(crate) fn name(&self, id: NameId) -> Result<Option<Arc<str>>> {
         let key = keys::number(id);
         self.read(|snapshot| {
             let name = snapshot.get(Table::Names, &key, |value| {
@@ -267,7 +264,15 @@ impl Source {
                 }
                 Err(error) => return Err(error),
             };
-            Ok(name.map(|(kind, text)| (kind, text.into())))
+            Ok(name.map(|(_, text)| text.into()))
+        })
+    }
+
+    /// The same of an id that an entry uses: the name has to be there.
+    pub(crate) fn used_name(&self, id: NameId) -> Result<Arc<str>> {
+        self.name(id)?.ok_or_else(|| Error::Corrupt {
+            path: self.path.clone(),
+            detail: format!("names: {id} is used but not there"),
         })
     }
 

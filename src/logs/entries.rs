@@ -10,21 +10,23 @@ use crate::engine::format::row::{
     NameId, NameIds, Note, OutcomeRow, OutcomeValue, Row, SystemEventRow,
 };
 use crate::engine::source::Source;
-use crate::entry::error::{Error, Result};
+use crate::entry::error::Result;
 use crate::entry::record::Gap;
 use crate::entry::timestamp::Timestamp;
 use crate::options::logs::{LogKind, Zone};
 
-/// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once.
+/// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once. It is
+/// no dictionary of the reader's, because it has escaped and padded bytes, and one thread uses it
+/// without a lock.
 #[derive(Default)]
-struct Columns(ByNameId<Box<[u8]>>);
+struct RenderedNames(ByNameId<Box<[u8]>>);
 
-impl Columns {
+impl RenderedNames {
     fn learn(&mut self, source: &Source, column: NameColumn, id: NameId) -> Result<()> {
         if id == NameId::NONE || self.0.get(id).is_some() {
             return Ok(());
         }
-        let rendered = column.render(&name(source, id)?);
+        let rendered = column.render(&source.used_name(id)?);
         let bytes = rendered.len();
         self.0.insert(id, rendered, bytes);
         Ok(())
@@ -35,24 +37,14 @@ impl Columns {
     }
 }
 
-fn name(source: &Source, id: NameId) -> Result<std::sync::Arc<str>> {
-    match source.name(id)? {
-        Some((_, text)) => Ok(text),
-        None => Err(Error::Corrupt {
-            path: source.path().to_owned(),
-            detail: format!("names: {id} is used but not there"),
-        }),
-    }
-}
-
 /// The rendered names of all rows so far.
 #[derive(Default)]
 struct NameColumns {
-    models: Columns,
-    symbols: Columns,
-    actions: Columns,
-    checkpoints: Columns,
-    values: Columns,
+    models: RenderedNames,
+    symbols: RenderedNames,
+    actions: RenderedNames,
+    checkpoints: RenderedNames,
+    values: RenderedNames,
 }
 
 /// The names of one row, as they stand in its line.
@@ -142,8 +134,8 @@ impl Renderer {
             Row::Note(Note::SystemEvent(row)) => self.system_event(out, source, recorded, row),
             Row::Note(Note::Outcome(row)) => self.outcome(out, source, row),
             Row::Note(Note::CheckpointEvent(row)) => {
-                let model = name(source, row.model)?;
-                let checkpoint = name(source, row.checkpoint)?;
+                let model = source.used_name(row.model)?;
+                let checkpoint = source.used_name(row.checkpoint)?;
                 let action = row.action.as_str();
                 let stamps = &mut self.stamps;
                 let subject = (&*model, &*checkpoint);
@@ -202,7 +194,7 @@ impl Renderer {
         recorded: Timestamp,
         row: &SystemEventRow,
     ) -> Result<()> {
-        let component = name(source, row.component)?;
+        let component = source.used_name(row.component)?;
         let from = (row.level.as_str(), &*component);
         let stamps = &mut self.stamps;
         push_system_event(out, stamps, recorded, from, &row.message, &row.fields);

@@ -142,7 +142,7 @@ impl Maintenance {
         let mut models: BTreeMap<String, (u64, f64)> = BTreeMap::new();
         for (id, of_model) in by_id {
             let name = source.name(id)?;
-            let name = name.map_or_else(String::new, |name| name.1.to_string());
+            let name = name.map_or_else(String::new, |name| name.to_string());
             models.insert(name, of_model);
         }
         let mut checkpoints: BTreeMap<String, (u64, u64)> = source

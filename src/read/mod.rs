@@ -112,9 +112,12 @@ impl Reader {
         self.clock.now()
     }
 
-    /// The stored name with this id.
-    pub(crate) fn word(&self, id: NameId) -> Result<Arc<str>> {
-        self.names.name(&self.source, id)
+    /// The stored name with this id; `None` for "none".
+    pub(crate) fn optional_name(&self, id: NameId) -> Result<Option<Arc<str>>> {
+        match id {
+            NameId::NONE => Ok(None),
+            id => self.names.name(&self.source, id).map(Some),
+        }
     }
 
     /// Entries per second over about the last `span`, by the progress of runs. Time counts while a

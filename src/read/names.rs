@@ -21,7 +21,10 @@ use crate::entry::timestamp::Timestamp;
 
 type Labels = Arc<[Arc<str>]>;
 
-/// The names read so far. Names are only ever added, so cached ones stay true.
+/// The texts of the ids read so far. Names are only ever added, so cached ones stay true.
+///
+/// It is not the writer's dictionary: it answers from id to text, for many threads at once, and
+/// memory is bounded by forgetting, because every text can be read again.
 #[derive(Default)]
 pub(super) struct ReaderDictionary {
     names: RwLock<ByNameId<Arc<str>>>,
@@ -34,11 +37,8 @@ impl ReaderDictionary {
         if let Some(name) = read(&self.names).get(id) {
             return Ok(name.clone());
         }
-        // Read without the lock: other threads find their names meanwhile.
-        let (_, name) = source.name(id)?.ok_or_else(|| Error::Corrupt {
-            path: source.path().to_owned(),
-            detail: format!("names: {id} is used but not there"),
-        })?;
+        // Read without the lock, so that other threads find their names at the same time.
+        let name = source.used_name(id)?;
         let mut names = write(&self.names);
         names.make_room();
         names.insert(id, name.clone(), name.len());

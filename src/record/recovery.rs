@@ -5,7 +5,6 @@
 mod dead_lanes {
     use std::time::Duration;
 
-    use crate::engine::format::row::NameId;
     use crate::engine::replay::DeadRun;
     use crate::engine::spool::Covered;
     use crate::entry::error::Result;
@@ -165,14 +164,7 @@ mod dead_lanes {
         fn encode(&mut self, slice: &mut Vec<Message>, dead: &mut DeadRun<'_, '_>) -> Result<()> {
             let all = self.names.len();
             let unknown = self.dictionary.unknown(slice, &self.names, all);
-            let texts: Vec<_> = unknown
-                .iter()
-                .map(|name| (name.kind as u8, name.text.clone()))
-                .collect();
-            let stored: Vec<NameId> = dead.intern(&texts)?;
-            for (name, stored) in unknown.into_iter().zip(stored) {
-                self.dictionary.set(name, stored);
-            }
+            self.dictionary.learn(unknown, |names| dead.intern(names))?;
             self.batch.push(slice, &self.dictionary, self.readings);
             if self.batch.pending_bytes() >= STORED_AT_ONCE {
                 self.store(dead)?;

@@ -14,8 +14,8 @@ use super::live_value::LiveValue;
 use super::periods::Periods;
 use super::rollup::outcomes::Current;
 use super::rollup::{Combination, Resolution};
+use super::scope::{self, Scope};
 use super::totals::Totals;
-use super::words;
 use super::{JOINED, StatsQuery};
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
@@ -137,7 +137,7 @@ impl StatsQuery {
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
         let (mut ids, folded, end) = source.with_readable_rollups(|snapshot| {
-            let whose = words::wanted(snapshot, &self.subject)?;
+            let whose = Scope::of(snapshot, &self.subject)?;
             let mut cover = Cover::new(snapshot, whose);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
@@ -155,7 +155,7 @@ impl StatsQuery {
         let named = match value {
             LiveValue::Named(name, _) => {
                 let known = source.name_id(NameKind::OutcomeName as u8, name)?;
-                Some(known.unwrap_or(words::UNKNOWN))
+                Some(known.unwrap_or(scope::UNKNOWN))
             }
             _ => None,
         };
@@ -177,7 +177,7 @@ impl StatsQuery {
         for of_one in values.chunk_by(|one, other| one.0 == other.0) {
             let checkpoint = of_one.first().map_or(NameId::NONE, |value| value.0);
             let stretches = of_one.iter().map(|value| (1, value.3)).collect();
-            found.insert(words::word(reader, checkpoint)?, stretches);
+            found.insert(reader.optional_name(checkpoint)?, stretches);
         }
         Ok(found)
     }

@@ -21,7 +21,6 @@ pub(crate) mod rollup;
 mod scope;
 pub(crate) mod snapshot;
 pub(crate) mod totals;
-pub(crate) mod words;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -341,7 +340,7 @@ impl StatsQuery {
             known,
             ..
         } = answer;
-        let mut name = |id| words::word(reader, id);
+        let mut name = |id| reader.optional_name(id);
         let mut rows = Vec::new();
         for (key, rollup) in totals.into_groups() {
             let range = grouping.range_of(key.bucket, &self.times);
@@ -361,7 +360,7 @@ impl StatsQuery {
         grouping: &Grouping,
         most_read: u64,
     ) -> Result<Option<AnsweredSnapshot>> {
-        let whose = words::wanted(snapshot, &self.subject)?;
+        let whose = Scope::of(snapshot, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
             // Without groups there is one row, also of nothing.
@@ -387,7 +386,7 @@ impl StatsQuery {
         if beside.is_too_much {
             return Ok(None);
         }
-        let known = self.subject.model.is_none() || whose.model != Some(words::UNKNOWN);
+        let known = self.subject.model.is_none() || whose.model != Some(scope::UNKNOWN);
         Ok(Some(AnsweredSnapshot {
             totals,
             seen,

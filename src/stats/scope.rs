@@ -1,7 +1,16 @@
 //! The scope of a statistic: whose decisions are added up.
 
+use std::sync::Arc;
+
+use super::Subject;
 use super::rollup::Combination;
+use super::snapshot::StatsSnapshot;
+use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
+use crate::entry::error::Result;
+
+/// Stands for a name that is not stored, and so in no entry: no id is as high.
+pub(super) const UNKNOWN: NameId = NameId::MAX;
 
 /// The names whose decisions are added up; `None` stands for all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,6 +21,19 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// The scope of the decisions of `subject`.
+    pub(super) fn of(snapshot: &StatsSnapshot<'_, '_>, subject: &Subject) -> Result<Scope> {
+        let id = |kind: NameKind, name: &Option<Arc<str>>| {
+            let Some(text) = name else { return Ok(None) };
+            Ok(Some(snapshot.name_id(kind, text)?.unwrap_or(UNKNOWN)))
+        };
+        Ok(Scope {
+            model: id(NameKind::Model, &subject.model)?,
+            symbol: id(NameKind::Symbol, &subject.symbol)?,
+            checkpoint: id(NameKind::Checkpoint, &subject.checkpoint)?,
+        })
+    }
+
     #[inline]
     pub(super) fn holds(&self, combination: Combination) -> bool {
         let is = |wanted: Option<NameId>, name| wanted.is_none_or(|wanted| wanted == name);

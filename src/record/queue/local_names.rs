@@ -1,6 +1,7 @@
 //! Names become numbers once, so that a record can be copied without its strings.
 //!
 //! Ids of this table live in one process and one journal; the writer translates them to stored ids.
+//! They are not the stored ids, because those take a transaction, for which no caller waits.
 //! Each thread keeps a cache in front of the table. The cache knows its journal: two journals in
 //! one process have different ids for the same name.
 

@@ -1,4 +1,9 @@
 //! Names of this process, by the ids that they are stored under.
+//!
+//! It is not the table of `record/queue/local_names.rs`: that gives numbers to texts without the
+//! journal, on the threads that log. This one only adds the stored id to such a number, on the
+//! writer's thread, without a lock. Names without a number are in the cache of
+//! `engine/name_cache.rs`, as for an import.
 
 use std::sync::Arc;
 
@@ -16,7 +21,7 @@ pub(crate) struct WriterDictionary {
     ids: Vec<NameId>,
     known: usize,
     /// Names that the process's table has no room for.
-    written: NameCache,
+    overflow: NameCache,
     /// Of [`OWN`].
     own: NameId,
 }
@@ -25,8 +30,8 @@ pub(crate) struct WriterDictionary {
 pub(crate) struct UnknownName {
     /// [`NO_NAME`] if the process's table has no room for it.
     local: LocalName,
-    pub(crate) kind: NameKind,
-    pub(crate) text: Arc<str>,
+    kind: NameKind,
+    text: Arc<str>,
 }
 
 impl WriterDictionary {
@@ -40,17 +45,33 @@ impl WriterDictionary {
     #[inline]
     pub(crate) fn of(&self, kind: NameKind, local: LocalName, written: Option<&str>) -> NameId {
         match written {
-            Some(text) => self.written.known(kind, text).unwrap_or_default(),
+            Some(text) => self.overflow.known(kind, text).unwrap_or_default(),
             None => self.get(local),
         }
     }
 
-    pub(crate) fn set(&mut self, unknown: UnknownName, stored: NameId) {
+    /// Takes over the ids that `intern` gives to names, in their order.
+    pub(crate) fn learn<E>(
+        &mut self,
+        unknown: Vec<UnknownName>,
+        intern: impl FnOnce(&[(u8, Arc<str>)]) -> Result<Vec<NameId>, E>,
+    ) -> Result<(), E> {
+        let texts: Vec<_> = unknown
+            .iter()
+            .map(|name| (name.kind as u8, name.text.clone()))
+            .collect();
+        for (name, stored) in unknown.into_iter().zip(intern(&texts)?) {
+            self.set(name, stored);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, unknown: UnknownName, stored: NameId) {
         if unknown.kind == NameKind::Component && &*unknown.text == OWN {
             self.own = stored;
         }
         if unknown.local == NO_NAME {
-            return self.written.put(unknown.kind, unknown.text, stored);
+            return self.overflow.put(unknown.kind, unknown.text, stored);
         }
         let index = unknown.local.get() as usize;
         if self.ids.len() <= index {
@@ -86,11 +107,11 @@ impl WriterDictionary {
             }
         }
         // Before the search: what is forgotten here is asked for again below.
-        self.written.make_room();
+        self.overflow.make_room();
         let mut found: AHashSet<(u8, Arc<str>)> = AHashSet::new();
         for message in messages {
             message.each_written(|kind, text| {
-                if self.written.find(kind, text).is_none() {
+                if self.overflow.find(kind, text).is_none() {
                     let text: Arc<str> = text.into();
                     if found.insert((kind as u8, text.clone())) {
                         unknown.push(UnknownName {

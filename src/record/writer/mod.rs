@@ -310,17 +310,12 @@ impl Writer {
         if let Some(error) = self.recent_no_room() {
             return Err(error);
         }
-        let texts: Vec<_> = unknown
-            .iter()
-            .map(|name| (name.kind as u8, name.text.clone()))
-            .collect();
-        match self.hot.intern(Some(self.runs.current()), &texts) {
-            Ok(ids) => {
-                for (name, stored) in unknown.into_iter().zip(ids) {
-                    self.names.set(name, stored);
-                }
-                Ok(())
-            }
+        let run = Some(self.runs.current());
+        let learnt = self
+            .names
+            .learn(unknown, |names| self.hot.intern(run, names));
+        match learnt {
+            Ok(()) => Ok(()),
             Err(failure) => match self.recover(failure, None) {
                 Progress::NoRoom(error) => Err(error),
                 Progress::Done => Ok(()),
