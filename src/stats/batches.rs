@@ -136,15 +136,15 @@ impl StatsQuery {
 
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
-        let (mut ids, folded, end) = source.with_readable_rollups(|snapshot| {
-            let whose = Scope::of(snapshot, &self.subject)?;
-            let mut cover = Cover::new(snapshot, whose);
+        let (mut ids, folded, end) = source.with_readable_rollups(|stats| {
+            let whose = Scope::of(stats, &self.subject)?;
+            let mut cover = Cover::new(stats, whose);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
                 cover.entries(&self.times, &mut totals)?;
             }
             let ids = cover.into_beside().read;
-            Ok((ids, snapshot.folded().clone(), snapshot.next_sequence()))
+            Ok((ids, stats.folded().clone(), stats.next_sequence()))
         })?;
         let between = JoinRange {
             folded: &folded,

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::reader::StatsReader;
 use super::rollup::sums::Rollup;
 use super::rollup::{Combination, Resolution};
 use super::scope::Scope;
-use super::snapshot::StatsSnapshot;
 use super::totals::Totals;
 use crate::engine::format::row::{GapRow, Note};
 use crate::engine::format::scan::{Scan, ScannedDecision};
@@ -19,7 +19,7 @@ use crate::entry::timestamp::Timestamp;
 
 /// How one range is covered in one snapshot.
 pub(super) struct Cover<'c, 's, 'k> {
-    snapshot: &'c StatsSnapshot<'s, 'k>,
+    stats: &'c StatsReader<'s, 'k>,
     whose: Scope,
     /// Buckets whose entries have to be read, by their first and last microsecond: a bucket that
     /// two ranges cut is read once.
@@ -64,9 +64,9 @@ pub(super) struct ResidualWork {
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
-    pub(super) fn new(snapshot: &'c StatsSnapshot<'s, 'k>, whose: Scope) -> Self {
+    pub(super) fn new(stats: &'c StatsReader<'s, 'k>, whose: Scope) -> Self {
         Cover {
-            snapshot,
+            stats,
             whose,
             edges: BTreeMap::new(),
             most_read: u64::MAX,
@@ -95,20 +95,19 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let mut scan = Scan::default();
         let mut read = Vec::new();
         let mut holes = Vec::new();
-        self.snapshot
-            .blocks_between(from, until, &mut scan, |scan| {
-                scan.for_each(|event| {
-                    if self.is_meant(event, from, until) {
-                        totals.add(event);
-                        read.push(event.id);
-                    }
-                });
-                holes.extend(scan.notes().filter_map(|seen| match seen.note {
-                    Note::Gap(gap) => Some((seen.sequence, gap, seen.recorded)),
-                    _ => None,
-                }));
-                Ok(())
-            })?;
+        self.stats.blocks_between(from, until, &mut scan, |scan| {
+            scan.for_each(|event| {
+                if self.is_meant(event, from, until) {
+                    totals.add(event);
+                    read.push(event.id);
+                }
+            });
+            holes.extend(scan.notes().filter_map(|seen| match seen.note {
+                Note::Gap(gap) => Some((seen.sequence, gap, seen.recorded)),
+                _ => None,
+            }));
+            Ok(())
+        })?;
         self.beside.read = read;
         for (sequence, gap, recorded) in holes {
             if gap.reason != GapReason::Damaged || !self.beside.holes.insert(sequence) {
@@ -116,8 +115,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             }
             // One that was folded as a hole is among the folded gaps; others were whole then.
             let times = gap.event_range.unwrap_or((recorded, recorded));
-            let folded = self.snapshot.folded().holds_gap(sequence)
-                && self.snapshot.gaps(times.0, times.1)?.damaged > 0;
+            let folded = self.stats.folded().holds_gap(sequence)
+                && self.stats.gaps(times.0, times.1)?.damaged > 0;
             if !folded {
                 self.beside.gaps.push((gap, recorded));
             }
@@ -138,9 +137,9 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             let coarsest = totals.grouping().time.coarsest(range);
             self.level(coarsest, *range.start(), *range.end(), totals)?;
         }
-        let folded = self.snapshot.folded().all_before();
+        let folded = self.stats.folded().all_before();
         // An upper bound: unfolded entries of any name.
-        let mut to_read = self.snapshot.next_sequence().since(folded);
+        let mut to_read = self.stats.next_sequence().since(folded);
         for edge in self.edges.values() {
             to_read = to_read.saturating_add(edge.decisions);
         }
@@ -193,7 +192,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 totals.add_rollup(level.start(bucket).max(from), combination, rollup);
             }
         };
-        self.snapshot.rollups(level, low..=high, whose.model, see)?;
+        self.stats.rollups(level, low..=high, whose.model, see)?;
         for hole in &holes {
             let first = level.start(*hole.start()).max(from);
             let last = level.last(*hole.end()).min(until);
@@ -216,10 +215,10 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         level: Resolution,
         buckets: RangeInclusive<i64>,
     ) -> Result<Vec<RangeInclusive<i64>>> {
-        if !self.snapshot.may_have_holes() {
+        if !self.stats.may_have_holes() {
             return Ok(Vec::new());
         }
-        self.snapshot.holes(level, buckets)
+        self.stats.holes(level, buckets)
     }
 
     /// Adds a bucket's share of `from..=until`. If every row lies in that part or beside it, as
@@ -251,7 +250,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 cut.insert(combination);
             }
         };
-        self.snapshot
+        self.stats
             .rollups(level, bucket..=bucket, whose.model, see)?;
         let is_whole = self.holes(level, bucket..=bucket)?.is_empty();
         if !is_whole {
@@ -266,7 +265,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         match level {
             Resolution::Day => self.level(Resolution::Hour, from, until, totals),
             // An hour has rows for all of its minutes or for none, so nothing is counted twice.
-            Resolution::Hour if self.snapshot.has_minutes(bucket)? => {
+            Resolution::Hour if self.stats.has_minutes(bucket)? => {
                 self.level(Resolution::Minute, from, until, totals)
             }
             Resolution::Hour | Resolution::Minute => {
@@ -289,17 +288,15 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         scan: &mut Scan,
         totals: &mut Totals,
     ) -> Result<()> {
-        let folded = self.snapshot.folded();
+        let folded = self.stats.folded();
         // Where entries have been retired, the rest of the bucket shows whether any of its own
         // were.
         let (from, until) = match (edge.times.first(), edge.times.last()) {
-            (Some(first), Some(last)) if !self.snapshot.has_retired() => {
-                (*first.start(), *last.end())
-            }
+            (Some(first), Some(last)) if !self.stats.has_retired() => (*first.start(), *last.end()),
             _ => bucket,
         };
         let (mut read, mut seen) = (Vec::new(), 0);
-        self.snapshot.blocks_between(from, until, scan, |scan| {
+        self.stats.blocks_between(from, until, scan, |scan| {
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && folded.holds(event) {
                     // Counted for the whole bucket: its rollups do not know the parts.
@@ -324,9 +321,9 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             Ok(())
         })?;
         self.beside.read.extend(read);
-        let is_retired = self.snapshot.has_retired();
+        let is_retired = self.stats.has_retired();
         if !is_retired {
-            if !self.snapshot.has_lost()? {
+            if !self.stats.has_lost()? {
                 return Ok(());
             }
             seen = self.folded_in(&(bucket.0..=bucket.1), scan)?;
@@ -358,10 +355,10 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
 
     /// How many of the folded decisions in `times` can be read.
     fn folded_in(&self, times: &RangeInclusive<Timestamp>, scan: &mut Scan) -> Result<u64> {
-        let folded = self.snapshot.folded();
+        let folded = self.stats.folded();
         let (from, until) = (*times.start(), *times.end());
         let mut seen = 0;
-        self.snapshot.blocks_between(from, until, scan, |scan| {
+        self.stats.blocks_between(from, until, scan, |scan| {
             scan.for_each(|event| {
                 seen += u64::from(self.is_meant(event, from, until) && folded.holds(event));
             });
@@ -378,36 +375,35 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         scan: &mut Scan,
         totals: &mut Totals,
     ) -> Result<()> {
-        let folded = self.snapshot.folded();
-        let unmatched = self.snapshot.known_unmatched()?;
+        let folded = self.stats.folded();
+        let unmatched = self.stats.known_unmatched()?;
         let is_unmatched = |id: InferenceId| match &unmatched {
             Some(known) => !known.is_empty() && known.binary_search(&id).is_ok(),
             None => true,
         };
         let mut beside = std::mem::take(&mut self.beside);
-        self.snapshot
-            .blocks_from(folded.all_before(), scan, |scan| {
-                scan.for_each(|event| {
-                    if self.is_meant(event, from, until) && !folded.holds(event) {
-                        totals.add(event);
-                        if is_unmatched(event.id) {
-                            beside.touched.insert(event.id);
-                        }
-                    }
-                });
-                for seen in scan.notes() {
-                    match seen.note {
-                        Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
-                            beside.gaps.push((gap, seen.recorded));
-                        }
-                        Note::Outcome(outcome) if seen.sequence >= folded.all_before() => {
-                            beside.touched.insert(outcome.of);
-                        }
-                        _ => {}
+        self.stats.blocks_from(folded.all_before(), scan, |scan| {
+            scan.for_each(|event| {
+                if self.is_meant(event, from, until) && !folded.holds(event) {
+                    totals.add(event);
+                    if is_unmatched(event.id) {
+                        beside.touched.insert(event.id);
                     }
                 }
-                Ok(())
-            })?;
+            });
+            for seen in scan.notes() {
+                match seen.note {
+                    Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
+                        beside.gaps.push((gap, seen.recorded));
+                    }
+                    Note::Outcome(outcome) if seen.sequence >= folded.all_before() => {
+                        beside.touched.insert(outcome.of);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })?;
         self.beside = beside;
         Ok(())
     }

@@ -7,11 +7,11 @@ use ahash::AHashMap;
 
 use super::cover::{Cover, ResidualWork};
 use super::group::Grouping;
+use super::reader::StatsReader;
 use super::result::Coverage;
 use super::rollup::gaps::{GapSums, GapTimes};
 use super::rollup::sketch;
 use super::scope::Scope;
-use super::snapshot::StatsSnapshot;
 use super::totals::Totals;
 use crate::engine::format::row::GapRow;
 use crate::engine::source::Source;
@@ -46,7 +46,7 @@ impl JournalFacts {
     /// Looks for gaps in the `times` of each group of `totals`, and where there are any, for what
     /// all models did.
     pub(super) fn look(
-        snapshot: &StatsSnapshot<'_, '_>,
+        stats: &StatsReader<'_, '_>,
         beside: &mut ResidualWork,
         times: &RangeInclusive<Timestamp>,
         grouping: &Grouping,
@@ -64,7 +64,7 @@ impl JournalFacts {
             let range = grouping.range_of(key.bucket, times);
             let mut bucket = Bucket::default();
             if !range.is_empty() {
-                bucket.folded = snapshot.gaps(*range.start(), *range.end())?;
+                bucket.folded = stats.gaps(*range.start(), *range.end())?;
             }
             if bucket.folded.gaps > 0 || !gaps.is_empty() || damaged.contains_key(&key.bucket) {
                 with_gaps.push(key.bucket);
@@ -77,7 +77,7 @@ impl JournalFacts {
                 time: grouping.time.clone(),
                 ..Grouping::default()
             });
-            let mut cover = Cover::new(snapshot, Scope::default()).at_most(most_read);
+            let mut cover = Cover::new(stats, Scope::default()).at_most(most_read);
             cover.ranges(&parts, &mut all)?;
             beside.is_too_much |= cover.into_beside().is_too_much;
             for (key, rollup) in all.into_groups() {
@@ -87,12 +87,12 @@ impl JournalFacts {
             }
         }
         Ok(JournalFacts {
-            sequence: snapshot.next_sequence(),
-            has_retired: snapshot.has_retired(),
-            orphans: snapshot.folded().unmatched(),
+            sequence: stats.next_sequence(),
+            has_retired: stats.has_retired(),
+            orphans: stats.folded().unmatched(),
             retired: std::mem::take(&mut beside.retired),
             damaged,
-            folded: snapshot.folded().all_before(),
+            folded: stats.folded().all_before(),
             buckets,
             gaps,
             placed: Vec::new(),

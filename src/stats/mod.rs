@@ -16,10 +16,10 @@ mod live_value;
 pub(crate) mod outcomes;
 pub(crate) mod periods;
 pub(crate) mod query;
+pub(crate) mod reader;
 pub(crate) mod result;
 pub(crate) mod rollup;
 mod scope;
-pub(crate) mod snapshot;
 pub(crate) mod totals;
 
 use std::ops::RangeInclusive;
@@ -46,12 +46,12 @@ pub use outcomes::{Calibration, OutcomeStats, Reliability, Values};
 use periods::Division;
 pub use periods::{Calendar, Periods};
 pub(crate) use query::StatsQuery;
+use reader::StatsReader;
 pub(crate) use result::Stats;
 pub use result::{ActionCount, Confidence, Coverage, Memory, ProcessingTime};
 use rollup::Combination;
 use rollup::outcomes::Current;
 use scope::Scope;
-use snapshot::StatsSnapshot;
 use totals::Totals;
 
 /// Number of new starts of a statistic because entries that it read were retired.
@@ -325,7 +325,7 @@ impl StatsQuery {
         // little.
         let known = source.losses().rollups();
         let answer =
-            source.with_readable_rollups(|snapshot| self.sum_up(snapshot, grouping, most_read))?;
+            source.with_readable_rollups(|stats| self.sum_up(stats, grouping, most_read))?;
         let Some(mut answer) = answer else {
             return Ok(None);
         };
@@ -356,17 +356,17 @@ impl StatsQuery {
     /// Answers the question in one snapshot.
     fn sum_up(
         &self,
-        snapshot: &StatsSnapshot<'_, '_>,
+        stats: &StatsReader<'_, '_>,
         grouping: &Grouping,
         most_read: u64,
     ) -> Result<Option<AnsweredSnapshot>> {
-        let whose = Scope::of(snapshot, &self.subject)?;
+        let whose = Scope::of(stats, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
             // Without groups there is one row, also of nothing.
             totals.ensure(GroupKey::default());
         }
-        let mut cover = Cover::new(snapshot, whose).at_most(most_read);
+        let mut cover = Cover::new(stats, whose).at_most(most_read);
         let parts = grouping.time.parts(&self.times);
         match (self.known_until, parts.first(), parts.last()) {
             (Some(_), Some(first), Some(last)) => {
@@ -382,7 +382,7 @@ impl StatsQuery {
         }
         totals.check()?;
         let times = &self.times;
-        let seen = JournalFacts::look(snapshot, &mut beside, times, grouping, &totals, most_read)?;
+        let seen = JournalFacts::look(stats, &mut beside, times, grouping, &totals, most_read)?;
         if beside.is_too_much {
             return Ok(None);
         }
@@ -393,8 +393,8 @@ impl StatsQuery {
             known,
             whose,
             beside,
-            folded: snapshot.folded().clone(),
-            end: snapshot.next_sequence(),
+            folded: stats.folded().clone(),
+            end: stats.next_sequence(),
         }))
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Subject;
+use super::reader::StatsReader;
 use super::rollup::Combination;
-use super::snapshot::StatsSnapshot;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
@@ -22,10 +22,10 @@ pub(super) struct Scope {
 
 impl Scope {
     /// The scope of the decisions of `subject`.
-    pub(super) fn of(snapshot: &StatsSnapshot<'_, '_>, subject: &Subject) -> Result<Scope> {
+    pub(super) fn of(stats: &StatsReader<'_, '_>, subject: &Subject) -> Result<Scope> {
         let id = |kind: NameKind, name: &Option<Arc<str>>| {
             let Some(text) = name else { return Ok(None) };
-            Ok(Some(snapshot.name_id(kind, text)?.unwrap_or(UNKNOWN)))
+            Ok(Some(stats.name_id(kind, text)?.unwrap_or(UNKNOWN)))
         };
         Ok(Scope {
             model: id(NameKind::Model, &subject.model)?,

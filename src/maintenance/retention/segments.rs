@@ -64,7 +64,7 @@ impl MaintenanceHandle {
             )
         };
         let (extent, segments) = source.extent_and_segments()?;
-        let folded = source.with_rollups(|snapshot| Ok(snapshot.folded().clone()))?;
+        let folded = source.with_rollups(|stats| Ok(stats.folded().clone()))?;
         Ok(RetentionBase {
             extent,
             segments: segments.to_vec(),

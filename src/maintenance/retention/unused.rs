@@ -147,7 +147,7 @@ impl MaintenanceHandle {
             return Ok(None);
         }
         // Last: entries retired since had been folded before.
-        source.with_rollups(|snapshot| snapshot.each_name(|name| uses.see_name(name)))?;
+        source.with_rollups(|stats| stats.each_name(|name| uses.see_name(name)))?;
         Ok(Some(uses))
     }
 

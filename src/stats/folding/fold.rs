@@ -104,7 +104,7 @@ impl Folder {
         // The end is fixed here, so that a fold ends however fast others commit.
         let (mut folded, end) = self
             .source
-            .with_rollups(|snapshot| Ok((snapshot.folded().clone(), snapshot.next_sequence())))?;
+            .with_rollups(|stats| Ok((stats.folded().clone(), stats.next_sequence())))?;
         let begin = folded.all_before();
         while folded.all_before() < end && go_on(folded.all_before()) {
             let Some(slice) = self.read(&folded, end, go_on)? else {
@@ -143,7 +143,7 @@ impl Folder {
         };
         // Read once for each slice: it is short, and each of its ids must be found while the
         // entries are in memory.
-        let waiting = self.source.with_rollups(|snapshot| snapshot.unmatched())?;
+        let waiting = self.source.with_rollups(|stats| stats.unmatched())?;
         let mut scan = std::mem::take(&mut self.scan);
         // Names that were never folded before begin rows of their own, and larger sums save
         // nothing. Each transaction of a large slice touches all pages of its rows, while a small
@@ -339,7 +339,7 @@ impl Folder {
         while go_on() {
             let expired = self
                 .source
-                .with_rollups(|snapshot| snapshot.expired_unmatched(&self.elapsed))?;
+                .with_rollups(|stats| stats.expired_unmatched(&self.elapsed))?;
             if expired.is_empty() {
                 break;
             }
@@ -358,7 +358,7 @@ impl Folder {
         let oldest = oldest_detailed(now);
         let stale = self
             .source
-            .with_rollups(|snapshot| snapshot.has_stale_minutes(oldest))?;
+            .with_rollups(|stats| stats.has_stale_minutes(oldest))?;
         let mut more = stale;
         while more && go_on() {
             more = self.write(|transaction, path| prune(transaction, path, oldest))?;

@@ -35,7 +35,7 @@ impl MaintenanceHandle {
             entries = entries.saturating_add(folded.unwrap_or(0));
             let reached = self
                 .source()
-                .with_rollups(|snapshot| Ok(snapshot.folded().all_before()))?;
+                .with_rollups(|stats| Ok(stats.folded().all_before()))?;
             let is_over = reached >= end || !go_on(reached) || began.elapsed() >= OTHERS;
             if is_over {
                 return Ok(entries);

@@ -1,5 +1,5 @@
-//! Everything that a statistic is made of, in one snapshot: rollups, how far they reach, and the
-//! blocks that are read beside them.
+//! Reads what a statistic is made of from one snapshot: rollups, how far they reach, and the blocks
+//! behind them.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow, Range, RangeInclusive};
@@ -44,8 +44,8 @@ enum Trust {
     Nothing,
 }
 
-/// One snapshot, for as long as one statistic takes.
-pub(crate) struct StatsSnapshot<'s, 'k> {
+/// A snapshot, with the reach of its rollups, for as long as one statistic takes.
+pub(crate) struct StatsReader<'s, 'k> {
     source: &'s Source,
     snapshot: &'s Snapshot<'s, 'k>,
     extent: Extent,
@@ -57,10 +57,10 @@ impl Source {
     /// Runs `body` on one snapshot of the journal.
     pub(crate) fn with_rollups<T>(
         &self,
-        body: impl FnOnce(&StatsSnapshot<'_, '_>) -> Result<T>,
+        body: impl FnOnce(&StatsReader<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         self.read(|snapshot| {
-            body(&StatsSnapshot {
+            body(&StatsReader {
                 source: self,
                 snapshot,
                 extent: snapshot.extent()?,
@@ -74,7 +74,7 @@ impl Source {
     /// them.
     pub(crate) fn with_readable_rollups<T>(
         &self,
-        mut body: impl FnMut(&StatsSnapshot<'_, '_>) -> Result<T>,
+        mut body: impl FnMut(&StatsReader<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         match self.with_rollups(&mut body) {
             // Damaged rollups must not end a statistic: it reads entries in their place.
@@ -91,7 +91,7 @@ impl Source {
             if trust == Trust::Nothing {
                 snapshot.losses().note_rollups();
             }
-            body(&StatsSnapshot {
+            body(&StatsReader {
                 source: self,
                 snapshot,
                 extent,
@@ -111,7 +111,7 @@ impl Source {
     }
 }
 
-impl StatsSnapshot<'_, '_> {
+impl StatsReader<'_, '_> {
     /// Reach of the rollups.
     pub(crate) fn folded(&self) -> &FoldedReach {
         &self.folded
