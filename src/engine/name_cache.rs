@@ -14,14 +14,14 @@ const MOST_BYTES: usize = 8 << 20;
 /// Weight of a name beside its text.
 const OVERHEAD: usize = 64;
 
-type Names = [AHashMap<Arc<str>, NameId>; KINDS];
+type IdsByKind = [AHashMap<Arc<str>, NameId>; KINDS];
 
 /// Ids of the names that were used last. Names are never changed, so a known id stays true.
 #[derive(Default)]
 pub(crate) struct NameCache {
     // Invariant N1: what was found or set since `make_room` is in `newer`.
-    newer: Names,
-    older: Names,
+    newer: IdsByKind,
+    older: IdsByKind,
     /// The weight of `newer`.
     bytes: usize,
 }

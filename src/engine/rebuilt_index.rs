@@ -18,7 +18,7 @@ use crate::entry::sequence::Sequence;
 type SeeRow<'s> = &'s mut dyn FnMut(&[u8], IndexMinMax) -> Result<ControlFlow<()>>;
 
 /// The rows of one index.
-type Rows = BTreeMap<[u8; 16], IndexMinMax>;
+type IndexRows = BTreeMap<[u8; 16], IndexMinMax>;
 
 /// All that finds the blocks of one file. Costs a read of all of them, and some 50 bytes of memory
 /// for each row; kept until another file needs it.
@@ -26,7 +26,7 @@ type Rows = BTreeMap<[u8; 16], IndexMinMax>;
 pub(crate) struct RebuiltIndex {
     pub(super) path: PathBuf,
     pub(super) range: Range<Sequence>,
-    pub(super) rows: [Rows; index::TABLES.len()],
+    pub(super) rows: [IndexRows; index::TABLES.len()],
     /// Where stretches begin that cannot be read, and of whose event times nothing is known.
     pub(crate) untimed: Vec<Sequence>,
 }
@@ -41,7 +41,7 @@ impl RebuiltIndex {
         }
     }
 
-    fn of(&self, table: Table) -> Option<&Rows> {
+    fn of(&self, table: Table) -> Option<&IndexRows> {
         let at = index::TABLES.iter().position(|known| *known == table)?;
         self.rows.get(at)
     }

@@ -70,7 +70,7 @@ pub struct Importer {
     hot: Hot,
     sealer: Option<Sealer>,
     source: Arc<Source>,
-    runs: AHashMap<RunId, Taking>,
+    runs: AHashMap<RunId, ImportRun>,
     names: NameCache,
     encoder: BlockEncoder,
     /// Ids in `encoder`.
@@ -84,20 +84,20 @@ pub struct Importer {
     /// When the source recorded the next entries; `None` is now.
     recorded: Option<Timestamp>,
     notes: KnownNotes,
-    doing: Doing,
+    doing: ImportMode,
     superseded: u64,
 }
 
 /// Whether added entries are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Doing {
+enum ImportMode {
     Real,
     /// Nothing is written; `pending` keeps the ids, and the encoder's blocks are thrown away.
     Rehearsal,
 }
 
 /// A run that is being taken in.
-struct Taking {
+struct ImportRun {
     row: RunRow,
     source: String,
     /// The highest id that is committed or in the encoder: a higher one is new.
@@ -144,7 +144,7 @@ impl Importer {
     pub fn open_with(dir: impl AsRef<Path>, options: &Options) -> Result<Importer> {
         options.check()?;
         let directory = Directory::create(dir.as_ref())?;
-        Self::beside(Hot::open(directory, options)?, options, Doing::Real)
+        Self::beside(Hot::open(directory, options)?, options, ImportMode::Real)
     }
 
     /// Opens the journal in `dir` to find out the effect of an import. All added entries are
@@ -177,16 +177,16 @@ impl Importer {
             Ok(directory) if directory.hot_file().exists() => {
                 let source = Source::open(directory, options.sharing, options.cache_bytes)?;
                 let hot = Hot::in_memory(&options)?;
-                Ok(Self::of(hot, Arc::new(source), None, Doing::Rehearsal))
+                Ok(Self::of(hot, Arc::new(source), None, ImportMode::Rehearsal))
             }
             Ok(_) | Err(Error::Missing { .. }) => {
-                Self::beside(Hot::in_memory(&options)?, &options, Doing::Real)
+                Self::beside(Hot::in_memory(&options)?, &options, ImportMode::Real)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn beside(hot: Hot, options: &Options, doing: Doing) -> Result<Importer> {
+    fn beside(hot: Hot, options: &Options, doing: ImportMode) -> Result<Importer> {
         let source = Arc::new(Source::beside(&hot, options.cache_bytes)?);
         let journal = source.identity()?.id;
         let sealer = MaintenanceHandle::of(source.clone())
@@ -194,7 +194,7 @@ impl Importer {
         Ok(Self::of(hot, source, sealer, doing))
     }
 
-    fn of(hot: Hot, source: Arc<Source>, sealer: Option<Sealer>, doing: Doing) -> Importer {
+    fn of(hot: Hot, source: Arc<Source>, sealer: Option<Sealer>, doing: ImportMode) -> Importer {
         Importer {
             hot,
             sealer,
@@ -258,14 +258,14 @@ impl Importer {
         limits::check_source(name)?;
         let now = Timestamp::now();
         let (run, row) = match self.doing {
-            Doing::Real => {
+            ImportMode::Real => {
                 let begun = self.hot.take_in(now, name);
                 begun.map_err(WriteFailure::into_error)?
             }
-            Doing::Rehearsal => self.rehearsed(now, name)?,
+            ImportMode::Rehearsal => self.rehearsed(now, name)?,
         };
         let is_continued = row.batch > 0;
-        let taking = Taking {
+        let taking = ImportRun {
             highest: row.last_id,
             has_outcomes: row.committed > 0,
             row,
@@ -326,7 +326,7 @@ impl Importer {
     /// ```
     pub fn commit(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take();
-        if blocks.is_empty() || self.doing == Doing::Rehearsal {
+        if blocks.is_empty() || self.doing == ImportMode::Rehearsal {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(self.runs.len());
@@ -388,7 +388,7 @@ impl Importer {
     /// ```
     pub fn close(mut self) -> Result<()> {
         self.commit()?;
-        if self.doing == Doing::Rehearsal {
+        if self.doing == ImportMode::Rehearsal {
             return Ok(());
         }
         let now = Timestamp::now();
@@ -401,7 +401,7 @@ impl Importer {
         Ok(())
     }
 
-    fn taking(&mut self, run: RunId) -> Result<&mut Taking> {
+    fn taking(&mut self, run: RunId) -> Result<&mut ImportRun> {
         self.runs.get_mut(&run).ok_or_else(|| foreign(run))
     }
 }

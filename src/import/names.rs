@@ -1,7 +1,7 @@
 //! Names of imported entries by their stored ids. An import has no numbers of a process: it asks the
 //! journal for each name that its cache does not have.
 
-use super::{Doing, Importer};
+use super::{ImportMode, Importer};
 use crate::engine::format::name::{NameKind, join_labels};
 use crate::engine::format::row::{NameId, NameIds};
 use crate::engine::kv::WriteFailure;
@@ -35,7 +35,7 @@ impl Importer {
         if let Some(known) = self.names.find(kind, text) {
             return Ok(known);
         }
-        if self.doing == Doing::Rehearsal {
+        if self.doing == ImportMode::Rehearsal {
             let known = self.source.name_id(kind as u8, text)?;
             return Ok(known.unwrap_or_default());
         }

@@ -128,11 +128,11 @@ macro_rules! as_word {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[derive(serde::Deserialize)]
-                enum Stored {
+                enum StoredWord {
                     $(#[serde(rename = $word)] $variant,)*
                 }
-                Ok(match Stored::deserialize(deserializer)? {
-                    $(Stored::$variant => $type::$variant,)*
+                Ok(match StoredWord::deserialize(deserializer)? {
+                    $(StoredWord::$variant => $type::$variant,)*
                 })
             }
         }
@@ -193,7 +193,7 @@ const REAL: &str = "real";
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
-        enum Stored {
+        enum StoredValue {
             Text(String),
             Real(f64),
             Integer(i64),
@@ -202,11 +202,11 @@ impl<'de> Deserialize<'de> for Value {
         if deserializer.is_human_readable() {
             return deserializer.deserialize_any(Bare);
         }
-        Ok(match Stored::deserialize(deserializer)? {
-            Stored::Text(text) => Value::Text(text),
-            Stored::Real(real) => Value::Real(real),
-            Stored::Integer(whole) => Value::Integer(whole),
-            Stored::Flag(flag) => Value::Flag(flag),
+        Ok(match StoredValue::deserialize(deserializer)? {
+            StoredValue::Text(text) => Value::Text(text),
+            StoredValue::Real(real) => Value::Real(real),
+            StoredValue::Integer(whole) => Value::Integer(whole),
+            StoredValue::Flag(flag) => Value::Flag(flag),
         })
     }
 }

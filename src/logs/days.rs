@@ -3,20 +3,20 @@
 use chrono::{Datelike, Local, NaiveDate, TimeZone};
 
 use crate::entry::timestamp::Timestamp;
-use crate::options::logs::Zone;
+use crate::options::logs::LogZone;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Days as numbers (since 1970-01-01 in the zone), with the last one remembered.
 pub(super) struct Days {
-    zone: Zone,
+    zone: LogZone,
     /// When the remembered day begins, and the next one.
     span: (Timestamp, Timestamp),
     day: i64,
 }
 
 impl Days {
-    pub(super) fn new(zone: Zone) -> Self {
+    pub(super) fn new(zone: LogZone) -> Self {
         Days {
             zone,
             span: (Timestamp::MIN, Timestamp::MIN),
@@ -33,8 +33,8 @@ impl Days {
 
     fn look_up(&self, time: Timestamp) -> ((Timestamp, Timestamp), i64) {
         let local = match self.zone {
-            Zone::Local => local_day(time),
-            Zone::Utc => None,
+            LogZone::Local => local_day(time),
+            LogZone::Utc => None,
         };
         local.unwrap_or_else(|| {
             let day = time.as_micros().div_euclid(DAY_MICROS);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn days_change_at_midnight_and_print() {
-        let mut days = Days::new(Zone::Utc);
+        let mut days = Days::new(LogZone::Utc);
         assert_eq!(days.of(Timestamp(0)), 0);
         assert_eq!(days.of(Timestamp(DAY_MICROS - 1)), 0);
         assert_eq!(days.of(Timestamp(DAY_MICROS)), 1);

@@ -12,7 +12,7 @@ use crate::entry::ids::InferenceId;
 use crate::entry::outcome::Outcomes;
 use crate::entry::record::{Content, Entry, InferenceRecord, Repeat};
 use crate::entry::timestamp::Timestamp;
-use crate::options::logs::Zone;
+use crate::options::logs::LogZone;
 
 /// The line of the text files. `{:#}` writes processing times of less than 0.1 ms in µs.
 ///
@@ -165,7 +165,7 @@ fn printed(
     let mut line = Vec::new();
     push(
         &mut line,
-        &mut Stamps::new(Zone::Utc).short_times(f.alternate()),
+        &mut Stamps::new(LogZone::Utc).short_times(f.alternate()),
     );
     // Made of `str`s and ASCII; the line's end is the caller's.
     f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))

@@ -13,7 +13,7 @@ use crate::engine::source::Source;
 use crate::entry::error::Result;
 use crate::entry::record::Gap;
 use crate::entry::timestamp::Timestamp;
-use crate::options::logs::{LogKind, Zone};
+use crate::options::logs::{LogKind, LogZone};
 
 /// Names as they stand in a column, by stored id: ids are dense, and a name is rendered once. It is
 /// no dictionary of the reader's, because it has escaped and padded bytes, and one thread uses it
@@ -87,7 +87,7 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    pub(super) fn new(zone: Zone, micros: bool) -> Self {
+    pub(super) fn new(zone: LogZone, micros: bool) -> Self {
         Renderer {
             stamps: Stamps::new(zone).short_times(micros),
             names: NameColumns::default(),

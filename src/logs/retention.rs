@@ -15,7 +15,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::ids::JournalId;
 use crate::fs::disk;
 use crate::options::logs::LogKind;
-use crate::options::retention::{Kept, RetentionPolicy};
+use crate::options::retention::{KeptItem, RetentionPolicy};
 
 /// A policy for text lines that is about to be planned; from
 /// [`Maintenance::log_retention`](crate::Maintenance::log_retention).
@@ -129,7 +129,7 @@ impl LogRetention {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn plan(self) -> Result<LogRetentionPlan> {
-        self.policy.check(Kept::Lines)?;
+        self.policy.check(KeptItem::Lines)?;
         let elapsed = self.source.elapsed_by_system_clock()?;
         let directory = &self.directory;
         let fault = |error| Error::io("read the text files in", directory, error);

@@ -52,11 +52,11 @@ pub(super) fn of<'f>(
         let mut unproven = 0_u64;
         for file in others(found, current) {
             match age_of(&directory.join(&file.name), age, elapsed)? {
-                Age::Within => {}
-                Age::Exceeded => {
+                LogFileAge::Within => {}
+                LogFileAge::Exceeded => {
                     over.entry(&*file.name).or_insert_with(|| too_old(age));
                 }
-                Age::Unproven => unproven += u64::from(!over.contains_key(&*file.name)),
+                LogFileAge::Unproven => unproven += u64::from(!over.contains_key(&*file.name)),
             }
         }
         if unproven > 0 {
@@ -205,14 +205,14 @@ fn beyond<'f>(
 }
 
 /// A file's age against the limit.
-enum Age {
+enum LogFileAge {
     Within,
     Exceeded,
     /// Older by the wall clock alone.
     Unproven,
 }
 
-fn age_of(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<Age> {
+fn age_of(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<LogFileAge> {
     let written = fs::metadata(path)?.modified()?;
     // A file from the future is not old.
     let since = SystemTime::now().duration_since(written);
@@ -220,9 +220,9 @@ fn age_of(path: &Path, age: Duration, elapsed: Option<&Elapsed>) -> io::Result<A
     let written = Timestamp::from(written);
     let certain = elapsed.and_then(|elapsed| elapsed.since_wall(written));
     Ok(match since.is_ok_and(|since| since > age) {
-        false => Age::Within,
-        true if certain.is_none_or(|certain| certain > age) => Age::Exceeded,
-        true => Age::Unproven,
+        false => LogFileAge::Within,
+        true if certain.is_none_or(|certain| certain > age) => LogFileAge::Exceeded,
+        true => LogFileAge::Unproven,
     })
 }
 

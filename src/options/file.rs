@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer};
 
 use super::logs::{LogKind, Mirror, Rotation};
-use super::retention::{Kept, RetentionPolicy};
+use super::retention::{KeptItem, RetentionPolicy};
 use super::words::{Size, Span};
 use super::{BlackBox, Options, Overflow, Sharing};
 
@@ -36,7 +36,7 @@ enum Cut {
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum SettingKind {
     Inferences,
     Checkpoints,
     System,
@@ -50,7 +50,7 @@ struct MirrorFile {
     local_time: bool,
     short_times_in_micros: bool,
     rotation: Option<Cut>,
-    without: Vec<Kind>,
+    without: Vec<SettingKind>,
     retention: Option<RetentionPolicy>,
     compress_old: bool,
 }
@@ -100,14 +100,14 @@ impl<'de> Deserialize<'de> for Mirror {
             Some(Cut::Never) => Rotation::Never,
         };
         let off = file.without.into_iter().map(|kind| match kind {
-            Kind::Inferences => LogKind::Inferences,
-            Kind::Checkpoints => LogKind::Checkpoints,
-            Kind::System => LogKind::System,
-            Kind::Outcomes => LogKind::Outcomes,
+            SettingKind::Inferences => LogKind::Inferences,
+            SettingKind::Checkpoints => LogKind::Checkpoints,
+            SettingKind::System => LogKind::System,
+            SettingKind::Outcomes => LogKind::Outcomes,
         });
         mirror.off = off.collect();
         if let Some(policy) = &file.retention {
-            policy.check(Kept::Lines).map_err(de::Error::custom)?;
+            policy.check(KeptItem::Lines).map_err(de::Error::custom)?;
         }
         mirror.retention = file.retention;
         mirror.compress = file.compress_old;

@@ -6,7 +6,7 @@ use super::retention::RetentionPolicy;
 
 /// The zone of a stamp's time of day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Zone {
+pub(crate) enum LogZone {
     Utc,
     /// This machine's time zone, with the offset from UTC that it has at the stamp's time.
     Local,
@@ -105,7 +105,7 @@ impl Rotation {
 #[must_use = "settings are used by Options::mirror"]
 pub struct Mirror {
     pub(crate) directory: Option<PathBuf>,
-    pub(crate) zone: Zone,
+    pub(crate) zone: LogZone,
     pub(crate) micros: bool,
     pub(crate) rotation: Rotation,
     pub(crate) off: Vec<LogKind>,
@@ -117,7 +117,7 @@ impl Default for Mirror {
     fn default() -> Self {
         Mirror {
             directory: None,
-            zone: Zone::Utc,
+            zone: LogZone::Utc,
             micros: false,
             rotation: Rotation::Daily,
             off: Vec::new(),
@@ -168,7 +168,7 @@ impl Mirror {
     /// let options = annals::Options::default().mirror(mirror);
     /// ```
     pub fn local_time(mut self) -> Self {
-        self.zone = Zone::Local;
+        self.zone = LogZone::Local;
         self
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::entry::clock::{Clock, ManualClock};
 use crate::entry::error::{Error, Result};
 use logs::Mirror;
-use retention::{Kept, RetentionPolicy};
+use retention::{KeptItem, RetentionPolicy};
 
 /// Behaviour when inferences come faster than they can be committed and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -561,14 +561,14 @@ impl Options {
             return bad("seal_bytes", value, "give 64 KiB to 1 TiB");
         }
         if let Some(policy) = &self.retention {
-            policy.check(Kept::Entries)?;
+            policy.check(KeptItem::Entries)?;
         }
         if let Some(policy) = self
             .mirror
             .as_ref()
             .and_then(|mirror| mirror.retention.as_ref())
         {
-            policy.check(Kept::Lines)?;
+            policy.check(KeptItem::Lines)?;
         }
         if self.dedup_capacity > 1 << 24 {
             let value = self.dedup_capacity.to_string();

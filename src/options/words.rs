@@ -52,7 +52,7 @@ fn sum(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     Some(sum)
 }
 
-pub(super) trait Words: Sized {
+pub(super) trait SettingWords: Sized {
     const EXPECTED: &'static str;
     fn read(text: &str) -> Option<Self>;
     /// What a bare number means, if it means anything.
@@ -61,7 +61,7 @@ pub(super) trait Words: Sized {
 
 pub(super) struct Span(pub(super) Duration);
 
-impl Words for Span {
+impl SettingWords for Span {
     const EXPECTED: &'static str = "a duration such as \"30d\", \"1h 30m\" or \"200ms\"";
 
     fn read(text: &str) -> Option<Self> {
@@ -76,7 +76,7 @@ impl Words for Span {
 
 pub(super) struct Size(pub(super) u64);
 
-impl Words for Size {
+impl SettingWords for Size {
     const EXPECTED: &'static str = "a size such as \"64MiB\", \"50GB\" or a number of bytes";
 
     fn read(text: &str) -> Option<Self> {
@@ -90,7 +90,7 @@ impl Words for Size {
 
 pub(super) struct InWords<T>(PhantomData<T>);
 
-impl<T: Words> Visitor<'_> for InWords<T> {
+impl<T: SettingWords> Visitor<'_> for InWords<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -146,9 +146,9 @@ mod tests {
 
     use super::*;
 
-    type Values = Vec<NewValue<u8, char>>;
+    type NewValues = Vec<NewValue<u8, char>>;
 
-    fn values() -> impl Strategy<Value = Values> {
+    fn values() -> impl Strategy<Value = NewValues> {
         let value = prop_oneof![
             (0..9_u8).prop_map(|reward| NewValue::Reward(reward.into())),
             any::<bool>().prop_map(NewValue::Correct),

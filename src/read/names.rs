@@ -182,8 +182,8 @@ impl ReaderDictionary {
         })
     }
 
-    fn named(&self, source: &Source, ids: NameIds) -> Result<Named> {
-        Ok(Named {
+    fn named(&self, source: &Source, ids: NameIds) -> Result<DecisionNames> {
+        Ok(DecisionNames {
             model: self.name(source, ids.model)?,
             symbol: self.name(source, ids.symbol)?,
             action: self.name(source, ids.action)?,
@@ -196,7 +196,7 @@ impl ReaderDictionary {
 }
 
 /// The names of an inference or repeat, in words.
-struct Named {
+struct DecisionNames {
     model: Arc<str>,
     symbol: Arc<str>,
     action: Arc<str>,

@@ -135,7 +135,7 @@ impl Stream for FollowStream {
         }
         // An entry that is committed from here on is seen by the thread's next look, because it
         // compares places instead of waiting for an event.
-        this.seat.take(Waiting {
+        this.seat.take(WaitingStream {
             source: this.follow.source().clone(),
             next: this.follow.cursor().next(),
             not_before: this.not_before,
@@ -154,7 +154,7 @@ impl fmt::Debug for FollowStream {
 }
 
 /// A stream that waits.
-struct Waiting {
+struct WaitingStream {
     source: Arc<Source>,
     /// The sequence that it waits for.
     next: Sequence,
@@ -166,7 +166,7 @@ struct Waiting {
 /// Where one stream waits. Leaving it drops the task's waker.
 struct Seat {
     number: u64,
-    watcher: Arc<Watcher>,
+    watcher: Arc<StreamThread>,
 }
 
 impl Seat {
@@ -174,12 +174,12 @@ impl Seat {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         Ok(Seat {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            watcher: Watcher::shared()?,
+            watcher: StreamThread::shared()?,
         })
     }
 
     /// Waits, with the task that polled last.
-    fn take(&self, waiting: Waiting) {
+    fn take(&self, waiting: WaitingStream) {
         let before = lock(&self.watcher.room.seats).insert(self.number, waiting);
         // A waker runs foreign code as it is dropped: not under the lock.
         drop(before);
@@ -200,21 +200,21 @@ impl Drop for Seat {
 /// What the thread shares with the streams.
 #[derive(Default)]
 struct WaitingRoom {
-    seats: Mutex<AHashMap<u64, Waiting>>,
+    seats: Mutex<AHashMap<u64, WaitingStream>>,
     thread: OnceLock<ThreadId>,
 }
 
 /// The thread; the streams own it together.
-struct Watcher {
+struct StreamThread {
     room: Arc<WaitingRoom>,
     worker: Worker<()>,
 }
 
-static WATCHER: Mutex<Weak<Watcher>> = Mutex::new(Weak::new());
+static WATCHER: Mutex<Weak<StreamThread>> = Mutex::new(Weak::new());
 
-impl Watcher {
+impl StreamThread {
     /// That of all streams of this process.
-    fn shared() -> Result<Arc<Watcher>> {
+    fn shared() -> Result<Arc<StreamThread>> {
         let mut known = lock(&WATCHER);
         if let Some(watcher) = known.upgrade() {
             return Ok(watcher);
@@ -229,13 +229,13 @@ impl Watcher {
                 orders.next_before(Instant::now() + POLL);
             }
         })?;
-        let watcher = Arc::new(Watcher { room, worker });
+        let watcher = Arc::new(StreamThread { room, worker });
         *known = Arc::downgrade(&watcher);
         Ok(watcher)
     }
 }
 
-impl Drop for Watcher {
+impl Drop for StreamThread {
     fn drop(&mut self) {
         // A task that drops the last stream when it is woken does so on the thread itself, which
         // cannot wait for its own end.

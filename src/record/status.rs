@@ -51,7 +51,7 @@ pub(crate) struct Status {
 #[derive(Debug, Clone)]
 pub(crate) struct KnownStatus {
     pub(crate) state: State,
-    pub(crate) counts: Counts,
+    pub(crate) counts: BatchCounts,
     /// Events in the writer's hands.
     pub(crate) uncommitted: u64,
     pub(crate) unknown: u64,
@@ -70,7 +70,7 @@ pub(crate) struct KnownStatus {
 
 /// Contribution of a batch to the counts once it is committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct BatchCounts {
     pub(crate) events: u64,
     pub(crate) repeats: u64,
     pub(crate) divergences: u64,
@@ -79,8 +79,8 @@ pub(crate) struct Counts {
     pub(crate) gaps: u64,
 }
 
-impl Counts {
-    pub(crate) fn add(&mut self, other: Counts) {
+impl BatchCounts {
+    pub(crate) fn add(&mut self, other: BatchCounts) {
         self.events = self.events.saturating_add(other.events);
         self.repeats = self.repeats.saturating_add(other.repeats);
         self.divergences = self.divergences.saturating_add(other.divergences);
@@ -94,7 +94,7 @@ impl Status {
         Status {
             inner: Mutex::new(KnownStatus {
                 state: State::Running,
-                counts: Counts::default(),
+                counts: BatchCounts::default(),
                 uncommitted: 0,
                 unknown: 0,
                 commits: 0,

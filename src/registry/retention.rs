@@ -13,7 +13,7 @@ use super::{Core, Registry};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
 use crate::entry::timestamp::Timestamp;
-use crate::options::retention::{Best, Kept, RetentionPolicy, in_days, too_old};
+use crate::options::retention::{Best, KeptItem, RetentionPolicy, in_days, too_old};
 
 /// Deletions in one transaction: it has to stay short.
 const SLICE: usize = 250;
@@ -137,7 +137,7 @@ impl CheckpointRetention<'_> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn plan(self) -> Result<CheckpointRetentionPlan> {
-        self.policy.check(Kept::Checkpoints)?;
+        self.policy.check(KeptItem::Checkpoints)?;
         let core = self.registry.core();
         let models = match &self.model {
             Some(model) => vec![model.clone()],
@@ -253,13 +253,13 @@ fn decide(
         bytes = bytes.saturating_add(own);
         let age = age_of(policy, &checkpoint, elapsed, now);
         let exceeded = match age {
-            Age::Exceeded(age) => Some(too_old(age)),
+            CheckpointAge::Exceeded(age) => Some(too_old(age)),
             _ => policy.exceeded(count, if own > 0 { bytes } else { 0 }),
         };
         let (fate, reason) = match (kept.remove(checkpoint.id()), exceeded, age) {
             (Some(why), ..) => (Fate::Keep, why),
             (None, Some(limit), _) => (Fate::Delete, limit),
-            (None, None, Age::Unproven(age)) => {
+            (None, None, CheckpointAge::Unproven(age)) => {
                 decided.unproven += 1;
                 let age = in_days(age);
                 (
@@ -365,7 +365,7 @@ fn nothing_to_go_by(policy: &RetentionPolicy, found: &[Checkpoint]) -> Option<St
 
 /// A checkpoint's age against the limit.
 #[derive(Clone, Copy)]
-enum Age {
+enum CheckpointAge {
     /// Below it, or there is no limit.
     Within,
     /// Certainly older.
@@ -374,17 +374,22 @@ enum Age {
     Unproven(Duration),
 }
 
-fn age_of(policy: &RetentionPolicy, found: &Checkpoint, elapsed: Duration, now: Timestamp) -> Age {
+fn age_of(
+    policy: &RetentionPolicy,
+    found: &Checkpoint,
+    elapsed: Duration,
+    now: Timestamp,
+) -> CheckpointAge {
     let Some(age) = policy.max_age else {
-        return Age::Within;
+        return CheckpointAge::Within;
     };
     let by_clock = found.created() < now.saturating_sub(age);
     match (by_clock, elapsed > age) {
-        (true, _) if policy.trust_clock => Age::Exceeded(age),
+        (true, _) if policy.trust_clock => CheckpointAge::Exceeded(age),
         // A clock that is behind calls everything young for ever.
-        (_, true) if !policy.trust_clock => Age::Exceeded(age),
-        (true, _) => Age::Unproven(age),
-        (false, _) => Age::Within,
+        (_, true) if !policy.trust_clock => CheckpointAge::Exceeded(age),
+        (true, _) => CheckpointAge::Unproven(age),
+        (false, _) => CheckpointAge::Within,
     }
 }
 

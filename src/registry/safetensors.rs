@@ -306,8 +306,8 @@ struct HeaderTexts(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for HeaderTexts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
             type Value = HeaderTexts;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,7 +327,7 @@ impl<'de> Deserialize<'de> for HeaderTexts {
                 Ok(HeaderTexts(pairs.into_iter().collect()))
             }
         }
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(TextsVisitor)
     }
 }
 

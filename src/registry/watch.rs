@@ -62,14 +62,14 @@ impl Watched {
 /// every 100 ms while there are watches, and at once after a change by this process; it reads one
 /// number unless something has changed. A watch keeps the registry's thread and file open.
 pub struct Watch {
-    shared: Arc<Shared>,
+    shared: Arc<WatchedValue>,
     seen: u64,
     current: Option<Checkpoint>,
     /// Keeps the thread.
     _owner: Arc<WatchOwner>,
 }
 
-struct Shared {
+struct WatchedValue {
     model: String,
     what: Watched,
     latest: Published<Option<Checkpoint>>,
@@ -133,7 +133,7 @@ impl Watch {
     }
 }
 
-impl Shared {
+impl WatchedValue {
     /// Examines, and publishes the result. The thread and the caller that begins the watch do this
     /// at the same time. The number of the registry's last change, from the same snapshot, puts
     /// them in order.
@@ -174,7 +174,7 @@ type WatchThread = Worker<Infallible>;
 /// The value that the thread keeps up to date.
 #[derive(Default)]
 pub(super) struct Watches {
-    shared: Mutex<Vec<Weak<Shared>>>,
+    shared: Mutex<Vec<Weak<WatchedValue>>>,
     /// Started by the first watch.
     thread: Mutex<Option<Arc<WatchThread>>>,
     /// The obstacle to refreshing the watches now.
@@ -190,7 +190,7 @@ impl Watches {
     }
 
     /// The watches that still have a handle.
-    fn living(&self) -> Vec<Arc<Shared>> {
+    fn living(&self) -> Vec<Arc<WatchedValue>> {
         let mut shared = lock(&self.shared);
         // Watches are dropped by loops, which must not take this lock: the list is cleaned up here.
         shared.retain(|watch| watch.strong_count() > 0);
@@ -294,7 +294,7 @@ impl Registry {
     /// ```
     pub fn watch(&self, model: &str, what: Watched) -> Result<Watch> {
         let core = self.core();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WatchedValue {
             model: model.to_owned(),
             what,
             latest: Published::new(None),

@@ -261,9 +261,9 @@ mod tests {
     use crate::stats::bounds::{student, wilson};
 
     /// A generator of its own (splitmix64), so that every run simulates the same.
-    struct Random(u64);
+    struct Draws(u64);
 
-    impl Random {
+    impl Draws {
         /// A number below `most`, by its first bits.
         fn below(&mut self, most: usize) -> usize {
             let share = self.uniform();
@@ -289,7 +289,7 @@ mod tests {
 
     /// Rewards of episodes of 20 steps on average, each of which begins anew and within which a
     /// step has 0.9 of the one before. Their mean is 0.
-    fn episodes(random: &mut Random, steps: usize, memory: f64) -> Vec<f64> {
+    fn episodes(random: &mut Draws, steps: usize, memory: f64) -> Vec<f64> {
         let mut state = random.normal();
         let mut step = || {
             let fresh = random.normal();
@@ -311,7 +311,7 @@ mod tests {
 
     /// The share of intervals that hold 0: by batches, and as if steps were independent.
     fn coverage(steps: usize, memory: f64, rounds: u32) -> (f64, f64) {
-        let mut random = Random(11);
+        let mut random = Draws(11);
         let mut held = [0_u32; 2];
         for _ in 0..rounds {
             let values = episodes(&mut random, steps, memory);
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn shares_of_episodes_are_as_wide() {
-        let mut random = Random(5);
+        let mut random = Draws(5);
         let (mut batched, mut independent) = (0, 0);
         for _ in 0..400 {
             let values = episodes(&mut random, 6_000, 0.9);
@@ -368,7 +368,7 @@ mod tests {
     /// Stretches of equal time, as rollups give them, hold values of unequal number.
     #[test]
     fn intervals_from_stretches_of_time_hold_as_often() {
-        let mut random = Random(17);
+        let mut random = Draws(17);
         let (mut held, rounds) = (0_u32, 600);
         for _ in 0..rounds {
             let values = episodes(&mut random, 6_000, 0.9);
@@ -397,7 +397,7 @@ mod tests {
         let runs = [(6_000, 400_000), (2_000, 500), (2_000, 60_000_000)];
         for (count, apart) in runs {
             let journal = crate::Journal::options().in_memory().unwrap();
-            let mut random = Random(3);
+            let mut random = Draws(3);
             let begin = 1_753_444_800_000_000;
             for (number, reward) in (0_i64..).zip(episodes(&mut random, count, 0.9)) {
                 let time = Timestamp::from_micros(begin + number * apart);

@@ -173,12 +173,12 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[derive(Clone, Default)]
-    struct Known {
+    struct TestHealth {
         fault: Option<String>,
         rounds: u32,
     }
 
-    impl RoundsHealth for Known {
+    impl RoundsHealth for TestHealth {
         fn fault(&mut self) -> &mut Option<String> {
             &mut self.fault
         }
@@ -187,7 +187,7 @@ mod tests {
     /// The faults of the events, each with the fault that the health had then.
     #[derive(Default)]
     struct Log {
-        health: OnceLock<Arc<Mutex<Known>>>,
+        health: OnceLock<Arc<Mutex<TestHealth>>>,
         events: Mutex<Vec<(Option<String>, Option<String>)>>,
         panics: Mutex<Vec<Error>>,
     }
@@ -213,7 +213,7 @@ mod tests {
         const NAME: &'static str = "annals-test";
         const FAULT: &'static str = "a round fails";
         type Command = Sender<Result<u32>>;
-        type Health = Known;
+        type Health = TestHealth;
 
         fn path(&self) -> &Path {
             Path::new("/no/such/path")
@@ -248,7 +248,7 @@ mod tests {
             outcomes,
             last_work: 3,
         };
-        let thread = RoundsThread::start(Known::default(), log.clone(), told).unwrap();
+        let thread = RoundsThread::start(TestHealth::default(), log.clone(), told).unwrap();
         let _ = log.health.set(thread.health.clone());
         (thread, sender, log)
     }

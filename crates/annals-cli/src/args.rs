@@ -34,7 +34,7 @@ const SHARED: &str = "Options of every command";
 /// Shows, follows, queries, checks, imports and exports journals of decisions.
 #[derive(Parser, Debug)]
 #[command(name = "annals", version, after_help = AFTER, propagate_version = true)]
-pub struct Args {
+pub struct CommandLine {
     /// The journal's directory.
     #[arg(
         long,

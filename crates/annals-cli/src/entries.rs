@@ -15,7 +15,7 @@ use crate::zone::Zone;
 /// A column of `tail` and `follow`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 #[allow(missing_docs, reason = "their names say it")]
-pub enum Column {
+pub enum EntryColumn {
     Time,
     Recorded,
     Id,
@@ -36,31 +36,35 @@ pub enum Column {
 }
 
 /// The heading of a column of [`Rows`](crate::table::Rows).
-pub fn heading(column: Column) -> &'static str {
+pub fn heading(column: EntryColumn) -> &'static str {
     match column {
-        Column::Time => "time",
-        Column::Recorded => "recorded",
-        Column::Id => "id",
-        Column::Sequence => ">sequence",
-        Column::Model => "model",
-        Column::Symbol => "symbol",
-        Column::Action => "action",
-        Column::Confidence => ">confidence",
-        Column::Latency => ">latency",
-        Column::Checkpoint => "checkpoint",
-        Column::Probabilities => "probabilities",
-        Column::Hash => "hash",
-        Column::Memory => ">memory",
-        Column::Reward => ">reward",
-        Column::Correct => "correct",
-        Column::Label => "label",
-        Column::Attributes => "attributes",
+        EntryColumn::Time => "time",
+        EntryColumn::Recorded => "recorded",
+        EntryColumn::Id => "id",
+        EntryColumn::Sequence => ">sequence",
+        EntryColumn::Model => "model",
+        EntryColumn::Symbol => "symbol",
+        EntryColumn::Action => "action",
+        EntryColumn::Confidence => ">confidence",
+        EntryColumn::Latency => ">latency",
+        EntryColumn::Checkpoint => "checkpoint",
+        EntryColumn::Probabilities => "probabilities",
+        EntryColumn::Hash => "hash",
+        EntryColumn::Memory => ">memory",
+        EntryColumn::Reward => ">reward",
+        EntryColumn::Correct => "correct",
+        EntryColumn::Label => "label",
+        EntryColumn::Attributes => "attributes",
     }
 }
 
 /// Whether any of the columns is about outcomes.
-pub fn ask_for_outcomes(columns: &[Column]) -> bool {
-    let about = [Column::Reward, Column::Correct, Column::Label];
+pub fn ask_for_outcomes(columns: &[EntryColumn]) -> bool {
+    let about = [
+        EntryColumn::Reward,
+        EntryColumn::Correct,
+        EntryColumn::Label,
+    ];
     columns.iter().any(|column| about.contains(column))
 }
 
@@ -68,46 +72,46 @@ pub fn ask_for_outcomes(columns: &[Column]) -> bool {
 pub fn cell(
     record: &InferenceRecord,
     outcomes: Option<&Outcomes>,
-    column: Column,
+    column: EntryColumn,
     zone: &Zone,
 ) -> String {
     let dash = || "-".to_owned();
     match column {
-        Column::Time => zone.millisecond(record.event_time),
-        Column::Recorded => zone.millisecond(record.recorded_time),
-        Column::Id => record.id.to_string(),
-        Column::Sequence => record.sequence.to_string(),
-        Column::Model => escaped(&record.model),
-        Column::Symbol => escaped(&record.symbol),
-        Column::Action => escaped(&record.action),
-        Column::Confidence => record
+        EntryColumn::Time => zone.millisecond(record.event_time),
+        EntryColumn::Recorded => zone.millisecond(record.recorded_time),
+        EntryColumn::Id => record.id.to_string(),
+        EntryColumn::Sequence => record.sequence.to_string(),
+        EntryColumn::Model => escaped(&record.model),
+        EntryColumn::Symbol => escaped(&record.symbol),
+        EntryColumn::Action => escaped(&record.action),
+        EntryColumn::Confidence => record
             .confidence
             .map_or_else(dash, |confidence| format!("{confidence:.3}")),
-        Column::Latency => record.processing_time.map_or_else(dash, units::duration),
-        Column::Checkpoint => record.checkpoint.as_deref().map_or_else(dash, escaped),
-        Column::Probabilities => {
+        EntryColumn::Latency => record.processing_time.map_or_else(dash, units::duration),
+        EntryColumn::Checkpoint => record.checkpoint.as_deref().map_or_else(dash, escaped),
+        EntryColumn::Probabilities => {
             let pairs = record.probabilities.iter();
             let pairs = pairs.map(|(label, value)| format!("{}={value:.3}", escaped(label)));
             pairs.collect::<Vec<_>>().join(" ")
         }
-        Column::Hash => record
+        EntryColumn::Hash => record
             .feature_hash
             .map_or_else(dash, |hash| format!("{hash:016x}")),
-        Column::Memory => record.memory.map_or_else(dash, units::bytes),
-        Column::Reward => {
+        EntryColumn::Memory => record.memory.map_or_else(dash, units::bytes),
+        EntryColumn::Reward => {
             let reward = outcomes.and_then(|known| known.reward);
             reward.map_or_else(dash, |latest| units::real(latest.value))
         }
-        Column::Correct => {
+        EntryColumn::Correct => {
             let correct = outcomes.and_then(|known| known.correct);
             let word = |latest: Latest<bool>| if latest.value { "yes" } else { "no" };
             correct.map_or_else(dash, |latest| word(latest).to_owned())
         }
-        Column::Label => {
+        EntryColumn::Label => {
             let label = outcomes.and_then(|known| known.label.as_ref());
             label.map_or_else(dash, |latest| escaped(&latest.value))
         }
-        Column::Attributes => {
+        EntryColumn::Attributes => {
             let pairs = record.attributes.iter();
             let pairs = pairs.map(|(k, v)| format!("{}={}", escaped(k), escaped(&v.to_string())));
             pairs.collect::<Vec<_>>().join(" ")

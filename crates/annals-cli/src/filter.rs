@@ -13,7 +13,7 @@ use crate::zone::Zone;
 
 /// Conditions on outcomes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Judged {
+pub enum JudgedFilter {
     /// Anything.
     Any,
     /// Nothing yet.
@@ -60,7 +60,7 @@ pub struct FilterArgs {
     pub slower_than: Option<Duration>,
     /// Only with this outcome.
     #[arg(long, value_enum)]
-    pub outcome: Option<Judged>,
+    pub outcome: Option<JudgedFilter>,
     /// Leaves out repeats: decisions that were the same as one shortly before.
     #[arg(long)]
     pub no_repeats: bool,
@@ -157,12 +157,12 @@ impl Filter {
             let reward = outcomes.and_then(|known| known.reward);
             let correct = outcomes.and_then(|known| known.correct);
             match wanted {
-                Judged::Any => outcomes.is_some(),
-                Judged::None => outcomes.is_none(),
-                Judged::Correct => correct.is_some_and(|latest| latest.value),
-                Judged::Wrong => correct.is_some_and(|latest| !latest.value),
-                Judged::Gain => reward.is_some_and(|latest| latest.value > 0.0),
-                Judged::Loss => reward.is_some_and(|latest| latest.value < 0.0),
+                JudgedFilter::Any => outcomes.is_some(),
+                JudgedFilter::None => outcomes.is_none(),
+                JudgedFilter::Correct => correct.is_some_and(|latest| latest.value),
+                JudgedFilter::Wrong => correct.is_some_and(|latest| !latest.value),
+                JudgedFilter::Gain => reward.is_some_and(|latest| latest.value > 0.0),
+                JudgedFilter::Loss => reward.is_some_and(|latest| latest.value < 0.0),
             }
         })
     }

@@ -34,7 +34,7 @@ use clap::{CommandFactory, Parser};
 const NOTHING: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::CommandLine::try_parse() {
         Ok(args) => args,
         // Requested help, or help without a command, is printed as it is.
         Err(asked) if !asked.use_stderr() || asked.kind() == NOTHING => asked.exit(),
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Err(failure) => return failure.report(),
     };
     let mut out = output::Out::new(args.json, args.color, zone);
-    let whole = args::Args::command();
+    let whole = args::CommandLine::command();
     let done = commands::run(&args.dir, args.command, whole, &mut out).and_then(|done| {
         out.flush()?;
         Ok(done)

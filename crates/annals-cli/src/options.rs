@@ -18,13 +18,13 @@ pub struct Configured {
     /// Settings of the text files.
     pub mirror: Option<Mirror>,
     #[serde(skip)]
-    texts: Texts,
+    texts: TextFileOptions,
 }
 
 /// Parts of the settings of the text files.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Texts {
+struct TextFileOptions {
     retention: Option<RetentionPolicy>,
     directory: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl Configured {
         #[derive(Deserialize)]
         struct File {
             #[serde(default)]
-            mirror: Texts,
+            mirror: TextFileOptions,
         }
         let name = path.display();
         let text =

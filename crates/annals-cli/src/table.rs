@@ -19,11 +19,11 @@ const LONGEST: usize = 256;
 
 /// A table that is printed at once.
 pub struct Rows {
-    columns: Vec<Column>,
+    columns: Vec<TextColumn>,
     rows: Vec<Vec<String>>,
 }
 
-struct Column {
+struct TextColumn {
     heading: String,
     is_right: bool,
 }
@@ -31,7 +31,7 @@ struct Column {
 impl Rows {
     /// Begins a table. A heading that begins with `>` is of a column of numbers.
     pub fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
-        let columns = headings.into_iter().map(|heading| Column {
+        let columns = headings.into_iter().map(|heading| TextColumn {
             heading: cut(&escaped(heading.trim_start_matches('>'))),
             is_right: heading.starts_with('>'),
         });
@@ -64,7 +64,7 @@ impl Rows {
     /// The lines of the table, of at most `most` columns where that is possible.
     fn lines(&self, most: Option<usize>) -> Vec<String> {
         let most = most.unwrap_or(usize::MAX);
-        let sizes: Vec<Size> = (0..self.columns.len())
+        let sizes: Vec<ColumnSize> = (0..self.columns.len())
             .map(|index| self.size(index))
             .collect();
         let mut lines = Vec::new();
@@ -84,7 +84,7 @@ impl Rows {
     }
 
     /// How wide a column is, and how narrow it can be.
-    fn size(&self, index: usize) -> Size {
+    fn size(&self, index: usize) -> ColumnSize {
         let column = &self.columns[index];
         let cells = || self.rows.iter().filter_map(|row| row.get(index));
         let words = |text: &str| {
@@ -99,7 +99,7 @@ impl Rows {
             true => widest,
             false => cells().map(|cell| words(cell)).max().unwrap_or(0).min(WORD),
         };
-        Size {
+        ColumnSize {
             widest: widest.max(column.heading.width()),
             least: least.max(words(&column.heading)),
         }
@@ -137,13 +137,13 @@ impl Rows {
 }
 
 /// Space that a column needs.
-struct Size {
+struct ColumnSize {
     widest: usize,
     least: usize,
 }
 
 /// How wide each column is: as wide as its widest cell, or narrower so that all fit.
-fn widths<'a>(sizes: impl Iterator<Item = &'a Size>, most: usize) -> Vec<usize> {
+fn widths<'a>(sizes: impl Iterator<Item = &'a ColumnSize>, most: usize) -> Vec<usize> {
     let (mut widths, least): (Vec<usize>, Vec<usize>) =
         sizes.map(|size| (size.widest, size.least)).unzip();
     loop {
@@ -169,7 +169,7 @@ fn widths<'a>(sizes: impl Iterator<Item = &'a Size>, most: usize) -> Vec<usize> 
 
 /// Which columns stand beside each other: all if they can, else the first with as many others as
 /// fit.
-fn parts(sizes: &[Size], most: usize) -> Vec<Vec<usize>> {
+fn parts(sizes: &[ColumnSize], most: usize) -> Vec<Vec<usize>> {
     let mut parts: Vec<Vec<usize>> = Vec::new();
     let mut taken = 0;
     for (index, size) in sizes.iter().enumerate() {

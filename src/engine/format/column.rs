@@ -136,7 +136,7 @@ fn bytes_of(most: i64, least: i64) -> usize {
 
 /// A column of a block that is read: each number costs a load, wherever it stands.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Numbers<'a> {
+pub(super) struct ColumnNumbers<'a> {
     least: i64,
     width: usize,
     /// The bits of a distance.
@@ -147,7 +147,7 @@ pub(super) struct Numbers<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> ColumnNumbers<'a> {
     /// The column of `count` numbers at the front of `rest`, which begins behind it afterwards.
     pub(super) fn split_off(
         head: ColumnHead,
@@ -165,7 +165,7 @@ impl<'a> Numbers<'a> {
         *rest = rest
             .get(wanted..)
             .ok_or_else(|| format!("has {} of {wanted} bytes", bytes.len()))?;
-        Ok(Numbers {
+        Ok(ColumnNumbers {
             least: head.least,
             width,
             mask: u64::MAX
@@ -344,7 +344,7 @@ mod tests {
             bytes.resize(bytes.len() + behind, 0xff);
             let count = numbers.len();
             let mut rest = &bytes[..];
-            let read = Numbers::split_off(head, count, &mut rest).unwrap();
+            let read = ColumnNumbers::split_off(head, count, &mut rest).unwrap();
             prop_assert_eq!(rest.len(), behind);
             let mut unpacked = vec![7];
             read.unpack(&mut unpacked, |number| number);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::column::{Column, ColumnHead, Numbers};
+use super::column::{Column, ColumnHead, ColumnNumbers};
 use super::row::Note;
 use crate::entry::ids::InferenceId;
 use crate::entry::timestamp::Timestamp;
@@ -147,11 +147,11 @@ pub(super) struct NotesReader<'a> {
     base_recorded: Timestamp,
     base_of: InferenceId,
     // Invariant N1: positions ascend and lie within the block; lengths add up to those of `bytes`.
-    positions: Numbers<'a>,
-    recorded: Numbers<'a>,
-    of: Numbers<'a>,
-    times: Numbers<'a>,
-    lengths: Numbers<'a>,
+    positions: ColumnNumbers<'a>,
+    recorded: ColumnNumbers<'a>,
+    of: ColumnNumbers<'a>,
+    times: ColumnNumbers<'a>,
+    lengths: ColumnNumbers<'a>,
     count: usize,
     bytes: &'a [u8],
 }
@@ -166,9 +166,9 @@ impl<'a> NotesReader<'a> {
         rest: &mut &'a [u8],
     ) -> Result<Self> {
         let count = count as usize;
-        let mut columns = [Numbers::default(); NOTE_COLUMNS];
+        let mut columns = [ColumnNumbers::default(); NOTE_COLUMNS];
         for (index, (column, head)) in columns.iter_mut().zip(head.columns).enumerate() {
-            *column = Numbers::split_off(head, count, rest)
+            *column = ColumnNumbers::split_off(head, count, rest)
                 .map_err(|why| format!("column {index} of notes {why}"))?;
         }
         let [positions, recorded, of, times, lengths] = columns;

@@ -7,7 +7,7 @@ use super::block::{
     BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, RowHead, StoredEntry,
 };
 use super::codec;
-use super::column::Numbers;
+use super::column::ColumnNumbers;
 use super::notes::{NotesReader, StoredNote, split};
 use super::row::{
     InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredOutcome, flag,
@@ -36,7 +36,7 @@ pub(crate) struct BlockReader<'a> {
     /// Bytes of the whole block.
     length: usize,
     header: BlockHeader,
-    columns: [Numbers<'a>; COLUMNS],
+    columns: [ColumnNumbers<'a>; COLUMNS],
     // Invariant L1: the lists are as long as the columns say that they are.
     confidences: &'a [[u8; 4]],
     features: &'a [[u8; 8]],
@@ -63,9 +63,9 @@ impl<'a> BlockReader<'a> {
         }
         let mut rest = payload.get(taken..).unwrap_or_default();
         let events = header.events as usize;
-        let mut columns = [Numbers::default(); COLUMNS];
+        let mut columns = [ColumnNumbers::default(); COLUMNS];
         for (index, (column, head)) in columns.iter_mut().zip(header.columns).enumerate() {
-            *column = Numbers::split_off(head, events, &mut rest)
+            *column = ColumnNumbers::split_off(head, events, &mut rest)
                 .map_err(|why| format!("column {index} {why}"))?;
         }
         let column = |part: BlockColumn| &columns[part as usize];
@@ -253,7 +253,7 @@ impl<'a> BlockReader<'a> {
         self.attributes().map(drop)
     }
 
-    pub(super) fn column(&self, part: BlockColumn) -> &Numbers<'a> {
+    pub(super) fn column(&self, part: BlockColumn) -> &ColumnNumbers<'a> {
         &self.columns[part as usize]
     }
 
@@ -366,7 +366,7 @@ fn behind(rest: &[u8]) -> String {
 }
 
 /// How many of `range` have the flag, or have it not.
-fn with_flag(flags: &Numbers<'_>, range: Range<usize>, bit: u8, is_set: bool) -> usize {
+fn with_flag(flags: &ColumnNumbers<'_>, range: Range<usize>, bit: u8, is_set: bool) -> usize {
     flags.count(range, |flags| (flags & i64::from(bit) != 0) == is_set)
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use redb::ReadOnlyTable;
 
 use super::errors::{guard, storage_error};
-use super::range::{Bytes, Direction, KeyRange};
+use super::range::{Direction, KeyRange, StaticBytes};
 use crate::entry::error::Result;
 
 /// Bytes of a key that are looked at: two numbers.
@@ -63,7 +63,11 @@ impl Way {
     }
 
     /// Goes on with the next row that can be read; says whether there is one.
-    pub(super) fn find_on(&mut self, rows: &ReadOnlyTable<Bytes, Bytes>, path: &Path) -> bool {
+    pub(super) fn find_on(
+        &mut self,
+        rows: &ReadOnlyTable<StaticBytes, StaticBytes>,
+        path: &Path,
+    ) -> bool {
         match self.next(&|place| self.try_at(rows, path, place)) {
             Some(key) => {
                 *self.begin() = Bound::Included(key);
@@ -177,7 +181,12 @@ impl Way {
         }
     }
 
-    fn try_at(&self, rows: &ReadOnlyTable<Bytes, Bytes>, path: &Path, place: u128) -> Tried {
+    fn try_at(
+        &self,
+        rows: &ReadOnlyTable<StaticBytes, StaticBytes>,
+        path: &Path,
+        place: u128,
+    ) -> Tried {
         // Each try has a guard of its own: the engine may panic over one page and read the next.
         let read: Result<Option<Vec<u8>>> = guard(path, || {
             let bytes = match self.direction {

@@ -95,7 +95,7 @@ impl Lock {
 
 /// Whether a lock was had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum LockTaken {
     /// Also redb's own.
     Whole,
     /// Without redb's own, which an orphan keeps.
@@ -134,11 +134,11 @@ pub(super) struct Locks {
 #[derive(Default)]
 struct HeldLock {
     process: Option<Used>,
-    now: Mutex<Option<(Hold, Taken)>>,
+    now: Mutex<Option<(Hold, LockTaken)>>,
 }
 
 impl HeldLock {
-    fn set(&self, now: Option<(Hold, Taken)>) -> Option<(Hold, Taken)> {
+    fn set(&self, now: Option<(Hold, LockTaken)>) -> Option<(Hold, LockTaken)> {
         let mut held = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *held, now)
     }
@@ -244,7 +244,7 @@ impl Locks {
             _ => began,
         };
         let until = bound.and_then(|bound| since.checked_add(bound));
-        if self.take_until(lock, hold, until, &engines)? != Taken::No {
+        if self.take_until(lock, hold, until, &engines)? != LockTaken::No {
             if lock == Lock::Header {
                 *self.in_vain() = None;
             }
@@ -268,7 +268,7 @@ impl Locks {
         engines: impl Fn() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let taken = self.take_until(lock, hold, Some(Instant::now()), &engines)?;
-        Ok(taken != Taken::No)
+        Ok(taken != LockTaken::No)
     }
 
     fn take_until(
@@ -277,7 +277,7 @@ impl Locks {
         hold: Hold,
         until: Option<Instant>,
         engines: &dyn Fn() -> io::Result<bool>,
-    ) -> io::Result<Taken> {
+    ) -> io::Result<LockTaken> {
         let held = self.held(lock);
         // The order is the same in every process: first its own lock, then redb's. Two locks in one
         // order cannot deadlock.
@@ -288,11 +288,11 @@ impl Locks {
         if let Some(process) = process
             && !process.take(hold, until)?
         {
-            return Ok(Taken::No);
+            return Ok(LockTaken::No);
         }
         let taken = self.take_engines(lock, process, until, engines);
         match (&taken, held, process) {
-            (Ok(taken @ (Taken::Whole | Taken::WithoutOrphan)), Some(held), _) => {
+            (Ok(taken @ (LockTaken::Whole | LockTaken::WithoutOrphan)), Some(held), _) => {
                 held.set(Some((hold, *taken)));
             }
             // Otherwise the process would keep a lock that no handle uses, and block all others.
@@ -309,12 +309,12 @@ impl Locks {
         process: Option<&ProcessLock>,
         until: Option<Instant>,
         engines: &dyn Fn() -> io::Result<bool>,
-    ) -> io::Result<Taken> {
+    ) -> io::Result<LockTaken> {
         let began = Instant::now();
         let mut suspects = Suspects::default();
         loop {
             if engines()? {
-                return Ok(Taken::Whole);
+                return Ok(LockTaken::Whole);
             }
             let now = Instant::now();
             if let Some(process) = process
@@ -326,12 +326,12 @@ impl Locks {
                 // not looked for eight times at each transaction.
                 if is_orphans || (process.has_orphan() && suspects.may_be()) {
                     process.note_orphan();
-                    return Ok(Taken::WithoutOrphan);
+                    return Ok(LockTaken::WithoutOrphan);
                 }
             }
             // Examined after the try, so that a bound of zero still tries once.
             if until.is_some_and(|until| now >= until) {
-                return Ok(Taken::No);
+                return Ok(LockTaken::No);
             }
             thread::sleep(pause(began));
         }
@@ -351,7 +351,7 @@ impl Locks {
         let given = match was {
             // It was never had. Unlocking it would do nothing here; the orphan's lock is on its own
             // handle.
-            Some((_, Taken::WithoutOrphan)) => Ok(()),
+            Some((_, LockTaken::WithoutOrphan)) => Ok(()),
             _ => engines(),
         };
         if let (Some(process), Some((hold, _))) = (&held.process, was) {

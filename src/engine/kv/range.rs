@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 /// Keys and values as redb gives them.
-pub(super) type Bytes = &'static [u8];
+pub(super) type StaticBytes = &'static [u8];
 
 /// Which way a scan runs over its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

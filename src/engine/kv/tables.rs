@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::detour::Way;
 use super::errors::{corrupt, guard, storage_error, table_error};
-use super::range::{Bytes, Direction, KeyRange};
+use super::range::{Direction, KeyRange, StaticBytes};
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::entry::error::{Error, Result};
 
@@ -145,7 +145,7 @@ impl Table {
         }
     }
 
-    const fn definition(self) -> TableDefinition<'static, Bytes, Bytes> {
+    const fn definition(self) -> TableDefinition<'static, StaticBytes, StaticBytes> {
         TableDefinition::new(self.name())
     }
 }
@@ -153,7 +153,7 @@ impl Table {
 /// One consistent view of the file.
 pub(crate) struct ReadTransaction<'a> {
     transaction: redb::ReadTransaction,
-    tables: [OnceCell<Option<redb::ReadOnlyTable<Bytes, Bytes>>>; Table::ALL.len()],
+    tables: [OnceCell<Option<redb::ReadOnlyTable<StaticBytes, StaticBytes>>>; Table::ALL.len()],
     path: &'a Path,
 }
 
@@ -369,7 +369,10 @@ impl<'a> ReadTransaction<'a> {
     }
 
     /// `None` only for the table that identifies a journal: all are created together.
-    fn table(&self, table: Table) -> Result<Option<&redb::ReadOnlyTable<Bytes, Bytes>>> {
+    fn table(
+        &self,
+        table: Table,
+    ) -> Result<Option<&redb::ReadOnlyTable<StaticBytes, StaticBytes>>> {
         let cell = &self.tables[table as usize];
         if let Some(opened) = cell.get() {
             return Ok(opened.as_ref());
@@ -394,7 +397,7 @@ impl<'a> ReadTransaction<'a> {
 /// A transaction that is being written, with every table that it has touched open.
 pub(crate) struct WriteTransaction<'t> {
     transaction: &'t redb::WriteTransaction,
-    tables: [Option<redb::Table<'t, Bytes, Bytes>>; Table::ALL.len()],
+    tables: [Option<redb::Table<'t, StaticBytes, StaticBytes>>; Table::ALL.len()],
     path: &'t Path,
 }
 
@@ -491,7 +494,7 @@ impl<'t> WriteTransaction<'t> {
     }
 
     /// Opens `table`, creating it if this file has never had it.
-    fn table(&mut self, table: Table) -> Result<&mut redb::Table<'t, Bytes, Bytes>> {
+    fn table(&mut self, table: Table) -> Result<&mut redb::Table<'t, StaticBytes, StaticBytes>> {
         let slot = &mut self.tables[table as usize];
         match slot {
             Some(rows) => Ok(rows),
@@ -507,7 +510,7 @@ impl<'t> WriteTransaction<'t> {
 }
 
 fn get<T>(
-    rows: &impl ReadableTable<Bytes, Bytes>,
+    rows: &impl ReadableTable<StaticBytes, StaticBytes>,
     path: &Path,
     table: Table,
     key: &[u8],
@@ -521,7 +524,7 @@ fn get<T>(
 }
 
 fn scan(
-    rows: &impl ReadableTable<Bytes, Bytes>,
+    rows: &impl ReadableTable<StaticBytes, StaticBytes>,
     path: &Path,
     table: Table,
     range: KeyRange<'_>,
@@ -554,7 +557,7 @@ fn out_of_order(path: &Path, table: Table) -> Error {
 
 /// Shows every row in stored form.
 fn each(
-    rows: &impl ReadableTable<Bytes, Bytes>,
+    rows: &impl ReadableTable<StaticBytes, StaticBytes>,
     path: &Path,
     range: KeyRange<'_>,
     direction: Direction,

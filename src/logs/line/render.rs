@@ -395,14 +395,14 @@ mod tests {
 
     use super::*;
     use crate::logs::line::escape::column;
-    use crate::options::logs::Zone;
+    use crate::options::logs::LogZone;
 
     /// 2025-07-25 14:34:39.5 UTC.
     const TIME: Timestamp = Timestamp::from_micros(1_753_454_079_500_000);
 
     fn written(push: impl FnOnce(&mut Vec<u8>, &mut Stamps)) -> String {
         let mut out = Vec::new();
-        push(&mut out, &mut Stamps::new(Zone::Utc));
+        push(&mut out, &mut Stamps::new(LogZone::Utc));
         String::from_utf8(out).unwrap()
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Local, NaiveDateTime, Offset, TimeZone, Timelik
 
 use super::push_u64;
 use crate::entry::timestamp::Timestamp;
-use crate::options::logs::Zone;
+use crate::options::logs::LogZone;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
@@ -14,7 +14,7 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 /// UTC and about 100 ns in local time.
 #[derive(Debug)]
 pub(crate) struct Stamps {
-    zone: Zone,
+    zone: LogZone,
     /// Whether processing times of less than 0.1 ms are written in µs.
     pub(super) micros: bool,
     /// The first and last microsecond that `text` is right for; of none, if out of order. A
@@ -26,7 +26,7 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    pub(crate) fn new(zone: Zone) -> Self {
+    pub(crate) fn new(zone: LogZone) -> Self {
         Stamps {
             zone,
             micros: false,
@@ -78,11 +78,11 @@ impl Stamps {
 }
 
 /// The clock in `zone` at this second; `None` beyond chrono's years.
-fn shown(second: i64, zone: Zone) -> Option<NaiveDateTime> {
+fn shown(second: i64, zone: LogZone) -> Option<NaiveDateTime> {
     let utc = DateTime::from_timestamp(second, 0)?.naive_utc();
     let offset = match zone {
-        Zone::Utc => Utc.fix(),
-        Zone::Local => Local.offset_from_utc_datetime(&utc).fix(),
+        LogZone::Utc => Utc.fix(),
+        LogZone::Local => Local.offset_from_utc_datetime(&utc).fix(),
     };
     utc.checked_add_offset(offset)
 }
@@ -140,14 +140,14 @@ mod tests {
     }
 
     /// chrono's own formatting of it.
-    fn expected(time: i64, zone: Zone) -> String {
+    fn expected(time: i64, zone: LogZone) -> String {
         let Some(utc) = DateTime::from_timestamp_micros(time) else {
             return format!("{time}us");
         };
         let format = "%Y-%m-%d %H:%M:%S";
         match zone {
-            Zone::Utc => utc.format(format).to_string(),
-            Zone::Local => utc.with_timezone(&Local).format(format).to_string(),
+            LogZone::Utc => utc.format(format).to_string(),
+            LogZone::Local => utc.with_timezone(&Local).format(format).to_string(),
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn known_times() {
-        let mut stamps = Stamps::new(Zone::Utc);
+        let mut stamps = Stamps::new(LogZone::Utc);
         let year_1 = -62_135_596_800_000_000;
         for (time, text) in [
             (0, "1970-01-01 00:00:00"),
@@ -193,7 +193,7 @@ mod tests {
             .zip(["-262143-01-01 00:00:00", "+262142-12-31 23:59:59"])
         {
             let end = end.timestamp_micros();
-            let mut stamps = Stamps::new(Zone::Utc);
+            let mut stamps = Stamps::new(LogZone::Utc);
             assert_eq!(stamp(&mut stamps, end), text);
             assert_eq!(
                 stamp(&mut stamps, end + end.signum()),
@@ -201,7 +201,7 @@ mod tests {
             );
             assert_eq!(stamp(&mut stamps, end), text);
             // In local time the last hours may lie beyond.
-            assert!(!stamp(&mut Stamps::new(Zone::Local), end).is_empty());
+            assert!(!stamp(&mut Stamps::new(LogZone::Local), end).is_empty());
         }
     }
 
@@ -210,7 +210,7 @@ mod tests {
         fn stamps_agree_with_chrono(
             times in prop::collection::vec((times(), -2_000_000..2_000_000i64), 1..20),
         ) {
-            for zone in [Zone::Utc, Zone::Local] {
+            for zone in [LogZone::Utc, LogZone::Local] {
                 let mut stamps = Stamps::new(zone);
                 for (time, step) in &times {
                     for time in [*time, time.saturating_add(*step)] {

@@ -10,7 +10,7 @@ use crate::entry::error::{Error, Result};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::maintenance::Maintenance;
-use crate::options::retention::{Kept, RetentionPolicy, in_days, too_old};
+use crate::options::retention::{KeptItem, RetentionPolicy, in_days, too_old};
 
 /// A policy for entries that is about to be planned; from [`Maintenance::retention`].
 #[must_use = "nothing is planned until plan is called"]
@@ -178,7 +178,7 @@ impl Retention<'_> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn plan(self) -> Result<RetentionPlan> {
-        self.policy.check(Kept::Entries)?;
+        self.policy.check(KeptItem::Entries)?;
         let cursors = &self.policy.keep_after_cursor;
         for name in cursors {
             // Refuses a name that no cursor can have. One that is not stored holds all entries

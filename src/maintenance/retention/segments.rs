@@ -43,7 +43,7 @@ pub(crate) struct RetentionBase {
 
 /// Result of a retirement.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct RetiredSegments {
     /// How many of the segments are retired.
     pub(crate) segments: usize,
     /// The differences from the plan; the rest was left alone then.
@@ -90,8 +90,8 @@ impl MaintenanceHandle {
         expired: &[Registered],
         names: &[String],
         now: Timestamp,
-    ) -> Result<Done> {
-        let mut done = Done {
+    ) -> Result<RetiredSegments> {
+        let mut done = RetiredSegments {
             segments: 0,
             changes: Vec::new(),
         };

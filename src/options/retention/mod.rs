@@ -117,7 +117,7 @@ pub(crate) struct Best {
 
 /// The kinds of items that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum KeptItem {
     Entries,
     Lines,
     Checkpoints,
@@ -300,47 +300,47 @@ impl RetentionPolicy {
     }
 
     /// Refuses what makes no sense for items of this kind.
-    pub(crate) fn check(&self, kind: Kept) -> Result<()> {
+    pub(crate) fn check(&self, kind: KeptItem) -> Result<()> {
         self.check_values()?;
-        let is_for = |name, value: Option<String>, kinds: &[Kept], advice| match value {
+        let is_for = |name, value: Option<String>, kinds: &[KeptItem], advice| match value {
             Some(value) if !kinds.contains(&kind) => Err(invalid(name, value, advice)),
             _ => Ok(()),
         };
         let number = |number: Option<u64>| number.map(|number| number.to_string());
         let first = |texts: &[String]| texts.first().cloned();
         let best = self.keep_best.first().map(ToString::to_string);
-        let clock = (self.trust_clock && kind == Kept::Lines).then(|| "true".to_owned());
+        let clock = (self.trust_clock && kind == KeptItem::Lines).then(|| "true".to_owned());
         let checkpoints = "it is for checkpoints";
         let entries = "it is for entries";
         is_for(
             "max_files",
             number(self.max_files),
-            &[Kept::Lines],
+            &[KeptItem::Lines],
             "it is for text files",
         )?;
-        is_for("keep_best", best, &[Kept::Checkpoints], checkpoints)?;
+        is_for("keep_best", best, &[KeptItem::Checkpoints], checkpoints)?;
         is_for(
             "keep_every_steps",
             number(self.keep_every_steps),
-            &[Kept::Checkpoints],
+            &[KeptItem::Checkpoints],
             checkpoints,
         )?;
         is_for(
             "keep_tagged",
             first(&self.keep_tagged),
-            &[Kept::Checkpoints],
+            &[KeptItem::Checkpoints],
             checkpoints,
         )?;
         is_for(
             "keep_after_cursor",
             first(&self.keep_after_cursor),
-            &[Kept::Entries],
+            &[KeptItem::Entries],
             entries,
         )?;
         is_for(
             "trust_clock",
             clock,
-            &[Kept::Entries, Kept::Checkpoints],
+            &[KeptItem::Entries, KeptItem::Checkpoints],
             "it is for entries and checkpoints",
         )
     }
@@ -439,14 +439,14 @@ mod tests {
 
     use super::*;
 
-    fn refused(policy: &RetentionPolicy, kind: Kept) -> &'static str {
+    fn refused(policy: &RetentionPolicy, kind: KeptItem) -> &'static str {
         match policy.check(kind) {
             Err(Error::InvalidOption { name, .. }) => name,
             other => panic!("{policy}: {other:?}"),
         }
     }
 
-    const KINDS: [Kept; 3] = [Kept::Entries, Kept::Lines, Kept::Checkpoints];
+    const KINDS: [KeptItem; 3] = [KeptItem::Entries, KeptItem::Lines, KeptItem::Checkpoints];
 
     #[test]
     fn nonsense_is_refused_and_named() {
@@ -508,7 +508,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!(refused(&some().trust_clock(), Kept::Lines), "trust_clock");
+        assert_eq!(
+            refused(&some().trust_clock(), KeptItem::Lines),
+            "trust_clock"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::options::words::{Size, Span};
 /// The table. Its names are those of the methods.
 #[derive(Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
-struct Table {
+struct PolicyTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ const FLAG: &str = "trust_clock";
 /// ```
 impl<'de> Deserialize<'de> for RetentionPolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = Table::deserialize(deserializer)?;
+        let table = PolicyTable::deserialize(deserializer)?;
         let policy = RetentionPolicy {
             max_age: table.max_age.map(|age| age.0),
             max_bytes: table.max_bytes.map(|bytes| bytes.0),
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for RetentionPolicy {
 impl Serialize for RetentionPolicy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let policy = self.clone();
-        let table = Table {
+        let table = PolicyTable {
             max_age: policy.max_age.map(Span),
             max_bytes: policy.max_bytes.map(Size),
             max_count: policy.max_count,

@@ -23,7 +23,7 @@ use crate::record::queue::local_names::NO_NAME;
 use crate::record::queue::message::{
     Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts,
 };
-use crate::record::status::Counts;
+use crate::record::status::BatchCounts;
 
 /// Divergences that are reported; later ones are counted only.
 const MOST_REPORTED: usize = 4_096;
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
     dedup: Dedup,
     /// The question of each message of this slice; kept, so that this allocates once.
     questions: Vec<Option<Fingerprint>>,
-    counts: Counts,
+    counts: BatchCounts,
     /// The run of the counted events.
     deltas: Vec<RunDelta>,
     run: RunId,
@@ -64,7 +64,7 @@ impl Batch {
             encoder: BlockEncoder::default(),
             dedup,
             questions: Vec::new(),
-            counts: Counts::default(),
+            counts: BatchCounts::default(),
             deltas: Vec::new(),
             run,
             reported: AHashSet::new(),
@@ -123,7 +123,7 @@ impl Batch {
 
     /// Everything encoded since the last call, for one commit: blocks, counts and the runs'
     /// shares of them.
-    pub(crate) fn take(&mut self) -> (Vec<Block>, Counts, Vec<RunDelta>) {
+    pub(crate) fn take(&mut self) -> (Vec<Block>, BatchCounts, Vec<RunDelta>) {
         let mut blocks = self.encoder.take();
         // The spool cuts blocks short; a commit has few long ones.
         if std::mem::take(&mut self.spooled) > 0 {

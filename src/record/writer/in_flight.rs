@@ -4,12 +4,12 @@ use crate::engine::format::block::Block;
 use crate::engine::hot::Commit;
 use crate::engine::runs::RunRow;
 use crate::entry::ids::RunId;
-use crate::record::status::Counts;
+use crate::record::status::BatchCounts;
 
 /// A commit that was begun and is not known to have reached the disk.
 pub(super) struct InFlight {
     pub(super) blocks: Vec<Block>,
-    pub(super) counts: Counts,
+    pub(super) counts: BatchCounts,
     pub(super) rows: Vec<(RunId, RunRow)>,
     /// Tried, looked for, and not found: nothing of it is on disk.
     pub(super) is_absent: bool,

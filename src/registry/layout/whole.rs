@@ -8,24 +8,24 @@ use super::{FolderContents, FoundCheckpoint, Listing, keras, names, orbax, trail
 
 /// Kinds of such folders.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub(super) enum FolderKind {
     Orbax,
     SavedModel,
 }
 
 /// The kind of `folder`, if it is one checkpoint.
-pub(super) fn kind(folder: &Path, listing: &Listing) -> Option<Whole> {
+pub(super) fn kind(folder: &Path, listing: &Listing) -> Option<FolderKind> {
     if orbax::is_step(folder, listing) {
-        return Some(Whole::Orbax);
+        return Some(FolderKind::Orbax);
     }
-    keras::is_saved_model(listing).then_some(Whole::SavedModel)
+    keras::is_saved_model(listing).then_some(FolderKind::SavedModel)
 }
 
 /// Takes everything in `folder` as one checkpoint.
 pub(super) fn find(
     root: &Path,
     folder: &Path,
-    kind: Whole,
+    kind: FolderKind,
     layout: &mut FolderContents,
 ) -> io::Result<()> {
     let mut files = Vec::new();
@@ -35,8 +35,8 @@ pub(super) fn find(
     }
     files.sort();
     let leads: &[&str] = match kind {
-        Whole::Orbax => &orbax::LEADS,
-        Whole::SavedModel => &[keras::LEAD],
+        FolderKind::Orbax => &orbax::LEADS,
+        FolderKind::SavedModel => &[keras::LEAD],
     };
     let lead = leads
         .iter()
@@ -63,10 +63,10 @@ pub(super) fn find(
         names: names(root, folder, &first),
         file: folder.join(&lead),
         parts: files,
-        step: step.filter(|_| kind == Whole::Orbax),
+        step: step.filter(|_| kind == FolderKind::Orbax),
         ..FoundCheckpoint::default()
     };
-    if kind == Whole::Orbax {
+    if kind == FolderKind::Orbax {
         orbax::describe(folder, &mut found);
     }
     if found.fault.is_none() || found.missing {

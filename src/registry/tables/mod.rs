@@ -33,12 +33,12 @@ pub(crate) struct Checkpoints {
     source: Source,
     /// Opened by the first change, so that reading needs no right to write.
     writer: WriteHandle,
-    kept: Kept,
+    kept: Persistence,
 }
 
 /// Where changes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kept {
+pub(crate) enum Persistence {
     OnDisk,
     /// A copy of the tables in memory: nothing is written.
     InMemory,
@@ -97,7 +97,7 @@ impl Checkpoints {
             writer: source.writer(cache_bytes),
             directory,
             source,
-            kept: Kept::OnDisk,
+            kept: Persistence::OnDisk,
         }
     }
 
@@ -119,7 +119,7 @@ impl Checkpoints {
         let path = directory.hot_file();
         let memory = Hot::in_memory(options)?.handle();
         let rehearsed = Checkpoints {
-            kept: Kept::InMemory,
+            kept: Persistence::InMemory,
             ..Checkpoints::within(directory.clone(), memory.clone())
         };
         if !path.exists() {
@@ -148,7 +148,7 @@ impl Checkpoints {
 
     /// Whether changes are thrown away.
     pub(crate) fn is_rehearsal(&self) -> bool {
-        self.kept == Kept::InMemory
+        self.kept == Persistence::InMemory
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -23,7 +23,7 @@ Examples:
 
 Only decisions with an outcome of correct or wrong count. A model is calibrated if 70 % of the \
 decisions that it was 70 % sure of are correct.")]
-pub struct Args {
+pub struct CalibrationArgs {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Prints the calibration.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: CalibrationArgs, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader), &out.zone);
     let stats = query.get()?;

@@ -28,7 +28,7 @@ Examples:
 Words say how much behaviour changed, by the population stability index of the actions \
 (0.1, 0.25), Cohen's d of the confidences (0.2, 0.5, 0.8) and the ratio of the median latencies \
 (1.1, 1.25, 2). Where chance could easily have done it, there are too few decisions to tell.")]
-pub struct Args {
+pub struct CompareArgs {
     /// Two windows, each FROM..UNTIL; with --checkpoints, two ids.
     #[arg(num_args = 2, required = true, value_names = ["THIS", "THAT"])]
     sides: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Prints both sides, the difference, and whether that is worth speaking of.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: CompareArgs, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     if !args.checkpoints && (args.within.since.is_some() || args.within.until.is_some()) {
         let why = "windows say their times themselves: --since and --until go with --checkpoints";

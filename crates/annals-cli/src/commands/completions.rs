@@ -12,13 +12,13 @@ Examples:
   annals completions bash > /etc/bash_completion.d/annals
   annals completions zsh > ~/.zfunc/_annals
   annals completions fish > ~/.config/fish/completions/annals.fish")]
-pub struct Args {
+pub struct CompletionsArgs {
     /// For which shell.
     shell: Shell,
 }
 
 /// Prints the script.
-pub fn run(args: Args, mut whole: clap::Command, out: &mut Out) -> Result<Done> {
+pub fn run(args: CompletionsArgs, mut whole: clap::Command, out: &mut Out) -> Result<Done> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut whole, "annals", &mut script);
     std::io::Write::write_all(out, &script)?;

@@ -16,14 +16,14 @@ use crate::units;
 Examples:
   annals cursors
   annals cursors --remove alerts")]
-pub struct Args {
+pub struct CursorsArgs {
     /// Forgets this cursor.
     #[arg(long, value_name = "NAME")]
     remove: Option<String>,
 }
 
 /// Lists the cursors, or forgets one.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: CursorsArgs, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
     if let Some(name) = args.remove {
         if !maintenance.remove_cursor(&name)? {

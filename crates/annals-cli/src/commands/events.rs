@@ -30,7 +30,7 @@ Examples:
   annals events --since 24h --level warn
   annals events --kind gap --json
   annals events --component exchange -n 100")]
-pub struct Args {
+pub struct EventsArgs {
     /// How many, at most; all of them if --since is given.
     #[arg(short = 'n', long)]
     lines: Option<usize>,
@@ -69,7 +69,7 @@ fn level(text: &str) -> Result<Level, String> {
 }
 
 /// Prints events, oldest first.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: EventsArgs, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
     let most = args
         .lines
@@ -122,7 +122,7 @@ fn rank(entry: &Entry) -> Option<Level> {
     }
 }
 
-impl Args {
+impl EventsArgs {
     fn wants(&self, entry: &Entry) -> bool {
         let kind = match &entry.content {
             Content::SystemEvent(_) => Kind::System,

@@ -6,7 +6,7 @@ use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registr
 use serde_json::json;
 
 use crate::checkpoint;
-use crate::entries::{self, Column};
+use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
 use crate::missing;
 use crate::output::{Out, style};
@@ -18,7 +18,7 @@ use crate::units;
 Examples:
   annals explain 3-17
   annals explain 3-17 --neighbours 10 --json")]
-pub struct Args {
+pub struct ExplainArgs {
     /// The decision's id, as `log` returned it and `tail --columns id` shows it.
     #[arg(value_parser = id)]
     id: InferenceId,
@@ -33,7 +33,7 @@ fn id(text: &str) -> Result<InferenceId, String> {
 }
 
 /// Known facts about one inference.
-struct Known {
+struct Explained {
     record: InferenceRecord,
     outcomes: Option<Outcomes>,
     checkpoint: Option<Checkpoint>,
@@ -44,7 +44,7 @@ struct Known {
 }
 
 /// Prints all that is known of an inference.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
     let Some(record) = reader.get(args.id)? else {
         return Err(Failure::Usage(format!(
@@ -76,7 +76,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     Ok(missing::done(&reader))
 }
 
-fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Result<Known> {
+fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Result<Explained> {
     let near = || {
         let query = reader
             .inferences()
@@ -124,7 +124,7 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
             aliases = registry.aliases(known.model())?;
         }
     }
-    Ok(Known {
+    Ok(Explained {
         outcomes: reader.outcome(record.id)?,
         checkpoint,
         aliases,
@@ -135,22 +135,22 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
     })
 }
 
-fn print(known: &Known, out: &mut Out) -> Result<()> {
+fn print(known: &Explained, out: &mut Out) -> Result<()> {
     let record = &known.record;
     out.line(out.paint(style::HEAD, format!("inference {}", record.id)))?;
     let columns = [
-        ("decided", Column::Time),
-        ("recorded", Column::Recorded),
-        ("sequence", Column::Sequence),
-        ("model", Column::Model),
-        ("symbol", Column::Symbol),
-        ("action", Column::Action),
-        ("confidence", Column::Confidence),
-        ("probabilities", Column::Probabilities),
-        ("features", Column::Hash),
-        ("took", Column::Latency),
-        ("memory", Column::Memory),
-        ("attributes", Column::Attributes),
+        ("decided", EntryColumn::Time),
+        ("recorded", EntryColumn::Recorded),
+        ("sequence", EntryColumn::Sequence),
+        ("model", EntryColumn::Model),
+        ("symbol", EntryColumn::Symbol),
+        ("action", EntryColumn::Action),
+        ("confidence", EntryColumn::Confidence),
+        ("probabilities", EntryColumn::Probabilities),
+        ("features", EntryColumn::Hash),
+        ("took", EntryColumn::Latency),
+        ("memory", EntryColumn::Memory),
+        ("attributes", EntryColumn::Attributes),
     ];
     for (name, column) in columns {
         let value = entries::cell(record, None, column, &out.zone);

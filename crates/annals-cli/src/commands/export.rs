@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::export::{
-    self, Cells, Compression, Days, Format, History, Lake, LeftOut, Packing, Part,
+    self, Cells, Compression, DayFolders, FilePacking, Format, History, Lake, LeftOut, Part,
 };
 use crate::failure::{Done, Failure, Result};
 use crate::filter::FilterArgs;
@@ -51,13 +51,13 @@ another --zone. Two exports into one folder wait for each other.
 
 An export that Ctrl-C or SIGTERM ends removes its unfinished file, leaves the one that it would \
 have replaced, and ends with exit code 130 or 143.")]
-pub struct Args {
+pub struct ExportArgs {
     /// The file, or with --by-day the folder; - is standard output. CSV and JSON lines are
     /// compressed if the name ends in .gz or .zst.
     to: PathBuf,
     /// The format, if the file's name does not say it.
     #[arg(long, short, value_enum)]
-    format: Option<Form>,
+    format: Option<ExportForm>,
     /// A folder for each day of event time, on the clocks of --zone, with one file of this export
     /// in it: day=2025-07-25/part-....parquet. Days that are there already are replaced.
     #[arg(long)]
@@ -86,7 +86,7 @@ pub struct Args {
 
 /// Formats of files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Form {
+pub enum ExportForm {
     /// One JSON document for each line: every entry; `annals import` reads them.
     Jsonl,
     /// Comma-separated values with a heading.
@@ -96,7 +96,7 @@ pub enum Form {
 }
 
 /// Exports.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: ExportArgs, out: &mut Out) -> Result<Done> {
     let packing = packing_of(&args)?;
     let filter = args.filter.on(&out.zone);
     let filter = if args.by_day {
@@ -138,7 +138,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     let sink = match lake {
         Some(lake) => {
             let first = first_entry(&reader, from, end)?;
-            Box::new(Days::new(packing, lake, reader.id(), first, &filter))
+            Box::new(DayFolders::new(packing, lake, reader.id(), first, &filter))
         }
         None if is_stdout => export::to_stdout(packing, reader.id(), out)?,
         None => export::to_path(packing, args.to.clone(), reader.id())?,
@@ -230,18 +230,18 @@ fn is_stdout(path: &Path) -> bool {
         .any(|name| path.as_os_str() == *name)
 }
 
-fn packing_of(args: &Args) -> Result<Packing> {
+fn packing_of(args: &ExportArgs) -> Result<FilePacking> {
     let format = format_of(args)?;
     // A target without a name of its own: a folder, a pipe.
     let is_nameless = args.by_day || is_stdout(&args.to) || args.to.extension().is_none();
     let name = (!is_nameless).then_some(&*args.to);
-    Ok(Packing {
+    Ok(FilePacking {
         format,
         compression: export::compression(args.compress, name, format)?,
     })
 }
 
-fn format_of(args: &Args) -> Result<Format> {
+fn format_of(args: &ExportArgs) -> Result<Format> {
     let is_packed = !args.by_day && Compression::of_name(&args.to).is_some();
     let plain = if is_packed {
         args.to.with_extension("")
@@ -250,9 +250,9 @@ fn format_of(args: &Args) -> Result<Format> {
     };
     let extension = plain.extension().and_then(|extension| extension.to_str());
     let form = args.format.or(match extension {
-        Some("jsonl" | "ndjson" | "json") => Some(Form::Jsonl),
-        Some("csv") => Some(Form::Csv),
-        Some("parquet") => Some(Form::Parquet),
+        Some("jsonl" | "ndjson" | "json") => Some(ExportForm::Jsonl),
+        Some("csv") => Some(ExportForm::Csv),
+        Some("parquet") => Some(ExportForm::Parquet),
         _ => None,
     });
     let cells = if args.safe_cells {
@@ -260,19 +260,19 @@ fn format_of(args: &Args) -> Result<Format> {
     } else {
         Cells::AsTheyAre
     };
-    if args.history && form == Some(Form::Jsonl) {
+    if args.history && form == Some(ExportForm::Jsonl) {
         return Err(Failure::Usage(
             "JSON lines have the history within the line of each decision: leave --history out"
                 .into(),
         ));
     }
     match form {
-        Some(Form::Csv) => Ok(Format::Csv(cells)),
+        Some(ExportForm::Csv) => Ok(Format::Csv(cells)),
         Some(_) if args.safe_cells => Err(Failure::Usage(
             "--safe-cells is for CSV: leave it out, or give --format csv".into(),
         )),
-        Some(Form::Jsonl) => Ok(Format::Jsonl),
-        Some(Form::Parquet) => Ok(Format::Parquet),
+        Some(ExportForm::Jsonl) => Ok(Format::Jsonl),
+        Some(ExportForm::Parquet) => Ok(Format::Parquet),
         None => Err(Failure::Usage(format!(
             "{} does not say its format: give --format jsonl, csv or parquet",
             args.to.display()

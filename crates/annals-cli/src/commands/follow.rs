@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use annals::{Content, Cursor, Entry, Error, Follow, InferenceRecord, Maintenance, Reader};
 
-use crate::entries::{self, Column};
+use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
 use crate::filter::{Filter, FilterArgs};
 use crate::line::line;
@@ -24,7 +24,7 @@ Examples:
 
 With --cursor the cursor is stored in the journal about once a second: after a kill, entries of \
 the last second may be printed again, and none is left out.")]
-pub struct Args {
+pub struct FollowArgs {
     /// Stores a cursor of this name, and continues from it next time.
     #[arg(long, value_name = "NAME")]
     cursor: Option<String>,
@@ -42,7 +42,7 @@ pub struct Args {
     lines: Option<u64>,
     /// Which columns, in which order, instead of the line of the text files.
     #[arg(long, value_enum, value_delimiter = ',')]
-    columns: Vec<Column>,
+    columns: Vec<EntryColumn>,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -55,7 +55,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Prints entries until it is stopped.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: FollowArgs, out: &mut Out) -> Result<Done> {
     let mut left = args.lines.unwrap_or(u64::MAX);
     let mut place = None;
     let mut said = false;
@@ -101,7 +101,7 @@ struct Session {
 impl Session {
     fn open(
         dir: &Path,
-        args: &Args,
+        args: &FollowArgs,
         filter: Filter,
         place: Option<Cursor>,
         waited: bool,
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// Prints what comes, until the journal is another one, and says how far it came.
-    fn run(mut self, args: &Args, out: &mut Out, left: &mut u64) -> Result<(Cursor, Done)> {
+    fn run(mut self, args: &FollowArgs, out: &mut Out, left: &mut u64) -> Result<(Cursor, Done)> {
         let mut looked = Instant::now();
         let mut moved = false;
         loop {
@@ -192,7 +192,7 @@ impl Session {
         }
     }
 
-    fn store(&mut self, args: &Args, out: &mut Out, moved: &mut bool) -> Result<()> {
+    fn store(&mut self, args: &FollowArgs, out: &mut Out, moved: &mut bool) -> Result<()> {
         // Output must be flushed before it is stored as printed.
         out.flush()?;
         if let Some(name) = &args.cursor {
@@ -205,7 +205,7 @@ impl Session {
 
     /// Prints an entry if it is wanted; says whether it was. Unreadable entries are reported on
     /// stderr.
-    fn print(&mut self, entry: &Entry, args: &Args, out: &mut Out) -> Result<bool> {
+    fn print(&mut self, entry: &Entry, args: &FollowArgs, out: &mut Out) -> Result<bool> {
         let missing = self.reader.missing();
         if missing != self.said {
             missing::say(&missing);
@@ -231,7 +231,12 @@ impl Session {
         self.print_record(&record, args, out)
     }
 
-    fn print_record(&self, record: &InferenceRecord, args: &Args, out: &mut Out) -> Result<bool> {
+    fn print_record(
+        &self,
+        record: &InferenceRecord,
+        args: &FollowArgs,
+        out: &mut Out,
+    ) -> Result<bool> {
         let asked = self.filter.asks_for_outcomes() || entries::ask_for_outcomes(&args.columns);
         let outcomes = if asked {
             self.reader.outcome(record.id)?

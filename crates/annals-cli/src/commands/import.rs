@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::escape::sentence;
 use crate::failure::{Done, Failure, Result};
-use crate::import::{Columns, Doing, Identity, Report, folder, jsonl, sqlite};
+use crate::import::{Doing, ImportReport, RowIdentity, TakenColumns, folder, jsonl, sqlite};
 use crate::output::{Out, style};
 use crate::units;
 
@@ -27,14 +27,14 @@ Twice is the same as once: a source is recognised by its rows, also under anothe
 rows deleted, or with the right --zone after a wrong one. Rows that look like earlier ones are \
 counted, with the name that they were taken in under. A broken row is named with its number and \
 does not stop the rest. --dry-run reports all of that and writes nothing.")]
-pub struct Args {
+pub struct ImportArgs {
     /// A logger's SQLite file, JSON lines (- for standard input), also compressed with gzip or
     /// zstd, or a folder of checkpoints.
     #[arg(required_unless_present = "undo", conflicts_with = "undo")]
     from: Option<PathBuf>,
     /// The format, if it cannot be recognised.
     #[arg(long, short, value_enum)]
-    format: Option<Form>,
+    format: Option<ImportForm>,
     /// The source's name, which it is known by when it is imported again. Found by itself: a
     /// SQLite file is known by its rows, our own lines by their journal.
     #[arg(long)]
@@ -63,7 +63,7 @@ pub struct Args {
 
 /// Known kinds of sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Form {
+pub enum ImportForm {
     /// The tables inference_records and checkpoint_metadata.
     Sqlite,
     /// The JSON lines of `annals export`.
@@ -74,29 +74,29 @@ pub enum Form {
 }
 
 /// Imports.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: ImportArgs, out: &mut Out) -> Result<Done> {
     if let Some(run) = args.undo {
         return undo(dir, run, args.dry_run, out);
     }
     let Some(from) = &args.from else {
         return Err(Failure::Usage("say what to import".into()));
     };
-    let mut report = Report {
+    let mut report = ImportReport {
         doing: if args.dry_run {
             Doing::Rehearsal
         } else {
             Doing::Real
         },
-        ..Report::default()
+        ..ImportReport::default()
     };
     let identity = if args.as_new {
-        Identity::New
+        RowIdentity::New
     } else {
-        Identity::Recognised
+        RowIdentity::Recognised
     };
     let source = args.source.as_deref();
     let form = form(args.format, from)?;
-    if form != Form::Sqlite && !args.outcome.is_empty() {
+    if form != ImportForm::Sqlite && !args.outcome.is_empty() {
         return Err(Failure::Usage(
             "--outcome names columns of a SQLite file; a JSON line has the outcome in its \
              field outcome"
@@ -104,29 +104,29 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         ));
     }
     match form {
-        Form::Sqlite => {
-            let settings = sqlite::Settings {
+        ImportForm::Sqlite => {
+            let settings = sqlite::SqliteSettings {
                 source,
                 zone: out.zone.time_zone(),
                 identity,
                 columns: if args.keep_columns {
-                    Columns::All
+                    TakenColumns::All
                 } else {
-                    Columns::Known
+                    TakenColumns::Known
                 },
                 outcomes: &args.outcome,
             };
             sqlite::import(dir, from, &settings, &mut report)?;
         }
-        Form::Jsonl => {
-            let settings = jsonl::Settings {
+        ImportForm::Jsonl => {
+            let settings = jsonl::JsonlSettings {
                 source,
                 zone: out.zone.time_zone(),
                 identity,
             };
             jsonl::import(dir, from, &settings, &mut report)?;
         }
-        Form::Checkpoints => {
+        ImportForm::Checkpoints => {
             let model = args.model.as_deref().ok_or_else(|| {
                 Failure::Usage("a folder of checkpoints needs --model NAME".into())
             })?;
@@ -202,16 +202,16 @@ fn undo(dir: &Path, number: u32, is_rehearsal: bool, out: &mut Out) -> Result<Do
     Ok(Done::Well)
 }
 
-fn form(said: Option<Form>, path: &Path) -> Result<Form> {
+fn form(said: Option<ImportForm>, path: &Path) -> Result<ImportForm> {
     if let Some(form) = said {
         return Ok(form);
     }
     if path.as_os_str() == "-" {
-        return Ok(Form::Jsonl);
+        return Ok(ImportForm::Jsonl);
     }
     let looking = |cause| Failure::io(format!("read {}", path.display()), cause);
     if std::fs::metadata(path).map_err(looking)?.is_dir() {
-        return Ok(Form::Checkpoints);
+        return Ok(ImportForm::Checkpoints);
     }
     let mut first = [0; 16];
     let mut file = std::fs::File::open(path).map_err(looking)?;
@@ -231,7 +231,7 @@ fn form(said: Option<Form>, path: &Path) -> Result<Form> {
                 "{name} is a compressed SQLite file: unpack it first, with {command} {name}"
             )));
         }
-        return Ok(Form::Sqlite);
+        return Ok(ImportForm::Sqlite);
     }
     let extension = plain.extension().and_then(|extension| extension.to_str());
     let is_lines = matches!(extension, Some("jsonl" | "ndjson" | "json"));
@@ -239,7 +239,7 @@ fn form(said: Option<Form>, path: &Path) -> Result<Form> {
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let begins = text.iter().find(|byte| !byte.is_ascii_whitespace());
     if is_lines || begins == Some(&b'{') || jsonl::is_utf16(start) {
-        return Ok(Form::Jsonl);
+        return Ok(ImportForm::Jsonl);
     }
     Err(Failure::Usage(format!(
         "{} is neither a SQLite file nor JSON lines: say --format if it is",
@@ -247,7 +247,7 @@ fn form(said: Option<Form>, path: &Path) -> Result<Form> {
     )))
 }
 
-fn print(report: &Report, out: &mut Out) -> Result<()> {
+fn print(report: &ImportReport, out: &mut Out) -> Result<()> {
     if out.json {
         return out.json(&as_json(report));
     }
@@ -310,7 +310,7 @@ fn print(report: &Report, out: &mut Out) -> Result<()> {
 }
 
 /// Rows that were there already, under which names, and their differences.
-fn print_known(report: &Report, out: &mut Out) -> Result<()> {
+fn print_known(report: &ImportReport, out: &mut Out) -> Result<()> {
     if report.known > 0 {
         out.line(format!("already there: {}", units::count(report.known)))?;
         for (source, count) in &report.known_as {
@@ -358,7 +358,7 @@ fn print_known(report: &Report, out: &mut Out) -> Result<()> {
 }
 
 /// Times that may be others.
-fn print_times(report: &Report, out: &mut Out) -> Result<()> {
+fn print_times(report: &ImportReport, out: &mut Out) -> Result<()> {
     for (count, what) in [
         (
             report.no_zone,
@@ -380,7 +380,7 @@ fn print_times(report: &Report, out: &mut Out) -> Result<()> {
     Ok(())
 }
 
-fn as_json(report: &Report) -> serde_json::Value {
+fn as_json(report: &ImportReport) -> serde_json::Value {
     let mut fields: BTreeMap<&str, u64> = BTreeMap::new();
     let mut not_completed = Vec::new();
     for ((field, change), count) in &report.differing {

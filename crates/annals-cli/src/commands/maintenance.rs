@@ -26,10 +26,10 @@ Examples:
   annals verify --json | jq .defects
 
 Reads everything and changes nothing; the agent goes on. Ends with 1 if there are defects.")]
-pub struct Verify {}
+pub struct VerifyArgs {}
 
 /// Reads the whole journal.
-pub fn verify(dir: &Path, _: Verify, out: &mut Out) -> Result<Done> {
+pub fn verify(dir: &Path, _: VerifyArgs, out: &mut Out) -> Result<Done> {
     let verified = Maintenance::open(dir)?.verify();
     if out.json {
         let defects = verified.defects.iter().map(|defect| {
@@ -137,7 +137,7 @@ Statistics of what is gone stay. With --options, the file's retention holds, and
 replace its own."))]
 #[command(group = clap::ArgGroup::new("limit").required(true).multiple(true)
     .args(LIMITS.into_iter().chain(["options"])))]
-pub struct Retain {
+pub struct RetainArgs {
     #[command(flatten)]
     rules: ClockRules,
     /// Keeps the entries that the cursor of this name, such as an export's, has not passed.
@@ -152,7 +152,7 @@ pub struct Retain {
 }
 
 /// Shows what a policy would retire and, if that was said, retires it.
-pub fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
+pub fn retain(dir: &Path, args: RetainArgs, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
     let file = args.options.as_deref();
     let configured = Configured::read_some(file)?.retention;
@@ -400,7 +400,7 @@ Examples:
   annals backup --checkpoints --copy /mnt/other/agent
 
 While the agent runs. The next backup to the same place copies only what is new.")]
-pub struct Backup {
+pub struct BackupArgs {
     /// A directory.
     to: PathBuf,
     /// The checkpoints' weights too.
@@ -412,7 +412,7 @@ pub struct Backup {
 }
 
 /// Backs the journal up.
-pub fn backup(dir: &Path, args: Backup, out: &mut Out) -> Result<Done> {
+pub fn backup(dir: &Path, args: BackupArgs, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
     let mut backup = maintenance.backup(&args.to);
     if args.checkpoints {

@@ -19,7 +19,7 @@ use crate::units;
 
 /// Commands for the text files.
 #[derive(clap::Subcommand, Debug)]
-pub enum Command {
+pub enum MirrorCommand {
     /// Writes the text files of the whole journal anew, elsewhere.
     #[command(after_help = "\
 Examples:
@@ -37,7 +37,7 @@ Examples:
         options: Option<PathBuf>,
     },
     /// Shows which text files a policy would delete and, with --yes, deletes them.
-    Retain(Retain),
+    Retain(RetainLinesArgs),
 }
 
 /// Options of `mirror retain`.
@@ -54,7 +54,7 @@ anew. Shows the plan; with --yes it is applied. The agent may run meanwhile. Wit
 retention of the file's mirror holds, and rules given here replace its own."))]
 #[command(group = clap::ArgGroup::new("limit").required(true).multiple(true)
     .args(LIMITS.into_iter().chain(["max_files", "options"])))]
-pub struct Retain {
+pub struct RetainLinesArgs {
     #[command(flatten)]
     rules: Rules,
     /// Deletes what is beyond the newest so many files.
@@ -72,9 +72,9 @@ pub struct Retain {
 }
 
 /// Runs one of the commands.
-pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, command: MirrorCommand, out: &mut Out) -> Result<Done> {
     match command {
-        Command::Rebuild {
+        MirrorCommand::Rebuild {
             to,
             local_time,
             options,
@@ -87,12 +87,12 @@ pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
             };
             rebuild(dir, &to, settings, out)
         }
-        Command::Retain(args) => retain(dir, args, out),
+        MirrorCommand::Retain(args) => retain(dir, args, out),
     }
 }
 
 /// Shows what a policy would delete and, if that was said, deletes it.
-fn retain(dir: &Path, args: Retain, out: &mut Out) -> Result<Done> {
+fn retain(dir: &Path, args: RetainLinesArgs, out: &mut Out) -> Result<Done> {
     let maintenance = Maintenance::open(dir)?;
     let file = args.options.as_deref();
     let configured = Configured::read_some(file)?;

@@ -28,49 +28,49 @@ use crate::output::Out;
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Shows the state of the journal: runs, rates, drops, sizes.
-    Status(status::Args),
+    Status(status::StatusArgs),
     /// Shows the newest decisions.
-    Tail(tail::Args),
+    Tail(tail::TailArgs),
     /// Shows decisions as they are committed, also over restarts of the agent.
-    Follow(follow::Args),
+    Follow(follow::FollowArgs),
     /// Shows system events, checkpoint events and gaps.
-    Events(events::Args),
+    Events(events::EventsArgs),
     /// Shows one decision whole: its checkpoint, outcome, repeats and neighbours.
-    Explain(explain::Args),
+    Explain(explain::ExplainArgs),
     /// Shows statistics of models: counts, confidence, latency, outcomes, coverage.
-    Stats(stats::Args),
+    Stats(stats::StatsArgs),
     /// Compares two windows of time, or two checkpoints.
-    Compare(compare::Args),
+    Compare(compare::CompareArgs),
     /// Shows the calibration of a model's confidence.
-    Calibration(calibration::Args),
+    Calibration(calibration::CalibrationArgs),
     /// Shows, ranks, names, checks and deletes checkpoints.
     #[command(subcommand)]
-    Checkpoints(checkpoints::Command),
+    Checkpoints(checkpoints::CheckpointsCommand),
     /// Writes decisions to a file: JSON lines, CSV or Parquet.
-    Export(export::Args),
+    Export(export::ExportArgs),
     /// Takes in a logger's SQLite file, our own JSON lines, or a folder of checkpoints.
-    Import(import::Args),
+    Import(import::ImportArgs),
     /// Shows and removes cursors that were stored by name.
-    Cursors(cursors::Args),
+    Cursors(cursors::CursorsArgs),
     /// Rebuilds the text files, or deletes old ones.
     #[command(subcommand)]
-    Mirror(mirror::Command),
+    Mirror(mirror::MirrorCommand),
     /// Reads the whole journal and lists damage.
-    Verify(maintenance::Verify),
+    Verify(maintenance::VerifyArgs),
     /// Keeps the readable part of a damaged journal, and lists the lost part.
     Repair(maintenance::Repair),
     /// Shows which segments a policy would retire and, with --yes, retires them.
-    Retain(maintenance::Retain),
+    Retain(maintenance::RetainArgs),
     /// Folds entries into rollups: statistics are fast again after a kill.
     Fold(maintenance::Fold),
     /// Gives free room within journal.redb back.
     Compact(maintenance::Compact),
     /// Copies the journal while it is in use.
-    Backup(maintenance::Backup),
+    Backup(maintenance::BackupArgs),
     /// Makes a journal from a backup.
     Restore(maintenance::Restore),
     /// Prints a script that completes commands and options in a shell.
-    Completions(completions::Args),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command; `whole` is the whole command line's definition.

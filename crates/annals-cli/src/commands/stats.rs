@@ -79,7 +79,7 @@ a line below the table counts them.
 
 Processing times are kept by model, symbol, checkpoint and time, and not by action: a table by \
 action has none, and its JSON has null in their place.")]
-pub struct Args {
+pub struct StatsArgs {
     /// Divides into a row for each of these.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model")]
     by: Vec<By>,
@@ -90,7 +90,7 @@ pub struct Args {
 }
 
 /// Prints statistics.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: StatsArgs, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader), &out.zone);
     let all = query.get()?;
@@ -112,7 +112,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
         return done(&reader, &all);
     }
     // Of what is not kept by action there are no columns.
-    let numbers: Vec<Number> = match args.by.contains(&By::Action) {
+    let numbers: Vec<NumberColumn> = match args.by.contains(&By::Action) {
         true => NUMBERS
             .into_iter()
             .filter(|number| number.by_action)
@@ -223,30 +223,30 @@ fn name(by: By) -> &'static str {
 
 /// A column of numbers.
 #[derive(Clone, Copy)]
-struct Number {
+struct NumberColumn {
     heading: &'static str,
     /// Whether it is known by action.
     by_action: bool,
     cell: fn(&Stats) -> Option<String>,
 }
 
-const fn number(heading: &'static str, cell: fn(&Stats) -> Option<String>) -> Number {
-    Number {
+const fn number(heading: &'static str, cell: fn(&Stats) -> Option<String>) -> NumberColumn {
+    NumberColumn {
         heading,
         by_action: true,
         cell,
     }
 }
 
-const fn not_by_action(heading: &'static str, cell: fn(&Stats) -> Option<String>) -> Number {
-    Number {
+const fn not_by_action(heading: &'static str, cell: fn(&Stats) -> Option<String>) -> NumberColumn {
+    NumberColumn {
         heading,
         by_action: false,
         cell,
     }
 }
 
-const NUMBERS: [Number; 9] = [
+const NUMBERS: [NumberColumn; 9] = [
     number(">decisions", |stats| Some(units::count(stats.count))),
     number(">repeats", |stats| Some(units::count(stats.repeats))),
     number(">confidence", |stats| {

@@ -27,7 +27,7 @@ Examples:
   annals status --json | jq .rates.last_minute
   annals status --black-boxes
   annals status --remove-black-boxes all")]
-pub struct Args {
+pub struct StatusArgs {
     /// Shows it again every so many seconds, until it is stopped.
     #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -80,7 +80,7 @@ struct Sizes {
 }
 
 /// Prints the status, once or again and again.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: StatusArgs, out: &mut Out) -> Result<Done> {
     if let Some(whose) = args.remove_black_boxes {
         return black_boxes::remove(dir, whose, out);
     }
@@ -108,7 +108,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     }
 }
 
-fn look(dir: &Path, args: &Args, reader: &Reader, registry: &Registry) -> Result<Seen> {
+fn look(dir: &Path, args: &StatusArgs, reader: &Reader, registry: &Registry) -> Result<Seen> {
     let now = Timestamp::now();
     let next = reader.end()?.next_sequence();
     let last = match next.checked_sub(1).filter(|last| *last > 0) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use annals::{InferenceRecord, Outcomes, Reader};
 
-use crate::entries::{self, Column};
+use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Result};
 use crate::filter::{Filter, FilterArgs};
 use crate::line::line;
@@ -20,13 +20,13 @@ Examples:
   annals tail -n 5 --model dqn_agent --action BUY --min-confidence 0.8
   annals tail --columns time,action,confidence,reward --outcome any
   annals tail -n 1000 --since yesterday --json | jq .confidence")]
-pub struct Args {
+pub struct TailArgs {
     /// How many decisions.
     #[arg(short = 'n', long, default_value_t = 20)]
     lines: usize,
     /// Which columns, in which order, instead of the line of the text files.
     #[arg(long, value_enum, value_delimiter = ',')]
-    columns: Vec<Column>,
+    columns: Vec<EntryColumn>,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -35,7 +35,7 @@ pub struct Args {
 type Found = (InferenceRecord, Option<Outcomes>);
 
 /// Prints the newest inferences.
-pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, args: TailArgs, out: &mut Out) -> Result<Done> {
     let reader = Reader::open(dir)?;
     let filter = args.filter.on(&out.zone);
     let mut found = find(&reader, &args, &filter, out.json)?;
@@ -67,7 +67,7 @@ pub fn run(dir: &Path, args: Args, out: &mut Out) -> Result<Done> {
     Ok(missing::done(&reader))
 }
 
-fn find(reader: &Reader, args: &Args, filter: &Filter, json: bool) -> Result<Vec<Found>> {
+fn find(reader: &Reader, args: &TailArgs, filter: &Filter, json: bool) -> Result<Vec<Found>> {
     let query = filter.query(reader).newest_first();
     let with_outcomes =
         json || filter.asks_for_outcomes() || entries::ask_for_outcomes(&args.columns);

@@ -6,7 +6,7 @@
 use annals::JournalId;
 
 use super::file::Finish;
-use super::{COLUMNS, Cells, Row, Sink};
+use super::{COLUMNS, Cells, ExportRow, Sink};
 use crate::entries;
 use crate::failure::{Failure, Result};
 
@@ -15,7 +15,7 @@ const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// A cell, between two commas.
 #[derive(Clone)]
-enum Cell {
+enum CsvCell {
     Missing,
     /// A given name or text: it may be empty, and look like a formula.
     Text(String),
@@ -23,13 +23,13 @@ enum Cell {
     Plain(String),
 }
 
-impl Cell {
+impl CsvCell {
     fn write(&self, cells: Cells, line: &mut String) {
         let text = match self {
-            Cell::Missing => return,
-            Cell::Text(text) | Cell::Plain(text) => text,
+            CsvCell::Missing => return,
+            CsvCell::Text(text) | CsvCell::Plain(text) => text,
         };
-        let is_text = matches!(self, Cell::Text(_));
+        let is_text = matches!(self, CsvCell::Text(_));
         let is_formula = is_text && cells == Cells::Safe && text.starts_with(FORMULA);
         let is_quoted = text.is_empty() || text.contains([',', '"', '\n', '\r']);
         if is_quoted {
@@ -47,17 +47,17 @@ impl Cell {
     }
 }
 
-fn text(text: &str) -> Cell {
-    Cell::Text(text.to_owned())
+fn text(text: &str) -> CsvCell {
+    CsvCell::Text(text.to_owned())
 }
 
-fn plain(value: impl ToString) -> Cell {
-    Cell::Plain(value.to_string())
+fn plain(value: impl ToString) -> CsvCell {
+    CsvCell::Plain(value.to_string())
 }
 
 /// A cell, if there is something to write.
-fn maybe<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Cell {
-    value.map_or(Cell::Missing, cell)
+fn maybe<T>(value: Option<T>, cell: impl FnOnce(T) -> CsvCell) -> CsvCell {
+    value.map_or(CsvCell::Missing, cell)
 }
 
 /// Writes comma-separated values.
@@ -86,7 +86,7 @@ fn failed(cause: std::io::Error) -> Failure {
 }
 
 impl<W: Finish> Sink for Csv<W> {
-    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
+    fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
         for row in &rows {
             let Some(fields) = fields(row, &self.journal) else {
                 continue;
@@ -110,9 +110,9 @@ impl<W: Finish> Sink for Csv<W> {
 }
 
 /// The fields of a row; gaps and events have none.
-fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
-    let mut fields = [const { Cell::Missing }; COLUMNS.len()];
-    let mut set = |name: &str, value: Cell| {
+fn fields(row: &ExportRow, journal: &str) -> Option<[CsvCell; COLUMNS.len()]> {
+    let mut fields = [const { CsvCell::Missing }; COLUMNS.len()];
+    let mut set = |name: &str, value: CsvCell| {
         if let Some(index) = COLUMNS.iter().position(|column| *column == name) {
             fields[index] = value;
         }
@@ -125,7 +125,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
     set("sequence", plain(row.sequence()));
     set("journal", plain(journal));
     let known = match row {
-        Row::Inference(record, outcomes) => {
+        ExportRow::Inference(record, outcomes) => {
             set("kind", plain("inference"));
             set("event_time", plain(record.event_time));
             set("recorded_time", plain(record.recorded_time));
@@ -154,7 +154,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             }
             outcomes.as_ref().map(|judged| &judged.now)
         }
-        Row::Repeat(repeat, recorded, _, outcomes) => {
+        ExportRow::Repeat(repeat, recorded, _, outcomes) => {
             set("kind", plain("repeat"));
             set("event_time", plain(repeat.event_time));
             set("recorded_time", plain(recorded));
@@ -167,7 +167,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             set("repeat_of", plain(repeat.original));
             outcomes.as_ref().map(|judged| &judged.now)
         }
-        Row::Late(outcome, recorded, _) => {
+        ExportRow::Late(outcome, recorded, _) => {
             set("kind", plain("outcome"));
             set("recorded_time", plain(recorded));
             set("reward", maybe(outcome.reward, plain));
@@ -179,7 +179,7 @@ fn fields(row: &Row, journal: &str) -> Option<[Cell; COLUMNS.len()]> {
             set("outcome_time", plain(outcome.time));
             None
         }
-        Row::Gap(..) | Row::Event(_) => return None,
+        ExportRow::Gap(..) | ExportRow::Event(_) => return None,
     };
     if let Some(known) = known {
         set("reward", maybe(known.reward, |latest| plain(latest.value)));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_formula_is_told_to_be_text() {
-        let written = |cell: Cell, cells| {
+        let written = |cell: CsvCell, cells| {
             let mut line = String::new();
             cell.write(cells, &mut line);
             line
@@ -231,6 +231,6 @@ mod tests {
         assert_eq!(written(plain(-1.5), Cells::Safe), "-1.5");
         assert_eq!(written(plain(f64::NEG_INFINITY), Cells::Safe), "-inf");
         assert_eq!(written(plain(f32::NAN), Cells::Safe), "NaN");
-        assert_eq!(written(Cell::Missing, Cells::Safe), "");
+        assert_eq!(written(CsvCell::Missing, Cells::Safe), "");
     }
 }

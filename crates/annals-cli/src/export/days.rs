@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use annals::JournalId;
 
-use super::file::{Change, Unpublished};
+use super::file::{FolderChange, Unpublished};
 use super::lake::{Lake, Owned};
-use super::{Packing, Row, Sink, to_file};
+use super::{ExportRow, FilePacking, Sink, to_file};
 use crate::failure::{Failure, Result};
 use crate::filter::Filter;
 use crate::zone::Zone;
@@ -26,8 +26,8 @@ const MOST_HELD: usize = 1 << 18;
 const BUFFER: usize = 1 << 15;
 
 /// `day=2025-07-25/part-….parquet`.
-pub struct Days {
-    packing: Packing,
+pub struct DayFolders {
+    packing: FilePacking,
     lake: Lake,
     journal: JournalId,
     /// The first entry.
@@ -50,15 +50,15 @@ pub struct Days {
     most_open: usize,
 }
 
-impl Days {
+impl DayFolders {
     pub fn new(
-        packing: Packing,
+        packing: FilePacking,
         lake: Lake,
         journal: JournalId,
         from: u64,
         filter: &Filter,
     ) -> Self {
-        Days {
+        DayFolders {
             packing,
             lake,
             journal,
@@ -131,7 +131,7 @@ impl Days {
     }
 
     /// Rows of one day.
-    fn push_run(&mut self, day: i64, mut rows: Vec<Row>) -> Result<()> {
+    fn push_run(&mut self, day: i64, mut rows: Vec<ExportRow>) -> Result<()> {
         let is_wanted = self.wanted.as_ref().is_none_or(|days| days.contains(&day));
         if !is_wanted || self.later.contains(&day) {
             return Ok(());
@@ -139,7 +139,9 @@ impl Days {
         // Rows that are filed under another day than the one that they were chosen by.
         let is_covered = self.covers(day);
         let begin = self.begin_of(day);
-        rows.retain(|row| row.sequence() >= begin && (is_covered || matches!(row, Row::Late(..))));
+        rows.retain(|row| {
+            row.sequence() >= begin && (is_covered || matches!(row, ExportRow::Late(..)))
+        });
         if rows.is_empty() {
             return Ok(());
         }
@@ -162,9 +164,9 @@ impl Days {
     }
 }
 
-impl Sink for Days {
-    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
-        let mut run: Vec<Row> = Vec::new();
+impl Sink for DayFolders {
+    fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
+        let mut run: Vec<ExportRow> = Vec::new();
         let mut of = 0;
         for row in rows {
             let day = self.zone.day(row.time());
@@ -210,7 +212,7 @@ impl Sink for Days {
                 continue;
             }
             let folder = self.lake.folder(day)?;
-            changes.push(Change {
+            changes.push(FolderChange {
                 folder,
                 new,
                 obsolete,

@@ -230,14 +230,14 @@ impl Drop for Unpublished {
 }
 
 /// Result for one folder: the file that gets a name, and those that it replaces.
-pub struct Change {
+pub struct FolderChange {
     pub folder: PathBuf,
     pub new: Option<(Unpublished, PathBuf)>,
     pub obsolete: Vec<PathBuf>,
 }
 
 /// Makes all changes, folder after folder. A signal waits until all are made.
-pub fn publish(changes: &[Change]) -> Result<()> {
+pub fn publish(changes: &[FolderChange]) -> Result<()> {
     let mut under_way = under_way();
     let asked = ASKED.load(Ordering::SeqCst);
     if asked != 0 {

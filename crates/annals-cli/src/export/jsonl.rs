@@ -4,7 +4,7 @@ use annals::{Content, JournalId, Value};
 use serde_json::{Value as Json, json};
 
 use super::file::Finish;
-use super::{Row, Sink};
+use super::{ExportRow, Sink};
 use crate::entries;
 use crate::failure::Result;
 
@@ -24,7 +24,7 @@ impl<W: Finish> Jsonl<W> {
 }
 
 impl<W: Finish> Sink for Jsonl<W> {
-    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
+    fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
         for row in rows {
             let mut json = as_json(&row);
             json["journal"] = Json::from(self.journal.as_str());
@@ -55,10 +55,10 @@ impl<W: Finish> Sink for Jsonl<W> {
 }
 
 /// Names and values of a row, with their keys.
-fn pairs(row: &Row) -> (&'static str, &[(String, Value)]) {
+fn pairs(row: &ExportRow) -> (&'static str, &[(String, Value)]) {
     match row {
-        Row::Inference(record, _) => ("attributes", &record.attributes),
-        Row::Event(entry) => match &entry.content {
+        ExportRow::Inference(record, _) => ("attributes", &record.attributes),
+        ExportRow::Event(entry) => match &entry.content {
             Content::SystemEvent(event) => ("fields", &event.fields),
             _ => ("fields", &[]),
         },
@@ -74,9 +74,9 @@ fn in_order(pairs: &[(String, Value)]) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
-fn as_json(row: &Row) -> Json {
+fn as_json(row: &ExportRow) -> Json {
     let (mut json, sequence, recorded) = match row {
-        Row::Inference(record, judged) => {
+        ExportRow::Inference(record, judged) => {
             let now = judged.as_ref().map(|judged| &judged.now);
             let mut json = entries::record(record, now);
             if let Some(judged) = judged {
@@ -84,8 +84,8 @@ fn as_json(row: &Row) -> Json {
             }
             return json;
         }
-        Row::Event(entry) => return entries::entry(entry),
-        Row::Repeat(repeat, recorded, sequence, judged) => {
+        ExportRow::Event(entry) => return entries::entry(entry),
+        ExportRow::Repeat(repeat, recorded, sequence, judged) => {
             let mut json = entries::repeat(repeat);
             if let Some(judged) = judged {
                 json["outcome"] = entries::outcome(&judged.now);
@@ -93,8 +93,10 @@ fn as_json(row: &Row) -> Json {
             }
             (json, *sequence, *recorded)
         }
-        Row::Late(outcome, recorded, sequence) => (entries::late(outcome), *sequence, *recorded),
-        Row::Gap(gap, recorded) => (entries::gap(gap), gap.sequence, *recorded),
+        ExportRow::Late(outcome, recorded, sequence) => {
+            (entries::late(outcome), *sequence, *recorded)
+        }
+        ExportRow::Gap(gap, recorded) => (entries::gap(gap), gap.sequence, *recorded),
     };
     json["sequence"] = json!(sequence);
     json["recorded_time"] = json!(recorded.to_string());

@@ -16,8 +16,8 @@ use annals::JournalId;
 
 use super::calendar;
 use super::compress::Compression;
-use super::file::{self, Change, remove_leftovers, remove_unpublished, sync_folder};
-use super::{Format, Packing};
+use super::file::{self, FolderChange, remove_leftovers, remove_unpublished, sync_folder};
+use super::{FilePacking, Format};
 use crate::escape::sentence;
 use crate::failure::{Failure, Result};
 use crate::filter::{Filter, FilterArgs};
@@ -90,7 +90,7 @@ impl Lake {
     /// Opens `directory` for one export; waits for one that is under way.
     pub fn open(
         directory: PathBuf,
-        packing: Packing,
+        packing: FilePacking,
         journal: JournalId,
         filter: &Filter,
     ) -> Result<Self> {
@@ -187,7 +187,7 @@ impl Lake {
     }
 
     /// Makes the changes, and the folders of days durable.
-    pub fn publish(&self, changes: &[Change]) -> Result<()> {
+    pub fn publish(&self, changes: &[FolderChange]) -> Result<()> {
         let failed = |cause| Failure::io(format!("write {}", self.directory.display()), cause);
         // The folders' own names before a file in one counts, and once more without those that
         // went.

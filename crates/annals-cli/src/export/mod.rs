@@ -24,11 +24,11 @@ use crate::failure::{Failure, Result};
 use crate::filter::Filter;
 use crate::output::Out;
 pub use compress::{Compression, choose as compression};
-pub use days::{Days, whole_days};
+pub use days::{DayFolders, whole_days};
 use file::Unfinished;
 pub use interrupt::watch;
 pub use lake::Lake;
-use reading::{Batch, Reading};
+use reading::{ExportReader, RowBatch};
 
 /// Formats of files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,11 +40,11 @@ pub enum Format {
 
 impl Format {
     /// Whether it has rows of this kind: gaps and events have no columns, and are counted.
-    fn has(self, row: &Row, left_out: &mut LeftOut) -> bool {
+    fn has(self, row: &ExportRow, left_out: &mut LeftOut) -> bool {
         let count = match row {
             _ if self == Format::Jsonl => return true,
-            Row::Gap(..) => &mut left_out.gaps,
-            Row::Event(_) => &mut left_out.events,
+            ExportRow::Gap(..) => &mut left_out.gaps,
+            ExportRow::Event(_) => &mut left_out.events,
             _ => return true,
         };
         *count += 1;
@@ -54,12 +54,12 @@ impl Format {
 
 /// A format, and how it is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Packing {
+pub struct FilePacking {
     pub format: Format,
     pub compression: Compression,
 }
 
-impl Packing {
+impl FilePacking {
     /// Whether the whole file goes through a compressor, which has some megabytes.
     fn is_packed_stream(self) -> bool {
         self.format != Format::Parquet && self.compression != Compression::None
@@ -106,18 +106,18 @@ const COLUMNS: [&str; 27] = [
 ];
 
 /// Outcomes of one inference.
-pub struct Judged {
+pub struct DecisionOutcomes {
     /// The current values.
     pub now: Outcomes,
     /// Every outcome that was recorded, oldest first.
     pub history: Vec<RecordedOutcome>,
 }
 
-impl Judged {
+impl DecisionOutcomes {
     /// Result of a history; none if it is empty.
     pub fn new(history: Vec<RecordedOutcome>) -> Option<Self> {
         let now = Outcomes::of_history(&history)?;
-        Some(Judged { now, history })
+        Some(DecisionOutcomes { now, history })
     }
 
     /// How many outcomes others have taken the place of, at least in part.
@@ -128,9 +128,9 @@ impl Judged {
 }
 
 /// One row of an export.
-pub enum Row {
-    Inference(InferenceRecord, Option<Judged>),
-    Repeat(Repeat, Timestamp, u64, Option<Judged>),
+pub enum ExportRow {
+    Inference(InferenceRecord, Option<DecisionOutcomes>),
+    Repeat(Repeat, Timestamp, u64, Option<DecisionOutcomes>),
     /// An outcome by itself: of an inference of an earlier export, or of the history.
     Late(OutcomeEntry, Timestamp, u64),
     Gap(Gap, Timestamp),
@@ -138,35 +138,35 @@ pub enum Row {
     Event(Entry),
 }
 
-impl Row {
+impl ExportRow {
     /// The time that it is filed under.
     fn time(&self) -> Timestamp {
         match self {
-            Row::Inference(record, _) => record.event_time,
-            Row::Repeat(repeat, ..) => repeat.event_time,
-            Row::Late(outcome, ..) => outcome.time,
-            Row::Gap(_, recorded) => *recorded,
-            Row::Event(entry) => entry.recorded_time,
+            ExportRow::Inference(record, _) => record.event_time,
+            ExportRow::Repeat(repeat, ..) => repeat.event_time,
+            ExportRow::Late(outcome, ..) => outcome.time,
+            ExportRow::Gap(_, recorded) => *recorded,
+            ExportRow::Event(entry) => entry.recorded_time,
         }
     }
 
     /// Its place in the journal.
     fn sequence(&self) -> u64 {
         match self {
-            Row::Inference(record, _) => record.sequence,
-            Row::Repeat(_, _, sequence, _) | Row::Late(_, _, sequence) => *sequence,
-            Row::Gap(gap, _) => gap.sequence,
-            Row::Event(entry) => entry.sequence,
+            ExportRow::Inference(record, _) => record.sequence,
+            ExportRow::Repeat(_, _, sequence, _) | ExportRow::Late(_, _, sequence) => *sequence,
+            ExportRow::Gap(gap, _) => gap.sequence,
+            ExportRow::Event(entry) => entry.sequence,
         }
     }
 
     /// The inference that it is about.
     fn id(&self) -> Option<InferenceId> {
         match self {
-            Row::Inference(record, _) => Some(record.id),
-            Row::Repeat(repeat, ..) => Some(repeat.id),
-            Row::Late(outcome, ..) => Some(outcome.of),
-            Row::Gap(..) | Row::Event(_) => None,
+            ExportRow::Inference(record, _) => Some(record.id),
+            ExportRow::Repeat(repeat, ..) => Some(repeat.id),
+            ExportRow::Late(outcome, ..) => Some(outcome.of),
+            ExportRow::Gap(..) | ExportRow::Event(_) => None,
         }
     }
 }
@@ -174,7 +174,7 @@ impl Row {
 /// A receiver of rows.
 pub trait Sink {
     /// Takes some rows.
-    fn push(&mut self, rows: Vec<Row>) -> Result<()>;
+    fn push(&mut self, rows: Vec<ExportRow>) -> Result<()>;
 
     /// Makes what was taken durable and gives it its name. It is all up to before the entry
     /// `until`.
@@ -238,7 +238,7 @@ const AHEAD: usize = 3;
 
 /// A writer to standard output.
 pub fn to_stdout<'o>(
-    packing: Packing,
+    packing: FilePacking,
     journal: JournalId,
     out: &'o mut Out,
 ) -> Result<Box<dyn Sink + 'o>> {
@@ -251,11 +251,11 @@ pub fn to_stdout<'o>(
 }
 
 /// A writer to a file of this name.
-pub fn to_path(packing: Packing, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
+pub fn to_path(packing: FilePacking, path: PathBuf, journal: JournalId) -> Result<Box<dyn Sink>> {
     to_file(packing, Unfinished::create(path)?, journal)
 }
 
-fn to_file(packing: Packing, file: Unfinished, journal: JournalId) -> Result<Box<dyn Sink>> {
+fn to_file(packing: FilePacking, file: Unfinished, journal: JournalId) -> Result<Box<dyn Sink>> {
     let compression = packing.compression;
     let format = match packing.format {
         Format::Parquet => {
@@ -317,20 +317,20 @@ fn pass(
         let (sender, receiver) = sync_channel(AHEAD);
         // The first so many rows are those of all days.
         let days = days.filter(|_| part.limit.is_none());
-        let reading = Reading::new(reader, part, days, sender);
+        let reading = ExportReader::new(reader, part, days, sender);
         let reading = scope.spawn(move || reading.run());
         let mut written = Ok(());
         for batch in receiver {
-            let Batch { mut rows, entries } = batch;
+            let RowBatch { mut rows, entries } = batch;
             rows.retain(|row| part.format.has(row, &mut sum.left_out));
             rows.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= rows.len() as u64;
-            last = rows.last().map_or(last, Row::sequence);
+            last = rows.last().map_or(last, ExportRow::sequence);
             for row in &rows {
                 match row {
-                    Row::Late(..) => sum.late += 1,
-                    Row::Gap(..) | Row::Event(_) => {}
-                    Row::Inference(_, judged) | Row::Repeat(_, _, _, judged) => {
+                    ExportRow::Late(..) => sum.late += 1,
+                    ExportRow::Gap(..) | ExportRow::Event(_) => {}
+                    ExportRow::Inference(_, judged) | ExportRow::Repeat(_, _, _, judged) => {
                         sum.rows += 1;
                         if let Some(judged) = judged.as_ref().filter(|_| is_short) {
                             sum.left_out.outcomes += judged.replaced();

@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, Timestamp};
 
-use super::{History, Judged, Part, Row};
+use super::{DecisionOutcomes, ExportRow, History, Part};
 use crate::failure::Result;
 use crate::filter::Filter;
 
@@ -16,16 +16,16 @@ const BATCH: usize = 8_192;
 const RECENT: usize = 1 << 17;
 
 /// Some rows, and how many entries they come from.
-pub struct Batch {
-    pub rows: Vec<Row>,
+pub struct RowBatch {
+    pub rows: Vec<ExportRow>,
     pub entries: u64,
 }
 
 /// An inference that was looked up, and all that is known to have turned out for it.
-type Earlier = (InferenceRecord, Option<Outcomes>);
+type LookedUp = (InferenceRecord, Option<Outcomes>);
 
 /// Reads what an export is to hold.
-pub struct Reading<'a> {
+pub struct ExportReader<'a> {
     reader: &'a Reader,
     filter: &'a Filter,
     from: Cursor,
@@ -33,19 +33,19 @@ pub struct Reading<'a> {
     history: History,
     /// The days whose rows are wanted; none for all.
     days: Option<Arc<BTreeSet<i64>>>,
-    sender: SyncSender<Batch>,
+    sender: SyncSender<RowBatch>,
     /// Ids that this export has met lately: outcomes are mostly about these.
     recent: HashSet<InferenceId>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ExportReader<'a> {
     pub fn new(
         reader: &'a Reader,
         part: &Part<'a>,
         days: Option<Arc<BTreeSet<i64>>>,
-        sender: SyncSender<Batch>,
+        sender: SyncSender<RowBatch>,
     ) -> Self {
-        Reading {
+        ExportReader {
             reader,
             filter: part.filter,
             from: part.from,
@@ -75,7 +75,7 @@ impl<'a> Reading<'a> {
             }
             let count = entries.len() as u64;
             let rows = self.rows(&mut entries)?;
-            let batch = Batch {
+            let batch = RowBatch {
                 rows,
                 entries: count,
             };
@@ -85,7 +85,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn rows(&mut self, entries: &mut Vec<Entry>) -> Result<Vec<Row>> {
+    fn rows(&mut self, entries: &mut Vec<Entry>) -> Result<Vec<ExportRow>> {
         let ids: Vec<InferenceId> = entries.iter().filter_map(Entry::id).collect();
         if self.recent.len() > RECENT {
             self.recent.clear();
@@ -99,7 +99,7 @@ impl<'a> Reading<'a> {
             }
         };
         let outcomes = self.reader.outcome_history(&ids, self.until)?;
-        let mut outcomes = outcomes.into_iter().map(Judged::new);
+        let mut outcomes = outcomes.into_iter().map(DecisionOutcomes::new);
         let earlier = self.earlier(entries)?;
         let mut rows = Vec::with_capacity(entries.len());
         for entry in entries.drain(..) {
@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
             );
             if is_event {
                 if self.filter.keeps_event(recorded) {
-                    rows.push(Row::Event(entry));
+                    rows.push(ExportRow::Event(entry));
                 }
                 continue;
             }
@@ -119,21 +119,21 @@ impl<'a> Reading<'a> {
                     let known = outcomes.next().flatten();
                     let now = known.as_ref().map(|judged| &judged.now);
                     if self.filter.keeps_all(&record, now) {
-                        rows.push(Row::Inference(record, known));
+                        rows.push(ExportRow::Inference(record, known));
                     }
                 }
                 Content::Repeat(repeat) => {
                     let known = outcomes.next().flatten();
                     let now = known.as_ref().map(|judged| &judged.now);
                     if self.filter.keeps_repeat(&repeat, now) {
-                        rows.push(Row::Repeat(repeat, recorded, sequence, known));
+                        rows.push(ExportRow::Repeat(repeat, recorded, sequence, known));
                     }
                 }
                 Content::Outcome(outcome) if self.is_late(outcome.of, &earlier) => {
-                    rows.push(Row::Late(outcome, recorded, sequence));
+                    rows.push(ExportRow::Late(outcome, recorded, sequence));
                 }
                 Content::Gap(gap) if self.filter.keeps_gap(&gap, recorded) => {
-                    rows.push(Row::Gap(gap, recorded));
+                    rows.push(ExportRow::Gap(gap, recorded));
                 }
                 _ => {}
             }
@@ -155,7 +155,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The inferences that outcomes among `entries` are about and that may be of earlier exports.
-    fn earlier(&self, entries: &[Entry]) -> Result<HashMap<InferenceId, Earlier>> {
+    fn earlier(&self, entries: &[Entry]) -> Result<HashMap<InferenceId, LookedUp>> {
         let judged = entries.iter().filter_map(|entry| match &entry.content {
             Content::Outcome(outcome) if self.may_be_earlier(outcome.of) => Some(outcome.of),
             _ => None,
@@ -168,7 +168,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether an outcome is about an inference of an earlier export, and that one is meant.
-    fn is_late(&self, of: InferenceId, earlier: &HashMap<InferenceId, Earlier>) -> bool {
+    fn is_late(&self, of: InferenceId, earlier: &HashMap<InferenceId, LookedUp>) -> bool {
         if !self.may_be_earlier(of) {
             return false;
         }

@@ -24,7 +24,7 @@ const METADATA: usize = 9;
 
 /// The content of one inference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Content {
+pub struct InferenceContent {
     /// Of everything but the event time and the attributes.
     pub core: u64,
     /// The event time, microseconds since 1970.
@@ -44,9 +44,9 @@ pub enum Likeness {
     Other,
 }
 
-impl Content {
+impl InferenceContent {
     /// How `self` stands to what was taken in before.
-    pub fn likeness(&self, before: &Content) -> Likeness {
+    pub fn likeness(&self, before: &InferenceContent) -> Likeness {
         if self.time != before.time || self.fields[MODEL] != before.fields[MODEL] {
             return Likeness::Other;
         }
@@ -61,18 +61,18 @@ impl Content {
     }
 
     /// The fields that differ, and how.
-    pub fn changes(&self, before: &Content) -> Vec<(&'static str, Change)> {
+    pub fn changes(&self, before: &InferenceContent) -> Vec<(&'static str, FieldChange)> {
         let pairs = self.fields.iter().zip(&before.fields);
         let named = FIELDS.into_iter().zip(pairs);
         let changed = named.filter(|(_, (new, old))| new != old);
-        let how = changed.map(|(name, (new, old))| (name, Change::of(*new != 0, *old != 0)));
+        let how = changed.map(|(name, (new, old))| (name, FieldChange::of(*new != 0, *old != 0)));
         how.collect()
     }
 }
 
 /// How a field of a row differs from what was taken in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Change {
+pub enum FieldChange {
     /// It was missing then.
     Completed,
     /// Another value was there.
@@ -81,21 +81,21 @@ pub enum Change {
     Gone,
 }
 
-impl Change {
-    fn of(is_there: bool, was_there: bool) -> Change {
+impl FieldChange {
+    fn of(is_there: bool, was_there: bool) -> FieldChange {
         match (is_there, was_there) {
-            (true, false) => Change::Completed,
-            (false, true) => Change::Gone,
-            _ => Change::Other,
+            (true, false) => FieldChange::Completed,
+            (false, true) => FieldChange::Gone,
+            _ => FieldChange::Other,
         }
     }
 
     /// In words.
     pub fn reason(self) -> &'static str {
         match self {
-            Change::Completed => "it was missing when the row was taken in",
-            Change::Other => "it is another than when the row was taken in",
-            Change::Gone => "it is missing now; the entry has it",
+            FieldChange::Completed => "it was missing when the row was taken in",
+            FieldChange::Other => "it is another than when the row was taken in",
+            FieldChange::Gone => "it is missing now; the entry has it",
         }
     }
 }
@@ -120,7 +120,7 @@ impl Parts<'_> {
         &self,
         time: i64,
         attributes: impl Iterator<Item = (&'a str, &'a Value)>,
-    ) -> Content {
+    ) -> InferenceContent {
         let given = |text: &str| (!text.is_empty()).then(|| hash(&text));
         let labelled = || {
             let mut known = self.probabilities.iter();
@@ -153,7 +153,7 @@ impl Parts<'_> {
             metadata,
         ];
         let core = hash(&wide.get(..METADATA));
-        Content {
+        InferenceContent {
             core,
             time,
             fields: wide.map(|wide| wide.map_or(0, narrow)),
@@ -162,7 +162,7 @@ impl Parts<'_> {
 }
 
 /// The content of what is stored.
-pub fn of_record(record: &InferenceRecord) -> Content {
+pub fn of_record(record: &InferenceRecord) -> InferenceContent {
     let probabilities: Vec<(&str, f32)> = record.probabilities.iter().collect();
     let parts = Parts {
         model: &record.model,
@@ -204,7 +204,7 @@ fn narrow(hash: u64) -> u16 {
 mod tests {
     use super::*;
 
-    fn content(action: &str, confidence: Option<f32>, note: Option<i64>) -> Content {
+    fn content(action: &str, confidence: Option<f32>, note: Option<i64>) -> InferenceContent {
         let parts = Parts {
             model: "m",
             symbol: "s",
@@ -226,9 +226,9 @@ mod tests {
         assert_eq!(before.likeness(&before), Likeness::Same);
         let later = content("BUY", Some(0.5), Some(3));
         assert_eq!(later.likeness(&before), Likeness::Completed);
-        let completed = ["confidence", "metadata"].map(|name| (name, Change::Completed));
+        let completed = ["confidence", "metadata"].map(|name| (name, FieldChange::Completed));
         assert_eq!(later.changes(&before), completed);
-        let gone = ["confidence", "metadata"].map(|name| (name, Change::Gone));
+        let gone = ["confidence", "metadata"].map(|name| (name, FieldChange::Gone));
         assert_eq!(before.changes(&later), gone);
         assert_eq!(before.likeness(&later), Likeness::Changed);
         assert_eq!(
@@ -236,8 +236,8 @@ mod tests {
             Likeness::Changed
         );
         let other = content("SELL", None, None).changes(&before);
-        assert_eq!(other, [("action", Change::Other)]);
-        let elsewhere = Content { time: 6, ..before };
+        assert_eq!(other, [("action", FieldChange::Other)]);
+        let elsewhere = InferenceContent { time: 6, ..before };
         assert_eq!(elsewhere.likeness(&before), Likeness::Other);
         assert_eq!(before.core, elsewhere.core);
         assert_eq!(content("BUY", None, Some(1)).core, before.core);

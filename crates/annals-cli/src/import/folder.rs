@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::Report;
+use super::ImportReport;
 use crate::failure::Result;
 use crate::units::counted;
 
 /// Registers the files of `folder` as checkpoints of `model`.
-pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut Report) -> Result<()> {
+pub fn import(dir: &Path, model: &str, folder: &Path, report: &mut ImportReport) -> Result<()> {
     let found = report.doing.registry(dir)?.import_folder(model, folder)?;
     report.source = folder.display().to_string();
     report.checkpoints = found.new.len() as u64;

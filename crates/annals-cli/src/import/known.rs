@@ -5,7 +5,7 @@ use std::path::Path;
 
 use annals::{Error, InferenceId, Reader, Repeats};
 
-use super::content::{Content, Likeness, of_record};
+use super::content::{InferenceContent, Likeness, of_record};
 use super::times::{QUARTER, ZONES, is_of_a_zone};
 use crate::failure::Result;
 
@@ -19,18 +19,18 @@ pub const BY_CONTENT: u64 = 1 << 39;
 const FEW: u64 = 5;
 
 /// An inference that an import took in.
-struct Stored {
+struct StoredInference {
     id: u64,
-    content: Content,
+    content: InferenceContent,
     /// Whether a row of this source has been found to be it.
     used: bool,
 }
 
 /// All inferences of the imports of one kind of source: 56 bytes for each.
 #[derive(Default)]
-pub struct Known {
+pub struct KnownInferences {
     /// By core and time.
-    rows: Vec<Stored>,
+    rows: Vec<StoredInference>,
     /// Indexes of `rows`, by id.
     by_id: Vec<usize>,
     sources: BTreeMap<u32, String>,
@@ -44,17 +44,17 @@ pub struct Known {
 }
 
 /// A row of a source, as far as it is known by that.
-pub struct Row {
+pub struct SourceRow {
     /// Its number, if that can be an id's.
     pub number: Option<u64>,
-    pub content: Content,
+    pub content: InferenceContent,
     /// Its time as if it were UTC's, if it bears no zone.
     pub local: Option<i64>,
 }
 
 /// A row's relation to earlier imports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Recognition {
     New,
     /// It was taken in before, as this entry.
     Known(EntryId, How),
@@ -84,7 +84,7 @@ pub enum How {
     Same,
     /// It was taken in with a time that another `--zone` gave it.
     OtherZone,
-    Differs(Content),
+    Differs(InferenceContent),
 }
 
 /// How many rows of a source are there under one run.
@@ -102,14 +102,14 @@ struct Met {
     offsets: Vec<i64>,
 }
 
-impl Known {
+impl KnownInferences {
     /// Reads what imports of sources whose names begin with `prefix` took in.
-    pub fn read(dir: &Path, prefix: &str) -> Result<Known> {
+    pub fn read(dir: &Path, prefix: &str) -> Result<KnownInferences> {
         let reader = match Reader::open(dir) {
-            Err(Error::Missing { .. }) => return Ok(Known::default()),
+            Err(Error::Missing { .. }) => return Ok(KnownInferences::default()),
             opened => opened?,
         };
-        let mut known = Known::default();
+        let mut known = KnownInferences::default();
         for run in reader.runs() {
             let run = run?;
             if let Some(source) = run.source.filter(|source| source.starts_with(prefix)) {
@@ -124,14 +124,14 @@ impl Known {
             let run = record.id.run().get();
             if known.sources.contains_key(&run) {
                 *known.counts.entry(run).or_default() += 1;
-                known.rows.push(Stored {
+                known.rows.push(StoredInference {
                     id: record.id.to_u64(),
                     content: of_record(&record),
                     used: false,
                 });
             }
         }
-        let key = |row: &Stored| (row.content.core, row.content.time, row.id);
+        let key = |row: &StoredInference| (row.content.core, row.content.time, row.id);
         known.rows.sort_unstable_by_key(key);
         known.by_id = (0..known.rows.len()).collect();
         let rows = &known.rows;
@@ -171,15 +171,15 @@ impl Known {
     }
 
     /// Entries with this content, at this time.
-    fn alike(&self, core: u64, time: i64) -> impl Iterator<Item = (usize, &Stored)> {
-        let key = |row: &Stored| (row.content.core, row.content.time);
+    fn alike(&self, core: u64, time: i64) -> impl Iterator<Item = (usize, &StoredInference)> {
+        let key = |row: &StoredInference| (row.content.core, row.content.time);
         let start = self.rows.partition_point(|row| key(row) < (core, time));
         let rows = self.rows.iter().enumerate().skip(start);
         rows.take_while(move |(_, row)| key(row) == (core, time))
     }
 
     /// The difference of zones that makes `row` the same as what is stored.
-    fn offset(row: &Row, stored: &Content) -> Option<i64> {
+    fn offset(row: &SourceRow, stored: &InferenceContent) -> Option<i64> {
         let local = row.local?;
         let is_zone = is_of_a_zone(local, stored.time)
             && row.content.time != stored.time
@@ -191,7 +191,7 @@ impl Known {
     /// of the first of these. `is_same_name` tells names that the source itself bears.
     pub fn recognise(
         &mut self,
-        sample: &[Row],
+        sample: &[SourceRow],
         is_same_name: impl Fn(&str) -> bool,
     ) -> Option<&str> {
         let mut found: Vec<(u64, u32)> = Vec::new();
@@ -227,7 +227,7 @@ impl Known {
     }
 
     /// How the rows of a source stand to what was taken in under `run`.
-    fn meet(&self, run: u32, sample: &[Row]) -> Met {
+    fn meet(&self, run: u32, sample: &[SourceRow]) -> Met {
         let mut met = Met::default();
         let mut used = vec![false; self.rows.len()];
         let mut left = Vec::new();
@@ -266,7 +266,7 @@ impl Known {
     /// Finds out whether the rows in `left`, which are not there as they are, are there with the
     /// times of another zone. Rows that follow each other by a quarter of an hour or an hour look
     /// alike then, so nearly all have to agree.
-    fn compare_zones(&self, run: u32, left: &[&Row], used: &[bool], met: &mut Met) {
+    fn compare_zones(&self, run: u32, left: &[&SourceRow], used: &[bool], met: &mut Met) {
         let is_free = |at: usize| used.get(at).is_some_and(|used| !used);
         let mut shifts: BTreeMap<i64, u64> = BTreeMap::new();
         let (mut all, mut others, mut unnumbered) = (0, 0, 0);
@@ -316,7 +316,7 @@ impl Known {
     }
 
     /// Entries with the content of `row` at a time that another zone gives it, and how far that is.
-    fn with_zones(&self, row: &Row) -> Vec<(usize, &Stored, i64)> {
+    fn with_zones(&self, row: &SourceRow) -> Vec<(usize, &StoredInference, i64)> {
         let Some(local) = row.local else {
             return Vec::new();
         };
@@ -330,7 +330,7 @@ impl Known {
     }
 
     /// Takes the source with this name for the one that is read, whatever it holds.
-    pub fn assume(&mut self, sample: &[Row], name: &str) {
+    pub fn assume(&mut self, sample: &[SourceRow], name: &str) {
         self.recognise(sample, |source| source == name);
         let named = self.sources.iter().find(|(_, source)| *source == name);
         let named = named.map(|(run, _)| *run);
@@ -341,13 +341,15 @@ impl Known {
     }
 
     /// The relation of `row`; `run` is the one that the source is taken in under now.
-    pub fn judge(&mut self, run: u32, row: &Row) -> Verdict {
+    pub fn judge(&mut self, run: u32, row: &SourceRow) -> Recognition {
         if self.rows.is_empty() {
-            return Verdict::New;
+            return Recognition::New;
         }
         if self.ours.is_empty() {
             let alike = self.alike(row.content.core, row.content.time).next();
-            return alike.map_or(Verdict::New, |(_, stored)| Verdict::Alike(run_of(stored)));
+            return alike.map_or(Recognition::New, |(_, stored)| {
+                Recognition::Alike(run_of(stored))
+            });
         }
         if let Some((at, how)) = self.by_number(run, row) {
             return self.used(at, how);
@@ -364,7 +366,7 @@ impl Known {
                 .filter(|(_, stored)| !stored.used && self.ours.contains(&run_of(stored)));
             // Of those with other attributes, rows that come later by their number may claim
             // theirs.
-            let likeness = |stored: &Stored| row.content.likeness(&stored.content);
+            let likeness = |stored: &StoredInference| row.content.likeness(&stored.content);
             let mut free = free.filter(|(_, stored)| {
                 likeness(stored) == Likeness::Same || !self.is_awaited(stored, row.number)
             });
@@ -384,20 +386,20 @@ impl Known {
         }
         match found {
             Some((at, how)) => self.used(at, how),
-            None => Verdict::New,
+            None => Recognition::New,
         }
     }
 
     /// Whether the row that `stored` was taken in from is still to come, after the one with this
     /// number.
-    fn is_awaited(&self, stored: &Stored, number: Option<u64>) -> bool {
+    fn is_awaited(&self, stored: &StoredInference, number: Option<u64>) -> bool {
         let own = stored.id & (BY_CONTENT - 1);
         let has_own = stored.id & BY_CONTENT == 0;
         self.is_stable && has_own && number.is_some_and(|number| own > number)
     }
 
     /// The entry that bears the row's number, if it is the row's.
-    fn by_number(&self, run: u32, row: &Row) -> Option<(usize, How)> {
+    fn by_number(&self, run: u32, row: &SourceRow) -> Option<(usize, How)> {
         let at = self.numbered(run, row.number)?;
         let before = self.rows.get(at).filter(|before| !before.used)?;
         let how = match row.content.likeness(&before.content) {
@@ -412,15 +414,15 @@ impl Known {
         Some((at, how))
     }
 
-    fn used(&mut self, at: usize, how: How) -> Verdict {
+    fn used(&mut self, at: usize, how: How) -> Recognition {
         let Some(stored) = self.rows.get_mut(at) else {
-            return Verdict::New;
+            return Recognition::New;
         };
         stored.used = true;
-        Verdict::Known(EntryId(stored.id), how)
+        Recognition::Known(EntryId(stored.id), how)
     }
 }
 
-fn run_of(stored: &Stored) -> u32 {
+fn run_of(stored: &StoredInference) -> u32 {
     EntryId(stored.id).run()
 }

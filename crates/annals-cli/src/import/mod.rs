@@ -17,7 +17,7 @@ use annals::{Journal, Registry};
 
 use crate::failure::Result;
 use crate::progress;
-pub use content::Change;
+pub use content::FieldChange;
 
 /// Whether an import is done, or only what it would do is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,7 +58,7 @@ impl Doing {
 
 /// Whether rows that look like earlier ones are those.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Identity {
+pub enum RowIdentity {
     #[default]
     Recognised,
     /// All of it is another source's.
@@ -67,7 +67,7 @@ pub enum Identity {
 
 /// Whether columns that are not known are kept as attributes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Columns {
+pub enum TakenColumns {
     #[default]
     Known,
     All,
@@ -75,7 +75,7 @@ pub enum Columns {
 
 /// Result of an import.
 #[derive(Default)]
-pub struct Report {
+pub struct ImportReport {
     pub doing: Doing,
     /// The source's name.
     pub source: String,
@@ -98,7 +98,7 @@ pub struct Report {
     /// Of these, those that differ from the entry.
     pub differs: u64,
     /// In which fields, and how. A committed decision does not change.
-    pub differing: BTreeMap<(&'static str, Change), u64>,
+    pub differing: BTreeMap<(&'static str, FieldChange), u64>,
     /// The runs that hold entries which differ, or have the times of another zone.
     pub outdated: BTreeSet<u32>,
     /// Rows that were taken in and look like rows of another source, by its name.
@@ -124,7 +124,7 @@ pub struct Report {
 /// Broken rows that are said one by one.
 const SAID: u64 = 20;
 
-impl Report {
+impl ImportReport {
     /// A row that cannot be taken in.
     pub fn broken(&mut self, place: &str, why: &str) {
         self.broken += 1;
@@ -138,7 +138,7 @@ impl Report {
     }
 
     /// A row that is there already, in this run, and differs from its entry.
-    pub fn differs(&mut self, place: &str, run: u32, changes: &[(&'static str, Change)]) {
+    pub fn differs(&mut self, place: &str, run: u32, changes: &[(&'static str, FieldChange)]) {
         self.differs += 1;
         self.outdated.insert(run);
         let mut said: Vec<String> = Vec::new();

@@ -6,7 +6,7 @@ use annals::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use serde::Deserialize;
 
-use super::Report;
+use super::ImportReport;
 use crate::when;
 
 /// Forms of a row's time, for messages. Words such as `24h` are no point in time: what they mean
@@ -16,16 +16,16 @@ pub const FORMS: &str = "give 2025-07-25T14:30:05Z, the same with a zone's offse
 
 /// A time, and how sure it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Read {
+pub struct ReadTime {
     pub time: Timestamp,
     /// As if it were UTC's, if it bears no zone.
     pub local: Option<i64>,
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<TimeDoubt>,
 }
 
-impl Read {
+impl ReadTime {
     fn sure(time: Timestamp) -> Self {
-        Read {
+        ReadTime {
             time,
             local: None,
             doubt: None,
@@ -35,7 +35,7 @@ impl Read {
 
 /// Why a time may be another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Doubt {
+pub enum TimeDoubt {
     /// The clocks were put back, so that hour came twice; read as the first.
     Twice,
     /// The clocks were put forward over it.
@@ -52,14 +52,14 @@ pub struct Doubts {
 
 impl Doubts {
     /// Adds those of one time.
-    pub fn note(&mut self, read: &Read) {
+    pub fn note(&mut self, read: &ReadTime) {
         self.no_zone |= read.local.is_some();
-        self.twice |= read.doubt == Some(Doubt::Twice);
-        self.never |= read.doubt == Some(Doubt::Never);
+        self.twice |= read.doubt == Some(TimeDoubt::Twice);
+        self.never |= read.doubt == Some(TimeDoubt::Never);
     }
 
     /// Counts a row that was taken in.
-    pub fn count(self, report: &mut Report) {
+    pub fn count(self, report: &mut ImportReport) {
         report.no_zone += u64::from(self.no_zone);
         report.twice += u64::from(self.twice);
         report.never += u64::from(self.never);
@@ -67,11 +67,11 @@ impl Doubts {
 }
 
 /// A time in a text: with a zone, without one, or as a number since 1970.
-pub fn text(text: &str, zone: &TimeZone) -> Option<Read> {
+pub fn text(text: &str, zone: &TimeZone) -> Option<ReadTime> {
     let text = text.trim();
     for name in [" UTC", " GMT", " utc", " gmt"] {
         if let Some(text) = text.strip_suffix(name) {
-            return when::local(text.trim_end(), &TimeZone::UTC).map(Read::sure);
+            return when::local(text.trim_end(), &TimeZone::UTC).map(ReadTime::sure);
         }
     }
     if let Some(local) = when::local(text, &TimeZone::UTC) {
@@ -80,10 +80,10 @@ pub fn text(text: &str, zone: &TimeZone) -> Option<Read> {
         let civil = TimeZone::UTC.to_datetime(civil);
         let doubt = match zone.to_ambiguous_timestamp(civil).offset() {
             AmbiguousOffset::Unambiguous { .. } => None,
-            AmbiguousOffset::Fold { .. } => Some(Doubt::Twice),
-            AmbiguousOffset::Gap { .. } => Some(Doubt::Never),
+            AmbiguousOffset::Fold { .. } => Some(TimeDoubt::Twice),
+            AmbiguousOffset::Gap { .. } => Some(TimeDoubt::Never),
         };
-        return Some(Read {
+        return Some(ReadTime {
             time,
             local: Some(local.as_micros()),
             doubt,
@@ -96,17 +96,17 @@ pub fn text(text: &str, zone: &TimeZone) -> Option<Read> {
         .or_else(|| text.parse().ok().and_then(real_since_1970))
         // As export writes it: every time that there is, beyond jiff's years too.
         .or_else(|| text.parse().ok())
-        .map(Read::sure)
+        .map(ReadTime::sure)
 }
 
 /// A whole number of any unit that it can be of.
-pub fn integer(number: i64) -> Option<Read> {
-    since_1970(number).map(Read::sure)
+pub fn integer(number: i64) -> Option<ReadTime> {
+    since_1970(number).map(ReadTime::sure)
 }
 
 /// A number of any unit that it can be of.
-pub fn real(number: f64) -> Option<Read> {
-    real_since_1970(number).map(Read::sure)
+pub fn real(number: f64) -> Option<ReadTime> {
+    real_since_1970(number).map(ReadTime::sure)
 }
 
 fn since_1970(number: i64) -> Option<Timestamp> {
@@ -139,30 +139,30 @@ fn real_since_1970(number: f64) -> Option<Timestamp> {
 /// A time as JSON has it.
 #[derive(Deserialize, Clone, Debug, PartialEq)]
 #[serde(untagged)]
-pub enum Stamp {
+pub enum GivenTime {
     Text(String),
     Integer(i64),
     Real(f64),
 }
 
-impl Stamp {
+impl GivenTime {
     /// The time of `field`; `Err` says what is there instead.
-    pub fn read(&self, field: &str, zone: &TimeZone) -> Result<Read, String> {
+    pub fn read(&self, field: &str, zone: &TimeZone) -> Result<ReadTime, String> {
         let read = match self {
-            Stamp::Text(words) => text(words, zone),
-            Stamp::Integer(number) => integer(*number),
-            Stamp::Real(number) => real(*number),
+            GivenTime::Text(words) => text(words, zone),
+            GivenTime::Integer(number) => integer(*number),
+            GivenTime::Real(number) => real(*number),
         };
         read.ok_or_else(|| format!("{field} {self} is no time: {FORMS}"))
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for GivenTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stamp::Text(text) => write!(f, "{text:?}"),
-            Stamp::Integer(number) => write!(f, "{number}"),
-            Stamp::Real(number) => write!(f, "{number}"),
+            GivenTime::Text(text) => write!(f, "{text:?}"),
+            GivenTime::Integer(number) => write!(f, "{number}"),
+            GivenTime::Real(number) => write!(f, "{number}"),
         }
     }
 }
@@ -227,7 +227,7 @@ mod tests {
         ] {
             assert_eq!(micros(words), None, "{words}");
         }
-        let said = Stamp::Text("24h".into()).read("event_time", &TimeZone::UTC);
+        let said = GivenTime::Text("24h".into()).read("event_time", &TimeZone::UTC);
         let said = said.err().unwrap_or_default();
         assert!(said.starts_with("event_time \"24h\" is no time"), "{said}");
     }
@@ -239,8 +239,8 @@ mod tests {
             let read = text(words, &zone).unwrap();
             (read.local.is_some(), read.doubt)
         };
-        assert_eq!(doubt("2025-10-26 03:30:00"), (true, Some(Doubt::Twice)));
-        assert_eq!(doubt("2025-03-30 03:30:00"), (true, Some(Doubt::Never)));
+        assert_eq!(doubt("2025-10-26 03:30:00"), (true, Some(TimeDoubt::Twice)));
+        assert_eq!(doubt("2025-03-30 03:30:00"), (true, Some(TimeDoubt::Never)));
         assert_eq!(doubt("2025-07-25 03:30:00"), (true, None));
         assert_eq!(doubt("2025-10-26T03:30:00+02:00"), (false, None));
         assert_eq!(doubt("1753454079"), (false, None));

@@ -21,7 +21,7 @@ Examples:
 
 With --live, checkpoints are ranked by what their decisions led to, with 95 % intervals (Wilson's \
 for correct, Student's for means), beside the one that is best by the model's monitor.")]
-pub struct Best {
+pub struct BestArgs {
     /// The model.
     pub model: String,
     /// By this metric instead of the model's monitor.
@@ -44,7 +44,7 @@ pub struct Best {
     lines: Option<usize>,
 }
 
-impl Best {
+impl BestArgs {
     /// By which outcome, if by any.
     pub fn live(&self) -> Option<&str> {
         self.live.as_deref()
@@ -65,7 +65,7 @@ impl Best {
     }
 }
 
-pub fn best(registry: &Registry, args: Best, out: &mut Out) -> Result<Done> {
+pub fn best(registry: &Registry, args: BestArgs, out: &mut Out) -> Result<Done> {
     if let Some(why) = args.idle() {
         return Err(Failure::Usage(why.into()));
     }

@@ -117,7 +117,7 @@ pub fn pin(registry: &Registry, args: Pin, out: &mut Out) -> Result<Done> {
 Examples:
   annals checkpoints tag dqn_agent_20250725_143500 nightly
   annals checkpoints tag --remove dqn_agent_20250725_143500 nightly")]
-pub struct Tag {
+pub struct TagArgs {
     /// The checkpoint's id.
     id: String,
     /// The tag.
@@ -127,7 +127,7 @@ pub struct Tag {
     remove: bool,
 }
 
-pub fn tag(registry: &Registry, args: Tag, out: &mut Out) -> Result<Done> {
+pub fn tag(registry: &Registry, args: TagArgs, out: &mut Out) -> Result<Done> {
     let checkpoint = known::checkpoint(registry, &args.id)?;
     if args.remove {
         if !checkpoint.tags().contains(&args.tag) {

@@ -6,7 +6,7 @@ use annals::Mode;
 use annals::stats::{LiveCandidate, LiveRanking, LiveValue};
 use serde_json::json;
 
-use super::best::Best;
+use super::best::BestArgs;
 use crate::failure::{Done, Result};
 use crate::folding;
 use crate::missing;
@@ -16,7 +16,7 @@ use crate::units;
 use crate::which;
 
 /// Prints a model's checkpoints by what turned out.
-pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
+pub fn best(dir: &Path, args: BestArgs, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     let value = match args.live() {
         Some("correct") => LiveValue::Correct,
@@ -47,7 +47,7 @@ pub fn best(dir: &Path, args: Best, out: &mut Out) -> Result<Done> {
     Ok(missing::done(&reader))
 }
 
-fn print(ranking: &LiveRanking, args: &Best, out: &mut Out) -> Result<()> {
+fn print(ranking: &LiveRanking, args: &BestArgs, out: &mut Out) -> Result<()> {
     let what = args.live().unwrap_or("reward");
     let mean = match what {
         "correct" => ">correct".to_owned(),

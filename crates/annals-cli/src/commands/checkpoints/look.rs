@@ -19,7 +19,7 @@ Examples:
   annals checkpoints list
   annals checkpoints list dqn_agent --since 7d -n 50
   annals checkpoints list dqn_agent --alias champion --json")]
-pub struct List {
+pub struct ListArgs {
     /// The model.
     model: Option<String>,
     /// Only those with this tag.
@@ -39,7 +39,7 @@ pub struct List {
     lines: usize,
 }
 
-pub fn list(registry: &Registry, args: List, out: &mut Out) -> Result<Done> {
+pub fn list(registry: &Registry, args: ListArgs, out: &mut Out) -> Result<Done> {
     let Some(model) = &args.model else {
         return models(registry, out);
     };
@@ -290,7 +290,7 @@ Examples:
   annals checkpoints verify
   annals checkpoints verify dqn_agent
   annals checkpoints verify --id dqn_agent_20250725_143500")]
-pub struct Verify {
+pub struct VerifyCheckpointsArgs {
     /// Only this model's.
     model: Option<String>,
     /// Only this one.
@@ -298,7 +298,7 @@ pub struct Verify {
     id: Option<String>,
 }
 
-pub fn verify(registry: &Registry, args: Verify, out: &mut Out) -> Result<Done> {
+pub fn verify(registry: &Registry, args: VerifyCheckpointsArgs, out: &mut Out) -> Result<Done> {
     let found = match (&args.id, &args.model) {
         (Some(id), _) => vec![known::checkpoint(registry, id)?],
         (None, Some(model)) => {

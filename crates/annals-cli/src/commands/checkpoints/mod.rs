@@ -22,17 +22,17 @@ Examples:
   annals checkpoints list dqn_agent --tag nightly
   annals checkpoints best dqn_agent
   annals checkpoints retain --max-count 5 --keep-best 3:val_loss:min")]
-pub enum Command {
+pub enum CheckpointsCommand {
     /// Lists a model's checkpoints, newest first; without a model, the models.
-    List(look::List),
+    List(look::ListArgs),
     /// Shows the best checkpoint of a model.
-    Best(best::Best),
+    Best(best::BestArgs),
     /// Shows one checkpoint whole.
     Show(look::Show),
     /// Compares two checkpoints: metrics, metadata, age, size.
     Diff(look::Diff),
     /// Reads the weights and compares their digests.
-    Verify(look::Verify),
+    Verify(look::VerifyCheckpointsArgs),
     /// Makes a checkpoint its model's active one.
     Activate(change::Activate),
     /// Points an alias at a checkpoint, takes it away, or rolls it back.
@@ -40,7 +40,7 @@ pub enum Command {
     /// Protects a checkpoint from deletion.
     Pin(change::Pin),
     /// Gives a checkpoint a tag, or takes it away.
-    Tag(change::Tag),
+    Tag(change::TagArgs),
     /// Sets the metric that ranks a model's checkpoints.
     Monitor(change::Monitor),
     /// Compares the registry with the files.
@@ -48,29 +48,29 @@ pub enum Command {
     /// Points registered checkpoints to files that were moved.
     Relocate(change::Relocate),
     /// Shows what a retention policy would delete and, with --yes, deletes it.
-    Retain(retention::Retain),
+    Retain(retention::RetainCheckpointsArgs),
 }
 
 /// Runs the command.
-pub fn run(dir: &Path, command: Command, out: &mut Out) -> Result<Done> {
+pub fn run(dir: &Path, command: CheckpointsCommand, out: &mut Out) -> Result<Done> {
     let registry = Registry::open(dir)?;
     match command {
-        Command::List(args) => look::list(&registry, args, out),
-        Command::Best(args) => match args.live() {
+        CheckpointsCommand::List(args) => look::list(&registry, args, out),
+        CheckpointsCommand::Best(args) => match args.live() {
             Some(_) => live::best(dir, args, out),
             None => best::best(&registry, args, out),
         },
-        Command::Show(args) => look::show(&registry, args, out),
-        Command::Diff(args) => look::diff(&registry, args, out),
-        Command::Verify(args) => look::verify(&registry, args, out),
-        Command::Activate(args) => change::activate(&registry, args, out),
-        Command::Alias(args) => change::alias(&registry, args, out),
-        Command::Pin(args) => change::pin(&registry, args, out),
-        Command::Tag(args) => change::tag(&registry, args, out),
-        Command::Monitor(args) => change::monitor(&registry, args, out),
-        Command::Reconcile(args) => change::reconcile(&registry, args, out),
-        Command::Relocate(args) => change::relocate(&registry, args, out),
-        Command::Retain(args) => retention::retain(&registry, args, out),
+        CheckpointsCommand::Show(args) => look::show(&registry, args, out),
+        CheckpointsCommand::Diff(args) => look::diff(&registry, args, out),
+        CheckpointsCommand::Verify(args) => look::verify(&registry, args, out),
+        CheckpointsCommand::Activate(args) => change::activate(&registry, args, out),
+        CheckpointsCommand::Alias(args) => change::alias(&registry, args, out),
+        CheckpointsCommand::Pin(args) => change::pin(&registry, args, out),
+        CheckpointsCommand::Tag(args) => change::tag(&registry, args, out),
+        CheckpointsCommand::Monitor(args) => change::monitor(&registry, args, out),
+        CheckpointsCommand::Reconcile(args) => change::reconcile(&registry, args, out),
+        CheckpointsCommand::Relocate(args) => change::relocate(&registry, args, out),
+        CheckpointsCommand::Retain(args) => retention::retain(&registry, args, out),
     }
 }
 

@@ -22,7 +22,7 @@ Examples:
 {MEANING} Limits count within each model. Whatever has an alias or a pin, is a model's newest or \
 its best, is never deleted. Shows the plan; with --yes it is applied."))]
 #[command(group = clap::ArgGroup::new("limit").required(true).multiple(true).args(LIMITS))]
-pub struct Retain {
+pub struct RetainCheckpointsArgs {
     /// Only this model's.
     #[arg(long, short)]
     model: Option<String>,
@@ -55,7 +55,7 @@ fn best(text: &str) -> Result<(u64, String, Rank), String> {
 }
 
 /// Shows what a policy would delete and, if that was said, deletes it.
-pub fn retain(registry: &Registry, args: Retain, out: &mut Out) -> Result<Done> {
+pub fn retain(registry: &Registry, args: RetainCheckpointsArgs, out: &mut Out) -> Result<Done> {
     if let Some(model) = &args.model {
         known::model(registry, model)?;
     }

@@ -28,7 +28,7 @@ impl<T> Optional<T> {
 }
 
 /// A column of lists.
-pub struct List<T> {
+pub struct ListColumn<T> {
     pub values: Vec<T>,
     /// 1 for an element, 0 for an empty list.
     pub levels: Vec<i16>,
@@ -36,9 +36,9 @@ pub struct List<T> {
     pub repeats: Vec<i16>,
 }
 
-impl<T> Default for List<T> {
+impl<T> Default for ListColumn<T> {
     fn default() -> Self {
-        List {
+        ListColumn {
             values: Vec::new(),
             levels: Vec::new(),
             repeats: Vec::new(),
@@ -46,7 +46,7 @@ impl<T> Default for List<T> {
     }
 }
 
-impl<T> List<T> {
+impl<T> ListColumn<T> {
     pub fn push(&mut self, values: impl Iterator<Item = T>) {
         let before = self.values.len();
         for value in values {

@@ -6,14 +6,14 @@ use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 
-use super::super::Row;
-use super::column::{List, Optional};
+use super::super::ExportRow;
+use super::column::{ListColumn, Optional};
 use super::names::{Names, text};
 use crate::entries;
 
 /// The rows that are not written yet, column by column.
 #[derive(Default)]
-pub struct Columns {
+pub struct ParquetColumns {
     names: Names,
     /// The labels of the last row: mostly those of the next one.
     last_labels: Option<(Arc<str>, Vec<ByteArray>)>,
@@ -29,8 +29,8 @@ pub struct Columns {
     action: Optional<ByteArray>,
     checkpoint: Optional<ByteArray>,
     confidence: Optional<f32>,
-    labels: List<ByteArray>,
-    probabilities: List<f32>,
+    labels: ListColumn<ByteArray>,
+    probabilities: ListColumn<f32>,
     feature_hash: Optional<i64>,
     processing_ns: Optional<i64>,
     memory_bytes: Optional<i64>,
@@ -52,12 +52,12 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-impl Columns {
+impl ParquetColumns {
     /// No rows, of this journal.
     pub fn new(journal: annals::JournalId) -> Self {
-        Columns {
+        ParquetColumns {
             same_journal: text(&journal.to_string()),
-            ..Columns::default()
+            ..ParquetColumns::default()
         }
     }
 
@@ -66,13 +66,13 @@ impl Columns {
         reason = "the column is declared unsigned: the bits are the number"
     )]
     /// Adds a row.
-    pub fn push(&mut self, row: &Row) {
+    pub fn push(&mut self, row: &ExportRow) {
         let kind = |kind: &'static str| ByteArray::from(bytes::Bytes::from_static(kind.as_bytes()));
         let nanos = |time: Option<std::time::Duration>| {
             time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
         };
         match row {
-            Row::Inference(record, outcomes) => {
+            ExportRow::Inference(record, outcomes) => {
                 self.key(
                     kind("inference"),
                     record.id,
@@ -101,7 +101,7 @@ impl Columns {
                 self.attributes.push(attributes);
                 self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
-            Row::Repeat(repeat, recorded, sequence, outcomes) => {
+            ExportRow::Repeat(repeat, recorded, sequence, outcomes) => {
                 self.key(kind("repeat"), repeat.id, *sequence, *recorded);
                 self.event_time.push(Some(repeat.event_time.as_micros()));
                 self.model.push(Some(self.names.get(&repeat.model)));
@@ -116,7 +116,7 @@ impl Columns {
                 self.attributes.push(None);
                 self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
-            Row::Late(outcome, recorded, sequence) => {
+            ExportRow::Late(outcome, recorded, sequence) => {
                 self.key(kind("outcome"), outcome.of, *sequence, *recorded);
                 self.event_time.push(None);
                 for names in [
@@ -138,7 +138,7 @@ impl Columns {
                 self.outcome_time.push(Some(outcome.time.as_micros()));
                 self.outcome_times.push(None);
             }
-            Row::Gap(..) | Row::Event(_) => {}
+            ExportRow::Gap(..) | ExportRow::Event(_) => {}
         }
     }
 

@@ -15,11 +15,11 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::file::{Finish, Unfinished};
-use super::{Compression, Row, Sink};
+use super::{Compression, ExportRow, Sink};
 use crate::failure::{Failure, Result};
-use columns::Columns;
+use columns::ParquetColumns;
 
-/// The [`COLUMNS`](super::COLUMNS), in the order of [`Columns::write`].
+/// The [`COLUMNS`](super::COLUMNS), in the order of [`ParquetColumns::write`].
 const SCHEMA: &str = "
 message annals {
   REQUIRED BYTE_ARRAY kind (STRING);
@@ -86,7 +86,7 @@ const TEXTS: [&str; 13] = [
 /// Writes one file.
 pub struct Parquet {
     writer: SerializedFileWriter<Unfinished>,
-    columns: Columns,
+    columns: ParquetColumns,
 }
 
 fn failed(error: ParquetError) -> Failure {
@@ -119,7 +119,7 @@ impl Parquet {
         let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
         Ok(Parquet {
             writer,
-            columns: Columns::new(journal),
+            columns: ParquetColumns::new(journal),
         })
     }
 
@@ -141,7 +141,7 @@ impl Parquet {
 }
 
 impl Sink for Parquet {
-    fn push(&mut self, rows: Vec<Row>) -> Result<()> {
+    fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
         for row in &rows {
             self.columns.push(row);
             if self.columns.len() >= GROUP {

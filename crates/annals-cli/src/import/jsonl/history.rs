@@ -6,25 +6,25 @@ use annals::Outcome;
 use annals::import::PastOutcome;
 use serde::Deserialize;
 
-use super::super::times::Stamp;
-use super::line::{Number, Turned};
-use super::{Taking, Trouble};
+use super::super::times::GivenTime;
+use super::line::{JsonNumber, LineOutcomes};
+use super::{JsonlImport, LineTrouble};
 
 /// One outcome, and who recorded it when.
 #[derive(Deserialize)]
-pub struct Past {
+pub struct HistoryOutcome {
     /// A run of the journal that it comes from.
     pub recorded_by: Option<u32>,
-    recorded_time: Option<Stamp>,
-    time: Option<Stamp>,
-    reward: Option<Number>,
+    recorded_time: Option<GivenTime>,
+    time: Option<GivenTime>,
+    reward: Option<JsonNumber>,
     correct: Option<bool>,
     label: Option<String>,
     #[serde(default)]
-    values: HashMap<String, Option<Number>>,
+    values: HashMap<String, Option<JsonNumber>>,
 }
 
-impl Past {
+impl HistoryOutcome {
     fn outcome(&self) -> Result<Outcome<'_>, String> {
         let mut outcome = Outcome::new();
         if let Some(reward) = &self.reward {
@@ -46,14 +46,14 @@ impl Past {
 }
 
 /// Whether all current values are in the history: the file may have been changed.
-pub fn agrees(turned: &Turned, history: &[Past]) -> bool {
-    let has = |name: &str, is_said: &dyn Fn(&Past) -> bool| {
+pub fn agrees(turned: &LineOutcomes, history: &[HistoryOutcome]) -> bool {
+    let has = |name: &str, is_said: &dyn Fn(&HistoryOutcome) -> bool| {
         let time = turned.times.get(name).or(turned.time.as_ref());
         let mut history = history.iter();
         history.any(|past| (time.is_none() || past.time.as_ref() == time) && is_said(past))
     };
-    let is_same = |one: &Number, other: Option<&Number>| {
-        let bits = |number: &Number| number.value().ok().map(f64::to_bits);
+    let is_same = |one: &JsonNumber, other: Option<&JsonNumber>| {
+        let bits = |number: &JsonNumber| number.value().ok().map(f64::to_bits);
         other.is_some_and(|other| bits(one) == bits(other))
     };
     let reward = turned.reward.as_ref();
@@ -72,14 +72,14 @@ pub fn agrees(turned: &Turned, history: &[Past]) -> bool {
         })
 }
 
-impl Taking {
+impl JsonlImport {
     /// The outcomes of a line as they are taken in; those without a run of their own are of `run`.
     pub(super) fn history<'l>(
         &mut self,
         journal: &str,
         run: u32,
-        history: &'l [Past],
-    ) -> Result<Vec<PastOutcome<'l>>, Trouble> {
+        history: &'l [HistoryOutcome],
+    ) -> Result<Vec<PastOutcome<'l>>, LineTrouble> {
         let mut all = Vec::with_capacity(history.len());
         for past in history {
             let mut outcome = past.outcome()?;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Error, Map, Value as Json};
 
-use super::line::{Line, Turned};
+use super::line::{Line, LineOutcomes};
 
 /// A field that is left out.
 pub struct Lost {
@@ -46,7 +46,7 @@ pub fn line(text: &str, error: &Error) -> Result<(Line<'static>, Vec<Lost>), Str
     let mut fields = readable::<Line<'static>>(fields, "", &mut lost);
     if let Some(Json::Object(outcome)) = fields.get_mut("outcome") {
         let all = std::mem::take(outcome);
-        *outcome = readable::<Turned>(all, "outcome.", &mut lost);
+        *outcome = readable::<LineOutcomes>(all, "outcome.", &mut lost);
     }
     if let Some(time) = lost.iter().find(|lost| TIMES.contains(&&*lost.field)) {
         return Err(format!("{}: {}", time.field, time.why));

@@ -10,8 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::super::json;
-use super::super::times::Stamp;
-use super::history::Past;
+use super::super::times::GivenTime;
+use super::history::HistoryOutcome;
 
 /// A line; what it does not know, it leaves aside.
 #[derive(Deserialize)]
@@ -21,15 +21,15 @@ pub struct Line<'a> {
     pub journal: Option<Cow<'a, str>>,
     pub id: Option<Cow<'a, str>>,
     pub sequence: Option<u64>,
-    pub event_time: Option<Stamp>,
+    pub event_time: Option<GivenTime>,
     pub model: Option<Cow<'a, str>>,
     pub symbol: Option<Cow<'a, str>>,
     pub action: Option<Cow<'a, str>>,
-    pub confidence: Option<Number>,
+    pub confidence: Option<JsonNumber>,
     #[serde(default)]
     pub labels: Vec<Cow<'a, str>>,
     #[serde(default)]
-    pub probabilities: Vec<Option<Number>>,
+    pub probabilities: Vec<Option<JsonNumber>>,
     pub feature_hash: Option<Cow<'a, str>>,
     pub processing_ns: Option<u64>,
     pub memory_bytes: Option<u64>,
@@ -38,69 +38,73 @@ pub struct Line<'a> {
     pub divergent: bool,
     pub repeat_of: Option<Cow<'a, str>>,
     #[serde(default)]
-    pub attributes: Pairs,
-    pub outcome: Option<Turned>,
+    pub attributes: JsonPairs,
+    pub outcome: Option<LineOutcomes>,
     /// Every outcome that there was, oldest first.
-    pub outcomes: Option<Vec<Past>>,
+    pub outcomes: Option<Vec<HistoryOutcome>>,
     pub recorded_by: Option<u32>,
     pub run: Option<u32>,
     pub reason: Option<Cow<'a, str>>,
     pub count: Option<u64>,
     pub after: Option<Cow<'a, str>>,
-    pub recorded_range: Option<[Stamp; 2]>,
-    pub event_range: Option<[Stamp; 2]>,
+    pub recorded_range: Option<[GivenTime; 2]>,
+    pub event_range: Option<[GivenTime; 2]>,
     pub refusal: Option<annals::entry::Refusal>,
-    pub recorded_time: Option<Stamp>,
+    pub recorded_time: Option<GivenTime>,
     pub level: Option<Cow<'a, str>>,
     pub component: Option<Cow<'a, str>>,
     pub message: Option<Cow<'a, str>>,
     #[serde(default)]
-    pub fields: Pairs,
+    pub fields: JsonPairs,
     pub detail: Option<Cow<'a, str>>,
     /// Which number stands where null does, by its place.
     #[serde(default)]
-    pub not_finite: HashMap<String, Number>,
+    pub not_finite: HashMap<String, JsonNumber>,
 }
 
 /// Names and values in their order; a name may come twice.
 #[derive(Default)]
-pub struct Pairs(pub Vec<(String, Json)>);
+pub struct JsonPairs(pub Vec<(String, Json)>);
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de> Deserialize<'de> for JsonPairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Pairs;
+        struct PairsVisitor;
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = JsonPairs;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of names and values")
             }
 
-            fn visit_unit<E>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
+            fn visit_unit<E>(self) -> Result<JsonPairs, E> {
+                Ok(JsonPairs::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonPairs, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                Ok(Pairs(pairs))
+                Ok(JsonPairs(pairs))
             }
         }
-        deserializer.deserialize_any(InOrder)
+        deserializer.deserialize_any(PairsVisitor)
     }
 }
 
 impl Line<'_> {
     /// The number at `place`, if there is one: null may stand for one that is not finite.
-    pub fn number(&self, place: &str, value: Option<&Number>) -> Result<Option<f64>, String> {
+    pub fn number(&self, place: &str, value: Option<&JsonNumber>) -> Result<Option<f64>, String> {
         let value = value.or_else(|| self.not_finite.get(place));
-        value.map(Number::value).transpose()
+        value.map(JsonNumber::value).transpose()
     }
 
     /// Names and values as they are stored.
-    pub fn values<'p>(&self, of: &str, pairs: &'p Pairs) -> Result<Vec<(&'p str, Value)>, String> {
+    pub fn values<'p>(
+        &self,
+        of: &str,
+        pairs: &'p JsonPairs,
+    ) -> Result<Vec<(&'p str, Value)>, String> {
         let pairs = pairs.0.iter().enumerate();
         let values = pairs.map(|(index, (name, value))| {
             let odd = match value {
@@ -114,7 +118,7 @@ impl Line<'_> {
     }
 }
 
-/// The fields of [`Line`] and of [`Turned`], sorted.
+/// The fields of [`Line`] and of [`LineOutcomes`], sorted.
 const FIELDS: [&str; 36] = [
     "action",
     "after",
@@ -169,7 +173,7 @@ const TURNED: [&str; 9] = [
 pub fn unknown(text: &str) -> Vec<String> {
     let mut unknown = Vec::new();
     let mut reading = serde_json::Deserializer::from_str(text);
-    let known = Known {
+    let known = KnownFields {
         fields: &FIELDS,
         prefix: "",
         unknown: &mut unknown,
@@ -180,13 +184,13 @@ pub fn unknown(text: &str) -> Vec<String> {
 }
 
 /// Looks at the names of an object's fields, and passes over their values.
-struct Known<'k> {
+struct KnownFields<'k> {
     fields: &'static [&'static str],
     prefix: &'static str,
     unknown: &'k mut Vec<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Known<'_> {
+impl<'de> DeserializeSeed<'de> for KnownFields<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -194,7 +198,7 @@ impl<'de> DeserializeSeed<'de> for Known<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Known<'_> {
+impl<'de> Visitor<'de> for KnownFields<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,7 +215,7 @@ impl<'de> Visitor<'de> for Known<'_> {
             if self.fields.binary_search(&name).is_err() {
                 self.unknown.push(format!("{}{name}", self.prefix));
             } else if name == "outcome" {
-                map.next_value_seed(Known {
+                map.next_value_seed(KnownFields {
                     fields: &TURNED,
                     prefix: "outcome.",
                     unknown: self.unknown,
@@ -235,17 +239,17 @@ fn inference() -> Cow<'static, str> {
 /// A number, or the word for one that is not finite.
 #[derive(Deserialize, Clone)]
 #[serde(untagged)]
-pub enum Number {
+pub enum JsonNumber {
     Finite(f64),
     Word(String),
 }
 
-impl Number {
+impl JsonNumber {
     /// The number.
     pub fn value(&self) -> Result<f64, String> {
         match self {
-            Number::Finite(value) => Ok(*value),
-            Number::Word(word) => word.parse().map_err(|_| format!("{word:?} is no number")),
+            JsonNumber::Finite(value) => Ok(*value),
+            JsonNumber::Word(word) => word.parse().map_err(|_| format!("{word:?} is no number")),
         }
     }
 }
@@ -258,15 +262,15 @@ pub fn real32(value: f64) -> f32 {
 
 /// Outcomes.
 #[derive(Deserialize)]
-pub struct Turned {
-    pub time: Option<Stamp>,
-    pub reward: Option<Number>,
+pub struct LineOutcomes {
+    pub time: Option<GivenTime>,
+    pub reward: Option<JsonNumber>,
     pub correct: Option<bool>,
     pub label: Option<String>,
     #[serde(default)]
-    pub values: HashMap<String, Option<Number>>,
+    pub values: HashMap<String, Option<JsonNumber>>,
     #[serde(default)]
-    pub times: HashMap<String, Stamp>,
+    pub times: HashMap<String, GivenTime>,
 }
 
 /// A field that has to be there.

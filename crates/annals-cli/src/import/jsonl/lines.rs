@@ -7,7 +7,7 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The rows read.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Read {
+pub enum ReadLine {
     Line,
     /// A line of so many bytes, which is left out.
     TooLong(u64),
@@ -15,14 +15,14 @@ pub enum Read {
 }
 
 /// Reads the next line of at most `longest` bytes into `line`.
-pub fn next(input: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<Read> {
+pub fn next(input: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<ReadLine> {
     let read = input.by_ref().take(longest).read_until(b'\n', line)?;
     if read == 0 {
-        return Ok(Read::End);
+        return Ok(ReadLine::End);
     }
     let mut length = read as u64;
     if length < longest || line.ends_with(b"\n") {
-        return Ok(Read::Line);
+        return Ok(ReadLine::Line);
     }
     line.clear();
     loop {
@@ -35,7 +35,7 @@ pub fn next(input: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::R
         input.consume(taken);
         length = length.saturating_add(taken as u64);
         if is_over {
-            return Ok(Read::TooLong(length));
+            return Ok(ReadLine::TooLong(length));
         }
     }
 }
@@ -62,16 +62,16 @@ mod tests {
         loop {
             lines.clear();
             match next(&mut input, 6, &mut lines).unwrap() {
-                Read::End => break,
+                ReadLine::End => break,
                 read => found.push((read, String::from_utf8_lossy(&lines).into_owned())),
             }
         }
-        let text = |text: &str| (Read::Line, text.to_owned());
+        let text = |text: &str| (ReadLine::Line, text.to_owned());
         assert_eq!(
             found,
             [
                 text("1234\n"),
-                (Read::TooLong(10), String::new()),
+                (ReadLine::TooLong(10), String::new()),
                 text("12345\n"),
                 text("\n"),
                 text("ab"),

@@ -18,15 +18,15 @@ use annals::import::{Answer, Importer, PastOutcome};
 use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
 
-use super::content::{Change, Content, Parts, of_record};
-use super::times::{self, Doubts, Stamp};
-use super::{Identity, Report, python};
+use super::content::{FieldChange, InferenceContent, Parts, of_record};
+use super::times::{self, Doubts, GivenTime};
+use super::{ImportReport, RowIdentity, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
 use lenient::Lost;
-use line::{Line, Turned, needed, real32};
+use line::{Line, LineOutcomes, needed, real32};
 pub use lines::is_utf16;
-use lines::{BYTE_ORDER_MARK, Read};
+use lines::{BYTE_ORDER_MARK, ReadLine};
 pub use unpack::{Packing, unpacked};
 
 /// The longest line that is read: a record has at most a megabyte of text.
@@ -35,15 +35,20 @@ const LONGEST: u64 = 16 << 20;
 const COMPARED: usize = 4_096;
 
 /// How to take lines in.
-pub struct Settings<'s> {
+pub struct JsonlSettings<'s> {
     /// The name of the source of lines that name no journal, if it was said.
     pub source: Option<&'s str>,
     pub zone: &'s TimeZone,
-    pub identity: Identity,
+    pub identity: RowIdentity,
 }
 
 /// Takes in lines from a file or, for `-`, from standard input.
-pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Report) -> Result<()> {
+pub fn import(
+    dir: &Path,
+    from: &Path,
+    settings: &JsonlSettings<'_>,
+    report: &mut ImportReport,
+) -> Result<()> {
     let reading = |cause| Failure::io(format!("read {}", from.display()), cause);
     let input: Box<dyn io::Read> = if from.as_os_str() == "-" {
         Box::new(io::stdin().lock())
@@ -57,7 +62,7 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
     // Compressed or not, it is the same source.
     let name = unpack::without_ending(&name);
     report.source = settings.source.unwrap_or(name).to_owned();
-    let mut taking = Taking {
+    let mut taking = JsonlImport {
         importer: report.doing.importer(dir)?,
         fallback: report.source.clone(),
         sources: HashMap::new(),
@@ -70,8 +75,8 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
             doubts: Cell::default(),
         },
         taken: match settings.identity {
-            Identity::Recognised => None,
-            Identity::New => Some(names_of_sources(dir)?),
+            RowIdentity::Recognised => None,
+            RowIdentity::New => Some(names_of_sources(dir)?),
         },
     };
     let bar = progress::rows(None, "importing");
@@ -82,9 +87,9 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
         number += 1;
         let place = || place(number);
         match lines::next(&mut input, LONGEST, &mut bytes).map_err(reading)? {
-            Read::End => break,
-            Read::Line => {}
-            Read::TooLong(length) => {
+            ReadLine::End => break,
+            ReadLine::Line => {}
+            ReadLine::TooLong(length) => {
                 let why = format!("it has {length} bytes; 16 MiB is the most");
                 report.broken(&place(), &why);
                 continue;
@@ -109,8 +114,8 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
         }
         match taking.line(text, number, report) {
             Ok(()) => {}
-            Err(Trouble::Line(why)) => report.broken(&place(), &why),
-            Err(Trouble::Journal(error)) => return Err(error.into()),
+            Err(LineTrouble::Line(why)) => report.broken(&place(), &why),
+            Err(LineTrouble::Journal(error)) => return Err(error.into()),
         }
         bar.inc(1);
     }
@@ -133,22 +138,22 @@ fn place(line: u64) -> String {
 }
 
 /// Why a line was not taken in: for its own sake, or because nothing can be.
-enum Trouble {
+enum LineTrouble {
     Line(String),
     Journal(annals::Error),
 }
 
-impl From<String> for Trouble {
+impl From<String> for LineTrouble {
     fn from(why: String) -> Self {
-        Trouble::Line(why)
+        LineTrouble::Line(why)
     }
 }
 
-impl From<annals::Error> for Trouble {
+impl From<annals::Error> for LineTrouble {
     fn from(error: annals::Error) -> Self {
         match super::refusal(&error) {
-            Some(why) => Trouble::Line(why),
-            None => Trouble::Journal(error),
+            Some(why) => LineTrouble::Line(why),
+            None => LineTrouble::Journal(error),
         }
     }
 }
@@ -157,9 +162,9 @@ impl From<annals::Error> for Trouble {
 struct KnownLine {
     number: u64,
     id: InferenceId,
-    content: Content,
+    content: InferenceContent,
     /// Its event time, if it bears one.
-    time: Option<times::Read>,
+    time: Option<times::ReadTime>,
 }
 
 /// Reads the times of a line, and notes how sure they are.
@@ -169,7 +174,7 @@ struct Times {
 }
 
 impl Times {
-    fn read(&self, field: &str, stamp: &Stamp) -> Result<times::Read, String> {
+    fn read(&self, field: &str, stamp: &GivenTime) -> Result<times::ReadTime, String> {
         let read = stamp.read(field, &self.zone)?;
         let mut doubts = self.doubts.get();
         doubts.note(&read);
@@ -177,14 +182,14 @@ impl Times {
         Ok(read)
     }
 
-    fn time(&self, field: &str, stamp: &Stamp) -> Result<Timestamp, String> {
+    fn time(&self, field: &str, stamp: &GivenTime) -> Result<Timestamp, String> {
         Ok(self.read(field, stamp)?.time)
     }
 }
 
 /// Which of two values of an outcome holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum HoldsBy {
     /// The one with the later time.
     OfTime,
     /// The one that came later.
@@ -192,9 +197,9 @@ enum Order {
 }
 
 /// The outcomes, in one entry for each time at which one became known.
-type Judged<'l> = Vec<(Option<Timestamp>, Outcome<'l>)>;
+type TimedOutcomes<'l> = Vec<(Option<Timestamp>, Outcome<'l>)>;
 
-struct Taking {
+struct JsonlImport {
     importer: Importer,
     /// The source of lines that name no journal.
     fallback: String,
@@ -223,8 +228,13 @@ fn names_of_sources(dir: &Path) -> Result<HashSet<String>> {
     Ok(names)
 }
 
-impl Taking {
-    fn line(&mut self, text: &str, number: u64, report: &mut Report) -> Result<(), Trouble> {
+impl JsonlImport {
+    fn line(
+        &mut self,
+        text: &str,
+        number: u64,
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         let text = python::as_json(text);
         let (line, mut lost) = match serde_json::from_str::<Line<'_>>(&text) {
             Ok(line) => (line, Vec::new()),
@@ -271,8 +281,8 @@ impl Taking {
         line: &Line<'_>,
         journal: &str,
         lost: &mut Vec<Lost>,
-        report: &mut Report,
-    ) -> Result<(), Trouble> {
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         let id = self.id(journal, line.id.as_deref())?;
         let Some(turned) = &line.outcome else {
             return Err("an outcome without one".to_owned().into());
@@ -282,8 +292,8 @@ impl Taking {
         }
         // A row with a sequence in its journal came after the earlier export.
         let order = match line.sequence {
-            Some(_) => Order::OfArrival,
-            None => Order::OfTime,
+            Some(_) => HoldsBy::OfArrival,
+            None => HoldsBy::OfTime,
         };
         let judged = self.judged(line, turned, lost);
         let before = report.outcomes;
@@ -302,9 +312,9 @@ impl Taking {
         of: InferenceId,
         line: &Line<'_>,
         journal: &str,
-        turned: &Turned,
-        report: &mut Report,
-    ) -> Result<(), Trouble> {
+        turned: &LineOutcomes,
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         if !self.is_first(of.run(), line) {
             return Ok(());
         }
@@ -332,7 +342,7 @@ impl Taking {
     }
 
     /// The id here of what has the id `text` there.
-    fn id(&mut self, journal: &str, text: Option<&str>) -> Result<InferenceId, Trouble> {
+    fn id(&mut self, journal: &str, text: Option<&str>) -> Result<InferenceId, LineTrouble> {
         let text = text.ok_or_else(|| "it has no id".to_owned())?;
         let there: InferenceId = text.parse()?;
         let run = self.run(journal, there.run().get())?;
@@ -340,7 +350,7 @@ impl Taking {
     }
 
     /// Counts the known lines that say something else than their entries.
-    fn compare(&mut self, report: &mut Report) -> annals::Result<()> {
+    fn compare(&mut self, report: &mut ImportReport) -> annals::Result<()> {
         let known = std::mem::take(&mut self.known);
         if known.is_empty() {
             return Ok(());
@@ -371,7 +381,7 @@ impl Taking {
                     report.other_zone(run);
                     continue;
                 }
-                changes.push(("event_time", Change::Other));
+                changes.push(("event_time", FieldChange::Other));
             }
             if !changes.is_empty() {
                 report.differs(&place(line.number), run, &changes);
@@ -380,7 +390,7 @@ impl Taking {
         Ok(())
     }
 
-    fn run(&mut self, journal: &str, run: u32) -> Result<RunId, Trouble> {
+    fn run(&mut self, journal: &str, run: u32) -> Result<RunId, LineTrouble> {
         let key = (journal.to_owned(), run);
         if let Some(known) = self.sources.get(&key) {
             return Ok(*known);
@@ -408,8 +418,8 @@ impl Taking {
         journal: &str,
         number: u64,
         lost: &mut Vec<Lost>,
-        report: &mut Report,
-    ) -> Result<(), Trouble> {
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         let id = self.id(journal, line.id.as_deref())?;
         let model = needed("model", &line.model)?;
         let symbol = needed("symbol", &line.symbol)?;
@@ -513,7 +523,7 @@ impl Taking {
         let before = report.outcomes;
         let is_told = self.told(id, line, journal, lost, report)?;
         if !is_told {
-            self.outcomes(id, judged, Order::OfTime, lost, report)?;
+            self.outcomes(id, judged, HoldsBy::OfTime, lost, report)?;
         }
         report.completed += u64::from(!is_new && report.outcomes > before);
         Ok(())
@@ -526,13 +536,13 @@ impl Taking {
         line: &Line<'_>,
         journal: &str,
         lost: &mut Vec<Lost>,
-        report: &mut Report,
-    ) -> Result<bool, Trouble> {
+        report: &mut ImportReport,
+    ) -> Result<bool, LineTrouble> {
         let Some(told) = line.outcomes.as_ref().filter(|told| !told.is_empty()) else {
             return Ok(false);
         };
         let mut unread = |trouble| match trouble {
-            Trouble::Line(why) => {
+            LineTrouble::Line(why) => {
                 lost.push(Lost::new("outcomes", "a history that cannot be read", why));
                 Ok(false)
             }
@@ -559,13 +569,13 @@ impl Taking {
     fn judged<'l>(
         &self,
         line: &'l Line<'_>,
-        turned: &'l Turned,
+        turned: &'l LineOutcomes,
         lost: &mut Vec<Lost>,
-    ) -> Judged<'l> {
+    ) -> TimedOutcomes<'l> {
         let whole = turned.time.as_ref();
         let whole = whole.map(|stamp| self.times.time("outcome.time", stamp));
         let whole = whole.transpose();
-        let mut judged: Judged<'l> = Vec::new();
+        let mut judged: TimedOutcomes<'l> = Vec::new();
         let mut add = |name: &str, step: Result<Option<Step<'l>>, String>| {
             let field = format!("outcome.{name}");
             let step = match step {
@@ -602,23 +612,23 @@ impl Taking {
     fn outcomes(
         &mut self,
         of: InferenceId,
-        judged: Judged<'_>,
-        order: Order,
+        judged: TimedOutcomes<'_>,
+        order: HoldsBy,
         lost: &mut Vec<Lost>,
-        report: &mut Report,
-    ) -> Result<(), Trouble> {
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         for (time, outcome) in judged {
             let outcome = match time {
                 Some(time) => outcome.at(time),
                 None => outcome,
             };
             let added = match order {
-                Order::OfTime => self.importer.add_outcome(of, &outcome),
-                Order::OfArrival => self.importer.add_later_outcome(of, &outcome),
+                HoldsBy::OfTime => self.importer.add_outcome(of, &outcome),
+                HoldsBy::OfArrival => self.importer.add_later_outcome(of, &outcome),
             };
-            match added.map_err(Trouble::from) {
+            match added.map_err(LineTrouble::from) {
                 Ok(is_new) => report.outcomes += u64::from(is_new),
-                Err(Trouble::Line(why)) => {
+                Err(LineTrouble::Line(why)) => {
                     lost.push(Lost::new("outcome", "more than an entry holds", why));
                 }
                 Err(trouble) => return Err(trouble),
@@ -638,8 +648,8 @@ impl Taking {
         &mut self,
         line: &Line<'_>,
         journal: &str,
-        report: &mut Report,
-    ) -> Result<(), Trouble> {
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         if line.recorded_time.is_none() {
             return Err("an event without a recorded_time".to_owned().into());
         }
@@ -680,7 +690,12 @@ impl Taking {
         Ok(())
     }
 
-    fn gap(&mut self, line: &Line<'_>, journal: &str, report: &mut Report) -> Result<(), Trouble> {
+    fn gap(
+        &mut self,
+        line: &Line<'_>,
+        journal: &str,
+        report: &mut ImportReport,
+    ) -> Result<(), LineTrouble> {
         // The library's own words.
         let reason = serde_json::from_value(line.reason.as_deref().into());
         let reason: GapReason =
@@ -691,7 +706,7 @@ impl Taking {
         }
         let run = line.run.ok_or_else(|| "a gap without a run".to_owned())?;
         let run = self.run(journal, run)?;
-        let range = |field: &str, range: &Option<[Stamp; 2]>| -> Result<_, String> {
+        let range = |field: &str, range: &Option<[GivenTime; 2]>| -> Result<_, String> {
             let Some([first, last]) = range else {
                 return Ok(None);
             };
@@ -737,7 +752,7 @@ enum Step<'a> {
 
 impl<'a> Step<'a> {
     /// Adds this to the outcome of the same time.
-    fn join(self, time: Option<Timestamp>, judged: &mut Judged<'a>) {
+    fn join(self, time: Option<Timestamp>, judged: &mut TimedOutcomes<'a>) {
         let known = judged.iter_mut().find(|(known, _)| *known == time);
         let whole = match known {
             Some((_, outcome)) => outcome,

@@ -10,10 +10,10 @@ use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
 use super::super::times::Doubts;
-use super::super::{Report, python};
-use super::registered::{Batch, Pending};
-use super::table::Table;
-use super::{Trouble, values};
+use super::super::{ImportReport, python};
+use super::registered::{Pending, RegisteredBatch};
+use super::table::SourceTable;
+use super::{RowTrouble, values};
 use crate::failure::{Failure, Result};
 
 /// The columns, in the order in which they are asked for.
@@ -38,9 +38,9 @@ fn owned(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<String>> {
 pub fn checkpoints(
     dir: &Path,
     from: &Path,
-    table: &Table<'_>,
+    table: &SourceTable<'_>,
     zone: &TimeZone,
-    report: &mut Report,
+    report: &mut ImportReport,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<()> {
     let registry = report.doing.registry(dir)?;
@@ -50,7 +50,7 @@ pub fn checkpoints(
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     let beside = from.parent().unwrap_or(Path::new("."));
-    let mut batch = Batch::new(&registry);
+    let mut batch = RegisteredBatch::new(&registry);
     let mut count = 0_u64;
     loop {
         let row = match rows.next() {
@@ -69,8 +69,8 @@ pub fn checkpoints(
         let place = format!("{} row {number}", table.name);
         match checkpoint(&registry, row, beside, zone, report, &place) {
             Ok(row) => batch.push(row, report)?,
-            Err(Trouble::Row(why)) => report.broken(&place, &why),
-            Err(Trouble::Fatal(failure)) => return Err(failure),
+            Err(RowTrouble::Row(why)) => report.broken(&place, &why),
+            Err(RowTrouble::Fatal(failure)) => return Err(failure),
         }
     }
     batch.finish(table.name, report)
@@ -82,10 +82,10 @@ fn checkpoint(
     row: &Row<'_>,
     beside: &Path,
     zone: &TimeZone,
-    report: &mut Report,
+    report: &mut ImportReport,
     place: &str,
-) -> Result<Pending, Trouble> {
-    let missing = |what: &str| Trouble::Row(format!("it has no {what}"));
+) -> Result<Pending, RowTrouble> {
+    let missing = |what: &str| RowTrouble::Row(format!("it has no {what}"));
     let id = owned(row, 1)?.ok_or_else(|| missing("checkpoint_id"))?;
     let model = owned(row, 2)?.ok_or_else(|| missing("model_name"))?;
     let path = owned(row, 7)?.filter(|path| !path.trim().is_empty());
@@ -151,7 +151,7 @@ fn checkpoint(
             new.import_missing_as(&*id, beside.join(path), 0)
         }
     };
-    let entry = entry.map_err(|error| Trouble::Row(error.to_string()))?;
+    let entry = entry.map_err(|error| RowTrouble::Row(error.to_string()))?;
     Ok(Pending {
         entry,
         id,

@@ -11,13 +11,13 @@ use rusqlite::types::ValueRef;
 use serde_json::Value as Json;
 
 use super::super::content::Parts;
-use super::super::known::Row;
+use super::super::known::SourceRow;
 use super::super::times::{self, FORMS};
 use super::super::{json, python};
-use super::outcome::{OutcomeColumn, Turned};
-use super::values::{self, Kept};
-use super::words::Words;
-use super::{Trouble, probabilities};
+use super::outcome::{OutcomeColumn, RowOutcomes};
+use super::values::{self, HashFit};
+use super::words::TextPool;
+use super::{RowTrouble, probabilities};
 
 /// The columns, in the order in which they are asked for.
 pub const COLUMNS: [&str; 11] = [
@@ -53,7 +53,7 @@ pub struct Decision {
     symbol: Arc<str>,
     action: Arc<str>,
     checkpoint: Option<Arc<str>>,
-    stamp: times::Read,
+    stamp: times::ReadTime,
     confidence: Option<f32>,
     probabilities: Vec<(Arc<str>, f32)>,
     features: Option<u64>,
@@ -61,9 +61,9 @@ pub struct Decision {
     memory: Option<u64>,
     attributes: Vec<(Arc<str>, Value)>,
     /// What turned out for it.
-    pub turned: Turned,
+    pub turned: RowOutcomes,
     /// The fields that could not be taken over as they are.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<FieldLoss>,
 }
 
 /// The columns that are read besides those that every table has.
@@ -76,7 +76,7 @@ pub struct MoreColumns<'c> {
 }
 
 /// A field that was not taken over as it is.
-pub struct Loss {
+pub struct FieldLoss {
     pub field: Cow<'static, str>,
     /// The kind of reason, which losses are counted by.
     pub reason: &'static str,
@@ -88,16 +88,16 @@ impl Decision {
     fn lose(&mut self, field: &'static str, reason: &'static str, why: impl std::fmt::Display) {
         let why = format!("{field}: {why}");
         let field = field.into();
-        self.losses.push(Loss { field, reason, why });
+        self.losses.push(FieldLoss { field, reason, why });
     }
 
     /// When it was made, and how sure that is.
-    pub fn stamp(&self) -> times::Read {
+    pub fn stamp(&self) -> times::ReadTime {
         self.stamp
     }
 
     /// The key of the row.
-    pub fn row(&self, number: Option<i64>) -> Row {
+    pub fn row(&self, number: Option<i64>) -> SourceRow {
         let probabilities = self.probabilities.iter();
         let probabilities: Vec<(&str, f32)> = probabilities.map(|(l, v)| (&**l, *v)).collect();
         let parts = Parts {
@@ -113,7 +113,7 @@ impl Decision {
         };
         let attributes = self.attributes.iter().map(|(name, value)| (&**name, value));
         let number = number.filter(|number| NUMBERS.contains(number));
-        Row {
+        SourceRow {
             number: number.map(i64::unsigned_abs),
             content: parts.content(self.stamp.time.as_micros(), attributes),
             local: self.stamp.local,
@@ -156,19 +156,19 @@ pub fn read(
     row: &rusqlite::Row<'_>,
     zone: &TimeZone,
     more: MoreColumns<'_>,
-    words: &mut Words,
-) -> Result<Decision, Trouble> {
-    let mut name = |index| -> Result<Option<Arc<str>>, Trouble> {
+    words: &mut TextPool,
+) -> Result<Decision, RowTrouble> {
+    let mut name = |index| -> Result<Option<Arc<str>>, RowTrouble> {
         Ok(values::text(row.get_ref(index)?).map(|text| words.get(&text)))
     };
     let model = name(1)?.filter(|model| !model.is_empty());
-    let model = model.ok_or_else(|| Trouble::row("it has no model_name"))?;
+    let model = model.ok_or_else(|| RowTrouble::row("it has no model_name"))?;
     let (symbol, action) = (name(3)?.unwrap_or_default(), name(4)?.unwrap_or_default());
     let checkpoint = name(10)?.filter(|id| !id.is_empty());
     let stamp = row.get_ref(2)?;
     let stamp = values::time(stamp, zone).ok_or_else(|| {
         let shown = values::shown(stamp);
-        Trouble::Row(format!("timestamp {shown} is no time: {FORMS}"))
+        RowTrouble::Row(format!("timestamp {shown} is no time: {FORMS}"))
     })?;
     let mut decision = Decision {
         model,
@@ -182,7 +182,7 @@ pub fn read(
         processing_time: None,
         memory: None,
         attributes: Vec::new(),
-        turned: Turned::default(),
+        turned: RowOutcomes::default(),
         losses: Vec::new(),
     };
     for (index, field) in COLUMNS.into_iter().enumerate() {
@@ -218,7 +218,7 @@ const TEXTS: [&str; 6] = [
 ];
 
 impl Decision {
-    fn read_probabilities(&mut self, value: ValueRef<'_>, words: &mut Words) {
+    fn read_probabilities(&mut self, value: ValueRef<'_>, words: &mut TextPool) {
         let Some(json) = values::text(value).filter(|json| !json.trim().is_empty()) else {
             return;
         };
@@ -244,7 +244,7 @@ impl Decision {
         }
     }
 
-    fn read_metadata(&mut self, value: ValueRef<'_>, words: &mut Words) {
+    fn read_metadata(&mut self, value: ValueRef<'_>, words: &mut TextPool) {
         let Some(json) = values::text(value).filter(|json| !json.trim().is_empty()) else {
             return;
         };
@@ -267,20 +267,20 @@ impl Decision {
         }
     }
 
-    fn read_hash(&mut self, value: ValueRef<'_>, words: &mut Words) {
+    fn read_hash(&mut self, value: ValueRef<'_>, words: &mut TextPool) {
         let Some(text) = values::text(value).filter(|hash| !hash.is_empty()) else {
             return;
         };
         let (hash, kept) = values::feature_hash(&text);
         self.features = Some(hash);
-        if kept == Kept::InPart {
+        if kept == HashFit::InPart {
             let name = words.get("input_features_hash");
             self.attributes.push((name, Value::Text(text.into_owned())));
         }
     }
 
     /// Keeps a column that is not known as an attribute.
-    fn keep(&mut self, name: &Arc<str>, value: ValueRef<'_>, words: &mut Words) {
+    fn keep(&mut self, name: &Arc<str>, value: ValueRef<'_>, words: &mut TextPool) {
         let value = match value {
             ValueRef::Null => return,
             ValueRef::Integer(number) => Value::Integer(number),
@@ -300,7 +300,7 @@ impl Decision {
         self.attributes.push((name, value));
     }
 
-    fn read_numbers(&mut self, row: &rusqlite::Row<'_>) -> Result<(), Trouble> {
+    fn read_numbers(&mut self, row: &rusqlite::Row<'_>) -> Result<(), RowTrouble> {
         match values::number(row.get_ref(5)?) {
             #[allow(
                 clippy::cast_possible_truncation,

@@ -7,15 +7,15 @@ use annals::import::Importer;
 use annals::{InferenceId, RunId};
 use jiff::tz::TimeZone;
 
-use super::super::Report;
-use super::super::content::{Content, hash};
-use super::super::known::{BY_CONTENT, How, Known, Row, Verdict};
+use super::super::ImportReport;
+use super::super::content::{InferenceContent, hash};
+use super::super::known::{BY_CONTENT, How, KnownInferences, Recognition, SourceRow};
 use super::super::times::Doubts;
-use super::Trouble;
+use super::RowTrouble;
 use super::decision::{self, Decision, MoreColumns};
 use super::rest::{self, Scanned};
-use super::table::Table;
-use super::words::Words;
+use super::table::SourceTable;
+use super::words::TextPool;
 use crate::failure::{Failure, Result};
 use crate::progress;
 
@@ -27,19 +27,19 @@ const AHEAD: usize = 4;
 const MOST_TRIES: u64 = 1 << 24;
 
 /// A row's number, and what it says.
-type Read = (Option<i64>, Result<Decision, Trouble>);
+type ReadRow = (Option<i64>, Result<Decision, RowTrouble>);
 
 /// Takes in all rows that can be read, in the order of their numbers.
 pub fn inferences(
-    table: &Table<'_>,
+    table: &SourceTable<'_>,
     more: MoreColumns<'_>,
-    taking: Taking<'_>,
+    taking: SqliteImport<'_>,
     zone: &TimeZone,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<()> {
     let bar = progress::rows(table.rows, "importing inferences");
     let unread = std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel::<Vec<Read>>(AHEAD);
+        let (sender, receiver) = sync_channel::<Vec<ReadRow>>(AHEAD);
         let bar = &bar;
         let taker = scope.spawn(move || taking.all(&receiver, |rows| bar.inc(rows)));
         let read = read_all(table, more, zone, sender, failed);
@@ -56,13 +56,13 @@ pub fn inferences(
 
 /// Reads the rows, beyond those that cannot be read too; says which these are.
 fn read_all(
-    table: &Table<'_>,
+    table: &SourceTable<'_>,
     more: MoreColumns<'_>,
     zone: &TimeZone,
-    sender: SyncSender<Vec<Read>>,
+    sender: SyncSender<Vec<ReadRow>>,
     failed: &impl Fn(rusqlite::Error) -> Failure,
 ) -> Result<Vec<String>> {
-    let mut words = Words::default();
+    let mut words = TextPool::default();
     let mut batch = Vec::with_capacity(BATCH);
     let unread = rest::scan(table, !more.others.is_empty(), failed, |number, row| {
         batch.push((number, decision::read(row, zone, more, &mut words)));
@@ -82,27 +82,31 @@ fn read_all(
 }
 
 /// The importing side.
-pub struct Taking<'t> {
+pub struct SqliteImport<'t> {
     pub importer: &'t mut Importer,
     pub run: RunId,
-    pub report: &'t mut Report,
+    pub report: &'t mut ImportReport,
     pub table: &'static str,
     /// Rows taken in before; empty if all of the source is to be taken in.
-    pub known: Known,
+    pub known: KnownInferences,
 }
 
-impl<'t> Taking<'t> {
-    fn all(mut self, receiver: &Receiver<Vec<Read>>, done: impl Fn(u64)) -> Result<&'t mut Report> {
+impl<'t> SqliteImport<'t> {
+    fn all(
+        mut self,
+        receiver: &Receiver<Vec<ReadRow>>,
+        done: impl Fn(u64),
+    ) -> Result<&'t mut ImportReport> {
         for batch in receiver {
             done(batch.len() as u64);
             for (number, decision) in batch {
                 match decision.and_then(|decision| self.one(number, decision)) {
                     Ok(()) => {}
-                    Err(Trouble::Row(why)) => {
+                    Err(RowTrouble::Row(why)) => {
                         let place = place(self.table, number);
                         self.report.broken(&place, &why);
                     }
-                    Err(Trouble::Fatal(failure)) => return Err(failure),
+                    Err(RowTrouble::Fatal(failure)) => return Err(failure),
                 }
             }
         }
@@ -110,7 +114,7 @@ impl<'t> Taking<'t> {
     }
 
     /// Takes one in, if it is new.
-    fn one(&mut self, number: Option<i64>, decision: Decision) -> Result<(), Trouble> {
+    fn one(&mut self, number: Option<i64>, decision: Decision) -> Result<(), RowTrouble> {
         if self.known.is_empty()
             && let Some(id) = self.own_id(number)
         {
@@ -126,7 +130,7 @@ impl<'t> Taking<'t> {
         let row = decision.row(number);
         let verdict = self.known.judge(self.run.get(), &row);
         match verdict {
-            Verdict::Known(stored, how) => {
+            Recognition::Known(stored, how) => {
                 let run = stored.run();
                 self.known(number, run, how, &row.content);
                 if decision.turned.outcome().is_none() && decision.turned.losses.is_empty() {
@@ -139,11 +143,11 @@ impl<'t> Taking<'t> {
                 self.report.completed += u64::from(self.report.outcomes > before);
                 return Ok(());
             }
-            Verdict::Alike(run) => {
+            Recognition::Alike(run) => {
                 let source = self.known.source(run).to_owned();
                 *self.report.alike.entry(source).or_default() += 1;
             }
-            Verdict::New => {}
+            Recognition::New => {}
         }
         let id = self.add(&row, &decision)?;
         self.count(number, id.is_some(), &decision)?;
@@ -156,7 +160,7 @@ impl<'t> Taking<'t> {
         id: InferenceId,
         number: Option<i64>,
         decision: &Decision,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RowTrouble> {
         let place = place(self.table, number);
         for (index, loss) in decision.turned.losses.iter().enumerate() {
             self.report.not_taken(loss.field.clone(), loss.reason);
@@ -170,10 +174,10 @@ impl<'t> Taking<'t> {
         match self
             .importer
             .add_outcome(id, &outcome)
-            .map_err(Trouble::from)
+            .map_err(RowTrouble::from)
         {
             Ok(is_new) => self.report.outcomes += u64::from(is_new),
-            Err(Trouble::Row(why)) => {
+            Err(RowTrouble::Row(why)) => {
                 self.report.not_taken("outcome", "more than an entry holds");
                 self.report.damaged(&place, &why);
             }
@@ -194,7 +198,7 @@ impl<'t> Taking<'t> {
         number: Option<i64>,
         is_new: bool,
         decision: &Decision,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RowTrouble> {
         if !is_new {
             // Another row of this source has the same number: it cannot be told from that.
             self.report.known += 1;
@@ -213,7 +217,7 @@ impl<'t> Taking<'t> {
         Ok(())
     }
 
-    fn known(&mut self, number: Option<i64>, run: u32, how: How, content: &Content) {
+    fn known(&mut self, number: Option<i64>, run: u32, how: How, content: &InferenceContent) {
         let report = &mut *self.report;
         report.known += 1;
         let source = self.known.source(run).to_owned();
@@ -229,7 +233,11 @@ impl<'t> Taking<'t> {
     }
 
     /// Adds a row under its own number, or one that its content gives it; its id, if it is new.
-    fn add(&mut self, row: &Row, decision: &Decision) -> Result<Option<InferenceId>, Trouble> {
+    fn add(
+        &mut self,
+        row: &SourceRow,
+        decision: &Decision,
+    ) -> Result<Option<InferenceId>, RowTrouble> {
         if let Some(number) = row.number {
             let id = self.run.inference(number)?;
             if !self.known.has_id(id) {
@@ -247,7 +255,7 @@ impl<'t> Taking<'t> {
                 return Ok(Some(id));
             }
         }
-        Err(Trouble::row("there are too many rows with this content"))
+        Err(RowTrouble::row("there are too many rows with this content"))
     }
 }
 

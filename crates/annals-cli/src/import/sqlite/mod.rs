@@ -18,14 +18,14 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::known::Known;
-use super::{Columns, Identity, Report};
+use super::known::KnownInferences;
+use super::{ImportReport, RowIdentity, TakenColumns};
 use crate::failure::{Failure, Result};
 use crate::units::counted;
 use decision::MoreColumns;
-use inferences::Taking;
+use inferences::SqliteImport;
 pub use outcome::OutcomeColumn;
-use table::{Named, Table, count, find};
+use table::{Named, SourceTable, count, find};
 
 const INFERENCES: &str = "inference_records";
 const CHECKPOINTS: &str = "checkpoint_metadata";
@@ -34,18 +34,23 @@ const PERFORMANCE: &str = "model_performance";
 const PREFIX: &str = "sqlite:";
 
 /// How to take a file in.
-pub struct Settings<'s> {
+pub struct SqliteSettings<'s> {
     /// The source's name, if it was said.
     pub source: Option<&'s str>,
     pub zone: &'s TimeZone,
-    pub identity: Identity,
-    pub columns: Columns,
+    pub identity: RowIdentity,
+    pub columns: TakenColumns,
     /// The columns that hold what turned out for the decisions.
     pub outcomes: &'s [OutcomeColumn],
 }
 
 /// Takes in the tables that are there.
-pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Report) -> Result<()> {
+pub fn import(
+    dir: &Path,
+    from: &Path,
+    settings: &SqliteSettings<'_>,
+    report: &mut ImportReport,
+) -> Result<()> {
     let failed = |error: rusqlite::Error| {
         let hint = if rest::is_damage(&error) {
             "; sqlite3 FILE .recover may read more of it"
@@ -97,7 +102,8 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
     }
     if let Some(found) = records {
         let columns = &decision::COLUMNS;
-        let mut table = Table::open(file, INFERENCES, found, columns, report).map_err(failed)?;
+        let mut table =
+            SourceTable::open(file, INFERENCES, found, columns, report).map_err(failed)?;
         let outcomes = outcome::matched(settings.outcomes, &table.all)?;
         // After the options were judged: a mistake in them makes no journal.
         let mut importer = report.doing.importer(dir)?;
@@ -108,7 +114,7 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
         report.source.clone_from(&name);
         let run = importer.source(&name)?;
         report.runs.push(run.get());
-        let taking = Taking {
+        let taking = SqliteImport {
             importer: &mut importer,
             run,
             report,
@@ -128,8 +134,8 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
         return Ok(());
     };
     let columns = &checkpoints::COLUMNS;
-    let table = Table::open(file, CHECKPOINTS, found, columns, report).map_err(failed)?;
-    others(&table, Columns::Known, report);
+    let table = SourceTable::open(file, CHECKPOINTS, found, columns, report).map_err(failed)?;
+    others(&table, TakenColumns::Known, report);
     checkpoints::checkpoints(dir, from, &table, settings.zone, report, &failed)
 }
 
@@ -137,19 +143,19 @@ pub fn import(dir: &Path, from: &Path, settings: &Settings<'_>, report: &mut Rep
 fn identify(
     dir: &Path,
     from: &Path,
-    table: &Table<'_>,
-    settings: &Settings<'_>,
-) -> Result<(String, Known)> {
-    let mut known = Known::read(dir, PREFIX)?;
+    table: &SourceTable<'_>,
+    settings: &SqliteSettings<'_>,
+) -> Result<(String, KnownInferences)> {
+    let mut known = KnownInferences::read(dir, PREFIX)?;
     let named = settings.source.map(|name| format!("{PREFIX}{name}"));
     let own = named.clone().unwrap_or_else(|| recognise::name_of(from));
     let name = match (settings.identity, named) {
-        (Identity::New, _) => recognise::free(&known, &own),
-        (Identity::Recognised, Some(name)) => {
+        (RowIdentity::New, _) => recognise::free(&known, &own),
+        (RowIdentity::Recognised, Some(name)) => {
             recognise::assume(&mut known, table, &name, settings.zone);
             name
         }
-        (Identity::Recognised, None) => {
+        (RowIdentity::Recognised, None) => {
             recognise::recognise(&mut known, table, from, settings.zone)
         }
     };
@@ -157,11 +163,15 @@ fn identify(
 }
 
 /// The columns that are kept as attributes; the others are counted.
-fn others(table: &Table<'_>, columns: Columns, report: &mut Report) -> Vec<Arc<str>> {
+fn others(
+    table: &SourceTable<'_>,
+    columns: TakenColumns,
+    report: &mut ImportReport,
+) -> Vec<Arc<str>> {
     if table.others.is_empty() {
         return Vec::new();
     }
-    if columns == Columns::All {
+    if columns == TakenColumns::All {
         return table
             .others
             .iter()
@@ -189,18 +199,18 @@ fn others(table: &Table<'_>, columns: Columns, report: &mut Report) -> Vec<Arc<s
 }
 
 /// Why a row was not taken in: for its own sake, or because nothing can be.
-enum Trouble {
+enum RowTrouble {
     Row(String),
     Fatal(Failure),
 }
 
-impl Trouble {
+impl RowTrouble {
     fn row(why: &str) -> Self {
-        Trouble::Row(why.to_owned())
+        RowTrouble::Row(why.to_owned())
     }
 }
 
-impl From<annals::Error> for Trouble {
+impl From<annals::Error> for RowTrouble {
     fn from(error: annals::Error) -> Self {
         // The field as the table calls it.
         let column = |why: String| {
@@ -215,14 +225,14 @@ impl From<annals::Error> for Trouble {
             }
         };
         match super::refusal(&error) {
-            Some(why) => Trouble::Row(column(why)),
-            None => Trouble::Fatal(error.into()),
+            Some(why) => RowTrouble::Row(column(why)),
+            None => RowTrouble::Fatal(error.into()),
         }
     }
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for RowTrouble {
     fn from(error: rusqlite::Error) -> Self {
-        Trouble::Row(error.to_string())
+        RowTrouble::Row(error.to_string())
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::super::Report;
+use super::super::ImportReport;
 use super::table::{Named, tables};
 use crate::failure::{Failure, Result};
 
 /// A file, and what is in it.
-pub struct Opened {
+pub struct OpenedFile {
     pub file: Connection,
     pub tables: Vec<Named>,
     /// Goes after the connection.
@@ -25,13 +25,13 @@ const BESIDE: [&str; 2] = ["-journal", "-wal"];
 /// writer died, or because its folder may not be written, a copy of it is.
 pub fn open(
     from: &Path,
-    report: &mut Report,
+    report: &mut ImportReport,
     failed: &impl Fn(rusqlite::Error) -> Failure,
-) -> Result<Opened> {
+) -> Result<OpenedFile> {
     fs::File::open(from).map_err(|cause| Failure::io(format!("read {}", from.display()), cause))?;
     let error = match connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Ok((file, tables)) => {
-            return Ok(Opened {
+            return Ok(OpenedFile {
                 file,
                 tables,
                 _copy: None,
@@ -60,7 +60,7 @@ pub fn open(
          or done",
         from.display()
     ));
-    Ok(Opened {
+    Ok(OpenedFile {
         file,
         tables,
         _copy: Some(copy),

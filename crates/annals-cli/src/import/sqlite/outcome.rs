@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals::Outcome;
 use rusqlite::types::ValueRef;
 
-use super::decision::Loss;
+use super::decision::FieldLoss;
 use super::values;
 use crate::failure::{Failure, Result};
 use crate::near;
@@ -92,16 +92,16 @@ impl OutcomeColumn {
 
 /// What turned out, as a row says it.
 #[derive(Default)]
-pub struct Turned {
+pub struct RowOutcomes {
     reward: Option<f64>,
     correct: Option<bool>,
     label: Option<String>,
     values: Vec<(Arc<str>, f64)>,
     /// Values that were not taken over as they are.
-    pub losses: Vec<Loss>,
+    pub losses: Vec<FieldLoss>,
 }
 
-impl Turned {
+impl RowOutcomes {
     /// Takes in the value of a column.
     pub fn read(&mut self, column: &OutcomeColumn, value: ValueRef<'_>) {
         let read = match &column.what {
@@ -137,7 +137,7 @@ impl Turned {
     fn lose(&mut self, column: &OutcomeColumn, reason: &'static str, why: &str) {
         let field = format!("outcome {}", column.name());
         let why = format!("{}: {why}", column.column);
-        self.losses.push(Loss {
+        self.losses.push(FieldLoss {
             field: field.into(),
             reason,
             why,
@@ -173,13 +173,13 @@ impl Turned {
 /// A value that cannot be read: the kind of reason, and the reason in full.
 type Unread = (&'static str, String);
 
-struct Number {
+struct ReadNumber {
     value: f64,
     is_rounded: bool,
 }
 
 /// A number. Of one that no `f64` is, the nearest; NaN and infinity only where they are written.
-fn number(value: ValueRef<'_>) -> Result<Option<Number>, Unread> {
+fn number(value: ValueRef<'_>) -> Result<Option<ReadNumber>, Unread> {
     let shown = values::shown(value);
     let number = values::number(value).map_err(|why| ("no number", why))?;
     let Some(read) = number else { return Ok(None) };
@@ -200,7 +200,7 @@ fn number(value: ValueRef<'_>) -> Result<Option<Number>, Unread> {
         reason = "it saturates, and is then another number"
     )]
     let is_rounded = whole.is_some_and(|whole| read as i128 != whole);
-    Ok(Some(Number {
+    Ok(Some(ReadNumber {
         value: read,
         is_rounded,
     }))

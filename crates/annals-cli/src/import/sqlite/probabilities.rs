@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::words::Words;
+use super::words::TextPool;
 
 /// Reads them in the order in which they are written, which JSON's own maps forget. Leaves out
 /// what is no number, and says how many those are.
-pub fn read(json: &str, words: &mut Words, into: &mut Vec<(Arc<str>, f32)>) -> Result<u64, String> {
+pub fn read(
+    json: &str,
+    words: &mut TextPool,
+    into: &mut Vec<(Arc<str>, f32)>,
+) -> Result<u64, String> {
     let mut reading = serde_json::Deserializer::from_str(json);
     let mut bad = 0;
-    let pairs = Pairs {
+    let pairs = ProbabilitiesVisitor {
         words,
         into,
         bad: &mut bad,
@@ -23,13 +27,13 @@ pub fn read(json: &str, words: &mut Words, into: &mut Vec<(Arc<str>, f32)>) -> R
         .map_err(|error| error.to_string())
 }
 
-struct Pairs<'r> {
-    words: &'r mut Words,
+struct ProbabilitiesVisitor<'r> {
+    words: &'r mut TextPool,
     into: &'r mut Vec<(Arc<str>, f32)>,
     bad: &'r mut u64,
 }
 
-impl<'de> DeserializeSeed<'de> for Pairs<'_> {
+impl<'de> DeserializeSeed<'de> for ProbabilitiesVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -37,7 +41,7 @@ impl<'de> DeserializeSeed<'de> for Pairs<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Pairs<'_> {
+impl<'de> Visitor<'de> for ProbabilitiesVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +79,7 @@ impl<'de> Visitor<'de> for Pairs<'_> {
 }
 
 /// A label, made once for all rows.
-struct Label<'w>(&'w mut Words);
+struct Label<'w>(&'w mut TextPool);
 
 impl<'de> DeserializeSeed<'de> for Label<'_> {
     type Value = Arc<str>;

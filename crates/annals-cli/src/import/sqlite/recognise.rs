@@ -4,18 +4,23 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::super::known::{Known, Row};
+use super::super::known::{KnownInferences, SourceRow};
 use super::decision;
 use super::decision::MoreColumns;
-use super::table::Table;
-use super::words::Words;
+use super::table::SourceTable;
+use super::words::TextPool;
 
 /// Rows from the start and from the end of a table that a source is recognised by.
 const SAMPLE: usize = 20_000;
 
 /// The name that a file is taken in under. It is an earlier one, if most rows in common with an
 /// earlier import are the same, or else its own.
-pub fn recognise(known: &mut Known, table: &Table<'_>, from: &Path, zone: &TimeZone) -> String {
+pub fn recognise(
+    known: &mut KnownInferences,
+    table: &SourceTable<'_>,
+    from: &Path,
+    zone: &TimeZone,
+) -> String {
     let own = name_of(from);
     if known.is_empty() {
         return own;
@@ -32,7 +37,7 @@ pub fn recognise(known: &mut Known, table: &Table<'_>, from: &Path, zone: &TimeZ
 }
 
 /// Takes a file for the source that `name` says.
-pub fn assume(known: &mut Known, table: &Table<'_>, name: &str, zone: &TimeZone) {
+pub fn assume(known: &mut KnownInferences, table: &SourceTable<'_>, name: &str, zone: &TimeZone) {
     if !known.is_empty() {
         known.assume(&sample(table, zone), name);
     }
@@ -46,7 +51,7 @@ pub fn name_of(from: &Path) -> String {
 }
 
 /// `own`, or the first name like it that no other source bears.
-pub fn free(known: &Known, own: &str) -> String {
+pub fn free(known: &KnownInferences, own: &str) -> String {
     let mut name = own.to_owned();
     let mut number = 2_u64;
     while known.has_source(&name) {
@@ -57,7 +62,7 @@ pub fn free(known: &Known, own: &str) -> String {
 }
 
 /// The first and the last rows that can be read.
-fn sample(table: &Table<'_>, zone: &TimeZone) -> Vec<Row> {
+fn sample(table: &SourceTable<'_>, zone: &TimeZone) -> Vec<SourceRow> {
     let mut found = Vec::new();
     let select = table.select(false, false);
     let first = format!("{select} LIMIT {SAMPLE}");
@@ -70,8 +75,8 @@ fn sample(table: &Table<'_>, zone: &TimeZone) -> Vec<Row> {
     found
 }
 
-fn read(table: &Table<'_>, select: &str, zone: &TimeZone, found: &mut Vec<Row>) {
-    let mut words = Words::default();
+fn read(table: &SourceTable<'_>, select: &str, zone: &TimeZone, found: &mut Vec<SourceRow>) {
+    let mut words = TextPool::default();
     let Ok(mut query) = table.file.prepare(select) else {
         return;
     };

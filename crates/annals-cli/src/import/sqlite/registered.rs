@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use annals::registry::Import;
 use annals::{Checkpoint, Registry};
 
-use super::super::Report;
+use super::super::ImportReport;
 use super::super::times::Doubts;
 use crate::failure::Result;
 
@@ -31,7 +31,7 @@ pub struct Pending {
 }
 
 /// Rows that are taken in together.
-pub struct Batch<'r> {
+pub struct RegisteredBatch<'r> {
     registry: &'r Registry,
     pending: Vec<Pending>,
     active: Vec<String>,
@@ -41,9 +41,9 @@ pub struct Batch<'r> {
     differs: Vec<String>,
 }
 
-impl<'r> Batch<'r> {
+impl<'r> RegisteredBatch<'r> {
     pub fn new(registry: &'r Registry) -> Self {
-        Batch {
+        RegisteredBatch {
             registry,
             pending: Vec::new(),
             active: Vec::new(),
@@ -54,7 +54,7 @@ impl<'r> Batch<'r> {
         }
     }
 
-    pub fn push(&mut self, row: Pending, report: &mut Report) -> Result<()> {
+    pub fn push(&mut self, row: Pending, report: &mut ImportReport) -> Result<()> {
         self.pending.push(row);
         if self.pending.len() >= SLICE {
             self.flush(report)?;
@@ -62,7 +62,7 @@ impl<'r> Batch<'r> {
         Ok(())
     }
 
-    fn flush(&mut self, report: &mut Report) -> Result<()> {
+    fn flush(&mut self, report: &mut ImportReport) -> Result<()> {
         let (mut entries, mut rows) = (Vec::new(), Vec::new());
         for row in self.pending.drain(..) {
             entries.push(row.entry);
@@ -103,7 +103,7 @@ impl<'r> Batch<'r> {
 
     /// Takes in the last rows, points `active` where the source does, and adds what there is to
     /// say.
-    pub fn finish(mut self, table: &str, report: &mut Report) -> Result<()> {
+    pub fn finish(mut self, table: &str, report: &mut ImportReport) -> Result<()> {
         self.flush(report)?;
         let kinds = [
             (
@@ -135,7 +135,7 @@ impl<'r> Batch<'r> {
         self.activate(table, report)
     }
 
-    fn activate(&self, table: &str, report: &mut Report) -> Result<()> {
+    fn activate(&self, table: &str, report: &mut ImportReport) -> Result<()> {
         // The column's default is true in many databases, so several rows may claim it: the newest
         // holds.
         let mut claims: BTreeMap<String, Vec<Checkpoint>> = BTreeMap::new();
@@ -165,7 +165,7 @@ impl<'r> Batch<'r> {
 
     /// Moves `active` to the source's active checkpoint, if that has moved there and was not moved
     /// here.
-    fn follow(&self, model: &str, claimed: &Checkpoint, report: &mut Report) -> Result<()> {
+    fn follow(&self, model: &str, claimed: &Checkpoint, report: &mut ImportReport) -> Result<()> {
         let before = self.registry.list(model).tag(TAG).get()?;
         let has_moved = !before.iter().any(|known| known.id() == claimed.id());
         let here = self.registry.active(model)?;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode, Row};
 
-use super::table::Table;
+use super::table::SourceTable;
 use crate::failure::{Failure, Result};
 
 /// Stretches that are left out before a table is given up.
@@ -25,7 +25,7 @@ enum End {
 
 /// Shows each row that can be read to `see`, with its number; says which cannot.
 pub fn scan(
-    table: &Table<'_>,
+    table: &SourceTable<'_>,
     others: bool,
     failed: &impl Fn(Error) -> Failure,
     mut see: impl FnMut(Option<i64>, &Row<'_>) -> Scanned,
@@ -71,7 +71,7 @@ pub fn scan(
 }
 
 fn read(
-    table: &Table<'_>,
+    table: &SourceTable<'_>,
     others: bool,
     from: Option<i64>,
     see: &mut impl FnMut(Option<i64>, &Row<'_>) -> Scanned,
@@ -109,7 +109,7 @@ pub fn is_damage(error: &Error) -> bool {
 
 /// The lowest number above `after` from which on the table can be read. A row is found by way of
 /// the pages that lead to it alone, so a bad page costs the rows that it leads to.
-fn next(table: &Table<'_>, after: Option<i64>) -> Option<i64> {
+fn next(table: &SourceTable<'_>, after: Option<i64>) -> Option<i64> {
     if !table.is_ordered {
         return None;
     }

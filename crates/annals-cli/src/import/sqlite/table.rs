@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::super::Report;
+use super::super::ImportReport;
 
 /// A table or view of a file.
 pub struct Named {
@@ -51,7 +51,7 @@ pub fn count(file: &Connection, table: &str) -> Option<u64> {
 }
 
 /// A table whose columns have been matched: those that are not there are read as NULL.
-pub struct Table<'f> {
+pub struct SourceTable<'f> {
     pub file: &'f Connection,
     /// Its name here.
     pub name: &'static str,
@@ -72,29 +72,29 @@ pub struct Table<'f> {
 }
 
 /// A column, as the file describes it.
-struct Column {
+struct FileColumn {
     name: String,
     kind: String,
     key: i64,
 }
 
-impl<'f> Table<'f> {
+impl<'f> SourceTable<'f> {
     /// Matches the columns; says what is missing and what is left over.
     pub fn open(
         file: &'f Connection,
         name: &'static str,
         found: &Named,
         wanted: &[&str],
-        report: &mut Report,
+        report: &mut ImportReport,
     ) -> rusqlite::Result<Self> {
         let from = quoted(&found.name);
         // Generated columns are hidden from table_info; hidden ones of virtual tables are no
         // columns.
         let mut query =
             file.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
-        let there: Vec<Column> = query
+        let there: Vec<FileColumn> = query
             .query_map([&found.name], |row| {
-                Ok(Column {
+                Ok(FileColumn {
                     name: row.get(0)?,
                     kind: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
                     key: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
@@ -115,7 +115,7 @@ impl<'f> Table<'f> {
                 }
             }
         }
-        let is_known = |other: &Column| {
+        let is_known = |other: &FileColumn| {
             let mut known = wanted.iter();
             let is_wanted = known.any(|column| column.eq_ignore_ascii_case(&other.name));
             is_wanted || other.name.eq_ignore_ascii_case("id")
@@ -123,7 +123,7 @@ impl<'f> Table<'f> {
         let others = there.iter().filter(|other| !is_known(other));
         let rows = count(file, &found.name);
         let (number, is_ordered) = numbered(file, found, &there, rows);
-        Ok(Table {
+        Ok(SourceTable {
             file,
             name,
             number,
@@ -182,7 +182,7 @@ impl<'f> Table<'f> {
 fn numbered(
     file: &Connection,
     found: &Named,
-    there: &[Column],
+    there: &[FileColumn],
     rows: Option<u64>,
 ) -> (Option<String>, bool) {
     // Each of the rowid's names may be a column's.
@@ -200,7 +200,7 @@ fn numbered(
         .iter()
         .find(|column| column.name.eq_ignore_ascii_case("id"));
     let keys = there.iter().filter(|column| column.key > 0).count();
-    let is_key = |id: &&Column| id.key > 0 && keys == 1 && !found.is_view;
+    let is_key = |id: &&FileColumn| id.key > 0 && keys == 1 && !found.is_view;
     match (rowid, id) {
         (Some(rowid), Some(id)) if is_key(&id) && id.kind.eq_ignore_ascii_case("INTEGER") => {
             // It is the rowid.
@@ -216,7 +216,7 @@ fn numbered(
 }
 
 /// Whether all values of a column are integers, and each is there once.
-fn is_numbering(file: &Connection, found: &Named, id: &Column, rows: Option<u64>) -> bool {
+fn is_numbering(file: &Connection, found: &Named, id: &FileColumn, rows: Option<u64>) -> bool {
     let (column, from) = (quoted(&id.name), quoted(&found.name));
     let ask = format!(
         "SELECT COUNT(DISTINCT {column}), COALESCE(SUM(typeof({column}) = 'integer'), 0)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use rusqlite::types::ValueRef;
 
-use super::super::times::{self, Read};
+use super::super::times::{self, ReadTime};
 
 /// A text; `None` for NULL.
 pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
@@ -72,7 +72,7 @@ fn eight_bytes(bytes: [u8; 8]) -> f64 {
 
 /// A time: text with or without a zone, or a number of seconds, milli-, micro- or nanoseconds since
 /// 1970; also where either was stored as bytes.
-pub fn time(value: ValueRef<'_>, zone: &TimeZone) -> Option<Read> {
+pub fn time(value: ValueRef<'_>, zone: &TimeZone) -> Option<ReadTime> {
     match value {
         ValueRef::Text(bytes) => text_time(bytes, zone),
         ValueRef::Integer(number) => times::integer(number),
@@ -87,30 +87,30 @@ pub fn time(value: ValueRef<'_>, zone: &TimeZone) -> Option<Read> {
     }
 }
 
-fn text_time(bytes: &[u8], zone: &TimeZone) -> Option<Read> {
+fn text_time(bytes: &[u8], zone: &TimeZone) -> Option<ReadTime> {
     times::text(std::str::from_utf8(bytes).ok()?, zone)
 }
 
 /// Whether a hash fits into 64 bits as it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum HashFit {
     Whole,
     InPart,
 }
 
 /// A hash of up to 16 hexadecimal digits as it is; of a longer one, the first 16; of any other
 /// text, its FNV-1a hash.
-pub fn feature_hash(text: &str) -> (u64, Kept) {
+pub fn feature_hash(text: &str) -> (u64, HashFit) {
     let digits = text.get(..16).unwrap_or(text);
     let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match u64::from_str_radix(digits, 16) {
-        Ok(hash) if is_hex && text.len() <= 16 => (hash, Kept::Whole),
-        Ok(hash) if is_hex => (hash, Kept::InPart),
+        Ok(hash) if is_hex && text.len() <= 16 => (hash, HashFit::Whole),
+        Ok(hash) if is_hex => (hash, HashFit::InPart),
         _ => {
             let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
-            (hash, Kept::InPart)
+            (hash, HashFit::InPart)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// The words met so far.
 #[derive(Default)]
-pub struct Words {
+pub struct TextPool {
     /// The last ones, newest last: mostly it is one of them.
     near: Vec<Arc<str>>,
     all: HashSet<Arc<str>>,
@@ -16,7 +16,7 @@ const NEAR: usize = 8;
 /// Words are forgotten when there are more: any column may hold as many as rows.
 const MOST: usize = 1 << 16;
 
-impl Words {
+impl TextPool {
     /// `text`, shared with all who have it.
     pub fn get(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.near.iter().find(|known| &***known == text) {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_word_is_itself_and_made_once() {
-        let mut words = Words::default();
+        let mut words = TextPool::default();
         let first = words.get("BUY");
         for number in 0..20 {
             assert_eq!(&*words.get(&number.to_string()), number.to_string());
