@@ -15,9 +15,9 @@ use super::format::block::{Block, BlockEncoder};
 use super::format::codec::MOST;
 use super::format::merge::merge;
 use super::format::row::NameId;
-use super::format::spooled::{RunShare, SpooledBlock};
+use super::format::spooled::SpooledBlock;
 use super::kv::{Table, WriteTransaction};
-use super::runs::{self, RunEnd, RunRow};
+use super::runs::{self, RunDelta, RunEnd, RunRow};
 use super::spool::{Covered, Frame, Frames, SpoolOwner, parity};
 use super::{dictionary, keys, meta};
 use crate::entry::error::Result;
@@ -90,9 +90,8 @@ impl<'a, 'b> DeadRun<'a, 'b> {
                 refused = refused.saturating_add(block.count.into());
                 continue;
             };
-            for share in &checked.shares {
-                self.count(share)?;
-            }
+            let run = (self.run, &mut *self.row);
+            count(self.transaction, self.path, run, &checked.deltas)?;
             kept.push(block);
         }
         append(self.transaction, self.path, &mut kept)?;
@@ -101,30 +100,8 @@ impl<'a, 'b> DeadRun<'a, 'b> {
 
     /// Whether `earlier` went on as this run, or as one between them, in the same process.
     pub(crate) fn continues(&mut self, earlier: RunId) -> Result<bool> {
-        Ok(self.row_of_earlier(earlier)?.is_some())
-    }
-
-    fn row_of_earlier(&mut self, earlier: RunId) -> Result<Option<RunRow>> {
-        let key = keys::number(u64::from(earlier.get()));
-        let path = self.path;
-        let row = self.transaction.get(Table::Runs, &key, |value| {
-            runs::decode(path, &key, value).map(|(_, row)| row)
-        })?;
-        let row = row.transpose()?.filter(|_| earlier < self.run);
-        Ok(row.filter(|row| {
-            row.process == self.row.process && matches!(row.end, Some(RunEnd::Continued(_)))
-        }))
-    }
-
-    fn count(&mut self, share: &RunShare) -> Result<()> {
-        let run = RunId(share.run);
-        if run == self.run {
-            count(self.row, share);
-        } else if let Some(mut earlier) = self.row_of_earlier(run)? {
-            count(&mut earlier, share);
-            runs::put(self.transaction, run, &earlier)?;
-        }
-        Ok(())
+        let row = row_of_earlier(self.transaction, self.path, earlier, self.run)?;
+        Ok(row.is_some_and(|row| row.process == self.row.process))
     }
 }
 
@@ -262,42 +239,22 @@ impl Replay<'_, '_> {
             }
             self.names.insert(*name);
         }
-        for share in &block.shares {
-            if share.run == self.run.get() {
-                if !has_room(row, share) {
-                    return Ok(None);
-                }
-            } else if !self
-                .row_of_earlier(share.run)?
-                .is_some_and(|row| has_room(&row, share))
-            {
+        for delta in &block.deltas {
+            let has_room = if delta.run == self.run {
+                has_room(row, delta)
+            } else {
+                let earlier = row_of_earlier(self.transaction, self.path, delta.run, self.run)?;
+                earlier.is_some_and(|row| has_room(&row, delta))
+            };
+            if !has_room {
                 return Ok(None);
             }
         }
         Ok(Some(block))
     }
 
-    /// The row of a run that the same handle had before: its threads may have taken their ids
-    /// there.
-    fn row_of_earlier(&mut self, run: u32) -> Result<Option<RunRow>> {
-        let key = keys::number(u64::from(run));
-        let path = self.path;
-        let row = self.transaction.get(Table::Runs, &key, |value| {
-            runs::decode(path, &key, value).map(|(_, row)| row)
-        })?;
-        let row = row.transpose()?;
-        Ok(row.filter(|row| run < self.run.get() && matches!(row.end, Some(RunEnd::Continued(_)))))
-    }
-
     fn push(&mut self, payload: &[u8], block: SpooledBlock, row: &mut RunRow) -> Result<()> {
-        for share in &block.shares {
-            if share.run == self.run.get() {
-                count(row, share);
-            } else if let Some(mut earlier) = self.row_of_earlier(share.run)? {
-                count(&mut earlier, share);
-                runs::put(self.transaction, RunId(share.run), &earlier)?;
-            }
-        }
+        count(self.transaction, self.path, (self.run, row), &block.deltas)?;
         let block = Block::again(payload, block.count, block.index);
         merge(&mut self.encoder, block);
         if self.encoder.pending_bytes() >= STORED_AT_ONCE {
@@ -307,14 +264,45 @@ impl Replay<'_, '_> {
     }
 }
 
-/// Whether the counts of a run stay within what a row may hold.
-fn has_room(row: &RunRow, share: &RunShare) -> bool {
-    let fits = |count: u64, more: u64| count.saturating_add(more) < MOST / 2;
-    fits(row.committed, share.events) && fits(row.dropped, share.lost)
+/// The row of a run that the same handle had before `run`: its threads may have taken their ids
+/// there.
+fn row_of_earlier(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    earlier: RunId,
+    run: RunId,
+) -> Result<Option<RunRow>> {
+    let key = keys::number(u64::from(earlier.get()));
+    let row = transaction.get(Table::Runs, &key, |value| {
+        runs::decode(path, &key, value).map(|(_, row)| row)
+    })?;
+    let is_continued = |row: &RunRow| matches!(row.end, Some(RunEnd::Continued(_)));
+    Ok(row
+        .transpose()?
+        .filter(|row| earlier < run && is_continued(row)))
 }
 
-fn count(row: &mut RunRow, share: &RunShare) {
-    row.committed = row.committed.saturating_add(share.events);
-    row.dropped = row.dropped.saturating_add(share.lost);
-    row.last_id = row.last_id.max(share.last_id);
+/// Counts the entries of a block in the row of the dead run, which is stored later, and in those of
+/// runs before it.
+fn count(
+    transaction: &mut WriteTransaction<'_>,
+    path: &Path,
+    (run, row): (RunId, &mut RunRow),
+    deltas: &[RunDelta],
+) -> Result<()> {
+    for delta in deltas {
+        if delta.run == run {
+            delta.add_to(row);
+        } else if let Some(mut earlier) = row_of_earlier(transaction, path, delta.run, run)? {
+            delta.add_to(&mut earlier);
+            runs::put(transaction, delta.run, &earlier)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the counts of a run stay within what a row may hold.
+fn has_room(row: &RunRow, delta: &RunDelta) -> bool {
+    let fits = |count: u64, more: u64| count.saturating_add(more) < MOST / 2;
+    fits(row.committed, delta.events) && fits(row.dropped, delta.lost)
 }

@@ -50,6 +50,61 @@ impl RunRow {
     }
 }
 
+/// What a batch or a block adds to one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunDelta {
+    pub(crate) run: RunId,
+    /// Entries that are no gaps.
+    pub(crate) events: u64,
+    /// Events that gaps stand for. The writer counts those of a batch for the current run.
+    pub(crate) lost: u64,
+    /// The highest id; 0 without one.
+    pub(crate) last_id: InferenceId,
+}
+
+impl RunDelta {
+    /// Counts an event with this id, or without one. Ids come out of order: they are taken before
+    /// their message is queued.
+    pub(crate) fn count(&mut self, id: InferenceId) {
+        self.events = self.events.saturating_add(1);
+        self.last_id = self.last_id.max(id);
+    }
+
+    pub(crate) fn add_to(&self, row: &mut RunRow) {
+        row.committed = row.committed.saturating_add(self.events);
+        row.dropped = row.dropped.saturating_add(self.lost);
+        // The gap of a run that dies begins behind the highest id.
+        row.last_id = row.last_id.max(self.last_id);
+    }
+}
+
+/// Additions to runs, each run once. There are one or two: calls that began before a change of runs
+/// still bring ids of the run before.
+#[derive(Default)]
+pub(crate) struct RunDeltas(Vec<RunDelta>);
+
+impl RunDeltas {
+    /// The additions to `run` so far.
+    pub(crate) fn of(&mut self, run: RunId) -> &mut RunDelta {
+        // The run of the last entry is almost always that of the next one.
+        let known = self.0.iter().rposition(|delta| delta.run == run);
+        let place = known.unwrap_or_else(|| {
+            self.0.push(RunDelta {
+                run,
+                events: 0,
+                lost: 0,
+                last_id: InferenceId::NONE,
+            });
+            self.0.len().saturating_sub(1)
+        });
+        &mut self.0[place]
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<RunDelta> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 impl RunRow {
     /// Whether a panic was the last that the run recorded. Calls of other threads at the same time
     /// take a batch or two.

@@ -4,7 +4,6 @@ use ahash::AHashSet;
 
 use super::dedup::{AnswerBits, Dedup, Fingerprint, Question, Verdict};
 use super::dictionary::WriterDictionary;
-use super::runs::RunDelta;
 use crate::engine::format::block::{Block, BlockEncoder, RowHead, StoredDecision};
 use crate::engine::format::merge::merged;
 use crate::engine::format::name::NameKind;
@@ -12,6 +11,7 @@ use crate::engine::format::row::{
     CheckpointEventRow, GapRow, NameId, NameIds, Note, OutcomeRow, OutcomeValue, RepeatRow,
     SystemEventRow, flag,
 };
+use crate::engine::runs::{RunDelta, RunDeltas};
 use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
 use crate::entry::gap::{GapReason, Refusal};
@@ -36,7 +36,7 @@ pub(crate) struct Batch {
     questions: Vec<Option<Fingerprint>>,
     counts: BatchCounts,
     /// The run of the counted events.
-    deltas: Vec<RunDelta>,
+    deltas: RunDeltas,
     run: RunId,
     /// Models and checkpoints (as in a [`Question`]) whose divergence has been reported.
     reported: AHashSet<(NameId, NameId)>,
@@ -65,7 +65,7 @@ impl Batch {
             dedup,
             questions: Vec::new(),
             counts: BatchCounts::default(),
-            deltas: Vec::new(),
+            deltas: RunDeltas::default(),
             run,
             reported: AHashSet::new(),
             own: 0,
@@ -131,28 +131,13 @@ impl Batch {
         }
         self.spooled_events = 0;
         let counts = std::mem::take(&mut self.counts);
-        (blocks, counts, std::mem::take(&mut self.deltas))
+        (blocks, counts, self.deltas.take())
     }
 
     /// Counts one event for `run`; `id` is none if it has none.
     fn count(&mut self, run: RunId, id: InferenceId) {
         self.counts.events += 1;
-        // The run of the last event is almost always that of the next one.
-        // Calls that began before a change of runs still bring ids of the run before: up to two
-        // runs in one batch.
-        let known = self.deltas.iter_mut().rev().find(|delta| delta.run == run);
-        match known {
-            Some(delta) => {
-                delta.events += 1;
-                // Ids are taken before their message is queued, so they come out of order.
-                delta.last_id = delta.last_id.max(id);
-            }
-            None => self.deltas.push(RunDelta {
-                run,
-                events: 1,
-                last_id: id,
-            }),
-        }
+        self.deltas.of(run).count(id);
     }
 
     pub(crate) fn push_gap(
@@ -172,9 +157,8 @@ impl Batch {
     #[cold]
     fn refuse(&mut self, run: RunId, recorded: Timestamp, event: Timestamp) {
         self.counts.events -= 1;
-        if let Some(delta) = self.deltas.iter_mut().rev().find(|delta| delta.run == run) {
-            delta.events -= 1;
-        }
+        let delta = self.deltas.of(run);
+        delta.events = delta.events.saturating_sub(1);
         let row = GapRow {
             run: run.get(),
             reason: GapReason::Refused,

@@ -1,17 +1,7 @@
 //! The runs of one handle, and which events count for which.
 
-use crate::engine::runs::RunRow;
-use crate::entry::ids::InferenceId;
+use crate::engine::runs::{RunDelta, RunRow};
 use crate::entry::ids::RunId;
-
-/// Additions of one batch to one run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RunDelta {
-    pub(crate) run: RunId,
-    pub(crate) events: u64,
-    /// The highest id; 0 if no event has one.
-    pub(crate) last_id: InferenceId,
-}
 
 /// The current run, and earlier ones whose events may still be under way: a thread may have taken
 /// its id before the run ended and sent its event after that.
@@ -57,10 +47,7 @@ impl WriterRuns {
                 // Every id comes from a run of this handle.
                 rows.len() - 1
             });
-            let row = &mut rows[index].1;
-            row.committed += delta.events;
-            // Ids come out of order. The gap of a run that dies begins behind the highest.
-            row.last_id = row.last_id.max(delta.last_id);
+            delta.add_to(&mut rows[index].1);
         }
         rows
     }
