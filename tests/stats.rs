@@ -301,7 +301,7 @@ fn an_outcome_for_nobody_waits_until_its_inference_shows_up() {
         other.fold(MINUTE).unwrap();
         let stats = other.stats_of_all().get().unwrap();
         assert_eq!((stats.count, stats.outcomes.attached), (0, 0));
-        assert_eq!(stats.coverage.orphans, 1);
+        assert_eq!(stats.coverage.unmatched, 1);
     }
     journal.flush().wait(MINUTE).unwrap();
     for fold in [false, true] {
@@ -314,7 +314,7 @@ fn an_outcome_for_nobody_waits_until_its_inference_shows_up() {
             "shown up",
         );
     }
-    assert_eq!(other.stats_of_all().get().unwrap().coverage.orphans, 0);
+    assert_eq!(other.stats_of_all().get().unwrap().coverage.unmatched, 0);
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
         },
     );
     journal.flush().wait(MINUTE).unwrap();
-    for (days, orphans) in [(0, 1), (29, 1), (2, 0)] {
+    for (days, unmatched) in [(0, 1), (29, 1), (2, 0)] {
         clock.advance(Duration::from_secs(days * 86_400));
         end_look(&journal);
         log(
@@ -342,7 +342,7 @@ fn outcomes_of_what_never_comes_are_given_up_after_a_month() {
         journal.flush().wait(MINUTE).unwrap();
         journal.fold(MINUTE).unwrap();
         let stats = journal.stats_of_all().get().unwrap();
-        assert_eq!(stats.coverage.orphans, orphans, "{days} days later");
+        assert_eq!(stats.coverage.unmatched, unmatched, "{days} days later");
     }
 }
 
@@ -369,7 +369,7 @@ fn what_was_given_up_does_not_count_when_its_decision_comes_after_all() {
     other.fold(MINUTE).unwrap();
     clock.advance(Duration::from_secs(31 * 86_400));
     other.fold(MINUTE).unwrap();
-    assert_eq!(other.stats_of_all().get().unwrap().coverage.orphans, 0);
+    assert_eq!(other.stats_of_all().get().unwrap().coverage.unmatched, 0);
 
     journal.flush().wait(MINUTE).unwrap();
     let compare = |decision: &Logged, what: &str| {

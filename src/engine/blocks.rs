@@ -23,7 +23,7 @@ use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
-/// Recorded time and run of an entry beside a hole, if there is one.
+/// Recorded time and run of an entry beside a lost range, if there is one.
 type Neighbour = Option<(Timestamp, u32)>;
 
 /// The requested part of a block.
@@ -42,12 +42,12 @@ pub(crate) struct DecodedBlock {
 impl DecodedBlock {
     /// Substitute for a block that cannot be read. It holds no decision, so nothing of it is
     /// selected.
-    fn of_hole(hole: StoredEntry, projection: Projection<'_>) -> Self {
+    fn of_lost_range(lost_range: StoredEntry, projection: Projection<'_>) -> Self {
         DecodedBlock {
-            first: hole.sequence,
-            next: hole.next(),
+            first: lost_range.sequence,
+            next: lost_range.next(),
             rows: match projection {
-                Projection::All => vec![hole],
+                Projection::All => vec![lost_range],
                 Projection::Selected(..) => Vec::new(),
             },
             bytes: 0,
@@ -127,7 +127,7 @@ pub(crate) struct Blocks<'s, 'k> {
     times: OnceCell<BlockTimes>,
 }
 
-/// A stretch of the journal as it is shown: a block, or the hole in its place.
+/// A stretch of the journal as it is shown: a block, or the lost range in its place.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockVisit<'p> {
     pub(crate) block: &'p BlockReader<'p>,
@@ -211,8 +211,9 @@ impl Blocks<'_, '_> {
     }
 
     /// Shows the block that holds `from` and those that follow, oldest first, until `see` breaks.
-    /// In the place of missing blocks, or of those that `see` cannot decode, holes are shown. A
-    /// hole ends where the next readable block begins. An error is the engine's, or of `see`.
+    /// In the place of missing blocks, or of those that `see` cannot decode, lost ranges are shown.
+    /// A lost range ends where the next readable block begins. An error is the engine's, or of
+    /// `see`.
     pub(crate) fn ascend(
         &self,
         from: Sequence,
@@ -241,7 +242,7 @@ impl Blocks<'_, '_> {
         if outcome?.is_break() {
             return Ok(());
         }
-        self.show_holes(expected..self.range.end, &mut expected, see)
+        self.show_lost_ranges(expected..self.range.end, &mut expected, see)
             .map(drop)
     }
 
@@ -270,12 +271,15 @@ impl Blocks<'_, '_> {
             return Ok(ControlFlow::Continue(()));
         }
         if first > *expected {
-            // Only a readable block ends a hole: the header alone could lie. A repair uses the same
-            // rule, so both find holes of the same length.
+            // Only a readable block ends a lost range: the header alone could lie. A repair uses
+            // the same rule, so both find lost ranges of the same length.
             if block.rows().is_err() {
                 return Ok(ControlFlow::Continue(()));
             }
-            if self.show_holes(*expected..first, expected, see)?.is_break() {
+            if self
+                .show_lost_ranges(*expected..first, expected, see)?
+                .is_break()
+            {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -289,22 +293,22 @@ impl Blocks<'_, '_> {
                 *expected = next;
                 Ok(flow)
             }
-            // `expected` stays: the next readable block, or the end, shows the hole.
+            // `expected` stays: the next readable block, or the end, shows the lost range.
             VisitResult::Undecodable => Ok(ControlFlow::Continue(())),
         }
     }
 
-    /// Shows holes for all of `range`, and moves `expected` behind them.
-    fn show_holes(
+    /// Shows lost ranges for all of `range`, and moves `expected` behind them.
+    fn show_lost_ranges(
         &self,
         range: Range<Sequence>,
         expected: &mut Sequence,
         see: &mut dyn FnMut(BlockVisit<'_>) -> Result<VisitResult>,
     ) -> Result<ControlFlow<()>> {
-        for hole in self.holes(range)? {
-            let broken = |why: String| self.broken(hole.sequence, &why);
-            let payload = payload_of(&hole).map_err(broken)?;
-            let block = BlockReader::new(hole.sequence, &payload).map_err(broken)?;
+        for lost_range in self.lost_ranges(range)? {
+            let broken = |why: String| self.broken(lost_range.sequence, &why);
+            let payload = payload_of(&lost_range).map_err(broken)?;
+            let block = BlockReader::new(lost_range.sequence, &payload).map_err(broken)?;
             let visit = BlockVisit {
                 block: &block,
                 payload: &payload,
@@ -317,15 +321,17 @@ impl Blocks<'_, '_> {
                         return Ok(flow);
                     }
                 }
-                VisitResult::Undecodable => return Err(self.broken(hole.sequence, "a hole")),
+                VisitResult::Undecodable => {
+                    return Err(self.broken(lost_range.sequence, "a lost range"));
+                }
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Holes in the place of `range`, which is remembered as lost.
-    fn holes(&self, range: Range<Sequence>) -> Result<impl Iterator<Item = StoredEntry>> {
-        // A damaged extent may claim anything: its holes must not fill memory.
+    /// Lost ranges in the place of `range`, which is remembered as lost.
+    fn lost_ranges(&self, range: Range<Sequence>) -> Result<impl Iterator<Item = StoredEntry>> {
+        // A damaged extent may claim anything: its lost ranges must not fill memory.
         let missing = range.end.since(range.start);
         if missing > MOST_LOST {
             return Err(self.missing(range.start, range.end));
@@ -338,7 +344,7 @@ impl Blocks<'_, '_> {
                 None => self.known_beside(&range),
             };
         }
-        Ok(lost_ranges::holes(range, known))
+        Ok(lost_ranges::lost_ranges(range, known))
     }
 
     /// Facts about the entries in `range`, from its neighbours and from the index of event times.
@@ -402,23 +408,25 @@ impl Blocks<'_, '_> {
             Ok(Some(Some(seen))) => Ok(Some(seen)),
             // Noted as lost before it is passed over: health and statistics count it.
             Ok(_) | Err(Error::Corrupt { .. }) => {
-                self.hole_around(first)?;
+                self.lost_range_around(first)?;
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The bytes of the hole that begins at `from`, whose block does not decode.
-    pub(crate) fn hole_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
-        let end = self.hole_around(from)?.next();
-        let hole = self.holes(from..end)?.next();
-        let payload = hole.map(|hole| payload_of(&hole).map(|payload| (hole.sequence, payload)));
+    /// The bytes of the lost range that begins at `from`, whose block does not decode.
+    pub(crate) fn lost_range_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
+        let end = self.lost_range_around(from)?.next();
+        let lost_range = self.lost_ranges(from..end)?.next();
+        let payload = lost_range.map(|lost_range| {
+            payload_of(&lost_range).map(|payload| (lost_range.sequence, payload))
+        });
         payload.transpose().map_err(|why| self.broken(from, &why))
     }
 
-    /// Blocks that begin before `until`, newest first, until `budget` bytes are read, with holes as
-    /// [`ascend`](Self::ascend) shows them.
+    /// Blocks that begin before `until`, newest first, until `budget` bytes are read, with lost
+    /// ranges as [`ascend`](Self::ascend) shows them.
     pub(crate) fn before(
         &self,
         until: Sequence,
@@ -455,7 +463,7 @@ impl Blocks<'_, '_> {
                     return ControlFlow::Continue(());
                 }
                 if decoded.next < oldest {
-                    outcome = self.push_holes(decoded.next..oldest, projection, &mut found);
+                    outcome = self.push_lost_ranges(decoded.next..oldest, projection, &mut found);
                     if outcome.is_err() {
                         return ControlFlow::Break(());
                     }
@@ -467,25 +475,27 @@ impl Blocks<'_, '_> {
             })?;
         outcome?;
         if bytes < budget && oldest > self.range.start {
-            self.push_holes(self.range.start..oldest, projection, &mut found)?;
+            self.push_lost_ranges(self.range.start..oldest, projection, &mut found)?;
         }
         Ok(found)
     }
 
-    /// Appends holes for all of `range`, newest first.
-    fn push_holes(
+    /// Appends lost ranges for all of `range`, newest first.
+    fn push_lost_ranges(
         &self,
         range: Range<Sequence>,
         projection: Projection<'_>,
         found: &mut Vec<DecodedBlock>,
     ) -> Result<()> {
-        let holes: Vec<StoredEntry> = self.holes(range)?.collect();
-        let holes = holes.into_iter().rev();
-        found.extend(holes.map(|hole| DecodedBlock::of_hole(hole, projection)));
+        let lost_ranges: Vec<StoredEntry> = self.lost_ranges(range)?.collect();
+        let lost_ranges = lost_ranges.into_iter().rev();
+        found.extend(
+            lost_ranges.map(|lost_range| DecodedBlock::of_lost_range(lost_range, projection)),
+        );
         Ok(())
     }
 
-    /// The block that holds `sequence`, or the hole in its place.
+    /// The block that holds `sequence`, or the lost range in its place.
     pub(crate) fn block_with(
         &self,
         sequence: Sequence,
@@ -496,8 +506,8 @@ impl Blocks<'_, '_> {
         })?;
         match read {
             Some(decoded) => Ok(decoded),
-            None => Ok(DecodedBlock::of_hole(
-                self.hole_around(sequence)?,
+            None => Ok(DecodedBlock::of_lost_range(
+                self.lost_range_around(sequence)?,
                 projection,
             )),
         }
@@ -528,8 +538,8 @@ impl Blocks<'_, '_> {
         }
     }
 
-    /// The hole that holds `sequence`, whose block cannot be read.
-    fn hole_around(&self, sequence: Sequence) -> Result<StoredEntry> {
+    /// The lost range that holds `sequence`, whose block cannot be read.
+    fn lost_range_around(&self, sequence: Sequence) -> Result<StoredEntry> {
         let mut start = self.range.start;
         let (low, high) = (keys::number(start), keys::number(sequence));
         let range = (Bound::Included(&low[..]), Bound::Included(&high[..]));
@@ -558,9 +568,9 @@ impl Blocks<'_, '_> {
                 }
                 ControlFlow::Continue(())
             })?;
-        let mut holes = self.holes(start..end)?;
-        let hole = holes.find(|hole| hole.next() > sequence);
-        hole.ok_or_else(|| self.missing(start, end))
+        let mut lost_ranges = self.lost_ranges(start..end)?;
+        let lost_range = lost_ranges.find(|lost_range| lost_range.next() > sequence);
+        lost_range.ok_or_else(|| self.missing(start, end))
     }
 
     /// Up to `most` places of the index of event times whose seconds touch `from..=until`
@@ -598,7 +608,8 @@ impl Blocks<'_, '_> {
         };
         let rebuilt = self.index(Table::Hours, range, direction, |key, span| {
             let (key, touched) = self.hour_key(key, span)?;
-            // Rows of blocks behind the border stay in the index until the sealer removes them.
+            // Rows of blocks before the hot file's first sequence stay in the index until the
+            // sealer removes them.
             let meant = self.range.contains(&key.first);
             if meant && touched.0 <= until && touched.1 >= from {
                 found.push(key);
@@ -723,7 +734,7 @@ impl Blocks<'_, '_> {
         let read = self.whole_block_with(sequence, |block, _| block.at(sequence))?;
         match read.flatten() {
             Some(entry) => Ok(Some(entry)),
-            None => self.hole_around(sequence).map(Some),
+            None => self.lost_range_around(sequence).map(Some),
         }
     }
 
@@ -740,7 +751,7 @@ impl Blocks<'_, '_> {
         let range = (Bound::Included(&start[..]), Bound::Excluded(&end[..]));
         let mut found = Vec::new();
         if self.stand_in.is_some() && wanted.contains(&self.range.start) {
-            // The hole in its place.
+            // The lost range in its place.
             found.push(self.range.start);
         }
         if start >= end {

@@ -1,7 +1,7 @@
-//! Unreadable parts, and their substitute: a hole, as a repair would write it.
+//! Unreadable parts, and their substitute: a lost range, as a repair would write it.
 //!
 //! A block that does not decode costs its own entries and no more. A reader passes over it and gets
-//! a hole for it. So readers, followers, text files and statistics handle losses in one way,
+//! a lost range for it. So readers, followers, text files and statistics handle losses in one way,
 //! repaired or not. A source remembers which sequences it has passed over.
 
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
@@ -22,10 +22,10 @@ use crate::entry::gap::GapReason;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
-/// Entries that one hole can stand for.
+/// Entries that one lost range can stand for.
 const MOST_OF_HOLE: u64 = u32::MAX as u64;
 /// Sequences that a journal can have lost in one stretch: four million million entries, which take
-/// 150 terabytes. A larger extent was made up, and the holes for it would fill the disk.
+/// 150 terabytes. A larger extent was made up, and the lost ranges for it would fill the disk.
 pub(crate) const MOST_LOST: u64 = 1 << 42;
 
 /// The stretches that have been passed over, by their first sequence.
@@ -148,7 +148,7 @@ pub(crate) struct LostFacts {
 }
 
 /// The run of entries between one of `before` and one of `behind`: theirs, if that is the same one.
-/// Of two entries only one may be there, and a hole says nothing.
+/// Of two entries only one may be there, and a lost range says nothing.
 pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
     let known = |run: Option<u32>| run.filter(|run| *run > 0);
     match (known(before), known(behind)) {
@@ -158,18 +158,21 @@ pub(crate) fn run_between(before: Option<u32>, behind: Option<u32>) -> u32 {
     }
 }
 
-/// Holes that stand for `range`, in order.
-pub(crate) fn holes(range: Range<Sequence>, known: LostFacts) -> impl Iterator<Item = StoredEntry> {
+/// Lost ranges that stand for `range`, in order.
+pub(crate) fn lost_ranges(
+    range: Range<Sequence>,
+    known: LostFacts,
+) -> impl Iterator<Item = StoredEntry> {
     let mut next = range.start;
     std::iter::from_fn(move || {
         let count = range.end.since(next).min(MOST_OF_HOLE);
         let sequence = next;
         next = next.saturating_add(count);
-        (count > 0).then(|| hole(sequence, count, known))
+        (count > 0).then(|| lost_range(sequence, count, known))
     })
 }
 
-fn hole(sequence: Sequence, count: u64, known: LostFacts) -> StoredEntry {
+fn lost_range(sequence: Sequence, count: u64, known: LostFacts) -> StoredEntry {
     StoredEntry {
         sequence,
         head: RowHead {
@@ -189,11 +192,11 @@ fn hole(sequence: Sequence, count: u64, known: LostFacts) -> StoredEntry {
     }
 }
 
-/// A hole as the bytes of a block.
-pub(crate) fn payload_of(hole: &StoredEntry) -> Result<Vec<u8>, String> {
+/// A lost range as the bytes of a block.
+pub(crate) fn payload_of(lost_range: &StoredEntry) -> Result<Vec<u8>, String> {
     let mut encoder = BlockEncoder::default();
-    encoder.again(hole)?;
-    let block = encoder.take().pop().ok_or("a hole takes a block")?;
+    encoder.again(lost_range)?;
+    let block = encoder.take().pop().ok_or("a lost range takes a block")?;
     let payload = block.value.get(CHECKSUM_BYTES..);
     Ok(payload.unwrap_or_default().to_vec())
 }
@@ -232,16 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stretch_takes_several_holes() {
+    fn a_long_stretch_takes_several_lost_ranges() {
         let most = MOST_OF_HOLE;
-        let all: Vec<StoredEntry> = holes(
+        let all: Vec<StoredEntry> = lost_ranges(
             Sequence::new(7)..Sequence::new(most + 17),
             LostFacts::default(),
         )
         .collect();
         let places: Vec<(u64, u64)> = all
             .iter()
-            .map(|hole| (hole.sequence.get(), hole.next().get()))
+            .map(|lost_range| (lost_range.sequence.get(), lost_range.next().get()))
             .collect();
         assert_eq!(places, [(7, most + 7), (most + 7, most + 17)]);
     }

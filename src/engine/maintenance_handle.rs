@@ -55,16 +55,16 @@ impl MaintenanceHandle {
 
     /// Compacts the stored pages and gives the rest of the hot file back. The storage engine
     /// refuses while any transaction is open. Ours are short, so it is asked again for as long as
-    /// `patience` lasts.
-    pub(crate) fn compact(&self, patience: Duration) -> Result<()> {
+    /// `timeout` lasts.
+    pub(crate) fn compact(&self, timeout: Duration) -> Result<()> {
         let began = Instant::now();
         self.source.writer(CACHE_BYTES).with_alone(|kv| {
             loop {
                 match kv.compact() {
-                    Err(Error::InUse { .. }) if began.elapsed() < patience => thread::sleep(PAUSE),
+                    Err(Error::InUse { .. }) if began.elapsed() < timeout => thread::sleep(PAUSE),
                     Err(Error::InUse { path, reason }) => {
                         let reason = format!(
-                            "{reason} It was tried for {patience:?}: compact when the backup or \
+                            "{reason} It was tried for {timeout:?}: compact when the backup or \
                              statistic that is under way is over"
                         );
                         return Err(Error::InUse { path, reason });

@@ -242,7 +242,7 @@ pub(crate) fn set_extent(transaction: &mut WriteTransaction<'_>, extent: Extent)
     transaction.put(Table::Meta, EXTENT_KEY, &mut sealed(&extent))
 }
 
-/// How many entries repairs have put holes in the place of.
+/// How many entries repairs have put lost ranges in the place of.
 pub(crate) fn lost(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<u64> {
     match snapshot.get(Table::Meta, LOST_KEY, codec::decode)? {
         Some(lost) => lost.map_err(|why| damaged(path, "meta lost", &why)),
@@ -250,7 +250,7 @@ pub(crate) fn lost(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<u64> {
     }
 }
 
-/// Stores how many entries repairs have put holes in the place of.
+/// Stores how many entries repairs have put lost ranges in the place of.
 pub(crate) fn set_lost(transaction: &mut WriteTransaction<'_>, lost: u64) -> Result<()> {
     transaction.put(Table::Meta, LOST_KEY, &mut sealed(&lost))
 }

@@ -1,6 +1,6 @@
 //! Ids of names by their text, in bounded memory. It holds the names that a process uses often; the
-//! table of names has the rest. `ByNameId` is no substitute: it goes from the id to a value, and its
-//! keys are dense numbers.
+//! table of names has the rest. `ByNameId` is no substitute: it goes from the id to a value, and
+//! its keys are dense numbers.
 
 use std::sync::Arc;
 

@@ -136,8 +136,8 @@ pub(crate) fn files(directory: &Directory) -> Vec<(Sequence, Sequence)> {
     let mut found: Vec<(Sequence, Sequence)> = entries
         .filter_map(|entry| sequences_of(&entry.file_name().to_string_lossy()))
         .filter(|(first, last)| {
-            // A file's name is not trusted either: what it claims is shown as holes if it cannot be
-            // opened.
+            // A file's name is not trusted either: what it claims is shown as lost ranges if it
+            // cannot be opened.
             let is_long = last.since(*first) > MOST_LOST;
             first <= last && *first >= Sequence::FIRST && last.get() < codec::MOST && !is_long
         })
@@ -157,8 +157,8 @@ pub(crate) fn by_files(directory: &Directory, range: Range<Sequence>) -> Vec<Reg
         found.push(Registered { first, row });
     };
     for (first, end) in files(directory) {
-        // Of two that overlap, as a crash may leave them, the first one. Behind the border are
-        // files of a sealer that died before it registered them: their entries are in the hot file.
+        // Of two that overlap, as a crash may leave them, the first one. Files beyond the range are
+        // of a sealer that died before it registered them: their entries are in the hot file.
         if first < next || end > range.end {
             continue;
         }
@@ -279,14 +279,14 @@ impl Segment {
     }
 
     /// A segment without blocks, in the place of one whose file cannot be opened: all that reads
-    /// it finds holes.
+    /// it finds lost ranges.
     fn lost(
         directory: &Directory,
         registered: Registered,
         losses: Arc<LostRanges>,
     ) -> Result<Self> {
-        // An empty file instead of an `Option`: every reader of blocks handles holes already, and
-        // none needs a second path for a missing file.
+        // An empty file instead of an `Option`: every reader of blocks handles lost ranges already,
+        // and none needs a second path for a missing file.
         let kv = Kv::in_memory(CACHE_BYTES)?;
         kv.write(|transaction| transaction.create_tables_of_segment())
             .map_err(WriteFailure::into_error)?;
@@ -428,8 +428,8 @@ impl SegmentCache {
 fn is_loss(error: &Error) -> bool {
     match error {
         Error::Corrupt { .. } | Error::Foreign { .. } => true,
-        // Too many open files, or a network that is down, will pass. Showing holes then would tell
-        // a follower that entries are gone for ever.
+        // Too many open files, or a network that is down, will pass. Showing lost ranges then would
+        // tell a follower that entries are gone for ever.
         Error::Io { cause, .. } => cause.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     }

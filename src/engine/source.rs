@@ -320,9 +320,9 @@ impl Source {
             .map(Option::unwrap_or_default)
     }
 
-    /// The bytes of the hole that begins at `from`, whose block does not decode.
-    pub(crate) fn hole_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
-        let read = |blocks: &Blocks<'_, '_>| blocks.hole_at(from);
+    /// The bytes of the lost range that begins at `from`, whose block does not decode.
+    pub(crate) fn lost_range_at(&self, from: Sequence) -> Result<Option<(Sequence, Vec<u8>)>> {
+        let read = |blocks: &Blocks<'_, '_>| blocks.lost_range_at(from);
         self.in_part_of(from, Unopened::PassedOver, read)
             .map(Option::flatten)
     }
@@ -567,8 +567,8 @@ impl Source {
                 return Ok(Where::Answered(None));
             }
             if sequence >= hot {
-                // Within the same snapshot as the border. Between two snapshots a sealer could move
-                // the entry into a segment and remove it here.
+                // Within the same snapshot as the hot file's first sequence. Between two snapshots
+                // a sealer could move the entry into a segment and remove it here.
                 return Ok(Where::Answered(Some(body(&snapshot.hot()?)?)));
             }
             let segments = self.list_with(snapshot, unopened)?;
@@ -680,7 +680,7 @@ impl Source {
         let Err(error) = answer else { return answer };
         let kept = self.extent()?.kept;
         // Asked after the failure: the file vanishes after the commit that retires it, so whatever
-        // is missing because of it is below the border by now.
+        // is missing because of it is before the hot file's first sequence by now.
         if segment.first < kept {
             Err(self.retired(segment.first, kept))
         } else {

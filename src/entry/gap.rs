@@ -27,7 +27,7 @@ pub enum GapReason {
 
 impl GapReason {
     /// Whether the gap stands in the place of entries.
-    pub(crate) fn is_hole(self) -> bool {
+    pub(crate) fn is_lost_range(self) -> bool {
         matches!(self, GapReason::Damaged | GapReason::Withdrawn)
     }
 }

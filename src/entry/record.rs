@@ -266,7 +266,7 @@ pub struct Repeat {
     pub checkpoint: Option<Arc<str>>,
 }
 
-/// A hole in the journal: how many events are missing, when, and why.
+/// An entry that counts what was lost: how many events, when, and why.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Gap {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The position of an entry in its journal, from 1. Positions are dense: each has its entry, or a
-/// hole that stands for it.
+/// lost range that stands for it.
 ///
 /// It is stored as the plain number. Arithmetic stops at the ends.
 #[derive(

@@ -46,7 +46,7 @@ fn journal(dir: &Path) -> RunId {
     run
 }
 
-/// Own and imported decisions, whether there are holes of lost entries, and the statistics.
+/// Own and imported decisions, whether there are lost ranges, and the statistics.
 fn counts(dir: &Path) -> (usize, usize, bool, u64, u64) {
     let reader = Reader::open(dir).unwrap();
     let (mut own, mut old, mut is_lost) = (0, 0, false);

@@ -1,5 +1,5 @@
-//! Names of imported entries by their stored ids. An import has no numbers of a process: it asks the
-//! journal for each name that its cache does not have.
+//! Names of imported entries by their stored ids. An import has no numbers of a process: it asks
+//! the journal for each name that its cache does not have.
 
 use super::{ImportMode, Importer};
 use crate::engine::format::name::{NameKind, join_labels};

@@ -414,7 +414,7 @@ impl Dice {
             damaged_rollups: self.spread(),
             completeness: self.maybe(Dice::figure),
             retired: self.spread(),
-            orphans: self.spread(),
+            unmatched: self.spread(),
             sequence: self.spread(),
             folded: self.spread(),
             quantile_error: self.figure(),

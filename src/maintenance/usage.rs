@@ -13,7 +13,7 @@ use crate::registry::tables::names;
 /// How much is decoded at once.
 const BUDGET_BYTES: usize = 1 << 20;
 /// Longest wait of a compaction for others' transactions.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Size of a journal, by kind; from [`Maintenance::usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -196,7 +196,7 @@ impl Maintenance {
     /// ```
     pub fn compact(&self) -> Result<u64> {
         let before = self.maintenance.hot_bytes();
-        self.maintenance.compact(PATIENCE)?;
+        self.maintenance.compact(TIMEOUT)?;
         Ok(before.saturating_sub(self.maintenance.hot_bytes()))
     }
 }

@@ -1,5 +1,5 @@
 //! Out-of-order outcomes: those with a lower sequence than the inference that they belong to, which
-//! another process committed later. The border of a segment may lie between the two, and then
+//! another process committed later. The end of a segment may lie between the two, and then
 //! retention takes the outcome and leaves the inference. So each is noted when the inference is
 //! folded, and the note stands for it as long as the inference is kept and the outcome is not. An
 //! outcome that expired unmatched ([given up](super::unmatched)) is not copied, and does not count.

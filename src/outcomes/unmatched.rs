@@ -51,11 +51,11 @@ pub(crate) fn list(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec<In
 /// of new ones among the first, and of those that appeared.
 pub(crate) fn note(
     transaction: &mut WriteTransaction<'_>,
-    orphans: &BTreeMap<InferenceId, bool>,
+    unmatched: &BTreeMap<InferenceId, bool>,
     hours: i64,
 ) -> Result<(u64, u64)> {
     let (mut more, mut fewer) = (0, 0);
-    for (id, is_there) in orphans {
+    for (id, is_there) in unmatched {
         let key = keys::number(*id);
         let is_known = transaction
             .get(Table::UnmatchedOutcomes, &key, |_| ())?

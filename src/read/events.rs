@@ -46,7 +46,7 @@ impl Events {
             if let Some(entry) = self.reader.entry_at(sequence)? {
                 let first = Sequence::new(entry.sequence);
                 if first < sequence {
-                    // It lies in a hole, which stands for all that was there.
+                    // It lies in a lost range, which stands for all that was there.
                     while self.page.front().is_some_and(|earlier| *earlier >= first) {
                         self.page.pop_front();
                     }

@@ -131,7 +131,7 @@ impl Gaps {
         };
         let entry = source.at(sequence)?;
         if let Some(entry) = &entry {
-            // Entries in a hole are gone, and the hole stands for all of them.
+            // Entries in a lost range are gone, and the lost range stands for all of them.
             let next = entry.next();
             while self.page.front().is_some_and(|later| *later < next) {
                 self.page.pop_front();

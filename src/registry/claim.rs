@@ -190,7 +190,7 @@ impl<'c> Claim<'c> {
         match written {
             Ok(_) => {}
             Err(ChangeFailure::Nothing(error)) => return Err(error),
-            Err(ChangeFailure::Unknown(error)) => self.settle(&row, error)?,
+            Err(ChangeFailure::Unknown(error)) => self.resolve(&row, error)?,
         }
         core.step("say");
         // From here on the files belong to the checkpoint.
@@ -209,7 +209,7 @@ impl<'c> Claim<'c> {
 
     /// After a commit of unknown fate: nothing is removed unless the commit certainly did not
     /// happen.
-    fn settle(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
+    fn resolve(&mut self, row: &CheckpointRow, error: Error) -> Result<()> {
         let core = self.core;
         // Of a full device the engine can be asked afterwards. After any other failure only the
         // next opening shows what holds.

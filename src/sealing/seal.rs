@@ -1,9 +1,9 @@
 //! Sealing: the hot file's blocks become a segment.
 //!
 //! The order keeps a journal whole. First the segment is written under another name, finished,
-//! synced and given its name. Then one transaction registers it and moves the border between
-//! segments and hot file. Only then are the blocks behind the border removed, in slices. A crash
-//! leaves a file without a registration, or blocks behind the border. No reader uses either, and
+//! synced and given its name. Then one transaction registers it and moves the hot file's
+//! first sequence. Only then are the blocks before it removed, in slices. A crash
+//! leaves a file without a registration, or blocks before that sequence. No reader uses either, and
 //! the next sealer removes both.
 
 use std::cell::Cell;
@@ -152,7 +152,7 @@ impl Sealer {
         Ok(registered)
     }
 
-    /// Writes a segment of the blocks from the border on; `None` if it was told to stop.
+    /// Writes a segment of the first blocks of the hot file; `None` if it was told to stop.
     fn merge(
         &self,
         kv: &Kv,
@@ -237,13 +237,14 @@ impl Sealer {
         // finds out.
         let is_registered = kv.write(|transaction| {
             let mut extent = meta::extent_to_write(transaction, kv.path())?;
-            // The lock is a file, which others can remove. The border decides: a second segment
-            // over the same blocks would move it back. Its file goes with the other strays.
+            // The lock is a file, which others can remove. The hot file's first sequence decides: a
+            // second segment over the same blocks would move it back. Its file goes with the other
+            // strays.
             if extent.hot != registered.first {
                 return Ok(false);
             }
-            // One transaction for the row and the border: readers find each entry in exactly one
-            // place.
+            // One transaction for the row and the hot file's first sequence: readers find each
+            // entry in exactly one place.
             segments::put(transaction, registered.first, &registered.row)?;
             extent.hot = registered.row.next;
             extent.hot_bytes = extent.hot_bytes.saturating_sub(taken);
@@ -326,8 +327,8 @@ fn remove_sealed(kv: &Kv, may_go_on: &dyn Fn() -> bool) -> Result<()> {
         kv.write(|transaction| {
             found
                 .iter()
-                // Behind the border already, so readers do not care how far this gets before a
-                // crash.
+                // Before the hot file's first sequence already, so readers do not care how far this
+                // gets before a crash.
                 .try_for_each(|(first, index)| index::remove(transaction, *first, index))
         })
         .map_err(WriteFailure::into_error)?;
@@ -344,8 +345,8 @@ fn sealed_blocks(
     snapshot: &ReadTransaction<'_>,
     path: &Path,
 ) -> Result<Vec<(Sequence, BlockIndex)>> {
-    let border = meta::extent(snapshot, path)?.hot;
-    let end = keys::number(border);
+    let first = meta::extent(snapshot, path)?.hot;
+    let end = keys::number(first);
     let range = (Bound::Unbounded, Bound::Excluded(&end[..]));
     let mut found = Vec::new();
     let direction = Direction::Ascending;
@@ -492,7 +493,7 @@ mod tests {
     const BOUND: Duration = Duration::from_secs(60);
     const BLOCKS: u64 = 6;
 
-    /// The lock is a file. Where it fails, the border of the hot file still decides.
+    /// The lock is a file. Where it fails, the hot file's first sequence still decides.
     #[test]
     #[cfg_attr(
         annals_portable,

@@ -137,16 +137,16 @@ impl StatsQuery {
     fn single_values(&self, reader: &Reader, value: &LiveValue) -> Result<OfCheckpoints> {
         let source = &reader.source;
         let (mut ids, folded, end) = source.with_readable_rollups(|stats| {
-            let whose = Scope::of(stats, &self.subject)?;
-            let mut cover = Cover::new(stats, whose);
+            let scope = Scope::of(stats, &self.subject)?;
+            let mut cover = Cover::new(stats, scope);
             let mut totals = Totals::new(Grouping::default());
             if !self.times.is_empty() {
                 cover.entries(&self.times, &mut totals)?;
             }
-            let ids = cover.into_beside().read;
+            let ids = cover.into_residual().read;
             Ok((ids, stats.folded().clone(), stats.next_sequence()))
         })?;
-        let between = JoinRange {
+        let range = JoinRange {
             folded: &folded,
             end,
             until: self.known_until.unwrap_or(Timestamp::MAX),
@@ -162,7 +162,7 @@ impl StatsQuery {
         let mut values: Vec<(NameId, Timestamp, InferenceId, f64)> = Vec::new();
         ids.sort_unstable();
         for ids in ids.chunks(JOINED) {
-            for change in source.changes(ids, between)?.changes {
+            for change in source.changes(ids, range)?.changes {
                 let known = single(&change.after, value, named).filter(|value| value.is_finite());
                 if let Some(known) = known {
                     let event = &change.event;

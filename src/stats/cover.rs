@@ -20,13 +20,13 @@ use crate::entry::timestamp::Timestamp;
 /// How one range is covered in one snapshot.
 pub(super) struct Cover<'c, 's, 'k> {
     stats: &'c StatsReader<'s, 'k>,
-    whose: Scope,
+    scope: Scope,
     /// Buckets whose entries have to be read, by their first and last microsecond: a bucket that
     /// two ranges cut is read once.
     edges: BTreeMap<(Timestamp, Timestamp), Edge>,
     /// Decisions that are read one by one, at most; with more, nothing is read.
     most_read: u64,
-    beside: ResidualWork,
+    residual: ResidualWork,
 }
 
 /// A bucket that ranges cut.
@@ -35,7 +35,7 @@ struct Edge {
     /// The parts of it that lie in the ranges, ascending.
     times: Vec<RangeInclusive<Timestamp>>,
     /// The combinations whose rollups are cut.
-    whose: BTreeSet<Combination>,
+    scope: BTreeSet<Combination>,
     /// Decisions in the whole bucket, by its rollups.
     decisions: u64,
     /// Whether anything turned out for any of them.
@@ -58,19 +58,19 @@ pub(super) struct ResidualWork {
     pub(super) damaged: BTreeMap<i64, u64>,
     /// There were more decisions to be read than may be: nothing was.
     pub(super) is_too_much: bool,
-    /// The first sequences of the holes among `gaps` that stand for entries which rollups were not
-    /// asked for.
-    holes: BTreeSet<Sequence>,
+    /// The first sequences of the lost ranges among `gaps` that stand for entries which rollups
+    /// were not asked for.
+    lost_ranges: BTreeSet<Sequence>,
 }
 
 impl<'c, 's, 'k> Cover<'c, 's, 'k> {
-    pub(super) fn new(stats: &'c StatsReader<'s, 'k>, whose: Scope) -> Self {
+    pub(super) fn new(stats: &'c StatsReader<'s, 'k>, scope: Scope) -> Self {
         Cover {
             stats,
-            whose,
+            scope,
             edges: BTreeMap::new(),
             most_read: u64::MAX,
-            beside: ResidualWork::default(),
+            residual: ResidualWork::default(),
         }
     }
 
@@ -81,8 +81,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// The look-ups that are left.
-    pub(super) fn into_beside(self) -> ResidualWork {
-        self.beside
+    pub(super) fn into_residual(self) -> ResidualWork {
+        self.residual
     }
 
     /// Adds everything in `times` to `totals`, without rollups.
@@ -94,7 +94,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         let (from, until) = (*times.start(), *times.end());
         let mut scan = Scan::default();
         let mut read = Vec::new();
-        let mut holes = Vec::new();
+        let mut lost_ranges = Vec::new();
         self.stats.blocks_between(from, until, &mut scan, |scan| {
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) {
@@ -102,23 +102,23 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                     read.push(event.id);
                 }
             });
-            holes.extend(scan.notes().filter_map(|seen| match seen.note {
+            lost_ranges.extend(scan.notes().filter_map(|seen| match seen.note {
                 Note::Gap(gap) => Some((seen.sequence, gap, seen.recorded)),
                 _ => None,
             }));
             Ok(())
         })?;
-        self.beside.read = read;
-        for (sequence, gap, recorded) in holes {
-            if gap.reason != GapReason::Damaged || !self.beside.holes.insert(sequence) {
+        self.residual.read = read;
+        for (sequence, gap, recorded) in lost_ranges {
+            if gap.reason != GapReason::Damaged || !self.residual.lost_ranges.insert(sequence) {
                 continue;
             }
-            // One that was folded as a hole is among the folded gaps; others were whole then.
+            // One that was folded as a lost range is among the folded gaps; others were whole then.
             let times = gap.event_range.unwrap_or((recorded, recorded));
             let folded = self.stats.folded().holds_gap(sequence)
                 && self.stats.gaps(times.0, times.1)?.damaged > 0;
             if !folded {
-                self.beside.gaps.push((gap, recorded));
+                self.residual.gaps.push((gap, recorded));
             }
         }
         Ok(())
@@ -144,7 +144,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             to_read = to_read.saturating_add(edge.decisions);
         }
         if to_read > self.most_read {
-            self.beside.is_too_much = true;
+            self.residual.is_too_much = true;
             return Ok(());
         }
         let mut scan = Scan::default();
@@ -181,21 +181,23 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         if low > high {
             return Ok(());
         }
-        let whose = self.whose;
-        let holes = self.holes(level, low..=high)?;
+        let scope = self.scope;
+        let lost_ranges = self.lost_ranges(level, low..=high)?;
         let is_lost = |bucket| {
-            let next = holes.partition_point(|hole| *hole.end() < bucket);
-            holes.get(next).is_some_and(|hole| hole.contains(&bucket))
+            let next = lost_ranges.partition_point(|lost_range| *lost_range.end() < bucket);
+            lost_ranges
+                .get(next)
+                .is_some_and(|lost_range| lost_range.contains(&bucket))
         };
         let see = |bucket, combination, rollup: &Rollup| {
-            if whose.holds(combination) && (holes.is_empty() || !is_lost(bucket)) {
+            if scope.holds(combination) && (lost_ranges.is_empty() || !is_lost(bucket)) {
                 totals.add_rollup(level.start(bucket).max(from), combination, rollup);
             }
         };
-        self.stats.rollups(level, low..=high, whose.model, see)?;
-        for hole in &holes {
-            let first = level.start(*hole.start()).max(from);
-            let last = level.last(*hole.end()).min(until);
+        self.stats.rollups(level, low..=high, scope.model, see)?;
+        for lost_range in &lost_ranges {
+            let first = level.start(*lost_range.start()).max(from);
+            let last = level.last(*lost_range.end()).min(until);
             match level {
                 Resolution::Day => self.level(Resolution::Hour, first, last, totals)?,
                 // Many hours may lie in it, of which few have minutes.
@@ -210,15 +212,15 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// The stretches of buckets that lack rollups because these cannot be read.
-    fn holes(
+    fn lost_ranges(
         &self,
         level: Resolution,
         buckets: RangeInclusive<i64>,
     ) -> Result<Vec<RangeInclusive<i64>>> {
-        if !self.stats.may_have_holes() {
+        if !self.stats.may_have_lost_ranges() {
             return Ok(Vec::new());
         }
-        self.stats.holes(level, buckets)
+        self.stats.lost_ranges(level, buckets)
     }
 
     /// Adds a bucket's share of `from..=until`. If every row lies in that part or beside it, as
@@ -230,12 +232,12 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         (from, until): (Timestamp, Timestamp),
         totals: &mut Totals,
     ) -> Result<()> {
-        let whose = self.whose;
+        let scope = self.scope;
         let mut within: Vec<(Combination, Rollup)> = Vec::new();
         let mut cut = BTreeSet::new();
         let (mut has_outcomes, mut decisions) = (false, 0_u64);
         let see = |_, combination, rollup: &Rollup| {
-            if !whose.holds(combination) {
+            if !scope.holds(combination) {
                 return;
             }
             decisions = decisions.saturating_add(rollup.events());
@@ -251,8 +253,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             }
         };
         self.stats
-            .rollups(level, bucket..=bucket, whose.model, see)?;
-        let is_whole = self.holes(level, bucket..=bucket)?.is_empty();
+            .rollups(level, bucket..=bucket, scope.model, see)?;
+        let is_whole = self.lost_ranges(level, bucket..=bucket)?.is_empty();
         if !is_whole {
             // The rows that can be read are not all, so the entries are read instead.
             (decisions, has_outcomes) = (0, true);
@@ -272,7 +274,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
                 let whole = (level.start(bucket), level.last(bucket));
                 let edge = self.edges.entry(whole).or_default();
                 edge.times.push(from..=until);
-                edge.whose.append(&mut cut);
+                edge.scope.append(&mut cut);
                 edge.decisions = decisions;
                 edge.has_outcomes |= has_outcomes;
                 Ok(())
@@ -320,7 +322,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             });
             Ok(())
         })?;
-        self.beside.read.extend(read);
+        self.residual.read.extend(read);
         let is_retired = self.stats.has_retired();
         if !is_retired {
             if !self.stats.has_lost()? {
@@ -333,8 +335,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             return Ok(());
         }
         let missing = match is_retired {
-            true => &mut self.beside.retired,
-            false => &mut self.beside.damaged,
+            true => &mut self.residual.retired,
+            false => &mut self.residual.damaged,
         };
         // They may lie in each of the parts.
         let buckets = edge
@@ -346,8 +348,8 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             *missing = missing.saturating_add(lost);
         }
         for times in &edge.times {
-            for whose in &edge.whose {
-                totals.ensure_of(*times.start(), *whose);
+            for scope in &edge.scope {
+                totals.ensure_of(*times.start(), *scope);
             }
         }
         Ok(())
@@ -381,35 +383,35 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             Some(known) => !known.is_empty() && known.binary_search(&id).is_ok(),
             None => true,
         };
-        let mut beside = std::mem::take(&mut self.beside);
+        let mut residual = std::mem::take(&mut self.residual);
         self.stats.blocks_from(folded.all_before(), scan, |scan| {
             scan.for_each(|event| {
                 if self.is_meant(event, from, until) && !folded.holds(event) {
                     totals.add(event);
                     if is_unmatched(event.id) {
-                        beside.touched.insert(event.id);
+                        residual.touched.insert(event.id);
                     }
                 }
             });
             for seen in scan.notes() {
                 match seen.note {
                     Note::Gap(gap) if !folded.holds_gap(seen.sequence) => {
-                        beside.gaps.push((gap, seen.recorded));
+                        residual.gaps.push((gap, seen.recorded));
                     }
                     Note::Outcome(outcome) if seen.sequence >= folded.all_before() => {
-                        beside.touched.insert(outcome.of);
+                        residual.touched.insert(outcome.of);
                     }
                     _ => {}
                 }
             }
             Ok(())
         })?;
-        self.beside = beside;
+        self.residual = residual;
         Ok(())
     }
 
     #[inline]
     fn is_meant(&self, event: &ScannedDecision, from: Timestamp, until: Timestamp) -> bool {
-        (from..=until).contains(&event.event) && self.whose.holds(Combination::of(event))
+        (from..=until).contains(&event.event) && self.scope.holds(Combination::of(event))
     }
 }

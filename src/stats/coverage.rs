@@ -24,7 +24,7 @@ pub(super) struct JournalFacts {
     sequence: Sequence,
     has_retired: bool,
     folded: Sequence,
-    orphans: u64,
+    unmatched: u64,
     retired: BTreeMap<i64, u64>,
     damaged: BTreeMap<i64, u64>,
     /// By bucket of time; all in one if the statistic is not divided by time.
@@ -47,14 +47,14 @@ impl JournalFacts {
     /// all models did.
     pub(super) fn look(
         stats: &StatsReader<'_, '_>,
-        beside: &mut ResidualWork,
+        residual: &mut ResidualWork,
         times: &RangeInclusive<Timestamp>,
         grouping: &Grouping,
         totals: &Totals,
         most_read: u64,
     ) -> Result<Self> {
-        let gaps = std::mem::take(&mut beside.gaps);
-        let damaged = std::mem::take(&mut beside.damaged);
+        let gaps = std::mem::take(&mut residual.gaps);
+        let damaged = std::mem::take(&mut residual.damaged);
         let mut buckets = AHashMap::new();
         let mut with_gaps = Vec::new();
         for key in totals.keys() {
@@ -79,7 +79,7 @@ impl JournalFacts {
             });
             let mut cover = Cover::new(stats, Scope::default()).at_most(most_read);
             cover.ranges(&parts, &mut all)?;
-            beside.is_too_much |= cover.into_beside().is_too_much;
+            residual.is_too_much |= cover.into_residual().is_too_much;
             for (key, rollup) in all.into_groups() {
                 if let Some(bucket) = buckets.get_mut(&key.bucket) {
                     bucket.entries = rollup.events();
@@ -89,8 +89,8 @@ impl JournalFacts {
         Ok(JournalFacts {
             sequence: stats.next_sequence(),
             has_retired: stats.has_retired(),
-            orphans: stats.folded().unmatched(),
-            retired: std::mem::take(&mut beside.retired),
+            unmatched: stats.folded().unmatched(),
+            retired: std::mem::take(&mut residual.retired),
             damaged,
             folded: stats.folded().all_before(),
             buckets,
@@ -148,7 +148,7 @@ impl JournalFacts {
             completeness,
             damaged_rollups,
             retired,
-            orphans: self.orphans,
+            unmatched: self.unmatched,
             sequence: self.sequence.get(),
             folded: self.folded.get(),
             quantile_error: sketch::ERROR,

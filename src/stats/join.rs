@@ -45,8 +45,8 @@ pub(crate) struct Joined {
 
 impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
-    pub(crate) fn changes(&self, ids: &[InferenceId], between: JoinRange<'_>) -> Result<Joined> {
-        let found = self.events_of(ids, between)?;
+    pub(crate) fn changes(&self, ids: &[InferenceId], range: JoinRange<'_>) -> Result<Joined> {
+        let found = self.events_of(ids, range)?;
         let mut changes: AHashMap<InferenceId, OutcomeChange> =
             AHashMap::with_capacity(found.len());
         for event in found {
@@ -60,13 +60,13 @@ impl Source {
         let mut known: Vec<InferenceId> = changes.keys().copied().collect();
         known.sort_unstable();
         let mut rows = Vec::new();
-        self.outcomes(&known, between.end, between.unopened, |outcome| {
-            if outcome.row.time <= between.until {
+        self.outcomes(&known, range.end, range.unopened, |outcome| {
+            if outcome.row.time <= range.until {
                 rows.push(outcome);
             }
             ControlFlow::Continue(())
         })?;
-        let counted = self.counted_early(&rows, &changes, between)?;
+        let counted = self.counted_out_of_order(&rows, &changes, range)?;
         let mut out_of_order = Vec::new();
         for outcome in rows {
             let StoredOutcome { sequence, row, .. } = &outcome;
@@ -74,19 +74,19 @@ impl Source {
                 continue;
             };
             let inference = change.event.sequence;
-            let is_early = *sequence < inference;
+            let is_out_of_order = *sequence < inference;
             // It was not noted when its decision was folded: no sum holds it, and none will.
-            if is_early && between.folded.holds(&change.event) && !counted.contains(sequence) {
+            if is_out_of_order && range.folded.holds(&change.event) && !counted.contains(sequence) {
                 continue;
             }
             offer(&mut change.after, row);
             // Only what rollups hold already is taken out of them again.
-            let is_folded = between.folded.holds(&change.event)
-                && between.folded.holds_outcome(&change.event, *sequence);
+            let is_folded = range.folded.holds(&change.event)
+                && range.folded.holds_outcome(&change.event, *sequence);
             if is_folded {
                 offer(&mut change.before, row);
             }
-            if is_early {
+            if is_out_of_order {
                 out_of_order.push(OutOfOrder { outcome, inference });
             }
         }
@@ -98,25 +98,28 @@ impl Source {
 
     /// Those outcomes among `rows`, by their sequence, that are older than an inference that is
     /// folded, and were counted with it.
-    fn counted_early(
+    fn counted_out_of_order(
         &self,
         rows: &[StoredOutcome],
         changes: &AHashMap<InferenceId, OutcomeChange>,
-        between: JoinRange<'_>,
+        range: JoinRange<'_>,
     ) -> Result<BTreeSet<Sequence>> {
-        let is_early = |outcome: &&StoredOutcome| {
+        let is_out_of_order = |outcome: &&StoredOutcome| {
             let change = changes.get(&outcome.row.of);
             change.is_some_and(|OutcomeChange { event, .. }| {
-                outcome.sequence < event.sequence && between.folded.holds(event)
+                outcome.sequence < event.sequence && range.folded.holds(event)
             })
         };
-        let ids = rows.iter().filter(is_early).map(|outcome| outcome.row.of);
+        let ids = rows
+            .iter()
+            .filter(is_out_of_order)
+            .map(|outcome| outcome.row.of);
         let ids: BTreeSet<InferenceId> = ids.collect();
         if ids.is_empty() {
             return Ok(BTreeSet::new());
         }
         let ids: Vec<InferenceId> = ids.into_iter().collect();
-        self.read(|snapshot| out_of_order::noted(snapshot, &ids, between.unopened))
+        self.read(|snapshot| out_of_order::noted(snapshot, &ids, range.unopened))
     }
 
     /// The inferences and repeats of `ids` (ascending) that are there, in no order. Reads every
@@ -142,24 +145,20 @@ impl Source {
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
     /// written-out names. Reads every block that has any of them, once.
-    fn events_of(
-        &self,
-        ids: &[InferenceId],
-        between: JoinRange<'_>,
-    ) -> Result<Vec<ScannedDecision>> {
+    fn events_of(&self, ids: &[InferenceId], range: JoinRange<'_>) -> Result<Vec<ScannedDecision>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {
             return Ok(found);
         }
         let mut scan = Scan::default();
-        self.in_parts(holds_any(ids), between.unopened, |blocks| {
+        self.in_parts(holds_any(ids), range.unopened, |blocks| {
             for first in blocks.of_ids(Table::Ids, ids, Sequence::MAX)? {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
                     scan.for_each(|event| {
-                        if event.sequence < between.end && ids.binary_search(&event.id).is_ok() {
+                        if event.sequence < range.end && ids.binary_search(&event.id).is_ok() {
                             found.push(*event);
                         }
                     });

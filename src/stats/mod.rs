@@ -360,13 +360,13 @@ impl StatsQuery {
         grouping: &Grouping,
         most_read: u64,
     ) -> Result<Option<AnsweredSnapshot>> {
-        let whose = Scope::of(stats, &self.subject)?;
+        let scope = Scope::of(stats, &self.subject)?;
         let mut totals = Totals::new(grouping.clone());
         if *grouping == Grouping::default() {
             // Without groups there is one row, also of nothing.
             totals.ensure(GroupKey::default());
         }
-        let mut cover = Cover::new(stats, whose).at_most(most_read);
+        let mut cover = Cover::new(stats, scope).at_most(most_read);
         let parts = grouping.time.parts(&self.times);
         match (self.known_until, parts.first(), parts.last()) {
             (Some(_), Some(first), Some(last)) => {
@@ -376,23 +376,23 @@ impl StatsQuery {
             }
             _ => cover.ranges(&parts, &mut totals)?,
         }
-        let mut beside = cover.into_beside();
-        if beside.is_too_much {
+        let mut residual = cover.into_residual();
+        if residual.is_too_much {
             return Ok(None);
         }
         totals.check()?;
         let times = &self.times;
-        let seen = JournalFacts::look(stats, &mut beside, times, grouping, &totals, most_read)?;
-        if beside.is_too_much {
+        let seen = JournalFacts::look(stats, &mut residual, times, grouping, &totals, most_read)?;
+        if residual.is_too_much {
             return Ok(None);
         }
-        let known = self.subject.model.is_none() || whose.model != Some(scope::UNKNOWN);
+        let known = self.subject.model.is_none() || scope.model != Some(scope::UNKNOWN);
         Ok(Some(AnsweredSnapshot {
             totals,
             seen,
             known,
-            whose,
-            beside,
+            scope,
+            residual,
             folded: stats.folded().clone(),
             end: stats.next_sequence(),
         }))
@@ -404,8 +404,8 @@ struct AnsweredSnapshot {
     totals: Totals,
     seen: JournalFacts,
     known: bool,
-    whose: Scope,
-    beside: ResidualWork,
+    scope: Scope,
+    residual: ResidualWork,
     folded: FoldedReach,
     end: Sequence,
 }
@@ -424,7 +424,7 @@ impl AnsweredSnapshot {
             until: known_until.unwrap_or(Timestamp::MAX),
             unopened: Unopened::PassedOver,
         };
-        let mut read = std::mem::take(&mut self.beside.read);
+        let mut read = std::mem::take(&mut self.residual.read);
         read.sort_unstable();
         for ids in read.chunks(JOINED) {
             for mut change in source.changes(ids, between)?.changes {
@@ -436,15 +436,15 @@ impl AnsweredSnapshot {
                 self.totals.change(&change);
             }
         }
-        let touched: Vec<InferenceId> = std::mem::take(&mut self.beside.touched)
+        let touched: Vec<InferenceId> = std::mem::take(&mut self.residual.touched)
             .into_iter()
             .collect();
         for ids in touched.chunks(JOINED) {
             for change in source.changes(ids, between)?.changes {
-                let whose = Combination::of(&change.event);
+                let scope = Combination::of(&change.event);
                 // Later outcomes of folded decisions: of any model and time, so they are sorted out
                 // here.
-                if times.contains(&change.event.event) && self.whose.holds(whose) {
+                if times.contains(&change.event.event) && self.scope.holds(scope) {
                     self.totals.change(&change);
                 }
             }

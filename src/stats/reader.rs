@@ -142,10 +142,10 @@ impl StatsReader<'_, '_> {
         let (snapshot, path) = (self.snapshot, self.snapshot.path());
         if self.trust != Trust::Whole {
             return self.readable(level, buckets, |row| {
-                if let Some((bucket, whose, rollup)) = row
-                    && model.is_none_or(|model| whose.model == model)
+                if let Some((bucket, combination, rollup)) = row
+                    && model.is_none_or(|model| combination.model == model)
                 {
-                    see(bucket, whose, rollup);
+                    see(bucket, combination, rollup);
                 }
             });
         }
@@ -157,21 +157,21 @@ impl StatsReader<'_, '_> {
             level,
             buckets,
             model,
-            |bucket, whose, bytes| {
+            |bucket, combination, bytes| {
                 let read = rollup.decode(level.start(bucket), bytes);
                 read.map_err(|why| {
-                    let row = format!("rollup {level:?} {bucket} {whose:?}");
+                    let row = format!("rollup {level:?} {bucket} {combination:?}");
                     damaged(path, &row, &why)
                 })?;
-                see(bucket, whose, &rollup);
+                see(bucket, combination, &rollup);
                 Ok(())
             },
         )
     }
 
     /// Whether rows may be missing among the [`rollups`](Self::rollups): then the
-    /// [`holes`](Self::holes) say where.
-    pub(crate) fn may_have_holes(&self) -> bool {
+    /// [`lost_ranges`](Self::lost_ranges) say where.
+    pub(crate) fn may_have_lost_ranges(&self) -> bool {
         self.trust == Trust::Readable
     }
 
@@ -190,13 +190,13 @@ impl StatsReader<'_, '_> {
         let (snapshot, path) = (self.snapshot, self.snapshot.path());
         let mut rollup = Rollup::default();
         let ascending = Direction::Ascending;
-        snapshot.reach_or_hole(Table::Rollups, range, ascending, |row| {
+        snapshot.reach_or_lost_range(Table::Rollups, range, ascending, |row| {
             let read = row.and_then(|(key, value)| {
-                let (bucket, whose) = table::parse(path, key).ok()?;
+                let (bucket, combination) = table::parse(path, key).ok()?;
                 rollup.decode(level.start(bucket), value.ok()?).ok()?;
-                Some((bucket, whose))
+                Some((bucket, combination))
             });
-            see(read.map(|(bucket, whose)| (bucket, whose, &rollup)));
+            see(read.map(|(bucket, combination)| (bucket, combination, &rollup)));
             ControlFlow::Continue(())
         })?;
         Ok(())
@@ -204,21 +204,21 @@ impl StatsReader<'_, '_> {
 
     /// The buckets that lack any of their rollups, because these cannot be read: stretches,
     /// ascending and apart.
-    pub(crate) fn holes(
+    pub(crate) fn lost_ranges(
         &self,
         level: Resolution,
         buckets: RangeInclusive<i64>,
     ) -> Result<Vec<RangeInclusive<i64>>> {
-        let mut holes: Vec<RangeInclusive<i64>> = Vec::new();
+        let mut lost_ranges: Vec<RangeInclusive<i64>> = Vec::new();
         let mut last = *buckets.start();
         let mut is_open = false;
         let mut close = |from: i64, until: i64| {
-            match holes.last_mut() {
-                // Holes that touch are one, so that no bucket is read twice.
+            match lost_ranges.last_mut() {
+                // Lost ranges that touch are one, so that no bucket is read twice.
                 Some(before) if before.end().saturating_add(1) >= from => {
                     *before = *before.start()..=until;
                 }
-                _ => holes.push(from..=until),
+                _ => lost_ranges.push(from..=until),
             }
             self.snapshot.losses().note_rollups();
         };
@@ -238,7 +238,7 @@ impl StatsReader<'_, '_> {
         if is_open {
             close(last, *buckets.end());
         }
-        Ok(holes)
+        Ok(lost_ranges)
     }
 
     /// Shows every name that the rollups and out-of-order outcomes need. Decodes the rollups of the
@@ -248,8 +248,12 @@ impl StatsReader<'_, '_> {
             Resolution::Day,
             i64::MIN..=i64::MAX,
             None,
-            |_, whose, rollup| {
-                let names = [whose.model, whose.symbol, whose.checkpoint];
+            |_, combination, rollup| {
+                let names = [
+                    combination.model,
+                    combination.symbol,
+                    combination.checkpoint,
+                ];
                 names.into_iter().for_each(&mut see);
                 rollup.names().for_each(&mut see);
             },
@@ -314,7 +318,7 @@ impl StatsReader<'_, '_> {
         Ok(self.repaired()? > 0)
     }
 
-    /// How many entries repairs have put holes in the place of.
+    /// How many entries repairs have put lost ranges in the place of.
     pub(crate) fn repaired(&self) -> Result<u64> {
         meta::lost(self.snapshot, self.snapshot.path())
     }
@@ -453,7 +457,7 @@ fn show_between(
             _ => break,
         }
     }
-    // A hole reaches to the next block that can be read, over others that cannot.
+    // A lost range reaches to the next block that can be read, over others that cannot.
     let mut shown = Sequence::ZERO;
     for first in touched {
         if first < shown {
@@ -461,8 +465,8 @@ fn show_between(
         }
         let loaded = blocks.look_into(first, |block| scan.load(&block))?;
         if loaded.is_none() {
-            let (first, hole) = blocks.hole_at(first)?.unwrap_or_default();
-            let loaded = BlockReader::new(first, &hole).and_then(|block| scan.load(&block));
+            let (first, lost_range) = blocks.lost_range_at(first)?.unwrap_or_default();
+            let loaded = BlockReader::new(first, &lost_range).and_then(|block| scan.load(&block));
             loaded.map_err(|why| blocks.broken(first, &why))?;
         }
         shown = scan.sequences().end;

@@ -51,7 +51,7 @@ pub struct Coverage {
     pub retired: u64,
     /// Inferences of the whole journal that have outcomes and are not there (yet). Theirs count as
     /// soon as they show up, which they have 30 days for.
-    pub orphans: u64,
+    pub unmatched: u64,
     /// Everything that was committed before this sequence is counted.
     pub sequence: u64,
     /// The part that came from rollups: everything before this sequence.

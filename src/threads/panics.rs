@@ -1,4 +1,4 @@
-//! Panics of the process: those that are caught here stay here, and witnesses are told of the
+//! Panics of the process: those that are caught here stay here, and observers are told of the
 //! others.
 
 use std::any::Any;
@@ -21,13 +21,13 @@ thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-static WITNESSES: RwLock<Vec<Weak<dyn PanicObserver>>> = RwLock::new(Vec::new());
+static OBSERVERS: RwLock<Vec<Weak<dyn PanicObserver>>> = RwLock::new(Vec::new());
 static HOOK: Once = Once::new();
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Told of every panic of the process that is not caught here.
 pub(crate) trait PanicObserver: Send + Sync {
-    /// Notes `panic`. The returned closure runs when all witnesses have noted it: it may wait.
+    /// Notes `panic`. The returned closure runs when all observers have noted it: it may wait.
     fn note(&self, panic: &Panic) -> Option<Box<dyn FnOnce()>>;
 }
 
@@ -152,11 +152,11 @@ impl Drop for CaughtScope {
     }
 }
 
-/// Tells `witness` of every panic from now on, until it is dropped.
-pub(crate) fn watch(witness: &Arc<dyn PanicObserver>) {
-    let mut witnesses = WITNESSES.write().unwrap_or_else(PoisonError::into_inner);
-    witnesses.retain(|witness| witness.strong_count() > 0);
-    witnesses.push(Arc::downgrade(witness));
+/// Tells `observer` of every panic from now on, until it is dropped.
+pub(crate) fn watch(observer: &Arc<dyn PanicObserver>) {
+    let mut observers = OBSERVERS.write().unwrap_or_else(PoisonError::into_inner);
+    observers.retain(|observer| observer.strong_count() > 0);
+    observers.push(Arc::downgrade(observer));
 }
 
 /// The number that the next panic of the process gets.
@@ -174,17 +174,17 @@ pub(crate) fn last(from: u64) -> Option<Panic> {
 fn tell_all(panic: &Panic) {
     // A panic while the list is being changed finds it locked, and goes without.
     // Panics of several threads read the list at once.
-    let known = match WITNESSES.try_read() {
+    let known = match OBSERVERS.try_read() {
         Ok(known) => known,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return,
     };
-    let witnesses: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+    let observers: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
     // Waiting for a flush below must not keep others from changing the list.
     drop(known);
-    let waits: Vec<_> = witnesses
+    let waits: Vec<_> = observers
         .iter()
-        .filter_map(|witness| witness.note(panic))
+        .filter_map(|observer| observer.note(panic))
         .collect();
     for wait in waits {
         wait();

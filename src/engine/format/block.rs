@@ -27,7 +27,7 @@ pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
 /// Entries of a block, at most: what needs no bytes must not be counted for ever.
 pub(super) const MOST_ROWS: u32 = 16_384;
 
-/// Id of the base in a hole's header: the block is one gap, in the place of `count` entries.
+/// Id of the base in a lost range's header: the block is one gap, in the place of `count` entries.
 pub(super) const HOLE: InferenceId = InferenceId::from_u64(1);
 
 /// The stored numbers of every inference and repeat, in this order.
@@ -145,13 +145,13 @@ pub(crate) struct StoredDecision<'a> {
 
 impl BlockHeader {
     /// Whether the block is one gap in the place of all its entries.
-    pub(super) fn is_hole(&self) -> bool {
+    pub(super) fn is_lost_range(&self) -> bool {
         self.events == 0 && self.base_id == HOLE
     }
 
     /// How many notes there are.
     pub(super) fn note_count(&self) -> u32 {
-        if self.is_hole() {
+        if self.is_lost_range() {
             1
         } else {
             self.count - self.events
@@ -264,8 +264,8 @@ impl BlockEncoder {
     /// Appends an entry without an id. It has no row in the index of event times, but one of its
     /// kind or, if it is an outcome, one beside its inference.
     pub(crate) fn note(&mut self, recorded: Timestamp, note: &Note) -> Result<(), String> {
-        if let Some(entries) = note.hole() {
-            return self.hole(recorded, note, entries);
+        if let Some(entries) = note.lost_range() {
+            return self.lost_range(recorded, note, entries);
         }
         let mut bytes = std::mem::take(&mut self.note);
         bytes.clear();
@@ -284,15 +284,15 @@ impl BlockEncoder {
         Ok(())
     }
 
-    /// Appends a hole, which has a block of its own.
-    fn hole(&mut self, recorded: Timestamp, note: &Note, entries: u32) -> Result<(), String> {
+    /// Appends a lost range, which has a block of its own.
+    fn lost_range(&mut self, recorded: Timestamp, note: &Note, entries: u32) -> Result<(), String> {
         if entries == 0 {
-            return Err("a hole in the place of no entry".to_owned());
+            return Err("a lost range in the place of no entry".to_owned());
         }
         let mut bytes = Vec::new();
         codec::encode_readable(note, &mut bytes)?;
-        // A hole stands alone in its block: `count` is the number of lost entries, and no column
-        // could hold as many.
+        // A lost range stands alone in its block: `count` is the number of lost entries, and no
+        // column could hold as many.
         self.finish();
         self.notes.push(0, recorded, note, &bytes);
         self.index.note(0, note);
@@ -510,13 +510,13 @@ pub(crate) struct StoredEntry {
 }
 
 impl StoredEntry {
-    /// The sequence that comes next: a hole stands for many.
+    /// The sequence that comes next: a lost range stands for many.
     pub(crate) fn next(&self) -> Sequence {
-        let hole = match &self.row {
-            Row::Note(note) => note.hole(),
+        let lost_range = match &self.row {
+            Row::Note(note) => note.lost_range(),
             Row::Inference(_) | Row::Repeat(_) => None,
         };
-        self.sequence.saturating_add(hole.unwrap_or(1).into())
+        self.sequence.saturating_add(lost_range.unwrap_or(1).into())
     }
 
     /// The run that recorded it.

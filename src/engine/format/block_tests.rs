@@ -314,8 +314,8 @@ fn spans_cover_what_the_block_touches() {
 }
 
 #[test]
-fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
-    let hole = Note::Gap(GapRow {
+fn a_lost_range_stands_for_many_sequences_in_a_block_of_its_own() {
+    let lost_range = Note::Gap(GapRow {
         run: 0,
         reason: GapReason::Damaged,
         count: Some(1_000_000),
@@ -333,7 +333,7 @@ fn a_hole_stands_for_many_sequences_in_a_block_of_its_own() {
     encoder
         .inference(head(7), 0, &inference(0.5, Vec::new()))
         .unwrap();
-    encoder.note(Timestamp(9), &hole).unwrap();
+    encoder.note(Timestamp(9), &lost_range).unwrap();
     encoder
         .inference(head(8), 0, &inference(0.5, Vec::new()))
         .unwrap();

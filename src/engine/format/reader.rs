@@ -54,7 +54,7 @@ impl<'a> BlockReader<'a> {
             codec::decode_front(payload).map_err(|error| format!("header: {error}"))?;
         // Before any room is asked for by these numbers.
         let plausible = header.events <= header.count && header.attributed <= header.events;
-        let many = header.count > MOST_ROWS && !header.is_hole();
+        let many = header.count > MOST_ROWS && !header.is_lost_range();
         if !plausible || many || header.count == 0 {
             return Err(format!(
                 "{} entries, {} with an id, {} with attributes",
@@ -120,8 +120,8 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Whether the block is one gap in the place of all its entries.
-    pub(super) fn is_hole(&self) -> bool {
-        self.header.is_hole()
+    pub(super) fn is_lost_range(&self) -> bool {
+        self.header.is_lost_range()
     }
 
     /// The sequences of the block's entries.
@@ -129,7 +129,7 @@ impl<'a> BlockReader<'a> {
         self.first..self.first.saturating_add(self.header.count.into())
     }
 
-    /// All entries; of a hole, those that it stands for.
+    /// All entries; of a lost range, those that it stands for.
     pub(crate) fn entries(&self) -> u32 {
         self.header.count
     }
@@ -143,10 +143,10 @@ impl<'a> BlockReader<'a> {
     pub(crate) fn rows(&self) -> Result<Vec<StoredEntry>> {
         let (notes, mut attributes) = (self.notes(|_| true)?, self.attributes()?);
         let mut notes = notes.into_iter().peekable();
-        if self.header.is_hole() {
+        if self.header.is_lost_range() {
             return Ok(notes.map(|stored| self.entry(stored)).collect());
         }
-        // At most 16,384, which the header was checked for; a hole was answered above.
+        // At most 16,384, which the header was checked for; a lost range was answered above.
         let mut rows = Vec::with_capacity(self.header.count as usize);
         let mut walk = Walk::new(self, &mut attributes);
         for position in 0..self.header.count {
@@ -196,7 +196,7 @@ impl<'a> BlockReader<'a> {
         if !self.sequences().contains(&sequence) {
             return Ok(None);
         }
-        if self.header.is_hole() {
+        if self.header.is_lost_range() {
             return Ok(self.rows()?.pop());
         }
         // Within the block, which was asked above, so it fits.
@@ -336,7 +336,7 @@ impl<'a> BlockReader<'a> {
     }
 
     pub(super) fn sequence(&self, position: u32) -> Sequence {
-        match self.header.is_hole() {
+        match self.header.is_lost_range() {
             true => self.first,
             false => self.first.saturating_add(position.into()),
         }

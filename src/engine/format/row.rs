@@ -111,10 +111,10 @@ impl Row {
 }
 
 impl Note {
-    /// How many sequences it stands for, if it is a hole.
-    pub(crate) fn hole(&self) -> Option<u32> {
+    /// How many sequences it stands for, if it is a lost range.
+    pub(crate) fn lost_range(&self) -> Option<u32> {
         match self {
-            Note::Gap(row) if row.reason.is_hole() => {
+            Note::Gap(row) if row.reason.is_lost_range() => {
                 row.count.and_then(|count| u32::try_from(count).ok())
             }
             _ => None,

@@ -97,7 +97,7 @@ impl Scan {
             .column(BlockColumn::Memory)
             .unpack(&mut self.memory, unsigned);
         self.notes = block.notes(|_| true)?;
-        // Readers show a hole for a block of which a part does not decode; sums must agree.
+        // Readers show a lost range for a block of which a part does not decode; sums must agree.
         block.check_attributes()
     }
 

@@ -27,8 +27,8 @@ impl SpooledBlock {
     pub(crate) fn check(payload: &[u8]) -> Result<SpooledBlock, String> {
         // Sequences are given later; nothing that is checked depends on them.
         let block = BlockReader::new(Sequence::FIRST, payload)?;
-        if block.is_hole() {
-            return Err("a hole".to_owned());
+        if block.is_lost_range() {
+            return Err("a lost range".to_owned());
         }
         block.check_attributes()?;
         let mut names = Vec::new();

@@ -231,7 +231,7 @@ impl<'a> ReadTransaction<'a> {
         direction: Direction,
         mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
     ) -> Result<bool> {
-        self.reach_or_hole(table, range, direction, |row| match row {
+        self.reach_or_lost_range(table, range, direction, |row| match row {
             Some((key, value)) => see(key, value),
             None => ControlFlow::Continue(()),
         })
@@ -239,7 +239,7 @@ impl<'a> ReadTransaction<'a> {
 
     /// The same; `see` gets `None` between two rows, and at the ends, where there are rows that
     /// cannot be reached.
-    pub(crate) fn reach_or_hole(
+    pub(crate) fn reach_or_lost_range(
         &self,
         table: Table,
         range: KeyRange<'_>,

@@ -295,7 +295,7 @@ fn write_rows(
                 _ if index::TABLES.contains(&table) => keys::second_number(key),
                 _ => None,
             };
-            // Also leaves out leftovers behind the border.
+            // Also leaves out leftovers before the hot file's first sequence.
             if place.is_none_or(|place| place >= hot) {
                 bytes += key.len() + payload.len();
                 slice.push((key.to_vec(), payload.to_vec()));

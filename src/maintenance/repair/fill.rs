@@ -1,4 +1,4 @@
-//! The readable blocks of a stretch of sequences, with holes for the rest.
+//! The readable blocks of a stretch of sequences, with lost ranges for the rest.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::engine::format::reader::BlockReader;
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table};
 use crate::engine::lost_ranges::{
-    BlockTimes, LostFacts, MOST_LOST, holes, run_between, see_times, spanned,
+    BlockTimes, LostFacts, MOST_LOST, lost_ranges, run_between, see_times, spanned,
 };
 use crate::engine::meta::damaged;
 use crate::entry::error::Result;
@@ -18,7 +18,8 @@ use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// Gives `push` the entries of `range`, in order: those of each block of `kv` that can be read, and
-/// holes for all others. Returns them. `recorded` is the time of a hole at the beginning.
+/// lost ranges for all others. Returns them. `recorded` is the time of a lost range at the
+/// beginning.
 pub(super) fn fill(
     kv: Option<&Kv>,
     range: &Range<Sequence>,
@@ -112,8 +113,8 @@ fn leave_out(
         );
         return Err(damaged(Path::new(HOT_FILE), "repair", &why));
     }
-    for hole in holes(range.clone(), known) {
-        push(&[hole])?;
+    for lost_range in lost_ranges(range.clone(), known) {
+        push(&[lost_range])?;
     }
     if !range.is_empty() {
         lost.push(range);

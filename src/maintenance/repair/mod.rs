@@ -1,5 +1,5 @@
-//! Repair: readable entries are kept under their sequences, unreadable ones are counted in holes,
-//! and damaged files are set aside.
+//! Repair: readable entries are kept under their sequences, unreadable ones are counted in lost
+//! ranges, and damaged files are set aside.
 //!
 //! Only damaged files are written anew: a segment under another name until it is finished, then in
 //! the place of the damaged one; the hot file likewise, last. At every moment each name has the
@@ -77,7 +77,7 @@ pub(crate) fn repair(directory: &Directory, now: Timestamp) -> Result<Mended> {
     let longest = registered
         .iter()
         .map(|segment| segment.row.next.since(segment.first));
-    // A registration that was made up would be filled with holes until the disk is full.
+    // A registration that was made up would be filled with lost ranges until the disk is full.
     if longest.max().is_some_and(|longest| longest > MOST_LOST) {
         let why = "no segment holds so many entries";
         hot.report(DefectKind::Registration, &salvage.path, None, why);
@@ -127,7 +127,7 @@ pub(crate) fn repair(directory: &Directory, now: Timestamp) -> Result<Mended> {
 }
 
 impl Mended {
-    /// How many entries holes stand for now that were there before.
+    /// How many entries lost ranges stand for now that were there before.
     fn lost_entries(&self) -> u64 {
         let lengths = self.lost.iter();
         let lengths = lengths.map(|lost| lost.end.since(lost.start));

@@ -236,7 +236,7 @@ impl Salvage {
             last,
         ];
         let seen = seen.into_iter().flatten().max().unwrap_or(Sequence::FIRST);
-        // A false number must not become a hole of millions of entries.
+        // A false number must not become a lost range of millions of entries.
         let can_be = |end: &Sequence| *end <= seen.saturating_add(MOST_LOST);
         let extent = extent.filter(|extent| can_be(&extent.next));
         let retired = retired.filter(|row| can_be(&Sequence::new(row.entries)));
@@ -245,12 +245,12 @@ impl Salvage {
         }
         let mut kept = extent.map(|extent| extent.kept);
         kept = kept.or(retired.map(|row| Sequence::FIRST.saturating_add(row.entries)));
-        let border = extent.map(|extent| extent.hot);
+        let first_hot = extent.map(|extent| extent.hot);
         let mut slots = self.registered();
         for (first, next) in files(&self.directory) {
             let free = |slot: &SegmentSlot| slot.range.end <= first || next <= slot.range.start;
-            let fits = match border {
-                Some(border) => next <= border,
+            let fits = match first_hot {
+                Some(first_hot) => next <= first_hot,
                 // Blocks that can be read are better than a file that cannot.
                 None => {
                     !hot.iter().any(|block| (first..next).contains(block))
@@ -271,7 +271,7 @@ impl Salvage {
             .unwrap_or(Sequence::FIRST);
         let after = slots.last().map_or(kept, |slot| slot.range.end);
         // What a segment holds is not in the hot file, whatever the extent says.
-        let border = border.unwrap_or(after).max(after);
+        let first_hot = first_hot.unwrap_or(after).max(after);
         let mut all = Vec::new();
         let mut next = kept;
         for slot in slots {
@@ -286,9 +286,9 @@ impl Salvage {
             next = slot.range.end;
             all.push(slot);
         }
-        if next < border {
+        if next < first_hot {
             all.push(SegmentSlot {
-                range: next..border,
+                range: next..first_hot,
                 row: None,
             });
         }
@@ -310,13 +310,13 @@ impl Salvage {
             .flatten()
             .filter(can_be)
             .max()
-            .unwrap_or(border)
-            .max(border);
+            .unwrap_or(first_hot)
+            .max(first_hot);
         SequenceLayout {
             slots: all,
             extent: Extent {
                 next,
-                hot: border,
+                hot: first_hot,
                 kept,
                 hot_bytes: 0,
                 // A list of segments that was cached by the old number is not used again.
@@ -334,7 +334,7 @@ impl Salvage {
             };
             if let Ok(row) = segments::decode(first, &payload) {
                 let after = slots.last().map_or(Sequence::ZERO, |slot| slot.range.end);
-                // A row with false numbers would make a hole of its own.
+                // A row with false numbers would make a lost range of its own.
                 let can_be = row.next.since(first) <= MOST_LOST && first.since(after) <= MOST_LOST;
                 if after <= first && can_be {
                     let range = first..row.next;

@@ -1,4 +1,4 @@
-//! One segment: left as it is, or written anew with holes in the place of unreadable blocks.
+//! One segment: left as it is, or written anew with lost ranges in the place of unreadable blocks.
 
 use std::fs;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! Undoing an import: a hole replaces each stretch of its entries, so that no sequence changes, and
-//! the rollups are folded anew.
+//! Undoing an import: a lost range replaces each stretch of its entries, so that no sequence
+//! changes, and the rollups are folded anew.
 //!
 //! Files are replaced as a repair replaces them: segments first, the hot file last. After a death
 //! in between a repair registers the new segments, and the rest is done again.

@@ -24,13 +24,13 @@ impl Withdrawal {
         }
     }
 
-    /// The rows of a block, with a hole in the place of each stretch of the import's.
+    /// The rows of a block, with a lost range in the place of each stretch of the import's.
     pub(super) fn without(&self, rows: &[StoredEntry]) -> Vec<StoredEntry> {
         let mut kept: Vec<StoredEntry> = Vec::with_capacity(rows.len());
         let is_ours = |entry: &StoredEntry| entry.run() == self.run.get();
         for stretch in rows.chunk_by(|one, next| is_ours(one) == is_ours(next)) {
             match stretch.first().filter(|first| is_ours(first)) {
-                Some(first) => kept.push(hole(first, stretch.len() as u64)),
+                Some(first) => kept.push(lost_range(first, stretch.len() as u64)),
                 None => kept.extend_from_slice(stretch),
             }
         }
@@ -49,7 +49,7 @@ impl Withdrawal {
     }
 }
 
-fn hole(first: &StoredEntry, entries: u64) -> StoredEntry {
+fn lost_range(first: &StoredEntry, entries: u64) -> StoredEntry {
     StoredEntry {
         sequence: first.sequence,
         head: RowHead {

@@ -167,12 +167,13 @@ impl Folder {
                 let read = BlockReader::new(first, &payload);
                 if read.and_then(|block| scan.load(&block)).is_err() {
                     let from = first.max(slice.next);
-                    let (first, hole) = self.source.hole_at(from)?.unwrap_or_default();
-                    let loaded = BlockReader::new(first, &hole).and_then(|block| scan.load(&block));
+                    let (first, lost_range) = self.source.lost_range_at(from)?.unwrap_or_default();
+                    let loaded =
+                        BlockReader::new(first, &lost_range).and_then(|block| scan.load(&block));
                     loaded.map_err(|why| self.broken(first, &why))?;
                 }
                 if scan.sequences().end <= slice.next {
-                    // A hole reached beyond it.
+                    // A lost range reached beyond it.
                     continue;
                 }
                 // A block that sealing merged may begin with entries that were seen before.
@@ -232,7 +233,7 @@ impl Folder {
 
     /// Adds the outcomes in the slice, of decisions in it and before.
     fn join(&mut self, slice: &mut Slice, folded: &FoldedReach) -> Result<()> {
-        let between = JoinRange {
+        let range = JoinRange {
             folded,
             end: slice.next,
             until: Timestamp::MAX,
@@ -242,7 +243,7 @@ impl Folder {
         for ids in ids.chunks(JOINED) {
             let mut missing: BTreeSet<InferenceId> = ids.iter().copied().collect();
             let source = self.source.clone();
-            let joined = source.changes(ids, between)?;
+            let joined = source.changes(ids, range)?;
             // All that is older than an inference is known when that is folded, and noted once.
             let fresh = folded.all_before();
             let out_of_order = joined.out_of_order.into_iter();

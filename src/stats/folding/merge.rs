@@ -78,10 +78,10 @@ impl<'m, 't> Merge<'m, 't> {
         // In the order of the keys: neighbouring rows share pages of the tree.
         minutes.sort_unstable_by_key(|row| row.0);
         // Before the hours' rows are written: they show which hours are new.
-        for ((minute, whose), rollup) in minutes.iter().copied() {
+        for ((minute, combination), rollup) in minutes.iter().copied() {
             let hour = Resolution::Hour.bucket(Resolution::Minute.start(*minute));
             if self.is_detailed(hour)? {
-                let is_new = self.row(Resolution::Minute, *minute, *whose, rollup)?;
+                let is_new = self.row(Resolution::Minute, *minute, *combination, rollup)?;
                 let detail = self.detailed.entry(hour).or_default();
                 detail.rows = detail.rows.saturating_add(is_new.into());
                 detail.events = detail.events.saturating_add(rollup.events());
@@ -92,11 +92,12 @@ impl<'m, 't> Merge<'m, 't> {
             Resolution::Minute,
             Resolution::Hour,
         );
-        for ((hour, whose), rollup) in &hours {
-            self.row(Resolution::Hour, *hour, *whose, rollup)?;
+        for ((hour, combination), rollup) in &hours {
+            self.row(Resolution::Hour, *hour, *combination, rollup)?;
         }
-        for ((day, whose), rollup) in coarser(hours.iter(), Resolution::Hour, Resolution::Day) {
-            self.row(Resolution::Day, day, whose, &rollup)?;
+        for ((day, combination), rollup) in coarser(hours.iter(), Resolution::Hour, Resolution::Day)
+        {
+            self.row(Resolution::Day, day, combination, &rollup)?;
         }
         Ok(())
     }
@@ -149,10 +150,10 @@ impl<'m, 't> Merge<'m, 't> {
         &mut self,
         level: Resolution,
         bucket: i64,
-        whose: Combination,
+        combination: Combination,
         rollup: &Rollup,
     ) -> Result<bool> {
-        let key = table::key(level, bucket, whose);
+        let key = table::key(level, bucket, combination);
         let start = level.start(bucket);
         let stored = &mut self.stored;
         let known = self
@@ -166,7 +167,7 @@ impl<'m, 't> Merge<'m, 't> {
                 &self.stored
             }
             Some(Err(why)) => {
-                let row = format!("rollup {level:?} {bucket} {whose:?}");
+                let row = format!("rollup {level:?} {bucket} {combination:?}");
                 return Err(damaged(self.path, &row, &why));
             }
         };

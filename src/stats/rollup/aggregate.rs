@@ -94,8 +94,8 @@ pub(crate) fn coarser<'r>(
 ) -> Vec<(BucketKey, Rollup)> {
     let mut rows: Vec<(BucketKey, Rollup)> = Vec::new();
     let mut places = AHashMap::new();
-    for ((bucket, whose), rollup) in finer {
-        let key = (level.bucket(from.start(*bucket)), *whose);
+    for ((bucket, combination), rollup) in finer {
+        let key = (level.bucket(from.start(*bucket)), *combination);
         let place = *places.entry(key).or_insert_with(|| {
             rows.push((key, Rollup::default()));
             rows.len() - 1

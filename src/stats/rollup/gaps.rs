@@ -143,7 +143,7 @@ pub(crate) fn readable(
     let (start, end) = ends((from, until), longest);
     let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
     let ascending = Direction::Ascending;
-    snapshot.reach_or_hole(Table::GapSums, range, ascending, |row| {
+    snapshot.reach_or_lost_range(Table::GapSums, range, ascending, |row| {
         let read = row.and_then(|(key, value)| decode(path, key, value.ok()?).ok());
         match read {
             Some((times, known)) if times.touches(from, until) => sums.merge(known),

@@ -22,11 +22,15 @@ use crate::entry::error::Result;
 const KEY_BYTES: usize = 21;
 
 /// The key of a rollup.
-pub(crate) fn key(level: Resolution, bucket: i64, whose: Combination) -> [u8; KEY_BYTES] {
+pub(crate) fn key(level: Resolution, bucket: i64, combination: Combination) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[0] = level as u8;
     key[1..9].copy_from_slice(&keys::number(keys::ordered(bucket)));
-    let names = [whose.model, whose.symbol, whose.checkpoint];
+    let names = [
+        combination.model,
+        combination.symbol,
+        combination.checkpoint,
+    ];
     for (place, name) in key[9..].chunks_exact_mut(4).zip(names) {
         place.copy_from_slice(&name.get().to_be_bytes());
     }
@@ -48,12 +52,12 @@ pub(crate) fn parse(path: &Path, key: &[u8]) -> Result<(i64, Combination)> {
             if !(first..=last).contains(&keys::unordered(bucket)) {
                 return Err(damaged(path, "rollups", "a key's time cannot be"));
             }
-            let whose = Combination {
+            let combination = Combination {
                 model,
                 symbol,
                 checkpoint,
             };
-            Ok((keys::unordered(bucket), whose))
+            Ok((keys::unordered(bucket), combination))
         }
         _ => Err(damaged(path, "rollups", "a key has the wrong length")),
     }
@@ -124,14 +128,14 @@ pub(crate) fn scan(
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
         let mut jump = None;
         snapshot.scan(Table::Rollups, range, Direction::Ascending, |key, value| {
-            let (bucket, whose) = parse(path, key)?;
+            let (bucket, combination) = parse(path, key)?;
             match model {
                 // Lower models come first in a bucket: begin at this one.
-                Some(model) if whose.model < model => jump = Some(bucket),
+                Some(model) if combination.model < model => jump = Some(bucket),
                 // The bucket has no more rows of this model.
-                Some(model) if whose.model > model => jump = bucket.checked_add(1),
+                Some(model) if combination.model > model => jump = bucket.checked_add(1),
                 _ => {
-                    see(bucket, whose, value)?;
+                    see(bucket, combination, value)?;
                     return Ok(ControlFlow::Continue(()));
                 }
             }
@@ -216,32 +220,36 @@ mod tests {
 
     #[test]
     fn keys_come_back_in_order() {
-        let whose = |model, symbol, checkpoint| Combination {
+        let combination = |model, symbol, checkpoint| Combination {
             model: NameId::new(model),
             symbol: NameId::new(symbol),
             checkpoint: NameId::new(checkpoint),
         };
         let rows = [
-            (Resolution::Minute, 5, whose(9, 9, 9)),
-            (Resolution::Hour, -1, whose(1, 2, 3)),
-            (Resolution::Hour, 0, whose(1, 2, 3)),
-            (Resolution::Hour, 0, whose(1, 3, 0)),
-            (Resolution::Hour, 0, whose(2, 0, 0)),
-            (Resolution::Day, Resolution::Day.ends().0, whose(0, 0, 0)),
+            (Resolution::Minute, 5, combination(9, 9, 9)),
+            (Resolution::Hour, -1, combination(1, 2, 3)),
+            (Resolution::Hour, 0, combination(1, 2, 3)),
+            (Resolution::Hour, 0, combination(1, 3, 0)),
+            (Resolution::Hour, 0, combination(2, 0, 0)),
+            (
+                Resolution::Day,
+                Resolution::Day.ends().0,
+                combination(0, 0, 0),
+            ),
         ];
         for pair in rows.windows(2) {
             let keys = [0, 1].map(|row| key(pair[row].0, pair[row].1, pair[row].2));
             assert!(keys[0] < keys[1], "{pair:?}");
         }
-        for (level, bucket, whose) in rows {
-            let parsed = parse(Path::new("x"), &key(level, bucket, whose));
-            assert_eq!(parsed.unwrap(), (bucket, whose));
+        for (level, bucket, combination) in rows {
+            let parsed = parse(Path::new("x"), &key(level, bucket, combination));
+            assert_eq!(parsed.unwrap(), (bucket, combination));
         }
         assert!(parse(Path::new("x"), &[1; 20]).is_err());
         let beyond = key(
             Resolution::Hour,
             Resolution::Hour.ends().1 + 1,
-            whose(1, 2, 3),
+            combination(1, 2, 3),
         );
         assert!(parse(Path::new("x"), &beyond).is_err());
     }

@@ -91,7 +91,7 @@ pub fn retain(registry: &Registry, args: RetainCheckpointsArgs, out: &mut Out) -
 
 fn print_plan(plan: &CheckpointRetentionPlan, applied: bool, out: &mut Out) -> Result<()> {
     let lines = plan.lines().iter();
-    let doomed = plan.deletions().count();
+    let deletions = plan.deletions().count();
     if out.json {
         let lines = lines.map(|line| {
             json!({
@@ -103,7 +103,7 @@ fn print_plan(plan: &CheckpointRetentionPlan, applied: bool, out: &mut Out) -> R
         });
         return out.json(&json!({
             "checkpoints": lines.collect::<Vec<_>>(),
-            "delete": doomed,
+            "delete": deletions,
             "bytes": plan.bytes(),
             "held_back": plan.held_back(),
             "applied": applied,
@@ -125,7 +125,7 @@ fn print_plan(plan: &CheckpointRetentionPlan, applied: bool, out: &mut Out) -> R
     rows.print(out)?;
     let all = units::count(plan.lines().len() as u64);
     let bytes = units::bytes(plan.bytes());
-    let sum = format!("{doomed} of {all} would be deleted, {bytes}");
+    let sum = format!("{deletions} of {all} would be deleted, {bytes}");
     out.line(out.paint(style::HEAD, sum))?;
     for why in plan.held_back() {
         let why = why.replace("trust_clock", "--trust-clock");
