@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod features;
 pub(crate) mod floats;
 pub(crate) mod gap;
+pub(crate) mod hex;
 pub(crate) mod ids;
 pub(crate) mod inference;
 pub(crate) mod mode;

@@ -24,8 +24,13 @@ use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
     SystemEvent,
 };
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
+use crate::registry::checkpoint::Checkpoint;
+use crate::registry::tables::details::Details;
+use crate::registry::tables::rows::{CheckpointRow, WeightsPart};
+use crate::registry::{Condition, Metadata, Origin};
 use crate::stats::{
     ActionCount, Calibration, Confidence, Coverage, Drift, LiveCandidate, LiveRanking, Memory,
     OutcomeStats, ProcessingTime, Reliability, Stats, StatsRow, Values,
@@ -482,6 +487,67 @@ impl Dice {
         }
     }
 
+    fn digest(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.number() as u8)
+    }
+
+    fn metadata(&mut self, depth: usize) -> Metadata {
+        match self.below(if depth == 0 { 5 } else { 7 }) {
+            0 => Metadata::Null,
+            1 => Metadata::Flag(self.flag()),
+            2 => Metadata::Integer(self.number().cast_signed()),
+            3 => Metadata::Real(self.figure()),
+            4 => Metadata::Text(self.string()),
+            5 => Metadata::List(self.some(|dice| dice.metadata(depth - 1))),
+            _ => Metadata::map([("a", self.metadata(depth - 1)), ("b", Metadata::Null)]),
+        }
+    }
+
+    /// A checkpoint with numbers of the registry that are in no JSON.
+    fn checkpoint(&mut self) -> Checkpoint {
+        let places = [
+            (Origin::Saved, "m/m_20250725_143439.bin"),
+            (Origin::Found, "checkpoints/checkpoints"),
+            (Origin::Found, "old.pt"),
+            (Origin::Registered, "/models/checkpoints/Ω.safetensors"),
+            (Origin::Registered, "best.pt"),
+        ];
+        let (origin, file) = places[self.below(places.len())];
+        let roots = ["", "/data", "/checkpoints/checkpoints", "data/here"];
+        let root = roots[self.below(roots.len())];
+        let row = CheckpointRow {
+            model: "dqn_agent".into(),
+            model_type: self.string(),
+            created: self.time(),
+            order: self.time(),
+            number: self.spread(),
+            origin,
+            condition: match self.below(3) {
+                0 => Condition::Present,
+                1 => Condition::Missing,
+                _ => Condition::Corrupt(self.string()),
+            },
+            file: file.to_owned(),
+            bytes: self.spread() >> 8,
+            digest: self.maybe(Dice::digest),
+            metrics: self.some(|dice| (dice.string(), dice.real())),
+            step: self.maybe(Dice::spread),
+            epoch: self.maybe(Dice::spread),
+            parent: self.maybe(Dice::string),
+            tags: self.some(Dice::string),
+            pinned: self.flag(),
+            metadata: Details::new(self.some(|dice| (dice.string(), dice.metadata(3)))),
+            saved: self.time(),
+            sequence: Sequence::new(self.spread() >> 8),
+            parts: self.some(|dice| WeightsPart {
+                file: format!("shards/{}.bin", dice.number()),
+                bytes: dice.spread() >> 8,
+                digest: dice.digest(),
+            }),
+        };
+        Checkpoint::new(self.string(), row, &Arc::from(std::path::Path::new(root)))
+    }
+
     fn content(&mut self) -> Content {
         match self.below(6) {
             0 => Content::Inference(InferenceRecord {
@@ -553,6 +619,7 @@ proptest! {
         comes_back(&dice.stats())?;
         comes_back(&dice.row())?;
         comes_back(&dice.ranking())?;
+        comes_back(&dice.checkpoint())?;
         let drift = Drift::between(&dice.stats(), &dice.stats());
         comes_back(&drift.actions.shift)?;
     }
@@ -628,6 +695,59 @@ fn statistics_drift_and_health_of_a_journal_come_back() {
     comes_back(&drift).unwrap();
     assert_eq!(drift.actions.stability_index, Some(0.0));
     comes_back(&journal.health()).unwrap();
+}
+
+/// The registry's own numbers do not count; every other fact does.
+#[test]
+fn checkpoints_are_equal_if_they_tell_the_same() {
+    let one = Dice(7).checkpoint();
+    let changed = |change: fn(&mut CheckpointRow)| {
+        let mut row = one.row().clone();
+        change(&mut row);
+        Checkpoint::new(one.id(), row, &Arc::from(std::path::Path::new("/data")))
+    };
+    let same = changed(|_| {});
+    assert_eq!(same, changed(|row| row.number += 1));
+    assert_eq!(same, changed(|row| row.order = row.order.moved_by(1)));
+    assert_ne!(same, changed(|row| row.pinned = !row.pinned));
+    assert_ne!(same, changed(|row| row.file.push('x')));
+    assert_ne!(same, changed(|row| row.tags.push("x".to_owned())));
+}
+
+/// A checkpoint from JSON is believed within the bounds of a stored one.
+#[test]
+fn hostile_checkpoints_are_refused() {
+    let saved = |dice: &mut Dice| loop {
+        let checkpoint = dice.checkpoint();
+        if checkpoint.origin() == Origin::Saved {
+            return checkpoint;
+        }
+    };
+    let json = serde_json::to_value(saved(&mut Dice(1))).unwrap();
+    serde_json::from_value::<Checkpoint>(json.clone()).unwrap();
+    for (field, value) in [
+        ("origin", serde_json::json!("given")),
+        ("condition", serde_json::json!("well")),
+        ("digest", serde_json::json!("0123")),
+        ("path", serde_json::json!("m/x.bin")),
+        ("path", serde_json::json!("/data/checkpoints")),
+        (
+            "path",
+            serde_json::json!("/data/checkpoints/../../etc/passwd"),
+        ),
+        ("path", serde_json::json!("")),
+        ("bytes", serde_json::json!(u64::MAX)),
+        ("model", serde_json::json!("")),
+        (
+            "parts",
+            serde_json::json!([{"file": "../x", "bytes": 1, "digest": "00".repeat(32)}]),
+        ),
+    ] {
+        let mut hostile = json.clone();
+        hostile[field] = value;
+        let read = serde_json::from_value::<Checkpoint>(hostile);
+        assert!(read.is_err(), "{field}: {read:?}");
+    }
 }
 
 /// Only sorted bins that a sketch has are read.

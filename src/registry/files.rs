@@ -102,12 +102,3 @@ pub(super) fn fingerprint(file: &mut File, most: u64) -> io::Result<FileDigest> 
     copy(&mut hashing, &mut io::sink())?;
     Ok(hashing.fingerprint())
 }
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

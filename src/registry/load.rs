@@ -13,6 +13,7 @@ use super::tables::rows::{Condition, WeightsPart};
 use super::{Core, Registry, safetensors};
 use crate::entry::error::{Error, Result};
 use crate::entry::event::CheckpointAction;
+use crate::entry::hex::hex;
 use crate::fs::disk;
 
 /// Weights whose digest was compared. Holds the file open: on Unix it can be read to its end even
@@ -360,8 +361,8 @@ pub(super) fn difference(checkpoint: &Checkpoint, found: FileDigest) -> Option<S
     match checkpoint.digest() {
         Some(digest) if digest != found.digest => Some(format!(
             "its blake3 digest is {}, {} was saved",
-            files::hex(&found.digest),
-            files::hex(&digest)
+            hex(&found.digest),
+            hex(&digest)
         )),
         _ => None,
     }

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::files::hex;
 use super::metadata::{Metadata, real_from_json, real_to_json};
 use super::tables::details::Details;
 use super::tables::rows::{CheckpointRow, Condition, Origin};
+use crate::entry::hex::{hex, unhex};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
@@ -74,11 +74,7 @@ pub(crate) fn write(id: &str, row: &CheckpointRow) -> String {
         "model": &*row.model,
         "model_type": row.model_type,
         "created_us": row.created.as_micros(),
-        "origin": match row.origin {
-            Origin::Saved => "saved",
-            Origin::Registered => "registered",
-            Origin::Found => "found",
-        },
+        "origin": row.origin.word(),
         "file": row.file,
         "bytes": row.bytes,
         "blake3": row.digest.map(|digest| hex(&digest)),
@@ -188,12 +184,7 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
         created: Timestamp::from_micros(body.get("created_us")?.as_i64()?),
         order: Timestamp::default(),
         number: 0,
-        origin: match body.get("origin")?.as_str()? {
-            "saved" => Origin::Saved,
-            "registered" => Origin::Registered,
-            "found" => Origin::Found,
-            _ => return None,
-        },
+        origin: Origin::of_word(body.get("origin")?.as_str()?)?,
         condition: Condition::Present,
         file: text("file")?,
         bytes: body.get("bytes")?.as_u64()?,
@@ -219,18 +210,6 @@ fn fields_of(body: &Value) -> Option<(String, CheckpointRow)> {
         parts: Vec::new(),
     };
     Some((text("id")?, row))
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    // ASCII, so that each pair of bytes is a pair of characters.
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(index * 2..)?.get(..2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::errors::{corrupt, guard, storage_error, table_error};
 use super::range::{Direction, KeyRange, StaticBytes};
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::entry::error::{Error, Result};
+use crate::entry::hex::hex;
 
 /// How many places that cannot be read are gone round in one pass over a table.
 const MOST_DETOURS: u32 = 1_024;
@@ -628,8 +629,4 @@ fn unseal<'v>(path: &Path, table: Table, key: &[u8], value: &'v [u8]) -> Result<
             detail: format!("checksum of {} {}", table.name(), hex(key)),
         }),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

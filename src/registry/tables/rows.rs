@@ -25,6 +25,23 @@ pub enum Origin {
     Found,
 }
 
+impl Origin {
+    /// Its word in sidecars and in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Origin::Saved => "saved",
+            Origin::Registered => "registered",
+            Origin::Found => "found",
+        }
+    }
+
+    /// The origin with this word.
+    pub(crate) fn of_word(word: &str) -> Option<Origin> {
+        let all = [Origin::Saved, Origin::Registered, Origin::Found];
+        all.into_iter().find(|origin| origin.word() == word)
+    }
+}
+
 /// Known state of a checkpoint's weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
