@@ -1,17 +1,11 @@
 //! JSON's values as attributes.
 
 use annals::Value;
+use serde::Deserialize;
 use serde_json::Value as Json;
 
-/// A value; lists and objects are kept as their text.
-pub fn value(json: Json) -> Value {
-    match json {
-        Json::Bool(flag) => Value::Flag(flag),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => Value::Integer(number),
-            None => Value::Real(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::Text(text),
-        other => Value::Text(other.to_string()),
-    }
+/// A value as the library reads it. Lists, objects and null, which the library refuses, are kept as
+/// their text.
+pub fn value(json: &Json) -> Value {
+    Value::deserialize(json).unwrap_or_else(|_| Value::Text(json.to_string()))
 }

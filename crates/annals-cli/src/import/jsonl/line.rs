@@ -57,9 +57,6 @@ pub struct Line<'a> {
     #[serde(default)]
     pub fields: JsonPairs,
     pub detail: Option<Cow<'a, str>>,
-    /// Which number stands where null does, by its place.
-    #[serde(default)]
-    pub not_finite: HashMap<String, JsonNumber>,
 }
 
 /// Names and values in their order; a name may come twice.
@@ -92,34 +89,17 @@ impl<'de> Deserialize<'de> for JsonPairs {
     }
 }
 
-impl Line<'_> {
-    /// The number at `place`, if there is one: null may stand for one that is not finite.
-    pub fn number(&self, place: &str, value: Option<&JsonNumber>) -> Result<Option<f64>, String> {
-        let value = value.or_else(|| self.not_finite.get(place));
-        value.map(JsonNumber::value).transpose()
-    }
-
+impl JsonPairs {
     /// Names and values as they are stored.
-    pub fn values<'p>(
-        &self,
-        of: &str,
-        pairs: &'p JsonPairs,
-    ) -> Result<Vec<(&'p str, Value)>, String> {
-        let pairs = pairs.0.iter().enumerate();
-        let values = pairs.map(|(index, (name, value))| {
-            let odd = match value {
-                Json::Null => self.number(&format!("{of}.{index}"), None)?,
-                _ => None,
-            };
-            let value = odd.map_or_else(|| attribute(value), Value::Real);
-            Ok((name.as_str(), value))
-        });
+    pub fn values(&self) -> Vec<(&str, Value)> {
+        let pairs = self.0.iter();
+        let values = pairs.map(|(name, value)| (name.as_str(), json::value(value)));
         values.collect()
     }
 }
 
 /// The fields of [`Line`] and of [`LineOutcomes`], sorted.
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 35] = [
     "action",
     "after",
     "attributes",
@@ -141,7 +121,6 @@ const FIELDS: [&str; 36] = [
     "memory_bytes",
     "message",
     "model",
-    "not_finite",
     "number",
     "outcome",
     "outcomes",
@@ -245,6 +224,11 @@ pub enum JsonNumber {
 }
 
 impl JsonNumber {
+    /// The number, if there is one.
+    pub fn optional(number: Option<&JsonNumber>) -> Result<Option<f64>, String> {
+        number.map(JsonNumber::value).transpose()
+    }
+
     /// The number.
     pub fn value(&self) -> Result<f64, String> {
         match self {
@@ -276,18 +260,6 @@ pub struct LineOutcomes {
 /// A field that has to be there.
 pub fn needed<'l>(name: &str, text: &'l Option<Cow<'_, str>>) -> Result<&'l str, String> {
     text.as_deref().ok_or_else(|| format!("it has no {name}"))
-}
-
-/// An attribute; an older export wrote a number that is not finite as an object.
-pub fn attribute(value: &Json) -> Value {
-    match value {
-        Json::Object(fields) if fields.len() == 1 => {
-            let word = fields.get("real").and_then(Json::as_str);
-            let number = word.and_then(|word| word.parse().ok());
-            number.map_or_else(|| json::value(value.clone()), Value::Real)
-        }
-        other => json::value(other.clone()),
-    }
 }
 
 #[cfg(test)]

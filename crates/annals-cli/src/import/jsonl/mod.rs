@@ -24,7 +24,7 @@ use super::{ImportReport, RowIdentity, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
 use lenient::Lost;
-use line::{Line, LineOutcomes, needed, real32};
+use line::{JsonNumber, Line, LineOutcomes, needed, real32};
 pub use lines::is_utf16;
 use lines::{BYTE_ORDER_MARK, ReadLine};
 pub use unpack::{Packing, unpacked};
@@ -295,7 +295,7 @@ impl JsonlImport {
             Some(_) => HoldsBy::OfArrival,
             None => HoldsBy::OfTime,
         };
-        let judged = self.judged(line, turned, lost);
+        let judged = self.judged(turned, lost);
         let before = report.outcomes;
         self.outcomes(id, judged, order, lost, report)?;
         match lost.first() {
@@ -322,7 +322,7 @@ impl JsonlImport {
         let recorded = line.recorded_time.as_ref();
         let recorded = recorded.map(|stamp| self.times.time("recorded_time", stamp));
         let mut lost = Vec::new();
-        let mut judged = self.judged(line, turned, &mut lost);
+        let mut judged = self.judged(turned, &mut lost);
         if let Some(Lost { field, why, .. }) = lost.first() {
             return Err(format!("{field}: {why}").into());
         }
@@ -424,10 +424,10 @@ impl JsonlImport {
         let model = needed("model", &line.model)?;
         let symbol = needed("symbol", &line.symbol)?;
         let action = needed("action", &line.action)?;
-        let values = line.probabilities.iter().enumerate();
+        let values = line.probabilities.iter();
         // The others keep their places.
-        let values = values.map(|(index, value)| {
-            let value = line.number(&format!("probabilities.{index}"), value.as_ref());
+        let values = values.map(|value| {
+            let value = JsonNumber::optional(value.as_ref());
             let value = value.unwrap_or_else(|why| {
                 lost.push(Lost::new("probabilities", "a value that is no number", why));
                 None
@@ -441,7 +441,7 @@ impl JsonlImport {
             .map(|label| &**label)
             .chain(std::iter::repeat(""));
         let probabilities: Vec<(&str, f32)> = labels.zip(values).collect();
-        let attributes: Vec<(&str, Value)> = line.values("attributes", &line.attributes)?;
+        let attributes: Vec<(&str, Value)> = line.attributes.values();
         let mut inference = Inference::new(model, symbol, action)
             .probabilities(&probabilities)
             .attributes(&attributes);
@@ -451,7 +451,7 @@ impl JsonlImport {
         if let Some(read) = time {
             inference = inference.event_time(read.time);
         }
-        match line.number("confidence", line.confidence.as_ref()) {
+        match JsonNumber::optional(line.confidence.as_ref()) {
             Ok(Some(confidence)) => inference = inference.confidence(real32(confidence)),
             Ok(None) => {}
             Err(why) => lost.push(Lost::new("confidence", "no number", why)),
@@ -480,7 +480,7 @@ impl JsonlImport {
             None => Answer::Full,
         };
         let turned = line.outcome.as_ref();
-        let judged = turned.map_or_else(Vec::new, |turned| self.judged(line, turned, lost));
+        let judged = turned.map_or_else(Vec::new, |turned| self.judged(turned, lost));
         let is_new = self.importer.add(id, &inference, answer)?;
         if is_new {
             report.inferences += 1;
@@ -494,7 +494,7 @@ impl JsonlImport {
         } else {
             report.known += 1;
             if line.repeat_of.is_none() {
-                let confidence = line.number("confidence", line.confidence.as_ref());
+                let confidence = JsonNumber::optional(line.confidence.as_ref());
                 let features = line.feature_hash.as_deref();
                 let parts = Parts {
                     model,
@@ -566,12 +566,7 @@ impl JsonlImport {
 
     /// The outcomes, in one entry for each time at which one became known. Values whose time cannot
     /// be read are lost: at another time they would say something else.
-    fn judged<'l>(
-        &self,
-        line: &'l Line<'_>,
-        turned: &'l LineOutcomes,
-        lost: &mut Vec<Lost>,
-    ) -> TimedOutcomes<'l> {
+    fn judged<'l>(&self, turned: &'l LineOutcomes, lost: &mut Vec<Lost>) -> TimedOutcomes<'l> {
         let whole = turned.time.as_ref();
         let whole = whole.map(|stamp| self.times.time("outcome.time", stamp));
         let whole = whole.transpose();
@@ -595,12 +590,12 @@ impl JsonlImport {
                 Err(why) => lost.push(Lost::new(field, "a time that is none", why)),
             }
         };
-        let reward = line.number("outcome.reward", turned.reward.as_ref());
+        let reward = JsonNumber::optional(turned.reward.as_ref());
         add("reward", reward.map(|reward| reward.map(Step::Reward)));
         add("correct", Ok(turned.correct.map(Step::Correct)));
         add("label", Ok(turned.label.as_deref().map(Step::Label)));
         for (name, value) in &turned.values {
-            let value = line.number(&format!("outcome.values.{name}"), value.as_ref());
+            let value = JsonNumber::optional(value.as_ref());
             let step = value.map(|value| value.map(|value| Step::Value(name, value)));
             add(&format!("values.{name}"), step);
         }
@@ -664,7 +659,7 @@ impl JsonlImport {
                 let level = needed("level", &line.level)?.parse()?;
                 let component = needed("component", &line.component)?;
                 let message = needed("message", &line.message)?;
-                let fields = line.values("fields", &line.fields)?;
+                let fields = line.fields.values();
                 let fields = fields
                     .into_iter()
                     .map(|(name, value)| (name.to_owned(), value));

@@ -251,13 +251,13 @@ impl Decision {
         match serde_json::from_str::<Json>(&python::as_json(&json)) {
             Ok(Json::Object(entries)) => {
                 let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
-                let entries = entries.map(|(name, value)| (words.get(&name), json::value(value)));
+                let entries = entries.map(|(name, value)| (words.get(&name), json::value(&value)));
                 self.attributes.extend(entries);
             }
             Ok(Json::Null) => {}
             Ok(other) => {
                 let name = words.get("metadata");
-                self.attributes.push((name, json::value(other)));
+                self.attributes.push((name, json::value(&other)));
             }
             Err(error) => {
                 self.lose("metadata", "no JSON", format!("{error}; kept as text"));
