@@ -573,10 +573,10 @@ impl Blocks<'_, '_> {
         lost_range.ok_or_else(|| self.missing(start, end))
     }
 
-    /// Up to `most` places of the index of event times whose seconds touch `from..=until`
-    /// in `direction`: ascending from `start` on, descending from before it. Beside
-    /// them, if rows of the index turn out to be damaged, all blocks that may be of any hour: each
-    /// question must meet them, whichever of its pages finds the damage.
+    /// Up to `most` places of the index of event times whose seconds touch `from..=until` in
+    /// `direction`: ascending from `start` on, descending from before it. Rows of the index may
+    /// turn out to be damaged. Then all blocks that may be of any hour come too: each question must
+    /// meet them, whichever of its pages finds the damage.
     pub(crate) fn hours(
         &self,
         from: Timestamp,

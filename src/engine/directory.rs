@@ -206,8 +206,8 @@ impl Directory {
         self.runs().join(format!("{run}.spool-{place}"))
     }
 
-    /// Removes the spool of a run that needs it no more. What cannot be removed is never read: the
-    /// run's row says that it has ended.
+    /// Removes the spool of a run that needs it no more. A file that cannot be removed is never
+    /// read: the run's row says that it has ended.
     pub(crate) fn forget_spool(&self, run: RunId) {
         for place in 0..2 {
             let _ = disk::remove(&self.spool(run, place));

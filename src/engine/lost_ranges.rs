@@ -34,7 +34,7 @@ pub(crate) struct LostRanges {
     known: Mutex<BTreeMap<Sequence, Sequence>>,
     /// The indexes that were made anew last, because they cannot be read.
     rebuilt: Mutex<Option<Arc<RebuiltIndex>>>,
-    /// How often statistics went round rows of their tables that cannot be read.
+    /// The number of times that statistics went round unreadable rows of their tables.
     rollups: AtomicU64,
 }
 
@@ -66,7 +66,7 @@ impl LostRanges {
         self.rollups.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often that was met.
+    /// The number of times that this was met.
     pub(crate) fn rollups(&self) -> u64 {
         self.rollups.load(Ordering::Relaxed)
     }

@@ -50,7 +50,7 @@ impl RunRow {
     }
 }
 
-/// What a batch or a block adds to one run.
+/// The additions of a batch or a block to one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunDelta {
     pub(crate) run: RunId,

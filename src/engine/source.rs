@@ -587,8 +587,8 @@ impl Source {
         match found {
             Where::Answered(answer) => Ok(answer),
             // Opened when the snapshot is closed: opening a file may be slow, and an old snapshot
-            // keeps redb from reusing pages. A segment that is retired meanwhile is told apart
-            // below.
+            // keeps redb from reusing pages. A segment that is retired at the same time is told
+            // apart below.
             Where::In(segment) => {
                 let open = self.segment_with(&segment, unopened);
                 let answer = open.and_then(|open| open.read(&body));

@@ -1,6 +1,6 @@
 //! The spool of a run: blocks on their way to a commit, in two files that survive the process.
 //!
-//! The frames of one batch lie in one file, those of the next batch in the other one: a batch
+//! The frames of one batch lie in one file, those of the next batch in the other one. A batch
 //! begins when the one before the last is committed, so its file is free again. Nothing is ever cut
 //! off. Frames behind the newest are of an earlier batch, and their number shows that.
 //!
@@ -92,7 +92,7 @@ struct SpoolFile {
     has_durable_name: bool,
 }
 
-/// What goes into the spool at once.
+/// One addition to the spool.
 pub(crate) struct Spooled<'a> {
     /// Number of the commit that the blocks belong to.
     pub(crate) batch: u64,

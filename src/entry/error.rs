@@ -64,7 +64,7 @@ pub enum ErrorKind {
 ///
 /// # Errors of a commit
 ///
-/// Every call that changes a journal itself can return those of reading, and these:
+/// Every call that changes a journal itself can return the errors of reading, and these:
 ///
 /// | error | cause |
 /// |---|---|

@@ -111,14 +111,14 @@ impl InferenceId {
         InferenceId::NONE
     }
 
-    /// How far this id is from `other`, as blocks store it: any two ids have a distance.
+    /// The distance of this id from `other`, as blocks store it: any two ids have one.
     #[inline]
     pub(crate) const fn distance_from(self, other: InferenceId) -> i64 {
         self.0.wrapping_sub(other.0).cast_signed()
     }
 
-    /// The id at this [`distance`](Self::distance_from). Wraps on hostile bytes: a wrong id is
-    /// found by nobody, and a panic would end the reader.
+    /// The id at this [`distance`](Self::distance_from). Wraps on hostile bytes: a wrong id leads
+    /// to no entry, and a panic would end the reader.
     #[inline]
     pub(crate) const fn at_distance(self, distance: i64) -> InferenceId {
         InferenceId(self.0.wrapping_add_signed(distance))

@@ -209,7 +209,7 @@ impl Timestamp {
         self.0.abs_diff(earlier.0)
     }
 
-    /// How far this time is from `other`, as blocks store it: any two times have a distance.
+    /// The distance of this time from `other`, as blocks store it: any two times have one.
     #[inline]
     pub(crate) const fn distance_from(self, other: Timestamp) -> i64 {
         self.0.wrapping_sub(other.0)

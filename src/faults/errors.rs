@@ -147,7 +147,7 @@ fn check_errors(ledger: &Ledger, fault: Fault, what: &str) {
     }
     if fault == Fault::Full {
         for account in &ledger.accounts {
-            // What a spool has at a close without room is the next opener's.
+            // The entries of a spool at a close without room are for the next opener.
             let is_left = ledger.has_spool && !account.closed;
             let unknown = account.health.unknown;
             assert!(unknown == 0 || is_left, "{what}: {account:?}");

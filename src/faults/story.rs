@@ -23,7 +23,7 @@ pub(super) struct Story {
     pub(super) waits: Waits,
 }
 
-/// What is waited for after each lot of calls.
+/// The wait after each lot of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waits {
     /// A flush.

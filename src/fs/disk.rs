@@ -416,7 +416,7 @@ impl FileId {
     pub(crate) fn lost_name(self, path: &Path) -> Option<&'static str> {
         match fs::metadata(path) {
             Ok(found) if FileId::in_metadata(&found) == Some(self) => None,
-            // Our rows go on into the old file, which nobody finds any more.
+            // Our rows go on into the old file, which no opener finds any more.
             Ok(_) => Some("replaced by another file"),
             Err(error)
                 if matches!(

@@ -46,7 +46,7 @@ impl FileLock {
             // has just made in its place.
             let names = held.names_a_dead_holder().then(|| names_in(path));
             if held.try_own()? {
-                // A lock of a file that has lost its name excludes nobody.
+                // A lock of a file that has lost its name excludes no process.
                 if held.has_name(path).unwrap_or(true) {
                     return Ok(Some(held));
                 }
@@ -56,9 +56,9 @@ impl FileLock {
                 return Ok(None);
             };
             match held.has_name(path) {
-                // The orphan keeps its lock on a file without a name. Whoever looks at the same
-                // moment may remove the file that a third one has just created: that one finds it
-                // out by `has_name` above.
+                // The orphan keeps its lock on a file without a name. A second process that looks
+                // at the same moment may remove the file that a third one has just created. The
+                // third one finds it out by `has_name` above.
                 Some(true) => disk::remove(path)?,
                 // Another process has replaced the file already.
                 Some(false) => {}
@@ -113,8 +113,8 @@ impl FileLock {
                 .map(|owner| owner.print())
                 .unwrap_or_default();
             let _ = file
-                // A crash between the two leaves an empty file, which names nobody: the lock alone
-                // counts.
+                // A crash between the two leaves an empty file, which names no process: the lock
+                // alone counts.
                 .set_len(0)
                 .and_then(|()| file.rewind())
                 .and_then(|()| file.write_all(owner.as_bytes()));

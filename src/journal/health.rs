@@ -25,7 +25,7 @@ use crate::stats::folding::FoldingHealth;
 pub struct Health {
     /// Whether commits go through.
     pub state: State,
-    /// What becomes of accepted entries that no commit has yet, when this process dies.
+    /// The fate of accepted entries that no commit has yet, when this process dies.
     pub black_box: BlackBox,
     /// Why the black box last failed, in words; kept after recovery.
     pub black_box_error: Option<String>,
@@ -65,9 +65,9 @@ pub struct Health {
     /// be read; [`Reader::missing`](crate::Reader::missing) lists them.
     /// [`repair`](crate::maintenance::repair) puts gaps in their place. 0 until a read meets one.
     pub damaged: u64,
-    /// How often statistics of this journal's readers met rollups that cannot be read, and read
-    /// entries in their place. [`repair`](crate::maintenance::repair) makes them anew. 0 until a
-    /// statistic meets one.
+    /// The number of times that statistics of this journal's readers met unreadable rollups, and
+    /// read entries in their place. [`repair`](crate::maintenance::repair) makes them anew. 0 until
+    /// a statistic meets one.
     pub damaged_rollups: u64,
     /// Background threads that panicked, with their messages. Their work stops until the journal is
     /// opened again. [`close`](crate::Journal::close) returns the first.

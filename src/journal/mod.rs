@@ -56,8 +56,9 @@ use crate::threads::worker;
 ///   logged before it; [`sync`](Self::sync) being `Ok` means *on disk*;
 /// * the death of the process loses no call that returned an id, if [`Health::black_box`] is
 ///   [`BlackBox::Lanes`], as it is on Linux by default;
-/// * the death of the machine loses at most the calls after the last commit: one commit interval
-///   and one commit, or two where batches fill faster than the disk takes them.
+/// * the death of the machine loses at most the calls after the last commit. These are the calls of
+///   one commit interval and one commit, or of two commits where batches fill faster than the disk
+///   takes them.
 ///
 /// A journal is `Send + Sync`; share it by reference or in an `Arc`. Dropping it closes it, waits
 /// for at most [`Options::close_timeout`], and has to swallow errors: call [`close`](Self::close)
@@ -207,7 +208,7 @@ impl Journal {
         let thread = worker::spawn("annals-writer", queue.keep_panic(), move || {
             writer.run(&done_sender);
         })?;
-        // Senders wake it from here on. What came before is found by its first look.
+        // Senders wake it from here on. Earlier changes are found by its first look.
         queue.set_writer(thread.thread().clone());
         let watch = |timeout| panics::watch(&queue, &requests, timeout);
         let on_panic = options.flush_on_panic.map(watch);

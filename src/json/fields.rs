@@ -349,8 +349,9 @@ in_form! {
         |EvenEmpty(InOrder(pairs))| pairs, Vec::new();
 }
 
-/// One description of an object for both directions: the fields of a type by their names in JSON,
-/// its kind if it is an entry of one, and functions for what is not in one field of its own.
+/// One description of an object for both directions. It has the fields of a type by their names in
+/// JSON, and its kind if it is an entry. Functions stand for parts that are not in one field of
+/// their own.
 macro_rules! both_ways {
     ($write:ident, $read:ident: $type:ident in $fields:ident $(of $kind:ident)? {
         $($own:ident as $field:ident),* $(,)?

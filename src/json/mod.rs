@@ -6,7 +6,7 @@
 //! null in a statistic.
 //!
 //! Types that are stored too use this form in formats that people read, and their stored form in
-//! others: the bytes of the journal come from the same implementations of serde.
+//! others. So the bytes of the journal come from the same implementations of serde.
 
 mod checkpoint;
 mod fields;

@@ -669,7 +669,7 @@ fn values_without_labels_have_empty_ones() {
     assert_ne!(one, Probabilities::none());
 }
 
-/// What a journal says of itself, of a real one.
+/// The statistics and the health of a real journal.
 #[test]
 fn statistics_drift_and_health_of_a_journal_come_back() {
     let journal = crate::Journal::in_memory().unwrap();

@@ -101,7 +101,7 @@ impl LogRetention {
 
     /// Lists the files that would go. It changes nothing. Only whole files are planned, and no file
     /// that may still be written. A file of which only the first lines exceed
-    /// [`max_count`](RetentionPolicy::max_count) stays, and the plan says so; the clean-up of
+    /// [`max_count`](RetentionPolicy::max_count) stays, and the plan reports that; the clean-up of
     /// [`Mirror::retention`](crate::logs::Mirror::retention) cuts it.
     ///
     /// Decodes the files that would go, to count their lines; with a limit of lines or
@@ -287,8 +287,8 @@ impl LogRetentionPlan {
     }
 
     /// Deletes exactly the files of the plan, oldest first. If one of them is gone or has another
-    /// size by now, nothing is deleted, and the error lists the differences. Whoever writes the
-    /// text files goes on meanwhile. One fsync for the directory.
+    /// size by now, nothing is deleted, and the error lists the differences. The writer of the text
+    /// files goes on at the same time. One fsync for the directory.
     ///
     /// # Errors
     /// [`Error::PlanOutdated`], and [`Error::Io`] if a file cannot be deleted.

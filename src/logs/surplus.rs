@@ -37,8 +37,8 @@ pub(super) struct SurplusLines<'f> {
     pub(super) lines: u64,
 }
 
-/// What `policy` gives up of the files `found`, which are of one kind. The `current` file is never
-/// given up whole. Ages are checked against `elapsed`.
+/// The part of the files `found`, all of one kind, that `policy` gives up. The `current` file is
+/// never given up whole. Ages are checked against `elapsed`.
 pub(super) fn of<'f>(
     directory: &Path,
     found: &'f [FoundFile],

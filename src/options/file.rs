@@ -115,8 +115,9 @@ impl<'de> Deserialize<'de> for Mirror {
     }
 }
 
-/// From a table of any format that serde knows. Each name is that of a method here. What is left
-/// out has its default. An unknown name is an error that says it; so is a value that cannot work.
+/// From a table of any format that serde knows. Each name is that of a method here. A key that is
+/// left out has its default. An unknown name is an error that says it; so is a value that cannot
+/// work.
 ///
 /// In TOML:
 ///

@@ -36,8 +36,8 @@ pub enum Sharing {
     Exclusive,
 }
 
-/// What becomes of accepted entries that no commit has yet, when the process dies by a kill, an
-/// abort, or for want of memory. A loss of power costs the same with all, but for what a
+/// The fate of accepted entries that no commit has yet, when the process dies by a kill, an abort,
+/// or for want of memory. A loss of power costs the same with all, but for what a
 /// [`sync`](crate::Journal::sync) has made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,7 +48,7 @@ pub enum BlackBox {
     /// it, or one that ends with this process, this is as `Spool`.
     Lanes,
     /// The next opener takes them in from the spool, a file beside the journal. Lost are the calls
-    /// of the last 5 ms, and those that the writer has not taken from the queue: it is behind when
+    /// of the last 5 ms, and those that the writer has not taken from the queue. It is behind when
     /// there is no processor for it, or while it stores new names.
     Spool,
     /// They are lost: up to one commit interval and one commit, or two commits where batches fill
@@ -460,8 +460,9 @@ impl Options {
         self
     }
 
-    /// What survives the death of this process between two commits. Default [`BlackBox::Lanes`] on
-    /// Linux, [`BlackBox::Off`] elsewhere; nothing of a journal in memory survives.
+    /// The survival of calls when this process dies between two commits. Default
+    /// [`BlackBox::Lanes`] on Linux, [`BlackBox::Off`] elsewhere; nothing of a journal in memory
+    /// survives.
     ///
     /// | | the process dies | the machine dies |
     /// |---|---|---|
@@ -476,7 +477,7 @@ impl Options {
     /// With `Spool` it looks at the queue every 4 ms, also when nothing is logged. Both hand what
     /// was taken to the system: one plain write, and no sync unless
     /// [`Journal::sync`](crate::Journal::sync) asks for one. So entries are written twice, and a
-    /// commit merges the short blocks that this makes. What fails stops nothing:
+    /// commit merges the short blocks that this makes. A part that fails stops nothing:
     /// [`Health::black_box`] says which promise holds now, and `black_box_error` has the reason.
     ///
     /// [`Health::black_box`]: crate::health::Health::black_box

@@ -55,7 +55,7 @@ fn sum(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 pub(super) trait SettingWords: Sized {
     const EXPECTED: &'static str;
     fn read(text: &str) -> Option<Self>;
-    /// What a bare number means, if it means anything.
+    /// The meaning of a bare number, if it has one.
     fn bare(number: u64) -> Option<Self>;
 }
 

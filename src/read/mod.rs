@@ -420,8 +420,8 @@ impl Reader {
         lost.map(|lost| lost.start.get()..lost.end.get()).collect()
     }
 
-    /// How often statistics through this reader and its clones met rollups that cannot be read, and
-    /// read entries in their place; see
+    /// The number of times that statistics through this reader and its clones met unreadable
+    /// rollups, and read entries in their place; see
     /// [`Coverage::damaged_rollups`](crate::stats::Coverage::damaged_rollups). Costs nothing.
     ///
     /// ```

@@ -197,7 +197,7 @@ impl Drop for Seat {
     }
 }
 
-/// What the thread shares with the streams.
+/// The state that the thread shares with the streams.
 #[derive(Default)]
 struct WaitingRoom {
     seats: Mutex<AHashMap<u64, WaitingStream>>,

@@ -32,7 +32,7 @@ pub struct Flush {
     demand: Demand,
 }
 
-/// What a ticket was asked for.
+/// The promise of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
     /// Durable and visible to every new reader: a commit.

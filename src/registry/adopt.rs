@@ -191,7 +191,7 @@ pub(super) fn look(root: &Path, folder: &Path) -> Result<Contents> {
         if lock::is_held(&path) {
             found
                 .busy
-                // Its weights are being written, and are nobody's for now.
+                // Its weights are being written, and belong to no checkpoint for now.
                 .extend(others.keys().filter(|other| is_of(other, stem)).cloned());
             found.busy.insert(name);
             continue;
@@ -258,7 +258,7 @@ fn judge(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    // A sidecar is a file that anybody may have written.
+    // A sidecar is a file that any program may have written.
     row.check()?;
     name::check_word("checkpoint id", id).map_err(|error| error.to_string())?;
     if names::spelling(&row.model) != here {
@@ -295,7 +295,7 @@ pub(super) fn describe(path: &Path, model: &str) -> Option<Import> {
     let stem = path.file_stem()?.to_str()?;
     name::check_word("checkpoint id", stem).ok()?;
     let file = format!("{folder}/{}", path.file_name()?.to_str()?);
-    // What the row could not be opened by later is not taken in.
+    // A file that the row could not open later is not taken in.
     Below::new(&file).ok()?;
     let created = known.modified().map_or(Timestamp::now(), Timestamp::from);
     Some(Import {

@@ -54,8 +54,8 @@ impl<'c> Claim<'c> {
         inside.map_err(|error| not_saved(&folder, error))?;
         leftovers::once(core, &row.model, &folder)?;
         core.step("claim");
-        // Shared by savers. Whoever clears up leftovers takes it alone, so that no claim appears
-        // while he decides which files are dead.
+        // Shared by savers. A process that clears up leftovers takes it alone, so that no claim
+        // appears while it decides which files are dead.
         let claims = core.hold_claims(LockMode::Shared)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
         let first = {
@@ -172,7 +172,7 @@ impl<'c> Claim<'c> {
         core.step("name sidecar");
         // The claim becomes the sidecar in one step, so the id is never free in between.
         disk::rename(&partial, &name).map_err(|e| self.not_saved(&partial, e))?;
-        // The lock of the claim is kept too, until the end: its file has lost its name to the
+        // The lock of the claim is kept too, until the end. Its file has lost its name to the
         // sidecar, and a removal that opened it earlier still finds it held.
         self.held.push(lock);
         core.step("sync folder");

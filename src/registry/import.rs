@@ -566,7 +566,7 @@ fn complete(
             .differs
             .push("its weights are others than those that were taken in".to_owned());
     }
-    // What was known is kept whole rather than replaced by a row that no sidecar could hold.
+    // The known row is kept whole rather than replaced by one that no sidecar could hold.
     if let Err(error) = check_size(&next) {
         imported.completed.clear();
         imported.differs.push(format!("nothing is added: {error}"));

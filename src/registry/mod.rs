@@ -89,7 +89,7 @@ struct Core {
     /// The last id that this process claimed, without its number, and the number. Where one second
     /// sees many, each claim skips those before it.
     last_claim: Mutex<(String, u32)>,
-    /// What tests do before each step of a save or a deletion.
+    /// A call that tests make before each step of a save or a deletion.
     step: OnceLock<fn(&str)>,
     /// The error of an automatic import of models.
     rebuild_failure: Mutex<Option<Error>>,

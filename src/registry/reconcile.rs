@@ -95,7 +95,7 @@ impl Registry {
             ..Report::default()
         };
         for folder in folders(&core.root)? {
-            // Leftovers next: a partial file is nobody's weights.
+            // Leftovers next: a partial file is no checkpoint's weights.
             report.removed.extend(leftovers::folder(core, &folder)?);
         }
         self.take_in_unknown_models();

@@ -278,7 +278,7 @@ fn decide(
     Ok(decided)
 }
 
-/// What keeps checkpoints of a model, by their id: what protects them always, or a keep rule.
+/// The reasons that keep checkpoints of a model, by their id: a lasting protection or a keep rule.
 fn keep(
     view: &mut impl RegistryView,
     model: &str,

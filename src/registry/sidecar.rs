@@ -103,7 +103,7 @@ pub(super) fn claim(weights: Option<&str>) -> String {
 fn seal(body: &Value) -> String {
     // In the order of the names, which is the same after reading.
     let digest = blake3::hash(body.to_string().as_bytes());
-    // Against accidents and edits. Whoever forges a sidecar can compute it.
+    // Against accidents and edits. A forger of a sidecar can compute it.
     hex(&digest.as_bytes()[..16])
 }
 

@@ -215,9 +215,9 @@ impl Watcher {
             return Ok(());
         }
         let core = self.core.clone();
-        // A round that panics is caught there; nothing else in the thread can.
-        // The thread holds the core and not the owner: otherwise the owner would never be dropped,
-        // and nobody would stop the thread.
+        // A round that panics is caught there; nothing else in the thread can. The thread holds the
+        // core and not the owner: otherwise the owner would never be dropped, and the thread would
+        // never be stopped.
         let started = Worker::start(NAME, drop, move |orders| watch(&core, &orders))?;
         *thread = Some(Arc::new(started));
         Ok(())

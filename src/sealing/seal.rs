@@ -131,9 +131,9 @@ impl Sealer {
             extent.hot.get(),
             now.as_micros()
         ));
-        // One that a crash left was removed above, so this name is free.
-        // Hot blocks below `extent.next` do not change any more, so no snapshot is held while they
-        // are copied: others may commit meanwhile.
+        // One that a crash left was removed above, so this name is free. Hot blocks below
+        // `extent.next` do not change any more, so no snapshot is held while they are copied, and
+        // others may commit.
         let written = self.merge(kv, &unfinished, extent, bytes, go_on);
         let registered = match written {
             Ok(Some(mut written)) => {
@@ -212,7 +212,7 @@ impl Sealer {
     }
 
     /// Gives the finished segment its name and registers it; `None` if another process has sealed
-    /// these blocks meanwhile.
+    /// these blocks in between.
     fn publish(
         &self,
         kv: &Kv,

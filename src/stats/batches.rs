@@ -98,9 +98,9 @@ impl Spread {
 type OfCheckpoints = AHashMap<Option<Arc<str>>, Vec<CountAndSum>>;
 
 impl StatsQuery {
-    /// The stretches of each checkpoint's values, in the order of time: single decisions where
-    /// these are few and still there; otherwise parts of the time in which it decided, from rollups
-    /// of minutes where there are any; hours if neither can be.
+    /// The stretches of each checkpoint's values, in the order of time. They are single decisions
+    /// where these are few and still there. Otherwise they are parts of the time in which it
+    /// decided, from rollups of minutes where there are any, else hours.
     pub(super) fn stretches(
         &self,
         reader: &Reader,

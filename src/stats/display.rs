@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::live::{LiveCandidate, LiveRanking};
 use super::result::Stats;
 
-/// One line: decisions, actions, confidence, times, outcomes, coverage. What is not known is left
+/// One line: decisions, actions, confidence, times, outcomes, coverage. Unknown figures are left
 /// out.
 ///
 /// ```

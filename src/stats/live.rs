@@ -53,10 +53,10 @@ pub struct LiveCandidate {
     /// The upper end; `None` where the lower one is.
     pub high: Option<f64>,
     /// Batches that the interval was made of, up to 30. With more than a million decisions they are
-    /// parts of the time in which the checkpoint decided. 0 if there are fewer than ten values, or
-    /// fewer than five different times or (with over eight million decisions that have no rollups
-    /// of minutes any more) hours. Then decisions count as independent, and the interval is too
-    /// narrow if they are not.
+    /// parts of the time in which the checkpoint decided. 0 if there are fewer than ten values or
+    /// fewer than five different times. The times are hours for over eight million decisions that
+    /// have no rollups of minutes any more. Then decisions count as independent, and the interval
+    /// is too narrow if they are not.
     pub batches: u64,
     /// The variance of the mean, divided by that of as many independent decisions; at least 1.
     /// `count` decisions tell as much as `count / design_effect` independent ones (Kish, *Survey

@@ -321,8 +321,8 @@ impl StatsQuery {
         most_read: u64,
     ) -> Result<Option<Vec<StatsRow>>> {
         let source = &reader.source;
-        // What other statistics meet meanwhile is counted here too: rather too much than too
-        // little.
+        // Damage that other statistics meet at the same time is counted here too: rather too much
+        // than too little.
         let known = source.losses().rollups();
         let answer =
             source.with_readable_rollups(|stats| self.sum_up(stats, grouping, most_read))?;

@@ -33,7 +33,7 @@ use crate::outcomes::unmatched;
 /// Places of the index of event times that are read at once.
 const PLACES: usize = 1 << 16;
 
-/// What to do about rows of the statistics' tables that cannot be read.
+/// The treatment of rows of the statistics' tables that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     /// They are an error.

@@ -1,6 +1,6 @@
-//! The frame of the threads that keep something up to date: rounds with pauses between them,
-//! commands in the pauses, a health that others may read, faults that are reported, and last work
-//! after the stop. Each thread adds only its own round.
+//! The frame of the threads that keep something up to date. It has rounds with pauses between them,
+//! commands in the pauses, a health for readers, reports of faults, and last work after the stop.
+//! Each thread adds only its own round.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -131,8 +131,8 @@ impl<R: Rounds> RoundsFrame<R> {
         self.orders.is_stopped()
     }
 
-    /// Whether there is time for another piece of work: nobody has stopped the thread, or not all
-    /// of the time has passed that it got for its end.
+    /// Whether there is time for another piece of work. After a stop there is none, unless the
+    /// thread got some for its end.
     pub(crate) fn has_time(&self) -> bool {
         self.orders.has_time()
     }

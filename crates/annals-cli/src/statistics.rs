@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::output::{Out, style};
 use crate::units;
 
-/// How far the numbers can be trusted: losses and limits.
+/// The trust that the numbers deserve: losses and limits.
 pub fn footnote(stats: &Stats, out: &Out) -> String {
     let coverage = &stats.coverage;
     let complete = match coverage.completeness {

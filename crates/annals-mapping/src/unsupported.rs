@@ -1,4 +1,4 @@
-//! What other systems have instead.
+//! The substitute on other systems.
 
 use std::convert::Infallible;
 use std::fs::File;

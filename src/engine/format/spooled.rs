@@ -10,7 +10,7 @@ use crate::engine::runs::{RunDelta, RunDeltas};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::sequence::Sequence;
 
-/// What taking in a spooled block takes.
+/// The facts about a spooled block that taking it in needs.
 pub(crate) struct SpooledBlock {
     pub(crate) count: u32,
     pub(crate) index: BlockIndex,

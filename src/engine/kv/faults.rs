@@ -12,8 +12,8 @@ use super::hold::Hold;
 use super::locks::{Lock, Locks};
 use crate::fs::failpoint::{IoCall, guarded};
 
-/// The first operation that failed in a write transaction. redb reports an error, but not whether
-/// it came from a write (nothing is lost) or from a sync (the fate is unknown).
+/// The first operation that failed in a write transaction. redb reports an error and not its
+/// origin. After a failed write nothing is lost; after a failed sync the fate is unknown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FaultLog(Arc<Mutex<Option<Fault>>>);
 

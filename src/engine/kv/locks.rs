@@ -283,8 +283,8 @@ impl Locks {
         // order cannot deadlock.
         let process = held.and_then(|held| held.process.as_deref());
         // A living writer of this version never holds redb's lock without that of its process. So
-        // whoever keeps redb's lock from here on is an orphan or another program, or a reader, for
-        // microseconds.
+        // the holder of redb's lock from here on is an orphan or another program, or for
+        // microseconds a reader.
         if let Some(process) = process
             && !process.take(hold, until)?
         {
@@ -421,7 +421,7 @@ impl Suspects {
         self.run = holders.iter().all(process::Holder::runs);
         let pids: Vec<u32> = holders.into_iter().map(|holder| holder.pid).collect();
         let before = self.always.get_or_insert_with(|| pids.clone());
-        // Whoever was absent at one look has given the lock back and is alive.
+        // A holder that was absent at one look has given the lock back and is alive.
         before.retain(|pid| pids.contains(pid));
         let are_all = !pids.is_empty() && pids.iter().all(|pid| before.contains(pid));
         // A newcomer at the last look could be a reader that holds the header for a moment: then

@@ -44,7 +44,7 @@ impl OverlayPages {
         let there = self.file_bytes.min(self.bytes).saturating_sub(offset);
         let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         let (from_file, beyond) = out.split_at_mut(there);
-        // What a file is lengthened by reads as zeros, as the system would have it.
+        // Bytes that lengthen a file read as zeros, as the system would have it.
         beyond.fill(0);
         if from_file.is_empty() {
             return Ok(());

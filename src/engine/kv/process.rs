@@ -19,7 +19,7 @@ use crate::fs::disk::FileId;
 ///
 /// The system releases such a lock when the process closes any handle of the file. So the file is
 /// opened once and stays open until no handle of the journal needs it. redb's own locks stand
-/// behind it if other code of the process opens and closes the file.
+/// behind it. They help if other code of the process opens and closes the file.
 pub(super) struct ProcessLock {
     /// `None` for one that is not used any more.
     file: Option<File>,
@@ -225,7 +225,7 @@ impl ProcessLock {
 
     pub(super) fn give_back(&self, hold: Hold) {
         if self.owner != std::process::id() {
-            // The copy of the child. Releasing would take the lock of nobody and touch a mutex that
+            // The copy of the child. Releasing would free no lock, and would touch a mutex that
             // another thread may have held at the fork.
             return;
         }

@@ -381,7 +381,8 @@ impl<'a> ReadTransaction<'a> {
         // Of the same snapshot, whenever it is opened.
         let opened = match self.transaction.open_table(table.definition()) {
             Ok(rows) => Some(rows),
-            // A redb file of another program. The caller says so, instead of calling it damaged.
+            // A redb file of another program. The caller reports that, and does not call it
+            // damaged.
             Err(TableError::TableDoesNotExist(_)) if table == Table::Meta => None,
             Err(TableError::TableDoesNotExist(name)) => {
                 return Err(Error::Corrupt {

@@ -1,5 +1,5 @@
-//! Copying a hot file of which pages cannot be read: what the blocks and other tables know is made
-//! anew, so that the copy has no hole that nobody sees.
+//! Copying a hot file of which pages cannot be read. Facts that the blocks and other tables have
+//! are made anew, so that the copy has no silent gap.
 
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;

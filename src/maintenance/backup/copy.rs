@@ -415,7 +415,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
     sync_directory(&folder)?;
     (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
-    // What an earlier restoring left is not needed any more.
+    // The rest of an earlier restoring is not needed any more.
     to.remove_unfinished();
     sync_directory(to.path())?;
     drop::<FileLock>(lock);

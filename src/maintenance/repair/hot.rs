@@ -261,7 +261,7 @@ impl Anew<'_> {
                 process: 0,
                 committed: seen.entries,
                 last_id: seen.last_id,
-                // How it ended is not known, and nobody writes it any more.
+                // Its end is not known, and no process writes it any more.
                 end: Some(RunEnd::FoundDead(now)),
                 ..RunRow::begin(seen.first)
             };

@@ -270,7 +270,7 @@ impl Salvage {
             .or(hot.first().copied())
             .unwrap_or(Sequence::FIRST);
         let after = slots.last().map_or(kept, |slot| slot.range.end);
-        // What a segment holds is not in the hot file, whatever the extent says.
+        // Entries of a segment are not in the hot file, whatever the extent says.
         let first_hot = first_hot.unwrap_or(after).max(after);
         let mut all = Vec::new();
         let mut next = kept;

@@ -196,7 +196,7 @@ impl Retention<'_> {
                 Err(error @ Error::Corrupt { .. }) => unreadable = Some(error),
                 folded => _ = folded?,
             }
-            // All anew: another process may have sealed or retired meanwhile.
+            // All anew: another process may have sealed or retired in between.
             base = maintenance.retention_base(cursors, now)?;
             exceeded = exceeding(&self.policy, &base, now);
         }

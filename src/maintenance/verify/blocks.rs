@@ -70,7 +70,7 @@ pub(super) fn check_blocks(
                 found.bytes += bytes as u64 + crate::engine::format::CHECKSUM_BYTES as u64;
                 findings.blocks += 1;
                 findings.entries += rows.len() as u64;
-                // What the indexes must hold, made from the rows a second time.
+                // The required content of the indexes, made from the rows a second time.
                 expect(&rows, first, &mut expected);
                 for entry in &rows {
                     uses.see(entry);

@@ -15,7 +15,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// Which entries, text lines or checkpoints to keep.
 ///
 /// A policy has limits (`max_…`) and keep rules (`keep_…`). *An item is deleted if it exceeds one
-/// of the limits and no keep rule holds it.* So the order of the rules does not matter, a further
+/// of the limits and no keep rule holds it.* So the order of the rules does not matter. A further
 /// limit can only delete more, and a further keep rule can only delete less.
 ///
 /// | rule | entries | text lines | checkpoints |
@@ -48,7 +48,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// * A keep rule that names something that is not there deletes nothing. While a cursor is not
 ///   stored, all entries stay. A metric or a tag that no checkpoint has is an error of the plan. A
 ///   model in which no checkpoint has the metric, the tag or any step keeps all its checkpoints,
-///   and the plan says so.
+///   and the plan reports that.
 /// * Age is elapsed time: a clock that jumps deletes nothing. See [`max_age`](Self::max_age).
 ///
 /// A call of the same name replaces the earlier value. `keep_best`, `keep_tagged` and

@@ -43,7 +43,7 @@ const LISTS: [&str; 3] = ["keep_best", "keep_tagged", "keep_after_cursor"];
 const FLAG: &str = "trust_clock";
 
 /// A table whose names are those of the methods. Ages and sizes are in words, the best are
-/// `"N:METRIC:MODE"`. What [`RetentionPolicy`] refuses for every kind of item is an error.
+/// `"N:METRIC:MODE"`. A rule that [`RetentionPolicy`] refuses for every kind of item is an error.
 ///
 /// In TOML:
 ///

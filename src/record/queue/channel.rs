@@ -87,8 +87,8 @@ impl<M> Channel<M> {
     /// accounts would not add up.
     #[inline]
     pub(crate) fn take_id(&self) -> u64 {
-        // Whoever sees the id taken sees what the thread stored into its lane before, and what it
-        // knew of others: see `next_id`.
+        // A thread that sees the id taken sees the stores of this thread into its lane before, and
+        // what this one knew of others: see `next_id`.
         self.next_id.fetch_add(1, Ordering::Release)
     }
 

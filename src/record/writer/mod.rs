@@ -361,8 +361,9 @@ impl Writer {
                 return;
             }
         };
-        // The queue moves last of what matters to ids: until then senders still take ids of the old
-        // run, which stay valid, because the old run's row is kept and written with their commit.
+        // Of all that matters to ids, the queue moves last. Until then senders still take ids of
+        // the old run. These stay valid, because the old run's row is kept and written with their
+        // commit.
         self.runs.move_to(run, row, ended);
         self.queue.move_to_run(run);
         self.batch.move_to_run(run);

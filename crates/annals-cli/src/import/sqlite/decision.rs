@@ -60,7 +60,7 @@ pub struct Decision {
     processing_time: Option<Duration>,
     memory: Option<u64>,
     attributes: Vec<(Arc<str>, Value)>,
-    /// What turned out for it.
+    /// Its outcomes.
     pub turned: RowOutcomes,
     /// The fields that could not be taken over as they are.
     pub losses: Vec<FieldLoss>,

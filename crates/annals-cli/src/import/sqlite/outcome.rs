@@ -90,7 +90,7 @@ impl OutcomeColumn {
     }
 }
 
-/// What turned out, as a row says it.
+/// The outcomes of a row.
 #[derive(Default)]
 pub struct RowOutcomes {
     reward: Option<f64>,
