@@ -57,6 +57,8 @@ struct LineNames<'a> {
 
 impl NameColumns {
     fn of(&mut self, source: &Source, ids: NameIds) -> Result<LineNames<'_>> {
+        // Before any of the row's names is looked up: forgetting in between could take a name that
+        // was just learnt.
         for columns in [
             &mut self.models,
             &mut self.symbols,
@@ -170,7 +172,9 @@ impl Renderer {
 
     fn outcome(&mut self, out: &mut Vec<u8>, source: &Source, row: &OutcomeRow) -> Result<()> {
         let names = &mut self.names.values;
+        // Before the names of this row, of which none may be forgotten until it is written.
         names.0.make_room();
+        // In two passes, because a line borrows all names at once.
         for value in &row.values {
             if let OutcomeValue::Named(id, _) = value {
                 names.learn(source, NameColumn::Value, *id)?;

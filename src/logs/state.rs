@@ -80,11 +80,15 @@ impl MirrorState {
     fn parse(text: &str, journal: JournalId) -> Option<MirrorState> {
         let (body, sum) = text.rsplit_once("sum ")?;
         let sum = u64::from_str_radix(sum.trim_end(), 16).ok()?;
+        // A file that a crash cut short, or a person edited, must not send the mirror to a wrong
+        // line.
         if sum != xxh3_64(body.as_bytes()) {
             return None;
         }
         let mut lines = body.lines();
         let owner = format!("journal {journal}");
+        // After a restored or a new journal in this place, the lines of the old one must not be
+        // continued.
         if lines.next()? != HEADER || lines.next()? != owner {
             return None;
         }

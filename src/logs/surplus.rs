@@ -56,6 +56,7 @@ pub(super) fn of<'f>(
                 LogFileAge::Exceeded => {
                     over.entry(&*file.name).or_insert_with(|| too_old(age));
                 }
+                // A file that goes by another limit needs no proof of its age.
                 LogFileAge::Unproven => unproven += u64::from(!over.contains_key(&*file.name)),
             }
         }
@@ -131,11 +132,13 @@ fn over_limits<'f>(
         let path = directory.join(&file.name);
         fs::symlink_metadata(path).map(|known| known.len())
     };
+    // The current file counts, and is never given up.
     let mut bytes = match found.iter().find(|file| file.name == current) {
         Some(file) if policy.max_bytes.is_some() => length(file)?,
         _ => 0,
     };
     let mut over = BTreeMap::new();
+    // From 2 on: the current file is the newest one.
     for (count, file) in (2_u64..).zip(others(found, current).rev()) {
         if policy.max_bytes.is_some() {
             bytes = bytes.saturating_add(length(file)?);
@@ -162,6 +165,7 @@ fn with_newest<'f>(
     is_over: bool,
 ) -> io::Result<BTreeSet<&'f str>> {
     let mut kept = BTreeSet::new();
+    // Counting lines reads whole files, so it is done only where some are to go.
     let mut left = policy.keep_latest.filter(|_| is_over).unwrap_or(0);
     for file in found.iter().rev() {
         if left == 0 {
@@ -190,6 +194,7 @@ fn beyond<'f>(
         if over.contains_key(&*file.name) {
             continue;
         }
+        // All lines that stay have been found in newer files: this one is not even read.
         if left == 0 && file.name != current {
             over.insert(&*file.name, reason.to_owned());
             continue;

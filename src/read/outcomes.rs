@@ -120,6 +120,8 @@ impl Reader {
     fn stored_outcomes(&self, ids: &[InferenceId], before: Sequence) -> Result<Vec<StoredOutcome>> {
         let mut sorted = ids.to_vec();
         sorted.sort_unstable();
+        // The look-up searches by halves, and an id that was given twice must not count its
+        // outcomes twice.
         sorted.dedup();
         let mut rows = Vec::new();
         let unopened = Unopened::PassedOver;
@@ -238,9 +240,12 @@ impl WithOutcomes {
         for record in self.inferences.by_ref().take(self.together) {
             match record {
                 Ok(record) => records.push(record),
+                // Told after the records before it, which are good.
                 Err(error) => self.failed = Some(error),
             }
         }
+        // A look-up for many costs little more than one for few; a caller who stops early pays for
+        // few.
         self.together = (4 * self.together).min(MOST);
         let ids: Vec<InferenceId> = records.iter().map(|record| record.id).collect();
         let mut outcomes = self.reader.outcomes_of(&ids)?;

@@ -44,6 +44,8 @@ impl Runs {
             self.page = self.source.runs(from, PAGE)?.into();
             let more = self.page.len() == PAGE;
             let last = self.page.back().map(|(run, _)| run.get().saturating_add(1));
+            // A page that is not full is the last one, without another look. Rows that come later
+            // are not of this iteration.
             self.next = last.filter(|_| more);
         }
         match self.page.pop_front() {
@@ -72,6 +74,8 @@ impl Runs {
                 Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => {
                     RunState::Panicked(Some(at))
                 }
+                // Before the plain deaths below: a panic that was the last sign of a run explains
+                // its end.
                 None if dead && row.ends_with_panic() => RunState::Panicked(None),
                 Some(RunEnd::FoundDead(at)) => RunState::Died(Some(at)),
                 Some(RunEnd::Continued(at)) => RunState::Continued(at),

@@ -225,6 +225,8 @@ impl Query {
     /// ```
     pub fn iter(&self) -> Inferences {
         Inferences {
+            // The end is read now, so that the iterator holds the entries of this call however late
+            // it is run. An error is told by its first step.
             state: QueryState::New(Box::new((self.clone(), self.reader.source.extent()))),
         }
     }
@@ -282,6 +284,7 @@ impl Iterator for Inferences {
 
     fn next(&mut self) -> Option<Result<InferenceRecord>> {
         let item = self.step().transpose();
+        // An iterator that has ended or failed stays ended.
         if !matches!(item, Some(Ok(_))) {
             self.state = QueryState::Ended;
         }
@@ -330,6 +333,7 @@ impl RunningQuery {
         while self.left > 0 {
             let Some(entry) = self.buffered.pop_front() else {
                 let (selection, found) = (&self.selection, &mut self.buffered);
+                // A piece at a time: no snapshot is open while the caller works on a record.
                 if self.plan.fill(source, selection, self.left, found)? {
                     continue;
                 }

@@ -133,6 +133,7 @@ impl RecorderBuilder {
                 advice: "give what the model chooses from, such as .actions([\"BUY\", \"SELL\"])",
             });
         }
+        // Statistics by action would add up two indexes under one name.
         refuse_twice("actions", &self.actions)?;
         refuse_twice("labels", self.labels.as_deref().unwrap_or_default())?;
         let most = self
@@ -484,6 +485,8 @@ impl Recorder {
             return None;
         };
         if facts.confidence.is_none() {
+            // The probability of the chosen action is its confidence, unless the caller knows
+            // better.
             facts.confidence = values.get(prepared.action).copied();
         }
         let mut names = self.names;

@@ -55,6 +55,7 @@ pub(crate) fn into_backup(store: &Checkpoints) -> Result<CopiedWeights> {
     let mut copied = CopiedWeights::default();
     for (id, row) in rows(store)? {
         let outcome = match row.origin {
+            // Only these lie outside of the journal's folder; the others were copied with it.
             Origin::Registered => copy_one(&root, &id, &row, &mut copied.files)?,
             _ => whole(&root, &row),
         };
@@ -139,6 +140,8 @@ fn copy_one(
         let partial = above.join(format!(".copy{}", names::PARTIAL));
         disk::remove(&partial).map_err(writing)?;
         let mut out = Hashing::new(files::create(&partial).map_err(writing)?);
+        // One byte more than expected shows a file that has grown, and a file without an end fills
+        // no disk.
         let limited = &mut io::Read::take(&mut from, part.bytes.saturating_add(1));
         let written = files::copy(limited, &mut out).and_then(|()| out.flush());
         let found = out.fingerprint();
@@ -171,6 +174,7 @@ pub(crate) fn after_restore(store: &Checkpoints) -> Result<CopiedWeights> {
         if row.origin == Origin::Registered
             && let Some(place) = place(&id, &row)
         {
+            // Not as saved: the registry removes only files that it wrote itself.
             here.origin = Origin::Found;
             here.file = place;
         }

@@ -199,6 +199,7 @@ impl Core {
         view: &mut impl RegistryView,
         model: &str,
     ) -> Result<Option<Checkpoint>> {
+        // The usual answer takes one look-up, because the best row is kept beside the ranking.
         if let Some((id, row)) = view.best(model)? {
             return Ok(Some(Checkpoint::new(id, row, &self.root)));
         }
@@ -229,6 +230,8 @@ impl Core {
     ) -> Result<Vec<Checkpoint>> {
         let ranked = view.ranked(model, metric, mode, k)?;
         let is_known = row.metrics.iter().any(|(known, _)| known == metric);
+        // A metric that some checkpoint has may rank none, because weights are missing. One that
+        // none has is probably misspelt.
         if ranked.is_empty() && !is_known && row.checkpoints > 0 {
             return Err(Error::UnknownMetric {
                 model: name::shown(model),

@@ -118,6 +118,7 @@ impl Registry {
                         let edited = change.edit(known.id(), |row| {
                             row.file = text;
                             row.condition = Condition::Present;
+                            // A file that was found was never read: this is its first fingerprint.
                             if row.digest.is_none() {
                                 row.see(seen.bytes, seen.digest);
                             }
@@ -139,9 +140,11 @@ impl Registry {
         let stem = names::stem(moved.model(), moved.id());
         let path = folder.join(format!("{stem}{}", names::SIDECAR));
         let is_its = matches!(sidecar::read(&path), Ok(Ok((id, _))) if id == moved.id());
+        // Another checkpoint's sidecar, or a foreign file, stays as it is.
         if !is_its {
             return Ok(());
         }
+        // Replaced by a rename: a crash leaves the old sidecar or the new one, and no torn one.
         let partial = folder.join(format!("{stem}{}{}", names::SIDECAR, names::PARTIAL));
         let text = sidecar::write(moved.id(), moved.row());
         let written = files::create(&partial)
@@ -151,6 +154,7 @@ impl Registry {
             })
             .and_then(|()| disk::rename(&partial, &path));
         if let Err(error) = written {
+            // The first error is the one to report; a leftover is removed by a reconciliation.
             let _ = files::remove(&partial);
             return Err(Error::io("write", path, error));
         }

@@ -143,11 +143,14 @@ impl CheckpointRetention<'_> {
             Some(model) => vec![model.clone()],
             None => self.registry.models()?,
         };
+        // Read once, so that all models are judged by one moment.
         let ages = core.store.ages(core.now())?;
         let mut lines = Vec::new();
         let mut held_back = Vec::new();
         let mut unproven = 0;
         for model in models {
+            // A snapshot for each model keeps old pages for a short time only. `apply` checks every
+            // line again, so the plan need not be of one snapshot.
             let decided = core
                 .store
                 .read(|view| decide(core, view, &model, &self.policy, &ages))?;
@@ -243,6 +246,7 @@ fn decide(
         unproven: 0,
     };
     let (mut count, mut bytes) = (0_u64, 0_u64);
+    // Newest first: limits count from the newest on, also over those that a rule keeps.
     for (checkpoint, elapsed) in found.into_iter().zip(ages) {
         count += 1;
         // Deleting an entry frees only weights that the registry wrote.
@@ -254,6 +258,7 @@ fn decide(
         let age = age_of(policy, &checkpoint, elapsed, now);
         let exceeded = match age {
             CheckpointAge::Exceeded(age) => Some(too_old(age)),
+            // A deletion that frees no bytes is no remedy for too many bytes.
             _ => policy.exceeded(count, if own > 0 { bytes } else { 0 }),
         };
         let (fate, reason) = match (kept.remove(checkpoint.id()), exceeded, age) {
@@ -510,6 +515,8 @@ impl CheckpointRetentionPlan {
         let core = self.registry.core();
         let lines = self.lines.iter();
         let expired: Vec<_> = lines.filter(|line| line.fate == Fate::Delete).collect();
+        // Checked before the first deletion, so that an outdated plan usually deletes nothing. Each
+        // transaction checks its own part again.
         let changes = core.store.read(|view| changes(view, &expired))?;
         if !changes.is_empty() {
             return Err(Error::PlanOutdated {
@@ -525,6 +532,7 @@ impl CheckpointRetentionPlan {
         for slice in expired.chunks(SLICE) {
             core.step("delete");
             let done = core.store.write(|change| delete_all(change, slice, now));
+            // Also after an error: the transaction may hold all the same.
             core.watches.notify();
             let leaving = match done {
                 Ok(leaving) => leaving,

@@ -66,6 +66,8 @@ impl JournalFacts {
             if !range.is_empty() {
                 bucket.folded = stats.gaps(*range.start(), *range.end())?;
             }
+            // The share of what is there needs the number of entries, which costs a second pass.
+            // Only buckets with losses pay for it.
             if bucket.folded.gaps > 0 || !gaps.is_empty() || damaged.contains_key(&key.bucket) {
                 with_gaps.push(key.bucket);
             }
@@ -77,6 +79,7 @@ impl JournalFacts {
                 time: grouping.time.clone(),
                 ..Grouping::default()
             });
+            // Of all names: a gap does not tell whose decisions it counts.
             let mut cover = Cover::new(stats, Scope::default()).at_most(most_read);
             cover.ranges(&parts, &mut all)?;
             residual.is_too_much |= cover.into_residual().is_too_much;
@@ -127,6 +130,8 @@ impl JournalFacts {
             .iter()
             .filter(touching)
             .for_each(|gap| sums.merge(gap.1));
+        // A decision that only the rollup of a cut hour knows is lost for this answer, as those in
+        // gaps are.
         sums.dropped = sums.dropped.saturating_add(damaged);
         sums.damaged = sums.damaged.saturating_add(damaged);
         // Only rollups know of decisions that are retired.

@@ -215,12 +215,15 @@ impl ActionDrift {
         let kinds = counts.len() as f64;
         let (mut index, mut divergence) = (0.0, 0.0);
         for (_, count) in &counts {
+            // Half a decision more for each action: one that is new or gone would make the
+            // logarithm infinite.
             let smooth = |side: usize| (count[side] as f64 + 0.5) / (totals[side] + kinds / 2.0);
             let share = |side: usize| count[side] as f64 / totals[side];
             index += (smooth(1) - smooth(0)) * (smooth(1) / smooth(0)).ln();
             let middle = f64::midpoint(share(0), share(1));
             divergence += (surprise(share(0), middle) + surprise(share(1), middle)) / 2.0;
         }
+        // The index that two samples of one behaviour have on average.
         let by_chance = (kinds - 1.0).max(0.0) * (1.0 / totals[0] + 1.0 / totals[1]);
         let empty = totals[0] == 0.0 || totals[1] == 0.0;
         let mut shares: Vec<ActionShift> = counts
@@ -298,6 +301,7 @@ impl LatencyDrift {
             let times = before.quantile(quantile).zip(after.quantile(quantile));
             times.map_or(f64::NAN, |(before, after)| {
                 match (before.as_nanos(), after.as_nanos()) {
+                    // Two times below the clock's resolution are equal, and 0 / 0 is no ratio.
                     (0, 0) => 1.0,
                     _ => after.as_secs_f64() / before.as_secs_f64(),
                 }
@@ -311,6 +315,7 @@ impl LatencyDrift {
             shift: if before.count.min(after.count) < FEWEST_TIMES {
                 Shift::TooFew
             } else {
+                // Twice as fast is as large a shift as twice as slow.
                 Shift::of(median_ratio.max(1.0 / median_ratio), RATIO_LIMITS)
             },
         }

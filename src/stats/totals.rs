@@ -100,6 +100,7 @@ impl Totals {
             self.group(key).merge(rollup);
             return;
         }
+        // Quantiles and memory are stored for all actions together, so rows by action have none.
         for (action, cell) in &rollup.cells {
             key.action = *action;
             self.group(key).cell(*action).merge(cell);

@@ -156,6 +156,7 @@ impl Batch {
     /// Leaves a gap for an event of `run` that was counted, and that the encoder refused.
     #[cold]
     fn refuse(&mut self, run: RunId, recorded: Timestamp, event: Timestamp) {
+        // It was counted when it was taken up. Each call ends in one count.
         self.counts.events -= 1;
         let delta = self.deltas.of(run);
         delta.events = delta.events.saturating_sub(1);
@@ -189,6 +190,8 @@ impl Batch {
         readings: Readings,
     ) {
         let mut questions = std::mem::take(&mut self.questions);
+        // Two passes: the first one only touches the table, so that its memory is in the cache when
+        // the second one compares.
         questions.extend(messages.iter().map(|message| self.fetch(message, names)));
         for (message, question) in messages.drain(..).zip(questions.drain(..)) {
             self.push_one(message, question, names, readings);

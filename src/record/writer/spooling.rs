@@ -81,6 +81,7 @@ impl Writer {
         let counters = self.queue.drop_counters();
         let losses = counters.map(|(reason, counter)| Some((reason, counter.peek()?)));
         let losses = losses.into_iter().flatten();
+        // A frame also tells of losses, so new ones are a reason for a frame without new entries.
         let told = losses.clone().map(|(_, lost)| lost.count).sum();
         if !self.batch.has_unspooled() && told == spooling.told {
             return;

@@ -91,6 +91,7 @@ impl FolderContents {
                 self.skip(entry.path(), "its name is no UTF-8");
                 continue;
             };
+            // Hidden names are those of tools: caches, locks, histories of versions.
             if name.starts_with('.') {
                 continue;
             }
@@ -117,6 +118,7 @@ impl FolderContents {
 fn look(root: &Path, folder: &Path, depth: usize, layout: &mut FolderContents) -> io::Result<()> {
     let listing = match layout.list(folder) {
         Ok(listing) => listing,
+        // An inner folder that cannot be read costs itself. The one that was asked for is an error.
         Err(error) if depth > 0 && error.kind() == io::ErrorKind::PermissionDenied => {
             layout.skip(folder.to_owned(), error.to_string());
             return Ok(());
@@ -142,6 +144,7 @@ fn look(root: &Path, folder: &Path, depth: usize, layout: &mut FolderContents) -
         return whole::find(root, folder, kind, layout);
     }
     let mut files = listing.files.clone();
+    // It takes its files out of the list, so that `plain` does not find them once more.
     if let Some(found) = hugging_face::find(root, folder, &mut files, layout) {
         layout.found.push(found);
     }
@@ -168,6 +171,7 @@ fn names(root: &Path, folder: &Path, first: &str) -> Vec<String> {
         .strip_prefix(root)
         .map(|path| path.iter().filter_map(|name| name.to_str()).collect())
         .unwrap_or_default();
+    // A file in a folder of its own name has that name once.
     if above.last() == Some(&first) {
         above.pop();
     }

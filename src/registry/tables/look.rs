@@ -177,6 +177,7 @@ pub(crate) trait RegistryView {
         let end = keys::after(prefix);
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let mut found = Vec::new();
+        // The walk stops only after it has taken one.
         if most == 0 {
             return Ok(found);
         }
@@ -238,6 +239,8 @@ pub(crate) trait RegistryView {
         // From the last score down; within a score, as with Min, from the newest on.
         let mut found: Vec<(String, f64)> = Vec::new();
         let mut end = keys::after(&all);
+        // Two walks for each score, because a single one from the end would give equal scores
+        // oldest first.
         while found.len() < most {
             let mut highest = None;
             self.walk(

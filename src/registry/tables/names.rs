@@ -56,10 +56,13 @@ pub(crate) fn check_extension(extension: &str) -> Result<()> {
 /// stay as they are. Any other is made of such characters and its digest, so that names that
 /// differ in case only, or that a system reserves, have folders of their own everywhere.
 pub(crate) fn spelling(name: &str) -> String {
+    // No capital letters: some file systems do not tell them from small ones.
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
     let kept = name.len() <= LONGEST_SPELLING
         && name.chars().all(plain)
+        // A dot hides the file, and a dash makes it look like an option.
         && !name.starts_with(['.', '-'])
+        // Windows drops a dot at the end.
         && !name.ends_with('.')
         && !is_reserved(name);
     if kept {
@@ -76,6 +79,7 @@ pub(crate) fn spelling(name: &str) -> String {
         })
         .take(LONGEST_SPELLING - 24)
         .collect();
+    // Different names of one readable form get different files.
     let digest = blake3::hash(name.as_bytes()).to_hex();
     format!("{}~{}", readable.replace('.', "_"), &digest[..16])
 }
