@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::format::block::{BlockEncoder, RowHead, StoredEntry};
 use super::format::row::{GapRow, Note, Row};
@@ -21,6 +21,7 @@ use super::rebuilt_index::RebuiltIndex;
 use crate::entry::gap::GapReason;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::threads::worker::lock;
 
 /// Entries that one lost range can stand for.
 const MOST_OF_HOLE: u64 = u32::MAX as u64;
@@ -40,7 +41,7 @@ pub(crate) struct LostRanges {
 
 impl LostRanges {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Sequence, Sequence>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// Remembers that `range` cannot be read.
@@ -72,7 +73,7 @@ impl LostRanges {
     }
 
     pub(crate) fn rebuilt(&self) -> MutexGuard<'_, Option<Arc<RebuiltIndex>>> {
-        self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rebuilt)
     }
 
     /// All of them, in order.

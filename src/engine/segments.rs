@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::ops::{Bound, ControlFlow, Range};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use super::uses::{Uses, UsesRow};
 use crate::entry::error::{Error, Result};
 use crate::entry::sequence::Sequence;
 use crate::options::Sharing;
+use crate::threads::worker::lock;
 
 /// Memory for cached pages of each open segment.
 const CACHE_BYTES: usize = 1 << 20;
@@ -351,7 +352,7 @@ impl SegmentCache {
         path: &Path,
         generation: u64,
     ) -> Result<Arc<[Registered]>> {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = lock(&self.listed);
         match &*listed {
             // The generation counts changes of the table, so an unchanged one needs no scan. It is
             // from the same snapshot as the table.
@@ -371,7 +372,7 @@ impl SegmentCache {
         identity: &Identity,
         registered: &Registered,
     ) -> Result<Arc<Segment>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         let same = |(first, segment): &(Sequence, Arc<Segment>)| {
             // A repair may have written the segment anew under the same first sequence: the old
             // file is still open here, and must not answer for the new one.
@@ -400,7 +401,7 @@ impl SegmentCache {
         identity: &Identity,
         registered: &Registered,
     ) -> Result<Arc<Segment>> {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = lock(&self.lost);
         // Without this memory a scan would try to open a missing file once for each block that it
         // asks for.
         lost.retain(|(tried, _)| tried.elapsed() < TAKEN_FOR_LOST);

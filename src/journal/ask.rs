@@ -1,6 +1,6 @@
 //! Questions to a journal, and other work on it: readers, statistics, the registry, maintenance.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use super::Journal;
@@ -17,6 +17,7 @@ use crate::registry::Registry;
 use crate::sealing::SealThread;
 use crate::stats::StatsQuery;
 use crate::stats::folding::FoldThread;
+use crate::threads::worker::lock;
 
 /// Number of times that the health is read again while its counts do not add up.
 const LOOKS: usize = 16;
@@ -52,7 +53,7 @@ impl Journal {
 
     /// Cloned out of the lock: reading may wait, and close must not wait for it.
     fn kept_source(&self) -> Option<Arc<Source>> {
-        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = lock(&self.source);
         source.clone()
     }
 
@@ -101,7 +102,7 @@ impl Journal {
     /// ```
     pub fn registry(&self) -> Result<Registry> {
         // Held until the registry is there: two callers at once get the same one, with one thread.
-        let mut held = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.registry);
         if let Some(owner) = held.upgrade() {
             return Ok(Registry::of(owner));
         }

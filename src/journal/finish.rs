@@ -1,6 +1,5 @@
 //! Work that a journal brings to an end on request, and its own end.
 
-use std::sync::PoisonError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::entry::error::{Error, Result};
 use crate::logs::Cleaned;
 use crate::record::flush;
 use crate::record::flush::{Demand, Flush};
+use crate::threads::worker::lock;
 
 impl Journal {
     /// Asks for everything logged so far to be committed now, regardless of the interval.
@@ -176,7 +176,7 @@ impl Journal {
     fn close_folding(&self, most: Duration) -> Result<()> {
         panics::note_unwinding(&self.queue);
         self.queue.close();
-        let mut writer = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = lock(&self.thread);
         let began = Instant::now();
         let left = || self.close_timeout.saturating_sub(began.elapsed());
         // Told now, waited for last: it stops after its current slice.
@@ -196,7 +196,7 @@ impl Journal {
         let mirror = self.mirror.as_ref();
         let mirrored = mirror.is_none_or(|mirror| mirror.finish(left()));
         if self.dir.is_some() {
-            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut source = lock(&self.source);
             source.take();
         }
         let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));

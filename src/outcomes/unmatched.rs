@@ -2,7 +2,6 @@
 //! shows up, or for a month.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::engine::blocks::go_on;
@@ -34,17 +33,24 @@ pub(crate) fn check(path: &Path, key: &[u8], value: &[u8]) -> Result<()> {
 /// Their ids, ascending.
 pub(crate) fn list(snapshot: &ReadTransaction<'_>, path: &Path) -> Result<Vec<InferenceId>> {
     let mut found = Vec::new();
-    let ascending = Direction::Ascending;
-    snapshot.scan(
-        Table::UnmatchedOutcomes,
-        EVERYTHING,
-        ascending,
-        |key, value| {
-            found.push(decode(path, key, value)?.0);
-            Ok(ControlFlow::Continue(()))
-        },
-    )?;
+    each(snapshot, path, |id, _| {
+        found.push(id);
+        true
+    })?;
     Ok(found)
+}
+
+/// Shows each id with the hours when it was noted, ascending, until `see` has enough.
+fn each(
+    snapshot: &ReadTransaction<'_>,
+    path: &Path,
+    mut see: impl FnMut(InferenceId, i64) -> bool,
+) -> Result<()> {
+    let table = Table::UnmatchedOutcomes;
+    snapshot.scan(table, EVERYTHING, Direction::Ascending, |key, value| {
+        let (id, noted) = decode(path, key, value)?;
+        Ok(go_on(see(id, noted)))
+    })
 }
 
 /// Notes which inferences are absent (`false`) and which are there now (`true`); returns the number
@@ -79,19 +85,12 @@ pub(crate) fn expired(
     elapsed: &Elapsed,
 ) -> Result<Vec<InferenceId>> {
     let mut found = Vec::new();
-    let ascending = Direction::Ascending;
-    snapshot.scan(
-        Table::UnmatchedOutcomes,
-        EVERYTHING,
-        ascending,
-        |key, value| {
-            let (id, noted) = decode(path, key, value)?;
-            // Elapsed time: a clock that jumps gives nothing up.
-            if elapsed.hours_since(noted) > EXPIRE_HOURS {
-                found.push(id);
-            }
-            Ok(go_on(found.len() < SLICE))
-        },
-    )?;
+    each(snapshot, path, |id, noted| {
+        // Elapsed time: a clock that jumps gives nothing up.
+        if elapsed.hours_since(noted) > EXPIRE_HOURS {
+            found.push(id);
+        }
+        found.len() < SLICE
+    })?;
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! States that are reported when they begin and when they end, not at every occurrence.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ahash::AHashMap;
 
@@ -9,6 +9,7 @@ use crate::entry::error::Error;
 use crate::entry::event::Level;
 use crate::entry::value::Value;
 use crate::threads::rounds::FaultSink;
+use crate::threads::worker::lock;
 
 /// Number of conditions that are remembered; beyond it, new ones are reported every time.
 const MOST: usize = 4_096;
@@ -53,7 +54,7 @@ impl Conditions {
         condition: &str,
         fields: Vec<(String, Value)>,
     ) -> bool {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = lock(&self.met);
         let key = (component.into(), condition.into());
         if let Some(times) = met.get_mut(&key) {
             *times += 1;
@@ -70,7 +71,7 @@ impl Conditions {
 
     /// Reports that `condition` is over, if it held, and how often it occurred.
     pub(crate) fn clear(&self, component: &str, condition: &str) -> bool {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = lock(&self.met);
         let Some(times) = met.remove(&(component.into(), condition.into())) else {
             return false;
         };

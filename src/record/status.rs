@@ -1,6 +1,6 @@
 //! The writer's own figures, for the health.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::entry::error::Error;
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::options::BlackBox;
+use crate::threads::worker::lock;
 
 /// Whether a journal can commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -112,6 +113,6 @@ impl Status {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, KnownStatus> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }

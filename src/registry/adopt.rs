@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use super::import::{Import, SLICE};
 use super::layout::plain::may_be_weights;
@@ -23,6 +22,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::disk::Below;
 use crate::fs::lock;
+use crate::threads::worker::lock;
 
 /// Content of a model's folder.
 #[derive(Default)]
@@ -45,22 +45,13 @@ impl Registry {
     pub(super) fn take_in_unknown_models(&self) {
         let mut new = Vec::new();
         let outcome = self.take_in(&mut new).err();
-        let unreported = self.core().unreported.lock();
-        unreported
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&mut new);
-        let mut failure = self
-            .core()
-            .rebuild_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *failure = outcome;
+        lock(&self.core().unreported).append(&mut new);
+        *lock(&self.core().rebuild_failure) = outcome;
     }
 
     /// The ids that were taken in since the last question.
     pub(super) fn taken_in(&self) -> Vec<String> {
-        let unreported = self.core().unreported.lock();
-        std::mem::take(&mut unreported.unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.core().unreported))
     }
 
     fn take_in(&self, new: &mut Vec<String>) -> Result<()> {

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
 use super::files;
@@ -21,6 +21,7 @@ use crate::entry::name;
 use crate::entry::timestamp::Timestamp;
 use crate::fs::disk;
 use crate::fs::lock::{FileLock, LockMode};
+use crate::threads::worker;
 
 /// Checkpoints of one model that one second may see.
 const MOST_PER_SECOND: u32 = 1_000_000;
@@ -59,10 +60,7 @@ impl<'c> Claim<'c> {
         let claims = core.hold_claims(LockMode::Shared)?;
         let base = format!("{}_{}", row.model, stamp(row.created));
         let first = {
-            let last = core
-                .last_claim
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let last = worker::lock(&core.last_claim);
             // Many saves within a second would otherwise try every earlier number again.
             if last.0 == base { last.1 + 1 } else { 1 }
         };
@@ -107,10 +105,7 @@ impl<'c> Claim<'c> {
                 Ok(view.checkpoint(&claim.id)?.is_some() || view.deleted(&claim.id)?.is_some())
             })?;
             if !used {
-                let mut last = core
-                    .last_claim
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut last = worker::lock(&core.last_claim);
                 *last = (base, attempt);
                 drop((claims, last));
                 return Ok(claim);

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use super::tables::look::RegistryView;
 use super::tables::names;
 use super::{Core, files, sidecar};
 use crate::entry::error::{Error, Result};
 use crate::fs::lock::{LockMode, is_held};
+use crate::threads::worker::lock;
 
 /// Clears a model's folder, and the files of deleted checkpoints, when this process first saves
 /// into it: one look at each entry of the folder.
 pub(super) fn once(core: &Core, model: &str, folder: &Path) -> Result<()> {
-    let mut swept = core.swept.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut swept = lock(&core.swept);
     if swept.contains(model) {
         return Ok(());
     }

@@ -29,7 +29,7 @@ pub(crate) mod watch;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::engine::directory::Directory;
@@ -42,6 +42,7 @@ use crate::fs::lock::{FileLock, LockMode};
 use crate::options::Options;
 use crate::record::conditions::Conditions;
 use crate::record::queue::Queue;
+use crate::threads::worker::lock;
 use tables::{Checkpoints, names};
 
 pub use alias::AliasChange;
@@ -235,8 +236,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn rebuild_failure(&self) -> Option<Error> {
-        let failure = self.core().rebuild_failure.lock();
-        failure.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.core().rebuild_failure).clone()
     }
 
     /// Calls `step` before each step of a save or a deletion, for tests that stop there.

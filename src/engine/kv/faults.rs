@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
@@ -11,6 +11,7 @@ use redb::{BackendError, StorageBackend};
 use super::hold::Hold;
 use super::locks::{Lock, Locks};
 use crate::fs::failpoint::{IoCall, guarded};
+use crate::threads::worker::lock;
 
 /// The first operation that failed in a write transaction. redb reports an error and not its
 /// origin. After a failed write nothing is lost; after a failed sync the fate is unknown.
@@ -47,7 +48,7 @@ impl Fault {
 impl FaultLog {
     fn note<T>(&self, operation: Operation, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
-            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut first = lock(&self.0);
             first.get_or_insert_with(|| Fault {
                 operation,
                 kind: error.kind(),
@@ -59,11 +60,11 @@ impl FaultLog {
 
     /// The first fault since the last call or clearing.
     pub(super) fn take(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 
     pub(super) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.0) = None;
     }
 }
 

@@ -12,8 +12,8 @@ use std::fmt;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::process::{ProcessLock, Purpose, Used};
 use crate::entry::error::Error;
 use crate::fs::disk::FileId;
 use crate::fs::failpoint::lock_timeout;
+use crate::threads::worker::lock;
 
 /// Longest wait of a read for the header. A disk that takes seconds for a sync holds it for two of
 /// them.
@@ -139,7 +140,7 @@ struct HeldLock {
 
 impl HeldLock {
     fn set(&self, now: Option<(Hold, LockTaken)>) -> Option<(Hold, LockTaken)> {
-        let mut held = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.now);
         std::mem::replace(&mut *held, now)
     }
 }
@@ -257,7 +258,7 @@ impl Locks {
     }
 
     fn in_vain(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.in_vain.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.in_vain)
     }
 
     /// Takes `lock` if it is free now.

@@ -18,7 +18,7 @@ pub(crate) mod tables;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redb::backends::{FileBackend, InMemoryBackend};
@@ -28,6 +28,7 @@ use crate::entry::error::{Error, Result};
 use crate::fs::disk;
 use crate::fs::disk::FileId;
 use crate::options::Sharing;
+use crate::threads::worker::lock;
 pub(crate) use errors::foreign;
 use errors::{commit_error, compaction_error, corrupt, database_error, guard, transaction_error};
 use faults::{FaultLog, FaultRecorder};
@@ -221,14 +222,7 @@ impl Kv {
                 .create_with_backend(overlay)
                 .map_err(|error| database_error(path, error))
         })?;
-        Ok(Kv {
-            handle: Some(Handle::Writer(opened)),
-            path: path.to_owned(),
-            file: None,
-            locks: None,
-            faults: FaultLog::default(),
-            writing: Mutex::default(),
-        })
+        Ok(Kv::without_file(Handle::Writer(opened), path))
     }
 
     /// Opens a damaged file for reading, as far as possible. It is opened as it is, or repaired in
@@ -274,14 +268,7 @@ impl Kv {
                 .open_read_only_with_backend(overlay)
                 .map_err(|error| database_error(path, error))
         })?;
-        Ok(Kv {
-            handle: Some(Handle::Reader(database)),
-            path: path.to_owned(),
-            file: None,
-            locks: None,
-            faults: FaultLog::default(),
-            writing: Mutex::default(),
-        })
+        Ok(Kv::without_file(Handle::Reader(database), path))
     }
 
     /// The engine's own check of its pages; returns whether it found them in order.
@@ -305,14 +292,19 @@ impl Kv {
                 .create_with_backend(InMemoryBackend::new())
                 .map_err(|error| database_error(&path, error))
         })?;
-        Ok(Kv {
-            handle: Some(Handle::Writer(database)),
-            path,
+        Ok(Kv::without_file(Handle::Writer(database), &path))
+    }
+
+    /// All that is written stays in memory, so there is nothing to lock and nothing to fail.
+    fn without_file(handle: Handle, path: &Path) -> Kv {
+        Kv {
+            handle: Some(handle),
+            path: path.to_owned(),
             file: None,
             locks: None,
             faults: FaultLog::default(),
             writing: Mutex::default(),
-        })
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -376,7 +368,7 @@ impl Kv {
     ) -> Result<T, WriteFailure> {
         // Taken before redb's lock and kept until the fault log is read: two threads that write
         // through one handle must not find each other's fault.
-        let mut longest = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut longest = lock(&self.writing);
         let outcome = guard(&self.path, || {
             let Some(Handle::Writer(database)) = &self.handle else {
                 return Err(self.no_handle());
@@ -418,7 +410,7 @@ impl Kv {
 
     /// Duration of this handle's longest transaction, which other writers waited for.
     pub(crate) fn longest_transaction(&self) -> Duration {
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.writing)
     }
 
     /// Compacts the stored pages and gives the rest of the file back. Holds up everybody else.

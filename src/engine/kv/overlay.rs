@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::threads::worker::lock;
 
 use redb::StorageBackend;
 
@@ -34,7 +36,7 @@ impl Overlay {
     }
 
     fn lock(&self) -> MutexGuard<'_, OverlayPages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

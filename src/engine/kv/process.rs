@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::hold::{Hold, pause};
 use crate::fs::disk;
 use crate::fs::disk::FileId;
+use crate::threads::worker::lock;
 
 /// A lock on a small file, one for all handles of this process.
 ///
@@ -66,7 +67,7 @@ impl Drop for Used {
             // The list may have been locked when this process was forked.
             return;
         }
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&KNOWN);
         if let Some((_, users)) = known.get_mut(&self.key) {
             *users = users.saturating_sub(1);
             if *users == 0 {
@@ -93,7 +94,7 @@ pub(super) fn lock_file(path: &Path, purpose: Purpose) -> io::Result<Option<Used
     let owner = std::process::id();
     // Held until the lock is listed. Otherwise two threads would open the file twice, and the one
     // that closes its handle first would release the lock of both.
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&KNOWN);
     // Looked up by name first: to open the file and to close it again would give the lock up.
     if let Some(id) = FileId::at(path)
         && let Some(used) = use_known(&mut known, (owner, id))
@@ -169,7 +170,7 @@ impl ProcessLock {
     }
 
     fn lock(&self) -> MutexGuard<'_, LockState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Takes it, if that can be done before `until`.

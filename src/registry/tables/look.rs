@@ -132,31 +132,26 @@ pub(crate) trait RegistryView {
 
     /// Every model, by name.
     fn models(&mut self) -> Result<Vec<(String, ModelRow)>> {
-        let path = self.path().to_owned();
-        let mut found = Vec::new();
-        self.walk(
-            Table::Models,
-            (Bound::Unbounded, Bound::Unbounded),
-            Direction::Ascending,
-            &mut |key, value| {
-                found.push((text(&path, "models", key)?, decode(&path, "models", value)?));
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
-        Ok(found)
+        self.rows(Table::Models)
     }
 
     /// Deleted checkpoints whose files are still to be removed, and those files.
     fn leaving(&mut self) -> Result<Vec<(String, Vec<String>)>> {
-        let path = self.path().to_owned();
+        let rows: Vec<(String, LeavingRow)> = self.rows(Table::Leaving)?;
+        Ok(rows.into_iter().map(|(id, row)| (id, row.0)).collect())
+    }
+
+    /// All rows of a table whose keys are texts.
+    fn rows<T: Stored>(&mut self, table: Table) -> Result<Vec<(String, T)>> {
+        let (path, name) = (self.path().to_owned(), table.name());
+        let everything = (Bound::Unbounded, Bound::Unbounded);
         let mut found = Vec::new();
         self.walk(
-            Table::Leaving,
-            (Bound::Unbounded, Bound::Unbounded),
+            table,
+            everything,
             Direction::Ascending,
             &mut |key, value| {
-                let LeavingRow(files) = decode(&path, "leaving", value)?;
-                found.push((text(&path, "leaving", key)?, files));
+                found.push((text(&path, name, key)?, decode(&path, name, value)?));
                 Ok(ControlFlow::Continue(()))
             },
         )?;
