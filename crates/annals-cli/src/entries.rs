@@ -214,10 +214,9 @@ pub fn outcome(outcomes: &Outcomes) -> Json {
     without(said(outcomes), &["id", "sequence", "sequences"])
 }
 
-/// Every outcome of one inference, oldest first, whose id stands beside them.
+/// Every outcome of one inference, oldest first.
 pub fn history(history: &[RecordedOutcome]) -> Json {
-    let outcomes = history.iter().map(|past| without(said(past), &["id"]));
-    outcomes.collect()
+    history.iter().map(said).collect()
 }
 
 fn without(mut json: Json, names: &[&str]) -> Json {

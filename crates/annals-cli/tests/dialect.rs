@@ -4,7 +4,10 @@
 
 mod common;
 
-use annals::{Reader, StatsQuery};
+use std::collections::BTreeSet;
+
+use annals::entry::RecordedOutcome;
+use annals::{Entry, Inference, Journal, Level, Outcome, Reader, StatsQuery};
 use common::json;
 use serde_json::Value as Json;
 
@@ -75,4 +78,33 @@ fn entries_and_statistics_are_the_same_in_both() {
             .retain(|_, value| !value.is_null());
         assert_within(&told, known, "run");
     }
+}
+
+/// The lines of an export are in the library's dialect: entries, and the history of each decision.
+#[test]
+fn the_library_reads_what_export_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    common::journal(dir, 30);
+    let open = Journal::open(dir).unwrap();
+    let id = open.log(Inference::new("m", "s", "BUY")).unwrap();
+    open.attach_outcome(id, Outcome::new().reward(f64::INFINITY).value("bp", 0.5));
+    open.attach_outcome(id, Outcome::new().reward(2.0).correct(true));
+    open.event(Level::Warn, "feed", "late");
+    open.close().unwrap();
+    let text = common::run(dir, &["export", "-", "--format", "jsonl"], 0);
+    let mut kinds = BTreeSet::new();
+    for line in text.lines() {
+        let json: Json = serde_json::from_str(line).unwrap();
+        let entry: Entry = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert_eq!(json["sequence"], entry.sequence);
+        kinds.insert(json["kind"].as_str().unwrap().to_owned());
+        if let Some(history) = json.get("outcomes") {
+            let history: Vec<RecordedOutcome> = serde_json::from_value(history.clone()).unwrap();
+            for past in history {
+                assert_eq!(json["id"], past.outcome.of.to_string());
+            }
+        }
+    }
+    assert!(kinds.len() >= 2, "{kinds:?}");
 }

@@ -278,6 +278,8 @@ fn lines(dir: &Path) -> Vec<String> {
             .and_then(|all| all.as_array_mut());
         for past in history.into_iter().flatten() {
             let past = past.as_object_mut().unwrap();
+            // As the line's own id.
+            past.remove("id");
             past.remove("sequence");
             let by = number(past["recorded_by"].as_u64().unwrap());
             past.insert("recorded_by".to_owned(), by.into());

@@ -157,6 +157,8 @@ fn lines(dir: &Path) -> Vec<serde_json::Value> {
             .and_then(|all| all.as_array_mut());
         for past in history.into_iter().flatten() {
             let past = past.as_object_mut().unwrap();
+            // As the line's own id.
+            past.remove("id");
             past.remove("sequence");
             past.remove("recorded_by");
         }

@@ -1,97 +1,82 @@
 //! Every outcome of a decision, as `export` writes them beside what holds.
 
-use std::collections::HashMap;
-
-use annals::Outcome;
+use annals::entry::{OutcomeEntry, RecordedOutcome};
 use annals::import::PastOutcome;
-use serde::Deserialize;
+use annals::{InferenceId, Outcome, Timestamp};
 
-use super::super::times::GivenTime;
 use super::line::{JsonNumber, LineOutcomes};
 use super::{JsonlImport, LineTrouble};
 
-/// One outcome, and who recorded it when.
-#[derive(Deserialize)]
-pub struct HistoryOutcome {
-    /// A run of the journal that it comes from.
-    pub recorded_by: Option<u32>,
-    recorded_time: Option<GivenTime>,
-    time: Option<GivenTime>,
-    reward: Option<JsonNumber>,
-    correct: Option<bool>,
-    label: Option<String>,
-    #[serde(default)]
-    values: HashMap<String, Option<JsonNumber>>,
-}
-
-impl HistoryOutcome {
-    fn outcome(&self) -> Result<Outcome<'_>, String> {
-        let mut outcome = Outcome::new();
-        if let Some(reward) = &self.reward {
-            outcome = outcome.reward(reward.value()?);
-        }
-        if let Some(correct) = self.correct {
-            outcome = outcome.correct(correct);
-        }
-        if let Some(label) = &self.label {
-            outcome = outcome.label(label);
-        }
-        for (name, value) in &self.values {
-            if let Some(value) = value {
-                outcome = outcome.value(name, value.value()?);
-            }
-        }
-        Ok(outcome)
+/// The outcome of an entry, as it was attached.
+fn attached(entry: &OutcomeEntry) -> Outcome<'_> {
+    let mut outcome = Outcome::new().at(entry.time);
+    if let Some(reward) = entry.reward {
+        outcome = outcome.reward(reward);
     }
+    if let Some(correct) = entry.correct {
+        outcome = outcome.correct(correct);
+    }
+    if let Some(label) = &entry.label {
+        outcome = outcome.label(label);
+    }
+    let values = entry.values.iter();
+    values.fold(outcome, |outcome, (name, value)| {
+        outcome.value(name, *value)
+    })
 }
 
-/// Whether all current values are in the history: the file may have been changed.
-pub fn agrees(turned: &LineOutcomes, history: &[HistoryOutcome]) -> bool {
-    let has = |name: &str, is_said: &dyn Fn(&HistoryOutcome) -> bool| {
-        let time = turned.times.get(name).or(turned.time.as_ref());
-        let mut history = history.iter();
-        history.any(|past| (time.is_none() || past.time.as_ref() == time) && is_said(past))
+/// Whether all current values are in the history: the file may have been changed. `time` reads the
+/// time of a value; without one, any time will do.
+pub fn agrees(
+    turned: &LineOutcomes,
+    history: &[RecordedOutcome],
+    time: impl Fn(&str) -> Result<Option<Timestamp>, String>,
+) -> bool {
+    let has = |name: &str, is_said: &dyn Fn(&OutcomeEntry) -> bool| {
+        let Ok(time) = time(name) else { return false };
+        let mut history = history.iter().map(|past| &past.outcome);
+        history.any(|past| time.is_none_or(|time| past.time == time) && is_said(past))
     };
-    let is_same = |one: &JsonNumber, other: Option<&JsonNumber>| {
-        let bits = |number: &JsonNumber| number.value().ok().map(f64::to_bits);
-        other.is_some_and(|other| bits(one) == bits(other))
+    let is_same = |one: &JsonNumber, other: Option<f64>| {
+        let bits = one.value().ok().map(f64::to_bits);
+        other.is_some_and(|other| bits == Some(other.to_bits()))
     };
     let reward = turned.reward.as_ref();
-    let label = turned.label.as_ref();
+    let label = turned.label.as_deref();
     let mut values = turned.values.iter();
-    reward.is_none_or(|reward| has("reward", &|past| is_same(reward, past.reward.as_ref())))
+    reward.is_none_or(|reward| has("reward", &|past| is_same(reward, past.reward)))
         && (turned.correct.is_none() || has("correct", &|past| past.correct == turned.correct))
-        && (label.is_none() || has("label", &|past| past.label.as_ref() == label))
+        && (label.is_none() || has("label", &|past| past.label.as_deref() == label))
         && values.all(|(name, value)| {
             let Some(value) = value else {
                 return true;
             };
             has(&format!("values.{name}"), &|past| {
-                is_same(value, past.values.get(name).and_then(Option::as_ref))
+                let mut values = past.values.iter();
+                let known = values.find(|(known, _)| &**known == name);
+                is_same(value, known.map(|(_, value)| *value))
             })
         })
 }
 
 impl JsonlImport {
-    /// The outcomes of a line as they are taken in; those without a run of their own are of `run`.
+    /// The outcomes of a line, of the inference `there`, as they are taken in.
     pub(super) fn history<'l>(
         &mut self,
         journal: &str,
-        run: u32,
-        history: &'l [HistoryOutcome],
+        there: InferenceId,
+        history: &'l [RecordedOutcome],
     ) -> Result<Vec<PastOutcome<'l>>, LineTrouble> {
         let mut all = Vec::with_capacity(history.len());
         for past in history {
-            let mut outcome = past.outcome()?;
-            if let Some(time) = &past.time {
-                outcome = outcome.at(self.times.time("outcomes.time", time)?);
+            let of = past.outcome.of;
+            if of != there {
+                return Err(format!("an outcome of {of}").into());
             }
-            let recorded = past.recorded_time.as_ref();
-            let recorded = recorded.map(|stamp| self.times.time("outcomes.recorded_time", stamp));
             all.push(PastOutcome {
-                outcome,
-                recorded_time: recorded.transpose()?,
-                recorded_by: self.run(journal, past.recorded_by.unwrap_or(run))?,
+                outcome: attached(&past.outcome),
+                recorded_time: past.recorded_time,
+                recorded_by: self.run(journal, past.outcome.run.get())?,
             });
         }
         Ok(all)

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use annals::Value;
+use annals::entry::RecordedOutcome;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::super::json;
 use super::super::times::GivenTime;
-use super::history::HistoryOutcome;
 
 /// A line; what it does not know, it leaves aside.
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ pub struct Line<'a> {
     pub attributes: JsonPairs,
     pub outcome: Option<LineOutcomes>,
     /// Every outcome that there was, oldest first.
-    pub outcomes: Option<Vec<HistoryOutcome>>,
+    pub outcomes: Option<Vec<RecordedOutcome>>,
     pub recorded_by: Option<u32>,
     pub run: Option<u32>,
     pub reason: Option<Cow<'a, str>>,

@@ -552,7 +552,7 @@ impl JsonlImport {
             Ok(id) => id.unwrap_or(of),
             Err(error) => return Err(error.into()),
         };
-        let history = match self.history(journal, there.run().get(), told) {
+        let history = match self.history(journal, there, told) {
             Ok(history) => history,
             Err(trouble) => return unread(trouble),
         };
@@ -561,7 +561,14 @@ impl JsonlImport {
             Err(error) => return unread(error.into()),
         }
         let turned = line.outcome.as_ref();
-        Ok(turned.is_none_or(|turned| history::agrees(turned, told)))
+        Ok(turned.is_none_or(|turned| {
+            history::agrees(turned, told, |name| {
+                let stamp = turned.times.get(name).or(turned.time.as_ref());
+                // Read once more, so its doubts are not noted again.
+                let read = stamp.map(|stamp| stamp.read(name, &self.times.zone));
+                Ok(read.transpose()?.map(|read| read.time))
+            })
+        }))
     }
 
     /// The outcomes, in one entry for each time at which one became known. Values whose time cannot
