@@ -226,6 +226,7 @@ impl Files {
         } else {
             return Ok(false);
         };
+        // Without the line that began the new page.
         self.flush(kind, before)?;
         if let Some(file) = self.open[index].take() {
             file.sync()?;
@@ -276,6 +277,7 @@ impl Files {
 
     /// Makes everything written so far durable and stores how far that is.
     pub(super) fn save(&mut self) -> Result<()> {
+        // An idle journal costs no sync.
         if self.state == self.stored {
             return Ok(());
         }

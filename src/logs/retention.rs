@@ -312,6 +312,7 @@ impl LogRetentionPlan {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn apply(self) -> Result<LogRetentionReport> {
+        // All are looked at before the first one goes: an outdated plan deletes nothing.
         let changes: Vec<String> = self.files.iter().filter_map(changed).collect();
         if !changes.is_empty() {
             return Err(Error::PlanOutdated {
@@ -327,6 +328,7 @@ impl LogRetentionPlan {
             report.lines = report.lines.saturating_add(planned.lines);
             report.bytes = report.bytes.saturating_add(planned.bytes);
         }
+        // A power cut must not bring files back that were reported as deleted.
         if report.files > 0 {
             sync(&self.directory)?;
         }

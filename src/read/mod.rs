@@ -450,6 +450,8 @@ impl Reader {
     pub fn known_damaged(&self) -> Result<u64> {
         let (border, folded) = self.source.with_readable_rollups(|snapshot| {
             let border = snapshot.folded().all_before();
+            // Losses before the border are in the sums of gaps. Those behind it are found by
+            // reading, which is bounded.
             if snapshot.next_sequence().since(border) <= LOOKED_AT {
                 snapshot.blocks_from(border, &mut Scan::default(), |_| Ok(()))?;
             }

@@ -182,22 +182,22 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
             return Ok(());
         }
         let scope = self.scope;
-        let lost_ranges = self.lost_ranges(level, low..=high)?;
+        let unreadable = self.unreadable_buckets(level, low..=high)?;
         let is_lost = |bucket| {
-            let next = lost_ranges.partition_point(|lost_range| *lost_range.end() < bucket);
-            lost_ranges
+            let next = unreadable.partition_point(|stretch| *stretch.end() < bucket);
+            unreadable
                 .get(next)
-                .is_some_and(|lost_range| lost_range.contains(&bucket))
+                .is_some_and(|stretch| stretch.contains(&bucket))
         };
         let see = |bucket, combination, rollup: &Rollup| {
-            if scope.holds(combination) && (lost_ranges.is_empty() || !is_lost(bucket)) {
+            if scope.holds(combination) && (unreadable.is_empty() || !is_lost(bucket)) {
                 totals.add_rollup(level.start(bucket).max(from), combination, rollup);
             }
         };
         self.stats.rollups(level, low..=high, scope.model, see)?;
-        for lost_range in &lost_ranges {
-            let first = level.start(*lost_range.start()).max(from);
-            let last = level.last(*lost_range.end()).min(until);
+        for stretch in &unreadable {
+            let first = level.start(*stretch.start()).max(from);
+            let last = level.last(*stretch.end()).min(until);
             match level {
                 Resolution::Day => self.level(Resolution::Hour, first, last, totals)?,
                 // Many hours may lie in it, of which few have minutes.
@@ -212,15 +212,15 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
     }
 
     /// The stretches of buckets that lack rollups because these cannot be read.
-    fn lost_ranges(
+    fn unreadable_buckets(
         &self,
         level: Resolution,
         buckets: RangeInclusive<i64>,
     ) -> Result<Vec<RangeInclusive<i64>>> {
-        if !self.stats.may_have_lost_ranges() {
+        if !self.stats.may_be_unreadable() {
             return Ok(Vec::new());
         }
-        self.stats.lost_ranges(level, buckets)
+        self.stats.unreadable_buckets(level, buckets)
     }
 
     /// Adds a bucket's share of `from..=until`. If every row lies in that part or beside it, as
@@ -254,7 +254,7 @@ impl<'c, 's, 'k> Cover<'c, 's, 'k> {
         };
         self.stats
             .rollups(level, bucket..=bucket, scope.model, see)?;
-        let is_whole = self.lost_ranges(level, bucket..=bucket)?.is_empty();
+        let is_whole = self.unreadable_buckets(level, bucket..=bucket)?.is_empty();
         if !is_whole {
             // The rows that can be read are not all, so the entries are read instead.
             (decisions, has_outcomes) = (0, true);

@@ -188,9 +188,11 @@ impl StatsQuery {
             };
             LiveCandidate::new(row, value, spread)
         });
+        // Without a value there is no mean to rank by.
         let enough = |candidate: &LiveCandidate| candidate.count >= at_least.max(1);
         let (mut ranked, mut too_few): (Vec<_>, Vec<_>) = candidates.partition(enough);
         let mode = value.mode();
+        // Of two with one mean, the surer one comes first.
         ranked.sort_by(|one: &LiveCandidate, other| match mode {
             Mode::Max => {
                 let mean = other.middle().total_cmp(&one.middle());
@@ -202,6 +204,8 @@ impl StatsQuery {
             }
         });
         too_few.sort_by_key(|candidate| std::cmp::Reverse(candidate.count));
+        // The registry ranks the checkpoints of one model, so without a model there is nothing to
+        // compare with.
         let registry_best = match &self.subject.model {
             Some(model) => reader.source.best_checkpoint(model)?,
             None => None,

@@ -170,8 +170,8 @@ impl StatsReader<'_, '_> {
     }
 
     /// Whether rows may be missing among the [`rollups`](Self::rollups): then the
-    /// [`lost_ranges`](Self::lost_ranges) say where.
-    pub(crate) fn may_have_lost_ranges(&self) -> bool {
+    /// [`unreadable_buckets`](Self::unreadable_buckets) say where.
+    pub(crate) fn may_be_unreadable(&self) -> bool {
         self.trust == Trust::Readable
     }
 
@@ -190,7 +190,7 @@ impl StatsReader<'_, '_> {
         let (snapshot, path) = (self.snapshot, self.snapshot.path());
         let mut rollup = Rollup::default();
         let ascending = Direction::Ascending;
-        snapshot.reach_or_lost_range(Table::Rollups, range, ascending, |row| {
+        snapshot.reach_around(Table::Rollups, range, ascending, |row| {
             let read = row.and_then(|(key, value)| {
                 let (bucket, combination) = table::parse(path, key).ok()?;
                 rollup.decode(level.start(bucket), value.ok()?).ok()?;
@@ -204,21 +204,21 @@ impl StatsReader<'_, '_> {
 
     /// The buckets that lack any of their rollups, because these cannot be read: stretches,
     /// ascending and apart.
-    pub(crate) fn lost_ranges(
+    pub(crate) fn unreadable_buckets(
         &self,
         level: Resolution,
         buckets: RangeInclusive<i64>,
     ) -> Result<Vec<RangeInclusive<i64>>> {
-        let mut lost_ranges: Vec<RangeInclusive<i64>> = Vec::new();
+        let mut unreadable: Vec<RangeInclusive<i64>> = Vec::new();
         let mut last = *buckets.start();
         let mut is_open = false;
         let mut close = |from: i64, until: i64| {
-            match lost_ranges.last_mut() {
-                // Lost ranges that touch are one, so that no bucket is read twice.
+            match unreadable.last_mut() {
+                // Stretches that touch are one, so that no bucket is read twice.
                 Some(before) if before.end().saturating_add(1) >= from => {
                     *before = *before.start()..=until;
                 }
-                _ => lost_ranges.push(from..=until),
+                _ => unreadable.push(from..=until),
             }
             self.snapshot.losses().note_rollups();
         };
@@ -238,7 +238,7 @@ impl StatsReader<'_, '_> {
         if is_open {
             close(last, *buckets.end());
         }
-        Ok(lost_ranges)
+        Ok(unreadable)
     }
 
     /// Shows every name that the rollups and out-of-order outcomes need. Decodes the rollups of the

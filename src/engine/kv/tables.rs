@@ -232,7 +232,7 @@ impl<'a> ReadTransaction<'a> {
         direction: Direction,
         mut see: impl FnMut(&[u8], Result<&[u8]>) -> ControlFlow<()>,
     ) -> Result<bool> {
-        self.reach_or_lost_range(table, range, direction, |row| match row {
+        self.reach_around(table, range, direction, |row| match row {
             Some((key, value)) => see(key, value),
             None => ControlFlow::Continue(()),
         })
@@ -240,7 +240,7 @@ impl<'a> ReadTransaction<'a> {
 
     /// The same; `see` gets `None` between two rows, and at the ends, where there are rows that
     /// cannot be reached.
-    pub(crate) fn reach_or_lost_range(
+    pub(crate) fn reach_around(
         &self,
         table: Table,
         range: KeyRange<'_>,

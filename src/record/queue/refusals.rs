@@ -106,6 +106,8 @@ impl Refusals {
     /// then knows the reason.
     pub(crate) fn add(&self, why: Why<'_>) {
         let mut slots = self.slots.iter();
+        // Slots are filled from the first on and never emptied. So the search ends at its own slot,
+        // or fills the first free one; a thread that loses that race looks on.
         let slot = slots.find(|slot| why.is(slot.known.get_or_init(|| why.known())));
         let slot = slot.unwrap_or_else(|| {
             self.others.known.get_or_init(|| KnownRefusal {
@@ -133,6 +135,7 @@ impl Refusals {
         let mut left = count;
         let mut taken = Vec::new();
         for (slot, known) in self.known() {
+            // Only the writer takes, so its own count needs no order.
             let before = slot.taken.load(Ordering::Relaxed);
             let untaken = slot.all.load(Ordering::Acquire).saturating_sub(before);
             let share = untaken.min(left);

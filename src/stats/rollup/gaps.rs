@@ -48,6 +48,7 @@ impl GapTimes {
             Resolution::Minute.bucket(between.1),
         );
         GapTimes {
+            // A clock that went back gives a last decision before the first.
             first: first.min(last),
             last: first.max(last),
         }
@@ -116,6 +117,8 @@ pub(crate) fn between(
 
 /// The keys of all gaps that may touch `from..=until`.
 fn ends((from, until): (Timestamp, Timestamp), longest: u64) -> ([u8; 16], [u8; 16]) {
+    // Keys are in the order of first minutes. A gap that touches the range begins at most as long
+    // before it as the longest gap lasts.
     let earliest = Resolution::Minute
         .bucket(from)
         .saturating_sub_unsigned(longest);
@@ -143,7 +146,7 @@ pub(crate) fn readable(
     let (start, end) = ends((from, until), longest);
     let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
     let ascending = Direction::Ascending;
-    snapshot.reach_or_lost_range(Table::GapSums, range, ascending, |row| {
+    snapshot.reach_around(Table::GapSums, range, ascending, |row| {
         let read = row.and_then(|(key, value)| decode(path, key, value.ok()?).ok());
         match read {
             Some((times, known)) if times.touches(from, until) => sums.merge(known),
