@@ -118,7 +118,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`record`] | prepared calls, attributes, waiting for a flush |
+//! | [`record`] | prepared calls, episodes, attributes, waiting for a flush |
 //! | [`entry`] | the kinds of entries that a reader gives |
 //! | [`read`] | iterators of a reader |
 //! | [`stats`] | parts of statistics, groups, calibration, drift, live rankings |

@@ -137,6 +137,31 @@ fn dropped_refused_and_late_calls_allocate_nothing() {
     assert_eq!((dropped.refused, late.health().dropped.closed), (all, all));
 }
 
+/// In a lane, extras of the documented lengths travel without an allocation.
+#[test]
+fn short_extras_allocate_nothing_where_there_are_lanes() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().without_mirror().open(dir.path()).unwrap();
+    if journal.health().black_box != annals::BlackBox::Lanes {
+        return;
+    }
+    let recorder = recorder(&journal);
+    let (torques, text) = ([0.25; 64], "x".repeat(120));
+    let probabilities = [0.85, 0.1, 0.05];
+    let log = |number: u32| {
+        let decision = recorder.inference(0).probabilities(&probabilities);
+        let decision = decision.features(&features(number)).sampled();
+        let decision = decision.action_vector(&torques).correlation(&text);
+        let cause = annals::InferenceId::from_u64(number.into());
+        let episode = annals::entry::EpisodeId::from_u64(7);
+        let decision = decision.caused_by(cause).episode(episode, number.into());
+        assert!(decision.log().is_some());
+    };
+    // As many as a lane has room for.
+    assert_eq!(allocations(500, log), [0; THREADS]);
+    assert_nothing_lost(&journal);
+}
+
 /// The slower way is counted too, or this file would prove nothing.
 #[test]
 fn an_allocation_is_noticed() {

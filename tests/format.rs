@@ -27,7 +27,7 @@ struct Header {
     attributed: u32,
     base_id: u64,
     base_recorded: i64,
-    columns: [ColumnHead; 13],
+    columns: [ColumnHead; 18],
     notes: NotesHead,
 }
 
@@ -110,6 +110,9 @@ struct Parts {
     confidences: Vec<f32>,
     features: Vec<u64>,
     probabilities: Vec<f32>,
+    propensities: Vec<f32>,
+    vectors: Vec<f32>,
+    correlations: String,
     /// Position, recorded time, inference of an outcome, when it turned out, bytes.
     note_columns: Vec<Vec<i64>>,
     notes: Vec<Note>,
@@ -119,6 +122,8 @@ struct Parts {
 /// Columns that the lists' lengths depend on.
 const FLAGS: usize = 9;
 const PROBABILITIES: usize = 10;
+const VECTOR: usize = 13;
+const CORRELATION: usize = 15;
 
 /// Reads a block from the front of `rest`; `None` if it is cut short.
 fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
@@ -136,6 +141,15 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let confidences = list(rest, has_confidence, float)?;
     let features = list(rest, has_features, u64::from_le_bytes)?;
     let probabilities = list(rest, usize::try_from(probabilities).unwrap(), float)?;
+    let propensities = list(rest, with(16).count(), float)?;
+    let vectors: i64 = columns[VECTOR].iter().sum();
+    let vectors = list(rest, usize::try_from(vectors).unwrap(), float)?;
+    let correlations = columns[CORRELATION]
+        .iter()
+        .map(|length| (length - 1).max(0));
+    let correlations = usize::try_from(correlations.sum::<i64>()).unwrap();
+    let correlations = list(rest, correlations, |[byte]: [u8; 1]| byte)?;
+    let correlations = String::from_utf8(correlations).unwrap();
     let note_columns = self::columns(rest, &header.notes.columns, header.count - header.events)?;
     let notes = (header.events..header.count).map(|_| take!(rest, Note).ok());
     let notes = notes.collect::<Option<_>>()?;
@@ -146,6 +160,9 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
         confidences,
         features,
         probabilities,
+        propensities,
+        vectors,
+        correlations,
         note_columns,
         notes,
         attributes,
@@ -226,14 +243,22 @@ fn every_part_of_a_block_is_read() {
             vec![3; 3],
             vec![0; 3],
             vec![4; 3],
-            vec![8, 4, 3],
+            vec![8, 4, 3 + 16 + 32 + 64],
             vec![3, 0, 0],
             vec![12_500_001, 0, 12_500_001],
             vec![2_049, 2_049, 0],
+            vec![0, 0, 2],
+            vec![0, 0, 8 - 3],
+            vec![0, 0, 4],
+            vec![0, 0, (1 << 40) | 2],
+            vec![0, 0, 6],
         ],
         confidences: vec![0.85; 2],
         features: vec![0x0807_0605_0403_0201],
         probabilities: vec![0.85, 0.1, 0.05],
+        propensities: vec![0.125],
+        vectors: vec![0.5, -2.0],
+        correlations: "é7".to_owned(),
         note_columns: vec![
             vec![2, 1],
             vec![0, 100],
@@ -303,7 +328,8 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
     names.sort_unstable();
     assert_eq!(names, [1, 2, 3, 4]);
     assert_eq!(columns[..4], [0, 0, -1, 0]);
-    assert_eq!((columns[7], &columns[9..]), (0, &[8, 2, 70_001, 11][..]));
+    assert_eq!((columns[7], &columns[9..13]), (0, &[8, 2, 70_001, 11][..]));
+    assert_eq!(columns[13..], [0; 5]);
     let named = |name: &str, value| (name.to_owned(), value);
     let attributes = vec![
         named("text", Value::Text("é".to_owned())),

@@ -123,13 +123,15 @@ enum Step {
 fn call() -> impl Strategy<Value = Call> {
     let features = prop::option::weighted(0.8, 0..4_u8);
     let event = prop::option::weighted(0.3, -5..5_i64);
-    (0..2_usize, 0..2_usize, 0..2_u8, features, event).prop_map(
-        |(model, action, confidence, features, event)| Call {
+    let extras = prop_oneof![6 => Just(0_u8), 1 => 0..32_u8];
+    (0..2_usize, 0..2_usize, 0..2_u8, features, event, extras).prop_map(
+        |(model, action, confidence, features, event, extras)| Call {
             model,
             action,
             confidence,
             features,
             event: event.map(|hours| hours * 1_800_000_000),
+            extras,
         },
     )
 }
@@ -400,6 +402,7 @@ impl World {
         if let Some(event) = call.event {
             inference = inference.event_time(Timestamp::from_micros(event));
         }
+        let inference = call.described(inference);
         let id = self.handles[handle].log(inference).unwrap();
         let now = self.now();
         self.book.log(handle, id, call, now);

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::episode::EpisodeId;
+use super::extras::Extras;
 use super::features::{Float, feature_hash};
+use super::ids::InferenceId;
 use super::timestamp::Timestamp;
 use super::value::Value;
 use crate::entry::name::is_same;
@@ -70,6 +73,33 @@ pub(crate) enum Processing {
 /// assert!(journal.log(described(12)).is_some());
 /// # Ok::<(), annals::Error>(())
 /// ```
+///
+/// It may carry more than the answer: how likely the drawn action was, a continuous action, its
+/// cause, a text that it shares with others, and its step of an episode.
+///
+/// ```
+/// use annals::entry::EpisodeId;
+/// use annals::{Inference, Journal};
+///
+/// let journal = Journal::in_memory()?;
+/// let policy = [("fast", 0.75), ("slow", 0.25)];
+/// let plan = Inference::new("planner", "robot_2", "slow").probabilities(&policy).sampled();
+/// let cause = journal.log(plan).unwrap();
+/// let torques = [0.5, -0.25, 0.0];
+/// let step = Inference::new("arm", "robot_2", "move")
+///     .action_vector(&torques)
+///     .caused_by(cause)
+///     .correlation("job-4711")
+///     .episode(EpisodeId::from_u64(7), 0); // or a handle: `Recorder::episode`
+/// journal.log(step);
+///
+/// journal.flush().wait(std::time::Duration::from_secs(5))?;
+/// let reader = journal.reader()?;
+/// let moved = reader.inferences().correlation("job-4711").iter().next().unwrap()?;
+/// assert_eq!((moved.caused_by, moved.step), (Some(cause), Some(0)));
+/// assert_eq!(reader.get(cause)?.and_then(|plan| plan.propensity), Some(0.25));
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an inference is recorded by Journal::log"]
 pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
@@ -85,6 +115,10 @@ pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) memory: Option<u64>,
     pub(crate) attributes: A,
     pub(crate) deterministic: bool,
+    /// With the given propensity.
+    pub(crate) extras: Extras<'a>,
+    /// The propensity is the probability of the action, unless one is given.
+    pub(crate) sampled: bool,
 }
 
 /// Attributes that an [`Inference`] owns; made by [`Inference::attribute`].
@@ -160,6 +194,8 @@ impl<'a> Inference<'a> {
             memory: None,
             attributes: &[],
             deterministic: false,
+            extras: Extras::NONE,
+            sampled: false,
         }
     }
 
@@ -241,6 +277,8 @@ impl<'a, A> Inference<'a, A> {
             event_time: self.event_time,
             memory: self.memory,
             deterministic: self.deterministic,
+            extras: self.extras,
+            sampled: self.sampled,
             attributes,
         }
     }
@@ -402,6 +440,144 @@ impl<'a, A> Inference<'a, A> {
         self
     }
 
+    /// States that the action was drawn from the given probabilities. Its propensity is then the
+    /// probability whose label is the action. Without such a label there is none. A given
+    /// [`propensity`](Self::propensity) comes first.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let policy = [("BUY", 0.75), ("SELL", 0.25)];
+    /// let drawn = |action| Inference::new("policy", "ETH/USDT", action).probabilities(&policy);
+    /// let id = journal.log(drawn("SELL").sampled()).unwrap();
+    /// let greedy = journal.log(drawn("BUY")).unwrap(); // nobody said how it was chosen
+    /// let odd = journal.log(drawn("HOLD").sampled()).unwrap(); // there is no such label
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let records = reader.get_each(&[id, greedy, odd])?;
+    /// let propensities: Vec<_> = records.iter().flatten().map(|one| one.propensity).collect();
+    /// assert_eq!(propensities, [Some(0.25), None, None]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn sampled(mut self) -> Self {
+        self.sampled = true;
+        self
+    }
+
+    /// The probability with which the action was drawn. Off-policy evaluation needs it, and nothing
+    /// else claims to know one: of a continuous action it is a density.
+    ///
+    /// NaN, 0 and numbers beyond 0 to 1 are stored as given, because a recorder does not lose a
+    /// decision for them.
+    /// [`InferenceRecord::has_valid_propensity`](crate::InferenceRecord::has_valid_propensity)
+    /// tells which can be used. A decision with a propensity is never stored as a repeat.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let shown = Inference::new("bandit", "user_7", "banner_3").propensity(0.125);
+    /// let id = journal.log(shown).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.propensity, Some(0.125));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn propensity(mut self, probability: impl Float) -> Self {
+        self.extras.propensity = Some(probability.to_f32());
+        self
+    }
+
+    /// A continuous action: torques, velocities, a position. Up to 1,024 numbers; a decision with
+    /// more is refused and counted. Each decision has a length of its own. NaN and infinities are
+    /// stored as given. An empty one is none.
+    ///
+    /// Up to 64 numbers travel without an allocation where the journal has lanes.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let torques = [0.5, -0.25, 0.0, 1.5, 0.0, 0.0, -2.0];
+    /// let id = journal.log(Inference::new("arm", "robot_2", "move").action_vector(&torques));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id.unwrap())?.expect("it is committed");
+    /// assert_eq!(record.action_vector, torques);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn action_vector(mut self, vector: &'a [f32]) -> Self {
+        self.extras.vector = vector;
+        self
+    }
+
+    /// The decision that caused this one: the prompt of a tool's call, the signal of an order. It
+    /// may be of any run and process, and it need not be there yet. A cause that never arrives, is
+    /// retired or leads in a circle is stored as given; readers name it as missing or end there.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let prompt = journal.log(Inference::new("llm", "user_7", "call a tool")).unwrap();
+    /// journal.log(Inference::new("search", "user_7", "query").caused_by(prompt));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let caused = journal.reader()?.inferences().caused_by(prompt).iter().next();
+    /// assert_eq!(&*caused.expect("there is one")?.model, "search");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn caused_by(mut self, cause: InferenceId) -> Self {
+        self.extras.cause = Some(cause);
+        self
+    }
+
+    /// A text that this decision shares with others: the id of an order, a conversation or a trace.
+    /// It is kept with the decision, and is no name: there may be as many as there are decisions.
+    /// Up to 1,024 bytes; a decision with more is refused and counted.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("signal", "ETH/USDT", "BUY").correlation("order-4711"));
+    /// journal.log(Inference::new("router", "ETH/USDT", "venue_2").correlation("order-4711"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let of_order = journal.reader()?.inferences().correlation("order-4711");
+    /// assert_eq!(of_order.iter().count(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn correlation(mut self, text: &'a str) -> Self {
+        self.extras.correlation = Some(text);
+        self
+    }
+
+    /// States that this decision is step number `step` of an episode, for callers that number their
+    /// steps, and for several processes in one episode. Numbers are stored as given: they may be
+    /// missing or come twice.
+    ///
+    /// ```
+    /// use annals::entry::EpisodeId;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let episode = EpisodeId::from_u64(4_711); // or an id that another process has told
+    /// let id = journal.log(Inference::new("dqn", "pong", "up").episode(episode, 3)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!((record.episode, record.step), (Some(episode), Some(3)));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn episode(mut self, id: EpisodeId, step: u64) -> Self {
+        self.extras.step = Some((id, step));
+        self
+    }
+
     /// Bytes of memory that the process uses. Left out, the writer's latest sample is stored;
     /// given, the call takes the slower way through an allocation.
     ///
@@ -424,9 +600,23 @@ impl<'a, A> Inference<'a, A> {
     /// The confidence as given or, left out, the probability whose label is the action.
     #[inline]
     pub(crate) fn confidence_or_probability(&self) -> Option<f32> {
+        self.confidence.or_else(|| self.probability_of_action())
+    }
+
+    /// The probability whose label is the action.
+    #[inline]
+    fn probability_of_action(&self) -> Option<f32> {
         let chosen = |entry: &&(&str, f32)| is_same(entry.0, self.action);
-        let probability = || self.probabilities.iter().find(chosen);
-        self.confidence
-            .or_else(|| probability().map(|entry| entry.1))
+        self.probabilities.iter().find(chosen).map(|entry| entry.1)
+    }
+
+    /// The extras, with the propensity of a sampled action.
+    #[inline]
+    pub(crate) fn extras(&self) -> Extras<'a> {
+        let mut extras = self.extras;
+        if self.sampled && extras.propensity.is_none() {
+            extras.propensity = self.probability_of_action();
+        }
+        extras
     }
 }

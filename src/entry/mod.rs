@@ -1,8 +1,10 @@
 //! The public vocabulary: decisions, outcomes, events, ids, times, values and errors.
 
 pub(crate) mod clock;
+pub(crate) mod episode;
 pub(crate) mod error;
 pub(crate) mod event;
+pub(crate) mod extras;
 pub(crate) mod features;
 pub(crate) mod floats;
 pub(crate) mod gap;
@@ -18,6 +20,7 @@ pub(crate) mod sequence;
 pub(crate) mod timestamp;
 pub(crate) mod value;
 
+pub use episode::{EpisodeEnd, EpisodeId, EpisodeRecord};
 pub use event::CheckpointAction;
 pub use gap::{GapReason, Refusal};
 pub use outcome::{Latest, OutcomeEntry, RecordedOutcome};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::episode::{EPISODE_END, EPISODE_REWARD, EpisodeEnd};
 use super::ids::{InferenceId, RunId};
 use super::timestamp::Timestamp;
 use super::value::Number;
@@ -115,6 +116,44 @@ impl<'a> Outcome<'a> {
             None => self.values.push((name, value)),
         }
         self
+    }
+
+    /// States that the episode of this decision has ended. Of several ends, the one that was
+    /// recorded last holds. It is stored as the value `episode.end`, so statistics list it among
+    /// named values.
+    ///
+    /// ```
+    /// use annals::entry::{EpisodeEnd, EpisodeId};
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let episode = EpisodeId::from_u64(4_711); // a loop with episodes of its own
+    /// let id = journal.log(Inference::new("dqn", "pong", "up").episode(episode, 0)).unwrap();
+    /// let step = Outcome::new().reward(1.0).ends_episode(EpisodeEnd::Terminated);
+    /// assert!(journal.attach_outcome(id, step));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn ends_episode(self, end: EpisodeEnd) -> Self {
+        self.value(EPISODE_END, end.code())
+    }
+
+    /// The reward of the whole episode that this decision belongs to, beside those of its steps. Of
+    /// several, the one that was recorded last holds. It is stored as the value `episode.reward`.
+    ///
+    /// ```
+    /// use annals::entry::EpisodeId;
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let episode = EpisodeId::from_u64(4_711);
+    /// let id = journal.log(Inference::new("dqn", "pong", "up").episode(episode, 0)).unwrap();
+    /// journal.attach_outcome(id, Outcome::new().reward(1.0).episode_reward(10.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.inferences().episodes()?[0].total_reward, 11.0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn episode_reward(self, reward: impl Into<Number>) -> Self {
+        self.value(EPISODE_REWARD, reward)
     }
 
     /// When it turned out, if not now.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::episode::EpisodeId;
 use super::event::{CheckpointAction, Level};
 use super::ids::{InferenceId, RunId};
 use super::outcome::OutcomeEntry;
@@ -86,6 +87,19 @@ pub struct InferenceRecord {
     /// Set if this is a repeat: the inference whose answer it gave again. Confidence,
     /// probabilities and feature hash are then that inference's.
     pub repeat_of: Option<InferenceId>,
+    /// The probability with which the action was drawn, as given; `None` if nobody said. A repeat
+    /// has none. See [`has_valid_propensity`](Self::has_valid_propensity).
+    pub propensity: Option<f32>,
+    /// A continuous action, as given; empty if there is none.
+    pub action_vector: Vec<f32>,
+    /// The decision that caused this one, as given: it may be of any run, and need not be there.
+    pub caused_by: Option<InferenceId>,
+    /// A text that links this decision with others: the id of an order.
+    pub correlation: Option<Arc<str>>,
+    /// The episode that this decision belongs to.
+    pub episode: Option<EpisodeId>,
+    /// The number of its step within the episode; set if `episode` is.
+    pub step: Option<u64>,
 }
 
 impl InferenceRecord {
@@ -105,6 +119,36 @@ impl InferenceRecord {
     pub fn has_valid_confidence(&self) -> bool {
         self.confidence
             .is_some_and(|given| (0.0..=1.0).contains(&given))
+    }
+}
+
+impl InferenceRecord {
+    /// Whether the propensity can be divided by, as off-policy evaluation does: it is there, finite
+    /// and above 0. It is at most 1, unless there is an action vector, whose density may be more.
+    /// Evaluations have to leave out the others, and say how many they were.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for given in [0.25, 1.0, 0.0, -0.5, 1.5, f32::NAN] {
+    ///     journal.log(Inference::new("m", "s", "BUY").propensity(given));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let records: Result<Vec<_>, _> = journal.reader()?.inferences().iter().collect();
+    /// let valid: Vec<_> = records?.iter().map(|one| one.has_valid_propensity()).collect();
+    /// assert_eq!(valid, [true, true, false, false, false, false]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn has_valid_propensity(&self) -> bool {
+        self.propensity.is_some_and(|given| {
+            let most = match self.action_vector.is_empty() {
+                true => 1.0,
+                false => f32::MAX,
+            };
+            given > 0.0 && given <= most
+        })
     }
 }
 

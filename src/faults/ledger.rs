@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::entry::{Gap, GapReason, RunState};
+use crate::entry::{EpisodeId, Gap, GapReason, RunState};
 use crate::health::Health;
 use crate::{
-    Content, Entry, Error, Inference, InferenceId, Journal, Options, Reader, Registry, RunId,
-    Timestamp,
+    Content, Entry, Error, Inference, InferenceId, InferenceRecord, Journal, Options, Reader,
+    Registry, RunId, Timestamp,
 };
 
 /// Whether a flush, or a save that returned, vouches for something.
@@ -82,7 +82,51 @@ pub(super) fn with_inference<T>(n: u32, see: impl FnOnce(Inference<'_>) -> T) ->
         .confidence(confidence)
         .features(&features)
         .event_time(event_time);
-    see(inference)
+    if !has_extras(n) {
+        return see(inference);
+    }
+    let (vector, correlation) = (vector(n), correlation(n));
+    let cause = InferenceId::from_u64(n.into());
+    let inference = inference.propensity(confidence).action_vector(&vector);
+    let inference = inference.caused_by(cause).correlation(&correlation);
+    see(inference.episode(EpisodeId::from_u64(7), n.into()))
+}
+
+/// Every fifth has all that a decision can carry; it is no question that is asked again.
+fn has_extras(n: u32) -> bool {
+    n % 5 == 1
+}
+
+fn vector(n: u32) -> Vec<f32> {
+    vec![0.5; usize::try_from(n % 100).unwrap()]
+}
+
+fn correlation(n: u32) -> String {
+    format!("order {n}")
+}
+
+fn assert_extras(record: &InferenceRecord, n: u32, what: &str) {
+    let is_given = has_extras(n);
+    let number = is_given.then_some(u64::from(n));
+    assert_eq!(record.propensity, is_given.then(|| confidence(n)), "{what}");
+    let vector = if is_given { vector(n) } else { Vec::new() };
+    assert_eq!(record.action_vector, vector, "{what}");
+    assert_eq!(
+        record.caused_by,
+        number.map(InferenceId::from_u64),
+        "{what}"
+    );
+    let correlation = is_given.then(|| correlation(n));
+    assert_eq!(
+        record.correlation.as_deref(),
+        correlation.as_deref(),
+        "{what}"
+    );
+    assert_eq!(
+        (record.episode.is_some(), record.step),
+        (is_given, number),
+        "{what}"
+    );
 }
 
 impl Ledger {
@@ -163,6 +207,7 @@ impl Ledger {
                     assert_eq!(record.event_time, event_time(n), "{what}");
                     assert_eq!(*record.model, *model(n), "{what}");
                     assert_eq!(record.confidence, Some(confidence(n)), "{what}");
+                    assert_extras(record, n, what);
                     assert_eq!(record.probabilities.get("SELL"), Some(0.25), "{what}");
                     assert!(ids.insert(record.id), "{what}: twice {}", record.id);
                     record.id.run()

@@ -9,7 +9,7 @@ use crate::engine::format::block::{BlockEncoder, StoredEntry};
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{NameId, Row};
 use crate::engine::format::scan::Scan;
-use crate::engine::format::select::{Limit, Selection};
+use crate::engine::format::select::{Limit, Selection, Steps};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::logs::line::escape::escape_into;
@@ -97,6 +97,9 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
             symbol: None,
             action: None,
             checkpoint: None,
+            correlation: None,
+            cause: None,
+            steps: Steps::default(),
         };
         let meant = |entry: &&StoredEntry| {
             names(entry).is_some_and(|(names, is_repeat)| {

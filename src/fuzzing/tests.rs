@@ -9,9 +9,9 @@ use std::{env, fs};
 use super::TARGETS;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::BlockEncoder;
-use crate::entry::CheckpointAction;
 use crate::entry::sequence::Sequence;
-use crate::{Inference, Journal, Level, Options, Outcome, Timestamp, Value};
+use crate::entry::{CheckpointAction, EpisodeId};
+use crate::{Inference, InferenceId, Journal, Level, Options, Outcome, Timestamp, Value};
 
 /// For each target.
 fn time() -> Duration {
@@ -149,7 +149,7 @@ fn written() -> Vec<(&'static str, Vec<u8>)> {
     let journal = options.open(&dir).unwrap();
     let mut written = Vec::new();
     let mut from = Sequence::FIRST;
-    for log in [log_plain, log_texts, log_notes, log_many] {
+    for log in [log_plain, log_texts, log_notes, log_many, log_extras] {
         log(&journal);
         journal.flush().wait(Duration::from_secs(10)).unwrap();
         let mut encoder = BlockEncoder::default();
@@ -205,6 +205,22 @@ fn log_notes(journal: &Journal) {
     let id = journal.log(Inference::new("dqn", "ETH", "BUY")).unwrap();
     let outcome = Outcome::new().reward(1.5).correct(true).label("up");
     journal.attach_outcome(id, outcome.value("pnl", 2.0));
+}
+
+fn log_extras(journal: &Journal) {
+    for number in 0..9_u8 {
+        let vector = [f32::from(number); 3];
+        let mut inference = Inference::new("arm", "robot", "move");
+        if number % 2 == 0 {
+            inference = inference.propensity(0.5).action_vector(&vector);
+            inference = inference.episode(EpisodeId::from_u64(7), number.into());
+        }
+        if number % 3 == 0 {
+            let cause = InferenceId::from_u64(number.into());
+            inference = inference.caused_by(cause).correlation("é");
+        }
+        journal.log(inference);
+    }
 }
 
 fn log_many(journal: &Journal) {

@@ -135,6 +135,7 @@ impl Importer {
             features: inference.features,
             processing,
             attributes: attributes.collect(),
+            extras: inference.extras().to_owned(),
         };
         let memory = inference
             .memory

@@ -2,6 +2,7 @@
 
 use crate::engine::format::name::LONGEST_NAME;
 use crate::entry::error::{Error, Result};
+use crate::entry::extras::TooLarge;
 use crate::entry::floats::MOST;
 use crate::entry::inference::Inference;
 use crate::entry::outcome::Outcome;
@@ -20,6 +21,18 @@ pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
             advice: "give at most 1,024",
         });
     }
+    inference.extras().check().map_err(|what| match what {
+        TooLarge::Vector(many) => Error::InvalidOption {
+            name: "action vector",
+            value: format!("{many} numbers"),
+            advice: "give at most 1,024",
+        },
+        TooLarge::Correlation(bytes) => Error::InvalidOption {
+            name: "correlation",
+            value: format!("{bytes} bytes"),
+            advice: "give at most 1,024 bytes",
+        },
+    })?;
     let labels = inference.probabilities.iter().map(|(label, _)| *label);
     let attributes = inference.attributes.iter();
     let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));

@@ -19,7 +19,10 @@ impl Journal {
     ///
     /// No lock, allocation or system call, with these exceptions. A thread's first use of a name;
     /// more than 8 probabilities, attributes, given memory, or a name over 255 bytes (an
-    /// allocation). Every n-th call (n = a quarter of the queue) wakes the writer.
+    /// allocation). An action vector of more than 64 numbers, or a correlation of more than 120
+    /// bytes, allocates too. Where the journal has no lanes, all that goes beyond the answer does:
+    /// propensity, vector, cause, correlation and step. Every n-th call (n = a quarter of the
+    /// queue) wakes the writer.
     ///
     /// ```
     /// use std::time::Duration;

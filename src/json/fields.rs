@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::entry::episode::EpisodeId;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
@@ -184,6 +185,12 @@ object! {
         detail: String,
         divergent: bool,
         attributes: InOrder<String, Value>,
+        propensity: Real<f32>,
+        action_vector: Vec<Real<f32>>,
+        caused_by: InferenceId,
+        correlation: Arc<str>,
+        episode: EpisodeId,
+        step: u64,
         outcome: Said,
         level: Level,
         component: Arc<str>,
@@ -339,6 +346,9 @@ macro_rules! in_form {
 in_form! {
     bool as bool: |yes: &bool| yes.then_some(true), |yes| yes, false;
     Option<f32> as Real<f32>: |given: &Self| given.map(Real), |Real(given)| Some(given), None;
+    Vec<f32> as Vec<Real<f32>>:
+        |all: &Self| (!all.is_empty()).then(|| all.iter().copied().map(Real).collect()),
+        |all| all.into_iter().map(|Real(given)| given).collect(), Vec::new();
     Option<u64> as Hash: |hash: &Self| hash.map(Hash), |Hash(hash)| Some(hash), None;
     Option<Duration> as u64: |time: &Self| time.map(nanos),
         |nanos| Some(Duration::from_nanos(nanos)), None;
@@ -384,6 +394,8 @@ both_ways! {
         model as model, symbol as symbol, action as action, confidence as confidence,
         feature_hash as feature_hash, processing_time as processing_ns, memory as memory_bytes,
         checkpoint as checkpoint, attributes as attributes, divergent as divergent,
+        propensity as propensity, action_vector as action_vector, caused_by as caused_by,
+        correlation as correlation, episode as episode, step as step,
     } with {
         repeat_of: put_original, take_original;
         probabilities: put_probabilities, take_probabilities;

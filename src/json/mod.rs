@@ -19,6 +19,7 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::entry::episode::{EpisodeEnd, EpisodeId};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId};
@@ -76,6 +77,7 @@ as_text!(
     InferenceId,
     "an inference id, such as \"3-17\""
 );
+as_text!(EpisodeId, u64, EpisodeId, "an episode id, such as \"3-17\"");
 as_text!(
     JournalId,
     u128,
@@ -152,6 +154,11 @@ as_word!(CheckpointAction {
     2 Activated = "activated",
     3 Deleted = "deleted",
     4 Failed = "failed",
+});
+as_word!(EpisodeEnd {
+    0 Terminated = "terminated",
+    1 Truncated = "truncated",
+    2 Abandoned = "abandoned",
 });
 as_word!(GapReason {
     0 QueueFull = "queue_full",

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::entry::episode::EpisodeId;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
@@ -178,6 +179,12 @@ impl Dice {
             attributes: self.pairs(),
             divergent: self.flag(),
             repeat_of: self.maybe(Dice::id),
+            propensity: self.maybe(Dice::real32),
+            action_vector: self.some(Dice::real32),
+            caused_by: self.maybe(Dice::id),
+            correlation: self.maybe(Dice::text),
+            episode: self.maybe(|dice| EpisodeId(dice.number())),
+            step: self.maybe(Dice::spread),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 
 use crate::engine::format::name::NameKind;
-use crate::engine::format::select::Selection;
+use crate::engine::format::select::{Selection, Steps};
 use crate::engine::source::Source;
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
@@ -27,6 +28,9 @@ pub(super) struct Criteria {
     pub(super) symbol: Option<String>,
     pub(super) action: Option<String>,
     pub(super) checkpoint: Option<String>,
+    pub(super) correlation: Option<String>,
+    pub(super) cause: Option<InferenceId>,
+    pub(super) steps: Steps,
     pub(super) repeats: Repeats,
     /// Event times; `None` means all.
     pub(super) times: Option<RangeInclusive<Timestamp>>,
@@ -59,6 +63,9 @@ impl Criteria {
             symbol,
             action,
             checkpoint,
+            correlation: self.correlation.clone(),
+            cause: self.cause,
+            steps: self.steps,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a journal: from any thread and any process, while it is being written.
 
 pub(crate) mod cursor;
+mod episodes;
 pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod follow;

@@ -11,6 +11,7 @@ use crate::engine::format::row::{
 };
 use crate::engine::source::Source;
 use crate::entry::error::{Error, Result};
+use crate::entry::extras::{Extras, OwnedExtras};
 use crate::entry::floats;
 use crate::entry::ids::RunId;
 use crate::entry::record::{
@@ -141,6 +142,10 @@ impl ReaderDictionary {
         row: &InferenceRow,
     ) -> Result<InferenceRecord> {
         let names = self.named(source, row.names)?;
+        let extras = row
+            .extras
+            .as_deref()
+            .map_or(Extras::NONE, OwnedExtras::as_extras);
         Ok(InferenceRecord {
             id: entry.head.id,
             sequence: entry.sequence.get(),
@@ -164,6 +169,12 @@ impl ReaderDictionary {
             attributes: row.attributes.clone(),
             divergent: row.flags & flag::DIVERGENT != 0,
             repeat_of: None,
+            propensity: extras.propensity,
+            action_vector: extras.vector.to_vec(),
+            caused_by: extras.cause,
+            correlation: extras.correlation.map(Into::into),
+            episode: extras.step.map(|(episode, _)| episode),
+            step: extras.step.map(|(_, step)| step),
         })
     }
 
@@ -229,6 +240,12 @@ fn as_record(
         attributes: Vec::new(),
         divergent: false,
         repeat_of: Some(repeat.original),
+        propensity: None,
+        action_vector: Vec::new(),
+        caused_by: None,
+        correlation: None,
+        episode: None,
+        step: None,
     }
 }
 

@@ -7,10 +7,12 @@ use super::Reader;
 use super::filter::{Criteria, Repeats};
 use super::plan::ReadPlan;
 use crate::engine::format::block::StoredEntry;
-use crate::engine::format::select::Selection;
+use crate::engine::format::select::{Selection, Steps};
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
+use crate::entry::episode::EpisodeId;
 use crate::entry::error::Result;
+use crate::entry::ids::InferenceId;
 use crate::entry::record::InferenceRecord;
 use crate::entry::timestamp::Timestamp;
 
@@ -100,6 +102,74 @@ impl Query {
     /// ```
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.criteria.checkpoint = Some(id.into());
+        self
+    }
+
+    /// Only with this [correlation](crate::Inference::correlation). Blocks are looked through, as
+    /// for all that is no time and no id: a time range bounds the cost. Blocks without correlations
+    /// cost next to nothing.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// journal.log(Inference::new("signal", "ETH/USDT", "BUY").correlation("order-4711"));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// assert_eq!(reader.inferences().correlation("order-4711").iter().count(), 1);
+    /// assert_eq!(reader.inferences().correlation("order-4712").iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn correlation(mut self, text: impl Into<String>) -> Self {
+        self.criteria.correlation = Some(text.into());
+        self
+    }
+
+    /// Only those that the decision `cause` [has caused](crate::Inference::caused_by), directly. It
+    /// costs as much as [`correlation`](Self::correlation).
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let prompt = journal.log(Inference::new("llm", "user_7", "call a tool")).unwrap();
+    /// for tool in ["search", "calculator"] {
+    ///     journal.log(Inference::new(tool, "user_7", "run").caused_by(prompt));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.inferences().caused_by(prompt).iter().count(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn caused_by(mut self, cause: InferenceId) -> Self {
+        self.criteria.cause = Some(cause);
+        self
+    }
+
+    /// Only the steps of this [episode](crate::Inference::episode), in whatever runs. It costs as
+    /// much as [`correlation`](Self::correlation).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn", "pong").actions(["up", "down"]).build()?;
+    /// let episode = recorder.episode();
+    /// recorder.inference(0).log(); // of no episode
+    /// episode.inference(1).log();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let steps = journal.reader()?.inferences().episode(episode.id());
+    /// assert_eq!(steps.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn episode(mut self, id: EpisodeId) -> Self {
+        self.criteria.steps = Steps::Of(id);
+        self
+    }
+
+    /// Leaves out decisions of no episode, and takes all others.
+    pub(super) fn only_steps(mut self) -> Self {
+        if self.criteria.steps == Steps::AndOthers {
+            self.criteria.steps = Steps::OfAnyEpisode;
+        }
+        (self.direction, self.limit) = (Direction::Ascending, usize::MAX);
         self
     }
 

@@ -1,14 +1,17 @@
 //! From a call to a committed entry: recorder, queue, batches, deduplication and commits.
 
 pub(crate) mod conditions;
+pub(crate) mod episode;
 pub(crate) mod flush;
 pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod recovery;
 pub(crate) mod status;
+pub(crate) mod steps;
 pub(crate) mod writer;
 
 pub use crate::entry::features::Float;
 pub use crate::entry::inference::{Attributes, OwnedAttributes};
+pub use episode::Episode;
 pub use flush::Flush;
 pub use recorder::{Prepared, RecorderBuilder};

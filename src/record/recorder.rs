@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use ahash::AHashMap;
+
 use super::queue::Queue;
 use super::queue::enqueue::{Facts, GivenNames};
 use super::queue::local_names::{LocalName, NO_NAME};
 use super::queue::message::Texts;
 use super::queue::refusals::{RefusalKind, Why};
+use super::steps::Steps;
 use crate::engine::format::name::{NameKind, join_labels};
+use crate::entry::episode::EpisodeId;
 use crate::entry::error::{Error, Result};
+use crate::entry::extras::Extras;
 use crate::entry::features::{Float, feature_hash};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
@@ -229,6 +234,8 @@ struct Bound {
     name: LocalName,
     /// The action's text where the table of names had no room for it.
     written: Option<String>,
+    /// The index of the label that is the action.
+    label: Option<usize>,
 }
 
 impl Recorder {
@@ -326,7 +333,7 @@ impl Recorder {
     /// assert!(id.is_some());
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn inference(&self, action: usize) -> Prepared<'_> {
         Prepared {
             recorder: self,
@@ -340,6 +347,9 @@ impl Recorder {
                 deterministic: self.deterministic,
             },
             attributes: &[],
+            extras: Extras::NONE,
+            sampled: false,
+            steps: None,
         }
     }
 
@@ -420,6 +430,19 @@ impl Recorder {
         self.set_written(|texts| texts.checkpoint = None);
     }
 
+    /// The id of a new episode.
+    pub(super) fn next_episode(&self) -> EpisodeId {
+        let queue = self.queue.as_deref();
+        queue.map_or(EpisodeId::from_u64(0), Queue::next_episode)
+    }
+
+    /// Whether calls can still be recorded.
+    pub(super) fn is_open(&self) -> bool {
+        self.queue
+            .as_deref()
+            .is_some_and(|queue| !queue.is_closed())
+    }
+
     fn bind(
         &mut self,
         kind: NameKind,
@@ -456,17 +479,17 @@ impl Recorder {
         // All labels together are one name: they change seldom, and a record has one number for
         // them.
         let written = self.names.labels == NO_NAME && !labels.is_empty();
+        let places = labels.iter().map(String::as_str).zip(0..);
+        let places: AHashMap<&str, usize> = places.collect();
         let bound = actions
             .into_iter()
-            .map(|action| match queue.names.id(NameKind::Action, &action) {
-                Some(name) => Bound {
-                    name,
-                    written: None,
-                },
-                None => Bound {
-                    name: NO_NAME,
-                    written: Some(action),
-                },
+            .map(|action| {
+                let name = queue.names.id(NameKind::Action, &action);
+                Bound {
+                    name: name.unwrap_or(NO_NAME),
+                    label: places.get(action.as_str()).copied(),
+                    written: name.is_none().then_some(action),
+                }
             })
             .collect();
         self.actions = Arc::new(Actions {
@@ -475,13 +498,18 @@ impl Recorder {
         });
     }
 
-    #[inline]
-    fn log_prepared(&self, prepared: &Prepared<'_>) -> Option<InferenceId> {
+    /// Records a decision; `more` has extras, and whether the action was sampled.
+    #[inline(always)]
+    fn log_prepared(
+        &self,
+        prepared: &Plain<'_>,
+        more: Option<(Extras<'_>, bool)>,
+    ) -> Option<InferenceId> {
         let queue = self.queue.as_deref()?;
         let mut facts = prepared.facts;
         let values = prepared.probabilities;
         let Some(action) = self.actions.bound.get(prepared.action) else {
-            self.refuse(queue, prepared, facts);
+            self.refuse(queue, prepared.action, facts);
             return None;
         };
         if facts.confidence.is_none() {
@@ -501,16 +529,23 @@ impl Recorder {
             && action.written.is_none()
             && self.actions.labels.is_none()
             && prepared.attributes.is_empty();
+        let extras = more.map_or(Extras::NONE, |(extras, sampled)| {
+            with_propensity(extras, sampled, prepared, action)
+        });
         if !plain {
-            return self.log_written(queue, names, facts, action, prepared);
+            return self.log_written(queue, names, facts, action, prepared, extras);
         }
         let mut probabilities = [0.0; INLINE];
         probabilities[..values.len()].copy_from_slice(values);
+        if !extras.is_none() {
+            let probabilities = (probabilities, values.len());
+            return queue.log_with_extras(names, facts, probabilities, extras);
+        }
         queue.log_record(names, facts, probabilities, values.len())
     }
 
     #[cold]
-    fn refuse(&self, queue: &Queue, prepared: &Prepared<'_>, facts: Facts) {
+    fn refuse(&self, queue: &Queue, action: usize, facts: Facts) {
         let known = queue.names.text(self.names.model);
         let known = known.as_ref().map(|(_, name)| &**name);
         let written = self.written.as_deref();
@@ -519,7 +554,7 @@ impl Recorder {
             kind: RefusalKind::NoSuchAction,
             model: written.or(known),
             field: "action",
-            given: prepared.action,
+            given: action,
             most: self.actions.bound.len(),
         };
         queue.refuse_call(why, facts);
@@ -532,7 +567,8 @@ impl Recorder {
         names: GivenNames,
         facts: Facts,
         action: &Bound,
-        prepared: &Prepared<'_>,
+        prepared: &Plain<'_>,
+        extras: Extras<'_>,
     ) -> Option<InferenceId> {
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
         texts.action = action.written.clone();
@@ -541,7 +577,7 @@ impl Recorder {
         if !values.is_empty() {
             texts.labels = self.actions.labels.clone();
         }
-        queue.send_extended(names, facts, values.into(), None, texts)
+        queue.send_extended(names, facts, values.into(), None, texts, extras)
     }
 }
 
@@ -554,6 +590,44 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
+/// A decision without extras. It is what the usual call hands over in memory, and is kept small.
+#[derive(Clone, Copy)]
+struct Plain<'a> {
+    recorder: &'a Recorder,
+    action: usize,
+    probabilities: &'a [f32],
+    facts: Facts,
+    attributes: &'a [(&'a str, Value)],
+}
+
+impl Plain<'_> {
+    #[inline]
+    fn log(&self) -> Option<InferenceId> {
+        self.recorder.log_prepared(self, None)
+    }
+
+    #[inline(never)]
+    fn log_with(&self, more: Option<(Extras<'_>, bool)>) -> Option<InferenceId> {
+        self.recorder.log_prepared(self, more)
+    }
+}
+
+/// The extras, with the propensity of a sampled action.
+fn with_propensity<'a>(
+    mut extras: Extras<'a>,
+    sampled: bool,
+    prepared: &Plain<'_>,
+    action: &Bound,
+) -> Extras<'a> {
+    if sampled && extras.propensity.is_none() {
+        let probability = action
+            .label
+            .and_then(|index| prepared.probabilities.get(index));
+        extras.propensity = probability.copied();
+    }
+    extras
+}
+
 /// A decision being put together; from [`Recorder::inference`].
 #[derive(Clone, Copy)]
 #[must_use = "a decision is recorded by log"]
@@ -563,9 +637,44 @@ pub struct Prepared<'a> {
     probabilities: &'a [f32],
     facts: Facts,
     attributes: &'a [(&'a str, Value)],
+    extras: Extras<'a>,
+    sampled: bool,
+    /// Of the handle that numbers it.
+    steps: Option<&'a Steps>,
 }
 
 impl<'a> Prepared<'a> {
+    /// The decision as the next step of an episode.
+    #[inline(always)]
+    pub(super) fn of_episode(mut self, steps: &'a Steps) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    #[inline(never)]
+    fn log_more(mut self) -> Option<InferenceId> {
+        if let Some(steps) = self.steps {
+            self.extras.step = Some((steps.id, steps.take()));
+        }
+        let more = Some((self.extras, self.sampled));
+        let id = self.plain().log_with(more)?;
+        if let Some(steps) = self.steps {
+            steps.note(id);
+        }
+        Some(id)
+    }
+
+    #[inline(always)]
+    fn plain(&self) -> Plain<'a> {
+        Plain {
+            recorder: self.recorder,
+            action: self.action,
+            probabilities: self.probabilities,
+            facts: self.facts,
+            attributes: self.attributes,
+        }
+    }
+
     /// The model's outputs, in the order of the bound labels; up to 8 without an allocation, up
     /// to 1,024 in all, more is refused and counted.
     ///
@@ -576,7 +685,7 @@ impl<'a> Prepared<'a> {
     /// assert!(id.is_some());
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn probabilities(mut self, probabilities: &'a [f32]) -> Self {
         self.probabilities = probabilities;
         self
@@ -592,7 +701,7 @@ impl<'a> Prepared<'a> {
     /// assert_eq!(journal.stats("dqn_agent").get()?.confidence.mean, Some(0.75));
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn confidence(mut self, confidence: impl Float) -> Self {
         self.facts.confidence = Some(confidence.to_f32());
         self
@@ -609,7 +718,7 @@ impl<'a> Prepared<'a> {
     /// assert_eq!(record.feature_hash, Some(annals::feature_hash(&[0.1, 0.2])));
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
     }
@@ -623,7 +732,7 @@ impl<'a> Prepared<'a> {
     /// assert!(recorder.inference(1).features_hashed(hash_of_prompt).log().is_some());
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn features_hashed(mut self, hash: u64) -> Self {
         self.facts.features = Some(hash);
         self
@@ -639,7 +748,7 @@ impl<'a> Prepared<'a> {
     /// assert!(recorder.inference(action).timer(timer).log().is_some());
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn timer(mut self, timer: Timer) -> Self {
         self.facts.processing = Processing::Since(timer);
         self
@@ -658,7 +767,7 @@ impl<'a> Prepared<'a> {
     /// assert_eq!(stats.processing_time.min, Some(Duration::from_micros(80)));
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn processing_time(mut self, time: std::time::Duration) -> Self {
         self.facts.processing = Processing::Known(time);
         self
@@ -677,9 +786,110 @@ impl<'a> Prepared<'a> {
     /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").event_time, bar);
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn event_time(mut self, time: impl Into<Timestamp>) -> Self {
         self.facts.event_time = Some(time.into());
+        self
+    }
+
+    /// States that the action was drawn from the given probabilities; see
+    /// [`Inference::sampled`](crate::Inference::sampled).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("policy", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let id = recorder.inference(1).probabilities(&[0.75, 0.25]).sampled().log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").propensity, Some(0.25));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn sampled(mut self) -> Self {
+        self.sampled = true;
+        self
+    }
+
+    /// The probability with which the action was drawn; see
+    /// [`Inference::propensity`](crate::Inference::propensity).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("bandit", "user_7").actions(["banner_1", "none"]).build()?;
+    /// let id = recorder.inference(0).propensity(0.125).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").propensity, Some(0.125));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn propensity(mut self, probability: impl Float) -> Self {
+        self.extras.propensity = Some(probability.to_f32());
+        self
+    }
+
+    /// A continuous action; see [`Inference::action_vector`](crate::Inference::action_vector). Up
+    /// to 64 numbers travel without an allocation where the journal has lanes.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("arm", "robot_2").actions(["move"]).build()?;
+    /// let torques = [0.5, -0.25, 0.0, 1.5, 0.0, 0.0, -2.0];
+    /// let id = recorder.inference(0).action_vector(&torques).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.get(id)?.expect("it is committed").action_vector, torques);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn action_vector(mut self, vector: &'a [f32]) -> Self {
+        self.extras.vector = vector;
+        self
+    }
+
+    /// The decision that caused this one; see
+    /// [`Inference::caused_by`](crate::Inference::caused_by).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let signal = journal.recorder("signal", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let router = journal.recorder("router", "ETH/USDT").actions(["venue_1"]).build()?;
+    /// let cause = signal.inference(0).log().unwrap();
+    /// assert!(router.inference(0).caused_by(cause).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn caused_by(mut self, cause: InferenceId) -> Self {
+        self.extras.cause = Some(cause);
+        self
+    }
+
+    /// A text that this decision shares with others; see
+    /// [`Inference::correlation`](crate::Inference::correlation). Up to 120 bytes travel without an
+    /// allocation where the journal has lanes.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("router", "ETH/USDT").actions(["venue_1"]).build()?;
+    /// assert!(recorder.inference(0).correlation("order-4711").log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn correlation(mut self, text: &'a str) -> Self {
+        self.extras.correlation = Some(text);
+        self
+    }
+
+    /// States that this decision is step number `step` of an episode; see
+    /// [`Inference::episode`](crate::Inference::episode).
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn", "pong").actions(["up", "down"]).build()?;
+    /// let episode = annals::entry::EpisodeId::from_u64(4_711);
+    /// assert!(recorder.inference(0).episode(episode, 0).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn episode(mut self, id: EpisodeId, step: u64) -> Self {
+        self.extras.step = Some((id, step));
         self
     }
 
@@ -693,7 +903,7 @@ impl<'a> Prepared<'a> {
     /// assert!(recorder.inference(0).attributes(&attributes).log().is_some());
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn attributes(mut self, attributes: &'a [(&'a str, Value)]) -> Self {
         self.attributes = attributes;
         self
@@ -709,8 +919,11 @@ impl<'a> Prepared<'a> {
     /// assert_eq!(journal.health().dropped.refused, 1);
     /// # Ok::<(), annals::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn log(self) -> Option<InferenceId> {
-        self.recorder.log_prepared(&self)
+        if self.sampled || self.steps.is_some() || !self.extras.is_none() {
+            return self.log_more();
+        }
+        self.plain().log()
     }
 }

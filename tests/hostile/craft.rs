@@ -558,7 +558,7 @@ pub fn put_blocks(dir: &Path, many: u64, count: u64, name: u64, hole: bool) {
     .concat();
     header.extend(number(if hole { 1 } else { 1 << 40 }));
     header.extend(signed(1_753_454_100_000_000));
-    for column in 0..13 {
+    for column in 0..18 {
         let least = match column {
             0 => 1,
             4..=7 => i64::try_from(name).unwrap(),

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use annals::{Content, Cursor, Error, InferenceId, Reader};
+use annals::entry::EpisodeId;
+use annals::{Content, Cursor, Error, Inference, InferenceId, InferenceRecord, Reader};
 
 use super::sums::Sums;
 use super::{ACTIONS, MODELS, WINDOW};
+
+/// A continuous action.
+const VECTOR: [f32; 2] = [0.5, -1.0];
 
 /// One inference as it is logged; names are numbers of the lists.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +19,53 @@ pub struct Call {
     pub confidence: u8,
     pub features: Option<u8>,
     pub event: Option<i64>,
+    /// A bit for each kind of extras: a propensity, an action vector, a cause, a correlation, a
+    /// step.
+    pub extras: u8,
 }
 
 impl Call {
     pub fn confidence(&self) -> f32 {
         f32::from(self.confidence) / 2.0
+    }
+
+    pub fn has(&self, bit: u8) -> bool {
+        self.extras & bit != 0
+    }
+
+    /// With its extras.
+    pub fn described<'a>(&self, mut inference: Inference<'a>) -> Inference<'a> {
+        if self.has(1) {
+            inference = inference.propensity(self.confidence());
+        }
+        if self.has(2) {
+            inference = inference.action_vector(&VECTOR);
+        }
+        if self.has(4) {
+            inference = inference.caused_by(InferenceId::from_u64(7));
+        }
+        if self.has(8) {
+            inference = inference.correlation("order");
+        }
+        if self.has(16) {
+            inference = inference.episode(EpisodeId::from_u64(9), self.extras.into());
+        }
+        inference
+    }
+
+    fn assert_described(&self, record: &InferenceRecord) {
+        let propensity = self.has(1).then(|| self.confidence());
+        assert_eq!(record.propensity, propensity);
+        let vector: &[f32] = if self.has(2) { &VECTOR } else { &[] };
+        assert_eq!(record.action_vector, vector);
+        let cause = self.has(4).then(|| InferenceId::from_u64(7));
+        assert_eq!(record.caused_by, cause);
+        let correlation = self.has(8).then_some("order");
+        assert_eq!(record.correlation.as_deref(), correlation);
+        let step = self.has(16).then(|| u64::from(self.extras));
+        assert_eq!(record.step, step);
+        let episode = self.has(16).then(|| EpisodeId::from_u64(9));
+        assert_eq!(record.episode, episode);
     }
 }
 
@@ -130,17 +176,23 @@ impl Book {
         let judged = match handle.answers.iter().rev().find(same) {
             None => Judged::New,
             Some((_, earlier, original)) => {
-                let known = (earlier.action, earlier.confidence);
-                if known == (call.action, call.confidence) {
+                let answer = |call: &Call| (call.action, call.confidence, call.has(2));
+                if answer(earlier) == answer(call) {
                     Judged::Repeat(*original)
                 } else {
                     Judged::Divergent
                 }
             }
         };
-        if !matches!(judged, Judged::Repeat(_)) {
-            handle.answers.push((now, call.clone(), id));
-        }
+        let judged = match judged {
+            // It is stored in full, and its question keeps its time.
+            Judged::Repeat(_) if call.extras != 0 => Judged::New,
+            Judged::Repeat(original) => Judged::Repeat(original),
+            other => {
+                handle.answers.push((now, call.clone(), id));
+                other
+            }
+        };
         handle.pending.push(Told::Inference {
             id,
             call: call.clone(),
@@ -314,6 +366,7 @@ impl Book {
                     assert_eq!(record.confidence, Some(call.confidence()));
                     let event = record.event_time.as_micros();
                     assert_eq!(event, call.event.unwrap_or(*recorded));
+                    call.assert_described(record);
                     in_full.push(*id);
                 }
                 (Content::Repeat(repeat), Told::Inference { id, judged, .. }) => {

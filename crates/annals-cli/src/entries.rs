@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::entry::{Gap, Latest, OutcomeEntry, RecordedOutcome, Repeat};
+use annals::entry::{EpisodeRecord, Gap, Latest, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Content, Entry, InferenceRecord, Outcomes, Timestamp, Value};
 use clap::ValueEnum;
 use serde_json::Value as Json;
@@ -33,6 +33,12 @@ pub enum EntryColumn {
     Correct,
     Label,
     Attributes,
+    Propensity,
+    Vector,
+    Cause,
+    Correlation,
+    Episode,
+    Step,
 }
 
 /// The heading of a column of [`Rows`](crate::table::Rows).
@@ -55,6 +61,12 @@ pub fn heading(column: EntryColumn) -> &'static str {
         EntryColumn::Correct => "correct",
         EntryColumn::Label => "label",
         EntryColumn::Attributes => "attributes",
+        EntryColumn::Propensity => ">propensity",
+        EntryColumn::Vector => "vector",
+        EntryColumn::Cause => "cause",
+        EntryColumn::Correlation => "correlation",
+        EntryColumn::Episode => "episode",
+        EntryColumn::Step => ">step",
     }
 }
 
@@ -116,6 +128,17 @@ pub fn cell(
             let pairs = pairs.map(|(k, v)| format!("{}={}", escaped(k), escaped(&v.to_string())));
             pairs.collect::<Vec<_>>().join(" ")
         }
+        EntryColumn::Propensity => record
+            .propensity
+            .map_or_else(dash, |given| given.to_string()),
+        EntryColumn::Vector => {
+            let values = record.action_vector.iter().map(ToString::to_string);
+            values.collect::<Vec<_>>().join(" ")
+        }
+        EntryColumn::Cause => record.caused_by.map_or_else(dash, |id| id.to_string()),
+        EntryColumn::Correlation => record.correlation.as_deref().map_or_else(dash, escaped),
+        EntryColumn::Episode => record.episode.map_or_else(dash, |id| id.to_string()),
+        EntryColumn::Step => record.step.map_or_else(dash, |step| step.to_string()),
     }
 }
 
@@ -234,6 +257,11 @@ pub fn repeat(repeat: &Repeat) -> Json {
 /// An outcome on its own.
 pub fn late(outcome: &OutcomeEntry) -> Json {
     said(outcome)
+}
+
+/// An episode.
+pub fn episode(episode: &EpisodeRecord) -> Json {
+    said(episode)
 }
 
 /// A gap.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annals::entry::{Gap, Repeat};
-use annals::{InferenceRecord, Outcomes, Query, Reader, Repeats, Timestamp};
+use annals::{InferenceId, InferenceRecord, Outcomes, Query, Reader, Repeats, Timestamp};
 use clap::{Args, ValueEnum};
 
 use crate::failure::Result;
@@ -43,6 +43,12 @@ pub struct FilterArgs {
     /// Only decided by this checkpoint.
     #[arg(long, short)]
     pub checkpoint: Option<String>,
+    /// Only with this correlation: the id of an order, a trace.
+    #[arg(long, value_name = "TEXT")]
+    pub correlation: Option<String>,
+    /// Only those that this decision caused directly.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub caused_by: Option<InferenceId>,
     /// Only event times from here on (24h, yesterday, 2025-07-25, ...).
     #[arg(long, value_parser = when::read, value_name = "TIME")]
     pub since: Option<When>,
@@ -67,6 +73,12 @@ pub struct FilterArgs {
     /// An option that older versions needed for repeats.
     #[arg(long, hide = true, conflicts_with = "no_repeats")]
     pub repeats: bool,
+}
+
+/// Reads an id as it is printed.
+pub fn id(text: &str) -> std::result::Result<InferenceId, String> {
+    text.parse()
+        .map_err(|error: annals::Error| error.to_string())
 }
 
 /// Which inferences are meant.
@@ -118,6 +130,12 @@ impl Filter {
         if let Some(checkpoint) = &self.asked.checkpoint {
             query = query.checkpoint(checkpoint);
         }
+        if let Some(text) = &self.asked.correlation {
+            query = query.correlation(text);
+        }
+        if let Some(cause) = self.asked.caused_by {
+            query = query.caused_by(cause);
+        }
         if let Some(since) = self.since {
             query = query.since(since);
         }
@@ -128,6 +146,11 @@ impl Filter {
             query = query.repeats(Repeats::Exclude);
         }
         query
+    }
+
+    /// Whether a cause or a correlation is asked for, which no repeat has.
+    fn asks_for_links(&self) -> bool {
+        self.asked.correlation.is_some() || self.asked.caused_by.is_some()
     }
 
     /// Whether outcomes have to be looked up.
@@ -170,7 +193,12 @@ impl Filter {
     /// All of it, for what a follower gives.
     pub fn keeps_all(&self, record: &InferenceRecord, outcomes: Option<&Outcomes>) -> bool {
         let checkpoint = record.checkpoint.as_deref();
-        self.keeps_names(&record.model, &record.symbol, &record.action, checkpoint)
+        let correlation = self.asked.correlation.is_none()
+            || self.asked.correlation.as_deref() == record.correlation.as_deref();
+        let cause = self.asked.caused_by.is_none() || self.asked.caused_by == record.caused_by;
+        correlation
+            && cause
+            && self.keeps_names(&record.model, &record.symbol, &record.action, checkpoint)
             && self.keeps_time(record.event_time)
             && self.keeps(record, outcomes)
     }
@@ -188,6 +216,7 @@ impl Filter {
             .max_confidence
             .is_none_or(|high| confidence.is_some_and(|given| given <= high));
         !self.asked.no_repeats
+            && !self.asks_for_links()
             && low
             && high
             && self.keeps_judged(outcomes)
@@ -247,6 +276,7 @@ impl Filter {
             && self.asked.max_confidence.is_none()
             && self.asked.slower_than.is_none()
             && self.asked.outcome.is_none()
+            && !self.asks_for_links()
             && !self.asked.no_repeats
     }
 }

@@ -12,6 +12,7 @@ mod filter;
 mod folding;
 mod import;
 mod line;
+mod links;
 mod missing;
 mod near;
 mod options;

@@ -202,6 +202,11 @@ fn all_kinds(dir: &Path) {
             .processing_time(std::time::Duration::from_micros(5))
             .memory(1 << 20)
             .deterministic()
+            .propensity(f32::NAN)
+            .action_vector(&[0.5, f32::INFINITY])
+            .caused_by(annals::InferenceId::from_u64(7))
+            .correlation("=order")
+            .episode(annals::entry::EpisodeId::from_u64(1 << 40), 1 << 40)
     };
     let attributes = [("note", "=1".into())];
     let id = open.log(asked().attributes(&attributes)).unwrap();
@@ -325,6 +330,12 @@ fn missing_empty_and_odd_values_are_told_apart() {
                 Field::Double(value) => assert_eq!(text, value.to_string(), "{name}"),
                 Field::Int(value) => assert_eq!(text, value.to_string(), "{name}"),
                 Field::Bool(value) => assert_eq!(text, value.to_string(), "{name}"),
+                Field::ULong(value) if name == "step" => assert_eq!(text, value.to_string()),
+                Field::ListInternal(list) if name == "action_vector" => {
+                    let is_first = cell(row, "propensity") == "NaN";
+                    assert_eq!(list.len(), if is_first { 2 } else { 0 });
+                    assert_eq!(text, if is_first { "[0.5,\"inf\"]" } else { "" });
+                }
                 _ => {}
             }
         }

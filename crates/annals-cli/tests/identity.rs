@@ -11,7 +11,7 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use annals::entry::{CheckpointAction, GapReason};
+use annals::entry::{CheckpointAction, EpisodeId, GapReason};
 use annals::import::{Answer, Importer, Loss, PastOutcome};
 use annals::{Inference, InferenceId, Journal, Level, Outcome, Timestamp, Value};
 use common::{Place, annals, run};
@@ -178,6 +178,23 @@ fn history(dir: &Path, random: &mut Random) {
                     if random.is(2) {
                         inference = inference.checkpoint(&texts[3]);
                     }
+                    let vector: Vec<f32> = (0..random.below(3)).map(|_| random.real32()).collect();
+                    let run = journal.health().run;
+                    if random.is(4) {
+                        inference = inference.propensity(random.real32()).action_vector(&vector);
+                    }
+                    if random.is(4) {
+                        // Some never arrive.
+                        let known = ids.last().copied();
+                        let cause = known.unwrap_or_else(|| run.inference(1 << 31).unwrap());
+                        inference = inference.caused_by(cause).correlation(&texts[4]);
+                    }
+                    if random.is(4) {
+                        let first = run.inference(random.below(3)).unwrap();
+                        let episode = EpisodeId::from_u64(first.to_u64());
+                        let step = random.next() >> random.below(64);
+                        inference = inference.episode(episode, step);
+                    }
                     ids.extend(journal.log(inference));
                 }
             }
@@ -266,7 +283,7 @@ fn lines(dir: &Path) -> Vec<String> {
         {
             fields.insert("recorded_by".to_owned(), number(by).into());
         }
-        for name in ["id", "repeat_of", "after"] {
+        for name in ["id", "repeat_of", "after", "caused_by", "episode"] {
             if let Some(id) = fields.get(name).and_then(|id| id.as_str()) {
                 let id: InferenceId = id.parse().unwrap();
                 let own = number(id.run().get().into());

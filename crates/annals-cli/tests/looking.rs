@@ -481,6 +481,7 @@ fn every_command_has_help_with_an_example() {
         "follow",
         "events",
         "explain",
+        "episodes",
         "stats",
         "compare",
         "calibration",

@@ -11,6 +11,7 @@ use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, flag};
 use super::{CHECKSUM_BYTES, codec};
+use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras, TooLarge};
 use crate::entry::floats::MOST;
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
@@ -53,9 +54,21 @@ pub(super) enum BlockColumn {
     Processing,
     /// Process memory, KiB plus one; 0 is unknown.
     Memory,
+    /// How many numbers the action vector has.
+    Vector,
+    /// Id, less its cause's; 0 without one.
+    Cause,
+    /// Bytes of the correlation, plus one; 0 without one.
+    Correlation,
+    /// Id of the episode; of a decision without one, that of the decision before, or 0.
+    Episode,
+    /// Number of the step within its episode; of a decision without one, as in `Episode`.
+    Step,
 }
 
-pub(super) const COLUMNS: usize = BlockColumn::Memory as usize + 1;
+pub(super) const COLUMNS: usize = BlockColumn::Step as usize + 1;
+/// The columns before those of extras, which are 0 in most blocks.
+const USUAL: usize = BlockColumn::Memory as usize + 1;
 
 #[derive(Serialize, Deserialize, Debug)]
 pub(super) struct BlockHeader {
@@ -121,6 +134,8 @@ struct Previous {
     /// free.
     labels: NameId,
     memory: u64,
+    /// So does a decision that is no step.
+    step: (u64, u64),
 }
 
 /// An inference or a repeat, in stored form.
@@ -141,6 +156,8 @@ pub(crate) struct StoredDecision<'a> {
     /// Nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) attributes: &'a [(String, Value)],
+    /// Their bits in `flags` are set when they are stored.
+    pub(crate) extras: Extras<'a>,
 }
 
 impl BlockHeader {
@@ -166,12 +183,18 @@ pub(crate) struct BlockEncoder {
     base: RowHead,
     previous: Previous,
     columns: [Column; COLUMNS],
+    /// Whether a number of a column behind the usual ones was not 0. Until then these columns are
+    /// left alone.
+    has_unusual: bool,
     /// Bytes that each event takes in the columns.
     event_bytes: usize,
     /// Of the events that have one.
     confidences: Vec<f32>,
     features: Vec<u64>,
     probabilities: Vec<f32>,
+    propensities: Vec<f32>,
+    vectors: Vec<f32>,
+    correlations: Vec<u8>,
     notes: Notes,
     /// Where a note is encoded; kept, so that this allocates once.
     note: Vec<u8>,
@@ -235,6 +258,10 @@ impl BlockEncoder {
             probabilities: row.probabilities.as_slice(),
             processing: row.processing,
             attributes: &row.attributes,
+            extras: row
+                .extras
+                .as_deref()
+                .map_or(Extras::NONE, OwnedExtras::as_extras),
         })
     }
 
@@ -258,6 +285,7 @@ impl BlockEncoder {
             probabilities: &[],
             processing: row.processing,
             attributes: &[],
+            extras: Extras::NONE,
         })
     }
 
@@ -308,19 +336,28 @@ impl BlockEncoder {
             let many = stored.probabilities.len();
             return Err(format!("{many} probabilities are more than {MOST}"));
         }
+        let extras = &stored.extras;
+        extras.check().map_err(|what| match what {
+            TooLarge::Vector(many) => format!("an action vector of {many} is longer than {MOST}"),
+            TooLarge::Correlation(bytes) => {
+                format!("a correlation of {bytes} bytes is longer than {LONGEST_CORRELATION}")
+            }
+        })?;
         // Attributes are encoded first, because only then is their length known; a full block gives
         // them back below.
         let before = self.attributes.len();
         let mut values = self.values(stored);
+        self.begin_unusual(&values);
         let mut event_bytes = self.event_bytes_with(&values);
         self.push_attributes(stored)?;
         // A confidence and a feature hash at most: a little too much is better than a second pass.
-        let flat = 12 + 4 * stored.probabilities.len();
+        let flat = 12 + 4 * stored.probabilities.len() + flat_bytes_of(extras);
         if self.is_full(event_bytes, event_bytes + flat) {
             // They belong to the next block, whose event numbers begin anew.
             self.attributes.truncate(before);
             self.finish();
             values = self.values(stored);
+            self.begin_unusual(&values);
             event_bytes = self.event_bytes_with(&values);
             self.push_attributes(stored)?;
         }
@@ -328,7 +365,8 @@ impl BlockEncoder {
             self.base = stored.head;
         }
         let events = self.events as usize;
-        for (column, value) in self.columns.iter_mut().zip(values) {
+        let used = self.used();
+        for (column, value) in self.columns.iter_mut().zip(values).take(used) {
             column.push(value, events);
         }
         self.event_bytes = event_bytes;
@@ -339,11 +377,16 @@ impl BlockEncoder {
             self.features.push(stored.features);
         }
         self.probabilities.extend_from_slice(stored.probabilities);
+        self.propensities.extend(extras.propensity);
+        self.vectors.extend_from_slice(extras.vector);
+        let correlation = extras.correlation.unwrap_or_default();
+        self.correlations.extend_from_slice(correlation.as_bytes());
         self.attributed += u32::from(!stored.attributes.is_empty());
         self.previous = Previous {
             head: stored.head,
             labels: stored.labels,
             memory: stored.memory,
+            step: self.step_of(extras),
         };
         self.count += 1;
         self.events += 1;
@@ -362,7 +405,9 @@ impl BlockEncoder {
             0 => (id, recorded),
             _ => (self.previous.head.id, self.previous.head.recorded),
         };
-        let names = stored.names;
+        let (names, extras) = (stored.names, &stored.extras);
+        let flags = stored.flags & !flag::EXTRAS | flags_of(extras);
+        let (episode, step) = self.step_of(extras);
         [
             id.distance_from(previous.0),
             recorded.distance_from(previous.1),
@@ -373,15 +418,49 @@ impl BlockEncoder {
             names.action.into(),
             names.checkpoint.into(),
             stored.labels.into(),
-            stored.flags.into(),
+            flags.into(),
             i64::try_from(stored.probabilities.len()).unwrap_or(i64::MAX),
             stored.processing.cast_signed(),
             stored.memory.cast_signed(),
+            i64::try_from(extras.vector.len()).unwrap_or(i64::MAX),
+            extras.cause.map_or(0, |cause| id.distance_from(cause)),
+            i64::try_from(extras.correlation.map_or(0, |text| text.len() + 1)).unwrap_or(i64::MAX),
+            episode.cast_signed(),
+            step.cast_signed(),
         ]
     }
 
+    /// Episode and step, or those of the decision before: equal numbers take no bytes.
+    fn step_of(&self, extras: &Extras<'_>) -> (u64, u64) {
+        let step = extras.step;
+        step.map_or(self.previous.step, |(episode, step)| {
+            (episode.to_u64(), step)
+        })
+    }
+
+    /// Before a value of the columns behind the usual ones is not 0 for the first time in a block:
+    /// they get the zeros that they have been spared.
+    #[inline]
+    fn begin_unusual(&mut self, values: &[i64; COLUMNS]) {
+        if self.has_unusual || values.iter().skip(USUAL).all(|value| *value == 0) {
+            return;
+        }
+        self.has_unusual = true;
+        if self.events > 0 {
+            for column in self.columns.iter_mut().skip(USUAL) {
+                column.push(0, 0);
+            }
+        }
+    }
+
+    /// How many columns have numbers of their own.
+    #[inline]
+    fn used(&self) -> usize {
+        if self.has_unusual { COLUMNS } else { USUAL }
+    }
+
     fn event_bytes_with(&self, values: &[i64; COLUMNS]) -> usize {
-        let columns = || self.columns.iter().zip(values);
+        let columns = || self.columns.iter().zip(values).take(self.used());
         // The common case: no column grows, so nothing has to be summed up.
         if columns().all(|(column, value)| column.covers(*value)) {
             return self.event_bytes;
@@ -412,7 +491,9 @@ impl BlockEncoder {
     /// Bytes of everything that is not in the events' columns.
     fn flat_bytes(&self) -> usize {
         let floats = self.confidences.len() + self.probabilities.len();
-        4 * floats + 8 * self.features.len() + self.notes.bytes() + self.attributes.len()
+        let floats = floats + self.propensities.len() + self.vectors.len();
+        let bytes = self.correlations.len() + self.notes.bytes() + self.attributes.len();
+        4 * floats + 8 * self.features.len() + bytes
     }
 
     fn finish(&mut self) {
@@ -442,6 +523,12 @@ impl BlockEncoder {
             &mut value,
             self.probabilities.drain(..).map(f32::to_le_bytes),
         );
+        extend(
+            &mut value,
+            self.propensities.drain(..).map(f32::to_le_bytes),
+        );
+        extend(&mut value, self.vectors.drain(..).map(f32::to_le_bytes));
+        value.append(&mut self.correlations);
         self.notes.pack(&mut value);
         value.append(&mut self.attributes);
         self.finished_bytes += value.len();
@@ -453,6 +540,7 @@ impl BlockEncoder {
         (self.base, self.previous) = (RowHead::default(), Previous::default());
         (self.count, self.events, self.attributed) = (0, 0, 0);
         self.event_bytes = 0;
+        self.has_unusual = false;
     }
 
     /// Bytes encoded and not yet taken.
@@ -490,6 +578,22 @@ fn extend<const WIDTH: usize>(
     for (head, number) in places.iter_mut().zip(numbers) {
         *head = number;
     }
+}
+
+/// The bits of the flags that extras have.
+#[inline]
+fn flags_of(extras: &Extras<'_>) -> u8 {
+    let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+    has(extras.propensity.is_some(), flag::PROPENSITY)
+        | has(extras.cause.is_some(), flag::CAUSE)
+        | has(extras.step.is_some(), flag::STEP)
+}
+
+/// Bytes that extras take in the lists.
+#[inline]
+fn flat_bytes_of(extras: &Extras<'_>) -> usize {
+    let floats = usize::from(extras.propensity.is_some()) + extras.vector.len();
+    4 * floats + extras.correlation.map_or(0, str::len)
 }
 
 fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
@@ -531,3 +635,7 @@ impl StoredEntry {
 #[cfg(test)]
 #[path = "block_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "extras_tests.rs"]
+mod extras_tests;

@@ -4,6 +4,8 @@ use crate::engine::format::block::*;
 use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{GapRow, NameId, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::entry::episode::EpisodeId;
+use crate::entry::extras::{Extras, OwnedExtras};
 use crate::entry::floats::Floats;
 use crate::entry::gap::GapReason;
 use crate::entry::ids::InferenceId;
@@ -26,6 +28,7 @@ fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow 
         features: Some(0x0807_0605_0403_0201),
         processing: 12_500_001,
         attributes,
+        extras: None,
     }
 }
 
@@ -81,6 +84,17 @@ fn rows(first: u64, payload: &[u8]) -> Result<Vec<StoredEntry>, String> {
     BlockReader::new(Sequence::new(first), payload)?.rows()
 }
 
+/// All of them.
+fn extras() -> Extras<'static> {
+    Extras {
+        propensity: Some(0.125),
+        vector: &[0.5, -2.0],
+        cause: Some(InferenceId((1 << 40) | 3)),
+        correlation: Some("é7"),
+        step: Some((EpisodeId((1 << 40) | 2), 6)),
+    }
+}
+
 /// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
 fn small() -> Block {
     let mut encoder = BlockEncoder::default();
@@ -97,6 +111,7 @@ fn small() -> Block {
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
     odd.probabilities = Floats::new(&[]);
+    odd.extras = extras().to_owned();
     let early = RowHead {
         id: InferenceId(id + 1),
         recorded: Timestamp(1_000_200),
@@ -166,6 +181,8 @@ fn what_was_appended_is_read_back() {
     );
     assert!(last.confidence.is_nan());
     assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
+    let of_last = last.extras.as_deref().map(OwnedExtras::as_extras);
+    assert_eq!((of_last, &first.extras), (Some(extras()), &None));
     assert_eq!(block.index.kinds, [(EntryKind::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))

@@ -2,6 +2,7 @@
 //! done to its numbers. Entries and columns are decoded when they are asked for, and no others.
 
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use super::block::{
     BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, RowHead, StoredEntry,
@@ -12,6 +13,8 @@ use super::notes::{NotesReader, StoredNote, split};
 use super::row::{
     InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredOutcome, flag,
 };
+use crate::entry::episode::EpisodeId;
+use crate::entry::extras::{LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{Floats, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
@@ -41,6 +44,10 @@ pub(crate) struct BlockReader<'a> {
     confidences: &'a [[u8; 4]],
     features: &'a [[u8; 8]],
     probabilities: &'a [[u8; 4]],
+    propensities: &'a [[u8; 4]],
+    vectors: &'a [[u8; 4]],
+    // Invariant L2: each correlation is UTF-8.
+    correlations: &'a [u8],
     notes: NotesReader<'a>,
     attributes: &'a [u8],
 }
@@ -95,13 +102,28 @@ impl<'a> BlockReader<'a> {
         // A length that no payload has is refused by `split`.
         let bytes = lengths.saturating_mul(4);
         let probabilities = split(&mut rest, bytes, || "probabilities".to_owned())?;
+        let drawn = with_flag(flags, 0..events, flag::PROPENSITY, true);
+        let propensities = split(&mut rest, 4 * drawn, || "propensities".to_owned())?;
+        let lengths = column(BlockColumn::Vector);
+        if !lengths.are_within(0..=i64::try_from(MOST).unwrap_or(0)) {
+            return Err(format!("more than {MOST} numbers in an action vector"));
+        }
+        let lengths = usize::try_from(lengths.sum(0..events)).unwrap_or(usize::MAX);
+        let bytes = lengths.saturating_mul(4);
+        let vectors = split(&mut rest, bytes, || "action vectors".to_owned())?;
+        let lengths = column(BlockColumn::Correlation);
+        if !lengths.are_within(0..=i64::try_from(LONGEST_CORRELATION + 1).unwrap_or(0)) {
+            return Err("a correlation that is too long".to_owned());
+        }
+        let bytes = correlation_bytes(lengths, 0..events);
+        let correlations = split(&mut rest, bytes, || "correlations".to_owned())?;
         let notes =
             NotesReader::split_off(&header.notes, header.note_count(), header.count, &mut rest)?;
         // With attributes, the decoder of these finds what is too much.
         if header.attributed == 0 && !rest.is_empty() {
             return Err(behind(rest));
         }
-        Ok(BlockReader {
+        let reader = BlockReader {
             first,
             length: payload.len(),
             header,
@@ -109,9 +131,18 @@ impl<'a> BlockReader<'a> {
             confidences: confidences.as_chunks().0,
             features: features.as_chunks().0,
             probabilities: probabilities.as_chunks().0,
+            propensities: propensities.as_chunks().0,
+            vectors: vectors.as_chunks().0,
+            correlations,
             notes,
             attributes: rest,
-        })
+        };
+        // L2, and nothing is looked at in the usual block.
+        let are_texts = || reader.correlations().flatten().all(|text| text.is_ok());
+        if !correlations.is_empty() && !are_texts() {
+            return Err("a correlation that is no UTF-8".to_owned());
+        }
+        Ok(reader)
     }
 
     /// Whether merging it with others would gain next to nothing.
@@ -314,6 +345,53 @@ impl<'a> BlockReader<'a> {
         });
     }
 
+    /// The correlation of each decision.
+    fn correlations(
+        &self,
+    ) -> impl Iterator<Item = Option<std::result::Result<&'a str, Utf8Error>>> + use<'_, 'a> {
+        let (column, mut rest) = (self.column(BlockColumn::Correlation), self.correlations);
+        (0..self.header.events as usize).map(move |index| {
+            let length = usize::try_from(column.get(index)).unwrap_or(0);
+            let (bytes, behind) = rest.split_at_checked(length.checked_sub(1)?)?;
+            rest = behind;
+            Some(std::str::from_utf8(bytes))
+        })
+    }
+
+    /// Keeps those of `indexes` whose decisions have this correlation.
+    pub(super) fn retain_correlated(&self, wanted: &str, indexes: &mut Vec<usize>) {
+        let length = i64::try_from(wanted.len() + 1).unwrap_or(i64::MAX);
+        let column = self.column(BlockColumn::Correlation);
+        // Lengths are looked at first: most blocks have no correlation at all.
+        if !indexes.iter().any(|index| column.get(*index) == length) {
+            return indexes.clear();
+        }
+        let mut correlations = self.correlations();
+        let mut passed = 0;
+        indexes.retain(|index| {
+            let correlation = correlations.nth(index.saturating_sub(passed)).flatten();
+            passed = index + 1;
+            correlation == Some(Ok(wanted))
+        });
+    }
+
+    /// Keeps those of `indexes` whose decisions have this cause.
+    pub(super) fn retain_caused(&self, cause: InferenceId, indexes: &mut Vec<usize>) {
+        let flags = self.column(BlockColumn::Flags);
+        let has_cause = |flags: i64| flags & i64::from(flag::CAUSE) != 0;
+        if flags.only().is_some_and(|flags| !has_cause(flags)) {
+            return indexes.clear();
+        }
+        let column = self.column(BlockColumn::Cause);
+        let (mut ids, mut passed) = (self.each_id(), 0);
+        indexes.retain(|index| {
+            let id = ids.nth(index.saturating_sub(passed));
+            passed = index + 1;
+            let distance = column.get(*index).wrapping_neg();
+            has_cause(flags.get(*index)) && id.map(|id| id.at_distance(distance)) == Some(cause)
+        });
+    }
+
     /// The sequences of the decisions at `indexes`, which ascend.
     pub(super) fn sequences_of(
         &self,
@@ -370,6 +448,14 @@ fn with_flag(flags: &ColumnNumbers<'_>, range: Range<usize>, bit: u8, is_set: bo
     flags.count(range, |flags| (flags & i64::from(bit) != 0) == is_set)
 }
 
+/// Bytes of the correlations of `range`.
+fn correlation_bytes(lengths: &ColumnNumbers<'_>, range: Range<usize>) -> usize {
+    // Each is stored plus one, and without one is 0.
+    let more = lengths.count(range.clone(), |length| length != 0);
+    let sum = usize::try_from(lengths.sum(range)).unwrap_or(usize::MAX);
+    sum.saturating_sub(more)
+}
+
 /// Goes forward through the decisions of a block: what is stored as a difference is summed up, and
 /// so is what varies in length.
 struct Walk<'w, 'a> {
@@ -384,6 +470,9 @@ struct Walk<'w, 'a> {
     confidence: usize,
     features: usize,
     probabilities: usize,
+    propensity: usize,
+    vector: usize,
+    correlation: usize,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
@@ -397,6 +486,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             confidence: 0,
             features: 0,
             probabilities: 0,
+            propensity: 0,
+            vector: 0,
+            correlation: 0,
         }
     }
 
@@ -414,8 +506,12 @@ impl<'w, 'a> Walk<'w, 'a> {
         let flags = block.column(BlockColumn::Flags);
         self.confidence += with_flag(flags, before.clone(), flag::NO_CONFIDENCE, false);
         self.features += with_flag(flags, before.clone(), flag::FEATURES, true);
-        let lengths = block.column(BlockColumn::Probabilities).sum(before);
+        let lengths = block.column(BlockColumn::Probabilities).sum(before.clone());
         self.probabilities += usize::try_from(lengths).unwrap_or(0);
+        self.propensity += with_flag(flags, before.clone(), flag::PROPENSITY, true);
+        let lengths = block.column(BlockColumn::Vector).sum(before.clone());
+        self.vector += usize::try_from(lengths).unwrap_or(0);
+        self.correlation += correlation_bytes(block.column(BlockColumn::Correlation), before);
         self.passed = index + 1;
     }
 
@@ -461,12 +557,13 @@ impl<'w, 'a> Walk<'w, 'a> {
                 names,
                 labels: name(BlockColumn::Labels),
                 // That there are features shows in the row itself.
-                flags: flags & !flag::FEATURES,
+                flags: flags & !(flag::FEATURES | flag::EXTRAS),
                 confidence: confidence.unwrap_or(f32::NAN),
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
                 features: features.map(|bytes| u64::from_le_bytes(*bytes)),
                 processing,
                 attributes: self.take_attributes(index),
+                extras: self.extras(index, flags),
             })
         };
         StoredEntry {
@@ -479,6 +576,41 @@ impl<'w, 'a> Walk<'w, 'a> {
             memory: number(BlockColumn::Memory).cast_unsigned(),
             row,
         }
+    }
+
+    /// The extras of the current decision, which is at `index`.
+    fn extras(&self, index: usize, flags: u8) -> Option<Box<OwnedExtras>> {
+        let number = |part: BlockColumn| self.block.column(part).get(index);
+        let length = usize::try_from(number(BlockColumn::Vector)).unwrap_or(0);
+        let bytes = usize::try_from(number(BlockColumn::Correlation)).unwrap_or(0);
+        // The usual decision has none, and is done here.
+        if flags & flag::EXTRAS == 0 && length == 0 && bytes == 0 {
+            return None;
+        }
+        let has = |bit: u8| flags & bit != 0;
+        let propensity = self.block.propensities.get(self.propensity);
+        let propensity = propensity.map(|bytes| f32::from_le_bytes(*bytes));
+        let vector = self.vector..self.vector.saturating_add(length);
+        let vector = self.block.vectors.get(vector).unwrap_or_default().iter();
+        let vector: Box<[f32]> = vector.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let correlation = bytes.checked_sub(1).map(|bytes| {
+            let bytes = self.correlation..self.correlation.saturating_add(bytes);
+            let text = self.block.correlations.get(bytes).unwrap_or_default();
+            // L2.
+            std::str::from_utf8(text).unwrap_or_default()
+        });
+        let episode = EpisodeId::from_u64(number(BlockColumn::Episode).cast_unsigned());
+        let step = number(BlockColumn::Step).cast_unsigned();
+        Some(Box::new(OwnedExtras {
+            propensity: propensity.filter(|_| has(flag::PROPENSITY)),
+            vector,
+            cause: has(flag::CAUSE).then(|| {
+                self.id
+                    .at_distance(number(BlockColumn::Cause).wrapping_neg())
+            }),
+            correlation: correlation.map(Into::into),
+            step: has(flag::STEP).then_some((episode, step)),
+        }))
     }
 
     /// Takes the attributes of a decision, which is visited once.

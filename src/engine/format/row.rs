@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Stored;
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::extras::OwnedExtras;
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::InferenceId;
@@ -153,7 +154,15 @@ pub(crate) mod flag {
     pub(crate) const REPEAT: u8 = 4;
     /// A feature hash is stored.
     pub(crate) const FEATURES: u8 = 8;
-    pub(crate) const ALL: u8 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES;
+    /// A propensity is stored.
+    pub(crate) const PROPENSITY: u8 = 16;
+    /// A cause is stored.
+    pub(crate) const CAUSE: u8 = 32;
+    /// The decision is a step of an episode.
+    pub(crate) const STEP: u8 = 64;
+    /// Those that [`Extras`](crate::entry::extras::Extras) have.
+    pub(crate) const EXTRAS: u8 = PROPENSITY | CAUSE | STEP;
+    pub(crate) const ALL: u8 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES | EXTRAS;
 }
 
 /// The names of an inference or repeat.
@@ -181,6 +190,7 @@ pub(crate) struct InferenceRow {
     /// Processing time in nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) attributes: Vec<(String, Value)>,
+    pub(crate) extras: Option<Box<OwnedExtras>>,
 }
 
 #[derive(Debug, Clone)]

@@ -6,6 +6,8 @@ use std::ops::{Range, RangeInclusive};
 use super::block::{BlockColumn, StoredEntry};
 use super::reader::BlockReader;
 use super::row::{NameId, flag};
+use crate::entry::episode::EpisodeId;
+use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
@@ -21,6 +23,20 @@ pub(crate) struct Selection {
     pub(crate) symbol: Option<NameId>,
     pub(crate) action: Option<NameId>,
     pub(crate) checkpoint: Option<NameId>,
+    pub(crate) correlation: Option<String>,
+    pub(crate) cause: Option<InferenceId>,
+    /// Whether only steps of episodes are meant, and of which.
+    pub(crate) steps: Steps,
+}
+
+/// Which decisions are meant, by the episode that they are steps of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// All, steps or not.
+    #[default]
+    AndOthers,
+    OfAnyEpisode,
+    Of(EpisodeId),
 }
 
 /// How many of those that are found are built.
@@ -58,6 +74,13 @@ impl BlockReader<'_> {
         if !wanted.repeats && flags.only().is_none_or(is_repeat) {
             indexes.retain(|index| !is_repeat(flags.get(*index)));
         }
+        if let Some(correlation) = &wanted.correlation {
+            self.retain_correlated(correlation, &mut indexes);
+        }
+        if let Some(cause) = wanted.cause {
+            self.retain_caused(cause, &mut indexes);
+        }
+        self.retain_steps(wanted.steps, &mut indexes);
         if let Some(times) = &wanted.times {
             let meant = self.event_times(indexes.iter().copied());
             let meant: Vec<bool> = meant.map(|time| times.contains(&time)).collect();
@@ -73,6 +96,23 @@ impl BlockReader<'_> {
             Limit::Last(most) => found.get(found.len().saturating_sub(most)..).unwrap_or(&[]),
         };
         self.rows_at(found)
+    }
+
+    /// Keeps those of `indexes` whose decisions are the steps that are meant.
+    fn retain_steps(&self, wanted: Steps, indexes: &mut Vec<usize>) {
+        if wanted == Steps::AndOthers {
+            return;
+        }
+        let flags = self.column(BlockColumn::Flags);
+        let is_step = |index: usize| flags.get(index) & i64::from(flag::STEP) != 0;
+        let episode = self.column(BlockColumn::Episode);
+        indexes.retain(|index| {
+            is_step(*index)
+                && match wanted {
+                    Steps::Of(id) => episode.get(*index).cast_unsigned() == id.to_u64(),
+                    Steps::AndOthers | Steps::OfAnyEpisode => true,
+                }
+        });
     }
 
     /// The indexes of the decisions with the names that are looked for.

@@ -56,6 +56,7 @@ fn row(kind: u8, id: u64) -> Row {
             features: Some(id),
             processing: 7,
             attributes: Vec::new(),
+            extras: None,
         }),
     }
 }

@@ -8,11 +8,12 @@ use super::channel::Numbered;
 use super::lanes::Sent;
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
-use super::packing::{PLAIN, pack, pack_any};
+use super::packing::{PLAIN, WITH_EXTRAS, pack, pack_any, pack_with_extras};
 use super::refusals::{RefusalKind, Why};
 use super::ring::Tag;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::extras::{Extras, LONGEST_CORRELATION, TooLarge};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes, Inference, Processing};
@@ -76,9 +77,61 @@ impl Queue {
                 *slot = *value;
             }
             let count = inference.probabilities.len();
+            let extras = inference.extras();
+            if !extras.is_none() {
+                return self.log_with_extras(names, facts, (probabilities, count), extras);
+            }
             return self.log_record(names, facts, probabilities, count);
         }
         self.log_extended(inference, facts)
+    }
+
+    /// Queues a decision that is plain but for its extras: in a lane without an allocation, if they
+    /// are short.
+    #[inline(never)]
+    pub(crate) fn log_with_extras(
+        &self,
+        names: GivenNames,
+        facts: Facts,
+        (probabilities, count): ([f32; INLINE], usize),
+        extras: Extras<'_>,
+    ) -> Option<InferenceId> {
+        let record = self.record(names, facts, probabilities, count);
+        if let Err(what) = extras.check() {
+            let known = self.names.text(names.model);
+            let model = known.as_ref().map(|(_, name)| &**name);
+            self.refuse_for(too_large(model, what), record.ticks, facts.event());
+            return None;
+        }
+        let message = || {
+            let probabilities = probabilities.get(..count).unwrap_or_default().into();
+            Message::Extended(Box::new(Extended {
+                record: Record {
+                    probabilities: [0.0; INLINE],
+                    probability_count: 0,
+                    ..record
+                },
+                probabilities,
+                memory: None,
+                texts: None,
+                extras: extras.to_owned(),
+            }))
+        };
+        let mut words = [0; WITH_EXTRAS];
+        let packed = self.lanes().and_then(|lanes| {
+            let (tag, used) = pack_with_extras(&record, &extras, &mut words)?;
+            Some((lanes, tag, words.get(..used)?))
+        });
+        let Some((lanes, tag, payload)) = packed else {
+            return self.put(record.id, message(), record.ticks, facts.event());
+        };
+        match lanes.send(self, tag, payload) {
+            Sent::Queued => Some(InferenceId(record.id)),
+            other => {
+                let at = (record.ticks, facts.event());
+                self.not_queued(other, (tag, payload), message(), at.0, at.1)
+            }
+        }
     }
 
     /// Queues an inference whose names are numbers and whose probabilities fit in place.
@@ -310,6 +363,7 @@ impl Queue {
             probabilities.collect(),
             inference.memory,
             texts,
+            inference.extras(),
         )
     }
 
@@ -322,13 +376,17 @@ impl Queue {
         probabilities: Box<[f32]>,
         memory: Option<u64>,
         texts: Texts,
+        extras: Extras<'_>,
     ) -> Option<InferenceId> {
         let record = self.record(names, facts, [0.0; INLINE], 0);
-        if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT {
+        let checked = extras.check();
+        if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT || checked.is_err() {
             let known = self.names.text(names.model);
             let model = known.as_ref().map(|(_, name)| &**name);
             let model = texts.model.as_deref().or(model);
-            let why = if probabilities.len() > MOST {
+            let why = if let Err(what) = checked {
+                too_large(model, what)
+            } else if probabilities.len() > MOST {
                 too_many(model, "probabilities", probabilities.len())
             } else {
                 too_long(model, largest(&texts), text_bytes(&texts))
@@ -341,6 +399,7 @@ impl Queue {
             probabilities,
             memory,
             texts: (texts != Texts::default()).then(|| Box::new(texts)),
+            extras: extras.to_owned(),
         };
         let message = Message::Extended(Box::new(extended));
         self.put(record.id, message, record.ticks, facts.event())
@@ -481,6 +540,16 @@ fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a>
         field,
         given,
         most: MOST,
+    }
+}
+
+fn too_large(model: Option<&str>, what: TooLarge) -> Why<'_> {
+    match what {
+        TooLarge::Vector(given) => too_many(model, "action vector", given),
+        TooLarge::Correlation(given) => Why {
+            most: LONGEST_CORRELATION,
+            ..too_long(model, "correlation", given)
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The message in the queue: a small record that is copied, and a box for the rest.
 
 use crate::engine::format::name::NameKind;
+use crate::entry::extras::OwnedExtras;
 use crate::entry::floats::INLINE;
 
 use super::channel::Numbered;
@@ -47,6 +48,7 @@ pub(crate) struct Extended {
     /// Bytes of process memory that the caller gave.
     pub(crate) memory: Option<u64>,
     pub(crate) texts: Option<Box<Texts>>,
+    pub(crate) extras: Option<Box<OwnedExtras>>,
 }
 
 /// Attributes, and the names that the table of this process has no room for.
@@ -182,7 +184,11 @@ impl Message {
             Message::Inference(_) => 0,
             Message::Extended(extended) => {
                 let texts = extended.texts.as_ref();
-                texts.map_or(0, |texts| of_pairs(&texts.attributes))
+                let of_extras = extended.extras.as_ref().map_or(0, |extras| {
+                    let correlation = extras.correlation.as_deref().map_or(0, str::len);
+                    4 * extras.vector.len() + correlation
+                });
+                texts.map_or(0, |texts| of_pairs(&texts.attributes)) + of_extras
             }
             Message::Other(_, entry) => match &**entry {
                 OtherEntry::System {

@@ -35,14 +35,15 @@ mod ring_tests;
 pub(crate) use lanes as intake;
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::entry::clock::Clock;
+use crate::entry::episode::EpisodeId;
 use crate::entry::error::Error;
 use crate::entry::event::Level;
-use crate::entry::ids::RunId;
+use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::value::Value;
 use crate::options::Overflow;
 use crate::threads::panics;
@@ -59,6 +60,8 @@ pub(crate) struct Queue {
     lanes: Option<Lanes>,
     pub(crate) clock: Clock,
     pub(crate) names: LocalNames,
+    /// Episodes that were begun.
+    episodes: AtomicU64,
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
     /// The number of the first panic that may end this journal.
@@ -98,6 +101,7 @@ impl Queue {
             lanes,
             clock,
             names,
+            episodes: AtomicU64::new(0),
             panics: Mutex::default(),
             refusals: Refusals::default(),
             // Opened while its thread unwinds, it may be closed by the same panic.
@@ -114,6 +118,14 @@ impl Queue {
     /// The lanes of this journal, if it has some.
     pub(crate) fn lanes(&self) -> Option<&Lanes> {
         self.lanes.as_ref()
+    }
+
+    /// The id of a new episode: of the run of this moment, and of a counter of their own.
+    pub(crate) fn next_episode(&self) -> EpisodeId {
+        let number = self.episodes.fetch_add(1, Ordering::Relaxed);
+        let run = InferenceId::from_u64(self.channel.next_id()).run();
+        // The counter has 40 bits: nobody begins as many episodes.
+        EpisodeId::from_u64(run.first_id() | InferenceId::from_u64(number).counter())
     }
 
     /// Events that wait for the writer.

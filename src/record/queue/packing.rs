@@ -7,12 +7,18 @@
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
 use super::ring::Tag;
+use crate::entry::episode::EpisodeId;
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{INLINE, MOST};
+use crate::entry::ids::InferenceId;
 use crate::entry::value::Value;
 
 /// Words of the payload of the longest plain decision.
 pub(crate) const PLAIN: usize = 13;
+/// Words of the longest decision with extras that is packed without an allocation: 47 of them hold
+/// the action vector and the correlation.
+pub(crate) const WITH_EXTRAS: usize = PLAIN + 4 + 47;
 
 // A tag is a kind, and for decisions which of their fields are there.
 const KIND: Tag = 0b111;
@@ -36,6 +42,20 @@ const LONG_PROCESSING: Tag = 1 << 8;
 const COUNT_SHIFT: u32 = 9;
 const COUNT: Tag = 0b1111;
 const USED: Tag = (1 << 13) - 1;
+/// Extras follow the decision.
+const HAS_EXTRAS: Tag = 1 << 15;
+
+// The first word of extras: which of them there are, their lengths and the propensity.
+const PROPENSITY: u64 = 1;
+const CAUSE: u64 = 1 << 1;
+const STEP: u64 = 1 << 2;
+const CORRELATION: u64 = 1 << 3;
+/// Of the correlation in bytes, 12 bits; of the action vector in numbers, 16 bits.
+const CORRELATION_SHIFT: u32 = 4;
+const CORRELATION_MASK: u64 = (1 << 12) - 1;
+const VECTOR_SHIFT: u32 = 16;
+const VECTOR_MASK: u64 = (1 << 16) - 1;
+const PROPENSITY_SHIFT: u32 = 32;
 
 /// Whole words, and then halves of words.
 struct Packer<'a> {
@@ -119,6 +139,112 @@ pub(crate) fn pack(record: &Record, words: &mut [u64; PLAIN]) -> (Tag, usize) {
     (tag, packer.used)
 }
 
+/// Writes a decision with extras into `words`, as [`pack`]; `None` if they are too long for it.
+pub(crate) fn pack_with_extras(
+    record: &Record,
+    extras: &Extras<'_>,
+    words: &mut [u64; WITH_EXTRAS],
+) -> Option<(Tag, usize)> {
+    let (tag, used) = pack(record, words.first_chunk_mut::<PLAIN>()?);
+    // They begin behind the last word of the decision, wherever that is.
+    let more = pack_extras(extras, words.get_mut(used..)?)?;
+    Some((tag | HAS_EXTRAS, used + more))
+}
+
+/// How many words extras take.
+fn extras_words(extras: &Extras<'_>) -> usize {
+    let correlation = extras.correlation.unwrap_or_default();
+    let fixed = 1 + usize::from(extras.cause.is_some()) + 2 * usize::from(extras.step.is_some());
+    fixed + extras.vector.len().div_ceil(2) + correlation.len().div_ceil(8)
+}
+
+/// Writes extras into `words`; `None` if there are too few. Extras are within their bounds.
+fn pack_extras(extras: &Extras<'_>, words: &mut [u64]) -> Option<usize> {
+    let used = extras_words(extras);
+    let mut places = words.get_mut(..used)?.iter_mut();
+    let mut put = |value: u64| places.next().map(|place| *place = value);
+    let has = |yes: bool, bit: u64| if yes { bit } else { 0 };
+    let correlation = extras.correlation.unwrap_or_default().as_bytes();
+    let bits = extras.propensity.map_or(0, f32::to_bits);
+    put(has(extras.propensity.is_some(), PROPENSITY)
+        | has(extras.cause.is_some(), CAUSE)
+        | has(extras.step.is_some(), STEP)
+        | has(extras.correlation.is_some(), CORRELATION)
+        | (correlation.len() as u64 & CORRELATION_MASK) << CORRELATION_SHIFT
+        | (extras.vector.len() as u64 & VECTOR_MASK) << VECTOR_SHIFT
+        | u64::from(bits) << PROPENSITY_SHIFT)?;
+    if let Some(cause) = extras.cause {
+        put(cause.to_u64())?;
+    }
+    if let Some((episode, step)) = extras.step {
+        put(episode.to_u64())?;
+        put(step)?;
+    }
+    for pair in extras.vector.chunks(2) {
+        let half = |index: usize| u64::from(pair.get(index).map_or(0, |value| value.to_bits()));
+        put(half(0) | half(1) << 32)?;
+    }
+    for chunk in correlation.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        put(u64::from_le_bytes(word))?;
+    }
+    Some(used)
+}
+
+/// The extras that `words` hold, all of them; `None` if they are none.
+fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
+    let (head, mut rest) = words.split_first()?;
+    let has = |bit: u64| head & bit != 0;
+    let length = |shift: u32, mask: u64| usize::try_from((head >> shift) & mask).ok();
+    let bytes = length(CORRELATION_SHIFT, CORRELATION_MASK)?;
+    let numbers = length(VECTOR_SHIFT, VECTOR_MASK)?;
+    if bytes > LONGEST_CORRELATION || numbers > MOST {
+        return None;
+    }
+    let mut word = || {
+        let (first, behind) = rest.split_first()?;
+        rest = behind;
+        Some(*first)
+    };
+    let propensity = f32::from_bits(u32::try_from(head >> PROPENSITY_SHIFT).ok()?);
+    let cause = if has(CAUSE) {
+        Some(InferenceId(word()?))
+    } else {
+        None
+    };
+    let step = if has(STEP) {
+        Some((EpisodeId(word()?), word()?))
+    } else {
+        None
+    };
+    let (vector, correlation) = rest.split_at_checked(numbers.div_ceil(2))?;
+    if correlation.len() != bytes.div_ceil(8) {
+        return None;
+    }
+    let halves = bytemuck::cast_slice::<u64, u32>(vector).iter();
+    let correlation: Vec<u8> = correlation
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    let correlation = std::str::from_utf8(correlation.get(..bytes)?).ok()?;
+    let extras = OwnedExtras {
+        propensity: has(PROPENSITY).then_some(propensity),
+        vector: halves
+            .take(numbers)
+            .map(|bits| f32::from_bits(*bits))
+            .collect(),
+        cause,
+        correlation: has(CORRELATION).then(|| correlation.into()),
+        step,
+    };
+    // All that is written differently is no producer's.
+    let mut again = vec![0; words.len()];
+    let used = pack_extras(&extras.as_extras(), &mut again)?;
+    let is_whole = used == words.len() && again == words && !extras.as_extras().is_none();
+    is_whole.then_some(extras)
+}
+
 /// Words that are read one by one.
 struct Unpacker<'a> {
     words: std::slice::Iter<'a, u64>,
@@ -144,11 +270,37 @@ impl Unpacker<'_> {
 }
 
 fn unpack(tag: Tag, words: &[u64]) -> Option<Record> {
-    let count = usize::from((tag >> COUNT_SHIFT) & COUNT);
     let mut from = Unpacker {
         words: words.iter(),
         upper: None,
     };
+    let record = unpack_from(tag, &mut from)?;
+    // The record ends where its fields end.
+    (from.words.len() == 0).then_some(record)
+}
+
+/// A decision with extras.
+fn unpack_with_extras(tag: Tag, words: &[u64]) -> Option<Message> {
+    let mut from = Unpacker {
+        words: words.iter(),
+        upper: None,
+    };
+    let mut record = unpack_from(tag & !HAS_EXTRAS, &mut from)?;
+    let extras = unpack_extras(from.words.as_slice())?;
+    let count = usize::from(std::mem::take(&mut record.probability_count));
+    let probabilities = std::mem::take(&mut record.probabilities);
+    Some(Message::Extended(Box::new(Extended {
+        record,
+        probabilities: probabilities.get(..count)?.into(),
+        memory: None,
+        texts: None,
+        extras: Some(Box::new(extras)),
+    })))
+}
+
+#[inline]
+fn unpack_from(tag: Tag, from: &mut Unpacker<'_>) -> Option<Record> {
+    let count = usize::from((tag >> COUNT_SHIFT) & COUNT);
     let has = |flag: Tag| tag & flag != 0;
     if tag & !USED != 0 || count > INLINE || (has(LONG_PROCESSING) && !has(HAS_PROCESSING)) {
         return None;
@@ -173,8 +325,7 @@ fn unpack(tag: Tag, words: &[u64]) -> Option<Record> {
     for value in &mut probabilities[..count] {
         *value = f32::from_bits(from.half()?);
     }
-    // The record ends where its fields end.
-    (from.words.len() == 0).then_some(Record {
+    Some(Record {
         id,
         ticks,
         event: event.cast_signed(),
@@ -271,7 +422,10 @@ impl Assembler {
 /// The message that a record is; `None` if it is none.
 pub(crate) fn unpack_any(tag: Tag, words: &[u64]) -> Option<Message> {
     if tag & KIND == INFERENCE {
-        return unpack(tag, words).map(Message::Inference);
+        return match tag & HAS_EXTRAS {
+            0 => unpack(tag, words).map(Message::Inference),
+            _ => unpack_with_extras(tag, words),
+        };
     }
     let (id, words) = words.split_first()?;
     let bytes = bytes_of(words)?;
@@ -403,6 +557,15 @@ impl Bytes {
                 self.optional_text(text.as_deref());
             }
             self.pairs(&texts.attributes);
+        }
+        self.byte(u8::from(extended.extras.is_some()));
+        if let Some(extras) = &extended.extras {
+            let extras = extras.as_extras();
+            let mut words = vec![0; extras_words(&extras)];
+            let used = pack_extras(&extras, &mut words);
+            debug_assert_eq!(used, Some(words.len()), "there is room for each");
+            self.length(words.len());
+            words.iter().for_each(|word| self.word(*word));
         }
         EXTENDED
     }
@@ -571,6 +734,7 @@ impl<'a> Given<'a> {
         let used = self.length(8)?;
         let words: Option<Vec<u64>> = (0..used).map(|_| self.word()).collect();
         let is_inference = tag & KIND == INFERENCE;
+        // Extras of its own stand behind, and nowhere else.
         let record = unpack(tag, &words.filter(|_| is_inference)?)?;
         let count = self.length(4).filter(|count| *count <= MOST)?;
         let values = (0..count).map(|_| self.half().map(f32::from_bits));
@@ -588,11 +752,19 @@ impl<'a> Given<'a> {
         } else {
             None
         };
+        let extras = if self.flag()? {
+            let words = self.length(8)?;
+            let words: Option<Vec<u64>> = (0..words).map(|_| self.word()).collect();
+            Some(Box::new(unpack_extras(&words?)?))
+        } else {
+            None
+        };
         Some(Extended {
             record,
             probabilities,
             memory,
             texts,
+            extras,
         })
     }
 
@@ -666,6 +838,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
 
     use super::*;
 
@@ -730,6 +904,22 @@ mod tests {
         prop::option::of(".{0,30}")
     }
 
+    fn extras() -> impl Strategy<Value = OwnedExtras> {
+        let propensity = prop::option::of(any::<u32>().prop_map(f32::from_bits));
+        let vector = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..70);
+        let cause = prop::option::of(any::<u64>().prop_map(InferenceId));
+        let step = prop::option::of((any::<u64>().prop_map(EpisodeId), any::<u64>()));
+        (propensity, vector, cause, text(), step).prop_map(
+            |(propensity, vector, cause, correlation, step)| OwnedExtras {
+                propensity,
+                vector: vector.into(),
+                cause,
+                correlation: correlation.map(Into::into),
+                step,
+            },
+        )
+    }
+
     fn messages() -> impl Strategy<Value = Message> {
         let texts = (text(), text(), text(), text(), text(), pairs());
         let texts = texts.prop_map(|(model, symbol, action, checkpoint, labels, attributes)| {
@@ -744,13 +934,16 @@ mod tests {
         });
         let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..40);
         let memory = prop::option::of(any::<u64>());
-        let extended = (records(), values, memory, prop::option::of(texts)).prop_map(
-            |(record, probabilities, memory, texts)| {
+        let texts = prop::option::of(texts);
+        let extended = (records(), values, memory, texts, extras()).prop_map(
+            |(record, probabilities, memory, texts, extras)| {
+                let extras = (!extras.as_extras().is_none()).then(|| Box::new(extras));
                 Message::Extended(Box::new(Extended {
                     record,
                     probabilities: probabilities.into(),
                     memory,
                     texts,
+                    extras,
                 }))
             },
         );
@@ -834,6 +1027,44 @@ mod tests {
         }
 
         #[test]
+        fn a_decision_with_extras_comes_back(
+            record in records(),
+            extras in extras(),
+            place in any::<prop::sample::Index>(),
+            value in any::<u64>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut words = [0; WITH_EXTRAS];
+            let extras = extras.as_extras();
+            let Some((tag, used)) = pack_with_extras(&record, &extras, &mut words) else {
+                let long = extras.vector.len().div_ceil(2);
+                let long = long + extras.correlation.unwrap_or_default().len().div_ceil(8);
+                prop_assert!(long > 47, "{} words of its own", long);
+                return Ok(());
+            };
+            let words = &words[..used];
+            let Some(Message::Extended(back)) = unpack_any(tag, words) else {
+                prop_assert!(extras.is_none());
+                return Ok(());
+            };
+            let owned = back.extras.as_deref().map(|extras| extras.as_extras());
+            prop_assert_eq!(format!("{:?}", owned), format!("{:?}", Some(extras)));
+            let mut again = Record {
+                probability_count: record.probability_count,
+                ..back.record
+            };
+            let count = back.probabilities.len();
+            again.probabilities[..count].copy_from_slice(&back.probabilities);
+            prop_assert_eq!(format!("{:?}", again), format!("{:?}", record));
+            // Nothing of it panics, and no part of it is a whole one.
+            let mut changed = words.to_vec();
+            changed[place.index(used)] = value;
+            let _ = unpack_any(tag, &changed);
+            prop_assert!(unpack_any(tag, &words[..cut.index(used)]).is_none());
+            prop_assert!(unpack_any(tag, &[words, &[0]].concat()).is_none());
+        }
+
+        #[test]
         fn a_record_that_was_changed_is_a_message_or_none(
             message in messages(),
             tag_bits in any::<u16>(),
@@ -890,6 +1121,26 @@ mod tests {
             ..full
         };
         assert_eq!(bytes(&widest), (PLAIN + 1) * 8);
+    }
+
+    #[test]
+    fn the_documented_extras_are_packed_in_place() {
+        let record = records()
+            .new_tree(&mut TestRunner::deterministic())
+            .unwrap();
+        let (numbers, text) = ([0.5; 64], "x".repeat(120));
+        let packed = |numbers: &[f32], text: &str| {
+            let extras = Extras {
+                propensity: Some(0.5),
+                vector: numbers,
+                cause: Some(InferenceId(7)),
+                correlation: Some(text),
+                step: Some((EpisodeId(8), 9)),
+            };
+            pack_with_extras(&record.current(), &extras, &mut [0; WITH_EXTRAS]).is_some()
+        };
+        assert!(packed(&numbers, &text));
+        assert!(!packed(&[0.5; MOST], &text));
     }
 
     #[test]

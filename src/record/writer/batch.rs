@@ -14,6 +14,7 @@ use crate::engine::format::row::{
 use crate::engine::runs::{RunDelta, RunDeltas};
 use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
+use crate::entry::extras::Extras;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::timestamp::Timestamp;
@@ -243,7 +244,10 @@ impl Batch {
                     .map_or(readings.memory, |bytes| (bytes / 1_024).saturating_add(1));
                 let (record, texts) = (&extended.record, extended.texts.as_deref());
                 let probabilities = &extended.probabilities;
-                let stored = stored(record, probabilities, memory, texts, names, readings);
+                let mut stored = stored(record, probabilities, memory, texts, names, readings);
+                if let Some(extras) = &extended.extras {
+                    stored.extras = extras.as_extras();
+                }
                 let question = self.question(&stored);
                 self.push_inference(stored, question, record, names, readings);
             }
@@ -337,7 +341,11 @@ impl Batch {
         }
         let nanos = readings.anchor.nanos_of(record.ticks);
         let encoded = match self.judge(&stored, question, nanos) {
-            Verdict::Repeat { original } => self.push_repeat(&stored, original),
+            // A repeat has no room for extras, and no two have the same.
+            Verdict::Repeat { original } if stored.extras.is_none() => {
+                self.push_repeat(&stored, original)
+            }
+            Verdict::Repeat { .. } => self.encoder.append(&stored),
             Verdict::New => self.encoder.append(&stored),
             // A policy that samples answers differently on purpose.
             Verdict::Divergent if !record.is_deterministic => self.encoder.append(&stored),
@@ -422,6 +430,7 @@ impl Batch {
             labels: stored.labels.into(),
             confidence: stored.confidence,
             probabilities: stored.probabilities,
+            vector: stored.extras.vector,
         };
         self.dedup.judge(question, answer, stored.head.id, nanos)
     }
@@ -517,5 +526,6 @@ fn stored<'a>(
             nanos => nanos + 1,
         },
         attributes: texts.map_or(&[], |texts| &texts.attributes),
+        extras: Extras::NONE,
     }
 }

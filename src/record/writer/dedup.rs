@@ -29,6 +29,8 @@ pub(crate) struct AnswerBits<'a> {
     pub(crate) labels: u64,
     pub(crate) confidence: f32,
     pub(crate) probabilities: &'a [f32],
+    /// A continuous action.
+    pub(crate) vector: &'a [f32],
 }
 
 /// Deduplication's answer about an inference.
@@ -151,7 +153,11 @@ impl Dedup {
         let whole = [answer.action, answer.labels.rotate_left(32) ^ confidence];
         // Two steps instead of one buffer: the probabilities are hashed where they lie.
         let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
-        xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed)
+        let seed = xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed);
+        match answer.vector {
+            [] => seed,
+            vector => xxh3_64_with_seed(bytemuck::cast_slice(vector), seed),
+        }
     }
 }
 
@@ -299,6 +305,7 @@ mod tests {
             labels: 4,
             confidence,
             probabilities: &[0.25, 0.75],
+            vector: &[],
         }
     }
 

@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::checkpoint;
 use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
+use crate::filter;
+use crate::links::Links;
 use crate::missing;
 use crate::output::{Out, style};
 use crate::units;
@@ -20,16 +22,11 @@ Examples:
   annals explain 3-17 --neighbours 10 --json")]
 pub struct ExplainArgs {
     /// The decision's id, as `log` returned it and `tail --columns id` shows it.
-    #[arg(value_parser = id)]
+    #[arg(value_parser = filter::id)]
     id: InferenceId,
     /// How many decisions of the same model about the same symbol to show, before and after.
     #[arg(long, default_value_t = 3)]
     neighbours: usize,
-}
-
-fn id(text: &str) -> Result<InferenceId, String> {
-    text.parse()
-        .map_err(|error: annals::Error| error.to_string())
 }
 
 /// Known facts about one inference.
@@ -41,6 +38,7 @@ struct Explained {
     repeats: Vec<InferenceRecord>,
     before: Vec<InferenceRecord>,
     after: Vec<InferenceRecord>,
+    links: Links,
 }
 
 /// Prints all that is known of an inference.
@@ -69,6 +67,8 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
             "repeats": many(&known.repeats),
             "before": many(&known.before),
             "after": many(&known.after),
+            "causes": known.links.causes_as_json(),
+            "caused": known.links.caused_as_json(),
         }))?;
     } else {
         print(&known, out)?;
@@ -126,6 +126,7 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
     }
     Ok(Explained {
         outcomes: reader.outcome(record.id)?,
+        links: Links::of(reader, &record)?,
         checkpoint,
         aliases,
         repeats,
@@ -152,7 +153,29 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
         ("memory", EntryColumn::Memory),
         ("attributes", EntryColumn::Attributes),
     ];
-    for (name, column) in columns {
+    // What few decisions carry is shown of these.
+    let carried = [
+        (
+            "propensity",
+            EntryColumn::Propensity,
+            record.propensity.is_some(),
+        ),
+        (
+            "action vector",
+            EntryColumn::Vector,
+            !record.action_vector.is_empty(),
+        ),
+        (
+            "correlation",
+            EntryColumn::Correlation,
+            record.correlation.is_some(),
+        ),
+        ("episode", EntryColumn::Episode, record.episode.is_some()),
+        ("step", EntryColumn::Step, record.step.is_some()),
+    ];
+    let carried = carried.into_iter().filter(|(_, _, is_there)| *is_there);
+    let carried = carried.map(|(name, column, _)| (name, column));
+    for (name, column) in columns.into_iter().chain(carried) {
         let value = entries::cell(record, None, column, &out.zone);
         if !value.is_empty() {
             out.line(format!("  {name:<14} {value}"))?;
@@ -181,6 +204,7 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
     out.line("")?;
     print_outcome(known.outcomes.as_ref(), out)?;
     out.line("")?;
+    known.links.print(out)?;
     let repeats = known.repeats.len();
     out.line(match repeats {
         0 => "no repeats within the next minute".to_owned(),

@@ -6,6 +6,7 @@ pub mod checkpoints;
 pub mod compare;
 pub mod completions;
 pub mod cursors;
+pub mod episodes;
 pub mod events;
 pub mod explain;
 pub mod export;
@@ -37,6 +38,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Shows one decision whole: its checkpoint, outcome, repeats and neighbours.
     Explain(explain::ExplainArgs),
+    /// Lists episodes: their length, return and end.
+    Episodes(episodes::EpisodesArgs),
     /// Shows statistics of models: counts, confidence, latency, outcomes, coverage.
     Stats(stats::StatsArgs),
     /// Compares two windows of time, or two checkpoints.
@@ -81,6 +84,7 @@ pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) ->
         Command::Follow(args) => follow::run(dir, args, out),
         Command::Events(args) => events::run(dir, args, out),
         Command::Explain(args) => explain::run(dir, args, out),
+        Command::Episodes(args) => episodes::run(dir, args, out),
         Command::Stats(args) => stats::run(dir, args, out),
         Command::Compare(args) => compare::run(dir, args, out),
         Command::Calibration(args) => calibration::run(dir, args, out),

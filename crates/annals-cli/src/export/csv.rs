@@ -152,6 +152,16 @@ fn fields(row: &ExportRow, journal: &str) -> Option<[CsvCell; COLUMNS.len()]> {
             if !record.attributes.is_empty() {
                 set("attributes", plain(entries::values(&record.attributes)));
             }
+            set("propensity", maybe(record.propensity, plain));
+            if !record.action_vector.is_empty() {
+                let values = record.action_vector.iter();
+                let values: serde_json::Value = values.map(|v| entries::real32(*v)).collect();
+                set("action_vector", plain(values));
+            }
+            set("caused_by", maybe(record.caused_by, plain));
+            set("correlation", maybe(record.correlation.as_deref(), text));
+            set("episode", maybe(record.episode, plain));
+            set("step", maybe(record.step, plain));
             outcomes.as_ref().map(|judged| &judged.now)
         }
         ExportRow::Repeat(repeat, recorded, _, outcomes) => {

@@ -69,12 +69,18 @@ fn selection(filter: &Filter) -> String {
         slower_than,
         outcome,
         no_repeats,
+        correlation,
+        caused_by,
         ..
     } = &all.asked;
     let bounds = (min_confidence, max_confidence, slower_than);
     let mut text = format!(
         "{model:?} {symbol:?} {action:?} {checkpoint:?} {bounds:?} {outcome:?} {no_repeats}"
     );
+    // Only where they are asked for: other folders keep their names.
+    if correlation.is_some() || caused_by.is_some() {
+        text = format!("{text} {correlation:?} {caused_by:?}");
+    }
     if !all.zone.is_utc() {
         // The same rows are of other days.
         text = format!("{text} {}", all.zone.name());

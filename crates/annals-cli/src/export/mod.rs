@@ -75,7 +75,7 @@ pub enum Cells {
 }
 
 /// The columns of CSV and Parquet. In JSON lines the ones of outcomes are within `outcome`.
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 33] = [
     "kind",
     "id",
     "run",
@@ -103,6 +103,12 @@ const COLUMNS: [&str; 27] = [
     "outcome_time",
     "outcome_times",
     "journal",
+    "propensity",
+    "action_vector",
+    "caused_by",
+    "correlation",
+    "episode",
+    "step",
 ];
 
 /// Outcomes of one inference.

@@ -44,6 +44,12 @@ pub struct ParquetColumns {
     outcome_time: Optional<i64>,
     outcome_times: Optional<ByteArray>,
     journal: Vec<ByteArray>,
+    propensity: Optional<f32>,
+    action_vector: ListColumn<f32>,
+    caused_by: Optional<ByteArray>,
+    correlation: Optional<ByteArray>,
+    episode: Optional<ByteArray>,
+    step: Optional<i64>,
     /// The journal of all rows.
     same_journal: ByteArray,
 }
@@ -99,6 +105,16 @@ impl ParquetColumns {
                 let attributes = (!record.attributes.is_empty())
                     .then(|| text(&entries::values(&record.attributes).to_string()));
                 self.attributes.push(attributes);
+                self.propensity.push(record.propensity);
+                self.action_vector
+                    .push(record.action_vector.iter().copied());
+                self.caused_by
+                    .push(record.caused_by.map(|id| text(&id.to_string())));
+                self.correlation
+                    .push(record.correlation.as_deref().map(text));
+                self.episode
+                    .push(record.episode.map(|id| text(&id.to_string())));
+                self.step.push(record.step.map(|step| step as i64));
                 self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
             ExportRow::Repeat(repeat, recorded, sequence, outcomes) => {
@@ -114,6 +130,7 @@ impl ParquetColumns {
                 self.repeat_of
                     .push(Some(text(&repeat.original.to_string())));
                 self.attributes.push(None);
+                self.push_no_extras();
                 self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
             ExportRow::Late(outcome, recorded, sequence) => {
@@ -130,6 +147,7 @@ impl ParquetColumns {
                 self.push_no_answer(None, None);
                 self.repeat_of.push(None);
                 self.attributes.push(None);
+                self.push_no_extras();
                 self.reward.push(outcome.reward);
                 self.correct.push(outcome.correct);
                 self.outcome_label.push(outcome.label.as_deref().map(text));
@@ -192,6 +210,19 @@ impl ParquetColumns {
         self.divergent.push(None);
     }
 
+    fn push_no_extras(&mut self) {
+        self.propensity.push(None);
+        self.action_vector.push(std::iter::empty());
+        for column in [
+            &mut self.caused_by,
+            &mut self.correlation,
+            &mut self.episode,
+        ] {
+            column.push(None);
+        }
+        self.step.push(None);
+    }
+
     fn push_outcomes(&mut self, known: Option<&annals::Outcomes>) {
         self.reward.push(
             known
@@ -240,8 +271,15 @@ impl ParquetColumns {
                 let list = &self.probabilities;
                 to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
             }
-            (11, W::FloatColumnWriter(to)) => {
-                let column = &self.confidence;
+            (28, W::FloatColumnWriter(to)) => {
+                let list = &self.action_vector;
+                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+            }
+            (11 | 27, W::FloatColumnWriter(to)) => {
+                let column = match index {
+                    11 => &self.confidence,
+                    _ => &self.propensity,
+                };
                 to.write_batch(&column.values, Some(&column.levels), None)
             }
             (20, W::DoubleColumnWriter(to)) => {
@@ -254,6 +292,7 @@ impl ParquetColumns {
                     14 => &self.feature_hash,
                     15 => &self.processing_ns,
                     16 => &self.memory_bytes,
+                    32 => &self.step,
                     _ => &self.outcome_time,
                 };
                 to.write_batch(&column.values, Some(&column.levels), None)
@@ -276,6 +315,9 @@ impl ParquetColumns {
                     19 => &self.attributes,
                     22 => &self.outcome_label,
                     25 => &self.outcome_times,
+                    29 => &self.caused_by,
+                    30 => &self.correlation,
+                    31 => &self.episode,
                     _ => &self.outcome_values,
                 };
                 to.write_batch(&column.values, Some(&column.levels), None)
@@ -305,6 +347,9 @@ impl ParquetColumns {
             &mut self.outcome_label,
             &mut self.outcome_values,
             &mut self.outcome_times,
+            &mut self.caused_by,
+            &mut self.correlation,
+            &mut self.episode,
         ] {
             column.clear();
         }
@@ -318,6 +363,9 @@ impl ParquetColumns {
         self.correct.clear();
         self.reward.clear();
         self.outcome_time.clear();
+        self.propensity.clear();
+        self.action_vector.clear();
+        self.step.clear();
     }
 }
 

@@ -49,12 +49,18 @@ message annals {
   OPTIONAL INT64 outcome_time (TIMESTAMP(MICROS, true));
   OPTIONAL BYTE_ARRAY outcome_times (STRING);
   REQUIRED BYTE_ARRAY journal (STRING);
+  OPTIONAL FLOAT propensity;
+  REQUIRED GROUP action_vector (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
+  OPTIONAL BYTE_ARRAY caused_by (STRING);
+  OPTIONAL BYTE_ARRAY correlation (STRING);
+  OPTIONAL BYTE_ARRAY episode (STRING);
+  OPTIONAL INT64 step (INTEGER(64, false));
 }";
 
 /// Rows that are held until they are written together.
 const GROUP: usize = 65_536;
 /// Columns of values that hardly repeat: a dictionary would only cost time.
-const PLAIN: [&str; 9] = [
+const PLAIN: [&str; 11] = [
     "id",
     "number",
     "sequence",
@@ -64,10 +70,12 @@ const PLAIN: [&str; 9] = [
     "probabilities.list.element",
     "feature_hash",
     "processing_ns",
+    "action_vector.list.element",
+    "step",
 ];
 /// Columns of text: least and greatest would be compared with every value, and say less than the
 /// dictionaries do.
-const TEXTS: [&str; 13] = [
+const TEXTS: [&str; 16] = [
     "kind",
     "id",
     "model",
@@ -81,6 +89,9 @@ const TEXTS: [&str; 13] = [
     "outcome_values",
     "outcome_times",
     "journal",
+    "caused_by",
+    "correlation",
+    "episode",
 ];
 
 /// Writes one file.

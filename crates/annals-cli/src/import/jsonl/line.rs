@@ -39,6 +39,13 @@ pub struct Line<'a> {
     pub repeat_of: Option<Cow<'a, str>>,
     #[serde(default)]
     pub attributes: JsonPairs,
+    pub propensity: Option<JsonNumber>,
+    #[serde(default)]
+    pub action_vector: Vec<Option<JsonNumber>>,
+    pub caused_by: Option<Cow<'a, str>>,
+    pub correlation: Option<Cow<'a, str>>,
+    pub episode: Option<Cow<'a, str>>,
+    pub step: Option<u64>,
     pub outcome: Option<LineOutcomes>,
     /// Every outcome that there was, oldest first.
     pub outcomes: Option<Vec<RecordedOutcome>>,
@@ -99,16 +106,20 @@ impl JsonPairs {
 }
 
 /// The fields of [`Line`] and of [`LineOutcomes`], sorted.
-const FIELDS: [&str; 35] = [
+const FIELDS: [&str; 41] = [
     "action",
+    "action_vector",
     "after",
     "attributes",
+    "caused_by",
     "checkpoint",
     "component",
     "confidence",
+    "correlation",
     "count",
     "detail",
     "divergent",
+    "episode",
     "event_range",
     "event_time",
     "feature_hash",
@@ -126,6 +137,7 @@ const FIELDS: [&str; 35] = [
     "outcomes",
     "probabilities",
     "processing_ns",
+    "propensity",
     "reason",
     "recorded_by",
     "recorded_range",
@@ -134,6 +146,7 @@ const FIELDS: [&str; 35] = [
     "repeat_of",
     "run",
     "sequence",
+    "step",
     "symbol",
 ];
 const TURNED: [&str; 9] = [

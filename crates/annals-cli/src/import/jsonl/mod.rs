@@ -1,5 +1,6 @@
 //! JSON lines, as `export` writes them.
 
+mod extras;
 mod history;
 mod lenient;
 mod line;
@@ -13,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::entry::GapReason;
+use annals::entry::{EpisodeId, GapReason};
 use annals::import::{Answer, Importer, PastOutcome};
 use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
@@ -23,6 +24,7 @@ use super::times::{self, Doubts, GivenTime};
 use super::{ImportReport, RowIdentity, python};
 use crate::failure::{Failure, Result};
 use crate::progress;
+use extras::Extras;
 use lenient::Lost;
 use line::{JsonNumber, Line, LineOutcomes, needed, real32};
 pub use lines::is_utf16;
@@ -163,6 +165,8 @@ struct KnownLine {
     number: u64,
     id: InferenceId,
     content: InferenceContent,
+    /// A hash of its extras.
+    extras: u64,
     /// Its event time, if it bears one.
     time: Option<times::ReadTime>,
 }
@@ -367,11 +371,18 @@ impl JsonlImport {
         let records = reader.get_each(&ids)?;
         for (line, record) in known.into_iter().zip(records) {
             // A rehearsal has not taken in the lines before this one.
-            let Some(before) = record.map(|record| of_record(&record)) else {
+            let Some(record) = record else {
                 continue;
             };
+            let before = of_record(&record);
             let run = line.id.run().get();
             let mut changes = line.content.changes(&before);
+            if line.extras != Extras::of_record(&record).hash() {
+                changes.push((
+                    "propensity, action vector, cause or episode",
+                    FieldChange::Other,
+                ));
+            }
             if let Some(read) = line
                 .time
                 .filter(|read| read.time.as_micros() != before.time)
@@ -474,6 +485,8 @@ impl JsonlImport {
         if let Some(checkpoint) = &line.checkpoint {
             inference = inference.checkpoint(checkpoint);
         }
+        let extras = self.extras(line, journal, lost)?;
+        inference = extras.given_to(inference);
         let answer = match &line.repeat_of {
             Some(original) => Answer::RepeatOf(self.id(journal, Some(original))?),
             None if line.divergent => Answer::Divergent,
@@ -513,6 +526,7 @@ impl JsonlImport {
                     number,
                     id,
                     content: parts.content(at, attributes),
+                    extras: extras.hash(),
                     time,
                 });
             }
@@ -527,6 +541,63 @@ impl JsonlImport {
         }
         report.completed += u64::from(!is_new && report.outcomes > before);
         Ok(())
+    }
+
+    /// What a decision carries besides its answer. Ids are those here.
+    fn extras<'l>(
+        &mut self,
+        line: &'l Line<'_>,
+        journal: &str,
+        lost: &mut Vec<Lost>,
+    ) -> Result<Extras<'l>, LineTrouble> {
+        let propensity = JsonNumber::optional(line.propensity.as_ref());
+        let propensity = propensity.unwrap_or_else(|why| {
+            lost.push(Lost::new("propensity", "no number", why));
+            None
+        });
+        let values = line.action_vector.iter().map(|value| {
+            let value = JsonNumber::optional(value.as_ref());
+            let value = value.unwrap_or_else(|why| {
+                lost.push(Lost::new("action_vector", "a value that is no number", why));
+                None
+            });
+            real32(value.unwrap_or(f64::NAN))
+        });
+        let vector = values.collect();
+        let cause = match line.caused_by.as_deref().map(str::parse::<InferenceId>) {
+            Some(Ok(_)) => Some(self.id(journal, line.caused_by.as_deref())?),
+            Some(Err(error)) => {
+                lost.push(Lost::new("caused_by", "no id", error.to_string()));
+                None
+            }
+            None => None,
+        };
+        let episode = match line.episode.as_deref().map(str::parse::<EpisodeId>) {
+            Some(Ok(there)) => {
+                let run = self.run(journal, there.run().get())?;
+                let here = run.inference(there.counter())?;
+                Some(EpisodeId::from_u64(here.to_u64()))
+            }
+            Some(Err(error)) => {
+                lost.push(Lost::new("episode", "no id", error.to_string()));
+                None
+            }
+            None => None,
+        };
+        if episode.is_none() && line.step.is_some() {
+            lost.push(Lost::new(
+                "step",
+                "without an episode",
+                "it is of no episode",
+            ));
+        }
+        Ok(Extras {
+            propensity: propensity.map(real32),
+            vector,
+            cause,
+            correlation: line.correlation.as_deref(),
+            step: episode.map(|episode| (episode, line.step.unwrap_or(0))),
+        })
     }
 
     /// Takes in the history of a line; whether that has all that the line says to hold.
