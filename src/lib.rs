@@ -201,6 +201,7 @@ pub use stats::result::Stats;
 /// [`Journal::health`] gives a [`Health`](health::Health).
 pub mod health {
     pub use crate::journal::health::Health;
+    pub use crate::journal::inputs::InputsHealth;
     pub use crate::logs::health::MirrorHealth;
     pub use crate::record::queue::drop_counters::Dropped;
     pub use crate::record::queue::refusals::RefusalCount;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use allocation_counter::measure;
+use annals::record::KeepInputs;
 use annals::{Inference, Journal, Options, Recorder, Timestamp, Value};
 use support::{assert_books_close, flush};
 
@@ -150,7 +151,8 @@ fn short_extras_allocate_nothing_where_there_are_lanes() {
     let probabilities = [0.85, 0.1, 0.05];
     let log = |number: u32| {
         let decision = recorder.inference(0).probabilities(&probabilities);
-        let decision = decision.features(&features(number)).sampled();
+        let input = features(number);
+        let decision = decision.features(&input).sampled();
         let decision = decision.action_vector(&torques).correlation(&text);
         let cause = annals::InferenceId::from_u64(number.into());
         let episode = annals::entry::EpisodeId::from_u64(7);
@@ -160,6 +162,37 @@ fn short_extras_allocate_nothing_where_there_are_lanes() {
     // As many as a lane has room for.
     assert_eq!(allocations(500, log), [0; THREADS]);
     assert_nothing_lost(&journal);
+}
+
+/// Where there are lanes, a vector goes into one as it is.
+#[test]
+fn calls_that_keep_their_input_allocate_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().without_mirror().open(dir.path()).unwrap();
+    if journal.health().black_box != annals::BlackBox::Lanes {
+        return;
+    }
+    let builder = journal.recorder("m", "s").actions(["BUY", "SELL"]);
+    let names = (0..32).map(|number| format!("feature {number}"));
+    let builder = builder.feature_names(names).keep_inputs(KeepInputs::Always);
+    let recorder = builder.build().unwrap();
+    // Fewer than a lane has room for.
+    let calls = 2_000;
+    let made = allocations(calls, |number| {
+        let mut input = [0.5; 32];
+        input[..16].copy_from_slice(&features(number));
+        assert!(
+            recorder
+                .log(recorder.start(), 0, &[0.85, 0.15], &input)
+                .is_some()
+        );
+    });
+    assert_eq!(made, [0; THREADS]);
+    assert_nothing_lost(&journal);
+    let inputs = journal.health().inputs;
+    let all = (u64::from(calls) + 2) * THREADS as u64;
+    assert_eq!((inputs.kept + inputs.repeated, inputs.queue_full), (all, 0));
+    assert_eq!(inputs.kept, u64::from(calls) + 1);
 }
 
 /// The slower way is counted too, or this file would prove nothing.

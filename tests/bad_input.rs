@@ -603,12 +603,13 @@ fn a_block_that_is_lost_is_noticed_from_either_end() {
 #[test]
 fn a_table_that_is_lost_is_noticed() {
     let tables = "alias_historyaliasesbestsblockscheckpointscursorsdeletedgap_sumshour_details\
-                  hoursidskindsleavingmetamodelsname_idsnamesnewestout_of_order_outcomesoutcomes\
-                  rankingrollupsrunssegmentstagsunmatched_outcomes";
+                  hoursidsinputskindsleavingmetamodelsname_idsnamesnewestout_of_order_outcomes\
+                  outcomesrankingrollupsrunssegmentstagsunmatched_outcomes";
     let lost = [
         ("blocks", "blockt"),
         ("hours", "hourt"),
         ("ids", "idt"),
+        ("inputs", "inputt"),
         ("kinds", "kindt"),
         ("name_ids", "name_idt"),
         ("runs", "runt"),

@@ -469,7 +469,18 @@ fn damage_rollups(whole: &Folded, step: usize) {
             refused += 1;
             continue;
         };
-        let given = answers(&reader).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let given = match answers(&reader) {
+            Ok(given) => given,
+            Err(error) => {
+                // Without the table of segments, or that of names, nothing can be added up.
+                assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error:?}");
+                let verified = Maintenance::open(&whole.dir).unwrap().verify();
+                assert!(!verified.is_whole(), "{what}");
+                println!("{what}: {error}");
+                refused += 1;
+                continue;
+            }
+        };
         let is_said = reader.damaged_rollups() > 0;
         met += u32::from(is_said);
         let said = given.iter().any(|one| one.1.coverage.damaged_rollups > 0);

@@ -27,7 +27,7 @@ struct Header {
     attributed: u32,
     base_id: u64,
     base_recorded: i64,
-    columns: [ColumnHead; 18],
+    columns: [ColumnHead; 20],
     notes: NotesHead,
 }
 
@@ -243,7 +243,7 @@ fn every_part_of_a_block_is_read() {
             vec![3; 3],
             vec![0; 3],
             vec![4; 3],
-            vec![8, 4, 3 + 16 + 32 + 64],
+            vec![8 + 128, 4 + 128, 3 + 16 + 32 + 64 + 256],
             vec![3, 0, 0],
             vec![12_500_001, 0, 12_500_001],
             vec![2_049, 2_049, 0],
@@ -252,6 +252,9 @@ fn every_part_of_a_block_is_read() {
             vec![0, 0, 4],
             vec![0, 0, (1 << 40) | 2],
             vec![0, 0, 6],
+            // The third one's was given up, and the columns stay as they are.
+            vec![4, 6, 6],
+            vec![5; 3],
         ],
         confidences: vec![0.85; 2],
         features: vec![0x0807_0605_0403_0201],
@@ -329,7 +332,7 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
     assert_eq!(names, [1, 2, 3, 4]);
     assert_eq!(columns[..4], [0, 0, -1, 0]);
     assert_eq!((columns[7], &columns[9..13]), (0, &[8, 2, 70_001, 11][..]));
-    assert_eq!(columns[13..], [0; 5]);
+    assert_eq!(columns[13..], [0; 7]);
     let named = |name: &str, value| (name.to_owned(), value);
     let attributes = vec![
         named("text", Value::Text("é".to_owned())),

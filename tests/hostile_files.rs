@@ -340,6 +340,8 @@ fn numbers_that_cannot_be_are_defects_and_a_repair_ends_them() {
     let reach = [number(64), vec![1; 63], number(1 << 50), vec![1, 0, 0]].concat();
     let at = |next| [number(next), signed(0)].concat();
     let first = |number: u64| number.to_be_bytes().to_vec();
+    let input = 1 << 40 | 1;
+    let of_inputs = |next, length| [number(next), number(length), number(1), vec![1]].concat();
     let lies = [
         ("cursors", b"export".to_vec(), at(u64::MAX)),
         ("cursors", b"export".to_vec(), at(1 << 50)),
@@ -375,6 +377,11 @@ fn numbers_that_cannot_be_are_defects_and_a_repair_ends_them() {
             [number(u64::MAX), vec![0; 6]].concat(),
         ),
         ("meta", b"folded".to_vec(), reach),
+        ("inputs", first(input), of_inputs(input + 9, 1 << 40)),
+        ("inputs", first(input), of_inputs(input + 9, 1 << 20)),
+        ("inputs", first(input), of_inputs(input - 1, 80)),
+        ("inputs", first(9 << 40 | 1), of_inputs(9 << 40 | 5, 80)),
+        ("inputs", vec![1; 9], of_inputs(u64::MAX, 80)),
     ];
     for (table, key, payload) in lies {
         let said = format!("{table} {key:?}");

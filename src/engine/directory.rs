@@ -173,6 +173,11 @@ impl Directory {
         Ok(path)
     }
 
+    /// Where the files of kept inputs lie.
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.root.join("inputs")
+    }
+
     pub(crate) fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }

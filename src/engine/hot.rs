@@ -10,6 +10,8 @@ use super::elapsed::Meter;
 use super::format::block::{Block, BlockEncoder};
 use super::format::row::{GapRow, NameId, Note};
 use super::handle::{FileHandle, REOPENED};
+use super::inputs::rows as inputs;
+use super::inputs::store::{self as input_store, InputsCommit};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use super::meta::{Identity, damaged};
 use super::replay::{DeadLanes, DeadRun};
@@ -44,6 +46,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) blocks: &'a mut [Block],
     /// New state of the runs of the batch's events.
     pub(crate) rows: &'a [(RunId, RunRow)],
+    /// Inputs that the blocks refer to.
+    pub(crate) inputs: &'a mut InputsCommit,
 }
 
 impl Hot {
@@ -145,6 +149,7 @@ impl Hot {
         let path = self.path.clone();
         let directory = self.directory.clone();
         let meter = self.meter();
+        let mut strays = input_store::Strays::of_dead_runs(directory.as_ref());
         let (run, lock, dead) = self.write(|transaction| {
             match before {
                 None => meter.begin(transaction, &path)?,
@@ -162,7 +167,9 @@ impl Hot {
             runs::put(transaction, run, &row)?;
             if let Some((before, ended)) = before {
                 runs::put(transaction, before, ended)?;
+                inputs::end_run(transaction, &path, before)?;
             }
+            strays.spare_known(transaction, &path)?;
             Ok((run, lock, dead))
         })?;
         if let Some((before, _)) = before {
@@ -177,6 +184,7 @@ impl Hot {
             for run in dead.lanes {
                 lanes.forget(dead.journal, run);
             }
+            strays.remove();
         }
         Ok((run, row))
     }
@@ -230,6 +238,7 @@ impl Hot {
         row.end = Some(end);
         self.write(|transaction| {
             self.commits.meter.advance(transaction, &self.path)?;
+            inputs::end_run(transaction, &self.path, run)?;
             runs::put(transaction, run, row)
         })?;
         // After the commit. A lock that was released before it would let another opener declare
@@ -328,16 +337,22 @@ impl Commits {
     /// Commits one batch durably. The caller must not assume anything about it after an error.
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
         let path = self.path.clone();
+        let inputs = commit.inputs;
+        // Before the rows that say that they are there. What fails costs the inputs alone.
+        inputs.sync();
         self.write(|transaction| {
             // Elapsed time is stored with the entries that it passed beside, so that their age
             // never depends on a wall clock.
             self.meter.advance(transaction, &path)?;
             append(transaction, &path, commit.blocks)?;
+            inputs.put(transaction, &path)?;
             for (run, row) in commit.rows {
                 runs::put(transaction, *run, row)?;
             }
             Ok(())
-        })
+        })?;
+        inputs.remove_files();
+        Ok(())
     }
 
     fn write<T>(
@@ -458,5 +473,9 @@ fn close_dead_runs(
     // In the same transaction as the runs' ends: a crash leaves both or neither, so each death has
     // one gap.
     append(transaction, path, &mut encoder.take())?;
+    // Behind the entries that were taken in, which may have inputs of the runs' last files.
+    for run in &dead.runs {
+        inputs::end_run(transaction, path, *run)?;
+    }
     Ok(dead)
 }

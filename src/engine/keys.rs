@@ -1,7 +1,7 @@
 //! Keys as bytes, in the order of their meaning.
 
 use super::format::name::LONGEST_NAME;
-use super::format::row::NameId;
+use super::format::row::{InputNumber, NameId};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
@@ -31,6 +31,7 @@ macro_rules! key_number {
 key_number! {
     u64: Some, |number| number;
     Sequence: |number| Some(Sequence::new(number)), Sequence::get;
+    InputNumber: |number| Some(InputNumber::new(number)), InputNumber::get;
     InferenceId: |id| Some(InferenceId::from_u64(id)), InferenceId::to_u64;
     NameId: |id| NameId::try_from(id).ok(), u64::from;
     RunId: RunId::from_number, |run: RunId| run.get().into();

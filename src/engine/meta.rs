@@ -61,6 +61,13 @@ impl Identity {
         journal == self.id || self.ancestors.iter().any(ancestor)
     }
 
+    /// The ids that files of inputs may have: numbers of runs are never given twice, also not after
+    /// a restoring.
+    pub(crate) fn journals(&self) -> impl Iterator<Item = u128> {
+        let ancestors = self.ancestors.iter().map(|(id, _)| *id);
+        std::iter::once(self.id).chain(ancestors)
+    }
+
     pub(crate) fn journal(&self) -> JournalId {
         JournalId(self.id)
     }

@@ -11,6 +11,7 @@ pub(crate) mod handle;
 pub(crate) mod hot;
 pub(crate) mod index;
 mod index_reader;
+pub(crate) mod inputs;
 pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod lost_ranges;

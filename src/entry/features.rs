@@ -1,5 +1,6 @@
 //! The fingerprint of a model's input, by which repeats are recognised.
 
+use super::input::{GivenInput, InputKind};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A number of a model: `f32` or `f64`.
@@ -11,6 +12,9 @@ pub trait Float: Copy + sealed::Bits {
 mod sealed {
     /// Its bytes can be looked at.
     pub trait Bits: bytemuck::NoUninit {
+        /// How many bytes one has.
+        const WIDTH: usize = size_of::<Self>();
+
         /// Shows the bytes, little-endian, to `see`.
         fn bytes(self, see: impl FnMut(&[u8]));
     }
@@ -65,6 +69,18 @@ pub fn feature_hash<F: Float>(features: &[F]) -> u64 {
             feature.bytes(|bytes| hash.update(bytes));
         }
         hash.digest()
+    }
+}
+
+/// The features as an input that can be kept.
+#[inline]
+pub(crate) fn as_input<F: Float>(features: &[F]) -> GivenInput<'_> {
+    GivenInput {
+        kind: match F::WIDTH {
+            4 => InputKind::F32,
+            _ => InputKind::F64,
+        },
+        bytes: bytemuck::cast_slice(features),
     }
 }
 

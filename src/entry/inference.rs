@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::clock::Clock;
 use super::episode::EpisodeId;
 use super::extras::Extras;
-use super::features::{Float, feature_hash};
+use super::features::{Float, as_input, feature_hash};
 use super::ids::InferenceId;
+use super::input::{GivenInput, InputKind};
 use super::timestamp::Timestamp;
 use super::value::Value;
 use crate::entry::name::is_same;
@@ -119,6 +122,8 @@ pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) extras: Extras<'a>,
     /// The propensity is the probability of the action, unless one is given.
     pub(crate) sampled: bool,
+    /// The input, if it is to be kept.
+    pub(crate) input: Option<GivenInput<'a>>,
 }
 
 /// Attributes that an [`Inference`] owns; made by [`Inference::attribute`].
@@ -196,6 +201,7 @@ impl<'a> Inference<'a> {
             deterministic: false,
             extras: Extras::NONE,
             sampled: false,
+            input: None,
         }
     }
 
@@ -279,6 +285,7 @@ impl<'a, A> Inference<'a, A> {
             deterministic: self.deterministic,
             extras: self.extras,
             sampled: self.sampled,
+            input: self.input,
             attributes,
         }
     }
@@ -333,6 +340,53 @@ impl<'a, A> Inference<'a, A> {
     #[inline]
     pub fn features<F: Float>(self, features: &[F]) -> Self {
         self.features_hashed(feature_hash(features))
+    }
+
+    /// The model's input, which is kept: not only its hash, but its numbers as they are.
+    /// [`Reader::input`](crate::Reader::input) gives them again. Up to 1 MiB; more is given up and
+    /// counted, and the decision is recorded without it. Allocates; a
+    /// [`Recorder`](crate::Recorder) keeps inputs without an allocation. An
+    /// [import](crate::import::Importer::add) takes the hash alone.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = Journal::open(dir.path().join("data"))?;
+    /// let decision = Inference::new("dqn_agent", "ETH/USDT", "BUY").keep_features(&[0.1, 0.2]);
+    /// let id = journal.log(decision).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let input = journal.reader()?.input(id)?.kept().expect("it was kept");
+    /// assert_eq!(input.values, annals::entry::InputValues::F64(vec![0.1, 0.2]));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn keep_features<F: Float>(mut self, features: &'a [F]) -> Self {
+        self.input = Some(as_input(features));
+        self.features(features)
+    }
+
+    /// The same for an input that is no list of numbers: tokens, an image. Its feature hash is
+    /// xxh3-64 of the bytes.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    /// use annals::entry::InputValues;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = Journal::open(dir.path().join("data"))?;
+    /// let prompt = "is this safe?".as_bytes();
+    /// let id = journal.log(Inference::new("guard", "chat", "yes").keep_bytes(prompt)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let input = journal.reader()?.input(id)?.kept().expect("it was kept");
+    /// assert_eq!(input.values, InputValues::Bytes(prompt.to_vec()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn keep_bytes(mut self, bytes: &'a [u8]) -> Self {
+        let kind = InputKind::Bytes;
+        self.input = Some(GivenInput { kind, bytes });
+        self.features_hashed(xxh3_64(bytes))
     }
 
     /// The hash of the model's input, where the input is no `[f32]`.

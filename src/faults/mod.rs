@@ -15,6 +15,7 @@ mod closing;
 mod disk;
 mod errors;
 mod failed;
+mod inputs;
 mod ledger;
 mod mirrored;
 mod nth;

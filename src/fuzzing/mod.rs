@@ -28,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("safetensors", safetensors),
     ("cursor", cursor),
     ("names", names),
+    ("inputs", inputs),
 ];
 
 /// A block as it lies in the file, without its checksum.
@@ -130,6 +131,14 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
             format!("{:?}", Ok::<_, String>(expected.unwrap_or_default()))
         );
     }
+}
+
+/// A frame of a file of inputs behind its checksum.
+///
+/// # Panics
+/// If two inputs share a byte.
+pub fn inputs(bytes: &[u8]) {
+    crate::engine::inputs::frame::attack(bytes);
 }
 
 /// The text of a sidecar.

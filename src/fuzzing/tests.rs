@@ -95,6 +95,11 @@ fn hostile_names_are_read_or_refused() {
     attack("names");
 }
 
+#[test]
+fn hostile_inputs_are_read_or_refused() {
+    attack("inputs");
+}
+
 /// Gives the target of that name hostile bytes.
 fn attack(name: &str) {
     let wanted = env::var("ANNALS_TEST_SEED").ok();
@@ -171,6 +176,19 @@ fn written() -> Vec<(&'static str, Vec<u8>)> {
         .metric("loss", 0.5)
         .metric("nan", f64::NAN)
         .metadata("lr", 0.001);
+    for number in 0..20_u8 {
+        let features = [f32::from(number); 3];
+        journal.log(Inference::new("dqn", "ETH", "BUY").keep_features(&features));
+        journal.log(Inference::new("dqn", "ETH", "BUY").keep_bytes(&[number]));
+    }
+    journal.flush().wait(Duration::from_secs(10)).unwrap();
+    let files = fs::read_dir(dir.join("inputs")).unwrap();
+    for file in files {
+        let mut frame = fs::read(file.unwrap().path()).unwrap();
+        // The target knows the journal 0 alone.
+        frame[16..32].fill(0);
+        written.push(("inputs", frame));
+    }
     let saved = checkpoint.save(b"w").unwrap();
     let sidecar = fs::read(saved.path().with_extension("json")).unwrap();
     written.push(("sidecar", sidecar));

@@ -3,7 +3,7 @@
 use super::{Importer, limits};
 use crate::engine::format::block::RowHead;
 use crate::engine::format::min_max::id_bucket;
-use crate::engine::format::row::{InferenceRow, NameId, RepeatRow, flag};
+use crate::engine::format::row::{InferenceRow, InputRef, NameId, RepeatRow, flag};
 use crate::entry::error::Result;
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
@@ -32,7 +32,7 @@ impl Importer {
     /// than 1,024 probabilities, and for more than 1 MiB of text, names and attributes together.
     /// Also [errors of reading](crate::Error#errors-of-reading) and [of a
     /// commit](crate::Error#errors-of-a-commit); after the latter the source may be read again from
-    /// its start.
+    /// its start. Of an input that is to be kept only the hash is taken.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -112,6 +112,7 @@ impl Importer {
                 original,
                 confidence,
                 processing,
+                input: InputRef::NotKept,
             };
             let encoded = self.encoder.repeat(head, &row);
             return encoded.map_err(|why| limits::too_large("inference", why));
@@ -133,6 +134,7 @@ impl Importer {
             confidence: confidence.unwrap_or(f32::NAN),
             probabilities: Floats::collect(inference.probabilities.len(), values),
             features: inference.features,
+            input: InputRef::NotKept,
             processing,
             attributes: attributes.collect(),
             extras: inference.extras().to_owned(),

@@ -17,6 +17,7 @@ use ahash::{AHashMap, AHashSet};
 use crate::engine::directory::Directory;
 use crate::engine::format::block::BlockEncoder;
 use crate::engine::hot::{Commit, Hot};
+use crate::engine::inputs::store::InputsCommit;
 use crate::engine::kv::WriteFailure;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::name_cache::NameCache;
@@ -339,6 +340,7 @@ impl Importer {
         let commit = Commit {
             blocks: &mut blocks,
             rows: &rows,
+            inputs: &mut InputsCommit::of(0),
         };
         self.hot.commit(commit).map_err(WriteFailure::into_error)?;
         self.pending.clear();

@@ -5,6 +5,7 @@ use std::thread;
 
 use super::Journal;
 use super::health::Health;
+use super::inputs::InputsHealth;
 use crate::engine::directory::Directory;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
@@ -167,6 +168,7 @@ impl Journal {
 
     fn look(&self) -> Health {
         let known = self.status.lock().clone();
+        let [too_large, queue_full] = self.queue.inputs.given_up();
         Health {
             state: known.state,
             offered: self.queue.offered(),
@@ -182,6 +184,16 @@ impl Journal {
             repeats: known.counts.repeats,
             divergences: known.counts.divergences,
             invalid: known.counts.invalid,
+            inputs: InputsHealth {
+                kept: known.inputs.kept,
+                bytes: known.inputs.bytes,
+                repeated: known.inputs.repeated,
+                too_large,
+                queue_full,
+                failed: known.inputs.failed,
+                removed: known.inputs.removed,
+                error: known.input_error,
+            },
             queue_capacity: self.queue.capacity(),
             commits: known.commits,
             last_commit: known.last_commit,

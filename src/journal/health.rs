@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::inputs::InputsHealth;
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::timestamp::as_nanos;
@@ -50,6 +51,8 @@ pub struct Health {
     pub divergences: u64,
     /// Among the committed: confidence given, but NaN or outside 0 to 1.
     pub invalid: u64,
+    /// Inputs that were to be kept with their decisions.
+    pub inputs: InputsHealth,
     /// Room in the queue, in events.
     pub queue_capacity: usize,
     /// Commits that reached the disk.
@@ -122,6 +125,7 @@ impl std::fmt::Display for Health {
             ("sealing", sealing),
             ("retention", retention),
             ("folding", folding),
+            ("inputs", self.inputs.error.as_ref()),
             ("panic", self.thread_panics.first()),
         ];
         for (of, fault) in faults {

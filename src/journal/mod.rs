@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod finish;
 pub(crate) mod global;
 pub(crate) mod health;
+pub(crate) mod inputs;
 #[cfg(feature = "tracing")]
 pub(crate) mod layer;
 pub(crate) mod panics;
@@ -18,6 +19,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::engine::directory::Directory;
 use crate::engine::hot::Hot;
+use crate::engine::inputs::store::InputStore;
 use crate::engine::kv::WriteFailure;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::source::Source;
@@ -31,6 +33,7 @@ use crate::options::{BlackBox, Options, Sharing};
 use crate::record::conditions::Conditions;
 use crate::record::flush::FlushReply;
 use crate::record::queue::Queue;
+use crate::record::queue::input_queue::InputQueue;
 use crate::record::queue::lanes::{Lanes, Reading};
 use crate::record::queue::local_names::NamesLog;
 use crate::record::recovery::Recovery;
@@ -173,14 +176,18 @@ impl Journal {
             (Some(_), BlackBox::Lanes) => lanes_of(hot.name(), id, run, &options),
             _ => (None, None),
         };
-        let queue = Arc::new(Queue::new(
+        let budget = options.input_budget;
+        let inputs = hot.directory().filter(|_| budget > 0);
+        let inputs = inputs.map(|inside| InputStore::new(inside.clone(), id.0, run, budget));
+        let queue = Queue::new(
             run,
             options.queue_capacity,
             options.overflow,
             options.max_names,
             options.clock.clone(),
             lanes,
-        ));
+        );
+        let queue = Arc::new(queue.with_inputs(InputQueue::new(inputs.is_some())));
         let status = Arc::new(Status::new(run));
         let mut known = status.lock();
         known.file_bytes = hot.file_bytes();
@@ -196,7 +203,7 @@ impl Journal {
         let checkpoints = Access::of(&hot, options.cache_bytes);
         let (requests, received) = crossbeam_channel::unbounded();
         let (done_sender, done) = crossbeam_channel::bounded(1);
-        let writer = Writer::new(
+        let mut writer = Writer::new(
             queue.clone(),
             status.clone(),
             received,
@@ -205,6 +212,9 @@ impl Journal {
             spool,
             &options,
         );
+        if let Some(inputs) = inputs {
+            writer.keep_inputs(inputs);
+        }
         let thread = worker::spawn("annals-writer", queue.keep_panic(), move || {
             writer.run(&done_sender);
         })?;

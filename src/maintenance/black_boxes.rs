@@ -155,7 +155,12 @@ mod system {
             Ok(other) => Some(WhyLeft::OtherJournal(other)),
             Err(Error::Missing { .. } | Error::NotADirectory { .. }) => {
                 let parts = Directory::missing(place).parts_without_hot_file();
+                // Its file system may not be mounted here, or be another container's.
+                let is_seen = place.parent().is_some_and(Path::is_dir);
                 Some(match parts {
+                    None if !is_seen => {
+                        WhyLeft::Unknown("the directory above is missing too".to_owned())
+                    }
                     None => WhyLeft::JournalGone,
                     // A repair may be under way.
                     Some(part) => {

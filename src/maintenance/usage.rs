@@ -31,6 +31,8 @@ pub struct Usage {
     pub checkpoint_bytes: u64,
     /// Bytes of the spools of open runs, and of their locks.
     pub spool_bytes: u64,
+    /// Bytes of files of kept inputs.
+    pub input_bytes: u64,
     /// Bytes of everything else in the directory: other locks, files that were set aside, foreign
     /// files.
     pub other_bytes: u64,
@@ -80,6 +82,7 @@ impl Maintenance {
             log_bytes: bytes_below(&root.join("logs")),
             checkpoint_bytes: bytes_below(&root.join(names::FOLDER)),
             spool_bytes: bytes_below(&root.join("runs")),
+            input_bytes: bytes_below(&root.join("inputs")),
             other_bytes: 0,
             entries: extent.next.since(extent.kept),
         };
@@ -88,6 +91,7 @@ impl Maintenance {
             usage.log_bytes,
             usage.checkpoint_bytes,
             usage.spool_bytes,
+            usage.input_bytes,
         ];
         let known = known.into_iter().fold(usage.hot_bytes, u64::saturating_add);
         // Others write at the same time.

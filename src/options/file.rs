@@ -70,6 +70,7 @@ struct OptionsFile {
     close_timeout: Option<Span>,
     sharing: Option<Others>,
     black_box: Option<BlackBox>,
+    input_budget: Option<Size>,
     flush_on_panic: Option<Span>,
     label: Option<String>,
     mirror: Option<Mirror>,
@@ -163,6 +164,9 @@ impl<'de> Deserialize<'de> for Options {
         options.commit_bytes = bytes("commit_bytes", file.commit_bytes, options.commit_bytes)?;
         options.cache_bytes = bytes("cache_bytes", file.cache_bytes, options.cache_bytes)?;
         options.seal_bytes = file.seal_bytes.map_or(options.seal_bytes, |given| given.0);
+        options.input_budget = file
+            .input_budget
+            .map_or(options.input_budget, |given| given.0);
         options.queue_capacity = file.queue_capacity.unwrap_or(options.queue_capacity);
         options.dedup_capacity = file.dedup_capacity.unwrap_or(options.dedup_capacity);
         options.max_names = file.max_names.unwrap_or(options.max_names);
@@ -215,7 +219,7 @@ mod tests {
             "overflow": {"block": "2ms"}, "dedup_window": 0, "dedup_capacity": 9,
             "max_names": 10, "cache_bytes": 1048576, "memory_interval": "5s",
             "close_timeout": "1m", "sharing": "exclusive", "flush_on_panic": "3s",
-            "black_box": "spool",
+            "black_box": "spool", "input_budget": "2GiB",
             "label": "trainer-7", "seal_bytes": "8MiB", "seal_age": "12h",
             "fold_interval": "1s",
             "retention": {"max_age": "30d", "keep_after_cursor": ["export"]},
@@ -232,6 +236,7 @@ mod tests {
         assert_eq!(options.sharing, Sharing::Exclusive);
         assert_eq!(options.black_box, BlackBox::Spool);
         assert_eq!(options.seal_bytes, 8 << 20);
+        assert_eq!(options.input_budget, 2 << 30);
         let days = |days| RetentionPolicy::new().max_age_days(days);
         assert_eq!(
             options.retention,

@@ -121,6 +121,7 @@ pub struct Options {
     pub(crate) fold_interval: Option<Duration>,
     pub(crate) retention: Option<RetentionPolicy>,
     pub(crate) black_box: BlackBox,
+    pub(crate) input_budget: u64,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -148,6 +149,7 @@ impl Default for Options {
             fold_interval: Some(Duration::from_secs(2)),
             retention: None,
             black_box: BlackBox::native(),
+            input_budget: 1 << 30,
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -493,6 +495,25 @@ impl Options {
     /// ```
     pub fn black_box(mut self, black_box: BlackBox) -> Self {
         self.black_box = black_box;
+        self
+    }
+
+    /// Bytes that files of kept inputs may take together. Default 1 GiB; zero keeps none. When a
+    /// file begins or is full, the oldest ones are removed until the rest is within the budget, and
+    /// [`Health::inputs`] counts their inputs. A file has an eighth of the budget, and at least
+    /// 64 KiB and at most 64 MiB. Those that open journals write at the moment are not removed, so
+    /// the budget can be exceeded by them. A file also goes when retention has removed the last
+    /// decisions of its time. Only [recorders](crate::record::RecorderBuilder::keep_inputs) and
+    /// calls that ask for it keep inputs.
+    ///
+    /// [`Health::inputs`]: crate::health::Health::inputs
+    ///
+    /// ```
+    /// // 132 bytes for each vector of 32 `f32`: the last 370 million.
+    /// let options = annals::Journal::options().input_budget(50_000_000_000);
+    /// ```
+    pub fn input_budget(mut self, bytes: u64) -> Self {
+        self.input_budget = bytes;
         self
     }
 

@@ -1,6 +1,6 @@
 //! Which decisions a query is about, in the words of its user.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::engine::format::name::NameKind;
 use crate::engine::format::select::{Selection, Steps};
@@ -34,6 +34,8 @@ pub(super) struct Criteria {
     pub(super) repeats: Repeats,
     /// Event times; `None` means all.
     pub(super) times: Option<RangeInclusive<Timestamp>>,
+    /// Sequences; `None` means all.
+    pub(super) sequences: Option<Range<Sequence>>,
 }
 
 impl Criteria {
@@ -54,9 +56,13 @@ impl Criteria {
             wanted(NameKind::Action, &self.action)?,
             wanted(NameKind::Checkpoint, &self.checkpoint)?,
         );
+        let asked = self.sequences.clone().unwrap_or(Sequence::ZERO..end);
         Ok(Selection {
             // No entry has a name that the table does not know.
-            sequences: Sequence::ZERO..if is_unknown { Sequence::ZERO } else { end },
+            sequences: match is_unknown {
+                true => Sequence::ZERO..Sequence::ZERO,
+                false => asked.start..asked.end.min(end),
+            },
             times: self.times.clone(),
             repeats: self.repeats == Repeats::Include,
             model,

@@ -1,8 +1,9 @@
 //! The handle of a reader; its calls stand beside what they do.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::names::ReaderDictionary;
+use crate::engine::inputs::read::InputCache;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::ids::JournalId;
@@ -17,6 +18,8 @@ use crate::entry::ids::JournalId;
 pub struct Reader {
     pub(crate) source: Arc<Source>,
     pub(super) names: Arc<ReaderDictionary>,
+    /// The part of a file of inputs that was read last.
+    pub(super) inputs: Arc<Mutex<InputCache>>,
     pub(super) id: JournalId,
     pub(super) label: Option<Arc<str>>,
     pub(super) clock: Clock,

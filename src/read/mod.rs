@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod follow;
 pub(crate) mod handle;
+pub(crate) mod inputs;
 pub(crate) mod names;
 pub(crate) mod outcomes;
 pub(crate) mod pages;
@@ -36,6 +37,7 @@ pub(crate) use cursor::Cursor;
 pub use events::Events;
 pub(crate) use follow::Follow;
 pub(crate) use handle::Reader;
+pub use inputs::WithInputs;
 use names::ReaderDictionary;
 pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
@@ -98,6 +100,7 @@ impl Reader {
         Ok(Reader {
             source,
             names: Arc::new(ReaderDictionary::default()),
+            inputs: Arc::default(),
             id: identity.journal(),
             label: identity.label.map(Into::into),
             clock: Clock::system(),

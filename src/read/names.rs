@@ -22,6 +22,9 @@ use crate::entry::timestamp::Timestamp;
 
 type Labels = Arc<[Arc<str>]>;
 
+/// Bytes of joined names of the values of an input, with escapes.
+const MOST_FEATURE_NAMES: usize = 128 << 10;
+
 /// The texts of the ids read so far. Names are only ever added, so cached ones stay true.
 ///
 /// It is not the writer's dictionary: it answers from id to text, for many threads at once, and
@@ -70,6 +73,28 @@ impl ReaderDictionary {
         known.insert(id, labels.clone(), bytes);
         drop(known);
         Ok(labels)
+    }
+
+    /// The names of the values of an input.
+    pub(super) fn feature_names(&self, source: &Source, id: NameId) -> Result<Labels> {
+        if let Some(names) = read(&self.labels).get(id) {
+            return Ok(names.clone());
+        }
+        let joined = self.name(source, id)?;
+        // A writer joins no more; a name of separators alone would ask for sixteen times its size.
+        if joined.len() > MOST_FEATURE_NAMES {
+            return Err(Error::Corrupt {
+                path: source.path().to_owned(),
+                detail: format!("names: {id} joins names of {} bytes", joined.len()),
+            });
+        }
+        let names: Labels = split_labels(&joined).map(Into::into).collect();
+        let bytes = joined.len().saturating_add(names.len().saturating_mul(32));
+        let mut known = write(&self.labels);
+        known.make_room();
+        known.insert(id, names.clone(), bytes);
+        drop(known);
+        Ok(names)
     }
 
     /// The entry that `entry` is.

@@ -9,7 +9,6 @@ use crate::engine::blocks::{DecodedBlock, HourKey, Projection};
 use crate::engine::format::block::StoredEntry;
 use crate::engine::format::select::{Limit, Selection};
 use crate::engine::kv::range::Direction;
-use crate::engine::meta::Extent;
 use crate::engine::source::Source;
 use crate::entry::error::Result;
 use crate::entry::sequence::Sequence;
@@ -29,15 +28,15 @@ pub(super) enum ReadPlan {
 }
 
 impl ReadPlan {
-    /// Over all of `extent`, or by event time over `times`.
+    /// Over `sequences`, or by event time over `times`.
     pub(super) fn new(
         times: Option<&RangeInclusive<Timestamp>>,
-        extent: Extent,
+        sequences: Range<Sequence>,
         direction: Direction,
     ) -> Self {
         match times {
             Some(times) => ReadPlan::ByTime(ByTime::new(times.clone(), direction)),
-            None => ReadPlan::BySequence(BySequence::new(extent, direction)),
+            None => ReadPlan::BySequence(BySequence::new(&sequences, direction)),
         }
     }
 
@@ -69,12 +68,12 @@ pub(super) struct BySequence {
 }
 
 impl BySequence {
-    fn new(extent: Extent, direction: Direction) -> Self {
+    fn new(sequences: &Range<Sequence>, direction: Direction) -> Self {
         BySequence {
             direction,
             next: match direction {
-                Direction::Ascending => extent.kept,
-                Direction::Descending => extent.next,
+                Direction::Ascending => sequences.start,
+                Direction::Descending => sequences.end,
             },
             // The newest few are most often in the newest block.
             budget: 1,
@@ -93,6 +92,7 @@ impl BySequence {
         let (next, budget) = (self.next, self.budget);
         let located = match self.direction {
             Direction::Ascending if next >= selection.sequences.end => return Ok(false),
+            Direction::Descending if next <= selection.sequences.start => return Ok(false),
             Direction::Ascending => source.projected_after(
                 next,
                 budget,

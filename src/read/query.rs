@@ -1,12 +1,13 @@
 //! Inferences by time, model, symbol, action and checkpoint, in either order.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 use super::Reader;
 use super::filter::{Criteria, Repeats};
 use super::plan::ReadPlan;
 use crate::engine::format::block::StoredEntry;
+use crate::engine::format::row::InputRef;
 use crate::engine::format::select::{Selection, Steps};
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
@@ -14,6 +15,7 @@ use crate::entry::episode::EpisodeId;
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
 use crate::entry::record::InferenceRecord;
+use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 
 /// A question about inferences; from [`Reader::inferences`]. Nothing is read before
@@ -243,6 +245,36 @@ impl Query {
         self
     }
 
+    /// Only entries with these [sequences](InferenceRecord::sequence): the part of a journal that
+    /// was committed between two moments. Blocks outside the range are not read, unless times are
+    /// asked for too.
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// for action in ["BUY", "SELL", "HOLD"] {
+    ///     journal.log(annals::Inference::new("dqn_agent", "ETH/USDT", action));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let first = reader.inferences().iter().next().expect("there are three")?.sequence;
+    /// assert_eq!(reader.inferences().sequences(first + 1..).iter().count(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn sequences(mut self, sequences: impl RangeBounds<u64>) -> Self {
+        let start = match sequences.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match sequences.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.criteria.sequences = Some(Sequence::new(start)..Sequence::new(end));
+        self
+    }
+
     /// Newest first. Without it, oldest first.
     ///
     /// ```
@@ -353,17 +385,22 @@ impl Iterator for Inferences {
     type Item = Result<InferenceRecord>;
 
     fn next(&mut self) -> Option<Result<InferenceRecord>> {
-        let item = self.step().transpose();
-        // An iterator that has ended or failed stays ended.
-        if !matches!(item, Some(Ok(_))) {
-            self.state = QueryState::Ended;
-        }
-        item
+        let next = self.next_with_input().transpose()?;
+        Some(next.map(|(record, _)| record))
     }
 }
 
 impl Inferences {
-    fn step(&mut self) -> Result<Option<InferenceRecord>> {
+    /// The next decision, and what became of its input.
+    pub(super) fn next_with_input(&mut self) -> Result<Option<(InferenceRecord, InputRef)>> {
+        let item = self.step();
+        if !matches!(item, Ok(Some(_))) {
+            self.state = QueryState::Ended;
+        }
+        item
+    }
+
+    fn step(&mut self) -> Result<Option<(InferenceRecord, InputRef)>> {
         if let QueryState::New(asked) = &self.state {
             let (query, extent) = &**asked;
             self.state =
@@ -387,18 +424,20 @@ struct RunningQuery {
 impl RunningQuery {
     /// `extent` bounds the entries that are given, in either direction.
     fn start(query: &Query, extent: Extent) -> Result<Self> {
+        let source = &query.reader.source;
+        let selection = query.criteria.selection(source, extent.next)?;
+        let first = extent.kept.max(selection.sequences.start);
+        let range = first..extent.next.min(selection.sequences.end);
         Ok(RunningQuery {
-            selection: query
-                .criteria
-                .selection(&query.reader.source, extent.next)?,
             left: query.limit,
-            plan: ReadPlan::new(query.criteria.times.as_ref(), extent, query.direction),
+            plan: ReadPlan::new(query.criteria.times.as_ref(), range, query.direction),
+            selection,
             reader: query.reader.clone(),
             buffered: VecDeque::new(),
         })
     }
 
-    fn step(&mut self) -> Result<Option<InferenceRecord>> {
+    fn step(&mut self) -> Result<Option<(InferenceRecord, InputRef)>> {
         let source = &self.reader.source;
         while self.left > 0 {
             let Some(entry) = self.buffered.pop_front() else {
@@ -409,9 +448,10 @@ impl RunningQuery {
                 }
                 break;
             };
+            let input = entry.row.input();
             if let Some(record) = self.reader.names.record(source, entry)? {
                 self.left -= 1;
-                return Ok(Some(record));
+                return Ok(Some((record, input)));
             }
         }
         Ok(None)

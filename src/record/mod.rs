@@ -3,6 +3,8 @@
 pub(crate) mod conditions;
 pub(crate) mod episode;
 pub(crate) mod flush;
+mod inputs;
+pub(crate) mod keep_inputs;
 pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod recovery;
@@ -14,4 +16,5 @@ pub use crate::entry::features::Float;
 pub use crate::entry::inference::{Attributes, OwnedAttributes};
 pub use episode::Episode;
 pub use flush::Flush;
+pub use keep_inputs::KeepInputs;
 pub use recorder::{Prepared, RecorderBuilder};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
+use super::keep_inputs::{BoundInputs, KeepInputs};
 use super::queue::Queue;
 use super::queue::enqueue::{Facts, GivenNames};
 use super::queue::local_names::{LocalName, NO_NAME};
@@ -18,6 +19,7 @@ use crate::entry::features::{Float, feature_hash};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes as _, Processing, Timer};
+use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
@@ -25,13 +27,15 @@ use crate::entry::value::Value;
 /// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
 #[must_use = "a recorder is made by build"]
 pub struct RecorderBuilder {
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     model: String,
     symbol: String,
     actions: Vec<String>,
     labels: Option<Vec<String>>,
     checkpoint: Option<String>,
     deterministic: bool,
+    pub(super) keep_inputs: KeepInputs,
+    pub(super) feature_names: Vec<String>,
 }
 
 impl RecorderBuilder {
@@ -44,6 +48,8 @@ impl RecorderBuilder {
             labels: None,
             checkpoint: None,
             deterministic: false,
+            keep_inputs: KeepInputs::Asked,
+            feature_names: Vec::new(),
         }
     }
 
@@ -152,6 +158,7 @@ impl RecorderBuilder {
                 advice: "give at most 1,024 actions or labels",
             });
         }
+        let inputs = BoundInputs::bind(&self.queue, self.keep_inputs, &self.feature_names)?;
         let mut recorder = Recorder {
             queue: Some(self.queue),
             names: GivenNames {
@@ -164,6 +171,7 @@ impl RecorderBuilder {
             actions: Arc::new(Actions::default()),
             written: None,
             deterministic: self.deterministic,
+            inputs,
         };
         recorder.set_model(&self.model);
         recorder.set_symbol(&self.symbol);
@@ -214,13 +222,14 @@ fn refuse_twice(name: &'static str, texts: &[String]) -> Result<()> {
 #[derive(Clone)]
 pub struct Recorder {
     /// `None` in a disabled recorder.
-    queue: Option<Arc<Queue>>,
+    pub(super) queue: Option<Arc<Queue>>,
     /// Invariant R1: a name that is [`NO_NAME`] here is written out in `written` or in
     /// `actions`, or was never given.
     names: GivenNames,
     actions: Arc<Actions>,
     written: Option<Arc<Texts>>,
     deterministic: bool,
+    pub(super) inputs: BoundInputs,
 }
 
 #[derive(Default)]
@@ -260,6 +269,7 @@ impl Recorder {
             actions: Arc::new(Actions::default()),
             written: None,
             deterministic: false,
+            inputs: BoundInputs::default(),
         }
     }
 
@@ -287,8 +297,8 @@ impl Recorder {
     /// inference's id, or `None` if it was dropped and counted.
     ///
     /// No lock, allocation or system call, with two exceptions. Every n-th call (n = a quarter of
-    /// the queue) wakes the writer. More than 8 probabilities or a name over the bound of the name
-    /// table take an allocation.
+    /// the queue) wakes the writer. More than 8 probabilities, a name over the bound of the name
+    /// table, or a kept input of more than 256 bytes take an allocation.
     ///
     /// ```
     /// # let journal = annals::Journal::in_memory()?;
@@ -350,6 +360,8 @@ impl Recorder {
             extras: Extras::NONE,
             sampled: false,
             steps: None,
+            input: None,
+            is_kept: false,
         }
     }
 
@@ -498,13 +510,9 @@ impl Recorder {
         });
     }
 
-    /// Records a decision; `more` has extras, and whether the action was sampled.
+    /// Records a decision; `more` has what is not usual.
     #[inline(always)]
-    fn log_prepared(
-        &self,
-        prepared: &Plain<'_>,
-        more: Option<(Extras<'_>, bool)>,
-    ) -> Option<InferenceId> {
+    fn log_prepared(&self, prepared: &Plain<'_>, more: Option<&More<'_>>) -> Option<InferenceId> {
         let queue = self.queue.as_deref()?;
         let mut facts = prepared.facts;
         let values = prepared.probabilities;
@@ -529,11 +537,16 @@ impl Recorder {
             && action.written.is_none()
             && self.actions.labels.is_none()
             && prepared.attributes.is_empty();
-        let extras = more.map_or(Extras::NONE, |(extras, sampled)| {
-            with_propensity(extras, sampled, prepared, action)
+        let extras = more.map_or(Extras::NONE, |more| {
+            with_propensity(more.extras, more.sampled, prepared, action)
         });
+        let input = more.and_then(|more| more.input);
         if !plain {
-            return self.log_written(queue, names, facts, action, prepared, extras);
+            let carried = (extras, input);
+            return self.log_written(queue, names, facts, action, prepared, carried);
+        }
+        if let Some(input) = input {
+            return Recorder::log_with_input(queue, names, facts, values, input, extras);
         }
         let mut probabilities = [0.0; INLINE];
         probabilities[..values.len()].copy_from_slice(values);
@@ -568,7 +581,7 @@ impl Recorder {
         facts: Facts,
         action: &Bound,
         prepared: &Plain<'_>,
-        extras: Extras<'_>,
+        (extras, input): (Extras<'_>, Option<(GivenInput<'_>, LocalName)>),
     ) -> Option<InferenceId> {
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
         texts.action = action.written.clone();
@@ -577,7 +590,7 @@ impl Recorder {
         if !values.is_empty() {
             texts.labels = self.actions.labels.clone();
         }
-        queue.send_extended(names, facts, values.into(), None, texts, extras)
+        queue.send_extended(names, facts, values.into(), None, texts, (extras, input))
     }
 }
 
@@ -590,7 +603,16 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
-/// A decision without extras. It is what the usual call hands over in memory, and is kept small.
+/// What a decision carries that most do not.
+struct More<'a> {
+    extras: Extras<'a>,
+    /// Whether the action was drawn from the probabilities.
+    sampled: bool,
+    /// The input, if it is to be kept, and the names of its values.
+    input: Option<(GivenInput<'a>, LocalName)>,
+}
+
+/// A decision without extras and inputs. The usual call hands it over in memory, so it is small.
 #[derive(Clone, Copy)]
 struct Plain<'a> {
     recorder: &'a Recorder,
@@ -607,8 +629,8 @@ impl Plain<'_> {
     }
 
     #[inline(never)]
-    fn log_with(&self, more: Option<(Extras<'_>, bool)>) -> Option<InferenceId> {
-        self.recorder.log_prepared(self, more)
+    fn log_with(&self, more: &More<'_>) -> Option<InferenceId> {
+        self.recorder.log_prepared(self, Some(more))
     }
 }
 
@@ -635,12 +657,15 @@ pub struct Prepared<'a> {
     recorder: &'a Recorder,
     action: usize,
     probabilities: &'a [f32],
-    facts: Facts,
+    pub(super) facts: Facts,
     attributes: &'a [(&'a str, Value)],
     extras: Extras<'a>,
     sampled: bool,
     /// Of the handle that numbers it.
     steps: Option<&'a Steps>,
+    pub(super) input: Option<GivenInput<'a>>,
+    /// Whatever the recorder's own rule says.
+    pub(super) is_kept: bool,
 }
 
 impl<'a> Prepared<'a> {
@@ -656,8 +681,12 @@ impl<'a> Prepared<'a> {
         if let Some(steps) = self.steps {
             self.extras.step = Some((steps.id, steps.take()));
         }
-        let more = Some((self.extras, self.sampled));
-        let id = self.plain().log_with(more)?;
+        let more = More {
+            extras: self.extras,
+            sampled: self.sampled,
+            input: self.recorder.input_to_keep(&self),
+        };
+        let id = self.plain().log_with(&more)?;
         if let Some(steps) = self.steps {
             steps.note(id);
         }
@@ -707,7 +736,8 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// The model's input, of which [`feature_hash`] is stored; hashed here and now.
+    /// The model's input, of which [`feature_hash`] is stored; hashed here and now. It is kept
+    /// itself too if the recorder's [`keep_inputs`](RecorderBuilder::keep_inputs) says so.
     ///
     /// ```
     /// let journal = annals::Journal::in_memory()?;
@@ -719,8 +749,9 @@ impl<'a> Prepared<'a> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     #[inline(always)]
-    pub fn features<F: Float>(self, features: &[F]) -> Self {
-        self.features_hashed(feature_hash(features))
+    pub fn features<F: Float>(self, features: &'a [F]) -> Self {
+        self.with_input(features)
+            .features_hashed(feature_hash(features))
     }
 
     /// The hash of the model's input, where the input is no `[f32]`.
@@ -921,9 +952,10 @@ impl<'a> Prepared<'a> {
     /// ```
     #[inline(always)]
     pub fn log(self) -> Option<InferenceId> {
-        if self.sampled || self.steps.is_some() || !self.extras.is_none() {
-            return self.log_more();
+        let is_usual = self.extras.is_none() && !self.sampled && self.steps.is_none();
+        match is_usual && !self.recorder.wants_input(&self) {
+            true => self.plain().log(),
+            false => self.log_more(),
         }
-        self.plain().log()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::inputs::store::InputCounts;
 use crate::entry::error::Error;
 use crate::entry::ids::RunId;
 use crate::entry::timestamp::Timestamp;
@@ -53,6 +54,9 @@ pub(crate) struct Status {
 pub(crate) struct KnownStatus {
     pub(crate) state: State,
     pub(crate) counts: BatchCounts,
+    pub(crate) inputs: InputCounts,
+    /// Why inputs were last given up, in words.
+    pub(crate) input_error: Option<String>,
     /// Events in the writer's hands.
     pub(crate) uncommitted: u64,
     pub(crate) unknown: u64,
@@ -96,6 +100,8 @@ impl Status {
             inner: Mutex::new(KnownStatus {
                 state: State::Running,
                 counts: BatchCounts::default(),
+                inputs: InputCounts::default(),
+                input_error: None,
                 uncommitted: 0,
                 unknown: 0,
                 commits: 0,

@@ -123,10 +123,12 @@ pub fn base(dir: &Path) {
             let action = ["BUY", "SELL", "HOLD"][usize::from(number % 3)];
             let attributes = [("fold", Value::from(i64::from(number)))];
             let hold = f32::from(number) / 100.0;
+            let features = [hold; 40];
             let probabilities = [("BUY", 0.2), ("SELL", 0.3), ("HOLD", hold)];
             let inference = Inference::new(MODEL, "ETH/USDT", action)
                 .probabilities(&probabilities)
                 .checkpoint(saved[1].id())
+                .keep_features(&features)
                 .attributes(&attributes);
             let id = journal.log(inference).unwrap();
             let outcome = Outcome::new().reward(1.5).correct(true).value("slip", 0.1);
@@ -193,7 +195,7 @@ fn list(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// Kinds of lies.
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 /// Makes the journal in `dir`, a copy of [`base`]'s, lie in one to four ways. The first has this
 /// number, if there is one. Says how.
@@ -220,6 +222,7 @@ pub fn lie(
             12 => sidecar(dir, outside, choices),
             13 => cursor(dir, choices),
             14 => pipe(dir, choices),
+            15 => inputs(dir, choices),
             _ => link(dir, outside, choices),
         });
     }
@@ -235,7 +238,7 @@ const FOLDED: [&str; 5] = [
     "out_of_order_outcomes",
 ];
 
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 27] = [
     "meta",
     "names",
     "name_ids",
@@ -262,6 +265,7 @@ const TABLES: [&str; 26] = [
     "deleted",
     "leaving",
     "cursors",
+    "inputs",
 ];
 
 fn definition(table: &'static str) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -558,7 +562,7 @@ pub fn put_blocks(dir: &Path, many: u64, count: u64, name: u64, hole: bool) {
     .concat();
     header.extend(number(if hole { 1 } else { 1 << 40 }));
     header.extend(signed(1_753_454_100_000_000));
-    for column in 0..18 {
+    for column in 0..20 {
         let least = match column {
             0 => 1,
             4..=7 => i64::try_from(name).unwrap(),
@@ -780,6 +784,29 @@ fn clear(path: &Path) {
             }
         }
     }
+}
+
+/// A file of inputs whose frames have right checksums, and other numbers in their headers or heads.
+fn inputs(dir: &Path, choices: &mut Choices<'_>) -> String {
+    let path = dir.join("inputs/1-1.inputs");
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+    let mut bytes = if is_file {
+        fs::read(&path).unwrap()
+    } else {
+        Vec::new()
+    };
+    if bytes.len() < 80 {
+        return "no inputs".to_owned();
+    }
+    let place = choices.pick(&[8, 16, 32, 40, 44, 48, 64]);
+    let number = choices.extreme().to_le_bytes();
+    bytes[place..place + 4].copy_from_slice(&number[..4]);
+    let stated = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+    let end = usize::try_from(stated).unwrap().clamp(8, bytes.len());
+    let sum = xxh3_64(&bytes[8..end]);
+    bytes[..8].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    format!("inputs with {number:?} at {place}")
 }
 
 fn pipe(dir: &Path, choices: &mut Choices<'_>) -> String {

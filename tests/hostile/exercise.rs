@@ -155,6 +155,13 @@ fn read(reader: &Reader, dir: &Path, steps: &mut Steps) {
         let _ = reader.stats(MODEL).best_live(&LiveValue::Reward, 1);
         let _ = reader.inferences().with_outcomes().take(ENTRIES).count();
     });
+    steps.run("inputs", || {
+        let all = reader.inferences().with_inputs();
+        let _ = all.take(ENTRIES).count();
+        for record in reader.newest(50).flatten() {
+            let _ = reader.input(record.id);
+        }
+    });
 }
 
 /// Records, saves and deletes.
@@ -174,8 +181,9 @@ fn own(dir: &Path, steps: &mut Steps) {
     });
     let Some(journal) = opened else { return };
     steps.run("log", || {
-        for _ in 0..20 {
-            let id = journal.log(Inference::new(MODEL, "ETH/USDT", "BUY"));
+        for number in 0..20_u8 {
+            let decision = Inference::new(MODEL, "ETH/USDT", "BUY");
+            let id = journal.log(decision.keep_features(&[f32::from(number)]));
             if let Some(id) = id {
                 journal.attach_outcome(id, Outcome::new().reward(1.0));
             }

@@ -11,6 +11,7 @@ mod failure;
 mod filter;
 mod folding;
 mod import;
+mod input;
 mod line;
 mod links;
 mod missing;

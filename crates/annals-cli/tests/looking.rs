@@ -169,6 +169,52 @@ fn one_inference_is_explained_whole() {
 }
 
 #[test]
+fn a_kept_input_is_explained_with_its_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::options()
+        .without_mirror()
+        .open(dir.path())
+        .unwrap();
+    let builder = journal.recorder("m", "s").actions(["BUY"]);
+    let recorder = builder.feature_names(["spread", "a\nb"]).build().unwrap();
+    let call = || recorder.inference(0);
+    let many = [0.5_f32; 40];
+    let ids = [
+        call().keep_features(&[0.25_f32, f32::NAN]).log(),
+        call().keep_features(&many).log(),
+        call().keep_bytes("é\u{1b}[2J".as_bytes()).log(),
+        call().keep_bytes(&vec![0; (1 << 20) + 1]).log(),
+        call().features(&[1.0]).log(),
+    ];
+    journal.close().unwrap();
+    let ids = ids.map(|id| id.unwrap().to_string());
+    let texts = ids
+        .each_ref()
+        .map(|id| run(dir.path(), &["explain", id], 0));
+    for (text, part) in texts.iter().zip([
+        "2 values: spread=0.25 a\\nb=NaN",
+        "40 values: spread=0.5 a\\nb=0.5 0.5 0.5 0.5 0.5 0.5 0.5 …",
+        "6 bytes: é\\u{001b}[2J",
+        "was to be kept, and was given up",
+    ]) {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!texts[4].contains("  input "), "{}", texts[4]);
+    let found = ids
+        .each_ref()
+        .map(|id| json(dir.path(), &["explain", id])[0]["input"].clone());
+    let names = serde_json::json!(["spread", "a\nb"]);
+    assert_eq!(
+        (&found[0]["type"], &found[0]["names"]),
+        (&"f32".into(), &names)
+    );
+    assert_eq!(found[0]["values"], serde_json::json!([0.25, "NaN"]));
+    assert_eq!(found[1]["values"].as_array().unwrap().len(), 40);
+    assert_eq!(found[3]["missing"], "given_up");
+    assert_eq!(found[4]["missing"], "not_kept");
+}
+
+#[test]
 fn statistics_agree_with_the_rows() {
     let dir = tempfile::tempdir().unwrap();
     journal(dir.path(), 60);

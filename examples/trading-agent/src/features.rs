@@ -15,6 +15,26 @@ pub const FEATURES: usize = 16;
 /// The features of one bar.
 pub type Vector = [f32; FEATURES];
 
+/// Their names, in their order.
+pub const NAMES: [&str; FEATURES] = [
+    "return_1",
+    "return_2",
+    "return_5",
+    "return_10",
+    "return_21",
+    "return_63",
+    "volatility_5",
+    "volatility_21",
+    "range",
+    "gap",
+    "rsi",
+    "macd",
+    "macd_signal",
+    "turnover",
+    "place_in_21",
+    "place_in_bar",
+];
+
 /// The agent's actions, in the order of the network's outputs.
 pub const ACTIONS: [&str; 3] = ["BUY", "SELL", "HOLD"];
 

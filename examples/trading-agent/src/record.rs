@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use annals::entry::RunState;
 use annals::logs::LogKind;
+use annals::record::KeepInputs;
 use annals::registry::CheckpointRetentionPlan;
 use annals::stats::{LiveValue, StatsRow};
 use annals::{
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
 use crate::crash::Rehearsed;
-use crate::features::{self, ACTIONS, POSITIONS, Vector};
+use crate::features::{self, ACTIONS, NAMES, POSITIONS, Vector};
 use crate::network::{Epoch, Probabilities};
 
 /// Longest wait at the end of a run for entries on their way to disk.
@@ -140,6 +141,9 @@ impl Book {
                 journal
                     .recorder(model, symbol)
                     .actions(ACTIONS)
+                    // So that a decision can be explained, and made again, from what it was.
+                    .feature_names(NAMES)
+                    .keep_inputs(KeepInputs::Always)
                     .build()
                     .with_context(|| {
                         format!("the journal cannot record for the symbol \"{symbol}\"")

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::block_index::BlockIndex;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
-use super::row::{InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, flag};
+use super::row::{
+    InferenceRow, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, flag,
+};
 use super::{CHECKSUM_BYTES, codec};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras, TooLarge};
 use crate::entry::floats::MOST;
@@ -64,10 +66,14 @@ pub(super) enum BlockColumn {
     Episode,
     /// Number of the step within its episode; of a decision without one, as in `Episode`.
     Step,
+    /// Of a kept input, the decision's id less its number; otherwise that of the decision before.
+    Input,
+    /// Of a kept input, the name of its values' names; otherwise that of the decision before.
+    FeatureNames,
 }
 
-pub(super) const COLUMNS: usize = BlockColumn::Step as usize + 1;
-/// The columns before those of extras, which are 0 in most blocks.
+pub(super) const COLUMNS: usize = BlockColumn::FeatureNames as usize + 1;
+/// The columns before those of extras and inputs, which are 0 in most blocks.
 const USUAL: usize = BlockColumn::Memory as usize + 1;
 
 #[derive(Serialize, Deserialize, Debug)]
@@ -136,6 +142,9 @@ struct Previous {
     memory: u64,
     /// So does a decision that is no step.
     step: (u64, u64),
+    /// So does a decision without an input.
+    input: i64,
+    feature_names: NameId,
 }
 
 /// An inference or a repeat, in stored form.
@@ -147,7 +156,7 @@ pub(crate) struct StoredDecision<'a> {
     pub(crate) names: NameIds,
     pub(crate) labels: NameId,
     /// Bits of [`flag`]; they tell which of the other fields count.
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
     /// Of a repeat, its id less its original's; otherwise 0.
     pub(crate) original: i64,
     pub(crate) confidence: f32,
@@ -158,6 +167,7 @@ pub(crate) struct StoredDecision<'a> {
     pub(crate) attributes: &'a [(String, Value)],
     /// Their bits in `flags` are set when they are stored.
     pub(crate) extras: Extras<'a>,
+    pub(crate) input: InputRef,
 }
 
 impl BlockHeader {
@@ -262,6 +272,7 @@ impl BlockEncoder {
                 .extras
                 .as_deref()
                 .map_or(Extras::NONE, OwnedExtras::as_extras),
+            input: row.input,
         })
     }
 
@@ -286,6 +297,7 @@ impl BlockEncoder {
             processing: row.processing,
             attributes: &[],
             extras: Extras::NONE,
+            input: row.input,
         })
     }
 
@@ -382,16 +394,31 @@ impl BlockEncoder {
         let correlation = extras.correlation.unwrap_or_default();
         self.correlations.extend_from_slice(correlation.as_bytes());
         self.attributed += u32::from(!stored.attributes.is_empty());
+        let (input, feature_names) = self.input(stored);
         self.previous = Previous {
             head: stored.head,
             labels: stored.labels,
             memory: stored.memory,
             step: self.step_of(extras),
+            input,
+            feature_names,
         };
         self.count += 1;
         self.events += 1;
         self.index.event(stored.head.id, stored.head.event);
         Ok(())
+    }
+
+    /// What the columns of inputs have for a decision. Without an input it is what the decision
+    /// before has, so that the columns stay narrow.
+    #[inline]
+    fn input(&self, stored: &StoredDecision<'_>) -> (i64, NameId) {
+        match stored.input {
+            InputRef::Kept { number, names } => (number.distance_to(stored.head.id), names),
+            InputRef::NotKept | InputRef::GivenUp => {
+                (self.previous.input, self.previous.feature_names)
+            }
+        }
     }
 
     fn values(&self, stored: &StoredDecision<'_>) -> [i64; COLUMNS] {
@@ -406,8 +433,9 @@ impl BlockEncoder {
             _ => (self.previous.head.id, self.previous.head.recorded),
         };
         let (names, extras) = (stored.names, &stored.extras);
-        let flags = stored.flags & !flag::EXTRAS | flags_of(extras);
+        let flags = stored.flags & !flag::EXTRAS | flags_of(extras) | stored.input.flag();
         let (episode, step) = self.step_of(extras);
+        let (input, feature_names) = self.input(stored);
         [
             id.distance_from(previous.0),
             recorded.distance_from(previous.1),
@@ -427,6 +455,8 @@ impl BlockEncoder {
             i64::try_from(extras.correlation.map_or(0, |text| text.len() + 1)).unwrap_or(i64::MAX),
             episode.cast_signed(),
             step.cast_signed(),
+            input,
+            feature_names.into(),
         ]
     }
 
@@ -582,8 +612,8 @@ fn extend<const WIDTH: usize>(
 
 /// The bits of the flags that extras have.
 #[inline]
-fn flags_of(extras: &Extras<'_>) -> u8 {
-    let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+fn flags_of(extras: &Extras<'_>) -> u16 {
+    let has = |yes: bool, bit: u16| if yes { bit } else { 0 };
     has(extras.propensity.is_some(), flag::PROPENSITY)
         | has(extras.cause.is_some(), flag::CAUSE)
         | has(extras.step.is_some(), flag::STEP)

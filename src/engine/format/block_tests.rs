@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use crate::engine::format::block::*;
 use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::reader::BlockReader;
-use crate::engine::format::row::{GapRow, NameId, OutcomeRow, OutcomeValue, SystemEventRow};
+use crate::engine::format::row::{
+    GapRow, InputNumber, NameId, OutcomeRow, OutcomeValue, SystemEventRow,
+};
 use crate::entry::episode::EpisodeId;
 use crate::entry::extras::{Extras, OwnedExtras};
 use crate::entry::floats::Floats;
@@ -26,6 +28,7 @@ fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow 
         confidence,
         probabilities: Floats::new(&[0.85, 0.1, 0.05]),
         features: Some(0x0807_0605_0403_0201),
+        input: InputRef::NotKept,
         processing: 12_500_001,
         attributes,
         extras: None,
@@ -38,6 +41,7 @@ fn repeat(original: u64) -> RepeatRow {
         original: InferenceId(original),
         confidence: Some(0.85),
         processing: 0,
+        input: InputRef::NotKept,
     }
 }
 
@@ -99,17 +103,28 @@ fn extras() -> Extras<'static> {
 fn small() -> Block {
     let mut encoder = BlockEncoder::default();
     let id = (1 << 40) | 7;
+    let input = InputRef::Kept {
+        number: InputNumber::new((1 << 40) | 3),
+        names: NameId::new(5),
+    };
+    let first = InferenceRow {
+        input,
+        ..inference(0.85, Vec::new())
+    };
     encoder
-        .inference(head(id, 1_000_000), 2_049, &inference(0.85, Vec::new()))
+        .inference(head(id, 1_000_000), 2_049, &first)
         .unwrap();
-    encoder
-        .repeat(head(id + 2, 1_000_250), &repeat(id))
-        .unwrap();
+    let same = RepeatRow {
+        input,
+        ..repeat(id)
+    };
+    encoder.repeat(head(id + 2, 1_000_250), &same).unwrap();
     encoder.note(Timestamp(1_000_300), &gap(5)).unwrap();
     let attributes = vec![("k".to_owned(), Value::Integer(-1))];
     let mut odd = inference(f32::NAN, attributes);
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
+    odd.input = InputRef::GivenUp;
     odd.probabilities = Floats::new(&[]);
     odd.extras = extras().to_owned();
     let early = RowHead {
@@ -170,6 +185,11 @@ fn what_was_appended_is_read_back() {
         (InferenceId(id), first.names)
     );
     assert_eq!(second.confidence, Some(0.85));
+    let input = InputRef::Kept {
+        number: InputNumber::new((1 << 40) | 3),
+        names: NameId::new(5),
+    };
+    assert_eq!((first.input, second.input), (input, input));
     let (Row::Note(Note::Gap(gap)), Row::Inference(last)) = (&rows[2].row, &rows[3].row) else {
         panic!("{rows:?}");
     };
@@ -180,6 +200,7 @@ fn what_was_appended_is_read_back() {
         (None, &[][..])
     );
     assert!(last.confidence.is_nan());
+    assert_eq!(last.input, InputRef::GivenUp);
     assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
     let of_last = last.extras.as_deref().map(OwnedExtras::as_extras);
     assert_eq!((of_last, &first.extras), (Some(extras()), &None));

@@ -10,6 +10,7 @@ use crate::entry::floats::Floats;
 
 fn row(extras: Option<Box<OwnedExtras>>) -> InferenceRow {
     InferenceRow {
+        input: InputRef::NotKept,
         names: NameIds::default(),
         labels: NameId::NONE,
         flags: 0,
@@ -61,6 +62,7 @@ fn encoded(decisions: &[Option<OwnedExtras>]) -> Vec<Block> {
             Some(extras) => encoder.inference(head(id), 7, &row(extras.as_extras().to_owned())),
             None => {
                 let repeat = RepeatRow {
+                    input: InputRef::NotKept,
                     names: NameIds::default(),
                     original: InferenceId(id / 2),
                     confidence: None,

@@ -14,6 +14,8 @@ pub(crate) enum NameKind {
     Component = 6,
     /// Name of a named value of an outcome.
     OutcomeName = 7,
+    /// The names of the values of an input, joined like labels.
+    FeatureNames = 8,
 }
 
 impl NameKind {
@@ -27,13 +29,14 @@ impl NameKind {
             5 => NameKind::Labels,
             6 => NameKind::Component,
             7 => NameKind::OutcomeName,
+            8 => NameKind::FeatureNames,
             _ => return None,
         })
     }
 }
 
 /// How many kinds there are; their numbers begin with 1.
-pub(crate) const KINDS: usize = 7;
+pub(crate) const KINDS: usize = 8;
 
 /// Joins labels into one name.
 pub(crate) const LABEL_SEPARATOR: char = '\u{1f}';

@@ -11,7 +11,8 @@ use super::codec;
 use super::column::ColumnNumbers;
 use super::notes::{NotesReader, StoredNote, split};
 use super::row::{
-    InferenceRow, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredOutcome, flag,
+    InferenceRow, InputNumber, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes,
+    StoredOutcome, flag,
 };
 use crate::entry::episode::EpisodeId;
 use crate::entry::extras::{LONGEST_CORRELATION, OwnedExtras};
@@ -24,12 +25,13 @@ use crate::entry::value::Value;
 type Result<T> = std::result::Result<T, String>;
 
 /// The columns that hold name ids.
-pub(super) const NAMES: [BlockColumn; 5] = [
+pub(super) const NAMES: [BlockColumn; 6] = [
     BlockColumn::Model,
     BlockColumn::Symbol,
     BlockColumn::Action,
     BlockColumn::Checkpoint,
     BlockColumn::Labels,
+    BlockColumn::FeatureNames,
 ];
 
 /// A block whose parts have been found, and whose columns hold what a block can hold. Of notes and
@@ -444,7 +446,7 @@ fn behind(rest: &[u8]) -> String {
 }
 
 /// How many of `range` have the flag, or have it not.
-fn with_flag(flags: &ColumnNumbers<'_>, range: Range<usize>, bit: u8, is_set: bool) -> usize {
+fn with_flag(flags: &ColumnNumbers<'_>, range: Range<usize>, bit: u16, is_set: bool) -> usize {
     flags.count(range, |flags| (flags & i64::from(bit) != 0) == is_set)
 }
 
@@ -528,12 +530,20 @@ impl<'w, 'a> Walk<'w, 'a> {
             checkpoint: name(BlockColumn::Checkpoint),
         };
         let processing = number(BlockColumn::Processing).cast_unsigned();
-        let flags = u8::try_from(number(BlockColumn::Flags)).unwrap_or_default();
+        let flags = u16::try_from(number(BlockColumn::Flags)).unwrap_or_default();
         let confidence = match flags & flag::NO_CONFIDENCE {
             0 => self.block.confidences.get(self.confidence),
             _ => None,
         };
         let confidence = confidence.map(|bytes| f32::from_le_bytes(*bytes));
+        let input = match flags & flag::OF_INPUT {
+            0 => InputRef::NotKept,
+            flag::INPUT => InputRef::Kept {
+                number: InputNumber::at_distance(self.id, number(BlockColumn::Input)),
+                names: name(BlockColumn::FeatureNames),
+            },
+            _ => InputRef::GivenUp,
+        };
         let row = if flags & flag::REPEAT != 0 {
             Row::Repeat(RepeatRow {
                 names,
@@ -543,6 +553,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                     .at_distance(number(BlockColumn::Original).wrapping_neg()),
                 confidence,
                 processing,
+                input,
             })
         } else {
             let features = match flags & flag::FEATURES {
@@ -557,10 +568,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 names,
                 labels: name(BlockColumn::Labels),
                 // That there are features shows in the row itself.
-                flags: flags & !(flag::FEATURES | flag::EXTRAS),
+                flags: flags & !(flag::FEATURES | flag::EXTRAS | flag::OF_INPUT),
                 confidence: confidence.unwrap_or(f32::NAN),
                 probabilities: Floats::collect(length, probabilities.map(f32::from_le_bytes)),
                 features: features.map(|bytes| u64::from_le_bytes(*bytes)),
+                input,
                 processing,
                 attributes: self.take_attributes(index),
                 extras: self.extras(index, flags),
@@ -579,7 +591,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The extras of the current decision, which is at `index`.
-    fn extras(&self, index: usize, flags: u8) -> Option<Box<OwnedExtras>> {
+    fn extras(&self, index: usize, flags: u16) -> Option<Box<OwnedExtras>> {
         let number = |part: BlockColumn| self.block.column(part).get(index);
         let length = usize::try_from(number(BlockColumn::Vector)).unwrap_or(0);
         let bytes = usize::try_from(number(BlockColumn::Correlation)).unwrap_or(0);
@@ -587,7 +599,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         if flags & flag::EXTRAS == 0 && length == 0 && bytes == 0 {
             return None;
         }
-        let has = |bit: u8| flags & bit != 0;
+        let has = |bit: u16| flags & bit != 0;
         let propensity = self.block.propensities.get(self.propensity);
         let propensity = propensity.map(|bytes| f32::from_le_bytes(*bytes));
         let vector = self.vector..self.vector.saturating_add(length);

@@ -10,7 +10,7 @@ use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::OwnedExtras;
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
-use crate::entry::ids::InferenceId;
+use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
@@ -69,6 +69,94 @@ impl From<NameId> for i64 {
     }
 }
 
+/// The number of a kept input: 24 bits of run, 40 bits of counter, as in an inference's id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct InputNumber(u64);
+
+impl InputNumber {
+    pub(crate) const fn new(number: u64) -> Self {
+        InputNumber(number)
+    }
+
+    /// The first one of a run.
+    pub(crate) const fn first_of(run: RunId) -> Self {
+        InputNumber(run.first_id() | 1)
+    }
+
+    #[inline]
+    pub(crate) const fn get(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn run(self) -> RunId {
+        InferenceId::from_u64(self.0).run()
+    }
+
+    pub(crate) const fn counter(self) -> u64 {
+        InferenceId::from_u64(self.0).counter()
+    }
+
+    pub(crate) const fn saturating_add(self, more: u64) -> Self {
+        InputNumber(self.0.saturating_add(more))
+    }
+
+    /// How many inputs are from `first` on and before this one.
+    pub(crate) const fn since(self, first: InputNumber) -> u64 {
+        self.0.saturating_sub(first.0)
+    }
+
+    /// How far before `id` the number is, as blocks store it.
+    #[inline]
+    pub(crate) const fn distance_to(self, id: InferenceId) -> i64 {
+        id.distance_from(InferenceId::from_u64(self.0))
+    }
+
+    /// The number at this distance before `id`. Wraps on hostile bytes: no file has a wrong number.
+    #[inline]
+    pub(crate) const fn at_distance(id: InferenceId, distance: i64) -> Self {
+        InputNumber(id.at_distance(distance.wrapping_neg()).to_u64())
+    }
+}
+
+impl fmt::Display for InputNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.run(), self.counter())
+    }
+}
+
+/// What became of a decision's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum InputRef {
+    #[default]
+    NotKept,
+    GivenUp,
+    Kept {
+        number: InputNumber,
+        /// Of its values; [`NameId::NONE`] if none were bound.
+        names: NameId,
+    },
+}
+
+impl InputRef {
+    /// The bit of [`flag`] that says so.
+    #[inline]
+    pub(crate) const fn flag(self) -> u16 {
+        match self {
+            InputRef::NotKept => 0,
+            InputRef::GivenUp => flag::INPUT_GIVEN_UP,
+            InputRef::Kept { .. } => flag::INPUT,
+        }
+    }
+
+    fn names(self) -> NameId {
+        match self {
+            InputRef::Kept { names, .. } => names,
+            InputRef::NotKept | InputRef::GivenUp => NameId::NONE,
+        }
+    }
+}
+
 impl TryFrom<u64> for NameId {
     type Error = std::num::TryFromIntError;
 
@@ -97,6 +185,15 @@ pub(crate) enum Note {
 }
 
 impl Row {
+    /// What became of its input.
+    pub(crate) fn input(&self) -> InputRef {
+        match self {
+            Row::Inference(row) => row.input,
+            Row::Repeat(row) => row.input,
+            Row::Note(_) => InputRef::NotKept,
+        }
+    }
+
     /// Shows every stored name that this row needs; 0 stands for none.
     pub(crate) fn each_name(&self, mut see: impl FnMut(NameId)) {
         let of = |names: &NameIds| [names.model, names.symbol, names.action, names.checkpoint];
@@ -104,8 +201,12 @@ impl Row {
             Row::Inference(row) => {
                 of(&row.names).into_iter().for_each(&mut see);
                 see(row.labels);
+                see(row.input.names());
             }
-            Row::Repeat(row) => of(&row.names).into_iter().for_each(see),
+            Row::Repeat(row) => {
+                of(&row.names).into_iter().for_each(&mut see);
+                see(row.input.names());
+            }
             Row::Note(note) => note.each_name(see),
         }
     }
@@ -147,22 +248,28 @@ impl Note {
 /// is stored.
 pub(crate) mod flag {
     /// The same features and checkpoint were answered differently within the window.
-    pub(crate) const DIVERGENT: u8 = 1;
+    pub(crate) const DIVERGENT: u16 = 1;
     /// The caller gave no confidence, and none is stored.
-    pub(crate) const NO_CONFIDENCE: u8 = 2;
+    pub(crate) const NO_CONFIDENCE: u16 = 2;
     /// The row is a repeat: of its answer only action and confidence are stored.
-    pub(crate) const REPEAT: u8 = 4;
+    pub(crate) const REPEAT: u16 = 4;
     /// A feature hash is stored.
-    pub(crate) const FEATURES: u8 = 8;
+    pub(crate) const FEATURES: u16 = 8;
     /// A propensity is stored.
-    pub(crate) const PROPENSITY: u8 = 16;
+    pub(crate) const PROPENSITY: u16 = 16;
     /// A cause is stored.
-    pub(crate) const CAUSE: u8 = 32;
+    pub(crate) const CAUSE: u16 = 32;
     /// The decision is a step of an episode.
-    pub(crate) const STEP: u8 = 64;
+    pub(crate) const STEP: u16 = 64;
+    /// Its input is kept, and the column of inputs has its number.
+    pub(crate) const INPUT: u16 = 128;
+    /// Its input was to be kept, and was given up.
+    pub(crate) const INPUT_GIVEN_UP: u16 = 256;
     /// Those that [`Extras`](crate::entry::extras::Extras) have.
-    pub(crate) const EXTRAS: u8 = PROPENSITY | CAUSE | STEP;
-    pub(crate) const ALL: u8 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES | EXTRAS;
+    pub(crate) const EXTRAS: u16 = PROPENSITY | CAUSE | STEP;
+    /// Set when a row is stored, and not part of it otherwise.
+    pub(crate) const OF_INPUT: u16 = INPUT | INPUT_GIVEN_UP;
+    pub(crate) const ALL: u16 = DIVERGENT | NO_CONFIDENCE | REPEAT | FEATURES | EXTRAS | OF_INPUT;
 }
 
 /// The names of an inference or repeat.
@@ -181,12 +288,13 @@ pub(super) type StoredAttributes = (u32, Vec<(String, Value)>);
 pub(crate) struct InferenceRow {
     pub(crate) names: NameIds,
     pub(crate) labels: NameId,
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
     /// NaN if there is none.
     pub(crate) confidence: f32,
     pub(crate) probabilities: Floats,
     /// xxh3-64 of the features.
     pub(crate) features: Option<u64>,
+    pub(crate) input: InputRef,
     /// Processing time in nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) attributes: Vec<(String, Value)>,
@@ -201,6 +309,8 @@ pub(crate) struct RepeatRow {
     /// The same as its original's, which may be retired earlier.
     pub(crate) confidence: Option<f32>,
     pub(crate) processing: u64,
+    /// Its own: the original may be retired earlier.
+    pub(crate) input: InputRef,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]

@@ -22,7 +22,7 @@ pub(crate) struct ScannedDecision {
     pub(crate) action: NameId,
     pub(crate) checkpoint: NameId,
     /// See [`flag`].
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
     /// NaN if there is none.
     pub(crate) confidence: f32,
     /// Nanoseconds plus one; 0 is unknown.
@@ -58,7 +58,7 @@ pub(crate) struct Scan {
     symbols: Vec<NameId>,
     actions: Vec<NameId>,
     checkpoints: Vec<NameId>,
-    flags: Vec<u8>,
+    flags: Vec<u16>,
     confidences: Vec<f32>,
     processing: Vec<u64>,
     memory: Vec<u64>,
@@ -84,7 +84,7 @@ impl Scan {
         block.names(BlockColumn::Symbol, &mut self.symbols);
         block.names(BlockColumn::Action, &mut self.actions);
         block.names(BlockColumn::Checkpoint, &mut self.checkpoints);
-        let small = |number| u8::try_from(number).unwrap_or(u8::MAX);
+        let small = |number| u16::try_from(number).unwrap_or(u16::MAX);
         block
             .column(BlockColumn::Flags)
             .unpack(&mut self.flags, small);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, RowHead, StoredEntry};
 use crate::engine::format::row::{
-    GapRow, InferenceRow, NameId, NameIds, OutcomeValue, RepeatRow, Row, flag,
+    GapRow, InferenceRow, InputRef, NameId, NameIds, OutcomeValue, RepeatRow, Row, flag,
 };
 use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
@@ -46,6 +46,7 @@ fn row(kind: u8, id: u64) -> Row {
             original: InferenceId(id / 2),
             confidence: id.is_multiple_of(2).then_some(0.5),
             processing: 0,
+            input: InputRef::NotKept,
         }),
         _ => Row::Inference(InferenceRow {
             names: names(id),
@@ -54,6 +55,7 @@ fn row(kind: u8, id: u64) -> Row {
             confidence: f32::NAN,
             probabilities: Floats::new(&[0.5, 0.5]),
             features: Some(id),
+            input: InputRef::NotKept,
             processing: 7,
             attributes: Vec::new(),
             extras: None,

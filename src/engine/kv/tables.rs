@@ -73,10 +73,12 @@ pub(crate) enum Table {
     Leaving,
     /// Name → a reader's position in the journal.
     Cursors,
+    /// Number of the first input in a file of inputs → what is committed of that file.
+    Inputs,
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 26] = [
+    pub(crate) const ALL: [Table; 27] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -103,6 +105,7 @@ impl Table {
         Table::Deleted,
         Table::Leaving,
         Table::Cursors,
+        Table::Inputs,
     ];
 
     /// Those of a segment's file.
@@ -143,6 +146,7 @@ impl Table {
             Table::Deleted => "deleted",
             Table::Leaving => "leaving",
             Table::Cursors => "cursors",
+            Table::Inputs => "inputs",
         }
     }
 

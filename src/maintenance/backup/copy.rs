@@ -10,10 +10,11 @@ use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
-use super::around;
+use super::{around, inputs};
 use crate::engine::blocks::go_on;
 use crate::engine::directory::{Directory, sync_directory};
 use crate::engine::index;
+use crate::engine::inputs::rows;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Kv, ReadTransaction, Table, WriteFailure};
 use crate::engine::maintenance_handle::MaintenanceHandle;
@@ -101,13 +102,14 @@ impl MaintenanceHandle {
             let unfinished = to.unfinished_hot_file(std::process::id().into());
             let _ = disk::remove(&unfinished);
             let path = self.source().path();
-            let listed;
-            (listed, copied.incomplete) = self.source().read(|snapshot| {
+            let (listed, files, identity);
+            (listed, files, identity, copied.incomplete) = self.source().read(|snapshot| {
                 let identity = meta::identity(snapshot, path)?;
                 // The only part for which the snapshot is held. Its list of segments says what
                 // belongs to it.
                 let incomplete = write_hot(snapshot, path, &unfinished, &identity)?;
-                Ok((segments::list(snapshot, path)?, incomplete))
+                let listed = segments::list(snapshot, path)?;
+                Ok((listed, rows::list(snapshot, path)?, identity, incomplete))
             })?;
             let mut whole = true;
             for segment in &listed {
@@ -118,13 +120,17 @@ impl MaintenanceHandle {
             // Segments first: a hot file must never name one that a power cut can take away.
             sync_directory(folder)?;
             if whole {
-                (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
+                let lacking = inputs::copy(self.directory(), to, &identity, &files)?;
+                let unnamed = to.with_hot_file(&unfinished);
+                (copied.entries, copied.damaged) = verified(&unnamed, &lacking)?;
+                copied.incomplete.extend(lacking);
                 let name = to.hot_file();
                 disk::rename(&unfinished, &name)
                     .map_err(|error| Error::io("name", &name, error))?;
                 sync_directory(to.path())?;
                 // Last: until the new hot file has its name, the old one may need them.
                 seal::remove_strays(&listed, folder)?;
+                inputs::remove_others(to, &files)?;
                 copied.known = listed.len().saturating_sub(copied.new);
                 return Ok(copied);
             }
@@ -204,8 +210,9 @@ impl MaintenanceHandle {
 }
 
 /// Verifies a copy; returns the number of its entries, and of unreadable ones. Blocks that cannot
-/// be read are the original's: a copying error shows no right checksums anywhere else either.
-fn verified(copy: &Directory) -> Result<(u64, u64)> {
+/// be read are the original's: a copying error shows no right checksums anywhere else either. So
+/// are the `lacking` files of inputs.
+fn verified(copy: &Directory, lacking: &[String]) -> Result<(u64, u64)> {
     let found = MaintenanceHandle::open(copy.clone(), Sharing::native(), CACHE_BYTES)?.check();
     let is_of_block = |defect: &Defect| match defect.kind {
         DefectKind::Checksum | DefectKind::Undecodable => defect.detail.starts_with(BLOCK),
@@ -217,8 +224,15 @@ fn verified(copy: &Directory) -> Result<(u64, u64)> {
     let lost = lost.map(|lost| lost.end.saturating_sub(lost.start));
     let lost = lost.fold(0, u64::saturating_add);
     // The engine's check of a segment finds the same bytes wrong.
-    let is_known =
-        |defect: &Defect| is_of_block(defect) || (lost > 0 && defect.kind == DefectKind::Engine);
+    let is_lacking = |defect: &Defect| {
+        let name = defect.file.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| lacking.iter().any(|known| known == name))
+    };
+    let is_known = |defect: &Defect| match defect.kind {
+        DefectKind::Engine => lost > 0,
+        DefectKind::Input => is_lacking(defect),
+        _ => is_of_block(defect),
+    };
     match found.defects.iter().find(|defect| !is_known(defect)) {
         None => Ok((found.entries, lost)),
         Some(defect) => Err(Error::Corrupt {
@@ -382,7 +396,7 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
     let maintenance = MaintenanceHandle::open(from.clone(), Sharing::native(), CACHE_BYTES)?;
     let unfinished = to.unfinished_hot_file(now.as_micros().cast_unsigned());
     let path = maintenance.source().path();
-    let (listed, incomplete) = maintenance.source().read(|snapshot| {
+    let (listed, files, identity, incomplete) = maintenance.source().read(|snapshot| {
         let old = meta::identity(snapshot, path)?;
         let mut identity = Identity::draw(old.label.clone(), now)?;
         // Its segments say that they belong to them. A new identity keeps cursors of the old
@@ -392,7 +406,8 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
             .ancestors
             .push((old.id, meta::extent(snapshot, path)?.next));
         let incomplete = write_hot(snapshot, path, &unfinished, &identity)?;
-        Ok((segments::list(snapshot, path)?, incomplete))
+        let listed = segments::list(snapshot, path)?;
+        Ok((listed, rows::list(snapshot, path)?, identity, incomplete))
     })?;
     let folder = to.create_segments()?;
     let Some(lock) = seal::hold(&folder)? else {
@@ -413,7 +428,9 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
         }
     }
     sync_directory(&folder)?;
-    (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished))?;
+    let lacking = inputs::copy(from, to, &identity, &files)?;
+    (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished), &lacking)?;
+    copied.incomplete.extend(lacking);
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;
     // The rest of an earlier restoring is not needed any more.
     to.remove_unfinished();

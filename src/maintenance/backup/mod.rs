@@ -2,6 +2,7 @@
 
 mod around;
 pub(crate) mod copy;
+mod inputs;
 
 use std::fs;
 use std::io;
@@ -47,7 +48,8 @@ pub struct BackedUp {
     pub damaged: u64,
     /// The tables of `journal.redb` (see `FORMAT.md`) that cannot be read to the end in the
     /// original. The copy has indexes that were made anew. Its rollups are empty then, and are
-    /// folded anew from the kept entries: statistics of retired decisions are not in it.
+    /// folded anew from the kept entries: statistics of retired decisions are not in it. Also the
+    /// files of kept inputs that the original lacks, or cannot be read in it.
     pub incomplete: Vec<String>,
 }
 

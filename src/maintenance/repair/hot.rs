@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::evidence::Evidence;
 use super::fill::fill;
+use super::inputs;
 use super::quarantine::quarantine;
 use super::salvage::{Raw, Salvage, is_among};
 use super::withdrawal::Withdrawal;
@@ -19,6 +20,7 @@ use crate::engine::format::block::{Block, BlockEncoder, StoredEntry};
 use crate::engine::format::codec;
 use crate::engine::format::row::NameId;
 use crate::engine::index;
+use crate::engine::inputs::rows::{self, FileState};
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table, WriteFailure, WriteTransaction};
 use crate::engine::meta;
@@ -97,6 +99,7 @@ pub(super) fn write_anew(
         row.is_ok_and(|row| row.next <= extent.next)
     });
     anew.copy(Table::Cursors, cursors)?;
+    let inputs_lost = anew.inputs(directory, identity, extent.next)?;
     let stamp = salvage.known("meta elapsed", elapsed::stamp).flatten();
     let mut marks = salvage.rows(Table::Meta);
     anew.write(|transaction| elapsed::put_again(transaction, stamp, &mut marks))?;
@@ -134,6 +137,8 @@ pub(super) fn write_anew(
     sync_directory(directory.path())?;
     mended.changed.push(name);
     mended.incomplete = salvage.incomplete();
+    mended.incomplete.extend(inputs_lost.incomplete);
+    mended.set_aside.extend(inputs_lost.set_aside);
     Ok(())
 }
 
@@ -179,6 +184,42 @@ impl Anew<'_> {
         put_blocks(kv, &mut pending)?;
         mended.lost.extend(lost);
         Ok(bytes)
+    }
+
+    /// Writes the rows of files of inputs whose bytes are there; returns what was lost.
+    fn inputs(&self, directory: &Directory, identity: &Identity, end: Sequence) -> Result<Mended> {
+        let mut files = Vec::new();
+        let mut is_possible = true;
+        let is_whole = self
+            .salvage
+            .each(Table::Inputs, &mut |key, payload| match rows::decode(
+                &self.salvage.path,
+                key,
+                payload,
+            ) {
+                Ok(file) => files.push(file),
+                Err(_) => is_possible = false,
+            });
+        files.sort_unstable_by_key(|(first, _)| *first);
+        files.dedup_by_key(|(first, _)| *first);
+        if !(is_whole && is_possible) {
+            let found = inputs::found(directory, identity, &files, end);
+            files.extend(found);
+        }
+        for (_, row) in &mut files {
+            row.until = row.until.min(end);
+            if row.state == FileState::Open {
+                // Nobody has the journal open.
+                row.state = FileState::Ended;
+            }
+        }
+        let mut lost = Mended::default();
+        let files = inputs::mended(directory, identity, files, &mut lost)?;
+        self.write(|transaction| {
+            let mut files = files.iter();
+            files.try_for_each(|(first, row)| rows::put(transaction, *first, row))
+        })?;
+        Ok(lost)
     }
 
     fn copy(&self, table: Table, mut rows: Vec<Raw>) -> Result<()> {

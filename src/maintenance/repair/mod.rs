@@ -8,6 +8,7 @@
 pub(crate) mod evidence;
 pub(crate) mod fill;
 pub(crate) mod hot;
+mod inputs;
 pub(crate) mod quarantine;
 pub(crate) mod report;
 pub(crate) mod salvage;
@@ -120,6 +121,9 @@ pub(crate) fn repair(directory: &Directory, now: Timestamp) -> Result<Mended> {
     if hot.defects.is_empty() && !registered.iter().zip(&segments).all(is_same) {
         register(directory, &segments, mended.lost_entries())?;
         mended.changed.push(directory.hot_file());
+    }
+    if hot.defects.is_empty() {
+        inputs::mend(directory, &identity, &mut mended)?;
     }
     mended.lost.sort_unstable_by_key(|lost| lost.start);
     mended.entries = verified(directory)?;

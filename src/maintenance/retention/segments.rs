@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::engine::cursors;
 use crate::engine::directory::sync_directory;
 use crate::engine::elapsed::Elapsed;
+use crate::engine::inputs;
 use crate::engine::keys;
 use crate::engine::kv::Table;
 use crate::engine::maintenance_handle::MaintenanceHandle;
@@ -141,7 +142,8 @@ impl MaintenanceHandle {
         let path = self.source().path();
         // Read before the transaction, which others wait for.
         let hours: Vec<_> = slice.iter().map(|segment| self.hours_of(segment)).collect();
-        self.write(|transaction| {
+        let mut files = Vec::new();
+        let retired = self.write(|transaction| {
             let mut extent = meta::extent_to_write(transaction, path)?;
             let mut changes = Vec::new();
             let first = slice.first().map_or(extent.kept, |segment| segment.first);
@@ -188,12 +190,21 @@ impl MaintenanceHandle {
             extent.generation = extent.generation.saturating_add(1);
             meta::set_extent(transaction, extent)?;
             retired::put(transaction, &total)?;
+            // Only retired decisions have their inputs.
+            files = inputs::rows::retire(transaction, path, until)?;
             Ok(Vec::new())
-        })
-        .or_else(|error| match error {
-            Error::PlanOutdated { changes, .. } => Ok(changes),
-            error => Err(error),
-        })
+        });
+        match retired {
+            Ok(changes) => {
+                for (first, _) in files {
+                    // What cannot be removed now is removed by the next opener.
+                    let _ = disk::remove(&inputs::path_of(self.directory(), first));
+                }
+                Ok(changes)
+            }
+            Err(Error::PlanOutdated { changes, .. }) => Ok(changes),
+            Err(error) => Err(error),
+        }
     }
 
     /// The hours of event time that a segment touches, by its index; of an unreadable one, all

@@ -43,6 +43,8 @@ pub enum DefectKind {
     Run,
     /// The journal's extent or a cursor has an impossible value.
     Extent,
+    /// Kept inputs cannot be read, or are not there.
+    Input,
     /// The storage engine's own check found its pages out of order.
     Engine,
 }

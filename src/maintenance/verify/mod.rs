@@ -3,6 +3,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod defect;
+mod inputs;
 pub(crate) mod report;
 pub(crate) mod tables;
 
@@ -113,6 +114,7 @@ impl MaintenanceHandle {
             .defects
             .retain(|defect| !defect.sequences.as_ref().is_some_and(retired));
         self.check_names_and_runs(&uses, &mut findings);
+        self.check_inputs(&mut findings);
         self.check_strays(&registered, &mut findings);
         findings
     }

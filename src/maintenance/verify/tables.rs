@@ -11,6 +11,7 @@ use crate::engine::dictionary;
 use crate::engine::elapsed;
 use crate::engine::format::codec;
 use crate::engine::format::row::NameId;
+use crate::engine::inputs::rows as inputs;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, ReadTransaction, Table};
 use crate::engine::meta;
@@ -55,6 +56,7 @@ pub(crate) fn check_value(
         Table::UnmatchedOutcomes => unmatched::check(path, key, value).map_err(said),
         Table::OutOfOrderOutcomes => out_of_order::check(path, key, value).map_err(said),
         Table::Cursors => codec::decode::<CursorRow>(value).map(drop),
+        Table::Inputs => inputs::decode(path, key, value).map(drop).map_err(said),
         Table::Checkpoints
         | Table::Models
         | Table::Bests

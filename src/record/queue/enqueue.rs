@@ -17,15 +17,16 @@ use crate::entry::extras::{Extras, LONGEST_CORRELATION, TooLarge};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes, Inference, Processing};
+use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 use crate::options::Overflow;
 
 /// Time between two looks of a call whether its lane has room.
-const LEAST_NAP: Duration = Duration::from_micros(50);
+pub(super) const LEAST_NAP: Duration = Duration::from_micros(50);
 /// The same, after some looks.
-const MOST_NAP: Duration = Duration::from_millis(1);
+pub(super) const MOST_NAP: Duration = Duration::from_millis(1);
 /// Text that one inference may carry, names and attributes together, in bytes.
 pub(crate) const MOST_TEXT: usize = 1 << 20;
 /// Weight of a probability's label besides its bytes.
@@ -52,7 +53,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn event(&self) -> Option<i64> {
+    pub(super) fn event(&self) -> Option<i64> {
         self.event_time.map(Timestamp::as_micros)
     }
 }
@@ -70,7 +71,8 @@ impl Queue {
         };
         let plain = inference.probabilities.len() <= INLINE
             && inference.memory.is_none()
-            && inference.attributes.has_none();
+            && inference.attributes.has_none()
+            && inference.input.is_none();
         if plain && let Some(names) = self.names_of(inference) {
             let mut probabilities = [0.0; INLINE];
             for (slot, (_, value)) in probabilities.iter_mut().zip(inference.probabilities) {
@@ -115,6 +117,7 @@ impl Queue {
                 memory: None,
                 texts: None,
                 extras: extras.to_owned(),
+                input: None,
             }))
         };
         let mut words = [0; WITH_EXTRAS];
@@ -144,6 +147,11 @@ impl Queue {
         count: usize,
     ) -> Option<InferenceId> {
         let record = self.record(names, facts, probabilities, count);
+        self.send_record(record, facts)
+    }
+
+    #[inline]
+    pub(super) fn send_record(&self, record: Record, facts: Facts) -> Option<InferenceId> {
         let Some(lanes) = self.lanes() else {
             let message = Message::Inference(record);
             return self.send(record.id, message, record.ticks, facts.event());
@@ -172,8 +180,16 @@ impl Queue {
         let Some(lanes) = self.lanes() else {
             return self.send(id, message, ticks, event);
         };
-        let (tag, payload) = pack_any(&message);
-        match lanes.send(self, tag, &payload) {
+        let mut message = message;
+        let (mut tag, mut payload) = pack_any(&message);
+        let mut sent = lanes.send(self, tag, &payload);
+        if sent == Sent::Full && message.give_up_input() {
+            // The decision may still have room.
+            self.inputs.count_full();
+            (tag, payload) = pack_any(&message);
+            sent = lanes.send(self, tag, &payload);
+        }
+        match sent {
             Sent::Queued => Some(InferenceId(id)),
             other => self.not_queued(other, (tag, &payload), message, ticks, event),
         }
@@ -182,7 +198,7 @@ impl Queue {
     /// A record that its lane has not taken: waits for room, goes by the channel, or is counted as
     /// dropped.
     #[cold]
-    fn not_queued(
+    pub(super) fn not_queued(
         &self,
         sent: Sent,
         (tag, payload): (Tag, &[u64]),
@@ -240,7 +256,7 @@ impl Queue {
     }
 
     #[inline]
-    fn record(
+    pub(super) fn record(
         &self,
         names: GivenNames,
         facts: Facts,
@@ -276,6 +292,7 @@ impl Queue {
             has_features: facts.features.is_some(),
             has_confidence: facts.confidence.is_some(),
             is_deterministic: facts.deterministic,
+            is_input_given_up: false,
         }
     }
 
@@ -363,7 +380,10 @@ impl Queue {
             probabilities.collect(),
             inference.memory,
             texts,
-            inference.extras(),
+            (
+                inference.extras(),
+                inference.input.map(|input| (input, NO_NAME)),
+            ),
         )
     }
 
@@ -376,9 +396,9 @@ impl Queue {
         probabilities: Box<[f32]>,
         memory: Option<u64>,
         texts: Texts,
-        extras: Extras<'_>,
+        (extras, input): (Extras<'_>, Option<(GivenInput<'_>, LocalName)>),
     ) -> Option<InferenceId> {
-        let record = self.record(names, facts, [0.0; INLINE], 0);
+        let mut record = self.record(names, facts, [0.0; INLINE], 0);
         let checked = extras.check();
         if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT || checked.is_err() {
             let known = self.names.text(names.model);
@@ -394,12 +414,16 @@ impl Queue {
             self.refuse_for(why, record.ticks, facts.event());
             return None;
         }
+        let given = input.filter(|_| self.inputs.is_on());
+        let input = given.and_then(|(input, names)| self.inputs.copy(input, names));
+        record.is_input_given_up = given.is_some() && input.is_none();
         let extended = Extended {
             record,
             probabilities,
             memory,
             texts: (texts != Texts::default()).then(|| Box::new(texts)),
             extras: extras.to_owned(),
+            input,
         };
         let message = Message::Extended(Box::new(extended));
         self.put(record.id, message, record.ticks, facts.event())

@@ -317,6 +317,7 @@ mod tests {
             has_features: id.is_multiple_of(2),
             has_confidence: true,
             is_deterministic: id.is_multiple_of(7),
+            is_input_given_up: false,
         }
     }
 

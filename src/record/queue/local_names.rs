@@ -105,7 +105,8 @@ impl LocalNames {
 
     /// The same past the thread's cache.
     pub(crate) fn intern(&self, kind: NameKind, name: &str) -> Option<(LocalName, Arc<str>)> {
-        if name.len() > LONGEST_NAME {
+        // A recorder binds names of features once: a thread never looks for them.
+        if name.len() > LONGEST_NAME && kind != NameKind::FeatureNames {
             return None;
         }
         let known = self.names.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use crate::entry::extras::OwnedExtras;
 use crate::entry::floats::INLINE;
 
 use super::channel::Numbered;
+use super::input_queue::QueuedInput;
 use super::local_names::{LocalName, NO_NAME};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::value::Value;
@@ -37,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) has_confidence: bool,
     /// Another answer to the same question is a divergence.
     pub(crate) is_deterministic: bool,
+    /// An input was to be kept, and was given up.
+    pub(crate) is_input_given_up: bool,
 }
 
 /// An inference with something that a [`Record`] has no room for.
@@ -49,6 +52,7 @@ pub(crate) struct Extended {
     pub(crate) memory: Option<u64>,
     pub(crate) texts: Option<Box<Texts>>,
     pub(crate) extras: Option<Box<OwnedExtras>>,
+    pub(crate) input: Option<QueuedInput>,
 }
 
 /// Attributes, and the names that the table of this process has no room for.
@@ -141,9 +145,9 @@ impl Numbered for Message {
 impl Message {
     /// Shows every name that the message refers to to `see`.
     pub(crate) fn each_name(&self, see: impl FnMut(LocalName)) {
-        let record = match self {
-            Message::Inference(record) => record,
-            Message::Extended(extended) => &extended.record,
+        let (record, input) = match self {
+            Message::Inference(record) => (record, None),
+            Message::Extended(extended) => (&extended.record, extended.input.as_ref()),
             Message::Other(_, event) => return event.each_name(see),
         };
         [
@@ -152,6 +156,7 @@ impl Message {
             record.action,
             record.checkpoint,
             record.labels,
+            input.map_or(NO_NAME, |input| input.names),
         ]
         .into_iter()
         .filter(|name| *name != NO_NAME)
@@ -160,6 +165,16 @@ impl Message {
 }
 
 impl Message {
+    /// Takes the input away for want of room, and notes that; `false` if there is none.
+    pub(crate) fn give_up_input(&mut self) -> bool {
+        let Message::Extended(extended) = self else {
+            return false;
+        };
+        let had_one = extended.input.take().is_some();
+        extended.record.is_input_given_up |= had_one;
+        had_one
+    }
+
     /// Whether another answer to its question is a divergence.
     #[inline]
     pub(crate) fn is_deterministic(&self) -> bool {
@@ -170,7 +185,7 @@ impl Message {
         }
     }
 
-    /// Bytes of its texts, roughly.
+    /// Bytes of its texts and of its input, roughly.
     #[inline]
     pub(crate) fn text_bytes(&self) -> usize {
         let of_pairs = |pairs: &[(String, Value)]| -> usize {
@@ -188,7 +203,8 @@ impl Message {
                     let correlation = extras.correlation.as_deref().map_or(0, str::len);
                     4 * extras.vector.len() + correlation
                 });
-                texts.map_or(0, |texts| of_pairs(&texts.attributes)) + of_extras
+                let of_input = extended.input.as_ref().map_or(0, |input| input.bytes.len());
+                texts.map_or(0, |texts| of_pairs(&texts.attributes)) + of_extras + of_input
             }
             Message::Other(_, entry) => match &**entry {
                 OtherEntry::System {

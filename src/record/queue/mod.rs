@@ -6,6 +6,8 @@ pub(crate) mod black_box;
 pub(crate) mod channel;
 pub(crate) mod drop_counters;
 pub(crate) mod enqueue;
+pub(crate) mod input_queue;
+mod inputs;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
 pub(crate) mod intake;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(annals_portable)))]
@@ -48,6 +50,7 @@ use crate::entry::value::Value;
 use crate::options::Overflow;
 use crate::threads::panics;
 use channel::Channel;
+use input_queue::InputQueue;
 use lanes::Lanes;
 use local_names::{LocalNames, NamesLog};
 use message::Message;
@@ -64,6 +67,7 @@ pub(crate) struct Queue {
     episodes: AtomicU64,
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
+    pub(crate) inputs: InputQueue,
     /// The number of the first panic that may end this journal.
     pub(crate) first_panic: u64,
     /// The number of the panic that was recorded last.
@@ -104,6 +108,7 @@ impl Queue {
             episodes: AtomicU64::new(0),
             panics: Mutex::default(),
             refusals: Refusals::default(),
+            inputs: InputQueue::default(),
             // Opened while its thread unwinds, it may be closed by the same panic.
             first_panic: match thread::panicking() {
                 true => 0,
@@ -113,6 +118,11 @@ impl Queue {
             panicked: AtomicBool::new(false),
             unwound: AtomicBool::new(false),
         }
+    }
+
+    /// The same with inputs, if they can be kept.
+    pub(crate) fn with_inputs(self, inputs: InputQueue) -> Self {
+        Queue { inputs, ..self }
     }
 
     /// The lanes of this journal, if it has some.

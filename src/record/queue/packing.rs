@@ -4,6 +4,7 @@
 //! The words may come from the lane of a process that is dead, or from a file that lies: every
 //! number is checked, and a record that is no message gives `None`.
 
+use super::input_queue::QueuedInput;
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
 use super::ring::Tag;
@@ -12,6 +13,7 @@ use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
+use crate::entry::input::{GivenInput, InputKind};
 use crate::entry::value::Value;
 
 /// Words of the payload of the longest plain decision.
@@ -29,6 +31,8 @@ const CHECKPOINT: Tag = 4;
 const OUTCOME: Tag = 5;
 /// A piece of a message that is too long for one record; the last piece has the message's tag.
 pub(crate) const PIECE: Tag = 6;
+/// A plain decision, its input, and a word about that.
+const WITH_INPUT: Tag = 7;
 /// A longer message is in no lane.
 const MOST_WORDS: usize = 1 << 18;
 const HAS_EVENT: Tag = 1 << 3;
@@ -41,7 +45,8 @@ const LONG_PROCESSING: Tag = 1 << 8;
 /// How many probabilities: four bits.
 const COUNT_SHIFT: u32 = 9;
 const COUNT: Tag = 0b1111;
-const USED: Tag = (1 << 13) - 1;
+const INPUT_GIVEN_UP: Tag = 1 << 13;
+const USED: Tag = (1 << 14) - 1;
 /// Extras follow the decision.
 const HAS_EXTRAS: Tag = 1 << 15;
 
@@ -56,6 +61,11 @@ const CORRELATION_MASK: u64 = (1 << 12) - 1;
 const VECTOR_SHIFT: u32 = 16;
 const VECTOR_MASK: u64 = (1 << 16) - 1;
 const PROPENSITY_SHIFT: u32 = 32;
+
+/// Words of an input that take no allocation: 64 `f32`.
+const INLINE_WORDS: usize = 32;
+/// Bits of the word about an input that are its length in bytes; its kind is behind them.
+const LENGTH_BITS: u32 = 28;
 
 /// Whole words, and then halves of words.
 struct Packer<'a> {
@@ -132,6 +142,9 @@ pub(crate) fn pack(record: &Record, words: &mut [u64; PLAIN]) -> (Tag, usize) {
     }
     if record.is_deterministic {
         tag |= IS_DETERMINISTIC;
+    }
+    if record.is_input_given_up {
+        tag |= INPUT_GIVEN_UP;
     }
     for value in &record.probabilities[..count] {
         packer.half(value.to_bits());
@@ -222,7 +235,8 @@ fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
     if correlation.len() != bytes.div_ceil(8) {
         return None;
     }
-    let halves = bytemuck::cast_slice::<u64, u32>(vector).iter();
+    // As they were put together, in any order of bytes.
+    let halves = vector.iter().flat_map(|word| [*word, *word >> 32]);
     let correlation: Vec<u8> = correlation
         .iter()
         .flat_map(|word| word.to_le_bytes())
@@ -232,7 +246,7 @@ fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
         propensity: has(PROPENSITY).then_some(propensity),
         vector: halves
             .take(numbers)
-            .map(|bits| f32::from_bits(*bits))
+            .map(|half| f32::from_bits(u32::try_from(half & u64::from(u32::MAX)).unwrap_or(0)))
             .collect(),
         cause,
         correlation: has(CORRELATION).then(|| correlation.into()),
@@ -243,6 +257,76 @@ fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
     let used = pack_extras(&extras.as_extras(), &mut again)?;
     let is_whole = used == words.len() && again == words && !extras.as_extras().is_none();
     is_whole.then_some(extras)
+}
+
+/// Sends a plain decision with an input that [fits](crate::entry::input::InputKind::fits): the
+/// words of the decision, the bytes of the input filled up to words, and one word with its length,
+/// its kind and its names.
+#[inline]
+pub(crate) fn with_packed_input<T>(
+    record: &Record,
+    input: GivenInput<'_>,
+    names: LocalName,
+    send: impl FnOnce(Tag, &[u64]) -> T,
+) -> T {
+    let mut plain = [0; PLAIN];
+    let (tag, used) = pack(record, &mut plain);
+    let plain = plain.get(..used).unwrap_or_default();
+    let tag = (tag & !KIND) | WITH_INPUT;
+    let words = used + input.bytes.len().div_ceil(8) + 1;
+    if words <= PLAIN + INLINE_WORDS + 1 {
+        let mut room = [0; PLAIN + INLINE_WORDS + 1];
+        let payload = room.get_mut(..words).unwrap_or_default();
+        fill_with_input(payload, plain, input, names);
+        send(tag, payload)
+    } else {
+        let mut payload = vec![0; words];
+        fill_with_input(&mut payload, plain, input, names);
+        send(tag, &payload)
+    }
+}
+
+#[inline]
+fn fill_with_input(payload: &mut [u64], plain: &[u64], input: GivenInput<'_>, names: LocalName) {
+    let Some((last, payload)) = payload.split_last_mut() else {
+        return;
+    };
+    let Some((first, rest)) = payload.split_at_mut_checked(plain.len()) else {
+        return;
+    };
+    first.copy_from_slice(plain);
+    if let Some(bytes) = bytemuck::cast_slice_mut(rest).get_mut(..input.bytes.len()) {
+        bytes.copy_from_slice(input.bytes);
+    }
+    let length = u32::try_from(input.bytes.len()).unwrap_or(0);
+    let head = ((input.kind as u32) << LENGTH_BITS) | length;
+    *last = u64::from(head) | (u64::from(names.get()) << 32);
+}
+
+fn unpack_with_input(tag: Tag, words: &[u64]) -> Option<Message> {
+    let (last, words) = words.split_last()?;
+    let [a, b, c, d, e, f, g, h] = last.to_le_bytes();
+    let head = u32::from_le_bytes([a, b, c, d]);
+    let length = usize::try_from(head & ((1 << LENGTH_BITS) - 1)).ok()?;
+    let kind = InputKind::of(head >> LENGTH_BITS).filter(|kind| kind.fits(length))?;
+    let plain = words.len().checked_sub(length.div_ceil(8))?;
+    let (plain, input) = words.split_at_checked(plain)?;
+    let record = unpack(tag, plain)?;
+    let bytes: &[u8] = bytemuck::cast_slice(input);
+    let count = usize::from(record.probability_count);
+    Some(Message::Extended(Box::new(Extended {
+        record,
+        probabilities: record.probabilities.get(..count)?.into(),
+        memory: None,
+        texts: None,
+        extras: None,
+        input: Some(QueuedInput {
+            kind,
+            bytes: kind.stored(bytes.get(..length)?),
+            names: LocalName::new(u32::from_le_bytes([e, f, g, h])),
+            _room: None,
+        }),
+    })))
 }
 
 /// Words that are read one by one.
@@ -295,6 +379,7 @@ fn unpack_with_extras(tag: Tag, words: &[u64]) -> Option<Message> {
         memory: None,
         texts: None,
         extras: Some(Box::new(extras)),
+        input: None,
     })))
 }
 
@@ -347,6 +432,7 @@ fn unpack_from(tag: Tag, from: &mut Unpacker<'_>) -> Option<Record> {
         has_features: has(HAS_FEATURES),
         has_confidence: has(HAS_CONFIDENCE),
         is_deterministic: has(IS_DETERMINISTIC),
+        is_input_given_up: has(INPUT_GIVEN_UP),
     })
 }
 
@@ -426,6 +512,9 @@ pub(crate) fn unpack_any(tag: Tag, words: &[u64]) -> Option<Message> {
             0 => unpack(tag, words).map(Message::Inference),
             _ => unpack_with_extras(tag, words),
         };
+    }
+    if tag & KIND == WITH_INPUT {
+        return unpack_with_input(tag, words);
     }
     let (id, words) = words.split_first()?;
     let bytes = bytes_of(words)?;
@@ -566,6 +655,13 @@ impl Bytes {
             debug_assert_eq!(used, Some(words.len()), "there is room for each");
             self.length(words.len());
             words.iter().for_each(|word| self.word(*word));
+        }
+        self.byte(u8::from(extended.input.is_some()));
+        if let Some(input) = &extended.input {
+            self.byte(input.kind as u8);
+            self.half(input.names.get());
+            self.length(input.bytes.len());
+            self.0.extend(&input.bytes);
         }
         EXTENDED
     }
@@ -759,12 +855,32 @@ impl<'a> Given<'a> {
         } else {
             None
         };
+        let input = if self.flag()? {
+            Some(self.input()?)
+        } else {
+            None
+        };
         Some(Extended {
             record,
             probabilities,
             memory,
             texts,
             extras,
+            input,
+        })
+    }
+
+    fn input(&mut self) -> Option<QueuedInput> {
+        let kind = InputKind::of(self.byte()?.into())?;
+        let names = LocalName::new(self.half()?);
+        let length = self.length(1).filter(|length| kind.fits(*length))?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(QueuedInput {
+            kind,
+            bytes: bytes.to_vec(),
+            names,
+            _room: None,
         })
     }
 
@@ -853,7 +969,7 @@ mod tests {
         ];
         let names = any::<[u32; 5]>();
         let floats = (any::<u32>(), any::<[u32; INLINE]>(), 0..=INLINE);
-        let flags = any::<[bool; 4]>();
+        let flags = any::<[bool; 5]>();
         (numbers, processing, names, floats, flags).prop_map(
             |((id, ticks, event, features), processing, names, floats, flags)| {
                 let [model, symbol, action, checkpoint, labels] = names.map(LocalName::new);
@@ -862,7 +978,13 @@ mod tests {
                 for (slot, bits) in probabilities.iter_mut().zip(values).take(count) {
                     *slot = f32::from_bits(bits);
                 }
-                let [has_event, has_features, has_confidence, is_deterministic] = flags;
+                let [
+                    has_event,
+                    has_features,
+                    has_confidence,
+                    is_deterministic,
+                    given_up,
+                ] = flags;
                 Record {
                     id,
                     ticks,
@@ -885,6 +1007,7 @@ mod tests {
                     has_features,
                     has_confidence,
                     is_deterministic,
+                    is_input_given_up: given_up,
                 }
             },
         )
@@ -920,6 +1043,30 @@ mod tests {
         )
     }
 
+    fn inputs() -> impl Strategy<Value = QueuedInput> {
+        let kind = prop_oneof![
+            Just(InputKind::F32),
+            Just(InputKind::F64),
+            Just(InputKind::Bytes)
+        ];
+        let words = prop::collection::vec(any::<u64>(), 0..60);
+        (kind, words, 0_usize..8, any::<u32>()).prop_map(|(kind, words, less, names)| {
+            let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+            let less = match kind {
+                InputKind::F32 => less / 4 * 4,
+                InputKind::F64 => 0,
+                InputKind::Bytes => less,
+            };
+            bytes.truncate(bytes.len().saturating_sub(less));
+            QueuedInput {
+                kind,
+                bytes,
+                names: LocalName::new(names),
+                _room: None,
+            }
+        })
+    }
+
     fn messages() -> impl Strategy<Value = Message> {
         let texts = (text(), text(), text(), text(), text(), pairs());
         let texts = texts.prop_map(|(model, symbol, action, checkpoint, labels, attributes)| {
@@ -935,8 +1082,9 @@ mod tests {
         let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..40);
         let memory = prop::option::of(any::<u64>());
         let texts = prop::option::of(texts);
-        let extended = (records(), values, memory, texts, extras()).prop_map(
-            |(record, probabilities, memory, texts, extras)| {
+        let carried = (extras(), prop::option::of(inputs()));
+        let extended = (records(), values, memory, texts, carried).prop_map(
+            |(record, probabilities, memory, texts, (extras, input))| {
                 let extras = (!extras.as_extras().is_none()).then(|| Box::new(extras));
                 Message::Extended(Box::new(Extended {
                     record,
@@ -944,6 +1092,7 @@ mod tests {
                     memory,
                     texts,
                     extras,
+                    input,
                 }))
             },
         );
@@ -1065,6 +1214,34 @@ mod tests {
         }
 
         #[test]
+        fn a_decision_with_an_input_comes_back_as_it_was(
+            record in records(),
+            input in inputs(),
+            place in any::<prop::sample::Index>(),
+            value in any::<u64>(),
+        ) {
+            let given = GivenInput { kind: input.kind, bytes: &input.bytes };
+            let (tag, mut words) =
+                with_packed_input(&record, given, input.names, |tag, words| (tag, words.to_vec()));
+            let Some(Message::Extended(back)) = unpack_any(tag, &words) else {
+                panic!("it is one with an input");
+            };
+            let mut plain = [[0; PLAIN]; 2];
+            let packed = pack(&record, &mut plain[0]);
+            prop_assert_eq!(packed, pack(&back.record, &mut plain[1]));
+            prop_assert_eq!(plain[0], plain[1]);
+            prop_assert_eq!(back.probabilities.len(), usize::from(record.probability_count));
+            let found = back.input.unwrap();
+            prop_assert_eq!((found.kind, &found.bytes), (input.kind, &input.bytes));
+            prop_assert_eq!(found.names, input.names);
+            // None of these may panic, or take more memory than there are bytes for.
+            let last = words.len() - 1;
+            prop_assert!(unpack_any(tag, &words[..last]).is_none() || record.id == words[0]);
+            words[place.index(last + 1)] = value;
+            let _ = unpack_any(tag, &words);
+        }
+
+        #[test]
         fn a_record_that_was_changed_is_a_message_or_none(
             message in messages(),
             tag_bits in any::<u16>(),
@@ -1104,6 +1281,7 @@ mod tests {
             has_features: true,
             has_confidence: true,
             is_deterministic: true,
+            is_input_given_up: true,
         };
         let bytes = |record: &Record| {
             let (_, used) = pack(record, &mut [0; PLAIN]);

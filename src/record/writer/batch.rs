@@ -8,9 +8,10 @@ use crate::engine::format::block::{Block, BlockEncoder, RowHead, StoredDecision}
 use crate::engine::format::merge::merged;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
-    CheckpointEventRow, GapRow, NameId, NameIds, Note, OutcomeRow, OutcomeValue, RepeatRow,
-    SystemEventRow, flag,
+    CheckpointEventRow, GapRow, InputRef, NameId, NameIds, Note, OutcomeRow, OutcomeValue,
+    RepeatRow, SystemEventRow, flag,
 };
+use crate::engine::inputs::store::{InputStore, InputsCommit};
 use crate::engine::runs::{RunDelta, RunDeltas};
 use crate::entry::clock::Anchor;
 use crate::entry::event::Level;
@@ -20,6 +21,7 @@ use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::timestamp::Timestamp;
 use crate::entry::value::Value;
 use crate::record::queue::drop_counters::Drops;
+use crate::record::queue::input_queue::QueuedInput;
 use crate::record::queue::local_names::NO_NAME;
 use crate::record::queue::message::{
     Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts,
@@ -33,6 +35,8 @@ const MOST_REPORTED: usize = 4_096;
 pub(crate) struct Batch {
     encoder: BlockEncoder,
     dedup: Dedup,
+    /// `None` where none can be kept.
+    inputs: Option<InputStore>,
     /// The question of each message of this slice; kept, so that this allocates once.
     questions: Vec<Option<Fingerprint>>,
     counts: BatchCounts,
@@ -64,6 +68,7 @@ impl Batch {
         Batch {
             encoder: BlockEncoder::default(),
             dedup,
+            inputs: None,
             questions: Vec::new(),
             counts: BatchCounts::default(),
             deltas: RunDeltas::default(),
@@ -74,6 +79,31 @@ impl Batch {
             spooled: 0,
             spooled_events: 0,
         }
+    }
+
+    /// Keeps inputs there.
+    pub(crate) fn keep_inputs(&mut self, inputs: InputStore) {
+        self.inputs = Some(inputs);
+    }
+
+    /// The inputs since the last call, for the commit of the decisions that have them.
+    pub(crate) fn take_inputs(&mut self) -> InputsCommit {
+        let inputs = self.inputs.as_mut();
+        inputs.map_or_else(|| InputsCommit::of(0), InputStore::take)
+    }
+
+    /// Those of a commit could not be made durable: later ones of the same file are lost, too.
+    pub(crate) fn give_inputs_up(&mut self) {
+        self.inputs.iter_mut().for_each(InputStore::give_up);
+    }
+
+    fn keep_input(&mut self, input: &QueuedInput, names: &WriterDictionary) -> InputRef {
+        let inputs = self.inputs.as_mut();
+        let number = inputs.and_then(|inputs| inputs.keep(input.kind, &input.bytes));
+        number.map_or(InputRef::GivenUp, |number| InputRef::Kept {
+            number,
+            names: names.get(input.names),
+        })
     }
 
     /// Whether something is encoded that the spool does not have.
@@ -101,6 +131,9 @@ impl Batch {
     /// Later events belong to `run`.
     pub(crate) fn move_to_run(&mut self, run: RunId) {
         self.run = run;
+        if let Some(inputs) = &mut self.inputs {
+            inputs.move_to_run(run);
+        }
     }
 
     pub(crate) fn pending_bytes(&self) -> usize {
@@ -247,6 +280,9 @@ impl Batch {
                 let mut stored = stored(record, probabilities, memory, texts, names, readings);
                 if let Some(extras) = &extended.extras {
                     stored.extras = extras.as_extras();
+                }
+                if let Some(input) = &extended.input {
+                    stored.input = self.keep_input(input, names);
                 }
                 let question = self.question(&stored);
                 self.push_inference(stored, question, record, names, readings);
@@ -396,6 +432,7 @@ impl Batch {
             original,
             confidence: (stored.flags & flag::NO_CONFIDENCE == 0).then_some(stored.confidence),
             processing: stored.processing,
+            input: stored.input,
         };
         self.encoder.repeat(stored.head, &repeat)
     }
@@ -493,7 +530,7 @@ fn stored<'a>(
     let name = |kind, local, text: fn(&Texts) -> &Option<String>| {
         names.of(kind, local, texts.and_then(|texts| text(texts).as_deref()))
     };
-    let has = |yes: bool, bit: u8| if yes { bit } else { 0 };
+    let has = |yes: bool, bit: u16| if yes { bit } else { 0 };
     StoredDecision {
         head: RowHead {
             id: InferenceId::from_u64(record.id),
@@ -527,5 +564,10 @@ fn stored<'a>(
         },
         attributes: texts.map_or(&[], |texts| &texts.attributes),
         extras: Extras::NONE,
+        input: if record.is_input_given_up {
+            InputRef::GivenUp
+        } else {
+            InputRef::NotKept
+        },
     }
 }

@@ -159,6 +159,7 @@ impl Writer {
             blocks,
             counts,
             is_absent: false,
+            inputs: self.batch.take_inputs(),
         });
     }
 
@@ -167,6 +168,9 @@ impl Writer {
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };
+        if in_flight.inputs.is_lost() {
+            self.batch.give_inputs_up();
+        }
         // Only now: the batch number of a commit that failed is used again by the next try, and
         // recovery compares it with the stored one.
         self.runs.confirm(in_flight.rows);
@@ -182,6 +186,10 @@ impl Writer {
             Some(_) => State::Misplaced,
         };
         known.counts.add(in_flight.counts);
+        known.inputs.add(in_flight.inputs.counts());
+        if let Some(error) = in_flight.inputs.error() {
+            known.input_error = Some(error.to_owned());
+        }
         known.commits += 1;
         known.last_commit = Some(self.queue.clock.now());
         known.last_commit_took = took;

@@ -2,6 +2,7 @@
 
 use crate::engine::format::block::Block;
 use crate::engine::hot::Commit;
+use crate::engine::inputs::store::InputsCommit;
 use crate::engine::runs::RunRow;
 use crate::entry::ids::RunId;
 use crate::record::status::BatchCounts;
@@ -13,6 +14,7 @@ pub(super) struct InFlight {
     pub(super) rows: Vec<(RunId, RunRow)>,
     /// Tried, looked for, and not found: nothing of it is on disk.
     pub(super) is_absent: bool,
+    pub(super) inputs: InputsCommit,
 }
 
 impl InFlight {
@@ -22,6 +24,7 @@ impl InFlight {
         Commit {
             blocks: &mut self.blocks,
             rows: &self.rows,
+            inputs: &mut self.inputs,
         }
     }
 

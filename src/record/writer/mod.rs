@@ -26,6 +26,7 @@ use super::queue::intake::Intake;
 use super::queue::message::Message;
 use super::recovery::Recovery;
 use crate::engine::hot::Hot;
+use crate::engine::inputs::store::InputStore;
 use crate::engine::kv::WriteFailure;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::spool::Spool;
@@ -151,6 +152,11 @@ impl Writer {
             misplaced: None,
             memory: None,
         }
+    }
+
+    /// Keeps inputs there.
+    pub(crate) fn keep_inputs(&mut self, inputs: InputStore) {
+        self.batch.keep_inputs(inputs);
     }
 
     /// The thread's body. Sends its result to `done` when the journal is closed and settled.

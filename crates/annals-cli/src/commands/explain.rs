@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use annals::entry::KeptInput;
 use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registry, Repeats};
 use serde_json::json;
 
@@ -9,6 +10,7 @@ use crate::checkpoint;
 use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
 use crate::filter;
+use crate::input;
 use crate::links::Links;
 use crate::missing;
 use crate::output::{Out, style};
@@ -33,6 +35,8 @@ pub struct ExplainArgs {
 struct Explained {
     record: InferenceRecord,
     outcomes: Option<Outcomes>,
+    /// Or why it cannot be read.
+    input: annals::Result<KeptInput>,
     checkpoint: Option<Checkpoint>,
     aliases: Vec<(String, String)>,
     repeats: Vec<InferenceRecord>,
@@ -62,6 +66,7 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
         };
         out.json(&json!({
             "inference": entries::record(&known.record, known.outcomes.as_ref()),
+            "input": input::as_json(&known.input),
             "checkpoint": known.checkpoint.as_ref()
                 .map(|one| checkpoint::as_json(one, &known.aliases)),
             "repeats": many(&known.repeats),
@@ -127,6 +132,7 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
     Ok(Explained {
         outcomes: reader.outcome(record.id)?,
         links: Links::of(reader, &record)?,
+        input: reader.input(record.id),
         checkpoint,
         aliases,
         repeats,
@@ -180,6 +186,9 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
         if !value.is_empty() {
             out.line(format!("  {name:<14} {value}"))?;
         }
+    }
+    if let Some(text) = input::in_words(&known.input) {
+        out.line(format!("  {:<14} {text}", "input"))?;
     }
     if record.divergent {
         let text = "the same features were just answered differently by the same checkpoint";
