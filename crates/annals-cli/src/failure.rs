@@ -40,6 +40,8 @@ pub enum Failure {
     Journal(Error),
     /// Reading or writing something that is no journal: exit code 4.
     Io(String, io::Error),
+    /// Ctrl-C: exit code 130, as of a process that it ended.
+    Interrupted,
 }
 
 impl Failure {
@@ -59,6 +61,7 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Journal(error) => code_of(error),
             Failure::Io(..) => 4,
+            Failure::Interrupted => 130,
         };
         anstream::eprintln!("annals: {}", sentence(&self.text()));
         ExitCode::from(code)
@@ -70,6 +73,7 @@ impl Failure {
             Failure::Usage(text) => text.clone(),
             Failure::Journal(error) => in_shell(error),
             Failure::Io(what, cause) => format!("cannot {what}: {}", in_words(cause)),
+            Failure::Interrupted => "interrupted".to_owned(),
         };
         text.replace('\n', " ")
     }

@@ -55,8 +55,13 @@ impl Rows {
 
     /// Prints the table, as wide as the output is.
     pub fn print(&self, out: &mut Out) -> Result<()> {
-        for line in self.lines(out.width()) {
-            out.line(line)?;
+        self.write(out.width(), out)
+    }
+
+    /// Writes the table, of at most `most` columns of text where that is possible.
+    pub fn write(&self, most: Option<usize>, to: &mut dyn std::io::Write) -> Result<()> {
+        for line in self.lines(most) {
+            writeln!(to, "{line}")?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use annals::maintenance::{LeftBlackBox, WhyLeft, left_black_boxes};
-use annals::{JournalId, Reader, Timestamp};
+use annals::{Error, JournalId, Reader, Timestamp};
 use serde_json::{Value, json};
 
 use crate::failure::{Done, Failure, Result};
@@ -39,14 +39,19 @@ pub fn left(here: Option<JournalId>) -> Result<Vec<LeftBlackBox>> {
     Ok(left)
 }
 
-/// The identity of the journal in `dir`, if there is one that can be read.
-fn identity(dir: &Path) -> Option<JournalId> {
-    Reader::open(dir).ok().map(|reader| reader.id())
+/// The identity of the journal in `dir`, if there is one. One that cannot be read is an error: its
+/// boxes could not be told from those of others.
+fn identity(dir: &Path) -> Result<Option<JournalId>> {
+    match Reader::open(dir) {
+        Ok(reader) => Ok(Some(reader.id())),
+        Err(Error::Missing { .. } | Error::NotADirectory { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Lists them; the journal in `dir` need not exist.
 pub fn list(dir: &Path, out: &mut Out) -> Result<Done> {
-    let left = left(identity(dir))?;
+    let left = left(identity(dir)?)?;
     if out.json {
         let left: Vec<Value> = left.iter().map(as_json).collect();
         out.json(&json!({ "left_black_boxes": left }))?;
@@ -60,7 +65,7 @@ pub fn list(dir: &Path, out: &mut Out) -> Result<Done> {
 
 /// Removes them, but for those of which nobody knows whether their journal is there.
 pub fn remove(dir: &Path, whose: Whose, out: &mut Out) -> Result<Done> {
-    let here = identity(dir);
+    let here = identity(dir)?;
     if let Whose::Journal(id) = whose
         && Some(id) == here
     {
@@ -135,7 +140,7 @@ fn print(left: &[LeftBlackBox], out: &mut Out) -> Result<()> {
         style::WARN,
         format!(
             "{boxes} of dead processes; `annals status --remove-black-boxes all` or JOURNAL \
-             removes those whose journal is gone"
+             removes those whose journal is not at its path"
         ),
     ))?;
     let mut rows = Rows::new([

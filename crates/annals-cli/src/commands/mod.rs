@@ -14,6 +14,7 @@ pub mod follow;
 pub mod import;
 pub mod maintenance;
 pub mod mirror;
+pub mod sql;
 pub mod stats;
 pub mod status;
 pub mod tail;
@@ -72,6 +73,8 @@ pub enum Command {
     Backup(maintenance::BackupArgs),
     /// Makes a journal from a backup.
     Restore(maintenance::Restore),
+    /// Answers a question in SQL, over tables of decisions, checkpoints, events and runs.
+    Sql(sql::SqlArgs),
     /// Prints a script that completes commands and options in a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -100,6 +103,7 @@ pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) ->
         Command::Compact(args) => maintenance::compact(dir, args, out),
         Command::Backup(args) => maintenance::backup(dir, args, out),
         Command::Restore(args) => maintenance::restore(args, out),
+        Command::Sql(args) => sql::run(dir, args, out),
         Command::Completions(args) => completions::run(args, whole, out),
     }
 }

@@ -35,11 +35,12 @@ pub struct StatusArgs {
     /// The directory of the text files, if it is not logs in the journal's.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
-    /// Lists only the black boxes in shared memory whose journal is gone; needs no journal.
+    /// Lists only the black boxes in shared memory whose journal is not at its path: deleted or
+    /// moved. Needs no journal.
     #[arg(long, conflicts_with_all = ["watch", "logs"])]
     black_boxes: bool,
-    /// Removes black boxes whose journal is gone, with the decisions that only they have: those of
-    /// one JOURNAL, by its id, or all.
+    /// Removes black boxes whose journal is not at its path, with the decisions that only they
+    /// have: those of one JOURNAL, by its id, or all.
     #[arg(long, value_name = "JOURNAL|all", value_parser = black_boxes::whose,
           conflicts_with_all = ["watch", "logs", "black_boxes"])]
     remove_black_boxes: Option<black_boxes::Whose>,
