@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
@@ -36,8 +36,10 @@ impl Failpoint for Stopping {
     }
 }
 
-/// Waits for locks for a short time only.
-struct Hasty;
+/// Waits for locks for a short time only, as long as another process is stopped. A process that is
+/// only slow gets the usual time.
+#[derive(Default)]
+struct Hasty(AtomicBool);
 
 impl Failpoint for Hasty {
     fn before(&self, _path: &Path, _call: IoCall<'_>) -> io::Result<()> {
@@ -45,7 +47,7 @@ impl Failpoint for Hasty {
     }
 
     fn lock_timeout(&self) -> Option<Duration> {
-        Some(PATIENCE)
+        self.0.load(Ordering::SeqCst).then_some(PATIENCE)
     }
 }
 
@@ -62,7 +64,8 @@ fn what_the_stopped_process_does() {
     };
     // From here on: the file is opened for writing, a change is made, and it is closed.
     let installed = install(dir, Arc::new(stopping));
-    let metric = format!("loss {at}");
+    // Another one each time, so that there is something to change.
+    let metric = format!("loss {at} {}", std::process::id());
     registry.set_monitor("m", &metric, Mode::Min).unwrap();
     drop(registry);
     drop(installed);
@@ -138,7 +141,8 @@ fn judge<T>(what: &str, pid: Pid, read: impl FnOnce() -> crate::Result<T>) -> bo
 fn reads_end_wherever_another_process_is_stopped() {
     let directory = scratch();
     let dir = directory.path().join("data");
-    let _installed = install(directory.path(), Arc::new(Hasty));
+    let hasty = Arc::new(Hasty::default());
+    let _installed = install(directory.path(), hasty.clone());
     let options = Journal::options().without_mirror().without_folding();
     let journal = options.close_timeout(HANG).open(&dir).unwrap();
     assert!(journal.log(Inference::new("m", "s", "BUY")).is_some());
@@ -149,6 +153,7 @@ fn reads_end_wherever_another_process_is_stopped() {
     let (mut at, mut held_up) = (1, 0);
     while let Some(stopped) = Stopped::start(&dir, at) {
         let pid = stopped.pid();
+        hasty.0.store(true, Ordering::SeqCst);
         let all = [
             judge("a reader", pid, || newest(&reader)),
             judge("statistics", pid, || journal.stats("m").get()),
@@ -167,6 +172,7 @@ fn reads_end_wherever_another_process_is_stopped() {
             judge("a reader again", pid, || newest(&reader));
             assert!(began.elapsed() < HANG);
         }
+        hasty.0.store(false, Ordering::SeqCst);
         // Loops do not notice.
         assert!(journal.log(Inference::new("m", "s", "BUY")).is_some());
         stopped.go_on();
@@ -183,4 +189,41 @@ fn reads_end_wherever_another_process_is_stopped() {
     assert!(at > 10, "it made {at} calls");
     assert!(held_up > 0, "it never stood in the way");
     journal.close().unwrap();
+}
+
+/// Readers that follow a vain wait share its bound. A process that has the lock after the stopped
+/// one is waited for anew: it may only be slow.
+#[test]
+fn another_holder_gets_a_wait_of_its_own() {
+    let directory = scratch();
+    let dir = directory.path().join("data");
+    let hasty = Arc::new(Hasty::default());
+    let _installed = install(directory.path(), hasty.clone());
+    let options = Journal::options().without_mirror().without_folding();
+    let journal = options.close_timeout(HANG).open(&dir).unwrap();
+    journal.flush().wait(HANG).unwrap();
+    journal.close().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    let newest = |reader: &Reader| reader.newest(1).next().transpose();
+    let (mut at, mut met) = (1, 0);
+    while let Some(first) = Stopped::start(&dir, at) {
+        hasty.0.store(true, Ordering::SeqCst);
+        let held_up = newest(&reader).is_err();
+        first.go_on();
+        if held_up && let Some(second) = Stopped::start(&dir, at) {
+            let began = Instant::now();
+            if let Err(Error::Locked { waited, .. }) = newest(&reader) {
+                assert!(began.elapsed() >= PATIENCE, "at {at}: {waited:?}");
+                met += 1;
+                // Those that follow share that wait.
+                let again = newest(&reader).unwrap_err();
+                assert!(matches!(again, Error::Locked { waited: more, .. } if more >= waited));
+            }
+            second.go_on();
+        }
+        hasty.0.store(false, Ordering::SeqCst);
+        newest(&reader).unwrap();
+        at += 1;
+    }
+    assert!(met > 0, "no second process stood in the way");
 }

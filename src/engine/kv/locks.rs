@@ -126,9 +126,23 @@ pub(super) struct Locks {
     is_endless: AtomicBool,
     writer: HeldLock,
     header: HeldLock,
-    /// When waiting for the header began, if the last wait for it was in vain. Later callers then
-    /// do not wait for the same time each.
-    in_vain: Mutex<Option<Instant>>,
+    /// The last wait for the header, if it was in vain.
+    in_vain: Mutex<Option<VainWait>>,
+}
+
+/// A wait for the header that ended without it. Later callers do not wait for the same time each.
+#[derive(Clone, Debug)]
+struct VainWait {
+    since: Instant,
+    /// The processes that held the lock at its end; empty where the system does not show them.
+    holders: Vec<u32>,
+}
+
+impl VainWait {
+    /// Whether the lock is still with a process that this wait was for, as far as is known.
+    fn is_about(&self, now: &[process::Holder]) -> bool {
+        self.holders.is_empty() || now.iter().any(|holder| self.holders.contains(&holder.pid))
+    }
 }
 
 /// One of the two locks, as far as this handle holds it.
@@ -237,27 +251,50 @@ impl Locks {
         engines: impl Fn() -> io::Result<bool>,
     ) -> io::Result<()> {
         let bound = self.bound(lock, hold);
-        let began = Instant::now();
+        let mut since = Instant::now();
+        let vain = self.in_vain().clone().filter(|_| lock == Lock::Header);
         // A stopped writer would cost each of a thousand queued reads ten seconds. Those that
         // follow a vain wait share its bound and fail at once, until one has had the lock.
-        let since = match self.in_vain().as_ref() {
-            Some(since) if lock == Lock::Header => *since,
-            _ => began,
-        };
-        let until = bound.and_then(|bound| since.checked_add(bound));
-        if self.take_until(lock, hold, until, &engines)? != LockTaken::No {
-            if lock == Lock::Header {
-                *self.in_vain() = None;
+        if let Some(vain) = vain {
+            if self.take_within(lock, hold, vain.since, bound, &engines)? {
+                return Ok(());
             }
+            let holders = self.holders(lock);
+            if vain.is_about(&holders) {
+                return Err(self.too_long(lock, hold, vain.since.elapsed(), holders));
+            }
+            // Another process has the lock now, and gets the usual time.
+            since = Instant::now();
+        }
+        if self.take_within(lock, hold, since, bound, &engines)? {
             return Ok(());
         }
+        let holders = self.holders(lock);
         if lock == Lock::Header {
-            *self.in_vain() = Some(since);
+            let holders = holders.iter().map(|holder| holder.pid).collect();
+            *self.in_vain() = Some(VainWait { since, holders });
         }
-        Err(self.too_long(lock, hold, since.elapsed()))
+        Err(self.too_long(lock, hold, since.elapsed(), holders))
     }
 
-    fn in_vain(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    /// Takes `lock`, waiting for `bound` after `since`; for ever without a bound.
+    fn take_within(
+        &self,
+        lock: Lock,
+        hold: Hold,
+        since: Instant,
+        bound: Option<Duration>,
+        engines: &dyn Fn() -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let until = bound.and_then(|bound| since.checked_add(bound));
+        let is_taken = self.take_until(lock, hold, until, engines)? != LockTaken::No;
+        if is_taken && lock == Lock::Header {
+            *self.in_vain() = None;
+        }
+        Ok(is_taken)
+    }
+
+    fn in_vain(&self) -> std::sync::MutexGuard<'_, Option<VainWait>> {
         lock(&self.in_vain)
     }
 
@@ -361,13 +398,24 @@ impl Locks {
         given
     }
 
-    fn too_long(&self, lock: Lock, hold: Hold, waited: Duration) -> io::Error {
-        let is_open = self.is_open.load(Ordering::Acquire);
+    /// The processes that hold `lock`, as far as the system shows them.
+    fn holders(&self, lock: Lock) -> Vec<process::Holder> {
         let mut holders = process::holders(self.file, lock.range()).unwrap_or_default();
         if let Some(process) = self.held(lock).and_then(|held| held.process.as_ref()) {
             let others = process::holders(process.file(), (0, u64::MAX));
             holders.extend(others.unwrap_or_default());
         }
+        holders
+    }
+
+    fn too_long(
+        &self,
+        lock: Lock,
+        hold: Hold,
+        waited: Duration,
+        holders: Vec<process::Holder>,
+    ) -> io::Error {
+        let is_open = self.is_open.load(Ordering::Acquire);
         let error = Error::Locked {
             path: self.path.clone(),
             operation: match (is_open, hold) {
