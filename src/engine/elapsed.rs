@@ -1,10 +1,13 @@
 //! Elapsed time: how long the journal is known to have existed, regardless of the wall clock.
 //!
-//! A wall clock can jump, so it is no evidence that an entry is old. Two things are: the time that
-//! passed while a run was open, by the monotonic clock, and at most [`LONGEST_PAUSE`] for each
-//! pause between two runs. A pause is only believed as long as the wall clock does not fall
-//! back behind its end. *Marks* remember, for some sequences, how much time had elapsed when the
-//! entry before them was committed. Ages that are read from them are lower bounds.
+//! A wall clock can jump, so it is no evidence that an entry is old. The machine's clock is: it
+//! counts from the start of the machine, and all processes share it. So all that have the journal
+//! open count the same time. Where that clock ends (a restart, another machine, a clock of the
+//! caller's), two things count: the time that passed while a run was open, by the monotonic clock,
+//! and at most [`LONGEST_PAUSE`] for each pause between two runs. A pause is only believed as long
+//! as the wall clock does not fall back behind its end. *Marks* remember, for some sequences, how
+//! much time had elapsed when the entry before them was committed. Ages that are read from them
+//! are lower bounds.
 
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
@@ -24,6 +27,7 @@ use crate::entry::clock::Clock;
 use crate::entry::error::Result;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::fs::machine_clock::{MachineClock, MachineTime};
 
 /// The key in `meta` of the newest stamp.
 const KEY: &[u8] = b"elapsed";
@@ -52,6 +56,18 @@ pub(crate) struct Stamp {
     pub(crate) elapsed: u64,
     /// The wall clock at that moment.
     pub(crate) wall: Timestamp,
+    /// The machine's clock at that moment, where there is one.
+    pub(crate) machine: Option<MachineTime>,
+    /// Microseconds that were taken back from believed pauses so far. Processes that have the
+    /// journal open take them back from their own count.
+    pub(crate) withdrawn: u64,
+}
+
+/// The clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) wall: Timestamp,
+    pub(crate) machine: Option<MachineTime>,
 }
 
 /// How much time had elapsed when the entry before a sequence was committed.
@@ -72,11 +88,44 @@ impl Stamp {
     fn last(self) -> u64 {
         self.elapsed.saturating_add(STAMP_AFTER)
     }
+
+    /// What passed until `now`, as the machine's clock measured it or as the wall clock makes
+    /// believe: the first, or else the second.
+    fn passed_until(self, now: Moment) -> Passed {
+        let machine = self.machine.zip(now.machine);
+        match machine.and_then(|(then, now)| now.micros_since(then)) {
+            Some(micros) => Passed::Measured(micros),
+            None => Passed::Believed(now.wall.micros_since(self.wall).min(LONGEST_PAUSE)),
+        }
+    }
+}
+
+/// Microseconds between a stamp and a later moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passed {
+    Measured(u64),
+    Believed(u64),
+}
+
+impl Passed {
+    fn micros(self) -> u64 {
+        let (Passed::Measured(micros) | Passed::Believed(micros)) = self;
+        micros
+    }
+
+    fn believed(self) -> u64 {
+        match self {
+            Passed::Measured(_) => 0,
+            Passed::Believed(micros) => micros,
+        }
+    }
 }
 
 impl Stored for Stamp {
     fn check(&self) -> Result<(), String> {
-        codec::bounded("elapsed time", self.elapsed)
+        let machine = self.machine.map_or(0, |time| time.micros);
+        codec::bounded("elapsed time", self.elapsed.max(self.withdrawn))?;
+        codec::bounded("time since the machine started", machine)
     }
 }
 
@@ -94,16 +143,33 @@ impl Stored for ElapsedMark {
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     clock: Clock,
-    /// Elapsed time and ticks when the first run of this handle began.
-    began: Arc<OnceLock<(u64, u64)>>,
+    /// `None` also beside a clock of the caller's: the machine's does not go by it.
+    machine: Option<MachineClock>,
+    /// When the first run of this handle began.
+    began: Arc<OnceLock<Began>>,
     /// Elapsed time when this handle committed last.
     committed: Arc<AtomicU64>,
 }
 
+/// The moment from which a handle counts.
+#[derive(Clone, Copy, Debug)]
+struct Began {
+    elapsed: u64,
+    ticks: u64,
+    machine: Option<MachineTime>,
+    /// Believed pauses that had been taken back by then.
+    withdrawn: u64,
+}
+
 impl Meter {
     pub(crate) fn new(clock: Clock) -> Self {
+        let machine = match clock {
+            Clock::System(_) => MachineClock::of_this_process(),
+            Clock::Manual(_) => None,
+        };
         Meter {
             clock,
+            machine,
             began: Arc::default(),
             committed: Arc::default(),
         }
@@ -113,24 +179,40 @@ impl Meter {
         matches!(self.clock, Clock::System(_))
     }
 
-    /// Elapsed time now, by the monotonic clock; `None` before the first run.
-    pub(crate) fn elapsed(&self) -> Option<u64> {
-        let (elapsed, ticks) = self.began.get()?;
-        let passed = self.clock.nanos_between(*ticks, self.clock.ticks()) / 1_000;
-        Some(elapsed.saturating_add(passed))
+    fn now(&self) -> Moment {
+        Moment {
+            wall: self.clock.now(),
+            machine: self.machine.and_then(MachineClock::now),
+        }
     }
 
-    /// Elapsed time when this handle began to count, and now.
-    fn measured(&self) -> Option<(u64, u64)> {
-        let (began, _) = self.began.get()?;
-        Some((*began, self.elapsed()?))
+    /// Elapsed time when this handle began to count, and now; `None` before the first run.
+    /// `withdrawn` is what the newest stamp says.
+    fn measured(&self, withdrawn: u64) -> Option<(u64, u64)> {
+        let began = self.began.get()?;
+        let now = self.machine.and_then(MachineClock::now);
+        let machine = now.zip(began.machine);
+        let passed = match machine.and_then(|(now, then)| now.micros_since(then)) {
+            Some(micros) => micros,
+            None => self.clock.nanos_between(began.ticks, self.clock.ticks()) / 1_000,
+        };
+        let taken_back = withdrawn.saturating_sub(began.withdrawn);
+        let count = |elapsed: u64| elapsed.saturating_sub(taken_back);
+        let now = began.elapsed.saturating_add(passed);
+        Some((count(began.elapsed), count(now)))
     }
 
     /// Counts the pause since the last stamp, and begins to count.
     pub(crate) fn begin(&self, transaction: &mut WriteTransaction<'_>, path: &Path) -> Result<()> {
-        let elapsed = resume(transaction, path, self.clock.now())?;
+        let now = self.now();
+        let stamp = resume(transaction, path, now)?;
         // Once for the handle: a later run of it continues the same count, without a pause.
-        self.began.get_or_init(|| (elapsed, self.clock.ticks()));
+        self.began.get_or_init(|| Began {
+            elapsed: stamp.elapsed,
+            ticks: self.clock.ticks(),
+            machine: stamp.machine,
+            withdrawn: stamp.withdrawn,
+        });
         Ok(())
     }
 
@@ -141,13 +223,18 @@ impl Meter {
         transaction: &mut WriteTransaction<'_>,
         path: &Path,
     ) -> Result<()> {
-        let Some(mine) = self.elapsed() else {
+        if self.began.get().is_none() {
+            return Ok(());
+        }
+        let stamp = stamp_to_write(transaction, path)?;
+        let withdrawn = stamp.map_or(0, |stamp| stamp.withdrawn);
+        let Some((_, mine)) = self.measured(withdrawn) else {
             return Ok(());
         };
         // Everything that is stored now was committed by then, through this handle; through others,
         // soon after the stamp, or there would be a newer one.
         let committed = self.committed.swap(mine, Ordering::Relaxed);
-        let Some(stamp) = stamp_to_write(transaction, path)? else {
+        let Some(stamp) = stamp else {
             return Ok(());
         };
         // Two open runs count the same time: the larger count holds, they are not added up.
@@ -167,21 +254,21 @@ impl Meter {
             };
             add_mark(transaction, path, marks, mark)?;
         }
-        let wall = self.clock.now();
-        put_stamp(
-            transaction,
-            Stamp {
-                elapsed: mine,
-                wall,
-            },
-        )
+        let now = self.now();
+        let stamp = Stamp {
+            elapsed: mine,
+            wall: now.wall,
+            machine: now.machine,
+            withdrawn,
+        };
+        put_stamp(transaction, stamp)
     }
 }
 
-/// Counts the pause since the last stamp. Returns the elapsed time.
-fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: Timestamp) -> Result<u64> {
+/// Counts the pause since the last stamp. Returns the new one.
+fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, now: Moment) -> Result<Stamp> {
     let mut marks = marks_to_write(transaction, path)?;
-    let withdrawn = withdraw(&mut marks, wall);
+    let withdrawn = withdraw(&mut marks, now.wall);
     if withdrawn > 0 {
         for (sequence, mark) in &marks {
             put_mark(transaction, *sequence, mark)?;
@@ -189,23 +276,23 @@ fn resume(transaction: &mut WriteTransaction<'_>, path: &Path, wall: Timestamp) 
     }
     let known = stamp_to_write(transaction, path)?;
     let before = known.map_or(0, |stamp| stamp.elapsed.saturating_sub(withdrawn));
-    let pause = known.map_or(0, |stamp| pause_until(stamp.wall, wall));
-    let elapsed = before.saturating_add(pause);
-    put_stamp(transaction, Stamp { elapsed, wall })?;
+    let pause = known.map_or(Passed::Measured(0), |stamp| stamp.passed_until(now));
+    let stamp = Stamp {
+        elapsed: before.saturating_add(pause.micros()),
+        wall: now.wall,
+        machine: now.machine,
+        withdrawn: known.map_or(0, |stamp| stamp.withdrawn.saturating_add(withdrawn)),
+    };
+    put_stamp(transaction, stamp)?;
     let last = known.map_or(0, Stamp::last).saturating_sub(withdrawn);
     let mark = ElapsedMark {
-        before: last.min(elapsed),
-        elapsed,
-        pauses: pause,
-        wall,
+        before: last.min(stamp.elapsed),
+        elapsed: stamp.elapsed,
+        pauses: pause.believed(),
+        wall: now.wall,
     };
     add_mark(transaction, path, marks, mark)?;
-    Ok(elapsed)
-}
-
-/// The time that a pause from one reading of the wall clock to another counts for.
-fn pause_until(from: Timestamp, to: Timestamp) -> u64 {
-    to.micros_since(from).min(LONGEST_PAUSE)
+    Ok(stamp)
 }
 
 /// Takes back pauses as far as they end later than `wall`: the clock was ahead when they were
@@ -401,7 +488,8 @@ pub(crate) struct Elapsed {
     marks: Vec<(Sequence, ElapsedMark)>,
     /// Elapsed time now, the pause since the last stamp included.
     now: u64,
-    /// The pause since the last stamp; 0 while a run of this process is open.
+    /// The pause since the last stamp, as far as it is believed and not measured; 0 while a run of
+    /// this process is open.
     pending: u64,
     /// Elapsed time by which every entry was committed, and the wall clock about then.
     last: u64,
@@ -429,12 +517,15 @@ impl Elapsed {
         })?;
         let marks = marks.ascending();
         let stamp = stamp(snapshot, path)?;
-        Ok(Elapsed::known(
-            marks,
-            stamp,
-            meter.and_then(Meter::measured),
-            wall,
-        ))
+        let withdrawn = stamp.map_or(0, |stamp| stamp.withdrawn);
+        let running = meter.and_then(|meter| meter.measured(withdrawn));
+        let clock = match meter {
+            Some(meter) => meter.machine,
+            None => MachineClock::of_this_process(),
+        };
+        let machine = clock.and_then(MachineClock::now);
+        let now = Moment { wall, machine };
+        Ok(Elapsed::known(marks, stamp, running, now))
     }
 
     /// Elapsed time by marks, ascending, and a stamp. `running` is when a run of this process
@@ -443,9 +534,14 @@ impl Elapsed {
         mut marks: Vec<(Sequence, ElapsedMark)>,
         stamp: Option<Stamp>,
         running: Option<(u64, u64)>,
-        wall: Timestamp,
+        clocks: Moment,
     ) -> Self {
-        let stamp = stamp.unwrap_or(Stamp { elapsed: 0, wall });
+        let stamp = stamp.unwrap_or(Stamp {
+            elapsed: 0,
+            wall: clocks.wall,
+            machine: clocks.machine,
+            withdrawn: 0,
+        });
         if let Some((measured_from, now)) = running {
             return Elapsed {
                 marks,
@@ -456,13 +552,13 @@ impl Elapsed {
                 measured_from,
             };
         }
-        let withdrawn = withdraw(&mut marks, wall);
-        let pending = pause_until(stamp.wall, wall);
+        let withdrawn = withdraw(&mut marks, clocks.wall);
+        let passed = stamp.passed_until(clocks);
         let elapsed = stamp.elapsed.saturating_sub(withdrawn);
         Elapsed {
             marks,
-            now: elapsed.saturating_add(pending),
-            pending,
+            now: elapsed.saturating_add(passed.micros()),
+            pending: passed.believed(),
             last: stamp.last().saturating_sub(withdrawn),
             wall: stamp.wall,
             measured_from: u64::MAX,
@@ -540,6 +636,7 @@ impl Elapsed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::kv::Kv;
 
     const DAY: u64 = 86_400_000_000;
 
@@ -552,6 +649,27 @@ mod tests {
         }
     }
 
+    fn stamp_at(elapsed: u64, wall: Timestamp) -> Stamp {
+        Stamp {
+            elapsed,
+            wall,
+            machine: None,
+            withdrawn: 0,
+        }
+    }
+
+    /// A moment of a machine whose own clock is not known.
+    fn wall(wall: Timestamp) -> Moment {
+        Moment {
+            wall,
+            machine: None,
+        }
+    }
+
+    fn machine(start: u64, micros: u64) -> Option<MachineTime> {
+        Some(MachineTime { start, micros })
+    }
+
     fn days(count: u64) -> Duration {
         Duration::from_micros(count * DAY)
     }
@@ -562,11 +680,8 @@ mod tests {
             (Sequence::FIRST, mark(0, 0, Timestamp(0))),
             (Sequence::new(100), mark(10, 10 + 7 * DAY, Timestamp(0))),
         ];
-        let stamp = Stamp {
-            elapsed: 10 + 7 * DAY,
-            wall: Timestamp(0),
-        };
-        let known = Elapsed::known(marks, Some(stamp), None, Timestamp(0));
+        let stamp = stamp_at(10 + 7 * DAY, Timestamp(0));
+        let known = Elapsed::known(marks, Some(stamp), None, wall(Timestamp(0)));
         assert_eq!(known.since_entry(Sequence::new(50)), Duration::ZERO);
         assert!(known.since_entry(Sequence::new(100)) < Duration::from_secs(2));
     }
@@ -579,11 +694,13 @@ mod tests {
             let wall = Timestamp(i64::try_from(n).unwrap() * day);
             (Sequence::new(1 + n * 100), mark(before, n * DAY, wall))
         });
-        let stamp = Stamp {
-            elapsed: 39 * DAY,
-            wall: Timestamp(39 * day),
-        };
-        let known = Elapsed::known(marks.collect(), Some(stamp), None, Timestamp(39 * day));
+        let stamp = stamp_at(39 * DAY, Timestamp(39 * day));
+        let known = Elapsed::known(
+            marks.collect(),
+            Some(stamp),
+            None,
+            wall(Timestamp(39 * day)),
+        );
         // Recorded on the first day; the longest pause of a day is left out.
         assert!(
             known.since_entry(Sequence::new(50)) >= days(37),
@@ -612,6 +729,82 @@ mod tests {
     }
 
     #[test]
+    fn the_machines_clock_measures_what_the_wall_clock_denies() {
+        let stamp = Stamp {
+            machine: machine(1, 1_000),
+            ..stamp_at(500, Timestamp(0))
+        };
+        let at = |shown: i64, machine| Moment {
+            wall: Timestamp(shown),
+            machine,
+        };
+        // The wall clock fell back, stood still, or leapt: on one start of the machine all is one.
+        for shown in [-5, 0, i64::MAX] {
+            let passed = stamp.passed_until(at(shown, machine(1, 9_000)));
+            assert_eq!(passed, Passed::Measured(8_000));
+        }
+        // Longer than a pause is believed, and no part of it is left out.
+        let later = at(0, machine(1, 1_000 + 30 * DAY));
+        let known = Elapsed::known(Vec::new(), Some(stamp), None, later);
+        assert_eq!(known.now, 500 + 30 * DAY);
+        assert!(known.since_entry(Sequence::FIRST) > days(29));
+        // Of another start, or of none, it says nothing.
+        for other in [machine(2, 9_000), None] {
+            let passed = stamp.passed_until(at(7, other));
+            assert_eq!(passed, Passed::Believed(7));
+        }
+    }
+
+    #[test]
+    fn handles_of_one_machine_count_the_same() {
+        let kv = Kv::in_memory(1 << 20).unwrap();
+        let path = kv.path().to_owned();
+        let identity = meta::Identity::draw(None, Timestamp(0)).unwrap();
+        kv.write(|transaction| meta::ensure(transaction, &path, &identity))
+            .unwrap();
+        let begin = |meter: &Meter| kv.write(|transaction| meter.begin(transaction, &path));
+        let count = |meter: &Meter| {
+            let withdrawn = kv.read(|snapshot| stamp(snapshot, &path));
+            meter
+                .measured(withdrawn.unwrap().unwrap().withdrawn)
+                .unwrap()
+                .1
+        };
+        let first = Meter::new(Clock::system());
+        if first.machine.is_none() {
+            return;
+        }
+        begin(&first).unwrap();
+        // Ten days of a pause that was believed, and turns out to be a leap of the clock.
+        let mut known = kv.read(|snapshot| stamp(snapshot, &path)).unwrap().unwrap();
+        kv.write(|transaction| {
+            known.elapsed += 5 * DAY;
+            let ahead = known.wall.saturating_add(Duration::from_secs(10 * 86_400));
+            let mark = ElapsedMark {
+                before: 0,
+                elapsed: known.elapsed,
+                pauses: 5 * DAY,
+                wall: ahead,
+            };
+            put_stamp(transaction, known)?;
+            put_mark(transaction, Sequence::new(1), &mark)
+        })
+        .unwrap();
+        let ahead = Meter::new(Clock::system());
+        ahead.began.get_or_init(|| Began {
+            elapsed: known.elapsed,
+            ticks: 0,
+            machine: known.machine,
+            withdrawn: 0,
+        });
+        let second = Meter::new(Clock::system());
+        begin(&second).unwrap();
+        // The opener took the leap back, and the handle that was open follows.
+        let counts = [count(&ahead), count(&second), count(&ahead)];
+        assert!(counts.is_sorted() && counts[2] < DAY, "{counts:?}");
+    }
+
+    #[test]
     fn hostile_marks_saturate() {
         let worst = ElapsedMark {
             before: u64::MAX,
@@ -620,17 +813,17 @@ mod tests {
             wall: Timestamp::MAX,
         };
         let stamp = Stamp {
-            elapsed: u64::MAX,
-            wall: Timestamp::MIN,
+            withdrawn: u64::MAX,
+            ..stamp_at(u64::MAX, Timestamp::MIN)
         };
-        for wall in [Timestamp::MIN, Timestamp(0), Timestamp::MAX] {
+        for shown in [Timestamp::MIN, Timestamp(0), Timestamp::MAX] {
             let marks = vec![(Sequence::ZERO, worst), (Sequence::MAX, worst)];
-            let known = Elapsed::known(marks, Some(stamp), Some((0, 0)), wall);
+            let known = Elapsed::known(marks, Some(stamp), Some((0, 0)), wall(shown));
             known.since_entry(Sequence::new(5));
-            known.since_wall(wall);
+            known.since_wall(shown);
             known.recent(Duration::MAX, Sequence::ZERO);
             let marks = vec![(Sequence::ZERO, worst), (Sequence::MAX, worst)];
-            let known = Elapsed::known(marks, Some(stamp), None, wall);
+            let known = Elapsed::known(marks, Some(stamp), None, wall(shown));
             known.since_entry(Sequence::MAX);
             assert!(known.hours() >= 0);
         }

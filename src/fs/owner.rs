@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use super::machine_clock::boot_id;
+
 /// A process, told from all others since the machine was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProcessId {
@@ -76,9 +78,9 @@ fn look(pid: u32) -> Option<(u64, char)> {
 }
 
 fn world() -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = boot_id().ok()?;
     let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{}/{}", boot.trim(), namespace.display()))
+    Some(format!("{boot}/{}", namespace.display()))
 }
 
 #[cfg(test)]

@@ -83,12 +83,6 @@ impl fmt::Display for BoxName {
     }
 }
 
-/// The identity of the machine's start.
-pub(crate) fn boot_id() -> io::Result<String> {
-    let said = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(said.trim().to_owned())
-}
-
 /// An open directory that belongs to this user alone.
 #[derive(Debug)]
 struct Private {
@@ -396,6 +390,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::fs::machine_clock::boot_id;
 
     fn name(run: u32) -> BoxName {
         BoxName {

@@ -241,7 +241,8 @@ mod tests {
     use super::system::{left_below, remove_below};
     use super::*;
     use crate::fs::lock::FileLock;
-    use crate::fs::shared_memory::{ROOT, boot_id};
+    use crate::fs::machine_clock::boot_id;
+    use crate::fs::shared_memory::ROOT;
     use crate::{BlackBox, Journal};
 
     /// A root of black boxes, and a folder for journals.

@@ -29,7 +29,8 @@ pub struct ClockRules {
     #[command(flatten)]
     rules: Rules,
     /// Goes by the wall clock for ages: a clock that is ahead deletes what is young. Without it,
-    /// time counts while a run is open, and at most 7 days between two runs.
+    /// the machine's clock counts. Over a restart, time counts while a run is open, and at most 7
+    /// days between two runs.
     #[arg(long, requires = "max_age")]
     trust_clock: bool,
 }

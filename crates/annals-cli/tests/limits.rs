@@ -26,8 +26,8 @@ const EACH: usize = 64;
 const COUNT: usize = 1_024;
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Options of a journal that waits for room. Two records at the limit fill a lane: without the wait,
-/// the speed of the disk would decide whether a third is taken.
+/// Options of a journal that waits for room. Two records at the limit fill a lane: without the
+/// wait, the speed of the disk would decide whether a third is taken.
 fn patient() -> Options {
     let options = Journal::options().without_mirror();
     options.overflow(Overflow::Block { timeout: WAIT })

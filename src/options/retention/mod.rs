@@ -140,11 +140,13 @@ impl RetentionPolicy {
     /// checkpoint taken in by the registry. A back-test over the year 2000 that was recorded today
     /// is new.
     ///
-    /// Age is elapsed time, not the difference of two readings of the wall clock. Time counts while
-    /// a run of the journal is open. A pause between two runs counts for at most 7 days, and
-    /// the longest pause since an entry was recorded does not count for it. So a clock that jumps
-    /// never deletes anything, and a daily job of five minutes keeps about a day more than it
-    /// asked for. A plan lists what is older by the wall clock alone.
+    /// Age is elapsed time, not the difference of two readings of the wall clock. On Linux the
+    /// machine's own clock measures it. A restart of the machine ends that measure. Then time
+    /// counts while a run of the journal is open, a pause between two runs counts for at most 7
+    /// days, and the longest such pause since an entry was recorded does not count for it. So a
+    /// clock that jumps never deletes anything, and a job of five minutes on a machine that is
+    /// started each day keeps about a day more than it asked for. A plan lists what is older by
+    /// the wall clock alone.
     /// [`trust_clock`](Self::trust_clock) goes by the wall clock instead.
     ///
     /// ```
@@ -284,7 +286,8 @@ impl RetentionPolicy {
 
     /// Lets [`max_age`](Self::max_age) go by the wall clock: by [`Checkpoint::created`] and by the
     /// time at which entries were recorded. A clock that is ahead then deletes what is young. Use
-    /// it for one plan if the clock is right and the journal was not in use for longer than 7 days.
+    /// it for one plan if the clock is right and the journal was not in use for longer than 7
+    /// days.
     ///
     /// ```
     /// use annals::RetentionPolicy;

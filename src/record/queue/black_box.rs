@@ -23,7 +23,8 @@ use crate::entry::clock::Anchor;
 use crate::entry::ids::{JournalId, RunId};
 use crate::entry::timestamp::Timestamp;
 use crate::fs::lock::{self, FileLock};
-use crate::fs::shared_memory::{BlackBox, BlackBoxes, BoxName, NoBlackBox, ROOT, boot_id};
+use crate::fs::machine_clock::boot_id;
+use crate::fs::shared_memory::{BlackBox, BlackBoxes, BoxName, NoBlackBox, ROOT};
 use crate::threads::sync::atomic::Ordering;
 
 const LOCK: &str = "lock";

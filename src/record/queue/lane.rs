@@ -264,7 +264,8 @@ mod tests {
     use super::*;
     use crate::entry::floats::INLINE;
     use crate::entry::ids::{JournalId, RunId};
-    use crate::fs::shared_memory::{BlackBoxes, BoxName, ROOT, boot_id};
+    use crate::fs::machine_clock::boot_id;
+    use crate::fs::shared_memory::{BlackBoxes, BoxName, ROOT};
     use crate::record::queue::local_names::{LocalName, NO_NAME};
     use crate::record::queue::message::{NO_PROCESSING, Record};
     use crate::record::queue::packing::{PLAIN, pack, unpack_any};
