@@ -1,5 +1,12 @@
 //! Text from outside, made safe to be part of a line.
 
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes of a name that is shown whole.
+const WHOLE: usize = 512;
+/// Bytes at the beginning of a longer name that are shown.
+const BEGINNING: usize = 480;
+
 /// Appends `text` so that it stays within its column of its line.
 ///
 /// These are written as `\\`, `\|`, `\n`, `\r`, `\t` or `\u{XXXX}`: a backslash, `|`, and
@@ -10,24 +17,47 @@ pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
     escape::<false>(out, text);
 }
 
-/// [`escape_into`] for text within brackets: writes `[` and `]` as `\[` and `\]` as well.
-pub(crate) fn escape_bracketed_into(out: &mut Vec<u8>, text: &str) {
-    escape::<true>(out, text);
+/// [`escape_into`] for a name. Many lines repeat it, so a name over 512 bytes is cut: its first
+/// characters, up to 480 bytes of them, and `\~` with the hash of the whole name in 16 hexadecimal
+/// digits. So different names stay different.
+pub(super) fn name_into(out: &mut Vec<u8>, name: &str) {
+    name_within::<false>(out, name);
 }
 
-/// `text` escaped and padded with spaces to `width` characters; longer text stays whole.
+/// [`name_into`] for a name within brackets: writes `[` and `]` as `\[` and `\]` as well.
+pub(super) fn bracketed_name_into(out: &mut Vec<u8>, name: &str) {
+    name_within::<true>(out, name);
+}
+
+fn name_within<const BRACKETS: bool>(out: &mut Vec<u8>, name: &str) {
+    if name.len() <= WHOLE {
+        escape::<BRACKETS>(out, name);
+        return;
+    }
+    let shown = name
+        .char_indices()
+        .map(|(at, character)| at + character.len_utf8());
+    let end = shown
+        .take_while(|end| *end <= BEGINNING)
+        .last()
+        .unwrap_or(0);
+    escape::<BRACKETS>(out, &name[..end]);
+    out.extend_from_slice(format!("\\~{:016x}", xxh3_64(name.as_bytes())).as_bytes());
+}
+
+/// A name as [`name_into`] writes it, padded with spaces to `width` characters; it may be longer.
 ///
 /// For names that many lines share: allocates, so render once and keep it.
-pub(crate) fn column(text: &str, width: usize) -> Box<[u8]> {
-    let mut out = Vec::with_capacity(text.len().max(width));
-    column_into(&mut out, text, width);
+pub(crate) fn column(name: &str, width: usize) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(name.len().max(width));
+    column_into(&mut out, name, width);
     out.into_boxed_slice()
 }
 
 /// Appends what [`column()`] returns.
-pub(super) fn column_into(out: &mut Vec<u8>, text: &str, width: usize) {
+pub(super) fn column_into(out: &mut Vec<u8>, name: &str, width: usize) {
     let start = out.len();
-    escape_into(out, text);
+    name_into(out, name);
     // In UTF-8 every character has exactly one byte that is not a continuation, 0b10xx_xxxx.
     let characters = out[start..]
         .iter()
@@ -118,7 +148,7 @@ mod tests {
 
     fn bracketed(text: &str) -> String {
         let mut out = Vec::new();
-        escape_bracketed_into(&mut out, text);
+        escape::<true>(&mut out, text);
         String::from_utf8(out).unwrap()
     }
 
@@ -182,6 +212,26 @@ mod tests {
             assert_eq!(escaped(text), expected);
         }
         assert_eq!(bracketed("a[b]|"), r"a\[b\]\|");
+    }
+
+    #[test]
+    fn a_long_name_shows_its_beginning_and_stays_different() {
+        let shown = |name: &str| String::from_utf8(column(name, 600).into()).unwrap();
+        let whole = "ä".repeat(256);
+        assert_eq!(shown(&whole).trim_end(), whole);
+        let longer = ["x", "y"].map(|end| shown(&(whole.clone() + end)));
+        let beginning = "ä".repeat(240) + "\\~";
+        for name in &longer {
+            assert!(name.starts_with(&beginning), "{name}");
+            assert_eq!(name.trim_end().chars().count(), 240 + 2 + 16);
+            assert_eq!(name.chars().count(), 600);
+        }
+        assert_ne!(longer[0], longer[1]);
+        // Characters of three bytes: the cut is between two of them.
+        assert!(shown(&"\u{200b}".repeat(9_999)).trim_end().len() < 2_000);
+        let mut out = Vec::new();
+        bracketed_name_into(&mut out, &"[".repeat(10_000));
+        assert_eq!(out.len(), 960 + 18);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::escape::{column, column_into, escape_bracketed_into, escape_into};
+use super::escape::{bracketed_name_into, column, column_into, escape_into, name_into};
 use super::push_u64;
 use super::stamp::Stamps;
 use crate::entry::gap::GapReason;
@@ -36,7 +36,7 @@ impl NameColumn {
             NameColumn::Value => 0,
             NameColumn::Checkpoint => {
                 let mut rendered = Vec::with_capacity(text.len());
-                escape_bracketed_into(&mut rendered, text);
+                bracketed_name_into(&mut rendered, text);
                 return rendered.into();
             }
         };
@@ -116,7 +116,8 @@ pub(crate) fn push_system_event(
         if index > 0 || !message.is_empty() {
             out.push(b' ');
         }
-        escape_into(out, &format!("{key}={value}"));
+        name_into(out, key);
+        escape_into(out, &format!("={value}"));
     }
     out.push(b'\n');
 }
@@ -150,7 +151,7 @@ pub(crate) fn push_checkpoint_event(
     column_into(out, model, 15);
     out.extend_from_slice(b" | ");
     // Escaped as in brackets, so that searching for an id finds it in every file.
-    escape_bracketed_into(out, checkpoint);
+    bracketed_name_into(out, checkpoint);
     if !detail.is_empty() {
         out.extend_from_slice(b" | ");
         escape_into(out, detail);
@@ -193,7 +194,7 @@ pub(crate) fn push_outcome<'v>(
                 Ok(())
             }
             LineValue::Named(name, value) => {
-                escape_into(out, name);
+                name_into(out, name);
                 write!(out, "={value}")
             }
             LineValue::Rendered(name, value) => {
@@ -432,7 +433,7 @@ mod tests {
 
     fn bracketed(text: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        escape_bracketed_into(&mut out, text);
+        bracketed_name_into(&mut out, text);
         out
     }
 
